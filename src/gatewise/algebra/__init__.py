@@ -1,0 +1,18 @@
+"""Symbols, derivatives, stages: everything about a cell that needs no numbers. Standard library only."""
+
+from .cell import Cell, Parameter, cell
+from .expression import exp, log, maximum, minimum, relu, sigmoid, softplus, tanh
+
+__all__ = [
+    "Cell",
+    "Parameter",
+    "cell",
+    "exp",
+    "log",
+    "maximum",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "tanh",
+]

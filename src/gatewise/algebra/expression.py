@@ -1,0 +1,263 @@
+"""Symbols: what a cell's equations become when they are run once on nothing.
+
+An expression is a graph of `Node`s. Equal expressions are one object, so a gate that is written twice is computed once.
+`OPERATIONS` lists every pointwise operation; each has one row in the derivative table (`derive.py`), one in every engine
+and one in the LaTeX printer, and a test complains of any table that lacks a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from ..errors import CellError
+
+Value = TypeVar("Value")
+
+# Pointwise operations and how many arguments each takes.
+OPERATIONS = {
+    "add": 2,
+    "sub": 2,
+    "mul": 2,
+    "div": 2,
+    "neg": 1,
+    "sigmoid": 1,
+    "tanh": 1,
+    "relu": 1,
+    "step": 1,
+    "exp": 1,
+    "log": 1,
+    "softplus": 1,
+    "maximum": 2,
+    "minimum": 2,
+}
+
+# What a graph starts from. A leaf's `label` says which: "x", "h_prev", "W.i", "1.0".
+LEAVES = frozenset({"input", "carry", "weight", "constant", "seed"})
+
+# Products with a weight matrix M: `matmul` is M @ v, `matmul_t` is M.T @ v (it appears in backward programs only).
+PRODUCTS = frozenset({"matmul", "matmul_t"})
+
+
+class Size:
+    """How many values a vector has, by letter: D features, H units, or a letter of the cell's own.
+
+    A weight's size follows from its use, so sizes are unknowns that become equal as expressions are built.
+    """
+
+    def __init__(self, letter: str | None = None):
+        self._letter = letter
+        self._same: Size | None = None
+
+    def _root(self) -> Size:
+        return self if self._same is None else self._same._root()
+
+    def __repr__(self) -> str:
+        return self.letter
+
+    @property
+    def letter(self) -> str:
+        return self._root()._letter or "H"  # nothing tied it down: one value per unit
+
+    def unify(self, other: Size) -> bool:
+        """Make the two sizes one; False if they are known and differ."""
+        mine, theirs = self._root(), other._root()
+        if mine is theirs:
+            return True
+        if mine._letter and theirs._letter and mine._letter != theirs._letter:
+            return False
+        mine._letter = mine._letter or theirs._letter
+        theirs._same = mine
+        return True
+
+
+class Node:
+    """One value of a cell's step: a vector with one entry per unit (or feature), or a weight.
+
+    Attributes:
+        op: A leaf kind, a product, or a key of `OPERATIONS`.
+        args: The nodes it is computed from.
+        label: What a leaf is called; empty for all others.
+        size: Its length; for a weight matrix, its rows.
+        columns: Columns of a weight matrix; None for everything else.
+    """
+
+    __slots__ = ("__weakref__", "args", "columns", "label", "op", "size")
+
+    def __init__(self, op: str, args: tuple[Node, ...] = (), label: str = "", size: Size | None = None):
+        self.op, self.args, self.label = op, args, label
+        self.size = size or Size()
+        self.columns: Size | None = None
+
+    def __repr__(self) -> str:
+        return self.label or f"{self.op}({', '.join(map(repr, self.args))})"
+
+    def __add__(self, other: Operand) -> Node:
+        return pointwise("add", self, other)
+
+    def __radd__(self, other: Operand) -> Node:
+        return pointwise("add", other, self)
+
+    def __sub__(self, other: Operand) -> Node:
+        return pointwise("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Node:
+        return pointwise("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Node:
+        return pointwise("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Node:
+        return pointwise("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Node:
+        return pointwise("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Node:
+        return pointwise("div", other, self)
+
+    def __neg__(self) -> Node:
+        return pointwise("neg", self)
+
+    def __matmul__(self, other: Operand) -> Node:
+        return product("matmul", self, as_node(other))
+
+    def __bool__(self) -> bool:
+        raise CellError(f"the equations ask whether {self!r} is true, but it has no value yet. Use maximum, minimum or relu")
+
+    @property
+    def leaf(self) -> bool:
+        return self.op in LEAVES
+
+
+Operand = Node | float
+
+_known: WeakValueDictionary[Any, Node] = WeakValueDictionary()
+
+
+def _intern(op: str, args: tuple[Node, ...], size: Size) -> Node:
+    key = (op, *map(id, args))
+    node = _known.get(key)
+    if node is None:
+        node = _known[key] = Node(op, args, size=size)
+    return node
+
+
+def as_node(value: object) -> Node:
+    """A number becomes a constant; a weight with gates that is used whole becomes its one block."""
+    if isinstance(value, Node):
+        return value
+    whole = getattr(value, "__node__", None)
+    if whole is not None:
+        node: Node = whole()
+        return node
+    if not isinstance(value, int | float):
+        raise CellError(f"the equations use {value!r}, which is neither a value of the cell nor a number")
+    node = _known.get(float(value))
+    if node is None:
+        node = _known[float(value)] = Node("constant", label=repr(float(value)))
+    return node
+
+
+def pointwise(op: str, *operands: object) -> Node:
+    """Apply `op` unit by unit."""
+    args = tuple(as_node(operand) for operand in operands)
+    size = Size()
+    for arg in args:
+        # A number fits any size, and one constant serves many vectors: it must not tie their sizes together.
+        if arg.op != "constant" and not size.unify(arg.size):
+            letters = " and ".join(f"{a!r} of size {a.size.letter}" for a in args)
+            raise CellError(f"{op} of vectors that differ in size: {letters}")
+    return _intern(op, args, size)
+
+
+def product(op: str, matrix: Node, vector: Node) -> Node:
+    """`matrix @ vector`, or with op="matmul_t" its transpose times vector."""
+    if matrix.op != "weight":
+        raise CellError(f"'@' needs a weight on its left, but it was given {matrix!r}")
+    matrix.columns = matrix.columns or Size()
+    rows, columns = (matrix.size, matrix.columns) if op == "matmul" else (matrix.columns, matrix.size)
+    if not columns.unify(vector.size):
+        raise CellError(
+            f"{matrix!r} @ {vector!r}: the weight takes vectors of size {columns.letter}, but this one has size "
+            f"{vector.size.letter}"
+        )
+    return _intern(op, (matrix, vector), rows)
+
+
+def sigmoid(v: Operand) -> Node:
+    """1 / (1 + exp(-v)), between 0 and 1: a gate."""
+    return pointwise("sigmoid", v)
+
+
+def tanh(v: Operand) -> Node:
+    """Hyperbolic tangent, between -1 and 1."""
+    return pointwise("tanh", v)
+
+
+def relu(v: Operand) -> Node:
+    """max(v, 0)."""
+    return pointwise("relu", v)
+
+
+def exp(v: Operand) -> Node:
+    """e to the power v."""
+    return pointwise("exp", v)
+
+
+def log(v: Operand) -> Node:
+    """Natural logarithm."""
+    return pointwise("log", v)
+
+
+def softplus(v: Operand) -> Node:
+    """log(1 + exp(v)), a smooth max(v, 0)."""
+    return pointwise("softplus", v)
+
+
+def maximum(a: Operand, b: Operand) -> Node:
+    """The larger of the two, unit by unit."""
+    return pointwise("maximum", a, b)
+
+
+def minimum(a: Operand, b: Operand) -> Node:
+    """The smaller of the two, unit by unit."""
+    return pointwise("minimum", a, b)
+
+
+def order(roots: Iterable[Node], known: Iterable[Node] = ()) -> list[Node]:
+    """All nodes that the roots need, arguments first; nothing behind a `known` node is visited."""
+    seen: set[Node] = set(known)
+    result: list[Node] = []
+    stack = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            result.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in reversed(node.args))
+    return result
+
+
+def evaluate(
+    roots: Iterable[Node], values: Mapping[Node, Value], operations: Mapping[str, Callable[..., Any]]
+) -> list[Value]:
+    """Compute the roots, given a value for every leaf but the constants.
+
+    Args:
+        values: Value of each input, carried value and weight, in whatever type `operations` work on.
+        operations: One function per operation used, and for "constant" one from float to value.
+    """
+    roots = list(roots)
+    done: dict[Node, Any] = dict(values)
+    for node in order(roots, known=values):
+        if node.op == "constant":
+            done[node] = operations["constant"](float(node.label))
+        elif node.leaf:
+            raise CellError(f"no value was given for {node!r}")
+        else:
+            done[node] = operations[node.op](*(done[arg] for arg in node.args))
+    return [done[root] for root in roots]

@@ -1,0 +1,98 @@
+"""Programs and equations as text: for people, for review (`tests/algebra/golden`), for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .cell import Cell
+from .expression import Node, order
+from .stages import Accumulator, Program, backward_program, forward_program
+
+
+def listing(cell: Cell) -> str:
+    """Stages, forward and backward program of a cell."""
+    forward, back = forward_program(cell), backward_program(cell)
+    saves = " ".join(forward.names[node] for node in forward.saves)
+    lines = [f"{cell.name} forward", *_program(forward), f"  saves {saves}" if saves else "  saves nothing"]
+    return "\n".join([*lines, "", f"{cell.name} backward", *_program(back), ""])
+
+
+def _program(program: Program) -> Iterator[str]:
+    names = program.names
+
+    def name(node: Node) -> str:
+        return names.get(node) or node.label
+
+    def total(accumulator: Accumulator) -> str:
+        products = [f"{p.weight.label}{'^T' * p.transposed} {name(p.vector)}" for p in accumulator.products]
+        return " + ".join([*products, *(bias.label for bias in accumulator.biases)])
+
+    for number, stage in enumerate(program.stages):
+        yield f"  stage {number}"
+        for accumulator in stage.accumulators:
+            yield f"    {name(accumulator.node)} = {total(accumulator)}"
+        for instruction in stage.instructions:
+            yield f"    {name(instruction.out)} = {instruction.op} {' '.join(map(name, instruction.args))}"
+    if program.gradients:
+        yield "  gradients"
+        for gradient in program.gradients:
+            vector = f" {name(gradient.vector)}^T" if gradient.vector is not None else ""
+            yield f"    {gradient.weight.label} += {name(gradient.value)}{vector}"
+    yield "  returns " + ", ".join(
+        label if name(node) == label else f"{label} = {name(node)}" for label, node in program.outputs
+    )
+
+
+# How each operation is typeset, given its arguments already typeset.
+LATEX = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": r"{} \odot {}",
+    "div": r"\frac{{{}}}{{{}}}",
+    "neg": "-{}",
+    "sigmoid": r"\sigma({})",
+    "tanh": r"\tanh({})",
+    "relu": r"\mathrm{{relu}}({})",
+    "step": r"\mathbb{{1}}[{} > 0]",
+    "exp": r"\exp({})",
+    "log": r"\log({})",
+    "softplus": r"\log(1 + e^{{{}}})",
+    "maximum": r"\max({}, {})",
+    "minimum": r"\min({}, {})",
+    "matmul": "{} {}",
+}
+
+
+_TIGHT = ("matmul", "mul", "neg", "sub")  # operations whose arguments need brackets when they are sums
+
+
+def latex(cell: Cell) -> list[str]:
+    """The equations, one LaTeX line per named value."""
+    letters = {node: _letter(name) for node, name in cell.names.items()}
+
+    def inside(node: Node, parent: str) -> str:
+        text = letters.get(node) or typeset(node)
+        loose = ("add", "sub", "neg", "mul") if parent == "matmul" else ("add", "sub", "neg")
+        return f"({text})" if node not in letters and node.op in loose and parent in _TIGHT else text
+
+    def typeset(node: Node) -> str:
+        if node.leaf:
+            return _letter(node.label)
+        return LATEX[node.op].format(*(inside(arg, node.op) for arg in node.args))
+
+    return [f"{letters[node]} = {typeset(node)}" for node in cell.names]
+
+
+def _letter(name: str) -> str:
+    if name.endswith("_prev"):
+        return f"{name.removesuffix('_prev')}_{{t-1}}"
+    base, _, gate = name.partition(".")
+    stem, _, under = base.partition("_")
+    below = "".join([under, gate])
+    try:
+        return f"{float(name):g}"
+    except ValueError:
+        pass
+    if not gate and not under and base.islower():
+        return f"{base}_t"
+    return f"{stem}_{{{below}}}" if below else base

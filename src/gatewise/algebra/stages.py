@@ -1,0 +1,259 @@
+"""When each part of a step can run: matrix products that wait for nothing, then what waits for them.
+
+In `W.i @ x`, `U.i @ h_prev`, `P @ (o * tanh(c))` the operand of `@` decides the stage. A product of the input or of a
+carried value can start at once (stage 0). A product of a value computed inside the step opens a new stage. Products
+that only ever appear summed share one accumulator, biases included. All else is pointwise, one value per unit, and runs
+as a short program over what the accumulators of its stage hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .cell import Cell
+from .derive import backward, results
+from .expression import PRODUCTS, Node, order, pointwise
+
+
+@dataclass(frozen=True)
+class Product:
+    """`weight @ vector`, or its transpose's. It can start when the vector is known: before the given stage's program."""
+
+    weight: Node
+    vector: Node
+    transposed: bool
+    stage: int
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """A sum of products and biases; its summation order is the order of `products`."""
+
+    node: Node
+    products: tuple[Product, ...]
+    biases: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One pointwise operation: `out = op(*args)`. Besides `OPERATIONS` there is fma(a, b, c) = a * b + c."""
+
+    out: Node
+    op: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Accumulators that are complete now, and the program that may then run."""
+
+    accumulators: tuple[Accumulator, ...]
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """Adds to a weight's gradient: the outer product with `vector`, or without one the value itself."""
+
+    weight: Node
+    value: Node
+    vector: Node | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """One step, ready to run.
+
+    Attributes:
+        stages: In order.
+        outputs: Name and value of each result: carried values forward; dx and the carried gradients backward.
+        gradients: What to add to the weights' gradients; empty in a forward program.
+        saves: Values that the backward program reads beside inputs and carried values.
+        names: A name, unique in this program, for every value.
+    """
+
+    stages: tuple[Stage, ...]
+    outputs: tuple[tuple[str, Node], ...]
+    gradients: tuple[Gradient, ...]
+    saves: tuple[Node, ...]
+    names: Mapping[Node, str]
+
+
+def forward_program(cell: Cell) -> Program:
+    """The program of one step of a cell."""
+    lowered = _Lowering(_as_written(cell), cell.names, keep=(*cell.after, *_to_save(cell)))
+    outputs = tuple(zip(cell.carry, map(lowered.value, cell.after), strict=True))
+    saves = tuple(map(lowered.value, _to_save(cell)))
+    return Program(lowered.stages, outputs, (), saves, lowered.names)
+
+
+def backward_program(cell: Cell) -> Program:
+    """The program that takes gradients of the carried values one step back."""
+    found = backward(cell)
+    ahead = forward_program(cell)
+    saved = {node: ahead.names[value] for node, value in zip(found.saves, ahead.saves, strict=True)}
+    given = [*saved, *(node for node in cell.after if not node.leaf)]
+    lowered = _Lowering(results(found), {**cell.names, **saved, **found.names}, known=given)
+    outputs = (("dx", lowered.value(found.x)),) + tuple(
+        (f"d{name}_prev", lowered.value(node)) for name, node in zip(cell.carry, found.before, strict=True)
+    )
+    gradients = [
+        Gradient(weight, lowered.value(value), lowered.value(vector))
+        for weight, pairs in found.matrices.items()
+        for value, vector in pairs
+    ]
+    gradients += [Gradient(weight, lowered.value(value), None) for weight, value in found.vectors.items()]
+    place = {block: i for i, block in enumerate(b for p in cell.parameters for b in p.blocks)}
+    gradients.sort(key=lambda gradient: place[gradient.weight])
+    return Program(lowered.stages, outputs, tuple(gradients), found.saves, lowered.names)
+
+
+def _as_written(cell: Cell) -> tuple[Node, ...]:
+    """Named values in the order of the cell's text, so that its program reads like its equations."""
+    return tuple(dict.fromkeys((*cell.names, *cell.after)))
+
+
+def _to_save(cell: Cell) -> tuple[Node, ...]:
+    return backward(cell).saves
+
+
+class _Lowering:
+    """Rewrites expressions: sums of products become accumulators, `a * b + c` becomes fma.
+
+    Args:
+        roots: What to compute, in the order to compute it.
+        names: What expressions are called.
+        known: Values that are there already.
+        keep: Values that must come out, if that is not all the roots.
+    """
+
+    def __init__(
+        self, roots: Iterable[Node], names: Mapping[Node, str], known: Iterable[Node] = (), keep: Iterable[Node] = ()
+    ):
+        self._roots, self._known = list(roots), frozenset(known)
+        nodes = order(self._roots, self._known)
+        self._uses = Counter(arg for node in nodes for arg in node.args)
+        self._uses.update(set(keep) or set(self._roots))
+        self._called = names
+        self._kept = set(keep) or set(self._roots)
+        self._accumulators: dict[Node, Accumulator] = {}
+        self._values: dict[Node, Node] = {node: node for node in self._known}
+        for node in nodes:  # arguments first, so that no recursion goes deep
+            if not self._inside_a_sum(node, nodes):
+                self.value(node)
+        self._fused: set[Node] = set()  # products that became part of an fma
+        self.stages = self._staged()
+        self.names = self._named()
+
+    def _inside_a_sum(self, node: Node, nodes: list[Node]) -> bool:
+        single = self._uses[node] == 1 and node.op in ("add", *PRODUCTS)
+        return single and any(node in n.args and n.op == "add" for n in nodes)
+
+    def value(self, node: Node) -> Node:
+        """The node that stands for this one in the program."""
+        if node not in self._values:
+            self._values[node] = node if node.leaf else self._lower(node)
+        return self._values[node]
+
+    def _lower(self, node: Node) -> Node:
+        if node.op in PRODUCTS:
+            return self._accumulate([node], [], self._called.get(node, ""))
+        if node.op != "add":
+            return pointwise(node.op, *map(self.value, node.args))
+        terms = list(self._terms(node, top=True))
+        products = [term for term in terms if term.op in PRODUCTS and self._uses[term] == 1]
+        if not products:
+            return pointwise("add", *map(self.value, node.args))
+        biases = [term for term in terms if term.op == "weight"]
+        rest = [term for term in terms if term not in products and term not in biases]
+        total = self._accumulate(products, biases, "" if rest else self._called.get(node, ""))
+        for term in rest:
+            total = pointwise("add", total, self.value(term))
+        return total
+
+    def _terms(self, node: Node, top: bool = False) -> Iterator[Node]:
+        if node.op == "add" and node not in self._known and (top or self._uses[node] == 1):
+            for arg in node.args:
+                yield from self._terms(arg)
+        else:
+            yield node
+
+    def _accumulate(self, products: list[Node], biases: list[Node], name: str) -> Node:
+        vectors = [self.value(product.args[1]) for product in products]
+        node = Node("accumulator", tuple(vectors), label=name, size=products[0].size)
+        self._accumulators[node] = Accumulator(
+            node,
+            tuple(
+                Product(p.args[0], v, p.op == "matmul_t", 0 if self._given(v) else self._stage(v) + 1)
+                for p, v in zip(products, vectors, strict=True)
+            ),
+            tuple(biases),
+        )
+        return node
+
+    def _given(self, node: Node) -> bool:
+        return node.leaf or node in self._known
+
+    def _stage(self, node: Node) -> int:
+        if self._given(node):
+            return 0
+        if node in self._accumulators:
+            return max(product.stage for product in self._accumulators[node].products)
+        return max((self._stage(arg) for arg in node.args), default=0)
+
+    def _program_nodes(self) -> list[Node]:
+        return order([self._values[root] for root in self._roots], self._known)
+
+    def _staged(self) -> tuple[Stage, ...]:
+        nodes = [node for node in self._program_nodes() if not self._given(node)]
+        uses = Counter(arg for node in nodes for arg in node.args)
+        uses.update(self._values[node] for node in self._kept)
+        written: list[tuple[int, Instruction]] = []
+        for node in nodes:
+            if node not in self._accumulators:
+                written.append((self._stage(node), self._instruction(node, uses)))
+        last = max((self._stage(node) for node in nodes), default=0)
+        return tuple(
+            Stage(
+                tuple(a for a in self._accumulators.values() if a.node in nodes and self._stage(a.node) == stage),
+                tuple(i for at, i in written if at == stage and i.out not in self._fused),
+            )
+            for stage in range(last + 1)
+        )
+
+    def _instruction(self, node: Node, uses: Counter[Node]) -> Instruction:
+        if node.op == "add":
+            for product, other in (node.args, node.args[::-1]):
+                if product.op == "mul" and uses[product] == 1 and not self._given(product) :
+                    self._fused.add(product)
+                    return Instruction(node, "fma", (*product.args, other))
+        return Instruction(node, node.op, node.args)
+
+    def _named(self) -> dict[Node, str]:
+        """Names of the cell file where it has any; `zi` for what gate i is taken of; `ig` for i * g; else t1, t2."""
+        names: dict[Node, str] = {}
+        taken: set[str] = set()
+
+        def give(node: Node, *wishes: str) -> None:
+            wishes = (*wishes, *(f"t{i}" for i in range(1, 1000)))
+            names[node] = next(wish for wish in wishes if wish and wish not in taken)
+            taken.add(names[node])
+
+        for original, node in self._values.items():
+            if original in self._called and not node.leaf and node not in names:
+                give(node, self._called[original])
+        nodes = [node for node in self._program_nodes() if node not in self._fused]
+        for node in nodes:
+            for arg in node.args:
+                if arg in self._accumulators and arg not in names and node in names:
+                    give(arg, f"z{names[node]}")
+        for node in nodes:
+            if node.leaf:
+                names[node] = node.label
+            elif node not in names:
+                parts = [names.get(arg, "") for arg in node.args]
+                short = node.op == "mul" and all(len(part) == 1 for part in parts)
+                give(node, "".join(parts) if short else "")
+        return names

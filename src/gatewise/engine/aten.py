@@ -1,0 +1,130 @@
+"""PyTorch's own fused layers, for the cells that they compute exactly: oneDNN on a CPU, cuDNN on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from .. import cells
+from ..algebra import Cell
+from . import reference
+
+# Recognised by what they compute, not by what they are called.
+_FUSED = {cells.find(name).equations: name for name in ("lstm", "lstmp", "gru")}
+
+
+def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
+    """Whether PyTorch's layer gives all that is asked: it has no resets, and shows no state but the last."""
+    return cell.equations in _FUSED and resets is None and (not history or len(cell.carry) == 1)
+
+
+def recurrence(
+    cell: Cell,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, list[Tensor]]:
+    """As `reference.recurrence`, but only the first carried value is returned for every step."""
+    inputs = (x, *state, *weights)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        y, *last = _Fused.apply(cell, len(state), lengths, reverse, *inputs)
+    else:
+        y, *last = _run(cell, len(state), lengths, reverse, *inputs)
+    return y, last
+
+
+class _Fused(torch.autograd.Function):
+    """Lets PyTorch differentiate its kernels once, and the reference loop from there on: the kernels stop at one."""
+
+    @staticmethod
+    def forward(ctx: Any, cell: Cell, carried: int, lengths: Tensor | None, reverse: bool, *inputs: Tensor) -> Any:
+        ctx.cell, ctx.carried, ctx.lengths, ctx.reverse = cell, carried, lengths, reverse
+        ctx.save_for_backward(*inputs)
+        with torch.enable_grad():
+            leaves = [i.detach().requires_grad_(n) for i, n in zip(inputs, ctx.needs_input_grad[4:], strict=True)]
+            outputs = _run(cell, carried, lengths, reverse, *leaves)
+        ctx.leaves, ctx.outputs = leaves, outputs
+        return tuple(output.detach() for output in outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        again = torch.is_grad_enabled()
+        if again:
+            leaves = ctx.saved_tensors
+            x, state, weights = leaves[0], leaves[1 : 1 + ctx.carried], leaves[1 + ctx.carried :]
+            every, last = reference.recurrence(ctx.cell, x, state, weights, ctx.lengths, reverse=ctx.reverse)
+            outputs: Sequence[Tensor] = (every[0], *last)
+        else:
+            leaves, outputs = ctx.leaves, ctx.outputs
+        wanted = [leaf for leaf, needed in zip(leaves, ctx.needs_input_grad[4:], strict=True) if needed]
+        found = iter(
+            torch.autograd.grad(outputs, wanted, gradients, allow_unused=True, retain_graph=True, create_graph=again)
+        )
+        return (None,) * 4 + tuple(next(found) if needed else None for needed in ctx.needs_input_grad[4:])
+
+
+def _run(cell: Cell, carried: int, lengths: Tensor | None, reverse: bool, x: Tensor, *rest: Tensor) -> list[Tensor]:
+    state, weights = list(rest[:carried]), list(rest[carried:])
+    if lengths is None:
+        y, *last = _layer(cell, x.flip(0) if reverse else x, None, state, weights)
+        return [y.flip(0) if reverse else y, *last]
+
+    lengths = lengths.cpu()
+    if reverse:
+        x = _turned(x, lengths)
+    some = lengths > 0
+    rows = some.nonzero()[:, 0].to(x.device)
+    if len(rows) == 0:
+        return [x.new_zeros(*x.shape[:2], state[0].shape[-1]) + 0 * state[0].sum(), *(s.clone() for s in state)]
+    packed = pack_padded_sequence(x.index_select(1, rows), lengths[some], enforce_sorted=False)
+    rows = rows.index_select(0, packed.sorted_indices)
+    data, *final = _layer(cell, packed.data, packed.batch_sizes, [s.index_select(0, rows) for s in state], weights)
+    valid, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=x.shape[0])
+    y = x.new_zeros(*x.shape[:2], valid.shape[-1]).index_copy(1, rows, valid)
+    return [_turned(y, lengths) if reverse else y, *(s.index_copy(0, rows, f) for s, f in zip(state, final, strict=True))]
+
+
+def _turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's valid steps in reverse order, zeros after them."""
+    steps = torch.arange(x.shape[0])[:, None]
+    inside = steps < lengths
+    source = torch.where(inside, lengths - 1 - steps, 0)[:, :, None].to(x.device)
+    return torch.where(inside[:, :, None].to(x.device), x.gather(0, source.expand_as(x)), 0.0)
+
+
+def _layer(
+    cell: Cell, x: Tensor, batch_sizes: Tensor | None, state: list[Tensor], weights: list[Tensor]
+) -> tuple[Tensor, ...]:
+    kind = _FUSED[cell.equations]
+    if kind == "gru":
+        weights_, hx, call = weights, state[0][None], torch.gru
+    else:
+        # One bias in the equations, two in PyTorch's call; the second is nothing.
+        weights_ = [*weights[:3], torch.zeros_like(weights[2]), *weights[3:]]
+        hx, call = [s[None] for s in state], torch.lstm
+    # has_biases, num_layers, dropout, train, bidirectional
+    options = (True, 1, 0.0, torch.is_grad_enabled(), False)
+    with _without_onednn() if kind == "lstmp" else nullcontext():
+        if batch_sizes is None:
+            y, *last = call(x, hx, weights_, *options, False)  # not batch_first
+        else:
+            y, *last = call(x, batch_sizes, hx, weights_, *options)
+    return (y, *(s[0] for s in last))
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """oneDNN has no projection; told not to try, PyTorch does not warn about that at every start."""
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)

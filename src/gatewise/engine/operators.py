@@ -1,0 +1,168 @@
+"""The engine's work as torch operators, so that graph capture sees one node per layer instead of a loop.
+
+`torch.compile`, `torch.export` and ONNX translation work through these. In eager mode the functions of `engine`
+call the backends themselves: PyTorch's kernels then keep what their backward needs, where a captured graph, which can
+only pass tensors of known shape from forward to backward, computes the forward pass of a layer a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..algebra import Cell
+from . import aten, reference
+
+_library = torch.library.Library("gatewise", "FRAGMENT")
+
+
+def run_recurrence(
+    cell: str,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    history: bool,
+) -> list[Tensor]:
+    """Choose a backend and run a layer: first the carried values of every step (the output alone unless `history`),
+    then the last state."""
+    equations = Cell.from_key(cell)
+    if aten.fits(equations, resets, history):
+        y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
+        return [y, *last]
+    every, last = reference.recurrence(equations, x, state, weights, lengths, resets, reverse)
+    return [*(every if history else every[:1]), *last]
+
+
+def _plain_recurrence(
+    cell: str,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    history: bool,
+) -> list[Tensor]:
+    every, last = reference.recurrence(Cell.from_key(cell), x, state, weights, lengths, resets, reverse)
+    return [*(every if history else every[:1]), *last]
+
+
+def _shape_recurrence(
+    cell: str, x: Tensor, state: Sequence[Tensor], weights: Any, lengths: Any, resets: Any, reverse: bool, history: bool
+) -> list[Tensor]:
+    shown = state if history else state[:1]
+    every = [x.new_empty(x.shape[0], x.shape[1], s.shape[1]) for s in shown]
+    return [*every, *(x.new_empty(x.shape[1], s.shape[1]) for s in state)]
+
+
+def run_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    return reference.step(Cell.from_key(cell), x, state, weights)
+
+
+def run_pointwise(cell: str, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    return reference.pointwise(Cell.from_key(cell), sums, state)
+
+
+def _shape_state(cell: str, x: Tensor, state: Sequence[Tensor], *_: Any) -> list[Tensor]:
+    return [torch.empty_like(s) for s in state]
+
+
+def _define(
+    name: str,
+    signature: str,
+    run: Callable[..., list[Tensor]],
+    plain: Callable[..., list[Tensor]],
+    shapes: Callable[..., list[Tensor]],
+) -> Any:
+    """Register an operator with its shape rule and its backward operator.
+
+    Args:
+        signature: Arguments; those of type `Tensor` and `Tensor[]` are differentiable, `Tensor?` are not.
+        run: Computes it, differentiably.
+        plain: Computes it by operations that autograd can differentiate any number of times.
+        shapes: Makes empty results of the right shape.
+    """
+    _library.define(f"{name}({signature}) -> Tensor[]")
+    _library.define(f"{name}_backward({signature}, Tensor[] gradients) -> Tensor[]")
+    operator = getattr(torch.ops.gatewise, name).default
+    backward_operator = getattr(torch.ops.gatewise, f"{name}_backward").default
+    differentiable = [str(argument.type) in ("Tensor", "List[Tensor]") for argument in operator._schema.arguments]
+
+    def tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
+        for argument, counts in zip(arguments, differentiable, strict=True):
+            if counts:
+                yield from [argument] if isinstance(argument, Tensor) else argument
+
+    def filled(arguments: Sequence[Any], values: Iterator[Any]) -> list[Any]:
+        """The arguments with their differentiable tensors replaced, in order."""
+        return [
+            argument if not counts else next(values) if isinstance(argument, Tensor) else [next(values) for _ in argument]
+            for argument, counts in zip(arguments, differentiable, strict=True)
+        ]
+
+    def differentiate(
+        compute: Callable[..., list[Tensor]], arguments: Sequence[Any], gradients: Sequence[Tensor], again: bool
+    ) -> list[Tensor]:
+        with torch.enable_grad():
+            outputs = compute(*arguments)
+        wanted = list(tensors(arguments))
+        found = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True, create_graph=again)
+        return [torch.zeros_like(w) if f is None else f for w, f in zip(wanted, found, strict=True)]
+
+    def forward(*arguments: Any) -> list[Tensor]:
+        with torch.no_grad():
+            return _unaliased(run(*arguments), tensors(arguments))
+
+    def backward(*arguments: Any) -> list[Tensor]:
+        *inputs, gradients = arguments
+        leaves = filled(inputs, (tensor.detach().requires_grad_() for tensor in tensors(inputs)))
+        return _unaliased(differentiate(run, leaves, gradients, again=False), tensors(inputs))
+
+    def remember(ctx: Any, inputs: Any, output: Any) -> None:
+        saved = list(tensors(inputs))
+        ctx.save_for_backward(*saved)
+        ctx.places = filled(inputs, iter(range(len(saved))))
+
+    def chain(ctx: Any, gradients: Sequence[Tensor]) -> Any:
+        arguments = [
+            place if not counts else [ctx.saved_tensors[i] for i in place] if isinstance(place, list) else ctx.saved_tensors[place]
+            for place, counts in zip(ctx.places, differentiable, strict=True)
+        ]
+        if torch.is_grad_enabled():  # someone wants second derivatives
+            found = differentiate(plain, arguments, gradients, again=True)
+        else:
+            found = backward_operator(*arguments, gradients)
+        return tuple(filled([a if c else None for a, c in zip(arguments, differentiable, strict=True)], iter(found)))
+
+    def backward_shapes(*arguments: Any) -> list[Tensor]:
+        return [torch.empty_like(tensor) for tensor in tensors(arguments[:-1])]
+
+    _library.impl(name, forward, "CompositeExplicitAutograd")
+    _library.impl(f"{name}_backward", backward, "CompositeExplicitAutograd")
+    torch.library.register_fake(operator, shapes, lib=_library)
+    torch.library.register_fake(backward_operator, backward_shapes, lib=_library)
+    torch.library.register_autograd(operator, chain, setup_context=remember, lib=_library)
+    return operator
+
+
+def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tensor]:
+    """An operator may not return its own input, as a state is that no step has touched."""
+    taken = {tensor.data_ptr() for tensor in inputs if tensor.numel()}
+    return [output.clone() if output.data_ptr() in taken else output.contiguous() for output in outputs]
+
+
+recurrence = _define(
+    "recurrence",
+    "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, bool history",
+    run_recurrence,
+    _plain_recurrence,
+    _shape_recurrence,
+)
+step = _define("step", "str cell, Tensor x, Tensor[] state, Tensor[] weights", run_step, run_step, _shape_state)
+pointwise = _define("pointwise", "str cell, Tensor sums, Tensor[] state", run_pointwise, run_pointwise, _shape_state)

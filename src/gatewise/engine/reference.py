@@ -1,0 +1,130 @@
+"""The authority: a cell's equations over time, one step per iteration, in plain PyTorch.
+
+Every other backend is judged by this one. It takes any floating dtype, runs where its tensors are, and autograd
+differentiates it as often as asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..algebra import Cell
+from ..algebra.expression import Node, evaluate
+from ..algebra.stages import forward_program
+from ..errors import CellError
+
+OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    # Without dimensions, so that it takes the dtype of what it meets; in float64, so that it loses nothing there.
+    "constant": lambda number: torch.tensor(number, dtype=torch.float64),
+    "matmul": lambda weight, v: v @ weight.T,
+    "matmul_t": lambda weight, v: v @ weight,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "neg": torch.neg,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "step": lambda v: (v > 0).to(v.dtype),
+    "exp": torch.exp,
+    "log": torch.log,
+    "softplus": torch.nn.functional.softplus,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+}
+
+
+def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    """One step.
+
+    Args:
+        x: (B, D).
+        state: One (B, H) tensor per carried name ((B, P) for a projected output).
+        weights: One tensor per parameter of the cell, gate blocks stacked in the cell's order.
+
+    Returns:
+        The state after it.
+    """
+    values = {cell.x: x, **dict(zip(cell.before, state, strict=True)), **blocks(cell, weights)}
+    return evaluate(cell.after, values, OPERATIONS)
+
+
+def recurrence(
+    cell: Cell,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """A whole layer.
+
+    Args:
+        x: (T, B, D), T at least 1.
+        state: One (B, H) tensor per carried name, before the first step.
+        weights: As for `step`.
+        lengths: (B,) integers in 0..T: steps of each row that count. The rest is never computed on.
+        resets: (T, B) booleans: where True, a new sequence begins at this step, from a state of zeros.
+        reverse: Run each row from its last step to its first.
+
+    Returns:
+        Each carried value at every step (T, B, H), zero beyond a row's length; and the last state.
+    """
+    values = blocks(cell, weights)
+    steps = range(x.shape[0])
+    now = list(state)
+    history: list[list[Tensor]] = [[] for _ in cell.carry]
+    for t in reversed(steps) if reverse else steps:
+        start, x_t = now, x[t]
+        border = t + 1 if reverse else t  # run backwards, what begins at t + 1 must not reach t
+        if resets is not None and border < len(steps):
+            start = [torch.where(resets[border, :, None].to(x.device), 0.0, s) for s in start]
+        if lengths is not None:
+            inside = (t < lengths)[:, None].to(x.device)
+            # Mask what goes in as well as what comes out: a NaN in the padding would survive the product rule.
+            x_t = torch.where(inside, x_t, 0.0)
+        after = evaluate(cell.after, {cell.x: x_t, **dict(zip(cell.before, start, strict=True)), **values}, OPERATIONS)
+        if lengths is not None:
+            shown = [torch.where(inside, a, 0.0) for a in after]
+            now = [torch.where(inside, a, s) for a, s in zip(after, now, strict=True)]
+        else:
+            now = shown = after
+        for kept, value in zip(history, shown, strict=True):
+            kept.append(value)
+    return [torch.stack(kept[::-1] if reverse else kept) for kept in history], now
+
+
+def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+    """The pointwise part of one step alone, given the sums of its matrix products.
+
+    For layers whose products are of another kind, such as convolutions.
+
+    Args:
+        sums: (B, A * H), one block per accumulator of the cell's program, in its order, biases included.
+        state: As for `step`.
+
+    Raises:
+        CellError: The cell needs more than these sums: a product of a value computed inside the step.
+    """
+    program = forward_program(cell)
+    stage = program.stages[0]
+    if len(program.stages) > 1:
+        raise CellError(f"cell '{cell.name}' has matrix products inside its step, so it has no pointwise part of its own")
+    values: dict[Node, Tensor] = dict(zip(cell.before, state, strict=True))
+    totals = sums.chunk(len(stage.accumulators), dim=-1)
+    values |= {a.node: total for a, total in zip(stage.accumulators, totals, strict=True)}
+    return evaluate([node for _, node in program.outputs], values, OPERATIONS)
+
+
+def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:
+    """Cut stored weights into one block per gate."""
+    values: dict[Node, Tensor] = {}
+    for parameter, weight in zip(cell.parameters, weights, strict=True):
+        gates = len(parameter.blocks)
+        values |= zip(parameter.blocks, weight.chunk(gates), strict=True) if gates > 1 else {parameter.blocks[0]: weight}
+    return values

@@ -1,0 +1,364 @@
+"""Recurrent layers: any cell, stacked and in both directions, with the interface of `torch.nn.LSTM`."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from .. import cells, engine
+from ..algebra import Cell
+from ..errors import OptionError, ShapeError
+
+# Weights of the equations -> names under which PyTorch stores them. Others are stored as `weight_<name>`.
+STORED = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "b_h": "bias_hh", "P": "weight_hr"}
+_BIASES = ("bias_ih", "bias_hh")
+
+
+class Recurrent(nn.Module):
+    """Layers of one cell. `LSTM` and `GRU` are this with a cell chosen.
+
+    Args:
+        cell: A `Cell`, or the name of one of the family.
+        input_size: Features per step, D.
+        hidden_size: Units per layer and direction, H.
+        num_layers: Layers, each fed by the one below.
+        bias: Whether the equations' biases exist.
+        batch_first: Input and output are (B, T, ...) instead of (T, B, ...). States never are.
+        dropout: Chance that a value between two layers is zeroed in training, 0 <= dropout <= 1.
+        bidirectional: Run each layer forward and backward in time; outputs are joined, 2 * H wide.
+        proj_size: Size P of the output if the cell projects it, else 0.
+
+    Shape:
+        input: (T, B, D), or (T, D) for one sequence, or a PackedSequence.
+        hx: One tensor (num_layers * directions, B, H) per carried name, or (num_layers * directions, H) for one
+            sequence; a tuple of them if the cell carries more than one. Zeros if omitted.
+        lengths: (B,) integers in 0..T, in any order, on any device. Steps beyond are never computed on: their output
+            is zero, and the returned state is the one after the last step that counts.
+        resets: (T, B) booleans ((B, T) with batch_first): where True, a new sequence begins at this step, and the
+            state starts again from zeros.
+        returns: the output (T, B, directions * H); the last state, shaped as hx; and with return_cell_states=True
+            the second carried value of every layer and step, (num_layers, T, B, directions * H).
+
+    Raises:
+        ShapeError: Sizes do not fit: a ValueError and a RuntimeError, as torch raises the one or the other.
+        ValueError, TypeError: Options are impossible; the same types as from torch.nn.
+    """
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        self.cell = cells.find(cell) if isinstance(cell, str) else cell
+        if self.cell.projected != (proj_size > 0):
+            wants = "projects its output: give it a proj_size" if self.cell.projected else "has no projection"
+            raise OptionError(f"proj_size is {proj_size}, but the cell '{self.cell.name}' {wants}")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+
+        names = [STORED.get(p.name, f"weight_{p.name}") for p in self.cell.parameters]
+        # The equations of an LSTM have one bias; PyTorch stores two and adds them, and so do we, for the state_dict.
+        self._doubled = "bias_ih" in names and "bias_hh" not in names
+        for layer, direction in self._places():
+            sizes = self.cell.sizes(self._width(layer), hidden_size, proj_size)
+            for name, parameter in zip(names, self.cell.parameters, strict=True):
+                if name in _BIASES and not bias:
+                    continue
+                for stored in _BIASES if name == "bias_ih" and self._doubled else (name,):
+                    weight = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
+                    self.register_parameter(f"{stored}{_suffix(layer, direction)}", nn.Parameter(weight))
+        self._names = names
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do; here so that code written for torch.nn runs."""
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """Stored weights of each layer and direction."""
+        return [
+            [weight for name, weight in self.named_parameters() if name.endswith(_suffix(layer, direction))]
+            for layer, direction in self._places()
+        ]
+
+    def extra_repr(self) -> str:
+        shown = [f"{self.input_size}, {self.hidden_size}"]
+        for option, usual in _USUAL.items():
+            if (value := getattr(self, option)) != usual:
+                shown.append(f"{option}={value}")
+        return ", ".join(shown)
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | Sequence[Tensor] | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        resets: Tensor | None = None,
+        return_cell_states: bool = False,
+    ) -> Any:
+        if isinstance(input, PackedSequence):
+            if lengths is not None or resets is not None or return_cell_states:
+                raise OptionError("a PackedSequence has its own lengths. Pad it to use lengths, resets or cell states")
+            return self._forward_packed(input, hx)
+        if input.dim() not in (2, 3):
+            raise ShapeError(
+                f"{self._title} takes 3-D input, or 2-D for one sequence, but got {input.dim()}-D of shape "
+                f"{tuple(input.shape)}"
+            )
+        self._check_input(input)
+        single = input.dim() == 2
+        if single:
+            input = input.unsqueeze(1)
+            resets = None if resets is None else resets.unsqueeze(1)
+        elif self.batch_first:
+            input = input.transpose(0, 1)
+            resets = None if resets is None else resets.transpose(0, 1)
+        state = self._state(input, hx, single)
+        if lengths is not None:
+            lengths = _checked_lengths(lengths, input)
+        if resets is not None and resets.shape != input.shape[:2]:
+            raise ShapeError(f"resets has shape {tuple(resets.shape)}, but the input has {tuple(input.shape[:2])}")
+
+        y, last, histories = self._run(input, state, lengths, resets, return_cell_states)
+        if single:
+            y, last, histories = y.squeeze(1), [s.squeeze(1) for s in last], [h.squeeze(1) for h in histories]
+        elif self.batch_first:
+            y, histories = y.transpose(0, 1), [h.transpose(0, 1) for h in histories]
+        final = last[0] if len(last) == 1 else tuple(last)
+        return (y, final, torch.stack(histories)) if return_cell_states else (y, final)
+
+    def _run(
+        self, x: Tensor, state: list[Tensor], lengths: Tensor | None, resets: Tensor | None, history: bool
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Time-major: the layers in turn. Returns the output, the last state, and per layer the cell states."""
+        last: list[list[Tensor]] = [[] for _ in self.cell.carry]
+        histories = []
+        directions = 2 if self.bidirectional else 1
+        for layer in range(self.num_layers):
+            outputs, kept = [], []
+            for direction in range(directions):
+                start = [s[layer * directions + direction] for s in state]
+                every, end = engine.recurrence(
+                    self.cell, x, start, self._weights(layer, direction), lengths, resets, direction == 1, history
+                )
+                outputs.append(every[0])
+                kept.append(every[-1])
+                for values, value in zip(last, end, strict=True):
+                    values.append(value)
+            x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
+            if history:
+                histories.append(torch.cat(kept, -1))
+            if layer < self.num_layers - 1:
+                x = self.between_layers(x)
+        return x, [torch.stack(values) for values in last], histories
+
+    def between_layers(self, y: Tensor) -> Tensor:
+        """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
+        return nn.functional.dropout(y, self.dropout, self.training)
+
+    def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
+        if packed.data.dim() != 2:
+            raise ShapeError(f"a PackedSequence must hold (steps, features), but its data is {packed.data.dim()}-D")
+        self._check_input(packed.data)
+        x, lengths = pad_packed_sequence(packed)
+        y, last, _ = self._run(x, self._state(x, hx, single=False), lengths, None, history=False)
+        if packed.sorted_indices is not None:
+            y, lengths = y.index_select(1, packed.sorted_indices), lengths[packed.sorted_indices.cpu()]
+        data = pack_padded_sequence(y, lengths).data
+        output = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+        return output, last[0] if len(last) == 1 else tuple(last)
+
+    @property
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _places(self) -> list[tuple[int, int]]:
+        return [(layer, way) for layer in range(self.num_layers) for way in range(2 if self.bidirectional else 1)]
+
+    def _width(self, layer: int) -> int:
+        if layer == 0:
+            return self.input_size
+        return (self.proj_size or self.hidden_size) * (2 if self.bidirectional else 1)
+
+    def _weights(self, layer: int, direction: int) -> list[Tensor]:
+        """Weights of the equations, in the cell's order."""
+        suffix = _suffix(layer, direction)
+        weights: list[Tensor] = []
+        for name, parameter in zip(self._names, self.cell.parameters, strict=True):
+            if name not in _BIASES:
+                weights.append(getattr(self, f"{name}{suffix}"))
+            elif not self.bias:
+                rows = sum(parameter.rows(self.cell.sizes(1, self.hidden_size, self.proj_size)))
+                weights.append(weights[0].new_zeros(rows))
+            elif name == "bias_ih" and self._doubled:
+                weights.append(getattr(self, f"bias_ih{suffix}") + getattr(self, f"bias_hh{suffix}"))
+            else:
+                weights.append(getattr(self, f"{name}{suffix}"))
+        return weights
+
+    def _check_input(self, input: Tensor) -> None:
+        weight = next(self.parameters())
+        if input.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} features "
+                f"(shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the order of the axes."
+            )
+        if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
+            raise ShapeError(
+                f"the input is {input.dtype} but the weights of {self._title} are {weight.dtype}. "
+                f"Convert one: input.to({weight.dtype}), or model.to({input.dtype})"
+            )
+        if input.dim() == 3 and not torch.compiler.is_compiling() and 0 in (steps := input.shape[self.batch_first],):
+            raise ShapeError(f"{self._title} needs at least one step, but the input has {steps} (shape {tuple(input.shape)})")
+
+    def _state(self, x: Tensor, hx: Any, single: bool) -> list[Tensor]:
+        letters = self.cell.sizes(self.input_size, self.hidden_size, self.proj_size)
+        sizes = [letters[letter] for letter in self.cell.carry_sizes]
+        rows = self.num_layers * (2 if self.bidirectional else 1)
+        if hx is None:
+            return [x.new_zeros(rows, x.shape[1], size) for size in sizes]
+        given = [hx] if isinstance(hx, Tensor) else list(hx)
+        if len(given) != len(sizes):
+            raise ShapeError(
+                f"{self._title} carries {' and '.join(self.cell.carry)}: hx must hold {len(sizes)} tensors, not {len(given)}"
+            )
+        for name, tensor, size in zip(self.cell.carry, given, sizes, strict=True):
+            expected = (rows, size) if single else (rows, x.shape[1], size)
+            if tuple(tensor.shape) != expected:
+                raise ShapeError(f"the initial {name} must have shape {expected}, but has {tuple(tensor.shape)}")
+        return [tensor.unsqueeze(1) for tensor in given] if single else given
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: `torch.nn.LSTM`, with `lengths`, `resets`, cell states and a choice of cells.
+
+    Options, weights, initial values and `state_dict` are those of `torch.nn.LSTM`; see `Recurrent` for the shapes.
+
+    Args:
+        cell: Another cell of the family, by name or as a `Cell`; `lstm`, or with a proj_size `lstmp`, if omitted.
+
+    Example:
+        >>> layer = LSTM(40, 128, num_layers=2, bidirectional=True)
+        >>> y, (h, c) = layer(x, lengths=lengths)
+
+    Source: Gers, Schmidhuber & Cummins (2000). Equations: cells/lstm.py, cells/lstmp.py.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        cell: Cell | str | None = None,
+    ):
+        chosen = cell or ("lstmp" if proj_size else "lstm")
+        super().__init__(
+            chosen, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        )
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit: `torch.nn.GRU`, with `lengths` and `resets`.
+
+    Options, weights, initial values and `state_dict` are those of `torch.nn.GRU`; see `Recurrent` for the shapes.
+
+    Example:
+        >>> layer = GRU(40, 128)
+        >>> y, h = layer(x)
+
+    Source: Cho et al. (2014). Equations: cells/gru.py.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__(
+            "gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
+        )
+
+
+_USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
+
+
+def _suffix(layer: int, direction: int) -> str:
+    return f"_l{layer}{'_reverse' * direction}"
+
+
+def _check_options(
+    input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, dropout: Any, proj_size: Any
+) -> None:
+    """Refuse what torch.nn refuses, with the same types of exception."""
+    for name, value, kind in (
+        ("bias", bias, bool),
+        ("batch_first", batch_first, bool),
+        ("input_size", input_size, int),
+        ("hidden_size", hidden_size, int),
+        ("num_layers", num_layers, int),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        if value <= 0:
+            raise OptionError(f"{name} must be at least 1, not {value}")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
+    if proj_size < 0 or proj_size >= hidden_size:
+        raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
+        )
+
+
+def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
+    lengths = torch.as_tensor(lengths)
+    if lengths.dtype.is_floating_point or lengths.dtype == torch.bool:
+        raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
+    if lengths.shape != x.shape[1:2]:
+        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
+    if not torch.compiler.is_compiling() and lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x):
+        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
+        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
+    return lengths
