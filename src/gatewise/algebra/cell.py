@@ -14,6 +14,10 @@ from ..errors import CellError
 from .expression import LEAVES, OPERATIONS, PRODUCTS, Node, Size, as_node, order, pointwise
 
 
+# Weights of the equations -> names under which PyTorch stores them. Others are stored as `weight_<name>`.
+_STORED = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "b_h": "bias_hh", "P": "weight_hr"}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A weight of a cell, as it is stored: one block of rows per gate.
@@ -106,6 +110,15 @@ class Cell:
             rows, *columns = parameter.shape(sizes)
             total += rows * (columns[0] if columns else 1)
         return total
+
+    def stored(self) -> list[tuple[str, ...]]:
+        """Per parameter the names of the tensors that a layer stores for it; their sum is the parameter.
+
+        The equations of an LSTM have one bias; PyTorch stores two and adds them, and so do we, for the `state_dict`.
+        """
+        names = [_STORED.get(parameter.name, f"weight_{parameter.name}") for parameter in self.parameters]
+        twice = "bias_hh" not in names
+        return [(name, "bias_hh") if name == "bias_ih" and twice else (name,) for name in names]
 
     @staticmethod
     @lru_cache(maxsize=256)

@@ -64,7 +64,9 @@ class Backward:
 
 def backward(cell: Cell) -> Backward:
     """Differentiate one step of a cell."""
-    seeds = tuple(Node("seed", label=f"d{name}_in", size=node.size) for name, node in zip(cell.carry, cell.before, strict=True))
+    seeds = tuple(
+        Node("seed", label=f"d{name}_in", size=node.size) for name, node in zip(cell.carry, cell.before, strict=True)
+    )
     gradient: dict[Node, Node] = {}
     matrices: dict[Node, list[tuple[Node, Node]]] = {}
 
@@ -114,7 +116,12 @@ def _saves(cell: Cell, forward: list[Node], found: Backward) -> tuple[Node, ...]
     kept = {node for node in forward if node.leaf} | set(cell.after)
     saves: list[Node] = []
     for node in forward:
-        if node in inside and node in read and node not in kept and not (node.op in OPERATIONS and kept.issuperset(node.args)):
+        if (
+            node in inside
+            and node in read
+            and node not in kept
+            and not (node.op in OPERATIONS and kept.issuperset(node.args))
+        ):
             saves.append(node)
             kept.add(node)
     return tuple(saves)

@@ -124,7 +124,9 @@ class Node:
         return product("matmul", self, as_node(other))
 
     def __bool__(self) -> bool:
-        raise CellError(f"the equations ask whether {self!r} is true, but it has no value yet. Use maximum, minimum or relu")
+        raise CellError(
+            f"the equations ask whether {self!r} is true, but it has no value yet. Use maximum, minimum or relu"
+        )
 
     @property
     def leaf(self) -> bool:

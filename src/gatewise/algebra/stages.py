@@ -226,7 +226,7 @@ class _Lowering:
     def _instruction(self, node: Node, uses: Counter[Node]) -> Instruction:
         if node.op == "add":
             for product, other in (node.args, node.args[::-1]):
-                if product.op == "mul" and uses[product] == 1 and not self._given(product) :
+                if product.op == "mul" and uses[product] == 1 and not self._given(product):
                     self._fused.add(product)
                     return Instruction(node, "fma", (*product.args, other))
         return Instruction(node, node.op, node.args)

@@ -88,7 +88,10 @@ def _run(cell: Cell, carried: int, lengths: Tensor | None, reverse: bool, x: Ten
     data, *final = _layer(cell, packed.data, packed.batch_sizes, [s.index_select(0, rows) for s in state], weights)
     valid, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=x.shape[0])
     y = x.new_zeros(*x.shape[:2], valid.shape[-1]).index_copy(1, rows, valid)
-    return [_turned(y, lengths) if reverse else y, *(s.index_copy(0, rows, f) for s, f in zip(state, final, strict=True))]
+    return [
+        _turned(y, lengths) if reverse else y,
+        *(s.index_copy(0, rows, f) for s, f in zip(state, final, strict=True)),
+    ]
 
 
 def _turned(x: Tensor, lengths: Tensor) -> Tensor:

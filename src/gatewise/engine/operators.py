@@ -102,7 +102,11 @@ def _define(
     def filled(arguments: Sequence[Any], values: Iterator[Any]) -> list[Any]:
         """The arguments with their differentiable tensors replaced, in order."""
         return [
-            argument if not counts else next(values) if isinstance(argument, Tensor) else [next(values) for _ in argument]
+            argument
+            if not counts
+            else next(values)
+            if isinstance(argument, Tensor)
+            else [next(values) for _ in argument]
             for argument, counts in zip(arguments, differentiable, strict=True)
         ]
 
@@ -131,7 +135,11 @@ def _define(
 
     def chain(ctx: Any, gradients: Sequence[Tensor]) -> Any:
         arguments = [
-            place if not counts else [ctx.saved_tensors[i] for i in place] if isinstance(place, list) else ctx.saved_tensors[place]
+            place
+            if not counts
+            else [ctx.saved_tensors[i] for i in place]
+            if isinstance(place, list)
+            else ctx.saved_tensors[place]
             for place, counts in zip(ctx.places, differentiable, strict=True)
         ]
         if torch.is_grad_enabled():  # someone wants second derivatives

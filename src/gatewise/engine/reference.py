@@ -114,7 +114,9 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
     program = forward_program(cell)
     stage = program.stages[0]
     if len(program.stages) > 1:
-        raise CellError(f"cell '{cell.name}' has matrix products inside its step, so it has no pointwise part of its own")
+        raise CellError(
+            f"cell '{cell.name}' has matrix products inside its step, so it has no pointwise part of its own"
+        )
     values: dict[Node, Tensor] = dict(zip(cell.before, state, strict=True))
     totals = sums.chunk(len(stage.accumulators), dim=-1)
     values |= {a.node: total for a, total in zip(stage.accumulators, totals, strict=True)}
@@ -126,5 +128,7 @@ def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:
     values: dict[Node, Tensor] = {}
     for parameter, weight in zip(cell.parameters, weights, strict=True):
         gates = len(parameter.blocks)
-        values |= zip(parameter.blocks, weight.chunk(gates), strict=True) if gates > 1 else {parameter.blocks[0]: weight}
+        values |= (
+            zip(parameter.blocks, weight.chunk(gates), strict=True) if gates > 1 else {parameter.blocks[0]: weight}
+        )
     return values

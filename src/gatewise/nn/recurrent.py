@@ -15,10 +15,6 @@ from .. import cells, engine
 from ..algebra import Cell
 from ..errors import OptionError, ShapeError
 
-# Weights of the equations -> names under which PyTorch stores them. Others are stored as `weight_<name>`.
-STORED = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "b_h": "bias_hh", "P": "weight_hr"}
-_BIASES = ("bias_ih", "bias_hh")
-
 
 class Recurrent(nn.Module):
     """Layers of one cell. `LSTM` and `GRU` are this with a cell chosen.
@@ -74,18 +70,13 @@ class Recurrent(nn.Module):
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
 
-        names = [STORED.get(p.name, f"weight_{p.name}") for p in self.cell.parameters]
-        # The equations of an LSTM have one bias; PyTorch stores two and adds them, and so do we, for the state_dict.
-        self._doubled = "bias_ih" in names and "bias_hh" not in names
+        self._stored = [() if names[0].startswith("bias") and not bias else names for names in self.cell.stored()]
         for layer, direction in self._places():
             sizes = self.cell.sizes(self._width(layer), hidden_size, proj_size)
-            for name, parameter in zip(names, self.cell.parameters, strict=True):
-                if name in _BIASES and not bias:
-                    continue
-                for stored in _BIASES if name == "bias_ih" and self._doubled else (name,):
+            for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
+                for name in names:
                     weight = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
-                    self.register_parameter(f"{stored}{_suffix(layer, direction)}", nn.Parameter(weight))
-        self._names = names
+                    self.register_parameter(f"{name}{_suffix(layer, direction)}", nn.Parameter(weight))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -208,17 +199,11 @@ class Recurrent(nn.Module):
     def _weights(self, layer: int, direction: int) -> list[Tensor]:
         """Weights of the equations, in the cell's order."""
         suffix = _suffix(layer, direction)
+        sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
         weights: list[Tensor] = []
-        for name, parameter in zip(self._names, self.cell.parameters, strict=True):
-            if name not in _BIASES:
-                weights.append(getattr(self, f"{name}{suffix}"))
-            elif not self.bias:
-                rows = sum(parameter.rows(self.cell.sizes(1, self.hidden_size, self.proj_size)))
-                weights.append(weights[0].new_zeros(rows))
-            elif name == "bias_ih" and self._doubled:
-                weights.append(getattr(self, f"bias_ih{suffix}") + getattr(self, f"bias_hh{suffix}"))
-            else:
-                weights.append(getattr(self, f"{name}{suffix}"))
+        for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
+            parts = [getattr(self, f"{name}{suffix}") for name in names]
+            weights.append(sum(parts[1:], parts[0]) if parts else weights[0].new_zeros(parameter.shape(sizes)))
         return weights
 
     def _check_input(self, input: Tensor) -> None:
@@ -234,7 +219,9 @@ class Recurrent(nn.Module):
                 f"Convert one: input.to({weight.dtype}), or model.to({input.dtype})"
             )
         if input.dim() == 3 and not torch.compiler.is_compiling() and 0 in (steps := input.shape[self.batch_first],):
-            raise ShapeError(f"{self._title} needs at least one step, but the input has {steps} (shape {tuple(input.shape)})")
+            raise ShapeError(
+                f"{self._title} needs at least one step, but the input has {steps} (shape {tuple(input.shape)})"
+            )
 
     def _state(self, x: Tensor, hx: Any, single: bool) -> list[Tensor]:
         letters = self.cell.sizes(self.input_size, self.hidden_size, self.proj_size)
@@ -286,7 +273,17 @@ class LSTM(Recurrent):
     ):
         chosen = cell or ("lstmp" if proj_size else "lstm")
         super().__init__(
-            chosen, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+            chosen,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
 
 
@@ -358,7 +355,11 @@ def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
         raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
-    if not torch.compiler.is_compiling() and lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x):
+    if (
+        not torch.compiler.is_compiling()
+        and lengths.numel()
+        and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
+    ):
         wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
         raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
     return lengths

@@ -1,1 +1,40 @@
+"""The one training loop: plans, checkpoints that resume bit for bit, progress, curves."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .curve import plot as plot
+    from .loop import Outcome as Outcome
+    from .loop import TrainingStopped as TrainingStopped
+    from .loop import train as train
+    from .plan import Plan as Plan
+    from .progress import Bar as Bar
+    from .progress import Lines as Lines
+    from .progress import Progress as Progress
+    from .progress import Silent as Silent
+    from .progress import choose as choose
+    from .protocols import Batches as Batches
+    from .protocols import Trainable as Trainable
+
+_HOME = {  # public name -> module it lives in; torch and Lightning are paid for by who needs them
+    "Bar": "progress",
+    "Batches": "protocols",
+    "Lines": "progress",
+    "Outcome": "loop",
+    "Plan": "plan",
+    "Progress": "progress",
+    "Silent": "progress",
+    "Trainable": "protocols",
+    "TrainingStopped": "loop",
+    "choose": "progress",
+    "plot": "curve",
+    "train": "loop",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

@@ -1,0 +1,348 @@
+"""A model is one file: standard safetensors, whose metadata holds one JSON document under the key "gatewise".
+
+    {"__metadata__": {"gatewise": "{'format': 1, 'task': ..., 'sha256': ...}"}, "cell.weight_ih_l0": {...}, ...}
+
+Nothing here is pickled, so opening a stranger's model runs no code. The digest finds bit rot and careless edits; it is
+no signature, since whoever changes a file on purpose can also compute a new digest.
+
+numpy and safetensors are imported on use, so that `gatewise info` starts without either.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from .errors import ModelFileError
+from .files import atomic
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FORMAT = 1
+KEY = "gatewise"
+
+_LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer ones too
+_NO_MODEL = "Give a model that `gatewise fit` wrote."
+_DAMAGED = "Copy or download it again, or train it again."
+
+# What numpy can hold of safetensors' types: name in the file -> bytes per value.
+_WIDTH = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2}
+_WIDTH |= {"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
+
+_LOOKS_LIKE = {  # first bytes -> what people mistake for a model
+    b"PK\x03\x04": "a PyTorch checkpoint or another zip archive",
+    b"\x80\x02": "a Python pickle, as older PyTorch files are",
+    b"\x80\x03": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"\x89HDF": "an HDF5 file, as Keras writes",
+    b"GGUF": "a GGUF model",
+    b"\x93NUMPY": "a numpy array",
+    b"PAR1": "a Parquet table",
+    b"SQLite format 3": "an SQLite database",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"RIFF": "a WAV or WebP file",
+    b"%PDF": "a PDF",
+    b"\x1f\x8b": "gzip-compressed data",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed data",
+    b"\x7fELF": "a program",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself (git lfs pull fetches it)",
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model.
+
+    Attributes:
+        document: The JSON document, with "format" and "sha256".
+        tensors: Name -> array; the arrays are the caller's own and may be written to.
+    """
+
+    document: dict[str, Any]
+    tensors: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a model without reading its numbers.
+
+    Attributes:
+        document: The JSON document; its digest is not checked, for that needs the numbers.
+        tensors: Name -> (safetensors type such as "F32", shape).
+    """
+
+    document: dict[str, Any]
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+
+    @property
+    def values(self) -> int:
+        """Numbers in all tensors together."""
+        return sum(math.prod(shape) for _, shape in self.tensors.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors together."""
+        return sum(_WIDTH.get(kind, 0) * math.prod(shape) for kind, shape in self.tensors.values())
+
+
+def save(path: str | os.PathLike[str], document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    """Write a model whole or not at all, replacing what `path` held.
+
+    "format" and "sha256" are added to the document. A NaN or infinite number in it is stored as null, for JSON has
+    neither, and a metric that came out as NaN is no reason to lose a trained model.
+
+    Raises:
+        ModelFileError: The document or a tensor cannot be stored, or the file cannot be written (a full disk).
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": FORMAT}
+    arrays = {name: _storable(name, tensor) for name, tensor in tensors.items()}
+    body["sha256"] = _digest(body, arrays)
+    try:
+        with atomic(path) as temporary:
+            save_file(arrays, temporary, metadata={KEY: json.dumps(body, allow_nan=False)})
+    except OSError as error:
+        raise ModelFileError(f"cannot write {_name(path)}: {error.strerror or error}.") from error
+    except SafetensorError as error:  # how the library reports a full disk
+        raise ModelFileError(f"cannot write {_name(path)}: {error}.") from error
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """Read a model, checking everything that can be checked.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, foreign, or from a newer Gatewise.
+    """
+    header = read_header(path)
+    for name, (kind, _) in header.tensors.items():
+        if kind not in _WIDTH:
+            _fail(path, f"holds tensor '{name}' of type {kind}, which numpy cannot hold. Convert it to F32 first.")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        _fail(path, f"is damaged ({error}). {_DAMAGED}", error)
+    body = {key: value for key, value in header.document.items() if key != "sha256"}
+    try:
+        sound = _digest(body, tensors) == header.document.get("sha256")
+    except RecursionError:  # nested more deeply than anything that `save` could have written
+        sound = False
+    if not sound:
+        _fail(path, f"is not what was saved: its digest does not fit its content. {_DAMAGED}")
+    return Bundle(header.document, tensors)
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The JSON document of a model, in milliseconds however large the model is; see `read_header`."""
+    return read_header(path).document
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Read a model's document and the shapes of its tensors, but not its numbers.
+
+    Raises:
+        ModelFileError: As for `load`, except that damage inside the numbers stays unseen.
+    """
+    try:
+        size = _regular_size(path)
+        with open(path, "rb") as file:
+            text, room = _header_text(path, file, size)
+    except OSError as error:
+        _fail(path, f"cannot be read: {error.strerror or error}.", error)
+    entries = _json_object(path, text, "its header")
+    metadata = entries.pop("__metadata__", {})
+    tensors = _shapes(path, entries, room)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
+        _fail(path, f"is a safetensors file with {len(tensors)} tensors but no Gatewise document. {_NO_MODEL}")
+    document = _json_object(path, metadata[KEY], "its Gatewise document")
+    version = document.get("format")
+    if type(version) is not int or version < 1:
+        _fail(path, f"is damaged: its Gatewise document gives its format as {_short(version)}. {_DAMAGED}")
+    if version > FORMAT:
+        newer = f"(format {_short(version)}, this one reads up to {FORMAT})"
+        _fail(path, f"was written by a newer Gatewise {newer}. Upgrade: pip install -U gatewise")
+    return Header(document, tensors)
+
+
+def writable(path: str | os.PathLike[str], force: bool) -> None:
+    """Make sure, before hours of work, that a result can be written to `path`. Leaves nothing behind.
+
+    Raises:
+        ModelFileError: Its folder is missing or read-only, it is no ordinary file, or it exists and `force` is false.
+    """
+    target = Path(path)
+    if os.fspath(path).endswith(("/", os.sep)) or not target.name or target.is_dir():
+        _fail(path, "is a folder. Name a file in it, such as 'model.gatewise'.")
+    try:
+        if target.exists() and not target.is_file():  # /dev/null: a rename would replace the device itself
+            _fail(path, "is a device or a pipe. Name an ordinary file.")
+        if target.exists() and not force:
+            _fail(path, "exists. Pass --force to replace it, or name another file.")
+        # The very thing `atomic` will do: this also finds read-only disks and names that grow too long.
+        with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent):
+            pass
+    except (FileNotFoundError, NotADirectoryError) as error:
+        _fail(path, f"cannot be written: there is no folder '{target.parent}'. Make it first, or name another.", error)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        _fail(path, f"cannot be written in '{target.parent}': {reason}. Name another folder or file.", error)
+
+
+def plain(value: Any, where: str = "document") -> Any:
+    """`value` as JSON can hold it: numpy numbers and tuples made plain, NaN and infinities null.
+
+    Raises:
+        ModelFileError: Something has no JSON form; the message says where it stands.
+    """
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ModelFileError(f"cannot store {where}: its key {key!r} is not a string.")
+        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
+        return plain(value.tolist(), where)
+    raise ModelFileError(f"cannot store {where}: a {type(value).__name__} has no JSON form.")
+
+
+def _regular_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of an ordinary file. A pipe or device would block, or never end."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        target = Path(path)
+        there = os.listdir(target.parent) if target.parent.is_dir() else []
+        close = difflib.get_close_matches(target.name, there, n=1, cutoff=0.6)
+        hint = f"Did you mean '{target.with_name(close[0])}'?" if close else "Check the path."
+        raise ModelFileError(f"there is no file {_name(path)}. {hint}") from error
+    if stat.S_ISDIR(found.st_mode):
+        _fail(path, "is a folder. Give the model file inside it.")
+    if not stat.S_ISREG(found.st_mode):
+        _fail(path, f"is a device or a pipe. {_NO_MODEL}")
+    if found.st_size == 0:
+        _fail(path, f"is empty: nothing was ever written to it. {_NO_MODEL}")
+    return found.st_size
+
+
+def _header_text(path: str | os.PathLike[str], file: BinaryIO, size: int) -> tuple[bytes, int]:
+    """The JSON text at the head of a safetensors file, and how many bytes of numbers follow it."""
+    start = file.read(512)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{" or length < 2:
+        if size < 9 and start[3:8].strip(b"\0") == b"":
+            _fail(path, f"is cut off: it has only {size} bytes. {_DAMAGED}")
+        _fail(path, f"is not a model: it looks like {_kind(start)}. {_NO_MODEL}")
+    if length > _LIMIT:  # before anything is allocated
+        _fail(path, f"is not a model: its header claims {length} bytes. {_NO_MODEL}")
+    if length > size - 8:
+        _fail(path, f"is cut off: its header alone needs {length + 8} bytes, but it has {size}. {_DAMAGED}")
+    file.seek(8)
+    return file.read(length), size - 8 - length
+
+
+def _kind(start: bytes) -> str:
+    for magic, name in _LOOKS_LIKE.items():
+        if start.startswith(magic):
+            return name
+    for codec in ("utf-8", "utf-16") if start.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8",):
+        # The last character of an excerpt may be cut in two.
+        text = start.decode(codec, errors="ignore")
+        if len(text.encode(codec)) > len(start) - 4 and not any(c < " " and c not in "\t\r\n\f" for c in text):
+            return "text"
+    return f"binary data of an unknown kind (it starts with {start[:8].hex(' ')})"
+
+
+def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> dict[str, Any]:
+    def no_number(name: str) -> NoReturn:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        found = json.loads(text, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        _fail(path, f"is damaged: {what} is not valid JSON ({error}). {_DAMAGED}", error)
+    if not isinstance(found, dict):
+        _fail(path, f"is damaged: {what} is a JSON {type(found).__name__}, not an object. {_DAMAGED}")
+    return found
+
+
+def _shapes(path: str | os.PathLike[str], entries: dict[str, Any], room: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> (type, shape), in the file's order; `room` is the bytes of numbers that the file has."""
+    tensors = {}
+    needed = 0
+    for name, entry in entries.items():
+        match entry:
+            case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(begin), int(end)]} if (
+                all(type(n) is int and 0 <= n < 2**63 for n in shape) and 0 <= begin <= end < 2**63
+            ):
+                tensors[name] = (kind, tuple(shape))
+                needed = max(needed, end)
+            case _:
+                _fail(path, f"is damaged: its header describes tensor '{name}' as {_short(entry)}. {_DAMAGED}")
+    if needed > room:
+        _fail(path, f"is cut off: its tensors need {needed} bytes, but {room} are there. {_DAMAGED}")
+    if needed < room:
+        _fail(path, f"is damaged: {room - needed} bytes follow its last tensor. {_DAMAGED}")
+    return tensors
+
+
+def _storable(name: str, tensor: np.ndarray) -> np.ndarray:
+    """The tensor in C order and little-endian: safetensors copies memory as it lies."""
+    import numpy as np
+
+    array = np.asarray(tensor)
+    if name == "__metadata__":
+        raise ModelFileError("cannot store a tensor named '__metadata__': safetensors keeps that name for itself.")
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise ModelFileError(f"cannot store tensor '{name}' of type {array.dtype}. Convert it to float32 first.")
+    return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+
+
+def _digest(body: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """sha256 over the document without its digest, and over name, type, shape and bytes of each tensor by name."""
+    import numpy as np
+
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    """A stranger's value, short enough for a message."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "something nested too deeply"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    return f"'{os.fspath(path)}'"
+
+
+def _fail(path: str | os.PathLike[str], what: str, cause: BaseException | None = None) -> NoReturn:
+    raise ModelFileError(f"{_name(path)} {what}") from cause

@@ -1,0 +1,16 @@
+"""The command line. One file per verb; `frame.py` is what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+VERBS = {  # verb -> where its function (or its frame.Group) stands; imported when it is needed
+    "info": "gatewise.cli.info:info",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `gatewise` with these arguments (those of the process, if None) and return its exit code."""
+    from .frame import run
+
+    return run(VERBS, arguments)

@@ -1,0 +1,53 @@
+"""typer's usage errors in our words: one line that names the value and the way out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import typer
+
+from ..errors import suggest
+
+# The parent of all of click's errors. typer has moved click from a dependency into itself, and the exported
+# BadParameter is the one road to it that holds in both; hence also the names of classes, below.
+UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def in_our_words(error: Any) -> str:
+    """The message for one of click's errors."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "gatewise"
+    way_out = f"`{path} --help` lists them all."
+    param = getattr(error, "param", None)
+    message = error.format_message()
+    match type(error).__name__:
+        case "NoSuchOption":
+            known = [name for param in context.command.get_params(context) for name in param.opts] if context else []
+            return suggest("option", error.option_name, [name for name in known if name.startswith("--")], way_out)
+        case "MissingParameter" if param is not None:
+            return f"`{path}` needs {_label(param)}. `{path} --help` says what that is."
+        case "BadParameter" if param is not None:
+            if choice := re.search(r"'(.*)' is not one of (.*)", error.message):
+                kind = "value for " + _label(param)
+                return suggest(kind, choice[1], re.findall(r"'([^']*)'", choice[2]), f"`{path} --help` explains it.")
+            return f"{_label(param)} cannot be {_value(error)}: {_reason(error)}. `{path} --help` explains it."
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}. `{path} --help` shows how it is used."
+
+
+def _label(param: Any) -> str:
+    """How the user writes it: the longest name of an option, or the placeholder of an argument."""
+    if param.param_type_name == "option":
+        return str(max(param.opts, key=len))
+    return str(param.metavar or param.name).upper()
+
+
+def _value(error: Any) -> str:
+    """The refused value, where typer's validator (pydantic) kept it."""
+    details = getattr(error.__cause__, "errors", None)
+    return f"'{details()[0]['input']}'" if details else "that"
+
+
+def _reason(error: Any) -> str:
+    reason = str(error.message).removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return f"{reason[:1].lower()}{reason[1:]}"

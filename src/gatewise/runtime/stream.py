@@ -1,0 +1,90 @@
+"""A trained layer stack, one step at a time, without a framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..algebra import Cell
+from ..algebra.expression import Node, evaluate
+from ..errors import ModelFileError
+
+Array = np.ndarray
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "constant": np.float32,
+    "matmul": lambda weight, v: weight @ v,
+    "matmul_t": lambda weight, v: weight.T @ v,
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    # By tanh, for exp(-v) overflows where a gate is firmly shut.
+    "sigmoid": lambda v: 0.5 * (1 + np.tanh(0.5 * v)),
+    "tanh": np.tanh,
+    "relu": lambda v: np.maximum(v, 0),
+    "step": lambda v: (v > 0).astype(v.dtype),
+    "exp": np.exp,
+    "log": np.log,
+    "softplus": lambda v: np.logaddexp(v, 0),
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+
+class Layers:
+    """Stacked layers of one cell, forward in time, batch of one.
+
+    Args:
+        cell: Its equations.
+        tensors: Stored weights by name, `weight_ih_l0` and so on, as `gatewise.nn` and `torch.nn` name them.
+        num_layers: Layers, each fed by the one below.
+
+    Raises:
+        ModelFileError: A weight is missing or has the wrong shape.
+    """
+
+    def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
+        self.cell = cell
+        self._values = [_blocks(cell, tensors, layer) for layer in range(num_layers)]
+
+    def start(self) -> list[list[Array]]:
+        """The state before the first step: per layer one vector of zeros per carried name."""
+        return [
+            [np.zeros(self._size(values, node), np.float32) for node in self.cell.before] for values in self._values
+        ]
+
+    def step(self, x: Array, state: Sequence[Sequence[Array]]) -> tuple[Array, list[list[Array]]]:
+        """One step: input (D,) and the state before it, to the output (H,) and the state after. Changes neither."""
+        after = []
+        for values, before in zip(self._values, state, strict=True):
+            known = {self.cell.x: x, **dict(zip(self.cell.before, before, strict=True)), **values}
+            after.append(evaluate(self.cell.after, known, OPERATIONS))
+            x = after[-1][0]
+        return x, after
+
+    def _size(self, values: Mapping[Node, Array], node: Node) -> int:
+        """Units of a carried value: what some weight of its size letter has rows for."""
+        return next(len(array) for weight, array in values.items() if weight.size.letter == node.size.letter)
+
+
+def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
+    """One layer's weights, cut into a block per gate; biases that were not stored are zero."""
+    found: dict[Node, Array] = {}
+    for parameter, names in zip(cell.parameters, cell.stored(), strict=True):
+        parts = [tensors[f"{name}_l{layer}"] for name in names if f"{name}_l{layer}" in tensors]
+        if parts:
+            whole = np.asarray(sum(parts[1:], parts[0]), np.float32)
+        elif names[0].startswith("bias"):
+            whole = np.zeros(len(next(iter(found.values()))) * len(parameter.blocks), np.float32)
+        else:
+            raise ModelFileError(f"the model has no {names[0]}_l{layer}, which its cell '{cell.name}' needs")
+        if len(whole) % len(parameter.blocks):
+            raise ModelFileError(
+                f"{names[0]}_l{layer} has {len(whole)} rows, no multiple of its {len(parameter.blocks)} gates"
+            )
+        found |= zip(parameter.blocks, np.split(whole, len(parameter.blocks)), strict=True)
+    return found

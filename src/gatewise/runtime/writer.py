@@ -1,0 +1,175 @@
+"""A trained language model that goes on writing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bundle
+from ..algebra import Cell
+from ..data.vocabulary import Vocabulary, vocabulary_from_json
+from ..errors import CellError, DataError, ModelFileError, OptionError
+from ..files import atomic
+from ..tasks.decoding import Sampler, StopAt
+from .stream import Layers
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a text stands: all that the model keeps of what it has read.
+
+    Attributes:
+        layers: Per layer one vector (H,) per carried name.
+        scores: (V,), for the token that comes next.
+    """
+
+    layers: list[list[np.ndarray]]
+    scores: np.ndarray
+
+    def save(self, path: str | os.PathLike[str], model: str) -> None:
+        """Write it to a file, for `load_state`; `model` says which model it belongs to."""
+        from safetensors.numpy import save_file
+
+        tensors = {f"{i}.{j}": value for i, layer in enumerate(self.layers) for j, value in enumerate(layer)}
+        with atomic(path) as temporary:
+            save_file({"scores": self.scores, **tensors}, temporary, metadata={"gatewise_state": json.dumps(model)})
+
+
+class Writer:
+    """Continues text, one token at a time.
+
+    Args:
+        document: A model's document, as in `bundle.Bundle`.
+        tensors: Its weights.
+
+    Attributes:
+        vocabulary: Its tokens.
+        state: Where the text stands after the last call; None before anything was read.
+
+    Raises:
+        ModelFileError: The document is not of a language model, or lacks a weight.
+
+    Example:
+        >>> writer = Writer.load("alice.gatewise")
+        >>> print("".join(writer.write("The Queen ", length=200, sampler=Sampler(temperature=0.7, seed=1))))
+    """
+
+    def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
+        if document.get("task") != "generate":
+            raise ModelFileError(f"the model's task is {document.get('task')!r}, but only 'generate' writes")
+        try:
+            self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
+            cell = Cell.from_json(document["cell"])
+            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
+            self._layers = Layers(cell, layers, int(document["sizes"]["num_layers"]))
+            self._start = int(document["start"])
+            self._embedding = tensors["embedding.weight"]
+            self._output = tensors.get("output.weight", self._embedding)  # tied, if there is none
+            self._bias = tensors["output.bias"]
+            self.model = str(document.get("sha256", ""))
+            self.state: State | None = None
+            self._read(self._start, self._layers.start())  # a step finds out about every shape
+        except (KeyError, TypeError, ValueError, IndexError, StopIteration, CellError) as error:
+            raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Writer:
+        """Open a model file. ModelFileError if it is none, or not one that writes."""
+        found = bundle.load(path)
+        return cls(found.document, found.tensors)
+
+    def load_state(self, path: str | os.PathLike[str]) -> None:
+        """Go on where a saved state left off. ModelFileError if it is of another model, or no state."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="np") as file:
+                model = json.loads((file.metadata() or {}).get("gatewise_state", "null"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+            fresh = self._layers.start()
+            layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
+            same = all(
+                a.shape == b.shape
+                for new, old in zip(layers, fresh, strict=True)
+                for a, b in zip(new, old, strict=True)
+            )
+            state = State(layers, tensors["scores"])
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise ModelFileError(f"{path} is not the state of a text that `gatewise sample --state` wrote") from error
+        if model != self.model or not same or state.scores.shape != (len(self.vocabulary),):
+            raise ModelFileError(
+                f"{path} is the state of another model. Name a new file, or the model it was made with"
+            )
+        self.state = state
+
+    def save_state(self, path: str | os.PathLike[str]) -> None:
+        """Keep where the text stands."""
+        if self.state is None:
+            raise OptionError("nothing was read yet, so there is no state to keep")
+        try:
+            self.state.save(Path(path), self.model)
+        except OSError as error:
+            raise OptionError(f"cannot write the state to {path}: {error.strerror or error}") from error
+
+    def read(self, text: str, unknown: str = "error") -> None:
+        """Take in text that stands before what is to be written.
+
+        Args:
+            unknown: "error", or "skip" to pass over what the vocabulary lacks.
+
+        Raises:
+            DataError: The model never saw some of it; the message says which.
+        """
+        for token in self.vocabulary.encode(text, unknown=unknown).tolist():
+            self._advance(token)
+
+    def write(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        sampler: Sampler | None = None,
+        stop: str = "",
+        unknown: str = "error",
+    ) -> Iterator[str]:
+        """Go on from the state, and the prompt after it; yields text as soon as it is certain.
+
+        Args:
+            prompt: Read first; not yielded.
+            length: Tokens to write, 1 or more: characters, if the model's tokens are characters.
+            sampler: How to choose; plain sampling if omitted.
+            stop: Text to stop before.
+            unknown: As for `read`.
+        """
+        if length < 1:
+            raise OptionError(f"length must be at least 1, not {length}")
+        self.read(prompt, unknown)
+        pieces = self._pieces(length, sampler or Sampler())
+        yield from StopAt(stop).stream(pieces) if stop else pieces
+
+    def _pieces(self, length: int, sampler: Sampler) -> Iterator[str]:
+        decoder = self.vocabulary.decoder()
+        if self.state is None:
+            self._advance(self._start)
+        for _ in range(length):
+            assert self.state is not None
+            token = int(sampler(self.state.scores))
+            self._advance(token)
+            if piece := decoder.push(token):
+                yield piece
+        if rest := decoder.flush():
+            yield rest
+
+    def _advance(self, token: int) -> None:
+        self.state = self._read(token, self._layers.start() if self.state is None else self.state.layers)
+
+    def _read(self, token: int, layers: list[list[np.ndarray]]) -> State:
+        if not 0 <= token < len(self._embedding):
+            raise DataError(f"token {token} is outside the vocabulary of {len(self._embedding)}")
+        y, after = self._layers.step(self._embedding[token], layers)
+        return State(after, self._output @ y + self._bias)

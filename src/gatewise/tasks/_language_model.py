@@ -1,0 +1,138 @@
+"""The network of `generate`: embedding, recurrent layers, scores of the next token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, dropout
+
+from ..algebra import Cell
+from ..data.batches import Rows
+from ..nn import Recurrent
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next token from all before it.
+
+    Args:
+        cell: The recurrent cell.
+        vocabulary_size: Tokens, V.
+        embedding_size: Features per token, E.
+        hidden_size: Units per layer, H.
+        num_layers: Recurrent layers.
+        proj_size: Size of the layers' output if their cell projects it, else 0.
+        dropout: Chance that a value is zeroed on its way between layers and to the scores.
+        variational: One dropout mask for all steps of a chunk instead of one per step (Gal & Ghahramani 2016).
+        tied: Score with the embedding's weights, which needs E to be the size of the layers' output (Press & Wolf 2017).
+        forget_bias: Added to the bias of the forget gate before training, so that the cell starts by remembering
+            (Gers et al. 2000, Jozefowicz et al. 2015).
+
+    Shape:
+        ids: (T, B) integers.
+        state: As a `Recurrent` returns it; zeros if omitted.
+        returns: scores (T, B, V), and the last state.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        vocabulary_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        proj_size: int,
+        dropout: float,
+        variational: bool,
+        tied: bool,
+        forget_bias: float,
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        self.layers = _Stack(cell, embedding_size, hidden_size, num_layers, proj_size=proj_size)
+        self.layers.rate, self.layers.variational = dropout, variational
+        self.output = nn.Linear(proj_size or hidden_size, vocabulary_size)
+        # Scores near zero at first whatever the sizes, so that the first loss is that of a uniform guess.
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(embedding_size))
+        nn.init.zeros_(self.output.bias)
+        if tied:
+            self.output.weight = self.embedding.weight
+        if "f" in cell.pack:
+            place = cell.pack.index("f") * hidden_size
+            with torch.no_grad():
+                for layer in range(num_layers):
+                    getattr(self.layers, f"bias_ih_l{layer}")[place : place + hidden_size] += forget_bias
+        self.carried: list[Tensor] = []
+
+    def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        y, state = self.layers(self.embedding(ids), state)
+        return self.output(self.layers.between_layers(y)), state
+
+    # What the training loop asks for: `training.Trainable`.
+
+    def begin(self, split: str) -> None:
+        self.carried = []
+
+    def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return cross_entropy(self._scores(batch[0]), batch[1].flatten())
+
+    def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+        inputs, targets = batch
+        return cross_entropy(self._scores(inputs), targets.flatten(), reduction="sum"), targets.numel()
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        weights = [p for p in self.parameters() if p.dim() > 1]
+        biases = [p for p in self.parameters() if p.dim() < 2]
+        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
+
+    def _scores(self, inputs: Tensor) -> Tensor:
+        """Scores (T * B, V) of one chunk, going on from the chunk before: truncated backpropagation through time."""
+        state = self.carried if len(self.carried) != 1 else self.carried[0]
+        scores, after = self(inputs, state if self.carried else None)
+        self.carried = [s.detach().float() for s in (after if isinstance(after, tuple) else (after,))]
+        return scores.flatten(0, 1).float()
+
+
+class _Stack(Recurrent):
+    rate = 0.0
+    variational = False
+
+    def between_layers(self, y: Tensor) -> Tensor:
+        if not self.variational:
+            return dropout(y, self.rate, self.training)
+        return y * dropout(torch.ones_like(y[:1]), self.rate, self.training)
+
+
+class Chunks:
+    """`data.Rows` as batches of tensors for the training loop: pass after pass over the same rows."""
+
+    def __init__(self, rows: Rows):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = self.rows[step % len(self.rows)]
+        return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+@torch.no_grad()
+def total_loss(
+    model: LanguageModel, ids: Sequence[int] | Any, batch_size: int, chunk_length: int = 512
+) -> tuple[float, int]:
+    """Summed loss in nats over one contiguous text, and the number of tokens predicted."""
+    was_training, carried = model.training, model.carried
+    model.eval()
+    model.begin("test")
+    chunks = Chunks(Rows(ids, batch_size, chunk_length))
+    nats, count = 0.0, 0
+    for k in range(len(chunks)):
+        total, targets = model.validation_sums(chunks.at(k))
+        nats, count = nats + float(total), count + targets
+    model.train(was_training)
+    model.carried = carried
+    return nats, count

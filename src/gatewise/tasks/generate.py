@@ -1,0 +1,517 @@
+"""`generate`: learn to continue a text.
+
+Embedding, recurrent layers, scores of the next token, trained by truncated backpropagation through time; the text's
+three parts, training, validation and test, follow each other and are never shuffled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from .. import __version__, bundle, cells
+from ..algebra import Cell
+from ..data.batches import Rows, split
+from ..data.text import fingerprint, read_text
+from ..data.vocabulary import KINDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
+from ..errors import DataError, ModelFileError, OptionError, suggest
+from ..runtime.writer import Writer
+from ..training import Outcome, Plan, Progress, TrainingStopped, train
+from . import baselines
+from ._language_model import Chunks, LanguageModel, total_loss
+from ._sizing import Sizing, check_memory, sizing
+from .decoding import Sampler
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text in its three parts, as text and as token ids.
+
+    Attributes:
+        texts: Per split, its text.
+        ids: Per split, (n,) integers.
+        name: Where it came from, for people.
+        fingerprint: sha256 of all of it.
+    """
+
+    texts: dict[str, str]
+    ids: dict[str, np.ndarray]
+    name: str
+    fingerprint: str
+
+
+class Generator:
+    """Learns to continue text, and writes.
+
+    An estimator in scikit-learn's sense. Sizes, rate and passes that are not given follow from the amount of text.
+
+    Args:
+        cell: Name of a cell of the family, or a `Cell`.
+        tokens: "characters", "words" or "byte-pairs".
+        vocabulary_size: The most tokens to keep (words, byte-pairs).
+        min_frequency: How often a word must occur to have a token of its own.
+        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
+        embedding_size: Features per token.
+        hidden_size: Units per layer.
+        num_layers: Recurrent layers.
+        proj_size: Size of the layers' output if it is projected, else 0.
+        dropout: Chance that a value between layers, and before the scores, is zeroed in training.
+        variational_dropout: One dropout mask for all steps of a chunk, instead of one per step.
+        tie_weights: Score tokens with their embeddings; None: where the sizes allow it.
+        forget_bias: Added to the forget gate's bias before training.
+        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
+        weight_decay: AdamW's decay, as a fraction of the rate.
+        clip: Largest norm of the gradient.
+        epochs: Passes over the training text.
+        batch_size: Rows read side by side.
+        chunk_length: Steps that the gradient goes back.
+        patience: Validations without improvement after which training stops early.
+        split: Shares of training, validation and test.
+        seed: Of everything random.
+        threads: CPU threads; None: PyTorch's choice.
+
+    Attributes (after fit):
+        model_: The network, a `torch.nn.Module`.
+        vocabulary_: Its tokens.
+        metrics_: Losses per split, and of the baselines.
+        outcome_: How training ended.
+
+    Example:
+        >>> generator = Generator(hidden_size=256, seed=1).fit("alice.txt")
+        >>> generator.metrics_["test"]["bits_per_character"]
+        >>> "".join(generator.sample("Alice was ", length=300, temperature=0.7))
+
+    Source: Mikolov et al. (2010), "Recurrent neural network based language model"; Graves (2013), arXiv:1308.0850.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str | Cell = "lstm",
+        tokens: str = "characters",
+        vocabulary_size: int | None = None,
+        min_frequency: int = 1,
+        preset: str | None = None,
+        embedding_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        proj_size: int = 0,
+        dropout: float | None = None,
+        variational_dropout: bool = False,
+        tie_weights: bool | None = None,
+        forget_bias: float = 1.0,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        epochs: float | None = None,
+        batch_size: int | None = None,
+        chunk_length: int | None = None,
+        patience: int | None = 8,
+        split: Sequence[float] = (0.9, 0.05, 0.05),
+        seed: int = 0,
+        threads: int | None = None,
+    ):
+        self.cell = cell
+        self.tokens = tokens
+        self.vocabulary_size = vocabulary_size
+        self.min_frequency = min_frequency
+        self.preset = preset
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.proj_size = proj_size
+        self.dropout = dropout
+        self.variational_dropout = variational_dropout
+        self.tie_weights = tie_weights
+        self.forget_bias = forget_bias
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.chunk_length = chunk_length
+        self.patience = patience
+        self.split = split
+        self.seed = seed
+        self.threads = threads
+
+    # The estimator's contract.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor options by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change options. OptionError for one that does not exist."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise OptionError(suggest("option", name, known))
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        usual = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
+        given = {n: v for n, v in self.get_params().items() if v != usual[n]}
+        return f"Generator({', '.join(f'{n}={v!r}' for n, v in given.items())})"
+
+    def fit(
+        self,
+        data: Any,
+        y: None = None,
+        *,
+        encoding: str = "utf-8",
+        output: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: Callable[[Sizing], Progress] | None = None,
+        passages: int = 0,
+    ) -> Self:
+        """Learn.
+
+        Args:
+            data: A text file, folder or list of them; "-" for standard input; or an open text file, so that text at
+                hand is `io.StringIO(text)`.
+            y: Not used; here for scikit-learn.
+            encoding: Of the files.
+            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
+            resume: Go on from that checkpoint.
+            progress: Given the sizes, makes what shows progress; None is silent.
+            passages: Tokens to write as a sample after a validation now and then; 0 for none.
+
+        Raises:
+            DataError: The text cannot be read or is too short.
+            OptionError: An option is impossible, or the sizes asked for do not fit into memory.
+            ModelFileError: The checkpoint does not fit.
+            TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
+        """
+        if self.threads is not None:
+            _set_threads(self.threads)
+        cell = self._cell()
+        corpus = self._read(data, encoding)
+        chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
+        self.sizing_ = chosen
+        check_memory(chosen, sum(map(len, corpus.ids.values())))
+        training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
+        validation = Chunks(Rows(corpus.ids["validation"], _rows(corpus.ids["validation"]), 256))
+        plan = self._plan(chosen, len(training))
+
+        torch.manual_seed(self.seed)
+        self.model_ = self._build(cell, chosen)
+        self.start_ = self._start_token(corpus)
+        with tempfile.TemporaryDirectory() as scratch:
+            beside = Path(output) if output is not None else Path(scratch) / "model"
+            checkpoint = beside.with_name(f"{beside.name}.checkpoint")
+            stopped: TrainingStopped | None = None
+            started = time.time()
+            try:
+                self.outcome_: Outcome = train(
+                    self.model_,
+                    Chunks(training.rows),
+                    validation,
+                    plan,
+                    checkpoint=checkpoint,
+                    metrics=beside.with_name(f"{beside.name}.metrics.jsonl"),
+                    identity=self._identity(corpus, cell, chosen),
+                    resume=resume,
+                    progress=progress(chosen) if progress else None,
+                    on_evaluation=self._passages(passages, plan) if passages else None,
+                )
+            except TrainingStopped as error:
+                stopped, self.outcome_ = error, error.outcome
+            finished = stopped is None and self.outcome_.reason != "interrupted"
+            self.metrics_ = self._measure(corpus, with_baselines=finished)
+            self._provenance = self._describe(corpus, started)
+            if output is not None:
+                self.save(output)
+                if finished:
+                    checkpoint.unlink(missing_ok=True)
+            if stopped is not None:
+                raise stopped
+        return self
+
+    def score(self, data: Any, y: None = None) -> float:
+        """Minus the mean loss in nats per token on a text: larger is better, as scikit-learn wants it."""
+        return -float(self.evaluate(data)["all"]["loss"])
+
+    def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
+        """Loss, bits per character and perplexity.
+
+        Args:
+            data: As for `fit`. The text that the model was trained on is cut as it was then, and measured beside the
+                baselines; of any other text, all is measured.
+            unknown: "skip" leaves out characters that the model never saw.
+
+        Returns:
+            Per split ("train", "validation", "test", or "all" for a text of its own) "loss" in nats per token,
+            "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters"; and "baselines".
+        """
+        text, name = _text(data, encoding)
+        if fingerprint(text) == self._provenance["data"]["fingerprint"]:
+            return self._measure(self._cut(text, name), with_baselines=True)
+        ids = self.vocabulary_.encode(text, unknown=unknown)
+        if len(ids) < 2:
+            raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
+        return {"all": self._loss(text, ids), "baselines": {"xz": _bits(baselines.xz_bits("", text), text, len(ids))}}
+
+    def sample(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = 0,
+        stop: str = "",
+        unknown: str = "error",
+    ) -> Iterator[str]:
+        """Continue a prompt, piece by piece. See `decoding.Sampler` for the options and `writer` for more."""
+        sampler = Sampler(temperature, top_k, top_p, seed, forbidden=forbidden(self.vocabulary_))
+        return self.writer().write(prompt, length, sampler, stop, unknown)
+
+    def writer(self) -> Writer:
+        """The trained model as one that writes, with a state that can be kept."""
+        return Writer(self._document(), self._tensors())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file."""
+        bundle.save(path, {**self._document(), "training": self._provenance}, self._tensors())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Generator:
+        """Read a model file. ModelFileError if it is damaged or of another task."""
+        found = bundle.load(path)
+        Writer(found.document, found.tensors)  # refuses what does not fit together
+        document = found.document
+        try:
+            options = {**document["options"], "cell": Cell.from_json(document["cell"])}
+            self = cls(**options)
+            self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
+            self.sizing_ = Sizing(**document["sizes"])
+            self.model_ = self._build(options["cell"], self.sizing_)
+            self.start_ = int(document["start"])
+            self._provenance = document["training"]
+            self.metrics_ = self._provenance["metrics"]
+            tensors = {name: torch.from_numpy(array) for name, array in found.tensors.items()}
+            if self.sizing_.tied:
+                tensors["output.weight"] = tensors["embedding.weight"]
+            self.model_.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError, OptionError) as error:
+            raise ModelFileError(f"{path} is incomplete or contradicts itself ({error}). Train it again.") from error
+        self.model_.eval()
+        return self
+
+    # Steps of fit.
+
+    def _cell(self) -> Cell:
+        cell = cells.find(self.cell) if isinstance(self.cell, str) else self.cell
+        return cells.find("lstmp") if cell.name == "lstm" and self.proj_size else cell
+
+    def _read(self, data: Any, encoding: str) -> Corpus:
+        if self.tokens not in KINDS:
+            raise OptionError(suggest("kind of tokens", self.tokens, KINDS))
+        text, name = _text(data, encoding)
+        # What can occur is known beforehand, as an alphabet is; how often, and which words, only training text tells.
+        learned = text if self.tokens == "characters" else text[split(len(text), self.split)[0]]
+        self.vocabulary_: Vocabulary = self._vocabulary(learned)
+        return self._cut(text, name)
+
+    def _cut(self, text: str, name: str) -> Corpus:
+        parts = dict(zip(SPLITS, (text[part] for part in split(len(text), self.split)), strict=True))
+        ids = {part: self.vocabulary_.encode(piece) for part, piece in parts.items()}
+        return Corpus(parts, ids, name, fingerprint(text))
+
+    def _vocabulary(self, text: str) -> Vocabulary:
+        if self.tokens == "words":
+            return Words.fit(text, max_size=self.vocabulary_size, min_frequency=self.min_frequency)
+        if self.tokens == "byte-pairs":
+            return BytePairs.fit(text, size=self.vocabulary_size or 4096, min_frequency=max(2, self.min_frequency))
+        if self.vocabulary_size is not None:
+            raise OptionError("vocabulary_size is for words and byte-pairs; characters are kept all. Leave it out")
+        return Characters.fit(text)
+
+    def _build(self, cell: Cell, chosen: Sizing) -> LanguageModel:
+        return LanguageModel(
+            cell,
+            len(self.vocabulary_),
+            chosen.embedding_size,
+            chosen.hidden_size,
+            chosen.num_layers,
+            self.proj_size,
+            chosen.dropout,
+            self.variational_dropout,
+            chosen.tied,
+            self.forget_bias,
+        )
+
+    def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
+        steps = max(1, round(per_epoch * chosen.epochs))
+        return Plan(
+            steps=steps,
+            evaluate_every=max(1, min(per_epoch, steps // 20)),
+            learning_rate=chosen.learning_rate,
+            warmup=min(steps // 2, max(1, steps // 20)),
+            final_rate=0.01,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            patience=self.patience,
+            seed=self.seed,
+        )
+
+    def _start_token(self, corpus: Corpus) -> int:
+        """What the model reads before an empty prompt: a line end, where the text has any."""
+        if not self.vocabulary_.unseen("\n") and len(line := self.vocabulary_.encode("\n")):
+            return int(line[-1])
+        return int(corpus.ids["train"][0])
+
+    def _identity(self, corpus: Corpus, cell: Cell, chosen: Sizing) -> dict[str, Any]:
+        """What must be the same for a run to be resumed."""
+        options = {name: value for name, value in self._options().items() if name not in ("preset", "threads")}
+        threads = {"threads": torch.get_num_threads()}
+        return {"data": corpus.fingerprint, "cell": cell.equations, **options, **vars(chosen), **threads}
+
+    def _options(self) -> dict[str, Any]:
+        options = self.get_params()
+        return {**options, "cell": self._cell().name, "split": list(self.split)}
+
+    def _passages(self, length: int, plan: Plan) -> Callable[[int], str | None]:
+        """Write a little about four times in a training."""
+        due = [plan.steps * part // 4 for part in range(4)]
+
+        def passage(step: int) -> str | None:
+            if not due or step < due[0]:
+                return None
+            while due and step >= due[0]:
+                del due[0]
+            return "".join(self.sample("", length, temperature=0.8, seed=self.seed)).strip("\n")
+
+        return passage
+
+    # Measuring.
+
+    def _measure(self, corpus: Corpus, with_baselines: bool) -> dict[str, Any]:
+        metrics: dict[str, Any] = {}
+        for part in SPLITS:
+            text, ids = corpus.texts[part], corpus.ids[part]
+            if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
+                held_out = max(len(corpus.ids["validation"]), len(corpus.ids["test"]), 1000)
+                share = min(1.0, held_out / max(1, len(ids)))
+                text, ids = text[int(len(text) * (1 - share)) :], ids[int(len(ids) * (1 - share)) :]
+            if len(ids) > 1:
+                metrics[part] = self._loss(text, ids)
+        if with_baselines:
+            metrics["baselines"] = self._baselines(corpus, "test" if "test" in metrics else "validation")
+        return metrics
+
+    def _loss(self, text: str, ids: np.ndarray) -> dict[str, Any]:
+        nats, count = total_loss(self.model_, ids, _rows(ids))
+        unknown = int(np.isin(ids, _unknown(self.vocabulary_)).sum())
+        loss = nats / count
+        return {
+            "loss": loss,
+            "bits_per_token": loss / math.log(2),
+            # Where a token stands for many words, its bits do not tell which: there is no such figure then.
+            "bits_per_character": None if unknown else loss / math.log(2) * len(ids) / len(text),
+            "perplexity": math.exp(min(loss, 700)),
+            "tokens": count,
+            "characters": len(text),
+            **({"unknown_tokens": unknown} if unknown else {}),
+        }
+
+    def _baselines(self, corpus: Corpus, part: str) -> dict[str, Any]:
+        """The same held-out text by plain methods that learned from the same training text."""
+        train_ids, ids, size = corpus.ids["train"], corpus.ids[part], len(self.vocabulary_)
+        text = corpus.texts[part]
+        per_token = {
+            "frequencies": baselines.unigram_bits(train_ids, ids, size),
+            "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5),
+        }
+        found = {name: _bits(bits * len(ids), text, len(ids)) for name, bits in per_token.items()}
+        found["xz"] = _bits(baselines.xz_bits(corpus.texts["train"], text), text, len(ids))
+        return {"split": part, **found}
+
+    # The model file.
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "task": "generate",
+            "cell": self._cell().to_json(),
+            "options": self._options(),
+            "sizes": vars(self.sizing_),
+            "vocabulary": self.vocabulary_.to_json(),
+            "start": self.start_,
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        state = self.model_.state_dict()
+        if self.sizing_.tied:
+            del state["output.weight"]
+        return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+
+    def _describe(self, corpus: Corpus, started: float) -> dict[str, Any]:
+        outcome = self.outcome_
+        return {
+            "data": {
+                "name": corpus.name,
+                "fingerprint": corpus.fingerprint,
+                "characters": sum(map(len, corpus.texts.values())),
+            },
+            "seed": self.seed,
+            "ended": outcome.reason,
+            "steps": outcome.step,
+            "best_step": outcome.best_step,
+            "seconds": round(outcome.seconds, 1),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+            "threads": torch.get_num_threads(),
+            "versions": {"gatewise": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "metrics": self.metrics_,
+        }
+
+
+def forbidden(vocabulary: Vocabulary) -> list[int]:
+    """Tokens that are never written: padding and "unknown"."""
+    return [vocabulary.PAD, vocabulary.UNK] if isinstance(vocabulary, Words) else []
+
+
+def _unknown(vocabulary: Vocabulary) -> list[int]:
+    return [vocabulary.UNK] if isinstance(vocabulary, Words) else []
+
+
+def _text(data: Any, encoding: str) -> tuple[str, str]:
+    """The text of what `fit` was given, and what to call it."""
+    if hasattr(data, "read"):
+        text = data.read()
+        if not isinstance(text, str) or not text:
+            raise DataError("the open file gave no text. Open it in text mode, at its beginning")
+        return text, str(getattr(data, "name", "text"))
+    several = [data] if isinstance(data, str | os.PathLike) else list(data)
+    return read_text(data, encoding), ", ".join(os.fspath(one) for one in several)
+
+
+def _rows(ids: np.ndarray) -> int:
+    """Rows to read side by side when measuring: few enough that each is long, for each starts knowing nothing."""
+    return max(1, min(32, len(ids) // 5_000))
+
+
+def _bits(bits: float, text: str, tokens: int) -> dict[str, float]:
+    return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}
+
+
+def _set_threads(threads: int) -> None:
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise OptionError(f"threads must be a whole number, 1 or more, not {threads!r}")
+    torch.set_num_threads(threads)

@@ -1,0 +1,148 @@
+"""Drives a `Run` with Lightning's Trainer. Imported by `train` alone, because importing Lightning takes seconds.
+
+One "epoch" of Lightning's is the stretch between two validations here, so that validation is its ordinary validation
+loop. Everything a resume needs is in our own `Run`; Lightning's loop state starts from zero each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch import Tensor
+
+from .protocols import Batches
+from .run import Run
+
+
+class _Adapter(lightning.LightningModule):
+    """Lightning's hooks on the left, what they mean to a run on the right."""
+
+    def __init__(self, run: Run):
+        super().__init__()
+        self.model = run.module  # registered as a submodule, so that Lightning moves it to the device
+        self.run = run
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        plan = self.run.plan
+        groups = self.run.module.parameter_groups(plan.weight_decay)
+        return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
+
+    def on_fit_start(self) -> None:
+        self.run.open(self.trainer.optimizers[0], self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.run.before_step()
+
+    def training_step(self, batch: Any) -> Tensor:
+        loss = self.run.module.training_loss(batch)
+        self.run.loss = loss.detach()
+        return loss
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        # Not Lightning's own clipping: it throws away the norm, and computing it twice would cost a pass more.
+        self.run.gradient_ready()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.run.after_step()
+
+    def on_validation_start(self) -> None:
+        self.run.begin_validation()
+
+    def validation_step(self, batch: Any) -> None:
+        self.run.validate(batch)
+
+    def on_validation_end(self) -> None:
+        self.run.end_validation()
+        if self.run.over:
+            self.trainer.should_stop = True
+
+
+class _Stretches:
+    """The training data as Lightning sees it: each iteration yields what is left until the next validation.
+
+    It has no length, because the first one after a resume may be shorter than the others.
+    """
+
+    def __init__(self, run: Run):
+        self._run = run
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._run.stretch()
+
+
+class _Pass:
+    """One pass over the validation batches."""
+
+    def __init__(self, batches: Batches):
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._batches.at(index) for index in range(len(self._batches)))
+
+
+def drive(run: Run, accelerator: str) -> None:
+    """Train until the run is over.
+
+    Args:
+        run: Fresh, or restored from a checkpoint.
+        accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
+
+    Raises:
+        Leave, Failed: See `Run`.
+    """
+    if accelerator == "auto":
+        accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    with _silence():
+        trainer = lightning.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            precision=run.plan.precision,
+            max_epochs=-1,
+            # A validation that was still due when the last sitting ended: Lightning's check before the first step,
+            # over all batches, is exactly that.
+            num_sanity_val_steps=-1 if run.pending else 0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_autolog_hparams=False,
+            # Names the plain environment, or a SLURM job would get Lightning's own signal handlers and pickles.
+            plugins=[LightningEnvironment()],
+        )
+        adapter = _Adapter(run)
+        adapter.train()
+        trainer.fit(adapter, _Stretches(run), _Pass(run.validation))
+
+
+# Warnings about Lightning's own code, or advice that does not hold here.
+_LIGHTNINGS_OWN = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 has not followed torch 2.13 yet
+    r"Found \d+ module\(s\) in eval mode",  # a module may keep frozen parts so
+)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps Lightning's advertisements, device listing and advice off the terminal; errors still show."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            for message in _LIGHTNINGS_OWN:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,134 @@
+"""Everything a run needs to go on, in one safetensors file. No pickle: reading a stranger's file runs no code.
+
+Tensors lie in the file under their names; the rest is one JSON document in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import ModelFileError
+from ..files import atomic
+
+FORMAT = 1
+KEY = "gatewise_checkpoint"
+
+
+def write(path: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Args:
+        path: Where; what was there stays until the new file is complete and flushed to disk.
+        document: Plain JSON values.
+        tensors: By name; on any device, of any layout.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    text = json.dumps({"format": FORMAT, **document}, allow_nan=False)
+    with atomic(path) as temporary:
+        try:
+            save_file(_separate(tensors), temporary, {KEY: text})
+        except SafetensorError as error:
+            raise _as_os_error(error, path) from error
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The document and tensors (on the CPU, in memory of their own) that `write` was given.
+
+    Raises:
+        ModelFileError: There is no such file, or it is damaged, foreign, or written by a newer Gatewise.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if KEY not in metadata:
+                raise ModelFileError(f"{path} is not a checkpoint of Gatewise. Start again without resuming.")
+            document = json.loads(metadata[KEY])
+            version = document["format"]
+            if version > FORMAT:
+                raise ModelFileError(
+                    f"{path} was written by a newer Gatewise (checkpoint format {version}; this one reads up to "
+                    f"{FORMAT}). Upgrade it: pip install -U gatewise"
+                )
+            # Cloned, because a matrix product on memory of another alignment may round differently.
+            return document, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise ModelFileError(f"there is no checkpoint at {path}. Start without resuming.") from error
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, why: object) -> ModelFileError:
+    """The error for a file that holds less, or other things, than a checkpoint must."""
+    reason = " ".join(str(why).split())
+    return ModelFileError(f"{path} is damaged or no checkpoint at all ({reason}). Start again without resuming.")
+
+
+def require_same(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse to go on with other options or data than the checkpoint's.
+
+    Raises:
+        ModelFileError: Names each differing key with both values.
+    """
+    old, new = _flat(stored), _flat(given)
+    differences = [
+        f"{key} was {_shown(old, key)} and is {_shown(new, key)}"
+        for key in sorted(old.keys() | new.keys())
+        if _shown(old, key) != _shown(new, key)
+    ]
+    if differences:
+        raise ModelFileError(
+            f"cannot resume from {path}, which was made otherwise: {'; '.join(differences)}. "
+            "Give it the same again, or start afresh without resuming."
+        )
+
+
+def plain(value: Any) -> Any:
+    """A JSON value as it comes back from a file: tuples are lists, keys are text."""
+    return json.loads(json.dumps(value))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"data": {"sha": 1}} -> {"data.sha": 1}, so that a difference is named where it is."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _shown(flat: dict[str, Any], key: str) -> str:
+    return json.dumps(flat[key], ensure_ascii=False) if key in flat else "absent"
+
+
+def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors on the CPU, no two in one storage, as safetensors wants them."""
+    seen: set[int] = set()
+    separate = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        separate[name] = tensor.clone() if storage in seen else tensor
+        seen.add(storage)
+    return separate
+
+
+def _as_os_error(error: SafetensorError, path: Path) -> OSError:
+    """safetensors wraps what the system said ("... (os error 28)") in an exception of its own; unwrap it."""
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(found[1])
+        return OSError(number, os.strerror(number), str(path))
+    return OSError(f"{path}: {error}")

@@ -1,0 +1,158 @@
+"""The one training loop, for every task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, TrainingError
+from . import checkpoint as checkpoints
+from .interrupts import AtOnce, Interrupts
+from .plan import Plan
+from .progress import Progress, Silent
+from .protocols import Batches, Trainable
+from .run import Run
+from .snapshot import generator_states, set_generator_states
+from .trouble import Failed, Leave
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM); inside
+            a `TrainingStopped` also "not a number", "no targets" and "cannot write".
+        step: Optimiser steps made, over all sittings.
+        best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
+        best_loss: Its loss in nats per target; None if there was no validation, and the module holds its last weights.
+        seconds: Time spent training, over all sittings.
+    """
+
+    reason: str
+    step: int
+    best_step: int
+    best_loss: float | None
+    seconds: float
+
+
+class TrainingStopped(TrainingError):  # noqa: N818 - it reads as what happened
+    """Training that could not go on. The module holds the best weights so far and can be used.
+
+    Attributes:
+        outcome: Where it stopped, and why.
+    """
+
+    def __init__(self, message: str, outcome: Outcome):
+        super().__init__(message)
+        self.outcome = outcome
+
+
+def train(
+    module: Trainable,
+    training: Batches,
+    validation: Batches,
+    plan: Plan,
+    *,
+    checkpoint: Path,
+    metrics: Path,
+    identity: dict[str, Any],
+    resume: bool = False,
+    progress: Progress | None = None,
+    on_evaluation: Callable[[int], str | None] | None = None,
+    checkpoint_seconds: float = 120.0,
+    accelerator: str = "auto",
+) -> Outcome:
+    """Train a module and leave it with its best weights, in evaluation mode, on the CPU.
+
+    Ctrl-C and SIGTERM finish the present step, write the checkpoint and return. A resumed training ends with the
+    same bits as one that was never interrupted, on the same machine with the same number of threads.
+
+    Args:
+        module: A `torch.nn.Module` that fulfils `Trainable`.
+        training: Batches to learn from.
+        validation: Batches that decide which weights are best.
+        plan: How long and how fast.
+        checkpoint: File that everything needed to go on is written to: before the first step, after every
+            validation, every `checkpoint_seconds`, and when interrupted.
+        metrics: JSON lines, see `Metrics`. Started afresh, or when resuming cut back to the checkpoint.
+        identity: Options and data fingerprint as plain JSON. Those of the plan are added.
+        resume: Go on from `checkpoint`, which must have been made with the same identity.
+        progress: Where progress shows; None is silent.
+        on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
+            returns is shown. It may use carried state and torch's generator: both are put back afterwards.
+        checkpoint_seconds: Longest time between checkpoints, checked after each step.
+        accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
+
+    Raises:
+        DataError: There is no batch to train or validate on.
+        ModelFileError: The checkpoint to resume from is missing, damaged, foreign, newer or of another identity.
+        TrainingStopped: The loss or gradient is no number, or the disk is full (a `TrainingError`).
+        KeyboardInterrupt: Ctrl-C a second time. No file is damaged; resume from the last checkpoint.
+    """
+    for name, batches in (("training", training), ("validation", validation)):
+        if len(batches) < 1:
+            raise DataError(f"there is no {name} batch: the {name} data is too short. Give it more data.")
+    interrupts = Interrupts()
+    run = Run(
+        module,
+        training,
+        validation,
+        plan,
+        checkpoint=Path(checkpoint),
+        metrics=Path(metrics),
+        # Two plans never make the same weights, so the plan is part of what a run is.
+        identity=checkpoints.plain({**asdict(plan), **identity}),
+        progress=progress or Silent(),
+        on_evaluation=on_evaluation,
+        checkpoint_seconds=checkpoint_seconds,
+        interrupts=interrupts,
+    )
+    if resume:
+        run.restore()
+    reason = run.over
+    if reason is None:
+        with _generators_put_back():
+            reason = _drive(run, interrupts, accelerator)
+    run.put_best()
+    return _outcome(run, reason)
+
+
+def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
+    """Train; returns why it ended."""
+    from ._lightning import drive
+
+    with interrupts:
+        run.progress.start(run.counters.step, run.plan.steps)
+        try:
+            drive(run, accelerator)
+        except Leave:
+            return "interrupted"
+        except AtOnce:
+            raise KeyboardInterrupt from None
+        except Failed as failure:
+            run.put_best()
+            raise TrainingStopped(str(failure), _outcome(run, failure.reason)) from failure.__cause__
+        finally:
+            run.close()
+            run.progress.stop()
+    assert run.over is not None
+    return run.over
+
+
+@contextmanager
+def _generators_put_back() -> Iterator[None]:
+    """The plan seeds torch's global generators; a caller's own draws go on as if nothing had happened."""
+    states = generator_states()
+    try:
+        yield
+    finally:
+        set_generator_states(states)
+
+
+def _outcome(run: Run, reason: str) -> Outcome:
+    counters = run.counters
+    return Outcome(reason, counters.step, counters.best_step, counters.best_loss, run.seconds)

@@ -1,0 +1,93 @@
+"""The training record: one JSON object per line, appended and flushed as training goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..files import atomic
+
+
+class Metrics:
+    """An open record.
+
+    Lines have `kind` ("train" or "evaluation"), `step` (finished optimiser steps), `epoch` (passes over the training
+    data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss` (nats,
+    evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of training,
+    over all sittings). All but `seconds` are the same bits on every run with the same seed and thread count.
+
+    Args:
+        path: The file.
+        keep: The lines to begin with; everything else goes.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, keep: list[str]):
+        with atomic(path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in keep), encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, **values: Any) -> None:
+        """Append one line.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        rest = memoryview(json.dumps(values, allow_nan=False).encode() + b"\n")
+        while rest:  # a disk that fills up takes a part first, and raises on the next call
+            rest = rest[self._file.write(rest) or 0 :]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def lines_until(path: Path, step: int, evaluated: int) -> list[str]:
+    """The whole lines of a record that a checkpoint knows of.
+
+    Args:
+        path: The record; a missing one has no lines.
+        step: Finished steps at the checkpoint.
+        evaluated: Step of its last evaluation: one may still be due at `step` itself.
+    """
+    if not path.exists():
+        return []
+    kept = []
+    for text, line in _parsed(path):
+        if line["step"] > (evaluated if line["kind"] == "evaluation" else step):
+            break
+        kept.append(text)
+    return kept
+
+
+def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The lines of a record; a last line that was cut short is left out.
+
+    Raises:
+        DataError: There is no such file, or it is no training record.
+    """
+    try:
+        lines = [line for _, line in _parsed(Path(path))]
+    except OSError as error:
+        raise DataError(f"cannot read the training record {path}: {error.strerror or error}.") from error
+    if not lines:
+        raise DataError(f"{path} holds no line of a training record. Train at least until the first evaluation.")
+    return lines
+
+
+def _parsed(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Each line as text and as an object, up to the first that is not one of ours."""
+    found = []
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+            if not isinstance(line["step"], int) or line["kind"] not in ("train", "evaluation"):
+                break
+        except (ValueError, KeyError, TypeError, RecursionError):
+            break
+        found.append((text, line))
+    return found

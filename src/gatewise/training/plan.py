@@ -1,0 +1,96 @@
+"""How long and how fast to train: a declaration that checks itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from ..errors import OptionError, suggest
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the training loop is to do, apart from the model and the data.
+
+    Args:
+        steps: Optimiser steps in all.
+        evaluate_every: Steps between validations; one more follows the last step.
+        learning_rate: The highest rate, reached when the warm-up ends.
+        warmup: Steps of linear warm-up, 0 <= warmup <= steps.
+        final_rate: Fraction of `learning_rate` that the cosine decay ends at, on the last step; 1 keeps it constant.
+        weight_decay: Decoupled (AdamW) decay per step, as a fraction of the learning rate.
+        betas: Decay rates of AdamW's two moments, each in [0, 1).
+        clip: Largest norm of the whole gradient; None leaves it alone.
+        patience: Validations without a better loss before stopping early; None never does.
+        seed: Seed of everything random while training (dropout, sampling).
+        precision: "32-true", or "bf16-mixed" for bfloat16 products with float32 weights.
+
+    Raises:
+        OptionError: A value is impossible.
+
+    Source: Loshchilov & Hutter (2019), "Decoupled weight decay regularization", ICLR (AdamW, cosine decay).
+    """
+
+    steps: int
+    evaluate_every: int
+    learning_rate: float = 2e-3
+    warmup: int = 0
+    final_rate: float = 0.1
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float | None = 1.0
+    patience: int | None = None
+    seed: int = 0
+    precision: str = "32-true"
+
+    def __post_init__(self) -> None:
+        _whole("steps", self.steps, 1)
+        _whole("evaluate_every", self.evaluate_every, 1)
+        _number("learning_rate", self.learning_rate, "above 0", lambda v: v > 0)
+        _whole("warmup", self.warmup, 0)
+        if self.warmup > self.steps:
+            raise OptionError(
+                f"warmup={self.warmup} is longer than steps={self.steps}: the full learning rate would never be "
+                f"reached. Choose warmup <= {self.steps}."
+            )
+        _number("final_rate", self.final_rate, "from 0 to 1", lambda v: 0 <= v <= 1)
+        _number("weight_decay", self.weight_decay, "0 or more", lambda v: v >= 0)
+        if len(self.betas) != 2:
+            raise OptionError(f"betas must be two numbers in [0, 1), but is {self.betas!r}.")
+        for beta in self.betas:
+            _number("each of betas", beta, "in [0, 1)", lambda v: 0 <= v < 1)
+        if self.clip is not None:
+            _number("clip", self.clip, "above 0, or None", lambda v: v > 0)
+        if self.patience is not None:
+            _whole("patience", self.patience, 1)
+        _whole("seed", self.seed, 0)
+        if self.precision not in PRECISIONS:
+            raise OptionError(suggest("precision", self.precision, PRECISIONS))
+
+    def rate(self, step: int) -> float:
+        """The learning rate of the step after `step` finished ones: linear warm-up, then half a cosine."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        # The last step (steps - 1 are finished by then) gets exactly the final rate.
+        done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
+
+    def evaluates_at(self, step: int) -> bool:
+        """Whether a validation follows the step that makes `step` finished ones."""
+        return step > 0 and (step % self.evaluate_every == 0 or step == self.steps)
+
+
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise OptionError(f"{name} must be a whole number, {least} or more, but is {value!r}.")
+
+
+def _number(name: str, value: Any, wanted: str, fits: Callable[[Any], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
+        raise OptionError(f"{name} must be a number {wanted}, but is {value!r}.")

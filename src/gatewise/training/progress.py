@@ -1,0 +1,338 @@
+"""How far training is, on stderr: a bar on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.live import Live
+
+_LINE_SECONDS = 10.0  # shortest time between two plain lines, evaluations apart
+_DRAW_SECONDS = 0.2  # drawing takes about a millisecond, which short steps would feel
+_SPEED_SECONDS = 10.0  # speed is the mean over this long
+
+
+class Progress(Protocol):
+    """What the training loop tells while it runs. Losses are in nats."""
+
+    def start(self, step: int, steps: int) -> None:
+        """Training begins, with `step` of `steps` already made."""
+        ...
+
+    def step(self, step: int, loss: float) -> None:
+        """A step is finished."""
+        ...
+
+    def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        """A validation is finished; `best` if its loss is the lowest so far."""
+        ...
+
+    def passage(self, step: int, text: str) -> None:
+        """Something to read that the model made."""
+        ...
+
+    def note(self, text: str) -> None:
+        """One line that the user should see."""
+        ...
+
+    def stop(self) -> None:
+        """Training is over, well or not."""
+        ...
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, step: int, steps: int) -> None:
+        pass
+
+    def step(self, step: int, loss: float) -> None:
+        pass
+
+    def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        pass
+
+    def passage(self, step: int, text: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class Meter:
+    """Speed, smoothed loss and time left.
+
+    Args:
+        unit: What speed counts, in the plural: "tokens".
+        per_step: How many of them a step learns from.
+    """
+
+    def __init__(self, unit: str, per_step: float):
+        self.unit, self.per_step = unit, per_step
+        self.at = self.steps = self._first = 0
+        self.loss: float | None = None
+        self.validation: float | None = None
+        self._began = 0.0
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def start(self, step: int, steps: int) -> None:
+        self.at = self._first = step
+        self.steps = steps
+        self._began = time.monotonic()
+        self.restart()
+
+    def step(self, step: int, loss: float, now: float) -> None:
+        self.at = step
+        # A mean over about 50 steps, which begins with the first loss rather than with zero.
+        weight = max(0.02, 1 / (step - self._first))
+        self.loss = loss if self.loss is None else self.loss + weight * (loss - self.loss)
+        self._recent.append((now, step))
+        while now - self._recent[0][0] > _SPEED_SECONDS and len(self._recent) > 2:
+            self._recent.popleft()
+
+    def restart(self) -> None:
+        """Measure speed afresh, after a pause that was no training."""
+        self._recent = deque([(time.monotonic(), self.at)])
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def loss_text(self) -> str:
+        return f"loss {self.loss:.3f}" if self.loss is not None else ""
+
+    def validation_text(self) -> str:
+        return f"val {self.validation:.3f}" if self.validation is not None else ""
+
+    def speed_text(self) -> str:
+        (then, before), (now, at) = self._recent[0], self._recent[-1]
+        if at == before or now <= then:
+            return ""
+        return f"{_short((at - before) * self.per_step / (now - then))} {self.unit}/s"
+
+    def left_text(self) -> str:
+        made = self.at - self._first
+        return f"{_clock(self.elapsed / made * (self.steps - self.at))} left" if made else ""
+
+
+class Lines:
+    """Plain lines, for logs and pipes: one per evaluation, and otherwise at most one every ten seconds.
+
+    Args:
+        unit, per_step: See `Meter`.
+        stream: Where to; standard error if None.
+    """
+
+    def __init__(self, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None):
+        self._meter = Meter(unit, per_step)
+        self._stream = _Patient(stream or sys.stderr)
+        self._next = 0.0
+
+    def start(self, step: int, steps: int) -> None:
+        self._meter.start(step, steps)
+        self._next = time.monotonic() + _LINE_SECONDS
+
+    def step(self, step: int, loss: float) -> None:
+        now = time.monotonic()
+        self._meter.step(step, loss, now)
+        if now >= self._next:
+            self._line(self._meter.loss_text(), self._meter.validation_text())
+
+    def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        self._meter.validation = validation_loss
+        self._line(f"loss {train_loss:.3f}", f"val {validation_loss:.3f}{' (best)' if best else ''}")
+        self._meter.restart()
+
+    def passage(self, step: int, text: str) -> None:
+        body = "\n".join(f"| {line}" for line in visible(text).split("\n"))
+        self.note(f"--- written at step {step} ---\n{body}\n---")
+
+    def note(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def stop(self) -> None:
+        pass
+
+    def _line(self, *losses: str) -> None:
+        meter = self._meter
+        parts = [
+            f"step {meter.at}/{meter.steps}",
+            *losses,
+            meter.speed_text(),
+            _clock(meter.elapsed),
+            meter.left_text(),
+        ]
+        self.note("  ".join(part for part in parts if part))
+        self._next = time.monotonic() + _LINE_SECONDS
+
+
+class Bar:
+    """A bar at the foot of the terminal, as wide as the terminal is at the moment.
+
+    Args:
+        unit, per_step: See `Meter`.
+        stream: A terminal; standard error if None.
+    """
+
+    def __init__(self, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None):
+        from rich.console import Console
+
+        self._meter = Meter(unit, per_step)
+        self._stream = _Patient(stream or sys.stderr)
+        self._console = Console(file=cast(TextIO, self._stream), highlight=False)
+        self._live: Live | None = None
+        self._next = 0.0
+
+    def start(self, step: int, steps: int) -> None:
+        from rich.live import Live
+
+        self._meter.start(step, steps)
+        # No thread of its own: it would take turns with training. Standard output stays untouched, results go there.
+        self._fit()
+        self._live = Live(self, console=self._console, auto_refresh=False, redirect_stdout=False)
+        self._live.start()
+        self._draw()
+
+    def step(self, step: int, loss: float) -> None:
+        now = time.monotonic()
+        self._meter.step(step, loss, now)
+        if now >= self._next or step == self._meter.steps:
+            self._draw()
+
+    def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        self._meter.validation = validation_loss
+        self._meter.restart()
+        self._draw()
+
+    def passage(self, step: int, text: str) -> None:
+        from rich.rule import Rule
+        from rich.text import Text
+
+        self._fit()
+        edge = "|" if self._console.options.ascii_only else "│"
+        self._console.print(Rule(f"written at step {step}", style="dim", align="left"))
+        for line in Text(visible(text)).wrap(self._console, max(8, self._console.width - 3), tab_size=4):
+            self._console.print(Text.assemble((f"{edge} ", "dim"), line))
+        self._console.print()
+
+    def note(self, text: str) -> None:
+        self._fit()
+        self._console.print(text, markup=False)
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._draw()
+            self._live.stop()
+            self._live = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        meter = self._meter
+        # In the order they are given up for when the terminal is narrow; shown in the order of the tuple below.
+        by_need = {
+            "count": f"{meter.at}/{meter.steps}",
+            "loss": meter.loss_text(),
+            "validation": meter.validation_text(),
+            "left": meter.left_text(),
+            "speed": meter.speed_text(),
+            "elapsed": _clock(meter.elapsed),
+        }
+        shown: dict[str, str] = {}
+        # One column stays free: writing into the last one makes some terminals start a new line.
+        room = options.max_width - 1
+        for name, text in by_need.items():
+            if text and len(text) + 1 <= room:
+                shown[name] = text
+                room -= len(text) + 1
+            elif text:
+                break
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        cells: list[Any] = [Text(shown.get("count", ""), no_wrap=True)]
+        if room >= 6:
+            cells.append(ProgressBar(total=max(1, meter.steps), completed=meter.at, width=min(40, room - 1)))
+        for name in ("loss", "validation", "speed", "elapsed", "left"):
+            if name in shown:
+                cells.append(Text(shown[name], no_wrap=True))
+        grid.add_row(*cells)
+        yield grid
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._fit()
+            self._live.refresh()
+            self._next = time.monotonic() + _DRAW_SECONDS
+
+    def _fit(self) -> None:
+        """Ask our own terminal for its size: rich asks standard input's, which may be another or none."""
+        with suppress(OSError, ValueError):
+            size = os.get_terminal_size(self._stream.fileno())
+            if size.columns:
+                self._console.size = cast(Any, (size.columns, size.lines))
+
+
+def choose(
+    quiet: bool = False, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None
+) -> Bar | Lines | Silent:
+    """The progress that fits where it is shown: a bar on a terminal, lines elsewhere, nothing if `quiet`."""
+    if quiet:
+        return Silent()
+    stream = stream or sys.stderr
+    if stream.isatty() and os.environ.get("TERM") != "dumb":
+        return Bar(unit, per_step, stream)
+    return Lines(unit, per_step, stream)
+
+
+class _Patient:
+    """A stream that goes dumb when its reader is gone: a closed terminal must not end hours of training."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._gone = False
+
+    def write(self, text: str) -> int:
+        with self._trying():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._trying():
+            self._stream.flush()
+
+    def _trying(self) -> Any:
+        return suppress(OSError, ValueError)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def visible(text: str) -> str:
+    """Text with control characters written out, so that what a model wrote cannot steer the terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else ("    " if c == "\t" else repr(c)[1:-1]) for c in text)
+
+
+def _short(number: float) -> str:
+    """12345.6 -> "12.3k"."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.1f}" if number < 100 else f"{number:.0f}"
+
+
+def _clock(seconds: float) -> str:
+    """3725 -> "1:02:05"."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

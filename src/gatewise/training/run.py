@@ -1,0 +1,318 @@
+"""One training run, step by step. Knows nothing of Lightning, which drives it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelFileError
+from . import checkpoint as checkpoints
+from .counters import Counters
+from .interrupts import Interrupts
+from .metrics import Metrics, lines_until
+from .plan import Plan
+from .progress import Progress
+from .protocols import Batches, Trainable
+from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
+from .trouble import Failed, Leave, Writing, diverged
+
+_NORMS_KEPT = 5  # gradient norms quoted when training diverges
+_MOST_STEPS_PER_LINE = 50  # of the record
+
+
+class Run:
+    """A training run: its counters, best weights, record and checkpoints.
+
+    The driver calls `open`, then per step `before_step`, `gradient_ready`, `after_step`, and per validation
+    `begin_validation`, `validate` for each batch, `end_validation`.
+
+    Args: As of `train`.
+
+    Raises, while it runs:
+        Leave: An interrupt was asked for; the checkpoint is written.
+        Failed: The loss is no number, or a file cannot be written.
+    """
+
+    def __init__(
+        self,
+        module: Trainable,
+        training: Batches,
+        validation: Batches,
+        plan: Plan,
+        *,
+        checkpoint: Path,
+        metrics: Path,
+        identity: dict[str, Any],
+        progress: Progress,
+        on_evaluation: Callable[[int], str | None] | None,
+        checkpoint_seconds: float,
+        interrupts: Interrupts,
+    ):
+        self.module, self.training, self.validation, self.plan = module, training, validation, plan
+        self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
+        self.checkpoint, self.metrics, self.identity = checkpoint, metrics, identity
+        self.checkpoint_seconds = checkpoint_seconds
+        self.counters = Counters()
+        self.best: dict[str, Tensor] = {}
+        self.loss: Tensor | None = None  # of the present step, a scalar; the driver puts it here
+        self._network = cast(nn.Module, module)
+        self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
+        self._record: Metrics | None = None
+        self._resumed: Snapshot | None = None
+        self._aside: tuple[list[Tensor], dict[str, Tensor]] | None = None
+        self._saved: tuple[int, int] | None = None  # (step, evaluated) in the checkpoint file
+        self._saved_time = 0.0
+        self._opened_time: float | None = None
+
+    # Beginning and end
+
+    def restore(self) -> None:
+        """Take counters and weights from the checkpoint; `open` takes the rest, once the model is on its device.
+
+        Raises:
+            ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
+        """
+        document, tensors = checkpoints.read(self.checkpoint)
+        try:
+            stored = dict(document["identity"])
+            self.counters = Counters.from_json(document["counters"])
+            self._resumed = Snapshot.from_named(tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
+        checkpoints.require_same(self.checkpoint, stored, self.identity)
+        best = self._resumed.best if self.counters.best_loss is not None else None
+        for values in (self._resumed.model, best):
+            if values is not None and (problem := difference(self._network, values)):
+                raise ModelFileError(
+                    f"{self.checkpoint} is a checkpoint of another model: {problem}. "
+                    "Resume with the options it was made with."
+                )
+        load(self._network, self._resumed.model)
+        self.best = best or {}
+
+    def open(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        """Everything that has to wait until the weights are on their device, which is the last thing before training.
+
+        Args:
+            optimizer: Fresh, over the weights on `device`.
+            device: Where training runs.
+        """
+        self.optimizer = optimizer
+        self.module.begin("train")
+        counters = self.counters
+        if self._resumed is not None:
+            keep = lines_until(self.metrics, counters.step, counters.evaluated)
+            self._restore_dynamics(self._resumed, device)
+            self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
+            self._saved, self._resumed = (counters.step, counters.evaluated), None
+        else:
+            keep = []
+            torch.manual_seed(self.plan.seed)
+            self.save()  # so that a full or read-only disk shows now, and not after hours
+        with self._writing(self.metrics):
+            self._record = Metrics(self.metrics, keep)
+        self._saved_time = self._opened_time = time.monotonic()
+
+    def close(self) -> None:
+        """Let go of the record."""
+        if self._record is not None:
+            self._record.close()
+
+    def put_best(self) -> None:
+        """Give the module its best weights (the present ones, if it was never validated) in evaluation mode."""
+        if self.best:
+            load(self._network, self.best)
+        self._network.zero_grad(set_to_none=True)
+        self._network.eval()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a validation is due before the next step: the last sitting ended between the two."""
+        return self.plan.evaluates_at(self.counters.step) and self.counters.evaluated < self.counters.step
+
+    @property
+    def over(self) -> str | None:
+        """Why there is nothing left to do, or None while there is."""
+        if self.pending:
+            return None
+        if self.counters.step >= self.plan.steps:
+            return "finished"
+        if self.plan.patience is not None and self.counters.waited >= self.plan.patience:
+            return "early stop"
+        return None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training so far, over all sittings."""
+        here = 0.0 if self._opened_time is None else time.monotonic() - self._opened_time
+        return self.counters.seconds + here
+
+    # Training
+
+    def stretch(self) -> Iterator[Any]:
+        """The training batches from the present step to the next validation."""
+        step = self.counters.step
+        while step < self.plan.steps:
+            yield self.training.at(step)
+            step += 1
+            if self.plan.evaluates_at(step):
+                return
+
+    def before_step(self) -> None:
+        if self.counters.step % len(self.training) == 0:
+            self.module.begin("train")
+        rate = self.plan.rate(self.counters.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def gradient_ready(self) -> None:
+        """Clip the gradient; refuse it if it, or the loss, is no number, before it can reach the weights."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self.plan.clip is None:
+            norm = nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
+        else:
+            norm = nn.utils.clip_grad_norm_(parameters, self.plan.clip)
+        assert self.loss is not None
+        # Both numbers in one transfer: on a GPU each .item() waits for the device.
+        self._loss_value, norm_value = torch.stack((self.loss.double(), norm.double())).tolist()
+        for what, value in (("loss", self._loss_value), ("gradient norm", norm_value)):
+            if not math.isfinite(value):
+                raise self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
+        self.counters.norms = [*self.counters.norms[1 - _NORMS_KEPT :], norm_value]
+
+    def after_step(self) -> None:
+        counters = self.counters
+        counters.step += 1
+        counters.since_line.add(self._loss_value)
+        counters.since_evaluation.add(self._loss_value)
+        self.progress.step(counters.step, self._loss_value)
+        due = self.pending
+        if not due and counters.step % self._line_every == 0:
+            self._write_line("train", train_loss=counters.since_line.take())
+        self._leave_if_asked()
+        if not due and time.monotonic() - self._saved_time >= self.checkpoint_seconds:
+            self.save()
+
+    # Validation
+
+    def begin_validation(self) -> None:
+        self._set_aside()
+        self.module.begin("validation")
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def validate(self, batch: Any) -> None:
+        total, count = self.module.validation_sums(batch)
+        self._sum = self._sum + total.detach().double()
+        self._count += int(count)
+        self._leave_if_asked()
+
+    def end_validation(self) -> None:
+        self._take_back()
+        counters = self.counters
+        if self._count == 0:
+            raise Failed("no targets", "the validation data holds nothing to predict. Give it more data.")
+        loss = float(self._sum) / self._count
+        if not math.isfinite(loss):
+            raise self._diverged(f"the validation loss is {loss} after step {counters.step}")
+        train_loss = counters.since_evaluation.take()
+        counters.since_line.take()
+        counters.evaluated = counters.step
+        better = counters.best_loss is None or loss < counters.best_loss
+        if better:
+            counters.best_step, counters.best_loss, counters.waited = counters.step, loss, 0
+            self.best = {name: tensor.clone() for name, tensor in weights(self._network).items()}
+        else:
+            counters.waited += 1
+        self._write_line("evaluation", train_loss=train_loss, validation_loss=loss)
+        self.save()
+        self.progress.evaluation(counters.step, train_loss, loss, better)
+        if self.on_evaluation is not None:
+            self._set_aside()
+            passage = self.on_evaluation(counters.step)
+            self._take_back()
+            if passage is not None:
+                self.progress.passage(counters.step, passage)
+        if not self.over:
+            self._leave_if_asked()
+
+    def _set_aside(self) -> None:
+        """What validating and sampling must not disturb."""
+        # Copies, in case `begin` clears the tensors or their list in place.
+        self._aside = ([tensor.clone() for tensor in self.module.carried], generator_states())
+
+    def _take_back(self) -> None:
+        assert self._aside is not None
+        self.module.carried, generators = self._aside
+        set_generator_states(generators)
+        self._aside = None
+
+    # Files
+
+    def save(self) -> None:
+        """Write the checkpoint, unless this very state is in it already."""
+        counters = self.counters
+        if self._saved == (counters.step, counters.evaluated):
+            return
+        for name, parameter in self._network.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"{name} holds values that are no numbers after step {counters.step}")
+        carried, generators = self._aside or (self.module.carried, generator_states())
+        optimizer = self.optimizer.state_dict()["state"]
+        snapshot = Snapshot(weights(self._network), self.best, carried, generators, optimizer)
+        document = {
+            "counters": {**asdict(counters), "seconds": self.seconds},
+            "identity": self.identity,
+            "torch": torch.__version__,
+        }
+        with self._writing(self.checkpoint):
+            checkpoints.write(self.checkpoint, document, snapshot.named())
+        self._saved, self._saved_time = (counters.step, counters.evaluated), time.monotonic()
+
+    def _restore_dynamics(self, snapshot: Snapshot, device: torch.device) -> None:
+        try:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
+            self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
+            set_generator_states(snapshot.generators)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise checkpoints.damaged(self.checkpoint, error) from error
+
+    def _write_line(self, kind: str, **losses: float) -> None:
+        assert self._record is not None
+        with self._writing(self.metrics):
+            self._record.write(
+                kind=kind,
+                step=self.counters.step,
+                epoch=self.counters.step / len(self.training),
+                **losses,
+                learning_rate=self.plan.rate(self.counters.step - 1),
+                gradient_norm=self.counters.norms[-1],
+                seconds=round(self.seconds, 3),
+            )
+
+    # Ways out
+
+    def _leave_if_asked(self) -> None:
+        if self.interrupts.requested:
+            self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
+            self.save()
+            raise Leave
+
+    def _writing(self, path: Path) -> Writing:
+        return Writing(path, self._last_good())
+
+    def _diverged(self, what: str) -> Failed:
+        return diverged(what, self.plan, self.counters, self._last_good())
+
+    def _last_good(self) -> str:
+        if self._saved is None:
+            return "No checkpoint was written yet."
+        return f"The last good checkpoint is {self.checkpoint} (step {self._saved[0]})."

@@ -1,0 +1,95 @@
+"""The tensors of a checkpoint: weights, best weights, optimiser, carried state, random generators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Snapshot:
+    """Attributes:
+    model: Weights by name.
+    best: Best weights by name; empty before the first validation.
+    carried: The module's carried state, in order.
+    generators: States of torch's global generators by device type, uint8.
+    optimizer: State by parameter number, then by name.
+    """
+
+    model: dict[str, Tensor]
+    best: dict[str, Tensor] = field(default_factory=dict)
+    carried: list[Tensor] = field(default_factory=list)
+    generators: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    def named(self) -> dict[str, Tensor]:
+        """All tensors, each under one name: "optimizer.3.exp_avg"."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"carried.{index}": tensor for index, tensor in enumerate(self.carried)}
+        tensors |= {f"generator.{name}": tensor for name, tensor in self.generators.items()}
+        for index, values in self.optimizer.items():
+            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        return tensors
+
+    @classmethod
+    def from_named(cls, tensors: Mapping[str, Tensor]) -> Snapshot:
+        """Undo `named`.
+
+        Raises:
+            KeyError, ValueError: A name is not one of ours.
+        """
+        parts: dict[str, dict[str, Tensor]] = {
+            kind: {} for kind in ("model", "best", "carried", "generator", "optimizer")
+        }
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            parts[kind][rest] = tensor
+        snapshot = cls(parts["model"], parts["best"], generators=parts["generator"])
+        snapshot.carried = [parts["carried"][str(index)] for index in range(len(parts["carried"]))]
+        for name, tensor in parts["optimizer"].items():
+            index, _, key = name.partition(".")
+            snapshot.optimizer.setdefault(int(index), {})[key] = tensor
+        return snapshot
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters, and those buffers that belong in a file; a tied weight once. The tensors themselves, not copies."""
+    saved = module.state_dict().keys()
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor.detach() for name, tensor in named if name in saved}
+
+
+def load(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Copy values into the weights of the same names, on any device."""
+    for name, tensor in weights(module).items():
+        tensor.copy_(values[name])
+
+
+def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
+    """What keeps `values` from being this module's weights, or None if they fit."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
+    found = {name: tuple(tensor.shape) for name, tensor in values.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            return f"its {name} has shape {found.get(name, 'none')}, here it has {wanted.get(name, 'none')}"
+    return None
+
+
+def generator_states() -> dict[str, Tensor]:
+    """The states of torch's global generators."""
+    states = {"cpu": torch.get_rng_state()}
+    # Only if this process uses the GPU: asking would set one up, and take its memory.
+    if torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def set_generator_states(states: Mapping[str, Tensor]) -> None:
+    """Undo `generator_states`; a generator that is not in use here is passed over."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_initialized():
+        torch.cuda.set_rng_state(states["cuda"])
