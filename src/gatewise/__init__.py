@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .nn import LSTM as LSTM
 
 _HOME = {"GRU": "nn", "LSTM": "nn", "cell": "algebra"}  # public name -> folder it lives in
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOME)]
 
 
 def __getattr__(name: str) -> Any:

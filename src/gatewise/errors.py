@@ -19,7 +19,7 @@ class CellError(GatewiseError, ValueError):
 
 
 class ShapeError(GatewiseError, ValueError, RuntimeError):
-    """Tensors whose sizes do not fit. torch raises ValueError for some of these mistakes and RuntimeError for others."""
+    """Tensors whose sizes do not fit: torch raises ValueError for some of these mistakes, RuntimeError for others."""
 
 
 class OptionError(GatewiseError, ValueError):
@@ -38,7 +38,7 @@ class TrainingError(GatewiseError, RuntimeError):
     """Training that cannot go on: a loss that is no number, a full disk."""
 
 
-class MissingExtra(GatewiseError, ImportError):
+class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - it reads as what is wrong
     """A package that this verb needs is not installed.
 
     Args:

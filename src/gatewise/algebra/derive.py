@@ -105,13 +105,14 @@ def backward(cell: Cell) -> Backward:
 def results(found: Backward) -> list[Node]:
     """Every expression that a backward program must compute."""
     outer = [node for pairs in found.matrices.values() for node, _ in pairs]
-    return [*outer, *found.vectors.values(), found.x, *found.before]
+    operands = [vector for pairs in found.matrices.values() for _, vector in pairs]  # not all of them are saved
+    return [*outer, *found.vectors.values(), found.x, *found.before, *operands]
 
 
 def _saves(cell: Cell, forward: list[Node], found: Backward) -> tuple[Node, ...]:
     """Forward values that the gradients read, less those one cheap operation away from values that are kept anyway."""
     inside = {node for node in forward if not node.leaf}
-    roots = [*results(found), *(vector for pairs in found.matrices.values() for _, vector in pairs)]
+    roots = results(found)
     read = {arg for node in order(roots, known=inside) for arg in node.args} | set(roots)
     kept = {node for node in forward if node.leaf} | set(cell.after)
     saves: list[Node] = []

@@ -51,7 +51,12 @@ class Size:
         self._same: Size | None = None
 
     def _root(self) -> Size:
-        return self if self._same is None else self._same._root()
+        root = self
+        while root._same is not None:
+            root = root._same
+        if self is not root:
+            self._same = root  # shorter next time: a long cell makes long chains
+        return root
 
     def __repr__(self) -> str:
         return self.letter
@@ -72,7 +77,48 @@ class Size:
         return True
 
 
-class Node:
+class Symbol:
+    """What the equations are written with: values, and weights before it is known how they are used."""
+
+    __slots__ = ()
+
+    def __add__(self, other: object) -> Node:
+        return pointwise("add", self, other)
+
+    def __radd__(self, other: object) -> Node:
+        return pointwise("add", other, self)
+
+    def __sub__(self, other: object) -> Node:
+        return pointwise("sub", self, other)
+
+    def __rsub__(self, other: object) -> Node:
+        return pointwise("sub", other, self)
+
+    def __mul__(self, other: object) -> Node:
+        return pointwise("mul", self, other)
+
+    def __rmul__(self, other: object) -> Node:
+        return pointwise("mul", other, self)
+
+    def __truediv__(self, other: object) -> Node:
+        return pointwise("div", self, other)
+
+    def __rtruediv__(self, other: object) -> Node:
+        return pointwise("div", other, self)
+
+    def __neg__(self) -> Node:
+        return pointwise("neg", self)
+
+    def __matmul__(self, other: object) -> Node:
+        return product("matmul", as_node(self), as_node(other))
+
+    def __bool__(self) -> bool:
+        raise CellError(
+            f"the equations ask whether {as_node(self)!r} is true, but it has no value yet. Use maximum, minimum or relu"
+        )
+
+
+class Node(Symbol):
     """One value of a cell's step: a vector with one entry per unit (or feature), or a weight.
 
     Attributes:
@@ -81,59 +127,30 @@ class Node:
         label: What a leaf is called; empty for all others.
         size: Its length; for a weight matrix, its rows.
         columns: Columns of a weight matrix; None for everything else.
+        vector: Whether it is a weight that is used unit by unit.
     """
 
-    __slots__ = ("__weakref__", "args", "columns", "label", "op", "size")
+    __slots__ = ("__weakref__", "args", "columns", "label", "op", "size", "vector")
 
     def __init__(self, op: str, args: tuple[Node, ...] = (), label: str = "", size: Size | None = None):
         self.op, self.args, self.label = op, args, label
         self.size = size or Size()
         self.columns: Size | None = None
+        self.vector = False
 
     def __repr__(self) -> str:
-        return self.label or f"{self.op}({', '.join(map(repr, self.args))})"
+        return self._text(depth=3)
 
-    def __add__(self, other: Operand) -> Node:
-        return pointwise("add", self, other)
-
-    def __radd__(self, other: Operand) -> Node:
-        return pointwise("add", other, self)
-
-    def __sub__(self, other: Operand) -> Node:
-        return pointwise("sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Node:
-        return pointwise("sub", other, self)
-
-    def __mul__(self, other: Operand) -> Node:
-        return pointwise("mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Node:
-        return pointwise("mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Node:
-        return pointwise("div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Node:
-        return pointwise("div", other, self)
-
-    def __neg__(self) -> Node:
-        return pointwise("neg", self)
-
-    def __matmul__(self, other: Operand) -> Node:
-        return product("matmul", self, as_node(other))
-
-    def __bool__(self) -> bool:
-        raise CellError(
-            f"the equations ask whether {self!r} is true, but it has no value yet. Use maximum, minimum or relu"
-        )
+    def _text(self, depth: int) -> str:
+        inside = ", ".join(arg._text(depth - 1) for arg in self.args) if depth else "..."
+        return self.label or f"{self.op}({inside})"
 
     @property
     def leaf(self) -> bool:
         return self.op in LEAVES
 
 
-Operand = Node | float
+Operand = Symbol | float
 
 _known: WeakValueDictionary[Any, Node] = WeakValueDictionary()
 
@@ -156,9 +173,10 @@ def as_node(value: object) -> Node:
         return node
     if not isinstance(value, int | float):
         raise CellError(f"the equations use {value!r}, which is neither a value of the cell nor a number")
-    node = _known.get(float(value))
+    label = repr(float(value))  # by its text, which tells 0.0 from -0.0
+    node = _known.get(label)
     if node is None:
-        node = _known[float(value)] = Node("constant", label=repr(float(value)))
+        node = _known[label] = Node("constant", label=label)
     return node
 
 
@@ -171,6 +189,9 @@ def pointwise(op: str, *operands: object) -> Node:
         if arg.op != "constant" and not size.unify(arg.size):
             letters = " and ".join(f"{a!r} of size {a.size.letter}" for a in args)
             raise CellError(f"{op} of vectors that differ in size: {letters}")
+        _used_as_vector(arg)
+    if all(arg.op == "constant" for arg in args):
+        raise CellError(f"{op} of numbers alone ({', '.join(map(repr, args))}). Write its result instead")
     return _intern(op, args, size)
 
 
@@ -178,6 +199,11 @@ def product(op: str, matrix: Node, vector: Node) -> Node:
     """`matrix @ vector`, or with op="matmul_t" its transpose times vector."""
     if matrix.op != "weight":
         raise CellError(f"'@' needs a weight on its left, but it was given {matrix!r}")
+    if vector.op == "constant":
+        raise CellError(f"'@' needs a vector on its right, but it was given the number {vector!r}")
+    if matrix.vector:
+        raise _two_uses(matrix)
+    _used_as_vector(vector)
     matrix.columns = matrix.columns or Size()
     rows, columns = (matrix.size, matrix.columns) if op == "matmul" else (matrix.columns, matrix.size)
     if not columns.unify(vector.size):
@@ -186,6 +212,17 @@ def product(op: str, matrix: Node, vector: Node) -> Node:
             f"{vector.size.letter}"
         )
     return _intern(op, (matrix, vector), rows)
+
+
+def _used_as_vector(node: Node) -> None:
+    if node.op == "weight":
+        if node.columns is not None:
+            raise _two_uses(node)
+        node.vector = True
+
+
+def _two_uses(weight: Node) -> CellError:
+    return CellError(f"{weight!r} is used both as a matrix, {weight!r} @ v, and unit by unit. Give each its own weight")
 
 
 def sigmoid(v: Operand) -> Node:

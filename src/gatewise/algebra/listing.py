@@ -43,6 +43,25 @@ def _program(program: Program) -> Iterator[str]:
     )
 
 
+def equations(cell: Cell) -> list[str]:
+    """The equations, one line per named value, as Python would read them."""
+    infix = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "matmul": ("@", 2)}
+
+    def text(node: Node, level: int = 0) -> str:
+        if node in cell.names and level:
+            return cell.names[node]
+        if node.leaf:
+            return f"{float(node.label):g}" if node.op == "constant" else node.label
+        if node.op not in infix:
+            return f"{node.op}({', '.join(text(arg, 1) for arg in node.args)})"
+        sign, strength = infix[node.op]
+        left, right = (text(arg, strength + side) for side, arg in enumerate(node.args))
+        written = f"{left} {sign} {right}"
+        return f"({written})" if level > strength else written
+
+    return [f"{name} = {text(node)}" for node, name in cell.names.items()]
+
+
 # How each operation is typeset, given its arguments already typeset.
 LATEX = {
     "add": "{} + {}",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 VERBS = {  # verb -> where its function (or its frame.Group) stands; imported when it is needed
+    "demo": "gatewise.cli.demo:demo",
+    "fit": "gatewise.cli.fit:fit",
+    "evaluate": "gatewise.cli.evaluate:evaluate",
+    "sample": "gatewise.cli.sample:sample",
     "info": "gatewise.cli.info:info",
+    "cells": "gatewise.cli.cells:cells",
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import bundle
 from ..algebra import Cell
-from ..data.vocabulary import Vocabulary, vocabulary_from_json
+from ..data.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..errors import CellError, DataError, ModelFileError, OptionError
 from ..files import atomic
 from ..tasks.decoding import Sampler, StopAt
@@ -84,6 +84,11 @@ class Writer:
         found = bundle.load(path)
         return cls(found.document, found.tensors)
 
+    @property
+    def forbidden(self) -> list[int]:
+        """Tokens that stand for no text, which are never to be written: padding and "unknown"."""
+        return [self.vocabulary.PAD, self.vocabulary.UNK] if isinstance(self.vocabulary, Words) else []
+
     def load_state(self, path: str | os.PathLike[str]) -> None:
         """Go on where a saved state left off. ModelFileError if it is of another model, or no state."""
         from safetensors import SafetensorError, safe_open
@@ -91,7 +96,10 @@ class Writer:
         try:
             with safe_open(path, framework="np") as file:
                 model = json.loads((file.metadata() or {}).get("gatewise_state", "null"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
+                tensors = {
+                    name: file.get_tensor(name)
+                    for name in file.keys()  # noqa: SIM118 - no mapping, though it looks like one
+                }
             fresh = self._layers.start()
             layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
             same = all(

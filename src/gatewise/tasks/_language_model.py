@@ -27,7 +27,7 @@ class LanguageModel(nn.Module):
         proj_size: Size of the layers' output if their cell projects it, else 0.
         dropout: Chance that a value is zeroed on its way between layers and to the scores.
         variational: One dropout mask for all steps of a chunk instead of one per step (Gal & Ghahramani 2016).
-        tied: Score with the embedding's weights, which needs E to be the size of the layers' output (Press & Wolf 2017).
+        tied: Score with the embedding's weights; E must be the size of the layers' output (Press & Wolf 2017).
         forget_bias: Added to the bias of the forget gate before training, so that the cell starts by remembering
             (Gers et al. 2000, Jozefowicz et al. 2015).
 

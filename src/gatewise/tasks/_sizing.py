@@ -133,9 +133,9 @@ def check_memory(chosen: Sizing, tokens: int) -> None:
     free = free_memory()
     if free is not None and needed > free:
         raise OptionError(
-            f"training {chosen.parameters:,} weights on chunks of {chosen.batch_size} x {chosen.chunk_length} tokens needs "
-            f"about {_size(needed)} of memory, but {_size(free)} are free. Lower hidden_size (now {chosen.hidden_size}), "
-            f"num_layers, batch_size or chunk_length"
+            f"training {chosen.parameters:,} weights on chunks of {chosen.batch_size} x {chosen.chunk_length} tokens "
+            f"needs about {_size(needed)} of memory, but {_size(free)} are free. Lower hidden_size "
+            f"(now {chosen.hidden_size}), num_layers, batch_size or chunk_length"
         )
 
 

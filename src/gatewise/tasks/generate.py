@@ -236,7 +236,10 @@ class Generator:
             self.metrics_ = self._measure(corpus, with_baselines=finished)
             self._provenance = self._describe(corpus, started)
             if output is not None:
-                self.save(output)
+                try:
+                    self.save(output)
+                except ModelFileError as error:
+                    raise (stopped or error) from error  # a full disk stopped training, and is full still
                 if finished:
                     checkpoint.unlink(missing_ok=True)
             if stopped is not None:
@@ -280,8 +283,9 @@ class Generator:
         unknown: str = "error",
     ) -> Iterator[str]:
         """Continue a prompt, piece by piece. See `decoding.Sampler` for the options and `writer` for more."""
-        sampler = Sampler(temperature, top_k, top_p, seed, forbidden=forbidden(self.vocabulary_))
-        return self.writer().write(prompt, length, sampler, stop, unknown)
+        writer = self.writer()
+        sampler = Sampler(temperature, top_k, top_p, seed, forbidden=writer.forbidden)
+        return writer.write(prompt, length, sampler, stop, unknown)
 
     def writer(self) -> Writer:
         """The trained model as one that writes, with a state that can be kept."""
@@ -362,7 +366,7 @@ class Generator:
         steps = max(1, round(per_epoch * chosen.epochs))
         return Plan(
             steps=steps,
-            evaluate_every=max(1, min(per_epoch, steps // 20)),
+            evaluate_every=math.ceil(steps / 20),
             learning_rate=chosen.learning_rate,
             warmup=min(steps // 2, max(1, steps // 20)),
             final_rate=0.01,
@@ -442,7 +446,7 @@ class Generator:
         }
         found = {name: _bits(bits * len(ids), text, len(ids)) for name, bits in per_token.items()}
         found["xz"] = _bits(baselines.xz_bits(corpus.texts["train"], text), text, len(ids))
-        return {"split": part, **found}
+        return found
 
     # The model file.
 
@@ -480,11 +484,6 @@ class Generator:
             "versions": {"gatewise": __version__, "torch": torch.__version__, "python": platform.python_version()},
             "metrics": self.metrics_,
         }
-
-
-def forbidden(vocabulary: Vocabulary) -> list[int]:
-    """Tokens that are never written: padding and "unknown"."""
-    return [vocabulary.PAD, vocabulary.UNK] if isinstance(vocabulary, Words) else []
 
 
 def _unknown(vocabulary: Vocabulary) -> list[int]:

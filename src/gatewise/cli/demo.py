@@ -1,0 +1,48 @@
+"""`gatewise demo`: the main job, on text that every machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import OptionError, suggest
+from .frame import Json, note
+
+TASKS = ("generate",)
+
+# Trained on about four million characters in all, which takes two to four minutes on two cores.
+_BUDGET = 4_100_000
+
+
+def demo(
+    task: Annotated[str, typer.Argument(metavar="[TASK]", help="What to show.")] = "generate",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A few seconds of training: to see that all works.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model on Python's own documentation, watch it learn to spell, and let it write."""
+    if task not in TASKS:
+        raise OptionError(suggest("demo", task, TASKS))
+    import io
+
+    from ..data.builtin import python_documentation
+    from .fit import train
+
+    text = python_documentation()
+    options: dict[str, Any] = {"seed": 1}
+    if quick:
+        text = text[:60_000]
+        options |= {"hidden_size": 96, "epochs": 4}
+    else:
+        options |= {"epochs": _BUDGET / (0.9 * len(text))}
+    note(f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test.")
+    data = io.StringIO(text)
+    data.name = "pydoc_data.topics"  # type: ignore[misc]
+    generator = train(data, output, options, force=force, json=json)
+    if not json:
+        print("\nA passage it wrote:\n")
+        print("".join(generator.sample("The ", 700, temperature=0.7, seed=1)))
+        print(f"\nMore: gatewise sample {output} --prompt 'A class '")

@@ -1,0 +1,29 @@
+"""Losses as a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def losses(metrics: Mapping[str, Any]) -> str:
+    """Model and baselines, a line each, in bits per character where that is defined."""
+    lines = [f"{'':<14}{'bits/char':>10}{'nats/token':>12}{'perplexity':>12}"]
+    lines += _splits(metrics)
+    baselines = metrics.get("baselines", {})
+    if baselines:
+        held_out = next((name for name in ("test", "validation", "all") if name in metrics), "held-out")
+        lines.append(f"for comparison, plain methods on the {'same' if held_out == 'all' else held_out} text:")
+        lines += [f"{name:<14}{_number(found.get('bits_per_character')):>10}" for name, found in baselines.items()]
+    return "\n".join(lines)
+
+
+def _splits(metrics: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("train", "validation", "test", "all"):
+        if found := metrics.get(name):
+            columns = _number(found["bits_per_character"]), f"{found['loss']:.3f}", f"{found['perplexity']:.2f}"
+            yield f"{name:<14}{columns[0]:>10}{columns[1]:>12}{columns[2]:>12}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
