@@ -1,0 +1,49 @@
+"""What many tests need."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+# Two threads, whatever the machine: results then do not depend on it.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+RHYME = """Peter Piper picked a peck of pickled peppers.
+A peck of pickled peppers Peter Piper picked.
+If Peter Piper picked a peck of pickled peppers,
+where's the peck of pickled peppers Peter Piper picked?
+"""
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real data sets that stands beside our own checkout, but not beside a user's."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the shared data sets are not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def rhyme():
+    """A text that even a tiny model can learn."""
+    return RHYME * 25
+
+
+@pytest.fixture(scope="session")
+def trained(rhyme):
+    """A small language model that knows its rhyme."""
+    from gatewise.tasks.generate import Generator
+
+    options = {"hidden_size": 32, "epochs": 12, "batch_size": 4, "chunk_length": 32, "learning_rate": 0.02, "seed": 3}
+    return Generator(**options).fit(io.StringIO(rhyme))
+
+
+@pytest.fixture(scope="session")
+def model_file(trained, tmp_path_factory):
+    """Its model file."""
+    path = tmp_path_factory.mktemp("model") / "rhyme.gatewise"
+    trained.save(path)
+    return path

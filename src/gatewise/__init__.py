@@ -7,10 +7,27 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .algebra import cell as cell
+    from .algebra import exp as exp
+    from .algebra import log as log
+    from .algebra import maximum as maximum
+    from .algebra import minimum as minimum
+    from .algebra import relu as relu
+    from .algebra import sigmoid as sigmoid
+    from .algebra import softplus as softplus
+    from .algebra import tanh as tanh
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
+    from .runtime import Writer as Writer
+    from .tasks import Generator as Generator
 
-_HOME = {"GRU": "nn", "LSTM": "nn", "cell": "algebra"}  # public name -> folder it lives in
+# Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
+_HOME = {
+    "GRU": "nn",
+    "Generator": "tasks",
+    "LSTM": "nn",
+    "Writer": "runtime",
+    **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
+}
 __all__ = ["__version__", *sorted(_HOME)]
 
 

@@ -26,6 +26,10 @@ class OptionError(GatewiseError, ValueError):
     """An option, size or name that is impossible or unknown."""
 
 
+class OptionTypeError(OptionError, TypeError):
+    """An option or argument of the wrong type."""
+
+
 class DataError(GatewiseError, ValueError):
     """Data that cannot be read, or is not what the job needs."""
 

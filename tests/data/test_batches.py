@@ -33,8 +33,10 @@ def test_split_is_contiguous_whole_and_close_to_the_shares(length, parts):
 
 @pytest.mark.parametrize(
     "fractions",
-    [(0.9, 0.1), (0.5, 0.5, 0.5), (0, 0.5, 0.5), (1.1, -0.1, 0), (float("nan"), 0.5, 0.5), (0.9, 0.05, 0.05 + 1e-8)]
-    + [("a", "b", "c"), None, 0.9, (float("inf"), 0, 0)],
+    [
+        *[(0.9, 0.1), (0.5, 0.5, 0.5), (0, 0.5, 0.5), (1.1, -0.1, 0), (0.9, 0.05, 0.05 + 1e-8)],
+        *[(float("nan"), 0.5, 0.5), (float("inf"), 0, 0), ("a", "b", "c"), None, 0.9],
+    ],
 )
 def test_split_refuses_other_shares(fractions):
     with pytest.raises(OptionError, match="fractions is"):

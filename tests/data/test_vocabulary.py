@@ -19,7 +19,10 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no shared data at {SHARED}")
 law = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
-SENTENCES = "Don't panic, said the well-known man.\n春眠不觉晓，处处闻啼鸟。\n\"It 's <unk> 3.14 (or so)\" -- e\u0301a\u0300 हिन्दी 👍🏽!\n"
+SENTENCES = (
+    "Don't panic, said the well-known man.\n春眠不觉晓，处处闻啼鸟。\n"
+    '"It \'s <unk> 3.14 (or so)" -- e\u0301a\u0300 हिन्दी 👍🏽!\n'
+)
 # Characters that are likely to be cut wrongly when they meet.
 TRICKY = "ab'’-_.,:;1٣\"()[]<>/|$#@!?%…–—“”«»¿ \n\t\u3000中か゛\u3099é\u0301\u093f\u200d\u200c\ufe0f👍😀𝐀𠀀Я𑄀\x1c\x85"
 tricky_text = st.text(st.sampled_from(TRICKY), max_size=40) | st.text(max_size=20)
@@ -65,7 +68,7 @@ def test_encode_gives_ids_of_this_vocabulary(any_vocabulary):
     ids = any_vocabulary.encode(SENTENCES)
     assert ids.dtype == np.int64
     assert ids.ndim == 1
-    assert 0 <= ids.min()
+    assert ids.min() >= 0
     assert ids.max() < len(any_vocabulary)
     assert any_vocabulary.unseen(SENTENCES) == []
     assert any_vocabulary.encode("").shape == (0,)
@@ -212,9 +215,9 @@ def test_characters_give_the_text_back(text):
 
 def test_characters_are_quick_and_small():
     text = "To be, or not to be: 春眠\n" * 200_000  # 5 million characters
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(Characters.fit(text).encode(text)) == len(text)
-    assert time.perf_counter() - start < 2  # a loop in Python takes longer; this takes 0.2 s
+    assert time.process_time() - start < 2  # a loop in Python takes longer; this takes 0.2 s
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -235,6 +238,7 @@ def cut(text):
         ("it 's n't <unk> </s> <|end-of_text|>", ["it", "'s", "n't", "<unk>", "</s>", "<|end-of_text|>"]),
         ("a < b>c <a b>", ["a", "<", "b", ">", "c", "<", "a", "b", ">"]),
         ("a\n\n b\t\u3000c\x85", ["a", "\n", "\n", "b", "c"]),
+        ("Q&A & AT&T", ["Q&A", "&", "AT&T"]),
         ("床有2M宽。", ["床", "有", "2M", "宽", "。"]),
         ("カナ\u3099と한국어 일", ["カ", "ナ\u3099", "と", "한국어", "일"]),
         ("e\u0301te\u0301 हिन्दी می\u200cخواهم", ["e\u0301te\u0301", "हिन्दी", "می\u200cخواهم"]),
@@ -271,7 +275,7 @@ def test_any_words_in_any_order_are_read_back(text, data):
 
 
 @law
-@given(st.lists(st.sampled_from(list(TRICKY) + ["<", "/", "|", "unk", "s", ">", "'", "don", "t", "3", "'s", "re"])))
+@given(st.lists(st.sampled_from([*TRICKY, "<", "/", "|", "unk", "s", ">", "'", "don", "t", "3", "'s", "re"])))
 def test_tricky_words_are_read_back(pieces):
     words = Words(
         sorted({word for piece in [*TRICKY, "unk", "don", "t", "re", "'s", "</s>", "3.14"] for word in cut(piece)})
@@ -328,8 +332,9 @@ def test_byte_pairs_are_cut_as_tokenizers_cuts_the_whole_text(pairs, text):
 def test_byte_pairs_save_tokens_and_keep_to_their_size():
     text = "the cat and the hat and the bat\n" * 20
     pairs = BytePairs.fit(text, size=270)
-    assert len(pairs) == 270
-    assert len(pairs.encode(text)) < len(text) / 3
+    assert len(BytePairs.fit(text, size=260)) == 260
+    assert len(pairs) == 269  # every word of the text is one token then, and there is nothing left to join
+    assert len(pairs.encode(text)) == 20 * 9
     assert len(BytePairs.fit("xyz")) == 256  # nothing comes twice
     assert len(BytePairs.fit(text, size=256)) == 256
     with pytest.raises(OptionError, match="size is 255"):
@@ -366,24 +371,32 @@ from gatewise.data.vocabulary import BytePairs
 text = "".join(chr(97 + i * i % 23) + " " * (i % 3 == 0) for i in range(5000))
 pairs = BytePairs.fit(text, size=400)
 pairs.encode(text)
-if hasattr(os, "fork") and os.fork() == 0:
-    pairs.encode(text)
-    os._exit(0)
+if sys.argv[1:] == ["fork"]:
+    if os.fork() == 0:
+        pairs.encode(text)
+        os._exit(0)
+    os.wait()
 print(hashlib.sha256(json.dumps(pairs.to_json()).encode()).hexdigest())
 """
 
 
+def train_elsewhere(*arguments, **variables):
+    environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"} | variables
+    command = [sys.executable, "-c", TRAINING, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
+    return done.stdout
+
+
 def test_training_byte_pairs_is_quiet_and_gives_the_same_each_time():
-    runs = []
-    for seed, threads in (("1", None), ("2", "true")):
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        environment.pop("TOKENIZERS_PARALLELISM", None)
-        if threads:
-            environment["TOKENIZERS_PARALLELISM"] = threads
-        runs.append(subprocess.run([sys.executable, "-c", TRAINING], env=environment, capture_output=True, text=True))
-    assert runs[0].stderr == ""
-    assert runs[0].stdout == runs[1].stdout
-    assert len(runs[0].stdout) == 65
+    digest = train_elsewhere(PYTHONHASHSEED="1")
+    assert len(digest) == 65
+    assert train_elsewhere(PYTHONHASHSEED="2", TOKENIZERS_PARALLELISM="true") == digest
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_process_that_used_byte_pairs_may_fork():
+    assert len(train_elsewhere("fork")) == 65  # with the library's threads the child would hang
 
 
 def test_without_tokenizers_reading_still_works(pairs, monkeypatch):
@@ -412,8 +425,8 @@ def test_vocabularies_need_no_heavy_library():
 )
 def test_real_text(folder, encoding):
     text = read_text(SHARED / folder, encoding)[:120_000]
-    for vocabulary in (Characters.fit(text), BytePairs.fit(text, size=600)):
-        assert vocabulary.decode(vocabulary.encode(text)) == text
+    for lossless in (Characters.fit(text), BytePairs.fit(text, size=600)):
+        assert lossless.decode(lossless.encode(text)) == text
     words = Words.fit(text)
     ids = words.encode(text)
     assert words.encode(words.decode(ids)).tolist() == ids.tolist()
@@ -425,9 +438,9 @@ def test_real_text(folder, encoding):
 
 
 @needs_shared
-def test_penn_treebank_has_its_known_vocabulary():
+def test_penn_treebank_keeps_its_words():
     text = read_text(SHARED / "ptb" / "ptb.valid.txt.gz")
-    count = len(text.split()) + text.count("\n")
-    assert count == 73_760
-    # Its abbreviations (mr., u.s.) are cut at their points here, and nothing else is.
-    assert [word for line in text.split("\n") for word in cut(line.replace(".", ""))] == text.replace(".", "").split()
+    assert len(text.split()) + text.count("\n") == 73_760
+    others = {word for word in text.split() if cut(word) != [word]}
+    assert all(set(word) & {*".$\\"} for word in others)  # mr. and us$ are two, 1\/2 is three
+    assert {"n't", "'s", "<unk>", "at&t", "real-estate"} <= set(text.split()) - others

@@ -46,6 +46,22 @@ def test_a_second_ctrl_c_leaves_at_once(workshop):
     assert sorted(path.name for path in workshop.folder.iterdir()) == ["run.checkpoint", "run.jsonl"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_arrives_between_steps(workshop, monkeypatch, number):
+    """While the checkpoint that the clock asked for is written: after this step looked for signals."""
+
+    def write(path, document, tensors):
+        real(path, document, tensors)
+        if document["counters"]["step"] == 8:
+            signal.raise_signal(number)
+
+    real = checkpoints.write
+    monkeypatch.setattr(checkpoints, "write", write)
+    outcome = workshop.train(Toy(), checkpoint_seconds=0)
+    assert outcome.reason == "interrupted"
+    assert outcome.step == checkpoints.read(workshop.checkpoint)[0]["counters"]["step"] in (8, 9)
+
+
 def test_handlers_are_put_back(workshop):
     def mine(number, frame):
         raise AssertionError
@@ -94,7 +110,7 @@ def test_signals_and_a_full_disk_in_a_process_of_its_own(tmp_path):
             assert time.monotonic() - sent < 10
         assert heard() == "training"
         child.send_signal(signal.SIGINT)
-        time.sleep(0.1)
+        assert heard() == "asked"
         child.send_signal(signal.SIGINT)
         assert heard() == {"reason": "KeyboardInterrupt", "checkpoint": 0}
 

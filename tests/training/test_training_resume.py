@@ -152,3 +152,19 @@ def test_a_fresh_start_begins_record_and_checkpoint_anew(workshop):
     assert [line["step"] for line in workshop.lines()] == [1]
     with safe_open(workshop.checkpoint, "pt") as file:
         assert not [name for name in file.keys() if name.startswith("best.")]  # noqa: SIM118
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_larger_model_on_several_threads(workshop, precision):
+    torch.set_num_threads(2)
+    plan = workshop.plan(precision=precision)
+    whole = Toy(width=500)
+    outcome = workshop.train(whole, plan)
+    lines = timeless(workshop.lines())
+    workshop.train(Toy(width=500, on_training=at_call(6)), plan)
+    workshop.train(Toy(width=500, on_training=at_call(8)), plan, resume=True)
+    module = Toy(width=500)
+    assert workshop.train(module, plan, resume=True).best_loss == outcome.best_loss
+    assert timeless(workshop.lines()) == lines
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), whole.parameters(), strict=True))

@@ -1,4 +1,4 @@
-"""Trains in a process of its own, for test_training_interrupts.py: says when it may be interrupted, then what came of it."""
+"""Trains in a process of its own, for test_training_interrupts.py: says when to interrupt it, then what came of it."""
 
 import json
 import os
@@ -32,7 +32,11 @@ def slowly(call, toy):
 def stuck(call, toy):
     """A step that a first Ctrl-C does not end."""
     if call == 4:
+        interrupts = signal.getsignal(signal.SIGINT).__self__
         say("training")
+        while not interrupts.requested:
+            time.sleep(0.01)
+        say("asked")
         time.sleep(60)
 
 

@@ -27,13 +27,14 @@ class Toy(nn.Module):
         self,
         on_training: Callable[[int, Toy], None] | None = None,
         on_validation: Callable[[int, Toy], None] | None = None,
+        width: int = WIDTH,
     ):
         super().__init__()
         torch.manual_seed(5)
-        self.embedding = nn.Embedding(VOCABULARY, WIDTH)
-        self.layer = nn.LSTM(WIDTH, WIDTH)
+        self.embedding = nn.Embedding(VOCABULARY, width)
+        self.layer = nn.LSTM(width, width)
         self.dropout = nn.Dropout(0.3)
-        self.head = nn.Linear(WIDTH, VOCABULARY)
+        self.head = nn.Linear(width, VOCABULARY)
         self.head.weight = self.embedding.weight
         self.register_buffer("seen", torch.zeros(1))
         self.carried: list[Tensor] = []
@@ -61,6 +62,8 @@ class Toy(nn.Module):
     def validation_sums(self, batch: Tensor) -> tuple[Tensor, int]:
         assert not self.training
         assert not torch.is_grad_enabled()
+        # What a module keeps from here (packed weights, say) must still do for training.
+        assert not torch.is_inference_mode_enabled()
         if self._on_validation:
             self._on_validation(self.calls, self)
         return self._loss(batch), TIME * BATCH

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from ..errors import CellError
-from .expression import LEAVES, OPERATIONS, PRODUCTS, Node, Size, as_node, order, pointwise
-
+from .expression import OPERATIONS, Node, Size, Symbol, as_node, order, pointwise
 
 # Weights of the equations -> names under which PyTorch stores them. Others are stored as `weight_<name>`.
 _STORED = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "b_h": "bias_hh", "P": "weight_hr"}
@@ -76,6 +75,8 @@ class Cell:
     equations: str = field(init=False, repr=False)  # the same without names: equal for cells that compute the same
 
     def __post_init__(self) -> None:
+        for mistake in _mistakes(self):
+            raise CellError(f"cell '{self.name}' {mistake}")
         document = self.to_json()
         del document["text"]
         object.__setattr__(self, "key", json.dumps(document, separators=(",", ":")))
@@ -123,8 +124,16 @@ class Cell:
     @staticmethod
     @lru_cache(maxsize=256)
     def from_key(key: str) -> Cell:
-        """The cell whose `key` this is."""
-        return Cell.from_json(json.loads(key))
+        """The cell whose `key` this is.
+
+        Raises:
+            CellError: It is no cell's key.
+        """
+        try:
+            document = json.loads(key)
+        except (ValueError, RecursionError) as error:
+            raise CellError(f"this is not the key of a cell ({error})") from error
+        return Cell.from_json(document)
 
     def to_json(self) -> dict[str, Any]:
         """The cell as a document that a model file can hold. It contains no code, only the graph."""
@@ -153,11 +162,12 @@ class Cell:
         """
         try:
             return _rebuild(document)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise CellError(f"this is not the program of a cell ({type(error).__name__}: {error})") from error
+        except Exception as error:  # the document may be a stranger's: whatever is wrong in it is one kind of mistake
+            told = f"{error}" if isinstance(error, CellError) else f"{type(error).__name__}: {error}"
+            raise CellError(f"this is not the program of a cell ({told})") from error
 
 
-class Weight:
+class Weight(Symbol):
     """A weight while equations are traced: `W.i` is its block for gate i, `P` alone is all of it."""
 
     def __init__(self, name: str, pack: Sequence[str]):
@@ -168,39 +178,25 @@ class Weight:
         if gate.startswith("__"):
             raise AttributeError(gate)
         if gate not in self._pack:
-            raise CellError(f"{self._name}.{gate} is used, but pack lists the gates '{' '.join(self._pack)}'")
-        if gate not in self._blocks:
-            self._blocks[gate] = Node("weight", label=f"{self._name}.{gate}", size=Size("H"))
-        return self._blocks[gate]
+            lists = f"pack lists only the gates '{' '.join(self._pack)}'" if self._pack else "pack lists no gates"
+            raise CellError(f"{self._name}.{gate} is used, but {lists}. Add {gate} to pack")
+        return self._block(gate, f"{self._name}.{gate}", Size("H"))
+
+    def __repr__(self) -> str:
+        return self._name
 
     def __node__(self) -> Node:
-        if "" not in self._blocks:
-            self._blocks[""] = Node("weight", label=self._name)
-        return self._blocks[""]
+        return self._block("", self._name, Size())
 
-    def __matmul__(self, other: Any) -> Node:
-        return self.__node__() @ other
-
-    def __add__(self, other: Any) -> Node:
-        return self.__node__() + other
-
-    def __radd__(self, other: Any) -> Node:
-        return other + self.__node__()
-
-    def __mul__(self, other: Any) -> Node:
-        return self.__node__() * other
-
-    def __rmul__(self, other: Any) -> Node:
-        return other * self.__node__()
-
-    def parameter(self) -> Parameter:
-        gates = tuple(gate for gate in self._pack if gate in self._blocks)
-        if "" in self._blocks and gates:
-            raise CellError(f"{self._name} is used both whole and by gate ({self._name}.{gates[0]})")
-        blocks = tuple(self._blocks[gate] for gate in gates or self._blocks)
-        if not blocks:
-            raise CellError(f"the argument {self._name} is never used")
-        return Parameter(self._name, gates, blocks)
+    def _block(self, gate: str, label: str, size: Size) -> Node:
+        if self._blocks and (gate == "") != ("" in self._blocks):
+            used = next(filter(None, [gate, *self._blocks]))
+            raise CellError(
+                f"{self._name} is used both whole and by gate ({self._name}.{used}). Give each its own weight"
+            )
+        if gate not in self._blocks:
+            self._blocks[gate] = Node("weight", label=label, size=size)
+        return self._blocks[gate]
 
 
 def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callable[[Callable[..., Any]], Cell]:
@@ -227,11 +223,7 @@ def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callab
     """
 
     def declare(function: Callable[..., Any]) -> Cell:
-        label = name or function.__name__
-        try:
-            return _trace(function, label, carry.split(), tuple(pack.split()), source)
-        except CellError as error:
-            raise CellError(f"cell '{label}': {error}") from None
+        return _trace(function, name or function.__name__, carry.split(), tuple(pack.split()), source)
 
     return declare
 
@@ -239,41 +231,44 @@ def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callab
 def _trace(
     function: Callable[..., Any], label: str, carried: Sequence[str], pack: tuple[str, ...], source: str
 ) -> Cell:
-    carry, sizes = _carried(carried)
-    arguments = list(inspect.signature(function).parameters)
-    missing = [argument for argument in ("x", *(f"{c}_prev" for c in carry)) if argument not in arguments]
-    if missing:
-        raise CellError(f"carries '{' '.join(carry)}', so its function needs the argument {missing[0]}")
-
+    pairs = [name.removesuffix("]").split("[", 1) if name.endswith("]") else [name, "H"] for name in carried]
+    carry = tuple(name for name, *_ in pairs)
+    before = {f"{c}_prev": Node("carry", label=f"{c}_prev", size=Size(size)) for c, size in pairs}
     x = Node("input", label="x", size=Size("D"))
-    before = {f"{c}_prev": Node("carry", label=f"{c}_prev", size=Size(s)) for c, s in zip(carry, sizes, strict=True)}
-    weights = {a: Weight(a, pack) for a in arguments if a != "x" and a not in before}
-    returned, local = _call_and_watch(function, {"x": x, **before, **weights})
 
-    values = returned if isinstance(returned, tuple) else (returned,)
-    if len(values) != len(carry):
+    arguments = list(inspect.signature(function).parameters)
+    missing = [argument for argument in ("x", *before) if argument not in arguments]
+    if missing:
         raise CellError(
-            f"carries '{' '.join(carry)}' but returns {len(values)} value{'s' * (len(values) != 1)}. "
-            "Return one expression per carried name, in that order."
+            f"cell '{label}' carries '{' '.join(carry)}', so its function needs the argument {missing[0]}, "
+            f"but has ({', '.join(arguments)})"
         )
-    after = tuple(as_node(value) for value in values)
-    for c, node, start in zip(carry, after, before.values(), strict=True):
-        if node.op != "constant" and not node.size.unify(start.size):
-            raise CellError(f"carries {c} of size {start.size.letter} but returns it with size {node.size.letter}")
+    weights = {a: Weight(a, pack) for a in arguments if a != "x" and a not in before}
+    returned, local = _call_and_watch(function, label, {"x": x, **before, **weights})
 
+    if returned is None:
+        raise CellError(f"cell '{label}' returns nothing. End it with: return {', '.join(carry)}")
+    try:
+        after = tuple(map(as_node, returned if isinstance(returned, tuple | list) else (returned,)))
+    except CellError as error:
+        raise CellError(f"cell '{label}' returns something else: {error}") from None
     reached = set(order(after))
-    if x not in reached:
-        raise CellError("the input x never reaches the carried values")
-    names = {node: n for n, node in local.items() if isinstance(node, Node) and not node.leaf and node in reached}
-    names |= {node: c for c, node in zip(carry, after, strict=True) if not node.leaf}
+    # A local variable that shares an argument's or a carried value's name, but is not it, goes without.
+    reserved = {**dict.fromkeys(arguments), **dict(zip(carry, after, strict=False))}
+    names = {
+        node: n
+        for n, node in local.items()
+        if isinstance(node, Node) and not node.leaf and node in reached and reserved.get(n, node) is node
+    }
+    names |= {node: c for c, node in zip(carry, after, strict=False) if not node.leaf}
     return Cell(
         name=label,
         x=x,
         before=tuple(before.values()),
         after=after,
-        carry=tuple(carry),
+        carry=carry,
         pack=pack,
-        parameters=tuple(weight.parameter() for weight in weights.values()),
+        parameters=tuple(_parameter(name, weight, pack) for name, weight in weights.items()),
         names=names,
         source=source,
         summary=_summary(function),
@@ -281,14 +276,14 @@ def _trace(
     )
 
 
-def _carried(carried: Sequence[str]) -> tuple[list[str], list[str]]:
-    if not carried:
-        raise CellError("carries nothing. Name what passes from step to step, such as carry='h'")
-    pairs = [name.removesuffix("]").split("[") if name.endswith("]") else [name, "H"] for name in carried]
-    return [name for name, _ in pairs], [size for _, size in pairs]
+def _parameter(name: str, weight: Weight, pack: Sequence[str]) -> Parameter:
+    gates = tuple(gate for gate in pack if gate in weight._blocks)
+    return Parameter(name, gates, tuple(weight._blocks[gate] for gate in gates or weight._blocks))
 
 
-def _call_and_watch(function: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _call_and_watch(
+    function: Callable[..., Any], label: str, arguments: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     """Call it, and keep its local variables: they are the names by which people know the gates."""
     local: dict[str, Any] = {}
 
@@ -300,11 +295,86 @@ def _call_and_watch(function: Callable[..., Any], arguments: Mapping[str, Any]) 
     sys.setprofile(watch)
     try:
         returned = function(**arguments)
-    except UnboundLocalError as error:
-        raise CellError(f"{error}") from None
+    except CellError as error:
+        raise CellError(f"cell '{label}', line {_line(function, error)}: {error}") from None
+    except NameError as error:
+        raise CellError(f"cell '{label}', line {_line(function, error)}: {error}") from error
+    except Exception as error:
+        raise CellError(
+            f"cell '{label}', line {_line(function, error)}: {error} ({type(error).__name__}). The equations may use "
+            "+ - * / @, numbers, and the functions of gatewise.algebra"
+        ) from error
     finally:
         sys.setprofile(previous)
     return returned, local
+
+
+def _line(function: Callable[..., Any], error: BaseException) -> int:
+    """The line of the cell's function that failed, also if the mistake came out further down."""
+    at = function.__code__.co_firstlineno
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is function.__code__:
+            at = trace.tb_lineno
+        trace = trace.tb_next
+    return at
+
+
+def _mistakes(cell: Cell) -> Iterator[str]:
+    """What keeps this from being a cell, the most telling first."""
+    carries = f"carries '{' '.join(cell.carry)}'"
+    if not cell.carry:
+        yield "carries nothing. Name what passes from step to step, such as carry='h'"
+    arguments = ["x", *(f"{c}_prev" for c in cell.carry), *(p.name for p in cell.parameters)]
+    for kind, names in (("carry", cell.carry), ("pack", cell.pack), ("arguments", arguments)):
+        for name in names:
+            if not name.isidentifier():
+                yield f"has {name!r} among its {kind}, which is no name"
+            if list(names).count(name) > 1:
+                yield f"has {name!r} twice among its {kind}"
+    for c, size in zip(cell.carry, cell.carry_sizes, strict=True):
+        if size not in ("H", "P"):
+            yield f"gives {c} the size {size!r}. A carried value has size H, its units, or P, its projected output"
+    if "P" in cell.carry_sizes and not cell.projected:
+        yield f"{carries}, but only the output {cell.carry[0]} may begin to have size P: {cell.carry[0]}[P]"
+    if len(cell.after) != len(cell.carry):
+        yield (
+            f"{carries} but returns {len(cell.after)} value{'s' * (len(cell.after) != 1)}. "
+            "Return one expression per carried name, in that order."
+        )
+    for c, node, start in zip(cell.carry, cell.after, cell.before, strict=True):
+        if {cell.x, *cell.before}.isdisjoint(order([node])):
+            yield f"returns {node!r} as {c}, which depends on neither its input nor what it carries"
+        if not node.size.unify(start.size):
+            yield f"carries {c} of size {start.size.letter} but returns it with size {node.size.letter}"
+
+    reached = set(order(cell.after))
+    if cell.x not in reached:
+        yield "never uses its input x"
+    blocks = [block for parameter in cell.parameters for block in parameter.blocks]
+    for parameter in cell.parameters:
+        if not parameter.blocks:
+            yield f"never uses its argument {parameter.name}"
+        for block in parameter.blocks:
+            if block not in reached:
+                yield f"uses {block!r} only for values that never reach what it returns"
+        shapes = [f"taking vectors of size {b.columns}" if b.columns else "a vector itself" for b in parameter.blocks]
+        for block, shape in zip(parameter.blocks, shapes, strict=True):
+            if shape != shapes[0]:
+                yield (
+                    f"stores {parameter.blocks[0]!r}, {shapes[0]}, and {block!r}, {shape}, as one weight. "
+                    "Give each its own"
+                )
+    stored = [name for names in cell.stored() for name in names]
+    for name in stored:
+        if stored.count(name) > 1:
+            yield f"stores two of its weights as {name!r}. Rename one of its arguments"
+    for gate in cell.pack:
+        if not any(gate in parameter.gates for parameter in cell.parameters):
+            yield f"lists gate {gate} in its pack, but no weight has it"
+    for leaf in reached - {cell.x, *cell.before, *blocks}:
+        if leaf.leaf and leaf.op != "constant":
+            yield f"uses {leaf!r}, which is none of its arguments"
 
 
 def _summary(function: Callable[..., Any]) -> str:
@@ -321,42 +391,59 @@ def _text(function: Callable[..., Any]) -> str:
 
 
 def _rebuild(document: Mapping[str, Any]) -> Cell:
-    arity = {**OPERATIONS, **dict.fromkeys(PRODUCTS, 2), **dict.fromkeys(LEAVES, 0)}
-    carry = [str(name) for name, _ in document["carry"]]
-    size_of = {f"{name}_prev": str(size) for name, size in document["carry"]}
+    carried = {f"{_told(c)}_prev": _told(size) for c, size in document["carry"]}
     nodes: list[Node] = []
-    for op, label, *args in document["nodes"]:
-        if len(args) != arity[op] or not all(0 <= i < len(nodes) for i in args):
-            raise ValueError(f"operation {op} with arguments {args}")
-        operands = tuple(nodes[i] for i in args)
-        if op == "constant":
-            nodes.append(as_node(float(label)))
-        elif op in LEAVES:
-            letter = "D" if op == "input" else size_of[label] if op == "carry" else "H" if "." in label else None
-            nodes.append(Node(op, label=str(label), size=Size(letter)))
-        elif op == "matmul":
-            nodes.append(operands[0] @ operands[1])
-        else:
-            nodes.append(pointwise(op, *operands))
-    weights = {node.label: node for node in nodes if node.op == "weight"}
-    after = tuple(nodes[i] for i in document["after"])
-    before = tuple(next(n for n in nodes if n.op == "carry" and n.label == f"{c}_prev") for c in carry)
-    for start, end in zip(before, after, strict=True):
-        if end.op != "constant" and not end.size.unify(start.size):
-            raise ValueError(f"carried value {start!r} changes its size")
+    for op, label, *places in document["nodes"]:
+        args = tuple(nodes[_place(i)] for i in places)
+        nodes.append(_rebuild_node(op, _told(label), args, carried))
+    leaves = {(node.op, node.label): node for node in nodes if node.leaf}
+    after = tuple(nodes[_place(i)] for i in document["after"])
+    reached = set(order(after))
+    names = {nodes[_place(i)]: _told(name) for name, i in document["names"].items()}
     return Cell(
-        name=str(document["name"]),
-        x=next(node for node in nodes if node.op == "input"),
-        before=before,
+        name=_told(document["name"]),
+        x=leaves["input", "x"],
+        before=tuple(leaves["carry", name] for name in carried),
         after=after,
-        carry=tuple(carry),
-        pack=tuple(map(str, document["pack"])),
+        carry=tuple(_told(c) for c, _ in document["carry"]),
+        pack=tuple(map(_told, document["pack"])),
         parameters=tuple(
-            Parameter(str(p), tuple(gates), tuple(weights[f"{p}.{g}"] for g in gates) or (weights[p],))
+            Parameter(
+                _told(p),
+                tuple(map(_told, gates)),
+                tuple(leaves["weight", label] for label in [f"{p}.{g}" for g in gates] or [p]),
+            )
             for p, gates in document["parameters"]
         ),
-        names={nodes[i]: str(name) for name, i in document["names"].items()},
-        source=str(document["source"]),
-        summary=str(document["summary"]),
-        text=str(document.get("text", "")),
+        names={node: name for node, name in names.items() if node in reached and not node.leaf and name.isidentifier()},
+        source=_told(document["source"]),
+        summary=_told(document["summary"]),
+        text=_told(document.get("text", "")),
     )
+
+
+def _rebuild_node(op: str, label: str, args: tuple[Node, ...], carried: Mapping[str, str]) -> Node:
+    leaves = {  # size letter of each kind of leaf, None where its use will tell
+        "input": lambda: "D",
+        "carry": lambda: carried[label],
+        "weight": lambda: "H" if "." in label else None,
+    }
+    if len(args) != {**OPERATIONS, "matmul": 2, "constant": 0, **dict.fromkeys(leaves, 0)}[op]:
+        raise ValueError(f"operation {op} with {len(args)} arguments")
+    if op in leaves:
+        return Node(op, label=label, size=Size(leaves[op]()))
+    if op == "constant":
+        return as_node(float(label))
+    return args[0] @ args[1] if op == "matmul" else pointwise(op, *args)
+
+
+def _told(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} should be text")
+    return value
+
+
+def _place(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r:.40} should be the number of a node")
+    return value

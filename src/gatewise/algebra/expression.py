@@ -1,8 +1,8 @@
 """Symbols: what a cell's equations become when they are run once on nothing.
 
 An expression is a graph of `Node`s. Equal expressions are one object, so a gate that is written twice is computed once.
-`OPERATIONS` lists every pointwise operation; each has one row in the derivative table (`derive.py`), one in every engine
-and one in the LaTeX printer, and a test complains of any table that lacks a row.
+`OPERATIONS` lists every pointwise operation; each has one row in the derivative table (`derive.py`), one in every
+engine and one in the LaTeX printer, and a test complains of any table that lacks a row.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ class Symbol:
         return product("matmul", as_node(self), as_node(other))
 
     def __bool__(self) -> bool:
-        raise CellError(
-            f"the equations ask whether {as_node(self)!r} is true, but it has no value yet. Use maximum, minimum or relu"
-        )
+        raise CellError(f"the equations ask whether {self!r} is true, but it has no value yet. Use maximum or minimum")
 
 
 class Node(Symbol):
@@ -169,8 +167,8 @@ def as_node(value: object) -> Node:
         return value
     whole = getattr(value, "__node__", None)
     if whole is not None:
-        node: Node = whole()
-        return node
+        block: Node = whole()
+        return block
     if not isinstance(value, int | float):
         raise CellError(f"the equations use {value!r}, which is neither a value of the cell nor a number")
     label = repr(float(value))  # by its text, which tells 0.0 from -0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from .cell import Cell
 from .expression import Node, order
@@ -48,10 +49,12 @@ def equations(cell: Cell) -> list[str]:
     infix = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "matmul": ("@", 2)}
 
     def text(node: Node, level: int = 0) -> str:
-        if node in cell.names and level:
-            return cell.names[node]
+        if node in names and level:
+            return names[node]
         if node.leaf:
-            return f"{float(node.label):g}" if node.op == "constant" else node.label
+            return node.label.removesuffix(".0") if node.op == "constant" else node.label
+        if node.op == "neg":
+            return f"-{text(node.args[0], 3)}"
         if node.op not in infix:
             return f"{node.op}({', '.join(text(arg, 1) for arg in node.args)})"
         sign, strength = infix[node.op]
@@ -59,7 +62,22 @@ def equations(cell: Cell) -> list[str]:
         written = f"{left} {sign} {right}"
         return f"({written})" if level > strength else written
 
-    return [f"{name} = {text(node)}" for node, name in cell.names.items()]
+    names = _lines(cell)
+    return [f"{name} = {text(node)}" for node, name in names.items()]
+
+
+def _lines(cell: Cell) -> dict[Node, str]:
+    """What gets a line of its own: all that has a name, and what would make another line too long to read."""
+    names: dict[Node, str] = {}
+    length: dict[Node, int] = {}
+    spare = (name for name in (f"t{i}" for i in count(1)) if name not in cell.names.values())
+    for node in order([*cell.names, *cell.after]):
+        length[node] = 1 + sum(1 if arg in names else length[arg] for arg in node.args)
+        if node in cell.names:
+            names[node] = cell.names[node]
+        elif length[node] > 40:
+            names[node] = next(spare)
+    return names
 
 
 # How each operation is typeset, given its arguments already typeset.
@@ -87,7 +105,7 @@ _TIGHT = ("matmul", "mul", "neg", "sub")  # operations whose arguments need brac
 
 def latex(cell: Cell) -> list[str]:
     """The equations, one LaTeX line per named value."""
-    letters = {node: _letter(name) for node, name in cell.names.items()}
+    letters = {node: _letter(name) for node, name in _lines(cell).items()}
 
     def inside(node: Node, parent: str) -> str:
         text = letters.get(node) or typeset(node)
@@ -99,7 +117,7 @@ def latex(cell: Cell) -> list[str]:
             return _letter(node.label)
         return LATEX[node.op].format(*(inside(arg, node.op) for arg in node.args))
 
-    return [f"{letters[node]} = {typeset(node)}" for node in cell.names]
+    return [f"{letter} = {typeset(node)}" for node, letter in letters.items()]
 
 
 def _letter(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 
 from .cell import Cell
 from .derive import backward, results
@@ -19,7 +20,7 @@ from .expression import PRODUCTS, Node, order, pointwise
 
 @dataclass(frozen=True)
 class Product:
-    """`weight @ vector`, or its transpose's. It can start when the vector is known: before the given stage's program."""
+    """`weight @ vector`, or its transpose's. It can start when the vector is known: before its stage's program."""
 
     weight: Node
     vector: Node
@@ -96,9 +97,8 @@ def backward_program(cell: Cell) -> Program:
     saved = {node: ahead.names[value] for node, value in zip(found.saves, ahead.saves, strict=True)}
     given = [*saved, *(node for node in cell.after if not node.leaf)]
     lowered = _Lowering(results(found), {**cell.names, **saved, **found.names}, known=given)
-    outputs = (("dx", lowered.value(found.x)),) + tuple(
-        (f"d{name}_prev", lowered.value(node)) for name, node in zip(cell.carry, found.before, strict=True)
-    )
+    labels = ("dx", *(f"d{name}_prev" for name in cell.carry))
+    outputs = tuple(zip(labels, map(lowered.value, (found.x, *found.before)), strict=True))
     gradients = [
         Gradient(weight, lowered.value(value), lowered.value(vector))
         for weight, pairs in found.matrices.items()
@@ -134,22 +134,36 @@ class _Lowering:
     ):
         self._roots, self._known = list(roots), frozenset(known)
         nodes = order(self._roots, self._known)
-        self._uses = Counter(arg for node in nodes for arg in node.args)
-        self._uses.update(set(keep) or set(self._roots))
-        self._called = names
         self._kept = set(keep) or set(self._roots)
+        self._uses = Counter(arg for node in nodes for arg in node.args)
+        self._uses.update(self._kept)
+        self._called = names
         self._accumulators: dict[Node, Accumulator] = {}
         self._values: dict[Node, Node] = {node: node for node in self._known}
+        self._stage: dict[Node, int] = {}  # of each value that is not there from the start
+        self._sums, inside = self._find_sums(nodes)
         for node in nodes:  # arguments first, so that no recursion goes deep
-            if not self._inside_a_sum(node, nodes):
+            if node not in inside:
                 self.value(node)
         self._fused: set[Node] = set()  # products that became part of an fma
         self.stages = self._staged()
         self.names = self._named()
 
-    def _inside_a_sum(self, node: Node, nodes: list[Node]) -> bool:
-        single = self._uses[node] == 1 and node.op in ("add", *PRODUCTS)
-        return single and any(node in n.args and n.op == "add" for n in nodes)
+    def _find_sums(self, nodes: list[Node]) -> tuple[set[Node], set[Node]]:
+        """Additions that have a product among their terms, and the nodes inside such a sum and nowhere else."""
+        sums: set[Node] = set()
+        for node in nodes:
+            if node.op == "add" and any(self._own(arg) and (arg.op in PRODUCTS or arg in sums) for arg in node.args):
+                sums.add(node)
+        inside: set[Node] = set()
+        for node in reversed(nodes):
+            if node in sums or (node in inside and node.op == "add"):
+                inside.update(arg for arg in node.args if self._own(arg) and arg.op in ("add", *PRODUCTS))
+        return sums, inside
+
+    def _own(self, node: Node) -> bool:
+        """Whether it serves a single other node, so that nobody misses it when that one takes it apart."""
+        return self._uses[node] == 1 and node not in self._known
 
     def value(self, node: Node) -> Node:
         """The node that stands for this one in the program."""
@@ -160,25 +174,31 @@ class _Lowering:
     def _lower(self, node: Node) -> Node:
         if node.op in PRODUCTS:
             return self._accumulate([node], [], self._called.get(node, ""))
-        if node.op != "add":
-            return pointwise(node.op, *map(self.value, node.args))
-        terms = list(self._terms(node, top=True))
-        products = [term for term in terms if term.op in PRODUCTS and self._uses[term] == 1]
-        if not products:
-            return pointwise("add", *map(self.value, node.args))
+        if node not in self._sums:
+            return self._pointwise(node.op, *map(self.value, node.args))
+        terms = list(self._terms(node))
+        products = [term for term in terms if term.op in PRODUCTS and self._own(term)]
         biases = [term for term in terms if term.op == "weight"]
         rest = [term for term in terms if term not in products and term not in biases]
         total = self._accumulate(products, biases, "" if rest else self._called.get(node, ""))
         for term in rest:
-            total = pointwise("add", total, self.value(term))
+            total = self._pointwise("add", total, self.value(term))
         return total
 
-    def _terms(self, node: Node, top: bool = False) -> Iterator[Node]:
-        if node.op == "add" and node not in self._known and (top or self._uses[node] == 1):
-            for arg in node.args:
-                yield from self._terms(arg)
-        else:
-            yield node
+    def _terms(self, node: Node) -> Iterator[Node]:
+        """What is added up, from left to right."""
+        stack = [*node.args[::-1]]
+        while stack:
+            term = stack.pop()
+            if term.op == "add" and self._own(term):
+                stack.extend(term.args[::-1])
+            else:
+                yield term
+
+    def _pointwise(self, op: str, *args: Node) -> Node:
+        node = pointwise(op, *args)
+        self._stage[node] = max(self._stage.get(arg, 0) for arg in args)
+        return node
 
     def _accumulate(self, products: list[Node], biases: list[Node], name: str) -> Node:
         vectors = [self.value(product.args[1]) for product in products]
@@ -186,39 +206,32 @@ class _Lowering:
         self._accumulators[node] = Accumulator(
             node,
             tuple(
-                Product(p.args[0], v, p.op == "matmul_t", 0 if self._given(v) else self._stage(v) + 1)
+                Product(p.args[0], v, p.op == "matmul_t", 0 if self._given(v) else self._stage[v] + 1)
                 for p, v in zip(products, vectors, strict=True)
             ),
             tuple(biases),
         )
+        self._stage[node] = max(product.stage for product in self._accumulators[node].products)
         return node
 
     def _given(self, node: Node) -> bool:
         return node.leaf or node in self._known
 
-    def _stage(self, node: Node) -> int:
-        if self._given(node):
-            return 0
-        if node in self._accumulators:
-            return max(product.stage for product in self._accumulators[node].products)
-        return max((self._stage(arg) for arg in node.args), default=0)
-
     def _program_nodes(self) -> list[Node]:
-        return order([self._values[root] for root in self._roots], self._known)
+        # A root that is missing here became part of a sum.
+        return order([self._values[root] for root in self._roots if root in self._values], self._known)
 
     def _staged(self) -> tuple[Stage, ...]:
         nodes = [node for node in self._program_nodes() if not self._given(node)]
         uses = Counter(arg for node in nodes for arg in node.args)
         uses.update(self._values[node] for node in self._kept)
-        written: list[tuple[int, Instruction]] = []
-        for node in nodes:
-            if node not in self._accumulators:
-                written.append((self._stage(node), self._instruction(node, uses)))
-        last = max((self._stage(node) for node in nodes), default=0)
+        written = [self._instruction(node, uses) for node in nodes if node not in self._accumulators]
+        last = max((self._stage[node] for node in nodes), default=0)
+        needed = set(nodes)
         return tuple(
             Stage(
-                tuple(a for a in self._accumulators.values() if a.node in nodes and self._stage(a.node) == stage),
-                tuple(i for at, i in written if at == stage and i.out not in self._fused),
+                tuple(a for a in self._accumulators.values() if a.node in needed and self._stage[a.node] == stage),
+                tuple(i for i in written if i.out not in self._fused and self._stage[i.out] == stage),
             )
             for stage in range(last + 1)
         )
@@ -233,26 +246,26 @@ class _Lowering:
 
     def _named(self) -> dict[Node, str]:
         """Names of the cell file where it has any; `zi` for what gate i is taken of; `ig` for i * g; else t1, t2."""
-        names: dict[Node, str] = {}
-        taken: set[str] = set()
+        nodes = [node for node in self._program_nodes() if node not in self._fused]
+        names = {node: node.label for node in nodes if node.leaf}
+        taken = set(names.values())
+        spare = (f"t{i}" for i in count(1))
 
-        def give(node: Node, *wishes: str) -> None:
-            wishes = (*wishes, *(f"t{i}" for i in range(1, 1000)))
-            names[node] = next(wish for wish in wishes if wish and wish not in taken)
-            taken.add(names[node])
+        def give(node: Node, wish: str = "") -> None:
+            while not wish or wish in taken:
+                wish = next(spare)
+            names[node] = wish
+            taken.add(wish)
 
         for original, node in self._values.items():
             if original in self._called and not node.leaf and node not in names:
                 give(node, self._called[original])
-        nodes = [node for node in self._program_nodes() if node not in self._fused]
         for node in nodes:
             for arg in node.args:
                 if arg in self._accumulators and arg not in names and node in names:
                     give(arg, f"z{names[node]}")
         for node in nodes:
-            if node.leaf:
-                names[node] = node.label
-            elif node not in names:
+            if node not in names:
                 parts = [names.get(arg, "") for arg in node.args]
                 short = node.op == "mul" and all(len(part) == 1 for part in parts)
                 give(node, "".join(parts) if short else "")

@@ -13,7 +13,7 @@ from .frame import Json, note
 TASKS = ("generate",)
 
 # Trained on about four million characters in all, which takes two to four minutes on two cores.
-_BUDGET = 4_100_000
+_BUDGET = 5_000_000
 
 
 def demo(
@@ -44,5 +44,6 @@ def demo(
     generator = train(data, output, options, force=force, json=json)
     if not json:
         print("\nA passage it wrote:\n")
-        print("".join(generator.sample("The ", 700, temperature=0.7, seed=1)))
+        prompt = "The "
+        print(prompt + "".join(generator.sample(prompt, 700, temperature=0.7, seed=1)))
         print(f"\nMore: gatewise sample {output} --prompt 'A class '")

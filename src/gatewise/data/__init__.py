@@ -1,1 +1,1 @@
-
+"""Where sequences come from: text, vocabularies, batches."""

@@ -35,14 +35,14 @@ def token_pattern() -> re.Pattern[str]:
     marks = [code for code in low if not chr(code).isalnum()]
     high_marks = [code for code in high if not chr(code).isalnum()]
     extend = rf"(?:[{_ranges(marks)}]|{above}[{_ranges(high_marks)}])"
-    word = rf"{letters}(?:(?:['’_-]|(?<=\d)[.,:](?=\d)){letters})*+"
+    word = rf"{letters}(?:(?:['’_&-]|(?<=\d)[.,:](?=\d)){letters})*+"
     name = r"</?\|?[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*\|?>"  # inside the brackets, one word as above
     clitic = rf"['’](?i:s|re|ve|m|ll|d|t)(?!{letters})"  # it 's, as the Penn Treebank cuts
     return re.compile(rf"{word}|\n|{name}|{clitic}|\S{extend}*+")
 
 
 def _in_word(letter: str) -> bool:
-    """Letters and digits but Chinese and Japanese ones, combining marks, and the joiners of Persian and Indic scripts."""
+    """Letters and digits except Chinese and Japanese; combining marks; the joiners of Persian and Indic scripts."""
     joins = unicodedata.category(letter)[0] == "M" or letter in "\u200c\u200d"
     return joins or (letter.isalnum() and not is_cjk(letter))
 

@@ -160,7 +160,7 @@ class Characters(Vocabulary):
 class Words(Vocabulary):
     """Words, marks and line ends; Chinese and Japanese by the character. For what was rare or unknown, `<unk>`.
 
-    A word keeps the apostrophes, hyphens, underscores and number points inside it (don't, well-known, 3.14) and its
+    A word keeps the apostrophes, hyphens, & and _ inside it (don't, well-known), a number its points (3.14), both their
     combining marks; names like `<unk>` and `</s>` stay whole; case counts. Of white space, only line ends are kept:
     `decode` puts spaces where print has them, and wherever words without one would be read as others, so that
     `encode(decode(ids))` gives back any `ids` without PAD. Thai, Khmer and other scripts that do not part words are

@@ -55,19 +55,36 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
+        leaves = ctx.saved_tensors  # asked for even if not needed: this is where PyTorch refuses a second backward
         again = torch.is_grad_enabled()
         if again:
-            leaves = ctx.saved_tensors
+            leaves = [leaf.view_as(leaf) for leaf in leaves]  # one tensor may come twice, as h and c; tell them apart
             x, state, weights = leaves[0], leaves[1 : 1 + ctx.carried], leaves[1 + ctx.carried :]
             every, last = reference.recurrence(ctx.cell, x, state, weights, ctx.lengths, reverse=ctx.reverse)
             outputs: Sequence[Tensor] = (every[0], *last)
         else:
             leaves, outputs = ctx.leaves, ctx.outputs
-        wanted = [leaf for leaf, needed in zip(leaves, ctx.needs_input_grad[4:], strict=True) if needed]
-        found = iter(
-            torch.autograd.grad(outputs, wanted, gradients, allow_unused=True, retain_graph=True, create_graph=again)
-        )
-        return (None,) * 4 + tuple(next(found) if needed else None for needed in ctx.needs_input_grad[4:])
+        keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        if not keep:
+            ctx.leaves = ctx.outputs = None  # or they would live as long as the loss does
+        needs = ctx.needs_input_grad[4:]
+        wanted = [leaf for leaf, needed in zip(leaves, needs, strict=True) if needed]
+        found = iter(gradients_of(outputs, wanted, gradients, retain_graph=keep, create_graph=again))
+        return (None,) * 4 + tuple(next(found) if needed else None for needed in needs)
+
+
+def gradients_of(
+    outputs: Sequence[Tensor], wanted: Sequence[Tensor], arriving: Sequence[Tensor | None], **options: bool
+) -> list[Tensor]:
+    """`torch.autograd.grad`, but zeros for what no output depends on."""
+    pairs = [(o, g) for o, g in zip(outputs, arriving, strict=True) if o.requires_grad and g is not None]
+    reached = [tensor for tensor in wanted if tensor.requires_grad and pairs]
+    found: dict[int, Tensor | None] = {}
+    if reached:
+        sources, gradients = zip(*pairs, strict=True)
+        values = torch.autograd.grad(sources, reached, gradients, allow_unused=True, **options)
+        found = {id(tensor): value for tensor, value in zip(reached, values, strict=True)}
+    return [torch.zeros_like(tensor) if (g := found.get(id(tensor))) is None else g for tensor in wanted]
 
 
 def _run(cell: Cell, carried: int, lengths: Tensor | None, reverse: bool, x: Tensor, *rest: Tensor) -> list[Tensor]:
@@ -82,8 +99,9 @@ def _run(cell: Cell, carried: int, lengths: Tensor | None, reverse: bool, x: Ten
     some = lengths > 0
     rows = some.nonzero()[:, 0].to(x.device)
     if len(rows) == 0:
-        return [x.new_zeros(*x.shape[:2], state[0].shape[-1]) + 0 * state[0].sum(), *(s.clone() for s in state)]
+        return [x.new_zeros(*x.shape[:2], state[0].shape[-1]), *(s.clone() for s in state)]
     packed = pack_padded_sequence(x.index_select(1, rows), lengths[some], enforce_sorted=False)
+    assert packed.sorted_indices is not None
     rows = rows.index_select(0, packed.sorted_indices)
     data, *final = _layer(cell, packed.data, packed.batch_sizes, [s.index_select(0, rows) for s in state], weights)
     valid, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=x.shape[0])
@@ -106,12 +124,10 @@ def _layer(
     cell: Cell, x: Tensor, batch_sizes: Tensor | None, state: list[Tensor], weights: list[Tensor]
 ) -> tuple[Tensor, ...]:
     kind = _FUSED[cell.equations]
-    if kind == "gru":
-        weights_, hx, call = weights, state[0][None], torch.gru
-    else:
-        # One bias in the equations, two in PyTorch's call; the second is nothing.
-        weights_ = [*weights[:3], torch.zeros_like(weights[2]), *weights[3:]]
-        hx, call = [s[None] for s in state], torch.lstm
+    call: Any = torch.gru if kind == "gru" else torch.lstm
+    hx: Any = state[0][None] if kind == "gru" else [s[None] for s in state]
+    # The equations of an LSTM have one bias, PyTorch's call two; the second is nothing.
+    weights_ = weights if kind == "gru" else [*weights[:3], torch.zeros_like(weights[2]), *weights[3:]]
     # has_biases, num_layers, dropout, train, bidirectional
     options = (True, 1, 0.0, torch.is_grad_enabled(), False)
     with _without_onednn() if kind == "lstmp" else nullcontext():

@@ -115,9 +115,7 @@ def _define(
     ) -> list[Tensor]:
         with torch.enable_grad():
             outputs = compute(*arguments)
-        wanted = list(tensors(arguments))
-        found = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True, create_graph=again)
-        return [torch.zeros_like(w) if f is None else f for w, f in zip(wanted, found, strict=True)]
+        return aten.gradients_of(outputs, list(tensors(arguments)), gradients, create_graph=again)
 
     def forward(*arguments: Any) -> list[Tensor]:
         with torch.no_grad():
@@ -143,7 +141,9 @@ def _define(
             for place, counts in zip(ctx.places, differentiable, strict=True)
         ]
         if torch.is_grad_enabled():  # someone wants second derivatives
-            found = differentiate(plain, arguments, gradients, again=True)
+            # Views, for one tensor may come twice, as h and c; its gradients are told apart.
+            apart = filled(arguments, (tensor.view_as(tensor) for tensor in tensors(arguments)))
+            found = differentiate(plain, apart, gradients, again=True)
         else:
             found = backward_operator(*arguments, gradients)
         return tuple(filled([a if c else None for a, c in zip(arguments, differentiable, strict=True)], iter(found)))
@@ -160,9 +160,13 @@ def _define(
 
 
 def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tensor]:
-    """An operator may not return its own input, as a state is that no step has touched."""
+    """An operator may not return its own input, as a state is that no step has touched, nor one tensor twice."""
     taken = {tensor.data_ptr() for tensor in inputs if tensor.numel()}
-    return [output.clone() if output.data_ptr() in taken else output.contiguous() for output in outputs]
+    results = []
+    for output in outputs:
+        results.append(output.clone() if output.data_ptr() in taken else output.contiguous())
+        taken.update([output.data_ptr()] if output.numel() else [])
+    return results
 
 
 recurrence = _define(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from ..algebra.expression import Node, evaluate
+from ..algebra.expression import Node, evaluate, order
 from ..algebra.stages import forward_program
-from ..errors import CellError
+from ..errors import CellError, ShapeError
 
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
     # Without dimensions, so that it takes the dtype of what it meets; in float64, so that it loses nothing there.
@@ -83,7 +83,10 @@ def recurrence(
         start, x_t = now, x[t]
         border = t + 1 if reverse else t  # run backwards, what begins at t + 1 must not reach t
         if resets is not None and border < len(steps):
-            start = [torch.where(resets[border, :, None].to(x.device), 0.0, s) for s in start]
+            fresh = resets[border].to(x.device)
+            if lengths is not None:
+                fresh = fresh & (border < lengths).to(x.device)
+            start = [torch.where(fresh[:, None], 0.0, s) for s in start]
         if lengths is not None:
             inside = (t < lengths)[:, None].to(x.device)
             # Mask what goes in as well as what comes out: a NaN in the padding would survive the product rule.
@@ -117,10 +120,19 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
         raise CellError(
             f"cell '{cell.name}' has matrix products inside its step, so it has no pointwise part of its own"
         )
+    outputs = [node for _, node in program.outputs]
+    for leaf in order(outputs, known=[a.node for a in stage.accumulators]):
+        if leaf.op in ("input", "weight"):
+            raise CellError(f"cell '{cell.name}' uses {leaf!r} unit by unit, so it has no pointwise part of its own")
+    sizes = {start.size.letter: s.shape[-1] for start, s in zip(cell.before, state, strict=True)}
+    widths = [sizes[a.node.size.letter] for a in stage.accumulators]
+    if sums.shape[-1] != sum(widths):
+        raise ShapeError(
+            f"cell '{cell.name}' takes {len(widths)} sums, {sum(widths)} values in all, but was given {sums.shape[-1]}"
+        )
     values: dict[Node, Tensor] = dict(zip(cell.before, state, strict=True))
-    totals = sums.chunk(len(stage.accumulators), dim=-1)
-    values |= {a.node: total for a, total in zip(stage.accumulators, totals, strict=True)}
-    return evaluate([node for _, node in program.outputs], values, OPERATIONS)
+    values |= {a.node: total for a, total in zip(stage.accumulators, sums.split(widths, dim=-1), strict=True)}
+    return evaluate(outputs, values, OPERATIONS)
 
 
 def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:

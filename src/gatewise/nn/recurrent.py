@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from .. import cells, engine
 from ..algebra import Cell
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, OptionTypeError, ShapeError
 
 
 class Recurrent(nn.Module):
@@ -116,12 +117,19 @@ class Recurrent(nn.Module):
             if lengths is not None or resets is not None or return_cell_states:
                 raise OptionError("a PackedSequence has its own lengths. Pad it to use lengths, resets or cell states")
             return self._forward_packed(input, hx)
+        if not isinstance(input, Tensor):
+            raise OptionTypeError(
+                f"{self._title} takes a tensor or a PackedSequence, not {type(input).__name__}. "
+                "Convert it: torch.as_tensor(input)"
+            )
         if input.dim() not in (2, 3):
             raise ShapeError(
                 f"{self._title} takes 3-D input, or 2-D for one sequence, but got {input.dim()}-D of shape "
                 f"{tuple(input.shape)}"
             )
         self._check_input(input)
+        if resets is not None:
+            _check_resets(resets, input)
         single = input.dim() == 2
         if single:
             input = input.unsqueeze(1)
@@ -132,8 +140,6 @@ class Recurrent(nn.Module):
         state = self._state(input, hx, single)
         if lengths is not None:
             lengths = _checked_lengths(lengths, input)
-        if resets is not None and resets.shape != input.shape[:2]:
-            raise ShapeError(f"resets has shape {tuple(resets.shape)}, but the input has {tuple(input.shape[:2])}")
 
         y, last, histories = self._run(input, state, lengths, resets, return_cell_states)
         if single:
@@ -158,7 +164,7 @@ class Recurrent(nn.Module):
                     self.cell, x, start, self._weights(layer, direction), lengths, resets, direction == 1, history
                 )
                 outputs.append(every[0])
-                kept.append(every[-1])
+                kept.append(every[1 if len(every) > 1 else 0])
                 for values, value in zip(last, end, strict=True):
                     values.append(value)
             x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
@@ -211,17 +217,22 @@ class Recurrent(nn.Module):
         if input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} features "
-                f"(shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the order of the axes."
+                f"(shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the order of axes"
             )
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ShapeError(
                 f"the input is {input.dtype} but the weights of {self._title} are {weight.dtype}. "
                 f"Convert one: input.to({weight.dtype}), or model.to({input.dtype})"
             )
-        if input.dim() == 3 and not torch.compiler.is_compiling() and 0 in (steps := input.shape[self.batch_first],):
+        if input.device != weight.device:
             raise ShapeError(
-                f"{self._title} needs at least one step, but the input has {steps} (shape {tuple(input.shape)})"
+                f"the input is on {input.device} but the weights of {self._title} are on {weight.device}. "
+                f"Move one: input.to('{weight.device}'), or model.to('{input.device}')"
             )
+        # While compiling, the number of steps is a symbol that should stay free.
+        steps_first = input.dim() == 2 or not self.batch_first
+        if not torch.compiler.is_compiling() and input.shape[0 if steps_first else 1] == 0:
+            raise ShapeError(f"{self._title} needs at least one step, but the input has 0 (shape {tuple(input.shape)})")
 
     def _state(self, x: Tensor, hx: Any, single: bool) -> list[Tensor]:
         letters = self.cell.sizes(self.input_size, self.hidden_size, self.proj_size)
@@ -229,12 +240,21 @@ class Recurrent(nn.Module):
         rows = self.num_layers * (2 if self.bidirectional else 1)
         if hx is None:
             return [x.new_zeros(rows, x.shape[1], size) for size in sizes]
-        given = [hx] if isinstance(hx, Tensor) else list(hx)
+        given = [hx] if isinstance(hx, Tensor) else list(hx) if isinstance(hx, tuple | list) else []
         if len(given) != len(sizes):
+            what = f"{len(given)}" if given else type(hx).__name__
             raise ShapeError(
-                f"{self._title} carries {' and '.join(self.cell.carry)}: hx must hold {len(sizes)} tensors, not {len(given)}"
+                f"{self._title} carries {' and '.join(self.cell.carry)}, so hx must hold {len(sizes)} "
+                f"tensor{'s' * (len(sizes) != 1)}, not {what}"
             )
         for name, tensor, size in zip(self.cell.carry, given, sizes, strict=True):
+            if not isinstance(tensor, Tensor):
+                raise OptionTypeError(f"the initial {name} must be a tensor, not {type(tensor).__name__}")
+            if (tensor.dtype, tensor.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
+                raise ShapeError(
+                    f"the initial {name} is {tensor.dtype} on {tensor.device}, but the input is {x.dtype} on {x.device}. "
+                    f"Convert it: {name}.to(input)"
+                )
             expected = (rows, size) if single else (rows, x.shape[1], size)
             if tuple(tensor.shape) != expected:
                 raise ShapeError(f"the initial {name} must have shape {expected}, but has {tuple(tensor.shape)}")
@@ -310,9 +330,21 @@ class GRU(Recurrent):
         bidirectional: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,  # torch.nn.GRU knows it too, to refuse it
     ):
         super().__init__(
-            "gru", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
+            "gru",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
 
 
@@ -327,21 +359,20 @@ def _check_options(
     input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, dropout: Any, proj_size: Any
 ) -> None:
     """Refuse what torch.nn refuses, with the same types of exception."""
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
+        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
     for name, value, kind in (
         ("bias", bias, bool),
         ("batch_first", batch_first, bool),
-        ("input_size", input_size, int),
-        ("hidden_size", hidden_size, int),
-        ("num_layers", num_layers, int),
+        *((name, size, int) for name, size in {**sizes, "proj_size": proj_size}.items()),
     ):
         if not isinstance(value, kind):
-            raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
-    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            raise OptionTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
+    for name, value in sizes.items():
         if value <= 0:
             raise OptionError(f"{name} must be at least 1, not {value}")
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
-    if proj_size < 0 or proj_size >= hidden_size:
+    if not 0 <= proj_size < hidden_size:
         raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
     if dropout > 0 and num_layers == 1:
         warnings.warn(
@@ -349,9 +380,22 @@ def _check_options(
         )
 
 
+def _check_resets(resets: Any, input: Tensor) -> None:
+    if not isinstance(resets, Tensor) or resets.dtype != torch.bool:
+        what = resets.dtype if isinstance(resets, Tensor) else type(resets).__name__
+        raise OptionTypeError(f"resets must be a tensor of torch.bool, not {what}. Convert it: resets.bool()")
+    if resets.shape != input.shape[:-1]:
+        raise ShapeError(f"resets has shape {tuple(resets.shape)}, but the input has {tuple(input.shape[:-1])}")
+
+
 def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
-    lengths = torch.as_tensor(lengths)
-    if lengths.dtype.is_floating_point or lengths.dtype == torch.bool:
+    try:
+        lengths = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # an empty list has no type of its own
+    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
         raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")

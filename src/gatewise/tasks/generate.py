@@ -14,13 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 
-from .. import __version__, bundle, cells
+from .. import bundle, cells
 from ..algebra import Cell
 from ..data.batches import Rows, split
 from ..data.text import fingerprint, read_text
@@ -481,7 +482,11 @@ class Generator:
             "seconds": round(outcome.seconds, 1),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "threads": torch.get_num_threads(),
-            "versions": {"gatewise": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "versions": {
+                "gatewise": version("gatewise"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
             "metrics": self.metrics_,
         }
 

@@ -15,6 +15,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from .protocols import Batches
@@ -121,7 +122,12 @@ def drive(run: Run, accelerator: str) -> None:
         )
         adapter = _Adapter(run)
         adapter.train()
-        trainer.fit(adapter, _Stretches(run), _Pass(run.validation))
+        try:
+            trainer.fit(adapter, _Stretches(run), _Pass(run.validation))
+        except SIGTERMException:
+            # Lightning watches SIGTERM too, and may notice it first; it looks only between batches, as we do.
+            run.leave_if_asked()
+            raise
 
 
 # Warnings about Lightning's own code, or advice that does not hold here.

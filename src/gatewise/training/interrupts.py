@@ -11,14 +11,15 @@ _WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 
 class AtOnce(BaseException):
-    """The second Ctrl-C. Not a KeyboardInterrupt, because Lightning turns that one into `sys.exit(1)`."""
+    """The second Ctrl-C, on its way. Not yet a KeyboardInterrupt: Lightning turns that one into `sys.exit(1)`."""
 
 
 class Interrupts:
-    """Watches both signals inside a `with` block; `requested` becomes true with the first.
+    """Watches both signals inside a `with` block: `requested` becomes true with the first, and a Ctrl-C after that is a
+    KeyboardInterrupt.
 
-    Handlers belong to the main thread; in another one this watches nothing. A signal that the process was started to
-    ignore (nohup, a shell's `&`) stays ignored.
+    Handlers belong to the main thread; in another one this watches nothing. A Ctrl-C that the process was started to
+    ignore (by a shell's `&`) stays ignored.
     """
 
     def __init__(self) -> None:
@@ -28,14 +29,19 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _WATCHED:
-                # None: a handler that C code installed, which could not be put back.
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                    self._previous[number] = signal.signal(number, self._handle)
+                previous = signal.getsignal(number)
+                if previous is None:  # installed by C code, and could not be put back
+                    continue
+                if previous is signal.SIG_IGN and number is signal.SIGINT:
+                    continue
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if isinstance(error, AtOnce):
+            raise KeyboardInterrupt from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import DataError, TrainingError
 from . import checkpoint as checkpoints
-from .interrupts import AtOnce, Interrupts
+from .interrupts import Interrupts
+from .memory import keep_freed_memory
 from .plan import Plan
 from .progress import Progress, Silent
 from .protocols import Batches, Trainable
@@ -96,6 +97,7 @@ def train(
     for name, batches in (("training", training), ("validation", validation)):
         if len(batches) < 1:
             raise DataError(f"there is no {name} batch: the {name} data is too short. Give it more data.")
+    keep_freed_memory()
     interrupts = Interrupts()
     run = Run(
         module,
@@ -131,8 +133,6 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
             drive(run, accelerator)
         except Leave:
             return "interrupted"
-        except AtOnce:
-            raise KeyboardInterrupt from None
         except Failed as failure:
             run.put_best()
             raise TrainingStopped(str(failure), _outcome(run, failure.reason)) from failure.__cause__

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LINE_SECONDS = 10.0  # shortest time between two plain lines, evaluations apart
 _DRAW_SECONDS = 0.2  # drawing takes about a millisecond, which short steps would feel
 _SPEED_SECONDS = 10.0  # speed is the mean over this long
+_SHORTEST_BAR, _LONGEST_BAR = 8, 40  # columns
 
 
 class Progress(Protocol):
@@ -83,6 +84,7 @@ class Meter:
         self.validation: float | None = None
         self._began = 0.0
         self._recent: deque[tuple[float, int]] = deque()
+        self._speed = ""
 
     def start(self, step: int, steps: int) -> None:
         self.at = self._first = step
@@ -101,6 +103,8 @@ class Meter:
 
     def restart(self) -> None:
         """Measure speed afresh, after a pause that was no training."""
+        if self._recent:
+            self.speed_text()
         self._recent = deque([(time.monotonic(), self.at)])
 
     @property
@@ -115,9 +119,9 @@ class Meter:
 
     def speed_text(self) -> str:
         (then, before), (now, at) = self._recent[0], self._recent[-1]
-        if at == before or now <= then:
-            return ""
-        return f"{_short((at - before) * self.per_step / (now - then))} {self.unit}/s"
+        if at > before and now > then:  # otherwise training only just went on, and the speed is the one before
+            self._speed = f"{_short((at - before) * self.per_step / (now - then))} {self.unit}/s"
+        return self._speed
 
     def left_text(self) -> str:
         made = self.at - self._first
@@ -241,28 +245,29 @@ class Bar:
         from rich.text import Text
 
         meter = self._meter
-        # In the order they are given up for when the terminal is narrow; shown in the order of the tuple below.
-        by_need = {
+        texts = {  # what is worth most first; a narrow terminal shows the first few
             "count": f"{meter.at}/{meter.steps}",
             "loss": meter.loss_text(),
             "validation": meter.validation_text(),
             "left": meter.left_text(),
+            "bar": " " * _SHORTEST_BAR,
             "speed": meter.speed_text(),
             "elapsed": _clock(meter.elapsed),
         }
-        shown: dict[str, str] = {}
         # One column stays free: writing into the last one makes some terminals start a new line.
         room = options.max_width - 1
-        for name, text in by_need.items():
-            if text and len(text) + 1 <= room:
+        shown: dict[str, str] = {}
+        for name, text in texts.items():
+            if len(text) + 1 > room:
+                break
+            if text:
                 shown[name] = text
                 room -= len(text) + 1
-            elif text:
-                break
         grid = Table.grid(padding=(0, 1, 0, 0))
         cells: list[Any] = [Text(shown.get("count", ""), no_wrap=True)]
-        if room >= 6:
-            cells.append(ProgressBar(total=max(1, meter.steps), completed=meter.at, width=min(40, room - 1)))
+        if "bar" in shown:
+            width = min(_LONGEST_BAR, _SHORTEST_BAR + room)
+            cells.append(ProgressBar(total=max(1, meter.steps), completed=meter.at, width=width))
         for name in ("loss", "validation", "speed", "elapsed", "left"):
             if name in shown:
                 cells.append(Text(shown[name], no_wrap=True))
@@ -277,10 +282,13 @@ class Bar:
 
     def _fit(self) -> None:
         """Ask our own terminal for its size: rich asks standard input's, which may be another or none."""
+        from rich.console import ConsoleDimensions
+
         with suppress(OSError, ValueError):
             size = os.get_terminal_size(self._stream.fileno())
             if size.columns:
-                self._console.size = cast(Any, (size.columns, size.lines))
+                # Some terminals do not tell their height; with none at all rich would draw nothing.
+                self._console.size = ConsoleDimensions(size.columns, size.lines or 24)
 
 
 def choose(
@@ -300,19 +308,15 @@ class _Patient:
 
     def __init__(self, stream: TextIO):
         self._stream = stream
-        self._gone = False
 
     def write(self, text: str) -> int:
-        with self._trying():
+        with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with self._trying():
+        with suppress(OSError, ValueError):
             self._stream.flush()
-
-    def _trying(self) -> Any:
-        return suppress(OSError, ValueError)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

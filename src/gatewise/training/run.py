@@ -106,18 +106,17 @@ class Run:
         """
         self.optimizer = optimizer
         self.module.begin("train")
-        counters = self.counters
+        counters, resuming = self.counters, self._resumed is not None
         if self._resumed is not None:
-            keep = lines_until(self.metrics, counters.step, counters.evaluated)
             self._restore_dynamics(self._resumed, device)
             self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
             self._saved, self._resumed = (counters.step, counters.evaluated), None
         else:
-            keep = []
             torch.manual_seed(self.plan.seed)
             self.save()  # so that a full or read-only disk shows now, and not after hours
         with self._writing(self.metrics):
-            self._record = Metrics(self.metrics, keep)
+            known = lines_until(self.metrics, counters.step, counters.evaluated) if resuming else []
+            self._record = Metrics(self.metrics, known)
         self._saved_time = self._opened_time = time.monotonic()
 
     def close(self) -> None:
@@ -196,7 +195,7 @@ class Run:
         due = self.pending
         if not due and counters.step % self._line_every == 0:
             self._write_line("train", train_loss=counters.since_line.take())
-        self._leave_if_asked()
+        self.leave_if_asked()
         if not due and time.monotonic() - self._saved_time >= self.checkpoint_seconds:
             self.save()
 
@@ -212,7 +211,7 @@ class Run:
         total, count = self.module.validation_sums(batch)
         self._sum = self._sum + total.detach().double()
         self._count += int(count)
-        self._leave_if_asked()
+        self.leave_if_asked()
 
     def end_validation(self) -> None:
         self._take_back()
@@ -241,7 +240,7 @@ class Run:
             if passage is not None:
                 self.progress.passage(counters.step, passage)
         if not self.over:
-            self._leave_if_asked()
+            self.leave_if_asked()
 
     def _set_aside(self) -> None:
         """What validating and sampling must not disturb."""
@@ -280,6 +279,9 @@ class Run:
         try:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
+            for parameter, values in self.optimizer.state.items():
+                if not {"step", "exp_avg", "exp_avg_sq"} <= values.keys() or values["exp_avg"].shape != parameter.shape:
+                    raise ValueError("the optimiser's state does not fit the weights")
             self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
             set_generator_states(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -300,14 +302,19 @@ class Run:
 
     # Ways out
 
-    def _leave_if_asked(self) -> None:
+    def leave_if_asked(self) -> None:
+        """After a Ctrl-C or SIGTERM: write the checkpoint and leave. Between steps or validation batches only."""
         if self.interrupts.requested:
             self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
             self.save()
             raise Leave
 
     def _writing(self, path: Path) -> Writing:
-        return Writing(path, self._last_good())
+        if self._saved is None:
+            return Writing(path, "Nothing was learned yet. Make room there, or choose another folder.")
+        return Writing(
+            path, f"Training stopped with its best weights in memory. {self._last_good()} Make room, then resume."
+        )
 
     def _diverged(self, what: str) -> Failed:
         return diverged(what, self.plan, self.counters, self._last_good())

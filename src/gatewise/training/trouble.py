@@ -48,18 +48,19 @@ def diverged(what: str, plan: Plan, counters: Counters, last_good: str) -> Faile
 
 
 class Writing:
-    """Turns an OSError while writing `path` into `Failed`. One from elsewhere (reading data) is not ours to explain."""
+    """Turns an OSError while writing `path` into `Failed`. One from elsewhere (reading data) is not ours to explain.
 
-    def __init__(self, path: Path, last_good: str):
-        self._path, self._last_good = path, last_good
+    Args:
+        way_out: What is left, and what to do.
+    """
+
+    def __init__(self, path: Path, way_out: str):
+        self._path, self._way_out = path, way_out
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            raise Failed(
-                "cannot write",
-                f"cannot write {self._path}: {error.strerror or error}. Training stopped with its best weights in memory. "
-                f"{self._last_good} Make room, or mend what else is wrong there, and resume.",
-            ) from error
+            message = f"cannot write {self._path}: {error.strerror or error}. {self._way_out}"
+            raise Failed("cannot write", message) from error

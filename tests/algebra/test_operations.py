@@ -1,0 +1,47 @@
+"""Every operation has a row in every table."""
+
+import pytest
+import torch
+
+from gatewise.algebra.derive import DERIVATIVE
+from gatewise.algebra.expression import OPERATIONS, PRODUCTS, Node, as_node, pointwise
+from gatewise.algebra.listing import LATEX
+from gatewise.engine import reference
+from gatewise.errors import CellError
+
+TABLES = {"DERIVATIVE": DERIVATIVE, "reference.OPERATIONS": reference.OPERATIONS, "LATEX": LATEX}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_operation_has_a_row(table):
+    assert set(OPERATIONS) - set(TABLES[table]) == set(), f"{table} lacks a row"
+
+
+def test_no_table_has_a_row_for_nothing():
+    assert set(DERIVATIVE) == set(OPERATIONS)
+    assert set(reference.OPERATIONS) == {*OPERATIONS, *PRODUCTS, "constant"}
+    assert set(LATEX) == {*OPERATIONS, "matmul"}  # a transpose is in no cell's equations
+
+
+@pytest.mark.parametrize(("op", "arity"), OPERATIONS.items())
+def test_rows_take_as_many_arguments_as_the_operation_has(op, arity):
+    values = [torch.tensor([0.5, 2.0]), torch.tensor([1.5, 0.25])][:arity]
+    assert reference.OPERATIONS[op](*values).shape == (2,)
+    assert LATEX[op].format(*"ab"[:arity])
+    assert len(DERIVATIVE[op](pointwise(op, *leaves()[:arity]), leaves()[0])) == arity
+
+
+def leaves():
+    return [Node("carry", label="a"), Node("carry", label="b")]
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_numbers_alone_are_refused(op):
+    numbers = [1.0, 2.0][: OPERATIONS[op]]
+    with pytest.raises(CellError, match="Write its result instead"):
+        pointwise(op, *numbers)
+
+
+def test_constants_are_told_apart_by_sign():
+    assert as_node(0.0) is not as_node(-0.0)
+    assert as_node(1) is as_node(1.0)

@@ -1,0 +1,225 @@
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import termios
+
+import pytest
+
+from gatewise.training import Bar, Lines, Silent, choose
+from gatewise.training import progress as module
+from gatewise.training.progress import Meter, visible
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Terminal:
+    """A pseudo-terminal whose size can be changed, and what was written to it."""
+
+    def __init__(self):
+        self.ours, theirs = pty.openpty()
+        self.stream = os.fdopen(theirs, "w", encoding="utf-8")
+        os.set_blocking(self.ours, False)
+
+    def resize(self, columns, rows=24):
+        fcntl.ioctl(self.stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def lines(self):
+        """What was written since last asked, without colours, cut where the cursor goes back or down."""
+        self.stream.flush()
+        written = b""
+        try:
+            while part := os.read(self.ours, 65536):
+                written += part
+        except BlockingIOError:
+            pass
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+        return [line for line in re.split(r"[\r\n]+", text) if line]
+
+    def close(self):
+        self.stream.close()
+        os.close(self.ours)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    terminal = Terminal()
+    terminal.resize(100)
+    yield terminal
+    terminal.close()
+
+
+def run(progress, clock, steps, seconds=0.5, first=1):
+    for step in range(first, first + steps):
+        clock.now += seconds
+        progress.step(step, 2.0)
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 100, 200])
+def test_the_bar_fits_its_terminal(terminal, clock, columns):
+    terminal.resize(columns)
+    bar = Bar("tokens", 2048, terminal.stream)
+    bar.start(0, 12000)
+    run(bar, clock, 30)
+    bar.evaluation(30, 2.0, 2.5, True)
+    run(bar, clock, 30, first=31)
+    bar.stop()
+    lines = terminal.lines()
+    assert max(map(len, lines)) < columns
+    assert lines[-1].startswith("60/12000")
+    wanted = {"loss 2.000": 40, "val 2.500": 40, "left": 60, "4.1k tokens/s": 80, "0:30": 80, "━": 60}
+    for words, enough in wanted.items():
+        assert words in lines[-1] or columns < enough, words
+
+
+def test_the_bar_follows_a_resize_and_asks_its_own_terminal(terminal, clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # of some other terminal
+    bar = Bar("tokens", 1, terminal.stream)
+    bar.start(0, 1000)
+    widths = []
+    for columns in (120, 60, 90):
+        terminal.resize(columns)
+        terminal.lines()
+        run(bar, clock, 5, first=1 + bar._meter.at)
+        widths.append(max(map(len, terminal.lines())))
+    bar.stop()
+    assert widths[1] < 60 < widths[2] < 90 < 120
+    assert widths[0] < 120
+
+
+def test_a_passage_stands_above_the_bar_set_off_wrapped_and_harmless(terminal, clock):
+    terminal.resize(60)
+    bar = Bar("tokens", 1, terminal.stream)
+    bar.start(0, 10)
+    terminal.lines()
+    bar.passage(5, "[red]Shall[/red] I\n\n" + "long " * 30 + "\x1b[2J\x07")
+    lines = terminal.lines()
+    bar.stop()
+    assert any("written at step 5" in line and "─" in line for line in lines)
+    body = [line for line in lines if line.startswith("│")]
+    assert body[0] == "│ [red]Shall[/red] I"
+    assert body[-1].rstrip().endswith(r"\x1b[2J\x07")
+    assert len(body) >= 5
+    assert max(map(len, lines)) <= 60
+    assert lines[-1].startswith("0/10"), "the bar is drawn again below"
+
+
+def test_a_terminal_that_does_not_tell_its_height(terminal, clock):
+    terminal.resize(60, rows=0)
+    bar = Bar("tokens", 1, terminal.stream)
+    bar.start(0, 10)
+    run(bar, clock, 3)
+    assert terminal.lines()[-1].startswith("3/10 ━")
+    bar.stop()
+
+
+def test_the_bar_draws_seldom(terminal, clock):
+    bar = Bar("tokens", 1, terminal.stream)
+    bar.start(0, 10_000)
+    terminal.lines()
+    run(bar, clock, 1000, seconds=0.001)
+    assert len(terminal.lines()) <= 6
+    bar.stop()
+
+
+def test_lines_come_with_evaluations_and_every_ten_seconds_at_most(clock):
+    stream = io.StringIO()
+    lines = Lines("tokens", 100, stream)
+    lines.start(0, 1000)
+    run(lines, clock, 50)  # 25 seconds
+    lines.evaluation(50, 1.5, 1.75, True)
+    run(lines, clock, 10, first=51)
+    lines.evaluation(60, 1.5, 1.875, False)
+    lines.passage(60, "one\ntwo\x1b")
+    lines.note("stopping")
+    lines.stop()
+    assert stream.getvalue().splitlines() == [
+        "step 20/1000  loss 2.000  200 tokens/s  0:10  8:10 left",
+        "step 40/1000  loss 2.000  200 tokens/s  0:20  8:00 left",
+        "step 50/1000  loss 1.500  val 1.750 (best)  200 tokens/s  0:25  7:55 left",
+        "step 60/1000  loss 1.500  val 1.875  200 tokens/s  0:30  7:50 left",
+        "--- written at step 60 ---",
+        "| one",
+        r"| two\x1b",
+        "---",
+        "stopping",
+    ]
+
+
+def test_time_left_and_speed_begin_where_a_resumed_run_does(clock):
+    meter = Meter("steps", 1)
+    meter.start(500, 1000)
+    clock.now += 10
+    meter.step(510, 2.0, clock.now)
+    assert meter.speed_text() == "1.0 steps/s"
+    assert meter.left_text() == "8:10 left"
+
+
+def test_speed_leaves_validation_out(clock):
+    meter = Meter("steps", 1)
+    meter.start(0, 100)
+    for step in range(1, 11):
+        clock.now += 1
+        meter.step(step, 2.0, clock.now)
+    clock.now += 60
+    meter.restart()
+    assert meter.speed_text() == "1.0 steps/s"
+    clock.now += 1
+    meter.step(11, 2.0, clock.now)
+    assert meter.speed_text() == "1.0 steps/s"
+
+
+def test_the_smoothed_loss_begins_with_the_first_and_follows(clock):
+    meter = Meter("steps", 1)
+    meter.start(0, 1000)
+    meter.step(1, 4.0, 101.0)
+    assert meter.loss == 4.0
+    meter.step(2, 2.0, 102.0)
+    assert meter.loss == 3.0
+    for step in range(3, 300):
+        meter.step(step, 1.0, 100.0 + step)
+    assert meter.loss == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_reader_that_went_away_does_not_end_training(clock):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        lines = Lines("steps", 1, stream)
+        lines.start(0, 10)
+        for step in range(1, 4):
+            clock.now += 20
+            lines.step(step, 1.0)
+        lines.stop()
+        # What is still in the buffer would break the pipe again on closing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def test_what_fits_is_chosen(terminal, monkeypatch):
+    assert isinstance(choose(quiet=True, stream=terminal.stream), Silent)
+    assert isinstance(choose(stream=terminal.stream), Bar)
+    assert isinstance(choose(stream=io.StringIO()), Lines)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(choose(stream=terminal.stream), Lines)
+
+
+def test_control_characters_are_written_out():
+    assert visible("a\tb\nü—字\r\x00\x9b") == "a    b\nü—字\\r\\x00\\x9b"
