@@ -64,6 +64,8 @@ class Recurrent(nn.Module):
         super().__init__()
         _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         self.cell = cells.find(cell) if isinstance(cell, str) else cell
+        if not isinstance(self.cell, Cell):
+            raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
         if self.cell.projected != (proj_size > 0):
             wants = "projects its output: give it a proj_size" if self.cell.projected else "has no projection"
             raise OptionError(f"proj_size is {proj_size}, but the cell '{self.cell.name}' {wants}")
@@ -176,7 +178,7 @@ class Recurrent(nn.Module):
 
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
-        return nn.functional.dropout(y, self.dropout, self.training)
+        return nn.functional.dropout(y, self.dropout, self.training) if self.dropout > 0 else y
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         if packed.data.dim() != 2:
@@ -207,17 +209,19 @@ class Recurrent(nn.Module):
         suffix = _suffix(layer, direction)
         sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
         weights: list[Tensor] = []
+        like = next(self.parameters())
         for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
             parts = [getattr(self, f"{name}{suffix}") for name in names]
-            weights.append(sum(parts[1:], parts[0]) if parts else weights[0].new_zeros(parameter.shape(sizes)))
+            weights.append(sum(parts[1:], parts[0]) if parts else like.new_zeros(parameter.shape(sizes)))
         return weights
 
     def _check_input(self, input: Tensor) -> None:
         weight = next(self.parameters())
         if input.shape[-1] != self.input_size:
             raise ShapeError(
-                f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} features "
-                f"(shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the order of axes"
+                f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} "
+                f"features (shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the "
+                "order of the axes"
             )
         if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
             raise ShapeError(
@@ -252,8 +256,8 @@ class Recurrent(nn.Module):
                 raise OptionTypeError(f"the initial {name} must be a tensor, not {type(tensor).__name__}")
             if (tensor.dtype, tensor.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
                 raise ShapeError(
-                    f"the initial {name} is {tensor.dtype} on {tensor.device}, but the input is {x.dtype} on {x.device}. "
-                    f"Convert it: {name}.to(input)"
+                    f"the initial {name} is {tensor.dtype} on {tensor.device}, but the input is {x.dtype} on "
+                    f"{x.device}. Convert it: {name}.to(input)"
                 )
             expected = (rows, size) if single else (rows, x.shape[1], size)
             if tuple(tensor.shape) != expected:
@@ -360,7 +364,7 @@ def _check_options(
 ) -> None:
     """Refuse what torch.nn refuses, with the same types of exception."""
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
         raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
     for name, value, kind in (
         ("bias", bias, bool),
@@ -374,7 +378,7 @@ def _check_options(
             raise OptionError(f"{name} must be at least 1, not {value}")
     if not 0 <= proj_size < hidden_size:
         raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
-    if dropout > 0 and num_layers == 1:
+    if float(dropout) > 0 and num_layers == 1:
         warnings.warn(
             f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
         )
