@@ -1,0 +1,56 @@
+"""How well does `gatewise fit generate` learn to write with default options, and how long does it take?
+
+    python -m benchmarks.languagemodels [alice] [tinyshakespeare]
+
+Splits are the defaults: the first 90 % of the text for training, then 5 % validation, then 5 % test. Sizes and rates
+were chosen on validation text only. Baselines learn from the same training text and are measured on the same test text.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
+
+from gatewise.tasks.generate import Generator
+from gatewise.training import choose
+
+from .record import ROOT, write
+
+DATA = ROOT.parent / "shared" / "data"
+TEXTS = {"alice": "alice/wonderland.txt", "tinyshakespeare": "tinyshakespeare/input.txt"}
+
+
+def main(names: list[str]) -> None:
+    for name in names or list(TEXTS):
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model.gatewise"
+            generator = Generator(seed=1).fit(
+                DATA / TEXTS[name],
+                output=model,
+                progress=lambda sizes: choose(False, "tokens", sizes.batch_size * sizes.chunk_length),
+            )
+        metrics = generator.metrics_
+        held_out = [metrics["validation"], metrics["test"]]
+        # Yardsticks in the literature take the whole last tenth as validation.
+        last_tenth = sum(m["loss"] * m["tokens"] for m in held_out) / sum(m["tokens"] for m in held_out)
+        answer = {
+            "text": TEXTS[name],
+            "seed": 1,
+            "sizes": vars(generator.sizing_),
+            "training_seconds": round(generator.outcome_.seconds, 1),
+            "ended": generator.outcome_.reason,
+            "last_tenth": {"nats": last_tenth, "bits_per_character": last_tenth / math.log(2)},
+            "metrics": metrics,
+            "sample": "".join(generator.sample("\n", 600, temperature=0.8, seed=1)),
+        }
+        path = write(f"languagemodels-{name}", __doc__.partition("\n")[0], answer)
+        print(f"{name}: {answer['training_seconds']} s, last tenth {last_tenth:.4f} nats -> {path}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
