@@ -306,7 +306,8 @@ def test_writable_leaves_nothing_behind(tmp_path):
 
 
 def test_writable_asks_for_force_before_replacing(path):
-    assert "exists. Pass --force to replace it" in refusal(path, lambda p: bundle.writable(p, force=False))
+    said = refusal(path, lambda p: bundle.writable(p, force=False))
+    assert said == f"'{path}' exists. Pass --force to replace it, or name another file."
     before = path.read_bytes()
     bundle.writable(path, force=True)
     assert path.read_bytes() == before

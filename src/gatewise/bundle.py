@@ -198,9 +198,12 @@ def writable(path: str | os.PathLike[str], force: bool) -> None:
         # The very thing `atomic` will do: this also finds read-only disks and names that grow too long.
         with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent):
             pass
-    except (FileNotFoundError, NotADirectoryError) as error:
-        _fail(path, f"cannot be written: there is no folder '{target.parent}'. Make it first, or name another.", error)
+    except ModelFileError:  # a ValueError too, but said already
+        raise
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not target.parent.is_dir():
+            where = f"there is no folder '{target.parent}'. Make it first, or name another."
+            _fail(path, f"cannot be written: {where}", error)
         reason = getattr(error, "strerror", None) or error
         _fail(path, f"cannot be written in '{target.parent}': {reason}. Name another folder or file.", error)
 

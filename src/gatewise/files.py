@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,13 +21,15 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         ...     temporary.write_text("all of it")
     """
     target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    # Made by hand, for so the system gives it the permissions of any new file, which are then put off to the end.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
+        permissions = (target if target.exists() else temporary).stat().st_mode & 0o777
+        temporary.chmod(0o600)
         yield temporary
         _flush(temporary)
-        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_UMASK)
+        temporary.chmod(permissions)
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -43,12 +45,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()  # read once, for to read it is to change it for an instant

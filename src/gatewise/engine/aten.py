@@ -33,7 +33,9 @@ def recurrence(
 ) -> tuple[Tensor, list[Tensor]]:
     """As `reference.recurrence`, but only the first carried value is returned for every step."""
     inputs = (x, *state, *weights)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+    # torch.func's transforms cannot pass through `_Fused`, but PyTorch's own layer can be transformed as it is.
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    if not transformed and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         y, *last = _Fused.apply(cell, len(state), lengths, reverse, *inputs)
     else:
         y, *last = _run(cell, len(state), lengths, reverse, *inputs)

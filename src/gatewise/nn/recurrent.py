@@ -178,7 +178,7 @@ class Recurrent(nn.Module):
 
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
-        return nn.functional.dropout(y, self.dropout, self.training) if self.dropout > 0 else y
+        return nn.functional.dropout(y, self.dropout, self.training)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         if packed.data.dim() != 2:
