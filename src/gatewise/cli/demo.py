@@ -20,6 +20,7 @@ def demo(
     task: Annotated[str, typer.Argument(metavar="[TASK]", help="What to show.")] = "generate",
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C left.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds of training: to see that all works.")] = False,
     json: Json = False,
 ) -> None:
@@ -27,10 +28,13 @@ def demo(
     if task not in TASKS:
         raise OptionError(suggest("demo", task, TASKS))
     import io
+    import shlex
 
+    from ..bundle import writable
     from ..data.builtin import python_documentation
     from .fit import train
 
+    writable(output, force or resume)
     text = python_documentation()
     options: dict[str, Any] = {"seed": 1}
     if quick:
@@ -40,10 +44,10 @@ def demo(
         options |= {"epochs": _BUDGET / (0.9 * len(text))}
     note(f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test.")
     data = io.StringIO(text)
-    data.name = "pydoc_data.topics"  # type: ignore[misc]
-    generator = train(data, output, options, force=force, json=json)
+    data.name = "pydoc_data.topics"
+    generator = train(data, output, options, force=force, resume=resume, json=json)
     if not json:
         print("\nA passage it wrote:\n")
         prompt = "The "
         print(prompt + "".join(generator.sample(prompt, 700, temperature=0.7, seed=1)))
-        print(f"\nMore: gatewise sample {output} --prompt 'A class '")
+        print(f"\nMore: gatewise sample {shlex.quote(str(output))} --prompt 'A class '")

@@ -15,7 +15,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
     data: Annotated[
         list[str],
-        typer.Argument(metavar="DATA...", help="Text files or folders; - for standard input.", show_default=False),
+        typer.Argument(metavar="DATA", help="Text files or folders; - for standard input.", show_default=False),
     ],
     encoding: Annotated[str, typer.Option(help="Encoding of the text files.")] = "utf-8",
     unknown: Unknown = "error",

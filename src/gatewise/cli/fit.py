@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import OptionError
+from ..errors import DataError, OptionError
+from . import frame
 from .frame import Group, Json, note, result
 
 fit = Group("task", "Train a model and save it as one file.", {"generate": "gatewise.cli.fit:generate"})
@@ -20,7 +21,7 @@ _SIZES, _TRAINING, _FILES = "Sizes (chosen from the amount of text, if not given
 def generate(
     data: Annotated[
         list[str],
-        typer.Argument(metavar="DATA...", help="Text files or folders; - for standard input.", show_default=False),
+        typer.Argument(metavar="DATA", help="Text files or folders; - for standard input.", show_default=False),
     ],
     output: Annotated[
         Path | None,
@@ -119,49 +120,74 @@ def train(
     quiet: bool = False,
     json: bool = False,
 ) -> Any:
-    """Train a `Generator`, save it, print its losses; returns it."""
+    """Train a `Generator` on the text of these files, or of one open file; save it, print its losses; returns it."""
     from ..bundle import writable
     from .report import losses
 
-    writable(target, force or resume)
     checkpoint = target.with_name(f"{target.name}.checkpoint")
     if checkpoint.exists() and not (force or resume):
         raise OptionError(
-            f"{checkpoint} is left of a training that was stopped. --resume goes on with it, --force starts over"
+            f"'{checkpoint}' is left of a training that was stopped. --resume goes on with it, --force starts over"
         )
+    writable(target, force or resume)
+    # What is missing or wrong should show before training, and before torch is loaded.
     if plot is not None:
-        writable(plot, force=True)
-        import matplotlib  # noqa: F401 - a missing one should show before training, not after
+        _can_plot(plot)
+    if isinstance(data, list):
+        data = _open(data, encoding)
 
+    from ..tasks._sizing import size_text
     from ..tasks.generate import Generator
     from ..training import choose
     from ..training import plot as draw
 
     generator = Generator(**options).fit(
         data,
-        encoding=encoding,
         output=target,
         resume=resume,
         progress=lambda sizes: choose(quiet, "tokens", sizes.batch_size * sizes.chunk_length),
         passages=0 if quiet else 300,
     )
-    if plot is not None:
-        draw(target.with_name(f"{target.name}.metrics.jsonl"), plot)
     outcome = generator.outcome_
+    if plot is not None:
+        try:
+            draw(target.with_name(f"{target.name}.metrics.jsonl"), plot)
+        except DataError:  # stopped before there was anything to draw
+            note(f"'{plot}' was not drawn: there is no loss yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": generator.metrics_}
-    size = f"{target} ({generator.sizing_.parameters:,} weights, {target.stat().st_size / 1e6:.1f} MB)"
+    size = f"{target} ({generator.sizing_.parameters:,} weights, {size_text(target.stat().st_size)})"
     result(f"{losses(generator.metrics_)}\n\n{size}", document, json)
     if outcome.reason == "interrupted":
-        words = [word for word in sys.argv[1:] if word not in ("--force", "--resume")]
+        words = [word for word in frame.words_given if word not in ("--force", "--resume")]
         note(f"stopped after step {outcome.step}; {target} holds the best weights so far.")
         note(f"To go on: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
     return generator
 
 
+def _open(paths: list[str], encoding: str) -> StringIO:
+    """Their text as one open file."""
+    from ..data.text import read_text
+
+    file = StringIO(read_text(paths, encoding))
+    file.name = ", ".join(paths)
+    return file
+
+
+def _can_plot(picture: Path) -> None:
+    from ..bundle import writable
+    from ..training.curve import FORMATS
+
+    if picture.suffix.lower() not in FORMATS:
+        raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")
+    writable(picture, force=True)
+    import matplotlib  # noqa: F401
+
+
 def _shares(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(share) for share in text.split(","))
+        train, validation, test = (float(share) for share in text.split(","))
+        return train, validation, test
     except ValueError:
         raise OptionError(f"--split takes three numbers such as 0.9,0.05,0.05, not '{text}'") from None
 

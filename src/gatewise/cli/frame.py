@@ -19,11 +19,11 @@ from importlib import import_module
 from typing import Annotated, Any, TextIO
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import GatewiseError, MissingExtra, OptionError, suggest
-from .usage import UsageMistake, in_our_words
+from .usage import UsageMistake, in_our_words, with_flags
 
 EXTRA_OF = {  # package -> the extra that brings it; a test compares this with pyproject.toml
     "torch": "train",
@@ -31,6 +31,8 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
     "tokenizers": "text",
     "matplotlib": "plot",
 }
+
+words_given: list[str] = []  # the command line as it was called, for advice that repeats it
 
 _SETTINGS = {"help_option_names": ["--help", "-h"]}  # the levels below inherit them
 
@@ -95,6 +97,7 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
     ours = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in ours
     words = [word for word in ours if word != "--debug"] + words[len(ours) :]
+    words_given[:] = words
     try:
         code = _invoke(_root(verbs), words)
         for stream in (sys.stdout, sys.stderr):  # here, where a reader that left or a full disk can still be reported
@@ -186,7 +189,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _group(callback: Any, group: Group, completion: bool = False) -> Any:
-    app = typer.Typer(cls=_Level, add_completion=completion, rich_markup_mode="markdown", context_settings=_SETTINGS)
+    app = typer.Typer(cls=_Level, add_completion=completion, rich_markup_mode=_help_style(), context_settings=_SETTINGS)
     app.callback(invoke_without_command=True, help=group.help, subcommand_metavar=f"{group.kind.upper()} ...")(callback)
     level = typer.main.get_command(app)
     assert isinstance(level, _Level)
@@ -209,8 +212,8 @@ class _Level(TyperGroup):
         verb = getattr(import_module(module), name)
         if isinstance(verb, Group):
             return _named(cmd_name, _group(_needs_one(verb), verb))
-        app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-        app.command(cmd_name)(verb)
+        app = typer.Typer(add_completion=False, rich_markup_mode=_help_style())
+        app.command(cmd_name, cls=_Verb)(verb)
         return typer.main.get_command(app)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -218,6 +221,22 @@ class _Level(TyperGroup):
             listing = f"`{ctx.command_path} --help` lists all of them."
             raise OptionError(suggest(self.group.kind, args[0], self.group.rows, listing))
         return super().resolve_command(ctx, args)
+
+
+class _Verb(TyperCommand):
+    """A verb whose errors call its options by the names that they have here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GatewiseError as error:
+            error.args = (with_flags(str(error), {p.name: max(p.opts, key=len) for p in self.params}), *error.args[1:])
+            raise
+
+
+def _help_style() -> Any:
+    """Panels; plain text where they would be so narrow that names of options are cut off."""
+    return "markdown" if typer.get_terminal_size().columns >= 72 else None
 
 
 def _named(name: str, command: Any) -> Any:

@@ -91,7 +91,7 @@ def _headline(key: str, value: Any) -> Any:
     if key == "cell" and "name" in value:
         return {"": value["name"]} | {k: value[k] for k in ("source",) if k in value}
     if key == "vocabulary" and "kind" in value:
-        sizes = [len(item) for item in value.values() if isinstance(item, list | Mapping)]
+        sizes = [len(item) for name, item in value.items() if name != "kind" and isinstance(item, list | str)]
         size = value.get("size", max(sizes, default=None))
         return {"": value["kind"]} | ({} if size is None else {"size": size})
     return value

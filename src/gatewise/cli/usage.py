@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -33,6 +34,24 @@ def in_our_words(error: Any) -> str:
                 return suggest(kind, choice[1], re.findall(r"'([^']*)'", choice[2]), f"`{path} --help` explains it.")
             return f"{_label(param)} cannot be {_value(error)}: {_reason(error)}. `{path} --help` explains it."
     return f"{message[:1].lower()}{message[1:].rstrip('.')}. `{path} --help` shows how it is used."
+
+
+def with_flags(message: str, options: Mapping[str, str]) -> str:
+    """A message of the library as the command line's user would write it: `hidden_size=64` is `--hidden-size 64`.
+
+    Args:
+        options: Flag by parameter name.
+    """
+
+    def flag(found: re.Match[str]) -> str:
+        name, value, quoted, bare = found.groups()
+        option = options.get(name, "")
+        # Alone, a name such as `split` may be just a word; at the beginning, or with _ or =, it is an option.
+        if not option.startswith("--") or not (value or "_" in name or found.start() == 0):
+            return found[0]
+        return f"{option} {quoted or bare}" if value else option
+
+    return re.sub(r"(?<![\w'/.-])([a-z]\w*)(=(?:'([^']+)'|([\w.-]*\w)))?(?![\w'/])", flag, message)
 
 
 def _label(param: Any) -> str:

@@ -22,8 +22,9 @@ def python_documentation() -> str:
     for name in sorted(topics):
         for paragraph in topics[name].split("\n\n"):
             if len(paragraph) > 60:  # shorter ones are headings and the like, which a text may repeat
-                if paragraph in seen:
+                words = " ".join(paragraph.split())  # topics quote with another indent, and lines broken elsewhere
+                if words in seen:
                     continue
-                seen.add(paragraph)
+                seen.add(words)
             paragraphs.append(paragraph)
     return "\n\n".join(paragraphs)

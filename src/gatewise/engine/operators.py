@@ -32,11 +32,10 @@ def run_recurrence(
     """Choose a backend and run a layer: first the carried values of every step (the output alone unless `history`),
     then the last state."""
     equations = Cell.from_key(cell)
-    if aten.fits(equations, resets, history):
-        y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
-        return [y, *last]
-    every, last = reference.recurrence(equations, x, state, weights, lengths, resets, reverse)
-    return [*(every if history else every[:1]), *last]
+    if not aten.fits(equations, resets, history):
+        return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
+    y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
+    return [y, *last]
 
 
 def _plain_recurrence(

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 from .. import bundle
 from ..algebra import Cell
 from ..data.vocabulary import Vocabulary, Words, vocabulary_from_json
-from ..errors import CellError, DataError, ModelFileError, OptionError
+from ..errors import CellError, ModelFileError, OptionError
 from ..files import atomic
 from ..tasks.decoding import Sampler, StopAt
 from .stream import Layers
+
+_RECENT = 64  # tokens to remember; no quotation mark is looked for beyond
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,21 @@ class State:
     Attributes:
         layers: Per layer one vector (H,) per carried name.
         scores: (V,), for the token that comes next.
+        recent: The last tokens, on which it depends how the next one is written (a space before a word, or none).
     """
 
     layers: list[list[np.ndarray]]
     scores: np.ndarray
+    recent: tuple[int, ...] = ()
 
     def save(self, path: str | os.PathLike[str], model: str) -> None:
         """Write it to a file, for `load_state`; `model` says which model it belongs to."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {f"{i}.{j}": value for i, layer in enumerate(self.layers) for j, value in enumerate(layer)}
+        tensors |= {"scores": self.scores, "recent": np.array(self.recent, np.int64)}
         with atomic(path) as temporary:
-            save_file({"scores": self.scores, **tensors}, temporary, metadata={"gatewise_state": json.dumps(model)})
+            temporary.write_bytes(save(tensors, metadata={"gatewise_state": json.dumps(model)}))
 
 
 class Writer:
@@ -74,8 +80,8 @@ class Writer:
             self._bias = tensors["output.bias"]
             self.model = str(document.get("sha256", ""))
             self.state: State | None = None
-            self._read(self._start, self._layers.start())  # a step finds out about every shape
-        except (KeyError, TypeError, ValueError, IndexError, StopIteration, CellError) as error:
+            self._check()
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
     @classmethod
@@ -102,17 +108,15 @@ class Writer:
                 }
             fresh = self._layers.start()
             layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
-            same = all(
-                a.shape == b.shape
-                for new, old in zip(layers, fresh, strict=True)
-                for a, b in zip(new, old, strict=True)
-            )
-            state = State(layers, tensors["scores"])
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise ModelFileError(f"{path} is not the state of a text that `gatewise sample --state` wrote") from error
-        if model != self.model or not same or state.scores.shape != (len(self.vocabulary),):
+            state = State(layers, tensors["scores"], tuple(map(int, tensors["recent"])))
+            known = set(range(len(self.vocabulary))).issuperset(state.recent)
+        except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
+            raise ModelFileError(f"'{path}' is not the state of a text that `gatewise sample --state` wrote") from error
+        V = len(self.vocabulary)
+        fits = _shapes(layers) == _shapes(fresh) and _shapes([[state.scores]]) == [[((V,), np.dtype(np.float32))]]
+        if model != self.model or not fits or not known:
             raise ModelFileError(
-                f"{path} is the state of another model. Name a new file, or the model it was made with"
+                f"'{path}' is the state of another model. Name a new file, or the model it was made with"
             )
         self.state = state
 
@@ -123,7 +127,7 @@ class Writer:
         try:
             self.state.save(Path(path), self.model)
         except OSError as error:
-            raise OptionError(f"cannot write the state to {path}: {error.strerror or error}") from error
+            raise OptionError(f"cannot write the state to '{path}': {error.strerror or error}") from error
 
     def read(self, text: str, unknown: str = "error") -> None:
         """Take in text that stands before what is to be written.
@@ -147,6 +151,9 @@ class Writer:
     ) -> Iterator[str]:
         """Go on from the state, and the prompt after it; yields text as soon as it is certain.
 
+        The state then stands behind the last token, also where a stop string took the end of it away, or where a
+        character is not complete yet (of byte-pairs): the next call goes on from there.
+
         Args:
             prompt: Read first; not yielded.
             length: Tokens to write, 1 or more: characters, if the model's tokens are characters.
@@ -154,30 +161,54 @@ class Writer:
             stop: Text to stop before.
             unknown: As for `read`.
         """
-        if length < 1:
-            raise OptionError(f"length must be at least 1, not {length}")
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise OptionError(f"length must be a whole number, 1 or more, not {length!r:.60}")
+        stopping = StopAt(stop) if stop else None
         self.read(prompt, unknown)
-        pieces = self._pieces(length, sampler or Sampler())
-        yield from StopAt(stop).stream(pieces) if stop else pieces
+        pieces = self._pieces(length, sampler or Sampler(forbidden=self.forbidden))
+        if isinstance(self.vocabulary, Words) and prompt[-1:].isspace():  # the space before the next word is there
+            pieces = chain([next(pieces, "").removeprefix(" ")], pieces)
+        yield from stopping.stream(pieces) if stopping else filter(None, pieces)
 
     def _pieces(self, length: int, sampler: Sampler) -> Iterator[str]:
-        decoder = self.vocabulary.decoder()
         if self.state is None:
             self._advance(self._start)
+        assert self.state is not None
+        decoder = self.vocabulary.decoder()
+        for token in self.state.recent:
+            decoder.push(token)
         for _ in range(length):
             assert self.state is not None
             token = int(sampler(self.state.scores))
             self._advance(token)
-            if piece := decoder.push(token):
-                yield piece
-        if rest := decoder.flush():
-            yield rest
+            yield decoder.push(token)
 
     def _advance(self, token: int) -> None:
-        self.state = self._read(token, self._layers.start() if self.state is None else self.state.layers)
+        """Read one token."""
+        before = State(self._layers.start(), self._bias) if self.state is None else self.state
+        with np.errstate(all="ignore"):  # damaged weights show in the scores, and the sampler says so
+            y, after = self._layers.step(self._embedding[token], before.layers)
+            self.state = State(after, self._output @ y + self._bias, (*before.recent[1 - _RECENT :], token))
 
-    def _read(self, token: int, layers: list[list[np.ndarray]]) -> State:
-        if not 0 <= token < len(self._embedding):
-            raise DataError(f"token {token} is outside the vocabulary of {len(self._embedding)}")
-        y, after = self._layers.step(self._embedding[token], layers)
-        return State(after, self._output @ y + self._bias)
+    def _check(self) -> None:
+        """Whether document and weights fit together, by reading a token.
+
+        Raises:
+            ValueError, or whatever numpy raises where they do not.
+        """
+        V = len(self.vocabulary)
+        for name, rows in (("embedding", self._embedding), ("output", self._output), ("output bias", self._bias)):
+            if len(rows) != V:
+                raise ValueError(f"the {name} has {len(rows)} rows for a vocabulary of {V}")
+        if not 0 <= self._start < V:
+            raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
+        self._advance(self._start)
+        assert self.state is not None
+        found, fresh = [*self.state.layers, [self.state.scores]], [*self._layers.start(), [np.zeros(V, np.float32)]]
+        if _shapes(found) != _shapes(fresh):
+            raise ValueError("its weights do not fit each other")
+        self.state = None
+
+
+def _shapes(layers: list[list[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
+    return [[(value.shape, value.dtype) for value in layer] for layer in layers]

@@ -120,15 +120,20 @@ class Chunks:
         return torch.from_numpy(inputs), torch.from_numpy(targets)
 
 
+def measuring_steps(batch_size: int, vocabulary_size: int) -> int:
+    """Steps to measure at once: few enough that the scores of a large vocabulary stay below some 30 MB."""
+    return max(1, min(256, 2**23 // (batch_size * vocabulary_size)))
+
+
 @torch.no_grad()
 def total_loss(
-    model: LanguageModel, ids: Sequence[int] | Any, batch_size: int, chunk_length: int = 512
+    model: LanguageModel, ids: Sequence[int] | Any, batch_size: int, chunk_length: int | None = None
 ) -> tuple[float, int]:
     """Summed loss in nats over one contiguous text, and the number of tokens predicted."""
     was_training, carried = model.training, model.carried
     model.eval()
     model.begin("test")
-    chunks = Chunks(Rows(ids, batch_size, chunk_length))
+    chunks = Chunks(Rows(ids, batch_size, chunk_length or measuring_steps(batch_size, model.output.out_features)))
     nats, count = 0.0, 0
     for k in range(len(chunks)):
         total, targets = model.validation_sums(chunks.at(k))

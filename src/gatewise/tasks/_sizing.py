@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from ..algebra import Cell
-from ..errors import OptionError, suggest
+from ..data.batches import split
+from ..data.vocabulary import KINDS
+from ..errors import DataError, OptionError, suggest
 
 if TYPE_CHECKING:
     from .generate import Generator
@@ -68,38 +73,102 @@ ROWS = (
 # (factor of the units, factor of the passes)
 PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
 
+_MOST = 2**31 - 1  # of any size
+WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
+    "batch_size": (1, _MOST),
+    "chunk_length": (1, _MOST),
+    "embedding_size": (1, _MOST),
+    "hidden_size": (1, _MOST),
+    "min_frequency": (1, _MOST),
+    "num_layers": (1, 1000),
+    "patience": (1, _MOST),
+    "proj_size": (0, _MOST),
+    "seed": (0, 2**63 - 1),
+    "threads": (1, 1024),
+    "vocabulary_size": (1, _MOST),
+}
+REAL = {  # option -> what it must be, in words and as a test
+    "clip": ("above 0", lambda v: v > 0),
+    "dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
+    "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
+    "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
+    "weight_decay": ("0 or more", lambda v: v >= 0),
+}
+OPEN = {  # options that may be None
+    *("preset", "tie_weights", "clip", "patience", "threads", "vocabulary_size", "embedding_size", "hidden_size"),
+    *("num_layers", "dropout", "learning_rate", "epochs", "batch_size", "chunk_length"),
+}
+LEAST_VOCABULARY = {"words": 3, "byte-pairs": 256}  # two special tokens and a word; every byte
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what no text could make possible.
+
+    Args:
+        options: Of a `Generator`, by name.
+
+    Raises:
+        OptionError: Names the option, its value and what is possible.
+    """
+    given = {name: value for name, value in options.items() if value is not None or name not in OPEN}
+    for name, kind, known in (("preset", "preset", PRESETS), ("tokens", "kind of tokens", KINDS)):
+        if name in given and (not isinstance(given[name], str) or given[name] not in known):
+            raise OptionError(suggest(kind, str(given[name]), known))
+    if not isinstance(given["cell"], str | Cell):
+        raise OptionError(f"cell must be a Cell or the name of one, not {given['cell']!r:.60}")
+    for name in filter(given.__contains__, WHOLE):
+        _whole(name, given[name], *WHOLE[name])
+    for name in filter(given.__contains__, REAL):
+        value, (wanted, fits) = given[name], REAL[name]
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
+            raise OptionError(f"{name} must be a number {wanted}, not {value!r:.60}")
+    for name in filter(given.__contains__, ("tie_weights", "variational_dropout")):
+        if not isinstance(given[name], bool):
+            raise OptionError(f"{name} must be true or false, not {given[name]!r:.60}")
+    kept_all = given["tokens"] == "characters"
+    if kept_all and ("vocabulary_size" in given or given["min_frequency"] != 1):
+        limit = "vocabulary_size" if "vocabulary_size" in given else "min_frequency"
+        raise OptionError(f"{limit} is for words and byte-pairs; characters are kept all. Leave it out")
+    if "vocabulary_size" in given:
+        _whole("vocabulary_size", given["vocabulary_size"], LEAST_VOCABULARY[given["tokens"]], _MOST)
+    try:
+        split(1, given["split"])
+    except OptionError as error:
+        raise OptionError(str(error).replace("fractions", "split", 1)) from None
+
 
 def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
     """Fill in what the user left open.
 
     Args:
-        options: The estimator, None where nothing was given.
+        options: The estimator, its options checked, None where nothing was given.
         tokens: Tokens of training text.
 
     Raises:
-        OptionError: A size is impossible, or the sizes contradict each other.
+        OptionError: The sizes contradict each other.
     """
-    if options.preset is not None and options.preset not in PRESETS:
-        raise OptionError(suggest("preset", options.preset, PRESETS))
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if tokens <= row.tokens)
 
-    hidden = _whole("hidden_size", _or(options.hidden_size, int(row.hidden_size * wider)))
-    layers = _whole("num_layers", _or(options.num_layers, row.num_layers))
-    proj = options.proj_size
-    if isinstance(proj, bool) or not isinstance(proj, int) or not 0 <= proj < hidden:
-        raise OptionError(f"proj_size must be a whole number from 0 to hidden_size - 1 = {hidden - 1}, not {proj!r}")
+    hidden = int(_or(options.hidden_size, row.hidden_size * wider))
+    layers = int(_or(options.num_layers, row.num_layers))
+    proj = int(options.proj_size)
+    if proj >= hidden:
+        raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
     width = proj or hidden
     # Characters are few and say little each; words are many, and share one table with the scores.
     usual = min(64, hidden) if vocabulary_size <= 1000 else width
-    embedding = _whole("embedding_size", _or(options.embedding_size, width if options.tie_weights else usual))
+    embedding = int(_or(options.embedding_size, width if options.tie_weights else usual))
     tied = _or(options.tie_weights, embedding == width)
     if tied and embedding != width:
         raise OptionError(
             f"tie_weights needs embedding_size={width}, the size of the layers' output, not {embedding}. "
             "Change it, or leave the weights apart"
         )
-    batch = _or(options.batch_size, _fitting_batch(row, tokens))
+    chunk = int(_or(options.chunk_length, row.chunk_length))
+    # A smaller batch if the text is so short that a pass would be less than ten steps.
+    batch = int(_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
     weights = vocabulary_size * embedding + vocabulary_size + (0 if tied else vocabulary_size * width)
     for layer in range(layers):
         weights += cell.count(embedding if layer == 0 else width, hidden, proj)
@@ -109,14 +178,39 @@ def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) ->
         hidden_size=hidden,
         num_layers=layers,
         proj_size=proj,
-        dropout=_number("dropout", _or(options.dropout, row.dropout), 0, 1),
-        learning_rate=_number("learning_rate", _or(options.learning_rate, row.learning_rate), 0, 10, above=True),
-        epochs=_number("epochs", _or(options.epochs, row.epochs * longer), 0, 1e6, above=True),
-        batch_size=_whole("batch_size", batch),
-        chunk_length=_whole("chunk_length", _or(options.chunk_length, row.chunk_length)),
+        dropout=float(_or(options.dropout, row.dropout)),
+        learning_rate=float(_or(options.learning_rate, row.learning_rate)),
+        epochs=float(_or(options.epochs, row.epochs * longer)),
+        batch_size=batch,
+        chunk_length=chunk,
         parameters=weights,
         tied=bool(tied),
     )
+
+
+def check_length(chosen: Sizing, lengths: Mapping[str, int], shares: Any) -> None:
+    """Refuse a text that is shorter than one training chunk, or leaves nothing to validate on.
+
+    Args:
+        lengths: Tokens of each split.
+        shares: The option `split`.
+
+    Raises:
+        DataError: Says how many tokens there are, how many are needed, and the way out.
+    """
+    B, T = chosen.batch_size, chosen.chunk_length
+    needed = B * (T + 1)  # the first token of a row is only read
+    if lengths["train"] < needed:
+        lower = f"chunk_length (now {T})" + (f" or batch_size (now {B})" if B > 1 else "")
+        raise DataError(
+            f"the text is too short: its training part has {lengths['train']} tokens, but one chunk of {B} x {T} "
+            f"steps needs {needed}. Give more text, or lower {lower}"
+        )
+    if lengths["validation"] < 2:
+        raise DataError(
+            f"the validation part of the text has {lengths['validation']} tokens, but at least 2 are needed to choose "
+            f"the best weights. Give more text, or it a larger share (split is {', '.join(f'{s:g}' for s in shares)})"
+        )
 
 
 def check_memory(chosen: Sizing, tokens: int) -> None:
@@ -132,10 +226,11 @@ def check_memory(chosen: Sizing, tokens: int) -> None:
     needed = weights + steps + 3 * 8 * tokens
     free = free_memory()
     if free is not None and needed > free:
+        fewer = ", vocabulary_size" if chosen.vocabulary_size > chosen.hidden_size else ""
         raise OptionError(
             f"training {chosen.parameters:,} weights on chunks of {chosen.batch_size} x {chosen.chunk_length} tokens "
-            f"needs about {_size(needed)} of memory, but {_size(free)} are free. Lower hidden_size "
-            f"(now {chosen.hidden_size}), num_layers, batch_size or chunk_length"
+            f"needs about {size_text(needed)} of memory, but {size_text(free)} are free. Lower hidden_size "
+            f"(now {chosen.hidden_size}), num_layers{fewer}, batch_size or chunk_length"
         )
 
 
@@ -150,31 +245,18 @@ def free_memory() -> int | None:
     return None
 
 
-def _fitting_batch(row: Row, tokens: int) -> int:
-    """The row's batch, or a smaller one if the text is so short that a pass would be less than ten steps."""
-    return max(1, min(row.batch_size, tokens // (10 * row.chunk_length)))
-
-
 def _or(given: Any, usual: Any) -> Any:
     return usual if given is None else given
 
 
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name} must be a whole number, 1 or more, not {value!r}")
-    return value
+def _whole(name: str, value: Any, least: int, most: int) -> None:
+    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if number is None or not least <= number <= most:
+        wanted = f"{least} or more" if number is None or number < least else f"from {least} to {most}"
+        raise OptionError(f"{name} must be a whole number, {wanted}, not {value!r:.60}")
 
 
-def _number(name: str, value: Any, low: float, high: float, above: bool = False) -> float:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    if not fits or (above and value == low):
-        raise OptionError(
-            f"{name} must be a number {'above' if above else 'from'} {low}, up to {high:g}, not {value!r}"
-        )
-    return float(value)
-
-
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

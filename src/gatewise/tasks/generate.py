@@ -12,7 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,16 +25,17 @@ from .. import bundle, cells
 from ..algebra import Cell
 from ..data.batches import Rows, split
 from ..data.text import fingerprint, read_text
-from ..data.vocabulary import KINDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
+from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
 from ..errors import DataError, ModelFileError, OptionError, suggest
 from ..runtime.writer import Writer
 from ..training import Outcome, Plan, Progress, TrainingStopped, train
 from . import baselines
-from ._language_model import Chunks, LanguageModel, total_loss
-from ._sizing import Sizing, check_memory, sizing
+from ._language_model import Chunks, LanguageModel, measuring_steps, total_loss
+from ._sizing import Sizing, check_length, check_memory, check_options, sizing
 from .decoding import Sampler
 
 SPLITS = ("train", "validation", "test")
+_NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
 
 
 @dataclass(frozen=True)
@@ -199,19 +200,26 @@ class Generator:
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
+        check_options(self.get_params())
+        if resume and output is None:
+            raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
         if self.threads is not None:
-            _set_threads(self.threads)
+            torch.set_num_threads(int(self.threads))
         cell = self._cell()
         corpus = self._read(data, encoding)
         chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
         self.sizing_ = chosen
+        check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
         check_memory(chosen, sum(map(len, corpus.ids.values())))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
-        validation = Chunks(Rows(corpus.ids["validation"], _rows(corpus.ids["validation"]), 256))
+        rows = _rows(corpus.ids["validation"])
+        steps = measuring_steps(rows, chosen.vocabulary_size)
+        validation = Chunks(Rows(corpus.ids["validation"], rows, steps))
         plan = self._plan(chosen, len(training))
 
-        torch.manual_seed(self.seed)
-        self.model_ = self._build(cell, chosen)
+        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
+            torch.manual_seed(int(self.seed))
+            self.model_ = self._build(cell, chosen)
         self.start_ = self._start_token(corpus)
         with tempfile.TemporaryDirectory() as scratch:
             beside = Path(output) if output is not None else Path(scratch) / "model"
@@ -221,7 +229,7 @@ class Generator:
             try:
                 self.outcome_: Outcome = train(
                     self.model_,
-                    Chunks(training.rows),
+                    training,
                     validation,
                     plan,
                     checkpoint=checkpoint,
@@ -233,23 +241,36 @@ class Generator:
                 )
             except TrainingStopped as error:
                 stopped, self.outcome_ = error, error.outcome
+                if self.outcome_.step == 0:  # nothing was learned, so there is nothing to keep
+                    raise
             finished = stopped is None and self.outcome_.reason != "interrupted"
-            self.metrics_ = self._measure(corpus, with_baselines=finished)
+            leaving: KeyboardInterrupt | None = None
+            try:
+                self.metrics_ = self._measure(corpus, with_baselines=finished)
+            except KeyboardInterrupt as error:  # a model that nobody waits to see measured is one to keep
+                self.metrics_, finished, leaving = {}, False, error
             self._provenance = self._describe(corpus, started)
             if output is not None:
                 try:
                     self.save(output)
                 except ModelFileError as error:
-                    raise (stopped or error) from error  # a full disk stopped training, and is full still
+                    if stopped is not None:  # a full disk stopped training, and is full still
+                        raise stopped from error
+                    way_out = f"What was learned is kept in {checkpoint}. Make room, then resume."
+                    raise ModelFileError(f"{error} {way_out}") from error
                 if finished:
                     checkpoint.unlink(missing_ok=True)
             if stopped is not None:
-                raise stopped
+                kept = f" The best weights so far are in {os.fspath(output)}." if output is not None else ""
+                raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
+            if leaving is not None:
+                raise leaving
         return self
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the mean loss in nats per token on a text: larger is better, as scikit-learn wants it."""
-        return -float(self.evaluate(data)["all"]["loss"])
+        text, name = _text(data, "utf-8")
+        return -float(self._measure_all(text, name, "error")["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
         """Loss, bits per character and perplexity.
@@ -261,15 +282,24 @@ class Generator:
 
         Returns:
             Per split ("train", "validation", "test", or "all" for a text of its own) "loss" in nats per token,
-            "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters"; and "baselines".
+            "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters"; where they occur,
+            "unknown_tokens" and "skipped_characters"; and "baselines".
+
+        Raises:
+            DataError: The text cannot be read, has characters that the model never saw, or is too short.
         """
+        self._must_be_fitted()
         text, name = _text(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
             return self._measure(self._cut(text, name), with_baselines=True)
-        ids = self.vocabulary_.encode(text, unknown=unknown)
-        if len(ids) < 2:
-            raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
-        return {"all": self._loss(text, ids), "baselines": {"xz": _bits(baselines.xz_bits("", text), text, len(ids))}}
+        found = self._measure_all(text, name, unknown)
+        bits = baselines.xz_bits("", self._known(text, unknown))
+        return {
+            "all": found,
+            "baselines": {
+                "xz": {"bits_per_character": bits / found["characters"], "bits_per_token": bits / found["tokens"]}
+            },
+        }
 
     def sample(
         self,
@@ -290,10 +320,12 @@ class Generator:
 
     def writer(self) -> Writer:
         """The trained model as one that writes, with a state that can be kept."""
+        self._must_be_fitted()
         return Writer(self._document(), self._tensors())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file."""
+        """Write the model file. ModelFileError if that cannot be done."""
+        self._must_be_fitted()
         bundle.save(path, {**self._document(), "training": self._provenance}, self._tensors())
 
     @classmethod
@@ -303,32 +335,52 @@ class Generator:
         Writer(found.document, found.tensors)  # refuses what does not fit together
         document = found.document
         try:
-            options = {**document["options"], "cell": Cell.from_json(document["cell"])}
+            cell = Cell.from_json(document["cell"])
+            ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
+            options = {**document["options"], "cell": cell.name if ours else cell}
             self = cls(**options)
-            self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
             self.sizing_ = Sizing(**document["sizes"])
-            self.model_ = self._build(options["cell"], self.sizing_)
-            self.start_ = int(document["start"])
-            self._provenance = document["training"]
-            self.metrics_ = self._provenance["metrics"]
+            sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
+            check_options(self.get_params())
+            check_options({**self.get_params(), **sizes})
+            if None in sizes.values():
+                raise TypeError("one of its sizes is null")
+            self.split = tuple(self.split)  # JSON has lists only
+            self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
+            with torch.device("meta"):  # without memory, for a stranger's file may claim any size
+                wanted = {
+                    name: tuple(weight.shape) for name, weight in self._build(cell, self.sizing_).named_parameters()
+                }
             tensors = {name: torch.from_numpy(array) for name, array in found.tensors.items()}
+            for name in wanted.keys() | tensors.keys():
+                has, needs = tensors[name].shape if name in tensors else None, wanted.get(name)
+                if has != needs:
+                    raise ModelFileError(f"{name} has the shape {has and tuple(has)}, where its sizes say {needs}")
+            self.model_ = self._build(cell, self.sizing_)
             if self.sizing_.tied:
                 tensors["output.weight"] = tensors["embedding.weight"]
             self.model_.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError, OptionError) as error:
-            raise ModelFileError(f"{path} is incomplete or contradicts itself ({error}). Train it again.") from error
+            self.start_ = int(document["start"])
+            self._provenance = document["training"]
+            self.metrics_ = self._provenance["metrics"]
+            str(self._provenance["data"]["fingerprint"])
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"'{path}' is incomplete or contradicts itself ({reason}). Train it again.") from error
         self.model_.eval()
         return self
 
     # Steps of fit.
+
+    def _must_be_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            raise OptionError("this generator has learned nothing yet. Call fit, or Generator.load(a model file)")
 
     def _cell(self) -> Cell:
         cell = cells.find(self.cell) if isinstance(self.cell, str) else self.cell
         return cells.find("lstmp") if cell.name == "lstm" and self.proj_size else cell
 
     def _read(self, data: Any, encoding: str) -> Corpus:
-        if self.tokens not in KINDS:
-            raise OptionError(suggest("kind of tokens", self.tokens, KINDS))
         text, name = _text(data, encoding)
         # What can occur is known beforehand, as an alphabet is; how often, and which words, only training text tells.
         learned = text if self.tokens == "characters" else text[split(len(text), self.split)[0]]
@@ -345,8 +397,6 @@ class Generator:
             return Words.fit(text, max_size=self.vocabulary_size, min_frequency=self.min_frequency)
         if self.tokens == "byte-pairs":
             return BytePairs.fit(text, size=self.vocabulary_size or 4096, min_frequency=max(2, self.min_frequency))
-        if self.vocabulary_size is not None:
-            raise OptionError("vocabulary_size is for words and byte-pairs; characters are kept all. Leave it out")
         return Characters.fit(text)
 
     def _build(self, cell: Cell, chosen: Sizing) -> LanguageModel:
@@ -356,11 +406,11 @@ class Generator:
             chosen.embedding_size,
             chosen.hidden_size,
             chosen.num_layers,
-            self.proj_size,
+            chosen.proj_size,
             chosen.dropout,
             self.variational_dropout,
             chosen.tied,
-            self.forget_bias,
+            float(self.forget_bias),
         )
 
     def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
@@ -371,10 +421,10 @@ class Generator:
             learning_rate=chosen.learning_rate,
             warmup=min(steps // 2, max(1, steps // 20)),
             final_rate=0.01,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            patience=self.patience,
-            seed=self.seed,
+            weight_decay=float(self.weight_decay),
+            clip=None if self.clip is None else float(self.clip),
+            patience=None if self.patience is None else int(self.patience),
+            seed=int(self.seed),
         )
 
     def _start_token(self, corpus: Corpus) -> int:
@@ -390,8 +440,8 @@ class Generator:
         return {"data": corpus.fingerprint, "cell": cell.equations, **options, **vars(chosen), **threads}
 
     def _options(self) -> dict[str, Any]:
-        options = self.get_params()
-        return {**options, "cell": self._cell().name, "split": list(self.split)}
+        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self._cell().name})
+        return options
 
     def _passages(self, length: int, plan: Plan) -> Callable[[int], str | None]:
         """Write a little about four times in a training."""
@@ -413,14 +463,30 @@ class Generator:
         for part in SPLITS:
             text, ids = corpus.texts[part], corpus.ids[part]
             if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
-                held_out = max(len(corpus.ids["validation"]), len(corpus.ids["test"]), 1000)
-                share = min(1.0, held_out / max(1, len(ids)))
-                text, ids = text[int(len(text) * (1 - share)) :], ids[int(len(ids) * (1 - share)) :]
+                held_out = max(len(corpus.texts["validation"]), len(corpus.texts["test"]), 1000)
+                text = text[-held_out:]
+                ids = self.vocabulary_.encode(text)
             if len(ids) > 1:
                 metrics[part] = self._loss(text, ids)
         if with_baselines:
             metrics["baselines"] = self._baselines(corpus, "test" if "test" in metrics else "validation")
         return metrics
+
+    def _known(self, text: str, unknown: str) -> str:
+        """The text without what the vocabulary lacks, if that is to be skipped. Words are never skipped."""
+        if unknown != "skip" or isinstance(self.vocabulary_, Words):
+            return text
+        return text.translate(dict.fromkeys(map(ord, self.vocabulary_.unseen(text))))
+
+    def _measure_all(self, text: str, name: str, unknown: str) -> dict[str, Any]:
+        """`_loss` of a whole text."""
+        self._must_be_fitted()
+        known = self._known(text, unknown)
+        ids = self.vocabulary_.encode(known, unknown=unknown)
+        if len(ids) < 2:
+            raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
+        skipped = {"skipped_characters": len(text) - len(known)} if len(known) < len(text) else {}
+        return self._loss(known, ids) | skipped
 
     def _loss(self, text: str, ids: np.ndarray) -> dict[str, Any]:
         nats, count = total_loss(self.model_, ids, _rows(ids))
@@ -502,8 +568,12 @@ def _text(data: Any, encoding: str) -> tuple[str, str]:
         if not isinstance(text, str) or not text:
             raise DataError("the open file gave no text. Open it in text mode, at its beginning")
         return text, str(getattr(data, "name", "text"))
-    several = [data] if isinstance(data, str | os.PathLike) else list(data)
-    return read_text(data, encoding), ", ".join(os.fspath(one) for one in several)
+    if isinstance(data, str | os.PathLike):
+        data = [data]
+    elif not isinstance(data, Iterable) or isinstance(data, bytes):
+        raise DataError(f"text comes from a path, several, or an open file, not from {data!r:.60}")
+    several = list(data)
+    return read_text(several, encoding), ", ".join(map(str, several))
 
 
 def _rows(ids: np.ndarray) -> int:
@@ -513,9 +583,3 @@ def _rows(ids: np.ndarray) -> int:
 
 def _bits(bits: float, text: str, tokens: int) -> dict[str, float]:
     return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}
-
-
-def _set_threads(threads: int) -> None:
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise OptionError(f"threads must be a whole number, 1 or more, not {threads!r}")
-    torch.set_num_threads(threads)
