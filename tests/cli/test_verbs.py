@@ -101,7 +101,7 @@ def test_fit_names_the_model_after_the_text(call, folder):
     assert listing(folder) == ["curve.svg", "rhyme.gatewise", "rhyme.gatewise.metrics.jsonl", "rhyme.txt"]
     assert done.out.split("\n")[0].split() == ["bits/char", "nats/token", "perplexity"]
     assert all(f"\n{name} " in done.out for name in ("train", "validation", "test", "frequencies", "5-gram", "xz"))
-    assert "rhyme.gatewise (760 weights, " in done.out
+    assert "rhyme.gatewise (792 weights, " in done.out
     assert "written at step" in done.err
     assert "val " in done.err
     assert "<svg" in Path("curve.svg").read_text()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from ..errors import CellError
@@ -106,11 +107,13 @@ class Cell:
     def count(self, input_size: int, hidden_size: int, proj_size: int = 0) -> int:
         """Number of weights of one layer, each bias of the equations counted once."""
         sizes = self.sizes(input_size, hidden_size, proj_size)
-        total = 0
-        for parameter in self.parameters:
-            rows, *columns = parameter.shape(sizes)
-            total += rows * (columns[0] if columns else 1)
-        return total
+        return sum(prod(parameter.shape(sizes)) for parameter in self.parameters)
+
+    def stored_count(self, input_size: int, hidden_size: int, proj_size: int = 0) -> int:
+        """Number of weights that a layer stores; see `stored`."""
+        sizes = self.sizes(input_size, hidden_size, proj_size)
+        pairs = zip(self.parameters, self.stored(), strict=True)
+        return sum(len(names) * prod(parameter.shape(sizes)) for parameter, names in pairs)
 
     def stored(self) -> list[tuple[str, ...]]:
         """Per parameter the names of the tensors that a layer stores for it; their sum is the parameter.

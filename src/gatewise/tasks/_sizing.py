@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from ..algebra import Cell
-from ..data.batches import split
-from ..data.vocabulary import KINDS
-from ..errors import DataError, OptionError, suggest
+from ..errors import DataError, OptionError
+from ._options import PRESETS
 
 if TYPE_CHECKING:
     from .generate import Generator
@@ -58,84 +55,17 @@ class Row:
     chunk_length: int
 
 
-# Found by trials on validation text; `benchmarks/generate_sizes.py` repeats them. Small texts want small models that
-# see them often; large ones are read once, by as large a model as an hour or two on two cores allows.
+# Found by trials on validation text. Small texts want small models that see them often; large ones are read once, by as
+# large a model as an hour or two on two cores allows.
 ROWS = (
     Row(20_000, 128, 1, 0.3, 1e-2, 40, 4, 64),
     Row(100_000, 256, 1, 0.3, 1e-2, 30, 8, 64),
     Row(250_000, 384, 1, 0.3, 8e-3, 20, 8, 128),
     Row(600_000, 512, 1, 0.2, 8e-3, 12, 16, 128),
-    Row(2_000_000, 512, 2, 0.2, 5e-3, 8, 16, 128),
+    Row(2_000_000, 512, 2, 0.3, 5e-3, 8, 16, 128),
     Row(10_000_000, 512, 2, 0.1, 4e-3, 3, 32, 128),
-    Row(float("inf"), 768, 2, 0.0, 3e-3, 1, 64, 128),
+    Row(float("inf"), 512, 2, 0.0, 3e-3, 1, 64, 128),
 )
-
-# (factor of the units, factor of the passes)
-PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
-
-_MOST = 2**31 - 1  # of any size
-WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
-    "batch_size": (1, _MOST),
-    "chunk_length": (1, _MOST),
-    "embedding_size": (1, _MOST),
-    "hidden_size": (1, _MOST),
-    "min_frequency": (1, _MOST),
-    "num_layers": (1, 1000),
-    "patience": (1, _MOST),
-    "proj_size": (0, _MOST),
-    "seed": (0, 2**63 - 1),
-    "threads": (1, 1024),
-    "vocabulary_size": (1, _MOST),
-}
-REAL = {  # option -> what it must be, in words and as a test
-    "clip": ("above 0", lambda v: v > 0),
-    "dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
-    "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
-    "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
-    "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
-    "weight_decay": ("0 or more", lambda v: v >= 0),
-}
-OPEN = {  # options that may be None
-    *("preset", "tie_weights", "clip", "patience", "threads", "vocabulary_size", "embedding_size", "hidden_size"),
-    *("num_layers", "dropout", "learning_rate", "epochs", "batch_size", "chunk_length"),
-}
-LEAST_VOCABULARY = {"words": 3, "byte-pairs": 256}  # two special tokens and a word; every byte
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what no text could make possible.
-
-    Args:
-        options: Of a `Generator`, by name.
-
-    Raises:
-        OptionError: Names the option, its value and what is possible.
-    """
-    given = {name: value for name, value in options.items() if value is not None or name not in OPEN}
-    for name, kind, known in (("preset", "preset", PRESETS), ("tokens", "kind of tokens", KINDS)):
-        if name in given and (not isinstance(given[name], str) or given[name] not in known):
-            raise OptionError(suggest(kind, str(given[name]), known))
-    if not isinstance(given["cell"], str | Cell):
-        raise OptionError(f"cell must be a Cell or the name of one, not {given['cell']!r:.60}")
-    for name in filter(given.__contains__, WHOLE):
-        _whole(name, given[name], *WHOLE[name])
-    for name in filter(given.__contains__, REAL):
-        value, (wanted, fits) = given[name], REAL[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
-            raise OptionError(f"{name} must be a number {wanted}, not {value!r:.60}")
-    for name in filter(given.__contains__, ("tie_weights", "variational_dropout")):
-        if not isinstance(given[name], bool):
-            raise OptionError(f"{name} must be true or false, not {given[name]!r:.60}")
-    kept_all = given["tokens"] == "characters"
-    if kept_all and ("vocabulary_size" in given or given["min_frequency"] != 1):
-        limit = "vocabulary_size" if "vocabulary_size" in given else "min_frequency"
-        raise OptionError(f"{limit} is for words and byte-pairs; characters are kept all. Leave it out")
-    if "vocabulary_size" in given:
-        _whole("vocabulary_size", given["vocabulary_size"], LEAST_VOCABULARY[given["tokens"]], _MOST)
-    try:
-        split(1, given["split"])
-    except OptionError as error:
-        raise OptionError(str(error).replace("fractions", "split", 1)) from None
 
 
 def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
@@ -171,7 +101,7 @@ def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) ->
     batch = int(_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
     weights = vocabulary_size * embedding + vocabulary_size + (0 if tied else vocabulary_size * width)
     for layer in range(layers):
-        weights += cell.count(embedding if layer == 0 else width, hidden, proj)
+        weights += cell.stored_count(embedding if layer == 0 else width, hidden, proj)
     return Sizing(
         vocabulary_size=vocabulary_size,
         embedding_size=embedding,
@@ -247,13 +177,6 @@ def free_memory() -> int | None:
 
 def _or(given: Any, usual: Any) -> Any:
     return usual if given is None else given
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> None:
-    number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
-    if number is None or not least <= number <= most:
-        wanted = f"{least} or more" if number is None or number < least else f"from {least} to {most}"
-        raise OptionError(f"{name} must be a whole number, {wanted}, not {value!r:.60}")
 
 
 def size_text(count: float) -> str:

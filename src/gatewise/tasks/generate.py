@@ -12,8 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -23,36 +22,20 @@ import torch
 
 from .. import bundle, cells
 from ..algebra import Cell
-from ..data.batches import Rows, split
-from ..data.text import fingerprint, read_text
-from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
-from ..errors import DataError, ModelFileError, OptionError, suggest
+from ..data.batches import Rows
+from ..data.text import fingerprint
+from ..data.vocabulary import Vocabulary, vocabulary_from_json
+from ..errors import ModelFileError, OptionError, suggest
 from ..runtime.writer import Writer
 from ..training import Outcome, Plan, Progress, TrainingStopped, train
-from . import baselines
-from ._language_model import Chunks, LanguageModel, measuring_steps, total_loss
-from ._sizing import Sizing, check_length, check_memory, check_options, sizing
+from ._corpus import Corpus, cut, learn_vocabulary, text_of
+from ._language_model import Chunks, LanguageModel, measuring_steps
+from ._measuring import known_part, measure, measure_all, rows_for, xz_alone
+from ._options import check_options
+from ._sizing import Sizing, check_length, check_memory, sizing
 from .decoding import Sampler
 
-SPLITS = ("train", "validation", "test")
 _NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A text in its three parts, as text and as token ids.
-
-    Attributes:
-        texts: Per split, its text.
-        ids: Per split, (n,) integers.
-        name: Where it came from, for people.
-        fingerprint: sha256 of all of it.
-    """
-
-    texts: dict[str, str]
-    ids: dict[str, np.ndarray]
-    name: str
-    fingerprint: str
 
 
 class Generator:
@@ -63,7 +46,7 @@ class Generator:
     Args:
         cell: Name of a cell of the family, or a `Cell`.
         tokens: "characters", "words" or "byte-pairs".
-        vocabulary_size: The most tokens to keep (words, byte-pairs).
+        vocabulary_size: The most tokens to keep: 10,000 words or 4,096 byte-pairs, if omitted.
         min_frequency: How often a word must occur to have a token of its own.
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
         embedding_size: Features per token.
@@ -212,7 +195,7 @@ class Generator:
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
         check_memory(chosen, sum(map(len, corpus.ids.values())))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
-        rows = _rows(corpus.ids["validation"])
+        rows = rows_for(corpus.ids["validation"])
         steps = measuring_steps(rows, chosen.vocabulary_size)
         validation = Chunks(Rows(corpus.ids["validation"], rows, steps))
         plan = self._plan(chosen, len(training))
@@ -269,8 +252,9 @@ class Generator:
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the mean loss in nats per token on a text: larger is better, as scikit-learn wants it."""
-        text, name = _text(data, "utf-8")
-        return -float(self._measure_all(text, name, "error")["loss"])
+        self._must_be_fitted()
+        text, name = text_of(data, "utf-8")
+        return -float(measure_all(self.model_, self.vocabulary_, text, name, "error")["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
         """Loss, bits per character and perplexity.
@@ -289,17 +273,12 @@ class Generator:
             DataError: The text cannot be read, has characters that the model never saw, or is too short.
         """
         self._must_be_fitted()
-        text, name = _text(data, encoding)
+        text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
-            return self._measure(self._cut(text, name), with_baselines=True)
-        found = self._measure_all(text, name, unknown)
-        bits = baselines.xz_bits("", self._known(text, unknown))
-        return {
-            "all": found,
-            "baselines": {
-                "xz": {"bits_per_character": bits / found["characters"], "bits_per_token": bits / found["tokens"]}
-            },
-        }
+            return self._measure(cut(text, name, self.split, self.vocabulary_), with_baselines=True)
+        found = measure_all(self.model_, self.vocabulary_, text, name, unknown)
+        xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
+        return {"all": found, "baselines": {"xz": xz}}
 
     def sample(
         self,
@@ -381,23 +360,10 @@ class Generator:
         return cells.find("lstmp") if cell.name == "lstm" and self.proj_size else cell
 
     def _read(self, data: Any, encoding: str) -> Corpus:
-        text, name = _text(data, encoding)
-        # What can occur is known beforehand, as an alphabet is; how often, and which words, only training text tells.
-        learned = text if self.tokens == "characters" else text[split(len(text), self.split)[0]]
-        self.vocabulary_: Vocabulary = self._vocabulary(learned)
-        return self._cut(text, name)
-
-    def _cut(self, text: str, name: str) -> Corpus:
-        parts = dict(zip(SPLITS, (text[part] for part in split(len(text), self.split)), strict=True))
-        ids = {part: self.vocabulary_.encode(piece) for part, piece in parts.items()}
-        return Corpus(parts, ids, name, fingerprint(text))
-
-    def _vocabulary(self, text: str) -> Vocabulary:
-        if self.tokens == "words":
-            return Words.fit(text, max_size=self.vocabulary_size, min_frequency=self.min_frequency)
-        if self.tokens == "byte-pairs":
-            return BytePairs.fit(text, size=self.vocabulary_size or 4096, min_frequency=max(2, self.min_frequency))
-        return Characters.fit(text)
+        text, name = text_of(data, encoding)
+        size, least = self.vocabulary_size, int(self.min_frequency)
+        self.vocabulary_: Vocabulary = learn_vocabulary(text, self.tokens, self.split, size, least)
+        return cut(text, name, self.split, self.vocabulary_)
 
     def _build(self, cell: Cell, chosen: Sizing) -> LanguageModel:
         return LanguageModel(
@@ -456,64 +422,8 @@ class Generator:
 
         return passage
 
-    # Measuring.
-
     def _measure(self, corpus: Corpus, with_baselines: bool) -> dict[str, Any]:
-        metrics: dict[str, Any] = {}
-        for part in SPLITS:
-            text, ids = corpus.texts[part], corpus.ids[part]
-            if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
-                held_out = max(len(corpus.texts["validation"]), len(corpus.texts["test"]), 1000)
-                text = text[-held_out:]
-                ids = self.vocabulary_.encode(text)
-            if len(ids) > 1:
-                metrics[part] = self._loss(text, ids)
-        if with_baselines:
-            metrics["baselines"] = self._baselines(corpus, "test" if "test" in metrics else "validation")
-        return metrics
-
-    def _known(self, text: str, unknown: str) -> str:
-        """The text without what the vocabulary lacks, if that is to be skipped. Words are never skipped."""
-        if unknown != "skip" or isinstance(self.vocabulary_, Words):
-            return text
-        return text.translate(dict.fromkeys(map(ord, self.vocabulary_.unseen(text))))
-
-    def _measure_all(self, text: str, name: str, unknown: str) -> dict[str, Any]:
-        """`_loss` of a whole text."""
-        self._must_be_fitted()
-        known = self._known(text, unknown)
-        ids = self.vocabulary_.encode(known, unknown=unknown)
-        if len(ids) < 2:
-            raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
-        skipped = {"skipped_characters": len(text) - len(known)} if len(known) < len(text) else {}
-        return self._loss(known, ids) | skipped
-
-    def _loss(self, text: str, ids: np.ndarray) -> dict[str, Any]:
-        nats, count = total_loss(self.model_, ids, _rows(ids))
-        unknown = int(np.isin(ids, _unknown(self.vocabulary_)).sum())
-        loss = nats / count
-        return {
-            "loss": loss,
-            "bits_per_token": loss / math.log(2),
-            # Where a token stands for many words, its bits do not tell which: there is no such figure then.
-            "bits_per_character": None if unknown else loss / math.log(2) * len(ids) / len(text),
-            "perplexity": math.exp(min(loss, 700)),
-            "tokens": count,
-            "characters": len(text),
-            **({"unknown_tokens": unknown} if unknown else {}),
-        }
-
-    def _baselines(self, corpus: Corpus, part: str) -> dict[str, Any]:
-        """The same held-out text by plain methods that learned from the same training text."""
-        train_ids, ids, size = corpus.ids["train"], corpus.ids[part], len(self.vocabulary_)
-        text = corpus.texts[part]
-        per_token = {
-            "frequencies": baselines.unigram_bits(train_ids, ids, size),
-            "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5),
-        }
-        found = {name: _bits(bits * len(ids), text, len(ids)) for name, bits in per_token.items()}
-        found["xz"] = _bits(baselines.xz_bits(corpus.texts["train"], text), text, len(ids))
-        return found
+        return measure(self.model_, self.vocabulary_, corpus, with_baselines)
 
     # The model file.
 
@@ -555,31 +465,3 @@ class Generator:
             },
             "metrics": self.metrics_,
         }
-
-
-def _unknown(vocabulary: Vocabulary) -> list[int]:
-    return [vocabulary.UNK] if isinstance(vocabulary, Words) else []
-
-
-def _text(data: Any, encoding: str) -> tuple[str, str]:
-    """The text of what `fit` was given, and what to call it."""
-    if hasattr(data, "read"):
-        text = data.read()
-        if not isinstance(text, str) or not text:
-            raise DataError("the open file gave no text. Open it in text mode, at its beginning")
-        return text, str(getattr(data, "name", "text"))
-    if isinstance(data, str | os.PathLike):
-        data = [data]
-    elif not isinstance(data, Iterable) or isinstance(data, bytes):
-        raise DataError(f"text comes from a path, several, or an open file, not from {data!r:.60}")
-    several = list(data)
-    return read_text(several, encoding), ", ".join(map(str, several))
-
-
-def _rows(ids: np.ndarray) -> int:
-    """Rows to read side by side when measuring: few enough that each is long, for each starts knowing nothing."""
-    return max(1, min(32, len(ids) // 5_000))
-
-
-def _bits(bits: float, text: str, tokens: int) -> dict[str, float]:
-    return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}
