@@ -12,8 +12,8 @@ from .frame import Json, note
 
 TASKS = ("generate",)
 
-# Trained on about four million characters in all, which takes two to four minutes on two cores.
-_BUDGET = 5_000_000
+# Characters to read in all, over every pass: two to three and a half minutes on two cores.
+_BUDGET = 3_200_000
 
 
 def demo(

@@ -58,11 +58,11 @@ class Row:
 # Found by trials on validation text. Small texts want small models that see them often; large ones are read once, by as
 # large a model as an hour or two on two cores allows.
 ROWS = (
-    Row(20_000, 128, 1, 0.3, 1e-2, 40, 4, 64),
-    Row(100_000, 256, 1, 0.3, 1e-2, 30, 8, 64),
-    Row(250_000, 384, 1, 0.3, 8e-3, 20, 8, 128),
-    Row(600_000, 512, 1, 0.2, 8e-3, 12, 16, 128),
-    Row(2_000_000, 512, 2, 0.3, 5e-3, 8, 16, 128),
+    Row(20_000, 128, 1, 0.5, 1e-2, 40, 4, 64),
+    Row(100_000, 256, 1, 0.5, 1e-2, 30, 8, 64),
+    Row(250_000, 384, 1, 0.5, 8e-3, 20, 8, 128),
+    Row(600_000, 512, 1, 0.35, 8e-3, 12, 16, 128),
+    Row(2_000_000, 512, 2, 0.3, 5e-3, 6, 16, 128),
     Row(10_000_000, 512, 2, 0.1, 4e-3, 3, 32, 128),
     Row(float("inf"), 512, 2, 0.0, 3e-3, 1, 64, 128),
 )
