@@ -1,6 +1,6 @@
 """How well does `gatewise fit generate` learn to write with default options, and how long does it take?
 
-    python -m benchmarks.languagemodels [alice] [tinyshakespeare]
+    python -m benchmarks.languagemodels [demo] [alice] [tinyshakespeare]
 
 Splits are the defaults: the first 90 % of the text for training, then 5 % validation, then 5 % test. Sizes and rates
 were chosen on validation text only. Baselines learn from the same training text and are measured on the same test text.
@@ -8,6 +8,7 @@ were chosen on validation text only. Baselines learn from the same training text
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
 
+from gatewise.cli.demo import full
+from gatewise.data.builtin import python_documentation
 from gatewise.tasks.generate import Generator
 from gatewise.training import choose
 
@@ -26,11 +29,16 @@ TEXTS = {"alice": "alice/wonderland.txt", "tinyshakespeare": "tinyshakespeare/in
 
 
 def main(names: list[str]) -> None:
-    for name in names or list(TEXTS):
+    for name in names or ["demo", *TEXTS]:
+        if name == "demo":
+            text = python_documentation()
+            data, options = io.StringIO(text), full(text)
+        else:
+            data, options = DATA / TEXTS[name], {"seed": 1}
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder) / "model.gatewise"
-            generator = Generator(seed=1).fit(
-                DATA / TEXTS[name],
+            generator = Generator(**options).fit(
+                data,
                 output=model,
                 progress=lambda sizes: choose(False, "tokens", sizes.batch_size * sizes.chunk_length),
             )
@@ -39,7 +47,7 @@ def main(names: list[str]) -> None:
         # Yardsticks in the literature take the whole last tenth as validation.
         last_tenth = sum(m["loss"] * m["tokens"] for m in held_out) / sum(m["tokens"] for m in held_out)
         answer = {
-            "text": TEXTS[name],
+            "text": TEXTS.get(name, "pydoc_data.topics"),
             "seed": 1,
             "sizes": vars(generator.sizing_),
             "training_seconds": round(generator.outcome_.seconds, 1),

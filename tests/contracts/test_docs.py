@@ -1,5 +1,6 @@
 """What the README and the docs show is what happens."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -83,3 +84,16 @@ def test_the_cell_in_the_architecture_page_is_the_cell_file():
     page = (ROOT / "docs" / "architecture.md").read_text()
     source = (ROOT / "src" / "gatewise" / "cells" / "lstm.py").read_text()
     assert source[source.index("@cell(") :].strip() in page
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_figures_of_the_readme_are_those_of_the_committed_results(page):
+    rows = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("|") and "**" in line]
+    results = [
+        ROOT / "benchmarks" / "results" / f"languagemodels-{name}.json" for name in ("demo", "alice", "tinyshakespeare")
+    ]
+    assert len(rows) == len(results)
+    for row, path in zip(rows, results, strict=True):
+        metrics = json.loads(path.read_text())["answer"]["metrics"]
+        shown = [metrics["test"], *(metrics["baselines"][name] for name in ("5-gram", "xz", "frequencies"))]
+        assert re.findall(r"\d\.\d\d", row) == [f"{found['bits_per_character']:.2f}" for found in shown]

@@ -16,6 +16,11 @@ TASKS = ("generate",)
 _BUDGET = 3_200_000
 
 
+def full(text: str) -> dict[str, Any]:
+    """Options of the demo on its whole text."""
+    return {"seed": 1, "epochs": _BUDGET / (0.9 * len(text))}
+
+
 def demo(
     task: Annotated[str, typer.Argument(metavar="[TASK]", help="What to show.")] = "generate",
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
@@ -36,12 +41,10 @@ def demo(
 
     writable(output, force or resume)
     text = python_documentation()
-    options: dict[str, Any] = {"seed": 1}
+    options = full(text)
     if quick:
         text = text[:60_000]
         options |= {"hidden_size": 96, "epochs": 4}
-    else:
-        options |= {"epochs": _BUDGET / (0.9 * len(text))}
     note(f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test.")
     data = io.StringIO(text)
     data.name = "pydoc_data.topics"
