@@ -13,10 +13,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> None:
     """Tell the C library to keep freed memory for this process instead of giving it back to the system.
 
-    Every training step allocates and frees the same memory. Where that is tens of megabytes, glibc gives it back, and it
-    returns as fresh pages that the system must find and zero, one fault per 4 kB. Kept, a step with 512 units was 1.17
-    times as fast (median; `benchmarks/results/allocator.json` has the spread); small models gain nothing. Does nothing
-    where the C library is not glibc.
+    Every training step allocates and frees the same memory. Where that is tens of megabytes, glibc gives it back, and
+    it returns as fresh pages that the system must find and zero, one fault per 4 kB. Kept, a step with 512 units was
+    1.17 times as fast (median; `benchmarks/results/allocator.json` has the spread); small models gain nothing. Does
+    nothing where the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return
