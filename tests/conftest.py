@@ -1,13 +1,10 @@
 """What many tests need."""
 
 import io
-import os
 from pathlib import Path
 
 import pytest
-
-# Two threads, whatever the machine: results then do not depend on it.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -16,6 +13,15 @@ A peck of pickled peppers Peter Piper picked.
 If Peter Piper picked a peck of pickled peppers,
 where's the peck of pickled peppers Peter Piper picked?
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The tests' models are tiny: a second thread costs more than it brings, on a busy machine a hundred times more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

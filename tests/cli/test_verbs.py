@@ -25,15 +25,6 @@ TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--ep
 LONGER = (*TINY[:-1], "0.5", "--dropout", "0.2")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch, rhyme):
     """A folder of one's own, to work in, with a text."""

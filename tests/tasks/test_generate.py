@@ -25,14 +25,6 @@ TINY = {"hidden_size": 8, "batch_size": 2, "chunk_length": 16, "epochs": 0.05}
 CHINESE = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。\n" * 40
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
