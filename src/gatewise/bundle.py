@@ -181,6 +181,21 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     return Header(document, tensors)
 
 
+def checkpoint_of(model: str | os.PathLike[str]) -> Path:
+    """Where the training of a model keeps what it needs to go on."""
+    return _beside(model, "checkpoint")
+
+
+def metrics_of(model: str | os.PathLike[str]) -> Path:
+    """Where the training of a model writes its losses, as JSON lines."""
+    return _beside(model, "metrics.jsonl")
+
+
+def _beside(model: str | os.PathLike[str], suffix: str) -> Path:
+    path = Path(model)
+    return path.with_name(f"{path.name}.{suffix}")
+
+
 def writable(path: str | os.PathLike[str], force: bool) -> None:
     """Make sure, before hours of work, that a result can be written to `path`. Leaves nothing behind.
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from .cell import Cell
 from .expression import OPERATIONS, Node, as_node, order, pointwise, product
 
 Rule = Callable[[Node, Node], tuple[Node | None, ...]]
-
-
-def _apply(op: str, *args: Node) -> Node:
-    return pointwise(op, *args)
 
 
 # dL/d(args), given node y and g = dL/dy. None where the derivative is zero everywhere that it exists.
@@ -24,11 +21,11 @@ DERIVATIVE: dict[str, Rule] = {
     "neg": lambda y, g: (-g,),
     "sigmoid": lambda y, g: (g * y * (1 - y),),
     "tanh": lambda y, g: (g * (1 - y * y),),
-    "relu": lambda y, g: (g * _apply("step", y.args[0]),),
+    "relu": lambda y, g: (g * pointwise("step", y.args[0]),),
     "step": lambda y, g: (None,),
     "exp": lambda y, g: (g * y,),
     "log": lambda y, g: (g / y.args[0],),
-    "softplus": lambda y, g: (g * _apply("sigmoid", y.args[0]),),
+    "softplus": lambda y, g: (g * pointwise("sigmoid", y.args[0]),),
     "maximum": lambda y, g: (g * _above(y), g * (1 - _above(y))),
     "minimum": lambda y, g: (g * (1 - _above(y)), g * _above(y)),
 }
@@ -36,7 +33,7 @@ DERIVATIVE: dict[str, Rule] = {
 
 def _above(y: Node) -> Node:
     """1 where the first argument is the larger. At a tie the second is taken; the derivative does not exist there."""
-    return _apply("step", y.args[0] - y.args[1])
+    return pointwise("step", y.args[0] - y.args[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +59,7 @@ class Backward:
     names: dict[Node, str]
 
 
+@lru_cache(maxsize=256)
 def backward(cell: Cell) -> Backward:
     """Differentiate one step of a cell."""
     seeds = tuple(
@@ -99,7 +97,7 @@ def backward(cell: Cell) -> Backward:
         saves=(),
         names=_names(cell, nodes, gradient),
     )
-    return Backward(**{**vars(found), "saves": _saves(cell, nodes, found)})
+    return replace(found, saves=_saves(cell, nodes, found))
 
 
 def results(found: Backward) -> list[Node]:

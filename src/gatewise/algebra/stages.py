@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 
 from .cell import Cell
@@ -82,11 +83,13 @@ class Program:
     names: Mapping[Node, str]
 
 
+@lru_cache(maxsize=256)  # engines ask for it at every step
 def forward_program(cell: Cell) -> Program:
     """The program of one step of a cell."""
-    lowered = _Lowering(_as_written(cell), cell.names, keep=(*cell.after, *_to_save(cell)))
+    kept = backward(cell).saves
+    lowered = _Lowering(_as_written(cell), cell.names, keep=(*cell.after, *kept))
     outputs = tuple(zip(cell.carry, map(lowered.value, cell.after), strict=True))
-    saves = tuple(map(lowered.value, _to_save(cell)))
+    saves = tuple(map(lowered.value, kept))
     return Program(lowered.stages, outputs, (), saves, lowered.names)
 
 
@@ -113,10 +116,6 @@ def backward_program(cell: Cell) -> Program:
 def _as_written(cell: Cell) -> tuple[Node, ...]:
     """Named values in the order of the cell's text, so that its program reads like its equations."""
     return tuple(dict.fromkeys((*cell.names, *cell.after)))
-
-
-def _to_save(cell: Cell) -> tuple[Node, ...]:
-    return backward(cell).saves
 
 
 class _Lowering:

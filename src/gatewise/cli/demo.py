@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError, suggest
-from .frame import Json, note
+from .frame import Json
 
 TASKS = ("generate",)
 
@@ -35,20 +35,18 @@ def demo(
     import io
     import shlex
 
-    from ..bundle import writable
     from ..data.builtin import python_documentation
     from .fit import train
 
-    writable(output, force or resume)
     text = python_documentation()
     options = full(text)
     if quick:
         text = text[:60_000]
         options |= {"hidden_size": 96, "epochs": 4}
-    note(f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test.")
     data = io.StringIO(text)
     data.name = "pydoc_data.topics"
-    generator = train(data, output, options, force=force, resume=resume, json=json)
+    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test."
+    generator = train(data, output, options, force=force, resume=resume, json=json, announcement=said)
     if not json:
         print("\nA passage it wrote:\n")
         prompt = "The "

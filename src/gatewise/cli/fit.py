@@ -119,12 +119,13 @@ def train(
     plot: Path | None = None,
     quiet: bool = False,
     json: bool = False,
+    announcement: str = "",
 ) -> Any:
     """Train a `Generator` on the text of these files, or of one open file; save it, print its losses; returns it."""
-    from ..bundle import writable
+    from ..bundle import checkpoint_of, metrics_of, writable
     from .report import losses
 
-    checkpoint = target.with_name(f"{target.name}.checkpoint")
+    checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not (force or resume):
         raise OptionError(
             f"'{checkpoint}' is left of a training that was stopped. --resume goes on with it, --force starts over"
@@ -135,6 +136,8 @@ def train(
         _can_plot(plot)
     if isinstance(data, list):
         data = _open(data, encoding)
+    if announcement:
+        note(announcement)
 
     from ..tasks._sizing import size_text
     from ..tasks.generate import Generator
@@ -151,7 +154,7 @@ def train(
     outcome = generator.outcome_
     if plot is not None:
         try:
-            draw(target.with_name(f"{target.name}.metrics.jsonl"), plot)
+            draw(metrics_of(target), plot)
         except DataError:  # stopped before there was anything to draw
             note(f"'{plot}' was not drawn: there is no loss yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": generator.metrics_}
@@ -181,7 +184,7 @@ def _can_plot(picture: Path) -> None:
     if picture.suffix.lower() not in FORMATS:
         raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")
     writable(picture, force=True)
-    import matplotlib  # noqa: F401
+    import matplotlib  # noqa: F401 - a missing one should show now
 
 
 def _shares(text: str) -> tuple[float, ...]:

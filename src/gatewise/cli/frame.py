@@ -38,6 +38,9 @@ _SETTINGS = {"help_option_names": ["--help", "-h"]}  # the levels below inherit 
 
 # For a verb's signature: `json: Json = False`, handed on to `result`.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Unknown = Annotated[
+    str, typer.Option(help="What to do about characters that the model never saw: error, or skip to leave them out.")
+]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .frame import Json, result
-from .unknown import Unknown
+from .frame import Json, Unknown, result
 
 
 def sample(

@@ -206,7 +206,7 @@ class Generator:
         self.start_ = self._start_token(corpus)
         with tempfile.TemporaryDirectory() as scratch:
             beside = Path(output) if output is not None else Path(scratch) / "model"
-            checkpoint = beside.with_name(f"{beside.name}.checkpoint")
+            checkpoint = bundle.checkpoint_of(beside)
             stopped: TrainingStopped | None = None
             started = time.time()
             try:
@@ -216,7 +216,7 @@ class Generator:
                     validation,
                     plan,
                     checkpoint=checkpoint,
-                    metrics=beside.with_name(f"{beside.name}.metrics.jsonl"),
+                    metrics=bundle.metrics_of(beside),
                     identity=self._identity(corpus, cell, chosen),
                     resume=resume,
                     progress=progress(chosen) if progress else None,

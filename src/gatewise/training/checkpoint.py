@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                     f"{FORMAT}). Upgrade it: pip install -U gatewise"
                 )
             # Cloned, because a matrix product on memory of another alignment may round differently.
-            return document, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return document, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no checkpoint at {path}. Start without resuming.") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
