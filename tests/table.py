@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatewise import cells
 from gatewise.algebra import Cell, cell, exp, log, maximum, minimum, relu, sigmoid, softplus, tanh
-from gatewise.engine import aten, operators, reference
+from gatewise.engine import aten, native, operators, reference
 
 # Cells as a user may write them. Each is here for one thing that the family's own cells do not do.
 
@@ -281,7 +281,12 @@ def _operator(
     return results[:shown], results[shown:]
 
 
-BACKENDS: dict[str, Run] = {"reference": _reference, "aten": _aten, "operator": _operator}
+BACKENDS: dict[str, Run] = {
+    "reference": _reference,
+    "aten": _aten,
+    "native": native.recurrence,
+    "operator": _operator,
+}
 
 
 @dataclass(frozen=True)
@@ -295,6 +300,8 @@ class Row:
 
     def refusal(self, resets: Tensor | None = None, history: bool = False, **_: Any) -> str:
         """Why this backend cannot run this, or ""."""
+        if self.backend == "native" and self.dtype != torch.float32:
+            return "the native engine computes in float32"
         if self.backend == "aten" and not aten.fits(self.cell, resets, history):
             return "PyTorch has no layer that does this"
         return ""

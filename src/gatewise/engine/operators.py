@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import aten, reference
+from . import aten, native, reference
 
 _library = torch.library.Library("gatewise", "FRAGMENT")
 
@@ -32,6 +32,9 @@ def run_recurrence(
     """Choose a backend and run a layer: first the carried values of every step (the output alone unless `history`),
     then the last state."""
     equations = Cell.from_key(cell)
+    if native.fits(x, state, weights):
+        shown, last = native.recurrence(equations, x, state, weights, lengths, resets, reverse, history)
+        return [*shown, *last]
     if not aten.fits(equations, resets, history):
         return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
     y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)

@@ -1,0 +1,68 @@
+// The inner loops of the engine, once per instruction set. `kernels()` picks the set for this machine.
+//
+// Everything is cut into vectors of 16 units: values of one row and one block of 16 units are 16 floats, 64 bytes, and
+// rows of a block follow one another. A kernel works on a tile: some rows times up to four columns, a column being one
+// accumulator's block of 16 units.
+//
+// Bits: every output is bias + sum over k in ascending order, one fused multiply-add at a time, so a row's result does
+//       not depend on the tile it sits in.
+// None of these allocates, throws or synchronises.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gatewise {
+
+constexpr int LANES = 16;    // units in a block
+constexpr int COLUMNS = 4;   // columns of a tile, at most
+constexpr int ROWS = 12;     // rows of a tile, at most
+constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
+
+enum class Op : uint8_t {
+    add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, softplus, maximum, minimum, fma, copy, count
+};
+
+// values[out] = op(values[a], values[b], values[c]); an operation reads as many as it takes.
+struct Instruction {
+    Op op;
+    uint16_t out, a, b, c;
+};
+
+// A product's share of a tile: `depth` values per row of the vector, times packed weights.
+struct Segment {
+    const float* vector;   // [depth / 16][...][16], rows LANES apart
+    ptrdiff_t block;       // floats from one block of 16 to the next
+    int depth;
+    const float* weights;  // [depth][columns][16]
+};
+
+// Rows over which an outer product is summed: values [rows][16] per column, and as many rows of the vector.
+struct Span {
+    ptrdiff_t values, vector;  // where the rows start, in floats from the base pointers
+    int rows;
+};
+
+struct Kernels {
+    const char* name;
+    int rows[COLUMNS + 1];  // rows of a tile that fit the registers, by its columns
+
+    // out[column][row] = start[column][row] + sum of the segments' products. start_row: floats between rows of start.
+    void (*multiply)(int rows, int columns, const Segment* segments, int count, const float* const* start,
+                     ptrdiff_t start_row, float* const* out);
+
+    // out[k][column] += sum over rows of vector[row][k] * values[column][row], k < depth <= 6.
+    void (*outer)(int depth, int columns, const Span* spans, int count, const float* vector,
+                  const float* const* values, float* out);
+
+    // Runs a pointwise program over `length` floats (a multiple of 16) of each value.
+    void (*run)(const Instruction* program, int count, float* const* values, int length);
+
+    // total[16] += the rows' sum.
+    void (*reduce)(const float* values, int rows, float* total);
+};
+
+// The best set this machine has, or the one of that name; null if this machine has it not.
+const Kernels* kernels(const char* name = nullptr);
+
+}  // namespace gatewise

@@ -1,0 +1,924 @@
+#include "layer.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "team.hpp"
+
+namespace gatewise {
+namespace {
+
+constexpr int SPANS = 64;
+
+int blocks_of(int units) { return (units + LANES - 1) / LANES; }
+
+// The part of `count` things that falls to one member.
+struct Range {
+    int begin, end;
+    Range(int count, const Member& member)
+        : begin(static_cast<int>(static_cast<int64_t>(count) * member.thread / member.threads)),
+          end(static_cast<int>(static_cast<int64_t>(count) * (member.thread + 1) / member.threads)) {}
+};
+
+// Columns of a panel: whole blocks of units, as many as fill a tile; fewer where each thread must get some.
+int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
+    size_t most = 1;
+    for (const Group& group : phase.groups) most = std::max(most, group.values.size());
+    if (phase.groups.empty() || phase.groups.size() > 1) return 1;
+    int together = work.parts > 1 ? 1 : work.threads;
+    int each = (blocks_of(sizes[phase.size]) + together - 1) / together;
+    return std::max(1, std::min(COLUMNS / static_cast<int>(most), each));
+}
+
+// Weights of one share as tiles read them: [panel][k][column][16], a column being one product's block of 16 units.
+void pack_share(const Program& program, const Share& share, const Sizes& sizes, const std::vector<Matrix>& weights,
+                int units, int per_panel, int panel, float* out) {
+    const int depth = sizes[share.size], products = static_cast<int>(share.products.size());
+    const int first = panel * per_panel, last = std::min(first + per_panel, blocks_of(units));
+    const int columns = (last - first) * products;
+    for (int block = first; block < last; block++) {
+        const int unit = block * LANES, lanes = std::min(LANES, units - unit);
+        for (int i = 0; i < products; i++) {
+            const Block& of = program.blocks[share.products[i].block];
+            const Matrix& matrix = weights[of.parameter];
+            const float* from = matrix.data + static_cast<ptrdiff_t>(of.place) * sizes[of.rows] * matrix.row;
+            const bool transposed = share.products[i].transposed;
+            const ptrdiff_t along = transposed ? matrix.row : matrix.column;   // to the next k
+            const ptrdiff_t across = transposed ? matrix.column : matrix.row;  // to the next unit
+            float* to = out + ((block - first) * products + i) * LANES;
+            from += unit * across;
+            for (int k = 0; k < depth; k += LANES) {  // 16 by 16, so that both sides are read by whole cache lines
+                const int some = std::min(LANES, depth - k);
+                float square[LANES][LANES] = {};
+                if (along == 1)
+                    for (int j = 0; j < lanes; j++)
+                        for (int n = 0; n < some; n++) square[n][j] = from[j * across + k + n];
+                else
+                    for (int n = 0; n < some; n++)
+                        for (int j = 0; j < lanes; j++) square[n][j] = from[j * across + (k + n) * along];
+                for (int n = 0; n < some; n++)
+                    std::memcpy(to + static_cast<ptrdiff_t>(k + n) * columns * LANES, square[n], sizeof square[n]);
+            }
+        }
+    }
+}
+
+// A gradient in the kernels' order, [k][column][16], added to where the parameter's is stored.
+void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Matrix& out, int lanes, int depth) {
+    for (int k = 0; k < depth; k += LANES) {
+        const int some = std::min(LANES, depth - k);
+        float square[LANES][LANES];
+        for (int n = 0; n < some; n++) {
+            std::memcpy(square[n], packed[0] + (k + n) * columns * LANES, sizeof square[n]);
+            for (int copy = 1; copy < copies; copy++)
+                for (int j = 0; j < LANES; j++) square[n][j] += packed[copy][(k + n) * columns * LANES + j];
+        }
+        for (int j = 0; j < lanes; j++)
+            for (int n = 0; n < some; n++) out.data[j * out.row + (k + n) * out.column] += square[n][j];
+    }
+}
+
+// Where the streams and carried values of one chunk lie.
+struct Region {
+    std::vector<float*> streams, before, after;
+    ptrdiff_t stride = 0, before_stride = 0, after_stride = 0;
+};
+
+// The rows that a phase runs over.
+struct Band {
+    int flat;           // first of them, in the chunk
+    int before, after;  // first of them, among carried values
+    int count;
+    int parity;  // which of the two buffers of gradients arrives
+};
+
+// Everything about a call that all its threads share.
+struct Setting {
+    const Call& call;
+    const Program& program;
+    const Sizes& sizes;
+    bool keep;
+    std::vector<Part> own_parts;
+    const std::vector<Part>& parts;
+    std::vector<int> panels;           // blocks per panel, by phase
+    std::vector<size_t> vectors;       // by block: padded weight vectors
+    std::vector<size_t> repeated;      // by block: those that products read, as ROWS equal rows
+    std::vector<std::vector<std::vector<size_t>>> biases;  // by phase, group, accumulator
+    std::vector<float> constants;
+    std::vector<Series> outputs;
+    Arriving arriving;
+
+    Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
+        : call(call), program(call.program), sizes(call.sizes), keep(keep),
+          own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
+          parts(tape && !keep ? tape->parts : own_parts) {
+        for (const Phase& phase : program.phases) panels.push_back(panel_blocks(phase, sizes, call.work));
+        gather_vectors();
+    }
+
+    int units(int letter) const { return sizes[letter]; }
+    int blocks(int letter) const { return blocks_of(sizes[letter]); }
+    const float* vector(int block) const { return constants.data() + vectors[block]; }
+
+private:
+    void gather_vectors() {
+        auto room = [&](int letter, int rows = 1) {
+            size_t place = constants.size();
+            constants.resize(place + blocks(letter) * LANES * rows);
+            return place;
+        };
+        auto repeat = [&](int block, size_t place) {
+            repeated[block] = place;
+            for (int i = 0; i < blocks(program.blocks[block].rows); i++)
+                for (int row = 0; row < ROWS; row++)
+                    std::copy_n(constants.begin() + vectors[block] + i * LANES, LANES,
+                                constants.begin() + place + (i * ROWS + row) * LANES);
+        };
+        auto add = [&](const Block& block, size_t place) {
+            const Matrix& from = call.weights[block.parameter];
+            const int count = sizes[block.rows];
+            const float* data = from.data + static_cast<ptrdiff_t>(block.place) * count * from.row;
+            for (int i = 0; i < count; i++) constants[place + i] += data[i * from.row];
+        };
+        for (const Block& block : program.blocks) {
+            vectors.push_back(0);
+            if (block.columns < 0) {
+                vectors.back() = room(block.rows);
+                add(block, vectors.back());
+            }
+        }
+        repeated.resize(program.blocks.size());
+        for (const Phase& phase : program.phases) {
+            biases.emplace_back();
+            for (const Group& group : phase.groups) {
+                for (const Share& share : group.shares)
+                    if (share.place == Place::weight) repeat(share.index, room(share.size, ROWS));
+                biases.back().emplace_back();
+                for (const auto& summed : group.biases) {
+                    biases.back().back().push_back(room(phase.size));
+                    for (int block : summed) add(program.blocks[block], biases.back().back().back());
+                }
+            }
+        }
+    }
+};
+
+// Floats that one chunk's kept streams and carried values take.
+struct Extent {
+    size_t streams = 0, history = 0, before = 0;
+    size_t total() const { return streams + history + before; }
+};
+
+Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, Source source, bool resets) {
+    Extent result;
+    for (const Stream& stream : program.streams)
+        if (stream.source == source || (source == Source::local && stream.source == Source::input))
+            result.streams += blocks_of(sizes[stream.size]) * chunk.stride;
+    for (int letter : program.carry) {
+        result.history += blocks_of(sizes[letter]) * chunk.history;
+        if (resets) result.before += blocks_of(sizes[letter]) * chunk.stride;
+    }
+    return result;
+}
+
+// One thread's run over one part of the rows: alone, or with the others of its team over all of them.
+class Runner {
+public:
+    Runner(const Setting& setting, const Part& part, const Member& member, float* scratch, float* totals)
+        : s_(setting), part_(part), member_(member), scratch_(scratch), totals_(totals),
+          pointers_(setting.program.phases.size()) {
+        size_t place = 0;
+        for (const Total& total : s_.program.totals) {
+            total_places_.push_back(place);
+            place += s_.blocks(total.size) * LANES;
+        }
+    }
+
+    void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
+                 const std::vector<size_t>* places, float* local, const Extent& local_extent);
+    void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
+                  float* ring, bool want_dx, const std::vector<float*>& products);
+
+private:
+    Region region(const Chunk& chunk, float* kept, float* local, float* history) const;
+    void run_phases(When when, const Region& region, const Band& band);
+    void run_phase(int number, const Region& region, const Band& band, Range panels);
+    void multiply(int number, const Region& region, const Band& band, int panel, int row, int rows, float* const* sums);
+    float* place(const Value& value, const Region& region, const Band& band, int block) const;
+    void load_input(const Region& region);
+    void outer_products(const Region& region, const std::vector<float*>& products);
+    bool restarts(int flat) const;
+    void restart_rows(const Region& region, const Band& band, const Region& from, int row);
+
+    const Setting& s_;
+    const Part& part_;
+    const Member& member_;
+    float* const scratch_;
+    float* const totals_;
+    const Chunk* chunk_ = nullptr;
+    float* ring_[2] = {nullptr, nullptr};
+    std::vector<size_t> ring_places_, total_places_;
+    std::vector<std::vector<float*>> pointers_;  // by phase: where the values of a tile are
+    ptrdiff_t ring_stride_ = 0;
+};
+
+// Local streams first, then what is kept; `history` is where carried values go.
+Region Runner::region(const Chunk& chunk, float* kept, float* local, float* history) const {
+    Region result;
+    result.stride = chunk.stride;
+    result.before_stride = result.after_stride = chunk.history;
+    for (const Stream& stream : s_.program.streams) {
+        float*& from = stream.source == Source::saved ? kept : local;
+        result.streams.push_back(from);
+        from += s_.blocks(stream.size) * chunk.stride;
+    }
+    if (!history) history = kept;
+    for (int letter : s_.program.carry) {
+        result.after.push_back(history);
+        result.before.push_back(history);
+        history += s_.blocks(letter) * chunk.history;
+    }
+    if (s_.call.resets.data) {
+        result.before_stride = chunk.stride;
+        for (size_t k = 0; k < s_.program.carry.size(); k++) {
+            result.before[k] = history;
+            history += s_.blocks(s_.program.carry[k]) * chunk.stride;
+        }
+    }
+    return result;
+}
+
+void copy_rows(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, int rows, Range blocks) {
+    for (int block = blocks.begin; block < blocks.end; block++)
+        std::memcpy(to + block * to_stride, from + block * from_stride, rows * LANES * sizeof(float));
+}
+
+void Runner::load_input(const Region& region) {
+    const Series& x = s_.call.x;
+    int stream = -1;
+    for (size_t i = 0; i < s_.program.streams.size(); i++)
+        if (s_.program.streams[i].source == Source::input) stream = static_cast<int>(i);
+    if (stream < 0) return;
+    const int units = s_.units(s_.program.streams[stream].size);
+    const Range rows(chunk_->rows, member_);
+    for (int row = rows.begin; row < rows.end; row++) {
+        const Where& where = chunk_->where[row];
+        const float* from = x.data + where.time * x.step + where.row * x.row;
+        float* to = region.streams[stream] + static_cast<ptrdiff_t>(row) * LANES;
+        for (int unit = 0; unit < units; unit += LANES, to += region.stride) {
+            const int lanes = std::min(LANES, units - unit);
+            if (lanes == LANES) {
+                std::memcpy(to, from + unit, LANES * sizeof(float));
+            } else {
+                std::memset(to, 0, LANES * sizeof(float));
+                std::memcpy(to, from + unit, lanes * sizeof(float));
+            }
+        }
+    }
+}
+
+// Whether the caller's sequence starts afresh at this flat row. Run backwards, what begins at t + 1 must not reach t.
+bool Runner::restarts(int flat) const {
+    const Where& where = chunk_->where[flat];
+    const int border = where.time + (s_.call.shape.reverse ? 1 : 0);
+    const int64_t length = s_.call.shape.lengths ? s_.call.shape.lengths[where.row] : s_.call.shape.steps;
+    return border < length && s_.call.resets.data[border * s_.call.resets.step + where.row * s_.call.resets.row];
+}
+
+float* Runner::place(const Value& value, const Region& region, const Band& band, int block) const {
+    switch (value.place) {
+    case Place::stream: return region.streams[value.index] + block * region.stride + band.flat * LANES;
+    case Place::before: return region.before[value.index] + block * region.before_stride + band.before * LANES;
+    case Place::after: return region.after[value.index] + block * region.after_stride + band.after * LANES;
+    case Place::arriving: return ring_[band.parity] + ring_places_[value.index] + block * ring_stride_;
+    case Place::leaving: return ring_[band.parity ^ 1] + ring_places_[value.index] + block * ring_stride_;
+    default: return scratch_ + static_cast<ptrdiff_t>(value.slot) * SLOT;
+    }
+}
+
+bool in_memory(Place place) {
+    return place == Place::stream || place == Place::before || place == Place::after || place == Place::arriving ||
+           place == Place::leaving;
+}
+
+void Runner::run_phases(When when, const Region& region, const Band& band) {
+    for (size_t i = 0; i < s_.program.phases.size(); i++) {
+        const Phase& phase = s_.program.phases[i];
+        if (phase.when != when) continue;
+        const int per_panel = s_.panels[i];
+        run_phase(static_cast<int>(i), region, band, Range((s_.blocks(phase.size) + per_panel - 1) / per_panel, member_));
+        member_.meet();
+    }
+}
+
+// All groups' products of one panel, for `rows` rows from `row` on, into their accumulators.
+void Runner::multiply(int number, const Region& region, const Band& band, int panel, int row, int rows,
+                      float* const* sums) {
+    const Phase& phase = s_.program.phases[number];
+    const int per_panel = s_.panels[number], first = panel * per_panel;
+    const int count = std::min(per_panel, s_.blocks(phase.size) - first);
+    for (size_t g = 0; g < phase.groups.size(); g++) {
+        const Group& group = phase.groups[g];
+        const int width = static_cast<int>(group.values.size());
+        const float* start[COLUMNS];
+        float* out[COLUMNS];
+        bool begun[COLUMNS] = {};
+        auto flush = [&](const Share& like, const Segment* segments, int some) {
+            // Columns of the shares at hand; those met for the first time start from their bias or stream.
+            const int columns = static_cast<int>(like.products.size()) * count;
+            float* to[COLUMNS];
+            const float* from[COLUMNS];
+            bool fresh = true;
+            for (int block = 0, c = 0; block < count; block++)
+                for (const Product& product : like.products) {
+                    const int column = block * width + product.accumulator;
+                    to[c] = out[column];
+                    fresh = fresh && !begun[column];
+                    c++;
+                }
+            if (fresh) {
+                bool streams = true, biases = true;
+                for (const Product& product : like.products)
+                    (group.start[product.accumulator] < 0 ? streams : biases) = false;
+                for (int block = 0, c = 0; block < count; block++)
+                    for (const Product& product : like.products) from[c++] = start[block * width + product.accumulator];
+                fresh = streams || biases;
+                if (fresh)
+                    s_.call.kernels.multiply(rows, columns, segments, some, from, streams ? LANES : 0, to);
+            }
+            if (!fresh) {
+                for (int block = 0, c = 0; block < count; block++)
+                    for (const Product& product : like.products) {
+                        const int column = block * width + product.accumulator;
+                        if (!begun[column]) {
+                            const ptrdiff_t stride = group.start[product.accumulator] < 0 ? 0 : LANES;
+                            for (int r = 0; r < rows; r++)
+                                std::memcpy(to[c] + r * LANES, start[column] + r * stride, LANES * sizeof(float));
+                        }
+                        from[c] = to[c];
+                        c++;
+                    }
+                s_.call.kernels.multiply(rows, columns, segments, some, from, LANES, to);
+            }
+            for (int block = 0; block < count; block++)
+                for (const Product& product : like.products) begun[block * width + product.accumulator] = true;
+        };
+        for (int block = 0; block < count; block++)
+            for (int a = 0; a < width; a++) {
+                const int column = block * width + a;
+                out[column] = sums[block * phase.values.size() + group.values[a]];
+                start[column] = group.start[a] < 0
+                                    ? s_.constants.data() + s_.biases[number][g][a] + (first + block) * LANES
+                                    : region.streams[group.start[a]] + (first + block) * region.stride +
+                                          (band.flat + row) * LANES;
+            }
+        constexpr int MANY = 8;
+        Segment segments[MANY];
+        int some = 0;
+        auto alike = [](const Share& a, const Share& b) {
+            return std::equal(a.products.begin(), a.products.end(), b.products.begin(), b.products.end(),
+                              [](const Product& p, const Product& q) { return p.accumulator == q.accumulator; });
+        };
+        for (size_t i = 0; i < group.shares.size(); i++) {
+            const Share& share = group.shares[i];
+            const int depth = s_.units(share.size), columns = static_cast<int>(share.products.size());
+            Value vector{share.place, share.index, 0, 0, true, false};
+            Segment& segment = segments[some++];
+            if (share.place == Place::weight) {
+                segment.vector = s_.constants.data() + s_.repeated[share.index];
+                segment.block = ROWS * LANES;
+            } else {
+                segment.vector = place(vector, region, band, 0) + row * LANES;
+                segment.block = share.place == Place::stream   ? region.stride
+                                : share.place == Place::before ? region.before_stride
+                                                               : region.after_stride;
+            }
+            segment.depth = depth;
+            segment.weights = s_.call.packed.share(number, static_cast<int>(g), static_cast<int>(i)) +
+                              static_cast<ptrdiff_t>(panel) * depth * per_panel * columns * LANES;
+            if (some == MANY || i + 1 == group.shares.size() || !alike(share, group.shares[i + 1])) {
+                flush(share, segments, some);
+                some = 0;
+            }
+        }
+    }
+}
+
+void Runner::run_phase(int number, const Region& region, const Band& band, Range panels) {
+    const Phase& phase = s_.program.phases[number];
+    const Kernels& kernels = s_.call.kernels;
+    const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size), units = s_.units(phase.size);
+    const size_t width = phase.values.size();
+    int most = SLOT / LANES / per_panel;
+    for (const Group& group : phase.groups)
+        most = std::min(most, kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
+    if (band.count == 0 || panels.begin == panels.end) return;
+    const int tiles = (band.count + most - 1) / most;
+    // A pointwise program over few floats is slow, so few rows are gathered from several panels.
+    const bool gather = band.count * LANES < 96 && panels.end - panels.begin > 1;
+    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
+    const int together = at_once * per_panel;  // blocks
+
+    std::vector<float*>& pointers = pointers_[number];
+    pointers.resize(width * together);
+    for (size_t v = 0; v < width; v++)
+        if (phase.values[v].place == Place::constant)
+            std::fill_n(scratch_ + phase.values[v].slot * SLOT, SLOT, phase.values[v].number);
+
+    for (int panel = panels.begin; panel < panels.end; panel += at_once) {
+        const int first = panel * per_panel;
+        const int count = std::min({together, blocks - first, (panels.end - panel) * per_panel});
+        for (int tile = 0; tile < tiles; tile++) {
+            const int row = static_cast<int>(static_cast<int64_t>(band.count) * tile / tiles);
+            const int rows = static_cast<int>(static_cast<int64_t>(band.count) * (tile + 1) / tiles) - row;
+            for (int b = 0; b < count; b++)
+                for (size_t v = 0; v < width; v++) {
+                    const Value& value = phase.values[v];
+                    float*& at = pointers[b * width + v];
+                    if (in_memory(value.place) && !gather) {
+                        at = place(value, region, band, first + b) + row * LANES;
+                    } else {
+                        at = scratch_ + value.slot * SLOT + (value.place == Place::constant ? 0 : b * rows * LANES);
+                        if (value.place == Place::weight)
+                            for (int r = 0; r < rows; r++)
+                                std::memcpy(at + r * LANES, s_.vector(value.index) + (first + b) * LANES,
+                                            LANES * sizeof(float));
+                        else if (in_memory(value.place) && value.read)
+                            std::memcpy(at, place(value, region, band, first + b) + row * LANES,
+                                        rows * LANES * sizeof(float));
+                    }
+                }
+            for (int p = 0; p < at_once && p * per_panel < count; p++)
+                multiply(number, region, band, panel + p, row, rows, pointers.data() + p * per_panel * width);
+            for (const auto& [v, carry] : phase.arrivals) {
+                const Series& dy = s_.arriving.outputs[carry];
+                for (int b = 0; b < count; b++) {
+                    Value ring{Place::arriving, carry, 0, 0, true, false};
+                    const float* from = place(ring, region, band, first + b) + row * LANES;
+                    float* to = pointers[b * width + v];
+                    const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
+                    for (int r = 0; r < rows; r++, from += LANES, to += LANES) {
+                        std::memcpy(to, from, LANES * sizeof(float));
+                        if (!dy.data) continue;
+                        const Where& where = chunk_->where[band.flat + row + r];
+                        const float* more = dy.data + where.time * dy.step + where.row * dy.row + unit;
+                        for (int i = 0; i < lanes; i++) to[i] += more[i];
+                    }
+                }
+            }
+            if (!phase.program.empty()) {
+                const int runs = gather ? 1 : count, length = (gather ? count : 1) * rows * LANES;
+                for (int b = 0; b < runs; b++)
+                    kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
+                                pointers.data() + b * width, length);
+            }
+            if (gather)
+                for (size_t v = 0; v < width; v++)
+                    if (in_memory(phase.values[v].place) && phase.values[v].written)
+                        for (int b = 0; b < count; b++)
+                            std::memcpy(place(phase.values[v], region, band, first + b) + row * LANES,
+                                        pointers[b * width + v], rows * LANES * sizeof(float));
+            for (const auto& [v, output] : phase.emissions) {
+                const Series& out = s_.outputs[output];
+                if (!out.data) continue;
+                for (int b = 0; b < count; b++) {
+                    const float* from = pointers[b * width + v];
+                    const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
+                    for (int r = 0; r < rows; r++, from += LANES) {
+                        const Where& where = chunk_->where[band.flat + row + r];
+                        float* to = out.data + where.time * out.step + where.row * out.row + unit;
+                        if (lanes == LANES)
+                            std::memcpy(to, from, LANES * sizeof(float));
+                        else
+                            std::memcpy(to, from, lanes * sizeof(float));
+                    }
+                }
+            }
+            for (const auto& [v, total] : phase.reductions)
+                for (int b = 0; b < count; b++)
+                    kernels.reduce(pointers[b * width + v], rows, totals_ + total_places_[total] + (first + b) * LANES);
+        }
+    }
+}
+
+// What a step finds where some rows may start afresh: a copy of what the last one left, zeros in those rows.
+void Runner::restart_rows(const Region& region, const Band& band, const Region& from, int row) {
+    for (size_t k = 0; k < s_.program.carry.size(); k++) {
+        const Range blocks(s_.blocks(s_.program.carry[k]), member_);
+        for (int block = blocks.begin; block < blocks.end; block++) {
+            float* to = region.before[k] + block * region.before_stride + band.before * LANES;
+            std::memcpy(to, from.after[k] + block * from.after_stride + row * LANES,
+                        band.count * LANES * sizeof(float));
+            for (int r = 0; r < band.count; r++)
+                if (restarts(band.flat + r)) std::memset(to + r * LANES, 0, LANES * sizeof(float));
+        }
+    }
+    member_.meet();
+}
+
+void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
+                     const std::vector<size_t>* places, float* local, const Extent& local_extent) {
+    const std::vector<int>& carry = s_.program.carry;
+    const bool resets = s_.call.resets.data;
+    if (member_.thread == 0)
+        for (size_t b = 0; b < part_.rows.size(); b++)
+            if (part_.lengths[b] == 0)
+                for (size_t k = 0; k < carry.size(); k++)
+                    std::memcpy(last[k].data + part_.rows[b] * last[k].row, state[k].data + part_.rows[b] * state[k].row,
+                                s_.units(carry[k]) * sizeof(float));
+    Region previous;
+    for (size_t c = 0; c < part_.chunks.size(); c++) {
+        const Chunk& chunk = part_.chunks[c];
+        chunk_ = &chunk;
+        // Without a tape two buffers take turns, as a chunk begins with the last rows of the one before it.
+        float* history = s_.keep ? nullptr
+                                 : local + local_extent.streams + (c % 2) * (local_extent.history + local_extent.before);
+        Region region = this->region(chunk, kept ? kept + (*places)[c] : nullptr, local, history);
+        load_input(region);
+        for (size_t k = 0; k < carry.size(); k++) {
+            const Range blocks(s_.blocks(carry[k]), member_);
+            if (c > 0) {
+                const Chunk& ahead = part_.chunks[c - 1];
+                const int row = ahead.start + ahead.flat[ahead.last - ahead.first - 1];
+                copy_rows(previous.after[k] + row * LANES, previous.after_stride, region.after[k], region.after_stride,
+                          chunk.start, blocks);
+                continue;
+            }
+            for (int block = blocks.begin; block < blocks.end; block++) {
+                const int lanes = std::min(LANES, s_.units(carry[k]) - block * LANES);
+                float* to = region.after[k] + block * region.after_stride;
+                for (int r = 0; r < chunk.start; r++, to += LANES) {
+                    std::memset(to, 0, LANES * sizeof(float));
+                    std::memcpy(to, state[k].data + part_.rows[r] * state[k].row + block * LANES,
+                                lanes * sizeof(float));
+                }
+            }
+        }
+        member_.meet();
+        run_phases(When::advance, region, {0, 0, 0, chunk.rows, 0});
+        for (int step = 0; step < chunk.last - chunk.first; step++) {
+            const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
+            Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat, 0};
+            if (resets) restart_rows(region, band, region, before);
+            run_phases(When::step, region, band);
+        }
+        // Rows whose last step was in this chunk.
+        for (size_t k = 0; k < carry.size(); k++) {
+            const Range blocks(s_.blocks(carry[k]), member_);
+            for (size_t b = 0; b < part_.rows.size(); b++) {
+                const int step = part_.lengths[b] - 1;
+                if (step < chunk.first || step >= chunk.last) continue;
+                const int row = chunk.start + chunk.flat[step - chunk.first] + static_cast<int>(b);
+                for (int block = blocks.begin; block < blocks.end; block++)
+                    std::memcpy(last[k].data + part_.rows[b] * last[k].row + block * LANES,
+                                region.after[k] + block * region.after_stride + row * LANES,
+                                std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+            }
+        }
+        previous = region;
+    }
+}
+
+void Runner::outer_products(const Region& region, const std::vector<float*>& products) {
+    const Kernels& kernels = s_.call.kernels;
+    const Chunk& chunk = *chunk_;
+    for (size_t i = 0; i < s_.program.outers.size(); i++) {
+        const Outer& outer = s_.program.outers[i];
+        if (!products[i]) continue;
+        const int width = static_cast<int>(outer.values.size()), depth = s_.units(outer.size);
+        const int columns = s_.blocks(outer.value_size) * width;
+        const bool before = outer.place == Place::before, after = outer.place == Place::after;
+        // Rows of the values and of the vector that belong together: all of the chunk, unless the rows before a step lie
+        // apart because some ended.
+        std::vector<Span> spans;
+        const bool resets = s_.call.resets.data;
+        for (int step = 0; step < chunk.last - chunk.first; step++) {
+            const int flat = chunk.flat[step], rows = chunk.flat[step + 1] - flat;
+            const int at = after                 ? chunk.start + flat
+                           : !before || resets ? flat
+                           : step              ? chunk.start + chunk.flat[step - 1]
+                                               : 0;
+            if (!spans.empty() && spans.back().values + spans.back().rows * LANES == flat * LANES &&
+                spans.back().vector + spans.back().rows * LANES == at * LANES)
+                spans.back().rows += rows;
+            else
+                spans.push_back({flat * LANES, at * LANES, rows});
+        }
+        const float* vector = before  ? region.before[outer.index]
+                              : after ? region.after[outer.index]
+                                      : region.streams[outer.index];
+        const ptrdiff_t block = before ? region.before_stride : after ? region.after_stride : region.stride;
+        const Range groups((columns + COLUMNS - 1) / COLUMNS, member_);
+        for (int group = groups.begin; group < groups.end; group++) {
+            const int first = group * COLUMNS, count = std::min(COLUMNS, columns - first);
+            const float* values[COLUMNS];
+            for (int column = 0; column < count; column++)
+                values[column] = region.streams[outer.values[(first + column) % width].first] +
+                                 (first + column) / width * region.stride;
+            float* out = products[i] + static_cast<ptrdiff_t>(group) * COLUMNS * LANES * depth;
+            for (int k = 0; k < depth; k += LANES) {
+                const int some = std::min(LANES, depth - k), tiles = (some + 5) / 6;
+                for (int tile = 0; tile < tiles; tile++) {
+                    const int from = some * tile / tiles, to = some * (tile + 1) / tiles;
+                    kernels.outer(to - from, count, spans.data(), static_cast<int>(spans.size()),
+                                  vector + k / LANES * block + from, values,
+                                  out + static_cast<ptrdiff_t>(k + from) * count * LANES);
+                }
+            }
+        }
+    }
+}
+
+void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
+                      float* ring, bool want_dx, const std::vector<float*>& products) {
+    const std::vector<int>& carry = s_.program.carry;
+    const int count = static_cast<int>(part_.rows.size());
+    size_t size = 0;
+    ring_stride_ = static_cast<ptrdiff_t>(count | 1) * LANES;
+    for (int letter : carry) {
+        ring_places_.push_back(size);
+        size += s_.blocks(letter) * ring_stride_;
+    }
+    ring_[0] = ring;
+    ring_[1] = ring + size;
+    // A row's gradient waits in both buffers until the row's last step comes up.
+    for (size_t k = 0; k < carry.size(); k++) {
+        const Rows& from = s_.arriving.last[k];
+        const Range blocks(s_.blocks(carry[k]), member_);
+        for (int block = blocks.begin; block < blocks.end; block++)
+            for (int r = 0; r < count; r++)
+                for (float* buffer : ring_) {
+                    float* to = buffer + ring_places_[k] + block * ring_stride_ + r * LANES;
+                    std::memset(to, 0, LANES * sizeof(float));
+                    if (from.data)
+                        std::memcpy(to, from.data + part_.rows[r] * from.row + block * LANES,
+                                    std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+                }
+    }
+    const bool resets = s_.call.resets.data;
+    for (size_t c = part_.chunks.size(); c-- > 0;) {
+        const Chunk& chunk = part_.chunks[c];
+        chunk_ = &chunk;
+        Region region = this->region(chunk, kept + places[c], local, nullptr);
+        load_input(region);
+        member_.meet();
+        for (int step = chunk.last - chunk.first; step-- > 0;) {
+            const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
+            Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat,
+                      (chunk.first + step) & 1};
+            run_phases(When::step, region, band);
+            if (!resets) continue;
+            for (size_t k = 0; k < carry.size(); k++) {  // nothing flows back over a restart
+                const Range blocks(s_.blocks(carry[k]), member_);
+                for (int r = 0; r < band.count; r++)
+                    if (restarts(flat + r))
+                        for (int block = blocks.begin; block < blocks.end; block++)
+                            std::memset(ring_[band.parity ^ 1] + ring_places_[k] + block * ring_stride_ + r * LANES, 0,
+                                        LANES * sizeof(float));
+            }
+            member_.meet();
+        }
+        if (want_dx) run_phases(When::deferred, region, {0, 0, 0, chunk.rows, 0});
+        outer_products(region, products);
+        member_.meet();
+    }
+    // Step 0 left its gradients in the buffer that is not its own.
+    for (size_t k = 0; k < carry.size(); k++) {
+        if (!dstate[k].data) continue;
+        const Range blocks(s_.blocks(carry[k]), member_);
+        for (int block = blocks.begin; block < blocks.end; block++)
+            for (int r = 0; r < count; r++)
+                std::memcpy(dstate[k].data + part_.rows[r] * dstate[k].row + block * LANES,
+                            ring_[1] + ring_places_[k] + block * ring_stride_ + r * LANES,
+                            std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+    }
+}
+
+// Local memory of one part, for its largest chunk.
+Extent largest(const Setting& setting, const Part& part, Source source) {
+    Extent result;
+    for (const Chunk& chunk : part.chunks) {
+        Extent one = extent(setting.program, setting.sizes, chunk, source, setting.call.resets.data);
+        result.streams = std::max(result.streams, one.streams);
+        result.history = std::max(result.history, one.history);
+        result.before = std::max(result.before, one.before);
+    }
+    return result;
+}
+
+// Each thread runs whole parts, one after the other, or all threads run the only part.
+void run_parts(const Work& work, const std::function<void(int part, const Member&)>& run,
+               const std::function<void(const Member&)>& finish) {
+    run_together(work.threads, [&](const Member& member) {
+        if (work.parts == 1) {
+            run(0, member);
+        } else {
+            Barrier none;
+            const Member alone(0, 1, none);
+            for (int part = member.thread; part < work.parts; part += member.threads) run(part, alone);
+        }
+        member.meet();
+        finish(member);
+    });
+}
+
+void clear_padding(const Series& out, const Shape& shape, int units, const Member& member) {
+    if (!out.data || !shape.lengths) return;
+    const Range rows(shape.rows, member);
+    for (int row = rows.begin; row < rows.end; row++)
+        for (int step = static_cast<int>(shape.lengths[row]); step < shape.steps; step++)
+            std::memset(out.data + step * out.step + row * out.row, 0, units * sizeof(float));
+}
+
+size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
+
+}  // namespace
+
+Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work) {
+    size_t size = 0;
+    for (const Phase& phase : program.phases) {
+        places_.emplace_back();
+        for (const Group& group : phase.groups) {
+            places_.back().emplace_back();
+            for (const Share& share : group.shares) {
+                places_.back().back().push_back(size);
+                size += static_cast<size_t>(sizes[share.size]) * share.products.size() * LANES *
+                        blocks_of(sizes[phase.size]);
+            }
+        }
+    }
+    memory_ = Memory(size);
+    run_together(size > 1 << 16 ? work.threads : 1, [&](const Member& member) {
+        for (size_t p = 0; p < program.phases.size(); p++) {
+            const Phase& phase = program.phases[p];
+            const int per_panel = panel_blocks(phase, sizes, work), units = sizes[phase.size];
+            const Range panels((blocks_of(units) + per_panel - 1) / per_panel, member);
+            for (size_t g = 0; g < phase.groups.size(); g++)
+                for (size_t i = 0; i < phase.groups[g].shares.size(); i++) {
+                    const Share& share = phase.groups[g].shares[i];
+                    const ptrdiff_t one = static_cast<ptrdiff_t>(sizes[share.size]) * per_panel *
+                                          share.products.size() * LANES;
+                    for (int panel = panels.begin; panel < panels.end; panel++)
+                        pack_share(program, share, sizes, weights, units, per_panel, panel,
+                                   memory_.data() + places_[p][g][i] + panel * one);
+                }
+        }
+    });
+}
+
+void forward(const Call& call, const std::vector<Rows>& state, const std::vector<Series>& outputs,
+             const std::vector<Rows>& last, Tape* tape) {
+    const int per_part = std::max(1, call.shape.rows / call.work.parts);
+    Setting setting(call, tape, nullptr, tape ? 512 : 128, tape ? 4 : std::min(8, 512 / per_part + 1));
+    setting.outputs = outputs;
+    const bool resets = call.resets.data;
+    if (tape) {
+        size_t size = 0;
+        for (const Part& part : setting.own_parts) {
+            tape->places.emplace_back();
+            for (const Chunk& chunk : part.chunks) {
+                tape->places.back().push_back(size);
+                size += extent(call.program, call.sizes, chunk, Source::saved, resets).total();
+            }
+        }
+        tape->memory = Memory(size);
+        tape->work = call.work;
+    }
+    std::vector<Extent> extents;
+    std::vector<size_t> locals;
+    size_t size = 0;
+    for (const Part& part : setting.parts) {
+        Extent one = largest(setting, part, Source::local);
+        extents.push_back(one);
+        locals.push_back(size);
+        size += one.streams + (tape ? 0 : 2 * (one.history + one.before));
+    }
+    const size_t scratch = static_cast<size_t>(call.program.slots) * SLOT;
+    const size_t scratches = size;
+    Memory memory(size + scratch * std::max(call.work.threads, call.work.parts));
+    run_parts(
+        call.work,
+        [&](int part, const Member& member) {
+            Runner runner(setting, setting.parts[part], member,
+                          memory.data() + scratches + scratch * (call.work.parts > 1 ? part : member.thread), nullptr);
+            runner.forward(state, last, tape ? tape->memory.data() : nullptr, tape ? &tape->places[part] : nullptr,
+                           memory.data() + locals[part], extents[part]);
+        },
+        [&](const Member& member) {
+            for (size_t k = 0; k < outputs.size(); k++)
+                clear_padding(outputs[k], call.shape, call.sizes[call.program.carry[k]], member);
+        });
+    if (tape) tape->parts = std::move(setting.own_parts);
+}
+
+void backward(const Call& call, const Tape& tape, const Arriving& arriving, const Series& dx,
+              const std::vector<Rows>& dstate, const std::vector<Matrix>& dweights) {
+    Setting setting(call, false, &tape, 0, 0);
+    setting.outputs = {dx};
+    setting.arriving = arriving;
+    const Program& program = call.program;
+
+    std::vector<size_t> locals, rings, totals, sums;
+    size_t size = 0;
+    auto room = [&](size_t floats) {
+        size += padded(floats);
+        return size - padded(floats);
+    };
+    const size_t scratch = static_cast<size_t>(program.slots) * SLOT;
+    const int runners = call.work.parts > 1 ? call.work.parts : call.work.threads;
+    const size_t scratches = room(scratch * runners);
+    for (const Part& part : setting.parts) {
+        locals.push_back(room(largest(setting, part, Source::local).streams));
+        size_t one = 0;
+        for (int letter : program.carry) one += setting.blocks(letter) * (part.rows.size() | 1) * LANES;
+        rings.push_back(room(2 * one));
+    }
+    // What is summed over rows and steps: by part, or for vectors by thread, so that the order of summation is fixed.
+    size_t total_size = 0;
+    std::vector<size_t> total_places;
+    for (const Total& total : program.totals) {
+        total_places.push_back(total_size);
+        total_size += setting.blocks(total.size) * LANES;
+    }
+    for (int i = 0; i < runners; i++) totals.push_back(room(total_size));
+    auto wanted = [&](int block) { return dweights[program.blocks[block].parameter].data != nullptr; };
+    std::vector<std::vector<size_t>> products;
+    for (int part = 0; part < call.work.parts; part++) {
+        products.emplace_back();
+        for (const Outer& outer : program.outers) {
+            bool any = false;
+            for (const auto& [stream, block] : outer.values) any = any || wanted(block);
+            products.back().push_back(
+                any ? room(static_cast<size_t>(setting.units(outer.size)) * setting.blocks(outer.value_size) *
+                           outer.values.size() * LANES)
+                    : 0);
+        }
+    }
+    Memory memory(size);
+    float* base = memory.data();
+    run_parts(
+        call.work,
+        [&](int part, const Member& member) {
+            const int runner_number = call.work.parts > 1 ? part : member.thread;
+            std::fill_n(base + totals[runner_number], total_size, 0.0f);
+            std::vector<float*> own;
+            for (size_t i = 0; i < program.outers.size(); i++) {
+                own.push_back(products[part][i] ? base + products[part][i] : nullptr);
+                if (!own.back()) continue;
+                const Outer& outer = program.outers[i];
+                const Range rows(setting.units(outer.size) * setting.blocks(outer.value_size), member);
+                const size_t width = outer.values.size() * LANES;
+                std::fill(own.back() + rows.begin * width, own.back() + rows.end * width, 0.0f);
+            }
+            member.meet();
+            Runner runner(setting, setting.parts[part], member, base + scratches + scratch * runner_number,
+                          base + totals[runner_number]);
+            runner.backward(dstate, tape.memory.data(), tape.places[part], base + locals[part], base + rings[part],
+                            dx.data, own);
+        },
+        [&](const Member& member) {
+            clear_padding(dx, call.shape, call.sizes[0], member);
+            for (size_t i = 0; i < program.outers.size(); i++) {
+                const Outer& outer = program.outers[i];
+                if (!products[0][i]) continue;
+                const int width = static_cast<int>(outer.values.size()), depth = setting.units(outer.size);
+                const int columns = setting.blocks(outer.value_size) * width;
+                const Range groups((columns + COLUMNS - 1) / COLUMNS, member);
+                for (int column = groups.begin * COLUMNS; column < std::min(columns, groups.end * COLUMNS); column++) {
+                    const Block& block = program.blocks[outer.values[column % width].second];
+                    const Matrix& out = dweights[block.parameter];
+                    if (!out.data) continue;
+                    const int group = column / COLUMNS, count = std::min(COLUMNS, columns - group * COLUMNS);
+                    const int unit = column / width * LANES, units = setting.units(outer.value_size);
+                    std::vector<const float*> copies;
+                    for (int part = 0; part < call.work.parts; part++)
+                        copies.push_back(base + products[part][i] +
+                                         static_cast<ptrdiff_t>(group) * COLUMNS * LANES * depth +
+                                         (column % COLUMNS) * LANES);
+                    Matrix at = out;
+                    at.data += (static_cast<ptrdiff_t>(block.place) * setting.units(block.rows) + unit) * out.row;
+                    unpack(copies.data(), call.work.parts, count, at, std::min(LANES, units - unit), depth);
+                }
+                member.meet();  // the next may add to the same parameter
+            }
+        });
+    for (size_t i = 0; i < program.totals.size(); i++) {
+        const Total& total = program.totals[i];
+        const Block& block = program.blocks[total.block];
+        if (!wanted(total.block)) continue;
+        const Matrix& out = dweights[block.parameter];
+        const int units = setting.units(total.size);
+        float* data = out.data + static_cast<ptrdiff_t>(block.place) * units * out.row;
+        for (int unit = 0; unit < units; unit++) {
+            float sum = 0;
+            for (size_t place : totals) sum += base[place + total_places[i] + unit];
+            if (total.weight < 0)
+                data[unit * out.row] += sum;
+            else
+                for (int k = 0; k < setting.units(program.blocks[total.weight].rows); k++)
+                    data[unit * out.row + k * out.column] += sum * setting.vector(total.weight)[k];
+        }
+    }
+}
+
+}  // namespace gatewise

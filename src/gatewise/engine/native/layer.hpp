@@ -1,0 +1,85 @@
+// One layer over time, forward and backward, of any lowered cell.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "layout.hpp"
+#include "memory.hpp"
+#include "program.hpp"
+
+namespace gatewise {
+
+struct Matrix {  // a stored parameter; of a vector `column` is unused
+    float* data;
+    ptrdiff_t row, column;  // floats
+};
+
+struct Rows {  // (B, units), units contiguous; no data: absent
+    float* data;
+    ptrdiff_t row;
+};
+
+struct Series {  // (T, B, units), units contiguous; no data: absent
+    float* data;
+    ptrdiff_t step, row;
+};
+
+struct Restarts {  // (T, B) of booleans; no data: absent
+    const uint8_t* data;
+    ptrdiff_t step, row;
+};
+
+struct Work {  // how a layer is divided
+    int parts;    // groups of rows that run apart, each on one thread
+    int threads;  // in all
+};
+
+using Sizes = std::vector<int>;  // by size letter
+
+// Weight matrices in the order in which the kernels read them.
+class Packed {
+public:
+    Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work);
+
+    const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }
+
+private:
+    std::vector<std::vector<std::vector<size_t>>> places_;
+    Memory memory_;
+};
+
+struct Call {
+    const Kernels& kernels;
+    const Program& program;
+    const Packed& packed;
+    Sizes sizes;
+    Shape shape;
+    Work work;
+    Series x;
+    Restarts resets;
+    std::vector<Matrix> weights;
+};
+
+// What the forward pass keeps for the backward pass.
+struct Tape {
+    std::vector<Part> parts;
+    Work work;
+    std::vector<std::vector<size_t>> places;  // of each part's chunks
+    Memory memory;
+};
+
+// Fills `outputs` (zero beyond a row's length) and `last`. With a tape to fill it keeps what `backward` needs.
+void forward(const Call& call, const std::vector<Rows>& state, const std::vector<Series>& outputs,
+             const std::vector<Rows>& last, Tape* tape);
+
+struct Arriving {
+    std::vector<Series> outputs;  // per carried value, some absent
+    std::vector<Rows> last;
+};
+
+// Fills what is present of dx, dstate and dweights; weights are added to, as they may share a tensor.
+void backward(const Call& call, const Tape& tape, const Arriving& arriving, const Series& dx,
+              const std::vector<Rows>& dstate, const std::vector<Matrix>& dweights);
+
+}  // namespace gatewise

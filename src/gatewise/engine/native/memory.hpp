@@ -1,0 +1,30 @@
+// Memory of the calls. What one call gives back the next one gets, its pages still warm: fresh pages from the system cost
+// more than many a whole call computes.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace gatewise {
+
+class Memory {
+public:
+    Memory() = default;
+    explicit Memory(size_t floats);  // 64-byte aligned, not cleared. Throws std::bad_alloc
+    ~Memory();
+    Memory(Memory&& other) noexcept { *this = std::move(other); }
+    Memory& operator=(Memory&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+        return *this;
+    }
+
+    float* data() const { return data_; }
+    size_t bytes() const { return bytes_; }
+
+private:
+    float* data_ = nullptr;
+    size_t bytes_ = 0;
+};
+
+}  // namespace gatewise

@@ -1,0 +1,260 @@
+// The native engine's Python side. Tensors come as addresses and strides: what Python passes has been checked there
+// (engine/native/__init__.py), and looking at tensor objects from here would cost more than a whole step of a small layer.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "layer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace gatewise {
+namespace {
+
+std::atomic<const Kernels*> chosen{nullptr};
+
+// Chooses the instruction set: the best, or the one named.
+std::string use(const std::string& name) {
+    const Kernels* found = kernels(name.empty() ? nullptr : name.c_str());
+    if (!found) throw std::invalid_argument("this machine has no instruction set '" + name + "'");
+    chosen = found;
+    return found->name;
+}
+
+template <class Enum>
+Enum checked(int number, const char* what) {
+    if (number < 0 || number >= static_cast<int>(Enum::count)) throw std::invalid_argument(what);
+    return static_cast<Enum>(number);
+}
+
+using Pairs = std::vector<std::pair<int, int>>;
+using ValueFields = std::tuple<int, int, float, int, bool, bool>;
+using ProductFields = std::tuple<int, int, bool>;
+using ShareFields = std::tuple<int, int, int, std::vector<ProductFields>>;
+using GroupFields = std::tuple<std::vector<int>, std::vector<std::vector<int>>, std::vector<int>, std::vector<ShareFields>>;
+using InstructionFields = std::tuple<int, int, int, int, int>;
+using PhaseFields = std::tuple<int, int, std::vector<ValueFields>, std::vector<GroupFields>,
+                               std::vector<InstructionFields>, Pairs, Pairs, Pairs>;
+using OuterFields = std::tuple<int, int, int, int, Pairs>;
+using BlockFields = std::tuple<int, int, int, int>;
+using TotalFields = std::tuple<int, int, int>;
+
+uint16_t narrow(int value) {
+    if (value < 0 || value > std::numeric_limits<uint16_t>::max()) throw std::invalid_argument("an instruction's value");
+    return static_cast<uint16_t>(value);
+}
+
+Phase phase_from(const PhaseFields& fields) {
+    const auto& [when, size, values, groups, program, arrivals, emissions, reductions] = fields;
+    Phase phase{checked<When>(when, "a phase's time"), size, {}, {}, {}, arrivals, emissions, reductions};
+    for (const auto& [place, index, number, slot, read, written] : values)
+        phase.values.push_back({checked<Place>(place, "a value's place"), index, number, slot, read, written});
+    for (const auto& [accumulators, biases, start, shares] : groups) {
+        Group group{accumulators, biases, start, {}};
+        for (const auto& [place, index, length, products] : shares) {
+            Share share{checked<Place>(place, "a product's vector"), index, length, {}};
+            for (const auto& [accumulator, block, transposed] : products)
+                share.products.push_back({accumulator, block, transposed});
+            group.shares.push_back(std::move(share));
+        }
+        phase.groups.push_back(std::move(group));
+    }
+    for (const auto& [op, out, a, b, c] : program)
+        phase.program.push_back({checked<Op>(op, "an operation"), narrow(out), narrow(a), narrow(b), narrow(c)});
+    return phase;
+}
+
+std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs& streams,
+                                      const std::vector<BlockFields>& blocks, const std::vector<PhaseFields>& phases,
+                                      const std::vector<OuterFields>& outers, const std::vector<TotalFields>& totals,
+                                      int slots, int outputs, int parameters) {
+    auto program = std::make_unique<Program>();
+    program->carry = carry;
+    for (const auto& [size, source] : streams)
+        program->streams.push_back({size, checked<Source>(source, "a stream's source")});
+    for (const auto& [parameter, place, rows, columns] : blocks)
+        program->blocks.push_back({parameter, place, rows, columns});
+    for (const PhaseFields& fields : phases) program->phases.push_back(phase_from(fields));
+    for (const auto& [place, index, size, value_size, values] : outers)
+        program->outers.push_back({checked<Place>(place, "an outer product's vector"), index, size, value_size, values});
+    for (const auto& [size, block, weight] : totals) program->totals.push_back({size, block, weight});
+    program->slots = slots;
+    program->outputs = outputs;
+    program->parameters = parameters;
+    if (std::string wrong = mistakes(*program); !wrong.empty()) throw std::invalid_argument(wrong);
+    return program;
+}
+
+using Fields2 = std::tuple<size_t, ptrdiff_t>;
+using Fields3 = std::tuple<size_t, ptrdiff_t, ptrdiff_t>;
+
+float* address(size_t number) { return reinterpret_cast<float*>(number); }
+
+// Of up to 64 values spread over each tensor of floats: address, count.
+uint64_t sample(const std::vector<std::pair<size_t, size_t>>& tensors) {
+    uint64_t hash = 14695981039346656037u;
+    for (const auto& [data, count] : tensors)
+        for (size_t i = 0, some = std::min<size_t>(count, 64); i < some; i++) {
+            uint32_t bits;
+            std::memcpy(&bits, address(data) + i * (count / some), sizeof bits);
+            hash = (hash ^ bits) * 1099511628211u;
+        }
+    return hash;
+}
+
+std::vector<Matrix> matrices(const std::vector<Fields3>& fields) {
+    std::vector<Matrix> result;
+    for (const auto& [data, row, column] : fields) result.push_back({address(data), row, column});
+    return result;
+}
+
+std::vector<Rows> rows(const std::vector<Fields2>& fields) {
+    std::vector<Rows> result;
+    for (const auto& [data, row] : fields) result.push_back({address(data), row});
+    return result;
+}
+
+Series series(const Fields3& fields) {
+    const auto& [data, step, row] = fields;
+    return {address(data), step, row};
+}
+
+std::vector<Series> all_series(const std::vector<Fields3>& fields) {
+    std::vector<Series> result;
+    for (const Fields3& one : fields) result.push_back(series(one));
+    return result;
+}
+
+void need(bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+}
+
+void check(const Program& program, const Sizes& sizes, size_t weights, Work work) {
+    need(work.parts >= 1 && work.threads >= 1 && (work.parts == 1 || work.parts <= work.threads), "threads");
+    need(weights == static_cast<size_t>(program.parameters), "the number of weights");
+    int letters = 0;
+    auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
+    for (int letter : program.carry) see(letter);
+    for (const Stream& stream : program.streams) see(stream.size);
+    for (const Block& block : program.blocks) see(block.rows), see(block.columns);
+    for (const Phase& phase : program.phases) see(phase.size);
+    need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
+    for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
+}
+
+// Calls shorter than about 10 us keep the interpreter's lock: to hand it over costs more than others would gain.
+class Released {
+public:
+    explicit Released(const Shape& shape, const Sizes& sizes) {
+        double units = 0;
+        for (int size : sizes) units += size;
+        if (units * units * shape.steps * shape.rows > 1e5) release_.emplace();
+    }
+
+private:
+    std::optional<nb::gil_scoped_release> release_;
+};
+
+struct Request {  // of either direction
+    Sizes sizes;
+    Shape shape;
+    Work work;
+    Series x;
+    Restarts resets;
+    std::vector<Matrix> weights;
+};
+
+using ShapeFields = std::tuple<int, int, size_t, bool>;
+using WorkFields = std::tuple<int, int>;
+
+Call call_from(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
+               const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<Fields3>& weights) {
+    const auto& [steps, count, lengths, reverse] = shape;
+    const auto& [parts, threads] = work;
+    check(program, sizes, weights.size(), {parts, threads});
+    need(steps >= 0 && count >= 0, "the shape");
+    const auto& [resets_data, resets_step, resets_row] = resets;
+    Call call{*chosen.load(),
+              program,
+              packed,
+              sizes,
+              {steps, count, reinterpret_cast<const int64_t*>(lengths), reverse},
+              {parts, threads},
+              series(x),
+              {reinterpret_cast<const uint8_t*>(resets_data), resets_step, resets_row},
+              matrices(weights)};
+    for (int row = 0; call.shape.lengths && row < count; row++)
+        need(call.shape.lengths[row] >= 0 && call.shape.lengths[row] <= steps, "a length");
+    return call;
+}
+
+std::unique_ptr<Tape> run_forward(const Program& program, const Packed& packed, const Sizes& sizes,
+                                  const ShapeFields& shape, const WorkFields& work, const Fields3& x,
+                                  const Fields3& resets, const std::vector<Fields3>& weights,
+                                  const std::vector<Fields2>& state, const std::vector<Fields3>& outputs,
+                                  const std::vector<Fields2>& last, bool keep) {
+    Call call = call_from(program, packed, sizes, shape, work, x, resets, weights);
+    need(state.size() == program.carry.size() && last.size() == state.size() && outputs.size() == state.size(),
+         "the number of carried values");
+    auto tape = keep ? std::make_unique<Tape>() : nullptr;
+    Released released(call.shape, sizes);
+    forward(call, rows(state), all_series(outputs), rows(last), tape.get());
+    return tape;
+}
+
+void run_backward(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
+                  const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<Fields3>& weights,
+                  const Tape& tape, const std::vector<Fields3>& douts, const std::vector<Fields2>& dlast,
+                  const Fields3& dx, const std::vector<Fields2>& dstate, const std::vector<Fields3>& dweights) {
+    Call call = call_from(program, packed, sizes, shape, work, x, resets, weights);
+    const size_t carried = program.carry.size();
+    need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
+             dweights.size() == weights.size(),
+         "the number of gradients");
+    need(tape.work.parts == call.work.parts, "the division of the tape");
+    Released released(call.shape, sizes);
+    backward(call, tape, {all_series(douts), rows(dlast)}, series(dx), rows(dstate), matrices(dweights));
+}
+
+}  // namespace
+}  // namespace gatewise
+
+NB_MODULE(_native, m) {
+    using namespace gatewise;
+    m.doc() = "Gatewise's native engine.";
+    const char* wanted = std::getenv("GATEWISE_ISA");
+    use(wanted ? wanted : "");
+    nb::class_<Program>(m, "Program").def(nb::new_(&program_from));
+    nb::class_<Packed>(m, "Packed");
+    nb::class_<Tape>(m, "Tape").def_prop_ro("bytes", [](const Tape& tape) { return tape.memory.bytes(); });
+    m.def("use", &use, "name"_a, "Choose the instruction set by name, or with '' the best; returns its name.");
+    m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
+    m.def(
+        "pack",
+        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<Fields3>& weights) {
+            const auto& [parts, threads] = work;
+            check(program, sizes, weights.size(), {parts, threads});
+            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads});
+        },
+        "program"_a, "sizes"_a, "work"_a, "weights"_a);
+    m.def("sample", &sample, "tensors"_a, "A number that changes with a few of the tensors' values.");
+    m.def("forward", &run_forward);
+    m.def("backward", &run_backward);
+}

@@ -1,0 +1,130 @@
+#include "team.hpp"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace gatewise {
+namespace {
+
+using Work = std::function<void(const Member&)>;
+
+// The parallel region of GNU's OpenMP, in the very library that PyTorch has loaded.
+struct OpenMP {
+    void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags) = nullptr;
+    int (*thread)() = nullptr;
+    int (*threads)() = nullptr;
+};
+
+OpenMP find_openmp() {
+    OpenMP found;
+#if !defined(__SANITIZE_THREAD__)  // it cannot see how OpenMP's threads wait for one another
+    if (void* library = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD)) {
+        found.thread = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"));
+        found.threads = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_num_threads"));
+        if (found.thread && found.threads)
+            found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(library, "GOMP_parallel"));
+    }
+#endif
+    return found;
+}
+
+struct Call {
+    const OpenMP* openmp;
+    const Work* work;
+    Barrier barrier;
+};
+
+void enter(void* data) {
+    auto* call = static_cast<Call*>(data);
+    (*call->work)(Member(call->openmp->thread(), call->openmp->threads(), call->barrier));
+}
+
+// Our own threads, for processes without OpenMP. Callers take turns.
+class Pool {
+public:
+    void run(int threads, const Work& work) {
+        std::lock_guard<std::mutex> turn(turn_);
+        Barrier barrier;
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            while (workers_ < threads - 1) std::thread([this, number = ++workers_] { serve(number); }).detach();
+            work_ = &work;
+            barrier_ = &barrier;
+            threads_ = threads;
+            running_ = threads - 1;
+            round_++;
+        }
+        wake_.notify_all();
+        work(Member(0, threads, barrier));
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [this] { return running_ == 0; });
+    }
+
+private:
+    void serve(int number) {
+        unsigned seen = 0;
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [&] { return round_ != seen; });
+            seen = round_;
+            if (number >= threads_) continue;
+            Member member(number, threads_, *barrier_);
+            const Work& work = *work_;
+            lock.unlock();
+            work(member);
+            lock.lock();
+            if (--running_ == 0) done_.notify_one();
+        }
+    }
+
+    std::mutex turn_, mutex_;
+    std::condition_variable wake_, done_;
+    const Work* work_ = nullptr;
+    Barrier* barrier_ = nullptr;
+    int workers_ = 0, threads_ = 0, running_ = 0;
+    unsigned round_ = 0;
+};
+
+std::atomic<bool> forked{false};  // into a child, whose parent's threads are gone
+
+}  // namespace
+
+void run_together(int threads, const Work& work) {
+    static const int watching = pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
+    (void)watching;
+    if (threads <= 1 || forked.load(std::memory_order_relaxed)) {
+        Barrier barrier;
+        work(Member(0, 1, barrier));
+        return;
+    }
+    static const OpenMP openmp = find_openmp();
+    if (openmp.parallel) {
+        Call call{&openmp, &work, {}};
+        openmp.parallel(enter, &call, static_cast<unsigned>(threads), 0);
+        return;
+    }
+    static Pool& pool = *new Pool;  // never destroyed: its threads may outlive main
+    pool.run(threads, work);
+}
+
+void Barrier::wait_until_past(unsigned round) {
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; spins++) {
+        if (spins >= 4000) {
+            sched_yield();
+            continue;
+        }
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("yield");
+#endif
+    }
+}
+
+}  // namespace gatewise

@@ -1,0 +1,52 @@
+// Threads that work on one call together.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+namespace gatewise {
+
+// Where threads wait for one another. Spins, as the wait is usually shorter than a microsecond, but gives its core away
+// when it lasts: the others may need it.
+class Barrier {
+public:
+    void wait(int threads) {
+        if (threads == 1) return;
+        unsigned round = round_.load(std::memory_order_relaxed);
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
+            arrived_.store(0, std::memory_order_relaxed);
+            round_.store(round + 1, std::memory_order_release);
+        } else {
+            wait_until_past(round);
+        }
+    }
+
+private:
+    void wait_until_past(unsigned round);
+
+    alignas(64) std::atomic<int> arrived_{0};
+    alignas(64) std::atomic<unsigned> round_{0};
+};
+
+// One thread of a team: its number and how many there are.
+class Member {
+public:
+    Member(int thread, int threads, Barrier& barrier) : thread(thread), threads(threads), barrier_(barrier) {}
+
+    const int thread, threads;
+
+    void meet() const { barrier_.wait(threads); }  // returns when all members have come here
+
+private:
+    Barrier& barrier_;
+};
+
+// Calls work for each of up to `threads` members at the same time and returns when all are done. The caller is member 0;
+// there may be fewer members than asked, so work divides itself by `Member::threads`. It must not throw.
+//
+// Where PyTorch's OpenMP pool is in the process, its threads are used: a pool of our own would have to share the cores
+// with theirs, which spin for milliseconds after every parallel operation. Without one we keep our own.
+// May be called from several threads at once, and in a forked child, where it runs alone.
+void run_together(int threads, const std::function<void(const Member&)>& work);
+
+}  // namespace gatewise
