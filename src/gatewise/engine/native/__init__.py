@@ -12,12 +12,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ...algebra import Cell
+from ...errors import OptionError, ShapeError
 from .. import reference
 from . import lowering
 from .library import _native
+
+Shape = tuple[int, ...]
 
 _ABSENT = (0, 0, 0)
 
@@ -30,11 +35,19 @@ _SHORT = 2_000_000
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
-    """Whether these tensors are for this engine: float32, on the CPU, not inside a transform of `torch.func`."""
-    tensors = (x, *state, *weights)
+    """Whether these tensors are for this engine: plain float32 on the CPU, and autograd's usual reverse mode."""
+    if torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0:
+        return False
+    return all(map(_plain, (x, *state, *weights)))
+
+
+def _plain(tensor: Tensor) -> bool:
     return (
-        all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
-        and torch._C._functorch.peek_interpreter_stack() is None
+        tensor.dtype == torch.float32
+        and tensor.device.type == "cpu"
+        and type(tensor) in (Tensor, Parameter)
+        and tensor.layout == torch.strided
+        and not tensor.is_neg()  # whose memory holds something else
     )
 
 
@@ -49,7 +62,9 @@ def recurrence(
     history: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
-    call = _Call(cell, x, state, lengths, resets, reverse, history)
+    if not fits(x, state, weights):
+        raise OptionError("the native engine takes float32 tensors on the CPU. Convert them, or use engine.recurrence")
+    call = _Call(cell, x, state, weights, lengths, resets, reverse, history)
     inputs = (x, *state, *weights)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         results = list(_Native.apply(call, *inputs))
@@ -67,25 +82,25 @@ class _Call:
         cell: Cell,
         x: Tensor,
         state: Sequence[Tensor],
+        weights: Sequence[Tensor],
         lengths: Tensor | None,
         resets: Tensor | None,
         reverse: bool,
         history: bool,
     ):
         self.cell, self.reverse, self.history = cell, reverse, history
-        self.steps, self.rows, inputs = x.shape
-        self.lengths = None if lengths is None else lengths.to("cpu", torch.int64).contiguous()
-        self.resets = None if resets is None else resets.to("cpu")
-        sizes = {"D": inputs, "H": 0, "P": 0}
-        sizes.update((letter, s.shape[1]) for letter, s in zip(cell.carry_sizes, state, strict=True))
-        self.sizes = sizes
+        self.sizes = _sizes(cell, x.shape, tuple([s.shape for s in state]), tuple([w.shape for w in weights]))
+        self.steps, self.rows, _ = x.shape
+        self.lengths = None if lengths is None else _checked_lengths(lengths, x)
+        self.resets = None if resets is None else resets.to("cpu", torch.bool)
+        if self.resets is not None and self.resets.shape != x.shape[:2]:
+            raise ShapeError(f"resets has shape {tuple(self.resets.shape)}, but the input has {tuple(x.shape[:2])}")
 
     def forward(
         self, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], keep: bool
     ) -> tuple[list[Tensor], Any]:
-        cell = self.cell
-        sizes = _sizes(cell, self.sizes, weights)
-        work = self.divide(sizes, weights)
+        cell, sizes = self.cell, self.sizes
+        work = self.divide(weights)
         hoist = self.rows // work[0] < _TILE_ROWS and self.steps > 1
         program = _forward_program(cell, keep, hoist)
         packed = _packed(program, sizes, work, weights)
@@ -118,9 +133,8 @@ class _Call:
         gradients: Sequence[Tensor | None],
         needs: Sequence[bool],
     ) -> list[Tensor | None]:
-        cell = self.cell
+        cell, sizes = self.cell, self.sizes
         tape, work = kept
-        sizes = _sizes(cell, self.sizes, weights)
         program = _backward_program(cell)
         packed = _packed(program, sizes, work, weights)
         x = _rows(x)
@@ -158,7 +172,7 @@ class _Call:
             return _ABSENT
         return self.resets.data_ptr(), self.resets.stride(0), self.resets.stride(1)
 
-    def divide(self, sizes: Sequence[int], weights: Sequence[Tensor]) -> tuple[int, int]:
+    def divide(self, weights: Sequence[Tensor]) -> tuple[int, int]:
         """Parts that run apart, and threads in all."""
         threads = torch.get_num_threads()
         count = sum(w.numel() for w in weights)
@@ -226,25 +240,45 @@ def _backward_program(cell: Cell) -> Any:
     return _native.Program(*lowering.lower_backward(cell))
 
 
-@lru_cache(maxsize=256)
-def _size_sources(cell: Cell) -> list[tuple[str, int, int, int]]:
-    """Size letters and where a weight's shape tells them: parameter, axis, and the blocks that the axis holds."""
-    sources = {}
-    for place, parameter in enumerate(cell.parameters):
+@lru_cache(maxsize=1024)
+def _sizes(cell: Cell, x: Shape, state: tuple[Shape, ...], weights: tuple[Shape, ...]) -> list[int]:
+    """A number for every size letter of the cell.
+
+    Raises:
+        ShapeError: The tensors do not fit one another.
+    """
+    if len(x) != 3:
+        raise ShapeError(f"the input must be (steps, rows, features), but has shape {tuple(x)}")
+    if (len(state), len(weights)) != (len(cell.carry), len(cell.parameters)):
+        raise ShapeError(
+            f"cell '{cell.name}' carries {len(cell.carry)} values and has {len(cell.parameters)} weights, "
+            f"but was given {len(state)} and {len(weights)}"
+        )
+    sizes = {"D": x[2]}
+    for letter, shape in zip(cell.carry_sizes, state, strict=True):
+        sizes.setdefault(letter, shape[-1])
+    for parameter, shape in zip(cell.parameters, weights, strict=True):
         block = parameter.blocks[0]
-        sources[block.size.letter] = (place, 0, len(parameter.blocks))
+        sizes.setdefault(block.size.letter, shape[0] // len(parameter.blocks))
         if block.columns is not None:
-            sources[block.columns.letter] = (place, 1, 1)
-    return [(letter, *source) for letter, source in sources.items()]
+            sizes.setdefault(block.columns.letter, shape[-1])
+    expected = [(f"the state {c}", (x[1], sizes[s])) for c, s in zip(cell.carry, cell.carry_sizes, strict=True)]
+    expected += [(f"the weight {p.name}", p.shape(sizes)) for p in cell.parameters]
+    for (name, wanted), shape in zip(expected, (*state, *weights), strict=True):
+        if tuple(shape) != wanted:
+            raise ShapeError(f"{name} of cell '{cell.name}' must have shape {wanted} here, but has {tuple(shape)}")
+    return [sizes.get(letter, 0) for letter in lowering.letters(cell)]
 
 
-def _sizes(cell: Cell, known: dict[str, int], weights: Sequence[Tensor]) -> list[int]:
-    sizes = {letter: weights[p].shape[axis] // blocks for letter, p, axis, blocks in _size_sources(cell)}
-    sizes.update((letter, size) for letter, size in known.items() if size)
-    return [sizes.get(letter, 0) for letter in _letters(cell)]
+def _checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
+    lengths = lengths.to("cpu", torch.int64).contiguous()
+    if lengths.shape != x.shape[1:2]:
+        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
+    if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x):
+        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
+        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
+    return lengths
 
-
-_letters = lru_cache(maxsize=256)(lowering.letters)
 
 # Packed weights by the first of the tensors they are made of, so that they go when it goes.
 _cache: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -253,7 +287,7 @@ _cache: WeakIdKeyDictionary = WeakIdKeyDictionary()
 def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequence[Tensor]) -> Any:
     """The weight matrices as the kernels read them, made once per version of the weights."""
     matrices = [w for w in weights if w.dim() == 2]
-    if not matrices:
+    if not matrices or any(w.is_inference() for w in matrices):  # nothing to pack, or nothing that tells of changes
         return _native.pack(program, sizes, work, [_matrix(w) for w in weights])
     state = [(w.data_ptr(), w._version, w.stride()) for w in matrices]
     # A write through `.data` leaves no trace in the version, but rarely leaves a sample of values as it was.

@@ -18,6 +18,19 @@ constexpr int NARROW_ROWS = 3;
 #endif
 constexpr int OUTER_DEPTH = WIDE ? 6 : NARROW_ROWS;
 
+// One k of a product: a broadcast of each row's value times a row of weights.
+template <int R, int C>
+GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, const float* vector) {
+    V w[C][PARTS];
+    for (int c = 0; c < C; c++)
+        for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
+    for (int r = 0; r < R; r++) {
+        V v = broadcast(vector[r * LANES]);
+        for (int c = 0; c < C; c++)
+            for (int p = 0; p < PARTS; p++) sum[r][c][p] = fma(v, w[c][p], sum[r][c][p]);
+    }
+}
+
 template <int R, int C>
 void multiply(const Segment* segments, int count, ptrdiff_t columns, const float* const* start, ptrdiff_t start_row,
               float* const* out) {
@@ -27,24 +40,20 @@ void multiply(const Segment* segments, int count, ptrdiff_t columns, const float
             for (int p = 0; p < PARTS; p++) sum[r][c][p] = load(start[c] + r * start_row + p * W);
     for (const Segment* s = segments; s < segments + count; s++) {
         const float* weights = s->weights;
-        const float* vector = s->vector;
-        auto step = [&](int k) __attribute__((always_inline)) {
-            V w[C][PARTS];
-            for (int c = 0; c < C; c++)
-                for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
-            weights += columns * LANES;
-            for (int r = 0; r < R; r++) {
-                V v = broadcast(vector[r * LANES + k]);
-                for (int c = 0; c < C; c++)
-                    for (int p = 0; p < PARTS; p++) sum[r][c][p] = fma(v, w[c][p], sum[r][c][p]);
+        const float* block = s->vector;
+        for (int left = s->depth; left > 0; left -= LANES, block += s->block) {
+            // The next block of the vector is on another page, where the hardware does not look ahead.
+            for (int r = 0; r < R; r++) prefetch(block + s->block + r * LANES);
+            const float* end = block + (left < LANES ? left : LANES);
+            const float* v = block;
+            for (; v + 4 <= end; v += 4, weights += 4 * columns * LANES) {
+                multiply_one<R, C>(sum, weights, v);
+                multiply_one<R, C>(sum, weights + columns * LANES, v + 1);
+                multiply_one<R, C>(sum, weights + 2 * columns * LANES, v + 2);
+                multiply_one<R, C>(sum, weights + 3 * columns * LANES, v + 3);
             }
-        };
-        int whole = s->depth / LANES;
-        for (int block = 0; block < whole; block++, vector += s->block) {
-#pragma GCC unroll 4
-            for (int k = 0; k < LANES; k++) step(k);
+            for (; v < end; v++, weights += columns * LANES) multiply_one<R, C>(sum, weights, v);
         }
-        for (int k = 0; k < s->depth % LANES; k++) step(k);
     }
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++)

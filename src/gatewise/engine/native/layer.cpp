@@ -84,6 +84,12 @@ struct Region {
     ptrdiff_t stride = 0, before_stride = 0, after_stride = 0;
 };
 
+// A value in memory: where its first block and row are.
+struct Spot {
+    float* base;
+    ptrdiff_t block;  // floats to the next block
+};
+
 // The rows that a phase runs over.
 struct Band {
     int flat;           // first of them, in the chunk
@@ -91,6 +97,49 @@ struct Band {
     int count;
     int parity;  // which of the two buffers of gradients arrives
 };
+
+// Shares of a group that follow one another and go to the same accumulators: one run of the matrix kernel.
+struct Pass {
+    enum class Start { bias, stream, sum, mixed };  // mixed: some accumulators begin here, others go on
+
+    int group, first, count;  // shares
+    std::vector<int> accumulators;
+    std::vector<bool> begin;
+    Start start;
+};
+
+std::vector<Pass> passes_of(const Phase& phase) {
+    std::vector<Pass> passes;
+    for (size_t g = 0; g < phase.groups.size(); g++) {
+        const Group& group = phase.groups[g];
+        std::vector<bool> begun(group.values.size());
+        for (size_t i = 0; i < group.shares.size(); i++) {
+            std::vector<int> accumulators;
+            for (const Product& product : group.shares[i].products) accumulators.push_back(product.accumulator);
+            if (!passes.empty() && passes.back().group == static_cast<int>(g) &&
+                passes.back().accumulators == accumulators) {
+                passes.back().count++;
+                continue;
+            }
+            Pass pass{static_cast<int>(g), static_cast<int>(i), 1, accumulators, {}, Pass::Start::sum};
+            bool any = false, all = true, streams = true, biases = true;
+            for (int a : accumulators) {
+                pass.begin.push_back(!begun[a]);
+                any = any || !begun[a];
+                all = all && !begun[a];
+                (group.start[a] < 0 ? streams : biases) = false;
+                begun[a] = true;
+            }
+            if (any)
+                pass.start = !all      ? Pass::Start::mixed
+                             : biases  ? Pass::Start::bias
+                             : streams ? Pass::Start::stream
+                                       : Pass::Start::mixed;
+            passes.push_back(std::move(pass));
+        }
+    }
+    return passes;
+}
 
 // Everything about a call that all its threads share.
 struct Setting {
@@ -101,6 +150,7 @@ struct Setting {
     std::vector<Part> own_parts;
     const std::vector<Part>& parts;
     std::vector<int> panels;           // blocks per panel, by phase
+    std::vector<std::vector<Pass>> passes;  // by phase
     std::vector<size_t> vectors;       // by block: padded weight vectors
     std::vector<size_t> repeated;      // by block: those that products read, as ROWS equal rows
     std::vector<std::vector<std::vector<size_t>>> biases;  // by phase, group, accumulator
@@ -112,7 +162,10 @@ struct Setting {
         : call(call), program(call.program), sizes(call.sizes), keep(keep),
           own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
           parts(tape && !keep ? tape->parts : own_parts) {
-        for (const Phase& phase : program.phases) panels.push_back(panel_blocks(phase, sizes, call.work));
+        for (const Phase& phase : program.phases) {
+            panels.push_back(panel_blocks(phase, sizes, call.work));
+            passes.push_back(passes_of(phase));
+        }
         gather_vectors();
     }
 
@@ -185,8 +238,7 @@ Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, So
 class Runner {
 public:
     Runner(const Setting& setting, const Part& part, const Member& member, float* scratch, float* totals)
-        : s_(setting), part_(part), member_(member), scratch_(scratch), totals_(totals),
-          pointers_(setting.program.phases.size()) {
+        : s_(setting), part_(part), member_(member), scratch_(scratch), totals_(totals) {
         size_t place = 0;
         for (const Total& total : s_.program.totals) {
             total_places_.push_back(place);
@@ -203,8 +255,18 @@ private:
     Region region(const Chunk& chunk, float* kept, float* local, float* history) const;
     void run_phases(When when, const Region& region, const Band& band);
     void run_phase(int number, const Region& region, const Band& band, Range panels);
-    void multiply(int number, const Region& region, const Band& band, int panel, int row, int rows, float* const* sums);
-    float* place(const Value& value, const Region& region, const Band& band, int block) const;
+    struct Ready {  // a pass, for the blocks of one panel
+        Pass::Start start;
+        int first, count;  // segments
+        int columns;
+        int value[COLUMNS];          // of each column, its accumulator,
+        bool begin[COLUMNS];         // whether its sum begins here,
+        const float* from[COLUMNS];  // with what,
+        int stride[COLUMNS];         // and how far that is from row to row
+    };
+    void prepare(int number, const Region& region, const Band& band, int panel, int count);
+    void multiply(const Ready& ready, int row, int rows, float* const* values);
+    Spot spot(Place place, int index, const Region& region, const Band& band) const;
     void load_input(const Region& region);
     void outer_products(const Region& region, const std::vector<float*>& products);
     bool restarts(int flat) const;
@@ -218,7 +280,12 @@ private:
     const Chunk* chunk_ = nullptr;
     float* ring_[2] = {nullptr, nullptr};
     std::vector<size_t> ring_places_, total_places_;
-    std::vector<std::vector<float*>> pointers_;  // by phase: where the values of a tile are
+    std::vector<float*> pointers_;  // where the values of a tile are, by block
+    std::vector<std::pair<int, Spot>> spots_;  // values in memory
+    std::vector<Ready> ready_;
+    std::vector<Segment> segments_;  // of what is ready, at the first row,
+    std::vector<int> moves_;         // and how far their vectors move from row to row
+    int first_ = 0;                  // block at which the pointers begin
     ptrdiff_t ring_stride_ = 0;
 };
 
@@ -285,15 +352,19 @@ bool Runner::restarts(int flat) const {
     return border < length && s_.call.resets.data[border * s_.call.resets.step + where.row * s_.call.resets.row];
 }
 
-float* Runner::place(const Value& value, const Region& region, const Band& band, int block) const {
-    switch (value.place) {
-    case Place::stream: return region.streams[value.index] + block * region.stride + band.flat * LANES;
-    case Place::before: return region.before[value.index] + block * region.before_stride + band.before * LANES;
-    case Place::after: return region.after[value.index] + block * region.after_stride + band.after * LANES;
-    case Place::arriving: return ring_[band.parity] + ring_places_[value.index] + block * ring_stride_;
-    case Place::leaving: return ring_[band.parity ^ 1] + ring_places_[value.index] + block * ring_stride_;
-    default: return scratch_ + static_cast<ptrdiff_t>(value.slot) * SLOT;
-    }
+// One row of a block; whole ones by moves of a fixed size.
+void copy_row(float* to, const float* from, int lanes) {
+    if (lanes == LANES)
+        std::memcpy(to, from, LANES * sizeof(float));
+    else
+        std::memcpy(to, from, lanes * sizeof(float));
+}
+
+void add_row(float* to, const float* from, const float* more, int lanes) {
+    if (lanes == LANES)
+        for (int i = 0; i < LANES; i++) to[i] = from[i] + more[i];
+    else
+        for (int i = 0; i < LANES; i++) to[i] = from[i] + (i < lanes ? more[i] : 0);
 }
 
 bool in_memory(Place place) {
@@ -311,96 +382,79 @@ void Runner::run_phases(When when, const Region& region, const Band& band) {
     }
 }
 
-// All groups' products of one panel, for `rows` rows from `row` on, into their accumulators.
-void Runner::multiply(int number, const Region& region, const Band& band, int panel, int row, int rows,
-                      float* const* sums) {
+Spot Runner::spot(Place place, int index, const Region& region, const Band& band) const {
+    switch (place) {
+    case Place::stream: return {region.streams[index] + band.flat * LANES, region.stride};
+    case Place::before: return {region.before[index] + band.before * LANES, region.before_stride};
+    case Place::after: return {region.after[index] + band.after * LANES, region.after_stride};
+    case Place::arriving: return {ring_[band.parity] + ring_places_[index], ring_stride_};
+    case Place::leaving: return {ring_[band.parity ^ 1] + ring_places_[index], ring_stride_};
+    default: return {nullptr, 0};
+    }
+}
+
+// The matrix products of a panel's blocks, ready to be run for any of its rows.
+void Runner::prepare(int number, const Region& region, const Band& band, int panel, int count) {
     const Phase& phase = s_.program.phases[number];
-    const int per_panel = s_.panels[number], first = panel * per_panel;
-    const int count = std::min(per_panel, s_.blocks(phase.size) - first);
-    for (size_t g = 0; g < phase.groups.size(); g++) {
-        const Group& group = phase.groups[g];
-        const int width = static_cast<int>(group.values.size());
-        const float* start[COLUMNS];
-        float* out[COLUMNS];
-        bool begun[COLUMNS] = {};
-        auto flush = [&](const Share& like, const Segment* segments, int some) {
-            // Columns of the shares at hand; those met for the first time start from their bias or stream.
-            const int columns = static_cast<int>(like.products.size()) * count;
-            float* to[COLUMNS];
-            const float* from[COLUMNS];
-            bool fresh = true;
-            for (int block = 0, c = 0; block < count; block++)
-                for (const Product& product : like.products) {
-                    const int column = block * width + product.accumulator;
-                    to[c] = out[column];
-                    fresh = fresh && !begun[column];
-                    c++;
-                }
-            if (fresh) {
-                bool streams = true, biases = true;
-                for (const Product& product : like.products)
-                    (group.start[product.accumulator] < 0 ? streams : biases) = false;
-                for (int block = 0, c = 0; block < count; block++)
-                    for (const Product& product : like.products) from[c++] = start[block * width + product.accumulator];
-                fresh = streams || biases;
-                if (fresh)
-                    s_.call.kernels.multiply(rows, columns, segments, some, from, streams ? LANES : 0, to);
-            }
-            if (!fresh) {
-                for (int block = 0, c = 0; block < count; block++)
-                    for (const Product& product : like.products) {
-                        const int column = block * width + product.accumulator;
-                        if (!begun[column]) {
-                            const ptrdiff_t stride = group.start[product.accumulator] < 0 ? 0 : LANES;
-                            for (int r = 0; r < rows; r++)
-                                std::memcpy(to[c] + r * LANES, start[column] + r * stride, LANES * sizeof(float));
-                        }
-                        from[c] = to[c];
-                        c++;
-                    }
-                s_.call.kernels.multiply(rows, columns, segments, some, from, LANES, to);
-            }
-            for (int block = 0; block < count; block++)
-                for (const Product& product : like.products) begun[block * width + product.accumulator] = true;
-        };
+    const int per_panel = s_.panels[number], first = panel * per_panel, width = static_cast<int>(phase.values.size());
+    for (const Pass& pass : s_.passes[number]) {
+        const Group& group = phase.groups[pass.group];
+        Ready ready{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}};
         for (int block = 0; block < count; block++)
-            for (int a = 0; a < width; a++) {
-                const int column = block * width + a;
-                out[column] = sums[block * phase.values.size() + group.values[a]];
-                start[column] = group.start[a] < 0
-                                    ? s_.constants.data() + s_.biases[number][g][a] + (first + block) * LANES
-                                    : region.streams[group.start[a]] + (first + block) * region.stride +
-                                          (band.flat + row) * LANES;
+            for (size_t i = 0; i < pass.accumulators.size(); i++, ready.columns++) {
+                const int a = pass.accumulators[i];
+                ready.value[ready.columns] = (first + block - first_) * width + group.values[a];
+                ready.begin[ready.columns] = pass.begin[i];
+                ready.stride[ready.columns] = group.start[a] < 0 ? 0 : LANES;
+                if (pass.begin[i])
+                    ready.from[ready.columns] =
+                        group.start[a] < 0
+                            ? s_.constants.data() + s_.biases[number][pass.group][a] + (first + block) * LANES
+                            : region.streams[group.start[a]] + (first + block) * region.stride + band.flat * LANES;
             }
-        constexpr int MANY = 8;
-        Segment segments[MANY];
-        int some = 0;
-        auto alike = [](const Share& a, const Share& b) {
-            return std::equal(a.products.begin(), a.products.end(), b.products.begin(), b.products.end(),
-                              [](const Product& p, const Product& q) { return p.accumulator == q.accumulator; });
-        };
-        for (size_t i = 0; i < group.shares.size(); i++) {
+        for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
-            const int depth = s_.units(share.size), columns = static_cast<int>(share.products.size());
-            Value vector{share.place, share.index, 0, 0, true, false};
-            Segment& segment = segments[some++];
+            const int depth = s_.units(share.size);
+            const float* weights = s_.call.packed.share(number, pass.group, i) +
+                                   static_cast<ptrdiff_t>(panel) * depth * per_panel *
+                                       static_cast<int>(share.products.size()) * LANES;
             if (share.place == Place::weight) {
-                segment.vector = s_.constants.data() + s_.repeated[share.index];
-                segment.block = ROWS * LANES;
+                segments_.push_back({s_.constants.data() + s_.repeated[share.index], ROWS * LANES, depth, weights});
+                moves_.push_back(0);
             } else {
-                segment.vector = place(vector, region, band, 0) + row * LANES;
-                segment.block = share.place == Place::stream   ? region.stride
-                                : share.place == Place::before ? region.before_stride
-                                                               : region.after_stride;
-            }
-            segment.depth = depth;
-            segment.weights = s_.call.packed.share(number, static_cast<int>(g), static_cast<int>(i)) +
-                              static_cast<ptrdiff_t>(panel) * depth * per_panel * columns * LANES;
-            if (some == MANY || i + 1 == group.shares.size() || !alike(share, group.shares[i + 1])) {
-                flush(share, segments, some);
-                some = 0;
+                const Spot from = spot(share.place, share.index, region, band);
+                segments_.push_back({from.base, from.block, depth, weights});
+                moves_.push_back(LANES);
             }
         }
+        ready_.push_back(ready);
+    }
+}
+
+// Those products for `rows` rows from `row` on, into their accumulators.
+void Runner::multiply(const Ready& ready, int row, int rows, float* const* values) {
+    constexpr int MANY = 8;
+    const float* start[COLUMNS];
+    float* out[COLUMNS];
+    for (int c = 0; c < ready.columns; c++) start[c] = out[c] = values[ready.value[c]];
+    if (ready.start == Pass::Start::mixed) {
+        for (int c = 0; c < ready.columns; c++)
+            for (int r = 0; ready.begin[c] && r < rows; r++)
+                std::memcpy(out[c] + r * LANES, ready.from[c] + (ready.stride[c] ? row + r : 0) * LANES,
+                            LANES * sizeof(float));
+    } else if (ready.start != Pass::Start::sum) {
+        for (int c = 0; c < ready.columns; c++) start[c] = ready.from[c] + row * ready.stride[c];
+    }
+    Segment segments[MANY];
+    for (int done = 0; done < ready.count;) {
+        int some = 0;
+        for (; some < MANY && done < ready.count; some++, done++) {
+            segments[some] = segments_[ready.first + done];
+            segments[some].vector += row * moves_[ready.first + done];
+        }
+        const bool bias = ready.start == Pass::Start::bias && done == some;
+        s_.call.kernels.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
+        for (int c = 0; c < ready.columns; c++) start[c] = out[c];
     }
 }
 
@@ -408,7 +462,7 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
     const Phase& phase = s_.program.phases[number];
     const Kernels& kernels = s_.call.kernels;
     const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size), units = s_.units(phase.size);
-    const size_t width = phase.values.size();
+    const int width = static_cast<int>(phase.values.size());
     int most = SLOT / LANES / per_panel;
     for (const Group& group : phase.groups)
         most = std::min(most, kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
@@ -419,78 +473,87 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
     const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
     const int together = at_once * per_panel;  // blocks
 
-    std::vector<float*>& pointers = pointers_[number];
-    pointers.resize(width * together);
-    for (size_t v = 0; v < width; v++)
-        if (phase.values[v].place == Place::constant)
-            std::fill_n(scratch_ + phase.values[v].slot * SLOT, SLOT, phase.values[v].number);
+    pointers_.resize(std::max<size_t>(pointers_.size(), width * together));
+    float** const pointers = pointers_.data();
+    spots_.clear();
+    for (int v = 0; v < width; v++) {
+        const Value& value = phase.values[v];
+        if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, SLOT, value.number);
+        if (in_memory(value.place)) spots_.push_back({v, spot(value.place, value.index, region, band)});
+    }
 
     for (int panel = panels.begin; panel < panels.end; panel += at_once) {
         const int first = panel * per_panel;
         const int count = std::min({together, blocks - first, (panels.end - panel) * per_panel});
-        for (int tile = 0; tile < tiles; tile++) {
-            const int row = static_cast<int>(static_cast<int64_t>(band.count) * tile / tiles);
-            const int rows = static_cast<int>(static_cast<int64_t>(band.count) * (tile + 1) / tiles) - row;
-            for (int b = 0; b < count; b++)
-                for (size_t v = 0; v < width; v++) {
-                    const Value& value = phase.values[v];
-                    float*& at = pointers[b * width + v];
-                    if (in_memory(value.place) && !gather) {
-                        at = place(value, region, band, first + b) + row * LANES;
-                    } else {
-                        at = scratch_ + value.slot * SLOT + (value.place == Place::constant ? 0 : b * rows * LANES);
+        first_ = first;
+        ready_.clear();
+        segments_.clear();
+        moves_.clear();
+        for (int p = 0; p * per_panel < count; p++)
+            prepare(number, region, band, panel + p, std::min(per_panel, count - p * per_panel));
+        int scratch_rows = 0;  // for which the pointers into scratch are set
+        for (int tile = 0, row = 0, rows; tile < tiles; tile++, row += rows) {
+            rows = (band.count - row) / (tiles - tile);
+            if (scratch_rows < rows || (count > 1 && scratch_rows != rows)) {
+                scratch_rows = rows;
+                for (int b = 0; b < count; b++)
+                    for (int v = 0; v < width; v++) {
+                        const Value& value = phase.values[v];
+                        float* const at = scratch_ + value.slot * SLOT;
+                        pointers[b * width + v] = at + (value.place == Place::constant ? 0 : b * rows * LANES);
                         if (value.place == Place::weight)
                             for (int r = 0; r < rows; r++)
-                                std::memcpy(at + r * LANES, s_.vector(value.index) + (first + b) * LANES,
-                                            LANES * sizeof(float));
-                        else if (in_memory(value.place) && value.read)
-                            std::memcpy(at, place(value, region, band, first + b) + row * LANES,
-                                        rows * LANES * sizeof(float));
+                                std::memcpy(at + (b * rows + r) * LANES,
+                                            s_.vector(value.index) + (first + b) * LANES, LANES * sizeof(float));
                     }
+            }
+            for (const auto& [v, from] : spots_)
+                for (int b = 0; b < count; b++) {
+                    float* const at = from.base + (first + b) * from.block + row * LANES;
+                    if (!gather)
+                        pointers[b * width + v] = at;
+                    else if (phase.values[v].read)
+                        std::memcpy(pointers[b * width + v], at, rows * LANES * sizeof(float));
                 }
-            for (int p = 0; p < at_once && p * per_panel < count; p++)
-                multiply(number, region, band, panel + p, row, rows, pointers.data() + p * per_panel * width);
+            for (const Ready& ready : ready_) multiply(ready, row, rows, pointers);
             for (const auto& [v, carry] : phase.arrivals) {
                 const Series& dy = s_.arriving.outputs[carry];
+                const Spot ring = spot(Place::arriving, carry, region, band);
                 for (int b = 0; b < count; b++) {
-                    Value ring{Place::arriving, carry, 0, 0, true, false};
-                    const float* from = place(ring, region, band, first + b) + row * LANES;
+                    const float* from = ring.base + (first + b) * ring.block + row * LANES;
                     float* to = pointers[b * width + v];
                     const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
+                    if (!dy.data) {
+                        std::memcpy(to, from, rows * LANES * sizeof(float));
+                        continue;
+                    }
                     for (int r = 0; r < rows; r++, from += LANES, to += LANES) {
-                        std::memcpy(to, from, LANES * sizeof(float));
-                        if (!dy.data) continue;
                         const Where& where = chunk_->where[band.flat + row + r];
-                        const float* more = dy.data + where.time * dy.step + where.row * dy.row + unit;
-                        for (int i = 0; i < lanes; i++) to[i] += more[i];
+                        add_row(to, from, dy.data + where.time * dy.step + where.row * dy.row + unit, lanes);
                     }
                 }
             }
             if (!phase.program.empty()) {
                 const int runs = gather ? 1 : count, length = (gather ? count : 1) * rows * LANES;
                 for (int b = 0; b < runs; b++)
-                    kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
-                                pointers.data() + b * width, length);
+                    kernels.run(phase.program.data(), static_cast<int>(phase.program.size()), pointers + b * width,
+                                length);
             }
             if (gather)
-                for (size_t v = 0; v < width; v++)
-                    if (in_memory(phase.values[v].place) && phase.values[v].written)
+                for (const auto& [v, to] : spots_)
+                    if (phase.values[v].written)
                         for (int b = 0; b < count; b++)
-                            std::memcpy(place(phase.values[v], region, band, first + b) + row * LANES,
-                                        pointers[b * width + v], rows * LANES * sizeof(float));
+                            std::memcpy(to.base + (first + b) * to.block + row * LANES, pointers[b * width + v],
+                                        rows * LANES * sizeof(float));
             for (const auto& [v, output] : phase.emissions) {
                 const Series& out = s_.outputs[output];
                 if (!out.data) continue;
                 for (int b = 0; b < count; b++) {
-                    const float* from = pointers[b * width + v];
                     const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
+                    const float* from = pointers[b * width + v];
                     for (int r = 0; r < rows; r++, from += LANES) {
                         const Where& where = chunk_->where[band.flat + row + r];
-                        float* to = out.data + where.time * out.step + where.row * out.row + unit;
-                        if (lanes == LANES)
-                            std::memcpy(to, from, LANES * sizeof(float));
-                        else
-                            std::memcpy(to, from, lanes * sizeof(float));
+                        copy_row(out.data + where.time * out.step + where.row * out.row + unit, from, lanes);
                     }
                 }
             }

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from ...errors import GatewiseError
+from ...errors import GatewiseError, OptionError, suggest
 
 _NAME = "gatewise.engine._native"
 
@@ -34,4 +34,15 @@ def _load() -> ModuleType:
     return module
 
 
+def _choose_instruction_set(module: ModuleType) -> None:
+    """The one that the environment variable GATEWISE_ISA names, if any, instead of the machine's best."""
+    name = os.environ.get("GATEWISE_ISA")
+    known = module.instruction_sets()
+    if name and name not in known:
+        raise OptionError(suggest("instruction set", name, known, f"GATEWISE_ISA may be {', '.join(known)} here."))
+    if name:
+        module.use(name)
+
+
 _native = _load()
+_choose_instruction_set(_native)

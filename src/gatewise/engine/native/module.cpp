@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -239,12 +238,20 @@ void run_backward(const Program& program, const Packed& packed, const Sizes& siz
 NB_MODULE(_native, m) {
     using namespace gatewise;
     m.doc() = "Gatewise's native engine.";
-    const char* wanted = std::getenv("GATEWISE_ISA");
-    use(wanted ? wanted : "");
+    use("");
     nb::class_<Program>(m, "Program").def(nb::new_(&program_from));
     nb::class_<Packed>(m, "Packed");
     nb::class_<Tape>(m, "Tape").def_prop_ro("bytes", [](const Tape& tape) { return tape.memory.bytes(); });
     m.def("use", &use, "name"_a, "Choose the instruction set by name, or with '' the best; returns its name.");
+    m.def(
+        "instruction_sets",
+        [] {
+            std::vector<std::string> names;
+            for (const char* name : {"avx512", "avx2", "plain"})
+                if (kernels(name)) names.push_back(name);
+            return names;
+        },
+        "What this machine can run, the best first.");
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
     m.def(
         "pack",
