@@ -33,8 +33,7 @@ def run_recurrence(
     then the last state."""
     equations = Cell.from_key(cell)
     if native.fits(x, state, weights):
-        shown, last = native.recurrence(equations, x, state, weights, lengths, resets, reverse, history)
-        return [*shown, *last]
+        return native.run(equations, x, state, weights, lengths, resets, reverse, history)
     if not aten.fits(equations, resets, history):
         return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
     y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)

@@ -209,14 +209,23 @@ class Recurrent(nn.Module):
         suffix = _suffix(layer, direction)
         sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
         weights: list[Tensor] = []
-        like = next(self.parameters())
+        like = self._any_weight()
         for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
             parts = [getattr(self, f"{name}{suffix}") for name in names]
-            weights.append(sum(parts[1:], parts[0]) if parts else like.new_zeros(parameter.shape(sizes)))
+            if not parts:
+                weights.append(like.new_zeros(parameter.shape(sizes)))
+            else:
+                weights.append(parts[0] if len(parts) == 1 else parts[0] + parts[1])
         return weights
 
+    def _any_weight(self) -> Tensor:
+        """One that every layer has: where the module is, and in which dtype."""
+        names = next(names for names in self._stored if names)
+        found: Tensor = getattr(self, f"{names[0]}{_suffix(0, 0)}")
+        return found
+
     def _check_input(self, input: Tensor) -> None:
-        weight = next(self.parameters())
+        weight = self._any_weight()
         if input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} "

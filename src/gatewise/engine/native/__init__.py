@@ -64,14 +64,27 @@ def recurrence(
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
     if not fits(x, state, weights):
         raise OptionError("the native engine takes float32 tensors on the CPU. Convert them, or use engine.recurrence")
-    call = _Call(cell, x, state, weights, lengths, resets, reverse, history)
-    inputs = (x, *state, *weights)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        results = list(_Native.apply(call, *inputs))
-    else:
-        results, _ = call.forward(x, state, weights, keep=False)
+    results = run(cell, x, state, weights, lengths, resets, reverse, history)
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
+
+
+def run(
+    cell: Cell,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    reverse: bool,
+    history: bool,
+) -> list[Tensor]:
+    """The results of `recurrence` in one list, for tensors that are known to fit."""
+    call = _Call(cell, x, state, weights, lengths, resets, reverse, history)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *state, *weights)):
+        return list(_Native.apply(call, x, *state, *weights))
+    results, _ = call.forward(x, state, weights, keep=False)
+    return results
 
 
 class _Call:
@@ -262,7 +275,9 @@ def _sizes(cell: Cell, x: Shape, state: tuple[Shape, ...], weights: tuple[Shape,
         sizes.setdefault(block.size.letter, shape[0] // len(parameter.blocks))
         if block.columns is not None:
             sizes.setdefault(block.columns.letter, shape[-1])
-    expected = [(f"the state {c}", (x[1], sizes[s])) for c, s in zip(cell.carry, cell.carry_sizes, strict=True)]
+    expected: list[tuple[str, Shape]] = [
+        (f"the state {c}", (x[1], sizes[s])) for c, s in zip(cell.carry, cell.carry_sizes, strict=True)
+    ]
     expected += [(f"the weight {p.name}", p.shape(sizes)) for p in cell.parameters]
     for (name, wanted), shape in zip(expected, (*state, *weights), strict=True):
         if tuple(shape) != wanted:
