@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import operators
+from . import native, operators
 
-__all__ = ["pointwise", "recurrence", "step"]
+__all__ = ["both_directions", "pointwise", "recurrence", "step"]
 
 
 def recurrence(
@@ -42,6 +42,29 @@ def recurrence(
     results = run(cell.key, x, state, weights, lengths, resets, reverse, history)
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
+
+
+def both_directions(
+    cell: Cell,
+    x: Tensor,
+    states: Sequence[Sequence[Tensor]],
+    weights: Sequence[Sequence[Tensor]],
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    history: bool = False,
+) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Two layers on the same input, the second from its last step to its first; at the same time where that pays.
+
+    Args:
+        states: Of each, as for `recurrence`; so are `weights`, and each one's results.
+    """
+    pairs = list(zip(states, weights, (False, True), strict=True))
+    fit = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
+    if not fit or not native.fits(x, [*states[0], *states[1]], [*weights[0], *weights[1]]):
+        return [recurrence(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
+    layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
+    shown = len(cell.carry) if history else 1
+    return [(results[:shown], results[shown:]) for results in native.run(*layers)]
 
 
 def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

@@ -33,7 +33,8 @@ def run_recurrence(
     then the last state."""
     equations = Cell.from_key(cell)
     if native.fits(x, state, weights):
-        return native.run(equations, x, state, weights, lengths, resets, reverse, history)
+        [results] = native.run(native.Layer(equations, x, state, weights, lengths, resets, reverse, history))
+        return results
     if not aten.fits(equations, resets, history):
         return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
     y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)

@@ -159,12 +159,14 @@ class Recurrent(nn.Module):
         histories = []
         directions = 2 if self.bidirectional else 1
         for layer in range(self.num_layers):
+            starts = [[s[layer * directions + way] for s in state] for way in range(directions)]
+            weights = [self._weights(layer, way) for way in range(directions)]
+            if self.bidirectional:
+                runs = engine.both_directions(self.cell, x, starts, weights, lengths, resets, history)
+            else:
+                runs = [engine.recurrence(self.cell, x, starts[0], weights[0], lengths, resets, history=history)]
             outputs, kept = [], []
-            for direction in range(directions):
-                start = [s[layer * directions + direction] for s in state]
-                every, end = engine.recurrence(
-                    self.cell, x, start, self._weights(layer, direction), lengths, resets, direction == 1, history
-                )
+            for every, end in runs:
                 outputs.append(every[0])
                 kept.append(every[1 if len(every) > 1 else 0])
                 for values, value in zip(last, end, strict=True):

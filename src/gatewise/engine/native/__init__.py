@@ -7,6 +7,7 @@ runs is C++, in this folder's `.cpp` files, built as `gatewise.engine._native`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -30,8 +31,9 @@ _ABSENT = (0, 0, 0)
 # bytes), and if every thread gets a tile's worth of rows; else the threads share the units and meet at every step.
 _SMALL_WEIGHTS = 900_000
 _TILE_ROWS = 6
-# Below this many operations a second thread costs more than it gains.
+# Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
+_SHORT_STEP = 200_000
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
@@ -51,6 +53,20 @@ def _plain(tensor: Tensor) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One layer in one direction, and what it runs on; arguments as of `reference.recurrence`."""
+
+    cell: Cell
+    x: Tensor
+    state: Sequence[Tensor]
+    weights: Sequence[Tensor]
+    lengths: Tensor | None = None
+    resets: Tensor | None = None
+    reverse: bool = False
+    history: bool = False  # return every carried value at every step, not the output alone
+
+
 def recurrence(
     cell: Cell,
     x: Tensor,
@@ -64,183 +80,192 @@ def recurrence(
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
     if not fits(x, state, weights):
         raise OptionError("the native engine takes float32 tensors on the CPU. Convert them, or use engine.recurrence")
-    results = run(cell, x, state, weights, lengths, resets, reverse, history)
+    [results] = run(Layer(cell, x, state, weights, lengths, resets, reverse, history))
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
 
 
-def run(
-    cell: Cell,
-    x: Tensor,
-    state: Sequence[Tensor],
-    weights: Sequence[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-    reverse: bool,
-    history: bool,
-) -> list[Tensor]:
-    """The results of `recurrence` in one list, for tensors that are known to fit."""
-    call = _Call(cell, x, state, weights, lengths, resets, reverse, history)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *state, *weights)):
-        return list(_Native.apply(call, x, *state, *weights))
-    results, _ = call.forward(x, state, weights, keep=False)
-    return results
+def run(*layers: Layer) -> list[list[Tensor]]:
+    """Layers that do not wait for one another, such as both directions of one, at the same time.
+
+    Their tensors must fit. Returns per layer the values of every step that are shown, then the last state.
+    """
+    calls = _divide([_Call(layer) for layer in layers])
+    inputs = [tensor for layer in layers for tensor in (layer.x, *layer.state, *layer.weights)]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        results = list(_Native.apply(calls, *inputs))
+    else:
+        results = _forward(calls, inputs, keep=False)
+    return [[results.pop(0) for _ in range(call.results)] for call in calls]
 
 
 class _Call:
     """What is asked of one layer, besides its tensors' values."""
 
-    def __init__(
-        self,
-        cell: Cell,
-        x: Tensor,
-        state: Sequence[Tensor],
-        weights: Sequence[Tensor],
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        reverse: bool,
-        history: bool,
-    ):
-        self.cell, self.reverse, self.history = cell, reverse, history
+    def __init__(self, layer: Layer):
+        cell, x, state, weights = layer.cell, layer.x, layer.state, layer.weights
+        self.cell, self.reverse, self.history = cell, layer.reverse, layer.history
         self.sizes = _sizes(cell, x.shape, tuple([s.shape for s in state]), tuple([w.shape for w in weights]))
         self.steps, self.rows, _ = x.shape
-        self.lengths = None if lengths is None else _checked_lengths(lengths, x)
-        self.resets = None if resets is None else resets.to("cpu", torch.bool)
+        self.lengths = None if layer.lengths is None else _checked_lengths(layer.lengths, x)
+        self.resets = None if layer.resets is None else layer.resets.to("cpu", torch.bool)
         if self.resets is not None and self.resets.shape != x.shape[:2]:
             raise ShapeError(f"resets has shape {tuple(self.resets.shape)}, but the input has {tuple(x.shape[:2])}")
+        self.carried, self.inputs = len(state), 1 + len(state) + len(weights)
+        self.shown = self.carried if layer.history else 1
+        self.results = self.shown + self.carried
+        self.weight_count = sum([w.numel() for w in weights])
+        self.work = (1, 1)  # parts that run apart, and threads in all
+        self.tape: Any = None
 
-    def forward(
-        self, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], keep: bool
-    ) -> tuple[list[Tensor], Any]:
-        cell, sizes = self.cell, self.sizes
-        work = self.divide(weights)
-        hoist = self.rows // work[0] < _TILE_ROWS and self.steps > 1
-        program = _forward_program(cell, keep, hoist)
-        packed = _packed(program, sizes, work, weights)
+    def tensors(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
+        """x, state, weights."""
+        return inputs[0], inputs[1 : 1 + self.carried], inputs[1 + self.carried :]
+
+    def divide(self, threads: int) -> None:
+        """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
+        by_rows = 4 * self.weight_count < _SMALL_WEIGHTS and self.rows >= threads * _TILE_ROWS
+        per_step = 2 * self.weight_count * self.rows
+        if threads == 1 or per_step * self.steps < _SHORT or not (by_rows or per_step >= _SHORT_STEP):
+            self.work = (1, 1)
+        else:
+            self.work = (threads, threads) if by_rows else (1, threads)
+
+    def fields(self, program: Any, x: Tensor, weights: Sequence[Tensor]) -> tuple[Any, ...]:
+        """How the engine is told of the call, for either direction."""
+        lengths = 0 if self.lengths is None else self.lengths.data_ptr()
+        resets = _ABSENT if self.resets is None else _series(self.resets)
+        packed = _packed(program, self.sizes, self.work, weights)
+        shape = (self.steps, self.rows, lengths, self.reverse)
+        return program, packed, self.sizes, shape, self.work, _series(x), resets, [_matrix(w) for w in weights]
+
+    def forward(self, inputs: Sequence[Tensor], keep: bool) -> tuple[tuple[Any, ...], list[Tensor], Any]:
+        """What to tell the engine, the results that it is to fill, and what must live until it has."""
+        x, state, weights = self.tensors(inputs)
         x, state = _rows(x), [_rows(s) for s in state]
-        shown = state if self.history else state[:1]
-        outputs = [x.new_empty(self.steps, self.rows, s.shape[1]) for s in shown]
-        last = [torch.empty_like(s, memory_format=torch.contiguous_format) for s in state]
-        tape = _native.forward(
-            program,
-            packed,
-            sizes,
-            self.shape(),
-            work,
-            _series(x),
-            self.restarts(),
-            [_matrix(w) for w in weights],
+        hoist = self.rows // self.work[0] < _TILE_ROWS and self.steps > 1
+        outputs = [x.new_empty(self.steps, self.rows, s.shape[1]) for s in state[: self.shown]]
+        last = [s.new_empty(s.shape) for s in state]
+        fields = (
+            self.fields(_forward_program(self.cell, keep, hoist), x, weights),
             [_row(s) for s in state],
-            [*map(_series, outputs), *[_ABSENT] * (len(state) - len(outputs))],
+            [*map(_series, outputs), *[_ABSENT] * (self.carried - self.shown)],
             [_row(s) for s in last],
             keep,
         )
-        return [*outputs, *last], (tape, work)
+        return fields, [*outputs, *last], (x, state)
 
     def backward(
-        self,
-        kept: Any,
-        x: Tensor,
-        state: Sequence[Tensor],
-        weights: Sequence[Tensor],
-        gradients: Sequence[Tensor | None],
-        needs: Sequence[bool],
-    ) -> list[Tensor | None]:
-        cell, sizes = self.cell, self.sizes
-        tape, work = kept
-        program = _backward_program(cell)
-        packed = _packed(program, sizes, work, weights)
+        self, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], needs: Sequence[bool]
+    ) -> tuple[tuple[Any, ...], list[Tensor | None], Any]:
+        """As `forward`, for the gradients of those inputs that need one."""
+        x, state, weights = self.tensors(inputs)
         x = _rows(x)
-        gradients = [None if g is None else _rows(g) for g in gradients]
-        shown = len(state) if self.history else 1
-        douts: list[Any] = [_ABSENT if g is None else _series(g) for g in gradients[:shown]]
-        douts += [_ABSENT] * (len(state) - shown)
-        make_dx = torch.empty if lowering.gives_dx(cell) else torch.zeros
-        dx = make_dx(x.shape, dtype=x.dtype) if needs[0] else None
+        arriving = [None if g is None else _rows(g) for g in gradients]
+        douts = [_ABSENT if g is None else _series(g) for g in arriving[: self.shown]]
+        make_dx = torch.empty if lowering.gives_dx(self.cell) else torch.zeros
+        dx = make_dx(x.shape) if needs[0] else None
         dstate = [torch.empty(s.shape) if need else None for s, need in zip(state, needs[1:], strict=False)]
-        dweights = [torch.zeros(w.shape) if n else None for w, n in zip(weights, needs[1 + len(state) :], strict=True)]
-        _native.backward(
-            program,
-            packed,
-            sizes,
-            self.shape(),
-            work,
-            _series(x),
-            self.restarts(),
-            [_matrix(w) for w in weights],
-            tape,
-            douts,
-            [(0, 0) if g is None else _row(g) for g in gradients[shown:]],
+        dweights = [torch.zeros(w.shape) if n else None for w, n in zip(weights, needs[-len(weights) :], strict=True)]
+        fields = (
+            self.fields(_backward_program(self.cell), x, weights),
+            self.tape,
+            douts + [_ABSENT] * (self.carried - self.shown),
+            [(0, 0) if g is None else _row(g) for g in arriving[self.shown :]],
             _ABSENT if dx is None else _series(dx),
             [(0, 0) if d is None else _row(d) for d in dstate],
             [_ABSENT if d is None else _matrix(d) for d in dweights],
         )
-        return [dx, *dstate, *dweights]
+        return fields, [dx, *dstate, *dweights], (x, arriving)
 
-    def shape(self) -> tuple[int, int, int, bool]:
-        return self.steps, self.rows, 0 if self.lengths is None else self.lengths.data_ptr(), self.reverse
+    def differentiable(
+        self, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], needs: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """The gradients by the reference loop, which can be differentiated again."""
+        # Views, for one tensor may come twice, as h and c; its gradients are told apart.
+        inputs = [tensor.view_as(tensor) for tensor in inputs]
+        every, last = reference.recurrence(self.cell, *self.tensors(inputs), self.lengths, self.resets, self.reverse)
+        outputs = [*every[: self.shown], *last]
+        pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
+        wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
+        found = iter([torch.zeros_like(w) for w in wanted])
+        if pairs and wanted:
+            sources, arriving = zip(*pairs, strict=True)
+            found = iter(
+                torch.autograd.grad(
+                    sources, wanted, arriving, allow_unused=True, create_graph=True, materialize_grads=True
+                )
+            )
+        return [next(found) if need else None for need in needs]
 
-    def restarts(self) -> tuple[int, int, int]:
-        if self.resets is None:
-            return _ABSENT
-        return self.resets.data_ptr(), self.resets.stride(0), self.resets.stride(1)
 
-    def divide(self, weights: Sequence[Tensor]) -> tuple[int, int]:
-        """Parts that run apart, and threads in all."""
-        threads = torch.get_num_threads()
-        count = sum(w.numel() for w in weights)
-        if threads == 1 or 2 * count * self.steps * self.rows < _SHORT:
-            return 1, 1
-        if 4 * count < _SMALL_WEIGHTS and self.rows >= threads * _TILE_ROWS:
-            return threads, threads
-        return 1, threads
+def _divide(calls: list[_Call]) -> list[_Call]:
+    """Give each call its threads: several calls one each, if each then waits less than if all shared every step."""
+    threads = torch.get_num_threads()
+    for call in calls:
+        call.divide(threads)
+    if 1 < len(calls) <= threads and not (threads > len(calls) and any(call.work[0] > 1 for call in calls)):
+        for call in calls:
+            call.work = (1, 1)
+    return calls
+
+
+def _forward(calls: list[_Call], inputs: Sequence[Tensor], keep: bool) -> list[Tensor]:
+    results, jobs, alive = [], [], []
+    for call in calls:
+        own, inputs = inputs[: call.inputs], inputs[call.inputs :]
+        fields, filled, needed = call.forward(own, keep)
+        jobs.append(fields)
+        results += filled
+        alive.append(needed)
+    for some in _together(calls):
+        for call, tape in zip(calls[some], _native.forward(jobs[some]), strict=True):
+            call.tape = tape
+    return results
+
+
+def _together(calls: list[_Call]) -> list[slice]:
+    """Which calls run at the same time: those on one thread each, if they are long enough to be worth a second one."""
+    operations = [2 * call.weight_count * call.steps * call.rows for call in calls]
+    if all(call.work == (1, 1) for call in calls) and sum(operations) >= _SHORT:
+        return [slice(0, len(calls))]
+    return [slice(i, i + 1) for i in range(len(calls))]
 
 
 class _Native(torch.autograd.Function):
     """Differentiates once by the engine's own backward pass, and from there on by the reference loop."""
 
     @staticmethod
-    def forward(ctx: Any, call: _Call, *inputs: Tensor) -> Any:
-        carried = len(call.cell.carry)
-        x, state, weights = inputs[0], inputs[1 : 1 + carried], inputs[1 + carried :]
-        results, kept = call.forward(x, state, weights, keep=True)
-        ctx.call, ctx.kept = call, kept
+    def forward(ctx: Any, calls: list[_Call], *inputs: Tensor) -> Any:
+        results = _forward(calls, inputs, keep=True)
+        ctx.calls = calls
         ctx.save_for_backward(*inputs)
         ctx.set_materialize_grads(False)
         return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        call, carried = ctx.call, len(ctx.call.cell.carry)
-        inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled():
-            return None, *_differentiable(call, inputs, gradients, needs)
-        x, state, weights = inputs[0], inputs[1 : 1 + carried], inputs[1 + carried :]
-        found = call.backward(ctx.kept, x, state, weights, gradients, needs)
+        calls, inputs, needs = ctx.calls, ctx.saved_tensors, ctx.needs_input_grad[1:]
+        again = torch.is_grad_enabled()
+        found, jobs, alive = [], [], []
+        for call in calls:
+            own, inputs = inputs[: call.inputs], inputs[call.inputs :]
+            wanted, needs = needs[: call.inputs], needs[call.inputs :]
+            arriving, gradients = gradients[: call.results], gradients[call.results :]
+            if again:
+                found += call.differentiable(own, arriving, wanted)
+                continue
+            fields, filled, needed = call.backward(own, arriving, wanted)
+            jobs.append(fields)
+            found += filled
+            alive.append(needed)
+        if not again:
+            for some in _together(calls):
+                _native.backward(jobs[some])
         if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.kept = None  # or it would live as long as the loss does
+            for call in calls:
+                call.tape = None  # or it would live as long as the loss does
         return None, *found
-
-
-def _differentiable(
-    call: _Call, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], needs: Sequence[bool]
-) -> list[Tensor | None]:
-    # Views, for one tensor may come twice, as h and c; its gradients are told apart.
-    inputs = [tensor.view_as(tensor) for tensor in inputs]
-    carried = len(call.cell.carry)
-    every, last = reference.recurrence(
-        call.cell, inputs[0], inputs[1 : 1 + carried], inputs[1 + carried :], call.lengths, call.resets, call.reverse
-    )
-    outputs = [*(every if call.history else every[:1]), *last]
-    pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
-    wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
-    sources, arriving = zip(*pairs, strict=True) if pairs else ((), ())
-    found = iter(
-        torch.autograd.grad(sources, wanted, arriving, allow_unused=True, create_graph=True, materialize_grads=True)
-        if pairs
-        else [torch.zeros_like(w) for w in wanted]
-    )
-    return [next(found) if need else None for need in needs]
 
 
 @lru_cache(maxsize=256)

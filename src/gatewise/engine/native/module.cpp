@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstring>
 #include <limits>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -20,6 +21,7 @@
 #include <tuple>
 
 #include "layer.hpp"
+#include "team.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -161,23 +163,18 @@ void check(const Program& program, const Sizes& sizes, size_t weights, Work work
 // Calls shorter than about 10 us keep the interpreter's lock: to hand it over costs more than others would gain.
 class Released {
 public:
-    explicit Released(const Shape& shape, const Sizes& sizes) {
-        double units = 0;
-        for (int size : sizes) units += size;
-        if (units * units * shape.steps * shape.rows > 1e5) release_.emplace();
+    explicit Released(const std::vector<Call>& calls) {
+        double work = 0;
+        for (const Call& call : calls) {
+            double units = 0;
+            for (int size : call.sizes) units += size;
+            work += units * units * call.shape.steps * call.shape.rows;
+        }
+        if (work > 1e5) release_.emplace();
     }
 
 private:
     std::optional<nb::gil_scoped_release> release_;
-};
-
-struct Request {  // of either direction
-    Sizes sizes;
-    Shape shape;
-    Work work;
-    Series x;
-    Restarts resets;
-    std::vector<Matrix> weights;
 };
 
 using ShapeFields = std::tuple<int, int, size_t, bool>;
@@ -204,32 +201,69 @@ Call call_from(const Program& program, const Packed& packed, const Sizes& sizes,
     return call;
 }
 
-std::unique_ptr<Tape> run_forward(const Program& program, const Packed& packed, const Sizes& sizes,
-                                  const ShapeFields& shape, const WorkFields& work, const Fields3& x,
-                                  const Fields3& resets, const std::vector<Fields3>& weights,
-                                  const std::vector<Fields2>& state, const std::vector<Fields3>& outputs,
-                                  const std::vector<Fields2>& last, bool keep) {
-    Call call = call_from(program, packed, sizes, shape, work, x, resets, weights);
-    need(state.size() == program.carry.size() && last.size() == state.size() && outputs.size() == state.size(),
-         "the number of carried values");
-    auto tape = keep ? std::make_unique<Tape>() : nullptr;
-    Released released(call.shape, sizes);
-    forward(call, rows(state), all_series(outputs), rows(last), tape.get());
-    return tape;
+// Calls that wait for nothing from one another, at the same time.
+void run_jobs(size_t count, const std::function<void(size_t)>& run) {
+    if (count == 1) return run(0);
+    std::vector<std::exception_ptr> failed(count);
+    run_together(static_cast<int>(count), [&](const Member& member) {
+        for (size_t job = member.thread; job < count; job += member.threads) try {
+                run(job);
+            } catch (...) {
+                failed[job] = std::current_exception();  // no exception may leave a team
+            }
+    });
+    for (const std::exception_ptr& error : failed)
+        if (error) std::rethrow_exception(error);
 }
 
-void run_backward(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
-                  const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<Fields3>& weights,
-                  const Tape& tape, const std::vector<Fields3>& douts, const std::vector<Fields2>& dlast,
-                  const Fields3& dx, const std::vector<Fields2>& dstate, const std::vector<Fields3>& dweights) {
-    Call call = call_from(program, packed, sizes, shape, work, x, resets, weights);
-    const size_t carried = program.carry.size();
-    need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
-             dweights.size() == weights.size(),
-         "the number of gradients");
-    need(tape.work.parts == call.work.parts, "the division of the tape");
-    Released released(call.shape, sizes);
-    backward(call, tape, {all_series(douts), rows(dlast)}, series(dx), rows(dstate), matrices(dweights));
+// What both directions of a call are given: program, packed weights, sizes, shape, work, x, resets, weights.
+using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, Fields3, Fields3,
+                              std::vector<Fields3>>;
+// State, outputs, last state; whether to keep a tape.
+using ForwardFields = std::tuple<CallFields, std::vector<Fields2>, std::vector<Fields3>, std::vector<Fields2>, bool>;
+// Tape; gradients of outputs and last state; dx, dstate, dweights.
+using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Fields3>, std::vector<Fields2>, Fields3,
+                                  std::vector<Fields2>, std::vector<Fields3>>;
+
+Call call_of(const CallFields& fields) {
+    const auto& [program, packed, sizes, shape, work, x, resets, weights] = fields;
+    need(program && packed, "a program");
+    return call_from(*program, *packed, sizes, shape, work, x, resets, weights);
+}
+
+std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& jobs) {
+    std::vector<Call> calls;
+    std::vector<std::unique_ptr<Tape>> tapes;
+    for (const auto& [call, state, outputs, last, keep] : jobs) {
+        calls.push_back(call_of(call));
+        const size_t carried = calls.back().program.carry.size();
+        need(state.size() == carried && last.size() == carried && outputs.size() == carried,
+             "the number of carried values");
+        tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
+    }
+    Released released(calls);
+    run_jobs(jobs.size(), [&](size_t i) {
+        const auto& [call, state, outputs, last, keep] = jobs[i];
+        forward(calls[i], rows(state), all_series(outputs), rows(last), tapes[i].get());
+    });
+    return tapes;
+}
+
+void run_backward(const std::vector<BackwardFields>& jobs) {
+    std::vector<Call> calls;
+    for (const auto& [call, tape, douts, dlast, dx, dstate, dweights] : jobs) {
+        calls.push_back(call_of(call));
+        const size_t carried = calls.back().program.carry.size();
+        need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
+                 dweights.size() == calls.back().weights.size(),
+             "the number of gradients");
+        need(tape && tape->work.parts == calls.back().work.parts, "the division of the tape");
+    }
+    Released released(calls);
+    run_jobs(jobs.size(), [&](size_t i) {
+        const auto& [call, tape, douts, dlast, dx, dstate, dweights] = jobs[i];
+        backward(calls[i], *tape, {all_series(douts), rows(dlast)}, series(dx), rows(dstate), matrices(dweights));
+    });
 }
 
 }  // namespace
@@ -262,6 +296,6 @@ NB_MODULE(_native, m) {
         },
         "program"_a, "sizes"_a, "work"_a, "weights"_a);
     m.def("sample", &sample, "tensors"_a, "A number that changes with a few of the tensors' values.");
-    m.def("forward", &run_forward);
-    m.def("backward", &run_backward);
+    m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
+    m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
 }
