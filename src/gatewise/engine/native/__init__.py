@@ -166,7 +166,7 @@ class _Call:
         make_dx = torch.empty if lowering.gives_dx(self.cell) else torch.zeros
         dx = make_dx(x.shape) if needs[0] else None
         dstate = [torch.empty(s.shape) if need else None for s, need in zip(state, needs[1:], strict=False)]
-        dweights = [torch.zeros(w.shape) if n else None for w, n in zip(weights, needs[-len(weights) :], strict=True)]
+        dweights = [torch.empty(w.shape) if n else None for w, n in zip(weights, needs[-len(weights) :], strict=True)]
         fields = (
             self.fields(_backward_program(self.cell), x, weights),
             self.tape,

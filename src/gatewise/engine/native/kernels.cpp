@@ -174,6 +174,7 @@ void run(const Instruction* program, int count, float* const* values, int length
         case Op::maximum: each(out, length, [=](int i) { return max(load(a + i), load(b + i)); }); break;
         case Op::minimum: each(out, length, [=](int i) { return min(load(a + i), load(b + i)); }); break;
         case Op::fma: each(out, length, [=](int i) { return fma(load(a + i), load(b + i), load(c + i)); }); break;
+        case Op::fnma: each(out, length, [=](int i) { return fma(-load(a + i), load(b + i), load(c + i)); }); break;
         case Op::copy: each(out, length, [=](int i) { return load(a + i); }); break;
         case Op::count: break;
         }

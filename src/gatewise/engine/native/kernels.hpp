@@ -20,7 +20,7 @@ constexpr int ROWS = 12;     // rows of a tile, at most
 constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
 
 enum class Op : uint8_t {
-    add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, softplus, maximum, minimum, fma, copy, count
+    add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, softplus, maximum, minimum, fma, fnma, copy, count
 };
 
 // values[out] = op(values[a], values[b], values[c]); an operation reads as many as it takes.

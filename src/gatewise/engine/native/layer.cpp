@@ -50,12 +50,17 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
             for (int k = 0; k < depth; k += LANES) {  // 16 by 16, so that both sides are read by whole cache lines
                 const int some = std::min(LANES, depth - k);
                 float square[LANES][LANES] = {};
+                // Every row of the square is on another page, where the hardware does not look ahead.
                 if (along == 1)
-                    for (int j = 0; j < lanes; j++)
+                    for (int j = 0; j < lanes; j++) {
+                        __builtin_prefetch(from + j * across + k + 4 * LANES);
                         for (int n = 0; n < some; n++) square[n][j] = from[j * across + k + n];
+                    }
                 else
-                    for (int n = 0; n < some; n++)
+                    for (int n = 0; n < some; n++) {
+                        __builtin_prefetch(from + (k + n + LANES) * along);
                         for (int j = 0; j < lanes; j++) square[n][j] = from[j * across + (k + n) * along];
+                    }
                 for (int n = 0; n < some; n++)
                     std::memcpy(to + static_cast<ptrdiff_t>(k + n) * columns * LANES, square[n], sizeof square[n]);
             }
@@ -63,8 +68,9 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
     }
 }
 
-// A gradient in the kernels' order, [k][column][16], added to where the parameter's is stored.
-void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Matrix& out, int lanes, int depth) {
+// A gradient in the kernels' order, [k][column][16], into the place where the parameter's is stored.
+void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Matrix& out, int lanes, int depth,
+            bool add) {
     for (int k = 0; k < depth; k += LANES) {
         const int some = std::min(LANES, depth - k);
         float square[LANES][LANES];
@@ -74,7 +80,10 @@ void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Mat
                 for (int j = 0; j < LANES; j++) square[n][j] += packed[copy][(k + n) * columns * LANES + j];
         }
         for (int j = 0; j < lanes; j++)
-            for (int n = 0; n < some; n++) out.data[j * out.row + (k + n) * out.column] += square[n][j];
+            for (int n = 0; n < some; n++) {
+                float& to = out.data[j * out.row + (k + n) * out.column];
+                to = add ? to + square[n][j] : square[n][j];
+            }
     }
 }
 
@@ -917,6 +926,18 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
                     : 0);
         }
     }
+    // A block that several products use gets a sum; the first of them need not read what is there.
+    std::vector<bool> written(program.blocks.size());
+    auto adds = [&](int block) {
+        const bool before = written[block];
+        written[block] = true;
+        return before;
+    };
+    std::vector<std::vector<bool>> outer_adds;
+    for (const Outer& outer : program.outers) {
+        outer_adds.emplace_back();
+        for (const auto& [stream, block] : outer.values) outer_adds.back().push_back(adds(block));
+    }
     Memory memory(size);
     float* base = memory.data();
     run_parts(
@@ -960,7 +981,8 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
                                          (column % COLUMNS) * LANES);
                     Matrix at = out;
                     at.data += (static_cast<ptrdiff_t>(block.place) * setting.units(block.rows) + unit) * out.row;
-                    unpack(copies.data(), call.work.parts, count, at, std::min(LANES, units - unit), depth);
+                    unpack(copies.data(), call.work.parts, count, at, std::min(LANES, units - unit), depth,
+                           outer_adds[i][column % width]);
                 }
                 member.meet();  // the next may add to the same parameter
             }
@@ -972,15 +994,26 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
         const Matrix& out = dweights[block.parameter];
         const int units = setting.units(total.size);
         float* data = out.data + static_cast<ptrdiff_t>(block.place) * units * out.row;
+        const bool add = adds(total.block);
         for (int unit = 0; unit < units; unit++) {
             float sum = 0;
             for (size_t place : totals) sum += base[place + total_places[i] + unit];
-            if (total.weight < 0)
-                data[unit * out.row] += sum;
-            else
-                for (int k = 0; k < setting.units(program.blocks[total.weight].rows); k++)
-                    data[unit * out.row + k * out.column] += sum * setting.vector(total.weight)[k];
+            const int columns = total.weight < 0 ? 1 : setting.units(program.blocks[total.weight].rows);
+            for (int k = 0; k < columns; k++) {
+                float& to = data[unit * out.row + k * out.column];
+                const float value = total.weight < 0 ? sum : sum * setting.vector(total.weight)[k];
+                to = add ? to + value : value;
+            }
         }
+    }
+    for (size_t i = 0; i < program.blocks.size(); i++) {  // weights that no gradient reaches
+        const Block& block = program.blocks[i];
+        if (written[i] || !wanted(static_cast<int>(i))) continue;
+        const Matrix& out = dweights[block.parameter];
+        const int units = setting.units(block.rows), columns = block.columns < 0 ? 1 : setting.units(block.columns);
+        for (int unit = 0; unit < units; unit++)
+            for (int k = 0; k < columns; k++)
+                out.data[(static_cast<ptrdiff_t>(block.place) * units + unit) * out.row + k * out.column] = 0;
     }
 }
 

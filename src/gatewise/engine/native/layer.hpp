@@ -78,7 +78,7 @@ struct Arriving {
     std::vector<Rows> last;
 };
 
-// Fills what is present of dx, dstate and dweights; weights are added to, as they may share a tensor.
+// Fills what is present of dx, dstate and dweights.
 void backward(const Call& call, const Tape& tape, const Arriving& arriving, const Series& dx,
               const std::vector<Rows>& dstate, const std::vector<Matrix>& dweights);
 

@@ -6,6 +6,7 @@ whatever a later phase, another step or the other direction reads is a stream in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,10 +18,10 @@ from ...algebra.derive import backward
 from ...algebra.expression import Node
 from ...algebra.stages import Accumulator, Program, backward_program, forward_program
 
-# The order of `Op` in kernels.hpp.
+# The order of `Op` in kernels.hpp. fma(a, b, c) = a * b + c, fnma(a, b, c) = c - a * b.
 OPERATIONS = (
     "add", "sub", "mul", "div", "neg", "sigmoid", "tanh", "relu", "step", "exp", "log", "softplus", "maximum",
-    "minimum", "fma", "copy",
+    "minimum", "fma", "fnma", "copy",
 )  # fmt: skip
 COLUMNS = 4  # accumulators that one tile of the matrix kernel holds
 
@@ -182,6 +183,7 @@ class _Lowering:
 
     def finished(self, outputs: int) -> tuple[Any, ...]:
         """The arguments of the engine's `Program`."""
+        self.fuse_complements()
         written = [self.write(phase) for phase in self.phases]
         blocks = [
             (p, i, self.size(block.size.letter), -1 if block.columns is None else self.size(block.columns.letter))
@@ -199,6 +201,24 @@ class _Lowering:
             outputs,
             len(self.cell.parameters),
         )
+
+    def fuse_complements(self) -> None:
+        """a * (1 - y), which the derivative of every gate has, becomes a - a * y: one instruction instead of two."""
+        reads = Counter(arg for phase in self.phases for _, _, args in phase.instructions for arg in args)
+        reads.update(node for phase in self.phases for node, _ in (*phase.emissions, *phase.reductions))
+        for phase in self.phases:
+            of = {
+                out: args[1]
+                for op, out, args in phase.instructions
+                if op == "sub" and args[0].label == "1.0" and reads[out] == 1 and out not in self.location
+            }
+            fused = set()
+            for i, (op, out, args) in enumerate(phase.instructions):
+                if op == "mul" and (found := next((a for a in args if a in of), None)) is not None:
+                    other = args[0] if args[1] is found else args[1]
+                    phase.instructions[i] = ("fnma", out, (other, of[found], other))
+                    fused.add(found)
+            phase.instructions = [instruction for instruction in phase.instructions if instruction[1] not in fused]
 
     def write(self, phase: _Phase) -> tuple[Any, int]:
         """A phase as the engine takes it, and how many scratch slots it needs."""

@@ -272,6 +272,7 @@ void run_backward(const std::vector<BackwardFields>& jobs) {
 NB_MODULE(_native, m) {
     using namespace gatewise;
     m.doc() = "Gatewise's native engine.";
+    nb::set_leak_warnings(false);  // a graph that lives until the interpreter ends is its owner's choice
     use("");
     nb::class_<Program>(m, "Program").def(nb::new_(&program_from));
     nb::class_<Packed>(m, "Packed");
