@@ -14,7 +14,11 @@ ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh.md")
 
 # A user has hours for these, the tests a few seconds.
-QUICK = {"fit": ["--hidden-size", "16", "--epochs", "1"], "demo": ["--quick"]}
+QUICK = {
+    "fit": ["--hidden-size", "16", "--epochs", "1"],
+    "demo": ["--quick"],
+    "bench": ["--quick", "--shape", "2,3,4,5"],
+}
 
 
 def blocks(page, language=""):

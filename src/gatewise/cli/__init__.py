@@ -11,6 +11,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) stands; imported wh
     "sample": "gatewise.cli.sample:sample",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",
+    "bench": "gatewise.cli.bench:bench",
 }
 
 

@@ -32,6 +32,8 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
     "matplotlib": "plot",
 }
 
+SHORT_SPIN = "1000"
+
 words_given: list[str] = []  # the command line as it was called, for advice that repeats it
 
 _SETTINGS = {"help_option_names": ["--help", "-h"]}  # the levels below inherit them
@@ -94,7 +96,7 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
             )  # also where LANG=C or Windows says otherwise
     # Idle OpenMP threads spin for the next piece of work, and where another program wants the same core they spin in
     # its place, until both all but stand still. A short spin loses nothing when alone and little when not.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GOMP_SPINCOUNT", SHORT_SPIN)
     words = list(sys.argv[1:] if arguments is None else arguments)
     # --debug may stand anywhere, so it is taken out here; what follows "--" is the user's own.
     ours = words[: words.index("--")] if "--" in words else words

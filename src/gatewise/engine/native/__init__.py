@@ -26,6 +26,7 @@ from .library import _native
 Shape = tuple[int, ...]
 
 _ABSENT = (0, 0, 0)
+_NO_MATRIX = (0, 0, 0, 0, 0)
 
 # A batch is cut into rows per thread if its weights are small enough to stay in every core's own cache (the unit is
 # bytes), and if every thread gets a tile's worth of rows; else the threads share the units and meet at every step.
@@ -45,9 +46,9 @@ def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
 
 def _plain(tensor: Tensor) -> bool:
     return (
-        tensor.dtype == torch.float32
+        type(tensor) in (Tensor, Parameter)
+        and tensor.dtype == torch.float32
         and tensor.device.type == "cpu"
-        and type(tensor) in (Tensor, Parameter)
         and tensor.layout == torch.strided
         and not tensor.is_neg()  # whose memory holds something else
     )
@@ -174,7 +175,7 @@ class _Call:
             [(0, 0) if g is None else _row(g) for g in arriving[self.shown :]],
             _ABSENT if dx is None else _series(dx),
             [(0, 0) if d is None else _row(d) for d in dstate],
-            [_ABSENT if d is None else _matrix(d) for d in dweights],
+            [_NO_MATRIX if d is None else _matrix(d) for d in dweights],
         )
         return fields, [dx, *dstate, *dweights], (x, arriving)
 
@@ -292,6 +293,9 @@ def _sizes(cell: Cell, x: Shape, state: tuple[Shape, ...], weights: tuple[Shape,
             f"cell '{cell.name}' carries {len(cell.carry)} values and has {len(cell.parameters)} weights, "
             f"but was given {len(state)} and {len(weights)}"
         )
+    if any(len(shape) != 2 for shape in state) or any(len(shape) not in (1, 2) for shape in weights):
+        shapes = [tuple(shape) for shape in (*state, *weights)]
+        raise ShapeError(f"states must be (rows, units) and weights matrices or vectors, but have the shapes {shapes}")
     sizes = {"D": x[2]}
     for letter, shape in zip(cell.carry_sizes, state, strict=True):
         sizes.setdefault(letter, shape[-1])
@@ -311,6 +315,8 @@ def _sizes(cell: Cell, x: Shape, state: tuple[Shape, ...], weights: tuple[Shape,
 
 
 def _checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
+    if lengths.dtype == torch.bool or (lengths.is_floating_point() and bool((lengths != lengths.floor()).any())):
+        raise ShapeError(f"lengths must be whole numbers, not {lengths.tolist()!r:.60}")
     lengths = lengths.to("cpu", torch.int64).contiguous()
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
@@ -325,18 +331,17 @@ _cache: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequence[Tensor]) -> Any:
-    """The weight matrices as the kernels read them, made once per version of the weights."""
+    """The weight matrices as the kernels read them, made again when a value has changed."""
     matrices = [w for w in weights if w.dim() == 2]
-    if not matrices or any(w.is_inference() for w in matrices):  # nothing to pack, or nothing that tells of changes
+    if not matrices or not all(w.is_contiguous() for w in matrices):
         return _native.pack(program, sizes, work, [_matrix(w) for w in weights])
-    state = [(w.data_ptr(), w._version, w.stride()) for w in matrices]
-    # A write through `.data` leaves no trace in the version, but rarely leaves a sample of values as it was.
-    state.append(_native.sample([(w.data_ptr(), w.numel()) for w in matrices if w.is_contiguous()]))
+    # By their values: tensors' version counters miss what is written through `.data` or numpy.
+    values = _native.fingerprint([(w.data_ptr(), w.numel()) for w in matrices])
     entries = _cache.setdefault(matrices[0], {})
-    key = (id(program), tuple(sizes), work)
+    key = (program, tuple(sizes), work)
     found = entries.get(key)
-    if found is None or found[0] != state:
-        found = entries[key] = (state, _native.pack(program, sizes, work, [_matrix(w) for w in weights]))
+    if found is None or found[0] != values:
+        found = entries[key] = (values, _native.pack(program, sizes, work, [_matrix(w) for w in weights]))
     return found[1]
 
 
@@ -353,5 +358,7 @@ def _row(tensor: Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), tensor.stride(0)
 
 
-def _matrix(tensor: Tensor) -> tuple[int, int, int]:
-    return tensor.data_ptr(), tensor.stride(0), tensor.stride(1) if tensor.dim() == 2 else 0
+def _matrix(tensor: Tensor) -> tuple[int, int, int, int, int]:
+    if tensor.dim() == 1:
+        return tensor.data_ptr(), tensor.stride(0), 0, tensor.shape[0], 1
+    return tensor.data_ptr(), *tensor.stride(), *tensor.shape

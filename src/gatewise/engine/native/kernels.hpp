@@ -58,6 +58,9 @@ struct Kernels {
     // Runs a pointwise program over `length` floats (a multiple of 16) of each value.
     void (*run)(const Instruction* program, int count, float* const* values, int length);
 
+    // A number that changes with any of the values' bits, and with their order.
+    uint64_t (*fingerprint)(const float* values, size_t count);
+
     // total[16] += the rows' sum.
     void (*reduce)(const float* values, int rows, float* total);
 };

@@ -806,7 +806,8 @@ size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
 
 }  // namespace
 
-Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work) {
+Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work)
+    : program_(program.serial), sizes_(sizes), work_(work) {
     size_t size = 0;
     for (const Phase& phase : program.phases) {
         places_.emplace_back();
@@ -940,11 +941,11 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
     }
     Memory memory(size);
     float* base = memory.data();
+    for (size_t place : totals) std::fill_n(base + place, total_size, 0.0f);  // also of threads that may not come
     run_parts(
         call.work,
         [&](int part, const Member& member) {
             const int runner_number = call.work.parts > 1 ? part : member.thread;
-            std::fill_n(base + totals[runner_number], total_size, 0.0f);
             std::vector<float*> own;
             for (size_t i = 0; i < program.outers.size(); i++) {
                 own.push_back(products[part][i] ? base + products[part][i] : nullptr);

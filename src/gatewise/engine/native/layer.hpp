@@ -12,7 +12,8 @@ namespace gatewise {
 
 struct Matrix {  // a stored parameter; of a vector `column` is unused
     float* data;
-    ptrdiff_t row, column;  // floats
+    ptrdiff_t row, column;  // floats to the next
+    int rows, columns;      // a vector has one column
 };
 
 struct Rows {  // (B, units), units contiguous; no data: absent
@@ -44,7 +45,15 @@ public:
 
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }
 
+    bool made_for(const Program& program, const Sizes& sizes, const Work& work) const {
+        return program.serial == program_ && sizes == sizes_ && work.parts == work_.parts &&
+               work.threads == work_.threads;
+    }
+
 private:
+    long program_;
+    Sizes sizes_;
+    Work work_;
     std::vector<std::vector<std::vector<size_t>>> places_;
     Memory memory_;
 };

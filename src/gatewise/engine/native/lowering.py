@@ -71,12 +71,12 @@ def lower_forward(cell: Cell, keep: bool, hoist: bool) -> tuple[Any, ...]:
         keep: Keep what the backward pass reads.
         hoist: Multiply the inputs of many steps at once, before the steps: faster if a step has few rows.
     """
-    return _Forward(cell, keep, hoist).finished(outputs=len(cell.carry))
+    return _Forward(cell, keep, hoist).finished()
 
 
 def lower_backward(cell: Cell) -> tuple[Any, ...]:
     """The same for the backward pass. Its one output is dL/dx."""
-    return _Backward(cell).finished(outputs=1)
+    return _Backward(cell).finished()
 
 
 def gives_dx(cell: Cell) -> bool:
@@ -120,6 +120,10 @@ class _Lowering:
         for block, i in self.blocks.items():
             self.location[block] = (Place.WEIGHT, i)
         self.make_phases(program)
+        # Products of x come first in a sum, as they may be taken in advance, then those of what is carried.
+        products = (p for stage in program.stages for a in stage.accumulators for p in a.products)
+        vectors = dict.fromkeys((cell.x, *cell.before, *(p.vector for p in products)))
+        self.ranks = {vector: i for i, vector in enumerate(vectors)}
 
     def size(self, letter: str) -> int:
         return self.letters.index(letter)
@@ -181,7 +185,7 @@ class _Lowering:
             self.location[node] = (Place.STREAM, self.stream(node.size.letter, Source.LOCAL))
         return self.location[node]
 
-    def finished(self, outputs: int) -> tuple[Any, ...]:
+    def finished(self) -> tuple[Any, ...]:
         """The arguments of the engine's `Program`."""
         self.fuse_complements()
         written = [self.write(phase) for phase in self.phases]
@@ -198,8 +202,8 @@ class _Lowering:
             self.outers,
             self.totals,
             max((slots for _, slots in written), default=0),
-            outputs,
             len(self.cell.parameters),
+            isinstance(self, _Backward),
         )
 
     def fuse_complements(self) -> None:
@@ -260,10 +264,10 @@ class _Lowering:
         return (int(phase.when), size, rows, groups, program, arrivals, emissions, reductions), count
 
     def write_group(self, phase: _Phase, accumulators: list[Accumulator], value: Any) -> tuple[Any, ...]:
-        """Accumulators that share tiles. Products of x come first in every sum, as they may be taken in advance."""
-        vectors = dict.fromkeys(product.vector for a in accumulators for product in a.products)
+        """Accumulators that share tiles. Whatever the group, every sum is taken in the order of `self.ranks`."""
+        vectors = {product.vector for a in accumulators for product in a.products}
         shares = []
-        for vector in sorted(vectors, key=lambda v: v is not self.cell.x):
+        for vector in sorted(vectors, key=lambda v: self.ranks[v]):
             queues = [[p for p in a.products if p.vector is vector] for a in accumulators]
             place, index = self.location[vector]
             while any(queues):

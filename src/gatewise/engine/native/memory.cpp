@@ -1,5 +1,6 @@
 #include "memory.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -22,6 +23,9 @@ struct Idle {
 std::mutex mutex;
 std::vector<Idle>& idle = *new std::vector<Idle>;  // never destroyed: tensors may outlive this library's statics
 unsigned long calls = 0;
+
+// A child must not be forked while another thread holds the lock, which nobody would open there.
+[[maybe_unused]] const int forking = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
 
 void* take(size_t bytes) {
     std::lock_guard<std::mutex> lock(mutex);

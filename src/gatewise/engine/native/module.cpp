@@ -45,6 +45,10 @@ Enum checked(int number, const char* what) {
     return static_cast<Enum>(number);
 }
 
+void need(bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+}
+
 using Pairs = std::vector<std::pair<int, int>>;
 using ValueFields = std::tuple<int, int, float, int, bool, bool>;
 using ProductFields = std::tuple<int, int, bool>;
@@ -85,8 +89,10 @@ Phase phase_from(const PhaseFields& fields) {
 std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs& streams,
                                       const std::vector<BlockFields>& blocks, const std::vector<PhaseFields>& phases,
                                       const std::vector<OuterFields>& outers, const std::vector<TotalFields>& totals,
-                                      int slots, int outputs, int parameters) {
+                                      int slots, int parameters, bool backward) {
+    static std::atomic<long> made{0};
     auto program = std::make_unique<Program>();
+    program->serial = ++made;
     program->carry = carry;
     for (const auto& [size, source] : streams)
         program->streams.push_back({size, checked<Source>(source, "a stream's source")});
@@ -97,32 +103,36 @@ std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs
         program->outers.push_back({checked<Place>(place, "an outer product's vector"), index, size, value_size, values});
     for (const auto& [size, block, weight] : totals) program->totals.push_back({size, block, weight});
     program->slots = slots;
-    program->outputs = outputs;
     program->parameters = parameters;
+    program->backward = backward;
     if (std::string wrong = mistakes(*program); !wrong.empty()) throw std::invalid_argument(wrong);
     return program;
 }
 
 using Fields2 = std::tuple<size_t, ptrdiff_t>;
 using Fields3 = std::tuple<size_t, ptrdiff_t, ptrdiff_t>;
+using MatrixFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, int, int>;
 
 float* address(size_t number) { return reinterpret_cast<float*>(number); }
 
-// Of up to 64 values spread over each tensor of floats: address, count.
-uint64_t sample(const std::vector<std::pair<size_t, size_t>>& tensors) {
-    uint64_t hash = 14695981039346656037u;
-    for (const auto& [data, count] : tensors)
-        for (size_t i = 0, some = std::min<size_t>(count, 64); i < some; i++) {
-            uint32_t bits;
-            std::memcpy(&bits, address(data) + i * (count / some), sizeof bits);
-            hash = (hash ^ bits) * 1099511628211u;
-        }
-    return hash;
+// A number that changes with any value of the tensors of floats: address, count.
+uint64_t fingerprint(const std::vector<std::pair<size_t, size_t>>& tensors) {
+    uint64_t result = 0;
+    size_t all = 0;
+    for (const auto& [data, count] : tensors) all += count;
+    std::optional<nb::gil_scoped_release> released;
+    if (all > 100'000) released.emplace();
+    for (const auto& [data, count] : tensors) {
+        need(data || !count, "a missing tensor");
+        result = result * 1099511628211u + chosen.load()->fingerprint(address(data), count);
+    }
+    return result;
 }
 
-std::vector<Matrix> matrices(const std::vector<Fields3>& fields) {
+std::vector<Matrix> matrices(const std::vector<MatrixFields>& fields) {
     std::vector<Matrix> result;
-    for (const auto& [data, row, column] : fields) result.push_back({address(data), row, column});
+    for (const auto& [data, row, column, rows, columns] : fields)
+        result.push_back({address(data), row, column, rows, columns});
     return result;
 }
 
@@ -143,14 +153,10 @@ std::vector<Series> all_series(const std::vector<Fields3>& fields) {
     return result;
 }
 
-void need(bool holds, const char* what) {
-    if (!holds) throw std::invalid_argument(what);
-}
-
-void check(const Program& program, const Sizes& sizes, size_t weights, Work work) {
+void check(const Program& program, const Sizes& sizes, const std::vector<MatrixFields>& weights, Work work) {
     need(work.parts >= 1 && work.threads >= 1 && (work.parts == 1 || work.parts <= work.threads), "threads");
-    need(weights == static_cast<size_t>(program.parameters), "the number of weights");
-    int letters = 0;
+    need(weights.size() == static_cast<size_t>(program.parameters), "the number of weights");
+    int letters = 1;
     auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
     for (int letter : program.carry) see(letter);
     for (const Stream& stream : program.streams) see(stream.size);
@@ -158,6 +164,13 @@ void check(const Program& program, const Sizes& sizes, size_t weights, Work work
     for (const Phase& phase : program.phases) see(phase.size);
     need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
     for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
+    for (const Block& block : program.blocks) {
+        const auto& [data, row, column, rows, columns] = weights[block.parameter];
+        need((block.place + 1) * sizes[block.rows] <= rows &&
+                 (block.columns < 0 ? columns == 1 : sizes[block.columns] == columns),
+             "a weight's shape");
+        need(data || rows == 0 || columns == 0, "a missing weight");
+    }
 }
 
 // Calls shorter than about 10 us keep the interpreter's lock: to hand it over costs more than others would gain.
@@ -181,11 +194,13 @@ using ShapeFields = std::tuple<int, int, size_t, bool>;
 using WorkFields = std::tuple<int, int>;
 
 Call call_from(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
-               const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<Fields3>& weights) {
+               const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<MatrixFields>& weights) {
     const auto& [steps, count, lengths, reverse] = shape;
     const auto& [parts, threads] = work;
-    check(program, sizes, weights.size(), {parts, threads});
+    check(program, sizes, weights, {parts, threads});
     need(steps >= 0 && count >= 0, "the shape");
+    need(packed.made_for(program, sizes, {parts, threads}), "the packed weights");
+    need(std::get<0>(x) || !steps || !count || !sizes[0], "a missing input");
     const auto& [resets_data, resets_step, resets_row] = resets;
     Call call{*chosen.load(),
               program,
@@ -218,12 +233,12 @@ void run_jobs(size_t count, const std::function<void(size_t)>& run) {
 
 // What both directions of a call are given: program, packed weights, sizes, shape, work, x, resets, weights.
 using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, Fields3, Fields3,
-                              std::vector<Fields3>>;
+                              std::vector<MatrixFields>>;
 // State, outputs, last state; whether to keep a tape.
 using ForwardFields = std::tuple<CallFields, std::vector<Fields2>, std::vector<Fields3>, std::vector<Fields2>, bool>;
 // Tape; gradients of outputs and last state; dx, dstate, dweights.
 using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Fields3>, std::vector<Fields2>, Fields3,
-                                  std::vector<Fields2>, std::vector<Fields3>>;
+                                  std::vector<Fields2>, std::vector<MatrixFields>>;
 
 Call call_of(const CallFields& fields) {
     const auto& [program, packed, sizes, shape, work, x, resets, weights] = fields;
@@ -237,8 +252,13 @@ std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>&
     for (const auto& [call, state, outputs, last, keep] : jobs) {
         calls.push_back(call_of(call));
         const size_t carried = calls.back().program.carry.size();
+        need(!calls.back().program.backward, "a program's direction");
         need(state.size() == carried && last.size() == carried && outputs.size() == carried,
              "the number of carried values");
+        for (size_t k = 0; k < carried; k++)
+            need((std::get<0>(state[k]) && std::get<0>(last[k])) || !calls.back().shape.rows ||
+                     !calls.back().sizes[calls.back().program.carry[k]],
+                 "a missing state");
         tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
     }
     Released released(calls);
@@ -254,6 +274,7 @@ void run_backward(const std::vector<BackwardFields>& jobs) {
     for (const auto& [call, tape, douts, dlast, dx, dstate, dweights] : jobs) {
         calls.push_back(call_of(call));
         const size_t carried = calls.back().program.carry.size();
+        need(calls.back().program.backward, "a program's direction");
         need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
                  dweights.size() == calls.back().weights.size(),
              "the number of gradients");
@@ -290,13 +311,13 @@ NB_MODULE(_native, m) {
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
     m.def(
         "pack",
-        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<Fields3>& weights) {
+        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<MatrixFields>& weights) {
             const auto& [parts, threads] = work;
-            check(program, sizes, weights.size(), {parts, threads});
+            check(program, sizes, weights, {parts, threads});
             return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads});
         },
         "program"_a, "sizes"_a, "work"_a, "weights"_a);
-    m.def("sample", &sample, "tensors"_a, "A number that changes with a few of the tensors' values.");
+    m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
     m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
     m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
 }

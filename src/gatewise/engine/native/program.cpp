@@ -13,14 +13,7 @@ public:
         sizes();
         for (const Phase& phase : p_.phases) this->phase(phase);
         for (const Outer& outer : p_.outers) this->outer(outer);
-        for (const Total& total : p_.totals) {
-            need(letter(total.size) && vector_block(total.block), "a total");
-            need(total.weight < 0 ? p_.blocks[checked(total.block)].columns < 0
-                                  : inside(total.weight, p_.blocks.size()) && p_.blocks[total.weight].columns < 0 &&
-                                        p_.blocks[checked(total.block)].columns == p_.blocks[total.weight].rows,
-                 "a total's weight");
-            need(!inside(total.block, p_.blocks.size()) || p_.blocks[total.block].rows == total.size, "a total's size");
-        }
+        for (const Total& total : p_.totals) this->total(total);
         return wrong_;
     }
 
@@ -32,15 +25,14 @@ private:
         return index >= 0 && static_cast<size_t>(index) < static_cast<size_t>(count);
     }
     static bool letter(int size) { return inside(size, LETTERS); }
-    bool vector_block(int block) const { return inside(block, p_.blocks.size()); }
-    int checked(int block) const { return vector_block(block) ? block : 0; }
 
     void need(bool holds, const char* what) {
         if (!holds && wrong_.empty()) wrong_ = std::string(what) + " is out of range";
     }
 
     void sizes() {
-        need(!p_.carry.empty() && p_.parameters >= 0 && p_.outputs >= 0 && inside(p_.slots, 4096), "a count");
+        need(!p_.carry.empty() && inside(p_.parameters, 4096) && inside(p_.slots, 4096), "a count");
+        if (!wrong_.empty()) return;
         for (int size : p_.carry) need(letter(size), "a carried value's size");
         int inputs = 0;
         for (const Stream& stream : p_.streams) {
@@ -50,10 +42,18 @@ private:
             need(stream.source != Source::input || stream.size == 0, "the input's size");
         }
         need(inputs <= 1, "the number of inputs");
-        for (const Block& block : p_.blocks)
-            need(inside(block.parameter, p_.parameters) && block.place >= 0 && letter(block.rows) &&
+        std::vector<const Block*> last(p_.parameters);
+        for (const Block& block : p_.blocks) {
+            need(inside(block.parameter, p_.parameters) && letter(block.rows) &&
                      (block.columns == -1 || letter(block.columns)),
                  "a block");
+            if (!wrong_.empty()) return;
+            const Block*& ahead = last[block.parameter];
+            need(block.place == (ahead ? ahead->place + 1 : 0) &&
+                     (!ahead || (ahead->rows == block.rows && ahead->columns == block.columns)),
+                 "a block's place");
+            ahead = &block;
+        }
     }
 
     // Size letter of what is there, -1 if nothing.
@@ -78,6 +78,9 @@ private:
             need(inside(static_cast<int>(v.place), static_cast<int>(Place::count)) && inside(v.slot, p_.slots), "a value");
             if (v.place == Place::slot || v.place == Place::constant) continue;
             need(size_of(v.place, v.index) == phase.size, "a value's place");
+            need(p_.backward || (v.place != Place::arriving && v.place != Place::leaving), "a gradient's place");
+            need(!v.written || v.place == Place::stream || v.place == (p_.backward ? Place::leaving : Place::after),
+                 "a result's place");
             need(!flat || v.place == Place::stream || v.place == Place::weight, "a value of many steps");
         }
         for (const Group& group : phase.groups) {
@@ -113,10 +116,22 @@ private:
         for (const Instruction& in : phase.program)
             need(in.op < Op::count && value(in.out) && value(in.a) && value(in.b) && value(in.c), "an instruction");
         for (const auto& [v, carry] : phase.arrivals)
-            need(value(v) && !flat && size_of(Place::arriving, carry) == phase.size, "an arrival");
-        for (const auto& [v, output] : phase.emissions) need(value(v) && inside(output, p_.outputs), "an emission");
+            need(value(v) && !flat && p_.backward && size_of(Place::arriving, carry) == phase.size, "an arrival");
+        for (const auto& [v, output] : phase.emissions)
+            need(value(v) && inside(output, p_.outputs()) && phase.size == (p_.backward ? 0 : p_.carry[output]),
+                 "an emission");
         for (const auto& [v, total] : phase.reductions)
-            need(value(v) && inside(total, p_.totals.size()) && p_.totals[total].size == phase.size, "a reduction");
+            need(p_.backward && value(v) && inside(total, p_.totals.size()) && p_.totals[total].size == phase.size, "a reduction");
+    }
+
+    void total(const Total& total) {
+        need(letter(total.size) && inside(total.block, p_.blocks.size()), "a total");
+        if (!inside(total.block, p_.blocks.size())) return;
+        const Block& block = p_.blocks[total.block];
+        need(block.rows == total.size, "a total's size");
+        need(total.weight == -1 ? block.columns < 0
+                                : size_of(Place::weight, total.weight) == block.columns && block.columns >= 0,
+             "a total's weight");
     }
 
     void outer(const Outer& outer) {

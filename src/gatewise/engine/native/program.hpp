@@ -102,9 +102,12 @@ struct Program {
     std::vector<Outer> outers;
     std::vector<Total> totals;
     int slots = 0;
-    int outputs = 0;
     int parameters = 0;
+    bool backward = false;
+    long serial = 0;  // no two programs of a process have the same
 
+    // Forward the carried values of every step, backward dL/dx alone.
+    size_t outputs() const { return backward ? 1 : carry.size(); }
 };
 
 // An empty text, or what is wrong with it. Whatever passes is safe to run on memory of the right sizes.

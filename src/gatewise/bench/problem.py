@@ -1,0 +1,94 @@
+"""The numbers of one comparison: the same layer, input and upstream gradient for every contestant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..algebra import Cell
+from ..errors import OptionError
+from ..nn import GRU, LSTM, Recurrent
+from . import equations
+from .shapes import Shape
+from .works import USERS, Work
+
+_LAYERS: dict[str, type[Recurrent]] = {"lstm": LSTM, "lstmp": LSTM, "gru": GRU}  # else a plain `Recurrent`
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What everyone has to compute.
+
+    Args:
+        work: The kind of work.
+        shape: Its sizes; B and T are 1 in live work, whatever was asked for.
+        threads: How many each contestant may use.
+        layer: Ours; its `state_dict` holds the weights.
+        x: (T, B, D).
+        upstream: (T, B, R), the gradient that arrives at the output.
+        lengths: (B,) steps of each row that count, or None.
+        state: The state to start from, as `torch.nn.LSTM` takes it, or None for zeros.
+    """
+
+    work: Work
+    shape: Shape
+    threads: int
+    layer: Recurrent
+    x: Tensor
+    upstream: Tensor
+    lengths: Tensor | None
+    state: tuple[Tensor, ...] | None
+
+    @property
+    def cell(self) -> Cell:
+        return self.layer.cell
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """Weights by name, without gradients; not copies."""
+        return self.layer.state_dict()
+
+
+def pose(work: Work, shape: Shape, threads: int, own: Cell | None = None) -> Problem:
+    """Draw the numbers, the same at every call.
+
+    Args:
+        own: The user's cell, for work that wants one.
+
+    Raises:
+        OptionError: This work cannot be done at this shape.
+    """
+    cell = cell_for(work, shape, own)
+    if work.live:
+        shape = Shape(1, 1, shape.D, shape.H, shape.layers)
+    sizes: dict[str, Any] = {"input_size": shape.D, "hidden_size": shape.H, "num_layers": shape.layers}
+    sizes["proj_size"] = shape.H // 2 if cell.projected else 0
+    width = sizes["proj_size"] or shape.H
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Problem(
+            work,
+            shape,
+            threads,
+            layer=_LAYERS[cell.name](**sizes) if cell.name in _LAYERS and cell is not own else Recurrent(cell, **sizes),
+            x=torch.randn(shape.T, shape.B, shape.D),
+            upstream=torch.randn(shape.T, shape.B, width),
+            lengths=torch.randint((shape.T + 1) // 2, shape.T + 1, (shape.B,)) if work.ragged else None,
+            state=tuple(torch.randn(shape.layers, shape.B, size) for size in (width, shape.H)) if work.live else None,
+        )
+
+
+def cell_for(work: Work, shape: Shape, own: Cell | None) -> Cell:
+    """The cell that does this work.
+
+    Raises:
+        OptionError: It cannot at this shape.
+    """
+    cell = own if own is not None and work.cell == USERS else equations.find(work.cell)
+    if cell.projected and shape.H < 2:
+        raise OptionError(f"{work.name} work projects H units to H/2 values, so H must be 2 or more, not {shape.H}")
+    return cell

@@ -1,0 +1,243 @@
+"""Wrong calls of the C++ module: refused in words, never a crash or a wrong result.
+
+Each runs in a forked child, for what is refused too late takes the process with it.
+"""
+
+import random
+from itertools import islice
+
+import pytest
+import torch
+from native_kit import apart
+from table import CELLS, Size, cells, draw
+
+from gatewise.engine import native
+from gatewise.engine.native import lowering
+from gatewise.engine.native.library import _native
+
+LSTM = cells.find("lstm")
+SIZE = Size(T=5, B=4, D=20, H=40, P=9)
+FIELDS = ("carry", "streams", "blocks", "phases", "outers", "totals", "slots", "parameters", "backward")
+
+
+def lowerings(cell):
+    yield "forward", lowering.lower_forward(cell, True, False)
+    yield "hoisted", lowering.lower_forward(cell, False, True)
+    yield "backward", lowering.lower_backward(cell)
+
+
+def leaves(tree, path=()):
+    """Paths and values of all whole numbers."""
+    if isinstance(tree, list | tuple):
+        for i, branch in enumerate(tree):
+            yield from leaves(branch, (*path, i))
+    elif isinstance(tree, int) and not isinstance(tree, bool):
+        yield path, tree
+
+
+def at(tree, path):
+    for i in path:
+        tree = tree[i]
+    return tree
+
+
+def changed(tree, path, value):
+    if not path:
+        return value
+    return type(tree)(changed(b, path[1:], value) if i == path[0] else b for i, b in enumerate(tree))
+
+
+def unused(program, path, value):
+    """Whether nothing looks at this number, or it may be anything: another number is as good."""
+    field = FIELDS[path[0]]
+    if field == "parameters":
+        return value > 0  # the weights are counted with each call
+    if field == "totals":
+        return path[-1] == 2 and value < 0  # no weight
+    is_value = field == "phases" and len(path) == 5 and path[2] == 2
+    return is_value and path[4] == 1 and at(program, path[:4])[0] in (lowering.Place.SLOT, lowering.Place.CONSTANT)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+def test_a_program_with_any_number_out_of_range_is_refused(cell):
+    def all_of_them():
+        accepted = []
+        for name, program in lowerings(cell):
+            _native.Program(*program)
+            for path, number in leaves(program):
+                for wrong in (-7, 30_000, 2**31 - 1, 2**40):
+                    try:
+                        _native.Program(*changed(program, path, wrong))
+                    except (ValueError, TypeError):
+                        continue
+                    if not unused(program, path, wrong):
+                        accepted.append((name, FIELDS[path[0]], path[1:], number, wrong))
+        return accepted[:12]
+
+    kind, text = apart(all_of_them)
+    assert (kind, text) == ("returned", "[]"), text
+
+
+@pytest.mark.parametrize("wrong", [(), ([],) * 9, (1,) * 9, ("",) * 9, (None,) * 9], ids=str)
+def test_what_is_no_program_at_all(wrong):
+    kind, _ = apart(lambda: _native.Program(*wrong))
+    assert "TypeError" in kind
+
+
+def test_a_program_of_nothing_is_refused():
+    for totals in ([], [(0, 0, -1)], [(0, 0, 0)]):
+        kind, message = apart(lambda totals=totals: _native.Program([0], [], [], [], [], totals, 0, 0, False))
+        assert "ValueError" in kind or totals == [], message
+
+
+class Arena:
+    """Memory of exactly the right sizes, with something beside each piece that must not change."""
+
+    MARK = 12345.5
+
+    def __init__(self):
+        self.pieces = []
+
+    def __call__(self, *shape, scale=0.1):
+        count = 1
+        for n in shape:
+            count *= n
+        around = torch.full((count + 128,), self.MARK)
+        inside = around[64 : 64 + count]
+        inside.normal_(0, scale, generator=torch.Generator().manual_seed(1))
+        self.pieces.append(around)
+        return inside.view(shape)
+
+    def intact(self):
+        return all((p[:64] == self.MARK).all() and (p[-64:] == self.MARK).all() for p in self.pieces)
+
+
+def run_raw(cell, forward, backward, arena):
+    """Both passes on the C++ side, by the sizes that the programs name."""
+    numbers = [5, 18, 7, *[4] * 23]
+    T, B = 3, 4
+    shape, work = (T, B, 0, False), (1, 1)
+    program = _native.Program(*forward)
+    weights = [arena(*p.shape({"D": 5, "H": 18, "P": 7})) for p in cell.parameters]
+    matrices = [native._matrix(w) for w in weights]
+    carried = [numbers[letter] for letter in forward[0]]
+    x, state = arena(T, B, 5), [arena(B, n) for n in carried]
+    y, last = [arena(T, B, n) for n in carried], [arena(B, n) for n in carried]
+    series, row = native._series, native._row
+    packed = _native.pack(program, numbers, work, matrices)
+    call = (program, packed, numbers, shape, work, series(x), (0, 0, 0), matrices)
+    (tape,) = _native.forward([(call, [row(s) for s in state], [series(v) for v in y], [row(s) for s in last], True)])
+    program = _native.Program(*backward)
+    packed = _native.pack(program, numbers, work, matrices)
+    dx, dstate, dweights = arena(T, B, 5), [arena(B, n) for n in carried], [arena(*w.shape) for w in weights]
+    call = (program, packed, numbers, shape, work, series(x), (0, 0, 0), matrices)
+    gradients = [series(dx), [row(s) for s in dstate], [native._matrix(w) for w in dweights]]
+    _native.backward([(call, tape, [series(v) for v in y], [row(s) for s in last], *gradients)])
+
+
+@pytest.mark.parametrize("which", ["forward", "backward"])
+@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+def test_a_program_that_passes_is_safe_to_run(cell, which):
+    """Other numbers within range make another program, or none; but never one that leaves its memory."""
+    programs = {"forward": lowering.lower_forward(cell, True, False), "backward": lowering.lower_backward(cell)}
+
+    def attempt(path, number):
+        arena = Arena()
+        try:
+            run_raw(cell, **{**programs, which: changed(programs[which], path, number)}, arena=arena)
+        except (ValueError, TypeError):
+            return "refused"
+        return "ran" if arena.intact() else "wrote beyond its memory"
+
+    assert attempt((6,), programs[which][6]) == "ran"  # unchanged
+    choose = random.Random(f"{cell.name} {which}")
+    mutations = [(p, v + choose.choice([-2, -1, 1, 2])) for p, v in leaves(programs[which]) for _ in range(2)]
+    mutations = choose.sample(mutations, min(50, len(mutations)))
+
+    def all_of_them():
+        return [(m, result) for m in mutations if (result := attempt(*m)) not in ("ran", "refused")]
+
+    kind, text = apart(all_of_them)
+    if kind == "crashed":  # by which? Each in a child of its own, until one is found
+        guilty = (m for m in mutations if apart(lambda m=m: attempt(*m))[0] == "crashed")
+        named = [(FIELDS[p[0]], p[1:], at(programs[which], p), number) for p, number in islice(guilty, 1)]
+        text = f"{text} at field, path, right number, wrong number: {named}"
+    assert (kind, text) == ("returned", "[]"), text
+
+
+def raw_call(**wrong):
+    """A valid forward call of the C++ side, but for what is named."""
+    program = _native.Program(*lowering.lower_forward(LSTM, True, False))
+    inputs = draw(LSTM, SIZE, torch.float32)
+    matrices = [native._matrix(w) for w in inputs.weights]
+    lengths = torch.tensor(wrong.pop("lengths", [5, 0, 3, 1]))
+    pack = {"program": program, "sizes": [20, 40, 0], "work": (1, 1), "weights": matrices}
+    pack.update({k.removeprefix("pack_"): wrong.pop(k) for k in list(wrong) if k.startswith("pack_")})
+    y, last = torch.empty(5, 4, 40), [torch.empty(4, 40) for _ in range(2)]
+    arguments = {
+        "program": program,
+        "packed": _native.pack(**pack),
+        "sizes": [20, 40, 0],
+        "shape": (5, 4, lengths.data_ptr(), False),
+        "work": (1, 1),
+        "x": native._series(inputs.x),
+        "resets": (0, 0, 0),
+        "weights": matrices,
+        "state": [native._row(s) for s in inputs.state],
+        "outputs": [native._series(y), (0, 0, 0)],
+        "last": [native._row(s) for s in last],
+        "keep": True,
+    }
+    assert arguments.keys() >= wrong.keys()
+    *call, state, outputs, last, keep = {**arguments, **wrong}.values()
+    return _native.forward([(tuple(call), state, outputs, last, keep)])
+
+
+NOTHING = [(0, 0)]
+ROW = (0, 0, 0)
+GRU = cells.find("gru")
+WRONG_CALLS = {
+    "a length too large": {"lengths": [5, 0, 6, 1]},
+    "a length below zero": {"lengths": [5, 0, -1, 1]},
+    "too few sizes": {"sizes": [20]},
+    "no sizes": {"sizes": []},
+    "a size below zero": {"sizes": [20, -40, 0]},
+    "a size too large": {"sizes": [20, 1 << 30, 0]},
+    "other sizes than the packed weights'": {"sizes": [200, 400, 0]},
+    "packed weights of other sizes": {"pack_sizes": [20, 16, 0]},
+    "packed weights of another program": {"pack_program": _native.Program(*lowering.lower_forward(GRU, True, False))},
+    "packed weights divided otherwise": {"pack_work": (1, 3)},
+    "no weights": {"weights": []},
+    "too many weights": {"weights": [ROW] * 4},
+    "no weights to pack": {"pack_weights": []},
+    "fewer sizes to pack": {"pack_sizes": [20]},
+    "no threads": {"work": (1, 0)},
+    "no parts": {"work": (0, 1)},
+    "more parts than threads": {"work": (3, 2)},
+    "a number of rows below zero": {"shape": (5, -1, 0, False)},
+    "a number of steps below zero": {"shape": (-5, 4, 0, False)},
+    "one state of two": {"state": NOTHING},
+    "three states": {"state": NOTHING * 3},
+    "one output of two": {"outputs": [ROW]},
+    "no last state": {"last": []},
+    "addresses that are text": {"x": ("a", "b", "c")},
+    "an address below zero": {"x": (-1, 0, 0)},
+    "no input": {"x": ROW},
+    "no state": {"state": NOTHING * 2},
+    "no place for the last state": {"last": NOTHING * 2},
+    "weights without data": {"weights": [ROW] * 3},
+    "None for a program": {"program": None},
+    "None for packed weights": {"packed": None},
+    "a backward program": {"program": _native.Program(*lowering.lower_backward(LSTM))},
+}
+
+
+def test_the_call_that_is_spoilt_below_is_valid():
+    kind, message = apart(raw_call)
+    assert kind == "returned", message
+
+
+@pytest.mark.parametrize("name", WRONG_CALLS)
+def test_wrong_calls_of_the_compiled_side_are_refused(name):
+    kind, message = apart(lambda: raw_call(**WRONG_CALLS[name]))
+    assert "ValueError" in kind or "TypeError" in kind, (kind, message)
