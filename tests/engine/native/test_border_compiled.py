@@ -173,7 +173,7 @@ def raw_call(**wrong):
     lengths = torch.tensor(wrong.pop("lengths", [5, 0, 3, 1]))
     pack = {"program": program, "sizes": [20, 40, 0], "work": (1, 1), "weights": matrices}
     pack.update({k.removeprefix("pack_"): wrong.pop(k) for k in list(wrong) if k.startswith("pack_")})
-    y, last = torch.empty(5, 4, 40), [torch.empty(4, 40) for _ in range(2)]
+    y, ends = torch.empty(5, 4, 40), [torch.empty(4, 40) for _ in range(2)]  # alive until the call has ended
     arguments = {
         "program": program,
         "packed": _native.pack(**pack),
@@ -185,7 +185,7 @@ def raw_call(**wrong):
         "weights": matrices,
         "state": [native._row(s) for s in inputs.state],
         "outputs": [native._series(y), (0, 0, 0)],
-        "last": [native._row(s) for s in last],
+        "last": [native._row(s) for s in ends],
         "keep": True,
     }
     assert arguments.keys() >= wrong.keys()

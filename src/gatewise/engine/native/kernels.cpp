@@ -184,22 +184,22 @@ void run(const Instruction* program, int count, float* const* values, int length
 // Per lane the sum of all bits and the sum of these sums (Fletcher's checksum): additions only, so that it runs as fast as
 // the values can be read. Any one change changes the first sum, an exchange the second.
 uint64_t fingerprint(const float* values, size_t count) {
-    VI sums{}, sums_of_sums{};
+    Bits sums{}, sums_of_sums{};
     size_t i = 0;
     for (; i + W <= count; i += W) {
-        sums += (VI)load(values + i);
+        sums += (Bits)load(values + i);
         sums_of_sums += sums;
     }
     for (; i < count; i++) {
-        int32_t bits;
+        uint32_t bits;
         __builtin_memcpy(&bits, values + i, sizeof bits);
         sums[0] += bits;
         sums_of_sums[0] += sums[0];
     }
     uint64_t result = count;
     for (int lane = 0; lane < W; lane++) {
-        result = (result ^ (uint32_t)sums[lane]) * 1099511628211u;
-        result = (result ^ (uint32_t)sums_of_sums[lane]) * 1099511628211u;
+        result = (result ^ sums[lane]) * 1099511628211u;
+        result = (result ^ sums_of_sums[lane]) * 1099511628211u;
     }
     return result;
 }

@@ -802,6 +802,13 @@ void clear_padding(const Series& out, const Shape& shape, int units, const Membe
             std::memset(out.data + step * out.step + row * out.row, 0, units * sizeof(float));
 }
 
+std::vector<int> saved_sizes(const Program& program) {
+    std::vector<int> sizes;
+    for (const Stream& stream : program.streams)
+        if (stream.source == Source::saved) sizes.push_back(stream.size);
+    return sizes;
+}
+
 size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
 
 }  // namespace
@@ -839,6 +846,20 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
     });
 }
 
+bool Tape::fits(const Call& call) const {
+    size_t rows = 0;
+    for (const Part& part : parts) {
+        rows += part.rows.size();
+        for (size_t i = 0; i < part.rows.size(); i++)
+            if (part.lengths[i] !=
+                (call.shape.lengths ? call.shape.lengths[part.rows[i]] : static_cast<int64_t>(call.shape.steps)))
+                return false;
+    }
+    return rows == static_cast<size_t>(call.shape.rows) && sizes == call.sizes && work.parts == call.work.parts &&
+           resets == (call.resets.data != nullptr) && carry == call.program.carry &&
+           saved == saved_sizes(call.program);
+}
+
 void forward(const Call& call, const std::vector<Rows>& state, const std::vector<Series>& outputs,
              const std::vector<Rows>& last, Tape* tape) {
     const int per_part = std::max(1, call.shape.rows / call.work.parts);
@@ -855,7 +876,11 @@ void forward(const Call& call, const std::vector<Rows>& state, const std::vector
             }
         }
         tape->memory = Memory(size);
+        tape->sizes = call.sizes;
         tape->work = call.work;
+        tape->resets = resets;
+        tape->carry = call.program.carry;
+        tape->saved = saved_sizes(call.program);
     }
     std::vector<Extent> extents;
     std::vector<size_t> locals;

@@ -73,9 +73,14 @@ struct Call {
 // What the forward pass keeps for the backward pass.
 struct Tape {
     std::vector<Part> parts;
+    Sizes sizes;
     Work work;
+    bool resets;
+    std::vector<int> carry, saved;  // size letters of what is kept
     std::vector<std::vector<size_t>> places;  // of each part's chunks
     Memory memory;
+
+    bool fits(const Call& call) const;  // whether this backward call is the forward call's counterpart
 };
 
 // Fills `outputs` (zero beyond a row's length) and `last`. With a tape to fill it keeps what `backward` needs.

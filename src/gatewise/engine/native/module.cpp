@@ -278,7 +278,7 @@ void run_backward(const std::vector<BackwardFields>& jobs) {
         need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
                  dweights.size() == calls.back().weights.size(),
              "the number of gradients");
-        need(tape && tape->work.parts == calls.back().work.parts, "the division of the tape");
+        need(tape && tape->fits(calls.back()), "the tape");
     }
     Released released(calls);
     run_jobs(jobs.size(), [&](size_t i) {

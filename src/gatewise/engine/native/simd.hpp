@@ -43,6 +43,7 @@ constexpr int W = 4;
 #endif
 typedef float V __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));  // as a mask: 0 or -1 per lane
+typedef uint32_t Bits __attribute__((vector_size(W * 4)));
 
 GATEWISE_INLINE V broadcast(float x) { return x - V{}; }  // x - 0 keeps the sign of -0, where x + 0 loses it
 
