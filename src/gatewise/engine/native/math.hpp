@@ -70,7 +70,7 @@ GATEWISE_INLINE V log(V v) {
     VI denormal = v < SMALLEST_NORMAL;
     VI bits = (VI)select(denormal, v * 8388608.0f, v);
     // Without a sign, for negative numbers run into the other end; what comes of them is replaced below.
-    VI n = (VI)((Bits)bits - (Bits)broadcast_int(SQRT_HALF)) >> 23;  // v = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), so that n = 0 around 1
+    VI n = (VI)((Bits)bits - (Bits{} + static_cast<uint32_t>(SQRT_HALF))) >> 23;  // v = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), so that n = 0 around 1
     V f = (V)((Bits)bits - ((Bits)n << 23)) - 1.0f;
     V exponent = to_float(n + (denormal & -23));
     V p = polynomial(f, {0.333339095f, -0.250013351f, 0.199631006f, -0.165776521f, 0.149145082f, -0.14266932f,
