@@ -202,18 +202,20 @@ void run(const Instruction* program, int count, float* const* values, int length
 }
 
 // Per lane the sum of all bits and the sum of these sums (Fletcher's checksum): additions only, so that it runs as fast as
-// the values can be read. Any one change changes the first sum, an exchange the second.
+// the values can be read. Any one change changes the first sum, an exchange the second. The sign, which as the highest
+// bit would drop out of a sum of an even number of changes, is noted in a lower bit too; so is that of a bfloat16.
 uint64_t fingerprint(const float* values, size_t count) {
     VI sums{}, sums_of_sums{};
     size_t i = 0;
     for (; i + W <= count; i += W) {
-        sums += (VI)load(values + i);
+        const VI bits = (VI)load(values + i);
+        sums += bits ^ (bits >> 15 & 0x1ffff);
         sums_of_sums += sums;
     }
     for (; i < count; i++) {
         int32_t bits;
         __builtin_memcpy(&bits, values + i, sizeof bits);
-        sums[0] += bits;
+        sums[0] += bits ^ (bits >> 15 & 0x1ffff);
         sums_of_sums[0] += sums[0];
     }
     uint64_t result = count;
