@@ -323,6 +323,16 @@ def test_both_precisions_keep_their_own_weights():
     assert relative(after[0], after[1].double()) < OUTPUT
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, LOW], ids=str)
+def test_weights_of_another_sign_are_noticed(dtype):
+    """A checksum of sums is blind to the highest bit, if an even number of values change it."""
+    layer, x = nn.LSTM(20, 40).to(dtype), torch.randn(9, 13, 20).to(dtype)
+    with torch.no_grad():
+        before = layer(x)[0]
+        layer.weight_hh_l0.neg_()
+        assert not torch.equal(layer(x)[0], before)
+
+
 def test_weights_of_bfloat16_that_change_are_noticed():
     layer, x = nn.LSTM(20, 40).bfloat16(), torch.randn(9, 13, 20).bfloat16()
     with torch.no_grad():
