@@ -300,8 +300,8 @@ class Row:
 
     def refusal(self, resets: Tensor | None = None, history: bool = False, **_: Any) -> str:
         """Why this backend cannot run this, or ""."""
-        if self.backend == "native" and self.dtype != torch.float32:
-            return "the native engine computes in float32"
+        if self.backend == "native" and self.dtype not in (torch.float32, torch.bfloat16):
+            return "the native engine takes float32 and bfloat16"
         if self.backend == "aten" and not aten.fits(self.cell, resets, history):
             return "PyTorch has no layer that does this"
         return ""

@@ -37,9 +37,13 @@ def recurrence(
     Returns:
         (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
     """
-    x, state, weights = _autocast(x, state, weights)
-    run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
-    results = run(cell.key, x, state, weights, lengths, resets, reverse, history)
+    if _rounds_itself(x, state, weights):
+        layer = native.Layer(cell, x, state, weights, lengths, resets, reverse, history, torch.bfloat16)
+        [results] = native.run(layer)
+    else:
+        x, state, weights = _autocast(x, state, weights)
+        run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
+        results = run(cell.key, x, state, weights, lengths, resets, reverse, history)
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
 
@@ -59,10 +63,12 @@ def both_directions(
         states: Of each, as for `recurrence`; so are `weights`, and each one's results.
     """
     pairs = list(zip(states, weights, (False, True), strict=True))
-    fit = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
-    if not fit or not native.fits(x, [*states[0], *states[1]], [*weights[0], *weights[1]]):
+    tensors = x, [*states[0], *states[1]], [*weights[0], *weights[1]]
+    dtype = torch.bfloat16 if _rounds_itself(*tensors) else None
+    plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
+    if dtype is None and not (plain and native.fits(*tensors)):
         return [recurrence(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
-    layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
+    layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype) for s, w, reverse in pairs]
     shown = len(cell.carry) if history else 1
     return [(results[:shown], results[shown:]) for results in native.run(*layers)]
 
@@ -78,6 +84,17 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
     """The pointwise part of a step: sums of the products (B, A * H), one block per accumulator, to the next state."""
     run = operators.pointwise if torch.compiler.is_compiling() else operators.run_pointwise
     return run(cell.key, sums, state)
+
+
+def _rounds_itself(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
+    """Under autocast to bfloat16 the native engine takes float32 as it is and rounds what it multiplies, no more."""
+    return (
+        x.device.type == "cpu"
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        and not torch.compiler.is_compiling()
+        and native.fits_mixed(x, state, weights)
+    )
 
 
 def _autocast(

@@ -184,7 +184,7 @@ def raw_call(**wrong):
         "resets": (0, 0, 0),
         "weights": matrices,
         "state": [native._row(s) for s in inputs.state],
-        "outputs": [native._series(y), (0, 0, 0)],
+        "outputs": [native._series(y), native._NO_SERIES],
         "last": [native._row(s) for s in ends],
         "keep": True,
     }
@@ -193,7 +193,7 @@ def raw_call(**wrong):
     return _native.forward([(tuple(call), state, outputs, last, keep)])
 
 
-NOTHING = [(0, 0)]
+NOTHING = [native._NO_ROWS]
 ROW = (0, 0, 0)
 GRU = cells.find("gru")
 WRONG_CALLS = {
@@ -218,11 +218,11 @@ WRONG_CALLS = {
     "a number of steps below zero": {"shape": (-5, 4, 0, False)},
     "one state of two": {"state": NOTHING},
     "three states": {"state": NOTHING * 3},
-    "one output of two": {"outputs": [ROW]},
+    "one output of two": {"outputs": [native._NO_SERIES]},
     "no last state": {"last": []},
-    "addresses that are text": {"x": ("a", "b", "c")},
-    "an address below zero": {"x": (-1, 0, 0)},
-    "no input": {"x": ROW},
+    "addresses that are text": {"x": ("a", "b", "c", False)},
+    "an address below zero": {"x": (-1, 0, 0, False)},
+    "no input": {"x": native._NO_SERIES},
     "no state": {"state": NOTHING * 2},
     "no place for the last state": {"last": NOTHING * 2},
     "weights without data": {"weights": [ROW] * 3},

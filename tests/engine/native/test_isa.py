@@ -23,7 +23,7 @@ from gatewise.algebra import cell, exp, log, maximum, minimum, relu, sigmoid, so
 from gatewise.engine import native
 from gatewise.engine.native.library import _native
 
-SETS = ("plain", "avx2", "avx512")
+SETS = ("plain", "avx2", "avx512", "avx512bf16")
 BEST = _native.isa()
 
 

@@ -1,5 +1,9 @@
 """The native CPU engine: any cell in float32, by hand-written matrix kernels and a small pointwise machine.
 
+In bfloat16 it multiplies pairs, where the processor can: weights and what they multiply are rounded, while sums, state,
+the pointwise part, gradients of the carry and what is kept for the backward pass are float32. On other processors only
+what comes out is rounded.
+
 This side lowers programs, checks and describes tensors, divides the work among threads and keeps packed weights; what
 runs is C++, in this folder's `.cpp` files, built as `gatewise.engine._native`.
 """
@@ -27,6 +31,8 @@ Shape = tuple[int, ...]
 
 _ABSENT = (0, 0, 0)
 _NO_MATRIX = (0, 0, 0, 0, 0)
+_NO_SERIES = (0, 0, 0, False)
+_NO_ROWS = (0, 0, False)
 
 # A batch is cut into rows per thread if its weights are small enough to stay in every core's own cache (the unit is
 # bytes), and if every thread gets a tile's worth of rows; else the threads share the units and meet at every step.
@@ -38,7 +44,13 @@ _SHORT_STEP = 200_000
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
-    """Whether these tensors are for this engine: plain float32 on the CPU, and autograd's usual reverse mode."""
+    """Whether these tensors are for this engine: plain ones on the CPU, all float32 or all bfloat16, and autograd's
+    usual reverse mode."""
+    return fits_mixed(x, state, weights) and all(tensor.dtype == x.dtype for tensor in (*state, *weights))
+
+
+def fits_mixed(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
+    """The same under autocast, where each may be either."""
     if torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0:
         return False
     return all(map(_plain, (x, *state, *weights)))
@@ -47,7 +59,7 @@ def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
 def _plain(tensor: Tensor) -> bool:
     return (
         type(tensor) in (Tensor, Parameter)
-        and tensor.dtype == torch.float32
+        and (tensor.dtype == torch.float32 or tensor.dtype == torch.bfloat16)
         and tensor.device.type == "cpu"
         and tensor.layout == torch.strided
         and not tensor.is_neg()  # whose memory holds something else
@@ -66,6 +78,7 @@ class Layer:
     resets: Tensor | None = None
     reverse: bool = False
     history: bool = False  # return every carried value at every step, not the output alone
+    dtype: torch.dtype | None = None  # of the results; that of x if None
 
 
 def recurrence(
@@ -80,7 +93,9 @@ def recurrence(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
     if not fits(x, state, weights):
-        raise OptionError("the native engine takes float32 tensors on the CPU. Convert them, or use engine.recurrence")
+        raise OptionError(
+            "the native engine takes float32 or bfloat16 tensors on the CPU. Convert them, or use engine.recurrence"
+        )
     [results] = run(Layer(cell, x, state, weights, lengths, resets, reverse, history))
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
@@ -116,6 +131,7 @@ class _Call:
         self.shown = self.carried if layer.history else 1
         self.results = self.shown + self.carried
         self.weight_count = sum([w.numel() for w in weights])
+        self.dtype = layer.dtype or x.dtype
         self.work = (1, 1)  # parts that run apart, and threads in all
         self.tape: Any = None
 
@@ -123,61 +139,66 @@ class _Call:
         """x, state, weights."""
         return inputs[0], inputs[1 : 1 + self.carried], inputs[1 + self.carried :]
 
+    @property
+    def low(self) -> bool:
+        """Whether its matrix products are in bfloat16."""
+        return self.dtype == torch.bfloat16 and bool(_native.rounds())
+
     def divide(self, threads: int) -> None:
         """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
-        by_rows = 4 * self.weight_count < _SMALL_WEIGHTS and self.rows >= threads * _TILE_ROWS
+        by_rows = (2 if self.low else 4) * self.weight_count < _SMALL_WEIGHTS and self.rows >= threads * _TILE_ROWS
         per_step = 2 * self.weight_count * self.rows
         if threads == 1 or per_step * self.steps < _SHORT or not (by_rows or per_step >= _SHORT_STEP):
             self.work = (1, 1)
         else:
             self.work = (threads, threads) if by_rows else (1, threads)
 
-    def fields(self, program: Any, x: Tensor, weights: Sequence[Tensor]) -> tuple[Any, ...]:
-        """How the engine is told of the call, for either direction."""
+    def fields(self, program: Any, x: Tensor, weights: Sequence[Tensor], vectors: Sequence[Tensor]) -> tuple[Any, ...]:
+        """How the engine is told of the call, for either direction. Matrices it reads where they are packed, only."""
         lengths = 0 if self.lengths is None else self.lengths.data_ptr()
-        resets = _ABSENT if self.resets is None else _series(self.resets)
-        packed = _packed(program, self.sizes, self.work, weights)
+        resets = _ABSENT if self.resets is None else (self.resets.data_ptr(), *self.resets.stride())
+        packed = _packed(program, self.sizes, self.work, weights, self.low)
         shape = (self.steps, self.rows, lengths, self.reverse)
-        return program, packed, self.sizes, shape, self.work, _series(x), resets, [_matrix(w) for w in weights]
+        return program, packed, self.sizes, shape, self.work, _series(x), resets, [_matrix(w) for w in vectors]
 
     def forward(self, inputs: Sequence[Tensor], keep: bool) -> tuple[tuple[Any, ...], list[Tensor], Any]:
         """What to tell the engine, the results that it is to fill, and what must live until it has."""
         x, state, weights = self.tensors(inputs)
-        x, state = _rows(x), [_rows(s) for s in state]
+        x, state, vectors = _rows(x), [_rows(s) for s in state], _wide_vectors(weights)
         hoist = self.rows // self.work[0] < _TILE_ROWS and self.steps > 1
-        outputs = [x.new_empty(self.steps, self.rows, s.shape[1]) for s in state[: self.shown]]
-        last = [s.new_empty(s.shape) for s in state]
+        outputs = [x.new_empty(self.steps, self.rows, s.shape[1], dtype=self.dtype) for s in state[: self.shown]]
+        last = [s.new_empty(s.shape, dtype=self.dtype) for s in state]
         fields = (
-            self.fields(_forward_program(self.cell, keep, hoist), x, weights),
+            self.fields(_forward_program(self.cell, keep, hoist), x, weights, vectors),
             [_row(s) for s in state],
-            [*map(_series, outputs), *[_ABSENT] * (self.carried - self.shown)],
+            [*map(_series, outputs), *[_NO_SERIES] * (self.carried - self.shown)],
             [_row(s) for s in last],
             keep,
         )
-        return fields, [*outputs, *last], (x, state)
+        return fields, [*outputs, *last], (x, state, vectors)
 
     def backward(
         self, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], needs: Sequence[bool]
     ) -> tuple[tuple[Any, ...], list[Tensor | None], Any]:
         """As `forward`, for the gradients of those inputs that need one."""
         x, state, weights = self.tensors(inputs)
-        x = _rows(x)
+        x, vectors = _rows(x), _wide_vectors(weights)
         arriving = [None if g is None else _rows(g) for g in gradients]
-        douts = [_ABSENT if g is None else _series(g) for g in arriving[: self.shown]]
+        douts = [_NO_SERIES if g is None else _series(g) for g in arriving[: self.shown]]
         make_dx = torch.empty if lowering.gives_dx(self.cell) else torch.zeros
-        dx = make_dx(x.shape) if needs[0] else None
-        dstate = [torch.empty(s.shape) if need else None for s, need in zip(state, needs[1:], strict=False)]
+        dx = make_dx(x.shape, dtype=x.dtype) if needs[0] else None
+        dstate = [torch.empty(s.shape, dtype=s.dtype) if n else None for s, n in zip(state, needs[1:], strict=False)]
         dweights = [torch.empty(w.shape) if n else None for w, n in zip(weights, needs[-len(weights) :], strict=True)]
         fields = (
-            self.fields(_backward_program(self.cell), x, weights),
+            self.fields(_backward_program(self.cell), x, weights, vectors),
             self.tape,
-            douts + [_ABSENT] * (self.carried - self.shown),
-            [(0, 0) if g is None else _row(g) for g in arriving[self.shown :]],
-            _ABSENT if dx is None else _series(dx),
-            [(0, 0) if d is None else _row(d) for d in dstate],
+            douts + [_NO_SERIES] * (self.carried - self.shown),
+            [_NO_ROWS if g is None else _row(g) for g in arriving[self.shown :]],
+            _NO_SERIES if dx is None else _series(dx),
+            [_NO_ROWS if d is None else _row(d) for d in dstate],
             [_NO_MATRIX if d is None else _matrix(d) for d in dweights],
         )
-        return fields, [dx, *dstate, *dweights], (x, arriving)
+        return fields, [dx, *dstate, *dweights], (x, arriving, vectors)
 
     def differentiable(
         self, inputs: Sequence[Tensor], gradients: Sequence[Tensor | None], needs: Sequence[bool]
@@ -185,10 +206,11 @@ class _Call:
         """The gradients by the reference loop, which can be differentiated again."""
         # Views, for one tensor may come twice, as h and c; its gradients are told apart.
         inputs = [tensor.view_as(tensor) for tensor in inputs]
+        wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
+        inputs = [tensor.to(torch.float32) for tensor in inputs]
         every, last = reference.recurrence(self.cell, *self.tensors(inputs), self.lengths, self.resets, self.reverse)
         outputs = [*every[: self.shown], *last]
-        pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
-        wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
+        pairs = [(o, g.to(o)) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
         found = iter([torch.zeros_like(w) for w in wanted])
         if pairs and wanted:
             sources, arriving = zip(*pairs, strict=True)
@@ -330,19 +352,28 @@ def _checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
 _cache: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequence[Tensor]) -> Any:
+def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequence[Tensor], low: bool) -> Any:
     """The weight matrices as the kernels read them, made again when a value has changed."""
     matrices = [w for w in weights if w.dim() == 2]
-    if not matrices or not all(w.is_contiguous() for w in matrices):
-        return _native.pack(program, sizes, work, [_matrix(w) for w in weights])
-    # By their values: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint([(w.data_ptr(), w.numel()) for w in matrices])
+    if not matrices or not all(w.is_contiguous() and w.nbytes % 4 == 0 for w in matrices):
+        return _pack(program, sizes, work, weights, low)
+    # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
+    values = _native.fingerprint([(w.data_ptr(), w.nbytes // 4) for w in matrices])
     entries = _cache.setdefault(matrices[0], {})
-    key = (program, tuple(sizes), work)
+    key = (program, tuple(sizes), work, low)
     found = entries.get(key)
     if found is None or found[0] != values:
-        found = entries[key] = (values, _native.pack(program, sizes, work, [_matrix(w) for w in weights]))
+        found = entries[key] = (values, _pack(program, sizes, work, weights, low))
     return found[1]
+
+
+def _pack(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequence[Tensor], low: bool) -> Any:
+    wide = [w.to(torch.float32) for w in weights]
+    return _native.pack(program, sizes, work, [_matrix(w) for w in wide], low)
+
+
+def _wide_vectors(weights: Sequence[Tensor]) -> list[Tensor]:
+    return [w if w.dim() == 2 else w.to(torch.float32) for w in weights]
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -350,12 +381,12 @@ def _rows(tensor: Tensor) -> Tensor:
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
 
 
-def _series(tensor: Tensor) -> tuple[int, int, int]:
-    return tensor.data_ptr(), tensor.stride(0), tensor.stride(1)
+def _series(tensor: Tensor) -> tuple[int, int, int, bool]:
+    return tensor.data_ptr(), tensor.stride(0), tensor.stride(1), tensor.dtype == torch.bfloat16
 
 
-def _row(tensor: Tensor) -> tuple[int, int]:
-    return tensor.data_ptr(), tensor.stride(0)
+def _row(tensor: Tensor) -> tuple[int, int, bool]:
+    return tensor.data_ptr(), tensor.stride(0), tensor.dtype == torch.bfloat16
 
 
 def _matrix(tensor: Tensor) -> tuple[int, int, int, int, int]:

@@ -13,6 +13,7 @@ GATEWISE_DECLARE(plain)
 #if defined(__x86_64__)
 GATEWISE_DECLARE(avx2)
 GATEWISE_DECLARE(avx512)
+GATEWISE_DECLARE(avx512bf16)
 #endif
 #undef GATEWISE_DECLARE
 
@@ -20,9 +21,10 @@ const Kernels* kernels(const char* name) {
     const bool any = !name || !*name;
     auto chosen = [&](const Kernels& table, bool runs) { return runs && (any || !std::strcmp(name, table.name)); };
 #if defined(__x86_64__)
-    if (chosen(avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
-        return &avx512::table;
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (chosen(avx512bf16::table, avx512 && __builtin_cpu_supports("avx512bf16"))) return &avx512bf16::table;
+    if (chosen(avx512::table, avx512)) return &avx512::table;
     if (chosen(avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return &avx2::table;
 #endif
     return chosen(plain::table, true) ? &plain::table : nullptr;

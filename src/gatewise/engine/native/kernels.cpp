@@ -18,20 +18,33 @@ constexpr int NARROW_ROWS = 3;
 #endif
 constexpr int OUTER_DEPTH = WIDE ? 6 : NARROW_ROWS;
 
-// One k of a product: a broadcast of each row's value times a row of weights.
-template <int R, int C>
+// What a word of an operand is: a float, or two bfloat16.
+struct Full {
+    static constexpr int ROW = LANES;  // words in a row of a block
+    GATEWISE_INLINE V multiply_add(V a, V b, V c) { return fma(a, b, c); }
+};
+
+#if defined(__AVX512BF16__)
+struct Low {
+    static constexpr int ROW = LANES / 2;
+    GATEWISE_INLINE V multiply_add(V a, V b, V c) { return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
+};
+#endif
+
+// One word of a product: a broadcast of each row's value times a row of weights.
+template <class Operand, int R, int C>
 GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, const float* vector) {
     V w[C][PARTS];
     for (int c = 0; c < C; c++)
         for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
     for (int r = 0; r < R; r++) {
-        V v = broadcast(vector[r * LANES]);
+        V v = broadcast(vector[r * Operand::ROW]);
         for (int c = 0; c < C; c++)
-            for (int p = 0; p < PARTS; p++) sum[r][c][p] = fma(v, w[c][p], sum[r][c][p]);
+            for (int p = 0; p < PARTS; p++) sum[r][c][p] = Operand::multiply_add(v, w[c][p], sum[r][c][p]);
     }
 }
 
-template <int R, int C>
+template <class Operand, int R, int C>
 void multiply(const Segment* segments, int count, ptrdiff_t columns, const float* const* start, ptrdiff_t start_row,
               float* const* out) {
     V sum[R][C][PARTS];
@@ -41,18 +54,18 @@ void multiply(const Segment* segments, int count, ptrdiff_t columns, const float
     for (const Segment* s = segments; s < segments + count; s++) {
         const float* weights = s->weights;
         const float* block = s->vector;
-        for (int left = s->depth; left > 0; left -= LANES, block += s->block) {
+        for (int left = s->depth; left > 0; left -= Operand::ROW, block += s->block) {
             // The next block of the vector is on another page, where the hardware does not look ahead.
-            for (int r = 0; r < R; r++) prefetch(block + s->block + r * LANES);
-            const float* end = block + (left < LANES ? left : LANES);
+            for (int r = 0; r < R; r++) prefetch(block + s->block + r * Operand::ROW);
+            const float* end = block + (left < Operand::ROW ? left : Operand::ROW);
             const float* v = block;
             for (; v + 4 <= end; v += 4, weights += 4 * columns * LANES) {
-                multiply_one<R, C>(sum, weights, v);
-                multiply_one<R, C>(sum, weights + columns * LANES, v + 1);
-                multiply_one<R, C>(sum, weights + 2 * columns * LANES, v + 2);
-                multiply_one<R, C>(sum, weights + 3 * columns * LANES, v + 3);
+                multiply_one<Operand, R, C>(sum, weights, v);
+                multiply_one<Operand, R, C>(sum, weights + columns * LANES, v + 1);
+                multiply_one<Operand, R, C>(sum, weights + 2 * columns * LANES, v + 2);
+                multiply_one<Operand, R, C>(sum, weights + 3 * columns * LANES, v + 3);
             }
-            for (; v < end; v++, weights += columns * LANES) multiply_one<R, C>(sum, weights, v);
+            for (; v < end; v++, weights += columns * LANES) multiply_one<Operand, R, C>(sum, weights, v);
         }
     }
     for (int r = 0; r < R; r++)
@@ -62,11 +75,14 @@ void multiply(const Segment* segments, int count, ptrdiff_t columns, const float
 
 using Multiply = void (*)(const Segment*, int, ptrdiff_t, const float* const*, ptrdiff_t, float* const*);
 
-#define GATEWISE_ROWS_3(C) multiply<1, C>, multiply<2, C>, multiply<3, C>
-#define GATEWISE_ROWS_6(C) GATEWISE_ROWS_3(C), multiply<4, C>, multiply<5, C>, multiply<6, C>
-#define GATEWISE_ROWS_8(C) GATEWISE_ROWS_6(C), multiply<7, C>, multiply<8, C>
-#define GATEWISE_ROWS_12(C) GATEWISE_ROWS_8(C), multiply<9, C>, multiply<10, C>, multiply<11, C>, multiply<12, C>
+#define GATEWISE_ROWS_3(C) multiply<Operand, 1, C>, multiply<Operand, 2, C>, multiply<Operand, 3, C>
+#define GATEWISE_ROWS_6(C) GATEWISE_ROWS_3(C), multiply<Operand, 4, C>, multiply<Operand, 5, C>, multiply<Operand, 6, C>
+#define GATEWISE_ROWS_8(C) GATEWISE_ROWS_6(C), multiply<Operand, 7, C>, multiply<Operand, 8, C>
+#define GATEWISE_ROWS_12(C)                                                              \
+    GATEWISE_ROWS_8(C), multiply<Operand, 9, C>, multiply<Operand, 10, C>, multiply<Operand, 11, C>, \
+        multiply<Operand, 12, C>
 
+template <class Operand>
 #if defined(__AVX512F__)
 constexpr Multiply MULTIPLY[COLUMNS][ROWS] = {
     {GATEWISE_ROWS_12(1)}, {GATEWISE_ROWS_12(2)}, {GATEWISE_ROWS_8(3)}, {GATEWISE_ROWS_6(4)}};
@@ -76,10 +92,11 @@ constexpr Multiply MULTIPLY[1][ROWS] = {{GATEWISE_ROWS_6(1)}};
 constexpr Multiply MULTIPLY[1][ROWS] = {{GATEWISE_ROWS_3(1)}};
 #endif
 
+template <class Operand>
 void multiply_tile(int rows, int columns, const Segment* segments, int count, const float* const* start,
                    ptrdiff_t start_row, float* const* out) {
     if constexpr (WIDE) {
-        MULTIPLY[columns - 1][rows - 1](segments, count, columns, start, start_row, out);
+        MULTIPLY<Operand>[columns - 1][rows - 1](segments, count, columns, start, start_row, out);
     } else {
         for (int c = 0; c < columns; c++) {
             Segment shifted[8];
@@ -90,13 +107,13 @@ void multiply_tile(int rows, int columns, const Segment* segments, int count, co
                     shifted[i].weights += c * LANES;
                 }
                 const float* const* from = first ? out : start;
-                MULTIPLY[0][rows - 1](shifted, some, columns, from + c, first ? LANES : start_row, out + c);
+                MULTIPLY<Operand>[0][rows - 1](shifted, some, columns, from + c, first ? LANES : start_row, out + c);
             }
         }
     }
 }
 
-template <int K, int C>
+template <class Operand, int K, int C>
 void outer(const Span* spans, int count, const float* vector, const float* const* values, ptrdiff_t columns,
            float* out) {
     V sum[K][C][PARTS];
@@ -112,7 +129,8 @@ void outer(const Span* spans, int count, const float* vector, const float* const
             for (int k = 0; k < K; k++) {
                 V factor = broadcast(v[k]);
                 for (int c = 0; c < C; c++)
-                    for (int p = 0; p < PARTS; p++) sum[k][c][p] = fma(factor, from[c][p], sum[k][c][p]);
+                    for (int p = 0; p < PARTS; p++)
+                        sum[k][c][p] = Operand::multiply_add(factor, from[c][p], sum[k][c][p]);
             }
         }
     }
@@ -123,9 +141,10 @@ void outer(const Span* spans, int count, const float* vector, const float* const
 
 using Outer = void (*)(const Span*, int, const float*, const float* const*, ptrdiff_t, float*);
 
-#define GATEWISE_DEPTH_3(C) outer<1, C>, outer<2, C>, outer<3, C>
-#define GATEWISE_DEPTH_6(C) GATEWISE_DEPTH_3(C), outer<4, C>, outer<5, C>, outer<6, C>
+#define GATEWISE_DEPTH_3(C) outer<Operand, 1, C>, outer<Operand, 2, C>, outer<Operand, 3, C>
+#define GATEWISE_DEPTH_6(C) GATEWISE_DEPTH_3(C), outer<Operand, 4, C>, outer<Operand, 5, C>, outer<Operand, 6, C>
 
+template <class Operand>
 #if defined(__AVX512F__)
 constexpr Outer OUTER[COLUMNS][6] = {
     {GATEWISE_DEPTH_6(1)}, {GATEWISE_DEPTH_6(2)}, {GATEWISE_DEPTH_6(3)}, {GATEWISE_DEPTH_6(4)}};
@@ -135,15 +154,16 @@ constexpr Outer OUTER[1][6] = {{GATEWISE_DEPTH_6(1)}};
 constexpr Outer OUTER[1][6] = {{GATEWISE_DEPTH_3(1)}};
 #endif
 
+template <class Operand>
 void outer_tile(int depth, int columns, const Span* spans, int count, const float* vector, const float* const* values,
                 float* out) {
     if constexpr (WIDE) {
-        OUTER[columns - 1][depth - 1](spans, count, vector, values, columns, out);
+        OUTER<Operand>[columns - 1][depth - 1](spans, count, vector, values, columns, out);
     } else {
         for (int k = 0; k < depth; k += OUTER_DEPTH)
             for (int c = 0; c < columns; c++) {
                 int some = depth - k < OUTER_DEPTH ? depth - k : OUTER_DEPTH;
-                OUTER[0][some - 1](spans, count, vector + k, values + c, columns, out + (k * columns + c) * LANES);
+                OUTER<Operand>[0][some - 1](spans, count, vector + k, values + c, columns, out + (k * columns + c) * LANES);
             }
     }
 }
@@ -182,18 +202,20 @@ void run(const Instruction* program, int count, float* const* values, int length
 }
 
 // Per lane the sum of all bits and the sum of these sums (Fletcher's checksum): additions only, so that it runs as fast as
-// the values can be read. Any one change changes the first sum, an exchange the second.
+// the values can be read. Any one change changes the first sum, an exchange the second. The sign, which as the highest
+// bit would drop out of a sum of an even number of changes, is noted in a lower bit too; so is that of a bfloat16.
 uint64_t fingerprint(const float* values, size_t count) {
     Bits sums{}, sums_of_sums{};
     size_t i = 0;
     for (; i + W <= count; i += W) {
-        sums += (Bits)load(values + i);
+        const Bits bits = (Bits)load(values + i);
+        sums += bits ^ (bits >> 15 & 0x1ffff);
         sums_of_sums += sums;
     }
     for (; i < count; i++) {
         uint32_t bits;
         __builtin_memcpy(&bits, values + i, sizeof bits);
-        sums[0] += bits;
+        sums[0] += bits ^ (bits >> 15 & 0x1ffff);
         sums_of_sums[0] += sums[0];
     }
     uint64_t result = count;
@@ -212,6 +234,45 @@ void reduce(const float* values, int rows, float* total) {
     }
 }
 
+#if defined(__AVX512BF16__)
+void round_rows(const float* values, int rows, int lanes, bfloat16* out) {
+    const __mmask16 kept = static_cast<__mmask16>((1u << lanes) - 1);
+    for (int r = 0; r < rows; r++)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + r * LANES),
+                            (__m256i)_mm512_maskz_cvtneps_pbh(kept, (__m512)load(values + r * LANES)));
+}
+
+void pair(const float* values, const int* rows, int count, float* out, ptrdiff_t stride) {
+    alignas(64) static constexpr uint16_t ALTERNATE[2 * LANES] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                                  21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                                  11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i alternate = _mm512_load_si512(ALTERNATE);
+    for (int r = 0; r < count; r += 2, out += stride) {
+        const V even = load(values + static_cast<ptrdiff_t>(rows[r]) * LANES);
+        const V odd = r + 1 < count ? load(values + static_cast<ptrdiff_t>(rows[r + 1]) * LANES) : V{};
+        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
+        store(out, (V)_mm512_permutexvar_epi16(alternate, both));
+    }
+}
+
+constexpr Products LOW = {multiply_tile<Low>, outer_tile<Low>};
+#else
+bfloat16 rounded(float value) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    if (value != value) return static_cast<bfloat16>(bits >> 16 | 0x40);  // or a NaN might become an infinity
+    return static_cast<bfloat16>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void round_rows(const float* values, int rows, int lanes, bfloat16* out) {
+    for (int r = 0; r < rows; r++, values += LANES, out += LANES)
+        for (int i = 0; i < LANES; i++) out[i] = i < lanes ? rounded(values[i]) : 0;
+}
+
+constexpr Products LOW = {nullptr, nullptr};
+constexpr decltype(Kernels::pair) pair = nullptr;
+#endif
+
 #define GATEWISE_TEXT(name) #name
 #define GATEWISE_NAME(name) GATEWISE_TEXT(name)
 
@@ -221,11 +282,13 @@ extern const Kernels table;
 const Kernels table = {
     GATEWISE_NAME(GATEWISE_ISA),
     {0, WIDE ? 12 : NARROW_ROWS, WIDE ? 12 : NARROW_ROWS, WIDE ? 8 : NARROW_ROWS, WIDE ? 6 : NARROW_ROWS},
-    multiply_tile,
-    outer_tile,
+    {multiply_tile<Full>, outer_tile<Full>},
+    LOW,
     run,
     fingerprint,
     reduce,
+    round_rows,
+    pair,
 };
 
 }  // namespace gatewise::GATEWISE_ISA

@@ -4,8 +4,11 @@
 // rows of a block follow one another. A kernel works on a tile: some rows times up to four columns, a column being one
 // accumulator's block of 16 units.
 //
-// Bits: every output is bias + sum over k in ascending order, one fused multiply-add at a time, so a row's result does
-//       not depend on the tile it sits in.
+// The matrix kernels also take their operands in bfloat16, two of them in one 32-bit word, where the processor multiplies
+// pairs ("low" precision below): sums stay float32. Words are declared as floats, for they are moved, never computed with.
+//
+// Bits: every output is bias + sum over k in ascending order, one fused multiply-add at a time (of one k, or in
+//       low precision of two), so a row's result does not depend on the tile it sits in.
 // None of these allocates, throws or synchronises.
 #pragma once
 
@@ -19,6 +22,8 @@ constexpr int COLUMNS = 4;   // columns of a tile, at most
 constexpr int ROWS = 12;     // rows of a tile, at most
 constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
 
+using bfloat16 = uint16_t;  // the upper half of a float's bits
+
 enum class Op : uint8_t {
     add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, softplus, maximum, minimum, fma, fnma, copy, count
 };
@@ -29,10 +34,11 @@ struct Instruction {
     uint16_t out, a, b, c;
 };
 
-// A product's share of a tile: `depth` values per row of the vector, times packed weights.
+// A product's share of a tile: `depth` values per row of the vector, times packed weights. In low precision a word holds
+// the values of k and k + 1, of odd sizes the last with zero; everything here is then counted in words.
 struct Segment {
-    const float* vector;   // [depth / 16][...][16], rows LANES apart
-    ptrdiff_t block;       // floats from one block of 16 to the next
+    const float* vector;   // [blocks][...][16 values], rows 16 values apart
+    ptrdiff_t block;       // from one block of 16 values to the next
     int depth;
     const float* weights;  // [depth][columns][16]
 };
@@ -43,17 +49,22 @@ struct Span {
     int rows;
 };
 
-struct Kernels {
-    const char* name;
-    int rows[COLUMNS + 1];  // rows of a tile that fit the registers, by its columns
-
+// The matrix kernels for operands of one precision.
+struct Products {
     // out[column][row] = start[column][row] + sum of the segments' products. start_row: floats between rows of start.
     void (*multiply)(int rows, int columns, const Segment* segments, int count, const float* const* start,
                      ptrdiff_t start_row, float* const* out);
 
-    // out[k][column] += sum over rows of vector[row][k] * values[column][row], k < depth <= 6.
+    // out[k][column] += sum over rows of vector[row][k] * values[column][row], k < depth <= 6. In low precision a row is
+    // a pair of rows, as `Kernels::pair` makes it.
     void (*outer)(int depth, int columns, const Span* spans, int count, const float* vector,
                   const float* const* values, float* out);
+};
+
+struct Kernels {
+    const char* name;
+    int rows[COLUMNS + 1];  // rows of a tile that fit the registers, by its columns
+    Products full, low;     // float32; bfloat16, null where the processor does not multiply pairs
 
     // Runs a pointwise program over `length` floats (a multiple of 16) of each value.
     void (*run)(const Instruction* program, int count, float* const* values, int length);
@@ -63,6 +74,13 @@ struct Kernels {
 
     // total[16] += the rows' sum.
     void (*reduce)(const float* values, int rows, float* total);
+
+    // Rows of 16 floats to 16 bfloat16 each, to the nearest, ties to even; those from `lanes` on become zero.
+    void (*round)(const float* values, int rows, int lanes, bfloat16* out);
+
+    // The same for two rows at once: words of [rows[2 i]] and [rows[2 i + 1]] (zero after an odd last one) at
+    // out + i * stride. Null where there is no low precision.
+    void (*pair)(const float* values, const int* rows, int count, float* out, ptrdiff_t stride);
 };
 
 // The best set this machine has, or the one of that name; null if this machine has it not.

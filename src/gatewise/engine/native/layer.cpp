@@ -12,12 +12,17 @@ constexpr int SPANS = 64;
 
 int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
+// Values of one operand in a block's row of 16, and of a whole depth, in words: see kernels.hpp.
+int row_words(bool low) { return low ? LANES / 2 : LANES; }
+int depth_words(int depth, bool low) { return low ? (depth + 1) / 2 : depth; }
+
 // The part of `count` things that falls to one member.
 struct Range {
     int begin, end;
     Range(int count, const Member& member)
         : begin(static_cast<int>(static_cast<int64_t>(count) * member.thread / member.threads)),
           end(static_cast<int>(static_cast<int64_t>(count) * (member.thread + 1) / member.threads)) {}
+    explicit Range(int count) : begin(0), end(count) {}
 };
 
 // Columns of a panel: whole blocks of units, as many as fill a tile; fewer where each thread must get some.
@@ -32,7 +37,8 @@ int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
 
 // Weights of one share as tiles read them: [panel][k][column][16], a column being one product's block of 16 units.
 void pack_share(const Program& program, const Share& share, const Sizes& sizes, const std::vector<Matrix>& weights,
-                int units, int per_panel, int panel, float* out) {
+                int units, int per_panel, int panel, const Kernels* low, float* out) {
+    static constexpr int IN_ORDER[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const int depth = sizes[share.size], products = static_cast<int>(share.products.size());
     const int first = panel * per_panel, last = std::min(first + per_panel, blocks_of(units));
     const int columns = (last - first) * products;
@@ -61,6 +67,11 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
                         __builtin_prefetch(from + (k + n + LANES) * along);
                         for (int j = 0; j < lanes; j++) square[n][j] = from[j * across + (k + n) * along];
                     }
+                if (low) {
+                    low->pair(square[0], IN_ORDER, some, to + static_cast<ptrdiff_t>(k / 2) * columns * LANES,
+                              columns * LANES);
+                    continue;
+                }
                 for (int n = 0; n < some; n++)
                     std::memcpy(to + static_cast<ptrdiff_t>(k + n) * columns * LANES, square[n], sizeof square[n]);
             }
@@ -88,15 +99,20 @@ void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Mat
 }
 
 // Where the streams and carried values of one chunk lie.
-struct Region {
+struct Places {
     std::vector<float*> streams, before, after;
     ptrdiff_t stride = 0, before_stride = 0, after_stride = 0;
+    int row = LANES;  // words to the next row
+};
+
+struct Region : Places {
+    Places low;  // the same in bfloat16, of those that products read; null for the others
 };
 
 // A value in memory: where its first block and row are.
 struct Spot {
     float* base;
-    ptrdiff_t block;  // floats to the next block
+    ptrdiff_t block;  // words to the next block
 };
 
 // The rows that a phase runs over.
@@ -150,12 +166,20 @@ std::vector<Pass> passes_of(const Phase& phase) {
     return passes;
 }
 
+struct Operand {  // of a weight gradient
+    Place place;
+    int index;
+    int size;  // letter
+};
+
 // Everything about a call that all its threads share.
 struct Setting {
     const Call& call;
     const Program& program;
     const Sizes& sizes;
     bool keep;
+    bool low;
+    const Products& products;
     std::vector<Part> own_parts;
     const std::vector<Part>& parts;
     std::vector<int> panels;           // blocks per panel, by phase
@@ -163,12 +187,15 @@ struct Setting {
     std::vector<size_t> vectors;       // by block: padded weight vectors
     std::vector<size_t> repeated;      // by block: those that products read, as ROWS equal rows
     std::vector<std::vector<std::vector<size_t>>> biases;  // by phase, group, accumulator
-    std::vector<float> constants;
+    std::vector<float> constants, low_constants;
     std::vector<Series> outputs;
     Arriving arriving;
+    std::vector<bool> low_streams, low_carry;  // those that products read in bfloat16
+    std::vector<Operand> operands;             // of the weight gradients in bfloat16, each once
 
     Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
-        : call(call), program(call.program), sizes(call.sizes), keep(keep),
+        : call(call), program(call.program), sizes(call.sizes), keep(keep), low(call.packed.low()),
+          products(low ? call.kernels.low : call.kernels.full),
           own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
           parts(tape && !keep ? tape->parts : own_parts) {
         for (const Phase& phase : program.phases) {
@@ -176,13 +203,40 @@ struct Setting {
             passes.push_back(passes_of(phase));
         }
         gather_vectors();
+        low_streams.resize(program.streams.size());
+        low_carry.resize(program.carry.size());
+        if (low) note_operands();
     }
 
     int units(int letter) const { return sizes[letter]; }
     int blocks(int letter) const { return blocks_of(sizes[letter]); }
     const float* vector(int block) const { return constants.data() + vectors[block]; }
+    int operand(Place place, int index) const {
+        for (size_t i = 0; i < operands.size(); i++)
+            if (operands[i].place == place && operands[i].index == index) return static_cast<int>(i);
+        return -1;
+    }
 
 private:
+    void note_operands() {
+        for (const Phase& phase : program.phases)
+            for (const Group& group : phase.groups)
+                for (const Share& share : group.shares) {
+                    if (share.place == Place::stream) low_streams[share.index] = true;
+                    if (share.place == Place::before || share.place == Place::after) low_carry[share.index] = true;
+                }
+        auto note = [&](Place place, int index, int size) {
+            if (operand(place, index) < 0) operands.push_back({place, index, size});
+        };
+        for (const Outer& outer : program.outers) {
+            note(outer.place, outer.index, outer.size);
+            for (const auto& [stream, block] : outer.values) note(Place::stream, stream, outer.value_size);
+        }
+        low_constants.resize(constants.size() / 2);
+        call.kernels.round(constants.data(), static_cast<int>(constants.size() / LANES), LANES,
+                           reinterpret_cast<bfloat16*>(low_constants.data()));
+    }
+
     void gather_vectors() {
         auto room = [&](int letter, int rows = 1) {
             size_t place = constants.size();
@@ -243,6 +297,28 @@ Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, So
     return result;
 }
 
+// Words that the same chunk takes in bfloat16: of all that products read, whatever its source.
+size_t low_extent(const Setting& setting, const Chunk& chunk) {
+    size_t result = 0;
+    for (size_t i = 0; i < setting.low_streams.size(); i++)
+        if (setting.low_streams[i]) result += setting.blocks(setting.program.streams[i].size) * chunk.stride / 2;
+    for (size_t k = 0; k < setting.low_carry.size(); k++) {
+        if (!setting.low_carry[k]) continue;
+        result += setting.blocks(setting.program.carry[k]) * chunk.history / 2;
+        if (setting.call.resets.data) result += setting.blocks(setting.program.carry[k]) * chunk.stride / 2;
+    }
+    return result;
+}
+
+// Words from one block to the next of an operand of the weight gradients, by pairs of rows.
+ptrdiff_t pair_stride(const Chunk& chunk) { return static_cast<ptrdiff_t>((chunk.rows + 1) / 2 | 1) * LANES; }
+
+size_t pair_extent(const Setting& setting, const Chunk& chunk) {
+    size_t result = 0;
+    for (const Operand& operand : setting.operands) result += setting.blocks(operand.size) * pair_stride(chunk);
+    return result;
+}
+
 // One thread's run over one part of the rows: alone, or with the others of its team over all of them.
 class Runner {
 public:
@@ -256,12 +332,13 @@ public:
     }
 
     void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
-                 const std::vector<size_t>* places, float* local, const Extent& local_extent);
+                 const std::vector<size_t>* places, float* local, const Extent& local_extent, float* low);
     void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
-                  float* ring, bool want_dx, const std::vector<float*>& products);
+                  float* low, float* paired, float* ring, bool want_dx, const std::vector<float*>& products);
 
 private:
-    Region region(const Chunk& chunk, float* kept, float* local, float* history) const;
+    Region region(const Chunk& chunk, float* kept, float* local, float* history, float* low) const;
+    void place_low(float* low, Region& region) const;
     void run_phases(When when, const Region& region, const Band& band);
     void run_phase(int number, const Region& region, const Band& band, Range panels);
     struct Ready {  // a pass, for the blocks of one panel
@@ -275,7 +352,10 @@ private:
     };
     void prepare(int number, const Region& region, const Band& band, int panel, int count);
     void multiply(const Ready& ready, int row, int rows, float* const* values);
-    Spot spot(Place place, int index, const Region& region, const Band& band) const;
+    Spot spot(Place place, int index, const Places& places, const Band& band) const;
+    void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
+    void round_kept(const Region& region) const;
+    void pair_operands(const Region& region, const std::vector<float*>& products, float* paired);
     void load_input(const Region& region);
     void outer_products(const Region& region, const std::vector<float*>& products);
     bool restarts(int flat) const;
@@ -290,16 +370,18 @@ private:
     float* ring_[2] = {nullptr, nullptr};
     std::vector<size_t> ring_places_, total_places_;
     std::vector<float*> pointers_;  // where the values of a tile are, by block
-    std::vector<std::pair<int, Spot>> spots_;  // values in memory
+    std::vector<std::pair<int, Spot>> spots_;  // values in memory,
+    std::vector<std::pair<int, Spot>> rounded_;  // those whose bfloat16 a product will read
     std::vector<Ready> ready_;
     std::vector<Segment> segments_;  // of what is ready, at the first row,
     std::vector<int> moves_;         // and how far their vectors move from row to row
     int first_ = 0;                  // block at which the pointers begin
-    ptrdiff_t ring_stride_ = 0;
+    ptrdiff_t ring_stride_ = 0, paired_stride_ = 0;
+    std::vector<float*> paired_;     // the weight gradients' operands by pairs of rows
 };
 
 // Local streams first, then what is kept; `history` is where carried values go.
-Region Runner::region(const Chunk& chunk, float* kept, float* local, float* history) const {
+Region Runner::region(const Chunk& chunk, float* kept, float* local, float* history, float* low) const {
     Region result;
     result.stride = chunk.stride;
     result.before_stride = result.after_stride = chunk.history;
@@ -321,7 +403,88 @@ Region Runner::region(const Chunk& chunk, float* kept, float* local, float* hist
             history += s_.blocks(s_.program.carry[k]) * chunk.stride;
         }
     }
+    place_low(low, result);
     return result;
+}
+
+// Where the same lies in bfloat16, from `low` on.
+void Runner::place_low(float* low, Region& region) const {
+    auto take = [&](bool wanted, int letter, ptrdiff_t stride) {
+        float* place = wanted ? low : nullptr;
+        if (wanted) low += s_.blocks(letter) * stride;
+        return place;
+    };
+    Places& result = region.low;
+    result.row = LANES / 2;
+    result.stride = region.stride / 2;
+    result.before_stride = region.before_stride / 2;
+    result.after_stride = region.after_stride / 2;
+    for (size_t i = 0; i < s_.low_streams.size(); i++)
+        result.streams.push_back(take(s_.low_streams[i], s_.program.streams[i].size, result.stride));
+    for (size_t k = 0; k < s_.low_carry.size(); k++)
+        result.after.push_back(take(s_.low_carry[k], s_.program.carry[k], result.after_stride));
+    result.before = result.after;
+    for (size_t k = 0; s_.call.resets.data && k < s_.low_carry.size(); k++)
+        result.before[k] = take(s_.low_carry[k], s_.program.carry[k], result.before_stride);
+}
+
+// Rows of some blocks of a vector of `units`, in bfloat16. stride: floats between blocks, which are half as far there.
+void Runner::round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const {
+    for (int block = blocks.begin; block < blocks.end; block++)
+        s_.call.kernels.round(from + block * stride, rows, std::min(LANES, units - block * LANES),
+                              reinterpret_cast<bfloat16*>(to + block * stride / 2));
+}
+
+// What products of the backward pass read, and the forward pass computed.
+void Runner::round_kept(const Region& region) const {
+    for (size_t i = 0; i < s_.low_streams.size(); i++) {
+        const Stream& stream = s_.program.streams[i];
+        if (region.low.streams[i] && stream.source == Source::saved)
+            round(region.streams[i], region.stride, region.low.streams[i], chunk_->rows, s_.units(stream.size),
+                  Range(s_.blocks(stream.size), member_));
+    }
+    for (size_t k = 0; k < s_.low_carry.size(); k++) {
+        if (!s_.low_carry[k]) continue;
+        const int letter = s_.program.carry[k];
+        const Range blocks(s_.blocks(letter), member_);
+        round(region.after[k], region.after_stride, region.low.after[k], chunk_->start + chunk_->rows, s_.units(letter),
+              blocks);
+        if (s_.call.resets.data)
+            round(region.before[k], region.before_stride, region.low.before[k], chunk_->rows, s_.units(letter), blocks);
+    }
+}
+
+// One row of a block; whole ones by moves of a fixed size.
+template <class Number>
+void copy_row(Number* to, const Number* from, int lanes) {
+    if (lanes == LANES)
+        std::memcpy(to, from, LANES * sizeof(Number));
+    else
+        std::memcpy(to, from, lanes * sizeof(Number));
+}
+
+// Up to 16 values of a caller's tensor from `place` on, and zeros for the rest of a block.
+void read_row(float* to, const Data& from, ptrdiff_t place, int lanes) {
+    if (from.low) {
+        bfloat16 values[LANES] = {};
+        uint32_t bits[LANES];
+        copy_row(values, static_cast<const bfloat16*>(from.address) + place, lanes);
+        for (int i = 0; i < LANES; i++) bits[i] = static_cast<uint32_t>(values[i]) << 16;
+        std::memcpy(to, bits, sizeof bits);
+    } else {
+        if (lanes < LANES) std::memset(to, 0, LANES * sizeof(float));
+        copy_row(to, static_cast<const float*>(from.address) + place, lanes);
+    }
+}
+
+void write_row(const Kernels& kernels, const Data& to, ptrdiff_t place, const float* from, int lanes) {
+    if (to.low) {
+        bfloat16 rounded[LANES];
+        kernels.round(from, 1, LANES, rounded);
+        copy_row(static_cast<bfloat16*>(to.address) + place, rounded, lanes);
+    } else {
+        copy_row(static_cast<float*>(to.address) + place, from, lanes);
+    }
 }
 
 void copy_rows(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to_stride, int rows, Range blocks) {
@@ -339,18 +502,13 @@ void Runner::load_input(const Region& region) {
     const Range rows(chunk_->rows, member_);
     for (int row = rows.begin; row < rows.end; row++) {
         const Where& where = chunk_->where[row];
-        const float* from = x.data + where.time * x.step + where.row * x.row;
         float* to = region.streams[stream] + static_cast<ptrdiff_t>(row) * LANES;
-        for (int unit = 0; unit < units; unit += LANES, to += region.stride) {
-            const int lanes = std::min(LANES, units - unit);
-            if (lanes == LANES) {
-                std::memcpy(to, from + unit, LANES * sizeof(float));
-            } else {
-                std::memset(to, 0, LANES * sizeof(float));
-                std::memcpy(to, from + unit, lanes * sizeof(float));
-            }
-        }
+        for (int unit = 0; unit < units; unit += LANES, to += region.stride)
+            read_row(to, x.data, where.time * x.step + where.row * x.row + unit, std::min(LANES, units - unit));
     }
+    if (float* low = region.low.streams[stream])
+        round(region.streams[stream] + rows.begin * LANES, region.stride, low + rows.begin * LANES / 2,
+              rows.end - rows.begin, units, Range(blocks_of(units)));
 }
 
 // Whether the caller's sequence starts afresh at this flat row. Run backwards, what begins at t + 1 must not reach t.
@@ -359,21 +517,6 @@ bool Runner::restarts(int flat) const {
     const int border = where.time + (s_.call.shape.reverse ? 1 : 0);
     const int64_t length = s_.call.shape.lengths ? s_.call.shape.lengths[where.row] : s_.call.shape.steps;
     return border < length && s_.call.resets.data[border * s_.call.resets.step + where.row * s_.call.resets.row];
-}
-
-// One row of a block; whole ones by moves of a fixed size.
-void copy_row(float* to, const float* from, int lanes) {
-    if (lanes == LANES)
-        std::memcpy(to, from, LANES * sizeof(float));
-    else
-        std::memcpy(to, from, lanes * sizeof(float));
-}
-
-void add_row(float* to, const float* from, const float* more, int lanes) {
-    if (lanes == LANES)
-        for (int i = 0; i < LANES; i++) to[i] = from[i] + more[i];
-    else
-        for (int i = 0; i < LANES; i++) to[i] = from[i] + (i < lanes ? more[i] : 0);
 }
 
 bool in_memory(Place place) {
@@ -391,11 +534,11 @@ void Runner::run_phases(When when, const Region& region, const Band& band) {
     }
 }
 
-Spot Runner::spot(Place place, int index, const Region& region, const Band& band) const {
+Spot Runner::spot(Place place, int index, const Places& places, const Band& band) const {
     switch (place) {
-    case Place::stream: return {region.streams[index] + band.flat * LANES, region.stride};
-    case Place::before: return {region.before[index] + band.before * LANES, region.before_stride};
-    case Place::after: return {region.after[index] + band.after * LANES, region.after_stride};
+    case Place::stream: return {places.streams[index] + band.flat * places.row, places.stride};
+    case Place::before: return {places.before[index] + band.before * places.row, places.before_stride};
+    case Place::after: return {places.after[index] + band.after * places.row, places.after_stride};
     case Place::arriving: return {ring_[band.parity] + ring_places_[index], ring_stride_};
     case Place::leaving: return {ring_[band.parity ^ 1] + ring_places_[index], ring_stride_};
     default: return {nullptr, 0};
@@ -423,17 +566,19 @@ void Runner::prepare(int number, const Region& region, const Band& band, int pan
             }
         for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
-            const int depth = s_.units(share.size);
+            const int depth = depth_words(s_.units(share.size), s_.low), row = row_words(s_.low);
             const float* weights = s_.call.packed.share(number, pass.group, i) +
                                    static_cast<ptrdiff_t>(panel) * depth * per_panel *
                                        static_cast<int>(share.products.size()) * LANES;
             if (share.place == Place::weight) {
-                segments_.push_back({s_.constants.data() + s_.repeated[share.index], ROWS * LANES, depth, weights});
+                const float* vector = s_.low ? s_.low_constants.data() + s_.repeated[share.index] / 2
+                                             : s_.constants.data() + s_.repeated[share.index];
+                segments_.push_back({vector, ROWS * row, depth, weights});
                 moves_.push_back(0);
             } else {
-                const Spot from = spot(share.place, share.index, region, band);
+                const Spot from = spot(share.place, share.index, s_.low ? region.low : region, band);
                 segments_.push_back({from.base, from.block, depth, weights});
-                moves_.push_back(LANES);
+                moves_.push_back(row);
             }
         }
         ready_.push_back(ready);
@@ -462,7 +607,7 @@ void Runner::multiply(const Ready& ready, int row, int rows, float* const* value
             segments[some].vector += row * moves_[ready.first + done];
         }
         const bool bias = ready.start == Pass::Start::bias && done == some;
-        s_.call.kernels.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
+        s_.products.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
         for (int c = 0; c < ready.columns; c++) start[c] = out[c];
     }
 }
@@ -485,10 +630,14 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
     pointers_.resize(std::max<size_t>(pointers_.size(), width * together));
     float** const pointers = pointers_.data();
     spots_.clear();
+    rounded_.clear();
     for (int v = 0; v < width; v++) {
         const Value& value = phase.values[v];
         if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, SLOT, value.number);
         if (in_memory(value.place)) spots_.push_back({v, spot(value.place, value.index, region, band)});
+        if (value.written && ((value.place == Place::stream && s_.low_streams[value.index]) ||
+                              (value.place == Place::after && s_.low_carry[value.index])))
+            rounded_.push_back({v, spot(value.place, value.index, region.low, band)});
     }
 
     for (int panel = panels.begin; panel < panels.end; panel += at_once) {
@@ -538,7 +687,8 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
                     }
                     for (int r = 0; r < rows; r++, from += LANES, to += LANES) {
                         const Where& where = chunk_->where[band.flat + row + r];
-                        add_row(to, from, dy.data + where.time * dy.step + where.row * dy.row + unit, lanes);
+                        read_row(to, dy.data, where.time * dy.step + where.row * dy.row + unit, lanes);
+                        for (int i = 0; i < LANES; i++) to[i] += from[i];
                     }
                 }
             }
@@ -554,6 +704,10 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
                         for (int b = 0; b < count; b++)
                             std::memcpy(to.base + (first + b) * to.block + row * LANES, pointers[b * width + v],
                                         rows * LANES * sizeof(float));
+            for (const auto& [v, to] : rounded_)
+                for (int b = 0; b < count; b++)
+                    kernels.round(pointers[b * width + v], rows, std::min(LANES, units - (first + b) * LANES),
+                                  reinterpret_cast<bfloat16*>(to.base + (first + b) * to.block + row * LANES / 2));
             for (const auto& [v, output] : phase.emissions) {
                 const Series& out = s_.outputs[output];
                 if (!out.data) continue;
@@ -562,7 +716,7 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
                     const float* from = pointers[b * width + v];
                     for (int r = 0; r < rows; r++, from += LANES) {
                         const Where& where = chunk_->where[band.flat + row + r];
-                        copy_row(out.data + where.time * out.step + where.row * out.row + unit, from, lanes);
+                        write_row(kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
                     }
                 }
             }
@@ -584,20 +738,27 @@ void Runner::restart_rows(const Region& region, const Band& band, const Region& 
             for (int r = 0; r < band.count; r++)
                 if (restarts(band.flat + r)) std::memset(to + r * LANES, 0, LANES * sizeof(float));
         }
+        if (s_.low_carry[k])
+            round(region.before[k] + band.before * LANES, region.before_stride,
+                  region.low.before[k] + band.before * LANES / 2, band.count, s_.units(s_.program.carry[k]), blocks);
     }
     member_.meet();
 }
 
 void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
-                     const std::vector<size_t>* places, float* local, const Extent& local_extent) {
+                     const std::vector<size_t>* places, float* local, const Extent& local_extent, float* low) {
     const std::vector<int>& carry = s_.program.carry;
     const bool resets = s_.call.resets.data;
     if (member_.thread == 0)
         for (size_t b = 0; b < part_.rows.size(); b++)
             if (part_.lengths[b] == 0)
                 for (size_t k = 0; k < carry.size(); k++)
-                    std::memcpy(last[k].data + part_.rows[b] * last[k].row, state[k].data + part_.rows[b] * state[k].row,
-                                s_.units(carry[k]) * sizeof(float));
+                    for (int unit = 0; unit < s_.units(carry[k]); unit += LANES) {
+                        const int lanes = std::min(LANES, s_.units(carry[k]) - unit);
+                        float values[LANES];
+                        read_row(values, state[k].data, part_.rows[b] * state[k].row + unit, lanes);
+                        write_row(s_.call.kernels, last[k].data, part_.rows[b] * last[k].row + unit, values, lanes);
+                    }
     Region previous;
     for (size_t c = 0; c < part_.chunks.size(); c++) {
         const Chunk& chunk = part_.chunks[c];
@@ -605,7 +766,7 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
         // Without a tape two buffers take turns, as a chunk begins with the last rows of the one before it.
         float* history = s_.keep ? nullptr
                                  : local + local_extent.streams + (c % 2) * (local_extent.history + local_extent.before);
-        Region region = this->region(chunk, kept ? kept + (*places)[c] : nullptr, local, history);
+        Region region = this->region(chunk, kept ? kept + (*places)[c] : nullptr, local, history, low);
         load_input(region);
         for (size_t k = 0; k < carry.size(); k++) {
             const Range blocks(s_.blocks(carry[k]), member_);
@@ -614,17 +775,15 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
                 const int row = ahead.start + ahead.flat[ahead.last - ahead.first - 1];
                 copy_rows(previous.after[k] + row * LANES, previous.after_stride, region.after[k], region.after_stride,
                           chunk.start, blocks);
-                continue;
             }
-            for (int block = blocks.begin; block < blocks.end; block++) {
+            for (int block = blocks.begin; c == 0 && block < blocks.end; block++) {
                 const int lanes = std::min(LANES, s_.units(carry[k]) - block * LANES);
                 float* to = region.after[k] + block * region.after_stride;
-                for (int r = 0; r < chunk.start; r++, to += LANES) {
-                    std::memset(to, 0, LANES * sizeof(float));
-                    std::memcpy(to, state[k].data + part_.rows[r] * state[k].row + block * LANES,
-                                lanes * sizeof(float));
-                }
+                for (int r = 0; r < chunk.start; r++, to += LANES)
+                    read_row(to, state[k].data, part_.rows[r] * state[k].row + block * LANES, lanes);
             }
+            if (s_.low_carry[k])
+                round(region.after[k], region.after_stride, region.low.after[k], chunk.start, s_.units(carry[k]), blocks);
         }
         member_.meet();
         run_phases(When::advance, region, {0, 0, 0, chunk.rows, 0});
@@ -642,17 +801,48 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
                 if (step < chunk.first || step >= chunk.last) continue;
                 const int row = chunk.start + chunk.flat[step - chunk.first] + static_cast<int>(b);
                 for (int block = blocks.begin; block < blocks.end; block++)
-                    std::memcpy(last[k].data + part_.rows[b] * last[k].row + block * LANES,
-                                region.after[k] + block * region.after_stride + row * LANES,
-                                std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+                    write_row(s_.call.kernels, last[k].data, part_.rows[b] * last[k].row + block * LANES,
+                              region.after[k] + block * region.after_stride + row * LANES,
+                              std::min(LANES, s_.units(carry[k]) - block * LANES));
             }
         }
         previous = region;
     }
 }
 
+// The weight gradients' operands by pairs of rows, rows of the vectors beside those of the values that they belong to.
+void Runner::pair_operands(const Region& region, const std::vector<float*>& products, float* paired) {
+    const Chunk& chunk = *chunk_;
+    const bool resets = s_.call.resets.data;
+    std::vector<int> flat(chunk.rows), before(chunk.rows);
+    for (int step = 0, row = 0; step < chunk.last - chunk.first; step++)
+        for (int r = 0; row < chunk.flat[step + 1]; r++, row++) {
+            flat[row] = row;
+            before[row] = resets ? row : (step ? chunk.start + chunk.flat[step - 1] : 0) + r;
+        }
+    paired_stride_ = pair_stride(chunk);
+    paired_.assign(s_.operands.size(), nullptr);
+    auto pair = [&](Place place, int index, int size) {
+        float*& to = paired_[s_.operand(place, index)];
+        if (to) return;
+        to = paired;
+        paired += s_.blocks(size) * paired_stride_;
+        const Spot from = spot(place, index, region, {0, 0, chunk.start, chunk.rows, 0});
+        const int* rows = place == Place::before ? before.data() : flat.data();
+        const Range blocks(s_.blocks(size), member_);
+        for (int block = blocks.begin; block < blocks.end; block++)
+            s_.call.kernels.pair(from.base + block * from.block, rows, chunk.rows, to + block * paired_stride_, LANES);
+    };
+    for (size_t i = 0; i < s_.program.outers.size(); i++) {
+        const Outer& outer = s_.program.outers[i];
+        if (!products[i]) continue;
+        pair(outer.place, outer.index, outer.size);
+        for (const auto& [stream, block] : outer.values) pair(Place::stream, stream, outer.value_size);
+    }
+    member_.meet();
+}
+
 void Runner::outer_products(const Region& region, const std::vector<float*>& products) {
-    const Kernels& kernels = s_.call.kernels;
     const Chunk& chunk = *chunk_;
     for (size_t i = 0; i < s_.program.outers.size(); i++) {
         const Outer& outer = s_.program.outers[i];
@@ -661,10 +851,11 @@ void Runner::outer_products(const Region& region, const std::vector<float*>& pro
         const int columns = s_.blocks(outer.value_size) * width;
         const bool before = outer.place == Place::before, after = outer.place == Place::after;
         // Rows of the values and of the vector that belong together: all of the chunk, unless the rows before a step lie
-        // apart because some ended.
+        // apart because some ended; pairs lie together always.
         std::vector<Span> spans;
+        if (s_.low) spans.push_back({0, 0, (chunk.rows + 1) / 2});
         const bool resets = s_.call.resets.data;
-        for (int step = 0; step < chunk.last - chunk.first; step++) {
+        for (int step = 0; !s_.low && step < chunk.last - chunk.first; step++) {
             const int flat = chunk.flat[step], rows = chunk.flat[step + 1] - flat;
             const int at = after                 ? chunk.start + flat
                            : !before || resets ? flat
@@ -676,23 +867,29 @@ void Runner::outer_products(const Region& region, const std::vector<float*>& pro
             else
                 spans.push_back({flat * LANES, at * LANES, rows});
         }
-        const float* vector = before  ? region.before[outer.index]
-                              : after ? region.after[outer.index]
-                                      : region.streams[outer.index];
-        const ptrdiff_t block = before ? region.before_stride : after ? region.after_stride : region.stride;
+        const float* vector = s_.low  ? paired_[s_.operand(outer.place, outer.index)]
+                              : before ? region.before[outer.index]
+                              : after  ? region.after[outer.index]
+                                       : region.streams[outer.index];
+        const ptrdiff_t block = s_.low   ? paired_stride_
+                                : before ? region.before_stride
+                                : after  ? region.after_stride
+                                         : region.stride;
         const Range groups((columns + COLUMNS - 1) / COLUMNS, member_);
         for (int group = groups.begin; group < groups.end; group++) {
             const int first = group * COLUMNS, count = std::min(COLUMNS, columns - first);
             const float* values[COLUMNS];
-            for (int column = 0; column < count; column++)
-                values[column] = region.streams[outer.values[(first + column) % width].first] +
-                                 (first + column) / width * region.stride;
+            for (int column = 0; column < count; column++) {
+                const int stream = outer.values[(first + column) % width].first, block = (first + column) / width;
+                values[column] = s_.low ? paired_[s_.operand(Place::stream, stream)] + block * paired_stride_
+                                        : region.streams[stream] + block * region.stride;
+            }
             float* out = products[i] + static_cast<ptrdiff_t>(group) * COLUMNS * LANES * depth;
             for (int k = 0; k < depth; k += LANES) {
                 const int some = std::min(LANES, depth - k), tiles = (some + 5) / 6;
                 for (int tile = 0; tile < tiles; tile++) {
                     const int from = some * tile / tiles, to = some * (tile + 1) / tiles;
-                    kernels.outer(to - from, count, spans.data(), static_cast<int>(spans.size()),
+                    s_.products.outer(to - from, count, spans.data(), static_cast<int>(spans.size()),
                                   vector + k / LANES * block + from, values,
                                   out + static_cast<ptrdiff_t>(k + from) * count * LANES);
                 }
@@ -702,7 +899,8 @@ void Runner::outer_products(const Region& region, const std::vector<float*>& pro
 }
 
 void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
-                      float* ring, bool want_dx, const std::vector<float*>& products) {
+                      float* low, float* paired, float* ring, bool want_dx,
+                      const std::vector<float*>& products) {
     const std::vector<int>& carry = s_.program.carry;
     const int count = static_cast<int>(part_.rows.size());
     size_t size = 0;
@@ -721,18 +919,20 @@ void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::v
             for (int r = 0; r < count; r++)
                 for (float* buffer : ring_) {
                     float* to = buffer + ring_places_[k] + block * ring_stride_ + r * LANES;
-                    std::memset(to, 0, LANES * sizeof(float));
                     if (from.data)
-                        std::memcpy(to, from.data + part_.rows[r] * from.row + block * LANES,
-                                    std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+                        read_row(to, from.data, part_.rows[r] * from.row + block * LANES,
+                                 std::min(LANES, s_.units(carry[k]) - block * LANES));
+                    else
+                        std::memset(to, 0, LANES * sizeof(float));
                 }
     }
     const bool resets = s_.call.resets.data;
     for (size_t c = part_.chunks.size(); c-- > 0;) {
         const Chunk& chunk = part_.chunks[c];
         chunk_ = &chunk;
-        Region region = this->region(chunk, kept + places[c], local, nullptr);
+        Region region = this->region(chunk, kept + places[c], local, nullptr, low);
         load_input(region);
+        round_kept(region);
         member_.meet();
         for (int step = chunk.last - chunk.first; step-- > 0;) {
             const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
@@ -751,6 +951,7 @@ void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::v
             member_.meet();
         }
         if (want_dx) run_phases(When::deferred, region, {0, 0, 0, chunk.rows, 0});
+        if (s_.low) pair_operands(region, products, paired);
         outer_products(region, products);
         member_.meet();
     }
@@ -760,10 +961,17 @@ void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::v
         const Range blocks(s_.blocks(carry[k]), member_);
         for (int block = blocks.begin; block < blocks.end; block++)
             for (int r = 0; r < count; r++)
-                std::memcpy(dstate[k].data + part_.rows[r] * dstate[k].row + block * LANES,
-                            ring_[1] + ring_places_[k] + block * ring_stride_ + r * LANES,
-                            std::min(LANES, s_.units(carry[k]) - block * LANES) * sizeof(float));
+                write_row(s_.call.kernels, dstate[k].data, part_.rows[r] * dstate[k].row + block * LANES,
+                          ring_[1] + ring_places_[k] + block * ring_stride_ + r * LANES,
+                          std::min(LANES, s_.units(carry[k]) - block * LANES));
     }
+}
+
+template <class Size>
+size_t largest(const Part& part, Size size) {
+    size_t result = 0;
+    for (const Chunk& chunk : part.chunks) result = std::max<size_t>(result, size(chunk));
+    return result;
 }
 
 // Local memory of one part, for its largest chunk.
@@ -797,9 +1005,11 @@ void run_parts(const Work& work, const std::function<void(int part, const Member
 void clear_padding(const Series& out, const Shape& shape, int units, const Member& member) {
     if (!out.data || !shape.lengths) return;
     const Range rows(shape.rows, member);
+    const size_t bytes = out.data.low ? sizeof(bfloat16) : sizeof(float);
     for (int row = rows.begin; row < rows.end; row++)
         for (int step = static_cast<int>(shape.lengths[row]); step < shape.steps; step++)
-            std::memset(out.data + step * out.step + row * out.row, 0, units * sizeof(float));
+            std::memset(static_cast<char*>(out.data.address) + (step * out.step + row * out.row) * bytes, 0,
+                        units * bytes);
 }
 
 std::vector<int> saved_sizes(const Program& program) {
@@ -813,8 +1023,9 @@ size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
 
 }  // namespace
 
-Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work)
-    : program_(program.serial), sizes_(sizes), work_(work) {
+Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
+               const Kernels* low)
+    : program_(program.serial), sizes_(sizes), work_(work), low_(low) {
     size_t size = 0;
     for (const Phase& phase : program.phases) {
         places_.emplace_back();
@@ -822,7 +1033,7 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
             places_.back().emplace_back();
             for (const Share& share : group.shares) {
                 places_.back().back().push_back(size);
-                size += static_cast<size_t>(sizes[share.size]) * share.products.size() * LANES *
+                size += static_cast<size_t>(depth_words(sizes[share.size], low)) * share.products.size() * LANES *
                         blocks_of(sizes[phase.size]);
             }
         }
@@ -836,10 +1047,10 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
             for (size_t g = 0; g < phase.groups.size(); g++)
                 for (size_t i = 0; i < phase.groups[g].shares.size(); i++) {
                     const Share& share = phase.groups[g].shares[i];
-                    const ptrdiff_t one = static_cast<ptrdiff_t>(sizes[share.size]) * per_panel *
+                    const ptrdiff_t one = static_cast<ptrdiff_t>(depth_words(sizes[share.size], low)) * per_panel *
                                           share.products.size() * LANES;
                     for (int panel = panels.begin; panel < panels.end; panel++)
-                        pack_share(program, share, sizes, weights, units, per_panel, panel,
+                        pack_share(program, share, sizes, weights, units, per_panel, panel, low,
                                    memory_.data() + places_[p][g][i] + panel * one);
                 }
         }
@@ -883,13 +1094,15 @@ void forward(const Call& call, const std::vector<Rows>& state, const std::vector
         tape->saved = saved_sizes(call.program);
     }
     std::vector<Extent> extents;
-    std::vector<size_t> locals;
+    std::vector<size_t> locals, lows;
     size_t size = 0;
     for (const Part& part : setting.parts) {
         Extent one = largest(setting, part, Source::local);
         extents.push_back(one);
         locals.push_back(size);
         size += one.streams + (tape ? 0 : 2 * (one.history + one.before));
+        lows.push_back(size);
+        size += padded(largest(part, [&](const Chunk& chunk) { return low_extent(setting, chunk); }));
     }
     const size_t scratch = static_cast<size_t>(call.program.slots) * SLOT;
     const size_t scratches = size;
@@ -900,7 +1113,7 @@ void forward(const Call& call, const std::vector<Rows>& state, const std::vector
             Runner runner(setting, setting.parts[part], member,
                           memory.data() + scratches + scratch * (call.work.parts > 1 ? part : member.thread), nullptr);
             runner.forward(state, last, tape ? tape->memory.data() : nullptr, tape ? &tape->places[part] : nullptr,
-                           memory.data() + locals[part], extents[part]);
+                           memory.data() + locals[part], extents[part], memory.data() + lows[part]);
         },
         [&](const Member& member) {
             for (size_t k = 0; k < outputs.size(); k++)
@@ -916,7 +1129,7 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
     setting.arriving = arriving;
     const Program& program = call.program;
 
-    std::vector<size_t> locals, rings, totals, sums;
+    std::vector<size_t> locals, lows, pairs, rings, totals, sums;
     size_t size = 0;
     auto room = [&](size_t floats) {
         size += padded(floats);
@@ -927,6 +1140,8 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
     const size_t scratches = room(scratch * runners);
     for (const Part& part : setting.parts) {
         locals.push_back(room(largest(setting, part, Source::local).streams));
+        lows.push_back(room(largest(part, [&](const Chunk& chunk) { return low_extent(setting, chunk); })));
+        pairs.push_back(room(largest(part, [&](const Chunk& chunk) { return pair_extent(setting, chunk); })));
         size_t one = 0;
         for (int letter : program.carry) one += setting.blocks(letter) * (part.rows.size() | 1) * LANES;
         rings.push_back(room(2 * one));
@@ -983,8 +1198,8 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
             member.meet();
             Runner runner(setting, setting.parts[part], member, base + scratches + scratch * runner_number,
                           base + totals[runner_number]);
-            runner.backward(dstate, tape.memory.data(), tape.places[part], base + locals[part], base + rings[part],
-                            dx.data, own);
+            runner.backward(dstate, tape.memory.data(), tape.places[part], base + locals[part], base + lows[part],
+                            base + pairs[part], base + rings[part], bool(dx.data), own);
         },
         [&](const Member& member) {
             clear_padding(dx, call.shape, call.sizes[0], member);

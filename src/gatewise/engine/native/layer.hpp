@@ -16,13 +16,19 @@ struct Matrix {  // a stored parameter; of a vector `column` is unused
     int rows, columns;      // a vector has one column
 };
 
-struct Rows {  // (B, units), units contiguous; no data: absent
-    float* data;
+struct Data {  // of a caller's tensor: floats, or bfloat16 where `low`; null: absent
+    void* address;
+    bool low;
+    explicit operator bool() const { return address; }
+};
+
+struct Rows {  // (B, units), units contiguous
+    Data data;
     ptrdiff_t row;
 };
 
-struct Series {  // (T, B, units), units contiguous; no data: absent
-    float* data;
+struct Series {  // (T, B, units), units contiguous
+    Data data;
     ptrdiff_t step, row;
 };
 
@@ -38,11 +44,14 @@ struct Work {  // how a layer is divided
 
 using Sizes = std::vector<int>;  // by size letter
 
-// Weight matrices in the order in which the kernels read them.
+// Weight matrices in the order in which the kernels read them, in words of the precision of their products.
 class Packed {
 public:
-    Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work);
+    // In low precision `low` rounds; null: in float32.
+    Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
+           const Kernels* low);
 
+    bool low() const { return low_; }
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }
 
     bool made_for(const Program& program, const Sizes& sizes, const Work& work) const {
@@ -54,11 +63,12 @@ private:
     long program_;
     Sizes sizes_;
     Work work_;
+    bool low_;
     std::vector<std::vector<std::vector<size_t>>> places_;
     Memory memory_;
 };
 
-struct Call {
+struct Call {  // its products are of the precision of its packed weights
     const Kernels& kernels;
     const Program& program;
     const Packed& packed;

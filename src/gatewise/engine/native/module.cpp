@@ -109,9 +109,11 @@ std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs
     return program;
 }
 
-using Fields2 = std::tuple<size_t, ptrdiff_t>;
+// Address and strides; of the caller's sequences and states also whether they are bfloat16 instead of floats.
 using Fields3 = std::tuple<size_t, ptrdiff_t, ptrdiff_t>;
 using MatrixFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, int, int>;
+using RowsFields = std::tuple<size_t, ptrdiff_t, bool>;
+using SeriesFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, bool>;
 
 float* address(size_t number) { return reinterpret_cast<float*>(number); }
 
@@ -136,20 +138,20 @@ std::vector<Matrix> matrices(const std::vector<MatrixFields>& fields) {
     return result;
 }
 
-std::vector<Rows> rows(const std::vector<Fields2>& fields) {
+std::vector<Rows> rows(const std::vector<RowsFields>& fields) {
     std::vector<Rows> result;
-    for (const auto& [data, row] : fields) result.push_back({address(data), row});
+    for (const auto& [data, row, low] : fields) result.push_back({{address(data), low}, row});
     return result;
 }
 
-Series series(const Fields3& fields) {
-    const auto& [data, step, row] = fields;
-    return {address(data), step, row};
+Series series(const SeriesFields& fields) {
+    const auto& [data, step, row, low] = fields;
+    return {{address(data), low}, step, row};
 }
 
-std::vector<Series> all_series(const std::vector<Fields3>& fields) {
+std::vector<Series> all_series(const std::vector<SeriesFields>& fields) {
     std::vector<Series> result;
-    for (const Fields3& one : fields) result.push_back(series(one));
+    for (const SeriesFields& one : fields) result.push_back(series(one));
     return result;
 }
 
@@ -194,13 +196,15 @@ using ShapeFields = std::tuple<int, int, size_t, bool>;
 using WorkFields = std::tuple<int, int>;
 
 Call call_from(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
-               const WorkFields& work, const Fields3& x, const Fields3& resets, const std::vector<MatrixFields>& weights) {
+               const WorkFields& work, const SeriesFields& x, const Fields3& resets,
+               const std::vector<MatrixFields>& weights) {
     const auto& [steps, count, lengths, reverse] = shape;
     const auto& [parts, threads] = work;
     check(program, sizes, weights, {parts, threads});
     need(steps >= 0 && count >= 0, "the shape");
     need(packed.made_for(program, sizes, {parts, threads}), "the packed weights");
     need(std::get<0>(x) || !steps || !count || !sizes[0], "a missing input");
+    need(!packed.low() || chosen.load()->pair, "the precision of the packed weights");
     const auto& [resets_data, resets_step, resets_row] = resets;
     Call call{*chosen.load(),
               program,
@@ -232,13 +236,14 @@ void run_jobs(size_t count, const std::function<void(size_t)>& run) {
 }
 
 // What both directions of a call are given: program, packed weights, sizes, shape, work, x, resets, weights.
-using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, Fields3, Fields3,
+using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, SeriesFields, Fields3,
                               std::vector<MatrixFields>>;
 // State, outputs, last state; whether to keep a tape.
-using ForwardFields = std::tuple<CallFields, std::vector<Fields2>, std::vector<Fields3>, std::vector<Fields2>, bool>;
+using ForwardFields =
+    std::tuple<CallFields, std::vector<RowsFields>, std::vector<SeriesFields>, std::vector<RowsFields>, bool>;
 // Tape; gradients of outputs and last state; dx, dstate, dweights.
-using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Fields3>, std::vector<Fields2>, Fields3,
-                                  std::vector<Fields2>, std::vector<MatrixFields>>;
+using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<SeriesFields>, std::vector<RowsFields>,
+                                  SeriesFields, std::vector<RowsFields>, std::vector<MatrixFields>>;
 
 Call call_of(const CallFields& fields) {
     const auto& [program, packed, sizes, shape, work, x, resets, weights] = fields;
@@ -303,20 +308,26 @@ NB_MODULE(_native, m) {
         "instruction_sets",
         [] {
             std::vector<std::string> names;
-            for (const char* name : {"avx512", "avx2", "plain"})
+            for (const char* name : {"avx512bf16", "avx512", "avx2", "plain"})
                 if (kernels(name)) names.push_back(name);
             return names;
         },
         "What this machine can run, the best first.");
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
+    m.def("rounds", [] { return chosen.load()->pair != nullptr; }, "Whether that set multiplies in bfloat16.");
     m.def(
         "pack",
-        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<MatrixFields>& weights) {
+        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<MatrixFields>& weights,
+           bool low) {
             const auto& [parts, threads] = work;
             check(program, sizes, weights, {parts, threads});
-            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads});
+            const Kernels* kernels = chosen.load();
+            need(!low || kernels->pair, "the precision");
+            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads},
+                                            low ? kernels : nullptr);
         },
-        "program"_a, "sizes"_a, "work"_a, "weights"_a);
+        "program"_a, "sizes"_a, "work"_a, "weights"_a, "low"_a = false,
+        "Weight matrices as the kernels read them; with `low` in bfloat16, and with it the layer's products.");
     m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
     m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
     m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
