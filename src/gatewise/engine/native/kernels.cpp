@@ -47,6 +47,7 @@ GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, c
 template <class Operand, int R, int C>
 void multiply(const Segment* segments, int count, ptrdiff_t columns, const float* const* start, ptrdiff_t start_row,
               float* const* out) {
+    const ptrdiff_t stride = (WIDE ? C : columns) * LANES;  // from one k to the next; known when compiled if it can be
     V sum[R][C][PARTS];
     for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++)
@@ -59,13 +60,13 @@ void multiply(const Segment* segments, int count, ptrdiff_t columns, const float
             for (int r = 0; r < R; r++) prefetch(block + s->block + r * Operand::ROW);
             const float* end = block + (left < Operand::ROW ? left : Operand::ROW);
             const float* v = block;
-            for (; v + 4 <= end; v += 4, weights += 4 * columns * LANES) {
+            for (; v + 4 <= end; v += 4, weights += 4 * stride) {
                 multiply_one<Operand, R, C>(sum, weights, v);
-                multiply_one<Operand, R, C>(sum, weights + columns * LANES, v + 1);
-                multiply_one<Operand, R, C>(sum, weights + 2 * columns * LANES, v + 2);
-                multiply_one<Operand, R, C>(sum, weights + 3 * columns * LANES, v + 3);
+                multiply_one<Operand, R, C>(sum, weights + stride, v + 1);
+                multiply_one<Operand, R, C>(sum, weights + 2 * stride, v + 2);
+                multiply_one<Operand, R, C>(sum, weights + 3 * stride, v + 3);
             }
-            for (; v < end; v++, weights += columns * LANES) multiply_one<Operand, R, C>(sum, weights, v);
+            for (; v < end; v++, weights += stride) multiply_one<Operand, R, C>(sum, weights, v);
         }
     }
     for (int r = 0; r < R; r++)
@@ -122,10 +123,14 @@ void outer(const Span* spans, int count, const float* vector, const float* const
             for (int p = 0; p < PARTS; p++) sum[k][c][p] = load(out + (k * columns + c) * LANES + p * W);
     for (const Span* s = spans; s < spans + count; s++) {
         const float* v = vector + s->vector;
-        for (int row = 0; row < s->rows; row++, v += LANES) {
+        const float* at[C];
+        for (int c = 0; c < C; c++) at[c] = values[c] + s->values;
+        const ptrdiff_t end = static_cast<ptrdiff_t>(s->rows) * LANES;
+#pragma GCC unroll 4
+        for (ptrdiff_t row = 0; row < end; row += LANES, v += LANES) {
             V from[C][PARTS];
             for (int c = 0; c < C; c++)
-                for (int p = 0; p < PARTS; p++) from[c][p] = load(values[c] + s->values + row * LANES + p * W);
+                for (int p = 0; p < PARTS; p++) from[c][p] = load(at[c] + row + p * W);
             for (int k = 0; k < K; k++) {
                 V factor = broadcast(v[k]);
                 for (int c = 0; c < C; c++)
