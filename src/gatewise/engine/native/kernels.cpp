@@ -33,8 +33,9 @@ struct Low {
 
 // One word of a product: a broadcast of each row's value times a row of weights.
 template <class Operand, int R, int C>
-GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, const float* vector) {
+GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, ptrdiff_t ahead, const float* vector) {
     V w[C][PARTS];
+    prefetch(weights + ahead);
     for (int c = 0; c < C; c++)
         for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
     for (int r = 0; r < R; r++) {
@@ -61,12 +62,12 @@ void multiply(const Segment* segments, int count, ptrdiff_t columns, const float
             const float* end = block + (left < Operand::ROW ? left : Operand::ROW);
             const float* v = block;
             for (; v + 4 <= end; v += 4, weights += 4 * stride) {
-                multiply_one<Operand, R, C>(sum, weights, v);
-                multiply_one<Operand, R, C>(sum, weights + stride, v + 1);
-                multiply_one<Operand, R, C>(sum, weights + 2 * stride, v + 2);
-                multiply_one<Operand, R, C>(sum, weights + 3 * stride, v + 3);
+                multiply_one<Operand, R, C>(sum, weights, s->ahead, v);
+                multiply_one<Operand, R, C>(sum, weights + stride, s->ahead, v + 1);
+                multiply_one<Operand, R, C>(sum, weights + 2 * stride, s->ahead, v + 2);
+                multiply_one<Operand, R, C>(sum, weights + 3 * stride, s->ahead, v + 3);
             }
-            for (; v < end; v++, weights += stride) multiply_one<Operand, R, C>(sum, weights, v);
+            for (; v < end; v++, weights += stride) multiply_one<Operand, R, C>(sum, weights, s->ahead, v);
         }
     }
     for (int r = 0; r < R; r++)

@@ -41,6 +41,7 @@ struct Segment {
     ptrdiff_t block;       // from one block of 16 values to the next
     int depth;
     const float* weights;  // [depth][columns][16]
+    ptrdiff_t ahead;       // from each k's weights to what should be fetched meanwhile
 };
 
 // Rows over which an outer product is summed: values [rows][16] per column, and as many rows of the vector.

@@ -351,7 +351,7 @@ private:
         int stride[COLUMNS];         // and how far that is from row to row
     };
     void prepare(int number, const Region& region, const Band& band, int panel, int count);
-    void multiply(const Ready& ready, int row, int rows, float* const* values);
+    void multiply(const Ready& ready, int tile, int row, int rows, float* const* values);
     Spot spot(Place place, int index, const Places& places, const Band& band) const;
     void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
     void round_kept(const Region& region) const;
@@ -567,17 +567,17 @@ void Runner::prepare(int number, const Region& region, const Band& band, int pan
         for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
             const int depth = depth_words(s_.units(share.size), s_.low), row = row_words(s_.low);
-            const float* weights = s_.call.packed.share(number, pass.group, i) +
-                                   static_cast<ptrdiff_t>(panel) * depth * per_panel *
-                                       static_cast<int>(share.products.size()) * LANES;
+            const ptrdiff_t size = static_cast<ptrdiff_t>(depth) * per_panel *
+                                   static_cast<int>(share.products.size()) * LANES;
+            const float* weights = s_.call.packed.share(number, pass.group, i) + panel * size;
             if (share.place == Place::weight) {
                 const float* vector = s_.low ? s_.low_constants.data() + s_.repeated[share.index] / 2
                                              : s_.constants.data() + s_.repeated[share.index];
-                segments_.push_back({vector, ROWS * row, depth, weights});
+                segments_.push_back({vector, ROWS * row, depth, weights, size});
                 moves_.push_back(0);
             } else {
                 const Spot from = spot(share.place, share.index, s_.low ? region.low : region, band);
-                segments_.push_back({from.base, from.block, depth, weights});
+                segments_.push_back({from.base, from.block, depth, weights, size});
                 moves_.push_back(row);
             }
         }
@@ -586,7 +586,7 @@ void Runner::prepare(int number, const Region& region, const Band& band, int pan
 }
 
 // Those products for `rows` rows from `row` on, into their accumulators.
-void Runner::multiply(const Ready& ready, int row, int rows, float* const* values) {
+void Runner::multiply(const Ready& ready, int tile, int row, int rows, float* const* values) {
     constexpr int MANY = 8;
     const float* start[COLUMNS];
     float* out[COLUMNS];
@@ -605,6 +605,8 @@ void Runner::multiply(const Ready& ready, int row, int rows, float* const* value
         for (; some < MANY && done < ready.count; some++, done++) {
             segments[some] = segments_[ready.first + done];
             segments[some].vector += row * moves_[ready.first + done];
+            // The first tiles of a panel fetch the next panel's weights, one column each.
+            segments[some].ahead = tile < ready.columns ? segments[some].ahead + tile * LANES : 0;
         }
         const bool bias = ready.start == Pass::Start::bias && done == some;
         s_.products.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
@@ -673,7 +675,7 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
                     else if (phase.values[v].read)
                         std::memcpy(pointers[b * width + v], at, rows * LANES * sizeof(float));
                 }
-            for (const Ready& ready : ready_) multiply(ready, row, rows, pointers);
+            for (const Ready& ready : ready_) multiply(ready, tile, row, rows, pointers);
             for (const auto& [v, carry] : phase.arrivals) {
                 const Series& dy = s_.arriving.outputs[carry];
                 const Spot ring = spot(Place::arriving, carry, region, band);
