@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..algebra import Cell
 from . import native, operators
+from .native import threads
 
-__all__ = ["both_directions", "pointwise", "recurrence", "step"]
+__all__ = ["both_directions", "pointwise", "recurrence", "step", "threads"]
 
 
 def recurrence(

@@ -64,6 +64,13 @@ def _shape_recurrence(
 
 
 def run_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    if not native.fits(x, state, weights):
+        return _plain_step(cell, x, state, weights)
+    [[_, *after]] = native.run(native.Layer(Cell.from_key(cell), x.unsqueeze(0), state, weights))
+    return after
+
+
+def _plain_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
     return reference.step(Cell.from_key(cell), x, state, weights)
 
 
@@ -178,5 +185,5 @@ recurrence = _define(
     _plain_recurrence,
     _shape_recurrence,
 )
-step = _define("step", "str cell, Tensor x, Tensor[] state, Tensor[] weights", run_step, run_step, _shape_state)
+step = _define("step", "str cell, Tensor x, Tensor[] state, Tensor[] weights", run_step, _plain_step, _shape_state)
 pointwise = _define("pointwise", "str cell, Tensor sums, Tensor[] state", run_pointwise, run_pointwise, _shape_state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
 from typing import Any
 
@@ -30,6 +31,7 @@ class Recurrent(nn.Module):
         dropout: Chance that a value between two layers is zeroed in training, 0 <= dropout <= 1.
         bidirectional: Run each layer forward and backward in time; outputs are joined, 2 * H wide.
         proj_size: Size P of the output if the cell projects it, else 0.
+        threads: How many threads the layers use on a CPU; as many as torch does if omitted.
 
     Shape:
         input: (T, B, D), or (T, D) for one sequence, or a PackedSequence.
@@ -60,9 +62,13 @@ class Recurrent(nn.Module):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        threads: int | None = None,
     ):
         super().__init__()
         _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
         self.cell = cells.find(cell) if isinstance(cell, str) else cell
         if not isinstance(self.cell, Cell):
             raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
@@ -71,7 +77,7 @@ class Recurrent(nn.Module):
             raise OptionError(f"proj_size is {proj_size}, but the cell '{self.cell.name}' {wants}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
-        self.bidirectional, self.proj_size = bidirectional, proj_size
+        self.bidirectional, self.proj_size, self.threads = bidirectional, proj_size, threads
 
         self._stored = [() if names[0].startswith("bias") and not bias else names for names in self.cell.stored()]
         for layer, direction in self._places():
@@ -143,7 +149,8 @@ class Recurrent(nn.Module):
         if lengths is not None:
             lengths = _checked_lengths(lengths, input)
 
-        y, last, histories = self._run(input, state, lengths, resets, return_cell_states)
+        with self._on_threads():
+            y, last, histories = self._run(input, state, lengths, resets, return_cell_states)
         if single:
             y, last, histories = y.squeeze(1), [s.squeeze(1) for s in last], [h.squeeze(1) for h in histories]
         elif self.batch_first:
@@ -178,6 +185,10 @@ class Recurrent(nn.Module):
                 x = self.between_layers(x)
         return x, [torch.stack(values) for values in last], histories
 
+    def _on_threads(self) -> AbstractContextManager[None]:
+        captured = torch.compiler.is_compiling()  # a graph runs on as many threads as torch uses
+        return nullcontext() if self.threads is None or captured else engine.threads(self.threads)
+
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
         return nn.functional.dropout(y, self.dropout, self.training)
@@ -187,7 +198,8 @@ class Recurrent(nn.Module):
             raise ShapeError(f"a PackedSequence must hold (steps, features), but its data is {packed.data.dim()}-D")
         self._check_input(packed.data)
         x, lengths = pad_packed_sequence(packed)
-        y, last, _ = self._run(x, self._state(x, hx, single=False), lengths, None, history=False)
+        with self._on_threads():
+            y, last, _ = self._run(x, self._state(x, hx, single=False), lengths, None, history=False)
         if packed.sorted_indices is not None:
             y, lengths = y.index_select(1, packed.sorted_indices), lengths[packed.sorted_indices.cpu()]
         data = pack_padded_sequence(y, lengths).data
@@ -305,6 +317,7 @@ class LSTM(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         cell: Cell | str | None = None,
+        threads: int | None = None,
     ):
         chosen = cell or ("lstmp" if proj_size else "lstm")
         super().__init__(
@@ -319,6 +332,7 @@ class LSTM(Recurrent):
             proj_size,
             device,
             dtype,
+            threads=threads,
         )
 
 
@@ -347,6 +361,7 @@ class GRU(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,  # torch.nn.GRU knows it too, to refuse it
+        threads: int | None = None,
     ):
         super().__init__(
             "gru",
@@ -360,10 +375,19 @@ class GRU(Recurrent):
             proj_size,
             device,
             dtype,
+            threads=threads,
         )
 
 
-_USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
+_USUAL = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "proj_size": 0,
+    "threads": None,
+}
 
 
 def _suffix(layer: int, direction: int) -> str:

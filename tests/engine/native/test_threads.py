@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from gatewise import nn
 from gatewise.engine import native
+from gatewise.errors import OptionError
 
 SIZE = Size(T=8, B=26, D=20, H=40, P=9)
 
@@ -58,6 +59,7 @@ import os, signal, sys, torch
 from native_kit import threads
 from table import CELLS, Size, draw, ragged, run_and_differentiate
 from gatewise.engine import native
+from gatewise.errors import OptionError
 
 size = Size(T=8, B=26, D=20, H=40, P=9)
 calls = [(cell, draw(cell, size, torch.float32)) for cell in CELLS[:6]]
@@ -132,6 +134,7 @@ LONG = """
 import signal, sys, threading, time, torch
 from table import Size, draw, cells
 from gatewise.engine import native
+from gatewise.errors import OptionError
 torch.set_num_threads(1)
 cell = cells.find("lstm")
 inputs = draw(cell, Size(200, 64, 128, 256, 9), torch.float32)
@@ -219,3 +222,26 @@ def test_other_threads_go_on_during_a_long_call():
         name, seconds, ticks = line.split()
         assert float(seconds) > 0.05, "too short to tell"
         assert int(ticks) > float(seconds) * 20, f"{name}: {ticks} ticks in {seconds} s"
+
+
+def test_a_layer_has_threads_of_its_own(monkeypatch):
+    """`threads=` divides its work, backward too, whatever torch uses; the result is the same."""
+    seen = []
+    for name in ("forward", "backward"):
+        run = getattr(native._native, name)
+        spy = lambda jobs, run=run: (seen.extend(call[4] for call, *_ in jobs), run(jobs))[1]  # noqa: E731
+        monkeypatch.setattr(native._native, name, spy)
+    monkeypatch.setattr(native, "_SHORT", 0)
+    with threads(1, "as it is"):
+        plain, divided = nn.LSTM(20, 40), nn.LSTM(20, 40, threads=2)
+        divided.load_state_dict(plain.state_dict())
+        x = torch.randn(5, 24, 20)
+        results = [layer(x)[0] for layer in (plain, divided)]
+        for y in results:
+            y.sum().backward()
+    assert seen == [(1, 1), (2, 2), (1, 1), (2, 2)]
+    assert torch.equal(*results)
+    assert "threads=2" in repr(divided)
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(OptionError, match="threads must be a whole number"):
+            nn.LSTM(2, 3, threads=wrong)

@@ -10,7 +10,9 @@ runs is C++, in this folder's `.cpp` files, built as `gatewise.engine._native`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -64,6 +66,19 @@ def _plain(tensor: Tensor) -> bool:
         and tensor.layout == torch.strided
         and not tensor.is_neg()  # whose memory holds something else
     )
+
+
+_threads: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Inside, layers run forward on so many threads, and backward later; None: as many as torch uses."""
+    before = _threads.set(count)
+    try:
+        yield
+    finally:
+        _threads.reset(before)
 
 
 @dataclass(frozen=True)
@@ -224,7 +239,7 @@ class _Call:
 
 def _divide(calls: list[_Call]) -> list[_Call]:
     """Give each call its threads: several calls one each, if each then waits less than if all shared every step."""
-    threads = torch.get_num_threads()
+    threads = _threads.get() or torch.get_num_threads()
     for call in calls:
         call.divide(threads)
     if 1 < len(calls) <= threads and not (threads > len(calls) and any(call.work[0] > 1 for call in calls)):
