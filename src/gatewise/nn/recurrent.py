@@ -79,13 +79,17 @@ class Recurrent(nn.Module):
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size, self.threads = bidirectional, proj_size, threads
 
-        self._stored = [() if names[0].startswith("bias") and not bias else names for names in self.cell.stored()]
-        for layer, direction in self._places():
+        stored = [() if names[0].startswith("bias") and not bias else names for names in self.cell.stored()]
+        self._names = {  # of each layer and direction, the tensors that each of the equations' weights is the sum of
+            (layer, direction): [tuple(f"{name}{_suffix(layer, direction)}" for name in names) for names in stored]
+            for layer, direction in self._places()
+        }
+        for (layer, _), weights in self._names.items():
             sizes = self.cell.sizes(self._width(layer), hidden_size, proj_size)
-            for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
+            for names, parameter in zip(weights, self.cell.parameters, strict=True):
                 for name in names:
                     weight = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
-                    self.register_parameter(f"{name}{_suffix(layer, direction)}", nn.Parameter(weight))
+                    self.register_parameter(name, nn.Parameter(weight))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -220,22 +224,19 @@ class Recurrent(nn.Module):
 
     def _weights(self, layer: int, direction: int) -> list[Tensor]:
         """Weights of the equations, in the cell's order."""
-        suffix = _suffix(layer, direction)
-        sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
         weights: list[Tensor] = []
-        like = self._any_weight()
-        for names, parameter in zip(self._stored, self.cell.parameters, strict=True):
-            parts = [getattr(self, f"{name}{suffix}") for name in names]
-            if not parts:
-                weights.append(like.new_zeros(parameter.shape(sizes)))
-            else:
-                weights.append(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+        for names, parameter in zip(self._names[layer, direction], self.cell.parameters, strict=True):
+            if not names:
+                sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
+                weights.append(self._any_weight().new_zeros(parameter.shape(sizes)))
+                continue
+            weight = getattr(self, names[0])
+            weights.append(weight if len(names) == 1 else weight + getattr(self, names[1]))
         return weights
 
     def _any_weight(self) -> Tensor:
         """One that every layer has: where the module is, and in which dtype."""
-        names = next(names for names in self._stored if names)
-        found: Tensor = getattr(self, f"{names[0]}{_suffix(0, 0)}")
+        found: Tensor = getattr(self, next(names[0] for names in self._names[0, 0] if names))
         return found
 
     def _check_input(self, input: Tensor) -> None:

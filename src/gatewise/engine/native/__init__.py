@@ -81,7 +81,7 @@ def threads(count: int | None) -> Iterator[None]:
         _threads.reset(before)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Layer:
     """One layer in one direction, and what it runs on; arguments as of `reference.recurrence`."""
 
