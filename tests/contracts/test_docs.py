@@ -101,3 +101,18 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results(page):
         metrics = json.loads(path.read_text())["answer"]["metrics"]
         shown = [metrics["test"], *(metrics["baselines"][name] for name in ("5-gram", "xz", "frequencies"))]
         assert re.findall(r"\d\.\d\d", row) == [f"{found['bits_per_character']:.2f}" for found in shown]
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_speeds_of_the_readme_are_those_of_the_committed_results(page):
+    part = (ROOT / page).read_text().partition("<!-- speed -->")[2].partition("<!-- /speed -->")[0]
+    shown = [re.findall(r"\d+\.\d\d", line) for line in part.splitlines() if line.startswith("|")]
+    results = json.loads((ROOT / "benchmarks" / "results" / "engine.json").read_text())["answer"]["comparisons"]
+    measured: dict = {}
+    for found in results:
+        [ratio] = [who["ratio"]["median"] for who in found["contestants"].values() if "ratio" in who][:1]
+        measured.setdefault(found["work"], []).append(f"{ratio:.2f}")
+    assert shown[2:] == [ratios for work, ratios in measured.items() if work != "step"]
+    sweep = json.loads((ROOT / "benchmarks" / "results" / "sweep.json").read_text())["answer"]
+    worst = [f"{sweep[work]['torch / gatewise']['least']:.2f}" for work in ("forward", "training")]
+    assert all(figure in part for figure in worst)

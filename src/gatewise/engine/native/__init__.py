@@ -36,10 +36,14 @@ _NO_MATRIX = (0, 0, 0, 0, 0)
 _NO_SERIES = (0, 0, 0, False)
 _NO_ROWS = (0, 0, False)
 
-# A batch is cut into rows per thread if its weights are small enough to stay in every core's own cache (the unit is
-# bytes), and if every thread gets a tile's worth of rows; else the threads share the units and meet at every step.
+# A batch is cut into rows per thread if every thread gets a tile's worth of them, and if its weights are small enough
+# (the unit is bytes) to stay in every core's own cache, or to be read anew at every step for as many rows as there are;
+# else the threads share the units and meet at every step.
 _SMALL_WEIGHTS = 900_000
+_SMALL_WEIGHTS_PER_ROW = 1 / 14  # of that; at most for 128 rows
 _TILE_ROWS = 6
+# Packed weights beyond this many bytes are not kept for both directions at once: packing again costs less than memory.
+_LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
@@ -161,7 +165,8 @@ class _Call:
 
     def divide(self, threads: int) -> None:
         """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
-        by_rows = (2 if self.low else 4) * self.weight_count < _SMALL_WEIGHTS and self.rows >= threads * _TILE_ROWS
+        small = _SMALL_WEIGHTS * max(1.0, min(self.rows, 128) * _SMALL_WEIGHTS_PER_ROW)
+        by_rows = (2 if self.low else 4) * self.weight_count < small and self.rows >= threads * _TILE_ROWS
         per_step = 2 * self.weight_count * self.rows
         if threads == 1 or per_step * self.steps < _SHORT or not (by_rows or per_step >= _SHORT_STEP):
             self.work = (1, 1)
@@ -378,6 +383,9 @@ def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequ
     key = (program, tuple(sizes), work, low)
     found = entries.get(key)
     if found is None or found[0] != values:
+        large = sum([w.nbytes for w in matrices]) > _LARGE_WEIGHTS
+        for other in [k for k, (packed_values, _) in entries.items() if large or packed_values != values]:
+            del entries[other]
         found = entries[key] = (values, _pack(program, sizes, work, weights, low))
     return found[1]
 
