@@ -50,7 +50,8 @@ $(CONFIGURED): $(VENV)/.installed
 
 # GCC's sanitizers. Their library has to be in the process before Python is, and libstdc++ with it, or they miss the
 # first C++ exception and abort. What Python keeps until it exits is not a leak of ours; its allocator, which packs many
-# objects into one block, would hide a wrong access. The report of a crash goes to stderr, which pytest must not hold.
+# objects into one block, would hide a wrong access. A forked child is meant. The report of a crash goes to stderr, which
+# pytest must not hold.
 SANITIZE_TESTS ?= tests/engine/native
 SANITIZED       = LD_PRELOAD="$$($(CXX) -print-file-name=lib$(1).so) $$($(CXX) -print-file-name=libstdc++.so)" \
                   GATEWISE_NATIVE=$(CURDIR)/$(2) $(BIN)/python -m pytest --capture=sys $(SANITIZE_TESTS)
@@ -61,7 +62,7 @@ sanitize: $(READY)  ## the native engine's tests under the address, undefined-be
 	$(call CONFIGURE,build/thread) -DCMAKE_BUILD_TYPE=Debug -DGATEWISE_SANITIZE=thread
 	$(call BUILD,build/thread)
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(call SANITIZED,asan,build/address)
-	$(call SANITIZED,tsan,build/thread)
+	TSAN_OPTIONS=die_after_fork=0 $(call SANITIZED,tsan,build/thread)
 
 # torch goes in first and by its pin, so that nothing after it can choose another build. The build tools go into the
 # environment itself: there constraints.txt holds for them, and ninja finds nanobind again at the next change.
