@@ -26,6 +26,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ...algebra import Cell
 from ...errors import OptionError, ShapeError
 from .. import reference
+from ..aten import gradients_of
 from . import lowering
 from .library import _native
 
@@ -230,15 +231,8 @@ class _Call:
         inputs = [tensor.to(torch.float32) for tensor in inputs]
         every, last = reference.recurrence(self.cell, *self.tensors(inputs), self.lengths, self.resets, self.reverse)
         outputs = [*every[: self.shown], *last]
-        pairs = [(o, g.to(o)) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
-        found = iter([torch.zeros_like(w) for w in wanted])
-        if pairs and wanted:
-            sources, arriving = zip(*pairs, strict=True)
-            found = iter(
-                torch.autograd.grad(
-                    sources, wanted, arriving, allow_unused=True, create_graph=True, materialize_grads=True
-                )
-            )
+        arriving = [None if g is None else g.to(o) for o, g in zip(outputs, gradients, strict=True)]
+        found = iter(gradients_of(outputs, wanted, arriving, create_graph=True))
         return [next(found) if need else None for need in needs]
 
 

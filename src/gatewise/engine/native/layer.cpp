@@ -8,8 +8,6 @@
 namespace gatewise {
 namespace {
 
-constexpr int SPANS = 64;
-
 int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
 // Values of one operand in a block's row of 16, and of a whole depth, in words: see kernels.hpp.
@@ -359,7 +357,7 @@ private:
     void load_input(const Region& region);
     void outer_products(const Region& region, const std::vector<float*>& products);
     bool restarts(int flat) const;
-    void restart_rows(const Region& region, const Band& band, const Region& from, int row);
+    void restart_rows(const Region& region, const Band& band, int row);
 
     const Setting& s_;
     const Part& part_;
@@ -730,12 +728,12 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
 }
 
 // What a step finds where some rows may start afresh: a copy of what the last one left, zeros in those rows.
-void Runner::restart_rows(const Region& region, const Band& band, const Region& from, int row) {
+void Runner::restart_rows(const Region& region, const Band& band, int row) {
     for (size_t k = 0; k < s_.program.carry.size(); k++) {
         const Range blocks(s_.blocks(s_.program.carry[k]), member_);
         for (int block = blocks.begin; block < blocks.end; block++) {
             float* to = region.before[k] + block * region.before_stride + band.before * LANES;
-            std::memcpy(to, from.after[k] + block * from.after_stride + row * LANES,
+            std::memcpy(to, region.after[k] + block * region.after_stride + row * LANES,
                         band.count * LANES * sizeof(float));
             for (int r = 0; r < band.count; r++)
                 if (restarts(band.flat + r)) std::memset(to + r * LANES, 0, LANES * sizeof(float));
@@ -792,7 +790,7 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
         for (int step = 0; step < chunk.last - chunk.first; step++) {
             const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
             Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat, 0};
-            if (resets) restart_rows(region, band, region, before);
+            if (resets) restart_rows(region, band, before);
             run_phases(When::step, region, band);
         }
         // Rows whose last step was in this chunk.
