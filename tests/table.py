@@ -207,13 +207,28 @@ def draw(cell: Cell, size: Size, dtype: torch.dtype = torch.float64) -> Inputs:
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
         return (scale * torch.randn(shape, generator=random, dtype=torch.float64)).to(dtype)
 
-    numbers = {"D": size.D, "H": 1 if size is ONE_UNIT and not cell.projected else size.H, "P": size.P}
+    hidden = cell.heads * (1 if size is ONE_UNIT and not cell.projected else -(-size.H // cell.heads))
+    numbers = cell.sizes(size.D, hidden, size.P)
     return Inputs(
         x=normal(size.T, size.B, size.D),
-        state=[normal(size.B, numbers[letter], scale=0.5) for letter in cell.carry_sizes],
+        state=[
+            # What is called n is a normaliser, a sum of positive terms.
+            values.abs() if name == "n" else values
+            for name, letter in zip(cell.carry, cell.carry_sizes, strict=True)
+            for values in [normal(size.B, numbers[letter], scale=0.5)]
+        ],
         weights=[normal(*p.shape(numbers), scale=0.7 / numbers["H"] ** 0.5) for p in cell.parameters],
         size=size,
     )
+
+
+def on_diagonal(cell: Cell, block: Any, matrix: Tensor) -> Tensor:
+    """1 where this block of a weight has values, which for most is everywhere."""
+    ones = torch.ones_like(matrix)
+    if not block.diagonal:
+        return ones
+    rows, columns = (n // cell.heads for n in matrix.shape)
+    return torch.block_diag(*[ones[:rows, :columns]] * cell.heads)
 
 
 def ragged(size: Size) -> Tensor:

@@ -323,7 +323,7 @@ def test_a_copy_is_the_same_cell(each, copied):
     assert other.key == each.key
     assert other.equations == each.equations
     assert listing(other) == listing(each)
-    sizes = each.sizes(3, 5, 2)
+    sizes = each.sizes(3, 8, 2)
     assert [p.shape(sizes) for p in other.parameters] == [p.shape(sizes) for p in each.parameters]
     same_results(each, other)
 

@@ -68,5 +68,7 @@ def test_printed_equations_declare_the_same_cell(cell):
     carry = [
         name if size == "H" else f"{name}[{size}]" for name, size in zip(cell.carry, cell.carry_sizes, strict=True)
     ]
-    again = algebra.cell(carry=" ".join(carry), pack=" ".join(cell.pack))(scope["again"])
+    diagonal = " ".join(p.name for p in cell.parameters if p.diagonal)
+    declare = algebra.cell(" ".join(carry), " ".join(cell.pack), block_diagonal=diagonal, heads=cell.heads)
+    again = declare(scope["again"])
     assert again.equations == cell.equations

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gatewise.algebra.derive import DERIVATIVE
-from gatewise.algebra.expression import OPERATIONS, PRODUCTS, Node, as_node, pointwise
+from gatewise.algebra.expression import OPERATIONS, PRODUCTS, REDUCTIONS, Node, as_node, pointwise
 from gatewise.algebra.listing import LATEX
 from gatewise.engine import reference
 from gatewise.errors import CellError
@@ -18,9 +18,9 @@ def test_every_operation_has_a_row(table):
 
 
 def test_no_table_has_a_row_for_nothing():
-    assert set(DERIVATIVE) == set(OPERATIONS)
-    assert set(reference.OPERATIONS) == {*OPERATIONS, *PRODUCTS, "constant"}
-    assert set(LATEX) == {*OPERATIONS, "matmul"}  # a transpose is in no cell's equations
+    assert set(DERIVATIVE) == {*OPERATIONS, *REDUCTIONS}
+    assert set(reference.OPERATIONS) == {*OPERATIONS, *REDUCTIONS, *PRODUCTS, "constant"}
+    assert set(LATEX) == {*OPERATIONS, *REDUCTIONS, "matmul"}  # a transpose is in no cell's equations
 
 
 @pytest.mark.parametrize(("op", "arity"), OPERATIONS.items())

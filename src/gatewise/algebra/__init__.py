@@ -1,7 +1,7 @@
 """Symbols, derivatives, stages: everything about a cell that needs no numbers. Standard library only."""
 
 from .cell import Cell, Parameter, cell
-from .expression import exp, log, maximum, minimum, relu, sigmoid, softplus, tanh
+from .expression import exp, log, maximum, mean, minimum, normalise, relu, sigmoid, softplus, sqrt, tanh
 
 __all__ = [
     "Cell",
@@ -10,9 +10,12 @@ __all__ = [
     "exp",
     "log",
     "maximum",
+    "mean",
     "minimum",
+    "normalise",
     "relu",
     "sigmoid",
     "softplus",
+    "sqrt",
     "tanh",
 ]

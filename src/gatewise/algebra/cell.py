@@ -6,13 +6,16 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
 
-from ..errors import CellError
-from .expression import OPERATIONS, Node, Size, Symbol, as_node, order, pointwise
+from ..errors import CellError, OptionError
+from .expression import OPERATIONS, REDUCTIONS, Node, Size, Symbol, as_node, mean, order, pointwise
+
+# What two cells that compute the same may differ in.
+_FOR_PEOPLE = frozenset({"name", "source", "summary", "text", "names", "initial"})
 
 # Weights of the equations -> names under which PyTorch stores them. Others are stored as `weight_<name>`.
 _STORED = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "b_h": "bias_hh", "P": "weight_hr"}
@@ -26,17 +29,24 @@ class Parameter:
         name: As in the equations: "W", "U", "b".
         gates: Gates it has a block for, in the cell's order; empty if it is used whole.
         blocks: One weight node per gate, or the single one.
+        initial: What all its values begin as; None: at random.
     """
 
     name: str
     gates: tuple[str, ...]
     blocks: tuple[Node, ...]
+    initial: float | None = None
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether each block is block-diagonal: a head's rows hold weights for that head's units alone, H / heads."""
+        return any(block.diagonal for block in self.blocks)
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Stored shape, given a number for every size letter."""
         rows = sum(sizes[block.size.letter] for block in self.blocks)
         columns = self.blocks[0].columns
-        return (rows,) if columns is None else (rows, sizes[columns.letter])
+        return (rows,) if columns is None else (rows, sizes["K" if self.diagonal else columns.letter])
 
     def rows(self, sizes: Mapping[str, int]) -> list[int]:
         """How many rows each block takes, in order."""
@@ -56,6 +66,8 @@ class Cell:
         pack: Order of the gate blocks in stored weights.
         parameters: Weights, in the order of the function's arguments.
         names: What the equations call each value.
+        heads: Blocks of every block-diagonal weight.
+        extras: Inputs besides x, such as masks: no gradient is taken with respect to them.
         source: Where they were published.
         summary: First line of the function's or file's docstring.
         text: The function as written, for people; "" if it is not at hand.
@@ -69,6 +81,8 @@ class Cell:
     pack: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     names: Mapping[Node, str] = field(repr=False)
+    heads: int = 1
+    extras: tuple[Node, ...] = ()
     source: str = ""
     summary: str = ""
     text: str = field(default="", repr=False)
@@ -81,7 +95,7 @@ class Cell:
         document = self.to_json()
         del document["text"]
         object.__setattr__(self, "key", json.dumps(document, separators=(",", ":")))
-        graph = {part: document[part] for part in ("carry", "pack", "parameters", "nodes", "after")}
+        graph = {part: document[part] for part in document if part not in _FOR_PEOPLE}
         object.__setattr__(self, "equations", json.dumps(graph, separators=(",", ":")))
 
     def __reduce__(self) -> Any:
@@ -101,8 +115,14 @@ class Cell:
         return self.carry_sizes[0] != "H"
 
     def sizes(self, input_size: int, hidden_size: int, proj_size: int = 0) -> dict[str, int]:
-        """A number for every size letter of this cell."""
-        return {"D": input_size, "H": hidden_size, "P": proj_size}
+        """A number for every size letter of this cell.
+
+        Raises:
+            OptionError: The hidden size is no multiple of the cell's heads.
+        """
+        if hidden_size % self.heads:
+            raise OptionError(f"cell '{self.name}' has {self.heads} heads, and {hidden_size} is no multiple of that")
+        return {"D": input_size, "H": hidden_size, "P": proj_size, "K": hidden_size // self.heads}
 
     def count(self, input_size: int, hidden_size: int, proj_size: int = 0) -> int:
         """Number of weights of one layer, each bias of the equations counted once."""
@@ -140,9 +160,15 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """The cell as a document that a model file can hold. It contains no code, only the graph."""
-        leaves = [self.x, *self.before, *(block for p in self.parameters for block in p.blocks)]
+        leaves = [self.x, *self.extras, *self.before, *(block for p in self.parameters for block in p.blocks)]
         nodes = list(dict.fromkeys([*leaves, *order(self.after)]))
         index = {node: i for i, node in enumerate(nodes)}
+        special: dict[str, Any] = {  # what few cells have
+            "heads": self.heads if self.heads > 1 else None,
+            "block_diagonal": [p.name for p in self.parameters if p.diagonal],
+            "initial": {p.name: p.initial for p in self.parameters if p.initial is not None},
+            "extras": [[node.label, node.size.letter] for node in self.extras],
+        }
         return {
             "name": self.name,
             "source": self.source,
@@ -154,6 +180,7 @@ class Cell:
             "nodes": [[node.op, node.label, *(index[arg] for arg in node.args)] for node in nodes],
             "after": [index[node] for node in self.after],
             "names": {name: index[node] for node, name in self.names.items() if node in index},
+            **{part: value for part, value in special.items() if value},
         }
 
     @staticmethod
@@ -173,8 +200,8 @@ class Cell:
 class Weight(Symbol):
     """A weight while equations are traced: `W.i` is its block for gate i, `P` alone is all of it."""
 
-    def __init__(self, name: str, pack: Sequence[str]):
-        self._name, self._pack = name, tuple(pack)
+    def __init__(self, name: str, pack: Sequence[str], diagonal: bool = False):
+        self._name, self._pack, self._diagonal = name, tuple(pack), diagonal
         self._blocks: dict[str, Node] = {}
 
     def __getattr__(self, gate: str) -> Node:
@@ -199,10 +226,20 @@ class Weight(Symbol):
             )
         if gate not in self._blocks:
             self._blocks[gate] = Node("weight", label=label, size=size)
+            self._blocks[gate].diagonal = self._diagonal
         return self._blocks[gate]
 
 
-def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callable[[Callable[..., Any]], Cell]:
+def cell(
+    carry: str,
+    pack: str = "",
+    source: str = "",
+    name: str = "",
+    *,
+    block_diagonal: str = "",
+    heads: int = 1,
+    initial: Mapping[str, float] | None = None,
+) -> Callable[[Callable[..., Any]], Cell]:
     """Turn a function that holds a cell's equations into a `Cell`.
 
     The function is run once, on symbols. Its arguments are `x` (this step's input), one `NAME_prev` per carried name,
@@ -214,6 +251,9 @@ def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callab
         pack: Order of the gate blocks in stored weights.
         source: Where the equations were published.
         name: The function's name, unless given.
+        block_diagonal: Matrices by which the units of one head see those of their own head only.
+        heads: How many there are of them; the hidden size must be a multiple.
+        initial: What all values of a weight begin as, by its name. Other weights begin at random.
 
     Raises:
         CellError: The equations do not make a cell; the message says which rule they break.
@@ -226,13 +266,18 @@ def cell(carry: str, pack: str = "", source: str = "", name: str = "") -> Callab
     """
 
     def declare(function: Callable[..., Any]) -> Cell:
-        return _trace(function, name or function.__name__, carry.split(), tuple(pack.split()), source)
+        traced = _trace(function, name or function.__name__, carry.split(), pack.split(), block_diagonal.split())
+        unknown = {*block_diagonal.split(), *(initial or {})} - {p.name for p in traced.parameters}
+        if unknown:
+            raise CellError(f"cell '{traced.name}' has no weight {unknown.pop()!r}, which its declaration speaks of")
+        parameters = tuple(replace(p, initial=(initial or {}).get(p.name)) for p in traced.parameters)
+        return replace(traced, parameters=parameters, heads=heads, source=source)
 
     return declare
 
 
 def _trace(
-    function: Callable[..., Any], label: str, carried: Sequence[str], pack: tuple[str, ...], source: str
+    function: Callable[..., Any], label: str, carried: Sequence[str], pack: Sequence[str], diagonal: Sequence[str]
 ) -> Cell:
     pairs = [name.removesuffix("]").split("[", 1) if name.endswith("]") else [name, "H"] for name in carried]
     carry = tuple(name for name, *_ in pairs)
@@ -246,7 +291,7 @@ def _trace(
             f"cell '{label}' carries '{' '.join(carry)}', so its function needs the argument {missing[0]}, "
             f"but has ({', '.join(arguments)})"
         )
-    weights = {a: Weight(a, pack) for a in arguments if a != "x" and a not in before}
+    weights = {a: Weight(a, pack, a in diagonal) for a in arguments if a != "x" and a not in before}
     returned, local = _call_and_watch(function, label, {"x": x, **before, **weights})
 
     if returned is None:
@@ -270,10 +315,9 @@ def _trace(
         before=tuple(before.values()),
         after=after,
         carry=carry,
-        pack=pack,
+        pack=tuple(pack),
         parameters=tuple(_parameter(name, weight, pack) for name, weight in weights.items()),
         names=names,
-        source=source,
         summary=_summary(function),
         text=_text(function),
     )
@@ -375,7 +419,11 @@ def _mistakes(cell: Cell) -> Iterator[str]:
     for gate in cell.pack:
         if not any(gate in parameter.gates for parameter in cell.parameters):
             yield f"lists gate {gate} in its pack, but no weight has it"
-    for leaf in reached - {cell.x, *cell.before, *blocks}:
+        if parameter.diagonal and parameter.blocks[0].columns is None:
+            yield f"calls {parameter.name} block-diagonal, but uses it unit by unit"
+    if type(cell.heads) is not int or cell.heads < 1:
+        yield f"has {cell.heads!r} heads, which is no number from 1 on"
+    for leaf in reached - {cell.x, *cell.extras, *cell.before, *blocks}:
         if leaf.leaf and leaf.op != "constant":
             yield f"uses {leaf!r}, which is none of its arguments"
 
@@ -395,10 +443,15 @@ def _text(function: Callable[..., Any]) -> str:
 
 def _rebuild(document: Mapping[str, Any]) -> Cell:
     carried = {f"{_told(c)}_prev": _told(size) for c, size in document["carry"]}
+    extras = {_told(label): _told(size) for label, size in document.get("extras", [])}
+    diagonal = tuple(map(_told, document.get("block_diagonal", [])))
+    initial = {_told(name): float(value) for name, value in document.get("initial", {}).items()}
+    letters = {"x": "D", **carried, **extras}
     nodes: list[Node] = []
     for op, label, *places in document["nodes"]:
         args = tuple(nodes[_place(i)] for i in places)
-        nodes.append(_rebuild_node(op, _told(label), args, carried))
+        nodes.append(_rebuild_node(op, _told(label), args, letters))
+        nodes[-1].diagonal = op == "weight" and label.partition(".")[0] in diagonal
     leaves = {(node.op, node.label): node for node in nodes if node.leaf}
     after = tuple(nodes[_place(i)] for i in document["after"])
     reached = set(order(after))
@@ -415,28 +468,36 @@ def _rebuild(document: Mapping[str, Any]) -> Cell:
                 _told(p),
                 tuple(map(_told, gates)),
                 tuple(leaves["weight", label] for label in [f"{p}.{g}" for g in gates] or [p]),
+                initial.get(p),
             )
             for p, gates in document["parameters"]
         ),
         names={node: name for node, name in names.items() if node in reached and not node.leaf and name.isidentifier()},
+        heads=document.get("heads", 1),
+        extras=tuple(leaves["input", label] for label in extras),
         source=_told(document["source"]),
         summary=_told(document["summary"]),
         text=_told(document.get("text", "")),
     )
 
 
-def _rebuild_node(op: str, label: str, args: tuple[Node, ...], carried: Mapping[str, str]) -> Node:
+def _rebuild_node(op: str, label: str, args: tuple[Node, ...], letters: Mapping[str, str]) -> Node:
     leaves = {  # size letter of each kind of leaf, None where its use will tell
-        "input": lambda: "D",
-        "carry": lambda: carried[label],
+        "input": lambda: letters[label],
+        "carry": lambda: letters[label],
         "weight": lambda: "H" if "." in label else None,
     }
-    if len(args) != {**OPERATIONS, "matmul": 2, "constant": 0, **dict.fromkeys(leaves, 0)}[op]:
+    if (
+        len(args)
+        != {**OPERATIONS, "matmul": 2, **dict.fromkeys(REDUCTIONS, 1), "constant": 0, **dict.fromkeys(leaves, 0)}[op]
+    ):
         raise ValueError(f"operation {op} with {len(args)} arguments")
     if op in leaves:
         return Node(op, label=label, size=Size(leaves[op]()))
     if op == "constant":
         return as_node(float(label))
+    if op in REDUCTIONS:
+        return mean(args[0])
     return args[0] @ args[1] if op == "matmul" else pointwise(op, *args)
 
 

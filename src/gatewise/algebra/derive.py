@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .cell import Cell
-from .expression import OPERATIONS, Node, as_node, order, pointwise, product
+from .expression import OPERATIONS, Node, as_node, mean, order, pointwise, product
 
 Rule = Callable[[Node, Node], tuple[Node | None, ...]]
 
@@ -25,9 +25,11 @@ DERIVATIVE: dict[str, Rule] = {
     "step": lambda y, g: (None,),
     "exp": lambda y, g: (g * y,),
     "log": lambda y, g: (g / y.args[0],),
+    "sqrt": lambda y, g: (0.5 * g / y,),
     "softplus": lambda y, g: (g * pointwise("sigmoid", y.args[0]),),
     "maximum": lambda y, g: (g * _above(y), g * (1 - _above(y))),
     "minimum": lambda y, g: (g * (1 - _above(y)), g * _above(y)),
+    "mean": lambda y, g: (mean(g),),  # each unit gets 1/n of the gradients of all
 }
 
 

@@ -28,6 +28,7 @@ OPERATIONS = {
     "step": 1,
     "exp": 1,
     "log": 1,
+    "sqrt": 1,
     "softplus": 1,
     "maximum": 2,
     "minimum": 2,
@@ -38,6 +39,9 @@ LEAVES = frozenset({"input", "carry", "weight", "constant", "seed"})
 
 # Products with a weight matrix M: `matmul` is M @ v, `matmul_t` is M.T @ v (it appears in backward programs only).
 PRODUCTS = frozenset({"matmul", "matmul_t"})
+
+# Operations on all units of a vector at once: like a product, one waits until the whole of its operand is there.
+REDUCTIONS = frozenset({"mean"})
 
 
 class Size:
@@ -127,15 +131,16 @@ class Node(Symbol):
         size: Its length; for a weight matrix, its rows.
         columns: Columns of a weight matrix; None for everything else.
         vector: Whether it is a weight that is used unit by unit.
+        diagonal: Whether it is a weight matrix of square blocks along the diagonal, one per head, and zeros.
     """
 
-    __slots__ = ("__weakref__", "args", "columns", "label", "op", "size", "vector")
+    __slots__ = ("__weakref__", "args", "columns", "diagonal", "label", "op", "size", "vector")
 
     def __init__(self, op: str, args: tuple[Node, ...] = (), label: str = "", size: Size | None = None):
         self.op, self.args, self.label = op, args, label
         self.size = size or Size()
         self.columns: Size | None = None
-        self.vector = False
+        self.vector = self.diagonal = False
 
     def __repr__(self) -> str:
         return self._text(depth=3)
@@ -203,7 +208,7 @@ def product(op: str, matrix: Node, vector: Node) -> Node:
     if matrix.vector:
         raise _two_uses(matrix)
     _used_as_vector(vector)
-    matrix.columns = matrix.columns or Size()
+    matrix.columns = matrix.columns or (matrix.size if matrix.diagonal else Size())
     rows, columns = (matrix.size, matrix.columns) if op == "matmul" else (matrix.columns, matrix.size)
     if not columns.unify(vector.size):
         raise CellError(
@@ -211,6 +216,35 @@ def product(op: str, matrix: Node, vector: Node) -> Node:
             f"{vector.size.letter}"
         )
     return _intern(op, (matrix, vector), rows)
+
+
+def mean(v: Operand) -> Node:
+    """The mean over a vector's units, for every unit: normalisation starts from it."""
+    vector = as_node(v)
+    if vector.op in ("constant", "weight"):
+        raise CellError(f"mean of {vector!r}, which is the same for every row. Take the mean of what it is used on")
+    return _intern("mean", (vector,), vector.size)
+
+
+def normalise(*vectors: Operand, epsilon: float = 1e-5) -> Any:
+    """Vectors shifted and scaled, all alike, to mean 0 and variance 1 over all their units together.
+
+    Args:
+        vectors: Of one size: the gates of a layer, say. A single one returns a single one.
+        epsilon: Added to the variance.
+
+    Source: Ba, Kiros & Hinton (2016), Layer Normalization, arXiv 1607.06450.
+    """
+
+    def mean_of_all(values: list[Node]) -> Node:
+        return mean(sum(values[1:], values[0])) * (1 / len(values)) if len(values) > 1 else mean(values[0])
+
+    nodes = [as_node(v) for v in vectors]
+    center = mean_of_all(nodes)
+    shifted = [v - center for v in nodes]
+    scale = 1 / sqrt(mean_of_all([s * s for s in shifted]) + epsilon)
+    result = [s * scale for s in shifted]
+    return result if len(result) > 1 else result[0]
 
 
 def _used_as_vector(node: Node) -> None:
@@ -247,6 +281,11 @@ def exp(v: Operand) -> Node:
 def log(v: Operand) -> Node:
     """Natural logarithm."""
     return pointwise("log", v)
+
+
+def sqrt(v: Operand) -> Node:
+    """Square root."""
+    return pointwise("sqrt", v)
 
 
 def softplus(v: Operand) -> Node:

@@ -93,6 +93,8 @@ LATEX = {
     "step": r"\mathbb{{1}}[{} > 0]",
     "exp": r"\exp({})",
     "log": r"\log({})",
+    "sqrt": r"\sqrt{{{}}}",
+    "mean": r"\mathrm{{mean}}({})",
     "softplus": r"\log(1 + e^{{{}}})",
     "maximum": r"\max({}, {})",
     "minimum": r"\min({}, {})",

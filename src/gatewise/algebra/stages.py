@@ -1,9 +1,9 @@
 """When each part of a step can run: matrix products that wait for nothing, then what waits for them.
 
 In `W.i @ x`, `U.i @ h_prev`, `P @ (o * tanh(c))` the operand of `@` decides the stage. A product of the input or of a
-carried value can start at once (stage 0). A product of a value computed inside the step opens a new stage. Products
-that only ever appear summed share one accumulator, biases included. All else is pointwise, one value per unit, and runs
-as a short program over what the accumulators of its stage hold.
+carried value can start at once (stage 0). A product of a value computed inside the step opens a new stage, and so does
+the mean over its units. Products that only ever appear summed share one accumulator, biases included. All else is
+pointwise, one value per unit, and runs as a short program over what the accumulators of its stage hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import count
 
 from .cell import Cell
 from .derive import backward, results
-from .expression import PRODUCTS, Node, order, pointwise
+from .expression import PRODUCTS, REDUCTIONS, Node, mean, order, pointwise
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One pointwise operation: `out = op(*args)`. Besides `OPERATIONS` there is fma(a, b, c) = a * b + c."""
+    """`out = op(*args)`, pointwise or a mean. Besides `OPERATIONS` there is fma(a, b, c) = a * b + c."""
 
     out: Node
     op: str
@@ -173,6 +173,11 @@ class _Lowering:
     def _lower(self, node: Node) -> Node:
         if node.op in PRODUCTS:
             return self._accumulate([node], [], self._called.get(node, ""))
+        if node.op in REDUCTIONS:
+            whole = self.value(node.args[0])
+            result = mean(whole)
+            self._stage[result] = self._ready(whole)
+            return result
         if node not in self._sums:
             return self._pointwise(node.op, *map(self.value, node.args))
         terms = list(self._terms(node))
@@ -205,13 +210,17 @@ class _Lowering:
         self._accumulators[node] = Accumulator(
             node,
             tuple(
-                Product(p.args[0], v, p.op == "matmul_t", 0 if self._given(v) else self._stage[v] + 1)
+                Product(p.args[0], v, p.op == "matmul_t", self._ready(v))
                 for p, v in zip(products, vectors, strict=True)
             ),
             tuple(biases),
         )
         self._stage[node] = max(product.stage for product in self._accumulators[node].products)
         return node
+
+    def _ready(self, vector: Node) -> int:
+        """The first stage before which all units of a vector are there."""
+        return 0 if self._given(vector) else self._stage[vector] + 1
 
     def _given(self, node: Node) -> bool:
         return node.leaf or node in self._known

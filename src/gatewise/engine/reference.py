@@ -32,9 +32,11 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
     "step": lambda v: (v > 0).to(v.dtype),
     "exp": torch.exp,
     "log": torch.log,
+    "sqrt": torch.sqrt,
     "softplus": torch.nn.functional.softplus,
     "maximum": torch.maximum,
     "minimum": torch.minimum,
+    "mean": lambda v: v.mean(-1, keepdim=True).expand_as(v),
 }
 
 
@@ -136,11 +138,12 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
 
 
 def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:
-    """Cut stored weights into one block per gate."""
+    """Cut stored weights into one block per gate; a block-diagonal one gets its zeros."""
     values: dict[Node, Tensor] = {}
     for parameter, weight in zip(cell.parameters, weights, strict=True):
         gates = len(parameter.blocks)
-        values |= (
-            zip(parameter.blocks, weight.chunk(gates), strict=True) if gates > 1 else {parameter.blocks[0]: weight}
-        )
+        cut = weight.chunk(gates) if gates > 1 else [weight]
+        if parameter.diagonal:
+            cut = [torch.block_diag(*block.chunk(cell.heads)) for block in cut]
+        values |= zip(parameter.blocks, cut, strict=True)
     return values

@@ -29,9 +29,11 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "step": lambda v: (v > 0).astype(v.dtype),
     "exp": np.exp,
     "log": np.log,
+    "sqrt": np.sqrt,
     "softplus": lambda v: np.logaddexp(v, 0),
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "mean": lambda v: np.full_like(v, v.mean()),
 }
 
 
@@ -86,5 +88,16 @@ def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, 
             raise ModelFileError(
                 f"{names[0]}_l{layer} has {len(whole)} rows, no multiple of its {len(parameter.blocks)} gates"
             )
-        found |= zip(parameter.blocks, np.split(whole, len(parameter.blocks)), strict=True)
+        cut = np.split(whole, len(parameter.blocks))
+        if parameter.diagonal:
+            cut = [_block_diagonal(block, cell.heads) for block in cut]
+        found |= zip(parameter.blocks, cut, strict=True)
     return found
+
+
+def _block_diagonal(block: Array, heads: int) -> Array:
+    """The whole matrix of a block whose rows (H, H / heads) hold the weights for the units of their own head."""
+    rows, columns = block.shape
+    whole = np.zeros((heads, rows // heads, heads, columns), np.float32)
+    whole[range(heads), :, range(heads)] = block.reshape(heads, rows // heads, columns)
+    return whole.reshape(rows, heads * columns)

@@ -196,6 +196,7 @@ void run(const Instruction* program, int count, float* const* values, int length
         case Op::step: each(out, length, [=](int i) { return step(load(a + i)); }); break;
         case Op::exp: each(out, length, [=](int i) { return exp(load(a + i)); }); break;
         case Op::log: each(out, length, [=](int i) { return log(load(a + i)); }); break;
+        case Op::sqrt: each(out, length, [=](int i) { return sqrt(load(a + i)); }); break;
         case Op::softplus: each(out, length, [=](int i) { return softplus(load(a + i)); }); break;
         case Op::maximum: each(out, length, [=](int i) { return max(load(a + i), load(b + i)); }); break;
         case Op::minimum: each(out, length, [=](int i) { return min(load(a + i), load(b + i)); }); break;
@@ -237,6 +238,56 @@ void reduce(const float* values, int rows, float* total) {
         V sum = load(total + p);
         for (int r = 0; r < rows; r++) sum += load(values + r * LANES + p);
         store(total + p, sum);
+    }
+}
+
+// Philox4x32-10 of Salmon et al. (2011), Parallel Random Numbers: As Easy as 1, 2, 3: 16 counters at a time.
+void bernoulli(const uint32_t* key, const uint32_t* counter, uint64_t count, uint32_t threshold, float value,
+               float* out) {
+    for (uint64_t first = 0; first < count; first += 4 * LANES) {
+        uint32_t a[LANES], b[LANES], c[LANES], d[LANES];
+        for (int i = 0; i < LANES; i++) {
+            const uint64_t at = (counter[0] | static_cast<uint64_t>(counter[1]) << 32) + first / 4 + i;
+            a[i] = static_cast<uint32_t>(at);
+            b[i] = static_cast<uint32_t>(at >> 32);
+            c[i] = counter[2];
+            d[i] = counter[3];
+        }
+        uint32_t low = key[0], high = key[1];
+        for (int round = 0; round < 10; round++, low += 0x9E3779B9u, high += 0xBB67AE85u)
+            for (int i = 0; i < LANES; i++) {
+                const uint64_t p = 0xD2511F53ull * a[i], q = 0xCD9E8D57ull * c[i];
+                a[i] = static_cast<uint32_t>(q >> 32) ^ b[i] ^ low;
+                b[i] = static_cast<uint32_t>(q);
+                c[i] = static_cast<uint32_t>(p >> 32) ^ d[i] ^ high;
+                d[i] = static_cast<uint32_t>(p);
+            }
+        float drawn[4 * LANES];
+        for (int i = 0; i < LANES; i++) {
+            drawn[4 * i] = a[i] < threshold ? 0 : value;
+            drawn[4 * i + 1] = b[i] < threshold ? 0 : value;
+            drawn[4 * i + 2] = c[i] < threshold ? 0 : value;
+            drawn[4 * i + 3] = d[i] < threshold ? 0 : value;
+        }
+        const uint64_t left = count - first < 4 * LANES ? count - first : 4 * LANES;
+        __builtin_memcpy(out + first, drawn, left * sizeof(float));
+    }
+}
+
+// Lane by lane over the blocks, then over the lanes, halves onto halves: the order of every instruction set.
+void mean(const float* values, ptrdiff_t block, int rows, int units, float* out) {
+    const int whole = units / LANES, rest = units % LANES;
+    for (int r = 0; r < rows; r++, values += LANES, out += LANES) {
+        V sums[PARTS] = {};
+        for (int i = 0; i < whole; i++)
+            for (int p = 0; p < PARTS; p++) sums[p] += load(values + i * block + p * W);
+        float last[LANES] = {};
+        for (int i = 0; i < rest; i++) last[i] = values[whole * block + i];
+        for (int p = 0; p < PARTS; p++) sums[p] += load(last + p * W);
+        for (int half = PARTS / 2; half > 0; half /= 2)
+            for (int p = 0; p < half; p++) sums[p] += sums[p + half];
+        const V result = broadcast(sum(sums[0]) / static_cast<float>(units));
+        for (int p = 0; p < PARTS; p++) store(out + p * W, result);
     }
 }
 
@@ -293,6 +344,8 @@ const Kernels table = {
     run,
     fingerprint,
     reduce,
+    bernoulli,
+    mean,
     round_rows,
     pair,
 };

@@ -25,7 +25,7 @@ constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1
 using bfloat16 = uint16_t;  // the upper half of a float's bits
 
 enum class Op : uint8_t {
-    add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, softplus, maximum, minimum, fma, fnma, copy, count
+    add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, sqrt, softplus, maximum, minimum, fma, fnma, copy, count
 };
 
 // values[out] = op(values[a], values[b], values[c]); an operation reads as many as it takes.
@@ -75,6 +75,14 @@ struct Kernels {
 
     // total[16] += the rows' sum.
     void (*reduce)(const float* values, int rows, float* total);
+
+    // out[i] = `value` with a chance of 1 - threshold / 2^32, else 0, for `count` numbers of the Philox generator with this
+    // key from counter (4 words, the first of them ahead by i / 4 at i) on.
+    void (*bernoulli)(const uint32_t* key, const uint32_t* counter, uint64_t count, uint32_t threshold, float value,
+                      float* out);
+
+    // out[row][16], all alike = the mean of a row's `units` values. block: floats from one block of 16 units to the next.
+    void (*mean)(const float* values, ptrdiff_t block, int rows, int units, float* out);
 
     // Rows of 16 floats to 16 bfloat16 each, to the nearest, ties to even; those from `lanes` on become zero.
     void (*round)(const float* values, int rows, int lanes, bfloat16* out);

@@ -367,6 +367,7 @@ private:
     const Chunk* chunk_ = nullptr;
     float* ring_[2] = {nullptr, nullptr};
     std::vector<size_t> ring_places_, total_places_;
+    std::vector<float> means_;      // of the phase, by row
     std::vector<float*> pointers_;  // where the values of a tile are, by block
     std::vector<std::pair<int, Spot>> spots_;  // values in memory,
     std::vector<std::pair<int, Spot>> rounded_;  // those whose bfloat16 a product will read
@@ -519,7 +520,7 @@ bool Runner::restarts(int flat) const {
 
 bool in_memory(Place place) {
     return place == Place::stream || place == Place::before || place == Place::after || place == Place::arriving ||
-           place == Place::leaving;
+           place == Place::leaving || place == Place::mean;
 }
 
 void Runner::run_phases(When when, const Region& region, const Band& band) {
@@ -539,6 +540,7 @@ Spot Runner::spot(Place place, int index, const Places& places, const Band& band
     case Place::after: return {places.after[index] + band.after * places.row, places.after_stride};
     case Place::arriving: return {ring_[band.parity] + ring_places_[index], ring_stride_};
     case Place::leaving: return {ring_[band.parity ^ 1] + ring_places_[index], ring_stride_};
+    case Place::mean: return {const_cast<float*>(means_.data()) + index * band.count * LANES, 0};
     default: return {nullptr, 0};
     }
 }
@@ -629,6 +631,11 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
 
     pointers_.resize(std::max<size_t>(pointers_.size(), width * together));
     float** const pointers = pointers_.data();
+    means_.resize(phase.means.size() * band.count * LANES);
+    for (size_t i = 0; i < phase.means.size(); i++) {
+        const Spot from = spot(phase.means[i].first, phase.means[i].second, region, band);
+        kernels.mean(from.base, from.block, band.count, units, means_.data() + i * band.count * LANES);
+    }
     spots_.clear();
     rounded_.clear();
     for (int v = 0; v < width; v++) {

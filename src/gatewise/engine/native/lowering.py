@@ -20,7 +20,7 @@ from ...algebra.stages import Accumulator, Program, backward_program, forward_pr
 
 # The order of `Op` in kernels.hpp. fma(a, b, c) = a * b + c, fnma(a, b, c) = c - a * b.
 OPERATIONS = (
-    "add", "sub", "mul", "div", "neg", "sigmoid", "tanh", "relu", "step", "exp", "log", "softplus", "maximum",
+    "add", "sub", "mul", "div", "neg", "sigmoid", "tanh", "relu", "step", "exp", "log", "sqrt", "softplus", "maximum",
     "minimum", "fma", "fnma", "copy",
 )  # fmt: skip
 COLUMNS = 4  # accumulators that one tile of the matrix kernel holds
@@ -37,6 +37,7 @@ class Place(IntEnum):
     LEAVING = 5
     WEIGHT = 6
     CONSTANT = 7
+    MEAN = 8
 
 
 class Source(IntEnum):
@@ -101,6 +102,13 @@ class _Target:
     """A place that a copy is written to, where a value has to be in two."""
 
     location: Location
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """The mean of a vector, which is there before a phase's program runs."""
+
+    vector: Node
 
 
 class _Lowering:
@@ -170,14 +178,14 @@ class _Lowering:
         return target
 
     def materialise(self) -> None:
-        """Give a stream to every value that a product reads, or a phase that does not compute it."""
+        """Give a stream to every value that a product or a mean reads, or a phase that does not compute it."""
         for phase in self.phases:
             for accumulator in phase.accumulators:
                 for product in accumulator.products:
                     self.in_memory(product.vector)
-            for _, _, args in phase.instructions:
+            for op, _, args in phase.instructions:
                 for arg in args:
-                    if self.home.get(arg, phase) is not phase:
+                    if op == "mean" or self.home.get(arg, phase) is not phase:
                         self.in_memory(arg)
 
     def in_memory(self, node: Node) -> Location:
@@ -228,11 +236,15 @@ class _Lowering:
         """A phase as the engine takes it, and how many scratch slots it needs."""
         values: dict[Any, int] = {}
         places: list[list[Any]] = []  # place, index, number, read, written
+        means: list[Location] = []
 
         def value(key: Any) -> int:
             if key not in values:
                 values[key] = len(places)
-                if isinstance(key, _Target):
+                if isinstance(key, _Mean):
+                    places.append([Place.MEAN, len(means), 0.0, True, False])
+                    means.append(self.location[key.vector])
+                elif isinstance(key, _Target):
                     places.append([*key.location, 0.0, False, True])
                 elif key.op == "constant":
                     places.append([Place.CONSTANT, 0, float(key.label), True, False])
@@ -249,8 +261,9 @@ class _Lowering:
         groups = [self.write_group(phase, accumulators, value) for accumulators in _split(phase.accumulators)]
         program = []
         for op, out, args in phase.instructions:
-            numbers = [value(arg) for arg in args]
-            program.append((OPERATIONS.index(op), value(out), *(numbers + numbers[:1] * 3)[:3]))
+            numbers = [value(_Mean(arg) if op == "mean" else arg) for arg in args]
+            number = OPERATIONS.index("copy" if op == "mean" else op)
+            program.append((number, value(out), *(numbers + numbers[:1] * 3)[:3]))
         emissions = [(value(key), output) for key, output in phase.emissions]
         reductions = [(value(node), total) for node, total in phase.reductions]
         last = [v for v, _ in (*emissions, *reductions)]
@@ -261,7 +274,8 @@ class _Lowering:
             for (place, index, number, read, written), slot in zip(places, slots, strict=True)
         ]
         size = self.size(phase.letter)
-        return (int(phase.when), size, rows, groups, program, arrivals, emissions, reductions), count
+        located = [(int(place), index) for place, index in means]
+        return (int(phase.when), size, rows, located, groups, program, arrivals, emissions, reductions), count
 
     def write_group(self, phase: _Phase, accumulators: list[Accumulator], value: Any) -> tuple[Any, ...]:
         """Accumulators that share tiles. Whatever the group, every sum is taken in the order of `self.ranks`."""
@@ -372,11 +386,13 @@ class _Backward(_Lowering):
             readers = [p for p in self.phases if any(seed in args for _, _, args in p.instructions)]
             shared = any(p.vector is seed for phase in self.phases for a in phase.accumulators for p in a.products)
             shared |= any(gradient.value is seed for gradient in program.gradients)
+            shared |= any(op == "mean" and seed in args for p in readers for op, _, args in p.instructions)
             if len(readers) == 1 and not shared:
                 readers[0].arrivals[seed] = k
             elif readers or shared or seed in results:
                 ahead = next((p for p in self.phases if p.letter == seed.size.letter and p.when == When.STEP), None)
-                if ahead is None or ahead is not self.phases[0] or ahead.accumulators:
+                waits = ahead is not None and (ahead.accumulators or any(i[0] == "mean" for i in ahead.instructions))
+                if ahead is None or ahead is not self.phases[0] or waits:
                     ahead = _Phase(When.STEP, seed.size.letter)
                     self.phases.insert(0, ahead)
                 ahead.arrivals[seed] = k

@@ -55,7 +55,7 @@ using ProductFields = std::tuple<int, int, bool>;
 using ShareFields = std::tuple<int, int, int, std::vector<ProductFields>>;
 using GroupFields = std::tuple<std::vector<int>, std::vector<std::vector<int>>, std::vector<int>, std::vector<ShareFields>>;
 using InstructionFields = std::tuple<int, int, int, int, int>;
-using PhaseFields = std::tuple<int, int, std::vector<ValueFields>, std::vector<GroupFields>,
+using PhaseFields = std::tuple<int, int, std::vector<ValueFields>, Pairs, std::vector<GroupFields>,
                                std::vector<InstructionFields>, Pairs, Pairs, Pairs>;
 using OuterFields = std::tuple<int, int, int, int, Pairs>;
 using BlockFields = std::tuple<int, int, int, int>;
@@ -67,8 +67,10 @@ uint16_t narrow(int value) {
 }
 
 Phase phase_from(const PhaseFields& fields) {
-    const auto& [when, size, values, groups, program, arrivals, emissions, reductions] = fields;
-    Phase phase{checked<When>(when, "a phase's time"), size, {}, {}, {}, arrivals, emissions, reductions};
+    const auto& [when, size, values, means, groups, program, arrivals, emissions, reductions] = fields;
+    Phase phase{checked<When>(when, "a phase's time"), size, {}, {}, {}, {}, arrivals, emissions, reductions};
+    for (const auto& [place, index] : means)
+        phase.means.emplace_back(checked<Place>(place, "a mean's vector"), index);
     for (const auto& [place, index, number, slot, read, written] : values)
         phase.values.push_back({checked<Place>(place, "a value's place"), index, number, slot, read, written});
     for (const auto& [accumulators, biases, start, shares] : groups) {
@@ -328,6 +330,18 @@ NB_MODULE(_native, m) {
         },
         "program"_a, "sizes"_a, "work"_a, "weights"_a, "low"_a = false,
         "Weight matrices as the kernels read them; with `low` in bfloat16, and with it the layer's products.");
+    m.def(
+        "bernoulli",
+        [](size_t out, uint64_t count, uint64_t seed, uint64_t stream, double rate, float value) {
+            need(out || !count, "a missing result");
+            need(rate >= 0 && rate < 1, "a rate");
+            const uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+            const uint32_t counter[4] = {0, 0, static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)};
+            const nb::gil_scoped_release released;
+            chosen.load()->bernoulli(key, counter, count, static_cast<uint32_t>(rate * 4294967296.0), value, address(out));
+        },
+        "out"_a, "count"_a, "seed"_a, "stream"_a, "rate"_a, "value"_a,
+        "Floats of `value`, or 0 at this rate, drawn by a generator that counts.");
     m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
     m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
     m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");

@@ -74,9 +74,17 @@ private:
         need(inside(static_cast<int>(phase.when), static_cast<int>(When::count)) && letter(phase.size), "a phase");
         const bool flat = phase.when != When::step;  // over many steps at once: carried values are not in step with it
         auto value = [&](int v) { return inside(v, phase.values.size()); };
+        for (const auto& [place, index] : phase.means) {
+            need(size_of(place, index) == phase.size && place != Place::weight, "a mean's vector");
+            need(!flat || place == Place::stream, "a mean's vector of many steps");
+        }
         for (const Value& v : phase.values) {
             need(inside(static_cast<int>(v.place), static_cast<int>(Place::count)) && inside(v.slot, p_.slots), "a value");
             if (v.place == Place::slot || v.place == Place::constant) continue;
+            if (v.place == Place::mean) {
+                need(inside(v.index, phase.means.size()) && !v.written, "a mean");
+                continue;
+            }
             need(size_of(v.place, v.index) == phase.size, "a value's place");
             need(p_.backward || (v.place != Place::arriving && v.place != Place::leaving), "a gradient's place");
             need(!v.written || v.place == Place::stream || v.place == (p_.backward ? Place::leaving : Place::after),

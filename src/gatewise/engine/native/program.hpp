@@ -21,6 +21,7 @@ enum class Place : int {
     leaving,   // ... that goes to the step before
     weight,    // blocks[index], a vector, the same for every row
     constant,  // `number`
+    mean,      // means[index] of the phase, the same for every unit
     count
 };
 
@@ -72,6 +73,7 @@ struct Phase {
     When when;
     int size;
     std::vector<Value> values;
+    std::vector<std::pair<Place, int>> means;  // vectors whose mean over all units the program reads
     std::vector<Group> groups;
     std::vector<Instruction> program;
     std::vector<std::pair<int, int>> arrivals;    // value <- arriving gradient of a carry, plus its output's

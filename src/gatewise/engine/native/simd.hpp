@@ -121,6 +121,17 @@ GATEWISE_INLINE V round(V v) {
 #endif
 }
 
+GATEWISE_INLINE V sqrt(V v) {
+#if defined(GATEWISE_X86)
+    return (V)GATEWISE_X86(sqrt_ps)((Native)v);
+#elif defined(__aarch64__)
+    return (V)vsqrtq_f32((float32x4_t)v);
+#else
+    for (int i = 0; i < W; i++) v[i] = __builtin_sqrtf(v[i]);
+    return v;
+#endif
+}
+
 GATEWISE_INLINE VI to_int(V v) { return __builtin_convertvector(v, VI); }  // towards zero
 GATEWISE_INLINE V to_float(VI v) { return __builtin_convertvector(v, V); }
 

@@ -1,0 +1,81 @@
+"""Cells made from cells: the same equations with a regulariser of the recurrence in them, for any cell.
+
+What is drawn at random comes in as further inputs of 0 and 1 (`Cell.extras`), so that every engine runs the same equations on
+the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from .cell import Cell
+from .expression import REDUCTIONS, Node, Size, mean, order, pointwise, product
+
+
+@lru_cache(maxsize=256)
+def drop_output(cell: Cell) -> Cell:
+    """Recurrent dropout: matrix products see h_prev times the extra input `drop`, (B, H), one mask for all steps.
+
+    The mask is 0 where a unit is dropped, and 1 / (1 - rate) elsewhere.
+    Source: Gal & Ghahramani (2016), A Theoretically Grounded Application of Dropout in Recurrent Neural Networks.
+    """
+    h_prev = cell.before[0]
+    mask = Node("input", label="drop", size=Size(h_prev.size.letter))
+    dropped = h_prev * mask
+
+    def rule(node: Node, args: Sequence[Node]) -> Node | None:
+        return product("matmul", args[0], dropped) if node.op == "matmul" and args[1] is h_prev else None
+
+    return _rewritten(cell, rule, [mask])
+
+
+@lru_cache(maxsize=256)
+def zone_out(cell: Cell, carried: tuple[bool, ...]) -> Cell:
+    """Zoneout in training: where the extra input `keep_<name>`, (T, B, H), is 1, a carried value stays as it was.
+
+    Args:
+        carried: Which of the carried values; each of these has its own mask, in this order.
+
+    Source: Krueger et al. (2017), Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations.
+    """
+    masks = {
+        k: Node("input", label=f"keep_{cell.carry[k]}", size=Size(cell.carry_sizes[k]))
+        for k, chosen in enumerate(carried)
+        if chosen
+    }
+    return _kept(cell, masks)
+
+
+@lru_cache(maxsize=256)
+def zone_out_mean(cell: Cell, rates: tuple[float, ...]) -> Cell:
+    """Zoneout outside training: instead of a draw its mean, so much of the old value and the rest of the new one."""
+    return _kept(cell, {k: rate for k, rate in enumerate(rates) if rate})
+
+
+def _kept(cell: Cell, shares: Mapping[int, Node] | Mapping[int, float]) -> Cell:
+    after = list(cell.after)
+    for k, share in shares.items():
+        after[k] = share * cell.before[k] + (1 - share) * after[k]
+    # What the equations call c is what they compute; what is carried on goes by no name of theirs.
+    extras = tuple(share for share in shares.values() if isinstance(share, Node))
+    return replace(cell, after=tuple(after), extras=cell.extras + extras)
+
+
+def _rewritten(cell: Cell, rule: Callable[[Node, Sequence[Node]], Node | None], extras: Sequence[Node]) -> Cell:
+    """Each node of the cell is what the rule makes of it and of its arguments, or else what it was."""
+    made: dict[Node, Node] = {}
+    for node in order([*cell.after, *cell.names]):
+        args = [made[arg] for arg in node.args]
+        made[node] = rule(node, args) or _again(node, args)
+    names = {made[node]: name for node, name in cell.names.items()}
+    return replace(cell, after=tuple(made[a] for a in cell.after), names=names, extras=(*cell.extras, *extras))
+
+
+def _again(node: Node, args: Sequence[Node]) -> Node:
+    if node.leaf:
+        return node
+    if node.op == "matmul":
+        return product(node.op, *args)
+    return mean(args[0]) if node.op in REDUCTIONS else pointwise(node.op, *args)

@@ -1,0 +1,50 @@
+"""Random masks by a generator that counts instead of carrying a state: Philox4x32-10.
+
+Each number follows from the seed, the stream and its own place, so that a mask has the same bits on every device, engine and
+thread count.
+
+Source: Salmon, Moraes, Dror & Shaw (2011), Parallel Random Numbers: As Easy as 1, 2, 3.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from .native.library import _native
+
+_WORD = 0xFFFFFFFF
+
+
+def bernoulli(
+    shape: tuple[int, ...], rate: float, value: float, seed: int, stream: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Float32 values that are 0 at this rate, and `value` otherwise.
+
+    Args:
+        rate: 0 <= rate < 1, to 32 bits.
+        seed: 64 bits; each draw of a program has its own.
+        stream: 64 bits; draws with the same seed and another stream have nothing to do with one another.
+    """
+    count = prod(shape)
+    if torch.device(device).type == "cpu":
+        mask = torch.empty(shape)
+        _native.bernoulli(mask.data_ptr(), count, seed, stream, rate, value)
+        return mask
+    drawn = philox(torch.arange(-(-count // 4), device=device), seed, stream)[:count]
+    return torch.where(drawn < int(rate * 2**32), 0.0, value).view(shape)
+
+
+def philox(counter: Tensor, seed: int, stream: int) -> Tensor:
+    """Four numbers of 32 bits, as int64, for each counter (an int64 tensor)."""
+    a, b = counter & _WORD, counter >> 32 & _WORD
+    c, d = torch.full_like(a, stream & _WORD), torch.full_like(a, stream >> 32)
+    low, high = seed & _WORD, seed >> 32
+    for _ in range(10):
+        p, q = 0xD2511F53 * a, 0xCD9E8D57 * c  # 64 bits, of which int64 shows the highest as a sign
+        a, b = (q >> 32 & _WORD) ^ b ^ low, q & _WORD
+        c, d = (p >> 32 & _WORD) ^ d ^ high, p & _WORD
+        low, high = low + 0x9E3779B9 & _WORD, high + 0xBB67AE85 & _WORD
+    return torch.stack([a, b, c, d], -1).flatten()
