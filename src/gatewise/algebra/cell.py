@@ -487,10 +487,8 @@ def _rebuild_node(op: str, label: str, args: tuple[Node, ...], letters: Mapping[
         "carry": lambda: letters[label],
         "weight": lambda: "H" if "." in label else None,
     }
-    if (
-        len(args)
-        != {**OPERATIONS, "matmul": 2, **dict.fromkeys(REDUCTIONS, 1), "constant": 0, **dict.fromkeys(leaves, 0)}[op]
-    ):
+    takes = {**OPERATIONS, **dict.fromkeys(REDUCTIONS, 1), "matmul": 2, "constant": 0, **dict.fromkeys(leaves, 0)}
+    if len(args) != takes[op]:
         raise ValueError(f"operation {op} with {len(args)} arguments")
     if op in leaves:
         return Node(op, label=label, size=Size(leaves[op]()))

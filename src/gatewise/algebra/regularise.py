@@ -1,7 +1,7 @@
 """Cells made from cells: the same equations with a regulariser of the recurrence in them, for any cell.
 
-What is drawn at random comes in as further inputs of 0 and 1 (`Cell.extras`), so that every engine runs the same equations on
-the same draws.
+What is drawn at random comes in as further inputs (`Cell.extras`), so that every engine runs the same equations on the
+same draws.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _rewritten(cell: Cell, rule: Callable[[Node, Sequence[Node]], Node | None], 
     made: dict[Node, Node] = {}
     for node in order([*cell.after, *cell.names]):
         args = [made[arg] for arg in node.args]
-        made[node] = rule(node, args) or _again(node, args)
+        ruled = rule(node, args)
+        made[node] = _again(node, args) if ruled is None else ruled
     names = {made[node]: name for node, name in cell.names.items()}
     return replace(cell, after=tuple(made[a] for a in cell.after), names=names, extras=(*cell.extras, *extras))
 

@@ -1,7 +1,7 @@
 """Random masks by a generator that counts instead of carrying a state: Philox4x32-10.
 
-Each number follows from the seed, the stream and its own place, so that a mask has the same bits on every device, engine and
-thread count.
+Each number follows from the seed, the stream and its own place, so that a mask has the same bits on every device and
+engine, and on however many threads.
 
 Source: Salmon, Moraes, Dror & Shaw (2011), Parallel Random Numbers: As Easy as 1, 2, 3.
 """

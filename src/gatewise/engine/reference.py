@@ -40,18 +40,22 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+def step(
+    cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], extras: Sequence[Tensor] = ()
+) -> list[Tensor]:
     """One step.
 
     Args:
         x: (B, D).
         state: One (B, H) tensor per carried name ((B, P) for a projected output).
         weights: One tensor per parameter of the cell, gate blocks stacked in the cell's order.
+        extras: (B, H) per further input of the cell.
 
     Returns:
         The state after it.
     """
     values = {cell.x: x, **dict(zip(cell.before, state, strict=True)), **blocks(cell, weights)}
+    values |= zip(cell.extras, extras, strict=True)
     return evaluate(cell.after, values, OPERATIONS)
 
 
@@ -63,6 +67,7 @@ def recurrence(
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
     reverse: bool = False,
+    extras: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], list[Tensor]]:
     """A whole layer.
 
@@ -73,6 +78,7 @@ def recurrence(
         lengths: (B,) integers in 0..T: steps of each row that count. The rest is never computed on.
         resets: (T, B) booleans: where True, a new sequence begins at this step, from a state of zeros.
         reverse: Run each row from its last step to its first.
+        extras: (T, B, H) per further input of the cell.
 
     Returns:
         Each carried value at every step (T, B, H), zero beyond a row's length; and the last state.
@@ -93,7 +99,9 @@ def recurrence(
             inside = (t < lengths)[:, None].to(x.device)
             # Mask what goes in as well as what comes out: a NaN in the padding would survive the product rule.
             x_t = torch.where(inside, x_t, 0.0)
-        after = evaluate(cell.after, {cell.x: x_t, **dict(zip(cell.before, start, strict=True)), **values}, OPERATIONS)
+        here = {cell.x: x_t, **dict(zip(cell.before, start, strict=True))}
+        here |= {node: extra[t] for node, extra in zip(cell.extras, extras, strict=True)}
+        after = evaluate(cell.after, here | values, OPERATIONS)
         if lengths is not None:
             shown = [torch.where(inside, a, 0.0) for a in after]
             now = [torch.where(inside, a, s) for a, s in zip(after, now, strict=True)]
