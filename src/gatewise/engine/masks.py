@@ -13,7 +13,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from .native.library import _native
+from .native import _native
 
 _WORD = 0xFFFFFFFF
 
@@ -30,9 +30,9 @@ def bernoulli(
     """
     count = prod(shape)
     if torch.device(device).type == "cpu":
-        mask = torch.empty(shape)
-        _native.bernoulli(mask.data_ptr(), count, seed, stream, rate, value)
-        return mask
+        mask = torch.empty(count)
+        _native.bernoulli(mask, seed, stream, rate, value)
+        return mask.view(shape)
     drawn = philox(torch.arange(-(-count // 4), device=device), seed, stream)[:count]
     return torch.where(drawn < int(rate * 2**32), 0.0, value).view(shape)
 
