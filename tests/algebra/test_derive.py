@@ -10,7 +10,7 @@ from table import CELLS, ODD, draw, on_diagonal
 
 from gatewise.algebra import cell
 from gatewise.algebra.derive import DERIVATIVE, backward, results
-from gatewise.algebra.expression import OPERATIONS, REDUCTIONS, as_node, evaluate, order, pointwise
+from gatewise.algebra.expression import MAPS, OPERATIONS, as_node, evaluate, order, pointwise
 from gatewise.engine import reference
 
 # The operations on plain floats: a cell of one unit.
@@ -154,7 +154,7 @@ def test_the_generator_reaches_every_operation():
         seen.update(operations_in(tree))
 
     collect()
-    assert seen == set(OPERATIONS) == set(DERIVATIVE) - REDUCTIONS  # which the cells have, below
+    assert seen == set(OPERATIONS) == set(DERIVATIVE) - set(MAPS)  # which the cells have, below
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
@@ -167,12 +167,13 @@ def test_backward_of_a_cell_is_autograd(cell):
     wanted = torch.autograd.grad(after, leaves, arriving, allow_unused=True)
     wanted = [torch.zeros_like(leaf) if w is None else w for leaf, w in zip(leaves, wanted, strict=True)]
 
+    operations = reference.operations_of(cell, state)
     found = backward(cell)
     values = {cell.x: x, **dict(zip(cell.before, state, strict=True)), **reference.blocks(cell, weights)}
     values |= dict(zip(found.seeds, arriving, strict=True))
 
     def value(*nodes):
-        return [v.expand(ODD.B, -1) if v.dim() else v for v in evaluate(nodes, values, reference.OPERATIONS)]
+        return [v.expand(ODD.B, -1) if v.dim() else v for v in evaluate(nodes, values, operations)]
 
     want_x, *want_rest = wanted
     torch.testing.assert_close(value(found.x)[0], want_x)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from gatewise.algebra.derive import DERIVATIVE
-from gatewise.algebra.expression import OPERATIONS, PRODUCTS, REDUCTIONS, Node, as_node, pointwise
+from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS, TRANSPOSE, Node, as_node, pointwise
 from gatewise.algebra.listing import LATEX
 from gatewise.engine import reference
 from gatewise.errors import CellError
+from gatewise.runtime import stream
 
 TABLES = {"DERIVATIVE": DERIVATIVE, "reference.OPERATIONS": reference.OPERATIONS, "LATEX": LATEX}
 
@@ -18,9 +19,9 @@ def test_every_operation_has_a_row(table):
 
 
 def test_no_table_has_a_row_for_nothing():
-    assert set(DERIVATIVE) == {*OPERATIONS, *REDUCTIONS}
-    assert set(reference.OPERATIONS) == {*OPERATIONS, *REDUCTIONS, *PRODUCTS, "constant"}
-    assert set(LATEX) == {*OPERATIONS, *REDUCTIONS, "matmul"}  # a transpose is in no cell's equations
+    assert set(DERIVATIVE) == {*OPERATIONS, *MAPS}
+    assert set(reference.operations(2, 3)) == {*OPERATIONS, *MAPS, *PRODUCTS, "constant"}
+    assert set(LATEX) == {*OPERATIONS, *MAPS, "matmul"}  # a transpose is in no cell's equations
 
 
 @pytest.mark.parametrize(("op", "arity"), OPERATIONS.items())
@@ -45,3 +46,21 @@ def test_numbers_alone_are_refused(op):
 def test_constants_are_told_apart_by_sign():
     assert as_node(0.0) is not as_node(-0.0)
     assert as_node(1) is as_node(1.0)
+
+
+def test_a_map_and_its_transpose():
+    """<A v, w> = <v, A^T w>, which is all that a derivative needs."""
+    table, heads, units = reference.operations(3, 4), 3, 4
+    sizes = {"": 12, "N": heads, "H": heads * units, "M": heads * units * units}
+    for op, (takes, gives) in MAPS.items():
+        v, w = torch.randn(2, sizes[takes]), torch.randn(2, sizes[gives])
+        assert table[op](v).shape == w.shape
+        torch.testing.assert_close((table[op](v) * w).sum(), (v * table[TRANSPOSE[op]](w)).sum())
+
+
+def test_maps_of_both_worlds_agree():
+    theirs, ours = stream.operations(3, 4), reference.operations(3, 4)
+    sizes = {"": 12, "N": 3, "H": 12, "M": 48}
+    for op, (takes, _) in MAPS.items():
+        v = torch.randn(sizes[takes])
+        torch.testing.assert_close(torch.from_numpy(theirs[op](v.numpy())), ours[op](v))

@@ -1,21 +1,43 @@
 """Symbols, derivatives, stages: everything about a cell that needs no numbers. Standard library only."""
 
 from .cell import Cell, Parameter, cell
-from .expression import exp, log, maximum, mean, minimum, normalise, relu, sigmoid, softplus, sqrt, tanh
+from .expression import (
+    columns,
+    exp,
+    head_sum,
+    log,
+    maximum,
+    mean,
+    minimum,
+    normalise,
+    relu,
+    row_sum,
+    rows,
+    sigmoid,
+    softplus,
+    spread,
+    sqrt,
+    tanh,
+)
 
 __all__ = [
     "Cell",
     "Parameter",
     "cell",
+    "columns",
     "exp",
+    "head_sum",
     "log",
     "maximum",
     "mean",
     "minimum",
     "normalise",
     "relu",
+    "row_sum",
+    "rows",
     "sigmoid",
     "softplus",
+    "spread",
     "sqrt",
     "tanh",
 ]

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from ..errors import CellError, OptionError
-from .expression import OPERATIONS, REDUCTIONS, Node, Size, Symbol, as_node, mean, order, pointwise
+from .expression import MAPS, OPERATIONS, Node, Size, Symbol, as_node, linear, order, pointwise
 
 # What two cells that compute the same may differ in.
 _FOR_PEOPLE = frozenset({"name", "source", "summary", "text", "names", "initial"})
@@ -112,7 +112,7 @@ class Cell:
     @property
     def projected(self) -> bool:
         """Whether the output has a size of its own, P."""
-        return self.carry_sizes[0] != "H"
+        return self.carry_sizes[0] == "P"
 
     def sizes(self, input_size: int, hidden_size: int, proj_size: int = 0) -> dict[str, int]:
         """A number for every size letter of this cell.
@@ -122,7 +122,9 @@ class Cell:
         """
         if hidden_size % self.heads:
             raise OptionError(f"cell '{self.name}' has {self.heads} heads, and {hidden_size} is no multiple of that")
-        return {"D": input_size, "H": hidden_size, "P": proj_size, "K": hidden_size // self.heads}
+        units = hidden_size // self.heads
+        of_heads = {"N": self.heads, "K": units, "M": hidden_size * units}
+        return {"D": input_size, "H": hidden_size, "P": proj_size, **of_heads}
 
     def count(self, input_size: int, hidden_size: int, proj_size: int = 0) -> int:
         """Number of weights of one layer, each bias of the equations counted once."""
@@ -380,8 +382,13 @@ def _mistakes(cell: Cell) -> Iterator[str]:
             if list(names).count(name) > 1:
                 yield f"has {name!r} twice among its {kind}"
     for c, size in zip(cell.carry, cell.carry_sizes, strict=True):
-        if size not in ("H", "P"):
-            yield f"gives {c} the size {size!r}. A carried value has size H, its units, or P, its projected output"
+        if size not in ("H", "P", "N", "M"):
+            yield (
+                f"gives {c} the size {size!r}. A carried value has size H, its units, P, its projected output, or N or "
+                "M, a number or a matrix per head"
+            )
+    if cell.carry_sizes and cell.carry_sizes[0] in ("N", "M"):
+        yield f"{carries}, but the output {cell.carry[0]} must have size H or P"
     if "P" in cell.carry_sizes and not cell.projected:
         yield f"{carries}, but only the output {cell.carry[0]} may begin to have size P: {cell.carry[0]}[P]"
     if len(cell.after) != len(cell.carry):
@@ -487,15 +494,15 @@ def _rebuild_node(op: str, label: str, args: tuple[Node, ...], letters: Mapping[
         "carry": lambda: letters[label],
         "weight": lambda: "H" if "." in label else None,
     }
-    takes = {**OPERATIONS, **dict.fromkeys(REDUCTIONS, 1), "matmul": 2, "constant": 0, **dict.fromkeys(leaves, 0)}
+    takes = {**OPERATIONS, **dict.fromkeys(MAPS, 1), "matmul": 2, "constant": 0, **dict.fromkeys(leaves, 0)}
     if len(args) != takes[op]:
         raise ValueError(f"operation {op} with {len(args)} arguments")
     if op in leaves:
         return Node(op, label=label, size=Size(leaves[op]()))
     if op == "constant":
         return as_node(float(label))
-    if op in REDUCTIONS:
-        return mean(args[0])
+    if op in MAPS:
+        return linear(op, *args)
     return args[0] @ args[1] if op == "matmul" else pointwise(op, *args)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from .cell import Cell
-from .expression import OPERATIONS, Node, as_node, mean, order, pointwise, product
+from .expression import MAPS, OPERATIONS, TRANSPOSE, Node, as_node, linear, order, pointwise, product
 
 Rule = Callable[[Node, Node], tuple[Node | None, ...]]
 
@@ -29,7 +29,7 @@ DERIVATIVE: dict[str, Rule] = {
     "softplus": lambda y, g: (g * pointwise("sigmoid", y.args[0]),),
     "maximum": lambda y, g: (g * _above(y), g * (1 - _above(y))),
     "minimum": lambda y, g: (g * (1 - _above(y)), g * _above(y)),
-    "mean": lambda y, g: (mean(g),),  # each unit gets 1/n of the gradients of all
+    **{name: lambda y, g: (linear(TRANSPOSE[y.op], g),) for name in MAPS},
 }
 
 

@@ -40,8 +40,20 @@ LEAVES = frozenset({"input", "carry", "weight", "constant", "seed"})
 # Products with a weight matrix M: `matmul` is M @ v, `matmul_t` is M.T @ v (it appears in backward programs only).
 PRODUCTS = frozenset({"matmul", "matmul_t"})
 
-# Operations on all units of a vector at once: like a product, one waits until the whole of its operand is there.
-REDUCTIONS = frozenset({"mean"})
+# Linear maps without weights, and the sizes that each takes and gives. Like a product, one waits until the whole of its
+# operand is there. Where units have heads (H = N heads of K units each), a value may also be one number per head, N, or
+# one K by K matrix per head, M. The transpose of a map is its partner in `TRANSPOSE`.
+MAPS = {
+    "mean": ("", ""),  # over all units, for every unit
+    "spread": ("N", "H"),  # a head's number, for each of its units
+    "head_sum": ("H", "N"),
+    "rows": ("H", "M"),  # unit i's value all along row i
+    "row_sum": ("M", "H"),
+    "columns": ("H", "M"),  # unit j's value all along column j
+    "column_sum": ("M", "H"),
+}
+TRANSPOSE = {"mean": "mean", "spread": "head_sum", "rows": "row_sum", "columns": "column_sum"}
+TRANSPOSE |= {there: back for back, there in TRANSPOSE.items()}
 
 
 class Size:
@@ -218,12 +230,45 @@ def product(op: str, matrix: Node, vector: Node) -> Node:
     return _intern(op, (matrix, vector), rows)
 
 
-def mean(v: Operand) -> Node:
-    """The mean over a vector's units, for every unit: normalisation starts from it."""
+def linear(op: str, v: object) -> Node:
+    """Apply one of `MAPS`."""
     vector = as_node(v)
     if vector.op in ("constant", "weight"):
-        raise CellError(f"mean of {vector!r}, which is the same for every row. Take the mean of what it is used on")
-    return _intern("mean", (vector,), vector.size)
+        raise CellError(f"{op} of {vector!r}, which is the same for every row. Take the {op} of what it is used on")
+    takes, gives = (Size(letter) if letter else vector.size for letter in MAPS[op])
+    if not vector.size.unify(takes):
+        raise CellError(f"{op} takes a value of size {takes.letter}, but {vector!r} has size {vector.size.letter}")
+    return _intern(op, (vector,), gives)
+
+
+def mean(v: Operand) -> Node:
+    """The mean over a vector's units, for every unit: normalisation starts from it."""
+    return linear("mean", v)
+
+
+def spread(v: Operand) -> Node:
+    """One number per head, for each unit of that head."""
+    return linear("spread", v)
+
+
+def head_sum(v: Operand) -> Node:
+    """The sum over each head's units."""
+    return linear("head_sum", v)
+
+
+def rows(v: Operand) -> Node:
+    """One matrix per head, with v_i all along row i: `rows(a) * columns(b)` is their outer product."""
+    return linear("rows", v)
+
+
+def columns(v: Operand) -> Node:
+    """One matrix per head, with v_j all along column j: `row_sum(C * columns(v))` is the matrix C times v."""
+    return linear("columns", v)
+
+
+def row_sum(matrix: Operand) -> Node:
+    """The sum of each row of each head's matrix."""
+    return linear("row_sum", matrix)
 
 
 def normalise(*vectors: Operand, epsilon: float = 1e-5) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from .cell import Cell
-from .expression import REDUCTIONS, Node, Size, mean, order, pointwise, product
+from .expression import MAPS, Node, Size, linear, order, pointwise, product
 
 
 @lru_cache(maxsize=256)
@@ -79,4 +79,4 @@ def _again(node: Node, args: Sequence[Node]) -> Node:
         return node
     if node.op == "matmul":
         return product(node.op, *args)
-    return mean(args[0]) if node.op in REDUCTIONS else pointwise(node.op, *args)
+    return linear(node.op, *args) if node.op in MAPS else pointwise(node.op, *args)

@@ -2,7 +2,7 @@
 
 In `W.i @ x`, `U.i @ h_prev`, `P @ (o * tanh(c))` the operand of `@` decides the stage. A product of the input or of a
 carried value can start at once (stage 0). A product of a value computed inside the step opens a new stage, and so does
-the mean over its units. Products that only ever appear summed share one accumulator, biases included. All else is
+a mean over its units. Products that only ever appear summed share one accumulator, biases included. All else is
 pointwise, one value per unit, and runs as a short program over what the accumulators of its stage hold.
 """
 
@@ -16,7 +16,7 @@ from itertools import count
 
 from .cell import Cell
 from .derive import backward, results
-from .expression import PRODUCTS, REDUCTIONS, Node, mean, order, pointwise
+from .expression import MAPS, PRODUCTS, Node, linear, order, pointwise
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Instruction:
-    """`out = op(*args)`, pointwise or a mean. Besides `OPERATIONS` there is fma(a, b, c) = a * b + c."""
+    """`out = op(*args)`, pointwise or one of `MAPS`. Besides `OPERATIONS` there is fma(a, b, c) = a * b + c."""
 
     out: Node
     op: str
@@ -173,9 +173,9 @@ class _Lowering:
     def _lower(self, node: Node) -> Node:
         if node.op in PRODUCTS:
             return self._accumulate([node], [], self._called.get(node, ""))
-        if node.op in REDUCTIONS:
+        if node.op in MAPS:
             whole = self.value(node.args[0])
-            result = mean(whole)
+            result = linear(node.op, whole)
             self._stage[result] = self._ready(whole)
             return result
         if node not in self._sums:

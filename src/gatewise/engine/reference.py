@@ -7,6 +7,7 @@ differentiates it as often as asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -40,6 +41,35 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
+@lru_cache(maxsize=256)
+def operations(heads: int, units: int) -> dict[str, Callable[..., Tensor]]:
+    """All of a cell with so many heads of so many units each: H is (heads, units), M is (heads, units, units)."""
+
+    def vectors(v: Tensor) -> Tensor:
+        return v.unflatten(-1, (heads, units))
+
+    def matrices(v: Tensor) -> Tensor:
+        return v.unflatten(-1, (heads, units, units))
+
+    def repeat(v: Tensor) -> Tensor:
+        return v.unsqueeze(-1).expand(*v.shape, units)
+
+    return OPERATIONS | {
+        "spread": lambda v: repeat(v).flatten(-2),
+        "head_sum": lambda v: vectors(v).sum(-1),
+        "rows": lambda v: repeat(vectors(v)).flatten(-3),
+        "row_sum": lambda v: matrices(v).sum(-1).flatten(-2),
+        "columns": lambda v: repeat(vectors(v)).mT.flatten(-3),
+        "column_sum": lambda v: matrices(v).sum(-2).flatten(-2),
+    }
+
+
+def operations_of(cell: Cell, state: Sequence[Tensor]) -> dict[str, Callable[..., Tensor]]:
+    """Those of a cell in this state."""
+    widths = (s.shape[-1] for s, letter in zip(state, cell.carry_sizes, strict=True) if letter == "H")
+    return operations(cell.heads, next(widths, 0) // cell.heads)
+
+
 def step(
     cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor], extras: Sequence[Tensor] = ()
 ) -> list[Tensor]:
@@ -56,7 +86,7 @@ def step(
     """
     values = {cell.x: x, **dict(zip(cell.before, state, strict=True)), **blocks(cell, weights)}
     values |= zip(cell.extras, extras, strict=True)
-    return evaluate(cell.after, values, OPERATIONS)
+    return evaluate(cell.after, values, operations_of(cell, state))
 
 
 def recurrence(
@@ -84,6 +114,7 @@ def recurrence(
         Each carried value at every step (T, B, H), zero beyond a row's length; and the last state.
     """
     values = blocks(cell, weights)
+    table = operations_of(cell, state)
     steps = range(x.shape[0])
     now = list(state)
     history: list[list[Tensor]] = [[] for _ in cell.carry]
@@ -101,7 +132,7 @@ def recurrence(
             x_t = torch.where(inside, x_t, 0.0)
         here = {cell.x: x_t, **dict(zip(cell.before, start, strict=True))}
         here |= {node: extra[t] for node, extra in zip(cell.extras, extras, strict=True)}
-        after = evaluate(cell.after, here | values, OPERATIONS)
+        after = evaluate(cell.after, here | values, table)
         if lengths is not None:
             shown = [torch.where(inside, a, 0.0) for a in after]
             now = [torch.where(inside, a, s) for a, s in zip(after, now, strict=True)]

@@ -37,6 +37,19 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def operations(heads: int, units: int) -> dict[str, Callable[..., Any]]:
+    """All of a cell with so many heads of so many units each: H is (heads, units), M is (heads, units, units)."""
+    shape = heads, units, units
+    return OPERATIONS | {
+        "spread": lambda v: np.repeat(v, units),
+        "head_sum": lambda v: v.reshape(heads, units).sum(1),
+        "rows": lambda v: np.repeat(v, units),
+        "row_sum": lambda v: v.reshape(shape).sum(2).ravel(),
+        "columns": lambda v: np.broadcast_to(v.reshape(heads, 1, units), shape).ravel(),
+        "column_sum": lambda v: v.reshape(shape).sum(1).ravel(),
+    }
+
+
 class Layers:
     """Stacked layers of one cell, forward in time, batch of one.
 
@@ -52,25 +65,24 @@ class Layers:
     def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
         self.cell = cell
         self._values = [_blocks(cell, tensors, layer) for layer in range(num_layers)]
+        # Of a size letter there are as many as some weight of that letter has rows for.
+        rows = {node.size.letter: len(array) for node, array in self._values[0].items()}
+        sizes = cell.sizes(0, rows.get("H", 0), rows.get("P", 0))
+        self._sizes = [sizes[letter] for letter in cell.carry_sizes]
+        self._operations = operations(cell.heads, sizes["K"])
 
     def start(self) -> list[list[Array]]:
         """The state before the first step: per layer one vector of zeros per carried name."""
-        return [
-            [np.zeros(self._size(values, node), np.float32) for node in self.cell.before] for values in self._values
-        ]
+        return [[np.zeros(size, np.float32) for size in self._sizes] for _ in self._values]
 
     def step(self, x: Array, state: Sequence[Sequence[Array]]) -> tuple[Array, list[list[Array]]]:
         """One step: input (D,) and the state before it, to the output (H,) and the state after. Changes neither."""
         after = []
         for values, before in zip(self._values, state, strict=True):
             known = {self.cell.x: x, **dict(zip(self.cell.before, before, strict=True)), **values}
-            after.append(evaluate(self.cell.after, known, OPERATIONS))
+            after.append(evaluate(self.cell.after, known, self._operations))
             x = after[-1][0]
         return x, after
-
-    def _size(self, values: Mapping[Node, Array], node: Node) -> int:
-        """Units of a carried value: what some weight of its size letter has rows for."""
-        return next(len(array) for weight, array in values.items() if weight.size.letter == node.size.letter)
 
 
 def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
