@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -133,6 +133,18 @@ def run(*layers: Layer) -> list[list[Tensor]]:
     else:
         results = _forward(calls, inputs, keep=False)
     return [[results.pop(0) for _ in range(call.results)] for call in calls]
+
+
+def run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
+    """Layers of which each but the first has the output of the one before it as its input, whatever its `x`; each on a
+    thread, some steps behind that one. Returns what `run` does."""
+    inputs = [layers[0].x, *[tensor for layer in layers for tensor in (*layer.state, *layer.weights)]]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        results = list(_Chain.apply(layers, threads, *inputs))
+    else:
+        results, _ = _forward_chain(layers, threads, inputs, [False] * len(layers))
+    count = len(results) // len(layers)
+    return [results[i : i + count] for i in range(0, len(results), count)]
 
 
 class _Call:
@@ -303,6 +315,72 @@ class _Native(torch.autograd.Function):
             for call in calls:
                 call.tape = None  # or it would live as long as the loss does
         return None, *found
+
+
+def _forward_chain(
+    layers: Sequence[Layer], threads: int, inputs: Sequence[Tensor], keep: Sequence[bool]
+) -> tuple[list[Tensor], list[_Call]]:
+    x, results, calls, jobs, alive = inputs[0], [], [], [], []
+    taken = 1
+    for layer, kept in zip(layers, keep, strict=True):
+        count = len(layer.state) + len(layer.weights)
+        own = [x, *inputs[taken : taken + count]]
+        taken += count
+        call = _Call(replace(layer, x=x, lengths=calls[0].lengths if calls else layer.lengths))
+        fields, filled, needed = call.forward(own, kept)
+        x = filled[0]
+        results += filled
+        calls.append(call)
+        jobs.append(fields)
+        alive.append(needed)
+    for call, tape in zip(calls, _native.forward(jobs, threads), strict=True):
+        call.tape = tape
+    return results, calls
+
+
+class _Chain(torch.autograd.Function):
+    """As `_Native`, of layers that follow one another."""
+
+    @staticmethod
+    def forward(ctx: Any, layers: Sequence[Layer], threads: int, *inputs: Tensor) -> Any:
+        needs = ctx.needs_input_grad[2:]
+        ends = [1]
+        for layer in layers:
+            ends.append(ends[-1] + len(layer.state) + len(layer.weights))
+        keep = [any(needs[:end]) for end in ends[1:]]
+        results, ctx.calls = _forward_chain(layers, threads, inputs, keep)
+        ctx.threads, ctx.keep, ctx.ends = threads, keep, ends
+        ctx.save_for_backward(*inputs, *[results[i * ctx.calls[0].results] for i in range(len(layers) - 1)])
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        calls, ends, needs = ctx.calls, ctx.ends, ctx.needs_input_grad[2:]
+        inputs, between = ctx.saved_tensors[: ends[-1]], ctx.saved_tensors[ends[-1] :]
+        count = calls[0].results
+        found: list[Tensor | None] = [None] * len(inputs)
+        jobs, alive, dx = [], [], None
+        for i in reversed(range(len(calls))):
+            if not ctx.keep[i]:
+                break
+            arriving = list(gradients[i * count : (i + 1) * count])
+            if dx is not None:
+                assert arriving[0] is None
+                arriving[0] = dx
+            x = between[i - 1] if i else inputs[0]
+            span = slice(ends[i], ends[i + 1])
+            wanted = (ctx.keep[i - 1] if i else needs[0], *needs[span])
+            fields, filled, needed = calls[i].backward([x, *inputs[span]], arriving, wanted)
+            dx, *found[span] = filled
+            jobs.append(fields)
+            alive.append((needed, filled))
+        found[0] = dx if ctx.keep[0] else None
+        _native.backward(jobs, ctx.threads)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            for call in calls:
+                call.tape = None  # or it would live as long as the loss does
+        return None, None, *found
 
 
 @lru_cache(maxsize=256)

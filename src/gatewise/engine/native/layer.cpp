@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "team.hpp"
 
@@ -327,6 +328,9 @@ public:
             total_places_.push_back(place);
             place += s_.blocks(total.size) * LANES;
         }
+        const char* e = getenv("SLICE");
+        const int rows = std::accumulate(part.running.begin(), part.running.end(), 0);
+        slice_rows_ = e ? atoi(e) : std::clamp(rows / 16, 2 * ROWS, 64);
     }
 
     void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
@@ -354,10 +358,12 @@ private:
     void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
     void round_kept(const Region& region) const;
     void pair_operands(const Region& region, const std::vector<float*>& products, float* paired);
-    void load_input(const Region& region);
+    void load_input(const Region& region, int first, int count);
+    std::vector<int> slices() const;
     void outer_products(const Region& region, const std::vector<float*>& products);
     bool restarts(int flat) const;
     void restart_rows(const Region& region, const Band& band, int row);
+    void stop_gradients(const Band& band);
 
     const Setting& s_;
     const Part& part_;
@@ -365,6 +371,7 @@ private:
     float* const scratch_;
     float* const totals_;
     const Chunk* chunk_ = nullptr;
+    int slice_rows_ = 0;
     float* ring_[2] = {nullptr, nullptr};
     std::vector<size_t> ring_places_, total_places_;
     std::vector<float*> pointers_;  // where the values of a tile are, by block
@@ -490,14 +497,28 @@ void copy_rows(const float* from, ptrdiff_t from_stride, float* to, ptrdiff_t to
         std::memcpy(to + block * to_stride, from + block * from_stride, rows * LANES * sizeof(float));
 }
 
-void Runner::load_input(const Region& region) {
+// Where the chunk's steps are cut, and where they begin and end: between two slices a linked call tells how far it is,
+// and waits. Slices are not chunks, as those say in what order the weights' gradients are summed, and so their bits.
+std::vector<int> Runner::slices() const {
+    const int steps = chunk_->last - chunk_->first;
+    std::vector<int> cuts{0};
+    for (int step = 1; s_.call.link.any() && step < steps; step++)
+        if (chunk_->flat[step] - chunk_->flat[cuts.back()] >= slice_rows_) cuts.push_back(step);
+    cuts.push_back(steps);
+    return cuts;
+}
+
+// The input of so many flat rows.
+void Runner::load_input(const Region& region, int first, int count) {
     const Series& x = s_.call.x;
     int stream = -1;
     for (size_t i = 0; i < s_.program.streams.size(); i++)
         if (s_.program.streams[i].source == Source::input) stream = static_cast<int>(i);
     if (stream < 0) return;
     const int units = s_.units(s_.program.streams[stream].size);
-    const Range rows(chunk_->rows, member_);
+    Range rows(count, member_);
+    rows.begin += first;
+    rows.end += first;
     for (int row = rows.begin; row < rows.end; row++) {
         const Where& where = chunk_->where[row];
         float* to = region.streams[stream] + static_cast<ptrdiff_t>(row) * LANES;
@@ -767,7 +788,6 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
         float* history = s_.keep ? nullptr
                                  : local + local_extent.streams + (c % 2) * (local_extent.history + local_extent.before);
         Region region = this->region(chunk, kept ? kept + (*places)[c] : nullptr, local, history, low);
-        load_input(region);
         for (size_t k = 0; k < carry.size(); k++) {
             const Range blocks(s_.blocks(carry[k]), member_);
             if (c > 0) {
@@ -785,13 +805,20 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
             if (s_.low_carry[k])
                 round(region.after[k], region.after_stride, region.low.after[k], chunk.start, s_.units(carry[k]), blocks);
         }
-        member_.meet();
-        run_phases(When::advance, region, {0, 0, 0, chunk.rows, 0});
-        for (int step = 0; step < chunk.last - chunk.first; step++) {
-            const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
-            Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat, 0};
-            if (resets) restart_rows(region, band, before);
-            run_phases(When::step, region, band);
+        const std::vector<int> cuts = slices();
+        for (size_t i = 0; i + 1 < cuts.size(); i++) {
+            const int flat = chunk.flat[cuts[i]], count = chunk.flat[cuts[i + 1]] - flat;
+            if (s_.call.link.ahead) s_.call.link.ahead->await(chunk.first + cuts[i + 1]);
+            load_input(region, flat, count);
+            member_.meet();
+            run_phases(When::advance, region, {flat, flat, flat, count, 0});
+            for (int step = cuts[i]; step < cuts[i + 1]; step++) {
+                const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
+                Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat, 0};
+                if (resets) restart_rows(region, band, before);
+                run_phases(When::step, region, band);
+            }
+            if (s_.call.link.own) s_.call.link.own->publish(chunk.first + cuts[i + 1]);
         }
         // Rows whose last step was in this chunk.
         for (size_t k = 0; k < carry.size(); k++) {
@@ -898,6 +925,19 @@ void Runner::outer_products(const Region& region, const std::vector<float*>& pro
     }
 }
 
+// Nothing flows back over a restart.
+void Runner::stop_gradients(const Band& band) {
+    for (size_t k = 0; k < s_.program.carry.size(); k++) {
+        const Range blocks(s_.blocks(s_.program.carry[k]), member_);
+        for (int r = 0; r < band.count; r++)
+            if (restarts(band.flat + r))
+                for (int block = blocks.begin; block < blocks.end; block++)
+                    std::memset(ring_[band.parity ^ 1] + ring_places_[k] + block * ring_stride_ + r * LANES, 0,
+                                LANES * sizeof(float));
+    }
+    member_.meet();
+}
+
 void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
                       float* low, float* paired, float* ring, bool want_dx,
                       const std::vector<float*>& products) {
@@ -931,26 +971,24 @@ void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::v
         const Chunk& chunk = part_.chunks[c];
         chunk_ = &chunk;
         Region region = this->region(chunk, kept + places[c], local, nullptr, low);
-        load_input(region);
+        load_input(region, 0, chunk.rows);
         round_kept(region);
         member_.meet();
-        for (int step = chunk.last - chunk.first; step-- > 0;) {
-            const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
-            Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat,
-                      (chunk.first + step) & 1};
-            run_phases(When::step, region, band);
-            if (!resets) continue;
-            for (size_t k = 0; k < carry.size(); k++) {  // nothing flows back over a restart
-                const Range blocks(s_.blocks(carry[k]), member_);
-                for (int r = 0; r < band.count; r++)
-                    if (restarts(flat + r))
-                        for (int block = blocks.begin; block < blocks.end; block++)
-                            std::memset(ring_[band.parity ^ 1] + ring_places_[k] + block * ring_stride_ + r * LANES, 0,
-                                        LANES * sizeof(float));
+        const std::vector<int> cuts = slices();
+        for (size_t i = cuts.size() - 1; i-- > 0;) {
+            const int rest = part_.chunks.back().last - chunk.first - cuts[i];  // steps from this slice's first on
+            if (s_.call.link.ahead) s_.call.link.ahead->await(rest);
+            for (int step = cuts[i + 1]; step-- > cuts[i];) {
+                const int flat = chunk.flat[step], before = step ? chunk.start + chunk.flat[step - 1] : 0;
+                Band band{flat, resets ? flat : before, chunk.start + flat, chunk.flat[step + 1] - flat,
+                          (chunk.first + step) & 1};
+                run_phases(When::step, region, band);
+                if (resets) stop_gradients(band);
             }
-            member_.meet();
+            const int flat = chunk.flat[cuts[i]];
+            if (want_dx) run_phases(When::deferred, region, {flat, flat, flat, chunk.flat[cuts[i + 1]] - flat, 0});
+            if (s_.call.link.own) s_.call.link.own->publish(rest);
         }
-        if (want_dx) run_phases(When::deferred, region, {0, 0, 0, chunk.rows, 0});
         if (s_.low) pair_operands(region, products, paired);
         outer_products(region, products);
         member_.meet();

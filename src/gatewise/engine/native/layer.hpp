@@ -7,6 +7,7 @@
 #include "layout.hpp"
 #include "memory.hpp"
 #include "program.hpp"
+#include "team.hpp"
 
 namespace gatewise {
 
@@ -68,6 +69,15 @@ private:
     Memory memory_;
 };
 
+// Calls that run at the same time, each some steps behind the one whose results it reads: a layer behind the one below,
+// and on the way back behind the one above. Such calls share their shape and run on one thread each.
+struct Link {
+    const Progress* ahead = nullptr;  // of the call that fills our x; or the gradient of our first output
+    Progress* own = nullptr;          // where we say how far our first output is; or dx
+
+    bool any() const { return ahead || own; }
+};
+
 struct Call {  // its products are of the precision of its packed weights
     const Kernels& kernels;
     const Program& program;
@@ -78,6 +88,7 @@ struct Call {  // its products are of the precision of its packed weights
     Series x;
     Restarts resets;
     std::vector<Matrix> weights;
+    Link link = {};
 };
 
 // What the forward pass keeps for the backward pass.

@@ -220,20 +220,50 @@ Call call_from(const Program& program, const Packed& packed, const Sizes& sizes,
     return call;
 }
 
-// Calls that wait for nothing from one another, at the same time.
-void run_jobs(size_t count, const std::function<void(size_t)>& run) {
-    if (count == 1) return run(0);
-    std::vector<std::exception_ptr> failed(count);
-    run_together(static_cast<int>(count), [&](const Member& member) {
-        for (size_t job = member.thread; job < count; job += member.threads) try {
-                run(job);
-            } catch (...) {
-                failed[job] = std::current_exception();  // no exception may leave a team
-            }
-    });
-    for (const std::exception_ptr& error : failed)
-        if (error) std::rethrow_exception(error);
-}
+// Several calls at the same time: those that wait for nothing from one another, or a chain, in which each follows the one
+// before it.
+//
+// A chain ends, however few threads come: the first call of those that are not done waits for none, as the one before it
+// is done, and its thread, which takes its calls in ascending order, has come to it, as all earlier ones are done. So one
+// call is always running, or has failed, which those behind it learn as well.
+class Jobs {
+public:
+    Jobs(std::vector<Call>& calls, int chained) : calls_(calls), threads_(static_cast<int>(calls.size())) {
+        if (chained == 0) return;
+        need(chained > 0, "threads");
+        threads_ = std::min(threads_, chained);
+        progress_ = std::make_unique<Progress[]>(calls.size());
+        for (size_t i = 0; i < calls.size(); i++) {
+            const Shape &shape = calls[i].shape, &ahead = calls[i ? i - 1 : 0].shape;
+            need(calls[i].work.threads == 1 && shape.steps == ahead.steps && shape.rows == ahead.rows &&
+                     shape.lengths == ahead.lengths && shape.reverse == ahead.reverse,
+                 "a chain");
+            calls[i].link = {i ? &progress_[i - 1] : nullptr, &progress_[i]};
+        }
+    }
+
+    void run(const std::function<void(size_t)>& one) {
+        if (calls_.size() == 1) return one(0);
+        std::vector<std::exception_ptr> failed(calls_.size());
+        run_together(threads_, [&](const Member& member) {
+            for (size_t job = member.thread; job < calls_.size(); job += member.threads) try {
+                    one(job);
+                } catch (...) {
+                    failed[job] = std::current_exception();  // no exception may leave a team
+                    if (progress_) progress_[job].abandon();
+                }
+        });
+        for (const std::exception_ptr& error : failed)  // in a chain the first is the cause of the others
+            if (error) std::rethrow_exception(error);
+    }
+
+private:
+    std::vector<Call>& calls_;
+    int threads_;
+    std::unique_ptr<Progress[]> progress_;
+};
+
+bool same_place(const SeriesFields& one, const SeriesFields& other) { return std::get<0>(one) && one == other; }
 
 // What both directions of a call are given: program, packed weights, sizes, shape, work, x, resets, weights.
 using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, SeriesFields, Fields3,
@@ -251,7 +281,7 @@ Call call_of(const CallFields& fields) {
     return call_from(*program, *packed, sizes, shape, work, x, resets, weights);
 }
 
-std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& jobs) {
+std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& jobs, int chained) {
     std::vector<Call> calls;
     std::vector<std::unique_ptr<Tape>> tapes;
     for (const auto& [call, state, outputs, last, keep] : jobs) {
@@ -266,15 +296,18 @@ std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>&
                  "a missing state");
         tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
     }
+    for (size_t i = 1; chained && i < jobs.size(); i++)
+        need(same_place(std::get<2>(jobs[i - 1])[0], std::get<5>(std::get<0>(jobs[i]))), "a chain's input");
+    Jobs together(calls, chained);
     Released released(calls);
-    run_jobs(jobs.size(), [&](size_t i) {
+    together.run([&](size_t i) {
         const auto& [call, state, outputs, last, keep] = jobs[i];
         forward(calls[i], rows(state), all_series(outputs), rows(last), tapes[i].get());
     });
     return tapes;
 }
 
-void run_backward(const std::vector<BackwardFields>& jobs) {
+void run_backward(const std::vector<BackwardFields>& jobs, int chained) {
     std::vector<Call> calls;
     for (const auto& [call, tape, douts, dlast, dx, dstate, dweights] : jobs) {
         calls.push_back(call_of(call));
@@ -285,8 +318,11 @@ void run_backward(const std::vector<BackwardFields>& jobs) {
              "the number of gradients");
         need(tape && tape->fits(calls.back()), "the tape");
     }
+    for (size_t i = 1; chained && i < jobs.size(); i++)
+        need(same_place(std::get<4>(jobs[i - 1]), std::get<2>(jobs[i])[0]), "a chain's gradient");
+    Jobs together(calls, chained);
     Released released(calls);
-    run_jobs(jobs.size(), [&](size_t i) {
+    together.run([&](size_t i) {
         const auto& [call, tape, douts, dlast, dx, dstate, dweights] = jobs[i];
         backward(calls[i], *tape, {all_series(douts), rows(dlast)}, series(dx), rows(dstate), matrices(dweights));
     });
@@ -329,6 +365,9 @@ NB_MODULE(_native, m) {
         "program"_a, "sizes"_a, "work"_a, "weights"_a, "low"_a = false,
         "Weight matrices as the kernels read them; with `low` in bfloat16, and with it the layer's products.");
     m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
-    m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
-    m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
+    m.def("forward", &run_forward, "calls"_a, "chained"_a = 0,
+          "Run layers, several at the same time; their tapes, or None. chained: each reads the first output of the one "
+          "before it, and follows it closely; on so many threads.");
+    m.def("backward", &run_backward, "calls"_a, "chained"_a = 0,
+          "Fill the gradients of layers that were run with a tape. chained: each reads the dx of the one before it.");
 }
