@@ -284,6 +284,9 @@ void run_backward(const std::vector<BackwardFields>& jobs) {
                  dweights.size() == calls.back().weights.size(),
              "the number of gradients");
         need(tape && tape->fits(calls.back()), "the tape");
+        for (const Block& block : calls.back().program.blocks)
+            need(block.columns < 0 || std::get<2>(dweights[block.parameter]) == 1 || !std::get<0>(dweights[block.parameter]),
+                 "a gradient's stride");
     }
     Released released(calls);
     run_jobs(jobs.size(), [&](size_t i) {
