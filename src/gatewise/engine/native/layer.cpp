@@ -78,25 +78,6 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
     }
 }
 
-// A gradient in the kernels' order, [k][column][16], into the place where the parameter's is stored.
-void unpack(const float* const* packed, int copies, ptrdiff_t columns, const Matrix& out, int lanes, int depth,
-            bool add) {
-    for (int k = 0; k < depth; k += LANES) {
-        const int some = std::min(LANES, depth - k);
-        float square[LANES][LANES];
-        for (int n = 0; n < some; n++) {
-            std::memcpy(square[n], packed[0] + (k + n) * columns * LANES, sizeof square[n]);
-            for (int copy = 1; copy < copies; copy++)
-                for (int j = 0; j < LANES; j++) square[n][j] += packed[copy][(k + n) * columns * LANES + j];
-        }
-        for (int j = 0; j < lanes; j++)
-            for (int n = 0; n < some; n++) {
-                float& to = out.data[j * out.row + (k + n) * out.column];
-                to = add ? to + square[n][j] : square[n][j];
-            }
-    }
-}
-
 // Where the streams and carried values of one chunk lie.
 struct Places {
     std::vector<float*> streams, before, after;
@@ -164,6 +145,12 @@ std::vector<Pass> passes_of(const Phase& phase) {
     }
     return passes;
 }
+
+// Where a part sums the gradient of a block of weights, rows in the order in which they are stored; null: nowhere.
+struct Gradient {
+    float* data;
+    ptrdiff_t row;  // floats to the next
+};
 
 struct Operand {  // of a weight gradient
     Place place;
@@ -336,7 +323,7 @@ public:
     void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
                  const std::vector<size_t>* places, float* local, const Extent& local_extent, float* low);
     void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
-                  float* low, float* paired, float* ring, bool want_dx, const std::vector<float*>& products);
+                  float* low, float* paired, float* ring, bool want_dx, const std::vector<Gradient>& gradients);
 
 private:
     Region region(const Chunk& chunk, float* kept, float* local, float* history, float* low) const;
@@ -357,10 +344,11 @@ private:
     Spot spot(Place place, int index, const Places& places, const Band& band) const;
     void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
     void round_kept(const Region& region) const;
-    void pair_operands(const Region& region, const std::vector<float*>& products, float* paired);
+    void pair_operands(const Region& region, const std::vector<Gradient>& gradients, float* paired);
     void load_input(const Region& region, int first, int count);
     std::vector<int> slices() const;
-    void outer_products(const Region& region, const std::vector<float*>& products);
+    std::vector<Span> spans(Place vector) const;
+    void outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin);
     bool restarts(int flat) const;
     void restart_rows(const Region& region, const Band& band, int row);
     void stop_gradients(const Band& band);
@@ -838,7 +826,7 @@ void Runner::forward(const std::vector<Rows>& state, const std::vector<Rows>& la
 }
 
 // The weight gradients' operands by pairs of rows, rows of the vectors beside those of the values that they belong to.
-void Runner::pair_operands(const Region& region, const std::vector<float*>& products, float* paired) {
+void Runner::pair_operands(const Region& region, const std::vector<Gradient>& gradients, float* paired) {
     const Chunk& chunk = *chunk_;
     const bool resets = s_.call.resets.data;
     std::vector<int> flat(chunk.rows), before(chunk.rows);
@@ -860,67 +848,111 @@ void Runner::pair_operands(const Region& region, const std::vector<float*>& prod
         for (int block = blocks.begin; block < blocks.end; block++)
             s_.call.kernels.pair(from.base + block * from.block, rows, chunk.rows, to + block * paired_stride_, LANES);
     };
-    for (size_t i = 0; i < s_.program.outers.size(); i++) {
-        const Outer& outer = s_.program.outers[i];
-        if (!products[i]) continue;
-        pair(outer.place, outer.index, outer.size);
-        for (const auto& [stream, block] : outer.values) pair(Place::stream, stream, outer.value_size);
-    }
+    for (const Outer& outer : s_.program.outers)
+        for (const auto& [stream, block] : outer.values) {
+            if (!gradients[block].data) continue;
+            pair(outer.place, outer.index, outer.size);
+            pair(Place::stream, stream, outer.value_size);
+        }
     member_.meet();
 }
 
-void Runner::outer_products(const Region& region, const std::vector<float*>& products) {
+// Rows of the values and of the vector that belong together: all of the chunk, unless the rows before a step lie apart
+// because some ended; pairs lie together always.
+std::vector<Span> Runner::spans(Place vector) const {
     const Chunk& chunk = *chunk_;
-    for (size_t i = 0; i < s_.program.outers.size(); i++) {
-        const Outer& outer = s_.program.outers[i];
-        if (!products[i]) continue;
-        const int width = static_cast<int>(outer.values.size()), depth = s_.units(outer.size);
-        const int columns = s_.blocks(outer.value_size) * width;
-        const bool before = outer.place == Place::before, after = outer.place == Place::after;
-        // Rows of the values and of the vector that belong together: all of the chunk, unless the rows before a step lie
-        // apart because some ended; pairs lie together always.
-        std::vector<Span> spans;
-        if (s_.low) spans.push_back({0, 0, (chunk.rows + 1) / 2});
-        const bool resets = s_.call.resets.data;
-        for (int step = 0; !s_.low && step < chunk.last - chunk.first; step++) {
-            const int flat = chunk.flat[step], rows = chunk.flat[step + 1] - flat;
-            const int at = after                 ? chunk.start + flat
-                           : !before || resets ? flat
-                           : step              ? chunk.start + chunk.flat[step - 1]
-                                               : 0;
-            if (!spans.empty() && spans.back().values + spans.back().rows * LANES == flat * LANES &&
-                spans.back().vector + spans.back().rows * LANES == at * LANES)
-                spans.back().rows += rows;
-            else
-                spans.push_back({flat * LANES, at * LANES, rows});
+    if (s_.low) return {{0, 0, (chunk.rows + 1) / 2}};
+    std::vector<Span> result;
+    for (int step = 0; step < chunk.last - chunk.first; step++) {
+        const int flat = chunk.flat[step], rows = chunk.flat[step + 1] - flat;
+        const int at = vector == Place::after                              ? chunk.start + flat
+                       : vector != Place::before || s_.call.resets.data ? flat
+                       : step                                              ? chunk.start + chunk.flat[step - 1]
+                                                                           : 0;
+        if (!result.empty() && result.back().left + result.back().rows * LANES == flat * LANES &&
+            result.back().right + result.back().rows * LANES == at * LANES)
+            result.back().rows += rows;
+        else
+            result.push_back({flat * LANES, at * LANES, rows});
+    }
+    return result;
+}
+
+// Sums of a tile, [height][lanes], into places of which the vectors of a kernel would reach too many, or not in order.
+void deliver(const float* tile, int height, int lanes, float* out, ptrdiff_t down, ptrdiff_t across, bool add) {
+    for (int i = 0; i < height; i++, tile += COLUMNS * LANES, out += down)
+        for (int j = 0; j < lanes; j++) out[j * across] = add ? out[j * across] + tile[j] : tile[j];
+}
+
+// The chunk's share of the weight gradients, where `gradients` has a place for it: units times k, as weights are stored.
+// An element is the same thread's whatever product it gets a share of, for that is divided by depth and units alone.
+void Runner::outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin) {
+    constexpr int WIDTH = COLUMNS * LANES;
+    constexpr int NEAR = 1 << 17;  // floats of an operand that stay in the second-level cache
+    alignas(64) float tile[OUTER * WIDTH];
+    std::vector<bool> begun(gradients.size(), !begin);
+    for (const Outer& outer : s_.program.outers) {
+        struct Left {
+            const float* values;
+            Gradient to;
+            bool add;
+        };
+        std::vector<Left> lefts;
+        for (const auto& [stream, block] : outer.values) {
+            if (!gradients[block].data) continue;
+            lefts.push_back({s_.low ? paired_[s_.operand(Place::stream, stream)] : region.streams[stream],
+                             gradients[block], begun[block]});
+            begun[block] = true;
         }
-        const float* vector = s_.low  ? paired_[s_.operand(outer.place, outer.index)]
-                              : before ? region.before[outer.index]
-                              : after  ? region.after[outer.index]
-                                       : region.streams[outer.index];
-        const ptrdiff_t block = s_.low   ? paired_stride_
-                                : before ? region.before_stride
-                                : after  ? region.after_stride
-                                         : region.stride;
-        const Range groups((columns + COLUMNS - 1) / COLUMNS, member_);
-        for (int group = groups.begin; group < groups.end; group++) {
-            const int first = group * COLUMNS, count = std::min(COLUMNS, columns - first);
-            const float* values[COLUMNS];
-            for (int column = 0; column < count; column++) {
-                const int stream = outer.values[(first + column) % width].first, block = (first + column) / width;
-                values[column] = s_.low ? paired_[s_.operand(Place::stream, stream)] + block * paired_stride_
-                                        : region.streams[stream] + block * region.stride;
-            }
-            float* out = products[i] + static_cast<ptrdiff_t>(group) * COLUMNS * LANES * depth;
-            for (int k = 0; k < depth; k += LANES) {
-                const int some = std::min(LANES, depth - k), tiles = (some + 5) / 6;
-                for (int tile = 0; tile < tiles; tile++) {
-                    const int from = some * tile / tiles, to = some * (tile + 1) / tiles;
-                    s_.products.outer(to - from, count, spans.data(), static_cast<int>(spans.size()),
-                                  vector + k / LANES * block + from, values,
-                                  out + static_cast<ptrdiff_t>(k + from) * count * LANES);
+        if (lefts.empty()) continue;
+        std::vector<Span> spans = this->spans(outer.place);
+        const int some = static_cast<int>(spans.size());
+        const Spot vector = s_.low ? Spot{paired_[s_.operand(outer.place, outer.index)], paired_stride_}
+                                   : spot(outer.place, outer.index, region, {0, 0, 0, 0, 0});
+        const ptrdiff_t stride = s_.low ? paired_stride_ : region.stride;
+        const int depth = s_.units(outer.size), units = s_.units(outer.value_size);
+        const int blocks = blocks_of(units);
+        if (depth <= LANES / 2) {  // as lanes, so few would waste the more: the units take their place
+            for (Span& span : spans) std::swap(span.left, span.right);
+            const Range groups((blocks + COLUMNS - 1) / COLUMNS, member_);
+            for (int group = groups.begin; group < groups.end; group++)
+                for (const Left& left : lefts)
+                    for (int k = 0; k < depth; k += OUTER) {
+                        const int unit = group * WIDTH, lanes = std::min(WIDTH, units - unit);
+                        const int height = std::min(OUTER, depth - k);
+                        s_.products.outer(height, blocks_of(lanes), spans.data(), some, vector.base + k,
+                                          left.values + group * COLUMNS * stride, stride, tile, WIDTH, false);
+                        deliver(tile, height, lanes, left.to.data + unit * left.to.row + k, 1, left.to.row, left.add);
+                    }
+            continue;
+        }
+        // As many columns of k at once as stay near while the units of all values pass by.
+        const int groups = (depth + WIDTH - 1) / WIDTH;
+        const int near = std::min(NEAR / WIDTH / (s_.low ? (chunk_->rows + 1) / 2 : chunk_->rows),
+                                  groups * blocks / (4 * member_.threads));
+        const int reach = std::max(1, near) * WIDTH, panels = (depth + reach - 1) / reach;
+        const Range shares(panels * blocks, member_);
+        for (int share = shares.begin; share < shares.end; share++) {
+            const int first = share / blocks * reach, last = std::min(depth, first + reach), block = share % blocks;
+            const int height = std::min(LANES, units - block * LANES), tiles = (height + OUTER - 1) / OUTER;
+            for (const Left& left : lefts)
+                for (int t = 0; t < tiles; t++) {
+                    const int from = height * t / tiles, rows = height * (t + 1) / tiles - from;
+                    const float* const values = left.values + block * stride + from;
+                    float* const row = left.to.data + (block * LANES + from) * left.to.row;
+                    for (int k = first; k < last; k += WIDTH) {
+                        const int lanes = std::min(WIDTH, last - k);
+                        const float* const right = vector.base + k / LANES * vector.block;
+                        if (lanes % LANES == 0) {
+                            s_.products.outer(rows, lanes / LANES, spans.data(), some, values, right, vector.block,
+                                              row + k, left.to.row, left.add);
+                        } else {
+                            s_.products.outer(rows, blocks_of(lanes), spans.data(), some, values, right, vector.block,
+                                              tile, WIDTH, false);
+                            deliver(tile, rows, lanes, row + k, left.to.row, 1, left.add);
+                        }
+                    }
                 }
-            }
         }
     }
 }
@@ -940,7 +972,7 @@ void Runner::stop_gradients(const Band& band) {
 
 void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
                       float* low, float* paired, float* ring, bool want_dx,
-                      const std::vector<float*>& products) {
+                      const std::vector<Gradient>& gradients) {
     const std::vector<int>& carry = s_.program.carry;
     const int count = static_cast<int>(part_.rows.size());
     size_t size = 0;
@@ -989,8 +1021,8 @@ void Runner::backward(const std::vector<Rows>& dstate, float* kept, const std::v
             if (want_dx) run_phases(When::deferred, region, {flat, flat, flat, chunk.flat[cuts[i + 1]] - flat, 0});
             if (s_.call.link.own) s_.call.link.own->publish(rest);
         }
-        if (s_.low) pair_operands(region, products, paired);
-        outer_products(region, products);
+        if (s_.low) pair_operands(region, gradients, paired);
+        outer_products(region, gradients, c + 1 == part_.chunks.size());
         member_.meet();
     }
     // Step 0 left its gradients in the buffer that is not its own.
@@ -1055,6 +1087,10 @@ std::vector<int> saved_sizes(const Program& program) {
     for (const Stream& stream : program.streams)
         if (stream.source == Source::saved) sizes.push_back(stream.size);
     return sizes;
+}
+
+void add_to(float* sum, const float* values, int count) {
+    for (int i = 0; i < count; i++) sum[i] += values[i];
 }
 
 size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
@@ -1192,80 +1228,64 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
         total_size += setting.blocks(total.size) * LANES;
     }
     for (int i = 0; i < runners; i++) totals.push_back(room(total_size));
+    // Weight gradients are summed by part too: the first part has them where they are wanted, and the others, which may
+    // have no steps at all, each in memory of their own, with whole lines for rows.
     auto wanted = [&](int block) { return dweights[program.blocks[block].parameter].data != nullptr; };
-    std::vector<std::vector<size_t>> products;
-    for (int part = 0; part < call.work.parts; part++) {
-        products.emplace_back();
-        for (const Outer& outer : program.outers) {
-            bool any = false;
-            for (const auto& [stream, block] : outer.values) any = any || wanted(block);
-            products.back().push_back(
-                any ? room(static_cast<size_t>(setting.units(outer.size)) * setting.blocks(outer.value_size) *
-                           outer.values.size() * LANES)
-                    : 0);
-        }
-    }
-    // A block that several products use gets a sum; the first of them need not read what is there.
+    auto line = [&](int block) { return setting.blocks(program.blocks[block].columns) * LANES; };
     std::vector<bool> written(program.blocks.size());
-    auto adds = [&](int block) {
-        const bool before = written[block];
-        written[block] = true;
-        return before;
-    };
-    std::vector<std::vector<bool>> outer_adds;
-    for (const Outer& outer : program.outers) {
-        outer_adds.emplace_back();
-        for (const auto& [stream, block] : outer.values) outer_adds.back().push_back(adds(block));
+    for (const Outer& outer : program.outers)
+        for (const auto& [stream, block] : outer.values)
+            written[block] = wanted(block) && !setting.parts[0].chunks.empty();
+    std::vector<std::vector<Gradient>> gradients;
+    std::vector<std::vector<size_t>> gradient_places;
+    for (const Part& part : setting.parts) {
+        gradients.emplace_back(program.blocks.size());
+        gradient_places.emplace_back(program.blocks.size());
+        for (size_t i = 0; i < program.blocks.size(); i++) {
+            const Block& block = program.blocks[i];
+            const int rows = setting.units(block.rows);
+            if (!written[i] || part.chunks.empty()) continue;
+            if (gradients.size() > 1) {
+                gradient_places.back()[i] = room(static_cast<size_t>(rows) * line(i));
+            } else {
+                const Matrix& out = dweights[block.parameter];
+                gradients[0][i] = {out.data + static_cast<ptrdiff_t>(block.place) * rows * out.row, out.row};
+            }
+        }
     }
     Memory memory(size);
     float* base = memory.data();
     for (size_t place : totals) std::fill_n(base + place, total_size, 0.0f);  // also of threads that may not come
+    for (size_t part = 1; part < gradients.size(); part++)
+        for (size_t i = 0; i < program.blocks.size(); i++)
+            if (written[i] && !setting.parts[part].chunks.empty())
+                gradients[part][i] = {base + gradient_places[part][i], line(i)};
     run_parts(
         call.work,
         [&](int part, const Member& member) {
             const int runner_number = call.work.parts > 1 ? part : member.thread;
-            std::vector<float*> own;
-            for (size_t i = 0; i < program.outers.size(); i++) {
-                own.push_back(products[part][i] ? base + products[part][i] : nullptr);
-                if (!own.back()) continue;
-                const Outer& outer = program.outers[i];
-                const Range rows(setting.units(outer.size) * setting.blocks(outer.value_size), member);
-                const size_t width = outer.values.size() * LANES;
-                std::fill(own.back() + rows.begin * width, own.back() + rows.end * width, 0.0f);
-            }
-            member.meet();
             Runner runner(setting, setting.parts[part], member, base + scratches + scratch * runner_number,
                           base + totals[runner_number]);
             runner.backward(dstate, tape.memory.data(), tape.places[part], base + locals[part], base + lows[part],
-                            base + pairs[part], base + rings[part], bool(dx.data), own);
+                            base + pairs[part], base + rings[part], bool(dx.data), gradients[part]);
         },
         [&](const Member& member) {
             clear_padding(dx, call.shape, call.sizes[0], member);
-            for (size_t i = 0; i < program.outers.size(); i++) {
-                const Outer& outer = program.outers[i];
-                if (!products[0][i]) continue;
-                const int width = static_cast<int>(outer.values.size()), depth = setting.units(outer.size);
-                const int columns = setting.blocks(outer.value_size) * width;
-                const Range groups((columns + COLUMNS - 1) / COLUMNS, member);
-                for (int column = groups.begin * COLUMNS; column < std::min(columns, groups.end * COLUMNS); column++) {
-                    const Block& block = program.blocks[outer.values[column % width].second];
-                    const Matrix& out = dweights[block.parameter];
-                    if (!out.data) continue;
-                    const int group = column / COLUMNS, count = std::min(COLUMNS, columns - group * COLUMNS);
-                    const int unit = column / width * LANES, units = setting.units(outer.value_size);
-                    std::vector<const float*> copies;
-                    for (int part = 0; part < call.work.parts; part++)
-                        copies.push_back(base + products[part][i] +
-                                         static_cast<ptrdiff_t>(group) * COLUMNS * LANES * depth +
-                                         (column % COLUMNS) * LANES);
-                    Matrix at = out;
-                    at.data += (static_cast<ptrdiff_t>(block.place) * setting.units(block.rows) + unit) * out.row;
-                    unpack(copies.data(), call.work.parts, count, at, std::min(LANES, units - unit), depth,
-                           outer_adds[i][column % width]);
-                }
-                member.meet();  // the next may add to the same parameter
+            for (size_t i = 0; i < program.blocks.size(); i++) {
+                if (!written[i]) continue;
+                const int columns = setting.units(program.blocks[i].columns);
+                const Range rows(setting.units(program.blocks[i].rows), member);
+                for (int row = rows.begin; row < rows.end; row++)
+                    for (size_t part = 1; part < gradients.size(); part++)
+                        if (const Gradient& from = gradients[part][i]; from.data)
+                            add_to(gradients[0][i].data + row * gradients[0][i].row, from.data + row * from.row, columns);
             }
         });
+    auto adds = [&](int block) {  // whether a gradient has to be added to what is there already
+        const bool before = written[block];
+        written[block] = true;
+        return before;
+    };
     for (size_t i = 0; i < program.totals.size(); i++) {
         const Total& total = program.totals[i];
         const Block& block = program.blocks[total.block];

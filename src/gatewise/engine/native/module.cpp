@@ -317,6 +317,9 @@ void run_backward(const std::vector<BackwardFields>& jobs, int chained) {
                  dweights.size() == calls.back().weights.size(),
              "the number of gradients");
         need(tape && tape->fits(calls.back()), "the tape");
+        for (const Block& block : calls.back().program.blocks)
+            need(block.columns < 0 || std::get<2>(dweights[block.parameter]) == 1 || !std::get<0>(dweights[block.parameter]),
+                 "a gradient's stride");
     }
     for (size_t i = 1; chained && i < jobs.size(); i++)
         need(same_place(std::get<4>(jobs[i - 1]), std::get<2>(jobs[i])[0]), "a chain's gradient");
