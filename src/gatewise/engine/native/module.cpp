@@ -318,6 +318,7 @@ std::unique_ptr<Progress[]> chain(std::vector<Job>& jobs) {
 // is always running, or has failed, and that those behind it are told, too.
 template <class Job>
 void run_jobs(std::vector<Job>& jobs, int chained, const std::function<void(size_t)>& run) {
+    need(chained >= 0, "threads");
     const std::unique_ptr<Progress[]> progress = chained ? chain(jobs) : nullptr;
     Released released(jobs);
     if (jobs.size() == 1) return run(0);
