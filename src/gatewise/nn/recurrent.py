@@ -174,33 +174,29 @@ class Recurrent(nn.Module):
         self, x: Tensor, starts: list[list[Tensor]], lengths: Tensor | None, resets: Tensor | None, history: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Time-major. Returns the output, the last state, and per layer the cell states."""
-        last: list[list[Tensor]] = [[] for _ in self.cell.carry]
-        histories = []
         if self._joined():
             owns = [self._weights(layer, 0) for layer in range(self.num_layers)]
-            joined = engine.stack(self.cell, x, starts, owns, lengths, resets, history)
-            if history:
-                histories = [every[1 if len(every) > 1 else 0] for every, _ in joined]
-            return joined[-1][0][0], [torch.stack(values) for values in zip(*[end for _, end in joined], strict=True)], histories
+            layers = engine.stack(self.cell, x, starts, owns, lengths, resets, history)
+            last = [torch.stack(values) for values in zip(*[end for _, end in layers], strict=True)]
+            return layers[-1][0][0], last, [every[:2][-1] for every, _ in layers] if history else []
+        ends: list[list[Tensor]] = []
+        histories = []
         for layer in range(self.num_layers):
             if self.bidirectional:
-                pair, weights = starts[2 * layer : 2 * layer + 2], [self._weights(layer, way) for way in (0, 1)]
-                runs = engine.both_directions(self.cell, x, pair, weights, lengths, resets, history)
+                pair, both = starts[2 * layer : 2 * layer + 2], [self._weights(layer, way) for way in (0, 1)]
+                runs = engine.both_directions(self.cell, x, pair, both, lengths, resets, history)
             else:
-                start, own = starts[layer], self._weights(layer, 0)
-                runs = [engine.recurrence(self.cell, x, start, own, lengths, resets, history=history)]
-            outputs, kept = [], []
-            for every, end in runs:
-                outputs.append(every[0])
-                kept.append(every[1 if len(every) > 1 else 0])
-                for values, value in zip(last, end, strict=True):
-                    values.append(value)
-            x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
-            if history:
-                histories.append(torch.cat(kept, -1))
+                weights = self._weights(layer, 0)
+                runs = [engine.recurrence(self.cell, x, starts[layer], weights, lengths, resets, history=history)]
+            ends += [end for _, end in runs]
+            x = torch.cat([every[0] for every, _ in runs], -1) if self.bidirectional else runs[0][0][0]
+            if history:  # the second carried value, or the only one
+                histories.append(torch.cat([every[:2][-1] for every, _ in runs], -1))
             if layer < self.num_layers - 1:
                 x = self.between_layers(x)
-        return x, [values[0][None] if len(values) == 1 else torch.stack(values) for values in last], histories
+        if len(ends) == 1:
+            return x, [end[None] for end in ends[0]], histories
+        return x, [torch.stack(values) for values in zip(*ends, strict=True)], histories
 
     def _joined(self) -> bool:
         """Whether nothing but layers is between the input and the output, so that these may be run together."""
@@ -284,7 +280,7 @@ class Recurrent(nn.Module):
         """Of each layer and direction, one tensor (B, H) per carried name."""
         rows, sizes = len(self._names), self._carried
         if hx is None:
-            zeros = {size: x.new_zeros(x.shape[1], size) for size in sizes}
+            zeros = {size: x.new_zeros(x.shape[1], size) for size in set(sizes)}
             return [[zeros[size] for size in sizes]] * rows
         given = [hx] if isinstance(hx, Tensor) else list(hx) if isinstance(hx, tuple | list) else []
         if len(given) != len(sizes):

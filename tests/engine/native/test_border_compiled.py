@@ -267,3 +267,59 @@ def test_the_call_that_is_spoilt_below_is_valid():
 def test_wrong_calls_of_the_compiled_side_are_refused(name):
     kind, message = apart(lambda: raw_call(**WRONG_CALLS[name]))
     assert "ValueError" in kind or "TypeError" in kind, (kind, message)
+
+
+def raw_backward(**wrong):
+    """A valid backward call of the C++ side after its forward call, but for what is named."""
+    inputs = draw(LSTM, SIZE, torch.float32)
+    (tape,) = raw_call()
+    plan = _native.Plan(BACKWARD, [20, 40, 0], (1, 1))
+    arguments = {
+        "plan": plan,
+        "packed": _native.pack(plan, inputs.weights),
+        "weights": inputs.weights,
+        "x": inputs.x,
+        "lengths": torch.tensor([5, 0, 3, 1]),
+        "resets": torch.zeros(5, 4, dtype=torch.bool),
+        "reverse": False,
+        "tape": tape,
+        "douts": [torch.ones(5, 4, 40), None],
+        "dlast": [None, torch.ones(4, 40)],
+        "dx": torch.empty(5, 4, 20),
+        "dstate": [torch.empty(4, 40) for _ in range(2)],
+        "dweights": places(*SHAPES),
+    }
+    assert arguments.keys() >= wrong.keys()
+    values = list({**arguments, **wrong}.values())
+    return _native.backward([(tuple(values[:7]), *values[7:])])
+
+
+BACKWARD = _native.Program(*lowering.lower_backward(LSTM))
+WRONG_BACKWARD_CALLS = {
+    "no tape": {"tape": None},
+    "other lengths than the tape's": {"lengths": torch.tensor([5, 1, 3, 1])},
+    "no resets, where the tape has them": {"resets": None},
+    "a forward plan": {"plan": _native.Plan(FORWARD, [20, 40, 0], (1, 1))},
+    "one gradient of two": {"douts": [None]},
+    "an output's gradient of fewer steps": {"douts": [torch.ones(4, 4, 40), None]},
+    "a state's gradient of fewer rows": {"dlast": [None, torch.ones(3, 40)]},
+    "a place too small for dx": {"dx": torch.empty(5, 4, 19)},
+    "a place of float64 for dx": {"dx": torch.empty(5, 4, 20, dtype=torch.float64)},
+    "one place of two for dstate": {"dstate": places((4, 40))},
+    "a place too small for dstate": {"dstate": places((4, 40), (3, 40))},
+    "no places for dweights": {"dweights": []},
+    "a place too small for dweights": {"dweights": places((160, 20), (160, 39), (160,))},
+    "a place of bfloat16 for dweights": {"dweights": places(*SHAPES, dtype=torch.bfloat16)},
+}
+
+
+def test_the_backward_call_that_is_spoilt_below_is_valid():
+    for absent in ({}, {"dx": None, "dstate": [None, None], "dweights": [None] * 3}):
+        kind, message = apart(lambda absent=absent: raw_backward(**absent))
+        assert kind == "returned", message
+
+
+@pytest.mark.parametrize("name", WRONG_BACKWARD_CALLS)
+def test_wrong_backward_calls_of_the_compiled_side_are_refused(name):
+    kind, message = apart(lambda: raw_backward(**WRONG_BACKWARD_CALLS[name]))
+    assert "ValueError" in kind or "TypeError" in kind, (kind, message)

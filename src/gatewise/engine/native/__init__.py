@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -122,13 +123,13 @@ def run(*layers: Layer) -> list[list[Tensor]]:
 
     Their tensors must fit. Returns per layer the values of every step that are shown, then the last state.
     """
-    calls = _divide([_Call(layer) for layer in layers])
     inputs = [tensor for layer in layers for tensor in (layer.x, *layer.state, *layer.weights)]
+    calls = _divide([_Call(layer) for layer in layers])
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        results = list(_Native.apply(calls, *inputs))
+        results = iter(_Native.apply(calls, *inputs))
     else:
-        results = _forward(calls, inputs, keep=False)
-    return [[results.pop(0) for _ in range(call.results)] for call in calls]
+        results = iter(_forward(calls, inputs, keep=False))
+    return [list(islice(results, call.results)) for call in calls]
 
 
 def run_stack(layers: Sequence[Layer]) -> list[list[Tensor]]:
@@ -217,8 +218,9 @@ class _Call:
         """What to tell the engine, and the results that it is to fill."""
         x, state, weights = self.tensors(inputs)
         hoist = self.rows // self.work[0] < _TILE_ROWS and self.steps > 1
-        outputs = [x.new_empty(self.steps, self.rows, s.shape[1], dtype=self.dtype) for s in state[: self.shown]]
-        last = [s.new_empty(s.shape, dtype=self.dtype) for s in state]
+        like = x if x.dtype == self.dtype else x.new_empty(0, dtype=self.dtype)
+        last = [like.new_empty(self.rows, s.shape[1]) for s in state]
+        outputs = [like.new_empty(self.steps, self.rows, s.shape[1]) for s in state[: self.shown]]
         absent = [None] * (self.carried - self.shown)
         call = self.fields(_forward_program(self.cell, keep, hoist), x, weights)
         return (call, list(map(_rows, state)), [*outputs, *absent], last, keep), [*outputs, *last]
@@ -232,7 +234,10 @@ class _Call:
         make_dx = torch.empty if lowering.gives_dx(self.cell) else torch.zeros
         dx = make_dx(x.shape, dtype=x.dtype) if needs[0] else None
         dstate = [torch.empty(s.shape, dtype=s.dtype) if n else None for s, n in zip(state, needs[1:], strict=False)]
-        dweights = [torch.empty(w.shape) if n else None for w, n in zip(weights, needs[-len(weights) :], strict=True)]
+        wanted = needs[1 + self.carried :]
+        dweights = [
+            torch.empty_like(w, dtype=torch.float32) if n else None for w, n in zip(weights, wanted, strict=True)
+        ]
         douts = [*arriving[: self.shown], *[None] * (self.carried - self.shown)]
         call = self.fields(_backward_program(self.cell), x, weights)
         return (call, self.tape, douts, arriving[self.shown :], dx, dstate, dweights), [dx, *dstate, *dweights]

@@ -1,5 +1,6 @@
-// The native engine's Python side. Tensors come as they are and are looked at by DLPack's C functions, which PyTorch has
-// from 2.10 on: to ask for a tensor's attributes one by one takes longer than a whole step of a small layer.
+// The native engine's Python side. Tensors come as they are and are looked at by the C functions of DLPack, which
+// PyTorch has from 2.10 on: to ask each for its attributes takes longer than a whole step of a small layer. What Python
+// passes is checked here against the plan, so that nothing is read or written beyond a tensor.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -43,7 +44,7 @@ nb::handle tensor_type, parameter_type;
 // A tensor on the CPU, as long as the caller holds it; absent where Python has None.
 struct Tensor : nb::dlpack::dltensor {
     explicit operator bool() const { return ndim >= 0; }
-    bool is(nb::dlpack::dtype_code code, int bits) const { return dtype.code == static_cast<int>(code) && dtype.bits == bits; }
+    bool is(nb::dlpack::dtype_code code, int bits) const { return dtype.code == uint8_t(code) && dtype.bits == bits; }
     bool low() const { return is(nb::dlpack::dtype_code::Bfloat, 16); }
     bool floats() const { return is(nb::dlpack::dtype_code::Float, 32); }
 
@@ -154,7 +155,7 @@ std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs
     return program;
 }
 
-// What the engine can take: 0 if any of them is nothing for it, 1 if all are float32, 2 if all are bfloat16, 3 if mixed.
+// Whether the engine can take them: 0 if it cannot, 1 if all are float32, 2 if all are bfloat16, 3 if they are mixed.
 int kind(const nb::list& tensors) {
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
     int result = 0;
@@ -175,7 +176,8 @@ nb::tuple shapes(const nb::list& tensors) {
         Tensor tensor;
         if (!tensor.look(tensors[i])) throw nb::type_error("a tensor on the CPU is needed");
         PyObject* shape = PyTuple_New(tensor.ndim);
-        for (int axis = 0; axis < tensor.ndim; axis++) PyTuple_SET_ITEM(shape, axis, PyLong_FromLongLong(tensor.shape[axis]));
+        for (int axis = 0; axis < tensor.ndim; axis++)
+            PyTuple_SET_ITEM(shape, axis, PyLong_FromLongLong(tensor.shape[axis]));
         PyTuple_SET_ITEM(result.ptr(), i, shape);
     }
     return result;
@@ -246,7 +248,8 @@ Rows rows(const Tensor& tensor, int count, int units, const char* what) {
     return {{tensor.data, tensor.low()}, tensor.strides[0]};
 }
 
-// Of bfloat16 weights only vectors are read here, and those not in bfloat16: the products read packed ones.
+// Weights, or places for their gradients, of which `some` may be absent. In bfloat16 they may be matrices that are read
+// where they are `packed`, only.
 std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensors, bool some, bool packed) {
     need(tensors.size() == static_cast<size_t>(plan.program.parameters), "the number of weights");
     std::vector<Matrix> result;
@@ -368,8 +371,15 @@ Call call_of(const CallFields& fields, bool backward) {
              "the resets");
         restarts = {static_cast<const uint8_t*>(resets.data), resets.strides[0], resets.strides[1]};
     }
-    return {kernels, plan->program, *packed, plan->sizes, shape, plan->work, series(x, shape, plan->sizes[0], "the input"),
-            restarts, matrices(*plan, weights, false, true)};
+    return {kernels,
+            plan->program,
+            *packed,
+            plan->sizes,
+            shape,
+            plan->work,
+            series(x, shape, plan->sizes[0], "the input"),
+            restarts,
+            matrices(*plan, weights, false, true)};
 }
 
 std::vector<Series> carried_series(const Call& call, const std::vector<Tensor>& tensors, const char* what) {
@@ -432,7 +442,7 @@ void run_backward(const std::vector<BackwardFields>& fields, int chained) {
         need(tape && tape->fits(call), "the tape");
         jobs.push_back({call,
                         *tape,
-                        {carried_series(call, douts, "an output's gradient"), carried_rows(call, dlast, "a state's gradient")},
+                        {carried_series(call, douts, "a gradient"), carried_rows(call, dlast, "a state's gradient")},
                         series(dx, call.shape, call.sizes[0], "the input's gradient"),
                         carried_rows(call, dstate, "a state's gradient"),
                         matrices(*std::get<0>(call_fields), dweights, true, false)});
@@ -469,7 +479,8 @@ NB_MODULE(_native, m) {
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
     m.def("rounds", [] { return chosen.load()->pair != nullptr; }, "Whether that set multiplies in bfloat16.");
     m.def(
-        "know", [](nb::handle tensor, nb::handle parameter) {
+        "know",
+        [](nb::handle tensor, nb::handle parameter) {
             nb::object capsule = tensor.attr("__dlpack_c_exchange_api__");
             exchange = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
             if (!exchange) throw nb::python_error();
@@ -477,7 +488,7 @@ NB_MODULE(_native, m) {
             tensor_type = tensor.inc_ref(), parameter_type = parameter.inc_ref();
         },
         "tensor"_a, "parameter"_a, "Take tensors of these two types, and no others.");
-    m.def("kind", &kind, "tensors"_a, "1: all float32, 2: all bfloat16, 3: both; 0: not all are plain tensors on the CPU.");
+    m.def("kind", &kind, "tensors"_a, "1: all are float32, 2: bfloat16, 3: mixed; 0: not all are plain tensors on the CPU.");
     m.def("shapes", &shapes, "tensors"_a, "Their shapes.");
     m.def("fingerprint", &fingerprint, "tensors"_a,
           "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
