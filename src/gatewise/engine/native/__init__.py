@@ -372,7 +372,7 @@ def _packed(program: Any, sizes: list[int], work: tuple[int, int], weights: Sequ
     if not matrices or not all(w.is_contiguous() and w.nbytes % 4 == 0 for w in matrices):
         return _pack(program, sizes, work, weights, low)
     # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint([(w.data_ptr(), w.nbytes // 4) for w in matrices])
+    values = _native.fingerprint([(w.data_ptr(), w.nbytes // 4) for w in matrices], work[1])
     entries = _cache.setdefault(matrices[0], {})
     key = (program, tuple(sizes), work, low)
     found = entries.get(key)

@@ -35,7 +35,7 @@ int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
 
 // Weights of one share as tiles read them: [panel][k][column][16], a column being one product's block of 16 units.
 void pack_share(const Program& program, const Share& share, const Sizes& sizes, const std::vector<Matrix>& weights,
-                int units, int per_panel, int panel, const Kernels* low, float* out) {
+                int units, int per_panel, int panel, const Kernels& kernels, bool low, float* out) {
     static constexpr int IN_ORDER[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const int depth = sizes[share.size], products = static_cast<int>(share.products.size());
     const int first = panel * per_panel, last = std::min(first + per_panel, blocks_of(units));
@@ -53,20 +53,23 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
             from += unit * across;
             for (int k = 0; k < depth; k += LANES) {  // 16 by 16, so that both sides are read by whole cache lines
                 const int some = std::min(LANES, depth - k);
-                float square[LANES][LANES] = {};
+                const bool whole = some == LANES && lanes == LANES;
+                float square[LANES][LANES];
+                if (!whole) std::memset(square, 0, sizeof square);
                 // Every row of the square is on another page, where the hardware does not look ahead.
                 if (along == 1)
-                    for (int j = 0; j < lanes; j++) {
-                        __builtin_prefetch(from + j * across + k + 4 * LANES);
-                        for (int n = 0; n < some; n++) square[n][j] = from[j * across + k + n];
-                    }
+                    for (int j = 0; j < lanes; j++) __builtin_prefetch(from + j * across + k + 4 * LANES);
                 else
-                    for (int n = 0; n < some; n++) {
-                        __builtin_prefetch(from + (k + n + LANES) * along);
+                    for (int n = 0; n < some; n++) __builtin_prefetch(from + (k + n + LANES) * along);
+                if (whole && along == 1)
+                    kernels.transpose(from + k, across, square[0]);
+                else if (whole && across == 1)
+                    for (int n = 0; n < LANES; n++) std::memcpy(square[n], from + (k + n) * along, sizeof square[n]);
+                else
+                    for (int n = 0; n < some; n++)
                         for (int j = 0; j < lanes; j++) square[n][j] = from[j * across + (k + n) * along];
-                    }
                 if (low) {
-                    low->pair(square[0], IN_ORDER, some, to + static_cast<ptrdiff_t>(k / 2) * columns * LANES,
+                    kernels.pair(square[0], IN_ORDER, some, to + static_cast<ptrdiff_t>(k / 2) * columns * LANES,
                               columns * LANES);
                     continue;
                 }
@@ -1060,7 +1063,7 @@ size_t padded(size_t floats) { return (floats + LANES - 1) / LANES * LANES; }
 }  // namespace
 
 Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-               const Kernels* low)
+               const Kernels& kernels, bool low)
     : program_(program.serial), sizes_(sizes), work_(work), low_(low) {
     size_t size = 0;
     for (const Phase& phase : program.phases) {
@@ -1086,7 +1089,7 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
                     const ptrdiff_t one = static_cast<ptrdiff_t>(depth_words(sizes[share.size], low)) * per_panel *
                                           share.products.size() * LANES;
                     for (int panel = panels.begin; panel < panels.end; panel++)
-                        pack_share(program, share, sizes, weights, units, per_panel, panel, low,
+                        pack_share(program, share, sizes, weights, units, per_panel, panel, kernels, low,
                                    memory_.data() + places_[p][g][i] + panel * one);
                 }
         }

@@ -47,9 +47,8 @@ using Sizes = std::vector<int>;  // by size letter
 // Weight matrices in the order in which the kernels read them, in words of the precision of their products.
 class Packed {
 public:
-    // In low precision `low` rounds; null: in float32.
     Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-           const Kernels* low);
+           const Kernels& kernels, bool low);
 
     bool low() const { return low_; }
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }

@@ -117,17 +117,28 @@ using SeriesFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, bool>;
 
 float* address(size_t number) { return reinterpret_cast<float*>(number); }
 
-// A number that changes with any value of the tensors of floats: address, count.
-uint64_t fingerprint(const std::vector<std::pair<size_t, size_t>>& tensors) {
-    uint64_t result = 0;
-    size_t all = 0;
-    for (const auto& [data, count] : tensors) all += count;
-    std::optional<nb::gil_scoped_release> released;
-    if (all > 100'000) released.emplace();
+// A number that changes with any value of the tensors of floats: address, count. The same for any number of threads.
+uint64_t fingerprint(const std::vector<std::pair<size_t, size_t>>& tensors, int threads) {
+    constexpr size_t PIECE = 1 << 16;
+    struct Piece {
+        const float* values;
+        size_t count;
+        uint64_t number;
+    };
+    std::vector<Piece> pieces;
     for (const auto& [data, count] : tensors) {
         need(data || !count, "a missing tensor");
-        result = result * 1099511628211u + chosen.load()->fingerprint(address(data), count);
+        for (size_t i = 0; i < count; i += PIECE) pieces.push_back({address(data) + i, std::min(PIECE, count - i), 0});
     }
+    std::optional<nb::gil_scoped_release> released;
+    if (pieces.size() > 1) released.emplace();
+    const Kernels& kernels = *chosen.load();
+    run_together(pieces.size() > 8 ? threads : 1, [&](const Member& member) {
+        for (size_t i = member.thread; i < pieces.size(); i += member.threads)
+            pieces[i].number = kernels.fingerprint(pieces[i].values, pieces[i].count);
+    });
+    uint64_t result = 0;
+    for (const Piece& piece : pieces) result = result * 1099511628211u + piece.number;
     return result;
 }
 
@@ -324,14 +335,13 @@ NB_MODULE(_native, m) {
            bool low) {
             const auto& [parts, threads] = work;
             check(program, sizes, weights, {parts, threads});
-            const Kernels* kernels = chosen.load();
-            need(!low || kernels->pair, "the precision");
-            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads},
-                                            low ? kernels : nullptr);
+            const Kernels& kernels = *chosen.load();
+            need(!low || kernels.pair, "the precision");
+            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads}, kernels, low);
         },
         "program"_a, "sizes"_a, "work"_a, "weights"_a, "low"_a = false,
         "Weight matrices as the kernels read them; with `low` in bfloat16, and with it the layer's products.");
-    m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
+    m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1, "A number that changes with any of the tensors' values.");
     m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
     m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
 }
