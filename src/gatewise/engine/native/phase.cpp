@@ -104,26 +104,11 @@ void Runner::multiply(const Ready& ready, int tile, int row, int rows, float* co
     }
 }
 
-void Runner::run_phase(int number, const Region& region, const Band& band, Range panels) {
-    const Phase& phase = s_.program.phases[number];
-    const Kernels& kernels = s_.call.kernels;
-    const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size), units = s_.units(phase.size);
-    const int width = static_cast<int>(phase.values.size());
-    int most = SLOT / LANES / per_panel;
-    for (const Group& group : phase.groups)
-        most = std::min(most, kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
-    if (band.count == 0 || panels.begin == panels.end) return;
-    const int tiles = (band.count + most - 1) / most;
-    // A pointwise program over few floats is slow, so few rows are gathered from several panels.
-    const bool gather = band.count * LANES < 96 && panels.end - panels.begin > 1;
-    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
-    const int together = at_once * per_panel;  // blocks
-
-    pointers_.resize(std::max<size_t>(pointers_.size(), width * together));
-    float** const pointers = pointers_.data();
+// What is in memory of a phase's values, and which of it a product will read in bfloat16.
+void Runner::find_values(const Phase& phase, const Region& region, const Band& band) {
     spots_.clear();
     rounded_.clear();
-    for (int v = 0; v < width; v++) {
+    for (int v = 0; v < static_cast<int>(phase.values.size()); v++) {
         const Value& value = phase.values[v];
         if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, SLOT, value.number);
         if (in_memory(value.place)) spots_.push_back({v, spot(value.place, value.index, region, band)});
@@ -131,90 +116,141 @@ void Runner::run_phase(int number, const Region& region, const Band& band, Range
                               (value.place == Place::after && s_.low_carry[value.index])))
             rounded_.push_back({v, spot(value.place, value.index, region.low, band)});
     }
+}
+
+// Pointers of every value into scratch, where weights are repeated for as many rows as the tile has.
+void Runner::lay_out(const Phase& phase, const Tile& tile) {
+    float** pointer = pointers_.data();
+    for (int b = 0; b < tile.blocks; b++)
+        for (const Value& value : phase.values) {
+            float* const at = scratch_ + value.slot * SLOT;
+            *pointer++ = at + (value.place == Place::constant ? 0 : b * tile.rows * LANES);
+            if (value.place == Place::weight)
+                for (int r = 0; r < tile.rows; r++)
+                    std::memcpy(at + (b * tile.rows + r) * LANES, s_.vector(value.index) + (tile.first + b) * LANES,
+                                LANES * sizeof(float));
+        }
+}
+
+// Values in memory: pointed at where they are, or gathered.
+void Runner::read_values(const Phase& phase, const Tile& tile) {
+    const size_t width = phase.values.size();
+    for (const auto& [v, from] : spots_)
+        for (int b = 0; b < tile.blocks; b++) {
+            float* const at = from.base + (tile.first + b) * from.block + tile.row * LANES;
+            if (!tile.gathered)
+                pointers_[b * width + v] = at;
+            else if (phase.values[v].read)
+                std::memcpy(pointers_[b * width + v], at, tile.rows * LANES * sizeof(float));
+        }
+}
+
+// Gradients of carried values: what the step after handed back, and what arrives at the output of this one.
+void Runner::receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile) {
+    const int units = s_.units(phase.size);
+    for (const auto& [v, carry] : phase.arrivals) {
+        const Series& dy = s_.arriving.outputs[carry];
+        const Spot ring = spot(Place::arriving, carry, region, band);
+        for (int b = 0; b < tile.blocks; b++) {
+            const float* from = ring.base + (tile.first + b) * ring.block + tile.row * LANES;
+            float* to = pointers_[b * phase.values.size() + v];
+            const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
+            if (!dy.data) {
+                std::memcpy(to, from, tile.rows * LANES * sizeof(float));
+                continue;
+            }
+            for (int r = 0; r < tile.rows; r++, from += LANES, to += LANES) {
+                const Where& where = chunk_->where[band.flat + tile.row + r];
+                read_row(to, dy.data, where.time * dy.step + where.row * dy.row + unit, lanes);
+                for (int i = 0; i < LANES; i++) to[i] += from[i];
+            }
+        }
+    }
+}
+
+void Runner::run_program(const Phase& phase, const Tile& tile) {
+    if (phase.program.empty()) return;
+    const int runs = tile.gathered ? 1 : tile.blocks, length = (tile.gathered ? tile.blocks : 1) * tile.rows * LANES;
+    for (int b = 0; b < runs; b++)
+        s_.call.kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
+                            pointers_.data() + b * phase.values.size(), length);
+}
+
+// New values to where they belong in memory, if they were gathered, and in bfloat16 beside it.
+void Runner::write_values(const Phase& phase, const Tile& tile) {
+    const size_t width = phase.values.size();
+    const int units = s_.units(phase.size);
+    if (tile.gathered)
+        for (const auto& [v, to] : spots_)
+            if (phase.values[v].written)
+                for (int b = 0; b < tile.blocks; b++)
+                    std::memcpy(to.base + (tile.first + b) * to.block + tile.row * LANES, pointers_[b * width + v],
+                                tile.rows * LANES * sizeof(float));
+    for (const auto& [v, to] : rounded_)
+        for (int b = 0; b < tile.blocks; b++)
+            s_.call.kernels.round(
+                pointers_[b * width + v], tile.rows, std::min(LANES, units - (tile.first + b) * LANES),
+                reinterpret_cast<bfloat16*>(to.base + (tile.first + b) * to.block + tile.row * LANES / 2));
+}
+
+// Results to the caller, and sums over all rows.
+void Runner::emit(const Phase& phase, const Band& band, const Tile& tile) {
+    const size_t width = phase.values.size();
+    const int units = s_.units(phase.size);
+    for (const auto& [v, output] : phase.emissions) {
+        const Series& out = s_.outputs[output];
+        if (!out.data) continue;
+        for (int b = 0; b < tile.blocks; b++) {
+            const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
+            const float* from = pointers_[b * width + v];
+            for (int r = 0; r < tile.rows; r++, from += LANES) {
+                const Where& where = chunk_->where[band.flat + tile.row + r];
+                write_row(s_.call.kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
+            }
+        }
+    }
+    for (const auto& [v, total] : phase.reductions)
+        for (int b = 0; b < tile.blocks; b++)
+            s_.call.kernels.reduce(pointers_[b * width + v], tile.rows,
+                                   totals_ + total_places_[total] + (tile.first + b) * LANES);
+}
+
+void Runner::run_phase(int number, const Region& region, const Band& band, Range panels) {
+    if (band.count == 0 || panels.begin == panels.end) return;
+    const Phase& phase = s_.program.phases[number];
+    const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size);
+    int most = SLOT / LANES / per_panel;
+    for (const Group& group : phase.groups)
+        most = std::min(most, s_.call.kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
+    const int tiles = (band.count + most - 1) / most;
+    // A pointwise program over few floats is slow, so few rows are gathered from several panels.
+    const bool gather = band.count * LANES < 96 && panels.end - panels.begin > 1;
+    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
+    pointers_.resize(std::max(pointers_.size(), phase.values.size() * at_once * per_panel));
+    find_values(phase, region, band);
 
     for (int panel = panels.begin; panel < panels.end; panel += at_once) {
-        const int first = panel * per_panel;
-        const int count = std::min({together, blocks - first, (panels.end - panel) * per_panel});
-        first_ = first;
+        Tile tile{gather, panel * per_panel, 0, 0, 0};
+        tile.blocks = std::min({at_once * per_panel, blocks - tile.first, (panels.end - panel) * per_panel});
+        first_ = tile.first;
         ready_.clear();
         segments_.clear();
         moves_.clear();
-        for (int p = 0; p * per_panel < count; p++)
-            prepare(number, region, band, panel + p, std::min(per_panel, count - p * per_panel));
-        int scratch_rows = 0;  // for which the pointers into scratch are set
-        for (int tile = 0, row = 0, rows; tile < tiles; tile++, row += rows) {
-            rows = (band.count - row) / (tiles - tile);
-            if (scratch_rows < rows || (count > 1 && scratch_rows != rows)) {
-                scratch_rows = rows;
-                for (int b = 0; b < count; b++)
-                    for (int v = 0; v < width; v++) {
-                        const Value& value = phase.values[v];
-                        float* const at = scratch_ + value.slot * SLOT;
-                        pointers[b * width + v] = at + (value.place == Place::constant ? 0 : b * rows * LANES);
-                        if (value.place == Place::weight)
-                            for (int r = 0; r < rows; r++)
-                                std::memcpy(at + (b * rows + r) * LANES,
-                                            s_.vector(value.index) + (first + b) * LANES, LANES * sizeof(float));
-                    }
+        for (int p = 0; p * per_panel < tile.blocks; p++)
+            prepare(number, region, band, panel + p, std::min(per_panel, tile.blocks - p * per_panel));
+        int laid_out = 0;  // rows for which the pointers into scratch are set
+        for (int i = 0; i < tiles; i++, tile.row += tile.rows) {
+            tile.rows = (band.count - tile.row) / (tiles - i);
+            if (laid_out < tile.rows || (tile.blocks > 1 && laid_out != tile.rows)) {
+                laid_out = tile.rows;
+                lay_out(phase, tile);
             }
-            for (const auto& [v, from] : spots_)
-                for (int b = 0; b < count; b++) {
-                    float* const at = from.base + (first + b) * from.block + row * LANES;
-                    if (!gather)
-                        pointers[b * width + v] = at;
-                    else if (phase.values[v].read)
-                        std::memcpy(pointers[b * width + v], at, rows * LANES * sizeof(float));
-                }
-            for (const Ready& ready : ready_) multiply(ready, tile, row, rows, pointers);
-            for (const auto& [v, carry] : phase.arrivals) {
-                const Series& dy = s_.arriving.outputs[carry];
-                const Spot ring = spot(Place::arriving, carry, region, band);
-                for (int b = 0; b < count; b++) {
-                    const float* from = ring.base + (first + b) * ring.block + row * LANES;
-                    float* to = pointers[b * width + v];
-                    const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
-                    if (!dy.data) {
-                        std::memcpy(to, from, rows * LANES * sizeof(float));
-                        continue;
-                    }
-                    for (int r = 0; r < rows; r++, from += LANES, to += LANES) {
-                        const Where& where = chunk_->where[band.flat + row + r];
-                        read_row(to, dy.data, where.time * dy.step + where.row * dy.row + unit, lanes);
-                        for (int i = 0; i < LANES; i++) to[i] += from[i];
-                    }
-                }
-            }
-            if (!phase.program.empty()) {
-                const int runs = gather ? 1 : count, length = (gather ? count : 1) * rows * LANES;
-                for (int b = 0; b < runs; b++)
-                    kernels.run(phase.program.data(), static_cast<int>(phase.program.size()), pointers + b * width,
-                                length);
-            }
-            if (gather)
-                for (const auto& [v, to] : spots_)
-                    if (phase.values[v].written)
-                        for (int b = 0; b < count; b++)
-                            std::memcpy(to.base + (first + b) * to.block + row * LANES, pointers[b * width + v],
-                                        rows * LANES * sizeof(float));
-            for (const auto& [v, to] : rounded_)
-                for (int b = 0; b < count; b++)
-                    kernels.round(pointers[b * width + v], rows, std::min(LANES, units - (first + b) * LANES),
-                                  reinterpret_cast<bfloat16*>(to.base + (first + b) * to.block + row * LANES / 2));
-            for (const auto& [v, output] : phase.emissions) {
-                const Series& out = s_.outputs[output];
-                if (!out.data) continue;
-                for (int b = 0; b < count; b++) {
-                    const int unit = (first + b) * LANES, lanes = std::min(LANES, units - unit);
-                    const float* from = pointers[b * width + v];
-                    for (int r = 0; r < rows; r++, from += LANES) {
-                        const Where& where = chunk_->where[band.flat + row + r];
-                        write_row(kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
-                    }
-                }
-            }
-            for (const auto& [v, total] : phase.reductions)
-                for (int b = 0; b < count; b++)
-                    kernels.reduce(pointers[b * width + v], rows, totals_ + total_places_[total] + (first + b) * LANES);
+            read_values(phase, tile);
+            for (const Ready& ready : ready_) multiply(ready, i, tile.row, tile.rows, pointers_.data());
+            receive(phase, region, band, tile);
+            run_program(phase, tile);
+            write_values(phase, tile);
+            emit(phase, band, tile);
         }
     }
 }

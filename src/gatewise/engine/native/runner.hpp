@@ -64,8 +64,20 @@ private:
         const float* from[COLUMNS];  // with what,
         int stride[COLUMNS];         // and how far that is from row to row
     };
+    struct Tile {       // what a phase works on at a time
+        bool gathered;  // in scratch: blocks of few rows, one behind the other
+        int first, blocks;
+        int row, rows;
+    };
+    void find_values(const Phase& phase, const Region& region, const Band& band);
+    void lay_out(const Phase& phase, const Tile& tile);
+    void read_values(const Phase& phase, const Tile& tile);
     void prepare(int number, const Region& region, const Band& band, int panel, int count);
     void multiply(const Ready& ready, int tile, int row, int rows, float* const* values);
+    void receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile);
+    void run_program(const Phase& phase, const Tile& tile);
+    void write_values(const Phase& phase, const Tile& tile);
+    void emit(const Phase& phase, const Band& band, const Tile& tile);
     Spot spot(Place place, int index, const Places& places, const Band& band) const;
     void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
     void round_kept(const Region& region) const;
