@@ -47,6 +47,9 @@ _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
+# Layers with up to so many rows run at the same time, if there are enough steps for so many tiles.
+_CHAIN_ROWS = 12
+_CHAIN_SLICES = 8
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
@@ -152,7 +155,12 @@ def _chained(layers: Sequence[Layer], threads: int) -> int:
     """How many of the layers to run at the same time, from the first on."""
     if threads == 1 or len(layers) == 1:
         return 1
-    return len(layers)
+    steps, rows, _ = layers[0].x.shape
+    weights = [sum([w.numel() for w in layer.weights]) for layer in layers]
+    if rows > _CHAIN_ROWS or steps * rows < _CHAIN_SLICES * _TILE_ROWS or 2 * steps * rows * sum(weights) < _SHORT:
+        return 1
+    # As many layers for one thread as for another; what is left over shares its units, or does not.
+    return len(layers) // threads * threads or len(layers)
 
 
 def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
@@ -184,6 +192,7 @@ class _Call:
         self.results = self.shown + self.carried
         self.dtype = layer.dtype or x.dtype
         self.work = (1, 1)  # parts that run apart, and threads in all
+        self.threads = 1  # that are there for what comes before
         self.tape: Any = None
 
     def tensors(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
@@ -197,11 +206,11 @@ class _Call:
 
     def divide(self, threads: int) -> None:
         """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
+        self.threads = threads
         per_step = 2 * self.weight_count * self.rows
         if threads == 1 or per_step * self.steps < _SHORT:
             return
-        small = _SMALL_WEIGHTS * max(1.0, min(self.rows, 128) * _SMALL_WEIGHTS_PER_ROW)
-        if (2 if self.low else 4) * self.weight_count < small and self.rows >= threads * _TILE_ROWS:
+        if _by_rows(self.rows, (2 if self.low else 4) * self.weight_count, threads):
             self.work = (threads, threads)
         elif per_step >= _SHORT_STEP:
             self.work = (1, threads)
@@ -209,7 +218,7 @@ class _Call:
     def fields(self, program: Any, x: Tensor, weights: Sequence[Tensor]) -> tuple[Any, ...]:
         """How the engine is told of the call, for either direction."""
         plan = _plan(program, self.sizes, self.work, self.low)
-        packed = _packed(plan, weights)
+        packed = _packed(plan, weights, self.threads)
         if self.dtype != torch.float32:  # of vectors the engine reads floats; of matrices what is packed, only
             weights = [w if w.dim() == 2 else w.to(torch.float32) for w in weights]
         return plan, packed, weights, _rows(x), self.lengths, self.resets, self.reverse
@@ -255,6 +264,11 @@ class _Call:
         arriving = [None if g is None else g.to(o) for o, g in zip(outputs, gradients, strict=True)]
         found = iter(gradients_of(outputs, wanted, arriving, create_graph=True))
         return [next(found) if need else None for need in needs]
+
+
+def _by_rows(rows: int, weight_bytes: int, threads: int) -> bool:
+    small = _SMALL_WEIGHTS * max(1.0, min(rows, 128) * _SMALL_WEIGHTS_PER_ROW)
+    return weight_bytes < small and rows >= threads * _TILE_ROWS
 
 
 def _divide(calls: list[_Call]) -> list[_Call]:
@@ -324,14 +338,13 @@ class _Native(torch.autograd.Function):
         return None, *found
 
 
-def _forward_chain(
-    layers: Sequence[Layer], threads: int, keep: Sequence[bool]
-) -> tuple[list[_Call], list[Tensor]]:
+def _forward_chain(layers: Sequence[Layer], threads: int, keep: Sequence[bool]) -> tuple[list[_Call], list[Tensor]]:
     calls, results, jobs = [], [], []
     x = layers[0].x
     for layer, kept in zip(layers, keep, strict=True):
         layer.x = x
         call = _Call(layer)
+        call.threads = threads
         fields, filled = call.forward([x, *layer.state, *layer.weights], kept)
         calls.append(call)
         jobs.append(fields)
@@ -460,12 +473,12 @@ def _checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
 _cache: dict[int, dict[Any, tuple[int, Any]]] = {}
 
 
-def _packed(plan: Any, weights: Sequence[Tensor]) -> Any:
+def _packed(plan: Any, weights: Sequence[Tensor], threads: int) -> Any:
     """The weight matrices as the kernels read them, made again when a value has changed."""
     # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint(weights)
+    values = _native.fingerprint(weights, threads)
     if values is None:
-        return _pack(plan, weights)
+        return _pack(plan, weights, threads)
     first = weights[0]
     entries = _cache.get(id(first))
     if entries is None:
@@ -476,12 +489,12 @@ def _packed(plan: Any, weights: Sequence[Tensor]) -> Any:
         large = sum([w.nbytes for w in weights]) > _LARGE_WEIGHTS
         for other in [p for p, (packed_values, _) in entries.items() if large or packed_values != values]:
             del entries[other]
-        found = entries[plan] = (values, _pack(plan, weights))
+        found = entries[plan] = (values, _pack(plan, weights, threads))
     return found[1]
 
 
-def _pack(plan: Any, weights: Sequence[Tensor]) -> Any:
-    return _native.pack(plan, [w.to(torch.float32) for w in weights])
+def _pack(plan: Any, weights: Sequence[Tensor], threads: int) -> Any:
+    return _native.pack(plan, [w.to(torch.float32) for w in weights], threads)
 
 
 def _rows(tensor: Tensor) -> Tensor:

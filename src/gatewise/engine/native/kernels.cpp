@@ -236,6 +236,24 @@ uint64_t fingerprint(const float* values, size_t count) {
     return result;
 }
 
+// W by W squares, each by log2 W rounds that put the lanes of rows half a square apart in turns.
+void transpose(const float* values, ptrdiff_t stride, float* out) {
+    for (int down = 0; down < LANES; down += W)
+        for (int right = 0; right < LANES; right += W) {
+            V rows[W], turned[W];
+            for (int j = 0; j < W; j++) rows[j] = load(values + (down + j) * stride + right);
+#pragma GCC unroll 4
+            for (int round = 1; round < W; round *= 2) {
+                for (int j = 0; j < W / 2; j++) {
+                    turned[2 * j] = lower_turns(rows[j], rows[j + W / 2]);
+                    turned[2 * j + 1] = upper_turns(rows[j], rows[j + W / 2]);
+                }
+                for (int j = 0; j < W; j++) rows[j] = turned[j];
+            }
+            for (int n = 0; n < W; n++) store(out + (right + n) * LANES + down, rows[n]);
+        }
+}
+
 void reduce(const float* values, int rows, float* total) {
     for (int p = 0; p < LANES; p += W) {
         V sum = load(total + p);
@@ -296,6 +314,7 @@ const Kernels table = {
     LOW,
     run,
     fingerprint,
+    transpose,
     reduce,
     round_rows,
     pair,

@@ -75,6 +75,9 @@ struct Kernels {
     // A number that changes with any of the values' bits, and with their order.
     uint64_t (*fingerprint)(const float* values, size_t count);
 
+    // Turns a square of 16 by 16: out[n][j] = values[j * stride + n].
+    void (*transpose)(const float* values, ptrdiff_t stride, float* out);
+
     // total[16] += the rows' sum.
     void (*reduce)(const float* values, int rows, float* total);
 

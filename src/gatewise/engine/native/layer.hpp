@@ -48,9 +48,9 @@ using Sizes = std::vector<int>;  // by size letter
 // Weight matrices in the order in which the kernels read them, in words of the precision of their products.
 class Packed {
 public:
-    // In low precision `low` rounds; null: in float32.
+    // work: how the layer is divided, which says in what order they are read; threads: how many pack them.
     Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-           const Kernels* low);
+           const Kernels& kernels, bool low, int threads);
 
     bool low() const { return low_; }
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }

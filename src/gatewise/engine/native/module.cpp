@@ -183,25 +183,38 @@ nb::tuple shapes(const nb::list& tensors) {
     return result;
 }
 
-// A number that changes with any value of the matrices among the tensors; none if they cannot be read as 32-bit words.
-std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors) {
-    uint64_t result = 0;
-    size_t all = 0;
-    std::vector<std::pair<const float*, size_t>> matrices;
+// A number that changes with any value of the matrices among the tensors, the same for any number of threads; none if they
+// cannot be read as 32-bit words.
+std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors, int threads) {
+    constexpr size_t PIECE = 1 << 16;
+    struct Piece {
+        const float* values;
+        size_t count;
+        uint64_t number;
+    };
+    std::vector<Piece> pieces;
     for (const Tensor& tensor : tensors) {
         if (tensor.ndim != 2) continue;
         const size_t bytes = tensor.shape[0] * tensor.shape[1] * (tensor.dtype.bits / 8);
         const bool whole = (tensor.strides[1] == 1 || tensor.shape[1] == 1) &&
                            (tensor.strides[0] == tensor.shape[1] || tensor.shape[0] == 1);
         if ((bytes && !whole) || bytes % sizeof(float)) return {};
-        matrices.emplace_back(static_cast<const float*>(tensor.data), bytes / sizeof(float));
-        all += bytes / sizeof(float);
+        const float* values = static_cast<const float*>(tensor.data);
+        const size_t count = bytes / sizeof(float);
+        size_t i = 0;
+        do pieces.push_back({values + i, std::min(PIECE, count - i), 0});
+        while ((i += PIECE) < count);
     }
-    if (matrices.empty()) return {};
+    if (pieces.empty()) return {};
     std::optional<nb::gil_scoped_release> released;
-    if (all > 100'000) released.emplace();
-    for (const auto& [data, count] : matrices)
-        result = result * 1099511628211u + chosen.load()->fingerprint(data, count);
+    if (pieces.size() > 2) released.emplace();
+    const Kernels& kernels = *chosen.load();
+    run_together(pieces.size() > 8 ? threads : 1, [&](const Member& member) {
+        for (size_t i = member.thread; i < pieces.size(); i += member.threads)
+            pieces[i].number = kernels.fingerprint(pieces[i].values, pieces[i].count);
+    });
+    uint64_t result = 0;
+    for (const Piece& piece : pieces) result = result * 1099511628211u + piece.number;
     return result;
 }
 
@@ -490,7 +503,7 @@ NB_MODULE(_native, m) {
         "tensor"_a, "parameter"_a, "Take tensors of these two types, and no others.");
     m.def("kind", &kind, "tensors"_a, "1: all are float32, 2: bfloat16, 3: mixed; 0: not all are plain tensors on the CPU.");
     m.def("shapes", &shapes, "tensors"_a, "Their shapes.");
-    m.def("fingerprint", &fingerprint, "tensors"_a,
+    m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1,
           "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
     nb::class_<Plan>(m, "Plan")
         .def(nb::init<const Program&, const Sizes&, std::pair<int, int>, bool>(), nb::keep_alive<1, 2>(), "program"_a,
@@ -498,13 +511,13 @@ NB_MODULE(_native, m) {
         .def_prop_ro("work", [](const Plan& plan) { return std::make_pair(plan.work.parts, plan.work.threads); });
     m.def(
         "pack",
-        [](const Plan& plan, const std::vector<Tensor>& weights) {
-            const Kernels* kernels = chosen.load();
-            need(!plan.low || kernels->pair, "the precision");
+        [](const Plan& plan, const std::vector<Tensor>& weights, int threads) {
+            const Kernels& kernels = *chosen.load();
+            need(!plan.low || kernels.pair, "the precision");
             return std::make_unique<Packed>(plan.program, plan.sizes, matrices(plan, weights, false, false), plan.work,
-                                            plan.low ? kernels : nullptr);
+                                            kernels, plan.low, threads);
         },
-        "plan"_a, "weights"_a, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
+        "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
     m.def("forward", &run_forward, "calls"_a, "chained"_a = 0,
           "Run layers, several at the same time; their tapes, or None. If chained, on so many threads, each but the first "
           "reads the first output of the one before it, a few steps behind it.");
