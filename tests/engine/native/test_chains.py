@@ -1,4 +1,4 @@
-"""Stacks whose layers run at the same time, each a few steps behind the one below: every bit is as if they took turns."""
+"""Stacks whose layers run at the same time, each a few steps behind the one below: the same bits as by turns."""
 
 import os
 import threading
@@ -37,6 +37,10 @@ def stack_of(cell, layers, size=SIZE):
     return drawn[0].x.requires_grad_(), [wanted(d.state) for d in drawn], [wanted(d.weights) for d in drawn]
 
 
+def joined(lists):
+    return [tensor for tensors in lists for tensor in tensors]
+
+
 def differentiate(cell, x, states, weights, arriving=lambda every, last, layer, top: True, **options):
     """Results of every layer, without and with a tape, and the gradients of all that wants one, None among them."""
     with torch.no_grad():
@@ -50,7 +54,7 @@ def differentiate(cell, x, states, weights, arriving=lambda every, last, layer, 
         outputs += [value for k, value in enumerate(every) if k or top] + list(last)
     outputs = [value for value in outputs if value.requires_grad]
     gradients = [torch.randn(v.shape, generator=generator("arrives", i)) for i, v in enumerate(outputs)]
-    wanted = [t for t in (x, *sum(states, []), *sum(weights, [])) if t.requires_grad]
+    wanted = [t for t in (x, *joined(states), *joined(weights)) if t.requires_grad]
     found = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True) if wanted else []
     return [value for every, last in plain for value in (*every, *last)], [v.detach() for v in results], list(found)
 
@@ -116,9 +120,9 @@ FROZEN = {
     "the lowest but x": lambda x, s, w: frozen(*s[0], *w[0]),
     "the highest": lambda x, s, w: frozen(*s[2], *w[2]),
     "all but the highest": lambda x, s, w: frozen(x, *s[0], *s[1], *w[0], *w[1]),
-    "all but x": lambda x, s, w: frozen(*sum(s, []), *sum(w, [])),
+    "all but x": lambda x, s, w: frozen(*joined(s), *joined(w)),
     "the middle, and a matrix each": lambda x, s, w: frozen(*s[1], *w[1], w[0][0], w[2][1]),
-    "all but a state": lambda x, s, w: frozen(x, *s[0], s[1][0], *s[2], *sum(w, [])),
+    "all but a state": lambda x, s, w: frozen(x, *s[0], s[1][0], *s[2], *joined(w)),
 }
 
 
@@ -169,7 +173,7 @@ def test_gradients_that_arrive_inside_the_stack(name, read):
             value = loss(engine.stack(cell, x, states, weights))
             for _ in range(2):  # the second adds to the first
                 value.backward(retain_graph=True)
-        found.append([t.grad for t in (x, *sum(states, []), *sum(weights, []))])
+        found.append([t.grad for t in (x, *joined(states), *joined(weights))])
     equal(found[1], found[0])
 
 
@@ -281,9 +285,8 @@ def test_several_callers_at_once():
                 start.wait(60)
                 for turn in range(10):
                     i = (turn * (number + 1) + number) % 4
-                    wrong.extend(
-                        (i, k) for k, pair in enumerate(zip(once(inputs[i]), want[i])) if not torch.equal(*pair)
-                    )
+                    pairs = zip(once(inputs[i]), want[i], strict=True)
+                    wrong.extend((i, k) for k, pair in enumerate(pairs) if not torch.equal(*pair))
             except BaseException as error:  # a thread that dies takes its complaint with it
                 wrong.append(repr(error))
 
@@ -316,9 +319,9 @@ with threads(2):
     want = run().detach()
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     layers = [layer(i) for i in range(3)]
-    import gc; gc.collect()
+    small = layers[failing == 0]
     for _ in range(70):  # until what the engine kept of the first run is given back
-        native.recurrence(cell, layers[0].x[:2], layers[1 if failing == 0 else 0].state, layers[1 if failing == 0 else 0].weights)
+        native.recurrence(cell, small.x[:2], small.state, small.weights)
     free = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     assert free < used - 100e6, (free, used)
     resource.setrlimit(resource.RLIMIT_AS, (free + 60_000_000, resource.RLIM_INFINITY))

@@ -3,7 +3,18 @@
 import pytest
 import torch
 from native_kit import TEAMS, threads
-from table import CELLS, Size, assert_all_close, authority, cells, draw, ragged, restarts, run_and_differentiate, tolerance
+from table import (
+    CELLS,
+    Size,
+    assert_all_close,
+    authority,
+    cells,
+    draw,
+    ragged,
+    restarts,
+    run_and_differentiate,
+    tolerance,
+)
 
 from gatewise.engine import native
 

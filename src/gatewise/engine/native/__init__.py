@@ -136,8 +136,8 @@ def run(*layers: Layer) -> list[list[Tensor]]:
 
 
 def run_stack(layers: Sequence[Layer]) -> list[list[Tensor]]:
-    """Layers of which each but the first takes the output of the one before it, and none an `x` of its own; several at the
-    same time where that pays. Returns what `run` does."""
+    """Layers of which each but the first takes the output of the one before it, whatever its `x`; several at the same
+    time where that pays. Returns what `run` does."""
     threads = _threads.get() or torch.get_num_threads()
     lengths = None if layers[0].lengths is None else _checked_lengths(layers[0].lengths, layers[0].x)
     results: list[list[Tensor]] = []
@@ -153,7 +153,7 @@ def run_stack(layers: Sequence[Layer]) -> list[list[Tensor]]:
 
 def _chained(layers: Sequence[Layer], threads: int) -> int:
     """How many of the layers to run at the same time, from the first on."""
-    if threads == 1 or len(layers) == 1:
+    if threads == 1 or len(layers) == 1 or layers[0].x.dim() != 3:
         return 1
     steps, rows, _ = layers[0].x.shape
     weights = [sum([w.numel() for w in layer.weights]) for layer in layers]
@@ -165,7 +165,7 @@ def _chained(layers: Sequence[Layer], threads: int) -> int:
 
 def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
     inputs = [layers[0].x, *[tensor for layer in layers for tensor in (*layer.state, *layer.weights)]]
-    if torch.is_grad_enabled() and any([tensor.requires_grad for tensor in inputs]):
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         results = list(_Chain.apply(layers, threads, *inputs))
     else:
         _, results = _forward_chain(layers, threads, keep=[False] * len(layers))
@@ -356,7 +356,7 @@ def _forward_chain(layers: Sequence[Layer], threads: int, keep: Sequence[bool]) 
 
 
 class _Chain(torch.autograd.Function):
-    """Layers that follow one another, on a thread each. Differentiates as `_Native`, layer by layer as if each were one."""
+    """Layers that follow one another, at the same time; differentiates as if each were a `_Native`."""
 
     @staticmethod
     def forward(ctx: Any, layers: Sequence[Layer], threads: int, *inputs: Tensor) -> Any:
