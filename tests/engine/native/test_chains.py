@@ -1,7 +1,9 @@
 """Stacks whose layers run at the same time, each a few steps behind the one below: the same bits as by turns."""
 
+import gc
 import os
 import threading
+import weakref
 from contextlib import contextmanager
 
 import pytest
@@ -251,6 +253,54 @@ def test_what_stands_between_layers_is_run(monkeypatch):
     nn.LSTM(20, 40, num_layers=2, bidirectional=True)(x)
     nn.LSTM(20, 40)(x)
     assert len(stacks) == 1
+
+
+def test_where_it_pays():
+    """Few rows, several steps, more than one thread; as many layers for one thread as for another."""
+    lstm = cells.find("lstm")
+
+    def chained_of(layers, count, size):
+        x, states, weights = stack_of(lstm, layers, size)
+        stack = [native.Layer(lstm, x, s, w) for s, w in zip(states, weights, strict=True)]
+        return native._chained(stack, count)
+
+    few, many = Size(100, 4, 64, 64, 1), Size(100, 64, 64, 64, 1)
+    assert [chained_of(layers, 2, few) for layers in (1, 2, 3, 4, 5)] == [1, 2, 2, 4, 4]
+    assert [chained_of(2, count, few) for count in (1, 2)] == [1, 2]
+    assert chained_of(2, 2, many) == 1
+    assert chained_of(2, 2, Size(2, 4, 64, 64, 1)) == 1, "no step of the second layer before the first is done"
+    assert chained_of(2, 2, Size(100, 1, 4, 4, 1)) == 1, "too short for a second thread"
+    assert chained_of(2, 8, few) == 1, "eight threads for each layer"
+    assert chained_of(2, 8, Size(100, 2, 32, 32, 1)) == 2, "too small to be shared"
+
+
+def test_tapes_go_with_the_graph(monkeypatch):
+    """And with the first backward pass, if none is to follow; nothing waits for the garbage collector."""
+    made = []
+
+    class Call(native._Call):
+        def __init__(self, layer):
+            super().__init__(layer)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr(native, "_Call", Call)
+    x, states, weights = stack_of(cells.find("lstm"), 3)
+    gc.disable()
+    try:
+        with chained(2):
+            runs = engine.stack(cells.find("lstm"), x, states, weights)
+        y = runs[-1][0][0]
+        del runs
+        assert all(call().tape for call in made)
+        y.sum().backward(retain_graph=True)
+        assert all(call().tape for call in made)
+        y.sum().backward()
+        assert not any(call().tape for call in made)
+        del y
+        assert len(made) == 3
+        assert not any(call() for call in made)
+    finally:
+        gc.enable()
 
 
 def test_under_autocast():

@@ -47,9 +47,10 @@ _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
-# Layers with up to so many rows run at the same time, if there are enough steps for so many tiles.
+# Layers of a stack run at the same time up to so many rows, and from so many tiles of them in all steps on: each begins
+# two tiles behind the one below it.
 _CHAIN_ROWS = 12
-_CHAIN_SLICES = 8
+_CHAIN_TILES = 8
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
@@ -156,11 +157,12 @@ def _chained(layers: Sequence[Layer], threads: int) -> int:
     if threads == 1 or len(layers) == 1 or layers[0].x.dim() != 3:
         return 1
     steps, rows, _ = layers[0].x.shape
-    weights = [sum([w.numel() for w in layer.weights]) for layer in layers]
-    if rows > _CHAIN_ROWS or steps * rows < _CHAIN_SLICES * _TILE_ROWS or 2 * steps * rows * sum(weights) < _SHORT:
+    per_step = [2 * rows * sum([w.numel() for w in layer.weights]) for layer in layers]
+    if rows > _CHAIN_ROWS or steps * rows < _CHAIN_TILES * _TILE_ROWS or steps * sum(per_step) < _SHORT:
         return 1
-    # As many layers for one thread as for another; what is left over shares its units, or does not.
-    return len(layers) // threads * threads or len(layers)
+    if len(layers) < threads and max(per_step) >= _SHORT_STEP:
+        return 1  # all threads share the units of one layer
+    return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
 
 
 def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
