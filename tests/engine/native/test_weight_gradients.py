@@ -19,7 +19,7 @@ from table import (
 from gatewise.engine import native
 
 LSTM = cells.find("lstm")
-each_team = pytest.mark.parametrize("team", TEAMS, ids=str)
+each_team = pytest.mark.parametrize("team", [TEAMS[0], TEAMS[1], TEAMS[4]], ids=str)
 
 
 def check(cell, size, team, **options):
@@ -30,9 +30,9 @@ def check(cell, size, team, **options):
 
 
 @each_team
-@pytest.mark.parametrize("columns", [*range(1, 18), 31, 48, 63, 64, 65, 79, 80, 127, 128, 130])
+@pytest.mark.parametrize("columns", [*range(1, 18), 31, 48, 64, 65, 80, 130])
 def test_any_number_of_columns(columns, team):
-    """Up to 8 take the units' place in the vectors; a row of weights ends inside a vector unless 16 divides its length."""
+    """Up to 8 take the units' place in the vectors; rows of weights mostly end inside a vector."""
     check(LSTM, Size(T=3, B=7, D=columns, H=19, P=1), team)
     check(LSTM, Size(T=3, B=7, D=3, H=columns, P=1), team)
 
@@ -111,3 +111,20 @@ def test_pairs_of_bfloat16(columns, team):
     with threads(*team):
         got = run_and_differentiate(native.recurrence, LSTM, inputs, **options)
     assert_all_close(got, authority(LSTM, inputs, **options), tolerance(torch.bfloat16, size.T))
+
+
+def test_a_gradient_whose_rows_are_not_in_one_piece_is_refused(monkeypatch):
+    real = native._native
+
+    class Native:
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        @staticmethod
+        def backward(calls):
+            *fields, dweights = calls[0]
+            return real.backward([(*fields, [(at, row, 2 * column, *shape) for at, row, column, *shape in dweights])])
+
+    monkeypatch.setattr(native, "_native", Native())
+    with pytest.raises(ValueError, match="stride"):
+        run_and_differentiate(native.recurrence, LSTM, draw(LSTM, Size(T=2, B=2, D=3, H=4, P=1), torch.float32))

@@ -4,9 +4,11 @@
 namespace gatewise {
 namespace {
 
-// Sums of a tile, [height][lanes], into places of which the vectors of a kernel would reach too many, or not in order.
+constexpr int WIDTH = COLUMNS * LANES;  // of a tile
+
+// A tile's sums, some of its rows and lanes, to where they belong.
 void deliver(const float* tile, int height, int lanes, float* out, ptrdiff_t down, ptrdiff_t across, bool add) {
-    for (int i = 0; i < height; i++, tile += COLUMNS * LANES, out += down)
+    for (int i = 0; i < height; i++, tile += WIDTH, out += down)
         for (int j = 0; j < lanes; j++) out[j * across] = add ? out[j * across] + tile[j] : tile[j];
 }
 
@@ -66,75 +68,74 @@ std::vector<Span> Runner::spans(Place vector) const {
 }
 
 // The chunk's share of the weight gradients, where `gradients` has a place for it: units times k, as weights are stored.
-// An element is the same thread's whatever product it gets a share of, for that is divided by depth and units alone.
+// An element is the same thread's whatever product it gets a share of, for that is divided by depth and units alone: so
+// products of one block need not wait for one another.
 void Runner::outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin) {
-    constexpr int WIDTH = COLUMNS * LANES;
-    constexpr int NEAR = 1 << 17;  // floats of an operand that stay in the second-level cache
-    alignas(64) float tile[OUTER * WIDTH];
     std::vector<bool> begun(gradients.size(), !begin);
     for (const Outer& outer : s_.program.outers) {
-        struct Left {
-            const float* values;
-            Gradient to;
-            bool add;
-        };
-        std::vector<Left> lefts;
+        std::vector<Factor> factors;
         for (const auto& [stream, block] : outer.values) {
             if (!gradients[block].data) continue;
-            lefts.push_back({s_.low ? paired_[s_.operand(Place::stream, stream)] : region.streams[stream],
-                             gradients[block], begun[block]});
+            const Spot values = s_.low ? Spot{paired_[s_.operand(Place::stream, stream)], paired_stride_}
+                                       : Spot{region.streams[stream], region.stride};
+            factors.push_back({values, gradients[block], begun[block]});
             begun[block] = true;
         }
-        if (lefts.empty()) continue;
-        std::vector<Span> spans = this->spans(outer.place);
-        const int some = static_cast<int>(spans.size());
+        if (factors.empty()) continue;
         const Spot vector = s_.low ? Spot{paired_[s_.operand(outer.place, outer.index)], paired_stride_}
                                    : spot(outer.place, outer.index, region, {0, 0, 0, 0, 0});
-        const ptrdiff_t stride = s_.low ? paired_stride_ : region.stride;
-        const int depth = s_.units(outer.size), units = s_.units(outer.value_size);
-        const int blocks = blocks_of(units);
-        if (depth <= LANES / 2) {  // as lanes, so few would waste the more: the units take their place
-            for (Span& span : spans) std::swap(span.left, span.right);
-            const Range groups((blocks + COLUMNS - 1) / COLUMNS, member_);
-            for (int group = groups.begin; group < groups.end; group++)
-                for (const Left& left : lefts)
-                    for (int k = 0; k < depth; k += OUTER) {
-                        const int unit = group * WIDTH, lanes = std::min(WIDTH, units - unit);
-                        const int height = std::min(OUTER, depth - k);
-                        s_.products.outer(height, blocks_of(lanes), spans.data(), some, vector.base + k,
-                                          left.values + group * COLUMNS * stride, stride, tile, WIDTH, false);
-                        deliver(tile, height, lanes, left.to.data + unit * left.to.row + k, 1, left.to.row, left.add);
-                    }
-            continue;
-        }
-        // As many columns of k at once as stay near while the units of all values pass by.
-        const int groups = (depth + WIDTH - 1) / WIDTH;
-        const int near = std::min(NEAR / WIDTH / (s_.low ? (chunk_->rows + 1) / 2 : chunk_->rows),
-                                  groups * blocks / (4 * member_.threads));
-        const int reach = std::max(1, near) * WIDTH, panels = (depth + reach - 1) / reach;
-        const Range shares(panels * blocks, member_);
-        for (int share = shares.begin; share < shares.end; share++) {
-            const int first = share / blocks * reach, last = std::min(depth, first + reach), block = share % blocks;
-            const int height = std::min(LANES, units - block * LANES), tiles = (height + OUTER - 1) / OUTER;
-            for (const Left& left : lefts)
-                for (int t = 0; t < tiles; t++) {
-                    const int from = height * t / tiles, rows = height * (t + 1) / tiles - from;
-                    const float* const values = left.values + block * stride + from;
-                    float* const row = left.to.data + (block * LANES + from) * left.to.row;
-                    for (int k = first; k < last; k += WIDTH) {
-                        const int lanes = std::min(WIDTH, last - k);
-                        const float* const right = vector.base + k / LANES * vector.block;
-                        if (lanes % LANES == 0) {
-                            s_.products.outer(rows, lanes / LANES, spans.data(), some, values, right, vector.block,
-                                              row + k, left.to.row, left.add);
-                        } else {
-                            s_.products.outer(rows, blocks_of(lanes), spans.data(), some, values, right, vector.block,
-                                              tile, WIDTH, false);
-                            deliver(tile, rows, lanes, row + k, left.to.row, 1, left.add);
-                        }
-                    }
+        if (s_.units(outer.size) <= LANES / 2)
+            multiply_few(outer, factors, vector);
+        else
+            multiply_many(outer, factors, vector);
+    }
+}
+
+// Few columns, as lanes, would leave most of a vector idle: the units take their place.
+void Runner::multiply_few(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector) {
+    alignas(64) float tile[OUTER * WIDTH];
+    std::vector<Span> spans = this->spans(outer.place);
+    for (Span& span : spans) std::swap(span.left, span.right);
+    const int depth = s_.units(outer.size), units = s_.units(outer.value_size);
+    const Range groups((units + WIDTH - 1) / WIDTH, member_);
+    for (int unit = groups.begin * WIDTH; unit < std::min(units, groups.end * WIDTH); unit += WIDTH)
+        for (const Factor& factor : factors)
+            for (int k = 0; k < depth; k += OUTER) {
+                const int lanes = std::min(WIDTH, units - unit), height = std::min(OUTER, depth - k);
+                s_.products.outer(height, blocks_of(lanes), spans.data(), static_cast<int>(spans.size()),
+                                  vector.base + k, factor.values.base + unit / LANES * factor.values.block,
+                                  factor.values.block, tile, WIDTH, false);
+                deliver(tile, height, lanes, factor.to.data + unit * factor.to.row + k, 1, factor.to.row, factor.add);
+            }
+}
+
+void Runner::multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector) {
+    constexpr int NEAR = 1 << 17;  // words of the vector that stay in the second-level cache
+    alignas(64) float tile[OUTER * WIDTH];
+    const std::vector<Span> spans = this->spans(outer.place);
+    const int depth = s_.units(outer.size), units = s_.units(outer.value_size), blocks = blocks_of(units);
+    // Of as many columns as stay near all units are taken before the next; of fewer, where each thread must get some.
+    const int rows = s_.low ? (chunk_->rows + 1) / 2 : chunk_->rows, groups = (depth + WIDTH - 1) / WIDTH;
+    const int together = std::min(NEAR / WIDTH / rows, groups * blocks / (4 * member_.threads));
+    const int panel = std::max(1, together) * WIDTH, panels = (depth + panel - 1) / panel;
+    const Range shares(panels * blocks, member_);
+    for (int share = shares.begin; share < shares.end; share++) {
+        const int first = share / blocks * panel, last = std::min(depth, first + panel), block = share % blocks;
+        const int count = std::min(LANES, units - block * LANES), tiles = (count + OUTER - 1) / OUTER;
+        for (const Factor& factor : factors)
+            for (int t = 0; t < tiles; t++) {
+                const int from = count * t / tiles, height = count * (t + 1) / tiles - from;
+                const float* const left = factor.values.base + block * factor.values.block + from;
+                float* const out = factor.to.data + (block * LANES + from) * factor.to.row;
+                for (int k = first; k < last; k += WIDTH) {
+                    const int lanes = std::min(WIDTH, last - k);
+                    const bool whole = lanes % LANES == 0;  // or the last vector would reach into the next row
+                    s_.products.outer(height, blocks_of(lanes), spans.data(), static_cast<int>(spans.size()), left,
+                                      vector.base + k / LANES * vector.block, vector.block, whole ? out + k : tile,
+                                      whole ? factor.to.row : WIDTH, whole && factor.add);
+                    if (!whole) deliver(tile, height, lanes, out + k, factor.to.row, 1, factor.add);
                 }
-        }
+            }
     }
 }
 

@@ -91,6 +91,13 @@ private:
     std::vector<int> slices() const;
     std::vector<Span> spans(Place vector) const;
     void outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin);
+    struct Factor {   // of an outer product: gradients of a sum,
+        Spot values;
+        Gradient to;  // and where their products with the vector go,
+        bool add;     // to what is there already
+    };
+    void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
+    void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
     bool restarts(int flat) const;
     void restart_rows(const Region& region, const Band& band, int row);
     void stop_gradients(const Band& band);
