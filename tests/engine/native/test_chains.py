@@ -392,6 +392,36 @@ def test_one_layer_fails(failing):
     assert succeeded(child(FAILS, failing)).split() == ["refused", "usable"]
 
 
+INTERRUPTED = """
+import os, signal, threading, time, torch
+from native_kit import threads
+from gatewise import nn
+from gatewise.engine import native
+
+chained = native._chained
+native._chained = lambda *arguments: (print("chain of", chained(*arguments)), chained(*arguments))[1]
+layer = nn.LSTM(64, 128, num_layers=2)
+with threads(2), torch.no_grad():
+    x = torch.randn(1000, 2, 64)
+    layer(x)
+    start = time.perf_counter()
+    layer(x)
+    x = torch.randn(int(1000 * max(1, 1 / (time.perf_counter() - start))), 2, 64)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        layer(x)
+    except KeyboardInterrupt:
+        print("interrupted")
+    assert layer(x[:100])[0].isfinite().all()
+"""
+
+
+def test_ctrl_c_during_a_chain():
+    """Arrives when the call is done, as of any other; other threads of Python's go on meanwhile."""
+    chain = ["chain of 2"]
+    assert succeeded(child(INTERRUPTED)).splitlines() == [*chain * 3, "interrupted", *chain]
+
+
 def test_what_is_no_chain_is_refused():
     """The engine would wait for what never comes, or read what is not there yet."""
     lstm = cells.find("lstm")
