@@ -11,7 +11,7 @@ from ..algebra import Cell
 from . import native, operators
 from .native import threads
 
-__all__ = ["both_directions", "pointwise", "recurrence", "step", "threads"]
+__all__ = ["both_directions", "pointwise", "recurrence", "stack", "step", "threads"]
 
 
 def recurrence(
@@ -70,6 +70,33 @@ def both_directions(
     layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype) for s, w, reverse in pairs]
     shown = len(cell.carry) if history else 1
     return [(results[:shown], results[shown:]) for results in native.run(*layers)]
+
+
+def stack(
+    cell: Cell,
+    x: Tensor,
+    states: Sequence[Sequence[Tensor]],
+    weights: Sequence[Sequence[Tensor]],
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    history: bool = False,
+) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Layers, each on the output of the one below it; several at the same time where that pays.
+
+    Args:
+        states: Of each layer, as for `recurrence`; so are `weights`, and each one's results.
+    """
+    pairs = list(zip(states, weights, strict=True))
+    dtype = _native_dtype(x, [s for state in states for s in state], [w for own in weights for w in own])
+    if dtype is not None:
+        layers = [native.Layer(cell, x, s, w, lengths, resets, False, history, dtype) for s, w in pairs]
+        shown = len(cell.carry) if history else 1
+        return [(results[:shown], results[shown:]) for results in native.run_stack(layers)]
+    runs = []
+    for s, w in pairs:
+        runs.append(recurrence(cell, x, s, w, lengths, resets, history=history))
+        x = runs[-1][0][0]
+    return runs
 
 
 def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:

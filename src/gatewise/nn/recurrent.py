@@ -173,7 +173,12 @@ class Recurrent(nn.Module):
     def _run_layers(
         self, x: Tensor, starts: list[list[Tensor]], lengths: Tensor | None, resets: Tensor | None, history: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Time-major: the layers in turn. Returns the output, the last state, and per layer the cell states."""
+        """Time-major. Returns the output, the last state, and per layer the cell states."""
+        if self._joined():
+            owns = [self._weights(layer, 0) for layer in range(self.num_layers)]
+            layers = engine.stack(self.cell, x, starts, owns, lengths, resets, history)
+            last = [torch.stack(values) for values in zip(*[end for _, end in layers], strict=True)]
+            return layers[-1][0][0], last, [every[:2][-1] for every, _ in layers] if history else []
         ends: list[list[Tensor]] = []
         histories = []
         for layer in range(self.num_layers):
@@ -192,6 +197,12 @@ class Recurrent(nn.Module):
         if len(ends) == 1:
             return x, [end[None] for end in ends[0]], histories
         return x, [torch.stack(values) for values in zip(*ends, strict=True)], histories
+
+    def _joined(self) -> bool:
+        """Whether nothing but layers is between the input and the output, so that these may be run together."""
+        if self.num_layers == 1 or self.bidirectional or (self.dropout > 0 and self.training):
+            return False
+        return getattr(self.between_layers, "__func__", None) is Recurrent.between_layers
 
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""

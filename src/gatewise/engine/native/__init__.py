@@ -47,6 +47,10 @@ _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
+# Layers of a stack run at the same time up to so many rows, and from so many tiles of them in all steps on: each begins
+# two tiles behind the one below it.
+_CHAIN_ROWS = 12
+_CHAIN_TILES = 8
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
@@ -132,6 +136,45 @@ def run(*layers: Layer) -> list[list[Tensor]]:
     return [list(islice(results, call.results)) for call in calls]
 
 
+def run_stack(layers: Sequence[Layer]) -> list[list[Tensor]]:
+    """Layers of which each but the first takes the output of the one before it, whatever its `x`; several at the same
+    time where that pays. Returns what `run` does."""
+    threads = _threads.get() or torch.get_num_threads()
+    lengths = None if layers[0].lengths is None else _checked_lengths(layers[0].lengths, layers[0].x)
+    results: list[list[Tensor]] = []
+    while len(results) < len(layers):
+        some = layers[len(results) :]
+        some[0].x = results[-1][0] if results else some[0].x
+        for layer in some:
+            layer.lengths = lengths  # checked once, and one tensor for all
+        count = _chained(some, threads)
+        results += run(some[0]) if count == 1 else _run_chain(some[:count], threads)
+    return results
+
+
+def _chained(layers: Sequence[Layer], threads: int) -> int:
+    """How many of the layers to run at the same time, from the first on."""
+    if threads == 1 or len(layers) == 1 or layers[0].x.dim() != 3:
+        return 1
+    steps, rows, _ = layers[0].x.shape
+    per_step = [2 * rows * sum([w.numel() for w in layer.weights]) for layer in layers]
+    if rows > _CHAIN_ROWS or steps * rows < _CHAIN_TILES * _TILE_ROWS or steps * sum(per_step) < _SHORT:
+        return 1
+    if len(layers) < threads and max(per_step) >= _SHORT_STEP:
+        return 1  # all threads share the units of one layer
+    return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
+
+
+def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
+    inputs = [layers[0].x, *[tensor for layer in layers for tensor in (*layer.state, *layer.weights)]]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        results = list(_Chain.apply(layers, threads, *inputs))
+    else:
+        _, results = _forward_chain(layers, threads, keep=[False] * len(layers))
+    each = len(results) // len(layers)
+    return [results[i : i + each] for i in range(0, len(results), each)]
+
+
 class _Call:
     """What is asked of one layer, besides its tensors' values."""
 
@@ -151,6 +194,7 @@ class _Call:
         self.results = self.shown + self.carried
         self.dtype = layer.dtype or x.dtype
         self.work = (1, 1)  # parts that run apart, and threads in all
+        self.threads = 1  # that are there for what comes before
         self.tape: Any = None
 
     def tensors(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor], Sequence[Tensor]]:
@@ -164,11 +208,11 @@ class _Call:
 
     def divide(self, threads: int) -> None:
         """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
+        self.threads = threads
         per_step = 2 * self.weight_count * self.rows
         if threads == 1 or per_step * self.steps < _SHORT:
             return
-        small = _SMALL_WEIGHTS * max(1.0, min(self.rows, 128) * _SMALL_WEIGHTS_PER_ROW)
-        if (2 if self.low else 4) * self.weight_count < small and self.rows >= threads * _TILE_ROWS:
+        if _by_rows(self.rows, (2 if self.low else 4) * self.weight_count, threads):
             self.work = (threads, threads)
         elif per_step >= _SHORT_STEP:
             self.work = (1, threads)
@@ -176,7 +220,7 @@ class _Call:
     def fields(self, program: Any, x: Tensor, weights: Sequence[Tensor]) -> tuple[Any, ...]:
         """How the engine is told of the call, for either direction."""
         plan = _plan(program, self.sizes, self.work, self.low)
-        packed = _packed(plan, weights)
+        packed = _packed(plan, weights, self.threads)
         if self.dtype != torch.float32:  # of vectors the engine reads floats; of matrices what is packed, only
             weights = [w if w.dim() == 2 else w.to(torch.float32) for w in weights]
         return plan, packed, weights, _rows(x), self.lengths, self.resets, self.reverse
@@ -222,6 +266,11 @@ class _Call:
         arriving = [None if g is None else g.to(o) for o, g in zip(outputs, gradients, strict=True)]
         found = iter(gradients_of(outputs, wanted, arriving, create_graph=True))
         return [next(found) if need else None for need in needs]
+
+
+def _by_rows(rows: int, weight_bytes: int, threads: int) -> bool:
+    small = _SMALL_WEIGHTS * max(1.0, min(rows, 128) * _SMALL_WEIGHTS_PER_ROW)
+    return weight_bytes < small and rows >= threads * _TILE_ROWS
 
 
 def _divide(calls: list[_Call]) -> list[_Call]:
@@ -291,6 +340,75 @@ class _Native(torch.autograd.Function):
         return None, *found
 
 
+def _forward_chain(layers: Sequence[Layer], threads: int, keep: Sequence[bool]) -> tuple[list[_Call], list[Tensor]]:
+    calls, results, jobs = [], [], []
+    x = layers[0].x
+    for layer, kept in zip(layers, keep, strict=True):
+        layer.x = x
+        call = _Call(layer)
+        call.threads = threads
+        fields, filled = call.forward([x, *layer.state, *layer.weights], kept)
+        calls.append(call)
+        jobs.append(fields)
+        results += filled
+        x = filled[0]
+    for call, tape in zip(calls, _native.forward(jobs, threads), strict=True):
+        call.tape = tape
+    return calls, results
+
+
+class _Chain(torch.autograd.Function):
+    """Layers that follow one another, at the same time; differentiates as if each were a `_Native`."""
+
+    @staticmethod
+    def forward(ctx: Any, layers: Sequence[Layer], threads: int, *inputs: Tensor) -> Any:
+        needs, end = ctx.needs_input_grad[2:], 1
+        keep = []  # of each layer, whether anything needs gradients up to it
+        for layer in layers:
+            end += len(layer.state) + len(layer.weights)
+            keep.append(any(needs[:end]))
+        ctx.calls, results = _forward_chain(layers, threads, keep)
+        ctx.threads, ctx.keep, each = threads, keep, len(results) // len(layers)
+        ctx.mark_non_differentiable(*results[: each * keep.index(True)])
+        ctx.save_for_backward(*inputs, *results[: each * (len(layers) - 1) : each])
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        calls, needs, each = ctx.calls, ctx.needs_input_grad[2:], ctx.calls[0].results
+        inputs, between = ctx.saved_tensors[: len(needs)], ctx.saved_tensors[len(needs) :]
+        again = torch.is_grad_enabled()
+        # To what comes from the layer above, a gradient that arrives from elsewhere is added between the two.
+        apart = again or any(g is not None for g in gradients[: each * len(between) : each])
+        found: list[Tensor | None] = [None] * len(needs)
+        start, jobs, dx = len(needs), [], None
+        for i in range(len(calls) - 1, ctx.keep.index(True) - 1, -1):
+            call, end = calls[i], start
+            start -= call.inputs - 1
+            arriving = [*gradients[each * i : each * (i + 1)]]
+            if dx is not None:
+                arriving[0] = dx if arriving[0] is None else dx + arriving[0]
+            if all(g is None for g in arriving):
+                continue
+            own = between[i - 1] if i else inputs[0], *inputs[start:end]
+            wanted = ctx.keep[i - 1] if i else needs[0], *needs[start:end]
+            if again:
+                dx, *found[start:end] = call.differentiable(own, arriving, wanted)
+                continue
+            fields, (dx, *found[start:end]) = call.backward(own, arriving, wanted)
+            jobs.append(fields)
+            if apart:
+                _native.backward([jobs.pop()])
+        if jobs:
+            _native.backward(jobs, ctx.threads)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            for call in calls:
+                call.tape = None
+        found[0] = dx
+        return None, None, *found
+
+
 @lru_cache(maxsize=256)
 def _forward_program(cell: Cell, keep: bool, hoist: bool) -> Any:
     return _native.Program(*lowering.lower_forward(cell, keep, hoist))
@@ -357,12 +475,12 @@ def _checked_lengths(lengths: Tensor, x: Tensor) -> Tensor:
 _cache: dict[int, dict[Any, tuple[int, Any]]] = {}
 
 
-def _packed(plan: Any, weights: Sequence[Tensor]) -> Any:
+def _packed(plan: Any, weights: Sequence[Tensor], threads: int) -> Any:
     """The weight matrices as the kernels read them, made again when a value has changed."""
     # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint(weights)
+    values = _native.fingerprint(weights, threads)
     if values is None:
-        return _pack(plan, weights)
+        return _pack(plan, weights, threads)
     first = weights[0]
     entries = _cache.get(id(first))
     if entries is None:
@@ -373,12 +491,12 @@ def _packed(plan: Any, weights: Sequence[Tensor]) -> Any:
         large = sum([w.nbytes for w in weights]) > _LARGE_WEIGHTS
         for other in [p for p, (packed_values, _) in entries.items() if large or packed_values != values]:
             del entries[other]
-        found = entries[plan] = (values, _pack(plan, weights))
+        found = entries[plan] = (values, _pack(plan, weights, threads))
     return found[1]
 
 
-def _pack(plan: Any, weights: Sequence[Tensor]) -> Any:
-    return _native.pack(plan, [w.to(torch.float32) for w in weights])
+def _pack(plan: Any, weights: Sequence[Tensor], threads: int) -> Any:
+    return _native.pack(plan, [w.to(torch.float32) for w in weights], threads)
 
 
 def _rows(tensor: Tensor) -> Tensor:

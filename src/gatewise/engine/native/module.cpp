@@ -185,25 +185,38 @@ nb::tuple shapes(const nb::list& tensors) {
     return result;
 }
 
-// A number that changes with any value of the matrices among the tensors; none if they cannot be read as 32-bit words.
-std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors) {
-    uint64_t result = 0;
-    size_t all = 0;
-    std::vector<std::pair<const float*, size_t>> matrices;
+// A number that changes with any value of the matrices among the tensors, the same for any number of threads; none if they
+// cannot be read as 32-bit words.
+std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors, int threads) {
+    constexpr size_t PIECE = 1 << 16;
+    struct Piece {
+        const float* values;
+        size_t count;
+        uint64_t number;
+    };
+    std::vector<Piece> pieces;
     for (const Tensor& tensor : tensors) {
         if (tensor.ndim != 2) continue;
         const size_t bytes = tensor.shape[0] * tensor.shape[1] * (tensor.dtype.bits / 8);
         const bool whole = (tensor.strides[1] == 1 || tensor.shape[1] == 1) &&
                            (tensor.strides[0] == tensor.shape[1] || tensor.shape[0] == 1);
         if ((bytes && !whole) || bytes % sizeof(float)) return {};
-        matrices.emplace_back(static_cast<const float*>(tensor.data), bytes / sizeof(float));
-        all += bytes / sizeof(float);
+        const float* values = static_cast<const float*>(tensor.data);
+        const size_t count = bytes / sizeof(float);
+        size_t i = 0;
+        do pieces.push_back({values + i, std::min(PIECE, count - i), 0});
+        while ((i += PIECE) < count);
     }
-    if (matrices.empty()) return {};
+    if (pieces.empty()) return {};
     std::optional<nb::gil_scoped_release> released;
-    if (all > 100'000) released.emplace();
-    for (const auto& [data, count] : matrices)
-        result = result * 1099511628211u + chosen.load()->fingerprint(data, count);
+    if (pieces.size() > 2) released.emplace();
+    const Kernels& kernels = *chosen.load();
+    run_together(pieces.size() > 8 ? threads : 1, [&](const Member& member) {
+        for (size_t i = member.thread; i < pieces.size(); i += member.threads)
+            pieces[i].number = kernels.fingerprint(pieces[i].values, pieces[i].count);
+    });
+    uint64_t result = 0;
+    for (const Piece& piece : pieces) result = result * 1099511628211u + piece.number;
     return result;
 }
 
@@ -306,18 +319,48 @@ private:
     std::optional<nb::gil_scoped_release> release_;
 };
 
-// Calls that wait for nothing from one another, at the same time.
-void run_jobs(size_t count, const std::function<void(size_t)>& run) {
-    if (count == 1) return run(0);
-    std::vector<std::exception_ptr> failed(count);
-    run_together(static_cast<int>(count), [&](const Member& member) {
-        for (size_t job = member.thread; job < count; job += member.threads) try {
+bool operator==(const Series& one, const Series& other) {
+    return one.data.address == other.data.address && one.data.low == other.data.low && one.step == other.step &&
+           one.row == other.row;
+}
+
+// Has each call of a chain follow the one before it.
+template <class Job>
+std::unique_ptr<Progress[]> chain(std::vector<Job>& jobs) {
+    auto progress = std::make_unique<Progress[]>(jobs.size());
+    for (size_t i = 0; i < jobs.size(); i++) {
+        const Shape &shape = jobs[i].call.shape, &ahead = jobs[i ? i - 1 : 0].call.shape;
+        need(jobs[i].call.work.threads == 1 && shape.steps == ahead.steps && shape.rows == ahead.rows &&
+                 shape.lengths == ahead.lengths && shape.reverse == ahead.reverse && (!i || jobs[i].follows(jobs[i - 1])),
+             "a chain");
+        jobs[i].call.link = {i ? &progress[i - 1] : nullptr, &progress[i]};
+    }
+    return progress;
+}
+
+// Calls at the same time: those that wait for nothing from one another on a thread each, or a chain, in which each waits
+// for the one before it, on so many threads.
+//
+// A chain ends, however few threads come: of its calls that are not done the first waits for none, as the one before it
+// is done, and its thread, which takes its calls in ascending order, is at it, as those before it are done. So one call
+// is always running, or has failed, and that those behind it are told, too.
+template <class Job>
+void run_jobs(std::vector<Job>& jobs, int chained, const std::function<void(size_t)>& run) {
+    need(chained >= 0, "threads");
+    const std::unique_ptr<Progress[]> progress = chained ? chain(jobs) : nullptr;
+    Released released(jobs);
+    if (jobs.size() == 1) return run(0);
+    std::vector<std::exception_ptr> failed(jobs.size());
+    const int threads = static_cast<int>(jobs.size());
+    run_together(chained ? std::min(threads, chained) : threads, [&](const Member& member) {
+        for (size_t job = member.thread; job < jobs.size(); job += member.threads) try {
                 run(job);
             } catch (...) {
                 failed[job] = std::current_exception();  // no exception may leave a team
+                if (progress) progress[job].abandon();
             }
     });
-    for (const std::exception_ptr& error : failed)
+    for (const std::exception_ptr& error : failed)  // of a chain the first has stopped the others
         if (error) std::rethrow_exception(error);
 }
 
@@ -385,9 +428,11 @@ struct ForwardJob {
     std::vector<Rows> state;
     std::vector<Series> outputs;
     std::vector<Rows> last;
+
+    bool follows(const ForwardJob& ahead) const { return call.x == ahead.outputs[0]; }
 };
 
-std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& fields) {
+std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& fields, int chained) {
     std::vector<ForwardJob> jobs;
     std::vector<std::unique_ptr<Tape>> tapes;
     for (const auto& [call_fields, state, outputs, last, keep] : fields) {
@@ -398,8 +443,7 @@ std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>&
                         carried_rows(call, last, "a last state")});
         tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
     }
-    Released released(jobs);
-    run_jobs(jobs.size(), [&](size_t i) {
+    run_jobs(jobs, chained, [&](size_t i) {
         forward(jobs[i].call, jobs[i].state, jobs[i].outputs, jobs[i].last, tapes[i].get());
     });
     return tapes;
@@ -412,9 +456,11 @@ struct BackwardJob {
     Series dx;
     std::vector<Rows> dstate;
     std::vector<Matrix> dweights;
+
+    bool follows(const BackwardJob& ahead) const { return arriving.outputs[0] == ahead.dx; }
 };
 
-void run_backward(const std::vector<BackwardFields>& fields) {
+void run_backward(const std::vector<BackwardFields>& fields, int chained) {
     std::vector<BackwardJob> jobs;
     for (const auto& [call_fields, tape, douts, dlast, dx, dstate, dweights] : fields) {
         const Call call = call_of(call_fields, true);
@@ -425,9 +471,10 @@ void run_backward(const std::vector<BackwardFields>& fields) {
                         series(dx, call.shape, call.sizes[0], "the input's gradient"),
                         carried_rows(call, dstate, "a state's gradient"),
                         matrices(*std::get<0>(call_fields), dweights, true, false)});
+        for (const Matrix& gradient : jobs.back().dweights)
+            need(!gradient.data || gradient.columns == 1 || gradient.column == 1, "a gradient's stride");
     }
-    Released released(jobs);
-    run_jobs(jobs.size(), [&](size_t i) {
+    run_jobs(jobs, chained, [&](size_t i) {
         const auto& [call, tape, arriving, dx, dstate, dweights] = jobs[i];
         backward(call, tape, arriving, dx, dstate, dweights);
     });
@@ -468,7 +515,7 @@ NB_MODULE(_native, m) {
         "tensor"_a, "parameter"_a, "Take tensors of these two types, and no others.");
     m.def("kind", &kind, "tensors"_a, "1: all are float32, 2: bfloat16, 3: mixed; 0: not all are plain tensors on the CPU.");
     m.def("shapes", &shapes, "tensors"_a, "Their shapes.");
-    m.def("fingerprint", &fingerprint, "tensors"_a,
+    m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1,
           "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
     nb::class_<Plan>(m, "Plan")
         .def(nb::init<const Program&, const Sizes&, std::pair<int, int>, bool>(), nb::keep_alive<1, 2>(), "program"_a,
@@ -476,15 +523,19 @@ NB_MODULE(_native, m) {
         .def_prop_ro("work", [](const Plan& plan) { return std::make_pair(plan.work.parts, plan.work.threads); });
     m.def(
         "pack",
-        [](const Plan& plan, const std::vector<Tensor>& weights) {
-            const Kernels* kernels = chosen.load();
-            need(!plan.low || kernels->pair, "the precision");
+        [](const Plan& plan, const std::vector<Tensor>& weights, int threads) {
+            const Kernels& kernels = *chosen.load();
+            need(!plan.low || kernels.pair, "the precision");
             return std::make_unique<Packed>(plan.program, plan.sizes, matrices(plan, weights, false, false), plan.work,
-                                            plan.low ? kernels : nullptr);
+                                            kernels, plan.low, threads);
         },
-        "plan"_a, "weights"_a, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
+        "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
     m.def("bernoulli", &bernoulli, "out"_a, "seed"_a, "stream"_a, "rate"_a, "value"_a,
           "Fill a vector with `value`, or 0 at this rate, drawn by a generator that counts.");
-    m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
-    m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
+    m.def("forward", &run_forward, "calls"_a, "chained"_a = 0,
+          "Run layers, several at the same time; their tapes, or None. If chained, on so many threads, each but the first "
+          "reads the first output of the one before it, a few steps behind it.");
+    m.def("backward", &run_backward, "calls"_a, "chained"_a = 0,
+          "Fill the gradients of layers that were run with a tape. If chained, each but the first reads the dx of the one "
+          "before it.");
 }
