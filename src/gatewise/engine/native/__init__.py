@@ -247,7 +247,8 @@ class _Call:
         dstate = [torch.empty(s.shape, dtype=s.dtype) if n else None for s, n in zip(state, needs[1:], strict=False)]
         wanted = needs[1 + self.carried :]
         dweights = [
-            torch.empty_like(w, dtype=torch.float32) if n else None for w, n in zip(weights, wanted, strict=True)
+            torch.empty_like(w, dtype=torch.float32, memory_format=torch.contiguous_format) if n else None
+            for w, n in zip(weights, wanted, strict=True)
         ]
         douts = [*arriving[: self.shown], *[None] * (self.carried - self.shown)]
         call = self.fields(_backward_program(self.cell), x, weights)
