@@ -405,6 +405,5 @@ def test_packed_weights_of_another_precision_are_refused():
     program = native._forward_program(LSTM, False, False)
     inputs = draw(LSTM, ODD, torch.float32)
     sizes = native._Call(native.Layer(LSTM, inputs.x, inputs.state, inputs.weights)).sizes
-    matrices = [native._matrix(w) for w in inputs.weights]
     with instruction_set("plain"), pytest.raises(ValueError, match="precision"):
-        _native.pack(program, sizes, (1, 1), matrices, True)
+        _native.pack(_native.Plan(program, sizes, (1, 1), True), inputs.weights)

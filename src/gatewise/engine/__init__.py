@@ -11,7 +11,7 @@ from ..algebra import Cell
 from . import native, operators
 from .native import threads
 
-__all__ = ["both_directions", "pointwise", "recurrence", "step", "threads"]
+__all__ = ["both_directions", "pointwise", "recurrence", "stack", "step", "threads"]
 
 
 def recurrence(
@@ -38,9 +38,9 @@ def recurrence(
     Returns:
         (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
     """
-    if _rounds_itself(x, state, weights):
-        layer = native.Layer(cell, x, state, weights, lengths, resets, reverse, history, torch.bfloat16)
-        [results] = native.run(layer)
+    dtype = _native_dtype(x, state, weights)
+    if dtype is not None:
+        [results] = native.run(native.Layer(cell, x, state, weights, lengths, resets, reverse, history, dtype))
     else:
         x, state, weights = _autocast(x, state, weights)
         run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
@@ -64,14 +64,39 @@ def both_directions(
         states: Of each, as for `recurrence`; so are `weights`, and each one's results.
     """
     pairs = list(zip(states, weights, (False, True), strict=True))
-    tensors = x, [*states[0], *states[1]], [*weights[0], *weights[1]]
-    dtype = torch.bfloat16 if _rounds_itself(*tensors) else None
-    plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
-    if dtype is None and not (plain and native.fits(*tensors)):
+    dtype = _native_dtype(x, [*states[0], *states[1]], [*weights[0], *weights[1]])
+    if dtype is None:
         return [recurrence(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
     layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype) for s, w, reverse in pairs]
     shown = len(cell.carry) if history else 1
     return [(results[:shown], results[shown:]) for results in native.run(*layers)]
+
+
+def stack(
+    cell: Cell,
+    x: Tensor,
+    states: Sequence[Sequence[Tensor]],
+    weights: Sequence[Sequence[Tensor]],
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    history: bool = False,
+) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Layers, each on the output of the one below it; several at the same time where that pays.
+
+    Args:
+        states: Of each layer, as for `recurrence`; so are `weights`, and each one's results.
+    """
+    pairs = list(zip(states, weights, strict=True))
+    dtype = _native_dtype(x, [s for state in states for s in state], [w for own in weights for w in own])
+    if dtype is not None:
+        layers = [native.Layer(cell, x, s, w, lengths, resets, False, history, dtype) for s, w in pairs]
+        shown = len(cell.carry) if history else 1
+        return [(results[:shown], results[shown:]) for results in native.run_stack(layers)]
+    runs = []
+    for s, w in pairs:
+        runs.append(recurrence(cell, x, s, w, lengths, resets, history=history))
+        x = runs[-1][0][0]
+    return runs
 
 
 def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
@@ -87,15 +112,17 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
     return run(cell.key, sums, state)
 
 
-def _rounds_itself(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
-    """Under autocast to bfloat16 the native engine takes float32 as it is and rounds what it multiplies, no more."""
-    return (
-        x.device.type == "cpu"
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        and not torch.compiler.is_compiling()
-        and native.fits_mixed(x, state, weights)
-    )
+def _native_dtype(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> torch.dtype | None:
+    """Of the native engine's results, if it is to take these tensors; None if it is not.
+
+    Under autocast to bfloat16 it takes float32 as it is and rounds what it multiplies, no more.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    if not torch.is_autocast_enabled("cpu") or x.device.type != "cpu":
+        return x.dtype if native.fits(x, state, weights) else None
+    rounds = torch.get_autocast_dtype("cpu") == torch.bfloat16 and native.fits_mixed(x, state, weights)
+    return torch.bfloat16 if rounds else None
 
 
 def _autocast(

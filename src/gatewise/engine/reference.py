@@ -99,7 +99,8 @@ def recurrence(
             now = shown = after
         for kept, value in zip(history, shown, strict=True):
             kept.append(value)
-    return [torch.stack(kept[::-1] if reverse else kept) for kept in history], now
+    last = [value.clone() if any(value is s for s in state) else value for value in now]  # which no step has touched
+    return [torch.stack(kept[::-1] if reverse else kept) for kept in history], last
 
 
 def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:

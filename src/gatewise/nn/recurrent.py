@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
 from typing import Any
 
@@ -84,12 +83,15 @@ class Recurrent(nn.Module):
             (layer, direction): [tuple(f"{name}{_suffix(layer, direction)}" for name in names) for names in stored]
             for layer, direction in self._places()
         }
+        self._first = next(names[0] for names in stored if names) + _suffix(0, 0)
         for (layer, _), weights in self._names.items():
             sizes = self.cell.sizes(self._width(layer), hidden_size, proj_size)
             for names, parameter in zip(weights, self.cell.parameters, strict=True):
                 for name in names:
                     weight = torch.empty(parameter.shape(sizes), device=device, dtype=dtype)
                     self.register_parameter(name, nn.Parameter(weight))
+        letters = self.cell.sizes(input_size, hidden_size, proj_size)
+        self._carried = [letters[letter] for letter in self.cell.carry_sizes]
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -149,12 +151,11 @@ class Recurrent(nn.Module):
         elif self.batch_first:
             input = input.transpose(0, 1)
             resets = None if resets is None else resets.transpose(0, 1)
-        state = self._state(input, hx, single)
+        starts = self._starts(input, hx, single)
         if lengths is not None:
             lengths = _checked_lengths(lengths, input)
 
-        with self._on_threads():
-            y, last, histories = self._run(input, state, lengths, resets, return_cell_states)
+        y, last, histories = self._run(input, starts, lengths, resets, return_cell_states)
         if single:
             y, last, histories = y.squeeze(1), [s.squeeze(1) for s in last], [h.squeeze(1) for h in histories]
         elif self.batch_first:
@@ -162,36 +163,46 @@ class Recurrent(nn.Module):
         final = last[0] if len(last) == 1 else tuple(last)
         return (y, final, torch.stack(histories)) if return_cell_states else (y, final)
 
-    def _run(
-        self, x: Tensor, state: list[Tensor], lengths: Tensor | None, resets: Tensor | None, history: bool
+    def _run(self, *arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """`_run_layers` on the threads asked for; but a captured graph runs on as many as torch uses."""
+        if self.threads is None or torch.compiler.is_compiling():
+            return self._run_layers(*arguments)
+        with engine.threads(self.threads):
+            return self._run_layers(*arguments)
+
+    def _run_layers(
+        self, x: Tensor, starts: list[list[Tensor]], lengths: Tensor | None, resets: Tensor | None, history: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Time-major: the layers in turn. Returns the output, the last state, and per layer the cell states."""
-        last: list[list[Tensor]] = [[] for _ in self.cell.carry]
+        """Time-major. Returns the output, the last state, and per layer the cell states."""
+        if self._joined():
+            owns = [self._weights(layer, 0) for layer in range(self.num_layers)]
+            layers = engine.stack(self.cell, x, starts, owns, lengths, resets, history)
+            last = [torch.stack(values) for values in zip(*[end for _, end in layers], strict=True)]
+            return layers[-1][0][0], last, [every[:2][-1] for every, _ in layers] if history else []
+        ends: list[list[Tensor]] = []
         histories = []
-        directions = 2 if self.bidirectional else 1
         for layer in range(self.num_layers):
-            starts = [[s[layer * directions + way] for s in state] for way in range(directions)]
-            weights = [self._weights(layer, way) for way in range(directions)]
             if self.bidirectional:
-                runs = engine.both_directions(self.cell, x, starts, weights, lengths, resets, history)
+                pair, both = starts[2 * layer : 2 * layer + 2], [self._weights(layer, way) for way in (0, 1)]
+                runs = engine.both_directions(self.cell, x, pair, both, lengths, resets, history)
             else:
-                runs = [engine.recurrence(self.cell, x, starts[0], weights[0], lengths, resets, history=history)]
-            outputs, kept = [], []
-            for every, end in runs:
-                outputs.append(every[0])
-                kept.append(every[1 if len(every) > 1 else 0])
-                for values, value in zip(last, end, strict=True):
-                    values.append(value)
-            x = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
-            if history:
-                histories.append(torch.cat(kept, -1))
+                weights = self._weights(layer, 0)
+                runs = [engine.recurrence(self.cell, x, starts[layer], weights, lengths, resets, history=history)]
+            ends += [end for _, end in runs]
+            x = torch.cat([every[0] for every, _ in runs], -1) if self.bidirectional else runs[0][0][0]
+            if history:  # the second carried value, or the only one
+                histories.append(torch.cat([every[:2][-1] for every, _ in runs], -1))
             if layer < self.num_layers - 1:
                 x = self.between_layers(x)
-        return x, [torch.stack(values) for values in last], histories
+        if len(ends) == 1:
+            return x, [end[None] for end in ends[0]], histories
+        return x, [torch.stack(values) for values in zip(*ends, strict=True)], histories
 
-    def _on_threads(self) -> AbstractContextManager[None]:
-        captured = torch.compiler.is_compiling()  # a graph runs on as many threads as torch uses
-        return nullcontext() if self.threads is None or captured else engine.threads(self.threads)
+    def _joined(self) -> bool:
+        """Whether nothing but layers is between the input and the output, so that these may be run together."""
+        if self.num_layers == 1 or self.bidirectional or (self.dropout > 0 and self.training):
+            return False
+        return getattr(self.between_layers, "__func__", None) is Recurrent.between_layers
 
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
@@ -202,8 +213,7 @@ class Recurrent(nn.Module):
             raise ShapeError(f"a PackedSequence must hold (steps, features), but its data is {packed.data.dim()}-D")
         self._check_input(packed.data)
         x, lengths = pad_packed_sequence(packed)
-        with self._on_threads():
-            y, last, _ = self._run(x, self._state(x, hx, single=False), lengths, None, history=False)
+        y, last, _ = self._run(x, self._starts(x, hx, single=False), lengths, None, False)
         if packed.sorted_indices is not None:
             y, lengths = y.index_select(1, packed.sorted_indices), lengths[packed.sorted_indices.cpu()]
         data = pack_padded_sequence(y, lengths).data
@@ -230,14 +240,18 @@ class Recurrent(nn.Module):
                 sizes = self.cell.sizes(self._width(layer), self.hidden_size, self.proj_size)
                 weights.append(self._any_weight().new_zeros(parameter.shape(sizes)))
                 continue
-            weight = getattr(self, names[0])
-            weights.append(weight if len(names) == 1 else weight + getattr(self, names[1]))
+            weight = self._stored(names[0])
+            weights.append(weight if len(names) == 1 else weight + self._stored(names[1]))
         return weights
+
+    def _stored(self, name: str) -> Tensor:
+        """The attribute: a parameter, found faster than by Module's `__getattr__`, or what now stands for one."""
+        found: Tensor | None = self._parameters.get(name)
+        return getattr(self, name) if found is None else found
 
     def _any_weight(self) -> Tensor:
         """One that every layer has: where the module is, and in which dtype."""
-        found: Tensor = getattr(self, next(names[0] for names in self._names[0, 0] if names))
-        return found
+        return self._stored(self._first)
 
     def _check_input(self, input: Tensor) -> None:
         weight = self._any_weight()
@@ -262,12 +276,12 @@ class Recurrent(nn.Module):
         if not torch.compiler.is_compiling() and input.shape[0 if steps_first else 1] == 0:
             raise ShapeError(f"{self._title} needs at least one step, but the input has 0 (shape {tuple(input.shape)})")
 
-    def _state(self, x: Tensor, hx: Any, single: bool) -> list[Tensor]:
-        letters = self.cell.sizes(self.input_size, self.hidden_size, self.proj_size)
-        sizes = [letters[letter] for letter in self.cell.carry_sizes]
-        rows = self.num_layers * (2 if self.bidirectional else 1)
+    def _starts(self, x: Tensor, hx: Any, single: bool) -> list[list[Tensor]]:
+        """Of each layer and direction, one tensor (B, H) per carried name."""
+        rows, sizes = len(self._names), self._carried
         if hx is None:
-            return [x.new_zeros(rows, x.shape[1], size) for size in sizes]
+            zeros = {size: x.new_zeros(x.shape[1], size) for size in set(sizes)}
+            return [[zeros[size] for size in sizes]] * rows
         given = [hx] if isinstance(hx, Tensor) else list(hx) if isinstance(hx, tuple | list) else []
         if len(given) != len(sizes):
             what = f"{len(given)}" if given else type(hx).__name__
@@ -286,7 +300,8 @@ class Recurrent(nn.Module):
             expected = (rows, size) if single else (rows, x.shape[1], size)
             if tuple(tensor.shape) != expected:
                 raise ShapeError(f"the initial {name} must have shape {expected}, but has {tuple(tensor.shape)}")
-        return [tensor.unsqueeze(1) for tensor in given] if single else given
+        states = [(tensor.unsqueeze(1) if single else tensor).unbind() for tensor in given]
+        return [list(state) for state in zip(*states, strict=True)]
 
 
 class LSTM(Recurrent):

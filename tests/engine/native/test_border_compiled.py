@@ -10,8 +10,8 @@ import pytest
 import torch
 from native_kit import apart
 from table import CELLS, Size, cells, draw
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from gatewise.engine import native
 from gatewise.engine.native import lowering
 from gatewise.engine.native.library import _native
 
@@ -116,23 +116,17 @@ def run_raw(cell, forward, backward, arena):
     """Both passes on the C++ side, by the sizes that the programs name."""
     numbers = [5, 18, 7, *[4] * 23]
     T, B = 3, 4
-    shape, work = (T, B, 0, False), (1, 1)
-    program = _native.Program(*forward)
     weights = [arena(*p.shape({"D": 5, "H": 18, "P": 7})) for p in cell.parameters]
-    matrices = [native._matrix(w) for w in weights]
     carried = [numbers[letter] for letter in forward[0]]
     x, state = arena(T, B, 5), [arena(B, n) for n in carried]
     y, last = [arena(T, B, n) for n in carried], [arena(B, n) for n in carried]
-    series, row = native._series, native._row
-    packed = _native.pack(program, numbers, work, matrices)
-    call = (program, packed, numbers, shape, work, series(x), (0, 0, 0), matrices)
-    (tape,) = _native.forward([(call, [row(s) for s in state], [series(v) for v in y], [row(s) for s in last], True)])
-    program = _native.Program(*backward)
-    packed = _native.pack(program, numbers, work, matrices)
+    plan = _native.Plan(_native.Program(*forward), numbers, (1, 1))
+    call = (plan, _native.pack(plan, weights), weights, x, None, None, False)
+    (tape,) = _native.forward([(call, state, y, last, True)])
+    plan = _native.Plan(_native.Program(*backward), numbers, (1, 1))
     dx, dstate, dweights = arena(T, B, 5), [arena(B, n) for n in carried], [arena(*w.shape) for w in weights]
-    call = (program, packed, numbers, shape, work, series(x), (0, 0, 0), matrices)
-    gradients = [series(dx), [row(s) for s in dstate], [native._matrix(w) for w in dweights]]
-    _native.backward([(call, tape, [series(v) for v in y], [row(s) for s in last], *gradients)])
+    call = (plan, _native.pack(plan, weights), weights, x, None, None, False)
+    _native.backward([(call, tape, y, last, dx, dstate, dweights)])
 
 
 @pytest.mark.parametrize("which", ["forward", "backward"])
@@ -167,25 +161,23 @@ def test_a_program_that_passes_is_safe_to_run(cell, which):
 
 def raw_call(**wrong):
     """A valid forward call of the C++ side, but for what is named."""
-    program = _native.Program(*lowering.lower_forward(LSTM, True, False))
     inputs = draw(LSTM, SIZE, torch.float32)
-    matrices = [native._matrix(w) for w in inputs.weights]
-    lengths = torch.tensor(wrong.pop("lengths", [5, 0, 3, 1]))
-    pack = {"program": program, "sizes": [20, 40, 0], "work": (1, 1), "weights": matrices}
-    pack.update({k.removeprefix("pack_"): wrong.pop(k) for k in list(wrong) if k.startswith("pack_")})
-    y, ends = torch.empty(5, 4, 40), [torch.empty(4, 40) for _ in range(2)]  # alive until the call has ended
+    plan = {"program": FORWARD, "sizes": [20, 40, 0], "work": (1, 1)}
+    pack = {**plan, **{k.removeprefix("pack_"): wrong.pop(k) for k in list(wrong) if k.startswith("pack_")}}
+    pack_weights = pack.pop("weights", inputs.weights)
+    plan.update({k: wrong.pop(k) for k in list(wrong) if k in plan})
+    plan = wrong["plan"] if "plan" in wrong else _native.Plan(**plan)
     arguments = {
-        "program": program,
-        "packed": _native.pack(**pack),
-        "sizes": [20, 40, 0],
-        "shape": (5, 4, lengths.data_ptr(), False),
-        "work": (1, 1),
-        "x": native._series(inputs.x),
-        "resets": (0, 0, 0),
-        "weights": matrices,
-        "state": [native._row(s) for s in inputs.state],
-        "outputs": [native._series(y), native._NO_SERIES],
-        "last": [native._row(s) for s in ends],
+        "plan": plan,
+        "packed": None if "packed" in wrong else _native.pack(_native.Plan(**pack), pack_weights),
+        "weights": inputs.weights,
+        "x": inputs.x,
+        "lengths": torch.tensor([5, 0, 3, 1]),
+        "resets": torch.zeros(5, 4, dtype=torch.bool),
+        "reverse": False,
+        "state": inputs.state,
+        "outputs": [torch.empty(5, 4, 40), None],
+        "last": [torch.empty(4, 40) for _ in range(2)],
         "keep": True,
     }
     assert arguments.keys() >= wrong.keys()
@@ -193,12 +185,22 @@ def raw_call(**wrong):
     return _native.forward([(tuple(call), state, outputs, last, keep)])
 
 
-NOTHING = [native._NO_ROWS]
-ROW = (0, 0, 0)
+def places(*shapes, **options):
+    return [torch.zeros(shape, **options) for shape in shapes]
+
+
+FORWARD = _native.Program(*lowering.lower_forward(LSTM, True, False))
 GRU = cells.find("gru")
+SHAPES = [(160, 20), (160, 40), (160,)]
 WRONG_CALLS = {
-    "a length too large": {"lengths": [5, 0, 6, 1]},
-    "a length below zero": {"lengths": [5, 0, -1, 1]},
+    "a length too large": {"lengths": torch.tensor([5, 0, 6, 1])},
+    "a length below zero": {"lengths": torch.tensor([5, 0, -1, 1])},
+    "a length too few": {"lengths": torch.tensor([5, 0, 1])},
+    "lengths of 32 bits": {"lengths": torch.tensor([5, 0, 3, 1], dtype=torch.int32)},
+    "lengths with gaps": {"lengths": torch.tensor([5, 9, 0, 9, 3, 9, 1, 9])[::2]},
+    "resets of numbers": {"resets": torch.zeros(5, 4, dtype=torch.uint8)[..., None]},
+    "resets of fewer steps": {"resets": torch.zeros(4, 4, dtype=torch.bool)},
+    "resets of fewer rows": {"resets": torch.zeros(5, 3, dtype=torch.bool)},
     "too few sizes": {"sizes": [20]},
     "no sizes": {"sizes": []},
     "a size below zero": {"sizes": [20, -40, 0]},
@@ -208,25 +210,49 @@ WRONG_CALLS = {
     "packed weights of another program": {"pack_program": _native.Program(*lowering.lower_forward(GRU, True, False))},
     "packed weights divided otherwise": {"pack_work": (1, 3)},
     "no weights": {"weights": []},
-    "too many weights": {"weights": [ROW] * 4},
+    "too many weights": {"weights": places(*SHAPES, (160,))},
+    "absent weights": {"weights": [None] * 3},
     "no weights to pack": {"pack_weights": []},
+    "absent weights to pack": {"pack_weights": [None] * 3},
+    "weights to pack of a smaller shape": {"pack_weights": places((160, 20), (160, 39), (160,))},
+    "weights to pack of fewer rows": {"pack_weights": places((160, 20), (159, 40), (160,))},
+    "weights to pack in bfloat16": {"pack_weights": places(*SHAPES, dtype=torch.bfloat16)},
+    "weights of a smaller shape": {"weights": places((160, 20), (160, 39), (160,))},
+    "a vector of bfloat16": {"weights": [*places(*SHAPES[:2]), *places(SHAPES[2], dtype=torch.bfloat16)]},
+    "a vector too short": {"weights": places((160, 20), (160, 40), (159,))},
+    "a vector as a matrix": {"weights": places((160, 20), (160, 40), (160, 2))},
+    "weights of float64": {"weights": places(*SHAPES, dtype=torch.float64)},
     "fewer sizes to pack": {"pack_sizes": [20]},
     "no threads": {"work": (1, 0)},
     "no parts": {"work": (0, 1)},
     "more parts than threads": {"work": (3, 2)},
-    "a number of rows below zero": {"shape": (5, -1, 0, False)},
-    "a number of steps below zero": {"shape": (-5, 4, 0, False)},
-    "one state of two": {"state": NOTHING},
-    "three states": {"state": NOTHING * 3},
-    "one output of two": {"outputs": [native._NO_SERIES]},
+    "one state of two": {"state": places((4, 40))},
+    "three states": {"state": places(*[(4, 40)] * 3)},
+    "absent states": {"state": [None, None]},
+    "a state of fewer rows": {"state": places((4, 40), (3, 40))},
+    "a state of fewer units": {"state": places((4, 40), (4, 39))},
+    "a state of three axes": {"state": places((4, 40), (1, 4, 40))},
+    "a state by columns": {"state": [torch.zeros(40, 4).t(), torch.zeros(4, 40)]},
+    "a state of float64": {"state": places(*[(4, 40)] * 2, dtype=torch.float64)},
+    "one output of two": {"outputs": [None]},
+    "an output of fewer steps": {"outputs": [torch.zeros(4, 4, 40), None]},
+    "an output of fewer rows": {"outputs": [torch.zeros(5, 3, 40), None]},
+    "an output of fewer units": {"outputs": [torch.zeros(5, 4, 39), None]},
     "no last state": {"last": []},
-    "addresses that are text": {"x": ("a", "b", "c", False)},
-    "an address below zero": {"x": (-1, 0, 0, False)},
-    "no input": {"x": native._NO_SERIES},
-    "no state": {"state": NOTHING * 2},
-    "no place for the last state": {"last": NOTHING * 2},
-    "weights without data": {"weights": [ROW] * 3},
-    "None for a program": {"program": None},
+    "no place for the last state": {"last": [None, None]},
+    "a last state of fewer rows": {"last": places((4, 40), (3, 40))},
+    "a last state of fewer units": {"last": places((4, 39), (4, 40))},
+    "an input that is text": {"x": "x"},
+    "an input that is a list": {"x": [[[1.0]]]},
+    "an input on no device": {"x": torch.zeros(5, 4, 20, device="meta")},
+    "an input that is sparse": {"x": torch.zeros(5, 4, 20).to_sparse()},
+    "an input that is fake": {"x": FakeTensorMode().from_tensor(torch.zeros(5, 4, 20))},
+    "an input of two axes": {"x": torch.zeros(4, 20)},
+    "an input of fewer features": {"x": torch.zeros(5, 4, 19)},
+    "an input of float64": {"x": torch.zeros(5, 4, 20, dtype=torch.float64)},
+    "an input whose last axis is in pieces": {"x": torch.zeros(5, 20, 4).transpose(1, 2)},
+    "no input": {"x": None},
+    "None for a plan": {"plan": None},
     "None for packed weights": {"packed": None},
     "a backward program": {"program": _native.Program(*lowering.lower_backward(LSTM))},
 }
@@ -240,4 +266,60 @@ def test_the_call_that_is_spoilt_below_is_valid():
 @pytest.mark.parametrize("name", WRONG_CALLS)
 def test_wrong_calls_of_the_compiled_side_are_refused(name):
     kind, message = apart(lambda: raw_call(**WRONG_CALLS[name]))
+    assert "ValueError" in kind or "TypeError" in kind, (kind, message)
+
+
+def raw_backward(**wrong):
+    """A valid backward call of the C++ side after its forward call, but for what is named."""
+    inputs = draw(LSTM, SIZE, torch.float32)
+    (tape,) = raw_call()
+    plan = _native.Plan(BACKWARD, [20, 40, 0], (1, 1))
+    arguments = {
+        "plan": plan,
+        "packed": _native.pack(plan, inputs.weights),
+        "weights": inputs.weights,
+        "x": inputs.x,
+        "lengths": torch.tensor([5, 0, 3, 1]),
+        "resets": torch.zeros(5, 4, dtype=torch.bool),
+        "reverse": False,
+        "tape": tape,
+        "douts": [torch.ones(5, 4, 40), None],
+        "dlast": [None, torch.ones(4, 40)],
+        "dx": torch.empty(5, 4, 20),
+        "dstate": [torch.empty(4, 40) for _ in range(2)],
+        "dweights": places(*SHAPES),
+    }
+    assert arguments.keys() >= wrong.keys()
+    values = list({**arguments, **wrong}.values())
+    return _native.backward([(tuple(values[:7]), *values[7:])])
+
+
+BACKWARD = _native.Program(*lowering.lower_backward(LSTM))
+WRONG_BACKWARD_CALLS = {
+    "no tape": {"tape": None},
+    "other lengths than the tape's": {"lengths": torch.tensor([5, 1, 3, 1])},
+    "no resets, where the tape has them": {"resets": None},
+    "a forward plan": {"plan": _native.Plan(FORWARD, [20, 40, 0], (1, 1))},
+    "one gradient of two": {"douts": [None]},
+    "an output's gradient of fewer steps": {"douts": [torch.ones(4, 4, 40), None]},
+    "a state's gradient of fewer rows": {"dlast": [None, torch.ones(3, 40)]},
+    "a place too small for dx": {"dx": torch.empty(5, 4, 19)},
+    "a place of float64 for dx": {"dx": torch.empty(5, 4, 20, dtype=torch.float64)},
+    "one place of two for dstate": {"dstate": places((4, 40))},
+    "a place too small for dstate": {"dstate": places((4, 40), (3, 40))},
+    "no places for dweights": {"dweights": []},
+    "a place too small for dweights": {"dweights": places((160, 20), (160, 39), (160,))},
+    "a place of bfloat16 for dweights": {"dweights": places(*SHAPES, dtype=torch.bfloat16)},
+}
+
+
+def test_the_backward_call_that_is_spoilt_below_is_valid():
+    for absent in ({}, {"dx": None, "dstate": [None, None], "dweights": [None] * 3}):
+        kind, message = apart(lambda absent=absent: raw_backward(**absent))
+        assert kind == "returned", message
+
+
+@pytest.mark.parametrize("name", WRONG_BACKWARD_CALLS)
+def test_wrong_backward_calls_of_the_compiled_side_are_refused(name):
+    kind, message = apart(lambda: raw_backward(**WRONG_BACKWARD_CALLS[name]))
     assert "ValueError" in kind or "TypeError" in kind, (kind, message)

@@ -229,7 +229,7 @@ def test_a_layer_has_threads_of_its_own(monkeypatch):
     seen = []
     for name in ("forward", "backward"):
         run = getattr(native._native, name)
-        spy = lambda jobs, run=run: (seen.extend(call[4] for call, *_ in jobs), run(jobs))[1]  # noqa: E731
+        spy = lambda jobs, run=run: (seen.extend(call[0].work for call, *_ in jobs), run(jobs))[1]  # noqa: E731
         monkeypatch.setattr(native._native, name, spy)
     monkeypatch.setattr(native, "_SHORT", 0)
     with threads(1, "as it is"):

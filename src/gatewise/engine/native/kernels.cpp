@@ -16,7 +16,6 @@ constexpr int NARROW_ROWS = 6;
 #else
 constexpr int NARROW_ROWS = 3;
 #endif
-constexpr int OUTER_DEPTH = WIDE ? 6 : NARROW_ROWS;
 
 // What a word of an operand is: a float, or two bfloat16.
 struct Full {
@@ -116,24 +115,25 @@ void multiply_tile(int rows, int columns, const Segment* segments, int count, co
 }
 
 template <class Operand, int K, int C>
-void outer(const Span* spans, int count, const float* vector, const float* const* values, ptrdiff_t columns,
-           float* out) {
+void outer(const Span* spans, int count, const float* left, const float* right, ptrdiff_t block, float* out,
+           ptrdiff_t out_row, bool add) {
     V sum[K][C][PARTS];
     for (int k = 0; k < K; k++)
-        for (int c = 0; c < C; c++)
-            for (int p = 0; p < PARTS; p++) sum[k][c][p] = load(out + (k * columns + c) * LANES + p * W);
+        for (int c = 0; c < C; c++) {
+            // What is added last is fetched meanwhile.
+            if (add) prefetch(out + k * out_row + c * LANES);
+            for (int p = 0; p < PARTS; p++) sum[k][c][p] = V{};
+        }
     for (const Span* s = spans; s < spans + count; s++) {
-        const float* v = vector + s->vector;
-        const float* at[C];
-        for (int c = 0; c < C; c++) at[c] = values[c] + s->values;
-        const ptrdiff_t end = static_cast<ptrdiff_t>(s->rows) * LANES;
+        const float *l = left + s->left, *r = right + s->right;
+        const float* const end = l + static_cast<ptrdiff_t>(s->rows) * LANES;
 #pragma GCC unroll 4
-        for (ptrdiff_t row = 0; row < end; row += LANES, v += LANES) {
+        for (; l < end; l += LANES, r += LANES) {
             V from[C][PARTS];
             for (int c = 0; c < C; c++)
-                for (int p = 0; p < PARTS; p++) from[c][p] = load(at[c] + row + p * W);
+                for (int p = 0; p < PARTS; p++) from[c][p] = load(r + c * block + p * W);
             for (int k = 0; k < K; k++) {
-                V factor = broadcast(v[k]);
+                V factor = broadcast(l[k]);
                 for (int c = 0; c < C; c++)
                     for (int p = 0; p < PARTS; p++)
                         sum[k][c][p] = Operand::multiply_add(factor, from[c][p], sum[k][c][p]);
@@ -142,34 +142,38 @@ void outer(const Span* spans, int count, const float* vector, const float* const
     }
     for (int k = 0; k < K; k++)
         for (int c = 0; c < C; c++)
-            for (int p = 0; p < PARTS; p++) store(out + (k * columns + c) * LANES + p * W, sum[k][c][p]);
+            for (int p = 0; p < PARTS; p++) {
+                float* to = out + k * out_row + c * LANES + p * W;
+                store(to, add ? load(to) + sum[k][c][p] : sum[k][c][p]);
+            }
 }
 
-using Outer = void (*)(const Span*, int, const float*, const float* const*, ptrdiff_t, float*);
+using Outer = void (*)(const Span*, int, const float*, const float*, ptrdiff_t, float*, ptrdiff_t, bool);
 
-#define GATEWISE_DEPTH_3(C) outer<Operand, 1, C>, outer<Operand, 2, C>, outer<Operand, 3, C>
-#define GATEWISE_DEPTH_6(C) GATEWISE_DEPTH_3(C), outer<Operand, 4, C>, outer<Operand, 5, C>, outer<Operand, 6, C>
+#define GATEWISE_HEIGHT_3(C) outer<Operand, 1, C>, outer<Operand, 2, C>, outer<Operand, 3, C>
+#define GATEWISE_HEIGHT_6(C) GATEWISE_HEIGHT_3(C), outer<Operand, 4, C>, outer<Operand, 5, C>, outer<Operand, 6, C>
 
 template <class Operand>
 #if defined(__AVX512F__)
-constexpr Outer OUTER[COLUMNS][6] = {
-    {GATEWISE_DEPTH_6(1)}, {GATEWISE_DEPTH_6(2)}, {GATEWISE_DEPTH_6(3)}, {GATEWISE_DEPTH_6(4)}};
+constexpr Outer OUTERS[COLUMNS][OUTER] = {
+    {GATEWISE_HEIGHT_6(1)}, {GATEWISE_HEIGHT_6(2)}, {GATEWISE_HEIGHT_6(3)}, {GATEWISE_HEIGHT_6(4)}};
 #elif defined(__AVX2__) || defined(__aarch64__)
-constexpr Outer OUTER[1][6] = {{GATEWISE_DEPTH_6(1)}};
+constexpr Outer OUTERS[1][OUTER] = {{GATEWISE_HEIGHT_6(1)}};
 #else
-constexpr Outer OUTER[1][6] = {{GATEWISE_DEPTH_3(1)}};
+constexpr Outer OUTERS[1][OUTER / 2] = {{GATEWISE_HEIGHT_3(1)}};
 #endif
 
 template <class Operand>
-void outer_tile(int depth, int columns, const Span* spans, int count, const float* vector, const float* const* values,
-                float* out) {
+void outer_tile(int height, int columns, const Span* spans, int count, const float* left, const float* right,
+                ptrdiff_t block, float* out, ptrdiff_t out_row, bool add) {
     if constexpr (WIDE) {
-        OUTER<Operand>[columns - 1][depth - 1](spans, count, vector, values, columns, out);
+        OUTERS<Operand>[columns - 1][height - 1](spans, count, left, right, block, out, out_row, add);
     } else {
-        for (int k = 0; k < depth; k += OUTER_DEPTH)
+        for (int i = 0; i < height; i += NARROW_ROWS)
             for (int c = 0; c < columns; c++) {
-                int some = depth - k < OUTER_DEPTH ? depth - k : OUTER_DEPTH;
-                OUTER<Operand>[0][some - 1](spans, count, vector + k, values + c, columns, out + (k * columns + c) * LANES);
+                const int some = height - i < NARROW_ROWS ? height - i : NARROW_ROWS;
+                OUTERS<Operand>[0][some - 1](spans, count, left + i, right + c * block, block,
+                                             out + i * out_row + c * LANES, out_row, add);
             }
     }
 }
@@ -232,6 +236,24 @@ uint64_t fingerprint(const float* values, size_t count) {
     return result;
 }
 
+// W by W squares, each by log2 W rounds that put the lanes of rows half a square apart in turns.
+void transpose(const float* values, ptrdiff_t stride, float* out) {
+    for (int down = 0; down < LANES; down += W)
+        for (int right = 0; right < LANES; right += W) {
+            V rows[W], turned[W];
+            for (int j = 0; j < W; j++) rows[j] = load(values + (down + j) * stride + right);
+#pragma GCC unroll 4
+            for (int round = 1; round < W; round *= 2) {
+                for (int j = 0; j < W / 2; j++) {
+                    turned[2 * j] = lower_turns(rows[j], rows[j + W / 2]);
+                    turned[2 * j + 1] = upper_turns(rows[j], rows[j + W / 2]);
+                }
+                for (int j = 0; j < W; j++) rows[j] = turned[j];
+            }
+            for (int n = 0; n < W; n++) store(out + (right + n) * LANES + down, rows[n]);
+        }
+}
+
 void reduce(const float* values, int rows, float* total) {
     for (int p = 0; p < LANES; p += W) {
         V sum = load(total + p);
@@ -292,6 +314,7 @@ const Kernels table = {
     LOW,
     run,
     fingerprint,
+    transpose,
     reduce,
     round_rows,
     pair,

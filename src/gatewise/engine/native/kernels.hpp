@@ -20,6 +20,7 @@ namespace gatewise {
 constexpr int LANES = 16;    // units in a block
 constexpr int COLUMNS = 4;   // columns of a tile, at most
 constexpr int ROWS = 12;     // rows of a tile, at most
+constexpr int OUTER = 6;     // rows of a tile of an outer product
 constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
 
 using bfloat16 = uint16_t;  // the upper half of a float's bits
@@ -44,9 +45,9 @@ struct Segment {
     ptrdiff_t ahead;       // from each k's weights to what should be fetched meanwhile
 };
 
-// Rows over which an outer product is summed: values [rows][16] per column, and as many rows of the vector.
+// Rows over which an outer product is summed, and where they start in either operand, in floats from its base pointer.
 struct Span {
-    ptrdiff_t values, vector;  // where the rows start, in floats from the base pointers
+    ptrdiff_t left, right;
     int rows;
 };
 
@@ -56,10 +57,11 @@ struct Products {
     void (*multiply)(int rows, int columns, const Segment* segments, int count, const float* const* start,
                      ptrdiff_t start_row, float* const* out);
 
-    // out[k][column] += sum over rows of vector[row][k] * values[column][row], k < depth <= 6. In low precision a row is
-    // a pair of rows, as `Kernels::pair` makes it.
-    void (*outer)(int depth, int columns, const Span* spans, int count, const float* vector,
-                  const float* const* values, float* out);
+    // out[i][j] = sum over rows of left[row][i] * right[row][j], added to what is there if `add`; i < height <= OUTER,
+    // j < 16 columns, `block` floats from one column of `right` to the next, `out_row` from one i to the next. In low
+    // precision a row is a pair of rows, as `Kernels::pair` makes it.
+    void (*outer)(int height, int columns, const Span* spans, int count, const float* left, const float* right,
+                  ptrdiff_t block, float* out, ptrdiff_t out_row, bool add);
 };
 
 struct Kernels {
@@ -72,6 +74,9 @@ struct Kernels {
 
     // A number that changes with any of the values' bits, and with their order.
     uint64_t (*fingerprint)(const float* values, size_t count);
+
+    // Turns a square of 16 by 16: out[n][j] = values[j * stride + n].
+    void (*transpose)(const float* values, ptrdiff_t stride, float* out);
 
     // total[16] += the rows' sum.
     void (*reduce)(const float* values, int rows, float* total);

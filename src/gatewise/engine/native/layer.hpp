@@ -7,6 +7,7 @@
 #include "layout.hpp"
 #include "memory.hpp"
 #include "program.hpp"
+#include "team.hpp"
 
 namespace gatewise {
 
@@ -47,9 +48,9 @@ using Sizes = std::vector<int>;  // by size letter
 // Weight matrices in the order in which the kernels read them, in words of the precision of their products.
 class Packed {
 public:
-    // In low precision `low` rounds; null: in float32.
+    // work: how the layer is divided, which says in what order they are read; threads: how many pack them.
     Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-           const Kernels* low);
+           const Kernels& kernels, bool low, int threads);
 
     bool low() const { return low_; }
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }
@@ -68,6 +69,15 @@ private:
     Memory memory_;
 };
 
+// Calls that run at the same time, each some steps behind the one whose results it reads: a layer behind the one below,
+// and on the way back behind the one above. Such calls share their shape and run on one thread each.
+struct Link {
+    const Progress* ahead = nullptr;  // of the call that fills our x; or the gradient of our first output
+    Progress* own = nullptr;          // where we say how far our first output is; or dx
+
+    bool any() const { return ahead || own; }
+};
+
 struct Call {  // its products are of the precision of its packed weights
     const Kernels& kernels;
     const Program& program;
@@ -78,6 +88,7 @@ struct Call {  // its products are of the precision of its packed weights
     Series x;
     Restarts resets;
     std::vector<Matrix> weights;
+    Link link = {};
 };
 
 // What the forward pass keeps for the backward pass.

@@ -1,7 +1,9 @@
-// The native engine's Python side. Tensors come as addresses and strides: what Python passes has been checked there
-// (engine/native/__init__.py), and looking at tensor objects from here would cost more than a whole step of a small layer.
+// The native engine's Python side. Tensors come as they are and are looked at by the C functions of DLPack, which
+// PyTorch has from 2.10 on: to ask each for its attributes takes longer than a whole step of a small layer. What Python
+// passes is checked here against the plan, so that nothing is read or written beyond a tensor.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -12,8 +14,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <limits>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -25,6 +27,50 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+namespace gatewise {
+namespace {
+
+// PyTorch's functions for a tensor's memory and shape: the part of DLPack's `DLPackExchangeAPI` that is used here.
+struct Exchange {
+    uint32_t major, minor;
+    void *older, *allocate, *own, *wrap;
+    int (*look)(void* object, nb::dlpack::dltensor* out);
+};
+
+const Exchange* exchange = nullptr;
+nb::handle tensor_type, parameter_type;
+
+// A tensor on the CPU, as long as the caller holds it; absent where Python has None.
+struct Tensor : nb::dlpack::dltensor {
+    explicit operator bool() const { return ndim >= 0; }
+    bool is(nb::dlpack::dtype_code code, int bits) const { return dtype.code == uint8_t(code) && dtype.bits == bits; }
+    bool low() const { return is(nb::dlpack::dtype_code::Bfloat, 16); }
+    bool floats() const { return is(nb::dlpack::dtype_code::Float, 32); }
+
+    // Whether it is a tensor of PyTorch's, and nothing that only behaves like one.
+    bool look(nb::handle object) {
+        if (!object.type().is(tensor_type) && !object.type().is(parameter_type)) return false;
+        if (exchange->look(object.ptr(), this)) {  // of a layout or on a device that DLPack has no name for
+            PyErr_Clear();
+            return false;
+        }
+        return device.device_type == nb::device::cpu::value;
+    }
+};
+
+}  // namespace
+}  // namespace gatewise
+
+template <>
+struct nanobind::detail::type_caster<gatewise::Tensor> {
+    NB_TYPE_CASTER(gatewise::Tensor, const_name("torch.Tensor | None"))
+
+    bool from_python(handle source, uint8_t, cleanup_list*) noexcept {
+        value.ndim = -1;
+        return source.is_none() || value.look(source);
+    }
+};
 
 namespace gatewise {
 namespace {
@@ -109,81 +155,150 @@ std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs
     return program;
 }
 
-// Address and strides; of the caller's sequences and states also whether they are bfloat16 instead of floats.
-using Fields3 = std::tuple<size_t, ptrdiff_t, ptrdiff_t>;
-using MatrixFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, int, int>;
-using RowsFields = std::tuple<size_t, ptrdiff_t, bool>;
-using SeriesFields = std::tuple<size_t, ptrdiff_t, ptrdiff_t, bool>;
+// Whether the engine can take them: 0 if it cannot, 1 if all are float32, 2 if all are bfloat16, 3 if they are mixed.
+int kind(const nb::list& tensors) {
+    static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
+    int result = 0;
+    for (nb::handle object : tensors) {
+        Tensor tensor;
+        if (!tensor.look(object) || !(tensor.floats() || tensor.low())) return 0;
+        const nb::object negative = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), is_neg));
+        if (!negative) throw nb::python_error();
+        if (negative.is(nb::handle(Py_True))) return 0;  // lazily: its memory holds something else
+        result |= tensor.low() ? 2 : 1;
+    }
+    return result;
+}
 
-float* address(size_t number) { return reinterpret_cast<float*>(number); }
+nb::tuple shapes(const nb::list& tensors) {
+    nb::tuple result = nb::steal<nb::tuple>(PyTuple_New(nb::len(tensors)));
+    for (size_t i = 0; i < nb::len(tensors); i++) {
+        Tensor tensor;
+        if (!tensor.look(tensors[i])) throw nb::type_error("a tensor on the CPU is needed");
+        PyObject* shape = PyTuple_New(tensor.ndim);
+        for (int axis = 0; axis < tensor.ndim; axis++)
+            PyTuple_SET_ITEM(shape, axis, PyLong_FromLongLong(tensor.shape[axis]));
+        PyTuple_SET_ITEM(result.ptr(), i, shape);
+    }
+    return result;
+}
 
-// A number that changes with any value of the tensors of floats: address, count.
-uint64_t fingerprint(const std::vector<std::pair<size_t, size_t>>& tensors) {
-    uint64_t result = 0;
-    size_t all = 0;
-    for (const auto& [data, count] : tensors) all += count;
+// A number that changes with any value of the matrices among the tensors, the same for any number of threads; none if they
+// cannot be read as 32-bit words.
+std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors, int threads) {
+    constexpr size_t PIECE = 1 << 16;
+    struct Piece {
+        const float* values;
+        size_t count;
+        uint64_t number;
+    };
+    std::vector<Piece> pieces;
+    for (const Tensor& tensor : tensors) {
+        if (tensor.ndim != 2) continue;
+        const size_t bytes = tensor.shape[0] * tensor.shape[1] * (tensor.dtype.bits / 8);
+        const bool whole = (tensor.strides[1] == 1 || tensor.shape[1] == 1) &&
+                           (tensor.strides[0] == tensor.shape[1] || tensor.shape[0] == 1);
+        if ((bytes && !whole) || bytes % sizeof(float)) return {};
+        const float* values = static_cast<const float*>(tensor.data);
+        const size_t count = bytes / sizeof(float);
+        size_t i = 0;
+        do pieces.push_back({values + i, std::min(PIECE, count - i), 0});
+        while ((i += PIECE) < count);
+    }
+    if (pieces.empty()) return {};
     std::optional<nb::gil_scoped_release> released;
-    if (all > 100'000) released.emplace();
-    for (const auto& [data, count] : tensors) {
-        need(data || !count, "a missing tensor");
-        result = result * 1099511628211u + chosen.load()->fingerprint(address(data), count);
-    }
+    if (pieces.size() > 2) released.emplace();
+    const Kernels& kernels = *chosen.load();
+    run_together(pieces.size() > 8 ? threads : 1, [&](const Member& member) {
+        for (size_t i = member.thread; i < pieces.size(); i += member.threads)
+            pieces[i].number = kernels.fingerprint(pieces[i].values, pieces[i].count);
+    });
+    uint64_t result = 0;
+    for (const Piece& piece : pieces) result = result * 1099511628211u + piece.number;
     return result;
 }
 
-std::vector<Matrix> matrices(const std::vector<MatrixFields>& fields) {
+// A program for vectors of these sizes, its work divided in this way, in this precision.
+struct Plan {
+    const Program& program;
+    Sizes sizes;
+    Work work;
+    bool low;
+
+    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, bool low)
+        : program(program), sizes(sizes), work{work.first, work.second}, low(low) {
+        const auto [parts, threads] = work;
+        need(parts >= 1 && threads >= 1 && (parts == 1 || parts <= threads), "threads");
+        int letters = 1;
+        auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
+        for (int letter : program.carry) see(letter);
+        for (const Stream& stream : program.streams) see(stream.size);
+        for (const Block& block : program.blocks) see(block.rows), see(block.columns);
+        for (const Phase& phase : program.phases) see(phase.size);
+        need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
+        for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
+    }
+};
+
+// Whether it is of this shape and precision, its last axis in one piece.
+void need_shape(const Tensor& tensor, std::initializer_list<int64_t> shape, const char* what) {
+    const int last = static_cast<int>(shape.size()) - 1;
+    need(tensor.ndim == last + 1 && std::equal(shape.begin(), shape.end(), tensor.shape), what);
+    const bool empty = std::count(shape.begin(), shape.end(), 0);
+    need(empty || tensor.strides[last] == 1 || tensor.shape[last] == 1, what);
+    need(tensor.floats() || tensor.low(), what);
+}
+
+Series series(const Tensor& tensor, const Shape& shape, int units, const char* what) {
+    if (!tensor) return {};
+    need_shape(tensor, {shape.steps, shape.rows, units}, what);
+    return {{tensor.data, tensor.low()}, tensor.strides[0], tensor.strides[1]};
+}
+
+Rows rows(const Tensor& tensor, int count, int units, const char* what) {
+    if (!tensor) return {};
+    need_shape(tensor, {count, units}, what);
+    return {{tensor.data, tensor.low()}, tensor.strides[0]};
+}
+
+// Weights, or places for their gradients, of which `some` may be absent. In bfloat16 they may be matrices that are read
+// where they are `packed`, only.
+std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensors, bool some, bool packed) {
+    need(tensors.size() == static_cast<size_t>(plan.program.parameters), "the number of weights");
     std::vector<Matrix> result;
-    for (const auto& [data, row, column, rows, columns] : fields)
-        result.push_back({address(data), row, column, rows, columns});
-    return result;
-}
-
-std::vector<Rows> rows(const std::vector<RowsFields>& fields) {
-    std::vector<Rows> result;
-    for (const auto& [data, row, low] : fields) result.push_back({{address(data), low}, row});
-    return result;
-}
-
-Series series(const SeriesFields& fields) {
-    const auto& [data, step, row, low] = fields;
-    return {{address(data), low}, step, row};
-}
-
-std::vector<Series> all_series(const std::vector<SeriesFields>& fields) {
-    std::vector<Series> result;
-    for (const SeriesFields& one : fields) result.push_back(series(one));
-    return result;
-}
-
-void check(const Program& program, const Sizes& sizes, const std::vector<MatrixFields>& weights, Work work) {
-    need(work.parts >= 1 && work.threads >= 1 && (work.parts == 1 || work.parts <= work.threads), "threads");
-    need(weights.size() == static_cast<size_t>(program.parameters), "the number of weights");
-    int letters = 1;
-    auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
-    for (int letter : program.carry) see(letter);
-    for (const Stream& stream : program.streams) see(stream.size);
-    for (const Block& block : program.blocks) see(block.rows), see(block.columns);
-    for (const Phase& phase : program.phases) see(phase.size);
-    need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
-    for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
-    for (const Block& block : program.blocks) {
-        const auto& [data, row, column, rows, columns] = weights[block.parameter];
-        need((block.place + 1) * sizes[block.rows] <= rows &&
-                 (block.columns < 0 ? columns == 1 : sizes[block.columns] == columns),
-             "a weight's shape");
-        need(data || rows == 0 || columns == 0, "a missing weight");
+    for (const Tensor& tensor : tensors) {
+        if (!tensor) {
+            need(some, "a missing weight");
+            result.push_back({});
+            continue;
+        }
+        need(tensor.ndim == 1 || tensor.ndim == 2, "a weight's shape");
+        need(tensor.floats() || (packed && tensor.ndim == 2 && tensor.low()), "a weight's precision");
+        const bool flat = tensor.ndim == 1;
+        need(tensor.shape[0] < 1 << 30 && (flat || tensor.shape[1] < 1 << 30), "a weight's shape");
+        result.push_back({static_cast<float*>(tensor.data), tensor.strides[0], flat ? 0 : tensor.strides[1],
+                          static_cast<int>(tensor.shape[0]), flat ? 1 : static_cast<int>(tensor.shape[1])});
     }
+    for (const Block& block : plan.program.blocks) {
+        if (!tensors[block.parameter]) continue;
+        const Matrix& matrix = result[block.parameter];
+        need((block.place + 1) * plan.sizes[block.rows] <= matrix.rows &&
+                 (block.columns < 0 ? matrix.columns == 1 : plan.sizes[block.columns] == matrix.columns),
+             "a weight's shape");
+    }
+    return result;
 }
 
 // Calls shorter than about 10 us keep the interpreter's lock: to hand it over costs more than others would gain.
 class Released {
 public:
-    explicit Released(const std::vector<Call>& calls) {
+    template <class Job>
+    explicit Released(const std::vector<Job>& jobs) {
         double work = 0;
-        for (const Call& call : calls) {
+        for (const Job& job : jobs) {
             double units = 0;
-            for (int size : call.sizes) units += size;
-            work += units * units * call.shape.steps * call.shape.rows;
+            for (int size : job.call.sizes) units += size;
+            work += units * units * job.call.shape.steps * job.call.shape.rows;
         }
         if (work > 1e5) release_.emplace();
     }
@@ -192,103 +307,164 @@ private:
     std::optional<nb::gil_scoped_release> release_;
 };
 
-using ShapeFields = std::tuple<int, int, size_t, bool>;
-using WorkFields = std::tuple<int, int>;
-
-Call call_from(const Program& program, const Packed& packed, const Sizes& sizes, const ShapeFields& shape,
-               const WorkFields& work, const SeriesFields& x, const Fields3& resets,
-               const std::vector<MatrixFields>& weights) {
-    const auto& [steps, count, lengths, reverse] = shape;
-    const auto& [parts, threads] = work;
-    check(program, sizes, weights, {parts, threads});
-    need(steps >= 0 && count >= 0, "the shape");
-    need(packed.made_for(program, sizes, {parts, threads}), "the packed weights");
-    need(std::get<0>(x) || !steps || !count || !sizes[0], "a missing input");
-    need(!packed.low() || chosen.load()->pair, "the precision of the packed weights");
-    const auto& [resets_data, resets_step, resets_row] = resets;
-    Call call{*chosen.load(),
-              program,
-              packed,
-              sizes,
-              {steps, count, reinterpret_cast<const int64_t*>(lengths), reverse},
-              {parts, threads},
-              series(x),
-              {reinterpret_cast<const uint8_t*>(resets_data), resets_step, resets_row},
-              matrices(weights)};
-    for (int row = 0; call.shape.lengths && row < count; row++)
-        need(call.shape.lengths[row] >= 0 && call.shape.lengths[row] <= steps, "a length");
-    return call;
+bool operator==(const Series& one, const Series& other) {
+    return one.data.address == other.data.address && one.data.low == other.data.low && one.step == other.step &&
+           one.row == other.row;
 }
 
-// Calls that wait for nothing from one another, at the same time.
-void run_jobs(size_t count, const std::function<void(size_t)>& run) {
-    if (count == 1) return run(0);
-    std::vector<std::exception_ptr> failed(count);
-    run_together(static_cast<int>(count), [&](const Member& member) {
-        for (size_t job = member.thread; job < count; job += member.threads) try {
+// Has each call of a chain follow the one before it.
+template <class Job>
+std::unique_ptr<Progress[]> chain(std::vector<Job>& jobs) {
+    auto progress = std::make_unique<Progress[]>(jobs.size());
+    for (size_t i = 0; i < jobs.size(); i++) {
+        const Shape &shape = jobs[i].call.shape, &ahead = jobs[i ? i - 1 : 0].call.shape;
+        need(jobs[i].call.work.threads == 1 && shape.steps == ahead.steps && shape.rows == ahead.rows &&
+                 shape.lengths == ahead.lengths && shape.reverse == ahead.reverse && (!i || jobs[i].follows(jobs[i - 1])),
+             "a chain");
+        jobs[i].call.link = {i ? &progress[i - 1] : nullptr, &progress[i]};
+    }
+    return progress;
+}
+
+// Calls at the same time: those that wait for nothing from one another on a thread each, or a chain, in which each waits
+// for the one before it, on so many threads.
+//
+// A chain ends, however few threads come: of its calls that are not done the first waits for none, as the one before it
+// is done, and its thread, which takes its calls in ascending order, is at it, as those before it are done. So one call
+// is always running, or has failed, and that those behind it are told, too.
+template <class Job>
+void run_jobs(std::vector<Job>& jobs, int chained, const std::function<void(size_t)>& run) {
+    need(chained >= 0, "threads");
+    const std::unique_ptr<Progress[]> progress = chained ? chain(jobs) : nullptr;
+    Released released(jobs);
+    if (jobs.size() == 1) return run(0);
+    std::vector<std::exception_ptr> failed(jobs.size());
+    const int threads = static_cast<int>(jobs.size());
+    run_together(chained ? std::min(threads, chained) : threads, [&](const Member& member) {
+        for (size_t job = member.thread; job < jobs.size(); job += member.threads) try {
                 run(job);
             } catch (...) {
                 failed[job] = std::current_exception();  // no exception may leave a team
+                if (progress) progress[job].abandon();
             }
     });
-    for (const std::exception_ptr& error : failed)
+    for (const std::exception_ptr& error : failed)  // of a chain the first has stopped the others
         if (error) std::rethrow_exception(error);
 }
 
-// What both directions of a call are given: program, packed weights, sizes, shape, work, x, resets, weights.
-using CallFields = std::tuple<const Program*, const Packed*, Sizes, ShapeFields, WorkFields, SeriesFields, Fields3,
-                              std::vector<MatrixFields>>;
-// State, outputs, last state; whether to keep a tape.
-using ForwardFields =
-    std::tuple<CallFields, std::vector<RowsFields>, std::vector<SeriesFields>, std::vector<RowsFields>, bool>;
-// Tape; gradients of outputs and last state; dx, dstate, dweights.
-using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<SeriesFields>, std::vector<RowsFields>,
-                                  SeriesFields, std::vector<RowsFields>, std::vector<MatrixFields>>;
+// What both directions of a call are given: plan, packed weights, weights, x, lengths, resets, whether in reverse.
+using CallFields = std::tuple<const Plan*, const Packed*, std::vector<Tensor>, Tensor, Tensor, Tensor, bool>;
+// State; places for outputs, some absent, and last state; whether to keep a tape.
+using ForwardFields = std::tuple<CallFields, std::vector<Tensor>, std::vector<Tensor>, std::vector<Tensor>, bool>;
+// Tape; gradients of outputs and last state; places for dx, dstate and dweights. All gradients may be absent.
+using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Tensor>, std::vector<Tensor>, Tensor,
+                                  std::vector<Tensor>, std::vector<Tensor>>;
 
-Call call_of(const CallFields& fields) {
-    const auto& [program, packed, sizes, shape, work, x, resets, weights] = fields;
-    need(program && packed, "a program");
-    return call_from(*program, *packed, sizes, shape, work, x, resets, weights);
+Call call_of(const CallFields& fields, bool backward) {
+    const auto& [plan, packed, weights, x, lengths, resets, reverse] = fields;
+    need(plan && packed, "a plan");
+    need(plan->program.backward == backward, "a program's direction");
+    need(packed->made_for(plan->program, plan->sizes, plan->work), "the packed weights");
+    const Kernels& kernels = *chosen.load();
+    need(!packed->low() || kernels.pair, "the precision of the packed weights");
+    need(x && x.ndim == 3 && x.shape[0] < 1 << 30 && x.shape[1] < 1 << 30, "the input's shape");
+    Shape shape{static_cast<int>(x.shape[0]), static_cast<int>(x.shape[1]), nullptr, reverse};
+    if (lengths) {
+        need(lengths.is(nb::dlpack::dtype_code::Int, 64) && lengths.ndim == 1 && lengths.shape[0] == shape.rows &&
+                 (lengths.strides[0] == 1 || shape.rows <= 1),
+             "the lengths");
+        shape.lengths = static_cast<const int64_t*>(lengths.data);
+        for (int row = 0; shape.lengths && row < shape.rows; row++)
+            need(shape.lengths[row] >= 0 && shape.lengths[row] <= shape.steps, "a length");
+    }
+    Restarts restarts{};
+    if (resets) {
+        need(resets.is(nb::dlpack::dtype_code::Bool, 8) && resets.ndim == 2 && resets.shape[0] == shape.steps &&
+                 resets.shape[1] == shape.rows,
+             "the resets");
+        restarts = {static_cast<const uint8_t*>(resets.data), resets.strides[0], resets.strides[1]};
+    }
+    return {kernels,
+            plan->program,
+            *packed,
+            plan->sizes,
+            shape,
+            plan->work,
+            series(x, shape, plan->sizes[0], "the input"),
+            restarts,
+            matrices(*plan, weights, false, true)};
 }
 
-std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& jobs) {
-    std::vector<Call> calls;
+std::vector<Series> carried_series(const Call& call, const std::vector<Tensor>& tensors, const char* what) {
+    need(tensors.size() == call.program.carry.size(), "the number of carried values");
+    std::vector<Series> result;
+    for (size_t k = 0; k < tensors.size(); k++)
+        result.push_back(series(tensors[k], call.shape, call.sizes[call.program.carry[k]], what));
+    return result;
+}
+
+std::vector<Rows> carried_rows(const Call& call, const std::vector<Tensor>& tensors, const char* what) {
+    need(tensors.size() == call.program.carry.size(), "the number of carried values");
+    std::vector<Rows> result;
+    for (size_t k = 0; k < tensors.size(); k++)
+        result.push_back(rows(tensors[k], call.shape.rows, call.sizes[call.program.carry[k]], what));
+    return result;
+}
+
+struct ForwardJob {
+    Call call;
+    std::vector<Rows> state;
+    std::vector<Series> outputs;
+    std::vector<Rows> last;
+
+    bool follows(const ForwardJob& ahead) const { return call.x == ahead.outputs[0]; }
+};
+
+std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& fields, int chained) {
+    std::vector<ForwardJob> jobs;
     std::vector<std::unique_ptr<Tape>> tapes;
-    for (const auto& [call, state, outputs, last, keep] : jobs) {
-        calls.push_back(call_of(call));
-        const size_t carried = calls.back().program.carry.size();
-        need(!calls.back().program.backward, "a program's direction");
-        need(state.size() == carried && last.size() == carried && outputs.size() == carried,
-             "the number of carried values");
-        for (size_t k = 0; k < carried; k++)
-            need((std::get<0>(state[k]) && std::get<0>(last[k])) || !calls.back().shape.rows ||
-                     !calls.back().sizes[calls.back().program.carry[k]],
-                 "a missing state");
+    for (const auto& [call_fields, state, outputs, last, keep] : fields) {
+        const Call call = call_of(call_fields, false);
+        for (const auto* given : {&state, &last})
+            for (const Tensor& tensor : *given) need(bool(tensor), "a missing state");
+        jobs.push_back({call, carried_rows(call, state, "a state"), carried_series(call, outputs, "an output"),
+                        carried_rows(call, last, "a last state")});
         tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
     }
-    Released released(calls);
-    run_jobs(jobs.size(), [&](size_t i) {
-        const auto& [call, state, outputs, last, keep] = jobs[i];
-        forward(calls[i], rows(state), all_series(outputs), rows(last), tapes[i].get());
+    run_jobs(jobs, chained, [&](size_t i) {
+        forward(jobs[i].call, jobs[i].state, jobs[i].outputs, jobs[i].last, tapes[i].get());
     });
     return tapes;
 }
 
-void run_backward(const std::vector<BackwardFields>& jobs) {
-    std::vector<Call> calls;
-    for (const auto& [call, tape, douts, dlast, dx, dstate, dweights] : jobs) {
-        calls.push_back(call_of(call));
-        const size_t carried = calls.back().program.carry.size();
-        need(calls.back().program.backward, "a program's direction");
-        need(douts.size() == carried && dlast.size() == carried && dstate.size() == carried &&
-                 dweights.size() == calls.back().weights.size(),
-             "the number of gradients");
-        need(tape && tape->fits(calls.back()), "the tape");
+struct BackwardJob {
+    Call call;
+    const Tape& tape;
+    Arriving arriving;
+    Series dx;
+    std::vector<Rows> dstate;
+    std::vector<Matrix> dweights;
+
+    bool follows(const BackwardJob& ahead) const { return arriving.outputs[0] == ahead.dx; }
+};
+
+void run_backward(const std::vector<BackwardFields>& fields, int chained) {
+    std::vector<BackwardJob> jobs;
+    for (const auto& [call_fields, tape, douts, dlast, dx, dstate, dweights] : fields) {
+        const Call call = call_of(call_fields, true);
+        need(tape && tape->fits(call), "the tape");
+        jobs.push_back({call,
+                        *tape,
+                        {carried_series(call, douts, "a gradient"), carried_rows(call, dlast, "a state's gradient")},
+                        series(dx, call.shape, call.sizes[0], "the input's gradient"),
+                        carried_rows(call, dstate, "a state's gradient"),
+                        matrices(*std::get<0>(call_fields), dweights, true, false)});
+        for (const Matrix& gradient : jobs.back().dweights)
+            need(!gradient.data || gradient.columns == 1 || gradient.column == 1, "a gradient's stride");
     }
-    Released released(calls);
-    run_jobs(jobs.size(), [&](size_t i) {
-        const auto& [call, tape, douts, dlast, dx, dstate, dweights] = jobs[i];
-        backward(calls[i], *tape, {all_series(douts), rows(dlast)}, series(dx), rows(dstate), matrices(dweights));
+    run_jobs(jobs, chained, [&](size_t i) {
+        const auto& [call, tape, arriving, dx, dstate, dweights] = jobs[i];
+        backward(call, tape, arriving, dx, dstate, dweights);
     });
 }
 
@@ -316,19 +492,36 @@ NB_MODULE(_native, m) {
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
     m.def("rounds", [] { return chosen.load()->pair != nullptr; }, "Whether that set multiplies in bfloat16.");
     m.def(
-        "pack",
-        [](const Program& program, const Sizes& sizes, const WorkFields& work, const std::vector<MatrixFields>& weights,
-           bool low) {
-            const auto& [parts, threads] = work;
-            check(program, sizes, weights, {parts, threads});
-            const Kernels* kernels = chosen.load();
-            need(!low || kernels->pair, "the precision");
-            return std::make_unique<Packed>(program, sizes, matrices(weights), Work{parts, threads},
-                                            low ? kernels : nullptr);
+        "know",
+        [](nb::handle tensor, nb::handle parameter) {
+            nb::object capsule = tensor.attr("__dlpack_c_exchange_api__");
+            exchange = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+            if (!exchange) throw nb::python_error();
+            need(exchange->major == 1 && exchange->look, "the version of DLPack");
+            tensor_type = tensor.inc_ref(), parameter_type = parameter.inc_ref();
         },
-        "program"_a, "sizes"_a, "work"_a, "weights"_a, "low"_a = false,
-        "Weight matrices as the kernels read them; with `low` in bfloat16, and with it the layer's products.");
-    m.def("fingerprint", &fingerprint, "tensors"_a, "A number that changes with any of the tensors' values.");
-    m.def("forward", &run_forward, "calls"_a, "Run layers, several at the same time; their tapes, or None.");
-    m.def("backward", &run_backward, "calls"_a, "Fill the gradients of layers that were run with a tape.");
+        "tensor"_a, "parameter"_a, "Take tensors of these two types, and no others.");
+    m.def("kind", &kind, "tensors"_a, "1: all are float32, 2: bfloat16, 3: mixed; 0: not all are plain tensors on the CPU.");
+    m.def("shapes", &shapes, "tensors"_a, "Their shapes.");
+    m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1,
+          "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
+    nb::class_<Plan>(m, "Plan")
+        .def(nb::init<const Program&, const Sizes&, std::pair<int, int>, bool>(), nb::keep_alive<1, 2>(), "program"_a,
+             "sizes"_a, "work"_a, "low"_a = false)
+        .def_prop_ro("work", [](const Plan& plan) { return std::make_pair(plan.work.parts, plan.work.threads); });
+    m.def(
+        "pack",
+        [](const Plan& plan, const std::vector<Tensor>& weights, int threads) {
+            const Kernels& kernels = *chosen.load();
+            need(!plan.low || kernels.pair, "the precision");
+            return std::make_unique<Packed>(plan.program, plan.sizes, matrices(plan, weights, false, false), plan.work,
+                                            kernels, plan.low, threads);
+        },
+        "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
+    m.def("forward", &run_forward, "calls"_a, "chained"_a = 0,
+          "Run layers, several at the same time; their tapes, or None. If chained, on so many threads, each but the first "
+          "reads the first output of the one before it, a few steps behind it.");
+    m.def("backward", &run_backward, "calls"_a, "chained"_a = 0,
+          "Fill the gradients of layers that were run with a tape. If chained, each but the first reads the dx of the one "
+          "before it.");
 }

@@ -134,6 +134,21 @@ GATEWISE_INLINE V scale(V v, V n) {
 #endif
 }
 
+// The lanes of two vectors in turns, a0 b0 a1 b1 ..: those of their lower and of their upper halves.
+#if defined(__AVX512F__)
+#define GATEWISE_TURNS(n) n, n + 16, n + 1, n + 17, n + 2, n + 18, n + 3, n + 19
+#define GATEWISE_LOWER GATEWISE_TURNS(0), GATEWISE_TURNS(4)
+#define GATEWISE_UPPER GATEWISE_TURNS(8), GATEWISE_TURNS(12)
+#elif defined(__AVX2__)
+#define GATEWISE_LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define GATEWISE_UPPER 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define GATEWISE_LOWER 0, 4, 1, 5
+#define GATEWISE_UPPER 2, 6, 3, 7
+#endif
+GATEWISE_INLINE V lower_turns(V a, V b) { return __builtin_shufflevector(a, b, GATEWISE_LOWER); }
+GATEWISE_INLINE V upper_turns(V a, V b) { return __builtin_shufflevector(a, b, GATEWISE_UPPER); }
+
 // Sum of the lanes, always in this order: upper half onto lower half, until one is left.
 GATEWISE_INLINE float sum(V v) {
 #if defined(__AVX512F__)

@@ -91,6 +91,19 @@ private:
     unsigned round_ = 0;
 };
 
+// Between two looks at what is waited for.
+void pause(int spins) {
+    if (spins >= 4000) {
+        sched_yield();
+        return;
+    }
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
 std::atomic<bool> forked{false};  // into a child, whose parent's threads are gone
 
 }  // namespace
@@ -114,17 +127,13 @@ void run_together(int threads, const Work& work) {
 }
 
 void Barrier::wait_until_past(unsigned round) {
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; spins++) {
-        if (spins >= 4000) {
-            sched_yield();
-            continue;
-        }
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        asm volatile("yield");
-#endif
-    }
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; spins++) pause(spins);
+}
+
+int Progress::wait_until(int steps) const {
+    int done;
+    for (int spins = 0; (done = steps_.load(std::memory_order_acquire)) < steps; spins++) pause(spins);
+    return done;
 }
 
 }  // namespace gatewise

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 
 namespace gatewise {
 
@@ -26,6 +27,29 @@ private:
 
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<unsigned> round_{0};
+};
+
+// How far a job has come that another one follows. Waits as Barrier does: what follows is seldom far behind.
+class Progress {
+public:
+    struct Abandoned {};  // thrown to those who wait for a job that failed
+
+    void publish(int steps) { steps_.store(steps, std::memory_order_release); }
+    void abandon() { publish(ABANDONED); }
+
+    // Returns when so many steps are done; what was written before they were published is seen from then on.
+    void await(int steps) const {
+        int done = steps_.load(std::memory_order_acquire);
+        if (done < steps) done = wait_until(steps);
+        if (done == ABANDONED) throw Abandoned();
+    }
+
+private:
+    static constexpr int ABANDONED = std::numeric_limits<int>::max();  // more than any, so that all waiting ends
+
+    int wait_until(int steps) const;
+
+    alignas(64) std::atomic<int> steps_{0};
 };
 
 // One thread of a team: its number and how many there are.

@@ -1,0 +1,258 @@
+// A phase over a band of rows: sums of matrix products, then the pointwise program on them, tile by tile.
+#include <cstring>
+
+#include "rows.hpp"
+#include "runner.hpp"
+
+namespace gatewise {
+namespace {
+
+bool in_memory(Place place) {
+    return place == Place::stream || place == Place::before || place == Place::after || place == Place::arriving ||
+           place == Place::leaving;
+}
+
+}  // namespace
+
+void Runner::run_phases(When when, const Region& region, const Band& band) {
+    for (size_t i = 0; i < s_.program.phases.size(); i++) {
+        const Phase& phase = s_.program.phases[i];
+        if (phase.when != when) continue;
+        const int per_panel = s_.panels[i];
+        run_phase(static_cast<int>(i), region, band, Range((s_.blocks(phase.size) + per_panel - 1) / per_panel, member_));
+        member_.meet();
+    }
+}
+
+Spot Runner::spot(Place place, int index, const Places& places, const Band& band) const {
+    switch (place) {
+    case Place::stream: return {places.streams[index] + band.flat * places.row, places.stride};
+    case Place::before: return {places.before[index] + band.before * places.row, places.before_stride};
+    case Place::after: return {places.after[index] + band.after * places.row, places.after_stride};
+    case Place::arriving: return {ring_[band.parity] + ring_places_[index], ring_stride_};
+    case Place::leaving: return {ring_[band.parity ^ 1] + ring_places_[index], ring_stride_};
+    default: return {nullptr, 0};
+    }
+}
+
+// The matrix products of a panel's blocks, ready to be run for any of its rows.
+void Runner::prepare(int number, const Region& region, const Band& band, int panel, int count) {
+    const Phase& phase = s_.program.phases[number];
+    const int per_panel = s_.panels[number], first = panel * per_panel, width = static_cast<int>(phase.values.size());
+    for (const Pass& pass : s_.passes[number]) {
+        const Group& group = phase.groups[pass.group];
+        Ready ready{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}};
+        for (int block = 0; block < count; block++)
+            for (size_t i = 0; i < pass.accumulators.size(); i++, ready.columns++) {
+                const int a = pass.accumulators[i];
+                ready.value[ready.columns] = (first + block - first_) * width + group.values[a];
+                ready.begin[ready.columns] = pass.begin[i];
+                ready.stride[ready.columns] = group.start[a] < 0 ? 0 : LANES;
+                if (pass.begin[i])
+                    ready.from[ready.columns] =
+                        group.start[a] < 0
+                            ? s_.constants.data() + s_.biases[number][pass.group][a] + (first + block) * LANES
+                            : region.streams[group.start[a]] + (first + block) * region.stride + band.flat * LANES;
+            }
+        for (int i = pass.first; i < pass.first + pass.count; i++) {
+            const Share& share = group.shares[i];
+            const int depth = depth_words(s_.units(share.size), s_.low), row = row_words(s_.low);
+            const ptrdiff_t size = static_cast<ptrdiff_t>(depth) * per_panel *
+                                   static_cast<int>(share.products.size()) * LANES;
+            const float* weights = s_.call.packed.share(number, pass.group, i) + panel * size;
+            if (share.place == Place::weight) {
+                const float* vector = s_.low ? s_.low_constants.data() + s_.repeated[share.index] / 2
+                                             : s_.constants.data() + s_.repeated[share.index];
+                segments_.push_back({vector, ROWS * row, depth, weights, size});
+                moves_.push_back(0);
+            } else {
+                const Spot from = spot(share.place, share.index, s_.low ? region.low : region, band);
+                segments_.push_back({from.base, from.block, depth, weights, size});
+                moves_.push_back(row);
+            }
+        }
+        ready_.push_back(ready);
+    }
+}
+
+// Those products for `rows` rows from `row` on, into their accumulators.
+void Runner::multiply(const Ready& ready, int tile, int row, int rows, float* const* values) {
+    constexpr int MANY = 8;
+    const float* start[COLUMNS];
+    float* out[COLUMNS];
+    for (int c = 0; c < ready.columns; c++) start[c] = out[c] = values[ready.value[c]];
+    if (ready.start == Pass::Start::mixed) {
+        for (int c = 0; c < ready.columns; c++)
+            for (int r = 0; ready.begin[c] && r < rows; r++)
+                std::memcpy(out[c] + r * LANES, ready.from[c] + (ready.stride[c] ? row + r : 0) * LANES,
+                            LANES * sizeof(float));
+    } else if (ready.start != Pass::Start::sum) {
+        for (int c = 0; c < ready.columns; c++) start[c] = ready.from[c] + row * ready.stride[c];
+    }
+    Segment segments[MANY];
+    for (int done = 0; done < ready.count;) {
+        int some = 0;
+        for (; some < MANY && done < ready.count; some++, done++) {
+            segments[some] = segments_[ready.first + done];
+            segments[some].vector += row * moves_[ready.first + done];
+            // The first tiles of a panel fetch the next panel's weights, one column each.
+            segments[some].ahead = tile < ready.columns ? segments[some].ahead + tile * LANES : 0;
+        }
+        const bool bias = ready.start == Pass::Start::bias && done == some;
+        s_.products.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
+        for (int c = 0; c < ready.columns; c++) start[c] = out[c];
+    }
+}
+
+// What is in memory of a phase's values, and which of it a product will read in bfloat16.
+void Runner::find_values(const Phase& phase, const Region& region, const Band& band) {
+    spots_.clear();
+    rounded_.clear();
+    for (int v = 0; v < static_cast<int>(phase.values.size()); v++) {
+        const Value& value = phase.values[v];
+        if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, SLOT, value.number);
+        if (in_memory(value.place)) spots_.push_back({v, spot(value.place, value.index, region, band)});
+        if (value.written && ((value.place == Place::stream && s_.low_streams[value.index]) ||
+                              (value.place == Place::after && s_.low_carry[value.index])))
+            rounded_.push_back({v, spot(value.place, value.index, region.low, band)});
+    }
+}
+
+// Pointers of every value into scratch, where weights are repeated for as many rows as the tile has.
+void Runner::lay_out(const Phase& phase, const Tile& tile) {
+    float** pointer = pointers_.data();
+    for (int b = 0; b < tile.blocks; b++)
+        for (const Value& value : phase.values) {
+            float* const at = scratch_ + value.slot * SLOT;
+            *pointer++ = at + (value.place == Place::constant ? 0 : b * tile.rows * LANES);
+            if (value.place == Place::weight)
+                for (int r = 0; r < tile.rows; r++)
+                    std::memcpy(at + (b * tile.rows + r) * LANES, s_.vector(value.index) + (tile.first + b) * LANES,
+                                LANES * sizeof(float));
+        }
+}
+
+// Values in memory: pointed at where they are, or gathered.
+void Runner::read_values(const Phase& phase, const Tile& tile) {
+    const size_t width = phase.values.size();
+    for (const auto& [v, from] : spots_)
+        for (int b = 0; b < tile.blocks; b++) {
+            float* const at = from.base + (tile.first + b) * from.block + tile.row * LANES;
+            if (!tile.gathered)
+                pointers_[b * width + v] = at;
+            else if (phase.values[v].read)
+                std::memcpy(pointers_[b * width + v], at, tile.rows * LANES * sizeof(float));
+        }
+}
+
+// Gradients of carried values: what the step after handed back, and what arrives at the output of this one.
+void Runner::receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile) {
+    const int units = s_.units(phase.size);
+    for (const auto& [v, carry] : phase.arrivals) {
+        const Series& dy = s_.arriving.outputs[carry];
+        const Spot ring = spot(Place::arriving, carry, region, band);
+        for (int b = 0; b < tile.blocks; b++) {
+            const float* from = ring.base + (tile.first + b) * ring.block + tile.row * LANES;
+            float* to = pointers_[b * phase.values.size() + v];
+            const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
+            if (!dy.data) {
+                std::memcpy(to, from, tile.rows * LANES * sizeof(float));
+                continue;
+            }
+            for (int r = 0; r < tile.rows; r++, from += LANES, to += LANES) {
+                const Where& where = chunk_->where[band.flat + tile.row + r];
+                read_row(to, dy.data, where.time * dy.step + where.row * dy.row + unit, lanes);
+                for (int i = 0; i < LANES; i++) to[i] += from[i];
+            }
+        }
+    }
+}
+
+void Runner::run_program(const Phase& phase, const Tile& tile) {
+    if (phase.program.empty()) return;
+    const int runs = tile.gathered ? 1 : tile.blocks, length = (tile.gathered ? tile.blocks : 1) * tile.rows * LANES;
+    for (int b = 0; b < runs; b++)
+        s_.call.kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
+                            pointers_.data() + b * phase.values.size(), length);
+}
+
+// New values to where they belong in memory, if they were gathered, and in bfloat16 beside it.
+void Runner::write_values(const Phase& phase, const Tile& tile) {
+    const size_t width = phase.values.size();
+    const int units = s_.units(phase.size);
+    if (tile.gathered)
+        for (const auto& [v, to] : spots_)
+            if (phase.values[v].written)
+                for (int b = 0; b < tile.blocks; b++)
+                    std::memcpy(to.base + (tile.first + b) * to.block + tile.row * LANES, pointers_[b * width + v],
+                                tile.rows * LANES * sizeof(float));
+    for (const auto& [v, to] : rounded_)
+        for (int b = 0; b < tile.blocks; b++)
+            s_.call.kernels.round(
+                pointers_[b * width + v], tile.rows, std::min(LANES, units - (tile.first + b) * LANES),
+                reinterpret_cast<bfloat16*>(to.base + (tile.first + b) * to.block + tile.row * LANES / 2));
+}
+
+// Results to the caller, and sums over all rows.
+void Runner::emit(const Phase& phase, const Band& band, const Tile& tile) {
+    const size_t width = phase.values.size();
+    const int units = s_.units(phase.size);
+    for (const auto& [v, output] : phase.emissions) {
+        const Series& out = s_.outputs[output];
+        if (!out.data) continue;
+        for (int b = 0; b < tile.blocks; b++) {
+            const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
+            const float* from = pointers_[b * width + v];
+            for (int r = 0; r < tile.rows; r++, from += LANES) {
+                const Where& where = chunk_->where[band.flat + tile.row + r];
+                write_row(s_.call.kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
+            }
+        }
+    }
+    for (const auto& [v, total] : phase.reductions)
+        for (int b = 0; b < tile.blocks; b++)
+            s_.call.kernels.reduce(pointers_[b * width + v], tile.rows,
+                                   totals_ + total_places_[total] + (tile.first + b) * LANES);
+}
+
+void Runner::run_phase(int number, const Region& region, const Band& band, Range panels) {
+    if (band.count == 0 || panels.begin == panels.end) return;
+    const Phase& phase = s_.program.phases[number];
+    const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size);
+    int most = SLOT / LANES / per_panel;
+    for (const Group& group : phase.groups)
+        most = std::min(most, s_.call.kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
+    const int tiles = (band.count + most - 1) / most;
+    // A pointwise program over few floats is slow, so few rows are gathered from several panels.
+    const bool gather = band.count * LANES < 96 && panels.end - panels.begin > 1;
+    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
+    pointers_.resize(std::max(pointers_.size(), phase.values.size() * at_once * per_panel));
+    find_values(phase, region, band);
+
+    for (int panel = panels.begin; panel < panels.end; panel += at_once) {
+        Tile tile{gather, panel * per_panel, 0, 0, 0};
+        tile.blocks = std::min({at_once * per_panel, blocks - tile.first, (panels.end - panel) * per_panel});
+        first_ = tile.first;
+        ready_.clear();
+        segments_.clear();
+        moves_.clear();
+        for (int p = 0; p * per_panel < tile.blocks; p++)
+            prepare(number, region, band, panel + p, std::min(per_panel, tile.blocks - p * per_panel));
+        int laid_out = 0;  // rows for which the pointers into scratch are set
+        for (int i = 0; i < tiles; i++, tile.row += tile.rows) {
+            tile.rows = (band.count - tile.row) / (tiles - i);
+            if (laid_out < tile.rows || (tile.blocks > 1 && laid_out != tile.rows)) {
+                laid_out = tile.rows;
+                lay_out(phase, tile);
+            }
+            read_values(phase, tile);
+            for (const Ready& ready : ready_) multiply(ready, i, tile.row, tile.rows, pointers_.data());
+            receive(phase, region, band, tile);
+            run_program(phase, tile);
+            write_values(phase, tile);
+            emit(phase, band, tile);
+        }
+    }
+}
+
+}  // namespace gatewise

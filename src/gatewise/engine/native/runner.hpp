@@ -1,0 +1,125 @@
+// One thread's way through a call: chunk by chunk, step by step, phase by phase.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "setting.hpp"
+
+namespace gatewise {
+
+// Where the streams and carried values of one chunk lie.
+struct Places {
+    std::vector<float*> streams, before, after;
+    ptrdiff_t stride = 0, before_stride = 0, after_stride = 0;
+    int row = LANES;  // words to the next row
+};
+
+struct Region : Places {
+    Places low;  // the same in bfloat16, of those that products read; null for the others
+};
+
+// A value in memory: where its first block and row are.
+struct Spot {
+    float* base;
+    ptrdiff_t block;  // words to the next block
+};
+
+// The rows that a phase runs over.
+struct Band {
+    int flat;           // first of them, in the chunk
+    int before, after;  // first of them, among carried values
+    int count;
+    int parity;  // which of the two buffers of gradients arrives
+};
+
+// One thread's run over one part of the rows: alone, or with the others of its team over all of them.
+class Runner {
+public:
+    Runner(const Setting& setting, const Part& part, const Member& member, float* scratch, float* totals)
+        : s_(setting), part_(part), member_(member), scratch_(scratch), totals_(totals) {
+        size_t place = 0;
+        for (const Total& total : s_.program.totals) {
+            total_places_.push_back(place);
+            place += s_.blocks(total.size) * LANES;
+        }
+        // Short enough for the next call to begin soon, long enough for products of x to be worth taking in advance.
+        const int rows = std::accumulate(part.running.begin(), part.running.end(), 0);
+        slice_rows_ = std::clamp(rows / 16, ROWS, 64);
+    }
+
+    void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
+                 const std::vector<size_t>* places, float* local, const Extent& local_extent, float* low);
+    void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
+                  float* low, float* paired, float* ring, bool want_dx, const std::vector<Gradient>& gradients);
+
+private:
+    Region region(const Chunk& chunk, float* kept, float* local, float* history, float* low) const;
+    void place_low(float* low, Region& region) const;
+    void run_phases(When when, const Region& region, const Band& band);
+    void run_phase(int number, const Region& region, const Band& band, Range panels);
+    struct Ready {  // a pass, for the blocks of one panel
+        Pass::Start start;
+        int first, count;  // segments
+        int columns;
+        int value[COLUMNS];          // of each column, its accumulator,
+        bool begin[COLUMNS];         // whether its sum begins here,
+        const float* from[COLUMNS];  // with what,
+        int stride[COLUMNS];         // and how far that is from row to row
+    };
+    struct Tile {       // what a phase works on at a time
+        bool gathered;  // in scratch: blocks of few rows, one behind the other
+        int first, blocks;
+        int row, rows;
+    };
+    void find_values(const Phase& phase, const Region& region, const Band& band);
+    void lay_out(const Phase& phase, const Tile& tile);
+    void read_values(const Phase& phase, const Tile& tile);
+    void prepare(int number, const Region& region, const Band& band, int panel, int count);
+    void multiply(const Ready& ready, int tile, int row, int rows, float* const* values);
+    void receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile);
+    void run_program(const Phase& phase, const Tile& tile);
+    void write_values(const Phase& phase, const Tile& tile);
+    void emit(const Phase& phase, const Band& band, const Tile& tile);
+    Spot spot(Place place, int index, const Places& places, const Band& band) const;
+    void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
+    void round_kept(const Region& region) const;
+    void pair_operands(const Region& region, const std::vector<Gradient>& gradients, float* paired);
+    void load_input(const Region& region, int first, int count);
+    std::vector<int> slices() const;
+    std::vector<Span> spans(Place vector) const;
+    void outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin);
+    struct Factor {   // of an outer product: gradients of a sum,
+        Spot values;
+        Gradient to;  // and where their products with the vector go,
+        bool add;     // to what is there already
+    };
+    void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
+    void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
+    bool restarts(int flat) const;
+    void restart_rows(const Region& region, const Band& band, int row);
+    void stop_gradients(const Band& band);
+
+    const Setting& s_;
+    const Part& part_;
+    const Member& member_;
+    float* const scratch_;
+    float* const totals_;
+    const Chunk* chunk_ = nullptr;
+    int slice_rows_;  // about how many rows are in a slice
+    float* ring_[2] = {nullptr, nullptr};
+    std::vector<size_t> ring_places_, total_places_;
+    std::vector<float*> pointers_;  // where the values of a tile are, by block
+    std::vector<std::pair<int, Spot>> spots_;  // values in memory,
+    std::vector<std::pair<int, Spot>> rounded_;  // those whose bfloat16 a product will read
+    std::vector<Ready> ready_;
+    std::vector<Segment> segments_;  // of what is ready, at the first row,
+    std::vector<int> moves_;         // and how far their vectors move from row to row
+    int first_ = 0;                  // block at which the pointers begin
+    ptrdiff_t ring_stride_ = 0, paired_stride_ = 0;
+    std::vector<float*> paired_;     // the weight gradients' operands by pairs of rows
+};
+
+}  // namespace gatewise

@@ -1,0 +1,163 @@
+#include "setting.hpp"
+
+namespace gatewise {
+namespace {
+
+std::vector<Pass> passes_of(const Phase& phase) {
+    std::vector<Pass> passes;
+    for (size_t g = 0; g < phase.groups.size(); g++) {
+        const Group& group = phase.groups[g];
+        std::vector<bool> begun(group.values.size());
+        for (size_t i = 0; i < group.shares.size(); i++) {
+            std::vector<int> accumulators;
+            for (const Product& product : group.shares[i].products) accumulators.push_back(product.accumulator);
+            if (!passes.empty() && passes.back().group == static_cast<int>(g) &&
+                passes.back().accumulators == accumulators) {
+                passes.back().count++;
+                continue;
+            }
+            Pass pass{static_cast<int>(g), static_cast<int>(i), 1, accumulators, {}, Pass::Start::sum};
+            bool any = false, all = true, streams = true, biases = true;
+            for (int a : accumulators) {
+                pass.begin.push_back(!begun[a]);
+                any = any || !begun[a];
+                all = all && !begun[a];
+                (group.start[a] < 0 ? streams : biases) = false;
+                begun[a] = true;
+            }
+            if (any)
+                pass.start = !all      ? Pass::Start::mixed
+                             : biases  ? Pass::Start::bias
+                             : streams ? Pass::Start::stream
+                                       : Pass::Start::mixed;
+            passes.push_back(std::move(pass));
+        }
+    }
+    return passes;
+}
+
+}  // namespace
+
+int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
+    size_t most = 1;
+    for (const Group& group : phase.groups) most = std::max(most, group.values.size());
+    if (phase.groups.empty() || phase.groups.size() > 1) return 1;
+    int together = work.parts > 1 ? 1 : work.threads;
+    int each = (blocks_of(sizes[phase.size]) + together - 1) / together;
+    return std::max(1, std::min(COLUMNS / static_cast<int>(most), each));
+}
+
+Setting::Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
+    : call(call), program(call.program), sizes(call.sizes), keep(keep), low(call.packed.low()),
+      products(low ? call.kernels.low : call.kernels.full),
+      own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
+      parts(tape && !keep ? tape->parts : own_parts) {
+    for (const Phase& phase : program.phases) {
+        panels.push_back(panel_blocks(phase, sizes, call.work));
+        passes.push_back(passes_of(phase));
+    }
+    gather_vectors();
+    low_streams.resize(program.streams.size());
+    low_carry.resize(program.carry.size());
+    if (low) note_operands();
+}
+
+int Setting::operand(Place place, int index) const {
+    for (size_t i = 0; i < operands.size(); i++)
+        if (operands[i].place == place && operands[i].index == index) return static_cast<int>(i);
+    return -1;
+}
+
+void Setting::note_operands() {
+    for (const Phase& phase : program.phases)
+        for (const Group& group : phase.groups)
+            for (const Share& share : group.shares) {
+                if (share.place == Place::stream) low_streams[share.index] = true;
+                if (share.place == Place::before || share.place == Place::after) low_carry[share.index] = true;
+            }
+    auto note = [&](Place place, int index, int size) {
+        if (operand(place, index) < 0) operands.push_back({place, index, size});
+    };
+    for (const Outer& outer : program.outers) {
+        note(outer.place, outer.index, outer.size);
+        for (const auto& [stream, block] : outer.values) note(Place::stream, stream, outer.value_size);
+    }
+    low_constants.resize(constants.size() / 2);
+    call.kernels.round(constants.data(), static_cast<int>(constants.size() / LANES), LANES,
+                       reinterpret_cast<bfloat16*>(low_constants.data()));
+}
+
+void Setting::gather_vectors() {
+    auto room = [&](int letter, int rows = 1) {
+        size_t place = constants.size();
+        constants.resize(place + blocks(letter) * LANES * rows);
+        return place;
+    };
+    auto repeat = [&](int block, size_t place) {
+        repeated[block] = place;
+        for (int i = 0; i < blocks(program.blocks[block].rows); i++)
+            for (int row = 0; row < ROWS; row++)
+                std::copy_n(constants.begin() + vectors[block] + i * LANES, LANES,
+                            constants.begin() + place + (i * ROWS + row) * LANES);
+    };
+    auto add = [&](const Block& block, size_t place) {
+        const Matrix& from = call.weights[block.parameter];
+        const int count = sizes[block.rows];
+        const float* data = from.data + static_cast<ptrdiff_t>(block.place) * count * from.row;
+        for (int i = 0; i < count; i++) constants[place + i] += data[i * from.row];
+    };
+    for (const Block& block : program.blocks) {
+        vectors.push_back(0);
+        if (block.columns < 0) {
+            vectors.back() = room(block.rows);
+            add(block, vectors.back());
+        }
+    }
+    repeated.resize(program.blocks.size());
+    for (const Phase& phase : program.phases) {
+        biases.emplace_back();
+        for (const Group& group : phase.groups) {
+            for (const Share& share : group.shares)
+                if (share.place == Place::weight) repeat(share.index, room(share.size, ROWS));
+            biases.back().emplace_back();
+            for (const auto& summed : group.biases) {
+                biases.back().back().push_back(room(phase.size));
+                for (int block : summed) add(program.blocks[block], biases.back().back().back());
+            }
+        }
+    }
+}
+
+Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, Source source, bool resets) {
+    Extent result;
+    for (const Stream& stream : program.streams)
+        if (stream.source == source || (source == Source::local && stream.source == Source::input))
+            result.streams += blocks_of(sizes[stream.size]) * chunk.stride;
+    for (int letter : program.carry) {
+        result.history += blocks_of(sizes[letter]) * chunk.history;
+        if (resets) result.before += blocks_of(sizes[letter]) * chunk.stride;
+    }
+    return result;
+}
+
+size_t low_extent(const Setting& setting, const Chunk& chunk) {
+    size_t result = 0;
+    for (size_t i = 0; i < setting.low_streams.size(); i++)
+        if (setting.low_streams[i]) result += setting.blocks(setting.program.streams[i].size) * chunk.stride / 2;
+    for (size_t k = 0; k < setting.low_carry.size(); k++) {
+        if (!setting.low_carry[k]) continue;
+        result += setting.blocks(setting.program.carry[k]) * chunk.history / 2;
+        if (setting.call.resets.data) result += setting.blocks(setting.program.carry[k]) * chunk.stride / 2;
+    }
+    return result;
+}
+
+ptrdiff_t pair_stride(const Chunk& chunk) { return static_cast<ptrdiff_t>((chunk.rows + 1) / 2 | 1) * LANES; }
+
+size_t pair_extent(const Setting& setting, const Chunk& chunk) {
+    size_t result = 0;
+    for (const Operand& operand : setting.operands) result += setting.blocks(operand.size) * pair_stride(chunk);
+    return result;
+}
+
+}  // namespace gatewise
