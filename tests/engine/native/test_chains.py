@@ -268,7 +268,7 @@ def test_where_it_pays():
     assert [chained_of(layers, 2, few) for layers in (1, 2, 3, 4, 5)] == [1, 2, 2, 4, 4]
     assert [chained_of(2, count, few) for count in (1, 2)] == [1, 2]
     assert chained_of(2, 2, many) == 1, "a tile of rows for each thread"
-    assert chained_of(2, 2, Size(50, 8, 256, 256, 1)) == 1, "steps so long that meeting at each costs nothing"
+    assert chained_of(2, 2, Size(50, 8, 256, 256, 1)) == 1, "weights that no core keeps in its cache"
     assert chained_of(2, 2, Size(2, 4, 64, 64, 1)) == 1, "no step of the second layer before the first is done"
     assert chained_of(2, 2, Size(100, 1, 4, 4, 1)) == 1, "too short for a second thread"
     assert chained_of(2, 8, few) == 1, "eight threads for each layer"

@@ -47,11 +47,10 @@ _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
-# Layers of a stack run at the same time where a batch has no tile for each thread, a step has fewer operations than this,
-# and all steps together have so many tiles: each begins two tiles behind the one below it. Two layers of an LSTM on two
-# threads, 100 steps of up to 8 rows, were then 1.25 to 1.6 times as fast forward up to H = 128, and 1.05 to 1.15 times at
-# H = 256 (the same layers in turn, sharing units from _SHORT_STEP on). Beyond, sharing units was as fast.
-_CHAIN_STEP = 4_000_000
+# Layers of a stack run at the same time where a batch has no tile for each thread, a layer's weights stay in a core's own
+# cache and all steps have so many tiles: each begins two tiles behind the one below. Two LSTM layers on two threads, 100
+# steps of 1 to 8 rows, took 1.3 to 1.7 times as long in turn at H = 32 and 64, forward and in training; at H = 128, where
+# those share units, 0.95 to 1.6 times, the more the busier the machine. At H = 256 and 512 sharing units was as fast.
 _CHAIN_TILES = 8
 
 
@@ -159,12 +158,12 @@ def _chained(layers: Sequence[Layer], threads: int) -> int:
     if threads == 1 or len(layers) == 1 or layers[0].x.dim() != 3:
         return 1
     steps, rows, _ = layers[0].x.shape
-    per_step = [2 * rows * sum([w.numel() for w in layer.weights]) for layer in layers]
-    if rows >= threads * _TILE_ROWS or steps * rows < _CHAIN_TILES * _TILE_ROWS:
+    weights = [sum([w.numel() for w in layer.weights]) for layer in layers]
+    if rows >= threads * _TILE_ROWS or 4 * max(weights) >= _SMALL_WEIGHTS:
         return 1
-    if max(per_step) >= _CHAIN_STEP or steps * sum(per_step) < _SHORT:
+    if steps * rows < _CHAIN_TILES * _TILE_ROWS or 2 * steps * rows * sum(weights) < _SHORT:
         return 1
-    if len(layers) < threads and max(per_step) >= _SHORT_STEP:
+    if len(layers) < threads and 2 * rows * max(weights) >= _SHORT_STEP:
         return 1  # all threads share the units of one layer
     return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
 
