@@ -48,7 +48,7 @@ _LARGE_WEIGHTS = 8_000_000
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
 # Layers of a stack run at the same time where a batch has no tile for each thread, a layer's weights stay in a core's
-# own cache and all steps have so many tiles: each begins two tiles behind the one below. Two LSTM layers on two threads,
+# own cache and all steps have so many tiles: each begins two tiles behind the one below. Two LSTM layers on 2 threads,
 # 100 steps of 1 to 8 rows, took 1.3 to 1.7 times as long in turn at H = 32 and 64, in training 1.15 to 1.7 times; at
 # H = 128, where those share units, 0.95 to 1.6, the more the busier the machine. From H = 256 on sharing was as fast.
 _CHAIN_TILES = 8
