@@ -394,17 +394,17 @@ def test_one_layer_fails(failing):
 
 
 INTERRUPTED = """
-import os, signal, threading, torch
+import signal, threading, torch
 from native_kit import threads
 from gatewise import nn
 from gatewise.engine import native
 
 chained, counts = native._chained, set()
 native._chained = lambda *arguments: (counts.add(chained(*arguments)), chained(*arguments))[1]
-layer, x = nn.LSTM(64, 64, num_layers=2), torch.randn(1000, 2, 64)
+layer, x = nn.LSTM(64, 64, num_layers=2), torch.randn(100, 2, 64)
 with threads(2), torch.no_grad():
     layer(x)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
     timer.start()
     try:
         while True:
