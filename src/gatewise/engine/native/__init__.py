@@ -47,9 +47,10 @@ _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
 _SHORT = 2_000_000
 _SHORT_STEP = 200_000
-# Layers of a stack run at the same time up to so many rows, and from so many tiles of them in all steps on: each begins
-# two tiles behind the one below it.
-_CHAIN_ROWS = 12
+# Layers of a stack run at the same time where a batch has no tile for each thread, a layer's weights stay in a core's
+# own cache and all steps have so many tiles: each begins two tiles behind the one below. Two LSTM layers on 2 threads,
+# 100 steps of 1 to 8 rows, took 1.3 to 1.7 times as long in turn at H = 32 and 64, in training 1.15 to 1.7 times; at
+# H = 128, where those share units, 0.95 to 1.6, the more the busier the machine. From H = 256 on sharing was as fast.
 _CHAIN_TILES = 8
 
 
@@ -157,10 +158,12 @@ def _chained(layers: Sequence[Layer], threads: int) -> int:
     if threads == 1 or len(layers) == 1 or layers[0].x.dim() != 3:
         return 1
     steps, rows, _ = layers[0].x.shape
-    per_step = [2 * rows * sum([w.numel() for w in layer.weights]) for layer in layers]
-    if rows > _CHAIN_ROWS or steps * rows < _CHAIN_TILES * _TILE_ROWS or steps * sum(per_step) < _SHORT:
+    weights = [sum([w.numel() for w in layer.weights]) for layer in layers]
+    if rows >= threads * _TILE_ROWS or 4 * max(weights) >= _SMALL_WEIGHTS:
         return 1
-    if len(layers) < threads and max(per_step) >= _SHORT_STEP:
+    if steps * rows < _CHAIN_TILES * _TILE_ROWS or 2 * steps * rows * sum(weights) < _SHORT:
+        return 1
+    if len(layers) < threads and 2 * rows * max(weights) >= _SHORT_STEP:
         return 1  # all threads share the units of one layer
     return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
 
@@ -247,7 +250,8 @@ class _Call:
         dstate = [torch.empty(s.shape, dtype=s.dtype) if n else None for s, n in zip(state, needs[1:], strict=False)]
         wanted = needs[1 + self.carried :]
         dweights = [
-            torch.empty_like(w, dtype=torch.float32) if n else None for w, n in zip(weights, wanted, strict=True)
+            torch.empty_like(w, dtype=torch.float32, memory_format=torch.contiguous_format) if n else None
+            for w, n in zip(weights, wanted, strict=True)
         ]
         douts = [*arriving[: self.shown], *[None] * (self.carried - self.shown)]
         call = self.fields(_backward_program(self.cell), x, weights)

@@ -312,11 +312,16 @@ public:
             for (int size : job.call.sizes) units += size;
             work += units * units * job.call.shape.steps * job.call.shape.rows;
         }
-        if (work > 1e5) release_.emplace();
+        if (work > 1e5) thread_ = PyEval_SaveThread();
     }
+    ~Released() {
+        if (thread_) PyEval_RestoreThread(thread_);
+    }
+    Released(const Released&) = delete;
+    Released& operator=(const Released&) = delete;
 
 private:
-    std::optional<nb::gil_scoped_release> release_;
+    PyThreadState* thread_ = nullptr;
 };
 
 bool operator==(const Series& one, const Series& other) {
