@@ -291,7 +291,7 @@ def _operator(
     reverse: bool = False,
     history: bool = False,
 ) -> Any:
-    results = operators.recurrence(cell.key, x, state, weights, lengths, resets, reverse, history)
+    results = operators.recurrence(cell.key, x, state, weights, lengths, resets, reverse, history, [])
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
 
@@ -315,6 +315,11 @@ class Row:
 
     def refusal(self, resets: Tensor | None = None, history: bool = False, **_: Any) -> str:
         """Why this backend cannot run this, or ""."""
+        if "M" in self.cell.carry_sizes:
+            if self.backend == "native":
+                return "the native engine has no matrix memories"
+            if self.dtype == torch.bfloat16:
+                return "a division by what may be near zero multiplies bfloat16's errors without bound"
         if self.backend == "native" and self.dtype not in (torch.float32, torch.bfloat16):
             return "the native engine takes float32 and bfloat16"
         if self.backend == "aten" and not aten.fits(self.cell, resets, history):

@@ -19,9 +19,9 @@ def run(cell, x, state, weights, history=False, **options):
 
 
 def test_only_this_cell_fits_with_any_number_of_heads():
-    assert chunkwise.fits(MLSTM)
-    assert chunkwise.fits(replace(MLSTM, heads=2))
-    assert not chunkwise.fits(cells.find("lstm"))
+    assert chunkwise.fits(MLSTM, None, False)
+    assert chunkwise.fits(replace(MLSTM, heads=2), None, False)
+    assert not chunkwise.fits(cells.find("lstm"), None, False)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

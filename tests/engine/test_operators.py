@@ -15,11 +15,11 @@ from gatewise.nn import GRU, LSTM
 LSTM_CELL, GRU_CELL, PROJECTED = map(cells.find, ("lstm", "gru", "lstmp"))
 TINY = Size(T=3, B=2, D=2, H=3, P=2)
 WAYS = {
-    "plain": lambda size: (None, None, False, False),
-    "lengths": lambda size: (ragged(size), None, False, False),
-    "resets": lambda size: (None, restarts(size), False, False),
-    "reverse": lambda size: (None, None, True, False),
-    "all": lambda size: (ragged(size), restarts(size), True, True),
+    "plain": lambda size: (None, None, False, False, []),
+    "lengths": lambda size: (ragged(size), None, False, False, []),
+    "resets": lambda size: (None, restarts(size), False, False, []),
+    "reverse": lambda size: (None, None, True, False, []),
+    "all": lambda size: (ragged(size), restarts(size), True, True, []),
 }
 
 each_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
@@ -59,7 +59,7 @@ def test_opcheck_pointwise(cell):
 
 def test_opcheck_without_gradients():
     inputs = draw(LSTM_CELL, TINY, torch.float32)
-    arguments = (LSTM_CELL.key, inputs.x, inputs.state, inputs.weights, None, None, False, False)
+    arguments = (LSTM_CELL.key, inputs.x, inputs.state, inputs.weights, None, None, False, False, [])
     torch.library.opcheck(operators.recurrence, arguments)
 
 
@@ -70,10 +70,10 @@ def test_shapes_are_known_beforehand(cell, size):
 
     inputs = draw(cell, size, torch.float32)
     for history in (False, True):
-        real = operators.recurrence(cell.key, inputs.x, inputs.state, inputs.weights, None, None, False, history)
+        real = operators.recurrence(cell.key, inputs.x, inputs.state, inputs.weights, None, None, False, history, [])
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             x, state, weights = parts(cell, list(map(mode.from_tensor, (inputs.x, *inputs.state, *inputs.weights))))
-            fake = operators.recurrence(cell.key, x, state, weights, None, None, False, history)
+            fake = operators.recurrence(cell.key, x, state, weights, None, None, False, history, [])
         assert [(f.shape, f.dtype, f.stride()) for f in fake] == [(r.shape, r.dtype, r.stride()) for r in real]
 
 

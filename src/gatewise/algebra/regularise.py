@@ -80,3 +80,15 @@ def _again(node: Node, args: Sequence[Node]) -> Node:
     if node.op == "matmul":
         return product(node.op, *args)
     return linear(node.op, *args) if node.op in MAPS else pointwise(node.op, *args)
+
+
+@lru_cache(maxsize=256)
+def recurrent_weights(cell: Cell) -> frozenset[str]:
+    """Names of the matrices through which carried values act on later ones: what they multiply is no input."""
+    carried = set(cell.before)
+    found = {
+        node.args[0]
+        for node in order(cell.after)
+        if node.op == "matmul" and node.args[1].size.letter != "D" and not carried.isdisjoint(order([node.args[1]]))
+    }
+    return frozenset(p.name for p in cell.parameters if not found.isdisjoint(p.blocks))

@@ -23,6 +23,7 @@ def recurrence(
     resets: Tensor | None = None,
     reverse: bool = False,
     history: bool = False,
+    extras: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], list[Tensor]]:
     """A whole layer, by the fastest backend that computes exactly this.
 
@@ -34,17 +35,20 @@ def recurrence(
         resets: (T, B) booleans: where True, a new sequence begins at this step, from a state of zeros.
         reverse: Run each row from its last step to its first.
         history: Return every carried value at every step, not the output alone.
+        extras: One (T, B, H) tensor per further input of the cell; no gradient is taken with respect to them.
 
     Returns:
         (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
     """
-    dtype = _native_dtype(x, state, weights)
+    dtype = _native_dtype(cell, x, state, weights)
     if dtype is not None:
-        [results] = native.run(native.Layer(cell, x, state, weights, lengths, resets, reverse, history, dtype))
+        layer = native.Layer(cell, x, state, weights, lengths, resets, reverse, history, dtype, extras)
+        [results] = native.run(layer)
     else:
         x, state, weights = _autocast(x, state, weights)
+        extras = [extra.to(x.dtype) for extra in extras]
         run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
-        results = run(cell.key, x, state, weights, lengths, resets, reverse, history)
+        results = run(cell.key, x, state, weights, lengths, resets, reverse, history, extras)
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
 
@@ -57,17 +61,18 @@ def both_directions(
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
     history: bool = False,
+    extras: Sequence[Sequence[Tensor]] = ((), ()),
 ) -> list[tuple[list[Tensor], list[Tensor]]]:
     """Two layers on the same input, the second from its last step to its first; at the same time where that pays.
 
     Args:
-        states: Of each, as for `recurrence`; so are `weights`, and each one's results.
+        states: Of each, as for `recurrence`; so are `weights` and `extras`, and each one's results.
     """
-    pairs = list(zip(states, weights, (False, True), strict=True))
-    dtype = _native_dtype(x, [*states[0], *states[1]], [*weights[0], *weights[1]])
+    both = list(zip(states, weights, (False, True), extras, strict=True))
+    dtype = _native_dtype(cell, x, [*states[0], *states[1]], [*weights[0], *weights[1]])
     if dtype is None:
-        return [recurrence(cell, x, s, w, lengths, resets, reverse, history) for s, w, reverse in pairs]
-    layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype) for s, w, reverse in pairs]
+        return [recurrence(cell, x, s, w, lengths, resets, reverse, history, e) for s, w, reverse, e in both]
+    layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype, e) for s, w, reverse, e in both]
     shown = len(cell.carry) if history else 1
     return [(results[:shown], results[shown:]) for results in native.run(*layers)]
 
@@ -80,21 +85,22 @@ def stack(
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
     history: bool = False,
+    extras: Sequence[Sequence[Tensor]] | None = None,
 ) -> list[tuple[list[Tensor], list[Tensor]]]:
     """Layers, each on the output of the one below it; several at the same time where that pays.
 
     Args:
-        states: Of each layer, as for `recurrence`; so are `weights`, and each one's results.
+        states: Of each layer, as for `recurrence`; so are `weights` and `extras`, and each one's results.
     """
-    pairs = list(zip(states, weights, strict=True))
-    dtype = _native_dtype(x, [s for state in states for s in state], [w for own in weights for w in own])
+    every = list(zip(states, weights, extras or [()] * len(states), strict=True))
+    dtype = _native_dtype(cell, x, [s for state in states for s in state], [w for own in weights for w in own])
     if dtype is not None:
-        layers = [native.Layer(cell, x, s, w, lengths, resets, False, history, dtype) for s, w in pairs]
+        layers = [native.Layer(cell, x, s, w, lengths, resets, False, history, dtype, e) for s, w, e in every]
         shown = len(cell.carry) if history else 1
         return [(results[:shown], results[shown:]) for results in native.run_stack(layers)]
     runs = []
-    for s, w in pairs:
-        runs.append(recurrence(cell, x, s, w, lengths, resets, history=history))
+    for s, w, e in every:
+        runs.append(recurrence(cell, x, s, w, lengths, resets, history=history, extras=e))
         x = runs[-1][0][0]
     return runs
 
@@ -112,12 +118,12 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
     return run(cell.key, sums, state)
 
 
-def _native_dtype(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> torch.dtype | None:
-    """Of the native engine's results, if it is to take these tensors; None if it is not.
+def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> torch.dtype | None:
+    """Of the native engine's results, if it is to run this cell on these tensors; None if it is not.
 
     Under autocast to bfloat16 it takes float32 as it is and rounds what it multiplies, no more.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not native.runs(cell):
         return None
     if not torch.is_autocast_enabled("cpu") or x.device.type != "cpu":
         return x.dtype if native.fits(x, state, weights) else None

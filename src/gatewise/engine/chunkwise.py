@@ -23,9 +23,14 @@ from ..algebra import Cell
 _STEPS = 64  # of a chunk: beyond, its square of weights costs more than the matrix that it saves
 
 
+def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
+    """Whether this gives all that is asked, which is neither resets nor the states of every step."""
+    return _is_mlstm(cell) and resets is None and not history
+
+
 @lru_cache(maxsize=256)
-def fits(cell: Cell) -> bool:
-    """Whether this is the cell that can be run so; recognised by its equations, with any number of heads."""
+def _is_mlstm(cell: Cell) -> bool:
+    """By its equations, with any number of heads."""
     return replace(cells.find("mlstm"), heads=cell.heads).equations == cell.equations
 
 
@@ -59,7 +64,9 @@ def recurrence(
         y = y.gather(0, places[..., None].expand_as(y))
         if inside is not None:
             y = torch.where(inside[..., None], y, 0)
-    return y.to(dtype), [s.to(dtype) for s in (h, *last)]
+    # In one piece each, also where there are no rows: what a captured graph expects.
+    y, *last = (t.to(dtype).clone(memory_format=torch.contiguous_format) for t in (y, h, *last))
+    return y, last
 
 
 def _run(

@@ -8,6 +8,7 @@ Source: Salmon, Moraes, Dror & Shaw (2011), Parallel Random Numbers: As Easy as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -19,22 +20,42 @@ _WORD = 0xFFFFFFFF
 
 
 def bernoulli(
-    shape: tuple[int, ...], rate: float, value: float, seed: int, stream: int, device: torch.device | str = "cpu"
+    shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Float32 values that are 0 at this rate, and `value` otherwise.
 
     Args:
         rate: 0 <= rate < 1, to 32 bits.
-        seed: 64 bits; each draw of a program has its own.
-        stream: 64 bits; draws with the same seed and another stream have nothing to do with one another.
+        seed: One int64, all of its bits; each draw of a program has its own.
+        stream: 63 bits; draws with the same seed and another stream have nothing to do with one another.
     """
-    count = prod(shape)
-    if torch.device(device).type == "cpu":
+    run = _operator if torch.compiler.is_compiling() else _bernoulli
+    return run(shape, rate, value, seed, stream, torch.device(device))
+
+
+def _bernoulli(
+    shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device
+) -> Tensor:
+    count, key = prod(shape), int(seed) & (_WORD << 32 | _WORD)
+    if device.type == "cpu":
         mask = torch.empty(count)
-        _native.bernoulli(mask, seed, stream, rate, value)
+        _native.bernoulli(mask, key, stream, rate, value)
         return mask.view(shape)
-    drawn = philox(torch.arange(-(-count // 4), device=device), seed, stream)[:count]
+    drawn = philox(torch.arange(-(-count // 4), device=device), key, stream)[:count]
     return torch.where(drawn < int(rate * 2**32), 0.0, value).view(shape)
+
+
+_operator = torch.library.custom_op(
+    "gatewise::bernoulli",
+    _bernoulli,
+    mutates_args=(),
+    schema="(SymInt[] shape, float rate, float value, Tensor seed, int stream, Device device) -> Tensor",
+)
+
+
+@_operator.register_fake
+def _(shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device) -> Tensor:
+    return torch.empty(shape, device=device)
 
 
 def philox(counter: Tensor, seed: int, stream: int) -> Tensor:

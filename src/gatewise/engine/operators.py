@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import aten, native, reference
+from . import aten, chunkwise, native, reference
 
 _library = torch.library.Library("gatewise", "FRAGMENT")
 
@@ -28,17 +28,21 @@ def run_recurrence(
     resets: Tensor | None,
     reverse: bool,
     history: bool,
+    extras: Sequence[Tensor],
 ) -> list[Tensor]:
     """Choose a backend and run a layer: first the carried values of every step (the output alone unless `history`),
     then the last state."""
     equations = Cell.from_key(cell)
-    if native.fits(x, state, weights):
-        [results] = native.run(native.Layer(equations, x, state, weights, lengths, resets, reverse, history))
+    if native.runs(equations) and native.fits(x, state, weights):
+        layer = native.Layer(equations, x, state, weights, lengths, resets, reverse, history, extras=extras)
+        [results] = native.run(layer)
         return results
-    if not aten.fits(equations, resets, history):
-        return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
-    y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
-    return [y, *last]
+    fused: Any
+    for fused in (aten, chunkwise):
+        if fused.fits(equations, resets, history):
+            y, last = fused.recurrence(equations, x, state, weights, lengths, reverse)
+            return [y, *last]
+    return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history, extras)
 
 
 def _plain_recurrence(
@@ -50,13 +54,22 @@ def _plain_recurrence(
     resets: Tensor | None,
     reverse: bool,
     history: bool,
+    extras: Sequence[Tensor],
 ) -> list[Tensor]:
-    every, last = reference.recurrence(Cell.from_key(cell), x, state, weights, lengths, resets, reverse)
+    every, last = reference.recurrence(Cell.from_key(cell), x, state, weights, lengths, resets, reverse, extras)
     return [*(every if history else every[:1]), *last]
 
 
 def _shape_recurrence(
-    cell: str, x: Tensor, state: Sequence[Tensor], weights: Any, lengths: Any, resets: Any, reverse: bool, history: bool
+    cell: str,
+    x: Tensor,
+    state: Sequence[Tensor],
+    weights: Any,
+    lengths: Any,
+    resets: Any,
+    reverse: bool,
+    history: bool,
+    extras: Any,
 ) -> list[Tensor]:
     shown = state if history else state[:1]
     every = [x.new_empty(x.shape[0], x.shape[1], s.shape[1]) for s in shown]
@@ -64,9 +77,10 @@ def _shape_recurrence(
 
 
 def run_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
-    if not native.fits(x, state, weights):
+    equations = Cell.from_key(cell)
+    if not native.runs(equations) or not native.fits(x, state, weights):
         return _plain_step(cell, x, state, weights)
-    [[_, *after]] = native.run(native.Layer(Cell.from_key(cell), x.unsqueeze(0), state, weights))
+    [[_, *after]] = native.run(native.Layer(equations, x.unsqueeze(0), state, weights))
     return after
 
 
@@ -92,7 +106,7 @@ def _define(
     """Register an operator with its shape rule and its backward operator.
 
     Args:
-        signature: Arguments; those of type `Tensor` and `Tensor[]` are differentiable, `Tensor?` are not.
+        signature: Arguments; those of type `Tensor` and `Tensor[]` are differentiable, but not `Tensor?` and `extras`.
         run: Computes it, differentiably.
         plain: Computes it by operations that autograd can differentiate any number of times.
         shapes: Makes empty results of the right shape.
@@ -101,7 +115,10 @@ def _define(
     _library.define(f"{name}_backward({signature}, Tensor[] gradients) -> Tensor[]")
     operator = getattr(torch.ops.gatewise, name).default
     backward_operator = getattr(torch.ops.gatewise, f"{name}_backward").default
-    differentiable = [str(argument.type) in ("Tensor", "List[Tensor]") for argument in operator._schema.arguments]
+    differentiable = [
+        str(argument.type) in ("Tensor", "List[Tensor]") and argument.name != "extras"
+        for argument in operator._schema.arguments
+    ]
 
     def tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
         for argument, counts in zip(arguments, differentiable, strict=True):
@@ -155,7 +172,9 @@ def _define(
             found = differentiate(plain, apart, gradients, again=True)
         else:
             found = backward_operator(*arguments, gradients)
-        return tuple(filled([a if c else None for a, c in zip(arguments, differentiable, strict=True)], iter(found)))
+        nothing = ([None] * len(a) if isinstance(a, list) else None for a in arguments)
+        places = [a if c else n for a, c, n in zip(arguments, differentiable, nothing, strict=True)]
+        return tuple(filled(places, iter(found)))
 
     def backward_shapes(*arguments: Any) -> list[Tensor]:
         return [torch.empty_like(tensor) for tensor in tensors(arguments[:-1])]
@@ -180,7 +199,8 @@ def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tens
 
 recurrence = _define(
     "recurrence",
-    "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, bool history",
+    "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, bool history, "
+    "Tensor[] extras",
     run_recurrence,
     _plain_recurrence,
     _shape_recurrence,

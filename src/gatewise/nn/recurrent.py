@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,16 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .. import cells, engine
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
+from .regularisation import Regularisers, draw_seed
+
+
+class Options(TypedDict, total=False):
+    """What all layers take besides the options of torch.nn; see `Recurrent`."""
+
+    recurrent_dropout: float
+    zoneout: float | Sequence[float]
+    weight_dropout: float
+    threads: int | None
 
 
 class Recurrent(nn.Module):
@@ -30,6 +40,10 @@ class Recurrent(nn.Module):
         dropout: Chance that a value between two layers is zeroed in training, 0 <= dropout <= 1.
         bidirectional: Run each layer forward and backward in time; outputs are joined, 2 * H wide.
         proj_size: Size P of the output if the cell projects it, else 0.
+        recurrent_dropout: In training, chance that the recurrent weights do not see a unit of h: one mask per sequence.
+        zoneout: In training, chance that a unit keeps what it carries from one step to the next; one for all carried
+            values, or one for each. Outside training units keep that share of it.
+        weight_dropout: In training, chance that a recurrent weight is zero: one mask per call.
         threads: How many threads the layers use on a CPU; as many as torch does if omitted.
 
     Shape:
@@ -62,6 +76,9 @@ class Recurrent(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
+        weight_dropout: float = 0.0,
         threads: int | None = None,
     ):
         super().__init__()
@@ -77,6 +94,12 @@ class Recurrent(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size, self.threads = bidirectional, proj_size, threads
+        self.recurrent_dropout, self.zoneout, self.weight_dropout = recurrent_dropout, zoneout, weight_dropout
+        self.regularisers = Regularisers(
+            _rate("recurrent_dropout", recurrent_dropout),
+            _rates("zoneout", zoneout, self.cell.carry),
+            _rate("weight_dropout", weight_dropout),
+        )
 
         stored = [() if names[0].startswith("bias") and not bias else names for names in self.cell.stored()]
         self._names = {  # of each layer and direction, the tensors that each of the equations' weights is the sum of
@@ -95,10 +118,16 @@ class Recurrent(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order."""
+        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order, but those that the
+        cell has a value for."""
         bound = 1.0 / math.sqrt(self.hidden_size)
-        for weight in self.parameters():
-            nn.init.uniform_(weight, -bound, bound)
+        for weights in self._names.values():
+            for names, parameter in zip(weights, self.cell.parameters, strict=True):
+                for number, name in enumerate(names):  # whose sum is the parameter
+                    if parameter.initial is None:
+                        nn.init.uniform_(getattr(self, name), -bound, bound)
+                    else:
+                        nn.init.constant_(getattr(self, name), parameter.initial if number == 0 else 0.0)
 
     def flatten_parameters(self) -> None:
         """Nothing to do; here so that code written for torch.nn runs."""
@@ -174,20 +203,21 @@ class Recurrent(nn.Module):
         self, x: Tensor, starts: list[list[Tensor]], lengths: Tensor | None, resets: Tensor | None, history: bool
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Time-major. Returns the output, the last state, and per layer the cell states."""
+        cell, owns, extras = self._drawn(x)
         if self._joined():
-            owns = [self._weights(layer, 0) for layer in range(self.num_layers)]
-            layers = engine.stack(self.cell, x, starts, owns, lengths, resets, history)
+            layers = engine.stack(cell, x, starts, owns, lengths, resets, history, extras)
             last = [torch.stack(values) for values in zip(*[end for _, end in layers], strict=True)]
             return layers[-1][0][0], last, [every[:2][-1] for every, _ in layers] if history else []
         ends: list[list[Tensor]] = []
         histories = []
         for layer in range(self.num_layers):
             if self.bidirectional:
-                pair, both = starts[2 * layer : 2 * layer + 2], [self._weights(layer, way) for way in (0, 1)]
-                runs = engine.both_directions(self.cell, x, pair, both, lengths, resets, history)
+                pair = slice(2 * layer, 2 * layer + 2)
+                two = starts[pair], owns[pair], lengths, resets, history, extras[pair]
+                runs = engine.both_directions(cell, x, *two)
             else:
-                weights = self._weights(layer, 0)
-                runs = [engine.recurrence(self.cell, x, starts[layer], weights, lengths, resets, history=history)]
+                one = starts[layer], owns[layer], lengths, resets, False, history, extras[layer]
+                runs = [engine.recurrence(cell, x, *one)]
             ends += [end for _, end in runs]
             x = torch.cat([every[0] for every, _ in runs], -1) if self.bidirectional else runs[0][0][0]
             if history:  # the second carried value, or the only one
@@ -197,6 +227,18 @@ class Recurrent(nn.Module):
         if len(ends) == 1:
             return x, [end[None] for end in ends[0]], histories
         return x, [torch.stack(values) for values in zip(*ends, strict=True)], histories
+
+    def _drawn(self, x: Tensor) -> tuple[Cell, list[list[Tensor]], list[list[Tensor]]]:
+        """The cell as it is regularised, and of each layer and direction the weights and the cell's further inputs."""
+        owns = [self._weights(layer, way) for layer, way in self._names]
+        if not self.regularisers.active:
+            return self.cell, owns, [[]] * len(owns)
+        cell = self.regularisers.cell(self.cell, self.training)
+        if not self.training:
+            return cell, owns, [[]] * len(owns)
+        seed = draw_seed()
+        extras = [self.regularisers.extras(x, self._carried, seed, place) for place in range(len(owns))]
+        return cell, [self.regularisers.weights(cell, own, seed, i) for i, own in enumerate(owns)], extras
 
     def _joined(self) -> bool:
         """Whether nothing but layers is between the input and the output, so that these may be run together."""
@@ -333,7 +375,7 @@ class LSTM(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         cell: Cell | str | None = None,
-        threads: int | None = None,
+        **options: Unpack[Options],
     ):
         chosen = cell or ("lstmp" if proj_size else "lstm")
         super().__init__(
@@ -348,7 +390,7 @@ class LSTM(Recurrent):
             proj_size,
             device,
             dtype,
-            threads=threads,
+            **options,
         )
 
 
@@ -377,7 +419,7 @@ class GRU(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         proj_size: int = 0,  # torch.nn.GRU knows it too, to refuse it
-        threads: int | None = None,
+        **options: Unpack[Options],
     ):
         super().__init__(
             "gru",
@@ -391,7 +433,7 @@ class GRU(Recurrent):
             proj_size,
             device,
             dtype,
-            threads=threads,
+            **options,
         )
 
 
@@ -402,6 +444,9 @@ _USUAL = {
     "dropout": 0.0,
     "bidirectional": False,
     "proj_size": 0,
+    "recurrent_dropout": 0.0,
+    "zoneout": 0.0,
+    "weight_dropout": 0.0,
     "threads": None,
 }
 
@@ -433,6 +478,20 @@ def _check_options(
         warnings.warn(
             f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
         )
+
+
+def _rate(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
+        raise OptionError(f"{name} is a chance, a number from 0 to below 1, not {value!r:.60}")
+    return float(value)
+
+
+def _rates(name: str, value: Any, carry: Sequence[str]) -> tuple[float, ...]:
+    """One for all carried values, or one for each."""
+    values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value] * len(carry)
+    if len(values) != len(carry):
+        raise OptionError(f"{name} takes one chance, or one for each of {' '.join(carry)}, not {value!r:.60}")
+    return tuple(_rate(name, one) for one in values)
 
 
 def _check_resets(resets: Any, input: Tensor) -> None:

@@ -31,6 +31,7 @@ from .. import reference
 from ..aten import gradients_of
 from . import lowering
 from .library import _native
+from .lowering import runs
 
 Shape = tuple[int, ...]
 
@@ -101,6 +102,7 @@ class Layer:
     reverse: bool = False
     history: bool = False  # return every carried value at every step, not the output alone
     dtype: torch.dtype | None = None  # of the results; that of x if None
+    extras: Sequence[Tensor] = ()
 
 
 def recurrence(
@@ -112,13 +114,14 @@ def recurrence(
     resets: Tensor | None = None,
     reverse: bool = False,
     history: bool = False,
+    extras: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], list[Tensor]]:
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
     if not fits(x, state, weights):
         raise OptionError(
             "the native engine takes float32 or bfloat16 tensors on the CPU. Convert them, or use engine.recurrence"
         )
-    [results] = run(Layer(cell, x, state, weights, lengths, resets, reverse, history))
+    [results] = run(Layer(cell, x, state, weights, lengths, resets, reverse, history, extras=extras))
     shown = len(cell.carry) if history else 1
     return results[:shown], results[shown:]
 
@@ -193,6 +196,10 @@ class _Call:
         self.resets = None if layer.resets is None else layer.resets.to("cpu", torch.bool)
         if self.resets is not None and self.resets.shape != x.shape[:2]:
             raise ShapeError(f"resets has shape {tuple(self.resets.shape)}, but the input has {tuple(x.shape[:2])}")
+        self.extras = [_rows(extra) for extra in layer.extras]
+        wide = [(self.steps, self.rows, self.sizes[i]) for i in lowering.extra_sizes(cell)]
+        if (found := [tuple(extra.shape) for extra in self.extras]) != wide:
+            raise ShapeError(f"the further inputs of cell '{cell.name}' must have the shapes {wide}, not {found}")
         self.shown = self.carried if layer.history else 1
         self.results = self.shown + self.carried
         self.dtype = layer.dtype or x.dtype
@@ -226,7 +233,7 @@ class _Call:
         packed = _packed(plan, weights, self.threads)
         if self.dtype != torch.float32:  # of vectors the engine reads floats; of matrices what is packed, only
             weights = [w if w.dim() == 2 else w.to(torch.float32) for w in weights]
-        return plan, packed, weights, _rows(x), self.lengths, self.resets, self.reverse
+        return plan, packed, weights, [_rows(x), *self.extras], self.lengths, self.resets, self.reverse
 
     def forward(self, inputs: Sequence[Tensor], keep: bool) -> tuple[tuple[Any, ...], list[Tensor]]:
         """What to tell the engine, and the results that it is to fill."""
@@ -265,7 +272,9 @@ class _Call:
         inputs = [tensor.view_as(tensor) for tensor in inputs]
         wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
         inputs = [tensor.to(torch.float32) for tensor in inputs]
-        every, last = reference.recurrence(self.cell, *self.tensors(inputs), self.lengths, self.resets, self.reverse)
+        extras = [extra.to(torch.float32) for extra in self.extras]
+        options = self.lengths, self.resets, self.reverse, extras
+        every, last = reference.recurrence(self.cell, *self.tensors(inputs), *options)
         outputs = [*every[: self.shown], *last]
         arriving = [None if g is None else g.to(o) for o, g in zip(outputs, gradients, strict=True)]
         found = iter(gradients_of(outputs, wanted, arriving, create_graph=True))
@@ -451,8 +460,11 @@ def _sizes(cell: Cell, shapes: tuple[Shape, ...], carried: int) -> tuple[tuple[i
     for parameter, shape in zip(cell.parameters, weights, strict=True):
         block = parameter.blocks[0]
         sizes.setdefault(block.size.letter, shape[0] // len(parameter.blocks))
-        if block.columns is not None:
+        if block.columns is not None and not parameter.diagonal:
             sizes.setdefault(block.columns.letter, shape[-1])
+    if cell.heads > 1 and sizes["H"] % cell.heads:
+        raise ShapeError(f"cell '{cell.name}' has {cell.heads} heads, and {sizes['H']} is no multiple of that")
+    sizes["K"] = sizes.get("H", 0) // cell.heads
     expected: list[tuple[str, Shape]] = [
         (f"the state {c}", (x[1], sizes[s])) for c, s in zip(cell.carry, cell.carry_sizes, strict=True)
     ]

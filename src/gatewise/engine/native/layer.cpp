@@ -168,7 +168,7 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
     // Weight gradients are summed by part too: the first part has them where they are wanted, and the others, which may
     // have no steps at all, each in memory of their own, with whole lines for rows.
     auto wanted = [&](int block) { return dweights[program.blocks[block].parameter].data != nullptr; };
-    auto line = [&](int block) { return setting.blocks(program.blocks[block].columns) * LANES; };
+    auto line = [&](int block) { return setting.blocks(program.blocks[block].stored()) * LANES; };
     std::vector<bool> written(program.blocks.size());
     for (const Outer& outer : program.outers)
         for (const auto& [stream, block] : outer.values)
@@ -210,7 +210,7 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
             clear_padding(dx, call.shape, call.sizes[0], member);
             for (size_t i = 0; i < program.blocks.size(); i++) {
                 if (!written[i]) continue;
-                const int columns = setting.units(program.blocks[i].columns);
+                const int columns = setting.units(program.blocks[i].stored());
                 const Range rows(setting.units(program.blocks[i].rows), member);
                 for (int row = rows.begin; row < rows.end; row++)
                     for (size_t part = 1; part < gradients.size(); part++)
@@ -234,10 +234,11 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
         for (int unit = 0; unit < units; unit++) {
             float sum = 0;
             for (size_t place : totals) sum += base[place + total_places[i] + unit];
-            const int columns = total.weight < 0 ? 1 : setting.units(program.blocks[total.weight].rows);
+            const int columns = total.weight < 0 ? 1 : setting.units(block.stored());
+            const int first = block.head < 0 ? 0 : unit / columns * columns;
             for (int k = 0; k < columns; k++) {
                 float& to = data[unit * out.row + k * out.column];
-                const float value = total.weight < 0 ? sum : sum * setting.vector(total.weight)[k];
+                const float value = total.weight < 0 ? sum : sum * setting.vector(total.weight)[first + k];
                 to = add ? to + value : value;
             }
         }
@@ -246,7 +247,7 @@ void backward(const Call& call, const Tape& tape, const Arriving& arriving, cons
         const Block& block = program.blocks[i];
         if (written[i] || !wanted(static_cast<int>(i))) continue;
         const Matrix& out = dweights[block.parameter];
-        const int units = setting.units(block.rows), columns = block.columns < 0 ? 1 : setting.units(block.columns);
+        const int units = setting.units(block.rows), columns = block.columns < 0 ? 1 : setting.units(block.stored());
         for (int unit = 0; unit < units; unit++)
             for (int k = 0; k < columns; k++)
                 out.data[(static_cast<ptrdiff_t>(block.place) * units + unit) * out.row + k * out.column] = 0;

@@ -85,7 +85,7 @@ struct Call {  // its products are of the precision of its packed weights
     Sizes sizes;
     Shape shape;
     Work work;
-    Series x;
+    std::vector<Series> inputs;  // x, then the cell's others
     Restarts resets;
     std::vector<Matrix> weights;
     Link link = {};

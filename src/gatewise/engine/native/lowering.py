@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from ...algebra import Cell
 from ...algebra.derive import backward
-from ...algebra.expression import Node
+from ...algebra.expression import MAPS, Node, order
 from ...algebra.stages import Accumulator, Program, backward_program, forward_program
 
 # The order of `Op` in kernels.hpp. fma(a, b, c) = a * b + c, fnma(a, b, c) = c - a * b.
@@ -62,7 +63,8 @@ Location = tuple[Place, int]
 def letters(cell: Cell) -> list[str]:
     """The size letters of a cell, in the order in which the engine counts them."""
     used = {node.size.letter for node in _all_nodes(cell)}
-    return ["D", "H", "P", *sorted(used - {"D", "H", "P"})]
+    heads = {"K"} if any(parameter.diagonal for parameter in cell.parameters) else set()
+    return ["D", "H", "P", *sorted((used | heads) - {"D", "H", "P"})]
 
 
 def lower_forward(cell: Cell, keep: bool, hoist: bool) -> tuple[Any, ...]:
@@ -78,6 +80,18 @@ def lower_forward(cell: Cell, keep: bool, hoist: bool) -> tuple[Any, ...]:
 def lower_backward(cell: Cell) -> tuple[Any, ...]:
     """The same for the backward pass. Its one output is dL/dx."""
     return _Backward(cell).finished()
+
+
+@lru_cache(maxsize=1024)
+def extra_sizes(cell: Cell) -> list[int]:
+    """Of each further input, which of the letters its size is."""
+    return [letters(cell).index(node.size.letter) for node in cell.extras]
+
+
+@lru_cache(maxsize=1024)
+def runs(cell: Cell) -> bool:
+    """Whether this engine knows all that the cell does: it has no values that are matrices or one number per head."""
+    return all(node.op not in MAPS or node.op == "mean" for node in order(cell.after))
 
 
 def gives_dx(cell: Cell) -> bool:
@@ -122,7 +136,8 @@ class _Lowering:
         self.totals: list[tuple[int, int, int]] = []
         self.home: dict[Node, _Phase] = {}  # the phase that computes a value
         self.blocks = {block: i for i, block in enumerate(b for p in cell.parameters for b in p.blocks)}
-        self.location[cell.x] = (Place.STREAM, self.stream("D", Source.INPUT))
+        for node in (cell.x, *cell.extras):
+            self.location[node] = (Place.STREAM, self.stream(node.size.letter, Source.INPUT))
         for k, node in enumerate(cell.before):
             self.location[node] = (Place.BEFORE, k)
         for block, i in self.blocks.items():
@@ -198,7 +213,13 @@ class _Lowering:
         self.fuse_complements()
         written = [self.write(phase) for phase in self.phases]
         blocks = [
-            (p, i, self.size(block.size.letter), -1 if block.columns is None else self.size(block.columns.letter))
+            (
+                p,
+                i,
+                self.size(block.size.letter),
+                -1 if block.columns is None else self.size(block.columns.letter),
+                self.size("K") if block.diagonal else -1,
+            )
             for p, parameter in enumerate(self.cell.parameters)
             for i, block in enumerate(parameter.blocks)
         ]
@@ -279,10 +300,12 @@ class _Lowering:
 
     def write_group(self, phase: _Phase, accumulators: list[Accumulator], value: Any) -> tuple[Any, ...]:
         """Accumulators that share tiles. Whatever the group, every sum is taken in the order of `self.ranks`."""
-        vectors = {product.vector for a in accumulators for product in a.products}
+        kinds = {(product.vector, product.weight.diagonal) for a in accumulators for product in a.products}
         shares = []
-        for vector in sorted(vectors, key=lambda v: self.ranks[v]):
-            queues = [[p for p in a.products if p.vector is vector] for a in accumulators]
+        for vector, diagonal in sorted(kinds, key=lambda kind: (self.ranks[kind[0]], kind[1])):
+            queues = [
+                [p for p in a.products if p.vector is vector and p.weight.diagonal == diagonal] for a in accumulators
+            ]
             place, index = self.location[vector]
             while any(queues):
                 products = [(i, queue.pop(0)) for i, queue in enumerate(queues) if queue]
@@ -411,7 +434,7 @@ class _Backward(_Lowering):
         phase.instructions.append(("copy", _Target((Place.LEAVING, k)), (backward(self.cell).before[k],)))
 
     def gradients(self, program: Program) -> None:
-        outers: dict[tuple[Location, str, str], list[tuple[int, int]]] = {}
+        outers: dict[tuple[Location, str, str, bool], list[tuple[int, int]]] = {}
         for gradient in program.gradients:
             block, value, vector = self.blocks[gradient.weight], gradient.value, gradient.vector
             if vector is None or vector.op == "weight":
@@ -425,9 +448,9 @@ class _Backward(_Lowering):
                 copied = (Place.STREAM, self.stream(value.size.letter, Source.LOCAL))
                 self.phase_for(value).instructions.append(("copy", _Target(copied), (value,)))
                 stream = copied[1]
-            key = (self.in_memory(vector), vector.size.letter, value.size.letter)
+            key = (self.in_memory(vector), vector.size.letter, value.size.letter, gradient.weight.diagonal)
             outers.setdefault(key, []).append((stream, block))
-        for ((place, index), letter, value_letter), values in outers.items():
+        for ((place, index), letter, value_letter, _), values in outers.items():
             self.outers.append((int(place), index, self.size(letter), self.size(value_letter), values))
 
     def emit_dx(self, dx: Node) -> None:

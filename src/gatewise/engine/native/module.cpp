@@ -104,7 +104,7 @@ using InstructionFields = std::tuple<int, int, int, int, int>;
 using PhaseFields = std::tuple<int, int, std::vector<ValueFields>, Pairs, std::vector<GroupFields>,
                                std::vector<InstructionFields>, Pairs, Pairs, Pairs>;
 using OuterFields = std::tuple<int, int, int, int, Pairs>;
-using BlockFields = std::tuple<int, int, int, int>;
+using BlockFields = std::tuple<int, int, int, int, int>;
 using TotalFields = std::tuple<int, int, int>;
 
 uint16_t narrow(int value) {
@@ -144,8 +144,8 @@ std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs
     program->carry = carry;
     for (const auto& [size, source] : streams)
         program->streams.push_back({size, checked<Source>(source, "a stream's source")});
-    for (const auto& [parameter, place, rows, columns] : blocks)
-        program->blocks.push_back({parameter, place, rows, columns});
+    for (const auto& [parameter, place, rows, columns, head] : blocks)
+        program->blocks.push_back({parameter, place, rows, columns, head});
     for (const PhaseFields& fields : phases) program->phases.push_back(phase_from(fields));
     for (const auto& [place, index, size, value_size, values] : outers)
         program->outers.push_back({checked<Place>(place, "an outer product's vector"), index, size, value_size, values});
@@ -245,10 +245,12 @@ struct Plan {
         auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
         for (int letter : program.carry) see(letter);
         for (const Stream& stream : program.streams) see(stream.size);
-        for (const Block& block : program.blocks) see(block.rows), see(block.columns);
+        for (const Block& block : program.blocks) see(block.rows), see(block.columns), see(block.head);
         for (const Phase& phase : program.phases) see(phase.size);
         need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
         for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
+        for (const Block& block : program.blocks)
+            need(block.head < 0 || (sizes[block.head] && sizes[block.rows] % sizes[block.head] == 0), "a head's size");
     }
 };
 
@@ -295,7 +297,7 @@ std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensor
         if (!tensors[block.parameter]) continue;
         const Matrix& matrix = result[block.parameter];
         need((block.place + 1) * plan.sizes[block.rows] <= matrix.rows &&
-                 (block.columns < 0 ? matrix.columns == 1 : plan.sizes[block.columns] == matrix.columns),
+                 (block.columns < 0 ? matrix.columns == 1 : plan.sizes[block.stored()] == matrix.columns),
              "a weight's shape");
     }
     return result;
@@ -369,8 +371,10 @@ void run_jobs(std::vector<Job>& jobs, int chained, const std::function<void(size
         if (error) std::rethrow_exception(error);
 }
 
-// What both directions of a call are given: plan, packed weights, weights, x, lengths, resets, whether in reverse.
-using CallFields = std::tuple<const Plan*, const Packed*, std::vector<Tensor>, Tensor, Tensor, Tensor, bool>;
+// What both directions of a call are given: plan, packed weights, weights, x and further inputs, lengths, resets, whether
+// in reverse.
+using CallFields =
+    std::tuple<const Plan*, const Packed*, std::vector<Tensor>, std::vector<Tensor>, Tensor, Tensor, bool>;
 // State; places for outputs, some absent, and last state; whether to keep a tape.
 using ForwardFields = std::tuple<CallFields, std::vector<Tensor>, std::vector<Tensor>, std::vector<Tensor>, bool>;
 // Tape; gradients of outputs and last state; places for dx, dstate and dweights. All gradients may be absent.
@@ -378,7 +382,9 @@ using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Tensor>, 
                                   std::vector<Tensor>, std::vector<Tensor>>;
 
 Call call_of(const CallFields& fields, bool backward) {
-    const auto& [plan, packed, weights, x, lengths, resets, reverse] = fields;
+    const auto& [plan, packed, weights, inputs, lengths, resets, reverse] = fields;
+    need(!inputs.empty(), "the number of inputs");
+    const Tensor& x = inputs[0];
     need(plan && packed, "a plan");
     need(plan->program.backward == backward, "a program's direction");
     need(packed->made_for(plan->program, plan->sizes, plan->work), "the packed weights");
@@ -401,13 +407,20 @@ Call call_of(const CallFields& fields, bool backward) {
              "the resets");
         restarts = {static_cast<const uint8_t*>(resets.data), resets.strides[0], resets.strides[1]};
     }
+    std::vector<Series> all;
+    for (const Stream& stream : plan->program.streams) {
+        if (stream.source != Source::input) continue;
+        need(all.size() < inputs.size() && bool(inputs[all.size()]), "the number of inputs");
+        all.push_back(series(inputs[all.size()], shape, plan->sizes[stream.size], "an input"));
+    }
+    need(all.size() == inputs.size(), "the number of inputs");
     return {kernels,
             plan->program,
             *packed,
             plan->sizes,
             shape,
             plan->work,
-            series(x, shape, plan->sizes[0], "the input"),
+            std::move(all),
             restarts,
             matrices(*plan, weights, false, true)};
 }
@@ -434,7 +447,7 @@ struct ForwardJob {
     std::vector<Series> outputs;
     std::vector<Rows> last;
 
-    bool follows(const ForwardJob& ahead) const { return call.x == ahead.outputs[0]; }
+    bool follows(const ForwardJob& ahead) const { return call.inputs[0] == ahead.outputs[0]; }
 };
 
 std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& fields, int chained) {

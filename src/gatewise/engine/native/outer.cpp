@@ -84,7 +84,9 @@ void Runner::outer_products(const Region& region, const std::vector<Gradient>& g
         if (factors.empty()) continue;
         const Spot vector = s_.low ? Spot{paired_[s_.operand(outer.place, outer.index)], paired_stride_}
                                    : spot(outer.place, outer.index, region, {0, 0, 0, 0, 0});
-        if (s_.units(outer.size) <= LANES / 2)
+        if (s_.program.blocks[outer.values[0].second].head >= 0)
+            multiply_heads(outer, factors, vector);
+        else if (s_.units(outer.size) <= LANES / 2)
             multiply_few(outer, factors, vector);
         else
             multiply_many(outer, factors, vector);
@@ -107,6 +109,35 @@ void Runner::multiply_few(const Outer& outer, const std::vector<Factor>& factors
                                   factor.values.block, tile, WIDTH, false);
                 deliver(tile, height, lanes, factor.to.data + unit * factor.to.row + k, 1, factor.to.row, factor.add);
             }
+}
+
+// Of block-diagonal weights: a unit's row has columns for its own head alone.
+void Runner::multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector) {
+    alignas(64) float tile[OUTER * WIDTH];
+    const std::vector<Span> spans = this->spans(outer.place);
+    const int units = s_.units(outer.value_size), head = s_.units(s_.program.blocks[outer.values[0].second].head);
+    const Range blocks(blocks_of(units), member_);
+    for (int block = blocks.begin; block < blocks.end; block++) {
+        const int unit = block * LANES, count = std::min(LANES, units - unit), tiles = (count + OUTER - 1) / OUTER;
+        const int first = unit / head * head / LANES * LANES, last = ((unit + count - 1) / head + 1) * head;
+        for (const Factor& factor : factors)
+            for (int t = 0; t < tiles; t++) {
+                const int from = count * t / tiles, height = count * (t + 1) / tiles - from;
+                for (int k = first; k < last; k += WIDTH) {
+                    const int lanes = std::min(WIDTH, last - k);
+                    s_.products.outer(height, blocks_of(lanes), spans.data(), static_cast<int>(spans.size()),
+                                      factor.values.base + block * factor.values.block + from,
+                                      vector.base + k / LANES * vector.block, vector.block, tile, WIDTH, false);
+                    for (int i = 0; i < height; i++) {
+                        const int row = unit + from + i, start = row / head * head;
+                        const int begin = std::max(k, start), end = std::min(k + lanes, start + head);
+                        if (begin < end)
+                            deliver(tile + i * WIDTH + begin - k, 1, end - begin,
+                                    factor.to.data + row * factor.to.row + begin - start, 0, 1, factor.add);
+                    }
+                }
+            }
+    }
 }
 
 void Runner::multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector) {

@@ -57,18 +57,22 @@ void Runner::prepare(int number, const Region& region, const Band& band, int pan
             }
         for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
-            const int depth = depth_words(s_.units(share.size), s_.low), row = row_words(s_.low);
-            const ptrdiff_t size = static_cast<ptrdiff_t>(depth) * per_panel *
-                                   static_cast<int>(share.products.size()) * LANES;
+            const int units = s_.units(phase.size), row = row_words(s_.low);
+            const Range reached =
+                reach(s_.program, share, s_.sizes, first * LANES, std::min((first + count) * LANES, units));
+            const int depth = depth_words(reached.end - reached.begin, s_.low), start = reached.begin / LANES;
+            const ptrdiff_t size =
+                static_cast<ptrdiff_t>(share_depth(s_.program, share, s_.sizes, units, per_panel, s_.low)) * per_panel *
+                static_cast<int>(share.products.size()) * LANES;
             const float* weights = s_.call.packed.share(number, pass.group, i) + panel * size;
             if (share.place == Place::weight) {
                 const float* vector = s_.low ? s_.low_constants.data() + s_.repeated[share.index] / 2
                                              : s_.constants.data() + s_.repeated[share.index];
-                segments_.push_back({vector, ROWS * row, depth, weights, size});
+                segments_.push_back({vector + start * ROWS * row, ROWS * row, depth, weights, size});
                 moves_.push_back(0);
             } else {
                 const Spot from = spot(share.place, share.index, s_.low ? region.low : region, band);
-                segments_.push_back({from.base, from.block, depth, weights, size});
+                segments_.push_back({from.base + start * from.block, from.block, depth, weights, size});
                 moves_.push_back(row);
             }
         }

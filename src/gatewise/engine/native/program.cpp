@@ -39,18 +39,19 @@ private:
             need(letter(stream.size), "a stream's size");
             need(inside(static_cast<int>(stream.source), static_cast<int>(Source::count)), "a stream's source");
             inputs += stream.source == Source::input;
-            need(stream.source != Source::input || stream.size == 0, "the input's size");
+            need(stream.source != Source::input || inputs > 1 || stream.size == 0, "the input's size");
         }
-        need(inputs <= 1, "the number of inputs");
         std::vector<const Block*> last(p_.parameters);
         for (const Block& block : p_.blocks) {
             need(inside(block.parameter, p_.parameters) && letter(block.rows) &&
-                     (block.columns == -1 || letter(block.columns)),
+                     (block.columns == -1 || letter(block.columns)) &&
+                     (block.head == -1 || (letter(block.head) && block.rows == block.columns)),
                  "a block");
             if (!wrong_.empty()) return;
             const Block*& ahead = last[block.parameter];
             need(block.place == (ahead ? ahead->place + 1 : 0) &&
-                     (!ahead || (ahead->rows == block.rows && ahead->columns == block.columns)),
+                     (!ahead || (ahead->rows == block.rows && ahead->columns == block.columns &&
+                                 ahead->head == block.head)),
                  "a block's place");
             ahead = &block;
         }
@@ -106,7 +107,7 @@ private:
                      "a product's vector");
                 need(size_of(share.place, share.index) == share.size, "a product's vector");
                 need(!share.products.empty() && share.products.size() <= COLUMNS, "a share");
-                int last = -1;
+                int last = -1, heads = -2;
                 for (const Product& product : share.products) {
                     need(product.accumulator > last && inside(product.accumulator, width), "a product");
                     last = product.accumulator;
@@ -114,6 +115,8 @@ private:
                     need(inside(product.block, p_.blocks.size()), "a product's weight");
                     if (!inside(product.block, p_.blocks.size())) continue;
                     const Block& block = p_.blocks[product.block];
+                    if (heads < -1) heads = block.head;
+                    need(block.head == heads, "a share's heads");
                     need((product.transposed ? block.columns : block.rows) == phase.size &&
                              (product.transposed ? block.rows : block.columns) == share.size,
                          "a product's size");
@@ -146,11 +149,15 @@ private:
         need((outer.place == Place::stream || outer.place == Place::before || outer.place == Place::after) &&
                  size_of(outer.place, outer.index) == outer.size && !outer.values.empty(),
              "an outer product");
+        int heads = -2;
         for (const auto& [stream, block] : outer.values) {
             need(size_of(Place::stream, stream) == outer.value_size, "an outer product's values");
             need(inside(block, p_.blocks.size()) && p_.blocks[block].columns == outer.size &&
                      p_.blocks[block].rows == outer.value_size,
                  "an outer product's weight");
+            if (!wrong_.empty()) return;
+            if (heads < -1) heads = p_.blocks[block].head;
+            need(p_.blocks[block].head == heads, "an outer product's heads");
         }
     }
 

@@ -41,9 +41,12 @@ struct Stream {
     Source source;
 };
 
-// A gate's block of rows of a stored parameter. columns = -1: a vector.
+// A gate's block of rows of a stored parameter. columns = -1: a vector. head = -1: a whole matrix; or else square blocks along
+// the diagonal, with `head` the letter of their size: a row has columns for the units of its own head alone.
 struct Block {
-    int parameter, place, rows, columns;
+    int parameter, place, rows, columns, head;
+
+    int stored() const { return head < 0 ? columns : head; }  // letter of a stored row's length, -1: a vector
 };
 
 struct Product {

@@ -93,24 +93,25 @@ std::vector<int> Runner::slices() const {
 
 // The input of so many flat rows.
 void Runner::load_input(const Region& region, int first, int count) {
-    const Series& x = s_.call.x;
-    int stream = -1;
-    for (size_t i = 0; i < s_.program.streams.size(); i++)
-        if (s_.program.streams[i].source == Source::input) stream = static_cast<int>(i);
-    if (stream < 0) return;
-    const int units = s_.units(s_.program.streams[stream].size);
     Range rows(count, member_);
     rows.begin += first;
     rows.end += first;
-    for (int row = rows.begin; row < rows.end; row++) {
-        const Where& where = chunk_->where[row];
-        float* to = region.streams[stream] + static_cast<ptrdiff_t>(row) * LANES;
-        for (int unit = 0; unit < units; unit += LANES, to += region.stride)
-            read_row(to, x.data, where.time * x.step + where.row * x.row + unit, std::min(LANES, units - unit));
+    auto input = s_.call.inputs.begin();
+    for (size_t i = 0; i < s_.program.streams.size(); i++) {
+        if (s_.program.streams[i].source != Source::input) continue;
+        const Series& from = *input++;
+        const int units = s_.units(s_.program.streams[i].size);
+        for (int row = rows.begin; row < rows.end; row++) {
+            const Where& where = chunk_->where[row];
+            float* to = region.streams[i] + static_cast<ptrdiff_t>(row) * LANES;
+            for (int unit = 0; unit < units; unit += LANES, to += region.stride)
+                read_row(to, from.data, where.time * from.step + where.row * from.row + unit,
+                         std::min(LANES, units - unit));
+        }
+        if (float* low = region.low.streams[i])
+            round(region.streams[i] + rows.begin * LANES, region.stride, low + rows.begin * LANES / 2,
+                  rows.end - rows.begin, units, Range(blocks_of(units)));
     }
-    if (float* low = region.low.streams[stream])
-        round(region.streams[stream] + rows.begin * LANES, region.stride, low + rows.begin * LANES / 2,
-              rows.end - rows.begin, units, Range(blocks_of(units)));
 }
 
 // Whether the caller's sequence starts afresh at this flat row. Run backwards, what begins at t + 1 must not reach t.

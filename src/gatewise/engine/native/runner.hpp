@@ -97,6 +97,7 @@ private:
         bool add;     // to what is there already
     };
     void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
+    void multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
     void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
     bool restarts(int flat) const;
     void restart_rows(const Region& region, const Band& band, int row);

@@ -38,6 +38,23 @@ std::vector<Pass> passes_of(const Phase& phase) {
 
 }  // namespace
 
+Range reach(const Program& program, const Share& share, const Sizes& sizes, int first, int last) {
+    const int head = program.blocks[share.products[0].block].head, depth = sizes[share.size];
+    if (head < 0) return Range(depth);
+    const int units = sizes[head];
+    return Range(first / units * units / LANES * LANES, std::min(depth, ((last - 1) / units + 1) * units));
+}
+
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool low) {
+    if (program.blocks[share.products[0].block].head < 0) return depth_words(sizes[share.size], low);
+    int most = 0;
+    for (int first = 0; first < units; first += per_panel * LANES) {
+        const Range k = reach(program, share, sizes, first, std::min(first + per_panel * LANES, units));
+        most = std::max(most, k.end - k.begin);
+    }
+    return depth_words(most, low);
+}
+
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
     size_t most = 1;
     for (const Group& group : phase.groups) most = std::max(most, group.values.size());

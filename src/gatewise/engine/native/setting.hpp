@@ -22,7 +22,14 @@ struct Range {
         : begin(static_cast<int>(static_cast<int64_t>(count) * member.thread / member.threads)),
           end(static_cast<int>(static_cast<int64_t>(count) * (member.thread + 1) / member.threads)) {}
     explicit Range(int count) : begin(0), end(count) {}
+    Range(int begin, int end) : begin(begin), end(end) {}
 };
+
+// Which values of a share's vector the units from `first` to `last` multiply, from a whole block on: all, or those of their heads.
+Range reach(const Program& program, const Share& share, const Sizes& sizes, int first, int last);
+
+// The most of them that a panel's units multiply, in words.
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool low);
 
 // Columns of a panel: whole blocks of units, as many as fill a tile; fewer where each thread must get some.
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work);

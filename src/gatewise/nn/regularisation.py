@@ -1,0 +1,105 @@
+"""Regularisers of the recurrence, for layers of any cell, and penalties on what layers put out.
+
+Masks come from a generator that counts (`engine/masks.py`): the same seed gives the same masks on every engine and
+device, and on however many threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..algebra import Cell
+from ..algebra.regularise import drop_output, recurrent_weights, zone_out, zone_out_mean
+from ..engine import masks
+
+
+@dataclass(frozen=True)
+class Regularisers:
+    """What is drawn for every call of a layer in training.
+
+    Attributes:
+        recurrent_dropout: Chance that the recurrent weights do not see a unit of h, for a whole sequence (Gal &
+            Ghahramani 2016).
+        zoneout: Per carried value the chance that a unit keeps its value at a step (Krueger et al. 2017).
+        weight_dropout: Chance that a recurrent weight is zero, for all sequences of the call (Wan et al. 2013,
+            Merity et al. 2018).
+    """
+
+    recurrent_dropout: float
+    zoneout: tuple[float, ...]
+    weight_dropout: float
+
+    @property
+    def active(self) -> bool:
+        return bool(self.recurrent_dropout or any(self.zoneout) or self.weight_dropout)
+
+    def cell(self, cell: Cell, training: bool) -> Cell:
+        """The cell to run: with zoneout, another one in training and outside."""
+        if not training:
+            return zone_out_mean(cell, self.zoneout) if any(self.zoneout) else cell
+        if self.recurrent_dropout:
+            cell = drop_output(cell)
+        return zone_out(cell, tuple(rate > 0 for rate in self.zoneout)) if any(self.zoneout) else cell
+
+    def extras(self, x: Tensor, widths: Sequence[int], seed: Tensor, place: int) -> list[Tensor]:
+        """The further inputs of the cell in training.
+
+        Args:
+            x: (T, B, D).
+            widths: Units of each carried value.
+            seed: Of this call, a 64-bit integer.
+            place: Number of the layer and direction.
+        """
+        steps, rows, _ = x.shape
+        found = []
+        if rate := self.recurrent_dropout:
+            mask = masks.bernoulli((1, rows, widths[0]), rate, 1 / (1 - rate), seed, _stream(place, 0), x.device)
+            found.append(mask.expand(steps, -1, -1))
+        for number, (rate, width) in enumerate(zip(self.zoneout, widths, strict=True)):
+            if rate:  # drawn is what does not stay
+                new = masks.bernoulli((steps, rows, width), rate, 1.0, seed, _stream(place, 2 + number), x.device)
+                found.append(1 - new)
+        return [mask.to(x.dtype) for mask in found]
+
+    def weights(self, cell: Cell, weights: Sequence[Tensor], seed: Tensor, place: int) -> list[Tensor]:
+        """The weights to run with in training."""
+        if not (rate := self.weight_dropout):
+            return list(weights)
+        chosen = recurrent_weights(cell)
+        dropped = []
+        for number, (parameter, weight) in enumerate(zip(cell.parameters, weights, strict=True)):
+            if parameter.name in chosen:
+                stream = _stream(place, 1) + (number << 32)
+                mask = masks.bernoulli(tuple(weight.shape), rate, 1 / (1 - rate), seed, stream, weight.device)
+                weight = weight * mask.to(weight.dtype)
+            dropped.append(weight)
+        return dropped
+
+
+def draw_seed() -> Tensor:
+    """64 bits of torch's own generator, so that `torch.manual_seed` decides about masks too."""
+    return torch.randint(-(2**63), 2**63 - 1, ())
+
+
+def _stream(place: int, kind: int) -> int:
+    return place << 8 | kind
+
+
+def activation_penalty(y: Tensor, rate: float) -> Tensor:
+    """rate * mean(y ** 2), to be added to a loss: activation regularisation.
+
+    Source: Merity, McCann & Socher (2017), Revisiting Activation Regularization for Language RNNs.
+    """
+    return rate * y.square().mean()
+
+
+def temporal_activation_penalty(y: Tensor, rate: float) -> Tensor:
+    """rate * mean((y[t + 1] - y[t]) ** 2) of a time-major output (T, B, H); 0 for a single step.
+
+    Source: Merity, McCann & Socher (2017), Revisiting Activation Regularization for Language RNNs.
+    """
+    return rate * y.diff(dim=0).square().sum() / max(1, y[1:].numel())
