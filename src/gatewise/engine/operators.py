@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import aten, native, reference
+from . import aten, native, reference, scan
 
 _library = torch.library.Library("gatewise", "FRAGMENT")
 
@@ -35,10 +35,13 @@ def run_recurrence(
     if native.fits(x, state, weights):
         [results] = native.run(native.Layer(equations, x, state, weights, lengths, resets, reverse, history))
         return results
-    if not aten.fits(equations, resets, history):
-        return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
-    y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
-    return [y, *last]
+    if aten.fits(equations, resets, history):
+        y, last = aten.recurrence(equations, x, state, weights, lengths, reverse)
+        return [y, *last]
+    if scan.fits(equations):
+        every, last = scan.recurrence(equations, x, state, weights, lengths, resets, reverse)
+        return [*(every if history else every[:1]), *last]
+    return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history)
 
 
 def _plain_recurrence(
