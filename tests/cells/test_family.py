@@ -248,6 +248,17 @@ def test_the_state_stays_between_what_was_and_what_comes(name):
     assert (y <= torch.maximum(before, candidate) + 1e-6).all()
 
 
+def test_gates_that_are_both_shut_still_share_out_one():
+    """As they do for inputs that nobody has scaled: sigmoids of -1000 are 0, in the paper's equations 0 / 0."""
+    layer = Recurrent("minlstm", D, H).double()
+    with torch.no_grad():
+        layer.weight_ih_l0[: 2 * H] = -250.0
+    x = torch.ones(T, B, D, dtype=torch.float64, requires_grad=True)
+    y, _ = layer(x)
+    assert y.isfinite().all()
+    assert torch.autograd.grad(y.sum(), x)[0].isfinite().all()
+
+
 def test_a_cell_without_a_recurrent_product_stores_one_bias():
     """PyTorch has two because it has two products; there is nothing to be equal to here."""
     assert list(Recurrent("mingru", D, H).state_dict()) == ["weight_ih_l0", "bias_ih_l0"]

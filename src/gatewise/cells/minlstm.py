@@ -3,7 +3,7 @@
 Linear in what it carries, so that all steps of a sequence can be computed at once: `engine/scan.py`.
 """
 
-from ..algebra import cell, sigmoid
+from ..algebra import cell, sigmoid, softplus
 
 
 @cell(
@@ -12,8 +12,10 @@ from ..algebra import cell, sigmoid
     source="Feng et al. (2024), arXiv:2410.01201",
 )
 def minlstm(x, h_prev, W, b):
-    i = sigmoid(W.i @ x + b.i)
-    f = sigmoid(W.f @ x + b.f)
+    z_i = W.i @ x + b.i
+    z_f = W.f @ x + b.f
+    # The paper's sigmoid(z_f) / (sigmoid(z_f) + sigmoid(z_i)), which would be 0 / 0 where both gates are shut.
+    f = sigmoid(softplus(-z_i) - softplus(-z_f))
     g = W.g @ x + b.g
-    h = f / (f + i) * h_prev + i / (f + i) * g
+    h = f * h_prev + (1 - f) * g
     return h
