@@ -14,7 +14,6 @@ from .. import cells
 from ..algebra import Cell
 from . import reference
 
-# Recognised by what they compute, not by what they are called.
 _LAYERS: dict[str, Any] = {
     "lstm": torch.lstm,
     "lstmp": torch.lstm,
@@ -22,6 +21,7 @@ _LAYERS: dict[str, Any] = {
     "rnn_tanh": torch.rnn_tanh,
     "rnn_relu": torch.rnn_relu,
 }
+# Recognised by what they compute, not by what they are called.
 _FUSED = {cells.find(name).equations: name for name in _LAYERS}
 
 
