@@ -15,31 +15,9 @@ from torch import Tensor
 
 from gatewise import cells
 from gatewise.algebra import Cell, cell, exp, log, maximum, minimum, relu, sigmoid, softplus, tanh
-from gatewise.engine import aten, native, operators, reference
+from gatewise.engine import aten, native, operators, reference, scan
 
 # Cells as a user may write them. Each is here for one thing that the family's own cells do not do.
-
-
-@cell(carry="h", pack="r z n")
-def gru_2014(x, h_prev, W, U, b):
-    """A product of a value computed inside the step: two stages."""
-    r = sigmoid(W.r @ x + U.r @ h_prev + b.r)
-    z = sigmoid(W.z @ x + U.z @ h_prev + b.z)
-    n = tanh(W.n @ x + U.n @ (r * h_prev) + b.n)
-    h = (1 - z) * n + z * h_prev
-    return h
-
-
-@cell(carry="h c", pack="i f g o")
-def peephole(x, h_prev, c_prev, W, U, b, p):
-    """Weights that multiply unit by unit."""
-    i = sigmoid(W.i @ x + U.i @ h_prev + p.i * c_prev + b.i)
-    f = sigmoid(W.f @ x + U.f @ h_prev + p.f * c_prev + b.f)
-    g = tanh(W.g @ x + U.g @ h_prev + b.g)
-    c = f * c_prev + i * g
-    o = sigmoid(W.o @ x + U.o @ h_prev + p.o * c + b.o)
-    h = o * tanh(c)
-    return h, c
 
 
 @cell(carry="h c n m", pack="i f g o")
@@ -152,7 +130,19 @@ def projected_twice(x, h_prev, c_prev, W, U, P, Q):
     return h, c
 
 
+@cell(carry="h c d", pack="f g o")
+def triangle(x, h_prev, c_prev, d_prev, W, b):
+    """Linear in itself and in what is known without it: c, then d from c before, then h."""
+    f = sigmoid(W.f @ x + b.f)
+    c = (c_prev - W.g @ x) * f - (-c_prev * 0.25 - 1) / (2 + f)
+    d = 0.5 - (d_prev - tanh(c_prev)) * f
+    h = sigmoid(W.o @ x + b.o) * tanh(c) + d
+    return h, c, d
+
+
 FAMILY = [cells.find(name) for name in cells.NAMES]
+# Crossed with everything. The others take the same paths, for all backends but PyTorch's are general: mixtures do.
+STANDARD = [cells.find(name) for name in ("lstm", "lstmp", "gru")]
 HOMEMADE = [value for value in list(globals().values()) if isinstance(value, Cell)]
 CELLS = [*FAMILY, *HOMEMADE]
 
@@ -296,9 +286,14 @@ def _operator(
     return results[:shown], results[shown:]
 
 
+def _scan(cell: Cell, x: Tensor, state: Any, weights: Any, history: bool = False, **options: Any) -> Any:
+    return scan.recurrence(cell, x, state, weights, **options)
+
+
 BACKENDS: dict[str, Run] = {
     "reference": _reference,
     "aten": _aten,
+    "scan": _scan,
     "native": native.recurrence,
     "operator": _operator,
 }
@@ -324,6 +319,8 @@ class Row:
             return "the native engine takes float32 and bfloat16"
         if self.backend == "aten" and not aten.fits(self.cell, resets, history):
             return "PyTorch has no layer that does this"
+        if self.backend == "scan" and not scan.fits(self.cell):
+            return "it is not linear in what it carries"
         return ""
 
     def run(self, inputs: Inputs, **options: Any) -> Results:
@@ -336,7 +333,7 @@ def rows() -> Iterator[Row]:
             for dtype in (torch.float64, torch.float32, torch.bfloat16):
                 row = Row(each, backend, dtype)
                 pointless = backend == "reference" and dtype == torch.float64  # itself
-                if each in HOMEMADE:  # all backends but the special ones run them by the same code as the family
+                if each not in STANDARD and backend != "scan":
                     pointless = backend == "reference" or dtype != torch.float32
                 if not row.refusal() and not pointless:
                     yield row

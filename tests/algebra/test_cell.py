@@ -1,6 +1,7 @@
 """Declarations: what is wrong with one is said at once, on one line, with the line it is on."""
 
 import copy
+import inspect
 import json
 import math
 import pickle
@@ -196,25 +197,25 @@ MISTAKES = [
     (three_values_for_two, TWO, " carries 'h c' but returns 3 values. Return one expression per carried name,"),
     (no_return, ONE, " returns nothing. End it with: return h"),
     (not_a_value, ONE, " returns something else: the equations use 'h', which is neither a value"),
-    (unknown_gate, BOTH, ", line HERE: W.q is used, but pack lists only the gates 'n g'. Add q to pack"),
-    (gates_without_pack, {"carry": "h"}, ", line HERE: W.n is used, but pack lists no gates. Add n to pack"),
+    (unknown_gate, BOTH, ": W.q is used, but pack lists only the gates 'n g'. Add q to pack"),
+    (gates_without_pack, {"carry": "h"}, ": W.n is used, but pack lists no gates. Add n to pack"),
     (never_in_pack, BOTH, " lists gate g in its pack, but no weight has it"),
-    (x_and_h, ONE, ", line HERE: W.n @ h_prev: the weight takes vectors of size D, but this one has"),
+    (x_and_h, ONE, ": W.n @ h_prev: the weight takes vectors of size D, but this one has"),
     (x_and_h_by_gate, BOTH, " stores W.n, taking vectors of size D, and W.g, taking vectors of size H, as one weight."),
-    (x_plus_h, ONE, ", line HERE: add of vectors that differ in size: tanh(matmul(W.n, x)) of size H and x"),
-    (never_bound, ONE, ", line HERE: cannot access local variable 'g' where it is not associated with a value"),
-    (misspelt, ONE, ", line HERE: name 'tahn' is not defined"),
-    (asks, ONE, ", line HERE: the equations ask whether tanh(matmul(W.n, x)) is true, but"),
-    (asks_a_weight, ONE, ", line HERE: the equations ask whether W is true, but it has no value yet."),
-    (compares, ONE, ", line HERE: '>' not supported between instances of 'Node' and 'int' (TypeError)."),
-    (foreign_function, ONE, ", line HERE: must be real number, not Node (TypeError). The equations may use"),
-    (deep_mistake, ONE, ", line HERE: '@' needs a weight on its left, but it was given matmul(W.n, x)"),
-    (text_inside, ONE, ", line HERE: the equations use '1', which is neither a value"),
+    (x_plus_h, ONE, ": add of vectors that differ in size: tanh(matmul(W.n, x)) of size H and x"),
+    (never_bound, ONE, ": cannot access local variable 'g' where it is not associated with a value"),
+    (misspelt, ONE, ": name 'tahn' is not defined"),
+    (asks, ONE, ": the equations ask whether tanh(matmul(W.n, x)) is true, but"),
+    (asks_a_weight, ONE, ": the equations ask whether W is true, but it has no value yet."),
+    (compares, ONE, ": '>' not supported between instances of 'Node' and 'int' (TypeError)."),
+    (foreign_function, ONE, ": must be real number, not Node (TypeError). The equations may use"),
+    (deep_mistake, ONE, ": '@' needs a weight on its left, but it was given matmul(W.n, x)"),
+    (text_inside, ONE, ": the equations use '1', which is neither a value"),
     (unused, ONE, " never uses its argument U"),
     (in_vain, ONE, " uses U.n only for values that never reach what it returns"),
-    (whole_and_by_gate, ONE, ", line HERE: p is used both whole and by gate (p.n). Give each its own weight"),
-    (matrix_and_vector, ONE, ", line HERE: P is used both as a matrix, P @ v, and unit by unit."),
-    (vector_and_matrix, ONE, ", line HERE: P is used both as a matrix, P @ v, and unit by unit."),
+    (whole_and_by_gate, ONE, ": p is used both whole and by gate (p.n). Give each its own weight"),
+    (matrix_and_vector, ONE, ": P is used both as a matrix, P @ v, and unit by unit."),
+    (vector_and_matrix, ONE, ": P is used both as a matrix, P @ v, and unit by unit."),
     (one_block_each_way, BOTH, " stores U.n, a vector itself, and U.g, taking vectors of size H, as one weight."),
     (no_x, ONE, " never uses its input x"),
     (no_before, ONE, " carries 'h', so its function needs the argument h_prev, but has (x, h, W)"),
@@ -222,9 +223,9 @@ MISTAKES = [
     (another_size, {"carry": "h[P]", "pack": "n"}, " carries h of size P but returns it with size H"),
     (a_number, TWO, " returns 0.0 as c, which depends on neither its input nor what it carries"),
     (a_weight, TWO, " returns b.n as c, which depends on neither its input nor what it carries"),
-    (a_number_on_the_right, ONE, ", line HERE: '@' needs a vector on its right, but it was given the number 1.0"),
-    (a_value_on_the_left, ONE, ", line HERE: '@' needs a weight on its left, but it was given tanh(matmul(W.n, x))"),
-    (numbers_alone, ONE, ", line HERE: exp of numbers alone (2.0). Write its result instead"),
+    (a_number_on_the_right, ONE, ": '@' needs a vector on its right, but it was given the number 1.0"),
+    (a_value_on_the_left, ONE, ": '@' needs a weight on its left, but it was given tanh(matmul(W.n, x))"),
+    (numbers_alone, ONE, ": exp of numbers alone (2.0). Write its result instead"),
     (good, {"carry": "", "pack": "n"}, " carries nothing. Name what passes from step to step, such as carry='h'"),
     (good_too, {"carry": "h h", "pack": "n"}, " has 'h' twice among its carry"),
     (good_too, {"carry": "h c[Q]", "pack": "n"}, " gives c the size 'Q'. A carried value has size H, its units,"),
@@ -240,8 +241,7 @@ MISTAKES = [
 def test_a_mistake_is_said_when_the_cell_is_declared(function, declaration, message):
     with pytest.raises(CellError) as caught:
         cell(**declaration)(function)
-    message = message.replace("HERE", str(line_of(function)))
-    assert str(caught.value).startswith(f"cell '{function.__name__}'{message}")
+    assert str(caught.value).startswith(f"{__file__}:{line_of(function)}: cell '{function.__name__}'{message}")
     assert "\n" not in str(caught.value)
 
 
@@ -249,7 +249,8 @@ def line_of(function):
     with open(__file__) as file:
         lines = file.read().splitlines()
     start = function.__code__.co_firstlineno
-    return next((n for n, line in enumerate(lines[start - 1 :], start) if line.endswith("# here")), 0)
+    within = range(start, start + len(inspect.getsource(function).splitlines()))
+    return next((n for n in within if lines[n - 1].endswith("# here")), start)
 
 
 def test_a_weight_is_as_good_as_a_value_in_every_operation():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from table import ODD, draw, gru_2014
+from table import ODD, draw
 
 from gatewise import cells
 from gatewise.engine import reference
@@ -70,7 +70,7 @@ def test_the_reset_gate_acts_after_the_product():
 
     def both(U):
         ours = reference.step(GRU, inputs.x[0], inputs.state, [W, U, b, torch.zeros_like(b_h)])[0]
-        theirs = reference.step(gru_2014, inputs.x[0], inputs.state, [W, U, b])[0]
+        theirs = reference.step(cells.find("gru_2014"), inputs.x[0], inputs.state, [W, U, b])[0]
         return (ours - theirs).abs().max().item()
 
     assert both(diagonal) < 1e-14

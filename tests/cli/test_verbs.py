@@ -439,6 +439,9 @@ BAD = {  # what is wrong -> (words, what is said)
     "evaluate no text": ("evaluate model none.txt", "no file or folder named 'none.txt'"),
     "evaluate strange text": ("evaluate model strange.txt", "'漢'. Take them out, or pass --unknown skip"),
     "evaluate nothing known": ("evaluate model strange.txt --unknown skip", "at least 2 are needed"),
+    "no cell file": ("fit generate rhyme.txt --cell none.py:a", "there is no file 'none.py'. A cell is FILE.py:NAME"),
+    "no cell in it": ("fit generate rhyme.txt --cell rhyme.txt:a", "'rhyme.txt' is no Python file"),
+    "a file alone": ("fit generate rhyme.txt --cell mine.py", "'mine.py' is a file. Name the cell in it, too"),
     "unknown cell shown": ("cells gur", "no cell named 'gur'. Did you mean 'gru'?"),
     "program of all": ("cells --program", "--program and --latex show one cell. Name it"),
     "unknown demo": ("demo generat", "no demo named 'generat'. Did you mean 'generate'?"),
@@ -530,6 +533,7 @@ def test_cells(call):
     assert listed.code == 0
     rows = json.loads(call("cells", "--json").out)
     assert {"lstm", "gru", "lstmp"} <= {row["name"] for row in rows}
+    assert max(map(len, listed.out.splitlines())) <= 80
     for row in rows:
         assert f"{row['name']} " in listed.out
         assert f"{row['parameters']:,}  {row['summary']}" in listed.out

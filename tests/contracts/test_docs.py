@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gatewise.cells import NAMES
+from gatewise.algebra.listing import latex
+from gatewise.cells import NAMES, find, load
 from gatewise.cli import VERBS, main
 
 ROOT = Path(__file__).parents[2]
@@ -35,10 +36,17 @@ def commands(page):
 def test_the_commands_of_the_readme_run(page, rhyme, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("shakespeare.txt").write_text(rhyme + "ROMEO:\n", encoding="utf-8")
+    Path("my_cell.py").write_text(own_cell(page), encoding="utf-8")
     assert len(commands(page)) >= 7
     for command in commands(page):
         assert main([*command, *QUICK.get(command[0], [])]) == 0, command
         assert capsys.readouterr().out.strip(), f"{command} printed nothing"
+
+
+def own_cell(page):
+    """The file that the page lets its reader write."""
+    [text] = [block for block in blocks(page, "python") if block.startswith("# my_cell.py\n")]
+    return text
 
 
 @pytest.mark.parametrize("page", READMES)
@@ -76,6 +84,44 @@ def test_every_cell_is_listed_with_its_source(capsys):
         assert re.search(rf"^{name} ", listed, re.MULTILINE)
         main(["cells", name])
         assert re.search(r"source +\S", capsys.readouterr().out)
+
+
+def test_the_page_of_cells_has_each_with_its_equations():
+    """All of them, or those that differ from the cell it names."""
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\([^)]*\) \|(.*)$", (ROOT / "docs" / "cells.md").read_text(), re.MULTILINE))
+    assert rows.keys() == set(NAMES)
+    for name, row in rows.items():
+        shown, base = re.findall(r"\$`(.*?)`\$", row.split(" | ")[0]), re.search(r"^ as `(\w+)`, but", row)
+        same = latex(find(base[1])) if base else []
+        assert shown == [line for line in latex(find(name)) if line not in same], f"python: latex(find({name!r}))"
+
+
+MISTAKES = [  # in the order of the page's table: what is written instead of what
+    ("o * tanh", "o * tahn"),
+    ("tanh(c)", "math.tanh(c)"),
+    ("    g = tanh", "    if False: g = tanh"),
+    ("W.f @ x + U.f", "W.f @ x + W.f"),
+    ("return h, c", "return h"),
+    ("c_prev, W", "W"),
+    ("W.g @ x", "W.q @ x"),
+    ("U, b)", "U, b, V)"),
+    ("c = f * c_prev", "c = c_prev if f else c_prev"),
+]
+
+
+def test_mistakes_are_told_as_the_page_of_cells_says(tmp_path, monkeypatch):
+    page = "docs/cells.md"
+    text = own_cell(page)
+    assert text == own_cell("README.md")
+    monkeypatch.chdir(tmp_path)
+    told = re.findall(r"^\|[^|]*\| `(my_cell.py:.*)` \|$", (ROOT / page).read_text(), re.MULTILINE)
+    for (right, wrong), message in zip(MISTAKES, told, strict=True):
+        text_with = text.replace("# my_cell.py", "import math").replace(right, wrong, 1)
+        assert text_with.count(wrong)
+        Path("my_cell.py").write_text(text_with)
+        with pytest.raises(ValueError) as caught:
+            load("my_cell.py:my_cell")
+        assert str(caught.value) == message
 
 
 def test_links_within_the_docs_lead_somewhere():

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from table import assert_close, gru_2014, tolerance
+from table import assert_close, three_stages, tolerance
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from gatewise.nn import GRU, LSTM
@@ -16,7 +16,7 @@ LAYERS = {
     "lstm": lambda: LSTM(D, H, num_layers=2, bidirectional=True),
     "gru": lambda: GRU(D, H, batch_first=True),
     "projected": lambda: LSTM(D, H, proj_size=2),
-    "homemade": lambda: LSTM(D, H, cell=gru_2014),
+    "homemade": lambda: LSTM(D, H, cell=three_stages),
 }
 each_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 

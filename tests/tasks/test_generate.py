@@ -220,6 +220,12 @@ def test_the_forget_bias_lands_on_the_forget_gate():
     assert all(changed[name] == list(range(8, 16)) for name in gates)
     added = network(bias=2.5).layers.bias_ih_l0 - network(bias=0.0).layers.bias_ih_l0
     assert torch.allclose(added[8:16], torch.tensor(2.5))
+    for name, block in {"peephole": 1, "no_input_gate": 0, "minlstm": 1, "multiplicative_lstm": 1}.items():
+        added = network(name, bias=2.5).layers.bias_ih_l0 - network(name, bias=0.0).layers.bias_ih_l0
+        assert added.nonzero().flatten().tolist() == list(range(8 * block, 8 * block + 8)), name
+    for name in ("minimal_gated", "coupled", "no_forget_gate"):  # where f is what is replaced, or there is none
+        one, other = (network(name, bias=bias).layers.bias_ih_l0 for bias in (0.0, 2.5))
+        assert torch.equal(one, other), name
     with_gru = [network("gru", bias=bias).state_dict() for bias in (0.0, 2.5)]
     assert same(*with_gru)
 
@@ -419,6 +425,18 @@ def test_other_cells_end_to_end(options, rhyme, folder):
     assert same(weights(loaded), weights(generator))
     written = "".join(loaded.sample("If ", 40, temperature=0))
     assert written == "".join(Writer.load("model").write("If ", 40, Sampler(0)))
+
+
+@pytest.mark.parametrize("name", [name for name in cells.NAMES if name not in ("lstm", "gru", "lstmp")])
+def test_every_cell_of_the_family_learns_and_writes(name, rhyme, folder):
+    options = {"hidden_size": 12, "batch_size": 8, "chunk_length": 20, "learning_rate": 0.05}
+    generator = fit(rhyme, **{**options, "cell": name, "epochs": 3})
+    frequencies = generator.metrics_["baselines"]["frequencies"]["bits_per_character"]
+    assert generator.metrics_["train"]["bits_per_character"] < frequencies
+    generator.save("model")
+    assert "".join(Generator.load("model").sample("If ", 20, temperature=0)) == "".join(
+        Writer.load("model").write("If ", 20, Sampler(0))
+    )
 
 
 # --- the estimator's contract -----------------------------------------------------------------------------------------

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
 
 from ..errors import CellError, OptionError
+from . import expression
 from .expression import MAPS, OPERATIONS, Node, Size, Symbol, as_node, linear, order, pointwise
 
 # What two cells that compute the same may differ in.
@@ -71,6 +73,7 @@ class Cell:
         source: Where they were published.
         summary: First line of the function's or file's docstring.
         text: The function as written, for people; "" if it is not at hand.
+        place: "FILE:LINE: " of the function, to begin messages with.
     """
 
     name: str
@@ -86,12 +89,13 @@ class Cell:
     source: str = ""
     summary: str = ""
     text: str = field(default="", repr=False)
+    place: InitVar[str] = ""
     key: str = field(init=False, repr=False)  # the cell as one line of text; `Cell.from_key` reads it back
     equations: str = field(init=False, repr=False)  # the same without names: equal for cells that compute the same
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, place: str) -> None:
         for mistake in _mistakes(self):
-            raise CellError(f"cell '{self.name}' {mistake}")
+            raise CellError(f"{place}cell '{self.name}' {mistake}")
         document = self.to_json()
         del document["text"]
         object.__setattr__(self, "key", json.dumps(document, separators=(",", ":")))
@@ -140,10 +144,11 @@ class Cell:
     def stored(self) -> list[tuple[str, ...]]:
         """Per parameter the names of the tensors that a layer stores for it; their sum is the parameter.
 
-        The equations of an LSTM have one bias; PyTorch stores two and adds them, and so do we, for the `state_dict`.
+        The equations of an LSTM have one bias; PyTorch stores two, one per product, and adds them. So do we, for the
+        `state_dict`, where there are these two products.
         """
         names = [_STORED.get(parameter.name, f"weight_{parameter.name}") for parameter in self.parameters]
-        twice = "bias_hh" not in names
+        twice = "bias_hh" not in names and "weight_hh" in names
         return [(name, "bias_hh") if name == "bias_ih" and twice else (name,) for name in names]
 
     @staticmethod
@@ -258,7 +263,7 @@ def cell(
         initial: What all values of a weight begin as, by its name. Other weights begin at random.
 
     Raises:
-        CellError: The equations do not make a cell; the message says which rule they break.
+        CellError: The equations do not make a cell; the message says where, and which rule they break.
 
     Example:
         >>> @cell(carry="h", pack="n", source="Elman (1990), Cognitive Science 14(2)")
@@ -286,22 +291,23 @@ def _trace(
     before = {f"{c}_prev": Node("carry", label=f"{c}_prev", size=Size(size)) for c, size in pairs}
     x = Node("input", label="x", size=Size("D"))
 
+    place = _place_of(function)
     arguments = list(inspect.signature(function).parameters)
     missing = [argument for argument in ("x", *before) if argument not in arguments]
     if missing:
         raise CellError(
-            f"cell '{label}' carries '{' '.join(carry)}', so its function needs the argument {missing[0]}, "
+            f"{place}cell '{label}' carries '{' '.join(carry)}', so its function needs the argument {missing[0]}, "
             f"but has ({', '.join(arguments)})"
         )
     weights = {a: Weight(a, pack, a in diagonal) for a in arguments if a != "x" and a not in before}
     returned, local = _call_and_watch(function, label, {"x": x, **before, **weights})
 
     if returned is None:
-        raise CellError(f"cell '{label}' returns nothing. End it with: return {', '.join(carry)}")
+        raise CellError(f"{place}cell '{label}' returns nothing. End it with: return {', '.join(carry)}")
     try:
         after = tuple(map(as_node, returned if isinstance(returned, tuple | list) else (returned,)))
     except CellError as error:
-        raise CellError(f"cell '{label}' returns something else: {error}") from None
+        raise CellError(f"{place}cell '{label}' returns something else: {error}") from None
     reached = set(order(after))
     # A local variable that shares an argument's or a carried value's name, but is not it, goes without.
     reserved = {**dict.fromkeys(arguments), **dict(zip(carry, after, strict=False))}
@@ -322,6 +328,7 @@ def _trace(
         names=names,
         summary=_summary(function),
         text=_text(function),
+        place=place,
     )
 
 
@@ -344,29 +351,39 @@ def _call_and_watch(
     sys.setprofile(watch)
     try:
         returned = function(**arguments)
-    except CellError as error:
-        raise CellError(f"cell '{label}', line {_line(function, error)}: {error}") from None
-    except NameError as error:
-        raise CellError(f"cell '{label}', line {_line(function, error)}: {error}") from error
     except Exception as error:
-        raise CellError(
-            f"cell '{label}', line {_line(function, error)}: {error} ({type(error).__name__}). The equations may use "
-            "+ - * / @, numbers, and the functions of gatewise.algebra"
-        ) from error
+        place = _place_of(function, error)
+        cause = None if isinstance(error, CellError) else error
+        raise CellError(f"{place}cell '{label}': {_reason(error, function)}") from cause
     finally:
         sys.setprofile(previous)
     return returned, local
 
 
-def _line(function: Callable[..., Any], error: BaseException) -> int:
-    """The line of the cell's function that failed, also if the mistake came out further down."""
-    at = function.__code__.co_firstlineno
-    trace = error.__traceback__
+def _place_of(function: Callable[..., Any], error: BaseException | None = None) -> str:
+    """ "FILE:LINE: " of a cell's function; the line that failed, also if the mistake came out further down."""
+    line = function.__code__.co_firstlineno
+    trace = error.__traceback__ if error is not None else None
     while trace is not None:
         if trace.tb_frame.f_code is function.__code__:
-            at = trace.tb_lineno
+            line = trace.tb_lineno
         trace = trace.tb_next
-    return at
+    return f"{function.__code__.co_filename}:{line}: "
+
+
+def _reason(error: Exception, function: Callable[..., Any]) -> str:
+    """What was wrong with a line of equations."""
+    told = " ".join(str(error).split())
+    if isinstance(error, CellError):
+        return told
+    functions = [name for name in OPERATIONS if hasattr(expression, name)]
+    if not isinstance(error, NameError):
+        return f"{told} ({type(error).__name__}). The equations may use + - * / @, numbers, and {', '.join(functions)}"
+    if error.name in functions:
+        return f"{told}. Add: from gatewise import {error.name}"
+    names = {*functions, *function.__code__.co_varnames} - {error.name}
+    close = difflib.get_close_matches(error.name or "", sorted(names), n=1)
+    return f"{told}. Did you mean '{close[0]}'?" if close else told
 
 
 def _mistakes(cell: Cell) -> Iterator[str]:

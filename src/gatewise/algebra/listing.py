@@ -123,7 +123,8 @@ def latex(cell: Cell) -> list[str]:
     def typeset(node: Node) -> str:
         if node.leaf:
             return _letter(node.label)
-        return LATEX[node.op].format(*(inside(arg, node.op) for arg in node.args))
+        scaled = node.op == "mul" and node.args[0].op == "constant"  # 2 v, where two vectors are u \odot v
+        return (LATEX["matmul"] if scaled else LATEX[node.op]).format(*(inside(arg, node.op) for arg in node.args))
 
     return [f"{letter} = {typeset(node)}" for node, letter in letters.items()]
 
@@ -131,13 +132,15 @@ def latex(cell: Cell) -> list[str]:
 def _letter(name: str) -> str:
     if name.endswith("_prev"):
         return f"{name.removesuffix('_prev')}_{{t-1}}"
-    base, _, gate = name.partition(".")
-    stem, _, under = base.partition("_")
-    below = "".join([under, gate])
     try:
         return f"{float(name):g}"
     except ValueError:
         pass
-    if not gate and not under and base.islower():
-        return f"{base}_t"
-    return f"{stem}_{{{below}}}" if below else base
+    base, _, gate = name.partition(".")
+    stem, _, under = base.partition("_")
+    below = "".join([under, gate])
+    letters = stem.rstrip("0123456789")
+    above = f"^{{{stem.removeprefix(letters)}}}" if letters not in ("", stem) else ""  # x3 is x after round 3
+    if not below and base.islower():
+        return f"{letters or stem}{above}_t"
+    return f"{letters or stem}{above}_{{{below}}}" if below else f"{letters or stem}{above}"

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import cells
 from ..algebra import Cell
 from ..errors import OptionError
 from ..nn import GRU, LSTM, Recurrent
-from . import equations
 from .shapes import Shape
 from .works import USERS, Work
 
@@ -88,7 +88,7 @@ def cell_for(work: Work, shape: Shape, own: Cell | None) -> Cell:
     Raises:
         OptionError: It cannot at this shape.
     """
-    cell = own if own is not None and work.cell == USERS else equations.find(work.cell)
+    cell = own if own is not None and work.cell == USERS else cells.find(work.cell)
     if cell.projected and shape.H < 2:
         raise OptionError(f"{work.name} work projects H units to H/2 values, so H must be 2 or more, not {shape.H}")
     return cell

@@ -18,7 +18,7 @@ class Work:
     Args:
         name: What `--work` calls it.
         summary: What is done, in a line.
-        cell: A cell of the family or of `equations.py`; `USERS` for the one that the user brings.
+        cell: A cell of the family; `USERS` for the one that the user brings.
         peers: Who can do it besides us.
         training: Forward and backward pass, else forward alone.
         input_gradient: The input needs a gradient, too, as it does above other layers that learn.

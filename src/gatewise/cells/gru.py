@@ -1,4 +1,4 @@
-"""Gated recurrent unit, with the reset gate after the product."""
+"""Gated recurrent unit, reset after the product."""
 
 from ..algebra import cell, sigmoid, tanh
 

@@ -1,4 +1,4 @@
-"""LSTM whose output is projected to fewer values than it has units."""
+"""LSTM whose output is projected to fewer values."""
 
 from ..algebra import cell, sigmoid, tanh
 

@@ -73,14 +73,15 @@ def bench(
         del os.environ["GOMP_SPINCOUNT"]
     if compile:
         note("torch.compile takes half a minute or more for each loop that it compiles.")
-    from ..bench import compare, document, equations, save, text
+    from ..bench import compare, document, save, text
     from ..bench.comparison import QUESTION, mistakes
+    from ..cells import load
 
     found = compare(
         sizes,
         chosen,
         names,
-        cell=equations.load(cell) if cell else None,
+        cell=load(cell) if cell else None,
         threads=threads,
         seconds=seconds if seconds is not None else 0.2 if quick else 2.0,
         compiled=compile,

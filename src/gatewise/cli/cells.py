@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError
 from .frame import Json, result
 
+if TYPE_CHECKING:
+    from ..algebra import Cell
+
 
 def cells(
-    name: Annotated[str | None, typer.Argument(metavar="[CELL]", help="One of them.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[CELL]", help="One of them, or FILE.py:NAME.", show_default=False)
+    ] = None,
     program: Annotated[
         bool, typer.Option("--program", help="Show the programs derived from the equations, forward and backward.")
     ] = False,
@@ -23,26 +28,25 @@ def cells(
     """List the cells, or show one: equations, source, number of parameters."""
     from ..algebra.listing import equations, listing
     from ..algebra.listing import latex as typeset
-    from ..cells import NAMES, find
+    from ..cells import NAMES, find, load
 
     proj_size = hidden_size // 2
 
-    def count(name: str) -> int:
-        cell = find(name)
+    def count(cell: Cell) -> int:
         return cell.count(input_size, hidden_size, proj_size if cell.projected else 0)
 
     if name is None:
         if program or latex:
             raise OptionError("--program and --latex show one cell. Name it: gatewise cells lstm --program")
         rows = [
-            {"name": n, "summary": find(n).summary, "source": find(n).source, "parameters": count(n)} for n in NAMES
+            {"name": c.name, "summary": c.summary, "source": c.source, "parameters": count(c)} for c in map(find, NAMES)
         ]
         wide = max(map(len, NAMES))
-        text = [f"{row['name']:<{wide}}  {row['parameters']:>9,}  {row['summary']}" for row in rows]
-        foot = f"\nParameters for input size {input_size}, hidden size {hidden_size}. Equations: `gatewise cells NAME`."
+        text = [f"{row['name']:<{wide}}  {row['parameters']:>7,}  {row['summary']}" for row in rows]
+        foot = f"\nParameters at input size {input_size}, hidden size {hidden_size}. Equations: `gatewise cells NAME`."
         result("\n".join([*text, foot]), rows, json)
         return
-    cell = find(name)
+    cell = load(name)
     projected = f", proj size {proj_size}" if cell.projected else ""
     if program:
         text = [listing(cell).rstrip()]
@@ -50,14 +54,14 @@ def cells(
         text = typeset(cell)
     else:
         text = [
-            f"{cell.name}: {cell.summary}",
+            f"{cell.name}: {cell.summary}".rstrip(": "),
             "",
             *(f"    {line}" for line in equations(cell)),
             "",
             f"carries     {' '.join(cell.carry)}",
-            f"gates       {' '.join(cell.pack)}",
-            f"parameters  {count(name):,} (input size {input_size}, hidden size {hidden_size}{projected})",
-            f"source      {cell.source}",
+            *([f"gates       {' '.join(cell.pack)}"] if cell.pack else []),
+            f"parameters  {count(cell):,} (input size {input_size}, hidden size {hidden_size}{projected})",
+            f"source      {cell.source or '(not given)'}",
         ]
-    document = {**cell.to_json(), "parameter_count": count(name), "equations": equations(cell), "latex": typeset(cell)}
+    document = {**cell.to_json(), "parameter_count": count(cell), "equations": equations(cell), "latex": typeset(cell)}
     result("\n".join(text), {**document, **({"program": listing(cell)} if program else {})}, json)

@@ -39,7 +39,11 @@ def generate(
         str | None, typer.Option(help="small, medium or large: how much time to spend.", rich_help_panel=_SIZES)
     ] = None,
     cell: Annotated[
-        str, typer.Option(help="Recurrent cell; `gatewise cells` lists them.", rich_help_panel=_SIZES)
+        str,
+        typer.Option(
+            help="Recurrent cell; `gatewise cells` lists them. Or one of your own, FILE.py:NAME.",
+            rich_help_panel=_SIZES,
+        ),
     ] = "lstm",
     hidden_size: Annotated[int | None, typer.Option(help="Units per layer.", rich_help_panel=_SIZES)] = None,
     num_layers: Annotated[int | None, typer.Option(help="Recurrent layers.", rich_help_panel=_SIZES)] = None,
@@ -100,7 +104,9 @@ def generate(
     so far and a checkpoint, from which `--resume` goes on.
     """
     options = {name: value for name, value in locals().items() if name not in _NOT_OPTIONS}
-    options |= {"split": _shares(split), "patience": patience or None}
+    from ..cells import NAMES, load
+
+    options |= {"split": _shares(split), "patience": patience or None, "cell": cell if cell in NAMES else load(cell)}
     target = output or Path(f"{_stem(data[0])}.gatewise")
     train(data, target, options, force=force, resume=resume, encoding=encoding, plot=plot, quiet=quiet, json=json)
 

@@ -51,7 +51,7 @@ def with_flags(message: str, options: Mapping[str, str]) -> str:
             return found[0]
         return f"{option} {quoted or bare}" if value else option
 
-    return re.sub(r"(?<![\w'/.-])([a-z]\w*)(=(?:'([^']+)'|([\w.-]*\w)))?(?![\w'/])", flag, message)
+    return re.sub(r"(?<![\w'/.-])([a-z]\w*)(=(?:'([^']+)'|([\w.-]*\w)))?(?![\w'/]|\.\w)", flag, message)
 
 
 def _label(param: Any) -> str:

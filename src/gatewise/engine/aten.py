@@ -14,8 +14,15 @@ from .. import cells
 from ..algebra import Cell
 from . import reference
 
+_LAYERS: dict[str, Any] = {
+    "lstm": torch.lstm,
+    "lstmp": torch.lstm,
+    "gru": torch.gru,
+    "rnn_tanh": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+}
 # Recognised by what they compute, not by what they are called.
-_FUSED = {cells.find(name).equations: name for name in ("lstm", "lstmp", "gru")}
+_FUSED = {cells.find(name).equations: name for name in _LAYERS}
 
 
 def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
@@ -126,9 +133,9 @@ def _layer(
     cell: Cell, x: Tensor, batch_sizes: Tensor | None, state: list[Tensor], weights: list[Tensor]
 ) -> tuple[Tensor, ...]:
     kind = _FUSED[cell.equations]
-    call: Any = torch.gru if kind == "gru" else torch.lstm
-    hx: Any = state[0][None] if kind == "gru" else [s[None] for s in state]
-    # The equations of an LSTM have one bias, PyTorch's call two; the second is nothing.
+    call = _LAYERS[kind]
+    hx: Any = [s[None] for s in state] if call is torch.lstm else state[0][None]
+    # The equations have one bias, but for the GRU's, PyTorch's call two; the second is nothing.
     weights_ = weights if kind == "gru" else [*weights[:3], torch.zeros_like(weights[2]), *weights[3:]]
     # has_biases, num_layers, dropout, train, bidirectional
     options = (True, 1, 0.0, torch.is_grad_enabled(), False)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from . import aten, chunkwise, native, reference
+from . import aten, chunkwise, native, reference, scan
 
 _library = torch.library.Library("gatewise", "FRAGMENT")
 
@@ -42,6 +42,9 @@ def run_recurrence(
         if fused.fits(equations, resets, history):
             y, last = fused.recurrence(equations, x, state, weights, lengths, reverse)
             return [y, *last]
+    if scan.fits(equations):
+        every, last = scan.recurrence(equations, x, state, weights, lengths, resets, reverse, extras)
+        return [*(every if history else every[:1]), *last]
     return _plain_recurrence(cell, x, state, weights, lengths, resets, reverse, history, extras)
 
 

@@ -117,6 +117,8 @@ class Recurrent(nn.Module):
         self._carried = [letters[letter] for letter in self.cell.carry_sizes]
         self.reset_parameters()
 
+    _own_cells: tuple[str, ...] = ()  # names of the cells that go without saying
+
     def reset_parameters(self) -> None:
         """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order, but those that the
         cell has a value for."""
@@ -142,6 +144,8 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         shown = [f"{self.input_size}, {self.hidden_size}"]
+        if self.cell.name not in self._own_cells:
+            shown.append(f"cell={self.cell.name!r}")
         for option, usual in _USUAL.items():
             if (value := getattr(self, option)) != usual:
                 shown.append(f"{option}={value}")
@@ -361,6 +365,8 @@ class LSTM(Recurrent):
     Source: Gers, Schmidhuber & Cummins (2000). Equations: cells/lstm.py, cells/lstmp.py.
     """
 
+    _own_cells = ("lstm", "lstmp")
+
     def __init__(
         self,
         input_size: int,
@@ -377,7 +383,7 @@ class LSTM(Recurrent):
         cell: Cell | str | None = None,
         **options: Unpack[Options],
     ):
-        chosen = cell or ("lstmp" if proj_size else "lstm")
+        chosen = ("lstmp" if proj_size else "lstm") if cell is None else cell
         super().__init__(
             chosen,
             input_size,
@@ -405,6 +411,8 @@ class GRU(Recurrent):
 
     Source: Cho et al. (2014). Equations: cells/gru.py.
     """
+
+    _own_cells = ("gru",)
 
     def __init__(
         self,

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..algebra import Cell
+from ..algebra.expression import evaluate
 from ..data.batches import Rows
 from ..nn import Recurrent
+from ..runtime.stream import OPERATIONS
 
 
 class LanguageModel(nn.Module):
@@ -60,11 +63,12 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.output.bias)
         if tied:
             self.output.weight = self.embedding.weight
-        if "f" in cell.pack:
-            place = cell.pack.index("f") * hidden_size
+        place = _forget_bias(cell)
+        if place is not None:
             with torch.no_grad():
                 for layer in range(num_layers):
-                    getattr(self.layers, f"bias_ih_l{layer}")[place : place + hidden_size] += forget_bias
+                    bias = getattr(self.layers, f"bias_ih_l{layer}")
+                    bias[place * hidden_size :][:hidden_size] += forget_bias
         self.carried: list[Tensor] = []
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -116,6 +120,27 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     bits = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device).random_(-(2**63), None)
     open_ = bits.view(torch.uint8)[: like.numel()].view(like.shape) >= shut
     return open_.to(like.dtype) * (256 / (256 - shut))
+
+
+def _forget_bias(cell: Cell) -> int | None:
+    """Which block of the biases is that of a forget gate, if there is one: a gate f that, open, keeps what is carried.
+
+    Asked of one unit whose other weights are zero, for in a cell of one's own f may be anything, and in `minimal_gated`
+    it is the share that is replaced.
+    """
+    gates = next((parameter.gates for parameter in cell.parameters if parameter.name == "b"), ())
+    if "f" not in gates:
+        return None
+    leaves = {cell.x: 0.0, **dict.fromkeys(cell.before, 1.0)}
+    leaves |= {block: 0.0 for parameter in cell.parameters for block in parameter.blocks}
+    [b_f] = [block for block in leaves if block.label == "b.f"]
+
+    def kept(bias: float) -> float:
+        values = {leaf: np.full((1, 1), bias if leaf is b_f else value) for leaf, value in leaves.items()}
+        with np.errstate(all="ignore"):
+            return float(sum(after.item() for after in evaluate(cell.after, values, OPERATIONS)))
+
+    return gates.index("f") if kept(2.0) > kept(0.0) else None
 
 
 class Chunks:

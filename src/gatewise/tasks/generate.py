@@ -6,6 +6,7 @@ three parts, training, validation and test, follow each other and are never shuf
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
 import os
@@ -357,7 +358,7 @@ class Generator:
 
     def _cell(self) -> Cell:
         cell = cells.find(self.cell) if isinstance(self.cell, str) else self.cell
-        return cells.find("lstmp") if cell.name == "lstm" and self.proj_size else cell
+        return cells.find("lstmp") if cell is cells.find("lstm") and self.proj_size else cell
 
     def _read(self, data: Any, encoding: str) -> Corpus:
         text, name = text_of(data, encoding)
@@ -403,7 +404,8 @@ class Generator:
         """What must be the same for a run to be resumed."""
         options = {name: value for name, value in self._options().items() if name not in ("preset", "threads")}
         threads = {"threads": torch.get_num_threads()}
-        return {"data": corpus.fingerprint, "cell": cell.equations, **options, **vars(chosen), **threads}
+        equations = hashlib.sha256(cell.equations.encode()).hexdigest()[:12]  # a cell of one's own may have been edited
+        return {"data": corpus.fingerprint, "equations": equations, **options, **vars(chosen), **threads}
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self._cell().name})

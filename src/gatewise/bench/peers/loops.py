@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+from ... import cells
 from ...engine import reference
-from .. import equations
 from ..contest import Contestant
 from ..problem import Problem
 from .pytorch import contestant
@@ -29,7 +29,7 @@ def compiled(problem: Problem) -> Contestant:
 
 def _looped(name: str, problem: Problem, finish: Callable[[Any], Any]) -> Contestant:
     weights = {key: tensor.clone().requires_grad_(problem.work.training) for key, tensor in problem.weights.items()}
-    by_hand = problem.cell is equations.peephole
+    by_hand = problem.cell is cells.find("peephole")
     loop = finish(_peephole if by_hand else lambda x, weights, layer: _any_cell(problem, x, weights, layer))
 
     def call(x: Tensor) -> Any:

@@ -273,8 +273,9 @@ class _Call:
         wanted = [tensor for tensor, need in zip(inputs, needs, strict=True) if need]
         inputs = [tensor.to(torch.float32) for tensor in inputs]
         extras = [extra.to(torch.float32) for extra in self.extras]
+        x, state, weights = self.tensors(inputs)
         options = self.lengths, self.resets, self.reverse, extras
-        every, last = reference.recurrence(self.cell, *self.tensors(inputs), *options)
+        every, last = reference.recurrence(self.cell, x, state, weights, *options)
         outputs = [*every[: self.shown], *last]
         arriving = [None if g is None else g.to(o) for o, g in zip(outputs, gradients, strict=True)]
         found = iter(gradients_of(outputs, wanted, arriving, create_graph=True))
