@@ -1,4 +1,4 @@
-"""LSTM over two dimensions, with a forget gate for each: its past is two neighbours, the one before it and one above."""
+"""LSTM over two dimensions: its past is two neighbours, one before it and one above, with a forget gate for each."""
 
 from ..algebra import cell, sigmoid, tanh
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, OptionTypeError, ShapeError
+from ._checks import check_size
 from .recurrent import _checked_lengths
 
 
@@ -49,7 +50,7 @@ class Attention(nn.Module):
     def __init__(self, query_size: int, key_size: int, batch_first: bool = False):
         super().__init__()
         for name, size in (("query_size", query_size), ("key_size", key_size)):
-            _check_size(name, size)
+            check_size(name, size)
         self.query_size, self.key_size, self.batch_first = query_size, key_size, batch_first
 
     def forward(
@@ -164,7 +165,7 @@ class AdditiveAttention(Attention):
     ):
         super().__init__(query_size, key_size, batch_first)
         size = query_size if attention_size is None else attention_size
-        _check_size("attention_size", size)
+        check_size("attention_size", size)
         self.W = nn.Linear(query_size, size, bias=False, device=device, dtype=dtype)
         self.U = nn.Linear(key_size, size, bias=False, device=device, dtype=dtype)
         self.v = nn.Linear(size, 1, bias=False, device=device, dtype=dtype)
@@ -235,10 +236,10 @@ class ScaledDotProductAttention(Attention):
 class LocalAttention(MultiplicativeAttention):
     """Attention to the steps around one place: s with abs(s - p) <= window.
 
-    Where that place is depends on the query: it is either given (the paper's local-m), or predicted (local-p),
-    p = n * sigmoid(v · tanh(P q)) in a row of n steps. Around a predicted place the softmax over the window is multiplied
-    by exp(-(s - p)² / (2 * (window / 2)²)), as the paper does, which gives the place a gradient; these weights sum to
-    less than 1. Steps and places are counted from 0. A window that lies beyond the row's end gives no weight to any step.
+    Each query has a place of its own, either given (the paper's local-m) or predicted (local-p): in a row of n steps
+    p = n * sigmoid(v · tanh(P q)). Around a predicted place the softmax over the window is multiplied by
+    exp(-(s - p)² / (2 * (window / 2)²)), as in the paper, which gives the place a gradient; these weights sum to less
+    than 1. Steps and places are counted from 0. A window that lies beyond the row's end gives no step any weight.
 
     Args:
         query_size: Features of a query, Dq.
@@ -270,7 +271,7 @@ class LocalAttention(MultiplicativeAttention):
         dtype: torch.dtype | None = None,
     ):
         super().__init__(query_size, key_size, score, batch_first, device, dtype)
-        _check_size("window", window)
+        check_size("window", window)
         self.window, self.predict = window, predict
         if predict:
             self.P = nn.Linear(query_size, query_size, bias=False, device=device, dtype=dtype)
@@ -299,13 +300,6 @@ class LocalAttention(MultiplicativeAttention):
         if self.predict:
             weights = weights * torch.exp(-2 * (distance / self.window) ** 2)
         return self._answer(weights, memory, single)
-
-
-def _check_size(name: str, size: Any) -> None:
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise OptionTypeError(f"{name} must be int, not {type(size).__name__}: {size!r}")
-    if size < 1:
-        raise OptionError(f"{name} must be at least 1, not {size}")
 
 
 def _check_comparable(query_size: int, key_size: int, way_out: str) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import cells, engine
+from .. import engine
 from ..algebra import Cell
 from ..algebra.expression import Node
 from ..algebra.stages import forward_program
-from ..errors import CellError, OptionError, OptionTypeError, ShapeError
+from ..errors import CellError, OptionError, ShapeError
+from ._checks import check_tensor, found_cell
 from .recurrent import _check_options, _checked_lengths
 
 _CONVOLUTION = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
@@ -50,7 +51,7 @@ class ConvLSTM(nn.Module):
     Raises:
         ShapeError: Sizes do not fit.
         CellError: The cell has other products, or uses its input unit by unit.
-        OptionError, OptionTypeError: Options are impossible.
+        OptionError: An option is impossible.
 
     Example:
         >>> layer = ConvLSTM(1, 32, kernel_size=5)
@@ -82,9 +83,7 @@ class ConvLSTM(nn.Module):
             raise OptionError(
                 f"kernel_size must be an odd number, or one for each of {dimensions} dimensions, not {kernel_size!r}"
             )
-        self.cell = cells.find(cell) if isinstance(cell, str) else cell
-        if not isinstance(self.cell, Cell):
-            raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
+        self.cell = found_cell(cell)
         self._sums = _sums(self.cell)
         self.input_size, self.hidden_size, self.kernel_size = input_size, hidden_size, kernel
         self.num_layers, self.bias, self.batch_first, self.dimensions = num_layers, bias, batch_first, dimensions
@@ -204,8 +203,7 @@ class ConvLSTM(nn.Module):
         return next(self.parameters())
 
     def _check_input(self, input: Any) -> None:
-        if not isinstance(input, Tensor):
-            raise OptionTypeError(f"ConvLSTM takes a tensor, not {type(input).__name__}")
+        check_tensor("ConvLSTM", input, self._any_weight())
         axes = 3 + self.dimensions
         if input.dim() != axes:
             raise ShapeError(

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import cells, engine
+from .. import engine
 from ..algebra import Cell
-from ..errors import OptionError, OptionTypeError, ShapeError
+from ..errors import OptionError, ShapeError
+from ._checks import check_tensor, found_cell
 from .recurrent import _check_options
 
 
@@ -41,7 +42,7 @@ class MultiDimensionalLSTM(nn.Module):
 
     Raises:
         ShapeError: Sizes do not fit.
-        OptionError, OptionTypeError: Options are impossible.
+        OptionError: An option is impossible.
 
     Example:
         >>> layer = MultiDimensionalLSTM(1, 20)
@@ -65,9 +66,7 @@ class MultiDimensionalLSTM(nn.Module):
         _check_options(input_size, hidden_size, 1, bias, False, 0.0, 0)
         if isinstance(directions, bool) or directions not in (1, 4):
             raise OptionError(f"directions must be 1 or 4, not {directions!r}")
-        self.cell = cells.find(cell) if isinstance(cell, str) else cell
-        if not isinstance(self.cell, Cell):
-            raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
+        self.cell = found_cell(cell)
         half = len(self.cell.carry) // 2
         if not half or self.cell.projected or self.cell.after[:half] != self.cell.after[half:]:
             raise OptionError(
@@ -135,8 +134,7 @@ class MultiDimensionalLSTM(nn.Module):
         return next(self.parameters())
 
     def _check_input(self, input: Any) -> None:
-        if not isinstance(input, Tensor):
-            raise OptionTypeError(f"MultiDimensionalLSTM takes a tensor, not {type(input).__name__}")
+        check_tensor("MultiDimensionalLSTM", input, self._any_weight())
         if input.dim() != 4:
             raise ShapeError(
                 f"MultiDimensionalLSTM takes (batch, height, width, features), but got {input.dim()}-D of shape "
@@ -151,12 +149,12 @@ class MultiDimensionalLSTM(nn.Module):
 
 @dataclass(frozen=True)
 class _Plan:
-    """In which order the positions of a batch of images run: by diagonals, seen from the corner where one starts.
+    """In which order the positions of a batch of images run: by diagonals, seen from the corner where they start.
 
     Attributes:
         counts: Positions in each diagonal.
-        above, before: Per diagonal, where each position's two neighbours are in the diagonal before it; one past its end
-            for those that have none.
+        above, before: Per diagonal, where each position's neighbours are in the diagonal before; one past its end for
+            those that have none.
         places: Per direction, each position's place in the input, its first three axes taken as one.
         corners: (B,), where each image's last position is in the order; one past its end for an image without any.
     """
@@ -180,7 +178,7 @@ def _plan(sizes: Tensor, height: int, width: int) -> _Plan:
     counts = diagonal.bincount()
     ends = counts.cumsum(0)
 
-    number = sizes.new_full((height + 1, width + 1, len(sizes)), -1)  # in the order, from the second row and column on
+    number = sizes.new_full((height + 1, width + 1, len(sizes)), -1)  # in the order; row and column 0 are the border
     number[row + 1, column + 1, image] = torch.arange(len(row), device=sizes.device)
     # The diagonal before has `missing` positions, the first of them is number `begin`.
     begin, missing = (torch.cat([v.new_zeros(n), v])[diagonal] for v, n in ((ends, 2), (counts, 1)))
