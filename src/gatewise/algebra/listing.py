@@ -122,7 +122,8 @@ def latex(cell: Cell) -> list[str]:
 
 def _letter(name: str) -> str:
     if name.endswith("_prev"):
-        return f"{name.removesuffix('_prev')}_{{t-1}}"
+        stem, _, under = name.removesuffix("_prev").partition("_")
+        return f"{stem}_{{{under}{', ' if under else ''}t-1}}"  # LaTeX takes one subscript only
     base, _, gate = name.partition(".")
     stem, _, under = base.partition("_")
     below = "".join([under, gate])
