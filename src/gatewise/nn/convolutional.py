@@ -92,8 +92,9 @@ class ConvLSTM(nn.Module):
             "" if names[0].startswith("bias") and not bias else names[0]  # one tensor, also where torch.nn adds up two
             for names in self.cell.stored()
         ]
-        for layer in range(num_layers):
-            for name, shape in zip(self._names, self._shapes(layer), strict=True):
+        self._shapes = [self._shapes_of(hidden_size if layer else input_size) for layer in range(num_layers)]
+        for layer, shapes in enumerate(self._shapes):
+            for name, shape in zip(self._names, shapes, strict=True):
                 if name:
                     weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(f"{name}_l{layer}", weight)
@@ -139,7 +140,7 @@ class ConvLSTM(nn.Module):
         """One layer, time-major. Within, a place of a map is a row: (B * places, H)."""
         steps, batch, space = len(x), x.shape[1], x.shape[3:]
         weights = self._weights(layer)
-        blocks = [w.chunk(len(p.blocks)) for w, p in zip(weights, self.cell.parameters, strict=True)]
+        blocks = [weight.chunk(gates) for weight, gates in zip(weights, self._sums.gates, strict=True)]
         alone = [weights[parameter] for parameter in self._sums.alone]
 
         def rows(maps: Tensor) -> Tensor:
@@ -186,14 +187,14 @@ class ConvLSTM(nn.Module):
             [sum((blocks[parameter][gate] for parameter, gate in row), zeros) for row in self._sums.biases]
         )
 
-    def _shapes(self, layer: int) -> list[tuple[int, ...]]:
+    def _shapes_of(self, input_size: int) -> list[tuple[int, ...]]:
         """Of a layer's weights, in the cell's order: matrices have a kernel for every entry."""
-        sizes = self.cell.sizes(self.hidden_size if layer else self.input_size, self.hidden_size)
+        sizes = self.cell.sizes(input_size, self.hidden_size)
         shapes = [parameter.shape(sizes) for parameter in self.cell.parameters]
         return [(*shape, *self.kernel_size) if len(shape) == 2 else shape for shape in shapes]
 
     def _weights(self, layer: int) -> list[Tensor]:
-        pairs = zip(self._names, self._shapes(layer), strict=True)
+        pairs = zip(self._names, self._shapes[layer], strict=True)
         return [
             getattr(self, f"{name}_l{layer}") if name else self._any_weight().new_zeros(shape) for name, shape in pairs
         ]
@@ -247,12 +248,14 @@ class _Sums:
         of_x, of_state: Products of the input and of carried values, a row per sum.
         biases: What else is added, a row per sum.
         alone: Parameters that the pointwise part reads itself.
+        gates: Blocks in each parameter.
     """
 
     of_x: Products
     of_state: Products
     biases: list[list[Place]]
     alone: list[int]
+    gates: list[int]
 
 
 def _sums(cell: Cell) -> _Sums:
@@ -282,4 +285,5 @@ def _sums(cell: Cell) -> _Sums:
         products(cell.before),
         [[place[bias] for bias in a.biases] for a in accumulators],
         [cell.parameters.index(parameter) for parameter in alone],
+        [len(parameter.blocks) for parameter in cell.parameters],
     )
