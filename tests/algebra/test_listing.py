@@ -27,6 +27,12 @@ def test_latex_of_the_gru():
     ]
 
 
+def test_latex_of_names_in_two_parts():
+    *_, c, h = latex(cells.find("multidimensional"))
+    assert c == r"c_t = f_t \odot c_{t-1} + f_{up} \odot c_{up, t-1} + i_t \odot g_t"
+    assert h == r"h_t = o_t \odot \tanh(c_t)"
+
+
 def test_latex_keeps_the_order_of_operations():
     @algebra.cell(carry="h", pack="n")
     def nested(x, h_prev, W, U):

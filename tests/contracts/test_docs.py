@@ -162,3 +162,31 @@ def test_the_speeds_of_the_readme_are_those_of_the_committed_results(page):
     sweep = json.loads((ROOT / "benchmarks" / "results" / "sweep.json").read_text())["answer"]
     worst = [f"{sweep[work]['torch / gatewise']['least']:.2f}" for work in ("forward", "training")]
     assert all(figure in part for figure in worst)
+
+
+def results(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["answer"]
+
+
+def test_the_figures_of_the_dimensions_page_are_those_of_the_committed_results():
+    page = (ROOT / "docs" / "dimensions.md").read_text()
+    shown = {}
+    for name in ("digits", "frames"):
+        part = page.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("|")]
+        shown[name] = {name: figures for name, *figures in rows[2:]}
+
+    digits, frames = results("dimensions-digits"), results("dimensions-frames")
+    assert shown["digits"] == {name: [f"{100 * found:.1f} %"] for name, found in digits["accuracy"].items()}
+    assert min(run["test"] for run in digits["runs"]) >= 0.97
+    ahead = frames["mean_squared_error_per_frame_ahead"]
+    assert shown["frames"] == {
+        name: [f"{value:.4f}" for value in (ahead[name][0], ahead[name][-1], found)]
+        for name, found in frames["mean_squared_error"].items()
+    }
+
+
+def test_the_programs_of_the_dimensions_page_run():
+    names: dict = {}
+    for block in blocks("docs/dimensions.md", "python"):
+        exec(block, names)

@@ -250,11 +250,11 @@ def test_one_step_is_a_recurrence_of_one(cell):
     close(stepped, last)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole"])
 def test_pointwise_is_the_step_without_its_products(name):
     from gatewise.algebra.stages import forward_program
 
-    cell = cells.find(name)
+    cell = next(c for c in CELLS if c.name == name)
     inputs = draw(cell, ODD)
     values = {cell.x: inputs.x[0], **dict(zip(cell.before, inputs.state, strict=True))}
     blocks = engine.reference.blocks(cell, inputs.weights)
@@ -262,7 +262,10 @@ def test_pointwise_is_the_step_without_its_products(name):
         sum(values[p.vector] @ blocks[p.weight].T for p in a.products) + sum(blocks[b] for b in a.biases)
         for a in forward_program(cell).stages[0].accumulators
     ]
-    got = engine.pointwise(cell, torch.cat(sums, -1), inputs.state)
+    stored = zip(cell.parameters, inputs.weights, strict=True)
+    read = [w for p, w in stored if p in engine.pointwise_parameters(cell)]
+    assert [p.name for p in engine.pointwise_parameters(cell)] == (["p"] if name == "peephole" else [])
+    got = engine.pointwise(cell, torch.cat(sums, -1), inputs.state, read)
     close(got, engine.step(cell, inputs.x[0], inputs.state, inputs.weights))
 
 

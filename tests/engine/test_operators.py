@@ -53,11 +53,12 @@ def test_opcheck_step(cell):
     torch.library.opcheck(operators.step, (cell.key, x[0].detach().requires_grad_(), state, weights))
 
 
-@pytest.mark.parametrize("cell", [LSTM_CELL, GRU_CELL], ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", [LSTM_CELL, GRU_CELL, cells.find("peephole")], ids=lambda c: c.name)
 def test_opcheck_pointwise(cell):
-    _, state, _ = parts(cell, leaves(draw(cell, TINY, torch.float32)))
+    _, state, weights = parts(cell, leaves(draw(cell, TINY, torch.float32)))
     sums = torch.randn(TINY.B, 4 * TINY.H, requires_grad=True)
-    torch.library.opcheck(operators.pointwise, (cell.key, sums, state))
+    read = [w for p, w in zip(cell.parameters, weights, strict=True) if p in engine.pointwise_parameters(cell)]
+    torch.library.opcheck(operators.pointwise, (cell.key, sums, state, read))
 
 
 def test_opcheck_without_gradients():

@@ -131,7 +131,8 @@ def latex(cell: Cell) -> list[str]:
 
 def _letter(name: str) -> str:
     if name.endswith("_prev"):
-        return f"{name.removesuffix('_prev')}_{{t-1}}"
+        stem, _, under = name.removesuffix("_prev").partition("_")
+        return f"{stem}_{{{under}{', ' if under else ''}t-1}}"  # LaTeX takes one subscript only
     try:
         return f"{float(name):g}"
     except ValueError:

@@ -10,8 +10,9 @@ from torch import Tensor
 from ..algebra import Cell
 from . import native, operators
 from .native import threads
+from .reference import pointwise_parameters
 
-__all__ = ["both_directions", "pointwise", "recurrence", "stack", "step", "threads"]
+__all__ = ["both_directions", "pointwise", "pointwise_parameters", "recurrence", "stack", "step", "threads"]
 
 
 def recurrence(
@@ -112,10 +113,14 @@ def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tenso
     return run(cell.key, x, state, weights)
 
 
-def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
-    """The pointwise part of a step: sums of the products (B, A * H), one block per accumulator, to the next state."""
+def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> list[Tensor]:
+    """The pointwise part of a step: sums of the products (B, A * H), one block per accumulator, to the next state.
+
+    Args:
+        weights: Those of `pointwise_parameters`, for a cell that uses some unit by unit, as peepholes are.
+    """
     run = operators.pointwise if torch.compiler.is_compiling() else operators.run_pointwise
-    return run(cell.key, sums, state)
+    return run(cell.key, sums, state, weights)
 
 
 def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> torch.dtype | None:

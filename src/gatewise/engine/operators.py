@@ -91,8 +91,8 @@ def _plain_step(cell: str, x: Tensor, state: Sequence[Tensor], weights: Sequence
     return reference.step(Cell.from_key(cell), x, state, weights)
 
 
-def run_pointwise(cell: str, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
-    return reference.pointwise(Cell.from_key(cell), sums, state)
+def run_pointwise(cell: str, sums: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
+    return reference.pointwise(Cell.from_key(cell), sums, state, weights)
 
 
 def _shape_state(cell: str, x: Tensor, state: Sequence[Tensor], *_: Any) -> list[Tensor]:
@@ -202,11 +202,17 @@ def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tens
 
 recurrence = _define(
     "recurrence",
-    "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, bool history, "
-    "Tensor[] extras",
+    "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, "
+    "bool history, Tensor[] extras",
     run_recurrence,
     _plain_recurrence,
     _shape_recurrence,
 )
 step = _define("step", "str cell, Tensor x, Tensor[] state, Tensor[] weights", run_step, _plain_step, _shape_state)
-pointwise = _define("pointwise", "str cell, Tensor sums, Tensor[] state", run_pointwise, run_pointwise, _shape_state)
+pointwise = _define(
+    "pointwise",
+    "str cell, Tensor sums, Tensor[] state, Tensor[] weights",
+    run_pointwise,
+    run_pointwise,
+    _shape_state,
+)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..algebra import Cell
+from ..algebra import Cell, Parameter
 from ..algebra.expression import Node, evaluate, order
 from ..algebra.stages import forward_program
 from ..errors import CellError, ShapeError
@@ -144,7 +144,7 @@ def recurrence(
     return [torch.stack(kept[::-1] if reverse else kept) for kept in history], last
 
 
-def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]:
+def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> list[Tensor]:
     """The pointwise part of one step alone, given the sums of its matrix products.
 
     For layers whose products are of another kind, such as convolutions.
@@ -152,9 +152,10 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
     Args:
         sums: (B, A * H), one block per accumulator of the cell's program, in its order, biases included.
         state: As for `step`.
+        weights: Those of `pointwise_parameters`, stored as for `step`.
 
     Raises:
-        CellError: The cell needs more than these sums: a product of a value computed inside the step.
+        CellError: The cell needs more than these: a product of a value computed inside the step, or the input itself.
     """
     program = forward_program(cell)
     stage = program.stages[0]
@@ -162,10 +163,17 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
         raise CellError(
             f"cell '{cell.name}' has matrix products inside its step, so it has no pointwise part of its own"
         )
+    parameters = pointwise_parameters(cell)
+    if len(parameters) != len(weights):
+        told = " and ".join(parameter.name for parameter in parameters)
+        raise CellError(
+            f"cell '{cell.name}' uses {parameters[0].blocks[0]!r} unit by unit. Give it the weights of {told}"
+            if parameters
+            else f"cell '{cell.name}' uses no weight unit by unit, but was given {len(weights)}"
+        )
     outputs = [node for _, node in program.outputs]
-    for leaf in order(outputs, known=[a.node for a in stage.accumulators]):
-        if leaf.op in ("input", "weight"):
-            raise CellError(f"cell '{cell.name}' uses {leaf!r} unit by unit, so it has no pointwise part of its own")
+    if cell.x in order(outputs, known=[a.node for a in stage.accumulators]):
+        raise CellError(f"cell '{cell.name}' uses {cell.x!r} unit by unit, so it has no pointwise part of its own")
     sizes = {start.size.letter: s.shape[-1] for start, s in zip(cell.before, state, strict=True)}
     widths = [sizes[a.node.size.letter] for a in stage.accumulators]
     if sums.shape[-1] != sum(widths):
@@ -174,16 +182,30 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor]) -> list[Tensor]
         )
     values: dict[Node, Tensor] = dict(zip(cell.before, state, strict=True))
     values |= {a.node: total for a, total in zip(stage.accumulators, sums.split(widths, dim=-1), strict=True)}
+    for parameter, weight in zip(parameters, weights, strict=True):
+        values |= _cut(parameter, weight)
     return evaluate(outputs, values, OPERATIONS)
+
+
+def pointwise_parameters(cell: Cell) -> list[Parameter]:
+    """What the pointwise part of a step reads besides sums and state: weights used unit by unit, such as peepholes."""
+    program = forward_program(cell)
+    done = [a.node for stage in program.stages for a in stage.accumulators]
+    read = set(order([node for _, node in program.outputs], known=done))
+    return [parameter for parameter in cell.parameters if not read.isdisjoint(parameter.blocks)]
 
 
 def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:
     """Cut stored weights into one block per gate; a block-diagonal one gets its zeros."""
     values: dict[Node, Tensor] = {}
     for parameter, weight in zip(cell.parameters, weights, strict=True):
-        gates = len(parameter.blocks)
-        cut = weight.chunk(gates) if gates > 1 else [weight]
+        cut = _cut(parameter, weight)
         if parameter.diagonal:
-            cut = [torch.block_diag(*block.chunk(cell.heads)) for block in cut]
-        values |= zip(parameter.blocks, cut, strict=True)
+            cut = {node: torch.block_diag(*block.chunk(cell.heads)) for node, block in cut.items()}
+        values |= cut
     return values
+
+
+def _cut(parameter: Parameter, weight: Tensor) -> dict[Node, Tensor]:
+    gates = len(parameter.blocks)
+    return dict(zip(parameter.blocks, weight.chunk(gates) if gates > 1 else [weight], strict=True))

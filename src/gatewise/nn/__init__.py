@@ -1,5 +1,18 @@
-"""Layers: drop-in torch modules."""
+"""Layers: drop-in torch modules, and the LSTM's kin of more dimensions; attention over what they return."""
 
+from .attention import AdditiveAttention, LocalAttention, MultiplicativeAttention, ScaledDotProductAttention
+from .convolutional import ConvLSTM
+from .multidimensional import MultiDimensionalLSTM
 from .recurrent import GRU, LSTM, Recurrent
 
-__all__ = ["GRU", "LSTM", "Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AdditiveAttention",
+    "ConvLSTM",
+    "LocalAttention",
+    "MultiDimensionalLSTM",
+    "MultiplicativeAttention",
+    "Recurrent",
+    "ScaledDotProductAttention",
+]

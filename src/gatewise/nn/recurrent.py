@@ -120,8 +120,8 @@ class Recurrent(nn.Module):
     _own_cells: tuple[str, ...] = ()  # names of the cells that go without saying
 
     def reset_parameters(self) -> None:
-        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order, but those that the
-        cell has a value for."""
+        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order; or set it to the
+        value that its cell begins with."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         for weights in self._names.values():
             for names, parameter in zip(weights, self.cell.parameters, strict=True):

@@ -31,7 +31,6 @@ from .. import reference
 from ..aten import gradients_of
 from . import lowering
 from .library import _native
-from .lowering import runs
 
 Shape = tuple[int, ...]
 
@@ -53,6 +52,9 @@ _SHORT_STEP = 200_000
 # 100 steps of 1 to 8 rows, took 1.3 to 1.7 times as long in turn at H = 32 and 64, in training 1.15 to 1.7 times; at
 # H = 128, where those share units, 0.95 to 1.6, the more the busier the machine. From H = 256 on sharing was as fast.
 _CHAIN_TILES = 8
+
+
+runs = lowering.runs
 
 
 def fits(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:

@@ -1,0 +1,223 @@
+"""LSTM over images: each position has two neighbours for a past, and all positions of a diagonal run as one step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import engine
+from ..algebra import Cell
+from ..errors import OptionError, ShapeError
+from ._checks import check_tensor, found_cell
+from .recurrent import _check_options
+
+
+class MultiDimensionalLSTM(nn.Module):
+    """LSTM that reads an image from its corners.
+
+    Each position takes the states of the neighbour before it in its row and of the one above it, with a forget gate for
+    each, so that its output depends on the whole rectangle between it and the corner. Four directions, one from
+    every corner, together see all of the image at every position. The positions of a diagonal do not wait for one
+    another: they are one batch, over all images, of a single step of the engine, and an image of any size costs no
+    more than its own positions.
+
+    Args:
+        input_size: Features per position, D.
+        hidden_size: Units per direction, H.
+        directions: 1, from the top left corner alone; or 4, also from the top right, bottom left and bottom right.
+        bias: Whether the equations' biases exist.
+        cell: Any cell that carries its values twice, those of the neighbour above first, by name or as a `Cell`.
+
+    Shape:
+        input: (B, height, width, D).
+        sizes: (B, 2) integers, height and width of each image, which lies in the top left of its part of the input.
+            What is beyond is never read, and its output is zero. Directions start in the image's own corners.
+        returns: the output (B, height, width, directions * H); and (h, c) of the corner that each direction reaches
+            last, each (directions, B, H), zeros for an image without a position.
+
+    Raises:
+        ShapeError: Sizes do not fit.
+        OptionError: An option is impossible.
+
+    Example:
+        >>> layer = MultiDimensionalLSTM(1, 20)
+        >>> y, (h, c) = layer(images)  # (B, height, width, 1)
+
+    Source: Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011. Equations: cells/multidimensional.py.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        directions: int = 4,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        cell: Cell | str = "multidimensional",
+    ):
+        super().__init__()
+        _check_options(input_size, hidden_size, 1, bias, False, 0.0, 0)
+        if isinstance(directions, bool) or directions not in (1, 4):
+            raise OptionError(f"directions must be 1 or 4, not {directions!r}")
+        self.cell = found_cell(cell)
+        half = len(self.cell.carry) // 2
+        if not half or self.cell.projected or self.cell.after[:half] != self.cell.after[half:]:
+            raise OptionError(
+                f"cell '{self.cell.name}' carries '{' '.join(self.cell.carry)}'. It should carry its values twice, for "
+                "the neighbour above and for the one before, and return them twice"
+            )
+        self.input_size, self.hidden_size, self.directions, self.bias = input_size, hidden_size, directions, bias
+
+        sizes = self.cell.sizes(input_size, hidden_size)
+        self._shapes = [parameter.shape(sizes) for parameter in self.cell.parameters]
+        self._names = [
+            "" if names[0].startswith("bias") and not bias else names[0]  # one tensor, also where torch.nn adds up two
+            for names in self.cell.stored()
+        ]
+        for direction in range(directions):
+            for name, shape in zip(self._names, self._shapes, strict=True):
+                if name:
+                    weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    self.register_parameter(f"{name}_d{direction}", weight)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H)."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -bound, bound)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}, directions={self.directions}, cell={self.cell.name}"
+
+    def forward(self, input: Tensor, sizes: Tensor | Sequence[Sequence[int]] | None = None) -> tuple[Tensor, Any]:
+        self._check_input(input)
+        batch, height, width, _ = input.shape
+        plan = _plan(_checked_sizes(sizes, input), height, width)
+        outputs, ends = [], []
+        for direction, places in enumerate(plan.places[: self.directions]):
+            diagonals = input.flatten(0, 2)[places].split(plan.counts)
+            first, *rest = self._run(diagonals, self._weights(direction), plan)
+            y = input.new_zeros(batch * height * width, self.hidden_size, dtype=first.dtype)
+            outputs.append(y.index_copy(0, places, first).view(batch, height, width, self.hidden_size))
+            ends.append([nn.functional.pad(value, (0, 0, 0, 1))[plan.corners] for value in (first, *rest)])
+        last = [torch.stack(values) for values in zip(*ends, strict=True)]
+        return torch.cat(outputs, -1), last[0] if len(last) == 1 else tuple(last)
+
+    def _run(self, diagonals: Sequence[Tensor], weights: list[Tensor], plan: _Plan) -> list[Tensor]:
+        """Diagonal by diagonal; returns what each position carries, in the order of the plan."""
+        half = len(self.cell.carry) // 2
+        start = [self._any_weight().new_zeros(0, self.hidden_size) for _ in range(half)]
+        history = [start]
+        for x, above, before in zip(diagonals, plan.above, plan.before, strict=True):
+            known = [nn.functional.pad(value, (0, 0, 0, 1)) for value in history[-1]]  # zeros, for who has no neighbour
+            state = [value.index_select(0, index) for index in (above, before) for value in known]
+            history.append(engine.step(self.cell, x, state, weights)[half:])
+        return [torch.cat(values) for values in zip(*(history[1:] or history), strict=True)]
+
+    def _weights(self, direction: int) -> list[Tensor]:
+        pairs = zip(self._names, self._shapes, strict=True)
+        return [
+            getattr(self, f"{name}_d{direction}") if name else self._any_weight().new_zeros(shape)
+            for name, shape in pairs
+        ]
+
+    def _any_weight(self) -> Tensor:
+        """One that there always is: where the module is, and in which dtype."""
+        return next(self.parameters())
+
+    def _check_input(self, input: Any) -> None:
+        check_tensor("MultiDimensionalLSTM", input, self._any_weight())
+        if input.dim() != 4:
+            raise ShapeError(
+                f"MultiDimensionalLSTM takes (batch, height, width, features), but got {input.dim()}-D of shape "
+                f"{tuple(input.shape)}"
+            )
+        if input.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"MultiDimensionalLSTM was built for input_size={self.input_size} but the input has {input.shape[-1]} "
+                f"features (shape {tuple(input.shape)}). Features come last: input.movedim(1, -1)"
+            )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """In which order the positions of a batch of images run: by diagonals, seen from the corner where they start.
+
+    Attributes:
+        counts: Positions in each diagonal.
+        above, before: Per diagonal, where each position's neighbours are in the diagonal before; one past its end for
+            those that have none.
+        places: Per direction, each position's place in the input, its first three axes taken as one.
+        corners: (B,), where each image's last position is in the order; one past its end for an image without any.
+    """
+
+    counts: list[int]
+    above: Sequence[Tensor]
+    before: Sequence[Tensor]
+    places: list[Tensor]
+    corners: Tensor
+
+
+def _plan(sizes: Tensor, height: int, width: int) -> _Plan:
+    heights, widths = sizes.unbind(1)
+    images = torch.arange(len(sizes), device=sizes.device)
+    axes = torch.arange(height, device=sizes.device), torch.arange(width, device=sizes.device), images
+    row, column, image = torch.meshgrid(*axes, indexing="ij")
+    row, column, image = (part[(row < heights) & (column < widths)] for part in (row, column, image))
+    order = (row + column).argsort(stable=True)
+    row, column, image = row[order], column[order], image[order]
+    diagonal = row + column
+    counts = diagonal.bincount()
+    ends = counts.cumsum(0)
+
+    number = sizes.new_full((height + 1, width + 1, len(sizes)), -1)  # in the order; row and column 0 are the border
+    number[row + 1, column + 1, image] = torch.arange(len(row), device=sizes.device)
+    # The diagonal before has `missing` positions, the first of them is number `begin`.
+    begin, missing = (torch.cat([v.new_zeros(n), v])[diagonal] for v, n in ((ends, 2), (counts, 1)))
+
+    def within(neighbour: Tensor) -> Sequence[Tensor]:
+        return torch.where(neighbour < 0, missing, neighbour - begin).split(counts.tolist())
+
+    def place(up: bool, left: bool) -> Tensor:
+        r = heights[image] - 1 - row if up else row
+        c = widths[image] - 1 - column if left else column
+        return (image * height + r) * width + c
+
+    corners = number[heights, widths, images]
+    return _Plan(
+        counts=counts.tolist(),
+        above=within(number[row, column + 1, image]),
+        before=within(number[row + 1, column, image]),
+        places=[place(up, left) for up in (False, True) for left in (False, True)],
+        corners=torch.where(corners < 0, len(row), corners),
+    )
+
+
+def _checked_sizes(sizes: Any, input: Tensor) -> Tensor:
+    batch, height, width, _ = input.shape
+    if sizes is None:
+        return torch.tensor([height, width], device=input.device).expand(batch, 2)
+    try:
+        sizes = torch.as_tensor(sizes)
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"sizes must be whole numbers, two per image, not {sizes!r:.60}") from None
+    if sizes.numel() == 0:
+        sizes = sizes.long().view(-1, 2)  # an empty list has no type of its own
+    if sizes.dtype.is_floating_point or sizes.dtype.is_complex or sizes.dtype == torch.bool:
+        raise ShapeError(f"sizes must be whole numbers, not {sizes.dtype}")
+    if sizes.shape != (batch, 2):
+        raise ShapeError(f"sizes has shape {tuple(sizes.shape)}, but should have ({batch}, 2): height, width per image")
+    sizes = sizes.to("cpu", torch.int64)
+    wrong = ((sizes < 0) | (sizes > torch.tensor([height, width]))).any(1)
+    if wrong.any():
+        found = tuple(sizes[wrong][0].tolist())
+        raise ShapeError(f"an image of size {found} does not fit an input of {height} by {width} positions")
+    return sizes.to(input.device)
