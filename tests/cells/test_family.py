@@ -151,22 +151,70 @@ def mingru(x, h, w):
     return ((1 - sigmoid(z)) * h + sigmoid(z) * g,)
 
 
+def layer_norm_lstm(x, h, c, w):
+    """Ba et al. (2016), supplement, equations 20 to 22: b inside, and gains for what comes from x and from h."""
+
+    def gates(v, gain):
+        return torch.nn.functional.layer_norm(v, v.shape[1:], w[gain])
+
+    both = gates(x @ w["weight_ih"].T, "weight_scale_x") + gates(h @ w["weight_hh"].T, "weight_scale_h")
+    i, f, g, o = (both + w["bias_ih"] + w["bias_hh"]).chunk(4, 1)
+    c_new = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    normal = torch.nn.functional.layer_norm(c_new, c_new.shape[1:], w["weight_scale_c"], w["weight_shift_c"])
+    return sigmoid(o) * tanh(normal), c_new
+
+
+def slstm(x, h, c, n, m, w):
+    """Beck et al. (2024), equations 8 to 17, with the forget gate a sigmoid: a head at a time."""
+    from_x = (x @ w["weight_ih"].T + w["bias_ih"] + w["bias_hh"]).view(B, 4, 4, -1)  # gate, head, unit
+    R = w["weight_hh"].view(4, 4, from_x.shape[-1], -1)
+    heads = []
+    for head, part in enumerate(h.chunk(4, 1)):
+        heads.append([from_x[:, gate, head] + part @ R[gate, head].T for gate in range(4)])
+    i, f, z, o = (torch.cat(gate, 1) for gate in zip(*heads, strict=True))
+    f = torch.log(sigmoid(f))
+    m_new = torch.maximum(f + m, i)
+    i, f = torch.exp(i - m_new), torch.exp(f + m - m_new)
+    c_new, n_new = f * c + i * tanh(z), f * n + i
+    return sigmoid(o) * c_new / n_new, c_new, n_new, m_new
+
+
+def mlstm(x, h, C, n, m, w):
+    """Beck et al. (2024), equations 19 to 27, without 1 / sqrt(d): a row and a head at a time, unstabilised."""
+    q, k, v, o = (v.view(B, 4, -1) for v in (x @ w["weight_ih"].T + w["bias_ih"]).chunk(4, 1))
+    i, f = torch.exp(x @ w["weight_w_i"].T + w["weight_b_i"]), sigmoid(x @ w["weight_w_f"].T + w["weight_b_f"])
+    K = q.shape[-1]
+    C, n = C.view(B, 4, K, K) * m.exp()[..., None, None], n.view(B, 4, K) * m.exp()[..., None]
+    h, C, n = torch.empty_like(q), C.clone(), n.clone()
+    for row in range(B):
+        for head in range(4):
+            C[row, head] = f[row, head] * C[row, head] + i[row, head] * torch.outer(v[row, head], k[row, head])
+            n[row, head] = f[row, head] * n[row, head] + i[row, head] * k[row, head]
+            read = C[row, head] @ q[row, head] / max(abs(n[row, head] @ q[row, head]), 1)
+            h[row, head] = sigmoid(o[row, head]) * read
+    m = torch.maximum(torch.log(f) + m, torch.log(i))  # by which the layer divides its states
+    return h.flatten(1), (C / m.exp()[..., None, None]).flatten(1), (n / m.exp()[..., None]).flatten(1), m
+
+
 BY_HAND = [
     *(peephole, no_input_gate, no_forget_gate, no_output_gate, no_input_activation, no_output_activation, coupled),
     *(full_gate_recurrence, lstm_1997, multiplicative_lstm, mogrifier, rnn_tanh, rnn_relu, gru_2014, minimal_gated),
-    *(minlstm, mingru),
+    *(minlstm, mingru, layer_norm_lstm, slstm, mlstm),
 ]
 
 
 @pytest.mark.parametrize("step", BY_HAND, ids=lambda step: step.__name__)
 def test_a_layer_computes_what_its_paper_says(step):
     random = generator("family", step.__name__)
-    layer = Recurrent(step.__name__, D, H).double()
+    units = 2 * cells.find(step.__name__).heads if cells.find(step.__name__).heads > 1 else H
+    layer = Recurrent(step.__name__, D, units).double()
     for weight in layer.parameters():
         torch.nn.init.uniform_(weight, -1, 1, generator=random)
     weights = {name.removesuffix("_l0"): weight for name, weight in layer.state_dict().items()}
     x = torch.randn(T, B, D, generator=random, dtype=torch.float64)
-    start = [torch.randn(B, H, generator=random, dtype=torch.float64) for _ in layer.cell.carry]
+    sizes = layer.cell.sizes(D, units)
+    start = [torch.randn(B, sizes[letter], generator=random, dtype=torch.float64) for letter in layer.cell.carry_sizes]
+    start = [s.abs() if name == "n" else s for name, s in zip(layer.cell.carry, start, strict=True)]  # sums
 
     state, outputs = start, []
     for x_t in x:
@@ -180,7 +228,8 @@ def test_a_layer_computes_what_its_paper_says(step):
 
 
 def test_no_cell_is_left_out():
-    assert {step.__name__ for step in BY_HAND} | {"lstm", "lstmp", "gru"} == set(cells.NAMES)
+    elsewhere = {"lstm", "lstmp", "gru", "multidimensional"}  # the last in tests/nn/test_multidimensional.py
+    assert {step.__name__ for step in BY_HAND} | elsewhere == set(cells.NAMES)
 
 
 # How they hang together.

@@ -244,10 +244,11 @@ def test_of_four_carried_values_the_second_is_shown():
 def test_any_cell_is_a_layer(cell):
     torch.manual_seed(2)
     proj = 2 if cell.projected else 0
-    layer = LSTM(D, H, num_layers=2, bidirectional=True, proj_size=proj, cell=cell).double()
+    units = H * cell.heads
+    layer = LSTM(D, units, num_layers=2, bidirectional=True, proj_size=proj, cell=cell).double()
     x = an_input().requires_grad_()
     y, state = layer(x, lengths=LENGTHS)
-    assert y.shape == (T, B, 2 * (proj or H))
+    assert y.shape == (T, B, 2 * (proj or units))
     assert len(flat((y, state))) == 1 + len(cell.carry)
     sum(value.square().sum() for value in flat((y, state))).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in layer.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
@@ -67,15 +68,17 @@ def equations(cell: Cell) -> list[str]:
 
 
 def _lines(cell: Cell) -> dict[Node, str]:
-    """What gets a line of its own: all that has a name, and what would make another line too long to read."""
+    """What gets a line of its own: all that has a name, what several lines would repeat, and what would make another
+    line too long to read."""
     names: dict[Node, str] = {}
     length: dict[Node, int] = {}
+    uses = Counter(arg for node in order([*cell.names, *cell.after]) for arg in node.args)
     spare = (name for name in (f"t{i}" for i in count(1)) if name not in cell.names.values())
     for node in order([*cell.names, *cell.after]):
         length[node] = 1 + sum(1 if arg in names else length[arg] for arg in node.args)
         if node in cell.names:
             names[node] = cell.names[node]
-        elif length[node] > 40:
+        elif length[node] > 40 or (uses[node] > 1 and length[node] > 4):
             names[node] = next(spare)
     return names
 

@@ -259,6 +259,8 @@ class _Sums:
 
 
 def _sums(cell: Cell) -> _Sums:
+    if any(parameter.diagonal for parameter in cell.parameters):
+        raise CellError(f"cell '{cell.name}' has block-diagonal weights, which ConvLSTM cannot convolve with")
     if cell.projected:
         raise CellError(f"cell '{cell.name}' projects its output, which ConvLSTM cannot")
     accumulators = forward_program(cell).stages[0].accumulators
