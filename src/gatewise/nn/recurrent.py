@@ -96,6 +96,7 @@ class Recurrent(nn.Module):
         self.bidirectional, self.proj_size, self.threads = bidirectional, proj_size, threads
         self.recurrent_dropout, self.zoneout, self.weight_dropout = recurrent_dropout, zoneout, weight_dropout
         self.regularisers = Regularisers(
+            self.cell,
             _rate("recurrent_dropout", recurrent_dropout),
             _rates("zoneout", zoneout, self.cell.carry),
             _rate("weight_dropout", weight_dropout),
@@ -237,12 +238,12 @@ class Recurrent(nn.Module):
         owns = [self._weights(layer, way) for layer, way in self._names]
         if not self.regularisers.active:
             return self.cell, owns, [[]] * len(owns)
-        cell = self.regularisers.cell(self.cell, self.training)
+        cell = self.regularisers.cell(self.training)
         if not self.training:
             return cell, owns, [[]] * len(owns)
         seed = draw_seed()
         extras = [self.regularisers.extras(x, self._carried, seed, place) for place in range(len(owns))]
-        return cell, [self.regularisers.weights(cell, own, seed, i) for i, own in enumerate(owns)], extras
+        return cell, [self.regularisers.weights(own, seed, i) for i, own in enumerate(owns)], extras
 
     def _joined(self) -> bool:
         """Whether nothing but layers is between the input and the output, so that these may be run together."""

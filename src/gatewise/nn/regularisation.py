@@ -7,7 +7,6 @@ device, and on however many threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,11 +16,11 @@ from ..algebra.regularise import drop_output, recurrent_weights, zone_out, zone_
 from ..engine import masks
 
 
-@dataclass(frozen=True)
 class Regularisers:
     """What is drawn for every call of a layer in training.
 
-    Attributes:
+    Args:
+        cell: As it is without them.
         recurrent_dropout: Chance that the recurrent weights do not see a unit of h, for a whole sequence (Gal &
             Ghahramani 2016).
         zoneout: Per carried value the chance that a unit keeps its value at a step (Krueger et al. 2017).
@@ -29,21 +28,21 @@ class Regularisers:
             Merity et al. 2018).
     """
 
-    recurrent_dropout: float
-    zoneout: tuple[float, ...]
-    weight_dropout: float
+    def __init__(self, cell: Cell, recurrent_dropout: float, zoneout: Sequence[float], weight_dropout: float):
+        self.recurrent_dropout, self.zoneout, self.weight_dropout = recurrent_dropout, tuple(zoneout), weight_dropout
+        self.active = bool(recurrent_dropout or any(zoneout) or weight_dropout)
+        # All that follows from the equations is found now: no graph capture can follow that.
+        self._cell = drop_output(cell) if recurrent_dropout else cell
+        self._settled = cell
+        if any(zoneout):
+            self._cell = zone_out(self._cell, tuple(rate > 0 for rate in zoneout))
+            self._settled = zone_out_mean(cell, self.zoneout)
+        chosen = recurrent_weights(cell)
+        self._recurrent = [parameter.name in chosen for parameter in cell.parameters]
 
-    @property
-    def active(self) -> bool:
-        return bool(self.recurrent_dropout or any(self.zoneout) or self.weight_dropout)
-
-    def cell(self, cell: Cell, training: bool) -> Cell:
+    def cell(self, training: bool) -> Cell:
         """The cell to run: with zoneout, another one in training and outside."""
-        if not training:
-            return zone_out_mean(cell, self.zoneout) if any(self.zoneout) else cell
-        if self.recurrent_dropout:
-            cell = drop_output(cell)
-        return zone_out(cell, tuple(rate > 0 for rate in self.zoneout)) if any(self.zoneout) else cell
+        return self._cell if training else self._settled
 
     def extras(self, x: Tensor, widths: Sequence[int], seed: Tensor, place: int) -> list[Tensor]:
         """The further inputs of the cell in training.
@@ -65,14 +64,13 @@ class Regularisers:
                 found.append(1 - new)
         return [mask.to(x.dtype) for mask in found]
 
-    def weights(self, cell: Cell, weights: Sequence[Tensor], seed: Tensor, place: int) -> list[Tensor]:
+    def weights(self, weights: Sequence[Tensor], seed: Tensor, place: int) -> list[Tensor]:
         """The weights to run with in training."""
         if not (rate := self.weight_dropout):
             return list(weights)
-        chosen = recurrent_weights(cell)
         dropped = []
-        for number, (parameter, weight) in enumerate(zip(cell.parameters, weights, strict=True)):
-            if parameter.name in chosen:
+        for number, (recurrent, weight) in enumerate(zip(self._recurrent, weights, strict=True)):
+            if recurrent:
                 stream = _stream(place, 1) + (number << 32)
                 mask = masks.bernoulli(tuple(weight.shape), rate, 1 / (1 - rate), seed, stream, weight.device)
                 weight = weight * mask.to(weight.dtype)
