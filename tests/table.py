@@ -145,6 +145,7 @@ FAMILY = [cells.find(name) for name in cells.NAMES]
 STANDARD = [cells.find(name) for name in ("lstm", "lstmp", "gru")]
 HOMEMADE = [value for value in list(globals().values()) if isinstance(value, Cell)]
 CELLS = [*FAMILY, *HOMEMADE]
+NATIVE = [cell for cell in CELLS if native.runs(cell)]
 
 
 @dataclass(frozen=True)
@@ -310,11 +311,10 @@ class Row:
 
     def refusal(self, resets: Tensor | None = None, history: bool = False, **_: Any) -> str:
         """Why this backend cannot run this, or ""."""
-        if "M" in self.cell.carry_sizes:
-            if self.backend == "native":
-                return "the native engine has no matrix memories"
-            if self.dtype == torch.bfloat16:
-                return "a division by what may be near zero multiplies bfloat16's errors without bound"
+        if self.backend == "native" and self.cell not in NATIVE:
+            return "the native engine has no matrix memories"
+        if "M" in self.cell.carry_sizes and self.dtype == torch.bfloat16:
+            return "a division by what may be near zero multiplies bfloat16's errors without bound"
         if self.backend == "native" and self.dtype not in (torch.float32, torch.bfloat16):
             return "the native engine takes float32 and bfloat16"
         if self.backend == "aten" and not aten.fits(self.cell, resets, history):

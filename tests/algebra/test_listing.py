@@ -5,6 +5,7 @@ from table import CELLS
 
 from gatewise import algebra, cells
 from gatewise.algebra.listing import equations, latex
+from gatewise.nn.multidimensional import multidimensional
 
 
 def test_latex_of_the_lstm():
@@ -28,7 +29,7 @@ def test_latex_of_the_gru():
 
 
 def test_latex_of_names_in_two_parts():
-    *_, c, h = latex(cells.find("multidimensional"))
+    *_, c, h = latex(multidimensional)
     assert c == r"c_t = f_t \odot c_{t-1} + f_{up} \odot c_{up, t-1} + i_t \odot g_t"
     assert h == r"h_t = o_t \odot \tanh(c_t)"
 

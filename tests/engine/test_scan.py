@@ -202,7 +202,7 @@ def test_in_a_captured_graph_too(monkeypatch):
     inputs = draw(MINGRU, TINY)
     monkeypatch.setattr(reference, "recurrence", None)
     leaves = [t.requires_grad_() for t in (inputs.x, *inputs.state, *inputs.weights)]
-    y, last = operators.recurrence(MINGRU.key, leaves[0], leaves[1:2], leaves[2:], None, None, False, False)
+    y, last = operators.recurrence(MINGRU.key, leaves[0], leaves[1:2], leaves[2:], None, None, False, False, [])
     assert all(g.any() for g in torch.autograd.grad(y.sum() + last.sum(), leaves))
 
 

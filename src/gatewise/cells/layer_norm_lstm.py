@@ -1,4 +1,7 @@
-"""An LSTM whose sums are normalised: layer normalisation of what comes from x, of what comes from h, and of c."""
+"""LSTM whose sums are normalised.
+
+Layer normalisation of what comes from x and from h, each over all four gates together, and of c on its way to h.
+"""
 
 from ..algebra import cell, normalise, sigmoid, tanh
 

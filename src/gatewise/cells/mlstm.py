@@ -1,4 +1,7 @@
-"""An LSTM whose memory is a matrix per head, written with keys and read with queries; its gates never see h."""
+"""LSTM whose memory is a matrix per head.
+
+It is written with keys and read with queries. Its gates never see h, so that a sequence need not be run step by step.
+"""
 
 from ..algebra import cell, columns, exp, head_sum, maximum, row_sum, rows, sigmoid, softplus, spread
 

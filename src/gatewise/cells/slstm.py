@@ -1,4 +1,7 @@
-"""An LSTM with exponential gates, kept in range by a running maximum, and heads that do not see one another."""
+"""LSTM with exponential gates, in heads.
+
+A running maximum m keeps the exponentials in range. The units of a head see no others.
+"""
 
 from ..algebra import cell, exp, maximum, sigmoid, softplus, tanh
 

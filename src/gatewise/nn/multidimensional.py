@@ -11,10 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from .. import engine
-from ..algebra import Cell
+from ..algebra import Cell, sigmoid, tanh
+from ..algebra import cell as declared
 from ..errors import OptionError, ShapeError
 from ._checks import check_tensor, found_cell
 from .recurrent import _check_options
+
+
+@declared(
+    # What it hands to the neighbour below is what it hands to the next one.
+    carry="h_up c_up h c",
+    pack="i f f_up g o",
+    source="Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011, without its peepholes",
+)
+def multidimensional(x, h_up_prev, c_up_prev, h_prev, c_prev, W, U, U_up, b):  # type: ignore[no-untyped-def]
+    """LSTM with two pasts: its neighbour in the row, and the one above."""
+    i = sigmoid(W.i @ x + U.i @ h_prev + U_up.i @ h_up_prev + b.i)
+    f = sigmoid(W.f @ x + U.f @ h_prev + U_up.f @ h_up_prev + b.f)
+    f_up = sigmoid(W.f_up @ x + U.f_up @ h_prev + U_up.f_up @ h_up_prev + b.f_up)
+    g = tanh(W.g @ x + U.g @ h_prev + U_up.g @ h_up_prev + b.g)
+    o = sigmoid(W.o @ x + U.o @ h_prev + U_up.o @ h_up_prev + b.o)
+    c = f * c_prev + f_up * c_up_prev + i * g
+    h = o * tanh(c)
+    return h, c, h, c
 
 
 class MultiDimensionalLSTM(nn.Module):
@@ -48,7 +67,7 @@ class MultiDimensionalLSTM(nn.Module):
         >>> layer = MultiDimensionalLSTM(1, 20)
         >>> y, (h, c) = layer(images)  # (B, height, width, 1)
 
-    Source: Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011. Equations: cells/multidimensional.py.
+    Source: Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011. Equations: `multidimensional`, above.
     """
 
     def __init__(
@@ -60,7 +79,7 @@ class MultiDimensionalLSTM(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
-        cell: Cell | str = "multidimensional",
+        cell: Cell | str = multidimensional,
     ):
         super().__init__()
         _check_options(input_size, hidden_size, 1, bias, False, 0.0, 0)

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 import torch
 from native_kit import apart
-from table import CELLS, Size, cells, draw
+from table import NATIVE, Size, cells, draw
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from gatewise.engine.native import lowering
@@ -58,7 +58,7 @@ def unused(program, path, value):
     return is_value and path[4] == 1 and at(program, path[:4])[0] in (lowering.Place.SLOT, lowering.Place.CONSTANT)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_a_program_with_any_number_out_of_range_is_refused(cell):
     def all_of_them():
         accepted = []
@@ -130,7 +130,7 @@ def run_raw(cell, forward, backward, arena):
 
 
 @pytest.mark.parametrize("which", ["forward", "backward"])
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_a_program_that_passes_is_safe_to_run(cell, which):
     """Other numbers within range make another program, or none; but never one that leaves its memory."""
     programs = {"forward": lowering.lower_forward(cell, True, False), "backward": lowering.lower_backward(cell)}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from native_kit import child, same, succeeded, threads
-from table import CELLS, Size, cells, draw, generator, ragged, restarts
+from table import NATIVE, Size, cells, draw, generator, ragged, restarts
 
 from gatewise import engine, nn
 from gatewise.engine import native
@@ -78,7 +78,7 @@ def check(cell, layers, count=2, size=SIZE, freeze=lambda *_: None, **options):
         equal(ours, theirs)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda cell: cell.name)
 @pytest.mark.parametrize("how", ["plain", "lengths", "resets", "both", "history"])
 def test_every_cell(cell, how):
     options = {

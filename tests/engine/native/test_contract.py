@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from native_kit import SIZES, TEAMS, joined, laws, run, run_inputs, same, threads
-from table import CELLS, LARGE, ODD, Size, draw, ragged, restarts, run_and_differentiate
+from table import LARGE, NATIVE, ODD, Size, draw, ragged, restarts, run_and_differentiate
 
 from gatewise.algebra import cell, sigmoid, tanh
 from gatewise.engine import native
@@ -26,7 +26,7 @@ def opposite_orders(x, h_prev, c_prev, W, U, V, b):
     return h, c
 
 
-EVERY = [*CELLS, opposite_orders]
+EVERY = [*NATIVE, opposite_orders]
 every_cell = pytest.mark.parametrize("cell", EVERY, ids=lambda c: c.name)
 MANY = Size(T=7, B=40, D=33, H=70, P=19)
 
@@ -242,11 +242,11 @@ def test_gradients_are_the_same_from_run_to_run(cell, division):
 
 
 def test_these_tests_can_fail():
-    inputs = draw(CELLS[0], LARGE, torch.float32)
-    want = run_inputs(CELLS[0], inputs)
+    inputs = draw(NATIVE[0], LARGE, torch.float32)
+    want = run_inputs(NATIVE[0], inputs)
     inputs.x[3, 5, 7] *= 1 + 2.0**-20
     with pytest.raises(AssertionError, match=r"step of carried value 0 at \(\d+, 5, \d+\)"):
-        same(run_inputs(CELLS[0], inputs), want)
+        same(run_inputs(NATIVE[0], inputs), want)
 
 
 @pytest.mark.parametrize(("division", "wanted"), [("rows", (2, 2)), ("units", (1, 2))])
@@ -264,5 +264,5 @@ def test_the_work_is_divided_as_these_tests_mean(division, wanted, monkeypatch):
 
     monkeypatch.setattr(native, "_native", Native())
     with threads(2, division):
-        run_inputs(CELLS[0], draw(CELLS[0], LARGE, torch.float32))
+        run_inputs(NATIVE[0], draw(NATIVE[0], LARGE, torch.float32))
     assert seen == [wanted]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from native_kit import DIVISIONS, threads
-from table import CELLS, Size, assert_close, tolerance
+from table import NATIVE, Size, assert_close, tolerance
 
 from gatewise import engine
 from gatewise.engine import native, reference
@@ -32,7 +32,7 @@ class Case:
     def __post_init__(self):
         self.random = random.Random(f"{self.number} {self.dtype}")
         self.torch = torch.Generator().manual_seed(self.random.getrandbits(60))
-        self.cell = self.random.choice(CELLS)
+        self.cell = self.random.choice(NATIVE)
         T, B = self.small(1, self.longest), self.small(0, 40)
         self.size = Size(T, B, *(self.small(1, self.largest) for _ in "DHP"))
         numbers = {"D": self.size.D, "H": self.size.H, "P": self.size.P}

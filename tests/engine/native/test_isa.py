@@ -7,8 +7,8 @@ import pytest
 import torch
 from native_kit import child, run_inputs, same, succeeded
 from table import (
-    CELLS,
     LARGE,
+    NATIVE,
     ODD,
     assert_all_close,
     authority,
@@ -49,7 +49,7 @@ def isa(request):
 
 
 @pytest.mark.parametrize("size", [ODD, LARGE], ids=str)
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_each_set_agrees_with_the_reference(cell, size, isa):
     assert _native.isa() == isa
     options = {"lengths": ragged(size), "resets": restarts(size), "history": True}
@@ -59,7 +59,7 @@ def test_each_set_agrees_with_the_reference(cell, size, isa):
 
 
 @pytest.mark.parametrize("rows", [1, 5, 17])
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_avx2_and_avx512_are_equal_in_every_bit(cell, rows):
     if not {"avx2", "avx512"} <= set(HERE):
         pytest.skip("this machine has not got both")

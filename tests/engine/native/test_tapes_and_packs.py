@@ -9,7 +9,7 @@ import weakref
 import pytest
 import torch
 from native_kit import child, run_inputs, same, succeeded, threads
-from table import CELLS, Inputs, Size, assert_close, cells, draw, reference
+from table import NATIVE, Inputs, Size, assert_close, cells, draw, reference
 
 from gatewise import engine, nn
 from gatewise.engine import native
@@ -211,7 +211,7 @@ def test_a_step_of_an_optimiser_is_seen():
 
 
 def test_one_tensor_as_two_weights():
-    cell = next(c for c in CELLS if c.name == "used_twice")
+    cell = next(c for c in NATIVE if c.name == "used_twice")
     inputs = draw(cell, Size(4, 5, 12, 12, 3), torch.float32)
     V = inputs.weights[2]
     twice = Inputs(inputs.x, inputs.state, [inputs.weights[0], V, V], inputs.size)

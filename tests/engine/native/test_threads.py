@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from native_kit import TESTS, child, succeeded, threads
-from table import CELLS, Size, draw, ragged, run_and_differentiate
+from table import NATIVE, Size, draw, ragged, run_and_differentiate
 from torch.utils.data import DataLoader, Dataset
 
 from gatewise import nn
@@ -24,7 +24,7 @@ SIZE = Size(T=8, B=26, D=20, H=40, P=9)
 @pytest.mark.parametrize(("count", "division"), [(1, "as it is"), (2, "rows"), (2, "units")])
 def test_callers_at_once_get_what_each_gets_alone(count, division):
     """Forward and backward, of several cells and sizes, each many times."""
-    work = [(cell, draw(cell, size, torch.float32)) for cell in CELLS[:6] for size in (SIZE, Size(5, 13, 33, 17, 7))]
+    work = [(cell, draw(cell, size, torch.float32)) for cell in NATIVE[:6] for size in (SIZE, Size(5, 13, 33, 17, 7))]
 
     def once(cell, inputs):
         torch.set_num_threads(count)  # OpenMP counts for each thread of its own
@@ -57,17 +57,17 @@ def test_callers_at_once_get_what_each_gets_alone(count, division):
 FORKED = """
 import os, signal, sys, torch
 from native_kit import threads
-from table import CELLS, Size, draw, ragged, run_and_differentiate
+from table import NATIVE, Size, draw, ragged, run_and_differentiate
 from gatewise.engine import native
 from gatewise.errors import OptionError
 
 size = Size(T=8, B=26, D=20, H=40, P=9)
-calls = [(cell, draw(cell, size, torch.float32)) for cell in CELLS[:6]]
+calls = [(cell, draw(cell, size, torch.float32)) for cell in NATIVE[:6]]
 
 def everything(division):
     with threads(2, division):
-        rubbish = draw(CELLS[0], Size(12, 30, 50, 60, 9), torch.float32)
-        run_and_differentiate(native.recurrence, CELLS[0], rubbish)  # what the memory of the next calls held before
+        rubbish = draw(NATIVE[0], Size(12, 30, 50, 60, 9), torch.float32)
+        run_and_differentiate(native.recurrence, NATIVE[0], rubbish)  # what the memory of the next calls held before
         return [run_and_differentiate(native.recurrence, *call, lengths=ragged(size)) for call in calls]
 
 want = {division: everything(division) for division in ("rows", "units")}

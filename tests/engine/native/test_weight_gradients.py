@@ -4,7 +4,7 @@ import pytest
 import torch
 from native_kit import TEAMS, threads
 from table import (
-    CELLS,
+    NATIVE,
     Size,
     assert_all_close,
     authority,
@@ -49,7 +49,7 @@ def test_more_steps_than_a_chunk(rows, columns, team):
 
 
 @each_team
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_weights_that_several_products_use(cell, team):
     """Blocks of two vectors, of two values, of both; and large enough for threads to share each of them."""
     check(cell, Size(T=3, B=9, D=70, H=70, P=33), team, history=True)
@@ -57,7 +57,7 @@ def test_weights_that_several_products_use(cell, team):
 
 
 @each_team
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda c: c.name)
 def test_some_weights_are_frozen(cell, team):
     """Nothing is written for them, and the others' gradients are the same bits."""
     inputs = draw(cell, Size(T=4, B=14, D=9, H=33, P=17), torch.float32)
@@ -79,7 +79,7 @@ def test_some_weights_are_frozen(cell, team):
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-@pytest.mark.parametrize("cell", [LSTM, *(c for c in CELLS if c.name == "used_twice")], ids=lambda c: c.name)
+@pytest.mark.parametrize("cell", [LSTM, *(c for c in NATIVE if c.name == "used_twice")], ids=lambda c: c.name)
 def test_parts_without_a_step(cell, count):
     """Rows are dealt out to threads by length; those that get none, or none that runs, have nothing to add."""
     size = Size(T=6, B=5, D=20, H=33, P=1)

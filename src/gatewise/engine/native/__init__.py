@@ -119,6 +119,10 @@ def recurrence(
     extras: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], list[Tensor]]:
     """As `reference.recurrence`; every step's values of the first carried value alone, unless `history`."""
+    if not runs(cell):
+        raise OptionError(
+            f"cell '{cell.name}' carries matrices, which the native engine has none of. Use engine.recurrence"
+        )
     if not fits(x, state, weights):
         raise OptionError(
             "the native engine takes float32 or bfloat16 tensors on the CPU. Convert them, or use engine.recurrence"
