@@ -114,18 +114,20 @@ class Arena:
 
 def run_raw(cell, forward, backward, arena):
     """Both passes on the C++ side, by the sizes that the programs name."""
-    numbers = [5, 18, 7, *[4] * 23]
+    sizes = cell.sizes(5, 20, 7)
+    numbers = [sizes[letter] for letter in lowering.letters(cell)]
+    numbers += [4] * (26 - len(numbers))
     T, B = 3, 4
-    weights = [arena(*p.shape({"D": 5, "H": 18, "P": 7})) for p in cell.parameters]
+    weights = [arena(*p.shape(sizes)) for p in cell.parameters]
     carried = [numbers[letter] for letter in forward[0]]
     x, state = arena(T, B, 5), [arena(B, n) for n in carried]
     y, last = [arena(T, B, n) for n in carried], [arena(B, n) for n in carried]
     plan = _native.Plan(_native.Program(*forward), numbers, (1, 1))
-    call = (plan, _native.pack(plan, weights), weights, x, None, None, False)
+    call = (plan, _native.pack(plan, weights), weights, [x], None, None, False)
     (tape,) = _native.forward([(call, state, y, last, True)])
     plan = _native.Plan(_native.Program(*backward), numbers, (1, 1))
     dx, dstate, dweights = arena(T, B, 5), [arena(B, n) for n in carried], [arena(*w.shape) for w in weights]
-    call = (plan, _native.pack(plan, weights), weights, x, None, None, False)
+    call = (plan, _native.pack(plan, weights), weights, [x], None, None, False)
     _native.backward([(call, tape, y, last, dx, dstate, dweights)])
 
 
@@ -171,7 +173,7 @@ def raw_call(**wrong):
         "plan": plan,
         "packed": None if "packed" in wrong else _native.pack(_native.Plan(**pack), pack_weights),
         "weights": inputs.weights,
-        "x": inputs.x,
+        "inputs": [inputs.x],
         "lengths": torch.tensor([5, 0, 3, 1]),
         "resets": torch.zeros(5, 4, dtype=torch.bool),
         "reverse": False,
@@ -242,16 +244,18 @@ WRONG_CALLS = {
     "no place for the last state": {"last": [None, None]},
     "a last state of fewer rows": {"last": places((4, 40), (3, 40))},
     "a last state of fewer units": {"last": places((4, 39), (4, 40))},
-    "an input that is text": {"x": "x"},
-    "an input that is a list": {"x": [[[1.0]]]},
-    "an input on no device": {"x": torch.zeros(5, 4, 20, device="meta")},
-    "an input that is sparse": {"x": torch.zeros(5, 4, 20).to_sparse()},
-    "an input that is fake": {"x": FakeTensorMode().from_tensor(torch.zeros(5, 4, 20))},
-    "an input of two axes": {"x": torch.zeros(4, 20)},
-    "an input of fewer features": {"x": torch.zeros(5, 4, 19)},
-    "an input of float64": {"x": torch.zeros(5, 4, 20, dtype=torch.float64)},
-    "an input whose last axis is in pieces": {"x": torch.zeros(5, 20, 4).transpose(1, 2)},
-    "no input": {"x": None},
+    "an input that is text": {"inputs": ["x"]},
+    "an input that is a list": {"inputs": [[[[1.0]]]]},
+    "an input on no device": {"inputs": [torch.zeros(5, 4, 20, device="meta")]},
+    "an input that is sparse": {"inputs": [torch.zeros(5, 4, 20).to_sparse()]},
+    "an input that is fake": {"inputs": [FakeTensorMode().from_tensor(torch.zeros(5, 4, 20))]},
+    "an input of two axes": {"inputs": [torch.zeros(4, 20)]},
+    "an input of fewer features": {"inputs": [torch.zeros(5, 4, 19)]},
+    "an input of float64": {"inputs": [torch.zeros(5, 4, 20, dtype=torch.float64)]},
+    "an input whose last axis is in pieces": {"inputs": [torch.zeros(5, 20, 4).transpose(1, 2)]},
+    "no input": {"inputs": []},
+    "an absent input": {"inputs": [None]},
+    "two inputs of one": {"inputs": [torch.zeros(5, 4, 20)] * 2},
     "None for a plan": {"plan": None},
     "None for packed weights": {"packed": None},
     "a backward program": {"program": _native.Program(*lowering.lower_backward(LSTM))},
@@ -278,7 +282,7 @@ def raw_backward(**wrong):
         "plan": plan,
         "packed": _native.pack(plan, inputs.weights),
         "weights": inputs.weights,
-        "x": inputs.x,
+        "inputs": [inputs.x],
         "lengths": torch.tensor([5, 0, 3, 1]),
         "resets": torch.zeros(5, 4, dtype=torch.bool),
         "reverse": False,

@@ -35,9 +35,10 @@ class Case:
         self.cell = self.random.choice(NATIVE)
         T, B = self.small(1, self.longest), self.small(0, 40)
         self.size = Size(T, B, *(self.small(1, self.largest) for _ in "DHP"))
-        numbers = {"D": self.size.D, "H": self.size.H, "P": self.size.P}
+        heads = self.cell.heads
+        numbers = self.cell.sizes(self.size.D, -(-self.size.H // heads) * heads, self.size.P)
         carried = [self.normal(B, numbers[letter], scale=0.5) for letter in self.cell.carry_sizes]
-        if self.cell.name == "stabilised":  # or it divides by about zero
+        if "n" in self.cell.carry:  # a normaliser, by which it divides
             carried = [value.abs() for value in carried]
         weights = [self.normal(*p.shape(numbers), scale=0.7 / numbers["H"] ** 0.5) for p in self.cell.parameters]
         self.x = self.arrange(self.normal(T, B, self.size.D))
