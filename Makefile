@@ -62,7 +62,7 @@ sanitize: $(READY)  ## the native engine's tests under the address, undefined-be
 	$(call CONFIGURE,build/thread) -DCMAKE_BUILD_TYPE=Debug -DGATEWISE_SANITIZE=thread
 	$(call BUILD,build/thread)
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(call SANITIZED,asan,build/address)
-	TSAN_OPTIONS=die_after_fork=0 $(call SANITIZED,tsan,build/thread)
+	TSAN_OPTIONS="die_after_fork=0 ignore_noninstrumented_modules=1" $(call SANITIZED,tsan,build/thread)
 
 # torch goes in first and by its pin, so that nothing after it can choose another build. The build tools go into the
 # environment itself: there constraints.txt holds for them, and ninja finds nanobind again at the next change.
