@@ -4,6 +4,7 @@ from .attention import AdditiveAttention, LocalAttention, MultiplicativeAttentio
 from .convolutional import ConvLSTM
 from .multidimensional import MultiDimensionalLSTM
 from .recurrent import GRU, LSTM, Recurrent
+from .regularisation import activation_penalty, temporal_activation_penalty
 
 __all__ = [
     "GRU",
@@ -15,4 +16,6 @@ __all__ = [
     "MultiplicativeAttention",
     "Recurrent",
     "ScaledDotProductAttention",
+    "activation_penalty",
+    "temporal_activation_penalty",
 ]
