@@ -523,7 +523,8 @@ def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
     if (
-        not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()  # nor under vmap, where each example has its own: they are no numbers then
+        and not engine.transformed()
         and lengths.numel()
         and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
     ):
