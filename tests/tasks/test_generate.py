@@ -210,6 +210,79 @@ def test_variational_dropout_still_learns_and_resumes_into_new_masks(rhyme):
     assert generator.metrics_["test"]["loss"] < math.log(len(generator.vocabulary_))
 
 
+REGULARISED = {
+    "recurrent_dropout": 0.2,
+    "zoneout": 0.1,
+    "weight_dropout": 0.3,
+    "activation_penalty": 2.0,
+    "temporal_activation_penalty": 1.0,
+}
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_each_regulariser_of_the_recurrence_changes_training_alone(name, rhyme):
+    torch.manual_seed(0)
+    batch = tuple(torch.randint(0, 11, (12, 3)) for _ in range(2))
+    plain, model = (
+        LanguageModel(cells.find("lstm"), 11, 5, 8, 2, 0, 0.0, False, False, 1.0, **o) for o in ({}, {name: 0.3})
+    )
+    model.load_state_dict(plain.state_dict())
+    assert model.training_loss(batch) != plain.training_loss(batch)
+    for one in (model, plain):
+        one.eval().begin("validation")
+    losses = [one.validation_sums(batch)[0] for one in (model, plain)]
+    assert torch.equal(*losses) is (name != "zoneout")  # which has a mean to run by
+    assert fit(rhyme, **{name: 0.3}).metrics_["test"]["loss"] < 4
+
+
+def test_penalties_are_added_to_the_training_loss():
+    batch = tuple(torch.randint(0, 11, (12, 3), generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    model = network(layers=1)
+    loss = model.training_loss(batch)
+    y, _ = model.layers(model.embedding(batch[0]))
+    model.begin("train")
+    model.activation_penalty, model.temporal_activation_penalty = 2.0, 3.0
+    want = loss + 2 * y.square().mean() + 3 * (y[1:] - y[:-1]).square().mean()
+    assert torch.allclose(model.training_loss(batch), want)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"cell": "gru"}, {"proj_size": 4}, {"cell": "mlstm", "num_layers": 2}], ids=str
+)
+def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhyme, folder):
+    generator = Generator(**{**TINY, **REGULARISED, **options}).fit(io.StringIO(rhyme), output="model")
+    loaded = Generator.load("model")
+    assert loaded.get_params() == generator.get_params() | {"cell": loaded.cell}
+    assert loaded.evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
+    writer = Writer.load("model")
+    writer.read("Peter")
+    ids = torch.from_numpy(np.asarray(generator.vocabulary_.encode("Peter"))).long()[:, None]
+    with torch.no_grad():
+        scores, _ = loaded.model_(ids)
+    torch.testing.assert_close(torch.from_numpy(writer.state.scores), scores[-1, 0], rtol=1e-4, atol=1e-5)
+    loaded.save("again")
+    assert Generator.load("again").evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
+
+
+def test_a_cell_that_is_not_that_of_its_zoneout_is_refused(rhyme, folder):
+    Generator(**TINY, zoneout=0.1).fit(io.StringIO(rhyme), output="model")
+    found = bundle.load("model")
+    found.document["options"]["zoneout"] = 0.2
+    bundle.save("model", found.document, found.tensors)
+    with pytest.raises(ModelFileError, match=r"is not the one that a zoneout of 0\.2 makes of it"):
+        Generator.load("model")
+
+
+def test_a_model_file_from_before_the_regularisers_loads(rhyme, folder):
+    generator = Generator(**TINY).fit(io.StringIO(rhyme), output="model")
+    found = bundle.load("model")
+    assert "cell_without_zoneout" not in found.document
+    for name in REGULARISED:
+        del found.document["options"][name]
+    bundle.save("model", found.document, found.tensors)
+    assert Generator.load("model").get_params() == generator.get_params()
+
+
 def test_the_forget_bias_lands_on_the_forget_gate():
     changed = {
         name: (network(bias=2.5).state_dict()[name] - start).nonzero().flatten().tolist()
@@ -497,6 +570,7 @@ def test_numbers_of_numpy_are_numbers(rhyme, folder):
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 IMPOSSIBLE = {
+    "activation_penalty": [-1, "a", math.nan, math.inf, None, True],
     "batch_size": [0, -1, 2.0, "a", True, math.nan],
     "cell": [3, None, "lstn", "gru2"],
     "chunk_length": [0, -5, 1.5, "a", False],
@@ -512,14 +586,18 @@ IMPOSSIBLE = {
     "patience": [0, -1, 1.5, "a"],
     "preset": ["smal", 3, []],
     "proj_size": [-1, 8, 1.5, "a", True, None],
+    "recurrent_dropout": [1, -0.1, "a", None, True, math.nan],
     "seed": [-1, 1.5, "a", None, 2**64],
     "split": [5, "abc", (0.9, 0.1), (1.0, 0.5, 0.5), (0, 0.5, 0.5), (1.1, -0.05, -0.05), (math.nan, 0.1, 0.1)],
+    "temporal_activation_penalty": [-1, "a", math.nan, math.inf, None, True],
     "threads": [0, -1, 1.5, "a", True, 10**6],
     "tie_weights": ["a", 1, 0],
     "tokens": ["letters", 5, [], None],
     "variational_dropout": ["a", None, 2],
     "vocabulary_size": [0, "a", 100],
     "weight_decay": [-1, "a", math.nan, None],
+    "weight_dropout": [1, -0.1, "a", None, True, math.nan],
+    "zoneout": [1, -0.1, "a", None, True, (0.1, 0.2)],
 }
 
 
@@ -626,9 +704,12 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("more", [{}, REGULARISED], ids=["plain", "regularised"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_model_and_a_checkpoint_from_which_it_goes_on(number, monkeypatch, ctrl_c, rhyme, folder):
-    options = {**TINY, "epochs": 0.5, "dropout": 0.2}
+def test_a_signal_leaves_a_model_and_a_checkpoint_from_which_it_goes_on(
+    number, more, monkeypatch, ctrl_c, rhyme, folder
+):
+    options = {**TINY, "epochs": 0.5, "dropout": 0.2, **more}
     whole = Generator(**options).fit(io.StringIO(rhyme), output="whole")
     with monkeypatch.context() as patch:
         interrupt_at(patch, 17, lambda: signal.raise_signal(number))

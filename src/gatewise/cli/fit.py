@@ -87,6 +87,24 @@ def generate(
         bool,
         typer.Option("--variational-dropout", help="One dropout mask for a whole chunk.", rich_help_panel=_TRAINING),
     ] = False,
+    recurrent_dropout: Annotated[
+        float,
+        typer.Option(help="Chance that recurrent weights do not see a unit, a whole chunk.", rich_help_panel=_TRAINING),
+    ] = 0.0,
+    zoneout: Annotated[
+        float,
+        typer.Option(help="Chance that a unit keeps what it carries, at each step.", rich_help_panel=_TRAINING),
+    ] = 0.0,
+    weight_dropout: Annotated[
+        float,
+        typer.Option(help="Chance that a recurrent weight is zero, a whole chunk.", rich_help_panel=_TRAINING),
+    ] = 0.0,
+    activation_penalty: Annotated[
+        float, typer.Option(help="Weight of the outputs' mean square in the loss.", rich_help_panel=_TRAINING)
+    ] = 0.0,
+    temporal_activation_penalty: Annotated[
+        float, typer.Option(help="The same for their change from step to step.", rich_help_panel=_TRAINING)
+    ] = 0.0,
     forget_bias: Annotated[
         float, typer.Option(help="Added to the forget gate's bias at the start.", rich_help_panel=_TRAINING)
     ] = 1.0,

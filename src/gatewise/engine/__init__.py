@@ -10,9 +10,18 @@ from torch import Tensor
 from ..algebra import Cell
 from . import native, operators
 from .native import threads
-from .reference import pointwise_parameters
+from .reference import pointwise_parameters, transformed
 
-__all__ = ["both_directions", "pointwise", "pointwise_parameters", "recurrence", "stack", "step", "threads"]
+__all__ = [
+    "both_directions",
+    "pointwise",
+    "pointwise_parameters",
+    "recurrence",
+    "stack",
+    "step",
+    "threads",
+    "transformed",
+]
 
 
 def recurrence(

@@ -26,8 +26,10 @@ _FUSED = {cells.find(name).equations: name for name in _LAYERS}
 
 
 def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
-    """Whether PyTorch's layer gives all that is asked: it has no resets, and shows no state but the last."""
-    return cell.equations in _FUSED and resets is None and (not history or len(cell.carry) == 1)
+    """Whether PyTorch's layer gives all that is asked: it has no resets, shows no state but the last, and has no rules
+    for vmap, forward derivatives or second ones."""
+    alike = cell.equations in _FUSED and resets is None and (not history or len(cell.carry) == 1)
+    return alike and not reference.transformed()
 
 
 def recurrence(
@@ -40,9 +42,7 @@ def recurrence(
 ) -> tuple[Tensor, list[Tensor]]:
     """As `reference.recurrence`, but only the first carried value is returned for every step."""
     inputs = (x, *state, *weights)
-    # torch.func's transforms cannot pass through `_Fused`, but PyTorch's own layer can be transformed as it is.
-    transformed = torch._C._functorch.peek_interpreter_stack() is not None
-    if not transformed and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         y, *last = _Fused.apply(cell, len(state), lengths, reverse, *inputs)
     else:
         y, *last = _run(cell, len(state), lengths, reverse, *inputs)

@@ -104,7 +104,9 @@ def _chunk(
     """q, k, v (B, heads, steps, units), logarithms of the gates (B, heads, steps), and the state before."""
     kept = forget.cumsum(-1)  # of what was there before the chunk
     m = m.unsqueeze(-1)
-    highest = kept + torch.maximum((write - kept).cummax(-1).values, m)
+    gain = write - kept
+    so_far = gain.gather(-1, gain.detach().cummax(-1).indices)  # its maximum: vmap has no rule for cummax's derivative
+    highest = kept + torch.maximum(so_far, m)
     future = torch.ones(kept.shape[-1], kept.shape[-1], dtype=torch.bool, device=q.device).triu(1)
     share = kept.unsqueeze(-1) - kept.unsqueeze(-2) + write.unsqueeze(-2) - highest.unsqueeze(-1)
     match = q @ k.mT * share.masked_fill(future, -torch.inf).exp()

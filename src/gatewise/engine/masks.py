@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .native import _native
+from .reference import transformed
 
 _WORD = 0xFFFFFFFF
 
@@ -36,13 +37,14 @@ def bernoulli(
 def _bernoulli(
     shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device
 ) -> Tensor:
-    count, key = prod(shape), int(seed) & (_WORD << 32 | _WORD)
-    if device.type == "cpu":
+    count = prod(shape)
+    # Under vmap every example may have a seed of its own, which is then no number.
+    if device.type == "cpu" and not transformed():
         mask = torch.empty(count)
-        _native.bernoulli(mask, key, stream, rate, value)
+        _native.bernoulli(mask, int(seed) & (_WORD << 32 | _WORD), stream, rate, value)
         return mask.view(shape)
-    drawn = philox(torch.arange(-(-count // 4), device=device), key, stream)[:count]
-    return torch.where(drawn < int(rate * 2**32), 0.0, value).view(shape)
+    drawn = philox(torch.arange(-(-count // 4), device=device), seed.to(device), stream)[:count].view(shape)
+    return torch.where(drawn < int(rate * 2**32), 0.0, value)
 
 
 _operator = torch.library.custom_op(
@@ -58,11 +60,11 @@ def _(shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int
     return torch.empty(shape, device=device)
 
 
-def philox(counter: Tensor, seed: int, stream: int) -> Tensor:
+def philox(counter: Tensor, seed: Tensor | int, stream: int) -> Tensor:
     """Four numbers of 32 bits, as int64, for each counter (an int64 tensor)."""
     a, b = counter & _WORD, counter >> 32 & _WORD
     c, d = torch.full_like(a, stream & _WORD), torch.full_like(a, stream >> 32)
-    low, high = seed & _WORD, seed >> 32
+    low, high = seed & _WORD, seed >> 32 & _WORD
     for _ in range(10):
         p, q = 0xD2511F53 * a, 0xCD9E8D57 * c  # 64 bits, of which int64 shows the highest as a sign
         a, b = (q >> 32 & _WORD) ^ b ^ low, q & _WORD

@@ -191,12 +191,13 @@ def _define(
 
 
 def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tensor]:
-    """An operator may not return its own input, as a state is that no step has touched, nor one tensor twice."""
-    taken = {tensor.data_ptr() for tensor in inputs if tensor.numel()}
+    """An operator may not return its own input, as a state is that no step has touched, nor the same memory twice."""
+    taken = {tensor.untyped_storage().data_ptr() for tensor in inputs if tensor.numel()}
     results = []
     for output in outputs:
-        results.append(output.clone() if output.data_ptr() in taken else output.contiguous())
-        taken.update([output.data_ptr()] if output.numel() else [])
+        memory = output.untyped_storage().data_ptr()
+        results.append(output.clone() if memory in taken else output.contiguous())
+        taken.update([memory] if output.numel() else [])
     return results
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ..algebra import Cell, Parameter
 from ..algebra.expression import Node, evaluate, order
@@ -193,6 +194,13 @@ def pointwise_parameters(cell: Cell) -> list[Parameter]:
     done = [a.node for stage in program.stages for a in stage.accumulators]
     read = set(order([node for _, node in program.outputs], known=done))
     return [parameter for parameter in cell.parameters if not read.isdisjoint(parameter.blocks)]
+
+
+def transformed() -> bool:
+    """Whether torch.func's transforms or forward derivatives are at work: they pass through plain operations alone."""
+    if torch.compiler.is_compiling():
+        return False  # graph capture has operators, and no way to ask
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:

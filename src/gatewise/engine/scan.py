@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ..algebra import Cell
 from ..algebra.expression import Node, evaluate, order
@@ -179,9 +178,8 @@ def _scan(slope: Tensor, offset: Tensor, start: Tensor, cut: Tensor | None) -> T
     # Step 0 makes the start out of nothing.
     a, b = torch.cat([torch.zeros_like(slope[:1]), slope]), torch.cat([start[None], offset])
     cut = None if cut is None else torch.cat([torch.zeros_like(cut[:1]), cut])
-    # Other modes of differentiation than autograd's usual one cannot pass through `_Along`, but through what it does.
-    plain = torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
-    return _along(a, b, cut) if plain else _Along.apply(a, b, cut)
+    # They cannot pass through `_Along`, but through what it does.
+    return _along(a, b, cut) if reference.transformed() else _Along.apply(a, b, cut)
 
 
 class _Along(torch.autograd.Function):

@@ -168,7 +168,8 @@ class ConvLSTM(nn.Module):
         return y, [maps(s) for s in now]
 
     def _convolve(self, maps: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        layout = _CHANNELS_LAST[self.dimensions]
+        # vmap knows no such layout.
+        layout = torch.contiguous_format if engine.transformed() else _CHANNELS_LAST[self.dimensions]
         padding = [size // 2 for size in self.kernel_size]
         return _CONVOLUTION[self.dimensions](maps.contiguous(memory_format=layout), kernel, bias, padding=padding)
 

@@ -136,12 +136,9 @@ class Recurrent(nn.Module):
         """Nothing to do; here so that code written for torch.nn runs."""
 
     @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
+    def all_weights(self) -> list[list[Tensor]]:
         """Stored weights of each layer and direction."""
-        return [
-            [weight for name, weight in self.named_parameters() if name.endswith(_suffix(layer, direction))]
-            for layer, direction in self._places()
-        ]
+        return [[self._stored(name) for names in weights for name in names] for weights in self._names.values()]
 
     def extra_repr(self) -> str:
         shown = [f"{self.input_size}, {self.hidden_size}"]
@@ -298,7 +295,11 @@ class Recurrent(nn.Module):
 
     def _any_weight(self) -> Tensor:
         """One that every layer has: where the module is, and in which dtype."""
-        return self._stored(self._first)
+        # Where the first is parametrised, what it is made of tells as much: to make it costs, and may count, as a step
+        # of a spectral norm's power iteration does.
+        found = self._parameters.get(self._first)
+        found = next(self.parameters(), None) if found is None else found
+        return self._stored(self._first) if found is None else found
 
     def _check_input(self, input: Tensor) -> None:
         weight = self._any_weight()
@@ -523,7 +524,8 @@ def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
     if (
-        not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()  # nor under vmap, where each example has its own: they are no numbers then
+        and not engine.transformed()
         and lengths.numel()
         and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
     ):

@@ -15,6 +15,7 @@ from ..algebra import Cell
 from ..algebra.expression import evaluate
 from ..data.batches import Rows
 from ..nn import Recurrent
+from ..nn.regularisation import activation_penalty, temporal_activation_penalty
 from ..runtime.stream import OPERATIONS
 
 
@@ -33,6 +34,9 @@ class LanguageModel(nn.Module):
         tied: Score with the embedding's weights; E must be the size of the layers' output (Press & Wolf 2017).
         forget_bias: Added to the bias of the forget gate before training, so that the cell starts by remembering
             (Gers et al. 2000, Jozefowicz et al. 2015).
+        recurrent_dropout, zoneout, weight_dropout: Of the layers; see `Recurrent`.
+        activation_penalty, temporal_activation_penalty: Times what is added to the training loss: the mean square of
+            the layers' output, and of its change from step to step (Merity et al. 2017).
 
     Shape:
         ids: (T, B) integers.
@@ -52,10 +56,24 @@ class LanguageModel(nn.Module):
         variational: bool,
         tied: bool,
         forget_bias: float,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        weight_dropout: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_activation_penalty: float = 0.0,
     ):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.layers = _Stack(cell, embedding_size, hidden_size, num_layers, proj_size=proj_size)
+        self.layers = _Stack(
+            cell,
+            embedding_size,
+            hidden_size,
+            num_layers,
+            proj_size=proj_size,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
+            weight_dropout=weight_dropout,
+        )
         self.layers.rate, self.layers.variational = dropout, variational
         self.output = nn.Linear(proj_size or hidden_size, vocabulary_size)
         # Scores near zero at first whatever the sizes, so that the first loss is that of a uniform guess.
@@ -69,6 +87,7 @@ class LanguageModel(nn.Module):
                 for layer in range(num_layers):
                     bias = getattr(self.layers, f"bias_ih_l{layer}")
                     bias[place * hidden_size :][:hidden_size] += forget_bias
+        self.activation_penalty, self.temporal_activation_penalty = activation_penalty, temporal_activation_penalty
         self.carried: list[Tensor] = []
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -81,7 +100,15 @@ class LanguageModel(nn.Module):
         self.carried = []
 
     def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return cross_entropy(self._scores(batch[0]), batch[1].flatten())
+        inputs, targets = batch
+        y = self._outputs(inputs)
+        dropped = self.layers.between_layers(y)
+        loss = cross_entropy(self._scored(dropped), targets.flatten())
+        if self.activation_penalty:  # on what is seen of the output, and the other on all of it
+            loss = loss + activation_penalty(dropped.float(), self.activation_penalty)
+        if self.temporal_activation_penalty:
+            loss = loss + temporal_activation_penalty(y.float(), self.temporal_activation_penalty)
+        return loss
 
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         inputs, targets = batch
@@ -92,12 +119,19 @@ class LanguageModel(nn.Module):
         biases = [p for p in self.parameters() if p.dim() < 2]
         return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
-    def _scores(self, inputs: Tensor) -> Tensor:
-        """Scores (T * B, V) of one chunk, going on from the chunk before: truncated backpropagation through time."""
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """(T, B, H) of one chunk, going on from the chunk before: truncated backpropagation through time."""
         state = self.carried if len(self.carried) != 1 else self.carried[0]
-        scores, after = self(inputs, state if self.carried else None)
+        y, after = self.layers(self.embedding(inputs), state if self.carried else None)
         self.carried = [s.detach().float() for s in (after if isinstance(after, tuple) else (after,))]
-        return scores.flatten(0, 1).float()
+        return y
+
+    def _scored(self, y: Tensor) -> Tensor:
+        return self.output(y).flatten(0, 1).float()
+
+    def _scores(self, inputs: Tensor) -> Tensor:
+        """Scores (T * B, V) of one chunk."""
+        return self._scored(self.layers.between_layers(self._outputs(inputs)))
 
 
 class _Stack(Recurrent):

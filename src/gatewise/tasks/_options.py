@@ -30,12 +30,17 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "vocabulary_size": (1, _MOST),
 }
 REAL = {  # option -> what it must be, in words and as a test
+    "activation_penalty": ("0 or more", lambda v: v >= 0),
     "clip": ("above 0", lambda v: v > 0),
     "dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
     "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
     "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
+    "recurrent_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "temporal_activation_penalty": ("0 or more", lambda v: v >= 0),
     "weight_decay": ("0 or more", lambda v: v >= 0),
+    "weight_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "zoneout": ("from 0 to below 1", lambda v: 0 <= v < 1),
 }
 OPEN = {  # options that may be None
     *("preset", "tie_weights", "clip", "patience", "threads", "vocabulary_size", "embedding_size", "hidden_size"),

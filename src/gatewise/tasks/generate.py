@@ -56,6 +56,11 @@ class Generator:
         proj_size: Size of the layers' output if it is projected, else 0.
         dropout: Chance that a value between layers, and before the scores, is zeroed in training.
         variational_dropout: One dropout mask for all steps of a chunk, instead of one per step.
+        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole chunk.
+        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
+        weight_dropout: In training, chance that a recurrent weight is zero, for a whole chunk.
+        activation_penalty: Weight of the mean square of the layers' output in the training loss.
+        temporal_activation_penalty: Weight of the mean square of its change from step to step.
         tie_weights: Score tokens with their embeddings; None: where the sizes allow it.
         forget_bias: Added to the forget gate's bias before training.
         learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
@@ -97,6 +102,11 @@ class Generator:
         proj_size: int = 0,
         dropout: float | None = None,
         variational_dropout: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        weight_dropout: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_activation_penalty: float = 0.0,
         tie_weights: bool | None = None,
         forget_bias: float = 1.0,
         learning_rate: float | None = None,
@@ -121,6 +131,11 @@ class Generator:
         self.proj_size = proj_size
         self.dropout = dropout
         self.variational_dropout = variational_dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout = zoneout
+        self.weight_dropout = weight_dropout
+        self.activation_penalty = activation_penalty
+        self.temporal_activation_penalty = temporal_activation_penalty
         self.tie_weights = tie_weights
         self.forget_bias = forget_bias
         self.learning_rate = learning_rate
@@ -315,7 +330,7 @@ class Generator:
         Writer(found.document, found.tensors)  # refuses what does not fit together
         document = found.document
         try:
-            cell = Cell.from_json(document["cell"])
+            cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
             ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
             options = {**document["options"], "cell": cell.name if ours else cell}
             self = cls(**options)
@@ -337,6 +352,11 @@ class Generator:
                 if has != needs:
                     raise ModelFileError(f"{name} has the shape {has and tuple(has)}, where its sizes say {needs}")
             self.model_ = self._build(cell, self.sizing_)
+            writes = self.model_.layers.regularisers.cell(training=False)
+            if writes.equations != Cell.from_json(document["cell"]).equations:
+                raise ModelFileError(
+                    f"its cell '{cell.name}' is not the one that a zoneout of {self.zoneout} makes of it"
+                )
             if self.sizing_.tied:
                 tensors["output.weight"] = tensors["embedding.weight"]
             self.model_.load_state_dict(tensors)
@@ -378,6 +398,11 @@ class Generator:
             self.variational_dropout,
             chosen.tied,
             float(self.forget_bias),
+            float(self.recurrent_dropout),
+            float(self.zoneout),
+            float(self.weight_dropout),
+            float(self.activation_penalty),
+            float(self.temporal_activation_penalty),
         )
 
     def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
@@ -432,12 +457,19 @@ class Generator:
     def _document(self) -> dict[str, Any]:
         return {
             "task": "generate",
-            "cell": self._cell().to_json(),
+            **self._cells(),
             "options": self._options(),
             "sizes": vars(self.sizing_),
             "vocabulary": self.vocabulary_.to_json(),
             "start": self.start_,
         }
+
+    def _cells(self) -> dict[str, Any]:
+        """The cell that writes, and if zoneout makes it another one than was asked for, that one too."""
+        if not self.zoneout:
+            return {"cell": self._cell().to_json()}
+        writes = self.model_.layers.regularisers.cell(training=False)
+        return {"cell": writes.to_json(), "cell_without_zoneout": self._cell().to_json()}
 
     def _tensors(self) -> dict[str, np.ndarray]:
         state = self.model_.state_dict()

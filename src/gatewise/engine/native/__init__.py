@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.nn import Parameter
 
 from ...algebra import Cell
@@ -72,7 +71,7 @@ _UNFIT, _ALL_FLOAT32, _ALL_BFLOAT16 = range(3)
 
 
 def _kind(x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> int:
-    if torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0:
+    if reference.transformed():
         return _UNFIT
     kind: int = _native.kind([x, *state, *weights])
     return kind
