@@ -17,7 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
@@ -53,7 +53,7 @@ VARIANTS = {  # cell: what the paper calls it
     "gru": "",
 }
 SEEDS = (1, 2, 3, 4, 5)
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.003, 0.01, 0.03, 0.1)
 CHOICE_SEEDS = (6, 7)
 
 
