@@ -1,5 +1,6 @@
 import pytest
 
+from gatewise import cells
 from gatewise.bench.limits import Ceilings, Demand, Part, parts
 from gatewise.bench.problem import pose
 from gatewise.bench.shapes import Shape
@@ -62,6 +63,12 @@ def test_the_rule_is_what_takes_longest(gigaflops, gigabytes, call, rule, floor)
     limit = ceilings.limit(demand)
     assert (limit.rule, limit.flops) == (rule, 3e6)
     assert limit.floor == pytest.approx(floor)
+
+
+def test_units_in_heads_have_a_smallest_layer_of_their_own():
+    ceilings = Ceilings(1, 0.001)
+    demand = ceilings.ask(pose(WORKS["cell"], SHAPE, 1, own=cells.find("slstm")))
+    assert ceilings.limit(demand).flops == 2 * 6 * (4 * 8 * 5 + 4 * 8 * 2)
 
 
 def test_ceilings_are_the_most_that_was_seen():

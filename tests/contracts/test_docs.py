@@ -186,6 +186,35 @@ def test_the_figures_of_the_dimensions_page_are_those_of_the_committed_results()
     }
 
 
+def test_the_figures_of_the_odyssey_page_are_those_of_the_committed_results():
+    page = (ROOT / "docs" / "odyssey.md").read_text()
+    part = page.partition("<!-- odyssey -->")[2].partition("<!-- /odyssey -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.splitlines() if line.startswith("|")]
+    shown = {re.sub(r"[`*]", "", name): figures for name, *figures in rows[2:]}
+    found = results("odyssey")
+    accuracy, bits = found["vowels"], found["characters"]
+
+    def figures(row, scale, digits):
+        mean, std, least, most = (f"{scale * row[key]:.{digits}f}" for key in ("mean", "std", "least", "most"))
+        p = row.get("p")  # the vanilla LSTM is compared with itself by nobody
+        return [f"{mean} ± {std}", f"{least} to {most}", "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"]
+
+    plain = [name for name in (*accuracy["baselines"], *bits["baselines"]) if name in shown]
+    assert len(plain) == 4
+    assert shown.keys() == {*accuracy["variants"], *plain}
+    for name in accuracy["variants"]:
+        [_, weights, *rest] = shown[name]
+        assert rest == figures(accuracy["variants"][name], 100, 1) + figures(bits["variants"][name], 1, 3), name
+        assert int(weights.replace(" ", "")) == bits["variants"][name]["weights"]
+    for name, value in accuracy["baselines"].items():
+        assert f"{100 * value:.1f}" in shown[name]
+    for name, value in bits["baselines"].items():
+        assert f"{value:.3f}" in shown[name]
+    slower = results("odyssey-slower")["variants"]
+    for name in ("peephole", "full_gate_recurrence"):
+        assert f" {sum(slower[name]) / len(slower[name]):.2f}" in page
+
+
 def test_the_programs_of_the_dimensions_page_run():
     names: dict = {}
     for block in blocks("docs/dimensions.md", "python"):
