@@ -584,7 +584,7 @@ def test_a_demo_that_was_stopped_goes_on(call, folder, monkeypatch):
     assert call("demo", "--quick", "--resume").code == 0
 
 
-@pytest.mark.parametrize("columns", [52, 60, 71, 72, 100])
+@pytest.mark.parametrize("columns", [52, 60, 77, 78, 100])
 @pytest.mark.parametrize("verb", ["", "fit", "fit generate", "evaluate", "sample", "info", "cells", "demo"])
 def test_help_cuts_no_option_off(columns, verb, call, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(columns))

@@ -241,7 +241,7 @@ class _Verb(TyperCommand):
 
 def _help_style() -> Any:
     """Panels; plain text where they would be so narrow that names of options are cut off."""
-    return "markdown" if typer.get_terminal_size().columns >= 72 else None
+    return "markdown" if typer.get_terminal_size().columns >= 78 else None
 
 
 def _named(name: str, command: Any) -> Any:
