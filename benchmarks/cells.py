@@ -212,10 +212,10 @@ def loops() -> None:
 
 
 def loops_table(rows: list[dict[str, Any]]) -> str:
-    lines = [f"{'times as long as ours':<24}" + "".join(f"{work:<26}" for work in ("forward", "training"))]
+    lines = [f"{'times as long as ours':<26}" + "".join(f"{work:<26}" for work in ("forward", "training"))]
     for row in rows:
         for peer in ("eager", "compiled"):
-            line = f"{row['cell']:<16}{peer:<8}"
+            line = f"{row['cell']:<16}{peer:<10}"
             for work in ("forward", "training"):
                 ratio = row[work][peer].get("ratio")
                 shown = f"{ratio['median']:.2f} ({ratio['least']:.2f}-{ratio['most']:.2f})" if ratio else "failed"
