@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .. import cells, engine
+from .. import engine
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
+from ._checks import check_tensor, found_cell
 from .regularisation import Regularisers, draw_seed
 
 
@@ -85,9 +86,7 @@ class Recurrent(nn.Module):
         _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
-        self.cell = cells.find(cell) if isinstance(cell, str) else cell
-        if not isinstance(self.cell, Cell):
-            raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
+        self.cell = found_cell(cell)
         if self.cell.projected != (proj_size > 0):
             wants = "projects its output: give it a proj_size" if self.cell.projected else "has no projection"
             raise OptionError(f"proj_size is {proj_size}, but the cell '{self.cell.name}' {wants}")
@@ -302,23 +301,13 @@ class Recurrent(nn.Module):
         return self._stored(self._first) if found is None else found
 
     def _check_input(self, input: Tensor) -> None:
-        weight = self._any_weight()
         if input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{self._title} was built for input_size={self.input_size} but the input has {input.shape[-1]} "
                 f"features (shape {tuple(input.shape)}). Build it with input_size={input.shape[-1]}, or check the "
                 "order of the axes"
             )
-        if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
-            raise ShapeError(
-                f"the input is {input.dtype} but the weights of {self._title} are {weight.dtype}. "
-                f"Convert one: input.to({weight.dtype}), or model.to({input.dtype})"
-            )
-        if input.device != weight.device:
-            raise ShapeError(
-                f"the input is on {input.device} but the weights of {self._title} are on {weight.device}. "
-                f"Move one: input.to('{weight.device}'), or model.to('{input.device}')"
-            )
+        check_tensor(self._title, input, self._any_weight())
         # While compiling, the number of steps is a symbol that should stay free.
         steps_first = input.dim() == 2 or not self.batch_first
         if not torch.compiler.is_compiling() and input.shape[0 if steps_first else 1] == 0:

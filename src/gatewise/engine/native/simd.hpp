@@ -54,21 +54,6 @@ GATEWISE_INLINE V load(const float* p) {  // any alignment
 }
 GATEWISE_INLINE void store(float* p, V v) { __builtin_memcpy(p, &v, sizeof v); }
 
-// Past the caches, for results nobody reads soon. p must be aligned to a whole vector; the writer calls stream_fence()
-// before another thread is told of the data.
-GATEWISE_INLINE void stream(float* p, V v) {
-#if defined(GATEWISE_X86)
-    GATEWISE_X86(stream_ps)(p, (Native)v);
-#else
-    store(p, v);
-#endif
-}
-
-GATEWISE_INLINE void stream_fence() {
-#if defined(GATEWISE_X86)
-    _mm_sfence();
-#endif
-}
 GATEWISE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
 
 // a * b + c, rounded once where the hardware can (all but x86-64 before AVX2).
