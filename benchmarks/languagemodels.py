@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
@@ -40,7 +41,7 @@ def main(names: list[str]) -> None:
             generator = Generator(**options).fit(
                 data,
                 output=model,
-                progress=lambda sizes: choose(False, "tokens", sizes.batch_size * sizes.chunk_length),
+                progress=partial(choose, False),
             )
         metrics = generator.metrics_
         held_out = [metrics["validation"], metrics["test"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -172,7 +173,7 @@ def train(
         data,
         output=target,
         resume=resume,
-        progress=lambda sizes: choose(quiet, "tokens", sizes.batch_size * sizes.chunk_length),
+        progress=partial(choose, quiet),
         passages=0 if quiet else 300,
     )
     outcome = generator.outcome_

@@ -1,15 +1,15 @@
-"""What the options of a `Generator` may be, whatever the text."""
+"""What the options of the tasks may be, whatever the data: one row for each, under one name in all tasks."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 from ..algebra import Cell
 from ..data.batches import split
-from ..data.vocabulary import KINDS
 from ..errors import OptionError, suggest
 
 # (factor of the units, factor of the passes)
@@ -42,27 +42,38 @@ REAL = {  # option -> what it must be, in words and as a test
     "weight_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "zoneout": ("from 0 to below 1", lambda v: 0 <= v < 1),
 }
-OPEN = {  # options that may be None
-    *("preset", "tie_weights", "clip", "patience", "threads", "vocabulary_size", "embedding_size", "hidden_size"),
-    *("num_layers", "dropout", "learning_rate", "epochs", "batch_size", "chunk_length"),
+NAMED = {  # option -> what one of its names is called, and the names
+    "preset": ("preset", tuple(PRESETS)),
 }
+FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
+
+
 LEAST_VOCABULARY = {"words": 3, "byte-pairs": 256}  # two special tokens and a word; every byte
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what no text could make possible.
+def check_options(estimator: Any, names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:
+    """Refuse what no data could make possible.
 
     Args:
-        options: Of a `Generator`, by name.
+        estimator: Its options are looked at.
+        names: Options that are one of several names, beyond those that all tasks have: as in `NAMED`.
 
     Raises:
         OptionError: Names the option, its value and what is possible.
     """
-    given = {name: value for name, value in options.items() if value is not None or name not in OPEN}
-    for name, kind, known in (("preset", "preset", PRESETS), ("tokens", "kind of tokens", KINDS)):
+    usual = inspect.signature(type(estimator)).parameters
+    options = estimator.get_params(deep=False)
+    may_be_none = NONE_IS_OFF | {name for name, parameter in usual.items() if parameter.default is None}
+    check_values({n: v for n, v in options.items() if v is not None or n not in may_be_none}, names)
+
+
+def check_values(given: Mapping[str, Any], names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:
+    """The same for options by name, none of which may be None."""
+    for name, (kind, known) in {**NAMED, **names}.items():
         if name in given and (not isinstance(given[name], str) or given[name] not in known):
             raise OptionError(suggest(kind, str(given[name]), known))
-    if not isinstance(given["cell"], str | Cell):
+    if "cell" in given and not isinstance(given["cell"], str | Cell):
         raise OptionError(f"cell must be a Cell or the name of one, not {given['cell']!r:.60}")
     for name in filter(given.__contains__, WHOLE):
         _whole(name, given[name], *WHOLE[name])
@@ -70,17 +81,25 @@ def check_options(options: Mapping[str, Any]) -> None:
         value, (wanted, fits) = given[name], REAL[name]
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
             raise OptionError(f"{name} must be a number {wanted}, not {value!r:.60}")
-    for name in filter(given.__contains__, ("tie_weights", "variational_dropout")):
+    for name in filter(given.__contains__, FLAGS):
         if not isinstance(given[name], bool):
             raise OptionError(f"{name} must be true or false, not {given[name]!r:.60}")
-    kept_all = given["tokens"] == "characters"
-    if kept_all and ("vocabulary_size" in given or given["min_frequency"] != 1):
-        limit = "vocabulary_size" if "vocabulary_size" in given else "min_frequency"
+    if "split" in given:
+        _shares(given["split"])
+
+
+def check_tokens(tokens: str, vocabulary_size: int | None, min_frequency: int) -> None:
+    """Refuse limits that its kind of tokens cannot have. OptionError."""
+    if tokens == "characters" and (vocabulary_size is not None or min_frequency != 1):
+        limit = "vocabulary_size" if vocabulary_size is not None else "min_frequency"
         raise OptionError(f"{limit} is for words and byte-pairs; characters are kept all. Leave it out")
-    if "vocabulary_size" in given:
-        _whole("vocabulary_size", given["vocabulary_size"], LEAST_VOCABULARY[given["tokens"]], _MOST)
+    if vocabulary_size is not None:
+        _whole("vocabulary_size", vocabulary_size, LEAST_VOCABULARY[tokens], _MOST)
+
+
+def _shares(value: Any) -> None:
     try:
-        split(1, given["split"])
+        split(1, value)
     except OptionError as error:
         raise OptionError(str(error).replace("fractions", "split", 1)) from None
 

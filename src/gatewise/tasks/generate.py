@@ -6,43 +6,36 @@ three parts, training, validation and test, follow each other and are never shuf
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import math
 import os
-import platform
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-import torch
-
-from .. import bundle, cells
+from .. import cells
 from ..algebra import Cell
 from ..data.batches import Rows
 from ..data.text import fingerprint
-from ..data.vocabulary import Vocabulary, vocabulary_from_json
-from ..errors import ModelFileError, OptionError, suggest
+from ..data.vocabulary import KINDS, Vocabulary, vocabulary_from_json
+from ..errors import ModelFileError
 from ..runtime.writer import Writer
-from ..training import Outcome, Plan, Progress, TrainingStopped, train
+from ..training import Plan
 from ._corpus import Corpus, cut, learn_vocabulary, text_of
-from ._language_model import Chunks, LanguageModel, measuring_steps
-from ._measuring import known_part, measure, measure_all, rows_for, xz_alone
-from ._options import check_options
+from ._estimator import Estimator, Meter, cells_of, filled
+from ._options import check_options, check_tokens, check_values
 from ._sizing import Sizing, check_length, check_memory, sizing
 from .decoding import Sampler
 
+if TYPE_CHECKING:
+    from ._language_model import LanguageModel
+
 _NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
+_NAMED = {"tokens": ("kind of tokens", KINDS)}
 
 
-class Generator:
+class Generator(Estimator):
     """Learns to continue text, and writes.
 
-    An estimator in scikit-learn's sense. Sizes, rate and passes that are not given follow from the amount of text.
+    Sizes, rate and passes that are not given follow from the amount of text.
 
     Args:
         cell: Name of a cell of the family, or a `Cell`.
@@ -87,6 +80,9 @@ class Generator:
 
     Source: Mikolov et al. (2010), "Recurrent neural network based language model"; Graves (2013), arXiv:1308.0850.
     """
+
+    task: ClassVar[str] = "generate"
+    kind: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -149,26 +145,6 @@ class Generator:
         self.seed = seed
         self.threads = threads
 
-    # The estimator's contract.
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor options by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change options. OptionError for one that does not exist."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise OptionError(suggest("option", name, known))
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        usual = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
-        given = {n: v for n, v in self.get_params().items() if v != usual[n]}
-        return f"Generator({', '.join(f'{n}={v!r}' for n, v in given.items())})"
-
     def fit(
         self,
         data: Any,
@@ -177,7 +153,7 @@ class Generator:
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Callable[[Sizing], Progress] | None = None,
+        progress: Meter | None = None,
         passages: int = 0,
     ) -> Self:
         """Learn.
@@ -190,7 +166,7 @@ class Generator:
             output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
             resume: Go on from that checkpoint.
-            progress: Given the sizes, makes what shows progress; None is silent.
+            progress: Makes what shows progress, such as `training.choose`; None is silent.
             passages: Tokens to write as a sample after a validation now and then; 0 for none.
 
         Raises:
@@ -199,11 +175,14 @@ class Generator:
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        check_options(self.get_params())
-        if resume and output is None:
-            raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
-        if self.threads is not None:
-            torch.set_num_threads(int(self.threads))
+        import torch
+
+        from ._language_model import Chunks, measuring_steps
+        from ._measuring import measure, rows_for
+
+        check_options(self, _NAMED)
+        check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
+        self._begin(output, resume)
         cell = self._cell()
         corpus = self._read(data, encoding)
         chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
@@ -218,56 +197,30 @@ class Generator:
 
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
-            self.model_ = self._build(cell, chosen)
+            model = self._build(cell, chosen)
         self.start_ = self._start_token(corpus)
-        with tempfile.TemporaryDirectory() as scratch:
-            beside = Path(output) if output is not None else Path(scratch) / "model"
-            checkpoint = bundle.checkpoint_of(beside)
-            stopped: TrainingStopped | None = None
-            started = time.time()
-            try:
-                self.outcome_: Outcome = train(
-                    self.model_,
-                    training,
-                    validation,
-                    plan,
-                    checkpoint=checkpoint,
-                    metrics=bundle.metrics_of(beside),
-                    identity=self._identity(corpus, cell, chosen),
-                    resume=resume,
-                    progress=progress(chosen) if progress else None,
-                    on_evaluation=self._passages(passages, plan) if passages else None,
-                )
-            except TrainingStopped as error:
-                stopped, self.outcome_ = error, error.outcome
-                if self.outcome_.step == 0:  # nothing was learned, so there is nothing to keep
-                    raise
-            finished = stopped is None and self.outcome_.reason != "interrupted"
-            leaving: KeyboardInterrupt | None = None
-            try:
-                self.metrics_ = self._measure(corpus, with_baselines=finished)
-            except KeyboardInterrupt as error:  # a model that nobody waits to see measured is one to keep
-                self.metrics_, finished, leaving = {}, False, error
-            self._provenance = self._describe(corpus, started)
-            if output is not None:
-                try:
-                    self.save(output)
-                except ModelFileError as error:
-                    if stopped is not None:  # a full disk stopped training, and is full still
-                        raise stopped from error
-                    way_out = f"What was learned is kept in {checkpoint}. Make room, then resume."
-                    raise ModelFileError(f"{error} {way_out}") from error
-                if finished:
-                    checkpoint.unlink(missing_ok=True)
-            if stopped is not None:
-                kept = f" The best weights so far are in {os.fspath(output)}." if output is not None else ""
-                raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
-            if leaving is not None:
-                raise leaving
+        characters = sum(map(len, corpus.texts.values()))
+        self._learn(
+            model,
+            training,
+            validation,
+            plan,
+            data={"name": corpus.name, "fingerprint": corpus.fingerprint, "characters": characters},
+            identity=vars(chosen),
+            measure=lambda finished: measure(self.model_, self.vocabulary_, corpus, with_baselines=finished),
+            unit="tokens",
+            per_step=chosen.batch_size * chosen.chunk_length,
+            output=output,
+            resume=resume,
+            progress=progress,
+            on_evaluation=self._passages(passages, plan) if passages else None,
+        )
         return self
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the mean loss in nats per token on a text: larger is better, as scikit-learn wants it."""
+        from ._measuring import measure_all
+
         self._must_be_fitted()
         text, name = text_of(data, "utf-8")
         return -float(measure_all(self.model_, self.vocabulary_, text, name, "error")["loss"])
@@ -288,10 +241,13 @@ class Generator:
         Raises:
             DataError: The text cannot be read, has characters that the model never saw, or is too short.
         """
+        from ._measuring import known_part, measure, measure_all, xz_alone
+
         self._must_be_fitted()
         text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
-            return self._measure(cut(text, name, self.split, self.vocabulary_), with_baselines=True)
+            corpus = cut(text, name, self.split, self.vocabulary_)
+            return measure(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = measure_all(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
         return {"all": found, "baselines": {"xz": xz}}
@@ -316,65 +272,9 @@ class Generator:
     def writer(self) -> Writer:
         """The trained model as one that writes, with a state that can be kept."""
         self._must_be_fitted()
-        return Writer(self._document(), self._tensors())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file. ModelFileError if that cannot be done."""
-        self._must_be_fitted()
-        bundle.save(path, {**self._document(), "training": self._provenance}, self._tensors())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Generator:
-        """Read a model file. ModelFileError if it is damaged or of another task."""
-        found = bundle.load(path)
-        Writer(found.document, found.tensors)  # refuses what does not fit together
-        document = found.document
-        try:
-            cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
-            ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
-            options = {**document["options"], "cell": cell.name if ours else cell}
-            self = cls(**options)
-            self.sizing_ = Sizing(**document["sizes"])
-            sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
-            check_options(self.get_params())
-            check_options({**self.get_params(), **sizes})
-            if None in sizes.values():
-                raise TypeError("one of its sizes is null")
-            self.split = tuple(self.split)  # JSON has lists only
-            self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
-            with torch.device("meta"):  # without memory, for a stranger's file may claim any size
-                wanted = {
-                    name: tuple(weight.shape) for name, weight in self._build(cell, self.sizing_).named_parameters()
-                }
-            tensors = {name: torch.from_numpy(array) for name, array in found.tensors.items()}
-            for name in wanted.keys() | tensors.keys():
-                has, needs = tensors[name].shape if name in tensors else None, wanted.get(name)
-                if has != needs:
-                    raise ModelFileError(f"{name} has the shape {has and tuple(has)}, where its sizes say {needs}")
-            self.model_ = self._build(cell, self.sizing_)
-            writes = self.model_.layers.regularisers.cell(training=False)
-            if writes.equations != Cell.from_json(document["cell"]).equations:
-                raise ModelFileError(
-                    f"its cell '{cell.name}' is not the one that a zoneout of {self.zoneout} makes of it"
-                )
-            if self.sizing_.tied:
-                tensors["output.weight"] = tensors["embedding.weight"]
-            self.model_.load_state_dict(tensors)
-            self.start_ = int(document["start"])
-            self._provenance = document["training"]
-            self.metrics_ = self._provenance["metrics"]
-            str(self._provenance["data"]["fingerprint"])
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise ModelFileError(f"'{path}' is incomplete or contradicts itself ({reason}). Train it again.") from error
-        self.model_.eval()
-        return self
+        return Writer({"task": self.task, **self._document()}, self._tensors())
 
     # Steps of fit.
-
-    def _must_be_fitted(self) -> None:
-        if not hasattr(self, "model_"):
-            raise OptionError("this generator has learned nothing yet. Call fit, or Generator.load(a model file)")
 
     def _cell(self) -> Cell:
         cell = cells.find(self.cell) if isinstance(self.cell, str) else self.cell
@@ -387,6 +287,8 @@ class Generator:
         return cut(text, name, self.split, self.vocabulary_)
 
     def _build(self, cell: Cell, chosen: Sizing) -> LanguageModel:
+        from ._language_model import LanguageModel
+
         return LanguageModel(
             cell,
             len(self.vocabulary_),
@@ -425,17 +327,6 @@ class Generator:
             return int(line[-1])
         return int(corpus.ids["train"][0])
 
-    def _identity(self, corpus: Corpus, cell: Cell, chosen: Sizing) -> dict[str, Any]:
-        """What must be the same for a run to be resumed."""
-        options = {name: value for name, value in self._options().items() if name not in ("preset", "threads")}
-        threads = {"threads": torch.get_num_threads()}
-        equations = hashlib.sha256(cell.equations.encode()).hexdigest()[:12]  # a cell of one's own may have been edited
-        return {"data": corpus.fingerprint, "equations": equations, **options, **vars(chosen), **threads}
-
-    def _options(self) -> dict[str, Any]:
-        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self._cell().name})
-        return options
-
     def _passages(self, length: int, plan: Plan) -> Callable[[int], str | None]:
         """Write a little about four times in a training."""
         due = [plan.steps * part // 4 for part in range(4)]
@@ -449,53 +340,33 @@ class Generator:
 
         return passage
 
-    def _measure(self, corpus: Corpus, with_baselines: bool) -> dict[str, Any]:
-        return measure(self.model_, self.vocabulary_, corpus, with_baselines)
-
     # The model file.
 
     def _document(self) -> dict[str, Any]:
         return {
-            "task": "generate",
-            **self._cells(),
-            "options": self._options(),
+            **cells_of(self.model_.layers),
             "sizes": vars(self.sizing_),
             "vocabulary": self.vocabulary_.to_json(),
             "start": self.start_,
         }
 
-    def _cells(self) -> dict[str, Any]:
-        """The cell that writes, and if zoneout makes it another one than was asked for, that one too."""
-        if not self.zoneout:
-            return {"cell": self._cell().to_json()}
-        writes = self.model_.layers.regularisers.cell(training=False)
-        return {"cell": writes.to_json(), "cell_without_zoneout": self._cell().to_json()}
-
-    def _tensors(self) -> dict[str, np.ndarray]:
-        state = self.model_.state_dict()
+    def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+        Writer({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
+        self.sizing_ = Sizing(**document["sizes"])
+        sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
+        check_options(self, _NAMED)
+        check_values(sizes)
+        self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
         if self.sizing_.tied:
-            del state["output.weight"]
-        return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+            tensors["output.weight"] = tensors["embedding.weight"]
+        cell = self._cell()
+        self.model_ = filled(lambda: self._build(cell, self.sizing_), tensors)
+        if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
+            raise ModelFileError(f"its cell '{cell.name}' is not the one that a zoneout of {self.zoneout} makes of it")
+        self.start_ = int(document["start"])
 
-    def _describe(self, corpus: Corpus, started: float) -> dict[str, Any]:
-        outcome = self.outcome_
-        return {
-            "data": {
-                "name": corpus.name,
-                "fingerprint": corpus.fingerprint,
-                "characters": sum(map(len, corpus.texts.values())),
-            },
-            "seed": self.seed,
-            "ended": outcome.reason,
-            "steps": outcome.step,
-            "best_step": outcome.best_step,
-            "seconds": round(outcome.seconds, 1),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "gatewise": version("gatewise"),
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            "metrics": self.metrics_,
-        }
+    def _tensors(self) -> dict[str, Any]:
+        tensors = super()._tensors()
+        if self.sizing_.tied:
+            del tensors["output.weight"]
+        return tensors
