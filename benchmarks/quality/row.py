@@ -1,0 +1,34 @@
+"""One row of the table of quality: data, split, measure, goal, and how to get the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """Attributes:
+    name: Of the row on the command line: "trec".
+    task: "classify" and so on.
+    data: Folder in the shared data sets, and how it is split, in words.
+    measure: Key of the figure in what `run` returns: "accuracy".
+    goal: What it should reach.
+    better: "more" or "less".
+    run: Trains with this seed on the data under this folder and returns the figure by `measure`, the plain
+        "baselines" by name on the same measure, "options" that are not the defaults, and whatever else is worth
+        keeping. Reads the test part once, when all is decided.
+    seeds: As many as fit into three minutes a run; one otherwise.
+    yardstick: What others reached, with their source, or "".
+    """
+
+    name: str
+    task: str
+    data: str
+    measure: str
+    goal: float
+    better: str
+    run: Callable[[Any, int], dict[str, Any]]
+    seeds: tuple[int, ...] = (0,)
+    yardstick: str = ""
