@@ -45,7 +45,9 @@ def sequences_of(data: Any) -> Sequences:
     arrays = [_numbers(item, number) for number, item in enumerate(items)]
     channels = {array.shape[1] for array in arrays}
     if len(channels) > 1:
-        raise DataError(f"all sequences must have the same channels, but some have {min(channels)}, some {max(channels)}")
+        raise DataError(
+            f"all sequences must have the same channels, but some have {min(channels)}, some {max(channels)}"
+        )
     if channels == {0} or not sum(map(len, arrays)):
         shape = np.shape(items) if isinstance(items, np.ndarray) else (len(items), 0)
         raise DataError(f"0 feature(s) (shape={shape}) while a minimum of 1 is required: the sequences have no steps")

@@ -100,7 +100,7 @@ def _sizes(data: Sequences, inputs: Inputs) -> np.ndarray:
     """(N,) how long each sequence is, roughly: of texts, their characters."""
     if inputs.text is None or inputs.text.per_step:
         return data.lengths
-    return sum(np.array([len(text or "") for text in data.facts[name].values]) for name in inputs.text.names)
+    return np.sum([[len(text or "") for text in data.facts[name].values] for name in inputs.text.names], axis=0)
 
 
 def vary(

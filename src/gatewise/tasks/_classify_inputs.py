@@ -107,7 +107,7 @@ class Text:
         return [_tokens(text, self.tokens) or [""] for text in _texts(data, self.names)]
 
     def ids(self, sequences: list[list[str]]) -> dict[str, np.ndarray]:
-        """"words" (T, B); and with "both", "word_of" (T, B), the place of each in "spelling" (letters, U), which has
+        """ "words" (T, B); and with "both", "word_of" (T, B), the place of each in "spelling" (letters, U), which has
         "spelling_lengths" (U,)."""
         T, B = max(map(len, sequences)), len(sequences)
         found = {"words": np.zeros((T, B), np.int64)}
@@ -193,6 +193,11 @@ class Inputs:
         return self.text is None and not any(c.per_step for c in self.categories) and self.channels > 0
 
     @property
+    def moves(self) -> bool:
+        """Whether there are columns of a value per step."""
+        return any(c.per_step for c in self.numbers) or any(c.per_step for c in self.categories)
+
+    @property
     def channels(self) -> int:
         """Numbers per step, C, without facts and marks of what is missing."""
         return sum(len(column.mean) for column in self.numbers if column.per_step)
@@ -221,8 +226,7 @@ class Inputs:
             tokens = self.text.cut(data)
             lengths = np.array([len(sequence) for sequence in tokens], np.int64)
         else:
-            moves = any(column.per_step for column in (*self.numbers, *self.categories))
-            lengths = data.lengths if moves else np.ones(len(data), np.int64)
+            lengths = data.lengths if self.moves else np.ones(len(data), np.int64)
         if (lengths == 0).any():
             row = int((lengths == 0).argmax())
             raise DataError(f"{data.name}: sequence {row} has no steps. Leave it out")
@@ -271,8 +275,8 @@ class Inputs:
             if (name in data.steps) != per_step or column.kind not in fits:
                 where = {True: "per step", False: "per sequence"}
                 raise DataError(
-                    f"{data.name}: '{name}' is of kind {column.kind} {where[name in data.steps]}, but the model learned "
-                    f"it as {kind} {where[per_step]}"
+                    f"{data.name}: '{name}' is of kind {column.kind} {where[name in data.steps]}, but the model "
+                    f"learned it as {kind} {where[per_step]}"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -342,7 +346,8 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
     count: Any = 0
     sums = [np.zeros(1), np.zeros(1)]  # of the values and of their logarithms
     squares = [np.zeros(1), np.zeros(1)]
-    high, low, missing, moved, moves = -np.inf, np.inf, False, np.zeros(1), 0
+    high, low, missing = np.array(-np.inf), np.array(np.inf), np.array(False)
+    moved, moves = np.zeros(1), 0
     for piece in pieces(data, rows):
         raw = _channels(piece.column(name))
         known = ~np.isnan(raw)

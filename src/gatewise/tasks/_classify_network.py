@@ -64,8 +64,7 @@ class Member(nn.Module):
                 width += 2 * SPELLING_SIZE
         sizes = [min(32, 2 + len(column.levels) // 2) for column in inputs.categories]
         self.categories = nn.ModuleList(
-            nn.Embedding(len(column.levels) + 1, size)
-            for column, size in zip(inputs.categories, sizes, strict=True)
+            nn.Embedding(len(column.levels) + 1, size) for column, size in zip(inputs.categories, sizes, strict=True)
         )
         self.layers = Recurrent(
             shape.cell,
@@ -98,7 +97,9 @@ class Member(nn.Module):
         if "words" in batch:
             words = batch["words"]
             if self.training and self.shape.word_dropout:
-                words = words.masked_fill(torch.rand(words.shape, device=words.device) < self.shape.word_dropout, UNKNOWN)
+                words = words.masked_fill(
+                    torch.rand(words.shape, device=words.device) < self.shape.word_dropout, UNKNOWN
+                )
             told = [self.words(words)]
             if "spelling" in batch:
                 told.append(self._spelled(batch)[batch["word_of"]])

@@ -102,7 +102,7 @@ class Targets:
             return _numbers(data, found[0])
         _refuse_missing(data, found[0])
         column, place = found[0], {name: number for number, name in enumerate(self.classes)}
-        values = column.values.tolist() if column.kind == "number" else column.strings()
+        values: list[Any] = column.values.tolist() if column.kind == "number" else column.strings()
         if column.kind != "number" and not isinstance(self.classes[0], str):  # a class 3 is the word "3" in a table
             place = {str(name): number for name, number in place.items()}
         elif column.kind == "number" and isinstance(self.classes[0], str):

@@ -45,7 +45,7 @@ class Classifier(Estimator):
         time: Column that orders a sequence's steps.
         columns: Comma-separated columns to learn from; all others if omitted.
         cell: Name of a cell of the family, or a `Cell`.
-        tokens: Text as "words", "characters" or "both", words and their spelling; both if omitted, where words are long.
+        tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
         vocabulary_size: The most words to keep; all if omitted.
         min_frequency: How often a word must occur to be known.
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
@@ -219,7 +219,7 @@ class Classifier(Estimator):
         )
         self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), _typical(self.inputs_, sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
-        self._keep(np.ndim(data) == 2 and np.shape(data))
+        self._keep(_features(sequences) if in_memory(data) else None)
         truth = self._scaled(self.targets_.encode(sequences))
         training = Shuffled(
             self.inputs_,
@@ -232,7 +232,7 @@ class Classifier(Estimator):
         )
         held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
         wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
-        plan = self._plan(chosen, len(training))
+        plan = self._plan(chosen, len(training), judged is not None or "validation" in parts.held_out)
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
             model = self._build(self._weights(truth[parts.train]))
@@ -379,14 +379,14 @@ class Classifier(Estimator):
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
         return self._sequences(data, y, query, encoding)
 
-    def _keep(self, shape: Any) -> None:
+    def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""
         for name in ("classes_", "n_features_in_"):
             self.__dict__.pop(name, None)
         if self.targets_.kind != "number":
             self.classes_ = np.array(self.targets_.classes)
-        if shape:
-            self.n_features_in_ = int(shape[1])
+        if features is not None:
+            self.n_features_in_ = features
 
     def _scaled(self, truth: np.ndarray) -> np.ndarray:
         if self.targets_.kind != "number":
@@ -434,11 +434,13 @@ class Classifier(Estimator):
         kind, smoothing = self.targets_.kind, float(self.label_smoothing)
         return Ensemble(self.inputs_, self.targets_.outputs, kind, chosen.ensemble, shape, smoothing, weights)
 
-    def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
+    def _plan(self, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
+        """Where no validation part chooses, the one validation is at the end, so that the last weights are kept."""
         steps = max(1, round(per_epoch * chosen.epochs))
+        often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
         return Plan(
             steps=steps,
-            evaluate_every=max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2))),
+            evaluate_every=often if chooses else steps,
             learning_rate=chosen.learning_rate,
             warmup=min(steps // 2, max(1, steps // 20)),
             final_rate=0.01,
@@ -452,11 +454,9 @@ class Classifier(Estimator):
 
     def _measure(self, data: Sequences, judged: Sequences | None, parts: Parts) -> dict[str, Any]:
         """Figures by part; of training, as many sequences as are held out, but a thousand at least."""
-        held = parts.held_out
+        held = {name: (data, rows) for name, rows in parts.held_out.items()}
         if judged is not None:
             held = {"validation": (judged, np.arange(len(judged)))}
-        else:
-            held = {name: (data, rows) for name, rows in parts.held_out.items()}
         few = max([1000, *(len(rows) for _, rows in held.values())])
         found = {"train": self._figures(data, parts.train[:few])}
         found |= {name: self._figures(*each) for name, each in held.items()}
@@ -520,8 +520,7 @@ class Classifier(Estimator):
         self.sizing_ = Sizing(**document["sizes"])
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.targets_ = Targets.from_json(document["targets"])
-        features = document["features"]
-        self._keep(None if features is None else (0, int(features)))
+        self._keep(document["features"])
         plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
         self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)
@@ -539,7 +538,13 @@ def _whole(y: Any) -> bool:
     return y is not None and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iub"
 
 
+def _features(data: Sequences) -> int | None:
+    """The columns that an array (N, T) of one channel had, for scikit-learn."""
+    lengths = set(data.lengths.tolist())
+    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
+    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
+
+
 def _typical(inputs: Inputs, data: Sequences) -> float:
     """The median length in steps, of sequences that have steps of their own."""
-    moves = any(column.per_step for column in (*inputs.numbers, *inputs.categories))
-    return float(np.median(data.lengths)) if moves else 1.0
+    return float(np.median(data.lengths)) if inputs.moves or (inputs.text is not None and inputs.text.per_step) else 1.0
