@@ -103,6 +103,8 @@ def test_files_give_what_arrays_give(tmp_path):
         ([], {}, "x is empty"),
         (np.ones((0, 3)), {}, "x is empty"),
         ([[1], []], {}, "sequence 1: no steps"),
+        ([[1], np.ones((0, 2))], {}, "sequence 1: no steps"),
+        ([["a"], []], {}, "sequence 1: no steps"),
         (["text", ["token"]], {}, "sequence 1: tokens, but sequence 0 is a text"),
         ([["a"], ["b", 3]], {}, "sequence 1, step 1: '3' (int) is no token"),
         ([[[1, 2]], [[1]]], {}, "sequence 1: 1 channels, but sequence 0 has 2"),

@@ -154,11 +154,13 @@ def _inputs(x: Any, name: str) -> Sequences:
             hint = " One sequence alone is [x]." if x.ndim == 1 else ""
             raise DataError(f"{name}: x has the shape {x.shape}, but must be (N, T) or (N, T, C).{hint}")
         count, length = x.shape[:2]
-        rows = _numbers(x.reshape(count * length, -1), name, length) if x.size else np.zeros((0, 1), np.float32)
-        _check_some(name, [length] * count)
-        return _of_channels(rows, [length] * count, name)
+        if not x.size:
+            raise DataError(f"{name}: x is empty: its shape is {x.shape}. Give at least one sequence.")
+        return _of_channels(_numbers(x.reshape(count * length, -1), name, length), [length] * count, name)
     entries = _listed(x, f"{name}, x")
     kinds = [_kind(entry) for entry in entries]
+    if "empty" in kinds:
+        raise DataError(f"{name}, sequence {kinds.index('empty')}: no steps. Leave it out.")
     for index, kind in enumerate(kinds):
         if kind != kinds[0]:
             raise DataError(f"{name}, sequence {index}: {kind}, but sequence 0 is {kinds[0]}. All must be alike.")
@@ -186,16 +188,15 @@ def _inputs(x: Any, name: str) -> Sequences:
             )
         pieces.append(piece)
         lengths.append(len(piece))
-    _check_some(name, lengths)
     return _of_channels(np.concatenate(pieces), lengths, name)
 
 
 def _kind(entry: Any) -> str:
     if isinstance(entry, str):
         return "a text"
-    if isinstance(entry, Sequence) and not len(entry):
+    if not (entry.size if isinstance(entry, np.ndarray) else len(entry) if isinstance(entry, Sequence) else 1):
         return "empty"
-    listed = isinstance(entry, Sequence) or (isinstance(entry, np.ndarray) and entry.ndim == 1 and len(entry))
+    listed = isinstance(entry, Sequence) or (isinstance(entry, np.ndarray) and entry.ndim == 1)
     return "tokens" if listed and isinstance(entry[0], str) else "an array of numbers"
 
 
@@ -208,7 +209,7 @@ def _piece(entry: Any, where: str) -> np.ndarray:
         raise DataError(f"{where}: no array of numbers: {str(error).rstrip('.')}.") from None
     if array.ndim not in (1, 2):
         raise DataError(f"{where} has the shape {array.shape}, but must be (T,) or (T, C).")
-    return _numbers(array.reshape(len(array), -1) if array.size else np.zeros((0, 1)), where, None)
+    return _numbers(array.reshape(len(array), -1), where, None)
 
 
 def _numbers(rows: np.ndarray, where: str, length: int | None) -> np.ndarray:
@@ -222,13 +223,6 @@ def _numbers(rows: np.ndarray, where: str, length: int | None) -> np.ndarray:
         value = rows[row, channel]
         raise DataError(f"{where}, {place}, channel {channel}: {value} is not finite in float32. Missing is NaN.")
     return rows.astype(np.float32)
-
-
-def _check_some(name: str, lengths: list[int]) -> None:
-    if not lengths:
-        raise DataError(f"{name}: x is empty. Give at least one sequence.")
-    if 0 in lengths:
-        raise DataError(f"{name}, sequence {lengths.index(0)}: no steps. Leave it out.")
 
 
 def _of_channels(rows: np.ndarray, lengths: list[int], name: str) -> Sequences:
