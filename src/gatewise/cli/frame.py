@@ -30,6 +30,8 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
     "lightning": "train",
     "tokenizers": "text",
     "matplotlib": "plot",
+    "soundfile": "audio",
+    "adbc_driver_postgresql": "postgres",
 }
 
 SHORT_SPIN = "1000"
