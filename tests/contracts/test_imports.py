@@ -19,7 +19,9 @@ MAY_IMPORT = {
     "data": {"numpy", "soundfile", "tokenizers"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich", "matplotlib"},
     "runtime": {"algebra", "data", "tasks.decoding", "bundle", "numpy", "safetensors"},
-    "tasks": {"algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy"},
+    "tasks": {
+        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib", "sklearn"),
+    },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "cli": None,  # anything, inside functions; see test_light_start.py
 }
