@@ -50,7 +50,7 @@ def connect(
         _postgres(session, source, query)
         return spoiled
     if isinstance(source, str | os.PathLike):
-        path = _checked(os.fspath(source), session.name)
+        path = checked(source, session.name)
         suffix = _suffix(path)
         if suffix in DATABASE:
             _database(session, path, query)
@@ -83,7 +83,9 @@ def _suffix(path: str) -> str:
     return os.path.splitext(name.removesuffix(".gz"))[1]
 
 
-def _checked(path: Any, name: str) -> str:
+def checked(source: str | os.PathLike[str], name: str) -> str:
+    """The path, if there is a file to read. DataError names what is like it."""
+    path = os.fspath(source)
     if not isinstance(path, str):
         raise OptionTypeError(f"a path is text, not {type(path).__name__}.")
     if os.path.isfile(path):
