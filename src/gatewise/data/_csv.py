@@ -233,7 +233,7 @@ def _explain(file: str, message: str) -> str:
     where = f"{file}, line {line[1]}" if line else file
     if cells := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said):
         return f"{where} has {cells[2]} cells, but the first line has {cells[1]}. Mend that line."
-    if "quote" in said and line:
+    if "unterminated quote" in said and line:
         return (
             f"{where} has a quote that is not closed, or text behind a closing one. "
             "Write a quote in a quoted cell twice."

@@ -6,6 +6,7 @@ disk; a Parquet file, and a table of a DuckDB file, are read where they lie.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -268,7 +269,7 @@ def _uniform(name: str, array: np.ndarray) -> np.ndarray:
         return np.array([np.nan if value is None else value for value in array], float)
     if all(isinstance(value, str) for value in given):
         return array
-    if all(hasattr(value, "isoformat") and not isinstance(value, str) for value in given):
+    if all(isinstance(value, datetime.date | np.datetime64) for value in given):  # a datetime is a date
         return np.array(["NaT" if value is None else np.datetime64(value, "us") for value in array], "M8[us]")
     first = type(given[0])
     row, other = (
