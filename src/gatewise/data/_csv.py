@@ -126,7 +126,10 @@ def first_characters(path: str, name: str) -> str:
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1 or len(text)]
 
 
-def separator_of(head: str) -> str:
+def separator_of(head: str, ragged: bool = False) -> str:
+    """The separator of a file that begins like this; `ragged` where lines may be of any length."""
+    if ragged:
+        return max(SEPARATORS, key=head.count)
     best, chosen = 1, SEPARATORS[0]
     for separator in SEPARATORS:
         widths = [len(row) for row in itertools.islice(csv.reader(io.StringIO(head), delimiter=separator), 20) if row]
@@ -230,7 +233,7 @@ def _explain(file: str, message: str) -> str:
     where = f"{file}, line {line[1]}" if line else file
     if cells := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said):
         return f"{where} has {cells[2]} cells, but the first line has {cells[1]}. Mend that line."
-    if "quote" in said and line:
+    if "unterminated quote" in said and line:
         return (
             f"{where} has a quote that is not closed, or text behind a closing one. "
             "Write a quote in a quoted cell twice."

@@ -6,6 +6,7 @@ disk; a Parquet file, and a table of a DuckDB file, are read where they lie.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ def connect(
         _postgres(session, source, query)
         return spoiled
     if isinstance(source, str | os.PathLike):
-        path = _checked(os.fspath(source), session.name)
+        path = checked(source, session.name)
         suffix = _suffix(path)
         if suffix in DATABASE:
             _database(session, path, query)
@@ -83,7 +84,9 @@ def _suffix(path: str) -> str:
     return os.path.splitext(name.removesuffix(".gz"))[1]
 
 
-def _checked(path: Any, name: str) -> str:
+def checked(source: str | os.PathLike[str], name: str) -> str:
+    """The path, if there is a file to read. DataError names what is like it."""
+    path = os.fspath(source)
     if not isinstance(path, str):
         raise OptionTypeError(f"a path is text, not {type(path).__name__}.")
     if os.path.isfile(path):
@@ -266,7 +269,7 @@ def _uniform(name: str, array: np.ndarray) -> np.ndarray:
         return np.array([np.nan if value is None else value for value in array], float)
     if all(isinstance(value, str) for value in given):
         return array
-    if all(hasattr(value, "isoformat") and not isinstance(value, str) for value in given):
+    if all(isinstance(value, datetime.date | np.datetime64) for value in given):  # a datetime is a date
         return np.array(["NaT" if value is None else np.datetime64(value, "us") for value in array], "M8[us]")
     first = type(given[0])
     row, other = (

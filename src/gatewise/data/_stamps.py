@@ -3,7 +3,7 @@
 What is read as a time:
 
 - dates and timestamps of any type, with or without a zone;
-- text in one of `FORMATS`, the same for the whole column; where no value tells whether day or month comes first, that is
+- text in one of `FORMATS`, the same for the whole column; where no value tells whether day or month comes first, it is
   refused;
 - whole numbers: years if all lie in 1600 to 2200; 20200131 and 202001 if all are such days or months; else what has
   passed since 1970 in seconds, and above 1e11, 1e14 and 1e17 in milli-, micro- and nanoseconds;

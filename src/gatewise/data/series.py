@@ -16,12 +16,12 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError, OptionError, suggest
 from ._duck import identifier
+from ._fields import EXACT, NEVER, NOT_A_TIME, Fact, Field
 from ._scratch import Scratch, Sink
 from ._sources import RELATION
 from ._stamps import Reading, read_time
@@ -31,9 +31,6 @@ from .zones import changes
 
 DUPLICATES = ("error", "first", "last", "mean")
 ROWS = ("steps", "sequences")
-EXACT = 1 << 24  # whole numbers up to here are themselves in float32
-NOT_A_TIME = np.iinfo(np.int64).min  # what numpy's NaT is
-_NEVER = f"(-{np.iinfo(np.int64).max} - 1)::BIGINT"
 
 
 def sequences(
@@ -99,27 +96,6 @@ def _listed(names: str | Iterable[str], known: Iterable[str] = ()) -> list[str]:
     return [name.strip() for name in names.split(",")]
 
 
-@dataclass
-class _Field:
-    """One column on its way: its SQL, and how its values are held."""
-
-    name: str
-    kind: str
-    sql: str
-    dtype: type
-    levels: tuple[str, ...] = ()
-    zone: str | None = None
-    coded_text: bool = False
-
-    def column(self, values: np.ndarray) -> Column:
-        if self.kind == "time":
-            values = values.view("M8[us]")
-        if self.coded_text:
-            words = np.array([*self.levels, None], object)
-            return Column(self.name, "text", words[values.astype(np.int64)])
-        return Column(self.name, self.kind, values, self.levels, self.zone)
-
-
 class _Job:
     """One table becoming sequences."""
 
@@ -169,7 +145,7 @@ class _Job:
 
     # What each column is in SQL
 
-    def _field(self, name: str, fact: bool) -> _Field:
+    def _field(self, name: str, fact: bool) -> Field:
         table, column, kind = self.table, identifier(name), self.table.kind(name)
         if problem := table.spoiled(name):
             raise DataError(problem)
@@ -186,14 +162,14 @@ class _Job:
                 raise DataError(f"{table.name}, row {row}, column '{name}' is {value}. Write NA if it is missing.")
             wide = most > EXACT or fact
             sql = f"coalesce({column}::{'DOUBLE' if wide else 'FLOAT'}, 'nan')"
-            return _Field(name, kind, sql, np.float64 if wide else np.float32)
+            return Field(name, kind, sql, np.float64 if wide else np.float32)
         if kind == "time":
             sql, zone = self._stamp((name,))
-            return _Field(name, kind, f"coalesce({sql}, {_NEVER})", np.int64, zone=zone)
+            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone)
         if kind == "text" and not fact:
-            return _Field(name, kind, f"{column}::VARCHAR", object)
+            return Field(name, kind, f"{column}::VARCHAR", object)
         levels, code = self._enum(name)
-        return _Field(name, kind, f"coalesce({code}, {MISSING})::INTEGER", np.int32, levels, coded_text=kind == "text")
+        return Field(name, kind, f"coalesce({code}, {MISSING})::INTEGER", np.int32, levels, coded_text=kind == "text")
 
     def _enum(self, name: str) -> tuple[tuple[str, ...], str]:
         """The different values of a column, sorted, and its codes in SQL."""
@@ -227,7 +203,7 @@ class _Job:
             reading = self._reading(self.times)
             given = reading.given
             name = self.times[0] if len(self.times) == 1 else "time"
-            self.steps.insert(0, _Field(name, "time", "gw_time", np.int64, zone=zone))
+            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
         values = "".join(
             f", {field.sql} AS c{index}"
             for index, field in enumerate([*self.steps, *self.facts])
@@ -324,12 +300,12 @@ class _Job:
             raise
 
     def _fill(
-        self, sql: str, fields: Sequence[_Field], lines: Sink, sinks: Sequence[Sink]
+        self, sql: str, fields: Sequence[Field], lines: Sink, sinks: Sequence[Sink]
     ) -> tuple[np.ndarray, dict[str, Column]]:
         """Pass all rows on to the sinks; returns the offsets and the facts."""
         starts: list[np.ndarray] = []
         series: list[np.ndarray] = []
-        facts = [_Fact(field) for field in self.facts] if not self.by_row else []
+        facts = [Fact(field) for field in self.facts] if not self.by_row else []
         total, number = 0, -1
         last_series, last_time, last_row = -1, NOT_A_TIME, 0
         wanted = ", ".join(["gw_row", "gw_series", "coalesce(gw_time, 0) AS gw_time", *self._names()])
@@ -398,37 +374,3 @@ class _Job:
         return self.session.row(
             f"SELECT gw_row, ({shown})::VARCHAR FROM {rows} WHERE {condition} ORDER BY gw_row LIMIT 1"
         )
-
-
-class _Fact:
-    """One value per sequence, and the check that it is one."""
-
-    def __init__(self, field: _Field):
-        self.field = field
-        self._values: np.ndarray = np.full(1024, self._missing(), field.dtype)
-
-    def _missing(self) -> float | int:
-        return {"number": np.nan, "time": NOT_A_TIME}.get(self.field.kind, MISSING)
-
-    def take(self, which: np.ndarray, values: np.ndarray) -> int | None:
-        """Values of steps of the sequences `which`; returns the place of the first that clashes with one before."""
-        while which[-1] >= len(self._values):
-            more: np.ndarray = np.full(len(self._values), self._missing(), self.field.dtype)
-            self._values = np.concatenate([self._values, more])
-        given = np.flatnonzero(self._given(values))
-        if not len(given):
-            return None
-        found, first = np.unique(which[given], return_index=True)
-        new = ~self._given(self._values[found])
-        self._values[found[new]] = values[given[first[new]]]
-        clashes = given[values[given] != self._values[which[given]]]
-        return int(clashes[0]) if len(clashes) else None
-
-    def _given(self, values: np.ndarray) -> np.ndarray:
-        return ~np.isnan(values) if self.field.kind == "number" else values != self._missing()
-
-    def column(self, count: int) -> Column:
-        values = self._values[:count].copy()
-        if self.field.kind == "number" and not np.any(np.abs(values) > EXACT):
-            values = values.astype(np.float32)
-        return self.field.column(values)

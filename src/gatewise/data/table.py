@@ -25,6 +25,7 @@ from ._stamps import NUMBERS, REALS, is_time, read_text
 MOST_LEVELS = 1000
 FEW = 20  # that many different values are categories, however few rows there are
 LONG = 40  # characters
+FEW_ROWS = 1_000_000  # of which different values are counted exactly
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Profile:
 
     Attributes:
         missing: Values that are not given.
-        distinct: How many differ, within a few percent where they are many.
+        distinct: How many differ; within a few percent where both they and the rows are many.
         least: Smallest value: a number, or the first as text.
         most: Largest value.
         length: Mean length of text in characters; 0 for other types.
@@ -118,7 +119,7 @@ class Table:
         self._rows, *found = self.session.row(f"SELECT {', '.join(parts)} FROM {RELATION}")
         for index, name in enumerate(wanted):
             given, distinct, least, most, length = found[5 * index : 5 * index + 5]
-            if distinct <= 2 * MOST_LEVELS:  # few enough to count
+            if distinct <= 2 * MOST_LEVELS or self._rows <= FEW_ROWS:
                 distinct = self.session.row(f"SELECT count(DISTINCT {identifier(name)}) FROM {RELATION}")[0]
             self._profiles[name] = Profile(self._rows - given, min(distinct, given), least, most, float(length))
 

@@ -18,6 +18,7 @@ from ..errors import DataError, suggest
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+_BLOCK = 4096  # days: thousands of series of different lengths share a few tables of changes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,7 +66,8 @@ def changes(zone: str, first: int, last: int) -> Changes:
     Raises:
         DataError: there is no such zone.
     """
-    return _changes(zone, max(first // DAY - 2, -719_000), min(last // DAY + 2, 2_932_000))
+    start, stop = (first // DAY - 2) // _BLOCK * _BLOCK, ((last // DAY + 2) // _BLOCK + 1) * _BLOCK
+    return _changes(zone, max(start, -719_000), min(stop, 2_932_000))  # the years that datetime knows
 
 
 @lru_cache(maxsize=16)
