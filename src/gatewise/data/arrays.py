@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ._source import category, name_of, offsets_of, text
+from ._source import category, name_of, offsets_of, read_bytes, text
 from .labelled_text import several_labels
 from .sequences import Column, Sequences
-from .text import Source, _bytes
+from .text import Source
 
 ZIP_KEYS = ("x", "y", "y_steps", "offsets", "lengths")
 
@@ -73,9 +73,11 @@ def read_arrays(source: Source) -> Sequences:
     Raises:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name = name_of(source)
+    name, raw = name_of(source), read_bytes(source)
     try:
-        loaded = np.load(io.BytesIO(_bytes(source)), allow_pickle=False)
+        if not raw.startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("it does not begin as one")  # numpy would take it for a pickle
+        loaded = np.load(io.BytesIO(raw), allow_pickle=False)
         held = {"x": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).rstrip(".")

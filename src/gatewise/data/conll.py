@@ -63,7 +63,7 @@ def read_conll(
     for words, at in ((tokens, token_at), (labels, label_at)):
         if "" in words:
             raise DataError(
-                f"{name}, line {numbers[words.index('')]}, column {at + 1}: nothing before or behind the tab."
+                f"{name}, line {numbers[words.index('')]}, column {at + 1}: nothing in it. Write a token, a tab and its label."
             )
     sequences = Sequences(offsets_of(lengths), {"token": text("token", tokens)}, {}, name, np.array(numbers))
     if width == 1 and label is None:
