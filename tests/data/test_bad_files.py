@@ -149,6 +149,19 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         ["line 4: I-x at the start of a sequence is illegal in BIO", "--repair"],
     ),
     "conll prefix": (read_conll, "a.conll", b"a B-x\nb I-x\nc X-x\nd O\n", ["line 3: 'X-x' is no label of BIO"]),
+    "conll second step": (
+        read_conll,
+        "a.bmes",
+        "中 B-L\n\n国 E-L\n".encode(),
+        ["line 1: B-L at the end of a sequence is illegal in BIOES", "There are 1 more"],
+    ),
+    "npy header": (
+        read_arrays,
+        "a.npy",
+        npy(np.ones((2, 3))).replace(b"}", b")"),
+        ["no NumPy file"],
+    ),
+    "wav loud": (read_audio, "a.wav", sound([0, 1e20], "WAV", "FLOAT"), ["sample 1 is 1"]),
     "conll bmes": (
         read_conll,
         "a.bmes",

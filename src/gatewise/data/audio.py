@@ -25,6 +25,7 @@ from .text import Source, _files, _mode
 SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
+LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
 NAME = r"\{([^\W\d]\w*)\}"  # {name} in a pattern
 
 Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
@@ -156,8 +157,9 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
         raise DataError(f"{place} is cut short: its head promises {frames} samples, but there are {len(signal)}.")
     if not len(signal):
         raise DataError(f"{place} holds no samples. Leave it out.")
-    if not np.isfinite(signal).all():
-        sample, channel = np.argwhere(~np.isfinite(signal))[0]
+    impossible = ~(np.abs(signal) < LOUDEST)  # true of NaN
+    if impossible.any():
+        sample, channel = np.argwhere(impossible)[0]
         raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Mend it, or leave the file out.")
     return signal, rate
 
