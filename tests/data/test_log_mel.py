@@ -75,9 +75,12 @@ def test_frames():
     assert [len(settings(noise(samples))) for samples in (1, 200, 279, 280, 8000)] == [1, 1, 1, 2, 98]
     np.testing.assert_array_equal(settings(noise(50)), settings(np.pad(noise(50), (0, 150))))
     assert (settings(np.zeros(400, np.float32)) == np.float32(math.log(1e-10))).all()
-    # Blocks of frames leave no seam.
+    # Neither blocks nor pieces leave a seam.
     long = noise(8000 * 45)
-    np.testing.assert_allclose(settings(long)[4000:4200], settings(long[4000 * 80 :])[:200], atol=1e-5)
+    whole = settings(long)
+    np.testing.assert_array_equal(whole[4000:4200], settings(long[4000 * 80 :])[:200])
+    for frame in (0, 1, 4095, 4096, len(whole) - 1):
+        np.testing.assert_array_equal(whole[frame], settings(long[frame * 80 : frame * 80 + 200])[0])
 
 
 @pytest.mark.parametrize(

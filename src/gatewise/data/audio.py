@@ -17,14 +17,15 @@ from types import ModuleType
 import numpy as np
 
 from ..errors import DataError, MissingExtra, OptionError
-from ._source import category, name_of, offsets_of, text
+from ._source import category, name_of, offsets_of, read_bytes, text
 from .log_mel import LogMel, resample
 from .sequences import Column, Sequences
-from .text import Source, _bytes, _files, _mode
+from .text import Source, _files, _mode
 
 SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
+LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
 NAME = r"\{([^\W\d]\w*)\}"  # {name} in a pattern
 
 Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
@@ -92,23 +93,24 @@ def _clips(source: Source | Sequence[Source]) -> Iterator[Clip]:
                     yield clip
             elif name.lower().endswith(SUFFIXES):
                 found = True
-                yield name, name_of(file), _bytes(file)
+                yield name, name_of(file), read_bytes(file)
         if not found:
             raise DataError(f"{name_of(one)} holds no sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}.")
 
 
 def _unpacked(archive: Path) -> Iterator[Clip]:
     """Sound files in an archive, sorted by name like those of a folder."""
-    place = name_of(archive)
+    place, raw = name_of(archive), read_bytes(archive)
     try:
-        with tarfile.open(fileobj=io.BytesIO(_bytes(archive))) as file:
+        with tarfile.open(fileobj=io.BytesIO(raw)) as file:
             held = {}
             for member in file:
                 hidden = any(part.startswith(".") for part in PurePosixPath(member.name).parts)
                 if member.isfile() and not hidden and member.name.lower().endswith(SUFFIXES):
                     held[member.name] = file.extractfile(member).read()  # type: ignore[union-attr]
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{place} is no whole tar file: {error}. Unpack it yourself, or fetch it again.") from None
+        reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
+        raise DataError(f"{place} is no whole tar file: {reason}. Unpack it yourself, or fetch it again.") from None
     for name in sorted(held, key=lambda name: PurePosixPath(name).parts):
         yield name, f"{place}, {name}", held[name]
 
@@ -155,9 +157,10 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
         raise DataError(f"{place} is cut short: its head promises {frames} samples, but there are {len(signal)}.")
     if not len(signal):
         raise DataError(f"{place} holds no samples. Leave it out.")
-    if not np.isfinite(signal).all():
-        sample = int(np.argmin(np.isfinite(signal).all(axis=1)))
-        raise DataError(f"{place}: sample {sample} is {signal[sample][~np.isfinite(signal[sample])][0]}, not finite.")
+    impossible = ~(np.abs(signal) < LOUDEST)  # true of NaN
+    if impossible.any():
+        sample, channel = np.argwhere(impossible)[0]
+        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Mend it, or leave the file out.")
     return signal, rate
 
 

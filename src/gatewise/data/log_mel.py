@@ -61,7 +61,7 @@ class LogMel:
             )
         if self.window_length < 2 or self.hop_length < 1:
             raise OptionError(f"window {self.window} and hop {self.hop} s are too short at {self.sample_rate} Hz.")
-        empty = np.flatnonzero(_filters(self).sum(axis=0) == 0)
+        empty = np.flatnonzero(_bands(self).count[:-1] + _bands(self).count[1:] == 0)
         if len(empty):
             raise OptionError(
                 f"n_mels {self.n_mels} is too many: band {empty[0] + 1} lies between two frequencies of a window of "
@@ -79,17 +79,20 @@ class LogMel:
         return round(self.hop * self.sample_rate)
 
     def __call__(self, signal: np.ndarray) -> np.ndarray:
-        """(F, M) float32 of a signal (T,) float32 in -1 to 1; F = 1 + (max(T, window) - window) // hop in samples."""
+        """(F, M) float32 of a signal (T,) float32 in -1 to 1; F = 1 + (max(T, window) - window) // hop in samples.
+
+        A frame's values depend on its samples alone, to the bit: sound may come in pieces.
+        """
         size, hop = self.window_length, self.hop_length
         if len(signal) < size:
             signal = np.pad(signal, (0, size - len(signal)))
         frames = np.lib.stride_tricks.sliding_window_view(signal, size)[::hop]
-        hann, filters = _hann(size), _filters(self)
+        hann, bands = _hann(size), _bands(self)
         energies = np.empty((len(frames), self.n_mels), np.float32)
         for start in range(0, len(frames), BLOCK):
             spectrum = np.fft.rfft(frames[start : start + BLOCK] * hann, _transform_length(size))
             power = np.square(spectrum.real) + np.square(spectrum.imag)
-            energies[start : start + BLOCK] = np.log(np.maximum(power @ filters, self.floor))
+            energies[start : start + BLOCK] = np.log(np.maximum(bands.energies(power), np.float32(self.floor)))
         return energies
 
     def to_json(self) -> dict[str, Any]:
@@ -156,18 +159,46 @@ def _hann(size: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Bands:
+    """Triangular filters without their zeros: from each band edge to the next, one band rises while another falls.
+
+    A product with the (R, M) matrix of filters would do the same, but its summation order depends on how many frames
+    there are.
+
+    Attributes:
+        start: (M + 1,) the first frequency of each stretch between neighbouring edges.
+        count: (M + 1,) how many frequencies lie in it; may be 0.
+        rising: (R',) float32 weight of each frequency, up to the last edge, in the band that rises there.
+    """
+
+    start: np.ndarray
+    count: np.ndarray
+    rising: np.ndarray
+
+    def energies(self, power: np.ndarray) -> np.ndarray:
+        """(F, M) of (F, R)."""
+        power = power[:, : len(self.rising)]
+        rising, falling = (
+            # `reduceat` gives the first element of an empty stretch, not 0.
+            np.add.reduceat(power * weight, self.start, axis=1) * (self.count > 0)
+            for weight in (self.rising, 1 - self.rising)
+        )
+        return rising[:, :-1] + falling[:, 1:]
+
+
 @cache
-def _filters(settings: LogMel) -> np.ndarray:
-    """(R, M) float32."""
+def _bands(settings: LogMel) -> Bands:
     length = _transform_length(settings.window_length)
     frequencies = np.arange(length // 2 + 1) * settings.sample_rate / length
-    edges = 700 * (
-        10 ** (np.linspace(_mel(settings.low), _mel(settings.sample_rate / 2), settings.n_mels + 2) / 2595) - 1
-    )
-    below, centre, above = edges[:-2], edges[1:-1], edges[2:]
-    rising = (frequencies[:, None] - below) / (centre - below)
-    falling = (above - frequencies[:, None]) / (above - centre)
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    mels = np.linspace(_mel(settings.low), _mel(settings.sample_rate / 2), settings.n_mels + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    start = np.searchsorted(frequencies, edges)
+    end = min(int(start[-1]), len(frequencies))
+    stretch = np.searchsorted(edges, frequencies[:end], "right") - 1
+    rising = (frequencies[:end] - edges[stretch]) / (edges[stretch + 1] - edges[stretch])
+    rising[: start[0]] = 0
+    return Bands(np.minimum(start[:-1], end - 1), np.diff(np.minimum(start, end)), rising.astype(np.float32))
 
 
 def _mel(hertz: float) -> float:
