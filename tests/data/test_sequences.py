@@ -68,9 +68,9 @@ def test_what_is_no_column():
         Column("x", "number", np.zeros(3, np.int64))
     with pytest.raises(ShapeError, match="of kind 'category' cannot be int32 of shape"):
         Column("x", "category", np.zeros((3, 2), np.int32))
-    with pytest.raises(ShapeError, match="no kind of column named 'numbr'. Did you mean 'number'"):
+    with pytest.raises(ShapeError, match=r"no kind of column named 'numbr'. Did you mean 'number'"):
         Column("x", "numbr", np.zeros(3))
     with pytest.raises(ShapeError, match="5 steps need as many values, but column 'x' has 3"):
         Sequences(np.array([0, 5]), {"x": Column("x", "number", np.zeros(3))})
-    with pytest.raises(DataError, match="no column named 'haet'. Did you mean 'heat'"):
+    with pytest.raises(DataError, match=r"no column named 'haet'. Did you mean 'heat'"):
         drawn([1]).column("haet")

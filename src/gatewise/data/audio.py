@@ -117,7 +117,7 @@ def _unpacked(archive: Path) -> Iterator[Clip]:
 
 def _soundfile() -> ModuleType | None:
     try:
-        import soundfile  # type: ignore
+        import soundfile
     except (ImportError, OSError):  # OSError: installed, but without its library
         return None
     return soundfile
