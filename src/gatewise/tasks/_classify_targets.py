@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,11 @@ class Targets:
                 f"{data.name}: '{column.name}' holds one class only, {only}. To learn anything it takes two classes"
             )
         return cls(kind, names, tuple(classes))
+
+    def with_classes(self, kind: type) -> Targets:
+        """The same, with classes that are whole numbers rather than the words that readers make of them."""
+        classes = [int(str(name) == "True") if str(name) in ("True", "False") else kind(name) for name in self.classes]
+        return replace(self, classes=tuple(sorted(classes)))
 
     def encode(self, data: Sequences) -> np.ndarray:
         """The targets of these sequences: (N,) class numbers, (N, L) float32 zeros and ones, or (N,) float32 numbers

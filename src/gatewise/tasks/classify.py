@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..algebra import Cell
+from ..data.audio import settings_for
+from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, OptionError, suggest
 from ..training import Plan
-from ._classify_arrays import in_memory, sequences_of, with_target
+from ._classify_arrays import checked, in_memory
 from ._classify_inputs import Inputs
 from ._classify_parts import Parts, cut
 from ._classify_report import report
@@ -44,6 +47,7 @@ class Classifier(Estimator):
         key: Comma-separated columns that tell one sequence from another in a table.
         time: Column that orders a sequence's steps.
         columns: Comma-separated columns to learn from; all others if omitted.
+        label_from: Where labels stand in the names of sound files, such as "{label}_{speaker}_{index}".
         cell: Name of a cell of the family, or a `Cell`.
         tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
         vocabulary_size: The most words to keep; all if omitted.
@@ -101,6 +105,7 @@ class Classifier(Estimator):
         key: str | Sequence[str] | None = None,
         time: str | None = None,
         columns: str | Sequence[str] | None = None,
+        label_from: str | None = None,
         cell: str | Cell = "lstm",
         tokens: str | None = None,
         vocabulary_size: int | None = None,
@@ -136,6 +141,7 @@ class Classifier(Estimator):
         self.key = key
         self.time = time
         self.columns = columns
+        self.label_from = label_from
         self.cell = cell
         self.tokens = tokens
         self.vocabulary_size = vocabulary_size
@@ -208,10 +214,14 @@ class Classifier(Estimator):
         self._begin(output, resume)
         if in_memory(data) and y is None:
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
+        self.sound_ = None
         sequences = self._sequences(data, y, query, encoding)
+        if "log_mel" in sequences.steps and not isinstance(data, Sequences):
+            self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
         columns = target_columns(sequences, _names(self.target))
-        kind = "category" if self.target_kind is None and _whole(y) else self.target_kind
-        self.targets_ = Targets.of(sequences, columns, kind)
+        self.targets_ = Targets.of(sequences, columns, self.target_kind)
+        if _whole(y):
+            self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
         self.inputs_ = Inputs.of(
@@ -366,14 +376,21 @@ class Classifier(Estimator):
             raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
 
     def _sequences(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
+        roles = Roles(
+            target=_names(self.target) or (),
+            key=_names(self.key) or (),
+            time=self.time,
+            columns=_names(self.columns),
+            lines="labels",
+            label_from=self.label_from,
+        )
         if in_memory(data):
-            sequences = sequences_of(data)
-        else:
-            roles = Roles(_names(self.target) or (), _names(self.key) or (), self.time, _names(self.columns))
-            sequences = read(data, None, roles, query=query, encoding=encoding)
+            data = checked(data)
+            y = None if y is None else _column(y)
+        sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
         if not len(sequences):
             raise DataError(f"{sequences.name}: there is no sequence in it")
-        return sequences if y is None else with_target(sequences, y)
+        return sequences
 
     def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
@@ -506,6 +523,7 @@ class Classifier(Estimator):
             "sizes": vars(self.sizing_),
             "inputs": self.inputs_.to_json(),
             "targets": self.targets_.to_json(),
+            "sound": None if self.sound_ is None else asdict(self.sound_),
             "features": getattr(self, "n_features_in_", None),
         }
 
@@ -520,6 +538,7 @@ class Classifier(Estimator):
         self.sizing_ = Sizing(**document["sizes"])
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.targets_ = Targets.from_json(document["targets"])
+        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
         self._keep(document["features"])
         plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
         self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
@@ -535,7 +554,12 @@ def _names(option: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _whole(y: Any) -> bool:
     """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
-    return y is not None and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iub"
+    return y is not None and np.ndim(_column(y)) == 1 and np.asarray(y).dtype.kind in "iub"
+
+
+def _column(y: Any) -> Any:
+    """Targets (N, 1) as (N,)."""
+    return np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
 
 
 def _features(data: Sequences) -> int | None:
