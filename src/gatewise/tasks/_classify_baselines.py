@@ -36,7 +36,7 @@ class Baselines:
     """
 
     def __init__(self, usual: np.ndarray, words: np.ndarray, rest: np.ndarray, bias: np.ndarray):
-        self.usual, self.words, self.rest, self.bias = usual, words, rest, bias
+        self.usual, self.words, self.rest, self.bias = (np.asarray(v, np.float32) for v in (usual, words, rest, bias))
 
     def measure(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
         """Figures of both on these sequences, see `Targets.measure`; without the confusion."""
@@ -59,7 +59,7 @@ class Baselines:
         return np.concatenate(parts)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        return {name: np.asarray(getattr(self, name), np.float32) for name in ("usual", "words", "rest", "bias")}
+        return {name: getattr(self, name) for name in ("usual", "words", "rest", "bias")}
 
 
 def usual_name(kind: str) -> str:

@@ -87,8 +87,7 @@ class Targets:
 
     def with_classes(self, kind: type) -> Targets:
         """The same, with classes that are whole numbers rather than the words that readers make of them."""
-        classes = [int(str(name) == "True") if str(name) in ("True", "False") else kind(name) for name in self.classes]
-        return replace(self, classes=tuple(sorted(classes)))
+        return replace(self, classes=tuple(sorted(map(kind, self.classes))))
 
     def encode(self, data: Sequences) -> np.ndarray:
         """The targets of these sequences: (N,) class numbers, (N, L) float32 zeros and ones, or (N,) float32 numbers

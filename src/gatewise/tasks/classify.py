@@ -558,8 +558,9 @@ def _whole(y: Any) -> bool:
 
 
 def _column(y: Any) -> Any:
-    """Targets (N, 1) as (N,)."""
-    return np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
+    """Targets (N, 1) as (N,), and booleans as 0 and 1."""
+    y = np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
+    return np.asarray(y).astype(int) if np.ndim(y) == 1 and np.asarray(y).dtype.kind == "b" else y
 
 
 def _features(data: Sequences) -> int | None:
