@@ -23,6 +23,7 @@ from gatewise.tasks._classify_batches import InOrder, Shuffled, vary
 from gatewise.tasks._classify_inputs import UNKNOWN, Inputs
 from gatewise.tasks._classify_network import Member, Shape
 from gatewise.tasks._classify_parts import FEWEST, cut
+from gatewise.tasks._classify_statistics import learn
 from gatewise.tasks._classify_targets import Targets
 from gatewise.tasks.classify import Classifier
 
@@ -132,7 +133,7 @@ def test_a_class_that_never_occurs_has_no_area():
 
 def test_numbers_are_scaled_and_what_is_missing_is_marked():
     data = Sequences(np.array([0, 2, 3]), {"a": number("a", [1, np.nan, 5])}, {"label": category("label", ["x", "y"])})
-    found = Inputs.of(data, rows_of(data), ["label"]).encode(data)["numbers"]  # value, mark, change
+    found = learn(data, rows_of(data), ["label"]).encode(data)["numbers"]  # value, mark, change
     assert found.shape == (2, 2, 3)
     assert found[:, 0, :2].tolist() == [[-1, 0], [0, 1]]  # mean 3, spread 2
     assert found[:, 1, :2].tolist() == [[1, 0], [0, 0]]  # behind the end there are zeros
@@ -141,21 +142,21 @@ def test_numbers_are_scaled_and_what_is_missing_is_marked():
 
 def test_scales_come_from_the_training_sequences_alone():
     data = Sequences(np.array([0, 1, 2, 3]), {"a": number("a", [1, 3, 1000])}, {"label": category("label", "xyx")})
-    assert Inputs.of(data, np.array([0, 1]), ["label"]).numbers[0].mean == [2]
+    assert learn(data, np.array([0, 1]), ["label"]).numbers[0].mean == [2]
 
 
 def test_a_heavy_tail_is_read_as_a_logarithm():
     values = np.zeros(1000)
     values[:3] = [1e6, 10, 100]
     data = Sequences(np.arange(1001), {"bytes": number("bytes", values)}, {"label": number("label", values)})
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     assert inputs.numbers[0].heavy == [True]
     assert inputs.numbers[0].mean[0] == pytest.approx(np.log1p(values).mean(), rel=1e-5)
 
 
 def test_columns_of_all_kinds_stand_side_by_side():
     data = mixed()
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     found = inputs.encode(data)
     T = data.lengths.max()
     assert found["numbers"].shape == (T, 24, inputs.width) == (T, 24, 4)  # heat, its mark and change, size
@@ -169,14 +170,14 @@ def test_columns_of_all_kinds_stand_side_by_side():
 def test_a_level_that_training_did_not_have_is_unknown():
     data = reviews("a", "b")
     data = Sequences(data.offsets, facts={"shop": category("shop", ["n", "s"]), "label": category("label", "xy")})
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     other = Sequences(data.offsets, facts={"shop": category("shop", ["w", None])})
     assert inputs.encode(other)["categories"].ravel().tolist() == [0, 0]
 
 
 def test_words_are_folded_and_their_letters_are_not():
     data = reviews("Good film", "good", labels="xy")
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     assert inputs.text.tokens == "both"
     assert inputs.text.words == ["good", "film"]
     found = inputs.encode(reviews("Good good bad", ""))
@@ -188,7 +189,7 @@ def test_words_are_folded_and_their_letters_are_not():
 
 def test_chinese_is_read_by_the_character():
     data = reviews("房间很好", "很差", labels="xy")
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     assert inputs.text.tokens == "words"
     assert inputs.encode(data)["lengths"].tolist() == [4, 2]
 
@@ -196,7 +197,7 @@ def test_chinese_is_read_by_the_character():
 @pytest.mark.parametrize("tokens", ["words", "characters", "both"])
 def test_what_it_reads_survives_the_file(tokens):
     data = reviews("so good", "so bad", labels="xy")
-    inputs = Inputs.of(data, rows_of(data), ["label"], tokens)
+    inputs = learn(data, rows_of(data), ["label"], tokens)
     again = Inputs.from_json(bundle.plain(inputs.to_json()))
     a, b = inputs.encode(data), again.encode(data)
     assert a.keys() == b.keys()
@@ -205,7 +206,7 @@ def test_what_it_reads_survives_the_file(tokens):
 
 def test_a_stride_reads_overlapping_frames():
     data = Sequences(np.array([0, 5]), {"a": number("a", range(5))}, {"label": number("label", [0.5])})
-    inputs = Inputs.of(data, rows_of(data), ["label"]).with_stride(2)
+    inputs = learn(data, rows_of(data), ["label"]).with_stride(2)
     column = inputs.numbers[0]
     frames = inputs.encode(data)["numbers"][:, 0] * column.scale[0] + column.mean[0]
     # Frames of four steps, one every two; beyond the ends the first and the last step again.
@@ -222,7 +223,7 @@ def test_variation_keeps_sequences_apart_and_changes_their_pace():
 
 def test_every_pass_holds_each_sequence_once():
     data = mixed(23)
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     truth = np.arange(23)
     batches = Shuffled(inputs, data, rows_of(data), truth, 5, 0, 0.0)
     passes = [np.concatenate([batches.at(step)["targets"] for step in range(s, s + 5)]) for s in (0, 5)]
@@ -257,7 +258,7 @@ def test_with_few_sequences_all_are_learned_from():
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_padding_never_reaches_a_result(pooling, bidirectional):
     data = mixed(9)
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     torch.manual_seed(0)
     from gatewise import cells
 
@@ -272,7 +273,7 @@ def test_pooling_by_hand():
     from gatewise import cells
 
     data = mixed(3)
-    inputs = Inputs.of(data, rows_of(data), ["label"])
+    inputs = learn(data, rows_of(data), ["label"])
     shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0)
     model = Member(inputs, 2, shape)
     y = torch.tensor([[[1.0, 5.0]], [[3.0, -1.0]], [[0.0, 0.0]]])  # two steps, and one of padding
@@ -296,10 +297,10 @@ def test_learns_what_logistic_regression_on_values_cannot(tmp_path):
     for row, first in enumerate(y):
         a, b = np.sort(rng.choice(np.arange(1, 11), 2, replace=False))
         X[row, a], X[row, b] = (1, -1) if first else (-1, 1)
-    model = Classifier(hidden_size=16, ensemble=1, epochs=40, learning_rate=0.01).fit(X[:40], y[:40])
+    model = Classifier(hidden_size=16, ensemble=1, epochs=40, batch_size=10, learning_rate=0.01).fit(X[:40], y[:40])
     found = model.evaluate(X[40:], y[40:])
-    assert found["all"]["accuracy"] == 1.0
-    assert found["baselines"]["logistic regression"]["accuracy"] < 0.9
+    assert found["all"]["accuracy"] >= 0.95
+    assert found["baselines"]["logistic regression"]["accuracy"] <= 0.85
     assert found["baselines"]["majority"]["accuracy"] == 0.5
     assert all(len(line) <= 80 for line in Classifier.report(found).splitlines())
 
@@ -389,7 +390,7 @@ def test_the_regression_is_that_of_scikit_learn():
     X, y = waves(50, 0)
     X = X + np.random.default_rng(1).normal(size=X.shape)
     data = Sequences(np.arange(0, 451, 9), {"a": number("a", X.ravel())}, {"label": category("label", list("ab"))[y]})
-    inputs, targets = Inputs.of(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
+    inputs, targets = learn(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
     found = baselines.learn(inputs, targets, data, rows_of(data), 0)
     features = np.concatenate([rest for _, _, rest in baselines._features(inputs, data, rows_of(data))])
     spread = features.std(0)

@@ -17,7 +17,7 @@ from ..data.sequences import Sequences
 from ._classify_inputs import Inputs, Text, pieces
 from ._classify_targets import Targets
 
-BUCKETS = 1 << 15  # that words and pairs are hashed into
+BUCKETS = 1 << 17  # that words and pairs are hashed into: of some 100,000 in a small data set, most have their own
 MOST = 20_000  # sequences that it learns from, drawn at random where there are more
 PENALTY = 1e-4  # times half the squared weights, added to the mean loss
 _PIECE = 512
