@@ -49,7 +49,7 @@ class Row:
 # Found by trials on parts of training data. Few sequences are seen often, by several networks whose mistakes differ.
 TEXT = (
     Row(2_000, 96, 1, 3, 0.5, 2e-3, 20_000, 32),
-    Row(20_000, 96, 1, 3, 0.5, 2e-3, 30_000, 32),
+    Row(20_000, 128, 1, 3, 0.5, 2e-3, 40_000, 32),
     Row(float("inf"), 256, 1, 1, 0.3, 1e-3, 400_000, 64),
 )
 SERIES = (
@@ -77,7 +77,7 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
     stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
     return Sizing(
-        embedding_size=int(_or(options.embedding_size, 100)),
+        embedding_size=int(_or(options.embedding_size, 200)),
         hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(_or(options.num_layers, row.num_layers)),
         stride=int(_or(options.stride, stride)),

@@ -48,7 +48,7 @@ class Classifier(Estimator):
         key: Comma-separated columns that tell one sequence from another in a table.
         time: Column that orders a sequence's steps.
         columns: Comma-separated columns to learn from; all others if omitted.
-        label_from: Where labels stand in the names of sound files, such as "{label}_{speaker}_{index}".
+        label_from: Where labels stand in the names of sound files, such as "{label}_{take}".
         cell: Name of a cell of the family, or a `Cell`.
         tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
         vocabulary_size: The most words to keep; all if omitted.
@@ -226,7 +226,12 @@ class Classifier(Estimator):
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
         self.inputs_ = learn(
-            sequences, parts.train, columns, self.tokens, self.vocabulary_size, int(self.min_frequency)
+            sequences,
+            parts.train,
+            (*columns, *(_names(self.key) or ())),
+            self.tokens,
+            self.vocabulary_size,
+            int(self.min_frequency),
         )
         self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
@@ -342,7 +347,7 @@ class Classifier(Estimator):
         from ._classify_batches import scores
 
         self._must_be_fitted()
-        sequences = self._sequences(data, None, query, encoding)
+        sequences = self._sequences(data, None, query, encoding, with_target=False)
         keys = [name for name in _names(self.key) or () if name in sequences.facts]
         for start in range(0, len(sequences), _ROWS):
             rows = np.arange(start, min(start + _ROWS, len(sequences)))
@@ -376,9 +381,9 @@ class Classifier(Estimator):
         if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
             raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
 
-    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
+    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
         roles = Roles(
-            target=_names(self.target) or (),
+            target=(_names(self.target) or ()) if with_target else (),
             key=_names(self.key) or (),
             time=self.time,
             columns=_names(self.columns),
@@ -475,7 +480,7 @@ class Classifier(Estimator):
         from ._classify_batches import scores
 
         self._must_be_fitted()
-        sequences = self._sequences(data, None, None, "utf-8")
+        sequences = self._sequences(data, None, None, "utf-8", with_target=False)
         found = np.concatenate(list(scores(self.model_, self.inputs_, sequences, np.arange(len(sequences)))))
         return self.targets_.predictions(found)
 
