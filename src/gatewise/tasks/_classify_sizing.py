@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..training import Plan
 from ._classify_inputs import Inputs
 from ._options import PRESETS
 
@@ -87,6 +88,29 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
         learning_rate=float(_or(options.learning_rate, row.learning_rate)),
         epochs=float(_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,
+    )
+
+
+def plan(options: Classifier, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
+    """How long and how fast to train.
+
+    Args:
+        per_epoch: Steps in a pass.
+        chooses: Whether there is a validation part; without one, the only validation is at the end, so that the last
+            weights are kept.
+    """
+    steps = max(1, round(per_epoch * chosen.epochs))
+    often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
+    return Plan(
+        steps=steps,
+        evaluate_every=often if chooses else steps,
+        learning_rate=chosen.learning_rate,
+        warmup=min(steps // 2, max(1, steps // 20)),
+        final_rate=0.01,
+        weight_decay=float(options.weight_decay),
+        clip=None if options.clip is None else float(options.clip),
+        patience=None if options.patience is None else int(options.patience),
+        seed=int(options.seed),
     )
 
 
