@@ -28,16 +28,17 @@ def learn(
     """What there is to read in these sequences, which are learned from.
 
     Args:
-        without: Columns that are not read: those that are predicted, and keys, which only tell sequences apart.
+        without: Columns that are not read.
         tokens: As in `Text`; None: both, or words alone where they are single characters, as in Chinese.
 
     Raises:
         DataError: There is nothing to read, or text beside steps.
     """
-    facts = {name: column for name, column in data.facts.items() if name not in set(without)}
-    columns = [(True, data.steps[name]) for name in data.steps] + [(False, facts[name]) for name in facts]
+    without = set(without)
+    columns = [(True, column) for name, column in data.steps.items() if name not in without]
+    columns += [(False, column) for name, column in data.facts.items() if name not in without]
     texts = [(per_step, column.name) for per_step, column in columns if column.kind == "text"]
-    if texts and ((not texts[0][0] and data.steps) or (texts[0][0] and len(texts) > 1)):
+    if texts and ((not texts[0][0] and any(step for step, _ in columns)) or (texts[0][0] and len(texts) > 1)):
         raise DataError(
             f"{data.name}: '{texts[0][1]}' is text beside other columns with steps of their own, "
             f"{', '.join([*data.steps, *(name for _, name in texts[1:])])}. Choose which to read: columns=..."

@@ -223,14 +223,8 @@ class Classifier(Estimator):
             self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
-        self.inputs_ = learn(
-            sequences,
-            parts.train,
-            (*columns, *(_names(self.key) or ())),
-            self.tokens,
-            self.vocabulary_size,
-            int(self.min_frequency),
-        )
+        size, least = self.vocabulary_size, int(self.min_frequency)
+        self.inputs_ = learn(sequences, parts.train, self._unread(sequences, columns), self.tokens, size, least)
         self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
         self._keep(features_of(sequences) if in_memory(data) else None)
@@ -382,6 +376,12 @@ class Classifier(Estimator):
     def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
         return self._sequences(data, y, query, encoding)
+
+    def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
+        """Columns that are not learned from: targets, keys, names of sound files, and those that were not chosen."""
+        unread = {*targets, *(_names(self.key) or ()), *(data.facts if "log_mel" in data.steps else ())}
+        chosen = _names(self.columns)
+        return unread if chosen is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
 
     def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""
