@@ -263,7 +263,7 @@ def test_padding_never_reaches_a_result(pooling, bidirectional):
     torch.manual_seed(0)
     from gatewise import cells
 
-    shape = Shape(cells.find("lstm"), 8, 5, 2, bidirectional, (pooling,), 0.0, 0.0, 0.0, 0.0, 0.0)
+    shape = Shape(cells.find("lstm"), 8, 5, 2, bidirectional, (pooling,), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     model = Member(inputs, 3, shape).eval()
     together = model(tensors(inputs.encode(data)))
     alone = torch.cat([model(tensors(inputs.encode(one))) for one in data])
@@ -275,7 +275,7 @@ def test_pooling_by_hand():
 
     data = mixed(3)
     inputs = learn(data, rows_of(data), ["label"])
-    shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0)
+    shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     model = Member(inputs, 2, shape)
     y = torch.tensor([[[1.0, 5.0]], [[3.0, -1.0]], [[0.0, 0.0]]])  # two steps, and one of padding
     lengths = torch.tensor([2])

@@ -409,6 +409,7 @@ class Classifier(Estimator):
             bidirectional=bool(self.bidirectional),
             pooling=tuple(_names(self.pooling) or ()),
             dropout=chosen.dropout,
+            input_dropout=chosen.input_dropout,
             word_dropout=float(self.word_dropout),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
