@@ -64,10 +64,11 @@ def intrusions(data: Path, seed: int) -> dict[str, Any]:
 
     The split is hard on purpose: of the attacks in KDDTest+, 3,752 of 12,833 are of 18 kinds that the training file
     does not have, and the rest come in other proportions; a validation part drawn from the training file, on which all
-    but a few in a thousand are right, sees nothing of that.
+    but a few in a thousand are right, sees nothing of that. So the weight of an attack was chosen with seven kinds of
+    attacks held out of the training file: of 1, 5 and 20 it was 5 that told them best from normal connections.
     """
     train, test = (connections(data / "nsl_kdd" / f"{name}.txt.gz") for name in ("KDDTrain+_20Percent", "KDDTest+"))
-    return fitted(train, test, seed, split=(0.9, 0.1, 0))
+    return fitted(train, test, seed, split=(0.9, 0.1, 0), class_weight={"attack": 5})
 
 
 def connections(path: Path) -> Sequences:
