@@ -108,7 +108,10 @@ def test_columns_spoiled_by_a_few_cells_can_be_left_out_or_taken_as_text(tmp_pat
         ({"duplicates": "any"}, "no rule for duplicates named 'any'"),
         ({"rows": "rows", "time": None}, "no reading of rows as named 'rows'"),
         ({"rows": "sequences", "time": "time"}, "neither key nor time"),
-        ({"time": "time", "zone": "Europe/Berlinn"}, "no time zone named 'Europe/Berlinn'. Did you mean 'Europe/Berlin'"),
+        (
+            {"time": "time", "zone": "Europe/Berlinn"},
+            "no time zone named 'Europe/Berlinn'. Did you mean 'Europe/Berlin'",
+        ),
     ],
 )
 def test_wrong_options(tmp_path, options, told):

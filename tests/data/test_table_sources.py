@@ -62,9 +62,7 @@ def array_of_json(folder):
 
 def written(folder, statement):
     with duckdb.connect(str(folder / "t.duckdb")) as con:
-        values = ", ".join(
-            "(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in ROWS
-        )
+        values = ", ".join("(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in ROWS)
         con.execute("CREATE TABLE t (shop VARCHAR, time TIMESTAMP, sales DOUBLE, sky VARCHAR)")
         con.execute(f"INSERT INTO t VALUES {values}")
         con.execute(statement)
