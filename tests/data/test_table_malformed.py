@@ -82,9 +82,9 @@ def test_missing_files_name_what_is_close(tmp_path):
 
 def test_an_encoding_that_is_not_the_files(tmp_path):
     (tmp_path / "a.csv").write_bytes("a,b\n1,é\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not gb18030: .* Pass --encoding"):
+    with pytest.raises(DataError, match=r"is not gb18030: .* Pass --encoding"):
         open_table(tmp_path / "a.csv", encoding="gb18030")
-    with pytest.raises(DataError, match="no text encoding named 'utf-9'. Did you mean 'utf-8'"):
+    with pytest.raises(DataError, match=r"no text encoding named 'utf-9'. Did you mean 'utf-8'"):
         open_table(tmp_path / "a.csv", encoding="utf-9")
 
 
