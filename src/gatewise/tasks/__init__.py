@@ -7,9 +7,13 @@ from ..errors import ModelFileError, suggest
 
 if TYPE_CHECKING:
     from ._estimator import Estimator
+    from .classify import Classifier as Classifier
     from .generate import Generator as Generator
 
-_HOME = {"Generator": "generate"}  # public name -> module it lives in, which is also the name of its task
+_HOME = {
+    "Classifier": "classify",
+    "Generator": "generate",
+}  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]
 
