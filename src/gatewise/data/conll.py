@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,9 @@ UD_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", 
 UD_SKIPPED = re.compile(r"[0-9]+[-.][0-9]+")  # 3-4: a multiword token over its words; 3.1: a word that was left out
 DOCUMENT = "-DOCSTART-"
 
-Row = tuple[int, list[str]]  # line number and fields
+# From the number of a line, the line and its token's place in the sentence to its columns: none for a line that ends a
+# sentence, None for one to pass over.
+Fields = Callable[[int, str, int], list[str] | None]
 Pick = int | str | None
 
 
@@ -51,29 +54,23 @@ def read_conll(
     """
     name, lines = read_lines(source, encoding)
     universal = _is_universal(name, lines)
-    sentences = list(_universal(name, lines) if universal else _plain(name, lines))
-    if not sentences:
-        raise DataError(f"{name} has no sentence. Write one token per line, with its label behind a tab or space.")
-    width = len(sentences[0][0][1])
+    width, fields = _universal(name) if universal else _plain(name, lines)
     token_at = _column(token, "form" if universal else 1, width, universal, name)
-    rows = [row for sentence in sentences for row in sentence]
-    tokens = [fields[token_at] for _, fields in rows]
-    if "" in tokens:
-        place = tokens.index("")
-        raise DataError(f"{name}, line {rows[place][0]}, column {token_at + 1}: no token before the separator.")
-    steps = {"token": text("token", tokens)}
-    if width > 1 or label is not None:
-        label_at = _column(label, "upos" if universal else -1, width, universal, name)
-        labels: list[str | None] = [fields[label_at] for _, fields in rows]
-        if "" in labels:
-            place = labels.index("")
-            raise DataError(f"{name}, line {rows[place][0]}, column {label_at + 1}: no label behind the separator.")
-        if universal and UD_COLUMNS[label_at] != "feats":
-            labels = [None if label == "_" else label for label in labels]
-        steps["label"] = category("label", labels)
-    lengths = [len(sentence) for sentence in sentences]
-    sequences = Sequences(offsets_of(lengths), steps, {}, name, np.array([number for number, _ in rows]))
-    return checked(sequences, repair=repair)[0] if "label" in steps else sequences
+    label_at = _column(label, "upos" if universal else -1, width, universal, name)
+    numbers, tokens, labels, lengths = _collect(lines, fields, token_at, label_at)
+    if not tokens:
+        raise DataError(f"{name} has no sentence. Write one token per line, with its label behind a tab or space.")
+    for words, at in ((tokens, token_at), (labels, label_at)):
+        if "" in words:
+            raise DataError(
+                f"{name}, line {numbers[words.index('')]}, column {at + 1}: nothing before or behind the tab."
+            )
+    sequences = Sequences(offsets_of(lengths), {"token": text("token", tokens)}, {}, name, np.array(numbers))
+    if width == 1 and label is None:
+        return sequences
+    missing = "_" if universal and UD_COLUMNS[label_at] != "feats" else None
+    column = category("label", [None if label == missing else label for label in labels])
+    return checked(replace(sequences, steps={**sequences.steps, "label": column}), repair=repair)[0]
 
 
 def _is_universal(name: str, lines: list[str]) -> bool:
@@ -97,20 +94,33 @@ def _column(pick: Pick, default: int | str, width: int, universal: bool, name: s
     return pick - 1 if pick > 0 else width + pick
 
 
-def _sentences(lines: list[str], fields: Callable[[int, str], list[str] | None]) -> Iterator[list[Row]]:
-    """Rows between blank lines; `fields` gives None for a line to pass over and nothing for one that is a boundary."""
-    sentence: list[Row] = []
+def _collect(
+    lines: list[str], fields: Fields, token_at: int, label_at: int
+) -> tuple[list[int], list[str], list[str], list[int]]:
+    """Line number, token and label of every step, and the lengths of the sentences.
+
+    Rows are not kept whole: lists by the hundred thousand keep Python's garbage collector busier than the reading.
+    """
+    numbers: list[int] = []
+    tokens: list[str] = []
+    labels: list[str] = []
+    lengths: list[int] = []
+    start = 0
     for number, line in enumerate([*lines, ""], 1):
-        row = fields(number, line) if line.strip(" \t") else []
+        row = fields(number, line, len(tokens) - start + 1) if line.strip(" \t") else []
         if row:
-            sentence.append((number, row))
-        elif row is not None and sentence:
-            yield sentence
-            sentence = []
+            numbers.append(number)
+            tokens.append(row[token_at])
+            labels.append(row[label_at])
+        elif row is not None and len(tokens) > start:
+            lengths.append(len(tokens) - start)
+            start = len(tokens)
+    return numbers, tokens, labels, lengths
 
 
-def _plain(name: str, lines: list[str]) -> Iterator[list[Row]]:
-    first = next((line for line in lines if line.strip(" \t") and line[0] != "#" and not line.startswith(DOCUMENT)), "")
+def _plain(name: str, lines: list[str]) -> tuple[int, Fields]:
+    """How many columns there are, and how to read a line of them."""
+    first = next((line for line in lines if line.strip(" \t") and not line.startswith(("#", DOCUMENT))), "")
     separator = "tab" if "\t" in first else "space"
 
     def split(line: str) -> list[str]:
@@ -121,7 +131,7 @@ def _plain(name: str, lines: list[str]) -> Iterator[list[Row]]:
 
     width = len(split(first))
 
-    def fields(number: int, line: str) -> list[str] | None:
+    def fields(number: int, line: str, place: int) -> list[str] | None:
         if line.startswith(DOCUMENT):
             return []
         row = split(line)
@@ -132,24 +142,26 @@ def _plain(name: str, lines: list[str]) -> Iterator[list[Row]]:
         columns = f"{len(row)} column{'s' if len(row) != 1 else ''} separated by {separator}s"
         raise DataError(f"{name}, line {number}: {columns}, but the first line has {width}: '{line[:40]}'")
 
-    return _sentences(lines, fields)
+    return max(width, 1), fields
 
 
-def _universal(name: str, lines: list[str]) -> Iterator[list[Row]]:
-    def fields(number: int, line: str) -> list[str] | None:
+def _universal(name: str) -> tuple[int, Fields]:
+    """Likewise of CoNLL-U."""
+
+    def fields(number: int, line: str, place: int) -> list[str] | None:
         if line[0] == "#":
             return None
         row = line.split("\t")
         if len(row) != len(UD_COLUMNS):
             columns = f"{len(row)} column{'s' if len(row) != 1 else ''} separated by tabs"
             raise DataError(f"{name}, line {number}: {columns}, but CoNLL-U has {len(UD_COLUMNS)}: '{line[:40]}'")
-        return None if UD_SKIPPED.fullmatch(row[0]) else row
+        if row[0] == str(place):
+            return row
+        if UD_SKIPPED.fullmatch(row[0]):
+            return None
+        raise DataError(
+            f"{name}, line {number}, column 1: id '{row[0][:40]}' where {place} was expected. "
+            "Words of a sentence count 1, 2, 3, and a blank line ends it."
+        )
 
-    for sentence in _sentences(lines, fields):
-        for expected, (number, row) in enumerate(sentence, 1):
-            if row[0] != str(expected):
-                raise DataError(
-                    f"{name}, line {number}, column 1: id '{row[0][:40]}' where {expected} was expected. "
-                    "Words of a sentence count 1, 2, 3, and a blank line ends it."
-                )
-        yield sentence
+    return len(UD_COLUMNS), fields
