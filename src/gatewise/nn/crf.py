@@ -111,7 +111,7 @@ class CRF(nn.Module):
             best = torch.where(inside[t, :, None], scores + emissions[t], best)
             if t % _STRETCH == 0:
                 best = best - best.amax(1, keepdim=True)
-            # Beyond a row's end every label points at itself, so that the walk back begins at the last step that counts.
+            # Beyond a row's end every label points at itself: the walk back begins at the last step that counts.
             pointers.append(
                 torch.where(inside[t, :, None], pointer, torch.arange(self.num_labels, device=pointer.device))
             )

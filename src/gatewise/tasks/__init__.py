@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .generate import Generator as Generator
+    from .tag import Tagger as Tagger
 
-_HOME = {"Generator": "generate"}  # public name -> module it lives in
+_HOME = {"Generator": "generate", "Tagger": "tag"}  # public name -> module it lives in
 __all__ = sorted(_HOME)
 
 

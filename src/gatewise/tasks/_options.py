@@ -21,6 +21,7 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "chunk_length": (1, _MOST),
     "embedding_size": (1, _MOST),
     "hidden_size": (1, _MOST),
+    "letters_size": (1, _MOST),
     "min_frequency": (1, _MOST),
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
@@ -45,7 +46,7 @@ REAL = {  # option -> what it must be, in words and as a test
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
 }
-FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "crf", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

@@ -81,7 +81,9 @@ class Words:
                 if name == "word":
                     words = found
         letters = Counter(c for word in counts for c in word) if not single else Counter()
-        pairs = Counter(_pairs(tokens, offsets)[0]) if single else Counter()
+        # Both sides give the same pairs, but for those at the beginnings and at the ends: the larger count of the two.
+        backward, forward = _pairs(tokens, offsets) if single else ([], [])
+        pairs = Counter(backward) | Counter(forward)
         return cls(
             column.name,
             parts,
@@ -109,9 +111,7 @@ class Words:
         letters = np.zeros((len(distinct), max(1, lengths.max(initial=1))), np.int64)
         for row, spelling in enumerate(spellings):
             # An unknown letter has a number of its own, for 0 is no letter at all.
-            letters[row, : len(spelling)] = [
-                self._numbers["letters"].get(c, len(self.letters) + 1) for c in spelling
-            ]
+            letters[row, : len(spelling)] = [self._numbers["letters"].get(c, len(self.letters) + 1) for c in spelling]
         pairs = np.zeros((len(tokens), 0), np.int64)
         if self.pairs:
             both = _pairs(tokens, offsets, before)
@@ -204,7 +204,7 @@ class Features:
         return sum(map(len, self.means.values())) * (2 if self.gaps else 1)
 
     def read(self, data: Sequences, before: Mapping[str, str] | None = None) -> Encoded:
-        """Numbers of these sequences; what is unknown, or missing, is read as such. DataError: a column is not there."""
+        """These sequences as numbers; what is unknown or missing is read as such. DataError: a column is not there."""
         n = int(data.offsets[-1])
         words = [
             own.read(self._column(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
@@ -213,8 +213,8 @@ class Features:
         categories = np.zeros((n, len(self.categories)), np.int64)
         for place, (name, levels) in enumerate(self.categories.items()):
             number = {level: code for code, level in enumerate(levels, 1)}
-            values = self._column(data, name, "category").strings()
-            categories[:, place] = [UNKNOWN if value is None else number.get(value, UNKNOWN) for value in values]
+            given = self._column(data, name, "category").strings()
+            categories[:, place] = [UNKNOWN if level is None else number.get(level, UNKNOWN) for level in given]
         numbers = [np.zeros((n, 0))]
         for name, mean in self.means.items():
             column = self._column(data, name, "number")
@@ -247,6 +247,11 @@ class Features:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         return cls(**{**document, "words": [Words(**own) for own in document["words"]]})
+
+
+def place_of(data: Sequences, step: int) -> str:
+    """Where a step is, for people."""
+    return f"{data.name}, " + (f"step {step}" if data.lines is None else f"line {data.lines[step]}")
 
 
 def _is_spelled(column: Column) -> bool:
@@ -282,5 +287,6 @@ def _frequent(counts: Counter[str], least: int) -> list[str]:
 def _no_infinities(data: Sequences, column: Column, values: np.ndarray) -> None:
     wrong = np.flatnonzero(np.isinf(values).any(1))
     if len(wrong):
-        where = f"line {data.lines[wrong[0]]}" if data.lines is not None else f"step {wrong[0]}"
-        raise DataError(f"{data.name}, {where}: column '{column.name}' is infinite. Give a number, or leave it empty")
+        raise DataError(
+            f"{place_of(data, int(wrong[0]))}: column '{column.name}' is infinite. Give a number, or leave it empty"
+        )

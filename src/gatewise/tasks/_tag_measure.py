@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
-from ..data.schemes import span_scores
+from ..data.schemes import SpanScores, span_scores
 from ..data.sequences import Sequences
 from ._tag_features import Encoded, Features
 
@@ -31,22 +32,21 @@ def label_scores(gold: Labels, predicted: Labels, offsets: np.ndarray, scheme: s
         often it occurs ("gold").
     """
     known = [(a, b) for a, b in zip(gold, predicted, strict=True) if a is not None]
-    right = sum(a == b for a, b in known)
-    found: dict[str, Any] = {"accuracy": right / max(1, len(known)), "steps": len(known)}
+    found: dict[str, Any] = {"accuracy": sum(a == b for a, b in known) / max(1, len(known)), "steps": len(known)}
     if scheme is not None:
-        truths, guesses = ([[label or "O" for label in one] for one in _cut(all_, offsets)] for all_ in (gold, predicted))
-        total, types = span_scores(truths, guesses, scheme)
+        truths, guesses = (
+            [[label or "O" for label in labels[start:stop]] for start, stop in pairwise(offsets)]
+            for labels in (gold, predicted)
+        )
+        total, kinds = span_scores(truths, guesses, scheme)
         found |= {"f1": total.f1, "precision": total.precision, "recall": total.recall}
-        return found | {"types": {name: _shown(*some[:4]) for name, some in types.items()}}
-    counts = [Counter(labels) for labels in ([a for a, _ in known], [b for _, b in known])]
-    both = Counter(a for a, b in known if a == b)
-    types = {}
-    for name in sorted({*counts[0], *counts[1]}, key=str):
-        gold_count, guessed, hit = counts[0][name], counts[1][name], both[name]
-        precision, recall = hit / max(1, guessed), hit / max(1, gold_count)
-        types[str(name)] = _shown(precision, recall, 2 * hit / max(1, gold_count + guessed), gold_count)
-    found["macro_f1"] = float(np.mean([one["f1"] for one in types.values()])) if types else 0.0
-    return found | {"types": types}
+    else:
+        # Each label is a kind of its own: its steps are what spans are above.
+        labels = sorted({label for pair in known for label in pair if label is not None})
+        kinds = {label: _one_label(known, label) for label in labels}
+        found["macro_f1"] = float(np.mean([one.f1 for one in kinds.values()])) if kinds else 0.0
+    names = ("f1", "precision", "recall", "gold")
+    return found | {"types": {kind: {name: getattr(one, name) for name in names} for kind, one in kinds.items()}}
 
 
 def number_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Baselines:
         targets: One per step: labels, None where not given; or numbers, NaN where not given.
         """
         numeric = isinstance(targets, np.ndarray)
-        given = np.flatnonzero(~np.isnan(targets)) if numeric else [i for i, t in enumerate(targets) if t is not None]
+        given = [i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target))]
         known = [targets[i] for i in given]
         columns = [*(words.column for words in features.words), *features.categories]
         usual = float(np.mean(known)) if numeric else _most(Counter(known))
@@ -114,7 +114,7 @@ class Baselines:
             found[name] = [self.table.get(key, self.usual) for key in _keys(data, self.columns)]
         if self.weights:
             scores = _with_one(encoded) @ np.array(self.weights)
-            found["linear"] = scores[:, 0] if numeric else [self.labels[i] for i in scores.argmax(1)]
+            found["linear"] = scores[:, 0] if numeric else [self.labels[int(i)] for i in scores.argmax(1)]
         return {name: np.asarray(values, np.float64) if numeric else values for name, values in found.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +127,11 @@ def report(metrics: Mapping[str, Any]) -> str:
     rows = {**parts, **{f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}}
     if not rows:
         return "nothing was measured"
-    names = [n for n in ("f1", "precision", "recall", "accuracy", "macro_f1", "mae", "rmse", "r2") if n in next(iter(rows.values()))]
+    names = [
+        n
+        for n in ("f1", "precision", "recall", "accuracy", "macro_f1", "mae", "rmse", "r2")
+        if n in next(iter(rows.values()))
+    ]
     lines = [f"{'':<34}" + "".join(f"{name:>11}" for name in names[:4])]
     lines += [f"{row[:34]:<34}" + "".join(f"{some[n]:>11.4f}" for n in names[:4]) for row, some in rows.items()]
     last = list(parts)[-1] if parts else None
@@ -139,12 +143,11 @@ def report(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cut(values: Labels, offsets: np.ndarray) -> list[list[str | None]]:
-    return [list(values[start:stop]) for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
-
-
-def _shown(precision: float, recall: float, f1: float, gold: int) -> dict[str, Any]:
-    return {"f1": f1, "precision": precision, "recall": recall, "gold": gold}
+def _one_label(known: Sequence[tuple[Any, Any]], label: str) -> SpanScores:
+    gold, predicted = sum(a == label for a, _ in known), sum(b == label for _, b in known)
+    right = sum(a == b == label for a, b in known)
+    f1 = 2 * right / (gold + predicted)
+    return SpanScores(right / max(1, predicted), right / max(1, gold), f1, gold, predicted, right)
 
 
 def _most(counts: Counter[str]) -> str:
@@ -153,7 +156,9 @@ def _most(counts: Counter[str]) -> str:
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:
-    return ["\t".join(value or "" for value in row) for row in zip(*(data.steps[c].strings() for c in columns), strict=True)]
+    return [
+        "\t".join(value or "" for value in row) for row in zip(*(data.steps[c].strings() for c in columns), strict=True)
+    ]
 
 
 def _with_one(encoded: Encoded) -> np.ndarray:

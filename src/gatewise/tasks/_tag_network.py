@@ -1,4 +1,4 @@
-"""The network of `tag`: what is read at each step, recurrent layers, a score for each label or a number; and its batches.
+"""The network of `tag`: what is read at each step, recurrent layers, a score for each label, or a number; its batches.
 
 Letters: T steps, B sequences, U distinct words of a batch, C letters of a word.
 """
@@ -6,7 +6,7 @@ Letters: T steps, B sequences, U distinct words of a batch, C letters of a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,12 +54,12 @@ class WordEncoder(nn.Module):
 
     def __init__(self, words: Words, embedding_size: int, letters_size: int):
         super().__init__()
-        self.parts = nn.ModuleList()
-        for name, known in words.parts.items():
-            self.parts.append(_embedding(len(known) + 1, max(4, round(_SHARES[name] * embedding_size))))
-        self.width = sum(part.embedding_dim for part in self.parts)
-        # A word that was seen n times stands for the unknown in one of n + 1 cases, so that the unknown is learned.
-        rare = torch.tensor([0.0, *(1 / (1 + count) for count in words.counts)])
+        sizes = {name: max(4, round(_SHARES[name] * embedding_size)) for name in words.parts}
+        self.parts = nn.ModuleList(_embedding(len(known) + 1, sizes[name]) for name, known in words.parts.items())
+        self.width = sum(sizes.values())
+        # Chance that a word is read as the unknown in training, so that this is learned too: high for the rare ones.
+        rare = torch.tensor([0.0, *(0.1 + 0.9 / (1 + count) for count in words.counts)])
+        self.rare: Tensor
         self.register_buffer("rare", rare, persistent=False)
         if words.letters:
             size = min(32, letters_size)
@@ -97,6 +97,7 @@ class TagNetwork(nn.Module):
         outputs: Labels, or 1 for a number.
         numeric: Whether it is a number.
         allowed: Of the CRF, see `CRF`; None for no CRF.
+        spans_of: The spans that label numbers mark; None where labels mark none.
         embedding_size, letters_size, hidden_size, num_layers, bidirectional: Sizes.
         dropout: Chance that a feature of tokens, a value between layers, or one before the scores is zeroed; one mask
             for all steps of a sequence between layers (Gal & Ghahramani 2016).
@@ -110,6 +111,7 @@ class TagNetwork(nn.Module):
         outputs: int,
         numeric: bool,
         allowed: np.ndarray | None,
+        spans_of: Callable[[Sequence[int]], Iterable[Any]] | None,
         embedding_size: int,
         letters_size: int,
         hidden_size: int,
@@ -121,12 +123,12 @@ class TagNetwork(nn.Module):
         weight_dropout: float = 0.0,
     ):
         super().__init__()
-        self.numeric, self.dropout = numeric, dropout
-        self.words = nn.ModuleList(WordEncoder(words, embedding_size, letters_size) for words in features.words)
-        self.categories = nn.ModuleList(
-            _embedding(len(levels) + 1, min(_MOST_CATEGORY, len(levels) + 1)) for levels in features.categories.values()
-        )
-        width = sum(own.width for own in self.words) + sum(own.embedding_dim for own in self.categories)
+        self.numeric, self.spans_of, self.dropout = numeric, spans_of, dropout
+        words = [WordEncoder(words, embedding_size, letters_size) for words in features.words]
+        levels = [len(levels) + 1 for levels in features.categories.values()]
+        self.words = nn.ModuleList(words)
+        self.categories = nn.ModuleList(_embedding(count, min(_MOST_CATEGORY, count)) for count in levels)
+        width = sum(own.width for own in words) + sum(min(_MOST_CATEGORY, count) for count in levels)
         if features.width:
             self.measured = Linear(features.width, hidden_size)
             width += features.width + hidden_size
@@ -142,7 +144,7 @@ class TagNetwork(nn.Module):
         )
         self.layers.rate, self.layers.variational = dropout, True
         self.output = Linear(hidden_size * (2 if bidirectional else 1), outputs)
-        nn.init.zeros_(self.output.bias_ih_l0)
+        nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
         if (place := _forget_bias(cell)) is not None:
             with torch.no_grad():
                 for name, bias in self.layers.named_parameters():
@@ -180,18 +182,32 @@ class TagNetwork(nn.Module):
         """Nothing is carried from batch to batch."""
 
     def training_loss(self, batch: Batch) -> Tensor:
-        total, count = self.validation_sums(batch)
-        return total / max(1, count)
-
-    def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
         scores, targets = self(batch)[0].float(), batch["targets"]
         if self.numeric:
             known = ~targets.isnan()
-            return mse_loss(scores[..., 0][known], targets[known], reduction="sum"), int(known.sum())
-        count = int((targets >= 0).sum())
+            return mse_loss(scores[..., 0][known], targets[known], reduction="sum") / max(1, int(known.sum()))
         if self.crf is not None:
-            return -self.crf(scores, targets, lengths=batch["lengths"]).sum(), count
-        return cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum"), count
+            total = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
+        else:
+            total = cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="sum")
+        return total / max(1, int((targets >= 0).sum()))
+
+    def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
+        """What the weights are chosen by: squared errors, wrong labels, or with spans a sum whose mean is 1 - F1.
+
+        Not the likelihood, which the few confident mistakes of a tagger make worse long before its labels are.
+        """
+        found, targets = self.decode(batch)[0], batch["targets"]
+        if self.numeric:
+            known = ~targets.isnan()
+            return mse_loss(found[known], targets[known], reduction="sum"), int(known.sum())
+        if self.spans_of is None:
+            return ((found != targets) & (targets >= 0)).sum(), int((targets >= 0).sum())
+        both = right = 0
+        for row, length in enumerate(batch["lengths"].tolist()):
+            gold, said = (set(self.spans_of(labels[:length, row].tolist())) for labels in (targets, found))
+            both, right = both + len(gold) + len(said), right + len(gold & said)
+        return torch.tensor(float(both - 2 * right)), both
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]
