@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from ._estimator import Estimator
     from .classify import Classifier as Classifier
     from .generate import Generator as Generator
+    from .tag import Tagger as Tagger
 
 _HOME = {
     "Classifier": "classify",
     "Generator": "generate",
+    "Tagger": "tag",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]

@@ -22,6 +22,7 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
     "hidden_size": (1, _MOST),
+    "letters_size": (1, _MOST),
     "min_frequency": (1, _MOST),
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
@@ -50,7 +51,7 @@ REAL = {  # option -> what it must be, in words and as a test
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
 }
-FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "crf", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 
