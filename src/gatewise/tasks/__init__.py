@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .detect import Detector as Detector
     from .generate import Generator as Generator
 
-_HOME = {"Generator": "generate"}  # public name -> module it lives in
+_HOME = {"Detector": "detect", "Generator": "generate"}  # public name -> module it lives in
 __all__ = sorted(_HOME)
 
 

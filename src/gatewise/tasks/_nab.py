@@ -140,7 +140,7 @@ def _weigh(scores: np.ndarray, windows: Sequence[Window], profile: Profile, numb
         worth[behind] = profile.false_alarm * _sigmoid((behind - last) / max(width - 1, 1))
         within = np.arange(first, last + 1)
         # One step is added to the distance from the right edge, so that a detection on the last step still earns.
-        worth[within] = profile.found * _sigmoid((within - last - 1) / width) / _sigmoid(np.float64(-1))
+        worth[within] = profile.found * _sigmoid((within - last - 1) / width) / _sigmoid(np.array(-1.0))
         inside[within] = True
     skipped = probation(steps)
     kept = [(max(first - skipped, 0), last + 1 - skipped) for first, last in windows if last >= skipped]
