@@ -1,4 +1,4 @@
-"""The NAB score: its published definition by hand, and the figures that its authors published for their own detector."""
+"""The NAB score: its published definition by hand, and figures that its authors published."""
 
 import gzip
 import json

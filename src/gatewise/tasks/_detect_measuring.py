@@ -91,8 +91,8 @@ def report(metrics: Mapping[str, Any]) -> str:
     rows = {name: figures for name, figures in metrics.items() if name != "baselines"}
     rows |= metrics.get("baselines", {})
     shown = {head: entry for head, entry in _COLUMNS.items() if any(entry[0] in figures for figures in rows.values())}
-    lines = [f"{'':<18}" + "".join(f"{head:>10}" for head in shown)]
+    lines = [f"{'':<17}" + "".join(f"{head:>9}" for head in shown)]
     for name, figures in rows.items():
         cells = [form.format(figures[key]) if figures.get(key) is not None else "-" for key, form in shown.values()]
-        lines.append(f"{name:<18}" + "".join(f"{cell:>10}" for cell in cells))
+        lines.append(f"{name:<17}" + "".join(f"{cell:>9}" for cell in cells))
     return "\n".join(lines)

@@ -69,6 +69,25 @@ class Estimator(ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
+        from sklearn.utils import (  # type: ignore[import-untyped]
+            ClassifierTags,
+            InputTags,
+            RegressorTags,
+            Tags,
+            TargetTags,
+        )
+
+        return Tags(
+            estimator_type=self.kind or None,
+            target_tags=TargetTags(required=self.kind in ("classifier", "regressor")),
+            classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
+            regressor_tags=RegressorTags() if self.kind == "regressor" else None,
+            input_tags=InputTags(allow_nan=True, three_d_array=True, string=True),
+            non_deterministic=False,
+        )
+
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__

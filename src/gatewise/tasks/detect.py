@@ -53,7 +53,8 @@ class Detector(Estimator):
         distribution: "student" or "gaussian", of what a network cannot know.
         false_alarm_rate: Share of quiet steps that may be alarms; sets the threshold.
         smoothing: Steps that errors are averaged over before they are judged.
-        memory: Steps whose errors are remembered as usual, while scoring too; None: those of the quiet data alone.
+        memory: Steps whose errors count as usual, while scoring too, so that what stays stops being strange after a
+            hundredth of them; None: those of the quiet data alone.
         gap: Quiet steps that an event may have between its alarms.
         min_length: Steps that an event has at least.
         window: Steps that the gradient goes back, and that are reconstructed at a time.
