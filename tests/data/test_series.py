@@ -212,6 +212,22 @@ def test_a_zone_in_the_data_stays():
     assert found.steps["t"].zone == "Asia/Tokyo"
 
 
+def test_a_zone_that_the_source_names_is_kept():
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(
+        {"v": [1, 2]}, index=pandas.date_range("2020-03-29", periods=2, tz="Europe/Berlin", name="t")
+    )
+    fixed = frame.tz_convert("+02:00")
+    for source, zone in (
+        (frame, "Europe/Berlin"),
+        (pyarrow.table(frame.reset_index()), "Europe/Berlin"),
+        (fixed, "UTC"),
+    ):
+        found = made(source, time="t")
+        assert found.steps["t"].zone == zone
+        assert found.steps["t"].values.tolist() == stamps("2020-03-28T23", "2020-03-29T22")
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
 def test_zones_agree_with_pandas(zone):
     pandas = pytest.importorskip("pandas")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtra
+from ..errors import DataError
 from ._arrow import batches
 
 LEAST_MEMORY = 128 << 20  # bytes; DuckDB cannot sort in less
@@ -22,16 +22,11 @@ class Session:
 
     Args:
         name: What messages call the source.
-
-    Raises:
-        MissingExtra: duckdb is not installed.
     """
 
     def __init__(self, name: str):
-        try:
-            import duckdb
-        except ImportError:
-            raise MissingExtra("duckdb", "data") from None
+        import duckdb
+
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="gatewise-table-")
         self._errors = duckdb.Error

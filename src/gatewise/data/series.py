@@ -251,7 +251,8 @@ class _Job:
         """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
-            return reading.sql, self.zone or reading.zone
+            named = self.table.zone(names[0]) if reading.zone else None
+            return reading.sql, self.zone or named or reading.zone
         first, last = self.session.row(f"SELECT min({reading.sql}), max({reading.sql}) FROM {RELATION}")
         known = changes(self.zone, first or 0, last or 0)
         sql = known.utc_sql(f"({reading.sql})")
