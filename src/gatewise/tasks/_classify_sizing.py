@@ -53,7 +53,7 @@ TEXT = (
     Row(float("inf"), 256, 1, 1, 0.3, 1e-3, 400_000, 64),
 )
 SERIES = (
-    Row(1_000, 64, 2, 5, 0.3, 3e-3, 16_000, 16),
+    Row(1_000, 64, 2, 5, 0.3, 3e-3, 9_600, 16),
     Row(20_000, 128, 2, 1, 0.3, 2e-3, 60_000, 32),
     Row(float("inf"), 128, 2, 1, 0.2, 2e-3, 400_000, 128),
 )
@@ -74,7 +74,7 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     wider, longer = PRESETS[options.preset or "medium"]
     table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
     row = next(row for row in table if sequences <= row.sequences)
-    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 4))))
+    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
     stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
     return Sizing(
         embedding_size=int(_or(options.embedding_size, 100)),

@@ -21,11 +21,12 @@ from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, OptionError, suggest
 from ..training import Plan
-from ._classify_arrays import checked, in_memory
+from ._classify_arrays import checked, column_of, features_of, in_memory, whole
 from ._classify_inputs import Inputs
 from ._classify_parts import Parts, cut
 from ._classify_report import report
 from ._classify_sizing import Sizing, sizing
+from ._classify_statistics import learn
 from ._classify_targets import KINDS, Targets, target_columns
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import check_options
@@ -220,16 +221,16 @@ class Classifier(Estimator):
             self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
         columns = target_columns(sequences, _names(self.target))
         self.targets_ = Targets.of(sequences, columns, self.target_kind)
-        if _whole(y):
+        if whole(y):
             self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
-        self.inputs_ = Inputs.of(
+        self.inputs_ = learn(
             sequences, parts.train, columns, self.tokens, self.vocabulary_size, int(self.min_frequency)
         )
-        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), _typical(self.inputs_, sequences))
+        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
-        self._keep(_features(sequences) if in_memory(data) else None)
+        self._keep(features_of(sequences) if in_memory(data) else None)
         truth = self._scaled(self.targets_.encode(sequences))
         training = Shuffled(
             self.inputs_,
@@ -245,7 +246,7 @@ class Classifier(Estimator):
         plan = self._plan(chosen, len(training), judged is not None or "validation" in parts.held_out)
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
-            model = self._build(self._weights(truth[parts.train]))
+            model = self._build(self.targets_.weights(self.class_weight, truth[parts.train]))
 
         def measure(finished: bool) -> dict[str, Any]:
             self.baselines_ = None
@@ -386,7 +387,7 @@ class Classifier(Estimator):
         )
         if in_memory(data):
             data = checked(data)
-            y = None if y is None else _column(y)
+            y = None if y is None else column_of(y)
         sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
         if not len(sequences):
             raise DataError(f"{sequences.name}: there is no sequence in it")
@@ -409,27 +410,6 @@ class Classifier(Estimator):
         if self.targets_.kind != "number":
             return truth
         return ((truth - self.targets_.mean) / self.targets_.scale).astype(np.float32)
-
-    def _weights(self, truth: np.ndarray) -> np.ndarray | None:
-        """(K,) of each class in the training loss."""
-        if self.class_weight is None:
-            return None
-        if self.targets_.kind != "category":
-            raise OptionError(f"class_weight is for classes, but the target is of kind {self.targets_.kind}")
-        K = len(self.targets_.classes)
-        if isinstance(self.class_weight, str):
-            counts = np.bincount(truth, minlength=K)
-            return (len(truth) / (K * np.maximum(counts, 1))).astype(np.float32)
-        given = {str(name): weight for name, weight in self.class_weight.items()}
-        known = {str(name): number for number, name in enumerate(self.targets_.classes)}
-        weights = np.ones(K, np.float32)
-        for name, weight in given.items():
-            if name not in known:
-                raise OptionError(suggest("class", name, known))
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-                raise OptionError(f"class_weight of '{name}' must be a number above 0, not {weight!r:.60}")
-            weights[known[name]] = weight
-        return weights
 
     def _build(self, weights: np.ndarray | None) -> Any:
         from ._classify_network import Ensemble, Shape
@@ -550,25 +530,3 @@ def _names(option: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if isinstance(option, str):
         return tuple(name.strip() for name in option.split(","))
     return None if option is None else tuple(option)
-
-
-def _whole(y: Any) -> bool:
-    """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
-    return y is not None and np.ndim(_column(y)) == 1 and np.asarray(y).dtype.kind in "iub"
-
-
-def _column(y: Any) -> Any:
-    """Targets (N, 1) as (N,)."""
-    return np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
-
-
-def _features(data: Sequences) -> int | None:
-    """The columns that an array (N, T) of one channel had, for scikit-learn."""
-    lengths = set(data.lengths.tolist())
-    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
-    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
-
-
-def _typical(inputs: Inputs, data: Sequences) -> float:
-    """The median length in steps, of sequences that have steps of their own."""
-    return float(np.median(data.lengths)) if inputs.moves or (inputs.text is not None and inputs.text.per_step) else 1.0
