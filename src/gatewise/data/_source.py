@@ -9,12 +9,18 @@ import numpy as np
 
 from ..errors import DataError
 from .sequences import MISSING, Column
-from .text import Source, _mode, _name, read_text
+from .text import Source, _bytes, _mode, _name, read_text
 
 
 def name_of(source: Source) -> str:
     """The source as a message shows it."""
     return _name(source)
+
+
+def read_bytes(source: Source) -> bytes:
+    """One whole file. DataError if it is a folder or cannot be read."""
+    _check_file(source)
+    return _bytes(source)
 
 
 def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
@@ -25,10 +31,13 @@ def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
     Raises:
         DataError: a folder, or what `read_text` refuses.
     """
-    name = name_of(source)
-    if name != "standard input" and stat.S_ISDIR(_mode(source)):
-        raise DataError(f"{name} is a folder. Name one file in it.")
-    return name, read_text(source, encoding).split("\n")
+    _check_file(source)
+    return name_of(source), read_text(source, encoding).split("\n")
+
+
+def _check_file(source: Source) -> None:
+    if source != "-" and stat.S_ISDIR(_mode(source)):
+        raise DataError(f"{name_of(source)} is a folder. Name one file in it.")
 
 
 def offsets_of(lengths: Iterable[int]) -> np.ndarray:

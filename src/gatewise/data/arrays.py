@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import zipfile
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ._source import category, name_of, offsets_of, text
+from ._source import category, name_of, offsets_of, read_bytes, text
 from .labelled_text import several_labels
 from .sequences import Column, Sequences
-from .text import Source, _bytes
+from .text import Source
 
 ZIP_KEYS = ("x", "y", "y_steps", "offsets", "lengths")
 
@@ -73,12 +73,16 @@ def read_arrays(source: Source) -> Sequences:
     Raises:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name = name_of(source)
+    name, raw = name_of(source), read_bytes(source)
     try:
-        loaded = np.load(io.BytesIO(_bytes(source)), allow_pickle=False)
+        if not raw.startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("it does not begin as one")  # numpy would take it for a pickle
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers from Python 2, which are as good
+            loaded = np.load(io.BytesIO(raw), allow_pickle=False)
         held = {"x": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).rstrip(".")
+    except Exception as error:  # numpy reads a header as Python, and a damaged one raises anything from there
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).split("\n")[0].rstrip(".")
         raise DataError(
             f"{name} is no NumPy file of plain numbers or strings: {reason}. Write it by np.savez."
         ) from None
@@ -222,7 +226,8 @@ def _numbers(rows: np.ndarray, where: str, length: int | None) -> np.ndarray:
         place = f"step {row}" if length is None else f"sequence {row // length}, step {row % length}"
         value = rows[row, channel]
         raise DataError(f"{where}, {place}, channel {channel}: {value} is not finite in float32. Missing is NaN.")
-    return rows.astype(np.float32)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is missing too
+        return rows.astype(np.float32)
 
 
 def _of_channels(rows: np.ndarray, lengths: list[int], name: str) -> Sequences:

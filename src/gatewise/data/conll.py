@@ -62,9 +62,8 @@ def read_conll(
         raise DataError(f"{name} has no sentence. Write one token per line, with its label behind a tab or space.")
     for words, at in ((tokens, token_at), (labels, label_at)):
         if "" in words:
-            raise DataError(
-                f"{name}, line {numbers[words.index('')]}, column {at + 1}: nothing before or behind the tab."
-            )
+            where = f"{name}, line {numbers[words.index('')]}, column {at + 1}"
+            raise DataError(f"{where}: nothing in it. Write a token, a tab and its label.")
     sequences = Sequences(offsets_of(lengths), {"token": text("token", tokens)}, {}, name, np.array(numbers))
     if width == 1 and label is None:
         return sequences

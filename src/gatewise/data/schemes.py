@@ -274,10 +274,12 @@ def _illegal(labels: Column, offsets: np.ndarray, scheme: str) -> np.ndarray:
 
 def _transition(labels: Column, offsets: np.ndarray, step: int, at_end: int) -> str:
     """The illegal transition in words."""
-    here, before = ((labels[at : at + 1].strings()[0] or OUTSIDE) for at in (step, step - 1))
+    here, before = (labels[max(at, 0) : at + 1].strings() for at in (step, step - 1))
     if at_end:
-        return f"{here} at the end of a sequence"
-    return f"{here} at the start of a sequence" if step in offsets[:-1] else f"{here} after {before}"
+        return f"{here[0] or OUTSIDE} at the end of a sequence"
+    if step in offsets[:-1]:
+        return f"{here[0] or OUTSIDE} at the start of a sequence"
+    return f"{here[0] or OUTSIDE} after {before[0] or OUTSIDE}"
 
 
 def _place(sequences: Sequences, step: int) -> str:

@@ -144,7 +144,7 @@ def _plain(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, str | Non
     parts = line.split(":")
     label = parts.pop().strip() if header.classes is not None or header.target else None
     if not parts:
-        raise fail(f": only '{line[:40]}', where values and a label were expected, such as 0.5,0.7:{line[:40]}")
+        raise fail(f": no label behind '{line[:40]}'. Write values, a colon and the label, or @classLabel false.")
     rows = [_numbers(part.split(","), dimension, fail) for dimension, part in enumerate(parts, 1)]
     return _stack(rows, fail), label
 
@@ -207,23 +207,32 @@ def _stamped(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, np.ndar
 
 
 def _times(words: list[str], fail: Fail) -> np.ndarray:
-    """(T,) float64 or datetime64[us], rising."""
+    """(T,) float64 or datetime64[us], rising. All are what the first is."""
+    read: Callable[[str], float | datetime] = float
+    dtype, kind = "f8", "number, as the first time is"
     try:
-        times = np.array([float(word) for word in words])
+        float(words[0])
     except ValueError:
-        moments = []
-        for place, word in enumerate(words, 1):
-            try:
-                moment = datetime.fromisoformat(word)
-            except ValueError:
-                raise fail(f", value {place}: '{word[:40]}' is no time: neither a number nor an ISO date.") from None
-            moments.append(moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment)
-        times = np.array(moments, "datetime64[us]")
-    rising = np.diff(times) > np.zeros(1, np.diff(times).dtype)
+        read, dtype, kind = _moment, "datetime64[us]", "time: neither a number nor an ISO date"
+    found = []
+    for place, word in enumerate(words, 1):
+        try:
+            found.append(read(word))
+        except ValueError:
+            raise fail(f", value {place}: '{word[:40]}' is no {kind}.") from None
+    times = np.array(found, dtype)
+    steps = np.diff(times)
+    rising = steps > np.zeros(1, steps.dtype)
     if not rising.all():
         place = int(np.argmin(rising)) + 1
         raise fail(f", value {place + 1}: time {words[place]} does not come after {words[place - 1]}.")
     return times
+
+
+def _moment(word: str) -> datetime:
+    """An ISO date, in UTC if it names a zone."""
+    moment = datetime.fromisoformat(word)
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _time(times: list[np.ndarray], name: str, numbers: list[int]) -> Column:
