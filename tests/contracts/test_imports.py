@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "cells": {"algebra"},
     "engine": {"algebra", "cells", "torch"},
     "nn": {"cells", "algebra", "engine", "torch"},
-    "data": {"numpy", "tokenizers"},
+    "data": {"numpy", "tokenizers", "duckdb", "adbc_driver_postgresql"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich", "matplotlib"},
     "runtime": {"algebra", "data", "tasks.decoding", "bundle", "numpy", "safetensors"},
     "tasks": {"algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy"},
