@@ -19,12 +19,16 @@ _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
     "chunk_length": (1, _MOST),
+    "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "hidden_size": (1, _MOST),
+    "horizon": (1, 100_000),
     "min_frequency": (1, _MOST),
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
     "proj_size": (0, _MOST),
+    "samples": (1, 1_000_000),
+    "season": (1, _MOST),
     "seed": (0, 2**63 - 1),
     "threads": (1, 1024),
     "vocabulary_size": (1, _MOST),
@@ -45,7 +49,7 @@ REAL = {  # option -> what it must be, in words and as a test
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
 }
-FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "calendar", "joint", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 
