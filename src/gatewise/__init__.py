@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
     from .runtime import Writer as Writer
+    from .tasks import Forecaster as Forecaster
     from .tasks import Generator as Generator
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
+    "Forecaster": "tasks",
     "GRU": "nn",
     "Generator": "tasks",
     "LSTM": "nn",

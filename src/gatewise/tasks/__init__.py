@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
 
-_HOME = {"Generator": "generate"}  # public name -> module it lives in
+_HOME = {"Forecaster": "forecast", "Generator": "generate"}  # public name -> module it lives in
 __all__ = sorted(_HOME)
 
 

@@ -50,7 +50,7 @@ def draw(
     panels = figure.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]
     for place, (axes, name) in enumerate(zip(panels, cut.targets, strict=True)):
         values = np.asarray(whole.data.steps[name].values[shown], np.float64)
-        axes.plot(x[shown], values, color="#444444", linewidth=1.2, label="what came")
+        axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="what came", zorder=3)
         ahead, fan = x[origin:], forecast.quantiles
         if fan is not None:
             _fan(axes, ahead, fan[0, place], levels)
@@ -59,7 +59,7 @@ def draw(
         axes.set_ylabel(name)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, loc="upper left", ncols=4)
+    panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     panels[-1].set_xlabel("step" if cut.time is None else cut.time)
     with atomic(target) as temporary:
         figure.savefig(temporary, format=kind, dpi=150)

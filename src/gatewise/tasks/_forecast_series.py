@@ -237,8 +237,7 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
 
     "standard" takes off the mean, "last" the last value, both divide by the standard deviation (Kim et al. 2022,
     "Reversible instance normalization", ICLR); "mean" only divides, by the mean size (Salinas et al. 2020, DeepAR);
-    "none" does neither. With "log" it is the logarithms of the values that are standardised. A flat window is divided by
-    its size.
+    "none" does neither. With "log", logarithms of the values are standardised. A flat window is divided by its size.
     """
     count = np.maximum(1, seen.sum(-1))
     known = np.where(seen, filled, 0.0)

@@ -110,8 +110,8 @@ def held_against(
     """
     if not len(part):
         raise DataError(
-            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps, too few to hold a forecast of "
-            f"{model.horizon} against what came"
+            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps, too few to hold a "
+            f"forecast of {model.horizon} against what came"
         )
     own, plain = measure(
         series,

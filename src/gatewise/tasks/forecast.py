@@ -1,7 +1,7 @@
 """`forecast`: learn from series, and say what comes next, with how much doubt.
 
-One network for one or thousands of series: a recurrent part, over normalised windows of the past, that corrects a linear
-one. Training, validation and test follow each other in time in every series.
+One network for one or thousands of series: a recurrent part, over normalised windows of the past, that corrects a
+linear one. Training, validation and test follow each other in time in every series.
 """
 
 from __future__ import annotations
@@ -253,8 +253,8 @@ class Forecaster(Estimator):
         """Measure forecasts from every origin in the held-out end of each series.
 
         Args:
-            data: As for `fit`. Those that the model was trained on are cut as they were then; of others the same share at
-                the end of each series is forecast, as "all".
+            data: As for `fit`. Those that the model was trained on are cut as they were then; of others the same share
+                at the end of each series is forecast, as "all".
 
         Returns:
             Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
