@@ -444,10 +444,36 @@ def test_as_scikit_learn_users_expect(data):
 
     forecaster = Forecaster(**TINY)
     assert clone(forecaster).get_params() == forecaster.get_params()
-    series = [sequences(wave(60, seed=k)) for k in range(2)]
-    whole = sequences(*(s.steps["y"].values for s in series))
-    assert clone(forecaster).fit(whole).predict(whole).shape == (2, 4)
-    del cross_val_score, GridSearchCV  # once `sources.read` takes lists
+    series = [wave(60, seed=k) for k in range(4)]
+    scores = cross_val_score(forecaster, series, cv=2)
+    assert scores.shape == (2,)
+    assert (scores < 0).all()
+    search = GridSearchCV(forecaster, {"seed": [0, 1]}, cv=2).fit(series)
+    assert search.best_estimator_.predict(series).shape == (4, 4)
+
+
+def test_a_table_from_a_file(folder):
+    """Two shops, rows in no order, an hour missing, a column that is known ahead."""
+    rows = [
+        f"{shop},2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{'' if k >= 96 else 5 + k % 6},{k % 2}"
+        for k in range(100)
+        for shop in ("north", "south")
+        if k != 50
+    ]
+    np.random.default_rng(0).shuffle(rows)
+    (folder / "sales.csv").write_text("shop,hour,sold,open\n" + "\n".join(rows))
+    options = {"key": "shop", "time": "hour", "target": "sold", "future": "open", "static": "shop"}
+    found = Forecaster(**TINY, **options).fit("sales.csv")
+    assert str(found.frequency_) == "hourly"
+    assert found.predict("sales.csv") == pytest.approx(np.array([[5, 6, 7, 8.0]] * 2), abs=0.7)
+    [columns] = found.predictions("sales.csv")
+    assert columns["shop"].tolist() == ["north"] * 4 + ["south"] * 4
+    assert columns["hour"][0] == np.datetime64("2024-01-05T00:00")
+
+
+def test_arrays_of_several_channels():
+    pair = np.stack([wave(), wave(seed=5)], 1)
+    assert Forecaster(**TINY).fit([pair, pair[:100]]).predict([pair]).shape == (1, 4, 2)
 
 
 def test_a_picture(fitted, data, folder):

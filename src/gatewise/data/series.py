@@ -15,6 +15,7 @@ The rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -128,11 +129,7 @@ class _Job:
         self.series = self._series()
 
     def run(self) -> Sequences:
-        inner, ordered = self._inner()
-        if self.by_row or not (self.keys or self.times):
-            order = ""
-        else:
-            order = "" if ordered and self.duplicates == "error" else " ORDER BY gw_series, gw_time, gw_row"
+        inner, order = self._inner()
         if self.times and self.duplicates != "error":
             inner = self._merged(inner)
         return self._collect(f"SELECT * FROM ({inner}){order}")
@@ -194,8 +191,8 @@ class _Job:
 
     # What each row is, and whether the rules hold
 
-    def _inner(self) -> tuple[str, bool]:
-        """Rows with gw_row, gw_series, gw_time and the columns, and whether they are in order already."""
+    def _inner(self) -> tuple[str, str]:
+        """SQL of rows with gw_row, gw_series, gw_time and the columns; and of their order, if they are not in it."""
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
         stamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
@@ -210,10 +207,10 @@ class _Job:
             if field.sql != "gw_time"
         )
         base = f"SELECT gw_row, {self.series} AS gw_series, {stamp} AS gw_time, {given} AS gw_given"
-        without_key, without_time, unreadable, ordered = self.session.row(
+        without_key, without_time, unreadable, first, last, ordered = self.session.row(
             "SELECT min(gw_row) FILTER (WHERE gw_series IS NULL), "
             "min(gw_row) FILTER (WHERE gw_time IS NULL AND NOT gw_given), "
-            "min(gw_row) FILTER (WHERE gw_time IS NULL AND gw_given), "
+            "min(gw_row) FILTER (WHERE gw_time IS NULL AND gw_given), min(gw_time), max(gw_time), "
             "coalesce(bool_and(gw_series > s OR (gw_series = s AND (gw_time IS NULL OR gw_time >= t))), true) FROM ("
             "SELECT *, lag(gw_series) OVER () AS s, lag(gw_time) OVER () AS t "
             f"FROM ({base} FROM {rows}))"
@@ -232,7 +229,17 @@ class _Job:
             raise DataError(
                 f"{self.table.name}, row {without_time} has no {','.join(self.times)}. Every row needs its time."
             )
-        return f"{base}{values} FROM {rows}", bool(ordered)
+        ordered = self.by_row or (ordered and not (self.times and self.duplicates != "error"))
+        return f"{base}{values} FROM {rows}", "" if ordered else f" ORDER BY {self._order(first, last)}"
+
+    def _order(self, first: int | None, last: int | None) -> str:
+        if first is None or last is None:
+            return "gw_series, gw_row"
+        # DuckDB sorts by up to 16 bytes in half the time that it takes for more: series and time go into 8 if they fit.
+        span = last - first + 1
+        count = math.prod(len(levels) for levels, _ in self.levels.values())
+        fits = count * span < 1 << 62
+        return (f"gw_series * {span} + (gw_time - ({first}))" if fits else "gw_series, gw_time") + ", gw_row"
 
     def _reading(self, names: tuple[str, ...]) -> Reading:
         for name in names:

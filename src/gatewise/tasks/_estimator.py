@@ -69,12 +69,44 @@ class Estimator(ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
+        from sklearn.utils import (  # type: ignore[import-untyped]
+            ClassifierTags,
+            InputTags,
+            RegressorTags,
+            Tags,
+            TargetTags,
+        )
+
+        return Tags(
+            estimator_type=self.kind or None,
+            target_tags=TargetTags(required=self.kind in ("classifier", "regressor")),
+            classifier_tags=ClassifierTags() if self.kind == "classifier" else None,
+            regressor_tags=RegressorTags() if self.kind == "regressor" else None,
+            input_tags=InputTags(allow_nan=True, three_d_array=True, string=True),
+            non_deterministic=False,
+        )
+
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
             raise OptionError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
 
     # What a task says of itself.
+
+    @abstractmethod
+    def fit(self, *args: Any, **kwargs: Any) -> Self:
+        """Learn. Takes `output`, `resume` and `progress` beside what says how to read the data; see the tasks."""
+
+    @abstractmethod
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Figures by part of the data, and those of plain "baselines"."""
+
+    @staticmethod
+    @abstractmethod
+    def report(metrics: Mapping[str, Any]) -> str:
+        """Figures as a plain table of at most 80 columns."""
 
     @abstractmethod
     def _document(self) -> dict[str, Any]:

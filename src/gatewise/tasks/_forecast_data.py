@@ -74,14 +74,12 @@ def prepared(data: Sequences, options: Forecaster, targets: Sequence[str] | None
     if time is not None:
         even = regular(data, time)
         data, frequency = even.sequences, even.frequency
-    data = _with_facts(data, names(options.static))
+    data = _apart(_with_facts(data, names(options.static)))
     others = {*names(options.past), *names(options.future), *names(options.static)}
     for name in others:
         data.column(name)  # it must be there
     chosen = tuple(targets or names(options.target)) or tuple(
-        name
-        for name, column in data.steps.items()
-        if column.kind == "number" and column.values.ndim == 1 and name not in others
+        name for name, column in data.steps.items() if column.kind == "number" and name not in others
     )
     if not chosen:
         raise DataError(f"{data.name} has no column of numbers to forecast; its columns are {', '.join(data.steps)}")
@@ -96,6 +94,20 @@ def prepared(data: Sequences, options: Forecaster, targets: Sequence[str] | None
 def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """Columns, of which one may be given without a list around it."""
     return () if given is None else (given,) if isinstance(given, str) else tuple(given)
+
+
+def _apart(data: Sequences) -> Sequences:
+    """Columns of several numbers per step, which arrays come as, are as many columns."""
+    steps = {}
+    for name, column in data.steps.items():
+        if column.values.ndim == 1:
+            steps[name] = column
+        else:
+            width = column.values.shape[1]
+            for place in range(width):
+                own = name if width == 1 else f"{name} {place + 1}"
+                steps[own] = replace(column, name=own, values=column.values[:, place])
+    return replace(data, steps=steps)
 
 
 def _with_facts(data: Sequences, static: Sequence[str]) -> Sequences:

@@ -391,9 +391,16 @@ class Forecaster(Estimator):
             )
 
     def _sequences(self, data: Any, query: str | None, encoding: str) -> Any:
-        columns = [*map(tables.names, (self.target, self.past, self.future, self.static))]
-        wanted = [name for group in columns for name in group] if tables.names(self.target) else None
-        roles = Roles(tables.names(self.target), tables.names(self.key), self.time, wanted, per_step=True)
+        static = [name for name in tables.names(self.static) if name not in tables.names(self.key)]
+        ahead = [*tables.names(self.past), *tables.names(self.future)]
+        roles = Roles(
+            target=tables.names(self.target),
+            key=tables.names(self.key),
+            time=self.time,
+            columns=ahead if tables.names(self.target) else None,
+            facts=static,
+            per_step=True,
+        )
         return read(data, None, roles, query=query, encoding=encoding)
 
     def _table(self, data: Any, query: str | None, encoding: str) -> tables.Table:
