@@ -282,5 +282,9 @@ def test_a_column_that_sequences_cannot_hold_is_refused_only_if_named():
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"v": [1, 2], "parts": [[1], [2, 3]]})
     assert list(made(table).steps) == ["v"]
-    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time"):
+    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time") as caught:
         made(table, columns=["parts"])
+    advice = str(caught.value).split('such as "')[1].removesuffix('" and the key id.')
+    with open_table(table, advice) as apart:
+        found = sequences(apart, key="id")
+    assert [one.steps["parts"].values.tolist() for one in found] == [[1], [2, 3]]

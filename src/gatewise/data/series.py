@@ -147,9 +147,12 @@ class _Job:
         if problem := table.spoiled(name):
             raise DataError(problem)
         if kind == "other":
+            type = table.columns[name]
+            way = f"unnest({column}) AS {column}" if type.endswith("]") else f"a part of {column}"
             raise DataError(
-                f"{table.name}: column '{name}' is {table.columns[name]}, which is no number, text or time. "
-                f"Take parts of it with a query, or leave it out."
+                f"{table.name}: column '{name}' is {type}, which is no number, text or time. Leave it out, or take it "
+                f'apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
+                + (" and the key id." if type.endswith("]") else ".")
             )
         if kind == "number":
             look = table.profile(name)
