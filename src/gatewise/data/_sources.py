@@ -7,6 +7,7 @@ disk; a Parquet file, and a table of a DuckDB file, are read where they lie.
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from ..errors import DataError, OptionTypeError, suggest
 from ._arrow import Once
-from ._csv import import_csv
+from ._csv import import_csv, unzipped
 from ._duck import Session, identifier, literal, one_line
 
 RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
@@ -138,10 +139,10 @@ def _json(session: Session, path: str) -> None:
     try:
         session.run(f"CREATE TABLE data AS SELECT * FROM {reader}")
     except DataError as error:
-        found = re.search(r"at byte (\d+) in (?:line|record/value) (\d+): (.*)", str(error))
-        if not found:
+        if "JSON" not in str(error):
             raise
-        raise DataError(f"{session.name}, line {found[2]} is not whole JSON (byte {found[1]}): {found[3]}") from None
+        _name_bad_line(session, path)
+        raise
     columns = session.describe("data")
     if not columns or list(columns) == ["json"]:
         row = session.rows(
@@ -155,6 +156,24 @@ def _json(session: Session, path: str) -> None:
     for name, type in columns.items():
         if type == "JSON":
             _mixed(session, name)
+
+
+def _name_bad_line(session: Session, path: str) -> None:
+    """Refuse the first line that is not JSON; DuckDB counts lines from where it began to read a piece of the file."""
+    if _suffix(path) == ".json":
+        return
+    with unzipped(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                json.loads(line.strip() or b"{}")
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Mend it."
+                ) from None
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number} is not utf-8: {error.reason}. Mend that line."
+                ) from None
 
 
 def _mixed(session: Session, name: str) -> None:
