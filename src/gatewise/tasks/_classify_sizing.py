@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..training import Plan
 from ._classify_inputs import Inputs
 from ._options import PRESETS
 
@@ -49,7 +50,7 @@ class Row:
 # Found by trials on parts of training data. Few sequences are seen often, by several networks whose mistakes differ.
 TEXT = (
     Row(2_000, 96, 1, 3, 0.5, 2e-3, 20_000, 32),
-    Row(20_000, 96, 1, 3, 0.5, 2e-3, 30_000, 32),
+    Row(20_000, 128, 1, 3, 0.5, 2e-3, 40_000, 32),
     Row(float("inf"), 256, 1, 1, 0.3, 1e-3, 400_000, 64),
 )
 SERIES = (
@@ -77,7 +78,7 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
     stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
     return Sizing(
-        embedding_size=int(_or(options.embedding_size, 100)),
+        embedding_size=int(_or(options.embedding_size, 200)),
         hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(_or(options.num_layers, row.num_layers)),
         stride=int(_or(options.stride, stride)),
@@ -87,6 +88,29 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
         learning_rate=float(_or(options.learning_rate, row.learning_rate)),
         epochs=float(_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,
+    )
+
+
+def plan(options: Classifier, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
+    """How long and how fast to train.
+
+    Args:
+        per_epoch: Steps in a pass.
+        chooses: Whether there is a validation part; without one, the only validation is at the end, so that the last
+            weights are kept.
+    """
+    steps = max(1, round(per_epoch * chosen.epochs))
+    often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
+    return Plan(
+        steps=steps,
+        evaluate_every=often if chooses else steps,
+        learning_rate=chosen.learning_rate,
+        warmup=min(steps // 2, max(1, steps // 20)),
+        final_rate=0.01,
+        weight_decay=float(options.weight_decay),
+        clip=None if options.clip is None else float(options.clip),
+        patience=None if options.patience is None else int(options.patience),
+        seed=int(options.seed),
     )
 
 

@@ -20,7 +20,7 @@ _ROUGHLY = 4096  # sequences whose changes from step to step are looked at
 def learn(
     data: Sequences,
     rows: np.ndarray,
-    targets: Iterable[str],
+    without: Iterable[str],
     tokens: str | None = None,
     vocabulary_size: int | None = None,
     min_frequency: int = 1,
@@ -28,13 +28,13 @@ def learn(
     """What there is to read in these sequences, which are learned from.
 
     Args:
-        targets: Columns that are not read, for they are predicted.
+        without: Columns that are not read: those that are predicted, and keys, which only tell sequences apart.
         tokens: As in `Text`; None: both, or words alone where they are single characters, as in Chinese.
 
     Raises:
         DataError: There is nothing to read, or text beside steps.
     """
-    facts = {name: column for name, column in data.facts.items() if name not in set(targets)}
+    facts = {name: column for name, column in data.facts.items() if name not in set(without)}
     columns = [(True, data.steps[name]) for name in data.steps] + [(False, facts[name]) for name in facts]
     texts = [(per_step, column.name) for per_step, column in columns if column.kind == "text"]
     if texts and ((not texts[0][0] and data.steps) or (texts[0][0] and len(texts) > 1)):

@@ -149,6 +149,12 @@ class Targets:
         its members: (N, outputs)."""
         return scores[:, 0] * self.scale + self.mean if self.kind == "number" else scores
 
+    def decided(self, predictions: np.ndarray) -> np.ndarray:
+        """(N,) the likeliest classes, (N, L) zeros and ones, or the numbers."""
+        if self.kind == "category":
+            return np.array(self.classes)[predictions.argmax(1)]
+        return (predictions > 0.5).astype(np.int64) if self.kind == "labels" else predictions
+
     def measure(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Figures, see `_classification_metrics`."""
         of = {"category": metrics.of_classes, "labels": metrics.of_labels, "number": metrics.of_numbers}
