@@ -18,7 +18,7 @@ from ..errors import DataError
 UNKNOWN = 0  # of every vocabulary, and what stands where nothing is
 MOST_LEVELS = 100  # a category of more is spelled, as text is
 _MOST_LETTERS = 24  # of a word that are read: its first and last half of these
-_MOST_BINS, _MOST_CUTS = 16, 1024  # that a measurement's range is cut into, and those of all together
+_MOST_BINS, _MOST_CUTS = 40, 1024  # that a measurement's range is cut into, and those of all together
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
