@@ -16,15 +16,8 @@ if TYPE_CHECKING:
     from .forecast import Forecaster
 
 _LONGEST = 1024  # steps of past that are tried
-_SEASONS = (
-    1,
-    2,
-    3,
-    4,
-    7,
-    14,
-    28,
-)  # lengths of past that are tried, in seasons, or in horizons where there is no season
+# Lengths of past that are tried, in seasons, or in horizons where there is no season.
+_SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
 _PATCHES = 24  # steps of the recurrent layers, about
 _FEW = 200  # windows below which holding some out chooses nothing
 _MOST_CHECKED = 4_000  # windows to validate on
@@ -46,7 +39,7 @@ class Row:
 ROWS = (
     Row(200, 16, 0.2, 1e-3, 60, 32),
     Row(2_000, 32, 0.2, 1e-3, 200, 64),
-    Row(40_000, 64, 0.2, 1e-3, 600, 128),
+    Row(100_000, 64, 0.2, 1e-3, 600, 128),
     Row(float("inf"), 128, 0.1, 2e-3, 2000, 256),
 )
 
@@ -78,11 +71,13 @@ class Course:
 
     Attributes:
         checked: The series that `validation` is a part of.
+        held_out: Whether it is apart from the training windows.
     """
 
     training: Part
     checked: Series
     validation: Part
+    held_out: bool
     linear: Linear
     sizing: Sizing
 
@@ -129,9 +124,8 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
     )
     training = training_part(series, ends, horizon, linear.context)
     validation = spaced(check or training, _MOST_CHECKED // columns + 1)
-    return Course(
-        training, checked if check else series, validation, linear, _sizing(options, linear, season, training, columns)
-    )
+    chosen = _sizing(options, linear, season, training, columns)
+    return Course(training, checked if check else series, validation, check is not None, linear, chosen)
 
 
 def _contexts(options: Forecaster, horizon: int, season: int, longest: int) -> list[int]:

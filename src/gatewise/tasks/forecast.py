@@ -226,6 +226,12 @@ class Forecaster(Estimator):
             chosen.checked, chosen.validation, rows(self), model.shape, sizing.scaling, self.inputs_, None
         )
         self.model_ = model
+
+        def measure(finished: bool) -> dict[str, Any]:
+            if chosen.held_out:
+                model.settle(checked)
+            return measured(self, series, finished)
+
         self._learn(
             model,
             training,
@@ -238,7 +244,7 @@ class Forecaster(Estimator):
                 "steps": int(raw.offsets[-1]),
             },
             identity=vars(sizing),
-            measure=lambda finished: measured(self, series, finished),
+            measure=measure,
             unit="windows",
             per_step=sizing.batch_size,
             output=output,
