@@ -18,6 +18,7 @@ from torch.nn.functional import dropout, pad
 from ..algebra import Cell
 from ..nn import Recurrent
 from ._forecast_heads import Quantiles, head_of
+from ._forecast_linear import NOISE
 from ._forecast_series import Batch, Inputs, Part, Series
 
 _AHEAD = 32  # units that join what is known ahead of a step to what was read
@@ -81,13 +82,14 @@ class _Network(nn.Module):
 
     @torch.no_grad()
     def settle(self, validation: Windows) -> None:
-        """Keep as much of what was learned beyond the linear part as validation windows like best."""
+        """Keep no more of what was learned beyond the linear part than makes validation windows better."""
         losses = {}
         for share in _SHARES:
             self.trust.fill_(share)
             sums = [self.validation_sums(validation.at(step)) for step in range(len(validation))]
             losses[share] = float(sum(total for total, _ in sums))
-        self.trust.fill_(min(losses, key=lambda share: losses[share]))
+        least = min(losses.values())
+        self.trust.fill_(min(share for share, loss in losses.items() if loss <= least + NOISE * abs(least)))
 
     def _start(self, residuals: np.ndarray | None, horizon: int) -> Tensor:
         """(H, P) numbers that the head begins with."""

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, OptionError
+from ._forecast_data import names
 from ._forecast_linear import Linear, solve
 from ._forecast_series import Part, Series, parts, spaced, training_ends, training_part
-from ._options import PRESETS
+from ._options import PRESETS, check_options
 
 if TYPE_CHECKING:
     from .forecast import Forecaster
 
+_NAMED = {
+    "mode": ("mode", ("direct", "autoregressive")),
+    "head": ("head", ("quantiles", "gaussian", "student-t", "negative-binomial")),
+    "scaling": ("scaling", ("standard", "last", "mean", "log", "none")),
+}
 _LONGEST = 1024  # steps of past that are tried
 # Lengths of past that are tried, in seasons, or in horizons where there is no season.
 _SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
@@ -80,6 +86,27 @@ class Course:
     held_out: bool
     linear: Linear
     sizing: Sizing
+
+
+def check(options: Forecaster) -> None:
+    """Refuse options that no data could make possible. OptionError."""
+    check_options(options, _NAMED)
+    try:
+        levels = [float(level) for level in options.levels]
+    except (TypeError, ValueError):
+        levels = []
+    if 0.5 not in levels or sorted(set(levels)) != levels or not all(0 < level < 1 for level in levels):
+        raise OptionError(f"levels must rise from above 0 to below 1 and hold 0.5, not {options.levels!r:.60}")
+    if options.mode == "autoregressive":
+        if options.head == "quantiles":
+            raise OptionError(
+                "mode 'autoregressive' draws values, but the head 'quantiles' is no distribution. Choose the head "
+                "'gaussian', 'student-t' or 'negative-binomial', or mode 'direct'"
+            )
+        if names(options.past):
+            raise OptionError("past columns are not known ahead, as mode 'autoregressive' needs. Use mode 'direct'")
+    if options.head == "negative-binomial" and options.scaling in ("standard", "last", "log"):
+        raise OptionError(f"the head 'negative-binomial' is for counts, but scaling '{options.scaling}' moves zero")
 
 
 def course(options: Forecaster, series: Series, apart: Series | None, season: int) -> Course:
