@@ -382,7 +382,7 @@ def test_distributions(mode, head, folder):
 
 def test_validation_apart(data):
     apart = sequences(wave(60, seed=7))
-    found = Forecaster(**TINY, split=(0.8, 0.0, 0.2)).fit(data, validation=apart)
+    found = Forecaster(**TINY).fit(data, validation=apart)  # the validation share of `data` is trained on
     assert found.metrics_.keys() == {"train", "test", "baselines"}
     assert found.outcome_.best_loss is not None
 

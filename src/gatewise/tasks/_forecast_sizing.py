@@ -57,6 +57,7 @@ class Sizing:
     Attributes:
         patch: Steps of past that make one step of the recurrent layers.
         steps: Of the optimiser.
+        validated: Whether a part of each series was held out to validate on.
     """
 
     context: int
@@ -69,6 +70,7 @@ class Sizing:
     learning_rate: float
     steps: int
     batch_size: int
+    validated: bool
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,12 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
         horizon if options.mode == "direct" else 1,
         season,
         contexts,
-        _scalings(options, series.least() > 0),
+        _scalings(options, min(series.least(), checked.least()) > 0),
         int(options.seed),
     )
     training = training_part(series, ends, horizon, linear.context)
     validation = spaced(check or training, _MOST_CHECKED // columns + 1)
-    chosen = _sizing(options, linear, season, training, columns)
+    chosen = _sizing(options, linear, season, training, columns, validated=check is not None and apart is None)
     return Course(training, checked if check else series, validation, check is not None, linear, chosen)
 
 
@@ -174,7 +176,7 @@ def _scalings(options: Forecaster, positive: bool) -> tuple[str, ...]:
     return ("standard", "last", "log") if positive else ("standard", "last")
 
 
-def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int) -> Sizing:
+def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int, validated: bool) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
     batch = int(_or(options.batch_size, max(1, row.batch_size // columns)))
@@ -193,6 +195,7 @@ def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, co
         learning_rate=float(_or(options.learning_rate, row.learning_rate)),
         steps=steps,
         batch_size=batch,
+        validated=validated,
     )
 
 

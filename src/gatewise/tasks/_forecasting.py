@@ -98,10 +98,11 @@ def columns(model: Forecaster, table: Table, forecast: Forecast) -> dict[str, np
 def measured(model: Forecaster, series: Series, with_baselines: bool) -> dict[str, Any]:
     """Figures of the parts that training cut the series into; the baselines' are those of the last one."""
     horizon = int(model.horizon)
-    learned = training_ends(series, horizon, model.split)
+    learned = training_ends(series, horizon, model.split, validated=model.sizing_.validated)
     train = training_part(series, learned, horizon, model.sizing_.context)
     found = {"train": affordable(series, train, _TRAIN), **parts(series, horizon, model.split)}
-    found = {name: part for name, part in found.items() if len(part)}
+    learned_too = () if model.sizing_.validated else ("validation",)
+    found = {name: part for name, part in found.items() if len(part) and name not in learned_too}
     last = list(found)[-1]
     metrics: dict[str, Any] = {}
     for name, part in found.items():

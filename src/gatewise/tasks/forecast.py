@@ -15,6 +15,7 @@ import numpy as np
 
 from ..algebra import Cell
 from ..data.frequency import Frequency
+from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, ModelFileError, OptionError
 from ..training import Plan
@@ -200,7 +201,8 @@ class Forecaster(Estimator):
         apart = None
         if validation is not None:
             apart = tables.prepared(self._sequences(validation, query, encoding), self, own.targets)
-        tables.check_values(own, self.head, self.scaling)
+        for given in (own, apart or own):
+            tables.check_values(given, self.head, self.scaling)
         self.targets_, self.frequency_ = own.targets, own.frequency
         series = own.series(self.calendar)
         season = int(self.season or (own.frequency.seasonal_period if own.frequency else 1))
@@ -260,7 +262,7 @@ class Forecaster(Estimator):
         """
         self._must_be_fitted()
         raw = self._sequences(data, query, encoding)
-        series = tables.prepared(raw, self, self.targets_).series(self.calendar)
+        series = self._known(raw).series(self.calendar)
         if raw.fingerprint() == self._provenance["data"]["fingerprint"]:
             return measured(self, series, True)
         ends = training_ends(series, self.horizon, (0.8, 0.0, self.split[2] or 0.1), False)
@@ -352,7 +354,7 @@ class Forecaster(Estimator):
 
     # Steps of fit.
 
-    def _sequences(self, data: Any, query: str | None, encoding: str) -> Any:
+    def _sequences(self, data: Any, query: str | None, encoding: str) -> Sequences:
         static = [name for name in tables.names(self.static) if name not in tables.names(self.key)]
         ahead = [*tables.names(self.past), *tables.names(self.future)]
         roles = Roles(
@@ -367,7 +369,11 @@ class Forecaster(Estimator):
 
     def _table(self, data: Any, query: str | None, encoding: str) -> tables.Table:
         self._must_be_fitted()
-        found = tables.prepared(self._sequences(data, query, encoding), self, self.targets_)
+        return self._known(self._sequences(data, query, encoding))
+
+    def _known(self, data: Sequences) -> tables.Table:
+        """Data as the model knows its own. DataError if they are not like those."""
+        found = tables.prepared(data, self, self.targets_)
         tables.check_values(found, self.head, self.sizing_.scaling)
         if self.inputs_.calendar and found.frequency != self.frequency_:
             raise DataError(
