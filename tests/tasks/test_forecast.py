@@ -380,6 +380,13 @@ def test_distributions(mode, head, folder):
     assert (Forecaster.load("model").sample(sequences(values)) == drawn).all()
 
 
+def test_validation_apart(data):
+    apart = sequences(wave(60, seed=7))
+    found = Forecaster(**TINY).fit(data, validation=apart)  # the validation share of `data` is trained on
+    assert found.metrics_.keys() == {"train", "test", "baselines"}
+    assert found.outcome_.best_loss is not None
+
+
 def test_holes_everywhere_are_no_obstacle():
     values = wave(300)
     values[np.random.default_rng(0).random(300) < 0.3] = np.nan
@@ -504,7 +511,7 @@ def test_the_report_is_narrow(fitted):
         ({"levels": (0.5, 1.0)}, "levels must rise from above 0 to below 1"),
         ({"mode": "autoregressive"}, "'quantiles' is no distribution"),
         ({"mode": "autoregressive", "head": "gaussian", "past": "x"}, "not known ahead"),
-        ({"head": "negative-binomial", "scaling": "last"}, "keeps zero where it is"),
+        ({"head": "negative-binomial", "scaling": "last"}, "moves zero"),
         ({"joint": 1}, "joint must be true or false, not 1"),
         ({"context": 0}, "context must be a whole number"),
     ],

@@ -18,6 +18,7 @@ from ._forecast_series import Part, Series, fill, in_units, normaliser
 
 _MOST_NUMBERS = 12_000_000  # of all windows to solve from
 _FEWEST = 200  # windows to solve from, however long they are
+NOISE = 0.005  # share of an error by which two may differ and count as the same; the simpler is then taken
 _LARGE = 10.0  # normalised values beyond this count for less
 _STRENGTHS = (*(10.0 ** np.arange(-4, 2.1, 0.5)), np.inf)
 
@@ -89,8 +90,12 @@ def solve(
         fit, held = ((everything[0][part], everything[1][part]) for part in (slice(first), slice(first, None)))
     else:
         fit, held = everything, _raw(checked, check, longest, horizon, limit // 3, rng)
-    found = (_chosen(fit, held, context, season, scaling) for context in contexts for scaling in scalings)
-    best = min(found, key=lambda linear: linear.error)
+    found = [_chosen(fit, held, context, season, scaling) for context in contexts for scaling in scalings]
+    least = min(linear.error for linear in found)
+    good = [linear for linear in found if linear.error <= (1 + NOISE) * least]
+    # In a longer past a network may find more; but where a bare rule is as good as any, there is nothing to find.
+    bare = any(np.isinf(linear.strength) for linear in good)
+    best = min(good, key=lambda linear: (linear.context if bare else -linear.context, linear.error))
     if check is None:
         path = _path(everything, best.context, best.scaling, rules(best.context, horizon, season)[best.rule])
         best = replace(best, weights=path(best.strength))
@@ -144,7 +149,8 @@ def _chosen(
     known = rules(context, fit[1].shape[1], season)
     rule = min(known, key=lambda name: error(known[name]))
     path = _path(fit, context, scaling, known[rule])
-    strength = min(_STRENGTHS, key=lambda s: error(path(s))) if len(fit[0]) else np.inf
+    errors = {strength: error(path(strength)) for strength in _STRENGTHS} if len(fit[0]) else {np.inf: 0.0}
+    strength = max(s for s, found in errors.items() if found <= (1 + NOISE) * min(errors.values()))
     weights = path(strength)
     return Linear(context, scaling, weights, check.Y - check.X @ weights.T, error(weights), rule, float(strength))
 

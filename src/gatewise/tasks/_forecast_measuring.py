@@ -28,15 +28,17 @@ def measure(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures of the model and of the baselines on the same windows.
 
-    What MASE divides by is taken from a series' steps before its first window, and the standard deviation of the
-    standardised figures from those before `learned`, the (N,) end of what was trained on.
+    The standard deviation of the standardised figures is taken from a series' steps before `learned`, the (N,) end of
+    what was trained on, and what MASE divides by from those, too, and all others before its first window.
     """
     own, plain = Tally(horizon, levels), {name: Tally(horizon) for name in BASELINES if with_baselines}
     shape = (len(series), len(series.targets))
     yardstick, spread = np.full(shape, np.nan), np.full(shape, np.nan)
     for index in map(int, np.flatnonzero(part.counts)):
         for column in range(shape[1]):
-            yardstick[index, column] = seasonal_error(series.history(index, column, part.first[index]), season)
+            yardstick[index, column] = seasonal_error(
+                series.history(index, column, max(part.first[index], learned[index])), season
+            )
             known = series.history(index, column, learned[index])
             known = known[np.isfinite(known)]
             spread[index, column] = (known.std() if len(known) else 0.0) or np.nan

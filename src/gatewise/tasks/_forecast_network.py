@@ -18,9 +18,11 @@ from torch.nn.functional import dropout, pad
 from ..algebra import Cell
 from ..nn import Recurrent
 from ._forecast_heads import Quantiles, head_of
+from ._forecast_linear import NOISE
 from ._forecast_series import Batch, Inputs, Part, Series
 
 _AHEAD = 32  # units that join what is known ahead of a step to what was read
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what was learned that may be kept
 _SHARE = 0.1  # of a step of the optimiser that the solved weights move by: they are nearly right
 
 
@@ -53,6 +55,7 @@ class Shape:
 class _Network(nn.Module):
     """What both have in common: the head, and its loss over the values that are there."""
 
+    trust: Tensor  # share of what was learned beyond the linear part, see `settle`
     located: Tensor  # (P,) 1 where a number of the head is moved by the linear part
     linear: Tensor
     start: Tensor
@@ -61,6 +64,7 @@ class _Network(nn.Module):
         super().__init__()
         self.shape, self.head = shape, head_of(head, levels)
         self.register_buffer("located", self.head.located.clone(), persistent=False)
+        self.register_buffer("trust", torch.ones(()))
         self.carried: list[Tensor] = []
 
     @property
@@ -76,11 +80,23 @@ class _Network(nn.Module):
         """(B, ...) of each window as (R, ...)."""
         return values if self.shape.joint else values.repeat_interleave(self.shape.columns, 0)
 
+    @torch.no_grad()
+    def settle(self, validation: Windows) -> None:
+        """Keep no more of what was learned beyond the linear part than makes validation windows better."""
+        losses = {}
+        for share in _SHARES:
+            self.trust.fill_(share)
+            sums = [self.validation_sums(validation.at(step)) for step in range(len(validation))]
+            losses[share] = float(sum(total for total, _ in sums))
+        least = min(losses.values())
+        self.trust.fill_(min(share for share, loss in losses.items() if loss <= least + NOISE * abs(least)))
+
     def _start(self, residuals: np.ndarray | None, horizon: int) -> Tensor:
         """(H, P) numbers that the head begins with."""
         if residuals is None or not len(residuals):
             return torch.zeros(horizon, len(self.located))
-        return torch.tensor(self.head.start(residuals)).float()
+        # Around nothing: how far held-out windows were off on average says little of those to come.
+        return torch.tensor(self.head.start(residuals - np.median(residuals, axis=0))).float()
 
     # What the training loop asks for: `training.Trainable`.
 
@@ -165,8 +181,8 @@ class Direct(_Network):
             ahead = self.per_row(batch["ahead"])
             joined = self.known(torch.cat([ahead, h[:, None].expand(-1, shape.horizon, -1)], -1)).tanh()
             out = out + self.joined(joined).view(R, shape.horizon, G, P).transpose(1, 2)
-        base = past @ (self.linear + _SHARE * self.moved).T
-        out = out + self.start + base[..., None] * self.located
+        base = past @ (self.linear + _SHARE * self.trust * self.moved).T
+        out = self.trust * out + self.start + base[..., None] * self.located
         return out.view(-1, shape.columns, shape.horizon, P)
 
     def scored(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -229,11 +245,11 @@ class Autoregressive(_Network):
         """(R, G, n, P) from the layers' output (n, R, hidden) and the linear part's expectation (R, G, n)."""
         y = dropout(y, self.shape.dropout, self.training)
         out = self.output(y).view(len(y), y.shape[1], self.columns, -1).permute(1, 2, 0, 3)
-        return out + self.start[0] + base[..., None] * self.located
+        return self.trust * out + self.start[0] + base[..., None] * self.located
 
     @property
     def _weights(self) -> Tensor:
-        return (self.linear + _SHARE * self.moved)[0]
+        return (self.linear + _SHARE * self.trust * self.moved)[0]
 
     def scored(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Steps of the past are learned from too, from the second on."""

@@ -129,9 +129,9 @@ class Series:
         return self.ends - self.starts
 
     def history(self, series: int, column: int, end: int | None = None) -> np.ndarray:
-        """(n,) float64: a series' target column from its start to the absolute step `end`."""
-        stop = self.ends[series] if end is None else end
-        return np.asarray(self._columns[column][self.starts[series] : stop], np.float64)
+        """(n,) float64: a series' target column before the absolute step `end`, at most its last million steps."""
+        stop = int(self.ends[series] if end is None else end)
+        return np.asarray(self._columns[column][max(int(self.starts[series]), stop - _PIECE) : stop], np.float64)
 
     def last_known(self) -> np.ndarray:
         """(N,) absolute step behind the last one at which a target was there."""

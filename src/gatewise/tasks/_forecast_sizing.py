@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, OptionError
+from ._forecast_data import names
 from ._forecast_linear import Linear, solve
 from ._forecast_series import Part, Series, parts, spaced, training_ends, training_part
-from ._options import PRESETS
+from ._options import PRESETS, check_options
 
 if TYPE_CHECKING:
     from .forecast import Forecaster
 
+_NAMED = {
+    "mode": ("mode", ("direct", "autoregressive")),
+    "head": ("head", ("quantiles", "gaussian", "student-t", "negative-binomial")),
+    "scaling": ("scaling", ("standard", "last", "mean", "log", "none")),
+}
 _LONGEST = 1024  # steps of past that are tried
-_SEASONS = (
-    1,
-    2,
-    3,
-    4,
-    7,
-    14,
-    28,
-)  # lengths of past that are tried, in seasons, or in horizons where there is no season
+# Lengths of past that are tried, in seasons, or in horizons where there is no season.
+_SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
 _PATCHES = 24  # steps of the recurrent layers, about
 _FEW = 200  # windows below which holding some out chooses nothing
 _MOST_CHECKED = 4_000  # windows to validate on
@@ -46,7 +45,7 @@ class Row:
 ROWS = (
     Row(200, 16, 0.2, 1e-3, 60, 32),
     Row(2_000, 32, 0.2, 1e-3, 200, 64),
-    Row(40_000, 64, 0.2, 1e-3, 600, 128),
+    Row(100_000, 64, 0.2, 1e-3, 600, 128),
     Row(float("inf"), 128, 0.1, 2e-3, 2000, 256),
 )
 
@@ -58,6 +57,7 @@ class Sizing:
     Attributes:
         patch: Steps of past that make one step of the recurrent layers.
         steps: Of the optimiser.
+        validated: Whether a part of each series was held out to validate on.
     """
 
     context: int
@@ -70,6 +70,7 @@ class Sizing:
     learning_rate: float
     steps: int
     batch_size: int
+    validated: bool
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,36 @@ class Course:
 
     Attributes:
         checked: The series that `validation` is a part of.
+        held_out: Whether it is apart from the training windows.
     """
 
     training: Part
     checked: Series
     validation: Part
+    held_out: bool
     linear: Linear
     sizing: Sizing
+
+
+def check(options: Forecaster) -> None:
+    """Refuse options that no data could make possible. OptionError."""
+    check_options(options, _NAMED)
+    try:
+        levels = [float(level) for level in options.levels]
+    except (TypeError, ValueError):
+        levels = []
+    if 0.5 not in levels or sorted(set(levels)) != levels or not all(0 < level < 1 for level in levels):
+        raise OptionError(f"levels must rise from above 0 to below 1 and hold 0.5, not {options.levels!r:.60}")
+    if options.mode == "autoregressive":
+        if options.head == "quantiles":
+            raise OptionError(
+                "mode 'autoregressive' draws values, but the head 'quantiles' is no distribution. Choose the head "
+                "'gaussian', 'student-t' or 'negative-binomial', or mode 'direct'"
+            )
+        if names(options.past):
+            raise OptionError("past columns are not known ahead, as mode 'autoregressive' needs. Use mode 'direct'")
+    if options.head == "negative-binomial" and options.scaling in ("standard", "last", "log"):
+        raise OptionError(f"the head 'negative-binomial' is for counts, but scaling '{options.scaling}' moves zero")
 
 
 def course(options: Forecaster, series: Series, apart: Series | None, season: int) -> Course:
@@ -124,14 +148,13 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
         horizon if options.mode == "direct" else 1,
         season,
         contexts,
-        _scalings(options, series.least() > 0),
+        _scalings(options, min(series.least(), checked.least()) > 0),
         int(options.seed),
     )
     training = training_part(series, ends, horizon, linear.context)
     validation = spaced(check or training, _MOST_CHECKED // columns + 1)
-    return Course(
-        training, checked if check else series, validation, linear, _sizing(options, linear, season, training, columns)
-    )
+    chosen = _sizing(options, linear, season, training, columns, validated=check is not None and apart is None)
+    return Course(training, checked if check else series, validation, check is not None, linear, chosen)
 
 
 def _contexts(options: Forecaster, horizon: int, season: int, longest: int) -> list[int]:
@@ -153,7 +176,7 @@ def _scalings(options: Forecaster, positive: bool) -> tuple[str, ...]:
     return ("standard", "last", "log") if positive else ("standard", "last")
 
 
-def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int) -> Sizing:
+def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int, validated: bool) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
     batch = int(_or(options.batch_size, max(1, row.batch_size // columns)))
@@ -172,6 +195,7 @@ def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, co
         learning_rate=float(_or(options.learning_rate, row.learning_rate)),
         steps=steps,
         batch_size=batch,
+        validated=validated,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..data.sequences import Sequences
+from ..errors import DataError, OptionError
 from ._forecast_data import Table, ends, extended, names, output, stamps
 from ._forecast_measuring import affordable, measure
 from ._forecast_metrics import Forecast
@@ -58,7 +60,7 @@ def ahead(model: Forecaster, table: Table) -> Iterator[tuple[Table, Forecast]]:
     horizon, context = int(model.horizon), model.sizing_.context
     for start in range(0, len(table.data), rows(model)):
         which = np.arange(start, min(len(table.data), start + rows(model)))
-        part = replace(table, data=table.data.take(which))
+        part = replace(table, data=_tails(table.data, which, context, bool(names(model.future))))
         plain = part.series(False)
         empty = np.flatnonzero(plain.last_known() <= plain.starts)
         if len(empty):
@@ -67,6 +69,16 @@ def ahead(model: Forecaster, table: Table) -> Iterator[tuple[Table, Forecast]]:
         last = Part(cut.data.offsets[1:] - horizon, np.ones(len(which), np.int64))
         [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
         yield cut, forecast
+
+
+def _tails(data: Sequences, which: np.ndarray, steps: int, whole: bool) -> Sequences:
+    """These series: their last steps or, where columns are known ahead and nobody knows how far, all of them."""
+    lengths = data.lengths[which]
+    kept = lengths if whole else np.minimum(lengths, steps)
+    offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+    rows = np.arange(offsets[-1]) + np.repeat(data.offsets[1:][which] - offsets[1:], kept)
+    steps_of = {name: column[rows] for name, column in data.steps.items()}
+    return Sequences(offsets, steps_of, {name: column[which] for name, column in data.facts.items()}, data.name)
 
 
 def columns(model: Forecaster, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
@@ -86,10 +98,11 @@ def columns(model: Forecaster, table: Table, forecast: Forecast) -> dict[str, np
 def measured(model: Forecaster, series: Series, with_baselines: bool) -> dict[str, Any]:
     """Figures of the parts that training cut the series into; the baselines' are those of the last one."""
     horizon = int(model.horizon)
-    learned = training_ends(series, horizon, model.split)
+    learned = training_ends(series, horizon, model.split, validated=model.sizing_.validated)
     train = training_part(series, learned, horizon, model.sizing_.context)
     found = {"train": affordable(series, train, _TRAIN), **parts(series, horizon, model.split)}
-    found = {name: part for name, part in found.items() if len(part)}
+    learned_too = () if model.sizing_.validated else ("validation",)
+    found = {name: part for name, part in found.items() if len(part) and name not in learned_too}
     last = list(found)[-1]
     metrics: dict[str, Any] = {}
     for name, part in found.items():
@@ -124,3 +137,21 @@ def held_against(
         with_baselines,
     )
     return {name: own, **({"baselines": plain} if with_baselines else {})}
+
+
+def picture_of(model: Forecaster, table: Table, picture: str | os.PathLike[str], series: int, back: int | None) -> None:
+    """Draw one series and its forecast; see `Forecaster.plot`."""
+    from ._forecast_plot import draw
+
+    if not 0 <= series < len(table.data):
+        raise OptionError(f"there is no series {series}: {table.data.name} has {len(table.data)}, counted from 0")
+    one = replace(table, data=table.data.take([series]))
+    length, horizon = int(one.data.offsets[-1]), int(model.horizon)
+    steps = horizon if back is None else back
+    if not 0 <= steps < length:
+        raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
+    origin = ends(one.series(False), model) if steps == 0 else np.array([length - steps])
+    cut = extended(one, origin, length, horizon, names(model.future) if steps == 0 else ())
+    last = Part(cut.data.offsets[1:] - horizon, np.ones(1, np.int64))
+    [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
+    draw(picture, one, cut, forecast, np.array(model.levels), model.sizing_.context)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..algebra import Cell
 from ..data.frequency import Frequency
+from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, ModelFileError, OptionError
 from ..training import Plan
@@ -23,15 +23,8 @@ from . import _forecast_data as tables
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._forecast_measuring import table
 from ._forecast_series import Inputs, Part, last_origins, training_ends
-from ._forecast_sizing import Sizing, course
-from ._forecasting import ahead, columns, forecasts, held_against, measured, rows
-from ._options import check_options
-
-_NAMED = {
-    "mode": ("mode", ("direct", "autoregressive")),
-    "head": ("head", ("quantiles", "gaussian", "student-t", "negative-binomial")),
-    "scaling": ("scaling", ("standard", "last", "mean", "log", "none")),
-}
+from ._forecast_sizing import Sizing, check, course
+from ._forecasting import ahead, columns, held_against, measured, picture_of, rows
 
 
 class Forecaster(Estimator):
@@ -201,14 +194,15 @@ class Forecaster(Estimator):
 
         from ._forecast_network import Windows
 
-        self._check()
+        check(self)
         self._begin(output, resume)
         raw = self._sequences(data, query, encoding)
         own = tables.prepared(raw, self)
         apart = None
         if validation is not None:
             apart = tables.prepared(self._sequences(validation, query, encoding), self, own.targets)
-        tables.check_values(own, self.head, self.scaling)
+        for given in (own, apart or own):
+            tables.check_values(given, self.head, self.scaling)
         self.targets_, self.frequency_ = own.targets, own.frequency
         series = own.series(self.calendar)
         season = int(self.season or (own.frequency.seasonal_period if own.frequency else 1))
@@ -226,6 +220,12 @@ class Forecaster(Estimator):
             chosen.checked, chosen.validation, rows(self), model.shape, sizing.scaling, self.inputs_, None
         )
         self.model_ = model
+
+        def measure(finished: bool) -> dict[str, Any]:
+            if chosen.held_out:
+                model.settle(checked)
+            return measured(self, series, finished)
+
         self._learn(
             model,
             training,
@@ -238,7 +238,7 @@ class Forecaster(Estimator):
                 "steps": int(raw.offsets[-1]),
             },
             identity=vars(sizing),
-            measure=lambda finished: measured(self, series, finished),
+            measure=measure,
             unit="windows",
             per_step=sizing.batch_size,
             output=output,
@@ -262,7 +262,7 @@ class Forecaster(Estimator):
         """
         self._must_be_fitted()
         raw = self._sequences(data, query, encoding)
-        series = tables.prepared(raw, self, self.targets_).series(self.calendar)
+        series = self._known(raw).series(self.calendar)
         if raw.fingerprint() == self._provenance["data"]["fingerprint"]:
             return measured(self, series, True)
         ends = training_ends(series, self.horizon, (0.8, 0.0, self.split[2] or 0.1), False)
@@ -345,22 +345,7 @@ class Forecaster(Estimator):
             series: Which one, counted from 0.
             back: Steps before the end from which to forecast; a horizon, if omitted. 0 forecasts what is to come.
         """
-        from ._forecast_plot import draw
-
-        table = self._table(data, query, encoding)
-        if not 0 <= series < len(table.data):
-            raise OptionError(f"there is no series {series}: {table.data.name} has {len(table.data)}, counted from 0")
-        one = replace(table, data=table.data.take([series]))
-        length = int(one.data.offsets[-1])
-        steps = self.horizon if back is None else back
-        if not 0 <= steps < length:
-            raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
-        origin = tables.ends(one.series(False), self) if steps == 0 else np.array([length - steps])
-        cut = tables.extended(one, origin, length, self.horizon, tables.names(self.future) if steps == 0 else ())
-        [(_, forecast)] = forecasts(
-            self, cut.series(self.calendar), Part(cut.data.offsets[1:] - self.horizon, np.ones(1, np.int64))
-        )
-        draw(picture, one, cut, forecast, np.array(self.levels), self.sizing_.context)
+        picture_of(self, self._table(data, query, encoding), picture, series, back)
 
     @staticmethod
     def report(metrics: Mapping[str, Any]) -> str:
@@ -369,28 +354,7 @@ class Forecaster(Estimator):
 
     # Steps of fit.
 
-    def _check(self) -> None:
-        check_options(self, _NAMED)
-        try:
-            levels = [float(level) for level in self.levels]
-        except (TypeError, ValueError):
-            levels = []
-        if 0.5 not in levels or sorted(set(levels)) != levels or not all(0 < level < 1 for level in levels):
-            raise OptionError(f"levels must rise from above 0 to below 1 and hold 0.5, not {self.levels!r:.60}")
-        if self.mode == "autoregressive":
-            if self.head == "quantiles":
-                raise OptionError(
-                    "mode 'autoregressive' draws values, but the head 'quantiles' is no distribution. Choose the head "
-                    "'gaussian', 'student-t' or 'negative-binomial', or mode 'direct'"
-                )
-            if tables.names(self.past):
-                raise OptionError("past columns are not known ahead, as mode 'autoregressive' needs. Use mode 'direct'")
-        if self.head == "negative-binomial" and self.scaling in ("standard", "last", "log"):
-            raise OptionError(
-                f"the head 'negative-binomial' keeps zero where it is, but scaling '{self.scaling}' moves it"
-            )
-
-    def _sequences(self, data: Any, query: str | None, encoding: str) -> Any:
+    def _sequences(self, data: Any, query: str | None, encoding: str) -> Sequences:
         static = [name for name in tables.names(self.static) if name not in tables.names(self.key)]
         ahead = [*tables.names(self.past), *tables.names(self.future)]
         roles = Roles(
@@ -405,7 +369,11 @@ class Forecaster(Estimator):
 
     def _table(self, data: Any, query: str | None, encoding: str) -> tables.Table:
         self._must_be_fitted()
-        found = tables.prepared(self._sequences(data, query, encoding), self, self.targets_)
+        return self._known(self._sequences(data, query, encoding))
+
+    def _known(self, data: Sequences) -> tables.Table:
+        """Data as the model knows its own. DataError if they are not like those."""
+        found = tables.prepared(data, self, self.targets_)
         tables.check_values(found, self.head, self.sizing_.scaling)
         if self.inputs_.calendar and found.frequency != self.frequency_:
             raise DataError(
@@ -461,7 +429,7 @@ class Forecaster(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self._check()
+        check(self)
         self.sizing_ = Sizing(**document["sizes"])
         self.targets_ = tuple(map(str, document["targets"]))
         self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
