@@ -169,7 +169,7 @@ def digits(seeds: tuple[int, ...] = (1,)) -> None:
 # Foreseeing frames.
 
 CANVAS, GIVEN, AHEAD = 16, 6, 6
-FORESEER = {"hidden_size": 16, "kernel_size": 3, "num_layers": 2, "steps": 800, "batch_size": 8, "rate": 0.01}
+FORESEER = {"hidden_size": 16, "kernel_size": 3, "num_layers": 2, "steps": 2400, "batch_size": 8, "rate": 0.01}
 
 
 def moving(images: Tensor, count: int, generator: torch.Generator) -> Tensor:

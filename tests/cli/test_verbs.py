@@ -412,7 +412,7 @@ BAD = {  # what is wrong -> (words, what is said)
     "threads 0": ("fit generate rhyme.txt --threads 0", "--threads must be a whole number, 1 or more, not 0"),
     "seed -1": ("fit generate rhyme.txt --seed -1", "--seed must be a whole number, 0 or more, not -1"),
     "patience -1": ("fit generate rhyme.txt --patience -1", "--patience must be a whole number, 1 or more, not -1"),
-    "split of two": ("fit generate rhyme.txt --split 0.5,0.5", "--split takes three numbers such as 0.9,0.05,0.05"),
+    "split of two": ("fit generate rhyme.txt --split 0.5,0.5", "--split takes 3 numbers such as 0.9,0.05,0.05"),
     "split of 2": ("fit generate rhyme.txt --split 1,0.5,0.5", "--split is (1.0, 0.5, 0.5), which sums to 2"),
     "split without validation": ("fit generate rhyme.txt --split 1,0,0", "the validation part of the text has 0 tok"),
     "memory": ("fit generate rhyme.txt --hidden-size 1000000", "needs about 96"),

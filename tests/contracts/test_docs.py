@@ -168,6 +168,20 @@ def results(name):
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["answer"]
 
 
+def test_the_costs_of_the_page_of_cells_are_those_of_the_committed_results():
+    part = (ROOT / "docs" / "cells.md").read_text().partition("<!-- costs -->")[2].partition("<!-- /costs -->")[0]
+    shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.strip().splitlines()][2:]
+    assert shown == [
+        [f"`{row['cell']}`", f"{row['parameters']:,}", str(row["instructions"])]
+        + [
+            f"{value:.2f}"
+            for work in ("forward", "training")
+            for value in (row[work]["relative_work"], row[work]["relative_time"]["median"])
+        ]
+        for row in results("cells")["family"]
+    ]
+
+
 def test_the_figures_of_the_dimensions_page_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "dimensions.md").read_text()
     shown = {}

@@ -8,6 +8,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) stands; imported wh
     "demo": "gatewise.cli.demo:demo",
     "fit": "gatewise.cli.fit:fit",
     "evaluate": "gatewise.cli.evaluate:evaluate",
+    "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",

@@ -36,6 +36,7 @@ def demo(
     import shlex
 
     from ..data.builtin import python_documentation
+    from ..tasks.generate import Generator
     from .fit import train
 
     text = python_documentation()
@@ -46,7 +47,8 @@ def demo(
     data = io.StringIO(text)
     data.name = "pydoc_data.topics"
     said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test."
-    generator = train(data, output, options, force=force, resume=resume, json=json, announcement=said)
+    generator = Generator(**options)
+    train(generator, data, output, {}, force=force, resume=resume, json=json, announcement=said)
     if not json:
         print("\nA passage it wrote:\n")
         prompt = "The "

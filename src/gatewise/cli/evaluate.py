@@ -1,35 +1,49 @@
-"""`gatewise evaluate`: how good a model is on a text."""
+"""`gatewise evaluate`: how good a model is on some data."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .frame import Json, Unknown, result
+from ..errors import OptionError
+from .frame import Json, Query, Unknown, result
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
     data: Annotated[
         list[str],
-        typer.Argument(metavar="DATA", help="Text files or folders; - for standard input.", show_default=False),
+        typer.Argument(
+            metavar="DATA", help="A file, folder or database's URL; - for standard input.", show_default=False
+        ),
     ],
-    encoding: Annotated[str, typer.Option(help="Encoding of the text files.")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    query: Query = None,
     unknown: Unknown = "error",
     json: Json = False,
 ) -> None:
-    """Measure a model on a text, beside plain baselines.
+    """Measure a model on data, beside plain baselines.
 
-    The text that it was trained on is cut into training, validation and test part as it was then; of any other text all
-    is measured.
+    The data that it was trained on is cut into training, validation and test part as it was then; of any other all is
+    measured.
     """
     from ..bundle import read_header
+    from ..tasks import find
 
-    read_header(model)  # a wrong file should show before torch is loaded
-    from ..tasks.generate import Generator
-    from .report import losses
-
-    metrics = Generator.load(model).evaluate(data, encoding=encoding, unknown=unknown)
-    result(losses(metrics), metrics, json)
+    task = str(read_header(model).document.get("task"))  # a wrong file should show before torch is loaded
+    estimator = find(task)
+    possible = inspect.signature(estimator.evaluate).parameters
+    given: dict[str, Any] = {"encoding": encoding}
+    for name, value, usual in (("query", query, None), ("unknown", unknown, "error")):
+        if value != usual and name not in possible:
+            raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
+        if name in possible:
+            given[name] = value
+    if len(data) > 1 and task != "generate":
+        raise OptionError(f"a model of the task '{task}' is measured on one DATA at a time, not on {len(data)}")
+    found = estimator.load(model)
+    metrics = found.evaluate(data if task == "generate" else data[0], **given)
+    result(found.report(metrics), metrics, json)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
+from collections.abc import Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -11,144 +13,104 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError, OptionError
-from . import frame
+from ..tasks import TASKS, find
+from . import derived, frame
 from .frame import Group, Json, note, result
 
-fit = Group("task", "Train a model and save it as one file.", {"generate": "gatewise.cli.fit:generate"})
+fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
-_SIZES, _TRAINING, _FILES = "Sizes (chosen from the amount of text, if not given)", "Training", "Files"
+_FILES, _DATA, _TRAINING = "Files", "Data", "Training"
+_SIZES = "Sizes (chosen from the amount of data, if not given)"
+_PANEL = {  # of the options that are not about training
+    **dict.fromkeys(("encoding", "validation", "query"), _FILES),
+    **dict.fromkeys(("target", "text", "key", "time", "columns", "horizon", "static", "future", "frequency"), _DATA),
+    **dict.fromkeys(
+        ("preset", "cell", "hidden_size", "num_layers", "embedding_size", "proj_size", "tie_weights"), _SIZES
+    ),
+}
+_OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 
-
-def generate(
-    data: Annotated[
-        list[str],
-        typer.Argument(metavar="DATA", help="Text files or folders; - for standard input.", show_default=False),
-    ],
-    output: Annotated[
+_OURS = {  # what every task's command has, whatever its estimator
+    "output": Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Model file to write; NAME.gatewise if omitted.", rich_help_panel=_FILES),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)] = False,
-    resume: Annotated[
+    ],
+    "force": Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
+    "resume": Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.", rich_help_panel=_FILES)
-    ] = False,
-    encoding: Annotated[str, typer.Option(help="Encoding of the text files.", rich_help_panel=_FILES)] = "utf-8",
-    plot: Annotated[
+    ],
+    "plot": Annotated[
         Path | None, typer.Option(help="Draw the loss curve into this PNG or SVG.", rich_help_panel=_FILES)
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="small, medium or large: how much time to spend.", rich_help_panel=_SIZES)
-    ] = None,
-    cell: Annotated[
-        str,
-        typer.Option(
-            help="Recurrent cell; `gatewise cells` lists them. Or one of your own, FILE.py:NAME.",
-            rich_help_panel=_SIZES,
-        ),
-    ] = "lstm",
-    hidden_size: Annotated[int | None, typer.Option(help="Units per layer.", rich_help_panel=_SIZES)] = None,
-    num_layers: Annotated[int | None, typer.Option(help="Recurrent layers.", rich_help_panel=_SIZES)] = None,
-    embedding_size: Annotated[int | None, typer.Option(help="Features per token.", rich_help_panel=_SIZES)] = None,
-    proj_size: Annotated[
-        int, typer.Option(help="Size that the layers' output is projected to; 0: not.", rich_help_panel=_SIZES)
-    ] = 0,
-    tie_weights: Annotated[
-        bool | None,
-        typer.Option(help="Score tokens with their embeddings; where sizes allow, if omitted.", rich_help_panel=_SIZES),
-    ] = None,
-    tokens: Annotated[
-        str, typer.Option(help="What text is made of: characters, words or byte-pairs.", rich_help_panel=_TRAINING)
-    ] = "characters",
-    vocabulary_size: Annotated[
-        int | None, typer.Option(help="The most words or byte-pairs to keep.", rich_help_panel=_TRAINING)
-    ] = None,
-    min_frequency: Annotated[
-        int, typer.Option(help="How often a word must occur to be kept.", rich_help_panel=_TRAINING)
-    ] = 1,
-    split: Annotated[
-        str,
-        typer.Option(help="Shares of training, validation and test text, in this order.", rich_help_panel=_TRAINING),
-    ] = "0.9,0.05,0.05",
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the training text.", rich_help_panel=_TRAINING)
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows read side by side.", rich_help_panel=_TRAINING)] = None,
-    chunk_length: Annotated[
-        int | None, typer.Option(help="Steps that the gradient goes back.", rich_help_panel=_TRAINING)
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Highest learning rate.", rich_help_panel=_TRAINING)
-    ] = None,
-    weight_decay: Annotated[float, typer.Option(help="AdamW's weight decay.", rich_help_panel=_TRAINING)] = 0.01,
-    clip: Annotated[float, typer.Option(help="Largest norm of the gradient.", rich_help_panel=_TRAINING)] = 1.0,
-    dropout: Annotated[
-        float | None, typer.Option(help="Chance that a value between layers is dropped.", rich_help_panel=_TRAINING)
-    ] = None,
-    variational_dropout: Annotated[
-        bool,
-        typer.Option("--variational-dropout", help="One dropout mask for a whole chunk.", rich_help_panel=_TRAINING),
-    ] = False,
-    recurrent_dropout: Annotated[
-        float,
-        typer.Option(help="Chance that recurrent weights do not see a unit, a whole chunk.", rich_help_panel=_TRAINING),
-    ] = 0.0,
-    zoneout: Annotated[
-        float,
-        typer.Option(help="Chance that a unit keeps what it carries, at each step.", rich_help_panel=_TRAINING),
-    ] = 0.0,
-    weight_dropout: Annotated[
-        float,
-        typer.Option(help="Chance that a recurrent weight is zero, a whole chunk.", rich_help_panel=_TRAINING),
-    ] = 0.0,
-    activation_penalty: Annotated[
-        float, typer.Option(help="Weight of the outputs' mean square in the loss.", rich_help_panel=_TRAINING)
-    ] = 0.0,
-    temporal_activation_penalty: Annotated[
-        float, typer.Option(help="The same for their change from step to step.", rich_help_panel=_TRAINING)
-    ] = 0.0,
-    forget_bias: Annotated[
-        float, typer.Option(help="Added to the forget gate's bias at the start.", rich_help_panel=_TRAINING)
-    ] = 1.0,
-    patience: Annotated[
-        int, typer.Option(help="Validations without improvement before stopping; 0: never.", rich_help_panel=_TRAINING)
-    ] = 8,
-    seed: Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=_TRAINING)] = 0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.", rich_help_panel=_TRAINING)] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
-    json: Json = False,
-) -> None:
-    """Learn to continue a text, by characters, words or byte-pairs.
+    ],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
+    "json": Json,
+}
+_ABOUT_FIT = {"output", "resume", "progress", "passages"}  # of `fit`, what is ours to give
 
-    Shows progress and a passage now and then, and ends with losses beside plain baselines. Ctrl-C leaves the best model
-    so far and a checkpoint, from which `--resume` goes on.
+
+def __getattr__(task: str) -> Callable[..., None]:
+    """The verb of a task."""
+    if task not in TASKS:
+        raise AttributeError(f"module {__name__!r} has no attribute {task!r}")
+    return _verb(task)
+
+
+def _verb(task: str) -> Callable[..., None]:
+    """A function for typer whose options are those of the task's estimator and of its `fit`."""
+    estimator = find(task)
+    several = task == "generate"  # texts follow each other; of all else there is one table, folder or file
+    said = "Text files or folders; - for standard input." if several else "A file, folder or database's URL."
+    argument = typer.Argument(metavar="DATA", help=said, show_default=False)
+    data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
+    mine = derived.options(estimator, lambda name: _PANEL.get(name, _TRAINING))
+    reading = derived.options(estimator.fit, lambda name: _PANEL.get(name, _FILES), without=_ABOUT_FIT)
+    parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
+    for name, annotation in _OURS.items():
+        usual = None if name in ("output", "plot") else False
+        parameters[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=usual)
+    ordered = sorted([*reading.values(), *mine.values()], key=lambda p: _panel_of(p) not in (_FILES, _DATA))
+    parameters |= {parameter.name: _with_off(parameter) for parameter in ordered}
+
+    def verb(**given: Any) -> None:
+        options = derived.read(estimator, {name: given[name] for name in mine})
+        options |= {name: options[name] or None for name in _OFF if name in options}
+        train(
+            estimator(**options),
+            given["data"],
+            given["output"] or Path(f"{_stem(given['data'][0] if several else given['data'])}.gatewise"),
+            derived.read(estimator.fit, {name: given[name] for name in reading}),
+            **{name: given[name] for name in ("force", "resume", "plot", "quiet", "json")},
+        )
+
+    verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
+
+    Shows progress, and ends with figures beside plain baselines. Ctrl-C leaves the best model so far and a checkpoint,
+    from which `--resume` goes on.
     """
-    options = {name: value for name, value in locals().items() if name not in _NOT_OPTIONS}
-    from ..cells import NAMES, load
-
-    options |= {"split": _shares(split), "patience": patience or None, "cell": cell if cell in NAMES else load(cell)}
-    target = output or Path(f"{_stem(data[0])}.gatewise")
-    train(data, target, options, force=force, resume=resume, encoding=encoding, plot=plot, quiet=quiet, json=json)
-
-
-_NOT_OPTIONS = {"data", "output", "force", "resume", "encoding", "plot", "quiet", "json"}
+    verb.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    verb.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    return verb
 
 
 def train(
+    estimator: Any,
     data: Any,
     target: Path,
-    options: dict[str, Any],
+    reading: dict[str, Any],
     *,
     force: bool = False,
     resume: bool = False,
-    encoding: str = "utf-8",
     plot: Path | None = None,
     quiet: bool = False,
     json: bool = False,
     announcement: str = "",
-) -> Any:
-    """Train a `Generator` on the text of these files, or of one open file; save it, print its losses; returns it."""
+) -> None:
+    """Train an estimator on data, save it, and print its figures.
+
+    Args:
+        reading: How to read the data: further arguments of its `fit`.
+    """
     from ..bundle import checkpoint_of, metrics_of, writable
-    from .report import losses
 
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not (force or resume):
@@ -160,37 +122,32 @@ def train(
     if plot is not None:
         _can_plot(plot)
     if isinstance(data, list):
-        data = _open(data, encoding)
+        data = _open(data, reading.get("encoding", "utf-8"))
     if announcement:
         note(announcement)
 
     from ..tasks._sizing import size_text
-    from ..tasks.generate import Generator
     from ..training import choose
     from ..training import plot as draw
 
-    generator = Generator(**options).fit(
-        data,
-        output=target,
-        resume=resume,
-        progress=partial(choose, quiet),
-        passages=0 if quiet else 300,
-    )
-    outcome = generator.outcome_
+    if estimator.task == "generate":
+        reading = {**reading, "passages": 0 if quiet else 300}
+    estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), **reading)
+    outcome = estimator.outcome_
     if plot is not None:
         try:
             draw(metrics_of(target), plot)
         except DataError:  # stopped before there was anything to draw
             note(f"'{plot}' was not drawn: there is no loss yet.")
-    document = {"model": str(target), "outcome": vars(outcome), "metrics": generator.metrics_}
-    size = f"{target} ({generator.sizing_.parameters:,} weights, {size_text(target.stat().st_size)})"
-    result(f"{losses(generator.metrics_)}\n\n{size}", document, json)
+    document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}
+    weights = sum(weight.numel() for weight in estimator.model_.parameters())
+    size = f"{target} ({weights:,} weights, {size_text(target.stat().st_size)})"
+    result(f"{estimator.report(estimator.metrics_)}\n\n{size}", document, json)
     if outcome.reason == "interrupted":
         words = [word for word in frame.words_given if word not in ("--force", "--resume")]
         note(f"stopped after step {outcome.step}; {target} holds the best weights so far.")
         note(f"To go on: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
-    return generator
 
 
 def _open(paths: list[str], encoding: str) -> StringIO:
@@ -212,12 +169,17 @@ def _can_plot(picture: Path) -> None:
     import matplotlib  # noqa: F401 - a missing one should show now
 
 
-def _shares(text: str) -> tuple[float, ...]:
-    try:
-        train, validation, test = (float(share) for share in text.split(","))
-        return train, validation, test
-    except ValueError:
-        raise OptionError(f"--split takes three numbers such as 0.9,0.05,0.05, not '{text}'") from None
+def _with_off(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Its help says how to switch it off."""
+    if parameter.name in _OFF:
+        option = parameter.annotation.__metadata__[0]
+        option.help = f"{option.help.rstrip('.')}{_OFF[parameter.name]}."
+    return parameter
+
+
+def _panel_of(parameter: inspect.Parameter) -> str:
+    panel: str = parameter.annotation.__metadata__[0].rich_help_panel
+    return panel
 
 
 def _stem(path: str) -> str:

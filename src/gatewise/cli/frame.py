@@ -30,6 +30,8 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
     "lightning": "train",
     "tokenizers": "text",
     "matplotlib": "plot",
+    "soundfile": "audio",
+    "adbc_driver_postgresql": "postgres",
 }
 
 SHORT_SPIN = "1000"
@@ -43,6 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 Unknown = Annotated[
     str, typer.Option(help="What to do about characters that the model never saw: error, or skip to leave them out.")
 ]
+Query = Annotated[str | None, typer.Option(help="SQL whose result is the table; a file's own is called `data` in it.")]
 
 
 @dataclass(frozen=True)

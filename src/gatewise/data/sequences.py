@@ -25,7 +25,8 @@ class Column:
         kind: "number" (float32 or float64, NaN where missing), "category" (int32 codes, -1 where missing), "text"
             (objects: str, None where missing) or "time" (datetime64[us] in UTC, NaT where missing).
         values: The array. May be a `numpy.memmap` of a table that is larger than memory: slice it, do not copy it.
-        levels: Of a category, what the codes stand for.
+        levels: Of a category, what the codes stand for. Of a number of shape (n, C) what its C columns are called, if
+            anything; one that is named "label" and holds 0 and 1 says which of several labels apply.
         zone: Of a time, the time zone that the source named, such as "Europe/Berlin"; None if it named none.
     """
 

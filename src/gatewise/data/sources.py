@@ -2,50 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
+from ..errors import OptionError
 from .sequences import Sequences
+
+if TYPE_CHECKING:
+    from .audio import LogMel
+
+LINES = ("rows", "labels", "tokens")
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a table are for; a source without named columns needs none of it.
+    """What the columns of a table are for; a source without named columns needs little of it.
 
     Attributes:
-        target: What is to be predicted.
+        target: What is to be predicted. Readers of formats without column names call it `label`.
         key: Columns that tell one sequence from another; none: see `per_step`.
         time: The column, or comma-separated columns, that order its steps.
         columns: What to learn from; None: all columns that have no other role.
+        facts: Further columns of which each sequence has one value.
         per_step: Whether there is a target at each step, rather than one for each sequence. Without a key, a table is
             then one long sequence, and otherwise each of its rows is a sequence.
+        lines: What the lines of a text file are: "rows" of a table, "labels" each with its text, or "tokens" each with
+            its label.
+        zone: Time zone of times that do not say theirs.
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
+        label_from: Where labels stand in the names of sound files; see `audio.read_audio`.
     """
 
     target: Sequence[str] = ()
     key: Sequence[str] = ()
     time: str | None = None
     columns: Sequence[str] | None = None
+    facts: Sequence[str] = ()
     per_step: bool = False
+    lines: str = "rows"
+    zone: str | None = None
+    duplicates: str = "error"
+    label_from: str | None = None
+
+    def format(self, path: str) -> str:
+        """What a file of this name, or URL, is read as."""
+        if "://" in path:
+            return "table"
+        suffix = _suffix(path)
+        if suffix in _SUFFIXES:
+            return _SUFFIXES[suffix]
+        if os.path.isdir(path):
+            return "audio"
+        named = self.key or self.time or self.columns or self.target or self.facts
+        return "table" if self.lines == "rows" or (suffix == ".txt" and named) else self.lines
+
+
+def is_data(path: str) -> bool:
+    """Whether a file, folder or URL is there to be read, as far as its name and first bytes tell."""
+    there = "://" in path or os.path.isdir(path) or (os.path.isfile(path) and _suffix(path) in _SUFFIXES)
+    return there or is_text(path)
+
+
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Whether only its content could say what a file is: its name does not, and no NUL byte is near its beginning."""
+    name = os.fspath(path)
+    if "://" in name or _suffix(name) in _SUFFIXES or not os.path.isfile(name):
+        return False
+    with gzip.open(name) if name.endswith(".gz") else open(name, "rb") as file:
+        try:
+            return b"\0" not in file.read(4096)
+        except (OSError, EOFError):
+            return False
 
 
 def read(
-    source: Any, y: Any = None, roles: Roles | None = None, *, query: str | None = None, encoding: str = "utf-8"
+    source: Any,
+    y: Any = None,
+    roles: Roles | None = None,
+    *,
+    query: str | None = None,
+    encoding: str = "utf-8",
+    sound: LogMel | None = None,
 ) -> Sequences:
     """Sequences from a file, folder, URL, table or arrays.
 
     Args:
-        source: `Sequences` as they are; a path, whose suffix decides; a database's URL; a table in Python; arrays or
-            lists.
+        source: `Sequences`, as they are; a path, whose suffix says what it is (see below); a database's URL; a table in
+            Python (pandas, polars, Arrow, a DuckDB relation, a dict of columns, a list of dicts); arrays or lists.
         y: Targets beside arrays or lists.
         roles: What a table's columns are for.
         query: SQL whose result is the table.
         encoding: Of text files.
+        sound: How to make features of sound; None: what suits the files.
+
+    A folder or .tar holds sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data,
+    .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt
+    is a table where a role names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
     """
+    roles = roles or Roles()
     if isinstance(source, Sequences):
         return source
-    raise DataError(f"no reader for {source!r:.60}")
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path and not _is_table(source):
+        from .arrays import from_arrays
+
+        _no_query(query, "arrays")
+        return from_arrays(source, y, per_step=roles.per_step)
+    if y is not None:
+        raise OptionError(f"y goes with arrays and lists; of {_said(source)} a column is the target. Name it: target=")
+    if is_path and (found := roles.format(os.fspath(source))) != "table":
+        _no_query(query, _said(source))
+        return _read_file(source, found, roles, encoding, sound)
+    return _read_table(source, roles, query, encoding)
+
+
+_SUFFIXES = {
+    ".ts": "ts",
+    **dict.fromkeys((".conll", ".conllu", ".bio", ".iob", ".bmes", ".bioes"), "tokens"),
+    **dict.fromkeys((".npy", ".npz"), "arrays"),
+    **dict.fromkeys((".wav", ".flac", ".tar", ".tgz"), "audio"),
+    **dict.fromkeys((".csv", ".tsv", ".data", ".parquet", ".jsonl", ".ndjson", ".json", ".duckdb", ".db"), "table"),
+}
+
+
+def _suffix(path: str) -> str:
+    return Path(path.lower().removesuffix(".gz")).suffix
+
+
+def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
+    if kind == "ts":
+        from .ts import read_ts
+
+        return read_ts(source, encoding)
+    if kind == "tokens":
+        from .conll import read_conll
+
+        return read_conll(source, label=roles.target[0] if roles.target else None, encoding=encoding)
+    if kind == "labels":
+        from .labelled_text import read_labelled_text
+
+        return read_labelled_text(source, encoding=encoding)
+    if kind == "arrays":
+        from .arrays import read_arrays
+
+        return read_arrays(source)
+    from .audio import read_audio
+
+    return read_audio(source, sound, roles.label_from)
+
+
+def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> Sequences:
+    from .series import sequences
+    from .table import open_table
+
+    with open_table(source, query, encoding=encoding) as table:
+        facts = [*roles.facts, *(() if roles.per_step else roles.target)]
+        alone = not (roles.per_step or roles.key or roles.time)
+        if roles.time and not (roles.per_step or roles.key):
+            raise OptionError(
+                "with a time, but no key, all rows are one sequence. Name what tells sequences apart: key="
+            )
+        columns = roles.columns
+        if columns is not None and roles.per_step:
+            columns = [*columns, *(name for name in roles.target if name not in columns)]
+        return sequences(
+            table,
+            key=roles.key,
+            time=roles.time,
+            columns=columns,
+            facts=facts,
+            zone=roles.zone,
+            duplicates=roles.duplicates,
+            rows="sequences" if alone else "steps",
+        )
+
+
+def _is_table(source: Any) -> bool:
+    """Whether it has named columns."""
+    if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
+        return True
+    if type(source).__module__.partition(".")[0] in ("duckdb", "_duckdb"):  # a relation
+        return True
+    return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
+
+
+def _no_query(query: str | None, what: str) -> None:
+    if query is not None:
+        raise OptionError(f"query='{query}' is for tables and databases, not for {what}. Leave it out")
+
+
+def _said(source: Any) -> str:
+    return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"

@@ -3,12 +3,32 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ModelFileError, suggest
+
 if TYPE_CHECKING:
+    from ._estimator import Estimator
+    from .classify import Classifier as Classifier
     from .detect import Detector as Detector
     from .generate import Generator as Generator
+    from .tag import Tagger as Tagger
 
-_HOME = {"Detector": "detect", "Generator": "generate"}  # public name -> module it lives in
-__all__ = sorted(_HOME)
+_HOME = {
+    "Generator": "generate",
+    "Classifier": "classify",
+    "Tagger": "tag",
+    "Detector": "detect",
+}  # public name -> module it lives in, which is also the name of its task
+TASKS = tuple(_HOME.values())
+__all__ = ["TASKS", "find", *sorted(_HOME)]
+
+
+def find(task: str) -> "type[Estimator]":
+    """The estimator of a task. ModelFileError if there is no such task, for only a file could have named it."""
+    for name, module in _HOME.items():
+        if module == task:
+            estimator: type[Estimator] = getattr(import_module(f".{module}", __name__), name)
+            return estimator
+    raise ModelFileError(suggest("task", task, TASKS))
 
 
 def __getattr__(name: str) -> Any:

@@ -96,6 +96,19 @@ class Estimator(ABC):
     # What a task says of itself.
 
     @abstractmethod
+    def fit(self, *args: Any, **kwargs: Any) -> Self:
+        """Learn. Takes `output`, `resume` and `progress` beside what says how to read the data; see the tasks."""
+
+    @abstractmethod
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Figures by part of the data, and those of plain "baselines"."""
+
+    @staticmethod
+    @abstractmethod
+    def report(metrics: Mapping[str, Any]) -> str:
+        """Figures as a plain table of at most 80 columns."""
+
+    @abstractmethod
     def _document(self) -> dict[str, Any]:
         """What the model file says beside "task", "options" and "training": sizes, vocabularies, scalers."""
 

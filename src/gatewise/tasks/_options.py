@@ -20,8 +20,10 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "batch_size": (1, _MOST),
     "chunk_length": (1, _MOST),
     "embedding_size": (1, _MOST),
+    "ensemble": (1, 100),
     "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "letters_size": (1, _MOST),
     "memory": (100, _MOST),
     "min_frequency": (1, _MOST),
     "min_length": (1, _MOST),
@@ -30,6 +32,7 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "proj_size": (0, _MOST),
     "seed": (0, 2**63 - 1),
     "smoothing": (1, 100_000),
+    "stride": (1, _MOST),
     "threads": (1, 1024),
     "vocabulary_size": (1, _MOST),
     "window": (2, 100_000),
@@ -41,17 +44,20 @@ REAL = {  # option -> what it must be, in words and as a test
     "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
     "false_alarm_rate": ("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
+    "label_smoothing": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
     "recurrent_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "temporal_activation_penalty": ("0 or more", lambda v: v >= 0),
+    "variation": ("0 or more, up to 5", lambda v: 0 <= v <= 5),
     "weight_decay": ("0 or more", lambda v: v >= 0),
     "weight_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "word_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "zoneout": ("from 0 to below 1", lambda v: 0 <= v < 1),
 }
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
 }
-FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "crf", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .. import cells
@@ -21,6 +21,7 @@ from ..runtime.writer import Writer
 from ..training import Plan
 from ._corpus import Corpus, cut, learn_vocabulary, text_of
 from ._estimator import Estimator, Meter, cells_of, filled
+from ._losses import losses
 from ._options import check_options, check_tokens, check_values
 from ._sizing import Sizing, check_length, check_memory, sizing
 from .decoding import Sampler
@@ -38,7 +39,7 @@ class Generator(Estimator):
     Sizes, rate and passes that are not given follow from the amount of text.
 
     Args:
-        cell: Name of a cell of the family, or a `Cell`.
+        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
         tokens: "characters", "words" or "byte-pairs".
         vocabulary_size: The most tokens to keep: 10,000 words or 4,096 byte-pairs, if omitted.
         min_frequency: How often a word must occur to have a token of its own.
@@ -54,7 +55,7 @@ class Generator(Estimator):
         weight_dropout: In training, chance that a recurrent weight is zero, for a whole chunk.
         activation_penalty: Weight of the mean square of the layers' output in the training loss.
         temporal_activation_penalty: Weight of the mean square of its change from step to step.
-        tie_weights: Score tokens with their embeddings; None: where the sizes allow it.
+        tie_weights: Score tokens with their embeddings; where the sizes allow it, if omitted.
         forget_bias: Added to the forget gate's bias before training.
         learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
         weight_decay: AdamW's decay, as a fraction of the rate.
@@ -65,7 +66,7 @@ class Generator(Estimator):
         patience: Validations without improvement after which training stops early.
         split: Shares of training, validation and test.
         seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
+        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -112,7 +113,7 @@ class Generator(Estimator):
         batch_size: int | None = None,
         chunk_length: int | None = None,
         patience: int | None = 8,
-        split: Sequence[float] = (0.9, 0.05, 0.05),
+        split: tuple[float, float, float] = (0.9, 0.05, 0.05),
         seed: int = 0,
         threads: int | None = None,
     ):
@@ -251,6 +252,11 @@ class Generator(Estimator):
         found = measure_all(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
         return {"all": found, "baselines": {"xz": xz}}
+
+    @staticmethod
+    def report(metrics: Mapping[str, Any]) -> str:
+        """Losses as a plain table."""
+        return losses(metrics)
 
     def sample(
         self,

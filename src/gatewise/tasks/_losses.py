@@ -1,4 +1,4 @@
-"""Losses as a small table."""
+"""Losses of a language model as a small table."""
 
 from __future__ import annotations
 

@@ -1,0 +1,47 @@
+"""`gatewise predict`: what a model says of data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import OptionError
+from .frame import Json, Query, note
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file, folder or database's URL.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write: .csv, .jsonl or .parquet.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    query: Query = None,
+    json: Json = False,
+) -> None:
+    """Predict, and write a table: a row for each sequence, step or date that is predicted.
+
+    Without `--output` the table goes to standard output: CSV, or with `--json` JSON lines. Data larger than memory is
+    read and written piece by piece.
+    """
+    from ..bundle import read_header, writable
+    from ..data.writing import check_suffix, write_csv, write_lines, write_table
+    from ..tasks import find
+
+    task = str(read_header(model).document.get("task"))
+    estimator = find(task)
+    if not hasattr(estimator, "predictions"):
+        raise OptionError(f"a model of the task '{task}' predicts no table. Try: gatewise sample {model}")
+    if output is not None:  # what is wrong should show before the work is done
+        check_suffix(output)
+        writable(output, force)
+    chunks = estimator.load(model).predictions(data, encoding=encoding, query=query)
+    if output is None:
+        (write_lines if json else write_csv)(sys.stdout, chunks)
+    else:
+        rows = write_table(output, chunks)
+        note(f"{output}: {rows:,} rows")

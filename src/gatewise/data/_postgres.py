@@ -1,0 +1,67 @@
+"""PostgreSQL, and what speaks its protocol: Arrow batches through ADBC into DuckDB, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..errors import DataError, MissingExtra
+from ._arrow import fields
+from ._duck import Session, identifier, one_line
+
+_TABLES = """SELECT CASE table_schema WHEN 'public' THEN '' ELSE quote_ident(table_schema) || '.' END
+|| quote_ident(table_name) AS name FROM information_schema.tables
+WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"""
+
+
+def load(session: Session, url: str, query: str | None, only: Callable[[str, Sequence[str]], str]) -> None:
+    """The answer to a query, or the one table there is, as the table `data`. Nothing is written to the database.
+
+    Args:
+        only: Chooses the one table of a list, or says that there are more.
+
+    Raises:
+        DataError: no connection, or the database refuses the query.
+        MissingExtra: adbc-driver-postgresql is not installed.
+    """
+    try:
+        from adbc_driver_postgresql import dbapi
+    except ImportError:
+        raise MissingExtra("adbc-driver-postgresql", "postgres") from None
+    try:
+        with dbapi.connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            if query is None:
+                _copy(session, cursor, _TABLES, "tables")
+                query = f"SELECT * FROM {only(session.name, [row[0] for row in session.rows('FROM tables')])}"
+            _copy(session, cursor, query, "data")
+    except dbapi.Error as error:
+        said = one_line(error).partition(" Query was:")[0].partition(". SQLSTATE")[0]
+        raise DataError(f"{session.name}: {said}") from None
+
+
+def _copy(session: Session, cursor: Any, query: str, table: str) -> None:
+    cursor.execute(query)
+    stream = _Stream(cursor.fetch_arrow())
+    session.con.register("gatewise_source", stream)
+    # PostgreSQL's numeric has more digits than any type here; it comes as text and goes on as DOUBLE.
+    casts = ", ".join(f"{identifier(name)}::DOUBLE AS {identifier(name)}" for name in stream.numerics)
+    replace = f" REPLACE ({casts})" if casts else ""
+    session.run(f"CREATE TABLE {table} AS SELECT *{replace} FROM gatewise_source")
+    session.con.unregister("gatewise_source")
+
+
+class _Stream:
+    """A stream that can be read once, and which of its columns are numeric."""
+
+    def __init__(self, handle: Any):
+        self._capsule = handle.__arrow_c_stream__()
+        self.numerics = [name for name, _, metadata in fields(self._capsule) if _is_numeric(metadata)]
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._capsule
+
+
+def _is_numeric(metadata: dict[str, str]) -> bool:
+    return json.loads(metadata.get("ARROW:extension:metadata") or "{}").get("type_name") == "numeric"

@@ -1,0 +1,31 @@
+"""Figures of `classify` as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_COLUMNS = {  # figure -> heading and digits
+    "accuracy": ("accuracy", 4),
+    "macro_f1": ("macro F1", 4),
+    "subset_accuracy": ("all right", 4),
+    "micro_f1": ("micro F1", 4),
+    "roc_auc": ("ROC AUC", 4),
+    "log_loss": ("log loss", 4),
+    "calibration_error": ("calib. err.", 4),
+    "mae": ("MAE", 4),
+    "rmse": ("RMSE", 4),
+    "r2": ("R2", 4),
+}
+
+
+def report(metrics: Mapping[str, Any]) -> str:
+    """Ours by part, then the plain methods on the last part; a line each, below 80 columns."""
+    rows = {name: figures for name, figures in metrics.items() if name != "baselines"}
+    rows |= metrics.get("baselines", {})
+    shown = [name for name in _COLUMNS if any(name in figures for figures in rows.values())]
+    lines = [f"{'':20}" + "".join(f"{_COLUMNS[name][0]:>11}" for name in shown)]
+    for name, figures in rows.items():
+        cells = [f"{figures[key]:.{_COLUMNS[key][1]}g}" if key in figures else "" for key in shown]
+        lines.append(f"{name:20}" + "".join(f"{cell:>11}" for cell in cells))
+    return "\n".join(lines)

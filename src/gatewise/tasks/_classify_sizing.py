@@ -1,0 +1,94 @@
+"""How large a classifier its data deserves, and how long it is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._classify_inputs import Inputs
+from ._options import PRESETS
+
+if TYPE_CHECKING:
+    from .classify import Classifier
+
+LONGEST = 64  # steps that long numeric sequences are brought down to, by reading several as one
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; as in `Classifier`."""
+
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    stride: int
+    ensemble: int
+    dropout: float
+    variation: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `sequences` sequences to learn from; `examples` is how many are seen in all, counting each
+    every time it is."""
+
+    sequences: float
+    hidden_size: int
+    num_layers: int
+    ensemble: int
+    dropout: float
+    learning_rate: float
+    examples: float
+    batch_size: int
+
+
+# Found by trials on parts of training data. Few sequences are seen often, by several networks whose mistakes differ.
+TEXT = (
+    Row(2_000, 96, 1, 3, 0.5, 2e-3, 20_000, 32),
+    Row(20_000, 96, 1, 3, 0.5, 2e-3, 30_000, 32),
+    Row(float("inf"), 256, 1, 1, 0.3, 1e-3, 400_000, 64),
+)
+SERIES = (
+    Row(1_000, 64, 2, 5, 0.3, 3e-3, 16_000, 16),
+    Row(20_000, 128, 2, 1, 0.3, 2e-3, 60_000, 32),
+    Row(float("inf"), 128, 2, 1, 0.2, 2e-3, 400_000, 128),
+)
+ROWS = (  # of a table: sequences of one step
+    Row(2_000, 64, 1, 5, 0.3, 3e-3, 60_000, 32),
+    Row(float("inf"), 128, 1, 3, 0.3, 2e-3, 250_000, 256),
+)
+
+
+def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: float) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        sequences: How many are learned from.
+        typical_length: Steps of most of them.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
+    row = next(row for row in table if sequences <= row.sequences)
+    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 4))))
+    stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
+    return Sizing(
+        embedding_size=int(_or(options.embedding_size, 100)),
+        hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
+        num_layers=int(_or(options.num_layers, row.num_layers)),
+        stride=int(_or(options.stride, stride)),
+        ensemble=int(_or(options.ensemble, row.ensemble)),
+        dropout=float(_or(options.dropout, row.dropout)),
+        variation=float(_or(options.variation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
+        learning_rate=float(_or(options.learning_rate, row.learning_rate)),
+        epochs=float(_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
+        batch_size=batch,
+    )
+
+
+def _or(given: Any, usual: Any) -> Any:
+    return usual if given is None else given

@@ -1,0 +1,574 @@
+"""`classify`: learn to give a sequence one label, several labels, or a number.
+
+Features of each step, recurrent layers in both directions, pooling over the steps, scores; the training sequences are
+split at random, each class alike.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..algebra import Cell
+from ..data.audio import settings_for
+from ..data.log_mel import LogMel
+from ..data.sequences import Sequences
+from ..data.sources import Roles, read
+from ..errors import DataError, OptionError, suggest
+from ..training import Plan
+from ._classify_arrays import checked, in_memory
+from ._classify_inputs import Inputs
+from ._classify_parts import Parts, cut
+from ._classify_report import report
+from ._classify_sizing import Sizing, sizing
+from ._classify_targets import KINDS, Targets, target_columns
+from ._estimator import Estimator, Meter, cells_of, filled
+from ._options import check_options
+
+_TOKENS = ("words", "characters", "both")
+_POOLINGS = ("last", "mean", "max", "attention")
+_NAMED = {"tokens": ("kind of tokens", _TOKENS), "target_kind": ("kind of target", KINDS)}
+_ROWS = 4096  # predictions that are handed out at once
+
+
+class Classifier(Estimator):
+    """Learns to give a sequence one label, several labels, or a number.
+
+    Sizes, rate and passes that are not given follow from the kind of data and how much there is.
+
+    Args:
+        target: Column, or comma-separated columns of zeros and ones, to predict; "label" if omitted.
+        target_kind: "category", "labels" or "number", where the target column does not tell.
+        key: Comma-separated columns that tell one sequence from another in a table.
+        time: Column that orders a sequence's steps.
+        columns: Comma-separated columns to learn from; all others if omitted.
+        label_from: Where labels stand in the names of sound files, such as "{label}_{speaker}_{index}".
+        cell: Name of a cell of the family, or a `Cell`.
+        tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
+        vocabulary_size: The most words to keep; all if omitted.
+        min_frequency: How often a word must occur to be known.
+        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
+        embedding_size: Features per word.
+        hidden_size: Units per layer and direction.
+        num_layers: Recurrent layers.
+        bidirectional: Read each sequence forward and backward.
+        pooling: How steps become one: "last", "mean", "max" or "attention", or several of them, comma-separated.
+        stride: Steps of a long numeric sequence that are read as one.
+        ensemble: Networks that learn side by side, whose predictions are averaged.
+        dropout: Chance that a value before and between layers, and before the scores, is zeroed in training.
+        word_dropout: Chance that a word is hidden in training.
+        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
+        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
+        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
+        variation: How strongly numbers are stretched, scaled and blurred in training; 0 is not at all.
+        label_smoothing: Share of a class's probability that training spreads over all classes.
+        class_weight: "balanced", or the weight of each class by name; all alike if omitted.
+        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
+        weight_decay: AdamW's decay, as a fraction of the rate.
+        clip: Largest norm of the gradient.
+        epochs: Passes over the training sequences.
+        batch_size: Sequences per step.
+        patience: Validations without improvement after which training stops early; never if omitted.
+        split: Shares of training, validation and test.
+        seed: Of everything random.
+        threads: CPU threads; None: PyTorch's choice.
+
+    Attributes (after fit):
+        model_: The networks, a `torch.nn.Module`.
+        classes_: (K,) classes in the order of `predict_proba`, or names of the labels; absent for a number.
+        inputs_: What it reads, and how.
+        metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
+        outcome_: How training ended.
+
+    Example:
+        >>> classifier = Classifier(target="sentiment").fit("reviews.csv")
+        >>> classifier.metrics_["test"]["accuracy"]
+        >>> classifier.predict(["an hour and a half of joy"])
+
+    Source: Graves & Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM", Neural Networks
+    18(5); pooling by attention: Yang et al. (2016), NAACL.
+    """
+
+    task: ClassVar[str] = "classify"
+    kind: ClassVar[str] = "classifier"
+
+    def __init__(
+        self,
+        *,
+        target: str | Sequence[str] | None = None,
+        target_kind: str | None = None,
+        key: str | Sequence[str] | None = None,
+        time: str | None = None,
+        columns: str | Sequence[str] | None = None,
+        label_from: str | None = None,
+        cell: str | Cell = "lstm",
+        tokens: str | None = None,
+        vocabulary_size: int | None = None,
+        min_frequency: int = 1,
+        preset: str | None = None,
+        embedding_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        bidirectional: bool = True,
+        pooling: str | Sequence[str] = ("mean", "max", "attention"),
+        stride: int | None = None,
+        ensemble: int | None = None,
+        dropout: float | None = None,
+        word_dropout: float = 0.1,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variation: float | None = None,
+        label_smoothing: float = 0.1,
+        class_weight: str | Mapping[Any, float] | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.01,
+        clip: float | None = 1.0,
+        epochs: float | None = None,
+        batch_size: int | None = None,
+        patience: int | None = None,
+        split: Sequence[float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        threads: int | None = None,
+    ):
+        self.target = target
+        self.target_kind = target_kind
+        self.key = key
+        self.time = time
+        self.columns = columns
+        self.label_from = label_from
+        self.cell = cell
+        self.tokens = tokens
+        self.vocabulary_size = vocabulary_size
+        self.min_frequency = min_frequency
+        self.preset = preset
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.stride = stride
+        self.ensemble = ensemble
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout = zoneout
+        self.weight_dropout = weight_dropout
+        self.variation = variation
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.split = split
+        self.seed = seed
+        self.threads = threads
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        output: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: Meter | None = None,
+    ) -> Self:
+        """Learn.
+
+        Args:
+            data: A file, folder, URL or table; `Sequences`; or in memory an array (N, T) of one channel, an array
+                (N, T, C), a list of arrays (T,) or (T, C) of different lengths, or texts.
+            y: Targets of what is in memory: (N,) classes or numbers, or (N, L) zeros and ones.
+            validation: Data that decides which weights are best, or a pair (data, y). With it, or with y, no test part
+                is held out of `data`.
+            query: SQL whose result is the table.
+            encoding: Of text files.
+            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
+            resume: Go on from that checkpoint.
+            progress: Makes what shows progress, such as `training.choose`; None is silent.
+
+        Raises:
+            DataError: The data cannot be read, a target is missing, or there are not two classes.
+            OptionError: An option is impossible.
+            ModelFileError: The checkpoint does not fit.
+            TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
+        """
+        import torch
+
+        from . import _classify_baselines as baselines
+        from ._classify_batches import InOrder, Shuffled
+
+        self._check()
+        self._begin(output, resume)
+        if in_memory(data) and y is None:
+            raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
+        self.sound_ = None
+        sequences = self._sequences(data, y, query, encoding)
+        if "log_mel" in sequences.steps and not isinstance(data, Sequences):
+            self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
+        columns = target_columns(sequences, _names(self.target))
+        self.targets_ = Targets.of(sequences, columns, self.target_kind)
+        if _whole(y):
+            self.targets_ = self.targets_.with_classes(int)
+        judged = None if validation is None else self._validation(validation, query, encoding)
+        parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
+        self.inputs_ = Inputs.of(
+            sequences, parts.train, columns, self.tokens, self.vocabulary_size, int(self.min_frequency)
+        )
+        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), _typical(self.inputs_, sequences))
+        self.inputs_ = self.inputs_.with_stride(chosen.stride)
+        self._keep(_features(sequences) if in_memory(data) else None)
+        truth = self._scaled(self.targets_.encode(sequences))
+        training = Shuffled(
+            self.inputs_,
+            sequences,
+            parts.train,
+            truth[parts.train],
+            chosen.batch_size,
+            int(self.seed),
+            chosen.variation,
+        )
+        held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
+        wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
+        plan = self._plan(chosen, len(training), judged is not None or "validation" in parts.held_out)
+        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
+            torch.manual_seed(int(self.seed))
+            model = self._build(self._weights(truth[parts.train]))
+
+        def measure(finished: bool) -> dict[str, Any]:
+            self.baselines_ = None
+            if finished:
+                self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+            return self._measure(sequences, judged, parts)
+
+        self._learn(
+            model,
+            training,
+            InOrder(self.inputs_, held, rows, wanted),
+            plan,
+            data={
+                "name": sequences.name,
+                "fingerprint": sequences.fingerprint(),
+                "sequences": len(sequences),
+                "held_out": y is None and judged is None,
+            },
+            identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+            measure=measure,
+            unit="sequences",
+            per_step=chosen.batch_size,
+            output=output,
+            resume=resume,
+            progress=progress,
+        )
+        return self
+
+    def evaluate(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> dict[str, Any]:
+        """Figures of the model, beside the plain "baselines" that learned from the same sequences.
+
+        Args:
+            data, y, query, encoding: As for `fit`. Data that the model was trained on is cut as it was then; of any
+                other, all is measured.
+
+        Returns:
+            By part, "train", "validation" and "test", or "all" for other data: of classes "accuracy", "macro_f1",
+            "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; of labels "subset_accuracy", "micro_f1",
+            "roc_auc" and "log_loss"; of numbers "mae", "rmse" and "r2". "baselines" has the same of plain methods, on
+            the test part or, where there is none, the validation part or all.
+
+        Raises:
+            DataError: The data cannot be read, lacks a column, or has a class that training did not have.
+        """
+        self._must_be_fitted()
+        sequences = self._sequences(data, y, query, encoding)
+        known = self._provenance["data"]
+        if known["held_out"] and sequences.fingerprint() == known["fingerprint"]:
+            return self._measure(sequences, None, cut(sequences, None, self.targets_, self.split, False, self.seed))
+        rows = np.arange(len(sequences))
+        found = {"all": self._figures(sequences, rows)}
+        return found | self._plain_figures(sequences, rows)
+
+    def predict(self, data: Any) -> np.ndarray:
+        """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; a target in it is not looked at."""
+        return self._decided(self._predicted(data))
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """(N, K) probabilities of `classes_`, or (N, L) of each label. OptionError if the target is a number."""
+        self._must_be_fitted()
+        if self.targets_.kind == "number":
+            raise OptionError("a number has no probability: this model predicts numbers. Call predict")
+        return self._predicted(data)
+
+    def decision_function(self, data: Any) -> np.ndarray:
+        """(N, K) logarithms of the probabilities; of two classes (N,), of the second one's odds; of labels (N, L), of
+        each one's odds."""
+        chances = np.clip(self.predict_proba(data), 1e-15, 1 - 1e-15)
+        if self.targets_.kind == "labels":
+            return np.log(chances / (1 - chances))
+        scores = np.log(chances)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """Accuracy; of several labels the share of sequences where all are right; of numbers R²."""
+        self._must_be_fitted()
+        sequences = self._sequences(data, y, None, "utf-8")
+        figures = self._figures(sequences, np.arange(len(sequences)))
+        name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
+        return float(figures.get(name, math.nan))
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions as a table, some thousand rows at a time.
+
+        Yields:
+            By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
+            of classes "probability", that of the predicted one, of labels one column each, 0 or 1.
+        """
+        from ._classify_batches import scores
+
+        self._must_be_fitted()
+        sequences = self._sequences(data, None, query, encoding)
+        keys = [name for name in _names(self.key) or () if name in sequences.facts]
+        for start in range(0, len(sequences), _ROWS):
+            rows = np.arange(start, min(start + _ROWS, len(sequences)))
+            found = np.concatenate(list(scores(self.model_, self.inputs_, sequences, rows)))
+            found = self.targets_.predictions(found)
+            facts = {name: np.array(sequences.facts[name][rows].strings(), object) for name in keys}
+            table: dict[str, np.ndarray] = facts or {"sequence": rows}
+            decided = self._decided(found)
+            if self.targets_.kind == "labels":
+                table |= {str(name): decided[:, label] for label, name in enumerate(self.targets_.classes)}
+            else:
+                table[self.targets_.columns[0]] = decided
+            if self.targets_.kind == "category":
+                table["probability"] = found.max(1)
+            yield table
+
+    report = staticmethod(report)
+
+    # Steps of fit.
+
+    def _check(self) -> None:
+        """Refuse what no data could make possible."""
+        check_options(self, _NAMED)
+        chosen = _names(self.pooling) or ()
+        for name in chosen:
+            if name not in _POOLINGS:
+                raise OptionError(suggest("pooling", str(name), _POOLINGS))
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise OptionError(f"pooling is one or more different ones of {', '.join(_POOLINGS)}, not {self.pooling!r}")
+        weight = self.class_weight
+        if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
+            raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
+
+    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
+        roles = Roles(
+            target=_names(self.target) or (),
+            key=_names(self.key) or (),
+            time=self.time,
+            columns=_names(self.columns),
+            lines="labels",
+            label_from=self.label_from,
+        )
+        if in_memory(data):
+            data = checked(data)
+            y = None if y is None else _column(y)
+        sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
+        if not len(sequences):
+            raise DataError(f"{sequences.name}: there is no sequence in it")
+        return sequences
+
+    def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
+        data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
+        return self._sequences(data, y, query, encoding)
+
+    def _keep(self, features: int | None) -> None:
+        """What scikit-learn's users look for after fit."""
+        for name in ("classes_", "n_features_in_"):
+            self.__dict__.pop(name, None)
+        if self.targets_.kind != "number":
+            self.classes_ = np.array(self.targets_.classes)
+        if features is not None:
+            self.n_features_in_ = features
+
+    def _scaled(self, truth: np.ndarray) -> np.ndarray:
+        if self.targets_.kind != "number":
+            return truth
+        return ((truth - self.targets_.mean) / self.targets_.scale).astype(np.float32)
+
+    def _weights(self, truth: np.ndarray) -> np.ndarray | None:
+        """(K,) of each class in the training loss."""
+        if self.class_weight is None:
+            return None
+        if self.targets_.kind != "category":
+            raise OptionError(f"class_weight is for classes, but the target is of kind {self.targets_.kind}")
+        K = len(self.targets_.classes)
+        if isinstance(self.class_weight, str):
+            counts = np.bincount(truth, minlength=K)
+            return (len(truth) / (K * np.maximum(counts, 1))).astype(np.float32)
+        given = {str(name): weight for name, weight in self.class_weight.items()}
+        known = {str(name): number for number, name in enumerate(self.targets_.classes)}
+        weights = np.ones(K, np.float32)
+        for name, weight in given.items():
+            if name not in known:
+                raise OptionError(suggest("class", name, known))
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+                raise OptionError(f"class_weight of '{name}' must be a number above 0, not {weight!r:.60}")
+            weights[known[name]] = weight
+        return weights
+
+    def _build(self, weights: np.ndarray | None) -> Any:
+        from ._classify_network import Ensemble, Shape
+
+        chosen = self.sizing_
+        shape = Shape(
+            cell=self._cell(),
+            embedding_size=chosen.embedding_size,
+            hidden_size=chosen.hidden_size,
+            num_layers=chosen.num_layers,
+            bidirectional=bool(self.bidirectional),
+            pooling=tuple(_names(self.pooling) or ()),
+            dropout=chosen.dropout,
+            word_dropout=float(self.word_dropout),
+            recurrent_dropout=float(self.recurrent_dropout),
+            zoneout=float(self.zoneout),
+            weight_dropout=float(self.weight_dropout),
+        )
+        kind, smoothing = self.targets_.kind, float(self.label_smoothing)
+        return Ensemble(self.inputs_, self.targets_.outputs, kind, chosen.ensemble, shape, smoothing, weights)
+
+    def _plan(self, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
+        """Where no validation part chooses, the one validation is at the end, so that the last weights are kept."""
+        steps = max(1, round(per_epoch * chosen.epochs))
+        often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
+        return Plan(
+            steps=steps,
+            evaluate_every=often if chooses else steps,
+            learning_rate=chosen.learning_rate,
+            warmup=min(steps // 2, max(1, steps // 20)),
+            final_rate=0.01,
+            weight_decay=float(self.weight_decay),
+            clip=None if self.clip is None else float(self.clip),
+            patience=None if self.patience is None else int(self.patience),
+            seed=int(self.seed),
+        )
+
+    # Measuring and predicting.
+
+    def _measure(self, data: Sequences, judged: Sequences | None, parts: Parts) -> dict[str, Any]:
+        """Figures by part; of training, as many sequences as are held out, but a thousand at least."""
+        held = {name: (data, rows) for name, rows in parts.held_out.items()}
+        if judged is not None:
+            held = {"validation": (judged, np.arange(len(judged)))}
+        few = max([1000, *(len(rows) for _, rows in held.values())])
+        found = {"train": self._figures(data, parts.train[:few])}
+        found |= {name: self._figures(*each) for name, each in held.items()}
+        return found | (self._plain_figures(*list(held.values())[-1]) if held else {})
+
+    def _figures(self, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
+        from ._classify_batches import scores
+
+        truth = self.targets_.encode(data.take(rows))
+        found = np.concatenate(list(scores(self.model_, self.inputs_, data, rows)))
+        return self.targets_.measure(truth, self.targets_.predictions(found))
+
+    def _plain_figures(self, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
+        if self.baselines_ is None:  # training was interrupted before they were learned
+            return {}
+        return {"baselines": self.baselines_.measure(self.inputs_, self.targets_, data, rows)}
+
+    def _predicted(self, data: Any) -> np.ndarray:
+        from ._classify_batches import scores
+
+        self._must_be_fitted()
+        sequences = self._sequences(data, None, None, "utf-8")
+        found = np.concatenate(list(scores(self.model_, self.inputs_, sequences, np.arange(len(sequences)))))
+        return self.targets_.predictions(found)
+
+    def _decided(self, predicted: np.ndarray) -> np.ndarray:
+        if self.targets_.kind == "category":
+            return self.classes_[predicted.argmax(1)]
+        return (predicted > 0.5).astype(np.int64) if self.targets_.kind == "labels" else predicted
+
+    # The model file.
+
+    def _options(self) -> dict[str, Any]:
+        """Classes of any type as weights have them are words in a file."""
+        given = self.class_weight
+        if not isinstance(given, Mapping):
+            return super()._options()
+        self.class_weight = {str(name): weight for name, weight in given.items()}
+        try:
+            return super()._options()
+        finally:
+            self.class_weight = given
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            **cells_of(self.model_.members[0].layers),
+            "sizes": vars(self.sizing_),
+            "inputs": self.inputs_.to_json(),
+            "targets": self.targets_.to_json(),
+            "sound": None if self.sound_ is None else asdict(self.sound_),
+            "features": getattr(self, "n_features_in_", None),
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        plain = {} if self.baselines_ is None else self.baselines_.tensors()
+        return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
+
+    def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+        from ._classify_baselines import Baselines
+
+        self._check()
+        self.sizing_ = Sizing(**document["sizes"])
+        self.inputs_ = Inputs.from_json(document["inputs"])
+        self.targets_ = Targets.from_json(document["targets"])
+        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
+        self._keep(document["features"])
+        plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
+        self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
+        self.model_ = filled(lambda: self._build(None), tensors)
+
+
+def _names(option: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """An option that is one name, several with commas between, or a list of them."""
+    if isinstance(option, str):
+        return tuple(name.strip() for name in option.split(","))
+    return None if option is None else tuple(option)
+
+
+def _whole(y: Any) -> bool:
+    """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
+    return y is not None and np.ndim(_column(y)) == 1 and np.asarray(y).dtype.kind in "iub"
+
+
+def _column(y: Any) -> Any:
+    """Targets (N, 1) as (N,)."""
+    return np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
+
+
+def _features(data: Sequences) -> int | None:
+    """The columns that an array (N, T) of one channel had, for scikit-learn."""
+    lengths = set(data.lengths.tolist())
+    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
+    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
+
+
+def _typical(inputs: Inputs, data: Sequences) -> float:
+    """The median length in steps, of sequences that have steps of their own."""
+    return float(np.median(data.lengths)) if inputs.moves or (inputs.text is not None and inputs.text.per_step) else 1.0
