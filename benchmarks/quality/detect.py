@@ -1,8 +1,10 @@
 """Does the detector find what plain ones miss? The rows of `detect`.
 
-Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift, so
-the last thousand steps' errors count as usual. It was chosen, with the default smoothing and window, on the eight series
-of NAB in `SET_ASIDE`; the other 22 and the UCR series were first scored when all was decided.
+Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift,
+so the last thousand steps' errors count as usual. It was chosen, as were the defaults of smoothing, window, rate and
+passes, on the eight series of NAB in `SET_ASIDE`; the other 22 were first scored when all was decided. The UCR series
+was tried before that, with a handful of settings: without a memory its highest score lies two steps behind the end of
+the anomaly.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from gatewise.tasks.detect import Detector
 
 from .row import Row
 
-ADAPTIVE = {"memory": 1000}
+ADAPTIVE = {"method": "both", "memory": 1000}
 GAP = 200  # steps within which one alarm follows from another
 SET_ASIDE = (
     "artificialWithAnomaly/art_daily_jumpsup",
@@ -36,7 +38,6 @@ SET_ASIDE = (
 )
 BASELINES = {
     "windowed Gaussian": windowed_gaussian,
-    # Its window is the best of these three on the set-aside series.
     **{f"rolling z-score, {window} steps": lambda x, w=window: rolling_z(x, w) for window in (100, 500, 1000)},
 }
 
@@ -44,8 +45,8 @@ BASELINES = {
 def nab(root: Path, seed: int) -> dict[str, Any]:
     """The NAB score of each detector, its threshold the best on these series, as the benchmark defines it.
 
-    Each series is scored online: its first 15 %, at most 750 steps, train; all later ones are only scored, each from what
-    came before. A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is
+    Each series is scored online: its first 15 %, at most 750 steps, train; all later ones are only scored, each from
+    what came before. A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is
     reported once; "as scored" are the same detectors without that.
     """
     data = nab_series(root)
@@ -134,11 +135,11 @@ ROWS = (
         "nab: 30 series, each online after its first 15 % (at most 750 steps)",
         "nab_score",
         # What the better of the plain detectors reaches on these series, with the same merging of alarms.
-        41.0,
+        37.3,
         "more",
         nab,
         seeds=(0, 1, 2),
-        yardstick="windowed Gaussian, as published: 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58",
+        yardstick="published: windowed Gaussian 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58",
     ),
     Row(
         "ucr_anomaly_135",

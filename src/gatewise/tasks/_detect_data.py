@@ -54,7 +54,7 @@ def series_of(
 
     Args:
         data: An array (n,) or (n, D) is one series of n steps; a list of arrays, or an array (N, n, D), is many; all
-            else goes to the readers.
+            else, a list of dicts too, goes to the readers.
         y: Labels of an array, shaped as it without its channels: 1 or true where a step is an anomaly.
         roles: What a table's columns are for; its target holds the labels.
         known: The channels that a fitted detector wants; None: all that are there.
@@ -62,7 +62,8 @@ def series_of(
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
     """
-    if isinstance(data, np.ndarray | list | tuple):
+    rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
+    if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
     else:
         found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, known)
