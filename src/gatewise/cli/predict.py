@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
-from .frame import Json, Query, note
+from .frame import Json, Query, result
 
 
 def predict(
@@ -53,6 +53,6 @@ def predict(
         (write_lines if json else write_csv)(sys.stdout, chunks)
     else:
         rows = write_table(output, chunks)
-        note(f"{output}: {rows:,} rows")
+        result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
     if plot is not None:
         predictor.plot(data, plot, encoding=encoding, query=query)
