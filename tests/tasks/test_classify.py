@@ -1,6 +1,7 @@
 """The estimator `Classifier`: what it learns, what it refuses, and scikit-learn's own checks."""
 
 import signal
+import wave
 
 import numpy as np
 import pytest
@@ -262,7 +263,7 @@ def test_padding_never_reaches_a_result(pooling, bidirectional):
     torch.manual_seed(0)
     from gatewise import cells
 
-    shape = Shape(cells.find("lstm"), 8, 5, 2, bidirectional, (pooling,), 0.0, 0.0, 0.0, 0.0, 0.0)
+    shape = Shape(cells.find("lstm"), 8, 5, 2, bidirectional, (pooling,), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     model = Member(inputs, 3, shape).eval()
     together = model(tensors(inputs.encode(data)))
     alone = torch.cat([model(tensors(inputs.encode(one))) for one in data])
@@ -274,7 +275,7 @@ def test_pooling_by_hand():
 
     data = mixed(3)
     inputs = learn(data, rows_of(data), ["label"])
-    shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0)
+    shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     model = Member(inputs, 2, shape)
     y = torch.tensor([[[1.0, 5.0]], [[3.0, -1.0]], [[0.0, 0.0]]])  # two steps, and one of padding
     lengths = torch.tensor([2])
@@ -336,6 +337,43 @@ def test_a_table_with_a_test_part_of_its_own(tmp_path):
     chunks = list(again.predictions(data))
     assert [*chunks[0]] == ["sequence", "label", "probability"]
     assert np.array_equal(np.concatenate([chunk["label"] for chunk in chunks]), model.predict(data))
+
+
+def test_a_keyed_table_is_predicted_without_its_target():
+    table = {"shop": list("aabbcc"), "day": [1, 2] * 3, "sales": [1.0, 2, 3, 4, 5, 6], "kind": list("xxyyxx")}
+    model = Classifier(**TINY, target="kind", key="shop", time="day").fit(table)
+    assert [column.name for column in model.inputs_.numbers] == ["sales"]  # a key only tells sequences apart
+    assert model.inputs_.categories == []
+    expected = model.predict(table)
+    del table["kind"]
+    assert np.array_equal(model.predict(table), expected)
+    [chunk] = model.predictions(table)
+    assert chunk["shop"].tolist() == ["a", "b", "c"]
+    assert np.array_equal(chunk["kind"], expected)
+
+
+def test_sound_is_heard_as_it_was_in_training(tmp_path):
+    """Two tones, from a folder of recordings; a model that was loaded takes a recording at another rate."""
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    for label, hertz in (("low", 300), ("high", 1500)):
+        for take in range(6):
+            tone(folder / f"{label}_{take}.wav", hertz + 20 * take, 4000)
+    model = Classifier(**{**TINY, "epochs": 30, "batch_size": 6, "learning_rate": 0.02}).fit(folder)
+    model.save(tmp_path / "m")
+    again = Classifier.load(tmp_path / "m")
+    assert again.sound_.sample_rate == 4000
+    (tmp_path / "new").mkdir()
+    tone(tmp_path / "new" / "a_0.wav", 320, 8000)
+    tone(tmp_path / "new" / "b_0.wav", 1550, 8000)
+    assert again.predict(tmp_path / "new").tolist() == ["low", "high"]
+
+
+def tone(path, hertz, rate):
+    signal_ = 8000 * np.sin(2 * np.pi * hertz * np.arange(rate // 4) / rate)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(signal_.astype("<i2").tobytes())
 
 
 def test_validation_data_of_its_own_leaves_no_test_part():

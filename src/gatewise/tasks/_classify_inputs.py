@@ -30,7 +30,8 @@ class Numbers:
         per_step: Whether it has a value per step; otherwise every step is told the sequence's one.
         heavy: Per channel, whether its logarithm is taken first.
         missing: Per channel, whether a feature more says where it is missing: where it ever was in training.
-        pace: Per channel, the spread of its changes from step to step; 1 for a fact.
+        pace: Per channel, the spread of its changes from step to step; empty where there are none to read, for it is a
+            fact, or no sequence has two steps.
     """
 
     name: str
@@ -168,7 +169,8 @@ class Inputs:
         marks = sum(sum(column.missing) for column in self.numbers if column.per_step)
         moving = self.channels + marks
         facts = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
-        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + self.channels)
+        changes = sum(len(column.pace) for column in self.numbers)
+        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
 
     def encode(self, data: Sequences, vary: Vary | None = None) -> dict[str, np.ndarray]:
         """Arrays of these sequences: "lengths" (B,), and where there are such columns, "numbers" (T, B, D) float32,
@@ -217,12 +219,20 @@ class Inputs:
                 values, lengths = _frames(values, lengths, self.stride)
                 parts.append(values)
             else:
-                pace = np.array([p for column in self.numbers if column.per_step for p in column.pace], np.float32)
-                parts += [values, changes_of(values[:, : self.channels], lengths) / pace]
+                parts += [values, *self._changes(values, lengths)]
         for column in self.numbers:
             if not column.per_step:
                 parts += [np.repeat(part, lengths, 0) for part in column.features(data.facts[column.name])]
         return np.concatenate(parts, 1), lengths
+
+    def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """(S, C) of each column that has any."""
+        first = 0
+        for column in self.numbers:
+            if column.per_step:
+                channels = slice(first, first := first + len(column.mean))
+                if column.pace:
+                    yield changes_of(values[:, channels], lengths) / np.array(column.pace, np.float32)
 
     def _check(self, data: Sequences) -> None:
         """Refuse data that lacks a column, or has it as another kind or in another place."""

@@ -28,16 +28,17 @@ def learn(
     """What there is to read in these sequences, which are learned from.
 
     Args:
-        without: Columns that are not read: those that are predicted, and keys, which only tell sequences apart.
+        without: Columns that are not read.
         tokens: As in `Text`; None: both, or words alone where they are single characters, as in Chinese.
 
     Raises:
         DataError: There is nothing to read, or text beside steps.
     """
-    facts = {name: column for name, column in data.facts.items() if name not in set(without)}
-    columns = [(True, data.steps[name]) for name in data.steps] + [(False, facts[name]) for name in facts]
+    without = set(without)
+    columns = [(True, column) for name, column in data.steps.items() if name not in without]
+    columns += [(False, column) for name, column in data.facts.items() if name not in without]
     texts = [(per_step, column.name) for per_step, column in columns if column.kind == "text"]
-    if texts and ((not texts[0][0] and data.steps) or (texts[0][0] and len(texts) > 1)):
+    if texts and ((not texts[0][0] and any(step for step, _ in columns)) or (texts[0][0] and len(texts) > 1)):
         raise DataError(
             f"{data.name}: '{texts[0][1]}' is text beside other columns with steps of their own, "
             f"{', '.join([*data.steps, *(name for _, name in texts[1:])])}. Choose which to read: columns=..."
@@ -48,7 +49,7 @@ def learn(
             numbers.append(_statistics(data, rows, column.name, per_step))
         elif column.kind == "category":
             used = set()
-            for piece in pieces(data, rows):
+            for piece in pieces(_only(data, column.name), rows):
                 used.update(np.unique(piece.column(column.name).values).tolist())
             levels = [level for code, level in enumerate(column.levels) if code in used]
             categories.append(Category(column.name, per_step, levels))
@@ -61,6 +62,7 @@ def learn(
 
 def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) -> Numbers:
     """Scales of a column, from sums over pieces, for it may be larger than memory."""
+    data = _only(data, name)
     count: Any = 0
     sums = [np.zeros(1), np.zeros(1)]  # of the values and of their logarithms
     squares = [np.zeros(1), np.zeros(1)]
@@ -85,13 +87,19 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
     heavy = np.where(count > 0, reach > HEAVY_TAIL * np.maximum(spreads[0], 1e-30), False) & (spreads[0] > 0)
     mean, spread = np.where(heavy, means[1], means[0]), np.where(heavy, spreads[1], spreads[0])
     scale = np.where(spread > 0, spread, 1.0)
-    column = Numbers(name, per_step, *(_plain(v) for v in (heavy, mean, scale, missing, np.ones_like(scale))))
-    if not per_step:
+    column = Numbers(name, per_step, _plain(heavy), _plain(mean), _plain(scale), _plain(missing), [])
+    if not per_step or data.lengths.max() < 2:
         return column
     for piece in pieces(data, rows[:_ROUGHLY]):  # roughly is enough
         changes = changes_of(column.features(piece.steps[name])[0], piece.lengths)
         moved, moves = moved + np.square(changes, dtype=np.float64).sum(0), moves + len(changes)
     return replace(column, pace=_plain(np.where(moved > 0, np.sqrt(moved / max(1, moves)), 1.0)))
+
+
+def _only(data: Sequences, name: str) -> Sequences:
+    """The same with one column, so that taking some of it costs no others."""
+    steps, facts = ({n: c for n, c in columns.items() if n == name} for columns in (data.steps, data.facts))
+    return Sequences(data.offsets, steps, facts, data.name, data.lines)
 
 
 def _plain(values: np.ndarray) -> list[Any]:

@@ -223,14 +223,8 @@ class Classifier(Estimator):
             self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
-        self.inputs_ = learn(
-            sequences,
-            parts.train,
-            (*columns, *(_names(self.key) or ())),
-            self.tokens,
-            self.vocabulary_size,
-            int(self.min_frequency),
-        )
+        size, least = self.vocabulary_size, int(self.min_frequency)
+        self.inputs_ = learn(sequences, parts.train, self._unread(sequences, columns), self.tokens, size, least)
         self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
         self._keep(features_of(sequences) if in_memory(data) else None)
@@ -383,6 +377,12 @@ class Classifier(Estimator):
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
         return self._sequences(data, y, query, encoding)
 
+    def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
+        """Columns that are not learned from: targets, keys, names of sound files, and those that were not chosen."""
+        unread = {*targets, *(_names(self.key) or ()), *(data.facts if "log_mel" in data.steps else ())}
+        chosen = _names(self.columns)
+        return unread if chosen is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
+
     def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""
         for name in ("classes_", "n_features_in_"):
@@ -409,6 +409,7 @@ class Classifier(Estimator):
             bidirectional=bool(self.bidirectional),
             pooling=tuple(_names(self.pooling) or ()),
             dropout=chosen.dropout,
+            input_dropout=chosen.input_dropout,
             word_dropout=float(self.word_dropout),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
