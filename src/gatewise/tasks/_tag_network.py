@@ -134,8 +134,9 @@ class TagNetwork(nn.Module):
             self.edges: Tensor
             self.register_buffer("edges", edges, persistent=False)
             cuts = edges.diff(dim=1).numel() if features.edges else 0
-            self.measured = Linear(features.width + cuts, hidden_size)
-            width += features.width + hidden_size
+            self.measured = Linear(features.width + cuts, 2 * hidden_size)
+            self.combined = Linear(2 * hidden_size, hidden_size)
+            width += hidden_size
         self.layers = _Stack(
             cell,
             width,
@@ -166,7 +167,8 @@ class TagNetwork(nn.Module):
             found = [x * dropout_mask(x, self.dropout)]
         if batch["numbers"].shape[-1]:
             numbers = batch["numbers"]
-            found += [numbers, self.measured(torch.cat([numbers, self._cuts(numbers)], -1)).relu()]
+            measured = self.measured(torch.cat([numbers, self._cuts(numbers)], -1)).relu()
+            found.append(self.combined(measured).relu())
         y, state = self.layers(torch.cat(found, -1), state, lengths=batch["lengths"])
         return self.output(self.layers.between_layers(y)), state
 
