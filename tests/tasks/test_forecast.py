@@ -124,6 +124,16 @@ def test_units_come_from_the_values_that_are_there():
     assert (batch.loc.item(), batch.scale.item()) == pytest.approx((3, np.std([1, 3, 5])))
 
 
+@pytest.mark.parametrize(
+    ("scaling", "value", "scale"),
+    [("standard", 50, 0.05), ("last", 0, 1), ("log", 1, 1e-3), ("mean", 50, 50), ("mean", 0, 1)],
+)
+def test_a_flat_window_has_units_too(scaling, value, scale):
+    batch = Series(sequences(np.full(9, value)), ["y"]).batch(np.array([0]), np.array([6]), 5, 2, scaling, NOTHING)
+    assert batch.scale.item() == pytest.approx(scale)
+    assert (batch.target == (1 if scaling == "mean" and value else 0)).all()
+
+
 def test_the_loss_sees_only_what_was_observed():
     shape = Shape(1, False, 6, 3, 1, 0, 0, 0, 4, 1, 0.0)
     network = Direct(shape, "quantiles", (0.5,), cells.find("lstm"), {})
@@ -271,7 +281,7 @@ def test_teacher_forcing_is_what_sampling_walks_through():
 
 
 def test_it_learns_beyond_the_baselines(data):
-    found = Forecaster(horizon=6, season=6, seed=1, threads=1).fit(data)
+    found = Forecaster(horizon=6, season=6, seed=1, threads=1, preset="small").fit(data)
     metrics = found.metrics_
     assert metrics["test"]["mase"] < 0.95 * min(figures["mase"] for figures in metrics["baselines"].values())
     assert 0.5 < metrics["test"]["coverage"] <= 1
@@ -299,6 +309,7 @@ def test_a_backtest_is_the_predictions_of_series_that_were_cut(fitted, data):
 
 def test_predictions_are_columns(fitted, data):
     [found] = fitted.predictions(data)
+    assert found["series"].tolist() == [0] * 4 + [1] * 4
     assert found["step"].tolist() == [1, 2, 3, 4] * 2
     assert found["y"].reshape(2, 4) == pytest.approx(fitted.predict(data))
     assert (found["y_0.1"] <= found["y_0.5"]).all()
