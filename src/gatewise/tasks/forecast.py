@@ -395,6 +395,7 @@ class Forecaster(Estimator):
             covariates=inputs.past_width,
             ahead=inputs.future_width,
             static=inputs.static_width,
+            spread=sizing.spread,
             hidden_size=sizing.hidden_size,
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
