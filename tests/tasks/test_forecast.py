@@ -124,8 +124,18 @@ def test_units_come_from_the_values_that_are_there():
     assert (batch.loc.item(), batch.scale.item()) == pytest.approx((3, np.std([1, 3, 5])))
 
 
+@pytest.mark.parametrize(
+    ("scaling", "value", "scale"),
+    [("standard", 50, 0.05), ("last", 0, 1), ("log", 1, 1e-3), ("mean", 50, 50), ("mean", 0, 1)],
+)
+def test_a_flat_window_has_units_too(scaling, value, scale):
+    batch = Series(sequences(np.full(9, value)), ["y"]).batch(np.array([0]), np.array([6]), 5, 2, scaling, NOTHING)
+    assert batch.scale.item() == pytest.approx(scale)
+    assert (batch.target == (1 if scaling == "mean" and value else 0)).all()
+
+
 def test_the_loss_sees_only_what_was_observed():
-    shape = Shape(1, False, 6, 3, 1, 0, 0, 0, 4, 1, 0.0)
+    shape = Shape(1, False, 6, 3, 1, 0, 0, 0, True, 4, 1, 0.0)
     network = Direct(shape, "quantiles", (0.5,), cells.find("lstm"), {})
     series = Series(sequences(np.array([1.0, 2, 3, 4, 5, 6, np.nan, 8, np.nan])), ["y"])
     batch = tensors(series.batch(np.array([0]), np.array([6]), 6, 3, "none", NOTHING))
@@ -139,7 +149,7 @@ def test_columns_apart_are_series_apart():
     torch.manual_seed(0)
     pair = np.stack([wave(), wave(seed=3, level=2)], 1)
     networks = [
-        Direct(Shape(c, False, 12, 4, 3, 0, 0, 0, 4, 1, 0.0), "quantiles", (0.5,), cells.find("lstm"), {})
+        Direct(Shape(c, False, 12, 4, 3, 0, 0, 0, True, 4, 1, 0.0), "quantiles", (0.5,), cells.find("lstm"), {})
         for c in (1, 2)
     ]
     with torch.no_grad():
@@ -249,7 +259,7 @@ def test_teacher_forcing_is_what_sampling_walks_through():
     """With (almost) no noise, a path is the values that the network expects given the path itself."""
     torch.manual_seed(1)
     network = Autoregressive(
-        Shape(1, False, 6, 4, 1, 0, 0, 0, 5, 1, 0.0), "gaussian", (0.5,), cells.find("lstm"), {}
+        Shape(1, False, 6, 4, 1, 0, 0, 0, True, 5, 1, 0.0), "gaussian", (0.5,), cells.find("lstm"), {}
     ).double()
     with torch.no_grad():
         network.output.weight[0].normal_()
@@ -271,7 +281,7 @@ def test_teacher_forcing_is_what_sampling_walks_through():
 
 
 def test_it_learns_beyond_the_baselines(data):
-    found = Forecaster(horizon=6, season=6, seed=1, threads=1).fit(data)
+    found = Forecaster(horizon=6, season=6, seed=1, threads=1, preset="small").fit(data)
     metrics = found.metrics_
     assert metrics["test"]["mase"] < 0.95 * min(figures["mase"] for figures in metrics["baselines"].values())
     assert 0.5 < metrics["test"]["coverage"] <= 1
@@ -299,6 +309,7 @@ def test_a_backtest_is_the_predictions_of_series_that_were_cut(fitted, data):
 
 def test_predictions_are_columns(fitted, data):
     [found] = fitted.predictions(data)
+    assert found["series"].tolist() == [0] * 4 + [1] * 4
     assert found["step"].tolist() == [1, 2, 3, 4] * 2
     assert found["y"].reshape(2, 4) == pytest.approx(fitted.predict(data))
     assert (found["y_0.1"] <= found["y_0.5"]).all()
@@ -387,6 +398,16 @@ def test_validation_apart(data):
     assert found.outcome_.best_loss is not None
 
 
+def test_the_linear_part_is_found_in_spite_of_holes():
+    values = wave(400, noise=0.01)
+    values[np.random.default_rng(0).random(400) < 0.2] = np.nan
+    series = Series(sequences(values), ["y"])
+    parts_of = Part(np.array([40]), np.array([200])), Part(np.array([280]), np.array([90]))
+    found = solve(series, parts_of[0], series, parts_of[1], 24, 6, [36], ["standard"], 0)
+    assert found.rule != "last value"
+    assert np.median(np.abs(found.residuals)) < 0.3
+
+
 def test_holes_everywhere_are_no_obstacle():
     values = wave(300)
     values[np.random.default_rng(0).random(300) < 0.3] = np.nan
@@ -399,6 +420,13 @@ def test_a_few_values_are_enough():
     values = np.array([266, 146, 183, 119, 180, 168, 232, 225, 193, 123, 336, 186.0])
     found = Forecaster(horizon=3).fit(sequences(values))
     assert np.isfinite(found.predict(sequences(values))).all()
+
+
+def test_few_windows_do_not_narrow_the_fan():
+    """Eighty values of noise, which a network can learn by heart."""
+    noise = 20 + np.random.default_rng(0).normal(size=80)
+    found = Forecaster(horizon=4, context=8, epochs=200, patience=None, split=(0.5, 0, 0.5)).fit(sequences(noise))
+    assert 0.65 < found.metrics_["test"]["coverage"] < 0.95
 
 
 # --- laws of every task -----------------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from ._forecast_series import Part, Series, fill, in_units, normaliser
 
 _MOST_NUMBERS = 12_000_000  # of all windows to solve from
+_Raw = tuple[np.ndarray, np.ndarray]  # pasts (N, T) and futures (N, H)
 _FEWEST = 200  # windows to solve from, however long they are
 NOISE = 0.005  # share of an error by which two may differ and count as the same; the simpler is then taken
 _LARGE = 10.0  # normalised values beyond this count for less
@@ -78,19 +80,17 @@ def solve(
     """The best linear forecast, by held-out windows, among these contexts and scalings.
 
     Args:
-        checked, check: Windows to judge by; None: the last quarter of the training windows, after which all of them are
-            solved for once more.
+        checked, check: Windows to judge by; None: each quarter of the training windows, by what the others say.
     """
     longest = max(contexts)
     limit = max(_FEWEST, _MOST_NUMBERS // ((longest + horizon) * len(series.targets)))
     rng = np.random.default_rng([seed, 1])
     everything = _raw(series, training, longest, horizon, limit, rng)
     if check is None:
-        first = len(everything[0]) * 3 // 4
-        fit, held = ((everything[0][part], everything[1][part]) for part in (slice(first), slice(first, None)))
+        trials = _folds(everything)
     else:
-        fit, held = everything, _raw(checked, check, longest, horizon, limit // 3, rng)
-    found = [_chosen(fit, held, context, season, scaling) for context in contexts for scaling in scalings]
+        trials = [(everything, _raw(checked, check, longest, horizon, limit // 3, rng))]
+    found = [_chosen(trials, context, season, scaling) for context in contexts for scaling in scalings]
     least = min(linear.error for linear in found)
     good = [linear for linear in found if linear.error <= (1 + NOISE) * least]
     # In a longer past a network may find more; but where a bare rule is as good as any, there is nothing to find.
@@ -102,16 +102,28 @@ def solve(
     return best
 
 
-def _raw(
-    series: Series, part: Part, context: int, horizon: int, most: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N, T) pasts and (N, H) futures of at most `most` windows, columns side by side; a future is complete."""
+def _raw(series: Series, part: Part, context: int, horizon: int, most: int, rng: np.random.Generator) -> _Raw:
+    """(N, T) pasts and (N, H) futures of at most `most` windows, columns side by side; a future is at least half known,
+    and its holes are filled by the value before."""
     which = np.arange(len(part)) if len(part) <= most else np.sort(rng.choice(len(part), most, replace=False))
     index, origins = part[which]
     values = series.values(index, origins[:, None] + np.arange(-context, horizon)).reshape(-1, context + horizon)
-    past, future = values[:, :context], values[:, context:]
-    whole = np.isfinite(future).all(-1) & np.isfinite(past).any(-1)
-    return past[whole], future[whole]
+    seen = np.isfinite(values)
+    usable = seen[:, :context].any(-1) & (2 * seen[:, context:].sum(-1) >= horizon)
+    values, seen = values[usable], seen[usable]
+    return values[:, :context], fill(values, seen)[:, context:]
+
+
+def _folds(windows: _Raw) -> list[tuple[_Raw, _Raw]]:
+    """What to solve from and what to judge by: all but a quarter of the windows, and that quarter; four times."""
+    past, future = windows
+    borders = np.linspace(0, len(past), 5).astype(int)
+    folds = []
+    for first, last in pairwise(borders):
+        held = np.zeros(len(past), bool)
+        held[first:last] = True
+        folds.append(((past[~held], future[~held]), (past[held], future[held])))
+    return folds
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,7 @@ class _Normal:
     scale: np.ndarray
 
 
-def _normal(windows: tuple[np.ndarray, np.ndarray], context: int, scaling: str) -> _Normal:
+def _normal(windows: _Raw, context: int, scaling: str) -> _Normal:
     past, future = windows[0][:, -context:], windows[1]
     if scaling == "log":
         past, future = np.log(past), np.log(future)
@@ -134,30 +146,33 @@ def _normal(windows: tuple[np.ndarray, np.ndarray], context: int, scaling: str) 
     return _Normal(np.nan_to_num((filled - loc) / scale), (future - loc) / scale, loc, scale)
 
 
-def _chosen(
-    fit: tuple[np.ndarray, np.ndarray], held: tuple[np.ndarray, np.ndarray], context: int, season: int, scaling: str
-) -> Linear:
+def _chosen(trials: list[tuple[_Raw, _Raw]], context: int, season: int, scaling: str) -> Linear:
     """The rule, and the strength of the pull towards it, that held-out windows like best."""
-    check = _normal(held, context, scaling)
-    seen = np.isfinite(held[0])
-    _, spread = normaliser(fill(held[0], seen)[:, None], seen[:, None], "standard")
+    checks = [_normal(held, context, scaling) for _, held in trials]
+    spreads = []
+    for _, (past, _) in trials:
+        seen = np.isfinite(past)
+        spreads.append(normaliser(fill(past, seen)[:, None], seen[:, None], "standard")[1])
 
-    def error(weights: np.ndarray) -> float:
-        forecast = in_units(check.X @ weights.T, check.loc, check.scale, scaling)
-        return float((np.abs(held[1] - forecast) / spread).mean()) if len(forecast) else 0.0
+    def error(weights: Sequence[np.ndarray]) -> float:
+        total, count = 0.0, 0
+        for own, check, spread, (_, (_, future)) in zip(weights, checks, spreads, trials, strict=True):
+            forecast = in_units(check.X @ own.T, check.loc, check.scale, scaling)
+            total, count = total + float((np.abs(future - forecast) / spread).sum()), count + future.size
+        return total / max(1, count)
 
-    known = rules(context, fit[1].shape[1], season)
-    rule = min(known, key=lambda name: error(known[name]))
-    path = _path(fit, context, scaling, known[rule])
-    errors = {strength: error(path(strength)) for strength in _STRENGTHS} if len(fit[0]) else {np.inf: 0.0}
+    horizon = checks[0].Y.shape[1]
+    known = rules(context, horizon, season)
+    rule = min(known, key=lambda name: error([known[name]] * len(trials)))
+    paths = [_path(fit, context, scaling, known[rule]) for fit, _ in trials]
+    errors = {strength: error([path(strength) for path in paths]) for strength in _STRENGTHS}
     strength = max(s for s, found in errors.items() if found <= (1 + NOISE) * min(errors.values()))
-    weights = path(strength)
-    return Linear(context, scaling, weights, check.Y - check.X @ weights.T, error(weights), rule, float(strength))
+    weights = [path(strength) for path in paths]
+    residuals = [check.Y - check.X @ own.T for own, check in zip(weights, checks, strict=True)]
+    return Linear(context, scaling, weights[0], np.concatenate(residuals), errors[strength], rule, float(strength))
 
 
-def _path(
-    fit: tuple[np.ndarray, np.ndarray], context: int, scaling: str, prior: np.ndarray
-) -> Callable[[float], np.ndarray]:
+def _path(fit: _Raw, context: int, scaling: str, prior: np.ndarray) -> Callable[[float], np.ndarray]:
     """Ridge regression towards `prior` (H, T): weights (H, T) by strength, from one decomposition for all strengths."""
     normal = _normal(fit, context, scaling)
     X, Y = normal.X, normal.Y

@@ -36,6 +36,8 @@ class Shape:
         context, horizon: T and H.
         patch: Steps of past that make one step of the recurrent layers.
         covariates, ahead, static: Numbers per step of past, per step of future, per series.
+        spread: Whether doubt is learned too. Else only the middle is, and doubt stays as held-out windows show it: few
+            windows, learned by heart, leave too little of it.
         others: As in `Forecaster`.
     """
 
@@ -47,6 +49,7 @@ class Shape:
     covariates: int
     ahead: int
     static: int
+    spread: bool
     hidden_size: int
     num_layers: int
     dropout: float
@@ -71,6 +74,16 @@ class _Network(nn.Module):
     def columns(self) -> int:
         """Columns that a row of the recurrent layers reads."""
         return self.shape.columns if self.shape.joint else 1
+
+    @property
+    def numbers(self) -> int:
+        """What is learned of each value: all numbers of the head, or one that moves its middle."""
+        return len(self.located) if self.shape.spread else 1
+
+    def learned(self, out: Tensor, base: Tensor, start: Tensor) -> Tensor:
+        """(..., P) numbers of the head: its start, moved by what was learned (..., `numbers`) and the linear part."""
+        moved = out if self.shape.spread else out * self.located
+        return self.trust * moved + start + base[..., None] * self.located
 
     def rows(self, values: Tensor) -> Tensor:
         """(B, C, n) as (R, columns, n)."""
@@ -150,7 +163,7 @@ class Direct(_Network):
         residuals: np.ndarray | None = None,
     ):
         super().__init__(shape, head, levels)
-        P, H, T, G = len(self.located), shape.horizon, shape.context, self.columns
+        P, H, T, G = self.numbers, shape.horizon, shape.context, self.columns
         width = shape.patch * (2 * G + shape.covariates) + shape.static
         self.layers = Recurrent(cell, width, shape.hidden_size, shape.num_layers, dropout=between(shape), **layers)
         self.output = nn.Linear(shape.hidden_size, G * H * P)
@@ -166,7 +179,7 @@ class Direct(_Network):
         self.moved = nn.Parameter(torch.zeros(H, T))
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        shape, G, P = self.shape, self.columns, len(self.located)
+        shape, G, P = self.shape, self.columns, self.numbers
         past, seen = self.rows(batch["past"]), self.rows(batch["seen"])
         R = len(past)
         parts = [self._patched(past.transpose(1, 2)), self._patched(seen.transpose(1, 2))]
@@ -182,8 +195,8 @@ class Direct(_Network):
             joined = self.known(torch.cat([ahead, h[:, None].expand(-1, shape.horizon, -1)], -1)).tanh()
             out = out + self.joined(joined).view(R, shape.horizon, G, P).transpose(1, 2)
         base = past @ (self.linear + _SHARE * self.trust * self.moved).T
-        out = self.trust * out + self.start + base[..., None] * self.located
-        return out.view(-1, shape.columns, shape.horizon, P)
+        out = self.learned(out, base, self.start)
+        return out.view(-1, shape.columns, shape.horizon, len(self.located))
 
     def scored(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         return self(batch), batch["target"], batch["wanted"]
@@ -226,7 +239,7 @@ class Autoregressive(_Network):
         residuals: np.ndarray | None = None,
     ):
         super().__init__(shape, head, levels)
-        P, T, G = len(self.located), shape.context, self.columns
+        P, T, G = self.numbers, shape.context, self.columns
         width = 2 * G + shape.ahead + shape.static
         self.layers = Recurrent(cell, width, shape.hidden_size, shape.num_layers, dropout=between(shape), **layers)
         self.output = nn.Linear(shape.hidden_size, G * P)
@@ -245,7 +258,7 @@ class Autoregressive(_Network):
         """(R, G, n, P) from the layers' output (n, R, hidden) and the linear part's expectation (R, G, n)."""
         y = dropout(y, self.shape.dropout, self.training)
         out = self.output(y).view(len(y), y.shape[1], self.columns, -1).permute(1, 2, 0, 3)
-        return self.trust * out + self.start[0] + base[..., None] * self.located
+        return self.learned(out, base, self.start[0])
 
     @property
     def _weights(self) -> Tensor:

@@ -14,6 +14,7 @@ from ..errors import DataError
 
 _MOST_LEVELS = 100  # of a category that is a covariate at each step: each level is an input
 _PIECE = 1 << 20  # values that are looked at together
+_FLAT = 1e-3  # of a window's size, below which its spread is not taken for what the future will have
 TINY = 1e-8
 
 
@@ -237,7 +238,8 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
 
     "standard" takes off the mean, "last" the last value, both divide by the standard deviation (Kim et al. 2022,
     "Reversible instance normalization", ICLR); "mean" only divides, by the mean size (Salinas et al. 2020, DeepAR);
-    "none" does neither. With "log", logarithms of the values are standardised. A flat window is divided by its size.
+    "none" does neither. With "log", logarithms of the values are standardised. What a nearly flat window is
+    divided by is a thousandth of its size at least.
     """
     count = np.maximum(1, seen.sum(-1))
     known = np.where(seen, filled, 0.0)
@@ -247,8 +249,9 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
     if scaling == "mean":
         return np.zeros_like(mean), np.where(size > TINY, size, 1.0)
     spread = np.sqrt((np.where(seen, filled - mean[..., None], 0.0) ** 2).sum(-1) / count)
-    floor = np.where(size > TINY, size, 1.0)
-    scale = np.where(spread > 1e-4 * floor, spread, floor)
+    # A logarithm's own size says nothing: it depends on the unit of the data.
+    scale = np.maximum(spread, _FLAT * (1.0 if scaling == "log" else size))
+    scale = np.where(scale > TINY, scale, 1.0)
     return (np.nan_to_num(filled[..., -1]) if scaling == "last" else mean), scale
 
 

@@ -58,6 +58,7 @@ class Sizing:
         patch: Steps of past that make one step of the recurrent layers.
         steps: Of the optimiser.
         validated: Whether a part of each series was held out to validate on.
+        spread: Whether the network learns how uncertain its forecasts are, for which it needs windows enough.
     """
 
     context: int
@@ -71,6 +72,7 @@ class Sizing:
     steps: int
     batch_size: int
     validated: bool
+    spread: bool
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, co
         steps=steps,
         batch_size=batch,
         validated=validated,
+        spread=len(training) * columns >= _FEW,
     )
 
 

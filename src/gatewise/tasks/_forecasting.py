@@ -51,8 +51,8 @@ def forecasts(model: Forecaster, series: Series, part: Part) -> Iterator[tuple[n
         yield which, Forecast(in_units(point.double().numpy(), loc, scale, sizing.scaling), fan, paths)
 
 
-def ahead(model: Forecaster, table: Table) -> Iterator[tuple[Table, Forecast]]:
-    """Series after series in pieces: their last steps with those to come, and the forecast.
+def ahead(model: Forecaster, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
+    """Series in pieces: their numbers, their last steps with those to come, and the forecast.
 
     Raises:
         DataError: A series has no value, or what must be known ahead is not.
@@ -68,7 +68,7 @@ def ahead(model: Forecaster, table: Table) -> Iterator[tuple[Table, Forecast]]:
         cut = extended(part, ends(plain, model), context, horizon, names(model.future))
         last = Part(cut.data.offsets[1:] - horizon, np.ones(len(which), np.int64))
         [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
-        yield cut, forecast
+        yield which, cut, forecast
 
 
 def _tails(data: Sequences, which: np.ndarray, steps: int, whole: bool) -> Sequences:
@@ -81,11 +81,12 @@ def _tails(data: Sequences, which: np.ndarray, steps: int, whole: bool) -> Seque
     return Sequences(offsets, steps_of, {name: column[which] for name, column in data.facts.items()}, data.name)
 
 
-def columns(model: Forecaster, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
-    """Forecasts as columns: what tells the series apart, the stamp or step, points and quantiles."""
+def columns(model: Forecaster, which: np.ndarray, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
+    """Forecasts as columns: what tells the series apart, or their numbers from 0, the stamp or step, points and
+    quantiles."""
     horizon, facts = int(model.horizon), table.data.facts
     keys = [name for name in names(model.key) if name in facts] or list(facts)
-    found = {name: np.repeat(output(facts[name]), horizon) for name in keys}
+    found = {name: np.repeat(output(facts[name]), horizon) for name in keys} or {"series": np.repeat(which, horizon)}
     found[table.time or "step"] = stamps(table, horizon).ravel()
     for place, name in enumerate(table.targets):
         found[name] = forecast.point[:, place].ravel()

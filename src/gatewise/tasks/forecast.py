@@ -303,7 +303,7 @@ class Forecaster(Estimator):
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
         """What comes after the end of each series: (N, horizon), or (N, horizon, targets) if there are several."""
-        points = [forecast.point for _, forecast in ahead(self, self._table(data, query, encoding))]
+        points = [forecast.point for _, _, forecast in ahead(self, self._table(data, query, encoding))]
         found = np.concatenate(points).transpose(0, 2, 1)
         return found[..., 0] if len(self.targets_) == 1 else found
 
@@ -311,7 +311,7 @@ class Forecaster(Estimator):
         """Drawn futures, (samples, N, horizon) or (samples, N, horizon, targets); of a head that is a distribution."""
         if self.head == "quantiles":
             raise OptionError("the head 'quantiles' has no samples. Train with another head, or use predictions()")
-        drawn = [forecast.samples for _, forecast in ahead(self, self._table(data, query, encoding))]
+        drawn = [forecast.samples for _, _, forecast in ahead(self, self._table(data, query, encoding))]
         found = np.concatenate([paths for paths in drawn if paths is not None], 1).transpose(0, 1, 3, 2)
         return found[..., 0] if len(self.targets_) == 1 else found
 
@@ -319,8 +319,8 @@ class Forecaster(Estimator):
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
         """What comes after the end of each series, as columns: the series, the stamp or step, points and quantiles."""
-        for part, forecast in ahead(self, self._table(data, query, encoding)):
-            yield columns(self, part, forecast)
+        for which, part, forecast in ahead(self, self._table(data, query, encoding)):
+            yield columns(self, which, part, forecast)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""
@@ -395,6 +395,7 @@ class Forecaster(Estimator):
             covariates=inputs.past_width,
             ahead=inputs.future_width,
             static=inputs.static_width,
+            spread=sizing.spread,
             hidden_size=sizing.hidden_size,
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
