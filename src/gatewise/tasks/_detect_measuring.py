@@ -40,7 +40,7 @@ def measure_baselines(series: Series, parts: Parts, thresholds: Mapping[str, flo
     """The same of the baselines, on the last part that there is."""
     metrics = {}
     for name, detect in BASELINES.items():
-        scores = [detect(values) for values in series.values]
+        scores = [detect(values[:]) for values in series.values]
         for part in reversed(list(parts[0])):
             found = _figures(series, [places[part] for places in parts], scores, thresholds[name], find)
             if found is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ._detect_data import Scale
+from ._detect_data import Scale, Steps
 from ._detect_network import LEAST_SCALE, Detection, energy, features, prepared
 from ._detect_scoring import Scorer
 
@@ -32,7 +32,7 @@ class Reader:
         self._given: tuple[np.ndarray, np.ndarray] | None = None  # what was predicted of the next step
         self._past = np.full((model.window - 1, D), np.nan, np.float32)
 
-    def read(self, values: np.ndarray) -> np.ndarray:
+    def read(self, values: np.ndarray | Steps) -> np.ndarray:
         """The errors (T,) of the next steps (T, D), one at least; NaN where nothing is observed or was predicted."""
         return np.concatenate([self._chunk(values[s : s + CHUNK]) for s in range(0, len(values), CHUNK)])
 

@@ -17,7 +17,7 @@ from ..algebra import Cell
 from ..data.sources import Roles
 from ..errors import DataError, ModelFileError
 from ..training import Plan
-from ._detect_data import Scale, Series, parts_of, pieces_of, quiet_steps, series_of
+from ._detect_data import Scale, Series, Steps, parts_of, pieces_of, quiet_steps, series_of
 from ._detect_measuring import BASELINES, Parts, measure, measure_baselines, report
 from ._detect_scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from ._detect_sizing import Sizing, sizing
@@ -302,6 +302,10 @@ class Detector(Estimator):
     def offset_(self) -> float:
         return -self.threshold_
 
+    @property
+    def n_features_in_(self) -> int:
+        return len(self.channels_)
+
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
     ) -> dict[str, Any]:
@@ -421,10 +425,10 @@ class Detector(Estimator):
 
         self.threshold_ = threshold([self._scored(e) for e in errors])
         self.plain_thresholds_ = {
-            name: threshold([detect(values) for values in series.values]) for name, detect in BASELINES.items()
+            name: threshold([detect(values[:]) for values in series.values]) for name, detect in BASELINES.items()
         }
 
-    def _errors(self, values: np.ndarray) -> np.ndarray:
+    def _errors(self, values: np.ndarray | Steps) -> np.ndarray:
         from ._detect_reader import Reader
 
         return Reader(self.model_, self.scale_).read(values)
