@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from gatewise import bundle, cells
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.tasks import _detect_reader
+from gatewise.tasks import _detect_data, _detect_reader
 from gatewise.tasks._detect_network import FREEDOM, Detection, Windows
 from gatewise.tasks._detect_scoring import Scorer, find_events, score_series, tail_threshold
 from gatewise.tasks.detect import Detector
@@ -123,6 +123,14 @@ def test_what_stands_out_scores_high_and_missing_values_do_not(detector):
     assert np.isfinite(scores).all()
     [event] = [event for event in detector.events(fresh) if event.start <= 300 <= event.end]
     assert event.score == scores.max()
+
+
+def test_nothing_is_too_far_out_to_be_seen():
+    constant = Detector(**TINY).fit(np.full((300, 1), 1e-20))
+    [scores] = constant.scores(np.where(np.arange(50) == 30, 1e29, 1e-20))
+    assert np.argmax(scores) >= 30
+    assert np.isfinite(scores).all()
+    assert scores.max() > constant.threshold_
 
 
 def test_scores_by_hand():
@@ -380,6 +388,30 @@ def test_a_table_with_labels_is_measured_by_part_beside_the_baselines():
     assert {event.sequence for event in detector.events(data)} >= {0, 1}
 
 
+def test_a_table_is_predicted_piece_by_piece_and_a_stream_takes_its_rows(monkeypatch):
+    data = table()
+    detector = Detector(**TINY, key=("machine",), columns=("load", "heat")).fit(data)
+    whole = np.concatenate(detector.scores(data))
+    monkeypatch.setattr(_detect_reader, "CHUNK", 100)
+    monkeypatch.setattr(_detect_data, "_PIECE", 100)
+    sizes, slices = [], _detect_data.Steps.__getitem__
+
+    def counted(self, rows):
+        found = slices(self, rows)
+        sizes.append(len(found))
+        return found
+
+    monkeypatch.setattr(_detect_data.Steps, "__getitem__", counted)
+    assert np.array_equal(np.concatenate([chunk["score"] for chunk in detector.predictions(data)]), whole)
+    assert max(sizes) == 100
+    stream = detector.stream()
+    heat, load = (data.steps[name].values for name in ("heat", "load"))
+    pushed = [stream.push({"heat": heat[k], "load": load[k], "fault": 0})[0] for k in range(50)]
+    assert pushed == whole[:50].tolist()
+    with pytest.raises(DataError, match="the step has no 'load'"):
+        stream.push({"heat": 1.0})
+
+
 def test_many_series_are_each_read_from_their_beginning(detector):
     series = [waves(n, 2, seed=n) for n in (50, 1, 300)]
     together = detector.scores(series)
@@ -467,6 +499,8 @@ def test_columns_that_do_not_fit_are_refused(detector):
         detector.stream().push([1.0])
     with pytest.raises(DataError, match="a row of numbers, not 'hot'"):
         detector.stream().push("hot")
+    with pytest.raises(DataError, match="there is no step to judge"):
+        detector.score(waves(1, 2))
     with pytest.raises(OptionError, match="has learned nothing yet"):
         Detector().scores(waves(50))
 

@@ -16,6 +16,7 @@ from ..errors import DataError
 
 PARTS = ("train", "validation", "test")
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
+_FURTHEST = 1e9  # standard deviations: what is further out must not become infinite, and then missing, in float32
 _PIECE = 1 << 16  # steps looked at together
 
 
@@ -57,7 +58,7 @@ class Series:
             if fact.kind in ("category", "text"):
                 names[name] = np.full(rows.stop - rows.start, fact[slice(number, number + 1)].strings()[0], object)
             else:
-                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start)
+                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start, axis=0)
         if time is not None and time in self.source.steps:
             start = int(self.source.offsets[number])
             names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
@@ -256,5 +257,5 @@ class Scale:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(n, D) float32, standardised."""
-        scaled: np.ndarray = ((values - self.location) / self.scale).astype(np.float32)
-        return scaled
+        scaled = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
+        return scaled.astype(np.float32)

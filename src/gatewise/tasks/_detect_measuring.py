@@ -39,10 +39,10 @@ def measure(
 def measure_baselines(series: Series, parts: Parts, thresholds: Mapping[str, float], find: Finder) -> dict[str, Any]:
     """The same of the baselines, on the last part that there is."""
     metrics = {}
-    for name, detect in BASELINES.items():
-        scores = [detect(values[:]) for values in series.values]
+    for name, threshold in thresholds.items():
+        scores = [BASELINES[name](values[:]) for values in series.values]
         for part in reversed(list(parts[0])):
-            found = _figures(series, [places[part] for places in parts], scores, thresholds[name], find)
+            found = _figures(series, [places[part] for places in parts], scores, threshold, find)
             if found is not None:
                 metrics[name] = found
                 break

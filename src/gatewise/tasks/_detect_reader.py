@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -107,11 +108,17 @@ class Stream:
         """The next step's score, and whether it is an alarm.
 
         Args:
-            row: Its values in the order of `channels`, NaN or None where missing; a number, if there is one channel.
+            row: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there is
+                one channel.
 
         Raises:
             DataError: There are more or fewer values, or one is no number.
         """
+        if isinstance(row, Mapping):
+            unknown = [name for name in self.channels if name not in row]
+            if unknown:
+                raise DataError(f"the step has no '{unknown[0]}'. Give it as None, if it is missing")
+            row = [row[name] for name in self.channels]
         try:
             values = np.array([row] if np.ndim(row) == 0 else row, np.float64)
         except (TypeError, ValueError):

@@ -296,7 +296,10 @@ class Detector(Estimator):
     def score(self, data: Any, y: Any = None) -> float:
         """Minus the mean negative log-likelihood of a step in nats: larger is better, as scikit-learn wants it."""
         errors = np.concatenate([self._errors(values) for values in self._series(data).values])
-        return -float(np.nanmean(errors))
+        seen = errors[~np.isnan(errors)]
+        if not len(seen):
+            raise DataError("there is no step to judge: each has no value, or nothing before it")
+        return -float(seen.mean())
 
     @property
     def offset_(self) -> float:
@@ -330,8 +333,8 @@ class Detector(Estimator):
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Chunks of named columns: keys and time where there are any, "series", "step", "score", "alarm" and "event",
-        which counts from 1 in each series and is 0 outside."""
+        """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
+        "alarm", and "event", which counts from 1 in each series and is 0 outside."""
         series = self._series(data, query=query, encoding=encoding)
         for number, values in enumerate(series.values):
             scores = self._scored(self._errors(values))
@@ -341,9 +344,9 @@ class Detector(Estimator):
             for first in range(0, len(values), _ROWS):
                 rows = slice(first, min(first + _ROWS, len(values)))
                 yield {
-                    **series.named(number, rows, self.time),
                     "series": np.full(rows.stop - first, number),
                     "step": np.arange(first, rows.stop),
+                    **series.named(number, rows, self.time),
                     "score": scores[rows],
                     "alarm": scores[rows] >= self.threshold_,
                     "event": inside[rows],
