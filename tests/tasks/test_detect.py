@@ -370,6 +370,8 @@ def test_a_table_with_labels_is_measured_by_part_beside_the_baselines():
     detector.fit(data)
     assert detector.channels_ == ("heat", "load")
     assert [detector.metrics_[part]["steps"] for part in ("train", "validation", "test")] == [2560, 320, 320]
+    assert detector.metrics_["validation"]["anomalies"] == 0
+    assert "recall" not in detector.metrics_["validation"]
     test = detector.metrics_["test"]
     assert test["anomalies"] == 2
     assert test["range_recall"] == 1

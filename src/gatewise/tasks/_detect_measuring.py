@@ -68,10 +68,12 @@ def _figures(
     truths = [labels[place] for labels, place in zip(series.labels, where, strict=True)]
     truth = np.concatenate(truths)
     real = [ranges(flags) for flags in truths]
-    by_range = range_based(real, [[(event.start, event.end) for event in found] for found in events])
-    figures |= {"anomalies": sum(map(len, real)), **pointwise(truth, np.concatenate(alarms))}
-    figures |= {f"range_{name}": value for name, value in by_range.items()}
-    figures["average_precision"] = average_precision(truth, np.concatenate(cut)) if truth.any() else None
+    figures["anomalies"] = sum(map(len, real))
+    if truth.any():  # without one there is nothing to be right about
+        by_range = range_based(real, [[(event.start, event.end) for event in found] for found in events])
+        figures |= pointwise(truth, np.concatenate(alarms))
+        figures |= {f"range_{name}": value for name, value in by_range.items()}
+        figures["average_precision"] = average_precision(truth, np.concatenate(cut))
     return figures
 
 

@@ -319,9 +319,10 @@ class Detector(Estimator):
 
         Returns:
             By part ("train", "validation", "test", or "all" for other data): "steps"; "loss", the mean negative
-            log-likelihood in nats; "alarm_rate", the share of steps with an alarm; "events". With labels, "precision",
-            "recall", "f1" over steps, the same over ranges as "range_...", "average_precision", and "anomalies". And
-            of the "baselines", their thresholds set on the same quiet steps, the same figures without a loss.
+            log-likelihood in nats; "alarm_rate", the share of steps with an alarm; "events". With labels "anomalies",
+            and where there is one, "precision", "recall", "f1" over steps, the same over ranges as "range_...", and
+            "average_precision". And of the "baselines", on the last part and with thresholds set on the same quiet
+            steps, the same figures without a loss.
         """
         series = self._series(data, y, query=query, encoding=encoding)
         learned = self._provenance["data"]
