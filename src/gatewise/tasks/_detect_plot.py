@@ -41,7 +41,7 @@ def draw(
     except ImportError as error:
         raise MissingExtra("matplotlib", "plot") from error
 
-    values = series.values[0][:, :MOST_CHANNELS]
+    values = series.values[0][:][:, :MOST_CHANNELS]
     when = series.named(0, slice(0, len(values)), time).get(time or "", np.arange(len(values)))
     count = values.shape[1]
     figure = Figure(figsize=(9, 2.2 + 1.3 * (count + 1)), layout="constrained")
