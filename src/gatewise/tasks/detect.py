@@ -48,6 +48,8 @@ class Detector(Estimator):
         target: Column that labels anomalies, 1 or true; only needed to measure.
         key: Columns that tell one series from another.
         time: Column that orders the steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Columns to watch; all numbers, if omitted.
         method: "prediction" of each step from those before, "reconstruction" of windows, or "both".
         distribution: "student" or "gaussian", of what a network cannot know.
@@ -103,6 +105,8 @@ class Detector(Estimator):
         target: str | None = None,
         key: Sequence[str] = (),
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         columns: Sequence[str] | None = None,
         method: str = "prediction",
         distribution: str = "student",
@@ -133,6 +137,8 @@ class Detector(Estimator):
         self.target = target
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.method = method
         self.distribution = distribution
@@ -381,7 +387,15 @@ class Detector(Estimator):
     def _roles(self) -> Roles:
         target = () if self.target is None else (self.target,)
         columns = None if self.columns is None else tuple(self.columns)
-        return Roles(target, tuple(self.key), self.time, columns, per_step=True)
+        return Roles(
+            target,
+            tuple(self.key),
+            self.time,
+            columns,
+            per_step=True,
+            zone=self.zone,
+            duplicates=self.duplicates,
+        )
 
     def _series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         self._must_be_fitted()

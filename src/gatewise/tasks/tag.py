@@ -43,6 +43,8 @@ class Tagger(Estimator):
         target: Column of the labels, one per step; "label" if omitted.
         key: Comma-separated columns that tell one sequence from another in a table.
         time: Column that orders a sequence's steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Comma-separated columns to learn from; all others that are given per step, if omitted.
         scheme: How labels mark spans: BIO, IOB1, BIOES, BMES or BILOU; found from the labels if omitted.
         crf: Score whole sequences of labels, with the transitions that the scheme allows; where labels mark spans and
@@ -95,6 +97,8 @@ class Tagger(Estimator):
         target: str | None = None,
         key: str | Sequence[str] | None = None,
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         columns: str | Sequence[str] | None = None,
         scheme: str | None = None,
         crf: bool | None = None,
@@ -123,6 +127,8 @@ class Tagger(Estimator):
         self.target = target
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.scheme = scheme
         self.crf = crf
@@ -308,7 +314,16 @@ class Tagger(Estimator):
         if columns and labelled:
             columns = [*columns, self.target or "label"]
         target = (self.target,) if self.target and labelled else ()
-        roles = Roles(target, _names(self.key) or (), self.time, columns, per_step=True, lines="tokens")
+        roles = Roles(
+            target,
+            _names(self.key) or (),
+            self.time,
+            columns,
+            per_step=True,
+            lines="tokens",
+            zone=self.zone,
+            duplicates=self.duplicates,
+        )
         return read(data, y, roles, query=query, encoding=encoding)
 
     def _inputs(self, data: Sequences) -> list[str]:
