@@ -23,7 +23,9 @@ _FILES, _DATA, _TRAINING = "Files", "Data", "Training"
 _SIZES = "Sizes (chosen from the amount of data, if not given)"
 _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("encoding", "validation", "query"), _FILES),
-    **dict.fromkeys(("target", "target_kind", "key", "time", "columns", "label_from", "scheme", "tokens"), _DATA),
+    **dict.fromkeys(
+        ("target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
+    ),
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
     **dict.fromkeys(("min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),

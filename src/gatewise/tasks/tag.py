@@ -47,6 +47,7 @@ class Tagger(Estimator):
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Comma-separated columns to learn from; all others that are given per step, if omitted.
         scheme: How labels mark spans: BIO, IOB1, BIOES, BMES or BILOU; found from the labels if omitted.
+        repair: Read spans that break their scheme as conlleval does, instead of refusing them.
         crf: Score whole sequences of labels, with the transitions that the scheme allows; where labels mark spans and
             both directions are read, if omitted.
         cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
@@ -101,6 +102,7 @@ class Tagger(Estimator):
         duplicates: str = "error",
         columns: str | Sequence[str] | None = None,
         scheme: str | None = None,
+        repair: bool = False,
         crf: bool | None = None,
         cell: str | Cell = "lstm",
         preset: str | None = None,
@@ -131,6 +133,7 @@ class Tagger(Estimator):
         self.duplicates = duplicates
         self.columns = columns
         self.scheme = scheme
+        self.repair = repair
         self.crf = crf
         self.cell = cell
         self.preset = preset
@@ -323,6 +326,7 @@ class Tagger(Estimator):
             lines="tokens",
             zone=self.zone,
             duplicates=self.duplicates,
+            repair=self.repair,
         )
         return read(data, y, roles, query=query, encoding=encoding)
 
