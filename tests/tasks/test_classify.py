@@ -545,6 +545,7 @@ LEFT_OUT = {  # scikit-learn's check -> why it does not apply
     "check_classifiers_train": "as above: it wants other lengths refused",
     "check_classifiers_regression_target": "numbers are targets too",
     "check_supervised_y_2d": "(N, 1) is read as N targets without a warning",
+    "check_classifier_data_not_an_array": "a data frame is a table, whose target is one of its columns",
     "check_methods_subset_invariance": "in float32 a row's last bits depend on the rows beside it",
     "check_array_api_input": "needs SCIPY_ARRAY_API to be set before scipy is imported",
 }

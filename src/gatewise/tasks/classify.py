@@ -375,7 +375,7 @@ class Classifier(Estimator):
         )
         if in_memory(data):
             data = checked(data)
-            y = None if y is None else column_of(y)
+            y = column_of(y)
         sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
         if not len(sequences):
             raise DataError(f"{sequences.name}: there is no sequence in it")
