@@ -405,6 +405,18 @@ def test_it_is_an_estimator_of_scikit_learn():
     assert repr(tagger) == "Tagger(hidden_size=8, seed=2)"
 
 
+def test_scikit_learn_validates_and_searches():
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import Pipeline
+
+    tokens, labels = sentences(60)
+    tagger = Tagger(**{**SMALL, "epochs": 3})
+    scores = cross_val_score(Pipeline([("tag", tagger)]), tokens, labels, cv=2)
+    assert scores.shape == (2,)
+    search = GridSearchCV(tagger, {"learning_rate": [1e-6, 0.02]}, cv=2).fit(tokens, labels)
+    assert search.best_params_ == {"learning_rate": 0.02}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
