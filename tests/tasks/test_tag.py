@@ -173,7 +173,7 @@ def test_saved_and_loaded_it_predicts_the_same(namer, tmp_path):
 def test_a_file_that_contradicts_itself_is_refused(namer, tmp_path):
     namer.save(tmp_path / "model")
     found = bundle.load(tmp_path / "model")
-    found.document["classes"] = found.document["classes"][:-1]
+    del found.document["targets"]["classes"][-1]
     bundle.save(tmp_path / "broken", found.document, found.tensors)
     with pytest.raises(ModelFileError, match="contradicts itself"):
         Tagger.load(tmp_path / "broken")
@@ -403,6 +403,18 @@ def test_it_is_an_estimator_of_scikit_learn():
     tagger = Tagger(hidden_size=8, seed=2)
     assert clone(tagger).get_params() == tagger.get_params()
     assert repr(tagger) == "Tagger(hidden_size=8, seed=2)"
+
+
+def test_scikit_learn_validates_and_searches():
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import Pipeline
+
+    tokens, labels = sentences(60)
+    tagger = Tagger(**{**SMALL, "epochs": 3})
+    scores = cross_val_score(Pipeline([("tag", tagger)]), tokens, labels, cv=2)
+    assert scores.shape == (2,)
+    search = GridSearchCV(tagger, {"learning_rate": [1e-6, 0.02]}, cv=2).fit(tokens, labels)
+    assert search.best_params_ == {"learning_rate": 0.02}
 
 
 @pytest.mark.parametrize(

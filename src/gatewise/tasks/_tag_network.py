@@ -290,7 +290,7 @@ class Pieces:
         return [(starts[batches[i]], lengths[batches[i]]) for i in random.permutation(len(batches))]
 
     def batch(self, starts: np.ndarray, lengths: np.ndarray) -> Batch:
-        """Tensors of the pieces from these starts, time-major, the longest first in nothing."""
+        """Tensors of the pieces from these starts, time-major."""
         steps = np.arange(lengths.max())[:, None]
         inside = steps < lengths
         at = np.where(inside, starts + steps, starts)  # padding repeats the first step: it is never looked at

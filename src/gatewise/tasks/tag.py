@@ -22,9 +22,10 @@ from ..training import Plan
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_values
 from ._tag_cuts import parts_of, shares_of
-from ._tag_features import Encoded, Features, place_of
+from ._tag_features import Encoded, Features
 from ._tag_measure import Baselines, label_scores, number_scores, report
 from ._tag_sizing import Sizing, sizing
+from ._tag_targets import Targets, all_labelled
 
 if TYPE_CHECKING:
     from ._tag_network import TagNetwork
@@ -199,11 +200,11 @@ class Tagger(Estimator):
         parts = parts_of(whole, shares, int(self.seed))
         if validation is not None:
             parts["validation"] = self._read(validation, None, query, encoding)
-        self._learn_labels(whole, parts)
+        self._learn_targets(parts)
         train = parts["train"]
         self.features_ = Features.learn(train, self._inputs(train), bool(self.bidirectional))
         encoded = {name: self.features_.read(part) for name, part in parts.items()}
-        targets = {name: self._targets(part) for name, part in parts.items()}
+        targets = {name: self.targets_.numbers(self._truth(part)) for name, part in parts.items()}
         self.baselines_ = Baselines.learn(train, encoded["train"], self.features_, self._truth(train))
         self.sizing_ = chosen = sizing(self, int(train.offsets[-1]), bool(self.features_.words))
         training = Pieces(
@@ -300,15 +301,23 @@ class Tagger(Estimator):
         from ._tag_stream import Stream
 
         self._must_be_fitted()
-        for option, waits in (("bidirectional", self.bidirectional), ("crf", self._allowed() is not None)):
+        for option, waits in (("bidirectional", self.bidirectional), ("crf", self._uses_crf())):
             if waits:
                 raise OptionError(
                     f"this tagger's labels depend on later steps ({option}=True), so it cannot answer at once. "
                     f"Train one with bidirectional=False{' and crf=False' * (option == 'crf')}"
                 )
-        return Stream(self.model_, self.features_, self._named)
+        return Stream(self.model_, self.features_, self.targets_.named)
 
     report = staticmethod(report)
+
+    @property
+    def classes_(self) -> list[str]:
+        return self.targets_.classes
+
+    @property
+    def scheme_(self) -> str | None:
+        return self.targets_.scheme
 
     # Steps of fit.
 
@@ -351,76 +360,18 @@ class Tagger(Estimator):
 
     def _truth(self, data: Sequences) -> Any:
         """Of each step its label, None where missing; or its number, NaN where missing."""
-        column = self._truth_column(data)
-        if self.classes_:
-            return column.strings()
-        if column.kind != "number" or column.values.ndim != 1:
-            raise DataError(f"{data.name}: column '{column.name}' must hold one number per step, as in training")
-        return column.values.astype(np.float64)
+        return self.targets_.truth(self._truth_column(data), data)
 
-    def _learn_labels(self, whole: Sequences, parts: dict[str, Sequences]) -> None:
-        """Find classes, scheme and whether a CRF is used; or mean and scale of a number."""
-        column = self._truth_column(whole)
-        self.classes_: list[str] = []
-        self.scheme_: str | None = None
-        self.center_, self.scale_ = 0.0, 1.0
-        if column.kind == "number":
-            if self.crf or self.scheme:
-                option = "crf" if self.crf else "scheme"
-                raise OptionError(f"{option} is for labels, but column '{column.name}' holds numbers")
-            known = self._truth(parts["train"])
-            known = known[~np.isnan(known)]
-            if not len(known) or np.isinf(known).any():
-                what = "an infinite number" if len(known) else "no number"
-                raise DataError(f"{whole.name}: column '{column.name}' has {what} to learn from")
-            self.center_, self.scale_ = float(known.mean()), float(known.std()) or 1.0
-            return
-        if column.kind == "time":
-            raise DataError(f"{whole.name}: column '{column.name}' holds times. Name one with labels or numbers")
-        for name in ("train", "validation"):
-            if name in parts:
-                given = {label for label in self._truth_column(parts[name]).strings() if label is not None}
-                self.classes_ = sorted({*self.classes_, *given})
-        if len(self.classes_) < 2:
-            held = f"only '{self.classes_[0]}'" if self.classes_ else "no label"
-            raise DataError(f"{whole.name}: column '{column.name}' has {held}; a tagger needs two labels or more")
-        if column.kind == "category":
-            self.scheme_ = schemes.checked(parts["train"], column.name, self.scheme)[1]
-            if self.scheme_ and "validation" in parts:
-                schemes.checked(parts["validation"], column.name, self.scheme_)
-        elif self.scheme:
-            raise OptionError(f"scheme is for categories, but column '{column.name}' holds free text")
-        if self._allowed() is not None:
-            for name in ("train", "validation"):
-                labels = parts[name].steps[column.name].strings() if name in parts else []
-                if None in labels:
-                    place = labels.index(None)
-                    raise DataError(
-                        f"{place_of(parts[name], place)}: no label, but a CRF needs one at every step. "
-                        "Fill it in, or set crf=False"
-                    )
+    def _learn_targets(self, parts: Mapping[str, Sequences]) -> None:
+        data = [parts[name] for name in ("train", "validation") if name in parts]
+        columns = [self._truth_column(part) for part in data]
+        self.targets_ = Targets.learn(columns, data, self.scheme, self.crf)
+        if self._uses_crf():
+            for column, part in zip(columns, data, strict=True):
+                all_labelled(column, part)
 
-    def _allowed(self) -> np.ndarray | None:
-        """Which label may follow which, for the CRF; None for none."""
-        use = self.crf if self.crf is not None else self.scheme_ is not None and bool(self.bidirectional)
-        if not use:
-            return None
-        if self.scheme_ is None:
-            return np.ones((len(self.classes_) + 2,) * 2, bool)
-        return schemes.allowed(self.classes_, self.scheme_)
-
-    def _spans_of(self, numbers: Sequence[int]) -> list[schemes.Span]:
-        """The spans that these labels mark, by number; -1 marks none."""
-        assert self.scheme_ is not None
-        return schemes.spans([self.classes_[i] if i >= 0 else schemes.OUTSIDE for i in numbers], self.scheme_)
-
-    def _targets(self, data: Sequences) -> np.ndarray:
-        """Of each step the number of its label, -1 where missing; or a number in units of the scale."""
-        truth = self._truth(data)
-        if not self.classes_:
-            return ((truth - self.center_) / self.scale_).astype(np.float32)
-        number: dict[str | None, int] = {label: place for place, label in enumerate(self.classes_)}
-        return np.array([number.get(label, -1) for label in truth], np.int64)
+    def _uses_crf(self) -> bool:
+        return bool(self.bidirectional and self.scheme_) if self.crf is None else bool(self.crf)
 
     def _build(self) -> TagNetwork:
         from ._tag_network import TagNetwork
@@ -431,8 +382,8 @@ class Tagger(Estimator):
             self.features_,
             len(self.classes_) or 1,
             not self.classes_,
-            self._allowed(),
-            self._spans_of if self.scheme_ else None,
+            self.targets_.allowed if self._uses_crf() else None,
+            self.targets_.spans if self.scheme_ else None,
             chosen.embedding_size,
             chosen.letters_size,
             chosen.hidden_size,
@@ -460,16 +411,10 @@ class Tagger(Estimator):
 
     # Saying and measuring.
 
-    def _named(self, found: np.ndarray) -> np.ndarray:
-        """What the network says, as labels or numbers of the data."""
-        if self.classes_:
-            return np.array(self.classes_, object)[found]
-        return np.asarray(found * np.float64(self.scale_) + self.center_)
-
     def _said(self, encoded: Encoded) -> np.ndarray:
         from ._tag_network import decoded
 
-        return self._named(decoded(self.model_, encoded))
+        return self.targets_.named(decoded(self.model_, encoded))
 
     def _measured(
         self, parts: Mapping[str, Sequences], encoded: Mapping[str, Encoded], with_baselines: bool
@@ -494,10 +439,7 @@ class Tagger(Estimator):
             **cells_of(self.model_.layers),
             "sizes": asdict(self.sizing_),
             "features": self.features_.to_json(),
-            "classes": self.classes_,
-            "scheme": self.scheme_,
-            "center": self.center_,
-            "scale": self.scale_,
+            "targets": asdict(self.targets_),
             "baselines": self.baselines_.to_json(),
         }
 
@@ -506,8 +448,7 @@ class Tagger(Estimator):
         check_values(document["sizes"])
         self.sizing_ = Sizing(**document["sizes"])
         self.features_ = Features.from_json(document["features"])
-        self.classes_, self.scheme_ = list(document["classes"]), document["scheme"]
-        self.center_, self.scale_ = float(document["center"]), float(document["scale"])
+        self.targets_ = Targets(**document["targets"])
         self.baselines_ = Baselines(**document["baselines"])
         self.model_ = filled(self._build, tensors)
         if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
