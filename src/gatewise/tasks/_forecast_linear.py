@@ -34,7 +34,8 @@ class Linear:
         scaling: As in `normaliser`.
         weights: (H, T): what the future is of the past, in normalised units.
         residuals: (N, H) what it left over on held-out windows, in normalised units.
-        error: Mean absolute error there, in units of each window's spread.
+        error: Mean absolute error there, in units of each window's spread; of data above 0, the geometric mean of that
+            and the mean relative error, for what is small may matter as much as what is large.
         rule: The rule that it was drawn to, for people.
         strength: How strongly.
     """
@@ -154,12 +155,17 @@ def _chosen(trials: list[tuple[_Raw, _Raw]], context: int, season: int, scaling:
         seen = np.isfinite(past)
         spreads.append(normaliser(fill(past, seen)[:, None], seen[:, None], "standard")[1])
 
+    positive = all((future > 0).all() for _, (_, future) in trials)
+
     def error(weights: Sequence[np.ndarray]) -> float:
-        total, count = 0.0, 0
+        total, relative, count = 0.0, 0.0, 0
         for own, check, spread, (_, (_, future)) in zip(weights, checks, spreads, trials, strict=True):
             forecast = in_units(check.X @ own.T, check.loc, check.scale, scaling)
-            total, count = total + float((np.abs(future - forecast) / spread).sum()), count + future.size
-        return total / max(1, count)
+            missed = np.abs(future - forecast)
+            total, count = total + float((missed / spread).sum()), count + future.size
+            if positive:
+                relative += float((missed / (future + np.abs(forecast))).sum())
+        return float(np.sqrt(total * relative) if positive else total) / max(1, count)
 
     horizon = checks[0].Y.shape[1]
     known = rules(context, horizon, season)

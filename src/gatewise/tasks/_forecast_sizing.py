@@ -133,8 +133,9 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
             f"{series.data.name}: the longest series has {int(max(series.lengths, default=0))} steps, of which "
             f"{horizon} are forecast at a time, and some are held out. Give longer series, or lower horizon"
         )
-    longest = int(everything.counts.max()) + horizon
-    contexts = _contexts(options, horizon, season, longest)
+    # What three quarters of the series that can be learned from have.
+    usual = int(np.quantile(everything.counts[everything.counts > 0], 0.25)) + horizon
+    contexts = _contexts(options, horizon, season, usual)
     checked, check = apart or series, None
     if apart is not None:
         check = training_part(apart, apart.ends, horizon, max(contexts))
@@ -159,11 +160,11 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
     return Course(training, checked if check else series, validation, check is not None, linear, chosen)
 
 
-def _contexts(options: Forecaster, horizon: int, season: int, longest: int) -> list[int]:
-    """Lengths of past to try: seasons, as far as the training part lets most of its windows have them."""
+def _contexts(options: Forecaster, horizon: int, season: int, usual: int) -> list[int]:
+    """Lengths of past to try: seasons, as far as a training part of `usual` steps has windows for them."""
     if options.context is not None:
         return [int(options.context)]
-    most = max(2, min(_LONGEST, (longest - horizon) * 2 // 3))
+    most = max(2, min(_LONGEST, (usual - horizon) * 2 // 3))
     unit = season if season > 1 else max(4, min(horizon, 64))
     found = sorted({unit * times for times in _SEASONS if unit * times <= most})
     # Less than a horizon says little of it; a season at least, or the rule of the season could not be had.
