@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .runtime import Writer as Writer
     from .tasks import Classifier as Classifier
     from .tasks import Detector as Detector
+    from .tasks import Forecaster as Forecaster
     from .tasks import Generator as Generator
     from .tasks import Tagger as Tagger
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Classifier": "tasks",
     "Detector": "tasks",
+    "Forecaster": "tasks",
     "GRU": "nn",
     "Generator": "tasks",
     "LSTM": "nn",

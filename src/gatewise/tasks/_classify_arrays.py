@@ -50,6 +50,24 @@ def checked(data: Any) -> Any:
     return data
 
 
+def whole(y: Any) -> bool:
+    """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
+    return y is not None and np.ndim(column_of(y)) == 1 and np.asarray(y).dtype.kind in "iub"
+
+
+def column_of(y: Any) -> Any:
+    """Targets (N, 1) as (N,), and booleans as 0 and 1."""
+    y = np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
+    return np.asarray(y).astype(int) if np.ndim(y) == 1 and np.asarray(y).dtype.kind == "b" else y
+
+
+def features_of(data: Sequences) -> int | None:
+    """The columns that an array (N, T) of one channel had, for scikit-learn."""
+    lengths = set(data.lengths.tolist())
+    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
+    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
+
+
 def _records(data: Any) -> bool:
     """Whether this is a list of rows with names."""
     return isinstance(data, list) and bool(data) and isinstance(data[0], dict)

@@ -19,10 +19,12 @@ _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
     "chunk_length": (1, _MOST),
+    "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
     "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "horizon": (1, 100_000),
     "letters_size": (1, _MOST),
     "memory": (100, _MOST),
     "min_frequency": (1, _MOST),
@@ -30,6 +32,8 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
     "proj_size": (0, _MOST),
+    "samples": (1, 1_000_000),
+    "season": (1, _MOST),
     "seed": (0, 2**63 - 1),
     "smoothing": (1, 100_000),
     "stride": (1, _MOST),
@@ -57,7 +61,7 @@ REAL = {  # option -> what it must be, in words and as a test
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
 }
-FLAGS = {"bidirectional", "crf", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "calendar", "crf", "joint", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

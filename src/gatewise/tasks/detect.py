@@ -353,16 +353,24 @@ class Detector(Estimator):
                     "event": inside[rows],
                 }
 
-    def plot(self, data: Any, picture: str | os.PathLike[str], y: Any = None) -> None:
+    def plot(
+        self,
+        data: Any,
+        picture: str | os.PathLike[str],
+        y: Any = None,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
         """Draw the first series: its channels, the scores with their threshold, events and labelled anomalies.
 
         Args:
-            data, y: As for `evaluate`.
+            data, y, query, encoding: As for `evaluate`.
             picture: A .png or .svg file to write, whole or not at all.
         """
         from ._detect_plot import draw
 
-        series = self._series(data, y)
+        series = self._series(data, y, query=query, encoding=encoding)
         scores = self._scored(self._errors(series.values[0]))
         draw(series, scores, self.threshold_, self._found(scores, self.threshold_), self.time, picture)
 

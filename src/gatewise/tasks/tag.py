@@ -41,13 +41,13 @@ class Tagger(Estimator):
 
     Args:
         target: Column of the labels, one per step; "label" if omitted.
-        key: Columns of a table that tell one sequence from another.
-        time: Column of a table that orders the steps.
-        columns: Columns to learn from; all others that are given per step, if omitted.
+        key: Comma-separated columns that tell one sequence from another in a table.
+        time: Column that orders a sequence's steps.
+        columns: Comma-separated columns to learn from; all others that are given per step, if omitted.
         scheme: How labels mark spans: BIO, IOB1, BIOES, BMES or BILOU; found from the labels if omitted.
         crf: Score whole sequences of labels, with the transitions that the scheme allows; where labels mark spans and
             both directions are read, if omitted.
-        cell: Name of a cell of the family, or a `Cell`.
+        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
         embedding_size: Features per word.
         letters_size: Units per direction of the LSTM that spells words.
@@ -64,11 +64,11 @@ class Tagger(Estimator):
         epochs: Passes over the training data.
         batch_size: Sequences read side by side.
         chunk_length: Steps that the gradient goes back: longer sequences are learned from in pieces.
-        patience: Validations without improvement after which training stops early.
+        patience: Validations without improvement after which training stops early; never if omitted.
         split: Shares of training, validation and test: of the sequences, drawn at random, or of the steps of each in
             the order of time where there are fewer than ten.
         seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
+        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -93,9 +93,9 @@ class Tagger(Estimator):
         self,
         *,
         target: str | None = None,
-        key: Sequence[str] = (),
+        key: str | Sequence[str] | None = None,
         time: str | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         scheme: str | None = None,
         crf: bool | None = None,
         cell: str | Cell = "lstm",
@@ -111,12 +111,12 @@ class Tagger(Estimator):
         weight_dropout: float = 0.0,
         learning_rate: float | None = None,
         weight_decay: float = 0.01,
-        clip: float = 1.0,
+        clip: float | None = 1.0,
         epochs: float | None = None,
         batch_size: int | None = None,
         chunk_length: int | None = None,
         patience: int | None = None,
-        split: Sequence[float] = (0.8, 0.1, 0.1),
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
         seed: int = 0,
         threads: int | None = None,
     ):
@@ -248,7 +248,7 @@ class Tagger(Estimator):
     def predict(self, data: Any) -> list[np.ndarray]:
         """Of each sequence its labels (T,), or its numbers."""
         self._must_be_fitted()
-        whole = self._read(data, None, None, "utf-8")
+        whole = self._read(data, None, None, "utf-8", labelled=False)
         found = self._said(self.features_.read(whole))
         return [found[start:stop] for start, stop in zip(whole.offsets[:-1], whole.offsets[1:], strict=True)]
 
@@ -265,7 +265,7 @@ class Tagger(Estimator):
         """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
         name where there are any, and "predicted"."""
         self._must_be_fitted()
-        whole = self._read(data, None, query, encoding)
+        whole = self._read(data, None, query, encoding, labelled=False)
         first = 0
         while first < len(whole):
             # As many sequences as fill a chunk, but at least one.
@@ -303,28 +303,32 @@ class Tagger(Estimator):
 
     # Steps of fit.
 
-    def _read(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
-        roles = Roles((self.target,) if self.target else (), tuple(self.key), self.time, self.columns, per_step=True)
+    def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
+        columns = self.features_.columns if self.__sklearn_is_fitted__() else _names(self.columns)
+        if columns and labelled:
+            columns = [*columns, self.target or "label"]
+        target = (self.target,) if self.target and labelled else ()
+        roles = Roles(target, _names(self.key) or (), self.time, columns, per_step=True, lines="tokens")
         return read(data, y, roles, query=query, encoding=encoding)
 
-    @property
-    def _target(self) -> str:
-        return self.target or "label"
-
     def _inputs(self, data: Sequences) -> list[str]:
-        if self.columns is not None:
-            return list(self.columns)
-        others = {self._target, *self.key, *(self.time or "").split(",")}
+        if (named := _names(self.columns)) is not None:
+            return named
+        others = {self._target(data), *(_names(self.key) or ()), *(_names(self.time) or ())}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
+    def _target(self, data: Sequences) -> str:
+        """The column of labels; where columns have no names, readers call it "label"."""
+        nameless = set(data.steps) <= {"token", "channels", "label"}
+        return "label" if self.target is None or nameless else self.target
+
     def _truth_column(self, data: Sequences) -> Column:
-        if self._target not in data.steps:
+        name = self._target(data)
+        if name not in data.steps:
             hint = "" if self.target else " Name the column of labels with target"
             there = ", ".join(data.steps) or "none"
-            raise DataError(
-                f"{data.name}: no column '{self._target}' with a label per step. Columns per step: {there}.{hint}"
-            )
-        return data.steps[self._target]
+            raise DataError(f"{data.name}: no column '{name}' with a label per step. Columns per step: {there}.{hint}")
+        return data.steps[name]
 
     def _truth(self, data: Sequences) -> Any:
         """Of each step its label, None where missing; or its number, NaN where missing."""
@@ -362,14 +366,14 @@ class Tagger(Estimator):
             held = f"only '{self.classes_[0]}'" if self.classes_ else "no label"
             raise DataError(f"{whole.name}: column '{column.name}' has {held}; a tagger needs two labels or more")
         if column.kind == "category":
-            self.scheme_ = schemes.checked(parts["train"], self._target, self.scheme)[1]
+            self.scheme_ = schemes.checked(parts["train"], column.name, self.scheme)[1]
             if self.scheme_ and "validation" in parts:
-                schemes.checked(parts["validation"], self._target, self.scheme_)
+                schemes.checked(parts["validation"], column.name, self.scheme_)
         elif self.scheme:
             raise OptionError(f"scheme is for categories, but column '{column.name}' holds free text")
         if self._allowed() is not None:
             for name in ("train", "validation"):
-                labels = parts[name].steps[self._target].strings() if name in parts else []
+                labels = parts[name].steps[column.name].strings() if name in parts else []
                 if None in labels:
                     place = labels.index(None)
                     raise DataError(
@@ -489,3 +493,10 @@ class Tagger(Estimator):
         self.model_ = filled(self._build, tensors)
         if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
             raise ModelFileError(f"its cell is not the one that a zoneout of {self.zoneout} makes of '{self.cell}'")
+
+
+def _names(given: str | Sequence[str] | None) -> list[str] | None:
+    """Comma-separated names as a list."""
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",")]
+    return None if given is None else list(given)
