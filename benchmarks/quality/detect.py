@@ -2,9 +2,10 @@
 
 Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift,
 so the last thousand steps' errors count as usual. It was chosen, as were the defaults of smoothing, window, rate and
-passes, on the eight series of NAB in `SET_ASIDE`; the other 22 were first scored when all was decided. The UCR series
-was tried before that, with a handful of settings: without a memory its highest score lies two steps behind the end of
-the anomaly.
+passes, on the eight series of NAB in `SET_ASIDE`. All 30 had been scored once before it was final: prediction alone,
+which one setting on the eight series spoke for, reached 41.3; averaged over settings and seeds there, both methods were
+six points ahead. The UCR series was tried before that, with a handful of settings: without a memory its highest score
+lies two steps behind the end of the anomaly.
 """
 
 from __future__ import annotations
@@ -71,7 +72,10 @@ def nab(root: Path, seed: int) -> dict[str, Any]:
         "options": ADAPTIVE,
         "as_scored": {name: score(name, every, merged=False) for name in scores},
         "without_set_aside": {name: score(name, others) for name in scores},
-        **{profile: {name: score(name, every, True, profile) for name in scores} for profile in PROFILES},
+        **{
+            profile: {name: score(name, every, True, profile) for name in scores}
+            for profile in ("low_false_positives", "low_false_negatives")
+        },
     }
 
 

@@ -244,6 +244,17 @@ def test_a_grid_search_runs():
     assert search.best_score_ < 10
 
 
+def test_validation_data_of_its_own_sets_the_threshold():
+    data, louder = waves(900), waves(1200, noise=0.5, seed=8)
+    plain, told = Detector(**TINY).fit(data), Detector(**TINY).fit(data, validation=louder)
+    assert told.threshold_ != plain.threshold_
+    assert list(told.metrics_) == ["train", "baselines"]
+    assert told.metrics_["train"]["steps"] == 900
+    assert (told.predict(louder) == -1).mean() == pytest.approx(0.001, abs=0.002)
+    with pytest.raises(DataError, match="arrays has 2 channels"):
+        Detector(**TINY).fit(data, validation=waves(900, 2))
+
+
 class Unlabelled(Detector):
     """scikit-learn's outlier detectors ignore y, and its checks give anything; ours would read it as labels."""
 
