@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from .nn import LSTM as LSTM
     from .runtime import Writer as Writer
     from .tasks import Classifier as Classifier
+    from .tasks import Detector as Detector
+    from .tasks import Forecaster as Forecaster
     from .tasks import Generator as Generator
+    from .tasks import Tagger as Tagger
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
     "Classifier": "tasks",
+    "Detector": "tasks",
+    "Forecaster": "tasks",
     "GRU": "nn",
     "Generator": "tasks",
     "LSTM": "nn",
+    "Tagger": "tasks",
     "Writer": "runtime",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }

@@ -44,7 +44,11 @@ FILES = [
     ("not.parquet", "hello, I am no Parquet file", r"not.parquet.*No magic bytes"),
     ("cut.parquet", lambda folder: parquet(folder)[:-100], r"cut.parquet.*No magic bytes"),
     ("holed.parquet", lambda folder: parquet(folder)[:500] + b"x" * 99 + parquet(folder)[599:], r"holed.parquet"),
-    ("broken.jsonl", LINES.replace('"sales": 3}', '"sales": 3'), r"line [34] is not whole JSON"),
+    (
+        "broken.jsonl",
+        LINES.replace('"sales": 3}', '"sales": 3'),
+        r"line 3, column 34 is not whole JSON: Expecting ',' delimiter",
+    ),
     ("array.jsonl", LINES.replace('{"time": "2020-01-03", "sales": 3}', "[3]"), r"row 3: '\[3\]' is no object"),
     ("mixed.jsonl", LINES.replace('"sales": 3}', '"sales": "x"}'), r"row 3, column 'sales': \"x\" is VARCHAR, but the"),
     ("not.duckdb", GOOD, r"is no DuckDB file"),
@@ -82,9 +86,9 @@ def test_missing_files_name_what_is_close(tmp_path):
 
 def test_an_encoding_that_is_not_the_files(tmp_path):
     (tmp_path / "a.csv").write_bytes("a,b\n1,é\n".encode("latin-1"))
-    with pytest.raises(DataError, match="is not gb18030: .* Pass --encoding"):
+    with pytest.raises(DataError, match=r"is not gb18030: .* Pass --encoding"):
         open_table(tmp_path / "a.csv", encoding="gb18030")
-    with pytest.raises(DataError, match="no text encoding named 'utf-9'. Did you mean 'utf-8'"):
+    with pytest.raises(DataError, match=r"no text encoding named 'utf-9'. Did you mean 'utf-8'"):
         open_table(tmp_path / "a.csv", encoding="utf-9")
 
 
@@ -108,7 +112,10 @@ def test_columns_spoiled_by_a_few_cells_can_be_left_out_or_taken_as_text(tmp_pat
         ({"duplicates": "any"}, "no rule for duplicates named 'any'"),
         ({"rows": "rows", "time": None}, "no reading of rows as named 'rows'"),
         ({"rows": "sequences", "time": "time"}, "neither key nor time"),
-        ({"time": "time", "zone": "Europe/Berlinn"}, "no time zone named 'Europe/Berlinn'. Did you mean 'Europe/Berlin'"),
+        (
+            {"time": "time", "zone": "Europe/Berlinn"},
+            "no time zone named 'Europe/Berlinn'. Did you mean 'Europe/Berlin'",
+        ),
     ],
 )
 def test_wrong_options(tmp_path, options, told):

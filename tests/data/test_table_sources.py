@@ -62,9 +62,7 @@ def array_of_json(folder):
 
 def written(folder, statement):
     with duckdb.connect(str(folder / "t.duckdb")) as con:
-        values = ", ".join(
-            "(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in ROWS
-        )
+        values = ", ".join("(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in ROWS)
         con.execute("CREATE TABLE t (shop VARCHAR, time TIMESTAMP, sales DOUBLE, sky VARCHAR)")
         con.execute(f"INSERT INTO t VALUES {values}")
         con.execute(statement)
@@ -101,8 +99,8 @@ def relation(folder):
 
 
 SOURCES = [
-    csv_file, packed, tabs, semicolons, lines, array_of_json, parquet, database, pandas_frame, polars_frame, arrow_table,
-    arrow_reader, relation, lambda folder: COLUMNS, lambda folder: typed(),
+    csv_file, packed, tabs, semicolons, lines, array_of_json, parquet, database, pandas_frame, polars_frame,
+    arrow_table, arrow_reader, relation, lambda folder: COLUMNS, lambda folder: typed(),
     lambda folder: [dict(zip(NAMES, row, strict=True)) for row in ROWS],
 ]  # fmt: skip
 
@@ -152,7 +150,7 @@ def test_a_file_is_also_a_view_of_its_own_name(tmp_path):
     ],
 )
 def test_wrong_queries(tmp_path, query, told):
-    CSV = COLUMNS  # noqa: F841, N806 - Python's variables are none of a query's business
+    CSV = COLUMNS  # noqa: F841 - Python's variables are none of a query's business
     with pytest.raises(GatewiseError, match=told) as caught:
         open_table(csv_file(tmp_path), query)
     assert "\n" not in str(caught.value)

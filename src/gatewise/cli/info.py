@@ -1,15 +1,15 @@
-"""`gatewise info`: what a model file is, from its document alone."""
+"""`gatewise info`: what a model file is, from its document alone; or what data seems to be."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .frame import Json, printable, result, width
+from ..errors import ModelFileError
+from .frame import Json, Query, printable, result, width
 
 if TYPE_CHECKING:
     from ..bundle import Header
@@ -19,17 +19,33 @@ _SPLITS = ("train", "validation", "test", "baselines")  # the order in which met
 
 
 def info(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="MODEL|DATA", help="A model file; or any data to learn from.", show_default=False)
+    ],
+    query: Query = None,
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     json: Json = False,
 ) -> None:
-    """Show what a model is: its task, cell and sizes, and the data, seed and versions that it was trained with.
+    """Show what a model is, or how data is understood, before anything is learned from it.
 
-    Reads only the head of the file, so it is quick for a model of any size. `--json` prints the whole document.
+    Of a model: its task, cell and sizes, and the data, seed and versions that it was trained with; only the head of the
+    file is read. Of data: its columns and their kinds, what looks like time, key and target, gaps, lengths, labels.
     """
     from ..bundle import read_header
 
-    header = read_header(model)
-    result("" if json else describe(header, width()), header.document, json)
+    try:
+        header = read_header(source)
+    except ModelFileError:
+        from ..data.sources import is_data
+
+        if not is_data(source):
+            raise
+        from ..data.summary import summarise
+
+        found = summarise(source, query, encoding)
+        result("" if json else found.describe(), found.document(), json)
+    else:
+        result("" if json else describe(header, width()), header.document, json)
 
 
 def describe(header: Header, columns: int | None) -> str:

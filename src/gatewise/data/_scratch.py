@@ -25,12 +25,13 @@ class Scratch:
 
     def __init__(self, size: int):
         self.folder = tempfile.mkdtemp(prefix="gatewise-columns-") if size > IN_MEMORY else None
-        self._count = 0
+        self._sinks: list[Sink] = []
 
     def sink(self, dtype: np.dtype | type) -> Sink:
-        self._count += 1
         on_disk = self.folder is not None and np.dtype(dtype) != object
-        return Sink(np.dtype(dtype), os.path.join(self.folder or "", f"{self._count}.bin") if on_disk else None)
+        path = os.path.join(self.folder or "", f"{len(self._sinks)}.bin") if on_disk else None
+        self._sinks.append(Sink(np.dtype(dtype), path))
+        return self._sinks[-1]
 
     def keep(self, sequences: Sequences) -> Sequences:
         """Tie the files to `sequences`: they go when it goes."""
@@ -39,6 +40,8 @@ class Scratch:
         return sequences
 
     def discard(self) -> None:
+        for sink in self._sinks:
+            sink.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -65,6 +68,10 @@ class Sink:
                 f"cannot write to {os.path.dirname(self._path or '')}: {error.strerror}. "
                 f"Set TMPDIR to a folder on a larger disk."
             ) from None
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def values(self) -> np.ndarray:
         if self._file is None:

@@ -151,7 +151,7 @@ def read_time(session: Session, relation: str, types: dict[str, str], names: tup
         zone = "UTC" if "TIME ZONE" in type else None
         return Reading(f"epoch_us({column}::TIMESTAMPTZ)", f"({column} IS NOT NULL)", zone, type, f"{column}::VARCHAR")
     if type in NUMBERS or type in REALS or type.startswith("DECIMAL"):
-        sql, example = _number(session, relation, column)
+        sql, example = _number(session, relation, column, type in NUMBERS)
         return Reading(sql, f"({column} IS NOT NULL)", None, example, f"{column}::VARCHAR")
     if type not in ("VARCHAR", '"NULL"') and not type.startswith("ENUM"):
         raise DataError(f"{session.name}: column '{name}' is {type}, which is no time. Name another column.")
@@ -166,7 +166,7 @@ def read_time(session: Session, relation: str, types: dict[str, str], names: tup
     return found[0]
 
 
-def _number(session: Session, relation: str, column: str) -> tuple[str, str]:
+def _number(session: Session, relation: str, column: str, whole_type: bool) -> tuple[str, str]:
     """Numbers as times: SQL, and what they were taken for."""
     whole = f"(isfinite({column}::DOUBLE) AND {column} = floor({column}))"
     least, most, days, months = session.row(
@@ -184,10 +184,11 @@ def _number(session: Session, relation: str, column: str) -> tuple[str, str]:
     if months:
         return f"epoch_us(strptime({column}::BIGINT::VARCHAR, '%Y%m'))", "202012"
     size = max(abs(least), abs(most))
-    for bound, factor, unit in ((1e11, "* 1000000", ""), (1e14, "* 1000", "milli"), (1e17, "", "micro")):
+    for bound, factor, unit in ((1e11, 1_000_000, ""), (1e14, 1000, "milli"), (1e17, 1, "micro")):
         if size < bound:
-            return f"round({column} {factor})::BIGINT", f"{unit}seconds since 1970"
-    return f"({column} // 1000)::BIGINT", "nanoseconds since 1970"
+            exact = f"{column}::BIGINT * {factor}" if whole_type else f"round({column}::DOUBLE * {factor})::BIGINT"
+            return exact, f"{unit}seconds since 1970"
+    return f"{column}::BIGINT // 1000", "nanoseconds since 1970"
 
 
 def _parts(session: Session, relation: str, types: dict[str, str], names: tuple[str, ...]) -> Reading:
@@ -200,12 +201,14 @@ def _parts(session: Session, relation: str, types: dict[str, str], names: tuple[
         # The first day plus the rest, in steps that cannot fail: what is out of range is NULL, which is refused by row.
         first = f"try_cast(format('{{:04d}}-{{:02d}}-{{:02d}}', {', '.join(_whole(columns, 3))}) AS DATE)"
         sizes = (3_600_000_000, 60_000_000, 1_000_000)
-        rest = "".join(f" + {column} * {size}" for column, size in zip(columns[3:], sizes, strict=False))
+        rest = "".join(
+            f" + round({column}::DOUBLE * {size})::BIGINT" for column, size in zip(columns[3:], sizes, strict=False)
+        )
         bounds = "".join(
             f" AND {column} BETWEEN 0 AND {most}" for column, most in zip(columns[3:], (24, 59, 60), strict=False)
         )
         return Reading(
-            f"CASE WHEN true{bounds} THEN (epoch_us({first}){rest})::BIGINT END",
+            f"CASE WHEN true{bounds} THEN epoch_us({first}){rest} END",
             given,
             None,
             " ".join(PARTS[: len(names)]),

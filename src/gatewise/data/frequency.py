@@ -199,11 +199,11 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
     steps: Counter[Frequency] = Counter()
     for index, stamps in _series(sequences, time):
         if np.isnat(stamps).any():
-            raise DataError(f"{_who(sequences, index)} has a step without a time in '{time}'.")
+            raise DataError(f"{sequences.name}: {_who(sequences, index)} has a step without a time in '{time}'.")
         falls = np.flatnonzero(np.diff(stamps).astype(np.int64) <= 0)
         if len(falls):
             raise DataError(
-                f"{_who(sequences, index)}: {_at(stamps[falls[0] + 1], zone)} does not come after "
+                f"{sequences.name}: {_who(sequences, index)}: {_at(stamps[falls[0] + 1], zone)} does not come after "
                 f"{_at(stamps[falls[0]], zone)}. Put the steps in order, one for each time."
             )
         own = infer(stamps, zone)
@@ -236,13 +236,15 @@ def _check_fit(
         return
     if own != common:
         raise DataError(
-            f"{_who(sequences, index)} is {own} ({_at(stamps[0], zone)}, {_at(stamps[1], zone)}, ...), but "
-            f"{_who(sequences, model)} is {common}. One model needs one frequency: leave one kind out, or bring "
+            f"{sequences.name}: {_who(sequences, index)} is {own} "
+            f"({_at(stamps[0], zone)}, {_at(stamps[1], zone)}, ...), but {_who(sequences, model)} is {common}. "
+            f"One model needs one frequency: leave one kind out, or bring "
             f"them to one with a query."
         )
     raise DataError(
-        f"{_who(sequences, index)} is {common}, but {_at(stamps[off[0]], zone)} after {_at(stamps[off[0] - 1], zone)} "
-        f"lies between two steps. Round the stamps with a query (time_bucket), or leave the row out."
+        f"{sequences.name}: {_who(sequences, index)} is {common}, but "
+        f"{_at(stamps[off[0]], zone)} after {_at(stamps[off[0] - 1], zone)} lies between two steps. "
+        f"Round the stamps with a query (time_bucket), or leave the row out."
     )
 
 
@@ -264,9 +266,7 @@ def _who(sequences: Sequences, index: int) -> str:
     """How a message names a sequence: by what it is a sequence of."""
     facts = [column for column in sequences.facts.values() if column.kind == "category"][:3]
     shown = ", ".join(f"{column.name} '{column[index : index + 1].strings()[0]}'" for column in facts)
-    return f"{sequences.name}: the series" + (
-        f" of {shown}" if shown else f" {index + 1}" if len(sequences) > 1 else ""
-    )
+    return "the series" + (f" of {shown}" if shown else f" {index + 1}" if len(sequences) > 1 else "")
 
 
 def _at(stamp: np.datetime64, zone: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Roles:
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
         label_from: Where labels stand in the names of sound files; see `audio.read_audio`.
+        repair: Read spans that break their tagging scheme as conlleval does, instead of refusing them.
     """
 
     target: Sequence[str] = ()
@@ -46,6 +48,37 @@ class Roles:
     zone: str | None = None
     duplicates: str = "error"
     label_from: str | None = None
+    repair: bool = False
+
+    def format(self, path: str) -> str:
+        """What a file of this name, or URL, is read as."""
+        if "://" in path:
+            return "table"
+        suffix = _suffix(path)
+        if suffix in _SUFFIXES:
+            return _SUFFIXES[suffix]
+        if os.path.isdir(path):
+            return "audio"
+        named = self.key or self.time or self.columns or self.target or self.facts
+        return "table" if self.lines == "rows" or (suffix == ".txt" and named) else self.lines
+
+
+def is_data(path: str) -> bool:
+    """Whether a file, folder or URL is there to be read, as far as its name and first bytes tell."""
+    there = "://" in path or os.path.isdir(path) or (os.path.isfile(path) and _suffix(path) in _SUFFIXES)
+    return there or is_text(path)
+
+
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Whether only its content could say what a file is: its name does not, and no NUL byte is near its beginning."""
+    name = os.fspath(path)
+    if "://" in name or _suffix(name) in _SUFFIXES or not os.path.isfile(name):
+        return False
+    with gzip.open(name) if name.endswith(".gz") else open(name, "rb") as file:
+        try:
+            return b"\0" not in file.read(4096)
+        except (OSError, EOFError):
+            return False
 
 
 def read(
@@ -86,31 +119,23 @@ def read(
         return from_arrays(source, y, per_step=roles.per_step)
     if y is not None:
         raise OptionError(f"y goes with arrays and lists; of {_said(source)} a column is the target. Name it: target=")
-    if is_path and (found := _format(os.fspath(source), roles)) != "table":
+    if is_path and (found := roles.format(os.fspath(source))) != "table":
         _no_query(query, _said(source))
         return _read_file(source, found, roles, encoding, sound)
     return _read_table(source, roles, query, encoding)
-
-
-def _format(path: str, roles: Roles) -> str:
-    if "://" in path:
-        return "table"
-    name = path.lower().removesuffix(".gz")
-    suffix = Path(name).suffix
-    if suffix in _SUFFIXES:
-        return _SUFFIXES[suffix]
-    if os.path.isdir(path) or suffix in (".wav", ".flac", ".tar", ".tgz"):
-        return "audio"
-    named = roles.key or roles.time or roles.columns or roles.target or roles.facts
-    return "table" if roles.lines == "rows" or (suffix == ".txt" and named) else roles.lines
 
 
 _SUFFIXES = {
     ".ts": "ts",
     **dict.fromkeys((".conll", ".conllu", ".bio", ".iob", ".bmes", ".bioes"), "tokens"),
     **dict.fromkeys((".npy", ".npz"), "arrays"),
+    **dict.fromkeys((".wav", ".flac", ".tar", ".tgz"), "audio"),
     **dict.fromkeys((".csv", ".tsv", ".data", ".parquet", ".jsonl", ".ndjson", ".json", ".duckdb", ".db"), "table"),
 }
+
+
+def _suffix(path: str) -> str:
+    return Path(path.lower().removesuffix(".gz")).suffix
 
 
 def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
@@ -121,7 +146,9 @@ def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMe
     if kind == "tokens":
         from .conll import read_conll
 
-        return read_conll(source, label=roles.target[0] if roles.target else None, encoding=encoding)
+        return read_conll(
+            source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
+        )
     if kind == "labels":
         from .labelled_text import read_labelled_text
 

@@ -96,7 +96,7 @@ class Understanding:
         widths.append(WIDTH - sum(widths) - 2 * 5)
         lines = [*_wrap(f"{self.name}: {_count(self.rows, 'row')}, {_count(len(self.columns), 'column')}"), ""]
         for row in (heads, *rows):
-            cells = [_cut(cell, width) for cell, width in zip(row, widths, strict=True)]
+            cells = [cut(cell, width) for cell, width in zip(row, widths, strict=True)]
             padded = [
                 " " * (width - _wide(cell)) + cell if index in (2, 3) else cell + " " * (width - _wide(cell))
                 for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
@@ -239,7 +239,8 @@ def _wide(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """The text, cut to this many columns of a terminal."""
     if _wide(text) <= width:
         return text
     while _wide(text) > width - 1:

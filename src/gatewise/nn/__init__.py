@@ -2,11 +2,13 @@
 
 from .attention import AdditiveAttention, LocalAttention, MultiplicativeAttention, ScaledDotProductAttention
 from .convolutional import ConvLSTM
+from .crf import CRF
 from .multidimensional import MultiDimensionalLSTM
 from .recurrent import GRU, LSTM, Recurrent
 from .regularisation import activation_penalty, temporal_activation_penalty
 
 __all__ = [
+    "CRF",
     "GRU",
     "LSTM",
     "AdditiveAttention",

@@ -8,11 +8,17 @@ from ..errors import ModelFileError, suggest
 if TYPE_CHECKING:
     from ._estimator import Estimator
     from .classify import Classifier as Classifier
+    from .detect import Detector as Detector
+    from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
+    from .tag import Tagger as Tagger
 
 _HOME = {
-    "Classifier": "classify",
     "Generator": "generate",
+    "Classifier": "classify",
+    "Tagger": "tag",
+    "Forecaster": "forecast",
+    "Detector": "detect",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]

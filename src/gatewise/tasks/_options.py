@@ -19,23 +19,34 @@ _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
     "chunk_length": (1, _MOST),
+    "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
+    "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "horizon": (1, 100_000),
+    "letters_size": (1, _MOST),
+    "memory": (100, _MOST),
     "min_frequency": (1, _MOST),
+    "min_length": (1, _MOST),
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
     "proj_size": (0, _MOST),
+    "samples": (1, 1_000_000),
+    "season": (1, _MOST),
     "seed": (0, 2**63 - 1),
+    "smoothing": (1, 100_000),
     "stride": (1, _MOST),
     "threads": (1, 1024),
     "vocabulary_size": (1, _MOST),
+    "window": (2, 100_000),
 }
 REAL = {  # option -> what it must be, in words and as a test
     "activation_penalty": ("0 or more", lambda v: v >= 0),
     "clip": ("above 0", lambda v: v > 0),
     "dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
+    "false_alarm_rate": ("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
     "label_smoothing": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
@@ -49,8 +60,9 @@ REAL = {  # option -> what it must be, in words and as a test
 }
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
+    "duplicates": ("rule for duplicates", ("error", "first", "last", "mean")),
 }
-FLAGS = {"bidirectional", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "calendar", "crf", "joint", "repair", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

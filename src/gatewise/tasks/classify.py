@@ -45,6 +45,8 @@ class Classifier(Estimator):
         target_kind: "category", "labels" or "number", where the target column does not tell.
         key: Comma-separated columns that tell one sequence from another in a table.
         time: Column that orders a sequence's steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Comma-separated columns to learn from; all others if omitted.
         label_from: Where labels stand in the names of sound files, such as "{label}_{take}".
         cell: Name of a cell of the family, or a `Cell`.
@@ -103,6 +105,8 @@ class Classifier(Estimator):
         target_kind: str | None = None,
         key: str | Sequence[str] | None = None,
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         columns: str | Sequence[str] | None = None,
         label_from: str | None = None,
         cell: str | Cell = "lstm",
@@ -139,6 +143,8 @@ class Classifier(Estimator):
         self.target_kind = target_kind
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.label_from = label_from
         self.cell = cell
@@ -361,6 +367,8 @@ class Classifier(Estimator):
             target=(_names(self.target) or ()) if with_target else (),
             key=_names(self.key) or (),
             time=self.time,
+            zone=self.zone,
+            duplicates=self.duplicates,
             columns=_names(self.columns),
             lines="labels",
             label_from=self.label_from,

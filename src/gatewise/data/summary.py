@@ -1,0 +1,148 @@
+"""What data seems to be, before anything is learned from it: tables, sequences in other formats, plain text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import GatewiseError
+from .sequences import Column, Sequences
+from .sources import Roles, is_text, read
+from .text import read_text
+from .understanding import Understanding, cut, understand
+
+MOST_LEVELS = 12  # of a label that are shown
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Sequences in short.
+
+    Attributes:
+        name: Of the source.
+        format: How it was read.
+        sequences: How many.
+        lengths: Least, median and most steps; None where sequences have no steps.
+        columns: Of each its "name", "kind", "per" ("step" or "sequence") and "missing"; "counts" of the levels of a
+            category, the "range" of numbers, "examples" of text.
+    """
+
+    name: str
+    format: str
+    sequences: int
+    lengths: tuple[int, float, int] | None
+    columns: tuple[Mapping[str, Any], ...]
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        return dict(vars(self))
+
+    def describe(self) -> str:
+        """All of it for people, in lines of at most 80 columns."""
+        lines = [f"{self.name}: {self.sequences:,} {self.format}"]
+        if self.lengths is not None:
+            least, median, most = self.lengths
+            lines.append(f"steps: {least:,} to {most:,}, median {median:,.0f}")
+        for column in self.columns:
+            missing = f", {column['missing']:,} missing" if column["missing"] else ""
+            lines.append(cut(f"{column['name']}: {column['kind']} per {column['per']}{missing}{_values(column)}", 80))
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in short: its size, and the lines that it holds if they look like examples."""
+
+    name: str
+    characters: int
+    different: int
+    lines: int
+    examples: Summary | None
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        return {**vars(self), "examples": self.examples and self.examples.document()}
+
+    def describe(self) -> str:
+        """All of it for people."""
+        size = (
+            f"{self.name}: text of {self.characters:,} characters, {self.different:,} different, {self.lines:,} lines"
+        )
+        return size if self.examples is None else f"{size}\n{self.examples.describe()}"
+
+
+def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") -> Understanding | Summary | Text:
+    """What a file, folder, URL or table in Python holds.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    if isinstance(source, str | os.PathLike) and is_text(source):
+        text = read_text(source, encoding)
+        shown = f"'{os.fspath(source)}'"
+        return Text(shown, len(text), len(set(text)), len(text.splitlines()), _examples(source, encoding))
+    if isinstance(source, str | os.PathLike) and (kind := Roles().format(os.fspath(source))) != "table":
+        return _summary(read(source, encoding=encoding), f"'{os.fspath(source)}'", _FORMATS[kind])
+    return understand(source, query, encoding=encoding)
+
+
+_FORMATS = {"ts": "series", "tokens": "sentences", "arrays": "sequences", "audio": "clips of sound"}
+
+
+def _examples(source: Any, encoding: str) -> Summary | None:
+    """What its lines are, if they can be read as tokens with labels or as labels with text."""
+    for lines, said in (
+        ("tokens", "sentences of a token and its label per line"),
+        ("labels", "lines of a label and its text"),
+    ):
+        try:
+            found = read(source, roles=Roles(lines=lines), encoding=encoding)
+        except GatewiseError:
+            continue
+        label = {**found.steps, **found.facts}.get("label")
+        if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
+            return _summary(found, "as examples", said)
+    return None
+
+
+def _summary(sequences: Sequences, name: str, format: str) -> Summary:
+    lengths = sequences.lengths
+    columns = [_column(column, "step") for column in sequences.steps.values()]
+    columns += [_column(column, "sequence") for column in sequences.facts.values()]
+    has_steps = len(lengths) and lengths.any()
+    middle = (int(lengths.min()), float(np.median(lengths)), int(lengths.max())) if has_steps else None
+    return Summary(name, format, len(sequences), middle, tuple(columns))
+
+
+def _column(column: Column, per: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": column.name, "kind": column.kind, "per": per}
+    values = column.values
+    if column.kind == "category":
+        counts = np.bincount(values[values >= 0], minlength=len(column.levels)).tolist()
+        found |= {"missing": int((values < 0).sum()), "counts": dict(zip(column.levels, counts, strict=True))}
+    elif column.kind == "number":
+        gone = np.isnan(values)
+        found |= {"missing": int(gone.sum()), "shape": list(values.shape[1:])}
+        if not gone.all():
+            found["range"] = [float(np.nanmin(values)), float(np.nanmax(values))]
+    elif column.kind == "time":
+        found["missing"] = int(np.isnat(values).sum())
+    else:
+        given = [value for value in values if value is not None]
+        found |= {"missing": len(values) - len(given), "examples": [str(value)[:40] for value in given[:3]]}
+    return found
+
+
+def _values(column: Mapping[str, Any]) -> str:
+    if "counts" in column:
+        most = sorted(column["counts"].items(), key=lambda pair: -pair[1])
+        shown = ", ".join(f"{level} {count:,}" for level, count in most[:MOST_LEVELS])
+        return f" of {len(most)}: {shown}"
+    if "range" in column:
+        wide = f" x {column['shape'][0]}" if column["shape"] else ""
+        return f"{wide}, {column['range'][0]:g} to {column['range'][1]:g}"
+    return f": {', '.join(column['examples'])}" if column.get("examples") else ""

@@ -1,0 +1,143 @@
+"""What a forecast says of each future value: quantiles, or a distribution. One class per head.
+
+A network gives each value P numbers in the units of its normalised window; `located` of them (1 or 0) are moved by what
+the linear part of the network expects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+_LEAST = 1e-4  # of a scale, so that no likelihood is infinite
+
+
+class Quantiles:
+    """Values at given levels, by the pinball loss (Koenker & Bassett 1978); the point forecast is the median."""
+
+    def __init__(self, levels: Sequence[float]):
+        self.levels = torch.tensor(list(levels))
+        self.located = torch.ones(len(self.levels))
+        self._median = list(levels).index(0.5)
+
+    def start(self, residuals: np.ndarray) -> np.ndarray:
+        """(H, P) numbers that fit what the linear part left over, (N, H)."""
+        return np.quantile(residuals, self.levels.double().numpy(), axis=0).T
+
+    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        """Of each value, given `out` (..., P) and the target (...) in normalised units; scale (...) is the window's."""
+        above = target[..., None] - out
+        levels = self.levels.to(out.device)
+        # Twice the pinball loss: for the median alone, the absolute error.
+        return 2 * torch.maximum(levels * above, (levels - 1) * above).mean(-1)
+
+    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+        return self.quantiles(out)[..., self._median]
+
+    def quantiles(self, out: Tensor) -> Tensor:
+        # Sorted, so that they never cross; each stays at least as good (Chernozhukov et al. 2010).
+        return out.sort(-1).values
+
+
+class Gaussian:
+    """Normal distribution, by its likelihood."""
+
+    located = torch.tensor([1.0, 0.0])
+
+    def start(self, residuals: np.ndarray) -> np.ndarray:
+        return np.stack([residuals.mean(0), _unsoft(residuals.std(0))], -1)
+
+    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        sigma = softplus(out[..., 1]) + _LEAST
+        return 0.5 * ((target - out[..., 0]) / sigma) ** 2 + sigma.log() + 0.5 * math.log(2 * math.pi)
+
+    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+        return out[..., 0]
+
+    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
+        """One value of each, in normalised units."""
+        normal = torch.empty_like(out[..., 0]).normal_(generator=noise)
+        return out[..., 0] + (softplus(out[..., 1]) + _LEAST) * normal
+
+
+class StudentT:
+    """Student's t: heavy tails, with degrees of freedom above 2 so that the variance is finite."""
+
+    located = torch.tensor([1.0, 0.0, 0.0])
+
+    def start(self, residuals: np.ndarray) -> np.ndarray:
+        middle = np.median(residuals, axis=0)
+        spread = 1.4 * np.median(np.abs(residuals - middle), axis=0)
+        return np.stack([middle, _unsoft(spread), np.full_like(middle, 3.0)], -1)
+
+    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        sigma, df = self._shape(out)
+        z = (target - out[..., 0]) / sigma
+        norm = torch.lgamma(df / 2) - torch.lgamma((df + 1) / 2) + 0.5 * (df * math.pi).log() + sigma.log()
+        return norm + (df + 1) / 2 * torch.log1p(z**2 / df)
+
+    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+        return out[..., 0]
+
+    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
+        sigma, df = self._shape(out)
+        normal = torch.empty_like(sigma).normal_(generator=noise)
+        return out[..., 0] + sigma * normal * (df / (2 * _gamma(df / 2, noise))).sqrt()
+
+    @staticmethod
+    def _shape(out: Tensor) -> tuple[Tensor, Tensor]:
+        return softplus(out[..., 1]) + _LEAST, 2 + softplus(out[..., 2])
+
+
+class NegativeBinomial:
+    """Counts, whose variance mu + alpha mu^2 is above their mean (Salinas et al. 2020, DeepAR, section 3.1)."""
+
+    located = torch.tensor([1.0, 0.0])
+
+    def start(self, residuals: np.ndarray) -> np.ndarray:
+        return np.stack([residuals.mean(0), np.full(residuals.shape[1], -1.0)], -1)
+
+    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        mu, alpha = self._shape(out, scale)
+        count, size = target * scale, 1 / alpha
+        chosen = torch.lgamma(count + size) - torch.lgamma(count + 1) - torch.lgamma(size)
+        return -(chosen - size * torch.log1p(alpha * mu) + count * (alpha * mu / (1 + alpha * mu)).log())
+
+    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+        return self._shape(out, scale)[0] / scale
+
+    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
+        mu, alpha = self._shape(out, scale)
+        return torch.poisson(_gamma(1 / alpha, noise) * alpha * mu, generator=noise) / scale
+
+    @staticmethod
+    def _shape(out: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        # beta=10: nearly the identity above 0.3, so that the linear part's expectation is the mean.
+        return (softplus(out[..., 0], beta=10) + _LEAST) * scale, softplus(out[..., 1]) + _LEAST
+
+
+Head = Quantiles | Gaussian | StudentT | NegativeBinomial
+DISTRIBUTIONS: dict[str, type[Gaussian] | type[StudentT] | type[NegativeBinomial]] = {
+    "gaussian": Gaussian,
+    "student-t": StudentT,
+    "negative-binomial": NegativeBinomial,
+}
+
+
+def head_of(name: str, levels: Sequence[float]) -> Head:
+    return Quantiles(levels) if name == "quantiles" else DISTRIBUTIONS[name]()
+
+
+def _unsoft(value: np.ndarray) -> np.ndarray:
+    """What softplus makes `value` of, for values that are no wider than a window's own spread."""
+    return np.log(np.expm1(np.clip(value, 1e-3, 20.0)))
+
+
+def _gamma(shape: Tensor, noise: torch.Generator) -> Tensor:
+    """Draws of the gamma distribution with rate 1, which torch draws with a generator of one's own only so."""
+    return torch._standard_gamma(shape, generator=noise)

@@ -1,0 +1,141 @@
+"""Measures of forecasts: points, quantiles and samples against what came. Plain numpy.
+
+N forecasts of H steps of C columns; a value that is missing (NaN) is not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a model or baseline says of N windows.
+
+    Attributes:
+        point: (N, C, H), in the units of the data.
+        quantiles: (N, C, H, Q), rising along Q; None where a method has none.
+        samples: (S, N, C, H) paths; None where a head gives quantiles at once.
+    """
+
+    point: np.ndarray
+    quantiles: np.ndarray | None = None
+    samples: np.ndarray | None = None
+
+
+def seasonal_error(history: np.ndarray, season: int) -> float:
+    """MASE's yardstick: mean |y_t - y_(t-season)| over a series' past (n,); NaN where it is 0 or there is none.
+
+    Source: Hyndman & Koehler (2006), "Another look at measures of forecast accuracy".
+    """
+    steps = np.abs(history[season:] - history[:-season]) if len(history) > season else np.zeros(0)
+    steps = steps[np.isfinite(steps)]
+    return float(steps.mean()) if len(steps) and steps.mean() > 0 else float("nan")
+
+
+def smape(truth: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Of each value, 200 |y - f| / (|y| + |f|), as in M4: from 0 to 200, and 0 where both are 0.
+
+    Source: Makridakis, Spiliotis & Assimakopoulos (2020), "The M4 Competition", Int. J. of Forecasting 36.
+    """
+    below = np.abs(truth) + np.abs(point)
+    with np.errstate(invalid="ignore"):
+        return np.where(below == 0, 0.0, 200 * np.abs(truth - point) / np.where(below == 0, 1.0, below))
+
+
+def pinball(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Of each value and level, (..., Q): the loss that a quantile makes least.
+
+    Source: Koenker & Bassett (1978), "Regression quantiles", Econometrica 46.
+    """
+    above = truth[..., None] - quantiles
+    return np.maximum(levels * above, (levels - 1) * above)
+
+
+def crps_of_quantiles(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Of each value, twice the mean pinball loss: the CRPS, as far as these levels show it.
+
+    Source: Gneiting & Ranjan (2011), "Comparing density forecasts", Journal of Business & Economic Statistics 29.
+    """
+    return 2 * pinball(truth, quantiles, levels).mean(-1)
+
+
+def crps_of_samples(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Of each value, E|X - y| - E|X - X'| / 2 over samples (S, ...), without pairs of a sample with itself.
+
+    Source: Gneiting & Raftery (2007), "Strictly proper scoring rules", JASA 102, equation 21.
+    """
+    count = len(samples)
+    near = np.abs(samples - truth).mean(0)
+    if count < 2:
+        return near
+    # Sorted, the sum over pairs |x_i - x_j| is a weighted sum: no S x S table.
+    weights = 2 * np.arange(1, count + 1) - count - 1
+    spread = np.tensordot(weights, np.sort(samples, axis=0), 1) / (count * (count - 1))
+    return near - spread
+
+
+@dataclass
+class Tally:
+    """Sums over forecasts that come in pieces.
+
+    Attributes:
+        horizon: Steps, H.
+        levels: Of the quantiles, rising.
+    """
+
+    horizon: int
+    levels: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self._by_step = np.zeros((2, self.horizon))  # sum and count of MASE's terms, of each step ahead
+        self.windows = 0
+
+    def add(self, truth: np.ndarray, forecast: Forecast, yardstick: np.ndarray, spread: np.ndarray) -> None:
+        """Measure some windows.
+
+        Args:
+            truth: (N, C, H), NaN where unknown.
+            yardstick: (N, C) `seasonal_error` of each window's series.
+            spread: (N, C) standard deviation that each series is divided by in "mse_standardised".
+        """
+        error = np.abs(truth - forecast.point)
+        scaled = error / yardstick[..., None]
+        self._sum("mae", error)
+        self._sum("mse", error**2)
+        self._sum("mse_standardised", (error / spread[..., None]) ** 2)
+        self._sum("mae_standardised", error / spread[..., None])
+        self._sum("smape", smape(truth, forecast.point))
+        self._sum("mase", scaled)
+        self._by_step += np.stack([np.nansum(scaled, axis=(0, 1)), np.isfinite(scaled).sum(axis=(0, 1))])
+        if forecast.samples is not None:
+            self._sum("crps", crps_of_samples(truth, forecast.samples))
+        elif forecast.quantiles is not None:
+            self._sum("crps", crps_of_quantiles(truth, forecast.quantiles, self.levels))
+        if forecast.quantiles is not None and len(self.levels) > 1:
+            low, high = forecast.quantiles[..., 0], forecast.quantiles[..., -1]
+            inside = ((truth >= low) & (truth <= high)).astype(float)
+            self._sum("coverage", np.where(np.isfinite(truth), inside, np.nan))
+        self.windows += len(truth)
+
+    def figures(self) -> dict[str, float | int | list[float] | None]:
+        """Means over all values measured; None where there was nothing to measure, as MASE of a constant series."""
+        found: dict[str, float | int | list[float] | None] = {
+            name: self._sums[name] / self._counts[name] if self._counts[name] else None for name in self._sums
+        }
+        mse = found.pop("mse", None)
+        found["rmse"] = float(np.sqrt(mse)) if isinstance(mse, float) else None
+        if "coverage" in found:
+            found["coverage_meant"] = round(float(self.levels[-1] - self.levels[0]), 10)
+        if found.get("mase") is not None:
+            found["mase_by_step"] = [float(v) for v in self._by_step[0] / np.maximum(1, self._by_step[1])]
+        return {**found, "windows": self.windows, "values": self._counts.get("mae", 0)}
+
+    def _sum(self, name: str, values: np.ndarray) -> None:
+        known = np.isfinite(values)
+        self._sums[name] = self._sums.get(name, 0.0) + float(values[known].sum())
+        self._counts[name] = self._counts.get(name, 0) + int(known.sum())

@@ -1,0 +1,63 @@
+"""How large a tagger its data deserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._options import PRESETS
+
+if TYPE_CHECKING:
+    from .tag import Tagger
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Tagger`."""
+
+    embedding_size: int
+    letters_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    chunk_length: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `steps` steps of training data."""
+
+    steps: float
+    sizing: Sizing
+
+
+# Found by trials on validation data.
+TOKENS = (
+    Row(20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
+    Row(150_000, Sizing(100, 50, 200, 1, 0.5, 2e-3, 10, 16, 256)),
+    Row(1_000_000, Sizing(100, 50, 200, 1, 0.5, 3e-3, 6, 32, 256)),
+    Row(float("inf"), Sizing(128, 64, 256, 2, 0.3, 2e-3, 4, 32, 256)),
+)
+NUMBERS = (
+    Row(10_000, Sizing(16, 16, 64, 1, 0.1, 5e-3, 60, 16, 32)),
+    Row(200_000, Sizing(16, 16, 128, 1, 0.2, 3e-3, 30, 32, 128)),
+    Row(float("inf"), Sizing(16, 16, 128, 2, 0.1, 3e-3, 5, 64, 128)),
+)
+
+
+def sizing(options: Tagger, steps: int, tokens: bool) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        steps: Of the training data.
+        tokens: Whether any are words.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for row in (TOKENS if tokens else NUMBERS) if steps <= row.steps).sizing)
+    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
+    given = {name: getattr(options, name) for name in usual}
+    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
