@@ -178,9 +178,7 @@ class Features:
         words, categories, means, scales, gaps = [], {}, {}, {}, False
         scaled: list[np.ndarray] = []
         for name in columns:
-            column = data.steps[name] if name in data.steps else data.column(name)
-            if name not in data.steps:
-                raise DataError(f"{data.name}: column '{name}' has one value per sequence, a tagger reads one per step")
+            column = _per_step(data, name)
             if _is_spelled(column):
                 words.append(Words.learn(column, data.offsets, ahead))
             elif column.kind == "category":
@@ -218,17 +216,17 @@ class Features:
         """These sequences as numbers; what is unknown or missing is read as such. DataError: a column is not there."""
         n = int(data.offsets[-1])
         words = [
-            own.read(self._column(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
+            own.read(_of_kind(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
             for own in self.words
         ]
         categories = np.zeros((n, len(self.categories)), np.int64)
         for place, (name, levels) in enumerate(self.categories.items()):
             number = {level: code for code, level in enumerate(levels, 1)}
-            given = self._column(data, name, "category").strings()
+            given = _of_kind(data, name, "category").strings()
             categories[:, place] = [UNKNOWN if level is None else number.get(level, UNKNOWN) for level in given]
         numbers = [np.zeros((n, 0))]
         for name, mean in self.means.items():
-            column = self._column(data, name, "number")
+            column = _of_kind(data, name, "number")
             values = column.values.reshape(n, -1).astype(np.float64)
             if values.shape[1] != len(mean):
                 raise DataError(f"{data.name}: column '{name}' has {values.shape[1]} numbers a step, not {len(mean)}")
@@ -242,15 +240,6 @@ class Features:
             scaled = np.concatenate([np.where(missing, 0.0, scaled), missing], 1)
         return Encoded(data.offsets, words, categories, scaled.astype(np.float32))
 
-    def _column(self, data: Sequences, name: str, kind: str) -> Column:
-        if name not in data.steps:
-            data.column(name)  # says what there is
-            raise DataError(f"{data.name}: column '{name}' has one value per sequence, a tagger reads one per step")
-        column = data.steps[name]
-        if (column.kind == "number") != (kind == "number"):
-            raise DataError(f"{data.name}: column '{name}' is of kind '{column.kind}', but '{kind}' was learned from")
-        return column
-
     def to_json(self) -> dict[str, Any]:
         words = [{name: v for name, v in asdict(own).items() if name != "_numbers"} for own in self.words]
         return {**vars(self), "words": words}
@@ -263,6 +252,22 @@ class Features:
 def place_of(data: Sequences, step: int) -> str:
     """Where a step is, for people."""
     return f"{data.name}, " + (f"step {step}" if data.lines is None else f"line {data.lines[step]}")
+
+
+def _per_step(data: Sequences, name: str) -> Column:
+    """A column of `steps`. DataError: there is none of this name."""
+    if name not in data.steps:
+        data.column(name)  # says what there is
+        raise DataError(f"{data.name}: column '{name}' has one value per sequence, a tagger reads one per step")
+    return data.steps[name]
+
+
+def _of_kind(data: Sequences, name: str, kind: str) -> Column:
+    """The same, of the kind that was learned from: a number or none."""
+    column = _per_step(data, name)
+    if (column.kind == "number") != (kind == "number"):
+        raise DataError(f"{data.name}: column '{name}' is of kind '{column.kind}', but '{kind}' was learned from")
+    return column
 
 
 def _is_spelled(column: Column) -> bool:
