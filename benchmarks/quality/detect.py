@@ -1,8 +1,11 @@
 """Does the detector find what plain ones miss? The rows of `detect`.
 
-Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift, so
-the last thousand steps' errors count as usual. It was chosen, with the default smoothing and window, on the eight series
-of NAB in `SET_ASIDE`; the other 22 and the UCR series were first scored when all was decided.
+Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift,
+so the last thousand steps' errors count as usual. It was chosen, as were the defaults of smoothing, window, rate and
+passes, on the eight series of NAB in `SET_ASIDE`. All 30 had been scored once before it was final: prediction alone,
+which one setting on the eight series spoke for, reached 41.3; averaged over settings and seeds there, both methods were
+six points ahead. The UCR series was tried before that, with a handful of settings: without a memory its highest score
+lies two steps behind the end of the anomaly.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from gatewise.tasks.detect import Detector
 
 from .row import Row
 
-ADAPTIVE = {"memory": 1000}
+ADAPTIVE = {"method": "both", "memory": 1000}
 GAP = 200  # steps within which one alarm follows from another
 SET_ASIDE = (
     "artificialWithAnomaly/art_daily_jumpsup",
@@ -36,7 +39,6 @@ SET_ASIDE = (
 )
 BASELINES = {
     "windowed Gaussian": windowed_gaussian,
-    # Its window is the best of these three on the set-aside series.
     **{f"rolling z-score, {window} steps": lambda x, w=window: rolling_z(x, w) for window in (100, 500, 1000)},
 }
 
@@ -44,8 +46,8 @@ BASELINES = {
 def nab(root: Path, seed: int) -> dict[str, Any]:
     """The NAB score of each detector, its threshold the best on these series, as the benchmark defines it.
 
-    Each series is scored online: its first 15 %, at most 750 steps, train; all later ones are only scored, each from what
-    came before. A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is
+    Each series is scored online: its first 15 %, at most 750 steps, train; all later ones are only scored, each from
+    what came before. A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is
     reported once; "as scored" are the same detectors without that.
     """
     data = nab_series(root)
@@ -70,7 +72,10 @@ def nab(root: Path, seed: int) -> dict[str, Any]:
         "options": ADAPTIVE,
         "as_scored": {name: score(name, every, merged=False) for name in scores},
         "without_set_aside": {name: score(name, others) for name in scores},
-        **{profile: {name: score(name, every, True, profile) for name in scores} for profile in PROFILES},
+        **{
+            profile: {name: score(name, every, True, profile) for name in scores}
+            for profile in ("low_false_positives", "low_false_negatives")
+        },
     }
 
 
@@ -134,11 +139,11 @@ ROWS = (
         "nab: 30 series, each online after its first 15 % (at most 750 steps)",
         "nab_score",
         # What the better of the plain detectors reaches on these series, with the same merging of alarms.
-        41.0,
+        37.3,
         "more",
         nab,
         seeds=(0, 1, 2),
-        yardstick="windowed Gaussian, as published: 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58",
+        yardstick="published: windowed Gaussian 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58",
     ),
     Row(
         "ucr_anomaly_135",

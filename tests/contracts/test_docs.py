@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,24 @@ def test_the_commands_of_the_readme_run(page, rhyme, tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     Path("shakespeare.txt").write_text(rhyme + "ROMEO:\n", encoding="utf-8")
     Path("my_cell.py").write_text(own_cell(page), encoding="utf-8")
+    write_examples()
     assert len(commands(page)) >= 7
     for command in commands(page):
         assert main([*command, *QUICK.get(command[0], [])]) == 0, command
         assert capsys.readouterr().out.strip(), f"{command} printed nothing"
+
+
+def write_examples():
+    """Small files such as a reader would bring."""
+    moods = ["so warm and kind,good", "cold and dull,bad", "a joy to see,good", "an hour of nothing,bad"]
+    Path("reviews.csv").write_text("\n".join(["review,mood", *moods * 15]))
+    Path("later.csv").write_text("\n".join(["review,mood", *moods]))
+    Path("people.conll").write_text("Ann B-PER\nLee I-PER\nsleeps O\n\nso O\ndoes O\nBob B-PER\n\n" * 20)
+    days = [date(2026, 1, 1) + timedelta(day) for day in range(84)]
+    rows = [f"{shop},{day},{10 + day.weekday()}" for shop in "ab" for day in days]
+    Path("sales.csv").write_text("\n".join(["shop,day,sold", *rows]))
+    minutes = [f"2026-01-01 {minute // 60:02}:{minute % 60:02},{minute % 10}" for minute in range(600)]
+    Path("machine.csv").write_text("\n".join(["minute,heat", *minutes]))
 
 
 def own_cell(page):

@@ -35,6 +35,15 @@ def test_with_a_key_alone_rows_of_a_series_stay_in_order():
     assert found.steps["a"].values.tolist() == [2, 4, 1, 3]
 
 
+def test_a_table_can_be_asked_again_after_a_refusal():
+    columns = {"k": ["a", "a"], "word": ["x", "y"], "bad": [1.0, np.inf]}
+    with open_table(columns) as table:
+        for _ in range(2):
+            with pytest.raises(DataError, match="is inf"):
+                sequences(table, key="k", columns=["word", "bad"])
+        assert sequences(table, key="k", columns=["word"]).steps["word"].strings() == ["x", "y"]
+
+
 def test_several_keys():
     columns = {
         "x": ["b", "a", "b", "a", "a"],
@@ -143,6 +152,8 @@ def test_times_in_parts():
         made(columns | {"month": [13, 1]}, time=("year", "month", "day", "hour"))
     with pytest.raises(DataError, match="'2020 2 1 25' is no time"):
         made(columns | {"hour": [25, 1]}, time=("year", "month", "day", "hour"))
+    beside = made(columns | {"time": [1, 2]}, time="year,month,day,hour")
+    assert list(beside.steps) == ["year,month,day,hour", "v", "time"]
     late = {"year": [2020], "month": [1], "day": [1], "hour": [23], "minute": [59], "second": [59.5], "v": [1]}
     found = made(late, time="year,month,day,hour,minute,second")
     assert found.steps["time"].values.tolist() == stamps("2020-01-01T23:59:59.5")
@@ -212,6 +223,22 @@ def test_a_zone_in_the_data_stays():
     assert found.steps["t"].zone == "Asia/Tokyo"
 
 
+def test_a_zone_that_the_source_names_is_kept():
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(
+        {"v": [1, 2]}, index=pandas.date_range("2020-03-29", periods=2, tz="Europe/Berlin", name="t")
+    )
+    fixed = frame.tz_convert("+02:00")
+    for source, zone in (
+        (frame, "Europe/Berlin"),
+        (pyarrow.table(frame.reset_index()), "Europe/Berlin"),
+        (fixed, "UTC"),
+    ):
+        found = made(source, time="t")
+        assert found.steps["t"].zone == zone
+        assert found.steps["t"].values.tolist() == stamps("2020-03-28T23", "2020-03-29T22")
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
 def test_zones_agree_with_pandas(zone):
     pandas = pytest.importorskip("pandas")
@@ -266,5 +293,9 @@ def test_a_column_that_sequences_cannot_hold_is_refused_only_if_named():
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"v": [1, 2], "parts": [[1], [2, 3]]})
     assert list(made(table).steps) == ["v"]
-    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time"):
+    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time") as caught:
         made(table, columns=["parts"])
+    advice = str(caught.value).split('such as "')[1].removesuffix('" and the key id.')
+    with open_table(table, advice) as apart:
+        found = sequences(apart, key="id")
+    assert [one.steps["parts"].values.tolist() for one in found] == [[1], [2, 3]]

@@ -44,7 +44,11 @@ FILES = [
     ("not.parquet", "hello, I am no Parquet file", r"not.parquet.*No magic bytes"),
     ("cut.parquet", lambda folder: parquet(folder)[:-100], r"cut.parquet.*No magic bytes"),
     ("holed.parquet", lambda folder: parquet(folder)[:500] + b"x" * 99 + parquet(folder)[599:], r"holed.parquet"),
-    ("broken.jsonl", LINES.replace('"sales": 3}', '"sales": 3'), r"line [34] is not whole JSON"),
+    (
+        "broken.jsonl",
+        LINES.replace('"sales": 3}', '"sales": 3'),
+        r"line 3, column 34 is not whole JSON: Expecting ',' delimiter",
+    ),
     ("array.jsonl", LINES.replace('{"time": "2020-01-03", "sales": 3}', "[3]"), r"row 3: '\[3\]' is no object"),
     ("mixed.jsonl", LINES.replace('"sales": 3}', '"sales": "x"}'), r"row 3, column 'sales': \"x\" is VARCHAR, but the"),
     ("not.duckdb", GOOD, r"is no DuckDB file"),

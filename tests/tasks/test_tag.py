@@ -173,7 +173,7 @@ def test_saved_and_loaded_it_predicts_the_same(namer, tmp_path):
 def test_a_file_that_contradicts_itself_is_refused(namer, tmp_path):
     namer.save(tmp_path / "model")
     found = bundle.load(tmp_path / "model")
-    found.document["classes"] = found.document["classes"][:-1]
+    del found.document["targets"]["classes"][-1]
     bundle.save(tmp_path / "broken", found.document, found.tensors)
     with pytest.raises(ModelFileError, match="contradicts itself"):
         Tagger.load(tmp_path / "broken")
@@ -379,12 +379,42 @@ def test_missing_labels_are_not_counted_and_empty_sequences_stay_empty():
     assert [len(row) for row in tagger.predict(data)] == data.lengths.tolist()
 
 
+def test_lists_files_and_tables(tmp_path):
+    tokens, labels = sentences(30)
+    options = {**SMALL, "epochs": 1}
+    pairs = [list(zip(*pair, strict=True)) for pair in zip(tokens, labels, strict=True)]
+    lines = ["".join(f"{token}\t{mark}\n" for token, mark in pair) for pair in pairs]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    of_lists, of_file = Tagger(**options).fit(tokens, labels), Tagger(**options).fit(tmp_path / "train.txt")
+    assert "test" in of_file.metrics_
+    assert set(of_lists.metrics_) == {"train", "baselines"}  # scikit-learn's users test on data of their own
+    assert of_file.predict(tokens)[0].shape == (len(tokens[0]),)
+    rows = [{"s": i, "w": token, "tag": mark} for i, pair in enumerate(pairs) for token, mark in pair]
+    of_table = Tagger(target="tag", key="s", columns="w", **options).fit(rows)
+    assert of_table.features_.columns == ["w"]
+    unlabelled = [{name: row[name] for name in ("s", "w")} for row in rows]
+    assert [len(found) for found in of_table.predict(unlabelled)] == list(map(len, tokens))
+    assert of_table.evaluate(rows) == of_table.metrics_
+
+
 def test_it_is_an_estimator_of_scikit_learn():
     from sklearn.base import clone
 
     tagger = Tagger(hidden_size=8, seed=2)
     assert clone(tagger).get_params() == tagger.get_params()
     assert repr(tagger) == "Tagger(hidden_size=8, seed=2)"
+
+
+def test_scikit_learn_validates_and_searches():
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import Pipeline
+
+    tokens, labels = sentences(60)
+    tagger = Tagger(**{**SMALL, "epochs": 3})
+    scores = cross_val_score(Pipeline([("tag", tagger)]), tokens, labels, cv=2)
+    assert scores.shape == (2,)
+    search = GridSearchCV(tagger, {"learning_rate": [1e-6, 0.02]}, cv=2).fit(tokens, labels)
+    assert search.best_params_ == {"learning_rate": 0.02}
 
 
 @pytest.mark.parametrize(

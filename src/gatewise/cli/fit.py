@@ -23,10 +23,13 @@ _FILES, _DATA, _TRAINING = "Files", "Data", "Training"
 _SIZES = "Sizes (chosen from the amount of data, if not given)"
 _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("encoding", "validation", "query"), _FILES),
-    **dict.fromkeys(("target", "text", "key", "time", "columns", "horizon", "static", "future", "frequency"), _DATA),
     **dict.fromkeys(
-        ("preset", "cell", "hidden_size", "num_layers", "embedding_size", "proj_size", "tie_weights"), _SIZES
+        ("target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
     ),
+    **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
+    **dict.fromkeys(("min_frequency", "split", "zone", "duplicates"), _DATA),
+    **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
+    **dict.fromkeys(("proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
 }
 _OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 
@@ -120,7 +123,7 @@ def train(
     writable(target, force or resume)
     # What is missing or wrong should show before training, and before torch is loaded.
     if plot is not None:
-        _can_plot(plot)
+        can_plot(plot)
     if isinstance(data, list):
         data = _open(data, reading.get("encoding", "utf-8"))
     if announcement:
@@ -159,13 +162,14 @@ def _open(paths: list[str], encoding: str) -> StringIO:
     return file
 
 
-def _can_plot(picture: Path) -> None:
+def can_plot(picture: Path, force: bool = True) -> None:
+    """Make sure, before the work, that a picture can be drawn there. OptionError, ModelFileError."""
     from ..bundle import writable
     from ..training.curve import FORMATS
 
     if picture.suffix.lower() not in FORMATS:
         raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")
-    writable(picture, force=True)
+    writable(picture, force)
     import matplotlib  # noqa: F401 - a missing one should show now
 
 

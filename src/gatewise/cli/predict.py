@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import OptionError
-from .frame import Json, Query, note
+from .frame import Json, Query, result
 
 
 def predict(
@@ -17,6 +17,9 @@ def predict(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file, folder or database's URL.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .csv, .jsonl or .parquet.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw a forecast, or scores and events, of the first series: a PNG or SVG.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
@@ -31,6 +34,7 @@ def predict(
     from ..bundle import read_header, writable
     from ..data.writing import check_suffix, write_csv, write_lines, write_table
     from ..tasks import find
+    from .fit import can_plot
 
     task = str(read_header(model).document.get("task"))
     estimator = find(task)
@@ -39,9 +43,16 @@ def predict(
     if output is not None:  # what is wrong should show before the work is done
         check_suffix(output)
         writable(output, force)
-    chunks = estimator.load(model).predictions(data, encoding=encoding, query=query)
+    if plot is not None:
+        if not hasattr(estimator, "plot"):
+            raise OptionError(f"--plot draws series; a model of the task '{task}' predicts none. Leave it out")
+        can_plot(plot, force)
+    predictor: Any = estimator.load(model)
+    chunks = predictor.predictions(data, encoding=encoding, query=query)
     if output is None:
         (write_lines if json else write_csv)(sys.stdout, chunks)
     else:
         rows = write_table(output, chunks)
-        note(f"{output}: {rows:,} rows")
+        result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
+    if plot is not None:
+        predictor.plot(data, plot, encoding=encoding, query=query)

@@ -1,1 +1,1 @@
-"""Where sequences come from: text, vocabularies, batches."""
+"""Where sequences come from: text, tables, databases; vocabularies, calendars, batches."""

@@ -101,6 +101,27 @@ def fields(capsule: Any) -> list[tuple[str, str, dict[str, str]]]:
     return found
 
 
+class Once:
+    """An Arrow stream to be read once, as DuckDB takes it without pyarrow: an object with nothing but the stream.
+
+    Attributes:
+        fields: Name, format and metadata of each column.
+    """
+
+    def __init__(self, source: Any):
+        self._capsule = source.__arrow_c_stream__()
+        self.fields = fields(self._capsule)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._capsule
+
+    @property
+    def zones(self) -> dict[str, str]:
+        """Time zones that columns of timestamps name."""
+        found = ((name, letter.partition(":")) for name, letter, _ in self.fields if letter.startswith("ts"))
+        return {name: zone for name, (_, _, zone) in found if zone}
+
+
 def _stream(capsule: Any) -> Any:
     return ctypes.cast(_pointer(capsule, b"arrow_array_stream"), ctypes.POINTER(_Stream))
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -17,7 +18,7 @@ import itertools
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -68,7 +69,7 @@ def import_csv(
     if not head.strip():
         raise DataError(f"{session.name} is empty. Give a file with rows in it.")
     separator = "\t" if ".tsv" in os.path.basename(path).lower() else separator_of(head)
-    first = next(csv.reader(io.StringIO(head), delimiter=separator), [])
+    first = next(_rows(head, separator), [])
     header = looks_like_header(first) if header is None else header
     columns = _names(session.name, first, header, names)
     spec = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
@@ -132,12 +133,18 @@ def separator_of(head: str, ragged: bool = False) -> str:
         return max(SEPARATORS, key=head.count)
     best, chosen = 1, SEPARATORS[0]
     for separator in SEPARATORS:
-        widths = [len(row) for row in itertools.islice(csv.reader(io.StringIO(head), delimiter=separator), 20) if row]
+        widths = [len(row) for row in itertools.islice(_rows(head, separator), 20) if row]
         # The line after which something goes wrong is for the reader to name: most lines decide, not all.
         common = max(set(widths), key=widths.count) if widths else 1
         if widths.count(common) * 2 > len(widths) and common > best:
             best, chosen = common, separator
     return chosen
+
+
+def _rows(head: str, separator: str) -> Iterator[list[str]]:
+    """Cells of the first lines, up to one that is not CSV: that is for DuckDB to name."""
+    with contextlib.suppress(csv.Error):
+        yield from csv.reader(io.StringIO(head, newline=None), delimiter=separator)
 
 
 def looks_like_header(cells: Sequence[str]) -> bool:
@@ -158,7 +165,7 @@ def _names(file: str, first: list[str], header: bool, names: Sequence[str] | Non
             raise DataError(f"{file} has {len(first)} columns, but {len(names)} names were given for them.")
         columns = list(names)
     elif header:
-        columns = [cell.strip() or f"column{index}" for index, cell in enumerate(first, 1)]
+        columns = [" ".join(cell.split()) or f"column{index}" for index, cell in enumerate(first, 1)]
     else:
         columns = [f"column{index}" for index in range(1, len(first) + 1)]
     places: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtra
+from ..errors import DataError
 from ._arrow import batches
 
 LEAST_MEMORY = 128 << 20  # bytes; DuckDB cannot sort in less
@@ -22,19 +23,15 @@ class Session:
 
     Args:
         name: What messages call the source.
-
-    Raises:
-        MissingExtra: duckdb is not installed.
     """
 
     def __init__(self, name: str):
-        try:
-            import duckdb
-        except ImportError:
-            raise MissingExtra("duckdb", "data") from None
+        import duckdb
+
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="gatewise-table-")
         self._errors = duckdb.Error
+        self._numbers = itertools.count()
         # Nothing may be fetched from the network: an extension that is not in the wheel is an error, not a download.
         settings: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": "false",
@@ -49,6 +46,10 @@ class Session:
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET enable_progress_bar = false")
         self._finalizer = weakref.finalize(self, _close, self.con, self.folder)
+
+    def fresh(self, prefix: str) -> str:
+        """A name that nothing has yet."""
+        return f"{prefix}_{next(self._numbers)}"
 
     def run(self, sql: str) -> None:
         try:

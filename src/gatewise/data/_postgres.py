@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import DataError, MissingExtra
-from ._arrow import fields
+from ._arrow import Once
 from ._duck import Session, identifier, one_line
 
 _TABLES = """SELECT CASE table_schema WHEN 'public' THEN '' ELSE quote_ident(table_schema) || '.' END
@@ -43,24 +43,14 @@ def load(session: Session, url: str, query: str | None, only: Callable[[str, Seq
 
 def _copy(session: Session, cursor: Any, query: str, table: str) -> None:
     cursor.execute(query)
-    stream = _Stream(cursor.fetch_arrow())
+    stream = Once(cursor.fetch_arrow())
     session.con.register("gatewise_source", stream)
     # PostgreSQL's numeric has more digits than any type here; it comes as text and goes on as DOUBLE.
-    casts = ", ".join(f"{identifier(name)}::DOUBLE AS {identifier(name)}" for name in stream.numerics)
+    numerics = [identifier(name) for name, _, metadata in stream.fields if _is_numeric(metadata)]
+    casts = ", ".join(f"{column}::DOUBLE AS {column}" for column in numerics)
     replace = f" REPLACE ({casts})" if casts else ""
     session.run(f"CREATE TABLE {table} AS SELECT *{replace} FROM gatewise_source")
     session.con.unregister("gatewise_source")
-
-
-class _Stream:
-    """A stream that can be read once, and which of its columns are numeric."""
-
-    def __init__(self, handle: Any):
-        self._capsule = handle.__arrow_c_stream__()
-        self.numerics = [name for name, _, metadata in fields(self._capsule) if _is_numeric(metadata)]
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._capsule
 
 
 def _is_numeric(metadata: dict[str, str]) -> bool:

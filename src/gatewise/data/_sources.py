@@ -7,16 +7,19 @@ disk; a Parquet file, and a table of a DuckDB file, are read where they lie.
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtra, OptionTypeError, suggest
-from ._csv import import_csv
+from ..errors import DataError, OptionTypeError, suggest
+from ._arrow import Once
+from ._csv import import_csv, unzipped
 from ._duck import Session, identifier, literal, one_line
 
 RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
@@ -36,6 +39,14 @@ def name_of(source: Any) -> str:
     return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What is known of columns beside their types: what is wrong with those that a few cells spoil, and time zones."""
+
+    spoiled: dict[str, str]
+    zones: dict[str, str]
+
+
 def connect(
     session: Session,
     source: Any,
@@ -44,18 +55,19 @@ def connect(
     header: bool | None,
     names: Sequence[str] | None,
     encoding: str,
-) -> dict[str, str]:
-    """Make the relation; returns what is wrong with columns that a few cells spoil, by column."""
+) -> Found:
+    """Make the relation."""
     spoiled: dict[str, str] = {}
+    zones: dict[str, str] = {}
     if isinstance(source, str) and source.startswith(POSTGRES):
         _postgres(session, source, query)
-        return spoiled
+        return Found({}, {})
     if isinstance(source, str | os.PathLike):
         path = checked(source, session.name)
         suffix = _suffix(path)
         if suffix in DATABASE:
             _database(session, path, query)
-            return spoiled
+            return Found({}, {})
         if suffix in CSV:
             spoiled = import_csv(session, path, header, names, encoding)
         elif suffix in JSON:
@@ -71,12 +83,12 @@ def connect(
         if stem and stem.lower() not in ("data", RELATION):
             session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
     else:
-        _object(session, source)
+        zones = _object(session, source)
     if query is None:
         session.run(f"CREATE VIEW {RELATION} AS SELECT * FROM data")
-        return spoiled
+        return Found(spoiled, zones)
     _query(session, query)
-    return {}  # what a query gives is what it says
+    return Found({}, zones)  # what a query gives is what it says
 
 
 def _suffix(path: str) -> str:
@@ -95,9 +107,12 @@ def checked(source: str | os.PathLike[str], name: str) -> str:
         raise DataError(f"{name} is a folder or device, not a file with a table.")
     folder = os.path.dirname(path) or "."
     try:
-        beside = [entry for entry in os.listdir(folder) if not entry.startswith(".")]
+        known = (*CSV, *JSON, *DATABASE, ".parquet")
+        beside = [entry for entry in os.listdir(folder) if not entry.startswith(".") and _suffix(entry) in known]
     except (OSError, ValueError):
         raise DataError(f"no file {name}: there is no folder {folder!r}.") from None
+    if not beside:
+        raise DataError(f"no file {name}, nor any other table in {folder!r}.")
     raise DataError(suggest("file", os.path.basename(path), beside[:50]) + f" (in {folder!r})")
 
 
@@ -124,10 +139,10 @@ def _json(session: Session, path: str) -> None:
     try:
         session.run(f"CREATE TABLE data AS SELECT * FROM {reader}")
     except DataError as error:
-        found = re.search(r"at byte (\d+) in (?:line|record/value) (\d+): (.*)", str(error))
-        if not found:
+        if "JSON" not in str(error):
             raise
-        raise DataError(f"{session.name}, line {found[2]} is not whole JSON (byte {found[1]}): {found[3]}") from None
+        _name_bad_line(session, path)
+        raise
     columns = session.describe("data")
     if not columns or list(columns) == ["json"]:
         row = session.rows(
@@ -141,6 +156,24 @@ def _json(session: Session, path: str) -> None:
     for name, type in columns.items():
         if type == "JSON":
             _mixed(session, name)
+
+
+def _name_bad_line(session: Session, path: str) -> None:
+    """Refuse the first line that is not JSON; DuckDB counts lines from where it began to read a piece of the file."""
+    if _suffix(path) == ".json":
+        return
+    with unzipped(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                json.loads(line.strip() or b"{}")
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Mend it."
+                ) from None
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number} is not utf-8: {error.reason}. Mend that line."
+                ) from None
 
 
 def _mixed(session: Session, name: str) -> None:
@@ -192,8 +225,8 @@ def _only(name: str, tables: Sequence[str]) -> str:
     raise DataError(f'{name} holds several tables: {listed}. Choose with a query: --query "SELECT * FROM {tables[0]}"')
 
 
-def _object(session: Session, source: Any) -> None:
-    """What Python holds, copied into `data`."""
+def _object(session: Session, source: Any) -> dict[str, str]:
+    """What Python holds, copied into `data`; returns time zones by column."""
     if isinstance(source, Mapping):
         source = _columns(source)
     elif isinstance(source, list | tuple) and source and all(isinstance(row, Mapping) for row in source):
@@ -204,32 +237,28 @@ def _object(session: Session, source: Any) -> None:
             f"a table is a path, a postgresql:// URL, a table of pandas, polars, Arrow or DuckDB, a dict of columns or "
             f"a list of dicts, not {type(source).__name__}."
         )
+    if _is_pandas(source) and type(source.index).__name__ != "RangeIndex":
+        source = source.reset_index()  # the time is often there
     try:
-        session.con.register(
-            "gatewise_source", source if isinstance(source, dict) or _is_pandas(source) else _Once(source)
-        )
+        if isinstance(source, dict):
+            zones = {}
+        elif _is_pandas(source):
+            zones = {str(name): str(dtype.tz) for name, dtype in source.dtypes.items() if hasattr(dtype, "tz")}
+        else:
+            source = Once(source)
+            zones = source.zones
+        session.con.register("gatewise_source", source)
         session.run("CREATE TABLE data AS SELECT * FROM gatewise_source")
         session.con.unregister("gatewise_source")
+        return zones
     except DataError:
         raise
     except Exception as error:  # whatever the object's own library raises
-        if "pyarrow" in str(error):
-            raise MissingExtra("pyarrow", "arrow") from None
         raise DataError(f"cannot read {session.name}: {one_line(error)}") from None
 
 
 def _is_pandas(source: Any) -> bool:
     return type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame"
-
-
-class _Once:
-    """An Arrow table as nothing but its Arrow stream, which is how DuckDB takes it without pyarrow."""
-
-    def __init__(self, source: Any):
-        self._source = source
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._source.__arrow_c_stream__(requested_schema)
 
 
 def _columns(source: Mapping[Any, Any]) -> dict[str, np.ndarray]:

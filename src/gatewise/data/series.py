@@ -16,7 +16,7 @@ The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def sequences(
         key: Column or columns whose values tell sequences apart. They become facts.
         time: Column that orders the steps, or several that make up the time: year, month, day, hour...; a date and a
             time of day. One string may name several with commas between them. The result has it as one step column,
-            "time" if it is made of several.
+            "time" if it is made of several (their names with commas if there is another column of that name).
         columns: Step columns; by default all that are not named otherwise and that sequences can hold.
         facts: Columns of which each sequence has one value, such as a label.
         zone: Time zone of times that do not say theirs, such as "Europe/Berlin".
@@ -115,7 +115,8 @@ class _Job:
         self.keys, self.times, self.zone, self.duplicates = keys, times, zone, duplicates
         self.by_row = rows == "sequences"
         self._types: list[str] = []
-        self._has_seconds = False
+        self._seconds = self.session.fresh("gw_seconds")
+        self._packed: tuple[int, int] | None = None  # first time and span, where series and time are one number
         if not table.rows:
             raise DataError(f"{table.name} has no rows. Give a table with data in it.")
         names = [*columns, *facts]
@@ -132,11 +133,10 @@ class _Job:
         inner, order = self._inner()
         if self.times and self.duplicates != "error":
             inner = self._merged(inner)
-        return self._collect(f"SELECT * FROM ({inner}){order}")
+        return self._collect(inner, order)
 
     def tidy(self) -> None:
-        if self._has_seconds:
-            self.session.run("DROP TABLE gw_seconds")
+        self.session.run(f"DROP TABLE IF EXISTS {self._seconds}")
         for name in self._types:
             self.session.run(f"DROP TYPE {name}")
 
@@ -147,9 +147,12 @@ class _Job:
         if problem := table.spoiled(name):
             raise DataError(problem)
         if kind == "other":
+            type = table.columns[name]
+            way = f"unnest({column}) AS {column}" if type.endswith("]") else f"a part of {column}"
             raise DataError(
-                f"{table.name}: column '{name}' is {table.columns[name]}, which is no number, text or time. "
-                f"Take parts of it with a query, or leave it out."
+                f"{table.name}: column '{name}' is {type}, which is no number, text or time. Leave it out, or take it "
+                f'apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
+                + (" and the key id." if type.endswith("]") else ".")
             )
         if kind == "number":
             look = table.profile(name)
@@ -177,7 +180,7 @@ class _Job:
         levels = tuple(row[0] for row in self.session.rows(distinct))
         if not levels:
             return (), "NULL"
-        type = f"gw_levels_{len(self._types)}"
+        type = self.session.fresh("gw_levels")
         self.session.run(f"CREATE TYPE {type} AS ENUM ({distinct})")
         self._types.append(type)
         return levels, f"enum_code({column}::VARCHAR::{type})"
@@ -192,14 +195,15 @@ class _Job:
     # What each row is, and whether the rules hold
 
     def _inner(self) -> tuple[str, str]:
-        """SQL of rows with gw_row, gw_series, gw_time and the columns; and of their order, if they are not in it."""
+        """SQL of rows with gw_row, gw_series, gw_time and the columns; and their order, if they are not in it."""
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
         stamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
             stamp, zone = self._stamp(self.times)
             reading = self._reading(self.times)
             given = reading.given
-            name = self.times[0] if len(self.times) == 1 else "time"
+            taken = "time" in self.table.columns and "time" not in self.times
+            name = self.times[0] if len(self.times) == 1 else ",".join(self.times) if taken else "time"
             self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
         values = "".join(
             f", {field.sql} AS c{index}"
@@ -230,16 +234,18 @@ class _Job:
                 f"{self.table.name}, row {without_time} has no {','.join(self.times)}. Every row needs its time."
             )
         ordered = self.by_row or (ordered and not (self.times and self.duplicates != "error"))
-        return f"{base}{values} FROM {rows}", "" if ordered else f" ORDER BY {self._order(first, last)}"
+        return f"{base}{values} FROM {rows}", "" if ordered else self._order(first, last)
 
     def _order(self, first: int | None, last: int | None) -> str:
         if first is None or last is None:
             return "gw_series, gw_row"
-        # DuckDB sorts by up to 16 bytes in half the time that it takes for more: series and time go into 8 if they fit.
+        # DuckDB sorts by up to 16 bytes in half the time that it takes for more, and stores what it sorts by only once:
+        # series and time go into 8 bytes if they fit.
         span = last - first + 1
-        count = math.prod(len(levels) for levels, _ in self.levels.values())
-        fits = count * span < 1 << 62
-        return (f"gw_series * {span} + (gw_time - ({first}))" if fits else "gw_series, gw_time") + ", gw_row"
+        if math.prod(len(levels) for levels, _ in self.levels.values()) * span >= 1 << 62:
+            return "gw_series, gw_time, gw_row"
+        self._packed = first, span
+        return "gw_key, gw_row"
 
     def _reading(self, names: tuple[str, ...]) -> Reading:
         for name in names:
@@ -251,7 +257,8 @@ class _Job:
         """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
-            return reading.sql, self.zone or reading.zone
+            named = self.table.zone(names[0]) if reading.zone else None
+            return reading.sql, self.zone or named or reading.zone
         first, last = self.session.row(f"SELECT min({reading.sql}), max({reading.sql}) FROM {RELATION}")
         known = changes(self.zone, first or 0, last or 0)
         sql = known.utc_sql(f"({reading.sql})")
@@ -261,16 +268,18 @@ class _Job:
         # Clocks showed some times twice: the second row of such a time belongs behind the change.
         within = " OR ".join(f"t >= {start} AND t < {end}" for start, end, _ in spans)
         self.session.run(
-            "CREATE TABLE gw_seconds AS SELECT gw_row FROM (SELECT gw_row, "
+            f"CREATE TABLE {self._seconds} AS SELECT gw_row FROM (SELECT gw_row, "
             "row_number() OVER (PARTITION BY s, t ORDER BY gw_row) AS n FROM (SELECT row_number() OVER () AS gw_row, "
             f"{self.series} AS s, {reading.sql} AS t FROM {RELATION}) WHERE {within}) WHERE n = 2"
         )
-        self._has_seconds = True
         whens = "".join(
             f" WHEN {reading.sql} >= {start} AND {reading.sql} < {end} THEN {reading.sql} - {after}"
             for start, end, after in spans
         )
-        return f"(CASE WHEN gw_row IN (SELECT gw_row FROM gw_seconds) THEN CASE{whens} END ELSE {sql} END)", self.zone
+        return (
+            f"(CASE WHEN gw_row IN (SELECT gw_row FROM {self._seconds}) THEN CASE{whens} END ELSE {sql} END)",
+            self.zone,
+        )
 
     def _merged(self, inner: str) -> str:
         """One row per series and time."""
@@ -290,13 +299,13 @@ class _Job:
 
     # The rows as they come
 
-    def _collect(self, sql: str) -> Sequences:
+    def _collect(self, inner: str, order: str) -> Sequences:
         fields = [*self.steps, *self.facts] if self.by_row else self.steps
         width = sum(np.dtype(field.dtype).itemsize for field in fields) + 8
         scratch = Scratch(width * self.table.rows)
         try:
             lines, sinks = scratch.sink(np.int64), [scratch.sink(field.dtype) for field in fields]
-            offsets, facts = self._fill(sql, fields, lines, sinks)
+            offsets, facts = self._fill(self._rows(inner, order), fields, lines, sinks)
             columns = [field.column(sink.values()) for field, sink in zip(fields, sinks, strict=True)]
             if self.by_row:
                 facts = {column.name: column for column in columns[len(self.steps) :]}
@@ -306,8 +315,28 @@ class _Job:
             scratch.discard()
             raise
 
+    def _rows(self, inner: str, order: str) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
+        """Series, time and all else of the rows, batch by batch."""
+        names = [f"c{index}" for index, field in enumerate([*self.steps, *self.facts]) if field.sql != "gw_time"]
+        if self._packed is None:
+            names += ["gw_series", "coalesce(gw_time, 0) AS gw_time"]
+        else:
+            first, span = self._packed
+            names += [f"gw_series * {span} + (gw_time - ({first})) AS gw_key"]
+        sql = f"SELECT gw_row, {', '.join(names)} FROM ({inner})" + (f" ORDER BY {order}" if order else "")
+        for batch in self.session.stream(sql):
+            if self._packed is None:
+                yield batch["gw_series"], batch["gw_time"], batch
+            else:
+                codes, past = np.divmod(batch["gw_key"], span)
+                yield codes, past + first, batch
+
     def _fill(
-        self, sql: str, fields: Sequence[Field], lines: Sink, sinks: Sequence[Sink]
+        self,
+        batches: Iterable[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]],
+        fields: Sequence[Field],
+        lines: Sink,
+        sinks: Sequence[Sink],
     ) -> tuple[np.ndarray, dict[str, Column]]:
         """Pass all rows on to the sinks; returns the offsets and the facts."""
         starts: list[np.ndarray] = []
@@ -315,9 +344,8 @@ class _Job:
         facts = [Fact(field) for field in self.facts] if not self.by_row else []
         total, number = 0, -1
         last_series, last_time, last_row = -1, NOT_A_TIME, 0
-        wanted = ", ".join(["gw_row", "gw_series", "coalesce(gw_time, 0) AS gw_time", *self._names()])
-        for batch in self.session.stream(sql.replace("SELECT *", f"SELECT {wanted}", 1)):
-            rows, codes, stamps = batch["gw_row"], batch["gw_series"], batch["gw_time"]
+        for codes, stamps, batch in batches:
+            rows = batch["gw_row"]
             if not len(rows):
                 continue
             same = codes == np.concatenate([[last_series], codes[:-1]])
@@ -352,9 +380,6 @@ class _Job:
         codes = np.concatenate(series)
         columns = {name: Column(name, "category", *held) for name, held in self._keys(codes).items()}
         return offsets, columns | {fact.field.name: fact.column(len(codes)) for fact in facts}
-
-    def _names(self) -> list[str]:
-        return [f"c{index}" for index, field in enumerate([*self.steps, *self.facts]) if field.sql != "gw_time"]
 
     def _keys(self, codes: np.ndarray) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
         """The key columns of series numbers."""

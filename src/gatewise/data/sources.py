@@ -35,6 +35,7 @@ class Roles:
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
         label_from: Where labels stand in the names of sound files; see `audio.read_audio`.
+        repair: Read spans that break their tagging scheme as conlleval does, instead of refusing them.
     """
 
     target: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Roles:
     zone: str | None = None
     duplicates: str = "error"
     label_from: str | None = None
+    repair: bool = False
 
     def format(self, path: str) -> str:
         """What a file of this name, or URL, is read as."""
@@ -144,7 +146,9 @@ def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMe
     if kind == "tokens":
         from .conll import read_conll
 
-        return read_conll(source, label=roles.target[0] if roles.target else None, encoding=encoding)
+        return read_conll(
+            source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
+        )
     if kind == "labels":
         from .labelled_text import read_labelled_text
 

@@ -13,13 +13,14 @@ Whole numbers stay numbers however few of them differ; a query makes categories 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ..errors import DataError, suggest
 from ._duck import Session, identifier
-from ._sources import RELATION, connect, name_of
+from ._sources import RELATION, Found, connect, name_of
 from ._stamps import NUMBERS, REALS, is_time, read_text
 
 MOST_LEVELS = 1000
@@ -55,11 +56,11 @@ class Table:
         columns: Column names and DuckDB's types, in order.
     """
 
-    def __init__(self, name: str, session: Session, spoiled: Mapping[str, str]):
+    def __init__(self, name: str, session: Session, found: Found):
         self.name = name
         self.columns = session.describe(RELATION)
         self.session = session
-        self._spoiled = dict(spoiled)
+        self._found = found
         self._kinds: dict[str, str] = {}
         self._profiles: dict[str, Profile] = {}
         self._rows: int | None = None
@@ -88,7 +89,15 @@ class Table:
 
     def spoiled(self, name: str) -> str | None:
         """Why a column is not what most of its values say; None if it is."""
-        return self._spoiled.get(name)
+        return self._found.spoiled.get(name)
+
+    def zone(self, name: str) -> str | None:
+        """The time zone that the source names for a column, if Python knows it."""
+        zone = self._found.zones.get(name)
+        try:
+            return zone and ZoneInfo(zone).key
+        except (KeyError, ValueError, OSError):  # such as a fixed offset
+            return None
 
     def profile(self, name: str) -> Profile:
         """What one look at a column shows; kept for the next time."""
@@ -186,8 +195,8 @@ def open_table(
     """
     session = Session(name_of(source))
     try:
-        spoiled = connect(session, source, query, header=header, names=names, encoding=encoding)
-        return Table(session.name, session, spoiled)
+        found = connect(session, source, query, header=header, names=names, encoding=encoding)
+        return Table(session.name, session, found)
     except BaseException:
         session.close()
         raise

@@ -13,6 +13,8 @@ from ..errors import DataError, OptionTypeError
 
 def in_memory(data: Any) -> bool:
     """Whether this is an array or list, rather than a path, `Sequences` or a table with named columns."""
+    if hasattr(data, "toarray"):  # sparse, and one of scipy's formats is a dict
+        return True
     table = hasattr(data, "__arrow_c_stream__") or isinstance(data, dict) or type(data).__module__ == "duckdb"
     return not table and not isinstance(data, str | os.PathLike | Sequences) and not _records(data)
 
@@ -48,6 +50,28 @@ def checked(data: Any) -> Any:
         except TypeError as error:
             raise OptionTypeError(f"argument must be a string or a number: {error}") from error
     return data
+
+
+def whole(y: Any) -> bool:
+    """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
+    y = column_of(y)
+    return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"
+
+
+def column_of(y: Any) -> Any:
+    """Targets as an array: (N, 1) as (N,), and booleans as 0 and 1; but lists of labels as they are."""
+    if y is None or (isinstance(y, list | tuple) and any(isinstance(v, list | tuple | set | frozenset) for v in y)):
+        return y
+    y = np.asarray(y)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    return y.astype(int) if y.dtype.kind == "b" and y.ndim == 1 else y
+
+
+def features_of(data: Sequences) -> int | None:
+    """The columns that an array (N, T) of one channel had, for scikit-learn."""
+    lengths = set(data.lengths.tolist())
+    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
+    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
 
 
 def _records(data: Any) -> bool:

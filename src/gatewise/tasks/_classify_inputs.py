@@ -5,7 +5,6 @@ S steps of all sequences of a batch one after the other, B sequences, T steps of
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
@@ -18,7 +17,6 @@ from ..errors import DataError
 
 PAD, UNKNOWN = 0, 1  # ids of words and characters; those that are known begin at 2
 LONGEST_WORD = 20  # letters of a word that are read
-HEAVY_TAIL = 20.0  # standard deviations: a column that has values beyond is read as sign(x) log(1 + |x|)
 _PIECE = 4096  # sequences that are looked at together while statistics are made
 
 Vary = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # numbers (S, D) and lengths -> others
@@ -32,7 +30,8 @@ class Numbers:
         per_step: Whether it has a value per step; otherwise every step is told the sequence's one.
         heavy: Per channel, whether its logarithm is taken first.
         missing: Per channel, whether a feature more says where it is missing: where it ever was in training.
-        pace: Per channel, the spread of its changes from step to step; 1 for a fact.
+        pace: Per channel, the spread of its changes from step to step; empty where there are none to read, for it is a
+            fact, or no sequence has two steps.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Numbers:
 
     def features(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
         """(n, C) scaled values, and (n, M) ones where those of the channels that may be missing are."""
-        values = _channels(column)
+        values = channels_of(column)
         if values.shape[1] != len(self.mean):
             raise DataError(
                 f"column '{self.name}' has {values.shape[1]} channels, but the model learned from {len(self.mean)}"
@@ -53,7 +52,7 @@ class Numbers:
         absent = np.isnan(values)
         heavy = np.array(self.heavy)
         if heavy.any():
-            values = np.where(heavy, _log(values), values)
+            values = np.where(heavy, signed_log(values), values)
         scaled = (values - np.array(self.mean, np.float32)) / np.array(self.scale, np.float32)
         return np.where(absent, np.float32(0), scaled), absent[:, np.array(self.missing)].astype(np.float32)
 
@@ -141,48 +140,10 @@ class Inputs:
     text: Text | None
     stride: int = 1
 
-    @classmethod
-    def of(
-        cls,
-        data: Sequences,
-        rows: np.ndarray,
-        targets: Iterable[str],
-        tokens: str | None = None,
-        vocabulary_size: int | None = None,
-        min_frequency: int = 1,
-    ) -> Self:
-        """What there is to read in these sequences, which are learned from.
-
-        Args:
-            targets: Columns that are not read, for they are predicted.
-            tokens: As in `Text`; None: both, or words alone where they are single characters, as in Chinese.
-
-        Raises:
-            DataError: There is nothing to read, or text beside steps.
-        """
-        facts = {name: column for name, column in data.facts.items() if name not in set(targets)}
-        columns = [(True, data.steps[name]) for name in data.steps] + [(False, facts[name]) for name in facts]
-        texts = [(per_step, column.name) for per_step, column in columns if column.kind == "text"]
-        if texts and ((not texts[0][0] and data.steps) or (texts[0][0] and len(texts) > 1)):
-            raise DataError(
-                f"{data.name}: '{texts[0][1]}' is text beside other columns with steps of their own, "
-                f"{', '.join([*data.steps, *(name for _, name in texts[1:])])}. Choose which to read: columns=..."
-            )
-        numbers, categories = [], []
-        for per_step, column in columns:
-            if column.kind == "number":
-                numbers.append(_statistics(data, rows, column.name, per_step))
-            elif column.kind == "category":
-                used = set()
-                for piece in pieces(data, rows):
-                    used.update(np.unique(piece.column(column.name).values).tolist())
-                levels = [level for code, level in enumerate(column.levels) if code in used]
-                categories.append(Category(column.name, per_step, levels))
-        text = _vocabulary(data, rows, texts, tokens, vocabulary_size, min_frequency) if texts else None
-        if not numbers and not categories and text is None:
-            names = ", ".join(column.name for _, column in columns) or "none"
-            raise DataError(f"{data.name}: nothing to learn from beside the target. Other columns: {names}")
-        return cls(numbers, categories, text)
+    def typical_length(self, data: Sequences) -> float:
+        """The median length in steps; 1 where no column has steps, and for whole texts, which are cut later."""
+        has_steps = self.moves or (self.text is not None and self.text.per_step)
+        return float(np.median(data.lengths)) if has_steps else 1.0
 
     def with_stride(self, stride: int) -> Inputs:
         return replace(self, stride=stride)
@@ -208,7 +169,8 @@ class Inputs:
         marks = sum(sum(column.missing) for column in self.numbers if column.per_step)
         moving = self.channels + marks
         facts = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
-        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + self.channels)
+        changes = sum(len(column.pace) for column in self.numbers)
+        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
 
     def encode(self, data: Sequences, vary: Vary | None = None) -> dict[str, np.ndarray]:
         """Arrays of these sequences: "lengths" (B,), and where there are such columns, "numbers" (T, B, D) float32,
@@ -257,12 +219,20 @@ class Inputs:
                 values, lengths = _frames(values, lengths, self.stride)
                 parts.append(values)
             else:
-                pace = np.array([p for column in self.numbers if column.per_step for p in column.pace], np.float32)
-                parts += [values, _changes(values[:, : self.channels], lengths) / pace]
+                parts += [values, *self._changes(values, lengths)]
         for column in self.numbers:
             if not column.per_step:
                 parts += [np.repeat(part, lengths, 0) for part in column.features(data.facts[column.name])]
         return np.concatenate(parts, 1), lengths
+
+    def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """(S, C) of each column that has any."""
+        first = 0
+        for column in self.numbers:
+            if column.per_step:
+                channels = slice(first, first := first + len(column.mean))
+                if column.pace:
+                    yield changes_of(values[:, channels], lengths) / np.array(column.pace, np.float32)
 
     def _check(self, data: Sequences) -> None:
         """Refuse data that lacks a column, or has it as another kind or in another place."""
@@ -304,7 +274,7 @@ def starts_of(lengths: np.ndarray) -> np.ndarray:
     return np.cumsum(lengths) - lengths
 
 
-def _channels(column: Column) -> np.ndarray:
+def channels_of(column: Column) -> np.ndarray:
     """(n, C) float32."""
     values = np.asarray(column.values, np.float32)
     if np.isinf(values).any():
@@ -312,7 +282,7 @@ def _channels(column: Column) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _log(values: np.ndarray) -> np.ndarray:
+def signed_log(values: np.ndarray) -> np.ndarray:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
@@ -324,7 +294,7 @@ def _padded(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return found
 
 
-def _changes(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def changes_of(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Difference from the step before, 0 at the first."""
     changes = np.zeros_like(flat)
     changes[1:] = flat[1:] - flat[:-1]
@@ -341,45 +311,6 @@ def _frames(flat: np.ndarray, lengths: np.ndarray, stride: int) -> tuple[np.ndar
     return flat[inside + starts_of(lengths)[row][:, None]].reshape(len(row), -1), counts
 
 
-def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) -> Numbers:
-    """Scales of a column, from sums over pieces, for it may be larger than memory."""
-    count: Any = 0
-    sums = [np.zeros(1), np.zeros(1)]  # of the values and of their logarithms
-    squares = [np.zeros(1), np.zeros(1)]
-    high, low, missing = np.array(-np.inf), np.array(np.inf), np.array(False)
-    moved, moves = np.zeros(1), 0
-    for piece in pieces(data, rows):
-        raw = _channels(piece.column(name))
-        known = ~np.isnan(raw)
-        count = count + known.sum(0)
-        missing = missing | (~known).any(0)
-        for kind, values in enumerate((raw, _log(raw))):
-            exact = np.where(known, values, 0).astype(np.float64)
-            sums[kind] = sums[kind] + exact.sum(0)
-            squares[kind] = squares[kind] + np.square(exact).sum(0)
-        high = np.maximum(high, np.where(known, raw, -np.inf).max(0, initial=-np.inf))
-        low = np.minimum(low, np.where(known, raw, np.inf).min(0, initial=np.inf))
-    n = np.maximum(count, 1)
-    means = [total / n for total in sums]
-    spreads = [np.sqrt(np.maximum(s / n - m * m, 0)) for s, m in zip(squares, means, strict=True)]
-    spreads = [np.where(spread > 1e-6 * np.abs(m), spread, 0) for spread, m in zip(spreads, means, strict=True)]
-    reach = np.maximum(high - means[0], means[0] - low)
-    heavy = np.where(count > 0, reach > HEAVY_TAIL * np.maximum(spreads[0], 1e-30), False) & (spreads[0] > 0)
-    mean, spread = np.where(heavy, means[1], means[0]), np.where(heavy, spreads[1], spreads[0])
-    scale = np.where(spread > 0, spread, 1.0)
-    column = Numbers(name, per_step, *(_plain(v) for v in (heavy, mean, scale, missing, np.ones_like(scale))))
-    if not per_step:
-        return column
-    for piece in pieces(data, rows[:_PIECE]):  # roughly is enough
-        changes = _changes(column.features(piece.steps[name])[0], piece.lengths)
-        moved, moves = moved + np.square(changes, dtype=np.float64).sum(0), moves + len(changes)
-    return replace(column, pace=_plain(np.where(moved > 0, np.sqrt(moved / max(1, moves)), 1.0)))
-
-
-def _plain(values: np.ndarray) -> list[Any]:
-    return list(np.atleast_1d(values).tolist())
-
-
 def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:
     columns = [data.facts[name].strings() for name in names]
     return ("\n".join(text or "" for text in texts) for texts in zip(*columns, strict=True))
@@ -387,38 +318,3 @@ def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:
 
 def _tokens(text: str, kind: str) -> list[str]:
     return list(text) if kind == "characters" else token_pattern().findall(text)
-
-
-def _vocabulary(
-    data: Sequences,
-    rows: np.ndarray,
-    texts: list[tuple[bool, str]],
-    tokens: str | None,
-    vocabulary_size: int | None,
-    min_frequency: int,
-) -> Text:
-    """The words and characters that are known: frequent ones first, equally frequent ones in their own order."""
-    names, per_step = [name for _, name in texts], texts[0][0]
-    cutter = Text(names, per_step, tokens or "words", [], "")
-    counts: Counter[str] = Counter()
-    for piece in pieces(data, rows):
-        for sequence in cutter.cut(piece):
-            counts.update(sequence)
-    counts.pop("", None)
-    if not counts:
-        raise DataError(f"{data.name}: the text in '{names[0]}' is empty in all sequences that are learned from")
-    if tokens is None:
-        long = sum(count for word, count in counts.items() if len(word) > 1)
-        tokens = "both" if 2 * long > counts.total() else "words"
-    letters: Counter[str] = Counter()
-    if tokens == "both":
-        for word, count in counts.items():
-            letters.update({letter: count * word.count(letter) for letter in set(word)})
-    if tokens != "characters":
-        folded: Counter[str] = Counter()
-        for word, count in counts.items():
-            folded[word.lower()] += count
-        counts = folded
-    kept = sorted((w for w, n in counts.items() if n >= min_frequency), key=lambda w: (-counts[w], w))
-    characters = "".join(sorted(letters, key=lambda letter: (-letters[letter], letter)))
-    return Text(names, per_step, tokens, kept[:vocabulary_size], characters)

@@ -26,6 +26,7 @@ class Shape:
     """Sizes and rates of one network.
 
     Attributes:
+        input_dropout: Chance that a number, or a feature of a category, is zeroed in training.
         pooling: One or more of `POOLINGS`, whose results stand side by side.
         others: As in `Classifier`.
     """
@@ -37,6 +38,7 @@ class Shape:
     bidirectional: bool
     pooling: tuple[str, ...]
     dropout: float
+    input_dropout: float
     word_dropout: float
     recurrent_dropout: float
     zoneout: float
@@ -107,7 +109,8 @@ class Member(nn.Module):
         if "numbers" in batch:
             parts.append(batch["numbers"])
         parts += [embed(batch["categories"][..., k]) for k, embed in enumerate(self.categories)]
-        return torch.cat(parts, -1)
+        x = torch.cat(parts, -1)
+        return dropout(x, self.shape.input_dropout, self.training)
 
     def _spelled(self, batch: dict[str, Tensor]) -> Tensor:
         """(U, features) of each different word, by its letters."""

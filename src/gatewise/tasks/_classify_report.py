@@ -24,8 +24,8 @@ def report(metrics: Mapping[str, Any]) -> str:
     rows = {name: figures for name, figures in metrics.items() if name != "baselines"}
     rows |= metrics.get("baselines", {})
     shown = [name for name in _COLUMNS if any(name in figures for figures in rows.values())]
-    lines = [f"{'':20}" + "".join(f"{_COLUMNS[name][0]:>11}" for name in shown)]
+    lines = [f"{'':20}" + "".join(f"{_COLUMNS[name][0]:>12}" for name in shown)]
     for name, figures in rows.items():
         cells = [f"{figures[key]:.{_COLUMNS[key][1]}g}" if key in figures else "" for key in shown]
-        lines.append(f"{name:20}" + "".join(f"{cell:>11}" for cell in cells))
+        lines.append(f"{name:20}" + "".join(f"{cell:>12}" for cell in cells))
     return "\n".join(lines)

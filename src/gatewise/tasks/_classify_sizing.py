@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..training import Plan
 from ._classify_inputs import Inputs
 from ._options import PRESETS
 
@@ -17,7 +18,13 @@ LONGEST = 64  # steps that long numeric sequences are brought down to, by readin
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given; as in `Classifier`."""
+    """Every size and rate of one training, chosen or given.
+
+    Attributes:
+        input_dropout: Of what a table says of a sequence of one step: nothing else says it again, so that a network
+            would come to rely on a single column.
+        others: As in `Classifier`.
+    """
 
     embedding_size: int
     hidden_size: int
@@ -25,6 +32,7 @@ class Sizing:
     stride: int
     ensemble: int
     dropout: float
+    input_dropout: float
     variation: float
     learning_rate: float
     epochs: float
@@ -49,17 +57,19 @@ class Row:
 # Found by trials on parts of training data. Few sequences are seen often, by several networks whose mistakes differ.
 TEXT = (
     Row(2_000, 96, 1, 3, 0.5, 2e-3, 20_000, 32),
-    Row(20_000, 96, 1, 3, 0.5, 2e-3, 30_000, 32),
+    Row(20_000, 128, 1, 3, 0.5, 2e-3, 40_000, 32),
     Row(float("inf"), 256, 1, 1, 0.3, 1e-3, 400_000, 64),
 )
 SERIES = (
-    Row(1_000, 64, 2, 5, 0.3, 3e-3, 16_000, 16),
-    Row(20_000, 128, 2, 1, 0.3, 2e-3, 60_000, 32),
+    Row(1_000, 64, 2, 3, 0.3, 3e-3, 9_600, 16),
+    Row(20_000, 128, 2, 1, 0.3, 2e-3, 40_000, 32),
     Row(float("inf"), 128, 2, 1, 0.2, 2e-3, 400_000, 128),
 )
-ROWS = (  # of a table: sequences of one step
-    Row(2_000, 64, 1, 5, 0.3, 3e-3, 60_000, 32),
-    Row(float("inf"), 128, 1, 3, 0.3, 2e-3, 250_000, 256),
+# Of a table, sequences of one step. Small, short and with much left out, a network still knows an attack of a kind that
+# it has not seen: found with seven kinds held out of NSL-KDD's training file.
+ROWS = (
+    Row(2_000, 64, 1, 3, 0.3, 3e-3, 60_000, 32),
+    Row(float("inf"), 64, 1, 3, 0.5, 2e-3, 70_000, 256),
 )
 
 
@@ -74,19 +84,44 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     wider, longer = PRESETS[options.preset or "medium"]
     table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
     row = next(row for row in table if sequences <= row.sequences)
-    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 4))))
+    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
+    dropout = float(_or(options.dropout, row.dropout))
     stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
     return Sizing(
-        embedding_size=int(_or(options.embedding_size, 100)),
+        embedding_size=int(_or(options.embedding_size, 200)),
         hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(_or(options.num_layers, row.num_layers)),
         stride=int(_or(options.stride, stride)),
         ensemble=int(_or(options.ensemble, row.ensemble)),
-        dropout=float(_or(options.dropout, row.dropout)),
+        dropout=dropout,
+        input_dropout=dropout if table is ROWS else 0.0,
         variation=float(_or(options.variation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
         learning_rate=float(_or(options.learning_rate, row.learning_rate)),
         epochs=float(_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,
+    )
+
+
+def plan(options: Classifier, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
+    """How long and how fast to train.
+
+    Args:
+        per_epoch: Steps in a pass.
+        chooses: Whether there is a validation part; without one, the only validation is at the end, so that the last
+            weights are kept.
+    """
+    steps = max(1, round(per_epoch * chosen.epochs))
+    often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
+    return Plan(
+        steps=steps,
+        evaluate_every=often if chooses else steps,
+        learning_rate=chosen.learning_rate,
+        warmup=min(steps // 2, max(1, steps // 20)),
+        final_rate=0.01,
+        weight_decay=float(options.weight_decay),
+        clip=None if options.clip is None else float(options.clip),
+        patience=None if options.patience is None else int(options.patience),
+        seed=int(options.seed),
     )
 
 

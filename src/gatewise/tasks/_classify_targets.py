@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data.sequences import MISSING, Column, Sequences
-from ..errors import DataError
+from ..errors import DataError, OptionError, suggest
 from . import _classification_metrics as metrics
 
 KINDS = ("category", "labels", "number")
@@ -87,8 +87,7 @@ class Targets:
 
     def with_classes(self, kind: type) -> Targets:
         """The same, with classes that are whole numbers rather than the words that readers make of them."""
-        classes = [int(str(name) == "True") if str(name) in ("True", "False") else kind(name) for name in self.classes]
-        return replace(self, classes=tuple(sorted(classes)))
+        return replace(self, classes=tuple(sorted(map(kind, self.classes))))
 
     def encode(self, data: Sequences) -> np.ndarray:
         """The targets of these sequences: (N,) class numbers, (N, L) float32 zeros and ones, or (N,) float32 numbers
@@ -118,10 +117,43 @@ class Targets:
                 raise DataError(f"{_place(data, row)}: unknown class '{value}'. The model knows {known}")
         return np.array([place[value] for value in values], np.int64)
 
+    def weights(self, option: str | Mapping[Any, float] | None, truth: np.ndarray) -> np.ndarray | None:
+        """(K,) weight of each class in the training loss; None where all weigh alike.
+
+        Args:
+            option: "balanced", or weights by class, those left out being 1.
+            truth: (N,) class numbers of the training sequences.
+
+        Raises:
+            OptionError: There is no such class, a weight is not above 0, or the target is no class.
+        """
+        if option is None:
+            return None
+        if self.kind != "category":
+            raise OptionError(f"class_weight is for classes, but the target is of kind {self.kind}")
+        if isinstance(option, str):
+            counts = np.bincount(truth, minlength=self.outputs)
+            return (len(truth) / (self.outputs * np.maximum(counts, 1))).astype(np.float32)
+        place = {str(name): number for number, name in enumerate(self.classes)}
+        weights = np.ones(self.outputs, np.float32)
+        for name, weight in option.items():
+            if str(name) not in place:
+                raise OptionError(suggest("class", str(name), place))
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < np.inf:
+                raise OptionError(f"class_weight of '{name}' must be a number above 0, not {weight!r:.60}")
+            weights[place[str(name)]] = weight
+        return weights
+
     def predictions(self, scores: np.ndarray) -> np.ndarray:
         """(N, K) probabilities of classes, (N, L) of labels, or (N,) numbers, from the network's scores, averaged over
         its members: (N, outputs)."""
         return scores[:, 0] * self.scale + self.mean if self.kind == "number" else scores
+
+    def decided(self, predictions: np.ndarray) -> np.ndarray:
+        """(N,) the likeliest classes, (N, L) zeros and ones, or the numbers."""
+        if self.kind == "category":
+            return np.array(self.classes)[predictions.argmax(1)]
+        return (predictions > 0.5).astype(np.int64) if self.kind == "labels" else predictions
 
     def measure(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Figures, see `_classification_metrics`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,24 @@ from ..data.sources import Roles, read
 from ..errors import DataError
 
 PARTS = ("train", "validation", "test")
-_LIMIT = 1e30  # of what float32 squares safely after scaling
+_LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
+_FURTHEST = 1e9  # standard deviations: what is further out must not become infinite, and then missing, in float32
+_PIECE = 1 << 16  # steps looked at together
+
+
+class Steps:
+    """(n, D) float64 values of one series that lie in columns, which may be larger than memory: made where sliced."""
+
+    def __init__(self, columns: Sequence[np.ndarray], start: int, stop: int):
+        self.columns, self.start, self.stop = columns, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        first, last, _ = rows.indices(len(self))
+        place = slice(self.start + first, self.start + last)
+        return np.column_stack([np.asarray(column[place], np.float64) for column in self.columns])
 
 
 @dataclass(frozen=True)
@@ -22,13 +40,13 @@ class Series:
     """What a detector reads.
 
     Attributes:
-        values: Per series, (n, D) float64, NaN where missing.
+        values: Per series, (n, D) float64, NaN where missing; to be sliced, all of it by `[:]`.
         labels: Per series, (n,) whether each step is an anomaly; None if nobody knows.
         channels: Names of the D values.
         source: What they were made of, for its names, keys and times.
     """
 
-    values: list[np.ndarray]
+    values: Sequence[np.ndarray | Steps]
     labels: list[np.ndarray] | None
     channels: tuple[str, ...]
     source: Sequences
@@ -40,7 +58,7 @@ class Series:
             if fact.kind in ("category", "text"):
                 names[name] = np.full(rows.stop - rows.start, fact[slice(number, number + 1)].strings()[0], object)
             else:
-                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start)
+                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start, axis=0)
         if time is not None and time in self.source.steps:
             start = int(self.source.offsets[number])
             names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
@@ -54,7 +72,7 @@ def series_of(
 
     Args:
         data: An array (n,) or (n, D) is one series of n steps; a list of arrays, or an array (N, n, D), is many; all
-            else goes to the readers.
+            else, a list of dicts too, goes to the readers.
         y: Labels of an array, shaped as it without its channels: 1 or true where a step is an anomaly.
         roles: What a table's columns are for; its target holds the labels.
         known: The channels that a fitted detector wants; None: all that are there.
@@ -62,7 +80,8 @@ def series_of(
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
     """
-    if isinstance(data, np.ndarray | list | tuple):
+    rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
+    if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
     else:
         found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, known)
@@ -106,7 +125,10 @@ def _ragged(data: Sequence[Any]) -> bool:
 def _piece(piece: Any, number: int | None) -> np.ndarray:
     where = "the series" if number is None else f"series {number}"
     try:
-        array = np.asarray(piece, np.float64)
+        array = np.asarray(piece)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"{'Complex data' if array.dtype.kind == 'c' else array.dtype} not supported")
+        array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} is no array of numbers: {' '.join(str(error).split())}") from None
     if array.ndim not in (1, 2) or not array.size:
@@ -121,7 +143,8 @@ def _of_sequences(source: Sequences, roles: Roles, known: tuple[str, ...] | None
         column = source.column(target)
         if target not in source.steps:
             raise DataError(f"{source.name}: '{target}' is one value per series, but labels are one per step")
-        labels = _cut(_truths(column, source), source)
+        truths = _truths(column, source)
+        labels = [truths[start:stop] for start, stop in pairwise(source.offsets.tolist())]
     columns = []
     for name in source.steps if roles.columns is None else roles.columns:
         column = source.column(name)
@@ -137,12 +160,9 @@ def _of_sequences(source: Sequences, roles: Roles, known: tuple[str, ...] | None
     for column in columns:
         width = column.values.shape[1] if column.values.ndim == 2 else 1
         names += [column.name] if column.values.ndim == 1 else [f"{column.name}{d}" for d in range(width)]
-    table = np.column_stack([np.asarray(column.values, np.float64) for column in columns])
-    return Series(_cut(table, source), labels, tuple(names), source)
-
-
-def _cut(table: np.ndarray, source: Sequences) -> list[np.ndarray]:
-    return [table[start:end] for start, end in zip(source.offsets[:-1], source.offsets[1:], strict=True)]
+    places = list(pairwise(source.offsets.tolist()))
+    table = [column.values for column in columns]
+    return Series([Steps(table, start, stop) for start, stop in places], labels, tuple(names), source)
 
 
 def _truths(column: Column, source: Sequences) -> np.ndarray:
@@ -172,19 +192,20 @@ def _flags(values: np.ndarray, count: int, where: str, lines: np.ndarray | None 
 
 
 def _check(found: Series) -> None:
-    start = 0
+    before = 0  # steps of the series before
     for number, values in enumerate(found.values):
-        with np.errstate(invalid="ignore"):
-            wrong = np.argwhere(np.abs(values) > _LIMIT)
-        if len(wrong):
-            step, channel = wrong[0]
-            lines = found.source.lines
-            place = f"series {number}, step {step}" if lines is None else f"line {lines[start + step]}"
-            raise DataError(
-                f"{found.source.name}, {place}: '{found.channels[channel]}' is {values[step, channel]}. "
-                "Leave it missing, if it is no number"
-            )
-        start += len(values)
+        for start in range(0, len(values), _PIECE):
+            with np.errstate(invalid="ignore"):
+                wrong = np.argwhere(np.abs(values[start : start + _PIECE]) > _LIMIT)
+            if len(wrong):
+                step, channel = start + int(wrong[0][0]), int(wrong[0][1])
+                lines, value = found.source.lines, values[step : step + 1][0, channel]
+                place = f"series {number}, step {step}" if lines is None else f"line {lines[before + step]}"
+                raise DataError(
+                    f"{found.source.name}, {place}: '{found.channels[channel]}' is {value}. "
+                    "Leave it missing, if it is no number"
+                )
+        before += len(values)
 
 
 def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
@@ -199,7 +220,7 @@ def quiet_steps(series: Series, parts: Sequence[Mapping[str, slice]], names: Seq
         mask = np.zeros(len(values), bool)
         for name in names:
             mask[places[name]] = True
-        mask &= np.isfinite(values).any(axis=1)
+        mask &= np.isfinite(values[:]).any(axis=1)
         masks.append(mask & ~series.labels[number] if series.labels is not None else mask)
     return masks
 
@@ -236,5 +257,5 @@ class Scale:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(n, D) float32, standardised."""
-        scaled: np.ndarray = ((values - self.location) / self.scale).astype(np.float32)
-        return scaled
+        scaled = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
+        return scaled.astype(np.float32)

@@ -39,10 +39,10 @@ def measure(
 def measure_baselines(series: Series, parts: Parts, thresholds: Mapping[str, float], find: Finder) -> dict[str, Any]:
     """The same of the baselines, on the last part that there is."""
     metrics = {}
-    for name, detect in BASELINES.items():
-        scores = [detect(values) for values in series.values]
+    for name, threshold in thresholds.items():
+        scores = [BASELINES[name](values[:]) for values in series.values]
         for part in reversed(list(parts[0])):
-            found = _figures(series, [places[part] for places in parts], scores, thresholds[name], find)
+            found = _figures(series, [places[part] for places in parts], scores, threshold, find)
             if found is not None:
                 metrics[name] = found
                 break
@@ -68,10 +68,12 @@ def _figures(
     truths = [labels[place] for labels, place in zip(series.labels, where, strict=True)]
     truth = np.concatenate(truths)
     real = [ranges(flags) for flags in truths]
-    by_range = range_based(real, [[(event.start, event.end) for event in found] for found in events])
-    figures |= {"anomalies": sum(map(len, real)), **pointwise(truth, np.concatenate(alarms))}
-    figures |= {f"range_{name}": value for name, value in by_range.items()}
-    figures["average_precision"] = average_precision(truth, np.concatenate(cut)) if truth.any() else None
+    figures["anomalies"] = sum(map(len, real))
+    if truth.any():  # without one there is nothing to be right about
+        by_range = range_based(real, [[(event.start, event.end) for event in found] for found in events])
+        figures |= pointwise(truth, np.concatenate(alarms))
+        figures |= {f"range_{name}": value for name, value in by_range.items()}
+        figures["average_precision"] = average_precision(truth, np.concatenate(cut))
     return figures
 
 

@@ -41,7 +41,7 @@ def draw(
     except ImportError as error:
         raise MissingExtra("matplotlib", "plot") from error
 
-    values = series.values[0][:, :MOST_CHANNELS]
+    values = series.values[0][:][:, :MOST_CHANNELS]
     when = series.named(0, slice(0, len(values)), time).get(time or "", np.arange(len(values)))
     count = values.shape[1]
     figure = Figure(figsize=(9, 2.2 + 1.3 * (count + 1)), layout="constrained")
@@ -54,8 +54,9 @@ def draw(
         axes[-1].axhline(threshold, color="#c0392b", linewidth=1, linestyle="--", label=f"threshold {threshold:.3g}")
     axes[-1].set_ylabel("score")
     axes[-1].set_xlabel(time or "step")
-    # Where scores reach thousands, the usual ones would be a flat line.
-    axes[-1].set_yscale("symlog", linthresh=max(1.0, min(float(threshold), 1e6)))
+    ordinary = max(1.0, float(threshold)) if np.isfinite(threshold) else 1.0
+    if scores.max() > 20 * ordinary:  # the usual scores would be a flat line
+        axes[-1].set_yscale("symlog", linthresh=ordinary)
     known = ranges(series.labels[0]) if series.labels is not None else []
     half = 0.5 if when.dtype.kind in "iu" else np.timedelta64(0)
     for axis in axes:
@@ -70,6 +71,6 @@ def draw(
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0.01)
-    axes[-1].legend(frameon=False, ncols=4, loc="upper left", fontsize="small")
+    figure.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside upper center")
     with atomic(target) as temporary:
         figure.savefig(temporary, format=kind, dpi=150)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ._detect_data import Scale
+from ._detect_data import Scale, Steps
 from ._detect_network import LEAST_SCALE, Detection, energy, features, prepared
 from ._detect_scoring import Scorer
 
@@ -32,7 +33,7 @@ class Reader:
         self._given: tuple[np.ndarray, np.ndarray] | None = None  # what was predicted of the next step
         self._past = np.full((model.window - 1, D), np.nan, np.float32)
 
-    def read(self, values: np.ndarray) -> np.ndarray:
+    def read(self, values: np.ndarray | Steps) -> np.ndarray:
         """The errors (T,) of the next steps (T, D), one at least; NaN where nothing is observed or was predicted."""
         return np.concatenate([self._chunk(values[s : s + CHUNK]) for s in range(0, len(values), CHUNK)])
 
@@ -107,11 +108,17 @@ class Stream:
         """The next step's score, and whether it is an alarm.
 
         Args:
-            row: Its values in the order of `channels`, NaN or None where missing; a number, if there is one channel.
+            row: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there is
+                one channel.
 
         Raises:
             DataError: There are more or fewer values, or one is no number.
         """
+        if isinstance(row, Mapping):
+            unknown = [name for name in self.channels if name not in row]
+            if unknown:
+                raise DataError(f"the step has no '{unknown[0]}'. Give it as None, if it is missing")
+            row = [row[name] for name in self.channels]
         try:
             values = np.array([row] if np.ndim(row) == 0 else row, np.float64)
         except (TypeError, ValueError):

@@ -37,10 +37,11 @@ class Scorer:
 
     def __init__(self, reference: Sequence[float] | np.ndarray, smoothing: int, memory: int | None):
         kept = [float(error) for error in reference][-(memory or MOST_REFERENCE) :]
-        self._recent: deque[float] = deque(maxlen=smoothing)
         self._memory = memory
         self._order = deque(kept)
         self._sorted = sorted(kept)
+        # As if all had been usual before: one large error of a network that knows nothing yet is no alarm.
+        self._recent = deque([self._sorted[len(kept) // 2]] * smoothing, maxlen=smoothing)
 
     def push(self, error: float) -> float:
         """The score of the next step; NaN, nothing was observed, scores 0 and changes nothing."""

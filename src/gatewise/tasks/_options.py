@@ -60,8 +60,9 @@ REAL = {  # option -> what it must be, in words and as a test
 }
 NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
+    "duplicates": ("rule for duplicates", ("error", "first", "last", "mean")),
 }
-FLAGS = {"bidirectional", "calendar", "crf", "joint", "tie_weights", "variational_dropout"}
+FLAGS = {"bidirectional", "calendar", "crf", "joint", "repair", "tie_weights", "variational_dropout"}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

@@ -18,6 +18,7 @@ from ..errors import DataError
 UNKNOWN = 0  # of every vocabulary, and what stands where nothing is
 MOST_LEVELS = 100  # a category of more is spelled, as text is
 _MOST_LETTERS = 24  # of a word that are read: its first and last half of these
+_MOST_BINS, _MOST_CUTS = 40, 1024  # that a measurement's range is cut into, and those of all together
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
@@ -160,6 +161,8 @@ class Features:
         categories: Levels by column.
         means, scales: Of each measurement, by column: mean and standard deviation in training.
         gaps: Whether measurements were missing in training: then one more number says where each is.
+        edges: Of each measurement, quantiles in training, in units of its scale: the network cuts its range there, so
+            that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
     """
 
     words: list[Words]
@@ -167,11 +170,13 @@ class Features:
     means: dict[str, list[float]]
     scales: dict[str, list[float]]
     gaps: bool
+    edges: list[list[float]]
 
     @classmethod
     def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool) -> Self:
         """From these columns of training data. DataError if there is nothing to learn from."""
         words, categories, means, scales, gaps = [], {}, {}, {}, False
+        scaled: list[np.ndarray] = []
         for name in columns:
             column = data.steps[name] if name in data.steps else data.column(name)
             if name not in data.steps:
@@ -190,9 +195,15 @@ class Features:
                 means[name] = mean.tolist()
                 scales[name] = np.where(variance > 0, np.sqrt(variance), 1.0).tolist()
                 gaps = gaps or not known.all()
+                scaled += [
+                    (own[~np.isnan(own)] - m) / s for own, m, s in zip(values.T, means[name], scales[name], strict=True)
+                ]
         if not words and not categories and not means:
             raise DataError(f"{data.name}: there is no column to learn from. Name some with columns")
-        return cls(words, categories, means, scales, gaps)
+        bins = min(_MOST_BINS, _MOST_CUTS // max(1, len(scaled)))
+        at = np.linspace(0, 1, bins + 1)
+        edges = [np.quantile(own, at).tolist() if len(own) else [0.0] * len(at) for own in scaled if bins > 1]
+        return cls(words, categories, means, scales, gaps, edges)
 
     @property
     def columns(self) -> list[str]:

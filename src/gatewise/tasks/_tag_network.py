@@ -130,8 +130,13 @@ class TagNetwork(nn.Module):
         self.categories = nn.ModuleList(_embedding(count, min(_MOST_CATEGORY, count)) for count in levels)
         width = sum(own.width for own in words) + sum(min(_MOST_CATEGORY, count) for count in levels)
         if features.width:
-            self.measured = Linear(features.width, hidden_size)
-            width += features.width + hidden_size
+            edges = torch.tensor(features.edges)  # (N, bins + 1)
+            self.edges: Tensor
+            self.register_buffer("edges", edges, persistent=False)
+            cuts = edges.diff(dim=1).numel() if features.edges else 0
+            self.measured = Linear(features.width + cuts, 2 * hidden_size)
+            self.combined = Linear(2 * hidden_size, hidden_size)
+            width += hidden_size
         self.layers = _Stack(
             cell,
             width,
@@ -162,9 +167,18 @@ class TagNetwork(nn.Module):
             found = [x * dropout_mask(x, self.dropout)]
         if batch["numbers"].shape[-1]:
             numbers = batch["numbers"]
-            found += [numbers, self.measured(numbers).relu()]
+            measured = self.measured(torch.cat([numbers, self._cuts(numbers)], -1)).relu()
+            found.append(self.combined(measured).relu())
         y, state = self.layers(torch.cat(found, -1), state, lengths=batch["lengths"])
         return self.output(self.layers.between_layers(y)), state
+
+    def _cuts(self, numbers: Tensor) -> Tensor:
+        """Of each bin of each measurement, the share of it that lies below the value: 0, 1, or one between them."""
+        if not len(self.edges):
+            return numbers[..., :0]
+        low, width = self.edges[:, :-1], self.edges.diff(dim=1).clamp(min=1e-6)
+        shares = (numbers[..., : len(self.edges), None] - low) / width
+        return shares.clamp(0.0, 1.0).flatten(-2)
 
     @torch.no_grad()
     def decode(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
@@ -276,7 +290,7 @@ class Pieces:
         return [(starts[batches[i]], lengths[batches[i]]) for i in random.permutation(len(batches))]
 
     def batch(self, starts: np.ndarray, lengths: np.ndarray) -> Batch:
-        """Tensors of the pieces from these starts, time-major, the longest first in nothing."""
+        """Tensors of the pieces from these starts, time-major."""
         steps = np.arange(lengths.max())[:, None]
         inside = steps < lengths
         at = np.where(inside, starts + steps, starts)  # padding repeats the first step: it is never looked at

@@ -20,12 +20,12 @@ from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, OptionError, suggest
-from ..training import Plan
-from ._classify_arrays import checked, in_memory
+from ._classify_arrays import checked, column_of, features_of, in_memory, whole
 from ._classify_inputs import Inputs
-from ._classify_parts import Parts, cut
+from ._classify_parts import cut
 from ._classify_report import report
-from ._classify_sizing import Sizing, sizing
+from ._classify_sizing import Sizing, plan, sizing
+from ._classify_statistics import learn
 from ._classify_targets import KINDS, Targets, target_columns
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import check_options
@@ -33,7 +33,6 @@ from ._options import check_options
 _TOKENS = ("words", "characters", "both")
 _POOLINGS = ("last", "mean", "max", "attention")
 _NAMED = {"tokens": ("kind of tokens", _TOKENS), "target_kind": ("kind of target", KINDS)}
-_ROWS = 4096  # predictions that are handed out at once
 
 
 class Classifier(Estimator):
@@ -46,8 +45,10 @@ class Classifier(Estimator):
         target_kind: "category", "labels" or "number", where the target column does not tell.
         key: Comma-separated columns that tell one sequence from another in a table.
         time: Column that orders a sequence's steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Comma-separated columns to learn from; all others if omitted.
-        label_from: Where labels stand in the names of sound files, such as "{label}_{speaker}_{index}".
+        label_from: Where labels stand in the names of sound files, such as "{label}_{take}".
         cell: Name of a cell of the family, or a `Cell`.
         tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
         vocabulary_size: The most words to keep; all if omitted.
@@ -104,6 +105,8 @@ class Classifier(Estimator):
         target_kind: str | None = None,
         key: str | Sequence[str] | None = None,
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         columns: str | Sequence[str] | None = None,
         label_from: str | None = None,
         cell: str | Cell = "lstm",
@@ -140,6 +143,8 @@ class Classifier(Estimator):
         self.target_kind = target_kind
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.label_from = label_from
         self.cell = cell
@@ -220,16 +225,15 @@ class Classifier(Estimator):
             self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
         columns = target_columns(sequences, _names(self.target))
         self.targets_ = Targets.of(sequences, columns, self.target_kind)
-        if _whole(y):
+        if whole(y):
             self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
-        self.inputs_ = Inputs.of(
-            sequences, parts.train, columns, self.tokens, self.vocabulary_size, int(self.min_frequency)
-        )
-        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), _typical(self.inputs_, sequences))
+        size, least = self.vocabulary_size, int(self.min_frequency)
+        self.inputs_ = learn(sequences, parts.train, self._unread(sequences, columns), self.tokens, size, least)
+        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
         self.inputs_ = self.inputs_.with_stride(chosen.stride)
-        self._keep(_features(sequences) if in_memory(data) else None)
+        self._keep(features_of(sequences) if in_memory(data) else None)
         truth = self._scaled(self.targets_.encode(sequences))
         training = Shuffled(
             self.inputs_,
@@ -242,22 +246,22 @@ class Classifier(Estimator):
         )
         held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
         wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
-        plan = self._plan(chosen, len(training), judged is not None or "validation" in parts.held_out)
+        chooses = judged is not None or "validation" in parts.held_out
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
-            model = self._build(self._weights(truth[parts.train]))
+            model = self._build(self.targets_.weights(self.class_weight, truth[parts.train]))
 
         def measure(finished: bool) -> dict[str, Any]:
             self.baselines_ = None
             if finished:
                 self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
-            return self._measure(sequences, judged, parts)
+            return self._judge().parts(sequences, judged, parts)
 
         self._learn(
             model,
             training,
             InOrder(self.inputs_, held, rows, wanted),
-            plan,
+            plan(self, chosen, len(training), chooses),
             data={
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
@@ -296,14 +300,13 @@ class Classifier(Estimator):
         sequences = self._sequences(data, y, query, encoding)
         known = self._provenance["data"]
         if known["held_out"] and sequences.fingerprint() == known["fingerprint"]:
-            return self._measure(sequences, None, cut(sequences, None, self.targets_, self.split, False, self.seed))
-        rows = np.arange(len(sequences))
-        found = {"all": self._figures(sequences, rows)}
-        return found | self._plain_figures(sequences, rows)
+            parts = cut(sequences, None, self.targets_, self.split, False, int(self.seed))
+            return self._judge().parts(sequences, None, parts)
+        return self._judge().all(sequences)
 
     def predict(self, data: Any) -> np.ndarray:
         """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; a target in it is not looked at."""
-        return self._decided(self._predicted(data))
+        return self.targets_.decided(self._predicted(data))
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """(N, K) probabilities of `classes_`, or (N, L) of each label. OptionError if the target is a number."""
@@ -325,7 +328,7 @@ class Classifier(Estimator):
         """Accuracy; of several labels the share of sequences where all are right; of numbers R²."""
         self._must_be_fitted()
         sequences = self._sequences(data, y, None, "utf-8")
-        figures = self._figures(sequences, np.arange(len(sequences)))
+        figures = self._judge().figures(sequences, np.arange(len(sequences)))
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
         return float(figures.get(name, math.nan))
 
@@ -338,25 +341,9 @@ class Classifier(Estimator):
             By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
             of classes "probability", that of the predicted one, of labels one column each, 0 or 1.
         """
-        from ._classify_batches import scores
-
         self._must_be_fitted()
-        sequences = self._sequences(data, None, query, encoding)
-        keys = [name for name in _names(self.key) or () if name in sequences.facts]
-        for start in range(0, len(sequences), _ROWS):
-            rows = np.arange(start, min(start + _ROWS, len(sequences)))
-            found = np.concatenate(list(scores(self.model_, self.inputs_, sequences, rows)))
-            found = self.targets_.predictions(found)
-            facts = {name: np.array(sequences.facts[name][rows].strings(), object) for name in keys}
-            table: dict[str, np.ndarray] = facts or {"sequence": rows}
-            decided = self._decided(found)
-            if self.targets_.kind == "labels":
-                table |= {str(name): decided[:, label] for label, name in enumerate(self.targets_.classes)}
-            else:
-                table[self.targets_.columns[0]] = decided
-            if self.targets_.kind == "category":
-                table["probability"] = found.max(1)
-            yield table
+        sequences = self._sequences(data, None, query, encoding, with_target=False)
+        yield from self._judge().tables(sequences, _names(self.key) or ())
 
     report = staticmethod(report)
 
@@ -375,18 +362,20 @@ class Classifier(Estimator):
         if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
             raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
 
-    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
+    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
         roles = Roles(
-            target=_names(self.target) or (),
+            target=(_names(self.target) or ()) if with_target else (),
             key=_names(self.key) or (),
             time=self.time,
+            zone=self.zone,
+            duplicates=self.duplicates,
             columns=_names(self.columns),
             lines="labels",
             label_from=self.label_from,
         )
         if in_memory(data):
             data = checked(data)
-            y = None if y is None else _column(y)
+            y = column_of(y)
         sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
         if not len(sequences):
             raise DataError(f"{sequences.name}: there is no sequence in it")
@@ -395,6 +384,12 @@ class Classifier(Estimator):
     def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
         return self._sequences(data, y, query, encoding)
+
+    def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
+        """Columns that are not learned from: targets, keys, names of sound files, and those that were not chosen."""
+        unread = {*targets, *(_names(self.key) or ()), *(data.facts if "log_mel" in data.steps else ())}
+        chosen = _names(self.columns)
+        return unread if chosen is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
 
     def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""
@@ -410,27 +405,6 @@ class Classifier(Estimator):
             return truth
         return ((truth - self.targets_.mean) / self.targets_.scale).astype(np.float32)
 
-    def _weights(self, truth: np.ndarray) -> np.ndarray | None:
-        """(K,) of each class in the training loss."""
-        if self.class_weight is None:
-            return None
-        if self.targets_.kind != "category":
-            raise OptionError(f"class_weight is for classes, but the target is of kind {self.targets_.kind}")
-        K = len(self.targets_.classes)
-        if isinstance(self.class_weight, str):
-            counts = np.bincount(truth, minlength=K)
-            return (len(truth) / (K * np.maximum(counts, 1))).astype(np.float32)
-        given = {str(name): weight for name, weight in self.class_weight.items()}
-        known = {str(name): number for number, name in enumerate(self.targets_.classes)}
-        weights = np.ones(K, np.float32)
-        for name, weight in given.items():
-            if name not in known:
-                raise OptionError(suggest("class", name, known))
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-                raise OptionError(f"class_weight of '{name}' must be a number above 0, not {weight!r:.60}")
-            weights[known[name]] = weight
-        return weights
-
     def _build(self, weights: np.ndarray | None) -> Any:
         from ._classify_network import Ensemble, Shape
 
@@ -443,6 +417,7 @@ class Classifier(Estimator):
             bidirectional=bool(self.bidirectional),
             pooling=tuple(_names(self.pooling) or ()),
             dropout=chosen.dropout,
+            input_dropout=chosen.input_dropout,
             word_dropout=float(self.word_dropout),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
@@ -451,58 +426,16 @@ class Classifier(Estimator):
         kind, smoothing = self.targets_.kind, float(self.label_smoothing)
         return Ensemble(self.inputs_, self.targets_.outputs, kind, chosen.ensemble, shape, smoothing, weights)
 
-    def _plan(self, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
-        """Where no validation part chooses, the one validation is at the end, so that the last weights are kept."""
-        steps = max(1, round(per_epoch * chosen.epochs))
-        often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
-        return Plan(
-            steps=steps,
-            evaluate_every=often if chooses else steps,
-            learning_rate=chosen.learning_rate,
-            warmup=min(steps // 2, max(1, steps // 20)),
-            final_rate=0.01,
-            weight_decay=float(self.weight_decay),
-            clip=None if self.clip is None else float(self.clip),
-            patience=None if self.patience is None else int(self.patience),
-            seed=int(self.seed),
-        )
+    def _judge(self) -> Any:
+        from ._classify_measuring import Judge
 
-    # Measuring and predicting.
-
-    def _measure(self, data: Sequences, judged: Sequences | None, parts: Parts) -> dict[str, Any]:
-        """Figures by part; of training, as many sequences as are held out, but a thousand at least."""
-        held = {name: (data, rows) for name, rows in parts.held_out.items()}
-        if judged is not None:
-            held = {"validation": (judged, np.arange(len(judged)))}
-        few = max([1000, *(len(rows) for _, rows in held.values())])
-        found = {"train": self._figures(data, parts.train[:few])}
-        found |= {name: self._figures(*each) for name, each in held.items()}
-        return found | (self._plain_figures(*list(held.values())[-1]) if held else {})
-
-    def _figures(self, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
-        from ._classify_batches import scores
-
-        truth = self.targets_.encode(data.take(rows))
-        found = np.concatenate(list(scores(self.model_, self.inputs_, data, rows)))
-        return self.targets_.measure(truth, self.targets_.predictions(found))
-
-    def _plain_figures(self, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
-        if self.baselines_ is None:  # training was interrupted before they were learned
-            return {}
-        return {"baselines": self.baselines_.measure(self.inputs_, self.targets_, data, rows)}
+        return Judge(self.model_, self.inputs_, self.targets_, self.baselines_)
 
     def _predicted(self, data: Any) -> np.ndarray:
-        from ._classify_batches import scores
-
         self._must_be_fitted()
-        sequences = self._sequences(data, None, None, "utf-8")
-        found = np.concatenate(list(scores(self.model_, self.inputs_, sequences, np.arange(len(sequences)))))
-        return self.targets_.predictions(found)
-
-    def _decided(self, predicted: np.ndarray) -> np.ndarray:
-        if self.targets_.kind == "category":
-            return self.classes_[predicted.argmax(1)]
-        return (predicted > 0.5).astype(np.int64) if self.targets_.kind == "labels" else predicted
+        sequences = self._sequences(data, None, None, "utf-8", with_target=False)
+        found: np.ndarray = self._judge().predicted(sequences, np.arange(len(sequences)))
+        return found
 
     # The model file.
 
@@ -550,25 +483,3 @@ def _names(option: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if isinstance(option, str):
         return tuple(name.strip() for name in option.split(","))
     return None if option is None else tuple(option)
-
-
-def _whole(y: Any) -> bool:
-    """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
-    return y is not None and np.ndim(_column(y)) == 1 and np.asarray(y).dtype.kind in "iub"
-
-
-def _column(y: Any) -> Any:
-    """Targets (N, 1) as (N,)."""
-    return np.asarray(y)[:, 0] if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y
-
-
-def _features(data: Sequences) -> int | None:
-    """The columns that an array (N, T) of one channel had, for scikit-learn."""
-    lengths = set(data.lengths.tolist())
-    one = all(column.values.ndim == 1 or column.values.shape[1] == 1 for column in data.steps.values())
-    return lengths.pop() if data.steps and one and len(lengths) == 1 else None
-
-
-def _typical(inputs: Inputs, data: Sequences) -> float:
-    """The median length in steps, of sequences that have steps of their own."""
-    return float(np.median(data.lengths)) if inputs.moves or (inputs.text is not None and inputs.text.per_step) else 1.0

@@ -17,7 +17,7 @@ from ..algebra import Cell
 from ..data.sources import Roles
 from ..errors import DataError, ModelFileError
 from ..training import Plan
-from ._detect_data import Scale, Series, parts_of, pieces_of, quiet_steps, series_of
+from ._detect_data import Scale, Series, Steps, parts_of, pieces_of, quiet_steps, series_of
 from ._detect_measuring import BASELINES, Parts, measure, measure_baselines, report
 from ._detect_scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from ._detect_sizing import Sizing, sizing
@@ -48,6 +48,8 @@ class Detector(Estimator):
         target: Column that labels anomalies, 1 or true; only needed to measure.
         key: Columns that tell one series from another.
         time: Column that orders the steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Columns to watch; all numbers, if omitted.
         method: "prediction" of each step from those before, "reconstruction" of windows, or "both".
         distribution: "student" or "gaussian", of what a network cannot know.
@@ -103,6 +105,8 @@ class Detector(Estimator):
         target: str | None = None,
         key: Sequence[str] = (),
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         columns: Sequence[str] | None = None,
         method: str = "prediction",
         distribution: str = "student",
@@ -133,6 +137,8 @@ class Detector(Estimator):
         self.target = target
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.method = method
         self.distribution = distribution
@@ -296,11 +302,18 @@ class Detector(Estimator):
     def score(self, data: Any, y: Any = None) -> float:
         """Minus the mean negative log-likelihood of a step in nats: larger is better, as scikit-learn wants it."""
         errors = np.concatenate([self._errors(values) for values in self._series(data).values])
-        return -float(np.nanmean(errors))
+        seen = errors[~np.isnan(errors)]
+        if not len(seen):
+            raise DataError("there is no step to judge: each has no value, or nothing before it")
+        return -float(seen.mean())
 
     @property
     def offset_(self) -> float:
         return -self.threshold_
+
+    @property
+    def n_features_in_(self) -> int:
+        return len(self.channels_)
 
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
@@ -312,9 +325,10 @@ class Detector(Estimator):
 
         Returns:
             By part ("train", "validation", "test", or "all" for other data): "steps"; "loss", the mean negative
-            log-likelihood in nats; "alarm_rate", the share of steps with an alarm; "events". With labels, "precision",
-            "recall", "f1" over steps, the same over ranges as "range_...", "average_precision", and "anomalies". And
-            of the "baselines", their thresholds set on the same quiet steps, the same figures without a loss.
+            log-likelihood in nats; "alarm_rate", the share of steps with an alarm; "events". With labels "anomalies",
+            and where there is one, "precision", "recall", "f1" over steps, the same over ranges as "range_...", and
+            "average_precision". And of the "baselines", on the last part and with thresholds set on the same quiet
+            steps, the same figures without a loss.
         """
         series = self._series(data, y, query=query, encoding=encoding)
         learned = self._provenance["data"]
@@ -326,8 +340,8 @@ class Detector(Estimator):
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Chunks of named columns: keys and time where there are any, "series", "step", "score", "alarm" and "event",
-        which counts from 1 in each series and is 0 outside."""
+        """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
+        "alarm", and "event", which counts from 1 in each series and is 0 outside."""
         series = self._series(data, query=query, encoding=encoding)
         for number, values in enumerate(series.values):
             scores = self._scored(self._errors(values))
@@ -337,24 +351,32 @@ class Detector(Estimator):
             for first in range(0, len(values), _ROWS):
                 rows = slice(first, min(first + _ROWS, len(values)))
                 yield {
-                    **series.named(number, rows, self.time),
                     "series": np.full(rows.stop - first, number),
                     "step": np.arange(first, rows.stop),
+                    **series.named(number, rows, self.time),
                     "score": scores[rows],
                     "alarm": scores[rows] >= self.threshold_,
                     "event": inside[rows],
                 }
 
-    def plot(self, data: Any, picture: str | os.PathLike[str], y: Any = None) -> None:
+    def plot(
+        self,
+        data: Any,
+        picture: str | os.PathLike[str],
+        y: Any = None,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
         """Draw the first series: its channels, the scores with their threshold, events and labelled anomalies.
 
         Args:
-            data, y: As for `evaluate`.
+            data, y, query, encoding: As for `evaluate`.
             picture: A .png or .svg file to write, whole or not at all.
         """
         from ._detect_plot import draw
 
-        series = self._series(data, y)
+        series = self._series(data, y, query=query, encoding=encoding)
         scores = self._scored(self._errors(series.values[0]))
         draw(series, scores, self.threshold_, self._found(scores, self.threshold_), self.time, picture)
 
@@ -365,7 +387,15 @@ class Detector(Estimator):
     def _roles(self) -> Roles:
         target = () if self.target is None else (self.target,)
         columns = None if self.columns is None else tuple(self.columns)
-        return Roles(target, tuple(self.key), self.time, columns, per_step=True)
+        return Roles(
+            target,
+            tuple(self.key),
+            self.time,
+            columns,
+            per_step=True,
+            zone=self.zone,
+            duplicates=self.duplicates,
+        )
 
     def _series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         self._must_be_fitted()
@@ -421,10 +451,10 @@ class Detector(Estimator):
 
         self.threshold_ = threshold([self._scored(e) for e in errors])
         self.plain_thresholds_ = {
-            name: threshold([detect(values) for values in series.values]) for name, detect in BASELINES.items()
+            name: threshold([detect(values[:]) for values in series.values]) for name, detect in BASELINES.items()
         }
 
-    def _errors(self, values: np.ndarray) -> np.ndarray:
+    def _errors(self, values: np.ndarray | Steps) -> np.ndarray:
         from ._detect_reader import Reader
 
         return Reader(self.model_, self.scale_).read(values)

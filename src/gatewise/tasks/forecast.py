@@ -38,6 +38,8 @@ class Forecaster(Estimator):
         target: Columns to forecast; all columns of numbers that have no other use, if omitted.
         key: Columns that tell one series from another.
         time: Column of the stamps; gaps between them become missing steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
         past: Columns known until now, to learn from.
         future: Columns known ahead: to forecast, give rows without a target for the steps to come.
         static: Columns with one value per series.
@@ -95,6 +97,8 @@ class Forecaster(Estimator):
         target: str | Sequence[str] = (),
         key: str | Sequence[str] = (),
         time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
         past: str | Sequence[str] = (),
         future: str | Sequence[str] = (),
         static: str | Sequence[str] = (),
@@ -129,6 +133,8 @@ class Forecaster(Estimator):
         self.target = target
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.past = past
         self.future = future
         self.static = static
@@ -361,6 +367,8 @@ class Forecaster(Estimator):
             target=tables.names(self.target),
             key=tables.names(self.key),
             time=self.time,
+            zone=self.zone,
+            duplicates=self.duplicates,
             columns=ahead if tables.names(self.target) else None,
             facts=static,
             per_step=True,

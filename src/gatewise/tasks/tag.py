@@ -22,9 +22,10 @@ from ..training import Plan
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_values
 from ._tag_cuts import parts_of, shares_of
-from ._tag_features import Encoded, Features, place_of
+from ._tag_features import Encoded, Features
 from ._tag_measure import Baselines, label_scores, number_scores, report
 from ._tag_sizing import Sizing, sizing
+from ._tag_targets import Targets, all_labelled
 
 if TYPE_CHECKING:
     from ._tag_network import TagNetwork
@@ -41,13 +42,16 @@ class Tagger(Estimator):
 
     Args:
         target: Column of the labels, one per step; "label" if omitted.
-        key: Columns of a table that tell one sequence from another.
-        time: Column of a table that orders the steps.
-        columns: Columns to learn from; all others that are given per step, if omitted.
+        key: Comma-separated columns that tell one sequence from another in a table.
+        time: Column that orders a sequence's steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
+        columns: Comma-separated columns to learn from; all others that are given per step, if omitted.
         scheme: How labels mark spans: BIO, IOB1, BIOES, BMES or BILOU; found from the labels if omitted.
+        repair: Read spans that break their scheme as conlleval does, instead of refusing them.
         crf: Score whole sequences of labels, with the transitions that the scheme allows; where labels mark spans and
             both directions are read, if omitted.
-        cell: Name of a cell of the family, or a `Cell`.
+        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
         embedding_size: Features per word.
         letters_size: Units per direction of the LSTM that spells words.
@@ -64,11 +68,11 @@ class Tagger(Estimator):
         epochs: Passes over the training data.
         batch_size: Sequences read side by side.
         chunk_length: Steps that the gradient goes back: longer sequences are learned from in pieces.
-        patience: Validations without improvement after which training stops early.
+        patience: Validations without improvement after which training stops early; never if omitted.
         split: Shares of training, validation and test: of the sequences, drawn at random, or of the steps of each in
             the order of time where there are fewer than ten.
         seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
+        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -93,10 +97,13 @@ class Tagger(Estimator):
         self,
         *,
         target: str | None = None,
-        key: Sequence[str] = (),
+        key: str | Sequence[str] | None = None,
         time: str | None = None,
-        columns: Sequence[str] | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
+        columns: str | Sequence[str] | None = None,
         scheme: str | None = None,
+        repair: bool = False,
         crf: bool | None = None,
         cell: str | Cell = "lstm",
         preset: str | None = None,
@@ -111,20 +118,23 @@ class Tagger(Estimator):
         weight_dropout: float = 0.0,
         learning_rate: float | None = None,
         weight_decay: float = 0.01,
-        clip: float = 1.0,
+        clip: float | None = 1.0,
         epochs: float | None = None,
         batch_size: int | None = None,
         chunk_length: int | None = None,
         patience: int | None = None,
-        split: Sequence[float] = (0.8, 0.1, 0.1),
+        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
         seed: int = 0,
         threads: int | None = None,
     ):
         self.target = target
         self.key = key
         self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
         self.columns = columns
         self.scheme = scheme
+        self.repair = repair
         self.crf = crf
         self.cell = cell
         self.preset = preset
@@ -190,11 +200,11 @@ class Tagger(Estimator):
         parts = parts_of(whole, shares, int(self.seed))
         if validation is not None:
             parts["validation"] = self._read(validation, None, query, encoding)
-        self._learn_labels(whole, parts)
+        self._learn_targets(parts)
         train = parts["train"]
         self.features_ = Features.learn(train, self._inputs(train), bool(self.bidirectional))
         encoded = {name: self.features_.read(part) for name, part in parts.items()}
-        targets = {name: self._targets(part) for name, part in parts.items()}
+        targets = {name: self.targets_.numbers(self._truth(part)) for name, part in parts.items()}
         self.baselines_ = Baselines.learn(train, encoded["train"], self.features_, self._truth(train))
         self.sizing_ = chosen = sizing(self, int(train.offsets[-1]), bool(self.features_.words))
         training = Pieces(
@@ -248,7 +258,7 @@ class Tagger(Estimator):
     def predict(self, data: Any) -> list[np.ndarray]:
         """Of each sequence its labels (T,), or its numbers."""
         self._must_be_fitted()
-        whole = self._read(data, None, None, "utf-8")
+        whole = self._read(data, None, None, "utf-8", labelled=False)
         found = self._said(self.features_.read(whole))
         return [found[start:stop] for start, stop in zip(whole.offsets[:-1], whole.offsets[1:], strict=True)]
 
@@ -265,7 +275,7 @@ class Tagger(Estimator):
         """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
         name where there are any, and "predicted"."""
         self._must_be_fitted()
-        whole = self._read(data, None, query, encoding)
+        whole = self._read(data, None, query, encoding, labelled=False)
         first = 0
         while first < len(whole):
             # As many sequences as fill a chunk, but at least one.
@@ -291,113 +301,77 @@ class Tagger(Estimator):
         from ._tag_stream import Stream
 
         self._must_be_fitted()
-        for option, waits in (("bidirectional", self.bidirectional), ("crf", self._allowed() is not None)):
+        for option, waits in (("bidirectional", self.bidirectional), ("crf", self._uses_crf())):
             if waits:
                 raise OptionError(
                     f"this tagger's labels depend on later steps ({option}=True), so it cannot answer at once. "
                     f"Train one with bidirectional=False{' and crf=False' * (option == 'crf')}"
                 )
-        return Stream(self.model_, self.features_, self._named)
+        return Stream(self.model_, self.features_, self.targets_.named)
 
     report = staticmethod(report)
 
-    # Steps of fit.
-
-    def _read(self, data: Any, y: Any, query: str | None, encoding: str) -> Sequences:
-        roles = Roles((self.target,) if self.target else (), tuple(self.key), self.time, self.columns, per_step=True)
-        return read(data, y, roles, query=query, encoding=encoding)
+    @property
+    def classes_(self) -> list[str]:
+        return self.targets_.classes
 
     @property
-    def _target(self) -> str:
-        return self.target or "label"
+    def scheme_(self) -> str | None:
+        return self.targets_.scheme
+
+    # Steps of fit.
+
+    def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
+        columns = self.features_.columns if self.__sklearn_is_fitted__() else _names(self.columns)
+        if columns and labelled:
+            columns = [*columns, self.target or "label"]
+        target = (self.target,) if self.target and labelled else ()
+        roles = Roles(
+            target,
+            _names(self.key) or (),
+            self.time,
+            columns,
+            per_step=True,
+            lines="tokens",
+            zone=self.zone,
+            duplicates=self.duplicates,
+            repair=self.repair,
+        )
+        return read(data, y, roles, query=query, encoding=encoding)
 
     def _inputs(self, data: Sequences) -> list[str]:
-        if self.columns is not None:
-            return list(self.columns)
-        others = {self._target, *self.key, *(self.time or "").split(",")}
+        if (named := _names(self.columns)) is not None:
+            return named
+        others = {self._target(data), *(_names(self.key) or ()), *(_names(self.time) or ())}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
+    def _target(self, data: Sequences) -> str:
+        """The column of labels; where columns have no names, readers call it "label"."""
+        nameless = set(data.steps) <= {"token", "channels", "label"}
+        return "label" if self.target is None or nameless else self.target
+
     def _truth_column(self, data: Sequences) -> Column:
-        if self._target not in data.steps:
+        name = self._target(data)
+        if name not in data.steps:
             hint = "" if self.target else " Name the column of labels with target"
             there = ", ".join(data.steps) or "none"
-            raise DataError(
-                f"{data.name}: no column '{self._target}' with a label per step. Columns per step: {there}.{hint}"
-            )
-        return data.steps[self._target]
+            raise DataError(f"{data.name}: no column '{name}' with a label per step. Columns per step: {there}.{hint}")
+        return data.steps[name]
 
     def _truth(self, data: Sequences) -> Any:
         """Of each step its label, None where missing; or its number, NaN where missing."""
-        column = self._truth_column(data)
-        if self.classes_:
-            return column.strings()
-        if column.kind != "number" or column.values.ndim != 1:
-            raise DataError(f"{data.name}: column '{column.name}' must hold one number per step, as in training")
-        return column.values.astype(np.float64)
+        return self.targets_.truth(self._truth_column(data), data)
 
-    def _learn_labels(self, whole: Sequences, parts: dict[str, Sequences]) -> None:
-        """Find classes, scheme and whether a CRF is used; or mean and scale of a number."""
-        column = self._truth_column(whole)
-        self.classes_: list[str] = []
-        self.scheme_: str | None = None
-        self.center_, self.scale_ = 0.0, 1.0
-        if column.kind == "number":
-            if self.crf or self.scheme:
-                option = "crf" if self.crf else "scheme"
-                raise OptionError(f"{option} is for labels, but column '{column.name}' holds numbers")
-            known = self._truth(parts["train"])
-            known = known[~np.isnan(known)]
-            if not len(known) or np.isinf(known).any():
-                what = "an infinite number" if len(known) else "no number"
-                raise DataError(f"{whole.name}: column '{column.name}' has {what} to learn from")
-            self.center_, self.scale_ = float(known.mean()), float(known.std()) or 1.0
-            return
-        if column.kind == "time":
-            raise DataError(f"{whole.name}: column '{column.name}' holds times. Name one with labels or numbers")
-        for name in ("train", "validation"):
-            if name in parts:
-                given = {label for label in self._truth_column(parts[name]).strings() if label is not None}
-                self.classes_ = sorted({*self.classes_, *given})
-        if len(self.classes_) < 2:
-            held = f"only '{self.classes_[0]}'" if self.classes_ else "no label"
-            raise DataError(f"{whole.name}: column '{column.name}' has {held}; a tagger needs two labels or more")
-        if column.kind == "category":
-            self.scheme_ = schemes.checked(parts["train"], self._target, self.scheme)[1]
-            if self.scheme_ and "validation" in parts:
-                schemes.checked(parts["validation"], self._target, self.scheme_)
-        elif self.scheme:
-            raise OptionError(f"scheme is for categories, but column '{column.name}' holds free text")
-        if self._allowed() is not None:
-            for name in ("train", "validation"):
-                labels = parts[name].steps[self._target].strings() if name in parts else []
-                if None in labels:
-                    place = labels.index(None)
-                    raise DataError(
-                        f"{place_of(parts[name], place)}: no label, but a CRF needs one at every step. "
-                        "Fill it in, or set crf=False"
-                    )
+    def _learn_targets(self, parts: Mapping[str, Sequences]) -> None:
+        data = [parts[name] for name in ("train", "validation") if name in parts]
+        columns = [self._truth_column(part) for part in data]
+        self.targets_ = Targets.learn(columns, data, self.scheme, self.crf)
+        if self._uses_crf():
+            for column, part in zip(columns, data, strict=True):
+                all_labelled(column, part)
 
-    def _allowed(self) -> np.ndarray | None:
-        """Which label may follow which, for the CRF; None for none."""
-        use = self.crf if self.crf is not None else self.scheme_ is not None and bool(self.bidirectional)
-        if not use:
-            return None
-        if self.scheme_ is None:
-            return np.ones((len(self.classes_) + 2,) * 2, bool)
-        return schemes.allowed(self.classes_, self.scheme_)
-
-    def _spans_of(self, numbers: Sequence[int]) -> list[schemes.Span]:
-        """The spans that these labels mark, by number; -1 marks none."""
-        assert self.scheme_ is not None
-        return schemes.spans([self.classes_[i] if i >= 0 else schemes.OUTSIDE for i in numbers], self.scheme_)
-
-    def _targets(self, data: Sequences) -> np.ndarray:
-        """Of each step the number of its label, -1 where missing; or a number in units of the scale."""
-        truth = self._truth(data)
-        if not self.classes_:
-            return ((truth - self.center_) / self.scale_).astype(np.float32)
-        number: dict[str | None, int] = {label: place for place, label in enumerate(self.classes_)}
-        return np.array([number.get(label, -1) for label in truth], np.int64)
+    def _uses_crf(self) -> bool:
+        return bool(self.bidirectional and self.scheme_) if self.crf is None else bool(self.crf)
 
     def _build(self) -> TagNetwork:
         from ._tag_network import TagNetwork
@@ -408,8 +382,8 @@ class Tagger(Estimator):
             self.features_,
             len(self.classes_) or 1,
             not self.classes_,
-            self._allowed(),
-            self._spans_of if self.scheme_ else None,
+            self.targets_.allowed if self._uses_crf() else None,
+            self.targets_.spans if self.scheme_ else None,
             chosen.embedding_size,
             chosen.letters_size,
             chosen.hidden_size,
@@ -437,16 +411,10 @@ class Tagger(Estimator):
 
     # Saying and measuring.
 
-    def _named(self, found: np.ndarray) -> np.ndarray:
-        """What the network says, as labels or numbers of the data."""
-        if self.classes_:
-            return np.array(self.classes_, object)[found]
-        return np.asarray(found * np.float64(self.scale_) + self.center_)
-
     def _said(self, encoded: Encoded) -> np.ndarray:
         from ._tag_network import decoded
 
-        return self._named(decoded(self.model_, encoded))
+        return self.targets_.named(decoded(self.model_, encoded))
 
     def _measured(
         self, parts: Mapping[str, Sequences], encoded: Mapping[str, Encoded], with_baselines: bool
@@ -471,10 +439,7 @@ class Tagger(Estimator):
             **cells_of(self.model_.layers),
             "sizes": asdict(self.sizing_),
             "features": self.features_.to_json(),
-            "classes": self.classes_,
-            "scheme": self.scheme_,
-            "center": self.center_,
-            "scale": self.scale_,
+            "targets": asdict(self.targets_),
             "baselines": self.baselines_.to_json(),
         }
 
@@ -483,9 +448,15 @@ class Tagger(Estimator):
         check_values(document["sizes"])
         self.sizing_ = Sizing(**document["sizes"])
         self.features_ = Features.from_json(document["features"])
-        self.classes_, self.scheme_ = list(document["classes"]), document["scheme"]
-        self.center_, self.scale_ = float(document["center"]), float(document["scale"])
+        self.targets_ = Targets(**document["targets"])
         self.baselines_ = Baselines(**document["baselines"])
         self.model_ = filled(self._build, tensors)
         if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
             raise ModelFileError(f"its cell is not the one that a zoneout of {self.zoneout} makes of '{self.cell}'")
+
+
+def _names(given: str | Sequence[str] | None) -> list[str] | None:
+    """Comma-separated names as a list."""
+    if isinstance(given, str):
+        return [name.strip() for name in given.split(",")]
+    return None if given is None else list(given)

@@ -1,0 +1,170 @@
+"""Rows of the table of quality for `classify`."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gatewise.data.audio import read_audio
+from gatewise.data.labelled_text import read_labelled_text
+from gatewise.data.sequences import Column, Sequences
+from gatewise.data.ts import read_ts
+from gatewise.tasks.classify import Classifier
+
+from .row import Row
+
+BAND = 0.1  # of the length, how far the second nearest-neighbour baseline may warp
+
+# What the 41 features of a connection are: three are words, the rest are numbers.
+KDD_WORDS = {1: "protocol", 2: "service", 3: "flag"}
+
+
+def series(name: str, data: Path, seed: int) -> dict[str, Any]:
+    """Default settings, all of the training file; the nearest neighbours read the same."""
+    train, test = (read_ts(data / "ucr_uea" / name / f"{name}_{part}.ts.gz") for part in ("TRAIN", "TEST"))
+    found = fitted(train, test, seed, split=(1, 0, 0))
+    found["baselines"]["1-NN DTW"] = nearest(train, test, 1.0)
+    if len({*train.lengths, *test.lengths}) == 1:
+        found["baselines"][f"1-NN DTW, band {BAND:.0%}"] = nearest(train, test, BAND)
+    return found
+
+
+def digits(data: Path, seed: int) -> dict[str, Any]:
+    """Takes 0 to 4 of each digit and speaker are the test, all others are learned from."""
+    clips = read_audio(data / "fsdd", label_from="{label}_{speaker}_{index}")
+    held = np.array([int(index) <= 4 for index in clips.facts["index"].strings()])
+    return fitted(clips.take(np.flatnonzero(~held)), clips.take(np.flatnonzero(held)), seed, split=(0.9, 0.1, 0))
+
+
+def sentiment(data: Path, seed: int) -> dict[str, Any]:
+    """The dev file chooses the best weights."""
+    train, dev, test = (read_labelled_text(data / "sst2" / f"stsa.binary.{p}.gz") for p in ("train", "dev", "test"))
+    return fitted(train, test, seed, validation=dev)
+
+
+def questions(data: Path, seed: int) -> dict[str, Any]:
+    """A tenth of the training file chooses the best weights."""
+    files = (data / "trec" / f"TREC.{part}.all.gz" for part in ("train", "test"))
+    train, test = (read_labelled_text(file, encoding="latin-1") for file in files)
+    return fitted(train, test, seed, split=(0.9, 0.1, 0))
+
+
+def hotels(data: Path, seed: int) -> dict[str, Any]:
+    """No split of its own: the default one, 80 % to learn from, 10 % to choose, 10 % to test, drawn by the seed."""
+    model = Classifier(target="label", seed=seed).fit(data / "chnsenticorp_htl" / "ChnSentiCorp_htl_all.csv.gz")
+    return answer(model.metrics_["test"], model.metrics_["baselines"], {"target": "label"})
+
+
+def intrusions(data: Path, seed: int) -> dict[str, Any]:
+    """Normal or attack. A tenth of the training file chooses the best weights.
+
+    The split is hard on purpose: of the attacks in KDDTest+, 3,752 of 12,833 are of 18 kinds that the training file
+    does not have, and the rest come in other proportions; a validation part drawn from the training file, on which all
+    but a few in a thousand are right, sees nothing of that.
+    """
+    train, test = (connections(data / "nsl_kdd" / f"{name}.txt.gz") for name in ("KDDTrain+_20Percent", "KDDTest+"))
+    return fitted(train, test, seed, split=(0.9, 0.1, 0))
+
+
+def connections(path: Path) -> Sequences:
+    """Each connection as a sequence of one step."""
+    with gzip.open(path, "rt", encoding="ascii", newline="") as file:
+        rows = list(csv.reader(file))
+    steps = {}
+    for place in range(41):
+        values = [row[place] for row in rows]
+        name = KDD_WORDS.get(place, f"feature {place + 1}")
+        if place in KDD_WORDS:
+            steps[name] = words(name, values)
+        else:
+            steps[name] = Column(name, "number", np.array(values, np.float32))
+    label = words("label", ["normal" if row[41] == "normal" else "attack" for row in rows])
+    return Sequences(np.arange(len(rows) + 1), steps, {"label": label}, path.name)
+
+
+def words(name: str, values: list[str]) -> Column:
+    levels, codes = np.unique(values, return_inverse=True)
+    return Column(name, "category", codes.astype(np.int32), tuple(map(str, levels)))
+
+
+def fitted(
+    train: Sequences, test: Sequences, seed: int, validation: Sequences | None = None, **options: Any
+) -> dict[str, Any]:
+    model = Classifier(seed=seed, **options).fit(train, validation=validation)
+    measured = model.evaluate(test)
+    return answer(measured["all"], measured["baselines"], options)
+
+
+def answer(ours: dict[str, Any], baselines: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in ours.items() if name != "confusion"}
+    return {**figures, "baselines": {n: b["accuracy"] for n, b in baselines.items()}, "options": options}
+
+
+def nearest(train: Sequences, test: Sequences, share: float) -> float:
+    """Accuracy of giving a series the class of its nearest neighbour under dynamic time warping, squared distances.
+
+    Args:
+        share: Of the length, how far a step may be matched away from its own place; 1 is anywhere.
+
+    Source: Sakoe & Chiba (1978), IEEE Transactions on ASSP 26(1).
+    """
+    a, b = (padded(part) for part in (test, train))  # (T, N, C)
+    T, U = len(a), len(b)
+    width = max(1, int(np.ceil(share * max(T, U))))
+    n, m = test.lengths[:, None], train.lengths[None]
+    distance = np.full((len(test), len(train)), np.inf, np.float32)
+    before = np.full((U + 1, *distance.shape), np.inf, np.float32)
+    before[0] = 0
+    for i in range(T):
+        row = np.full_like(before, np.inf)
+        for j in range(max(0, i - width), min(U, i + width + 1)):
+            cost = np.square(a[i][:, None] - b[j][None]).sum(-1)
+            row[j + 1] = cost + np.minimum(np.minimum(before[j], before[j + 1]), row[j])
+            if i + 1 in n and j + 1 in m:  # a pair's own last cell
+                distance = np.where((n == i + 1) & (m == j + 1), row[j + 1], distance)
+        before = row
+    found = np.array(train.facts["label"].strings())[distance.argmin(1)]
+    return float((found == np.array(test.facts["label"].strings())).mean())
+
+
+def padded(data: Sequences) -> np.ndarray:
+    found = np.zeros((int(data.lengths.max()), len(data), data.steps["channels"].values[:1].size), np.float32)
+    for number, one in enumerate(data):
+        values = one.steps["channels"].values
+        found[: len(values), number] = values.reshape(len(values), -1)
+    return found
+
+
+def ucr(name: str, goal: float, yardstick: str) -> Row:
+    split = "ucr_uea, given split"
+
+    def run(data: Path, seed: int) -> dict[str, Any]:
+        return series(name, data, seed)
+
+    return Row(name, "classify", split, "accuracy", goal, "more", run, (0, 1, 2), yardstick)
+
+
+# The goal of the five univariate sets is 1-NN DTW, which each run computes too; here is what it gives.
+DTW = "above 1-NN DTW on at least three of the five; the archive's summary gives"
+ROWS = (
+    ucr("JapaneseVowels", 0.976, "MLSTM-FCN .976 (Karim et al. 2019)"),
+    ucr("BasicMotions", 0.975, "MLSTM-FCN .950 (Karim et al. 2019)"),
+    ucr("ArrowHead", 0.703, f"{DTW} .703 and .800 with a learned band"),
+    ucr("GunPoint", 0.907, f"{DTW} .907 and .913 with a learned band"),
+    ucr("ItalyPowerDemand", 0.950, f"{DTW} .950 and .955 with a learned band"),
+    ucr("OSULeaf", 0.591, f"{DTW} .591 and .612 with a learned band"),
+    ucr("PickupGestureWiimoteZ", 0.700, f"{DTW} .660, on series cut to one length"),
+    Row("fsdd", "classify", "fsdd, takes 0 to 4 are the test", "accuracy", 0.97, "more", digits, (0, 1, 2)),
+    Row("sst2", "classify", "sst2, given split", "accuracy", 0.82, "more", sentiment),
+    Row("trec", "classify", "trec, given split", "accuracy", 0.92, "more", questions),
+    Row("chnsenticorp_htl", "classify", "chnsenticorp_htl, 80/10/10 at random", "accuracy", 0.88, "more", hotels),
+    Row(
+        *("nsl_kdd", "classify", "nsl_kdd, KDDTrain+_20Percent to KDDTest+", "accuracy", 0.80, "more", intrusions),
+        seeds=(0, 1, 2),
+        yardstick="RNN-IDS .833, from the full training file (Yin et al. 2017)",
+    ),
+)
