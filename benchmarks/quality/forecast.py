@@ -178,7 +178,7 @@ ROWS = (
         better="less",
         run=_exchange_rate,
         seeds=_THREE,
-        yardstick="the better one of the last value and drift is 1",
+        yardstick="the better one of the last value and drift is 1; Meese & Rogoff (1983): none beats the last value",
     ),
     *(
         Row(
