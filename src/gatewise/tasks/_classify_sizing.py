@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..training import Plan
 from ._classify_inputs import Inputs
 from ._options import PRESETS
 
@@ -102,8 +101,8 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     )
 
 
-def plan(options: Classifier, chosen: Sizing, per_epoch: int, chooses: bool) -> Plan:
-    """How long and how fast to train.
+def course(chosen: Sizing, per_epoch: int, chooses: bool) -> tuple[int, float, int]:
+    """Steps, learning rate, and steps between validations.
 
     Args:
         per_epoch: Steps in a pass.
@@ -112,17 +111,7 @@ def plan(options: Classifier, chosen: Sizing, per_epoch: int, chooses: bool) -> 
     """
     steps = max(1, round(per_epoch * chosen.epochs))
     often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
-    return Plan(
-        steps=steps,
-        evaluate_every=often if chooses else steps,
-        learning_rate=chosen.learning_rate,
-        warmup=min(steps // 2, max(1, steps // 20)),
-        final_rate=0.01,
-        weight_decay=float(options.weight_decay),
-        clip=None if options.clip is None else float(options.clip),
-        patience=None if options.patience is None else int(options.patience),
-        seed=int(options.seed),
-    )
+    return steps, chosen.learning_rate, often if chooses else steps
 
 
 def _or(given: Any, usual: Any) -> Any:

@@ -169,17 +169,16 @@ class Targets:
         return cls(**{**document, **lists})
 
 
-def target_columns(data: Sequences, target: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The columns that the option names; else the one called "label"; else the only one that can be a target.
+def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that are named; else the one called "label"; else the only one that can be a target.
 
     Raises:
         DataError: There is none, or more than one could be meant.
     """
-    if target is not None:
-        names = (target,) if isinstance(target, str) else tuple(target)
-        for name in names:
+    if target:
+        for name in target:
             data.column(name)
-        return names
+        return target
     if "label" in data.facts:
         return ("label",)
     possible = [name for name, column in data.facts.items() if column.kind in ("category", "number")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import tempfile
@@ -19,12 +20,12 @@ import numpy as np
 from .. import bundle, cells
 from ..algebra import Cell
 from ..errors import ModelFileError, OptionError, suggest
-from ..training import Progress
+from ..training import Plan, Progress
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..training import Batches, Outcome, Plan, Trainable
+    from ..training import Batches, Outcome, Trainable
 
 Meter = Callable[[str, float], Progress]  # of what is counted, in the plural, and of how many of it a step learns from
 
@@ -218,6 +219,26 @@ class Estimator(ABC):
                 raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
             if leaving is not None:
                 raise leaving
+
+    def _planned(self, steps: int, learning_rate: float, evaluate_every: int | None = None, warmup: int = 20) -> Plan:
+        """How long and how fast to train, as the options say.
+
+        Args:
+            evaluate_every: Steps between validations; a twentieth of all, if omitted.
+            warmup: The warm-up is one part in so many.
+        """
+        options: Any = self
+        return Plan(
+            steps=steps,
+            evaluate_every=evaluate_every or math.ceil(steps / 20),
+            learning_rate=learning_rate,
+            warmup=min(steps // 2, max(1, steps // warmup)),
+            final_rate=0.01,
+            weight_decay=float(options.weight_decay),
+            clip=None if options.clip is None else float(options.clip),
+            patience=None if options.patience is None else int(options.patience),
+            seed=int(options.seed),
+        )
 
     def _begin(self, output: str | os.PathLike[str] | None, resume: bool) -> None:
         """What every `fit` does once its options are checked."""

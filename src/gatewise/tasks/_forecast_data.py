@@ -12,6 +12,7 @@ from ..data.frequency import Frequency, calendar_features, next_stamps, regular
 from ..data.sequences import MISSING, Column, Sequences
 from ..errors import DataError
 from ._forecast_series import Inputs, Part, Series, described
+from ._options import names
 
 if TYPE_CHECKING:
     from .forecast import Forecaster
@@ -89,11 +90,6 @@ def prepared(data: Sequences, options: Forecaster, targets: Sequence[str] | None
                 f"{data.name}: column '{name}' holds {column.kind}; a forecast needs one of numbers per step"
             )
     return Table(data, chosen, time, frequency)
-
-
-def names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Columns, of which one may be given without a list around it."""
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _apart(data: Sequences) -> Sequences:

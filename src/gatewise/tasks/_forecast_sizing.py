@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, OptionError
-from ._forecast_data import names
 from ._forecast_linear import Linear, solve
 from ._forecast_series import Part, Series, parts, spaced, training_ends, training_part
-from ._options import PRESETS, check_options
+from ._options import PRESETS, check_options, names
 
 if TYPE_CHECKING:
     from .forecast import Forecaster

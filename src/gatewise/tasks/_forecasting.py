@@ -11,10 +11,11 @@ import numpy as np
 
 from ..data.sequences import Sequences
 from ..errors import DataError, OptionError
-from ._forecast_data import Table, ends, extended, names, output, stamps
+from ._forecast_data import Table, ends, extended, output, stamps
 from ._forecast_measuring import affordable, measure
 from ._forecast_metrics import Forecast
 from ._forecast_series import Part, Series, in_units, parts, training_ends, training_part
+from ._options import names
 
 if TYPE_CHECKING:
     from .forecast import Forecaster

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -67,6 +67,13 @@ NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere 
 
 
 LEAST_VOCABULARY = {"words": 3, "byte-pairs": 256}  # two special tokens and a word; every byte
+
+
+def names(option: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names in an option that is one, several with commas between, a list of them, or None."""
+    if isinstance(option, str):
+        return tuple(name.strip() for name in option.split(","))
+    return tuple(option or ())
 
 
 def check_options(estimator: Any, names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:

@@ -24,11 +24,11 @@ from ._classify_arrays import checked, column_of, features_of, in_memory, whole
 from ._classify_inputs import Inputs
 from ._classify_parts import cut
 from ._classify_report import report
-from ._classify_sizing import Sizing, plan, sizing
+from ._classify_sizing import Sizing, course, sizing
 from ._classify_statistics import learn
 from ._classify_targets import KINDS, Targets, target_columns
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import check_options
+from ._options import check_options, names
 
 _TOKENS = ("words", "characters", "both")
 _POOLINGS = ("last", "mean", "max", "attention")
@@ -223,7 +223,7 @@ class Classifier(Estimator):
         sequences = self._sequences(data, y, query, encoding)
         if "log_mel" in sequences.steps and not isinstance(data, Sequences):
             self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
-        columns = target_columns(sequences, _names(self.target))
+        columns = target_columns(sequences, names(self.target))
         self.targets_ = Targets.of(sequences, columns, self.target_kind)
         if whole(y):
             self.targets_ = self.targets_.with_classes(int)
@@ -261,7 +261,7 @@ class Classifier(Estimator):
             model,
             training,
             InOrder(self.inputs_, held, rows, wanted),
-            plan(self, chosen, len(training), chooses),
+            self._planned(*course(chosen, len(training), chooses)),
             data={
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
@@ -343,7 +343,7 @@ class Classifier(Estimator):
         """
         self._must_be_fitted()
         sequences = self._sequences(data, None, query, encoding, with_target=False)
-        yield from self._judge().tables(sequences, _names(self.key) or ())
+        yield from self._judge().tables(sequences, names(self.key))
 
     report = staticmethod(report)
 
@@ -352,7 +352,7 @@ class Classifier(Estimator):
     def _check(self) -> None:
         """Refuse what no data could make possible."""
         check_options(self, _NAMED)
-        chosen = _names(self.pooling) or ()
+        chosen = names(self.pooling)
         for name in chosen:
             if name not in _POOLINGS:
                 raise OptionError(suggest("pooling", str(name), _POOLINGS))
@@ -364,12 +364,12 @@ class Classifier(Estimator):
 
     def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
         roles = Roles(
-            target=(_names(self.target) or ()) if with_target else (),
-            key=_names(self.key) or (),
+            target=names(self.target) if with_target else (),
+            key=names(self.key),
             time=self.time,
             zone=self.zone,
             duplicates=self.duplicates,
-            columns=_names(self.columns),
+            columns=None if self.columns is None else names(self.columns),
             lines="labels",
             label_from=self.label_from,
         )
@@ -387,9 +387,9 @@ class Classifier(Estimator):
 
     def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, names of sound files, and those that were not chosen."""
-        unread = {*targets, *(_names(self.key) or ()), *(data.facts if "log_mel" in data.steps else ())}
-        chosen = _names(self.columns)
-        return unread if chosen is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
+        unread = {*targets, *names(self.key), *(data.facts if "log_mel" in data.steps else ())}
+        chosen = names(self.columns)
+        return unread if self.columns is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
 
     def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""
@@ -415,7 +415,7 @@ class Classifier(Estimator):
             hidden_size=chosen.hidden_size,
             num_layers=chosen.num_layers,
             bidirectional=bool(self.bidirectional),
-            pooling=tuple(_names(self.pooling) or ()),
+            pooling=names(self.pooling),
             dropout=chosen.dropout,
             input_dropout=chosen.input_dropout,
             word_dropout=float(self.word_dropout),
@@ -476,10 +476,3 @@ class Classifier(Estimator):
         plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
         self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)
-
-
-def _names(option: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """An option that is one name, several with commas between, or a list of them."""
-    if isinstance(option, str):
-        return tuple(name.strip() for name in option.split(","))
-    return None if option is None else tuple(option)

@@ -16,13 +16,12 @@ import numpy as np
 from ..algebra import Cell
 from ..data.sources import Roles
 from ..errors import DataError, ModelFileError
-from ..training import Plan
 from ._detect_data import Scale, Series, Steps, parts_of, pieces_of, quiet_steps, series_of
 from ._detect_measuring import BASELINES, Parts, measure, measure_baselines, report
 from ._detect_scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from ._detect_sizing import Sizing, sizing
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import check_options, check_values
+from ._options import check_options, check_values, names
 
 if TYPE_CHECKING:
     from ._detect_network import Detection
@@ -103,11 +102,11 @@ class Detector(Estimator):
         self,
         *,
         target: str | None = None,
-        key: Sequence[str] = (),
+        key: str | Sequence[str] | None = None,
         time: str | None = None,
         zone: str | None = None,
         duplicates: str = "error",
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         method: str = "prediction",
         distribution: str = "student",
         false_alarm_rate: float = 0.001,
@@ -231,6 +230,7 @@ class Detector(Estimator):
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
             model = self._build(self._cell(), chosen, len(series.channels))
+        total = max(1, round(len(training) * chosen.epochs))
 
         def finish(finished: bool) -> dict[str, Any]:
             self._calibrate(quiet_series, quiet)
@@ -240,7 +240,7 @@ class Detector(Estimator):
             model,
             training,
             Windows([self.scale_.apply(p) for p in chosen_on], window, 32, None),
-            self._plan(chosen, len(training)),
+            self._planned(total, chosen.learning_rate, math.ceil(total / 10), warmup=10),
             data={
                 "name": series.source.name,
                 "fingerprint": series.source.fingerprint(),
@@ -385,11 +385,10 @@ class Detector(Estimator):
     # Steps of all that.
 
     def _roles(self) -> Roles:
-        target = () if self.target is None else (self.target,)
-        columns = None if self.columns is None else tuple(self.columns)
+        columns = None if self.columns is None else names(self.columns)
         return Roles(
-            target,
-            tuple(self.key),
+            names(self.target),
+            names(self.key),
             self.time,
             columns,
             per_step=True,
@@ -423,20 +422,6 @@ class Detector(Estimator):
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
-        )
-
-    def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
-        steps = max(1, round(per_epoch * chosen.epochs))
-        return Plan(
-            steps=steps,
-            evaluate_every=math.ceil(steps / 10),
-            learning_rate=chosen.learning_rate,
-            warmup=min(steps // 2, max(1, steps // 10)),
-            final_rate=0.01,
-            weight_decay=float(self.weight_decay),
-            clip=None if self.clip is None else float(self.clip),
-            patience=None if self.patience is None else int(self.patience),
-            seed=int(self.seed),
         )
 
     def _calibrate(self, series: Series, quiet: list[np.ndarray]) -> None:

@@ -6,7 +6,6 @@ linear one. Training, validation and test follow each other in time in every ser
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -18,13 +17,13 @@ from ..data.frequency import Frequency
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, ModelFileError, OptionError
-from ..training import Plan
 from . import _forecast_data as tables
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._forecast_measuring import table
 from ._forecast_series import Inputs, Part, last_origins, training_ends
 from ._forecast_sizing import Sizing, check, course
 from ._forecasting import ahead, columns, held_against, measured, picture_of, rows
+from ._options import names
 
 
 class Forecaster(Estimator):
@@ -236,7 +235,7 @@ class Forecaster(Estimator):
             model,
             training,
             checked,
-            self._plan(sizing),
+            self._planned(sizing.steps, sizing.learning_rate),
             data={
                 "name": raw.name,
                 "fingerprint": raw.fingerprint(),
@@ -361,15 +360,15 @@ class Forecaster(Estimator):
     # Steps of fit.
 
     def _sequences(self, data: Any, query: str | None, encoding: str) -> Sequences:
-        static = [name for name in tables.names(self.static) if name not in tables.names(self.key)]
-        ahead = [*tables.names(self.past), *tables.names(self.future)]
+        static = [name for name in names(self.static) if name not in names(self.key)]
+        ahead = [*names(self.past), *names(self.future)]
         roles = Roles(
-            target=tables.names(self.target),
-            key=tables.names(self.key),
+            target=names(self.target),
+            key=names(self.key),
             time=self.time,
             zone=self.zone,
             duplicates=self.duplicates,
-            columns=ahead if tables.names(self.target) else None,
+            columns=ahead if names(self.target) else None,
             facts=static,
             per_step=True,
         )
@@ -412,19 +411,6 @@ class Forecaster(Estimator):
         layers = {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")}
         start = (None, None) if linear is None else (linear.weights, linear.residuals)
         return network(shape, self.head, tuple(self.levels), self._cell(), layers, *start)
-
-    def _plan(self, sizing: Sizing) -> Plan:
-        return Plan(
-            steps=sizing.steps,
-            evaluate_every=math.ceil(sizing.steps / 20),
-            learning_rate=sizing.learning_rate,
-            warmup=min(sizing.steps // 2, max(1, sizing.steps // 20)),
-            final_rate=0.01,
-            weight_decay=float(self.weight_decay),
-            clip=None if self.clip is None else float(self.clip),
-            patience=None if self.patience is None else int(self.patience),
-            seed=int(self.seed),
-        )
 
     # The model file.
 

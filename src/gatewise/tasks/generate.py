@@ -6,7 +6,6 @@ three parts, training, validation and test, follow each other and are never shuf
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -194,7 +193,7 @@ class Generator(Estimator):
         rows = rows_for(corpus.ids["validation"])
         steps = measuring_steps(rows, chosen.vocabulary_size)
         validation = Chunks(Rows(corpus.ids["validation"], rows, steps))
-        plan = self._plan(chosen, len(training))
+        plan = self._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
@@ -311,20 +310,6 @@ class Generator(Estimator):
             float(self.weight_dropout),
             float(self.activation_penalty),
             float(self.temporal_activation_penalty),
-        )
-
-    def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
-        steps = max(1, round(per_epoch * chosen.epochs))
-        return Plan(
-            steps=steps,
-            evaluate_every=math.ceil(steps / 20),
-            learning_rate=chosen.learning_rate,
-            warmup=min(steps // 2, max(1, steps // 20)),
-            final_rate=0.01,
-            weight_decay=float(self.weight_decay),
-            clip=None if self.clip is None else float(self.clip),
-            patience=None if self.patience is None else int(self.patience),
-            seed=int(self.seed),
         )
 
     def _start_token(self, corpus: Corpus) -> int:

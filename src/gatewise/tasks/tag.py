@@ -18,9 +18,8 @@ from ..data import schemes
 from ..data.sequences import Column, Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, ModelFileError, OptionError
-from ..training import Plan
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import NAMED, check_options, check_values
+from ._options import NAMED, check_options, check_values, names
 from ._tag_cuts import parts_of, shares_of
 from ._tag_features import Encoded, Features
 from ._tag_measure import Baselines, label_scores, number_scores, report
@@ -211,7 +210,8 @@ class Tagger(Estimator):
             encoded["train"], targets["train"], chosen.batch_size, chosen.chunk_length, seed=int(self.seed)
         )
         held_out = "validation" if "validation" in parts else "train"
-        plan = self._plan(chosen, len(training))
+        steps = max(1, round(len(training) * chosen.epochs))
+        plan = self._planned(steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
             model = self._build()
@@ -322,13 +322,13 @@ class Tagger(Estimator):
     # Steps of fit.
 
     def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
-        columns = self.features_.columns if self.__sklearn_is_fitted__() else _names(self.columns)
+        columns = self.features_.columns if self.__sklearn_is_fitted__() else self.columns and names(self.columns)
         if columns and labelled:
             columns = [*columns, self.target or "label"]
         target = (self.target,) if self.target and labelled else ()
         roles = Roles(
             target,
-            _names(self.key) or (),
+            names(self.key),
             self.time,
             columns,
             per_step=True,
@@ -340,9 +340,9 @@ class Tagger(Estimator):
         return read(data, y, roles, query=query, encoding=encoding)
 
     def _inputs(self, data: Sequences) -> list[str]:
-        if (named := _names(self.columns)) is not None:
-            return named
-        others = {self._target(data), *(_names(self.key) or ()), *(_names(self.time) or ())}
+        if self.columns is not None:
+            return list(names(self.columns))
+        others = {self._target(data), *names(self.key), *names(self.time)}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
     def _target(self, data: Sequences) -> str:
@@ -395,20 +395,6 @@ class Tagger(Estimator):
             float(self.weight_dropout),
         )
 
-    def _plan(self, chosen: Sizing, per_epoch: int) -> Plan:
-        steps = max(1, round(per_epoch * chosen.epochs))
-        return Plan(
-            steps=steps,
-            evaluate_every=max(per_epoch, -(-steps // 20)),
-            learning_rate=chosen.learning_rate,
-            warmup=min(steps // 2, max(1, steps // 20)),
-            final_rate=0.01,
-            weight_decay=float(self.weight_decay),
-            clip=None if self.clip is None else float(self.clip),
-            patience=None if self.patience is None else int(self.patience),
-            seed=int(self.seed),
-        )
-
     # Saying and measuring.
 
     def _said(self, encoded: Encoded) -> np.ndarray:
@@ -453,10 +439,3 @@ class Tagger(Estimator):
         self.model_ = filled(self._build, tensors)
         if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
             raise ModelFileError(f"its cell is not the one that a zoneout of {self.zoneout} makes of '{self.cell}'")
-
-
-def _names(given: str | Sequence[str] | None) -> list[str] | None:
-    """Comma-separated names as a list."""
-    if isinstance(given, str):
-        return [name.strip() for name in given.split(",")]
-    return None if given is None else list(given)
