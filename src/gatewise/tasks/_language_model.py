@@ -64,7 +64,7 @@ class LanguageModel(nn.Module):
     ):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.layers = _Stack(
+        self.layers = Stack(
             cell,
             embedding_size,
             hidden_size,
@@ -81,7 +81,7 @@ class LanguageModel(nn.Module):
         nn.init.zeros_(self.output.bias)
         if tied:
             self.output.weight = self.embedding.weight
-        place = _forget_bias(cell)
+        place = forget_gate(cell)
         if place is not None:
             with torch.no_grad():
                 for layer in range(num_layers):
@@ -134,7 +134,9 @@ class LanguageModel(nn.Module):
         return self._scored(self.layers.between_layers(self._outputs(inputs)))
 
 
-class _Stack(Recurrent):
+class Stack(Recurrent):
+    """Layers with a dropout of ours between them: see `dropout_mask`."""
+
     rate = 0.0
     variational = False
 
@@ -156,7 +158,7 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     return open_.to(like.dtype) * (256 / (256 - shut))
 
 
-def _forget_bias(cell: Cell) -> int | None:
+def forget_gate(cell: Cell) -> int | None:
     """Which block of the biases is that of a forget gate, if there is one: a gate f that, open, keeps what is carried.
 
     Asked of one unit whose other weights are zero, for in a cell of one's own f may be anything, and in `minimal_gated`

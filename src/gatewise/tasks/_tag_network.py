@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from ..algebra import Cell, cell
 from ..nn import CRF, LSTM, Recurrent
-from ._language_model import _forget_bias, _Stack, dropout_mask
+from ._language_model import Stack, dropout_mask, forget_gate
 from ._tag_features import Encoded, Features, Words
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size
@@ -137,7 +137,7 @@ class TagNetwork(nn.Module):
             self.measured = Linear(features.width + cuts, 2 * hidden_size)
             self.combined = Linear(2 * hidden_size, hidden_size)
             width += hidden_size
-        self.layers = _Stack(
+        self.layers = Stack(
             cell,
             width,
             hidden_size,
@@ -150,7 +150,7 @@ class TagNetwork(nn.Module):
         self.layers.rate, self.layers.variational = dropout, True
         self.output = Linear(hidden_size * (2 if bidirectional else 1), outputs)
         nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
-        if (place := _forget_bias(cell)) is not None:
+        if (place := forget_gate(cell)) is not None:
             with torch.no_grad():
                 for name, bias in self.layers.named_parameters():
                     if name.startswith("bias_ih"):
