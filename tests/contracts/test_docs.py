@@ -183,6 +183,20 @@ def results(name):
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())["answer"]
 
 
+@pytest.mark.parametrize("page", ["docs/tasks.md", *READMES])
+def test_the_table_of_quality_is_that_of_the_committed_results(page):
+    part = (ROOT / page).read_text().partition("<!-- quality -->")[2].partition("<!-- /quality -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.strip().splitlines()][2:]
+    found = results("quality")["rows"]
+    if page.startswith("docs"):
+        assert [row[0] for row in rows] == list(found)
+    for name, task, _, figure, *_ in rows:
+        digits = 3 if abs(found[name]["mean"]) < 10 else 2
+        assert (task, figure.partition(" ")[0]) == (found[name]["task"], f"**{found[name]['mean']:.{digits}f}**")
+        if page.startswith("docs"):
+            assert ("missed" in rows[list(found).index(name)][5]) is not found[name]["reached"]
+
+
 def test_the_costs_of_the_page_of_cells_are_those_of_the_committed_results():
     part = (ROOT / "docs" / "cells.md").read_text().partition("<!-- costs -->")[2].partition("<!-- /costs -->")[0]
     shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in part.strip().splitlines()][2:]
