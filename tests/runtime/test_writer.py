@@ -45,7 +45,7 @@ def test_an_empty_prompt_begins_as_a_line_does(trained, writer):
     first = "".join(writer.write("", 60, Sampler(0)))
     line_end = trained.vocabulary_.encode("\n").tolist()
     assert trained.start_ == line_end[0]
-    again = Writer(trained._document(), trained._tensors())
+    again = trained.writer()
     assert "".join(again.write("\n", 60, Sampler(0))) == first
     assert first.split()[0] in ("A", "If", "Peter", "where's")
 

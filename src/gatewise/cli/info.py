@@ -62,7 +62,7 @@ def describe(header: Header, columns: int | None) -> str:
 
 def _facts(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text), the known ones first, in the order in which people ask."""
-    rest = {key: value for key, value in header.document.items() if key not in ("format", "sha256")}
+    rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training = rest.pop("training", None)
     count = len(header.tensors)
     for key in ("task", "cell", "sizes"):
@@ -110,6 +110,8 @@ def _headline(key: str, value: Any) -> Any:
         sizes = [len(item) for name, item in value.items() if name != "kind" and isinstance(item, list | str)]
         size = value.get("size", max(sizes, default=None))
         return {"": value["kind"]} | ({} if size is None else {"size": size})
+    if key == "options":  # what was left open shows in the sizes
+        return {name: option for name, option in value.items() if option is not None}
     return value
 
 

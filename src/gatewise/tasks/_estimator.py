@@ -286,7 +286,7 @@ class Estimator(ABC):
         if document.get("task") != cls.task:
             raise ModelFileError(f"'{path}' is a model of the task {document.get('task')!r:.40}, not '{cls.task}'")
         try:
-            options = dict(document["options"])
+            options = {**document["options"]}
             if "cell" in options:
                 options["cell"] = cell_from(document)
             self = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
