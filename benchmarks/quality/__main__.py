@@ -60,7 +60,7 @@ def measured(row: Row) -> dict[str, Any]:
         "least": min(figures),
         "most": max(figures),
         "goal": row.goal,
-        "reached": mean >= row.goal if row.better == "more" else mean <= row.goal,
+        "reached": mean >= row.goal if row.better == "more" else mean < row.goal,
         "better": row.better,
         "yardstick": row.yardstick,
         "seconds": round((time.monotonic() - started) / len(figures), 1),  # of one seed, baselines and measuring too

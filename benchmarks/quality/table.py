@@ -32,7 +32,7 @@ def cells(name: str, row: dict[str, Any], whole: bool) -> list[str]:
     found = [f"{name}", row["task"], NAMES.get(row["measure"], row["measure"].replace("_", " "))]
     found += [f"**{figure}**{spread}", best(row)]
     if whole:
-        sign = "at least" if row["better"] == "more" else "at most"
+        sign = "at least" if row["better"] == "more" else "below"
         found += [f"{sign} {row['goal']:g}{'' if row['reached'] else ', **missed**'}", row["yardstick"]]
     return found
 
