@@ -72,7 +72,12 @@ def _difference(got: Tensor | None, want: Tensor) -> float:
     return share if share == share else float("inf")
 
 
-def alternate(contestants: Sequence[Contestant], seconds: float, rounds: int = ROUNDS) -> dict[str, list[float]]:
+def alternate(
+    contestants: Sequence[Contestant],
+    seconds: float,
+    rounds: int = ROUNDS,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> dict[str, list[float]]:
     """Time them in turn, so that all see the same machine.
 
     In each round everyone has a slice of the same length. The first call of a slice, which wakes threads up and finds
@@ -80,6 +85,7 @@ def alternate(contestants: Sequence[Contestant], seconds: float, rounds: int = R
 
     Args:
         seconds: For all of it, in so far as it suffices for a call each in four rounds.
+        clock: Nanoseconds. With `time.process_time_ns`, for work on one thread, other programs do not count.
 
     Returns:
         Microseconds per call of every round, by name: the median of the round's calls.
@@ -91,20 +97,20 @@ def alternate(contestants: Sequence[Contestant], seconds: float, rounds: int = R
         if played > 3 and time.perf_counter() - start > 2 * seconds:
             break  # each call is long, and a few tell as much
         for contestant in contestants:
-            found = _slice(contestant.run, share)
+            found = _slice(contestant.run, share, clock)
             if played:
                 times[contestant.name].append(found)
     return times
 
 
-def _slice(run: Callable[[], Any], seconds: float) -> float:
+def _slice(run: Callable[[], Any], seconds: float, clock: Callable[[], int] = time.perf_counter_ns) -> float:
     time.sleep(_PAUSE)
     calls = []
-    end = time.perf_counter_ns() + seconds * 1e9
+    end = clock() + seconds * 1e9
     while True:
-        start = time.perf_counter_ns()
+        start = clock()
         run()
-        now = time.perf_counter_ns()
+        now = clock()
         calls.append(now - start)
         if now >= end:
             return statistics.median(calls[1:] or calls) / 1e3
