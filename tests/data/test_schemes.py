@@ -7,7 +7,7 @@ from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fsc
 from seqeval.metrics.v1 import precision_recall_fscore_support as precise
 from seqeval.scheme import IOB2, IOBES
 
-from gatewise.data._source import category, offsets_of
+from gatewise.data._lines import category, offsets_of
 from gatewise.data.schemes import SCHEMES, Span, allowed, checked, convert, converted, detect, span_scores, spans, write
 from gatewise.data.sequences import Sequences
 from gatewise.errors import DataError, OptionError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ._source import category, name_of, offsets_of, read_bytes, text
+from ._lines import category, name_of, offsets_of, read_bytes, text
 from .labelled_text import several_labels
 from .sequences import Column, Sequences
 from .text import Source

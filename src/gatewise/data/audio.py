@@ -17,7 +17,7 @@ from types import ModuleType
 import numpy as np
 
 from ..errors import DataError, MissingExtra, OptionError
-from ._source import category, name_of, offsets_of, read_bytes, text
+from ._lines import category, name_of, offsets_of, read_bytes, text
 from .log_mel import LogMel, resample
 from .sequences import Column, Sequences
 from .text import Source, _files, _mode

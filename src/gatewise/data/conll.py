@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import DataError, OptionError, suggest
-from ._source import category, offsets_of, read_lines, text
+from ._lines import category, offsets_of, read_lines, text
 from .schemes import checked
 from .sequences import Sequences
 from .text import Source

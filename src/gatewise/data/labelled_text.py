@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import DataError
-from ._source import category, natural, read_lines, text
+from ._lines import category, natural, read_lines, text
 from .sequences import Column, Sequences
 from .text import Source
 

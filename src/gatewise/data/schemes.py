@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError, OptionError, suggest
-from ._source import category
+from ._lines import category
 from .sequences import MISSING, Column, Sequences
 
 OUTSIDE = "O"

@@ -23,8 +23,8 @@ import numpy as np
 from ..errors import DataError, OptionError, suggest
 from ._duck import identifier
 from ._fields import EXACT, NEVER, NOT_A_TIME, Fact, Field
+from ._relation import RELATION
 from ._scratch import Scratch, Sink
-from ._sources import RELATION
 from ._stamps import Reading, read_time
 from .sequences import MISSING, Column, Sequences
 from .table import Table

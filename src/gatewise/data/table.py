@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from ..errors import DataError, suggest
 from ._duck import Session, identifier
-from ._sources import RELATION, Found, connect, name_of
+from ._relation import RELATION, Found, connect, name_of
 from ._stamps import NUMBERS, REALS, is_time, read_text
 
 MOST_LEVELS = 1000

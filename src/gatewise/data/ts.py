@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ..errors import DataError, suggest
-from ._source import category, offsets_of, read_lines
+from ._lines import category, offsets_of, read_lines
 from .sequences import Column, Sequences
 from .text import Source
 

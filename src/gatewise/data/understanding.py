@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import DataError
 from ._duck import identifier
-from ._sources import RELATION
+from ._relation import RELATION
 from ._stamps import PARTS, read_time
 from .frequency import frequency_of, regular
 from .series import sequences

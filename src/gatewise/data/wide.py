@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DataError
 from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of, unzipped
 from ._fields import EXACT
-from ._sources import checked, name_of
+from ._relation import checked, name_of
 from .sequences import Column, Sequences
 
 
