@@ -440,6 +440,32 @@ def test_the_regression_is_that_of_scikit_learn():
     assert found.usual == pytest.approx(np.bincount(y) / 50)
 
 
+def test_what_is_predicted_is_the_trusted_mixture_of_networks_and_regression(tmp_path):
+    words = ["warm and kind", "cold and dull", "kind of dull", "warm but cold"]
+    labels = ["good", "bad", "bad", "good"]
+    learned, held = (reviews(*words * n, labels=labels * n) for n in (40, 10))
+    model = Classifier(**TINY, seed=1).fit(learned, validation=held, output=tmp_path / "m")
+    chosen = model.trust_
+    assert Classifier.load(tmp_path / "m").trust_ == chosen
+
+    def probabilities(share):
+        model.trust_ = share
+        return model.predict_proba(held)
+
+    networks, plain = probabilities(1.0), probabilities(0.0)
+    rows = np.arange(len(held))
+    assert np.allclose(plain, model.baselines_.regression(model.inputs_, model.targets_, held, rows))
+    assert np.allclose(probabilities(0.25), 0.25 * networks + 0.75 * plain)
+    truth = held.facts["label"].values
+    told = {share: probabilities(share)[rows, truth] for share in np.linspace(0, 1, 11)}
+    losses = {share: -np.log(chances).mean() for share, chances in told.items()}
+    assert losses[min(losses, key=lambda share: abs(share - chosen))] == min(losses.values())
+
+
+def test_without_a_validation_part_the_networks_are_trusted():
+    assert Classifier(**TINY).fit(mixed(), validation=None).trust_ == 1.0
+
+
 def test_japanese_vowels(shared):
     """A sixth of the default training already beats the plain methods by far: 0.94 is 1-NN DTW on all of it."""
     folder = shared / "ucr_uea" / "JapaneseVowels"

@@ -44,10 +44,14 @@ class Baselines:
         usual = np.broadcast_to(self.usual, (len(rows), len(self.usual)))
         found = {
             usual_name(targets.kind): usual,
-            regression_name(targets.kind): _shares(self._scores(inputs, data, rows), targets.kind),
+            regression_name(targets.kind): self.regression(inputs, targets, data, rows),
         }
         measured = {name: targets.measure(truth, targets.predictions(scores)) for name, scores in found.items()}
         return {name: {k: v for k, v in figures.items() if k != "confusion"} for name, figures in measured.items()}
+
+    def regression(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        """(B, outputs): probabilities, or scaled numbers, as the networks give them."""
+        return _shares(self._scores(inputs, data, rows), targets.kind)
 
     def _scores(self, inputs: Inputs, data: Sequences, rows: np.ndarray) -> np.ndarray:
         parts = []

@@ -17,20 +17,43 @@ from ._classify_parts import Parts
 from ._classify_targets import Targets
 
 _ROWS = 4096  # predictions that are handed out at once
+_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # that the networks may have in a prediction
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained model with all that is needed to use it; without baselines where training was interrupted."""
+    """A trained model with all that is needed to use it; without baselines where training was interrupted.
+
+    Attributes:
+        trust: Share of the networks in a prediction; the rest is the regression's, whose mistakes are others.
+    """
 
     model: Ensemble
     inputs: Inputs
     targets: Targets
     baselines: Baselines | None
+    trust: float
 
     def predicted(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
         """As `Targets.predictions`."""
-        return self.targets.predictions(np.concatenate(list(scores(self.model, self.inputs, data, rows))))
+        found = self._networks(data, rows)
+        if self.baselines is not None and self.trust < 1:
+            found = self.trust * found + (1 - self.trust) * self.baselines.regression(
+                self.inputs, self.targets, data, rows
+            )
+        return self.targets.predictions(found)
+
+    def trusted(self, data: Sequences, rows: np.ndarray) -> float:
+        """The trust that gives these held-out sequences the least loss: nats, or squared error of numbers."""
+        if self.baselines is None:
+            return 1.0
+        networks, plain = self._networks(data, rows), self.baselines.regression(self.inputs, self.targets, data, rows)
+        truth = self.targets.encode(data.take(rows))
+        losses = {share: self.targets.loss(truth, share * networks + (1 - share) * plain) for share in _SHARES}
+        return min(losses, key=lambda share: losses[share])
+
+    def _networks(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        return np.concatenate(list(scores(self.model, self.inputs, data, rows)))
 
     def figures(self, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
         """How good it is on these sequences."""

@@ -155,6 +155,14 @@ class Targets:
             return np.array(self.classes)[predictions.argmax(1)]
         return (predictions > 0.5).astype(np.int64) if self.kind == "labels" else predictions
 
+    def loss(self, truth: np.ndarray, scores: np.ndarray) -> float:
+        """Mean loss of scores as `predictions` takes them: nats, or squared error of numbers."""
+        found = self.predictions(scores)
+        if self.kind == "number":
+            return float(np.square(found - truth).mean())
+        told = found[np.arange(len(truth)), truth] if self.kind == "category" else np.where(truth > 0, found, 1 - found)
+        return float(-np.log(np.maximum(told, 1e-7)).mean())
+
     def measure(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """Figures, see `_classification_metrics`."""
         of = {"category": metrics.of_classes, "labels": metrics.of_labels, "number": metrics.of_numbers}
