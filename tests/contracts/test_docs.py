@@ -211,6 +211,19 @@ def test_the_costs_of_the_page_of_cells_are_those_of_the_committed_results():
     ]
 
 
+def test_the_loops_of_the_page_of_cells_are_those_of_the_committed_results():
+    part = (ROOT / "docs" / "cells.md").read_text().partition("<!-- loops -->")[2].partition("<!-- /loops -->")[0]
+    shown = [[cell.strip() for cell in line.split("|")[2:-1]] for line in part.strip().splitlines()][2:]
+    assert shown == [
+        [
+            f"{row[work][loop]['ratio']['median']:.2f}"
+            for work in ("forward", "training")
+            for loop in ("eager", "compiled")
+        ]
+        for row in results("cells-loops")["loops"]
+    ]
+
+
 def test_the_figures_of_the_dimensions_page_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "dimensions.md").read_text()
     shown = {}
