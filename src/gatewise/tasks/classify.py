@@ -84,7 +84,7 @@ class Classifier(Estimator):
         classes_: (K,) classes in the order of `predict_proba`, or names of the labels; absent for a number.
         inputs_: What it reads, and how.
         trust_: Share of the networks in a prediction. The rest is that of the logistic regression which is also the
-            baseline: a validation part has shown that both together are better.
+            baseline: a validation part has shown that both together are better. 1 where classes have weights.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
 
@@ -257,7 +257,7 @@ class Classifier(Estimator):
             self.baselines_, self.trust_ = None, 1.0
             if finished:
                 self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
-            if chooses:
+            if chooses and self.class_weight is None:  # weights shift what is predicted, and the regression has none
                 self.trust_ = self._judge().trusted(held, rows)
             return self._judge().parts(sequences, judged, parts)
 
