@@ -1,6 +1,7 @@
 """What many tests need."""
 
 import io
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ A peck of pickled peppers Peter Piper picked.
 If Peter Piper picked a peck of pickled peppers,
 where's the peck of pickled peppers Peter Piper picked?
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """Python's usual answer to Ctrl-C: what a shell starts in the background begins deaf to it, and so would tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
