@@ -73,14 +73,14 @@ def row(name: str, files: tuple[str, str, str], measure: str, goal: float, yards
 ROWS = (
     row(
         "ud_en_ewt",
-        tuple(f"ud_en_ewt/en_ewt-ud-{part}.conllu.gz" for part in ("train", "dev", "test")),  # type: ignore[arg-type]
+        tuple(f"ud_en_ewt/en_ewt-ud-{part}.conllu.gz" for part in ("train", "dev", "test")),
         "accuracy",
         0.935,
         "96.4 averaged over languages, with pretrained vectors (Plank et al. 2016)",
     ),
     row(
         "resume_ner_zh",
-        tuple(f"resume_ner_zh/{part}.char.bmes.gz" for part in ("train", "dev", "test")),  # type: ignore[arg-type]
+        tuple(f"resume_ner_zh/{part}.char.bmes.gz" for part in ("train", "dev", "test")),
         "f1",
         0.925,
         "BiLSTM-CRF 93.5 with pretrained characters (Zhang & Yang 2018)",

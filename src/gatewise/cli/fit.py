@@ -90,7 +90,7 @@ def _verb(task: str) -> Callable[..., None]:
     Shows progress, and ends with figures beside plain baselines. Ctrl-C leaves the best model so far and a checkpoint,
     from which `--resume` goes on.
     """
-    verb.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    vars(verb)["__signature__"] = inspect.Signature(list(parameters.values()))
     verb.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
     return verb
 
@@ -165,7 +165,7 @@ def _open(paths: list[str], encoding: str) -> StringIO:
 def can_plot(picture: Path, force: bool = True) -> None:
     """Make sure, before the work, that a picture can be drawn there. OptionError, ModelFileError."""
     from ..bundle import writable
-    from ..training.curve import FORMATS
+    from ..training.pictures import FORMATS
 
     if picture.suffix.lower() not in FORMATS:
         raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")

@@ -110,10 +110,10 @@ def utf8(path: str, encoding: str, session: Session) -> str:
     return str(target)
 
 
-def unzipped(path: str) -> IO[bytes]:
+def unzipped(path: str) -> IO[bytes] | gzip.GzipFile:
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else open(path, "rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
 def first_characters(path: str, name: str) -> str:

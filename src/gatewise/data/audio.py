@@ -106,8 +106,8 @@ def _unpacked(archive: Path) -> Iterator[Clip]:
             held = {}
             for member in file:
                 hidden = any(part.startswith(".") for part in PurePosixPath(member.name).parts)
-                if member.isfile() and not hidden and member.name.lower().endswith(SUFFIXES):
-                    held[member.name] = file.extractfile(member).read()  # type: ignore[union-attr]
+                if not hidden and member.name.lower().endswith(SUFFIXES) and (content := file.extractfile(member)):
+                    held[member.name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
         raise DataError(f"{place} is no whole tar file: {reason}. Unpack it yourself, or fetch it again.") from None

@@ -24,7 +24,7 @@ from .recurrent import _check_options
     pack="i f f_up g o",
     source="Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011, without its peepholes",
 )
-def multidimensional(x, h_up_prev, c_up_prev, h_prev, c_prev, W, U, U_up, b):  # type: ignore[no-untyped-def]
+def multidimensional(x, h_up_prev, c_up_prev, h_prev, c_prev, W, U, U_up, b):  # type: ignore[no-untyped-def]  # equations
     """LSTM with two pasts: its neighbour in the row, and the one above."""
     i = sigmoid(W.i @ x + U.i @ h_prev + U_up.i @ h_up_prev + b.i)
     f = sigmoid(W.f @ x + U.f @ h_prev + U_up.f @ h_up_prev + b.f)

@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from ..algebra import Cell
 from ..nn import Recurrent
 from ._classify_inputs import PAD, UNKNOWN, Inputs
+from ._network import Network
 
 SPELLING_SIZE = 32  # features of a letter, and units per direction that read a word's letters
 POOLINGS = ("last", "mean", "max", "attention")
@@ -146,7 +147,7 @@ def _behind(y: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(len(y), device=y.device)[:, None] >= lengths
 
 
-class Ensemble(nn.Module):
+class Ensemble(Network):
     """Networks that learn side by side, each from its own beginning, and whose predictions are averaged.
 
     Args:
@@ -167,7 +168,6 @@ class Ensemble(nn.Module):
         self.kind, self.smoothing = kind, smoothing if kind == "category" else 0.0
         self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else torch.as_tensor(weights), persistent=False)
-        self.carried: list[Tensor] = []
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, outputs): mean probabilities of classes or labels, or mean scaled numbers."""
@@ -177,9 +177,6 @@ class Ensemble(nn.Module):
         return every.sigmoid().mean(0) if self.kind == "labels" else every.mean(0)
 
     # What the training loop asks for: `training.Trainable`.
-
-    def begin(self, split: str) -> None:
-        pass
 
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:
         every = [self._loss(member(batch), batch["targets"]) for member in self.members]
@@ -193,11 +190,6 @@ class Ensemble(nn.Module):
             return -torch.where(targets > 0, found, 1 - found).clamp_min(1e-7).log().sum(), targets.numel()
         chosen = found.gather(1, targets[:, None]).clamp_min(1e-7)
         return -chosen.log().sum(), len(targets)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        weights = [p for p in self.parameters() if p.dim() > 1]
-        biases = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         if self.kind == "number":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._classify_inputs import Inputs
-from ._options import PRESETS
+from ._options import PRESETS, given_or
 
 if TYPE_CHECKING:
     from .classify import Classifier
@@ -83,20 +83,20 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
     wider, longer = PRESETS[options.preset or "medium"]
     table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
     row = next(row for row in table if sequences <= row.sequences)
-    batch = int(_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
-    dropout = float(_or(options.dropout, row.dropout))
+    batch = int(given_or(options.batch_size, min(row.batch_size, max(1, sequences // 2))))
+    dropout = float(given_or(options.dropout, row.dropout))
     stride = max(1, math.floor(typical_length / LONGEST)) if inputs.only_numbers else 1
     return Sizing(
-        embedding_size=int(_or(options.embedding_size, 200)),
-        hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
-        num_layers=int(_or(options.num_layers, row.num_layers)),
-        stride=int(_or(options.stride, stride)),
-        ensemble=int(_or(options.ensemble, row.ensemble)),
+        embedding_size=int(given_or(options.embedding_size, 200)),
+        hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
+        num_layers=int(given_or(options.num_layers, row.num_layers)),
+        stride=int(given_or(options.stride, stride)),
+        ensemble=int(given_or(options.ensemble, row.ensemble)),
         dropout=dropout,
         input_dropout=dropout if table is ROWS else 0.0,
-        variation=float(_or(options.variation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
-        learning_rate=float(_or(options.learning_rate, row.learning_rate)),
-        epochs=float(_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
+        variation=float(given_or(options.variation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
+        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
+        epochs=float(given_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,
     )
 
@@ -112,7 +112,3 @@ def course(chosen: Sizing, per_epoch: int, chooses: bool) -> tuple[int, float, i
     steps = max(1, round(per_epoch * chosen.epochs))
     often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
     return steps, chosen.learning_rate, often if chooses else steps
-
-
-def _or(given: Any, usual: Any) -> Any:
-    return usual if given is None else given

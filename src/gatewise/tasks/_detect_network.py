@@ -13,12 +13,13 @@ from torch.nn.functional import softplus
 
 from ..algebra import Cell
 from ..nn import Recurrent
+from ._network import Network
 
 FREEDOM = 4.0  # degrees of freedom of the Student distribution: tails heavy enough for sensors, a variance still finite
 LEAST_SCALE = 1e-3  # of a prediction, in standard deviations of the channel
 
 
-class Detection(nn.Module):
+class Detection(Network):
     """Predicts, repeats, or both; each gives a location and a scale for every value.
 
     Args:
@@ -52,12 +53,8 @@ class Detection(nn.Module):
         sizes = (hidden_size, num_layers)
         self.predictor = Predictor(cell, channels, *sizes, **regularisation) if method != "reconstruction" else None
         self.repeater = Repeater(cell, channels, *sizes, **regularisation) if method != "prediction" else None
-        self.carried: list[Tensor] = []
 
     # What the training loop asks for: `training.Trainable`.
-
-    def begin(self, split: str) -> None:
-        """Nothing passes from batch to batch."""
 
     def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         total, count = self._sums(*batch)
@@ -65,11 +62,6 @@ class Detection(nn.Module):
 
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         return self._sums(*batch)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        weights = [p for p in self.parameters() if p.dim() > 1]
-        biases = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
     def _sums(self, values: Tensor, observed: Tensor) -> tuple[Tensor, int]:
         total: Any = 0.0

@@ -21,12 +21,11 @@ def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:
     """
     x = _columns(values)
     seen = np.isfinite(x)
-    before = lambda v: _window_sums(v, window)  # noqa: E731
     # Around the column's middle, so that a large level costs no digits.
     x = np.where(seen, x - _middle(x), 0.0)
-    count = before(seen.astype(np.float64))
-    mean = before(x) / np.maximum(count, 1)
-    spread = np.sqrt(np.maximum(before(x * x) / np.maximum(count, 1) - mean * mean, 0.0))
+    count = _window_sums(seen.astype(np.float64), window)
+    mean = _window_sums(x, window) / np.maximum(count, 1)
+    spread = np.sqrt(np.maximum(_window_sums(x * x, window) / np.maximum(count, 1) - mean * mean, 0.0))
     z = np.abs(x - mean) / np.maximum(spread, _least(x))
     return np.where(seen & (count >= 2), z, 0.0).max(axis=1)
 

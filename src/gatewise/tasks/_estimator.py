@@ -72,13 +72,7 @@ class Estimator(ABC):
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
-        from sklearn.utils import (  # type: ignore[import-untyped]
-            ClassifierTags,
-            InputTags,
-            RegressorTags,
-            Tags,
-            TargetTags,
-        )
+        from sklearn.utils import ClassifierTags, InputTags, RegressorTags, Tags, TargetTags
 
         return Tags(
             estimator_type=self.kind or None,
@@ -293,6 +287,10 @@ class Estimator(ABC):
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
+            runs = Cell.from_json(self._document()["cell"])
+            if runs.equations != Cell.from_json(document["cell"]).equations:
+                zoneout = options.get("zoneout", 0)
+                raise ModelFileError(f"its cell '{runs.name}' is not the one that a zoneout of {zoneout} makes of it")
             self._provenance = document["training"]
             self.metrics_ = self._provenance["metrics"]
             str(self._provenance["data"]["fingerprint"])

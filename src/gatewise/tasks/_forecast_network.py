@@ -20,6 +20,7 @@ from ..nn import Recurrent
 from ._forecast_heads import Quantiles, head_of
 from ._forecast_linear import NOISE
 from ._forecast_series import Batch, Inputs, Part, Series
+from ._network import Network
 
 _AHEAD = 32  # units that join what is known ahead of a step to what was read
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of what was learned that may be kept
@@ -55,7 +56,7 @@ class Shape:
     dropout: float
 
 
-class _Network(nn.Module):
+class _Network(Network):
     """What both have in common: the head, and its loss over the values that are there."""
 
     trust: Tensor  # share of what was learned beyond the linear part, see `settle`
@@ -68,7 +69,6 @@ class _Network(nn.Module):
         self.shape, self.head = shape, head_of(head, levels)
         self.register_buffer("located", self.head.located.clone(), persistent=False)
         self.register_buffer("trust", torch.ones(()))
-        self.carried: list[Tensor] = []
 
     @property
     def columns(self) -> int:
@@ -113,9 +113,6 @@ class _Network(nn.Module):
 
     # What the training loop asks for: `training.Trainable`.
 
-    def begin(self, split: str) -> None:
-        """Nothing is carried from batch to batch."""
-
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:
         total, count = self._sums(batch)
         return total / count.clamp_min(1)
@@ -123,11 +120,6 @@ class _Network(nn.Module):
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
         total, count = self._sums(batch)
         return total, int(count)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        decayed = [p for name, p in self.named_parameters() if p.dim() > 1]
-        others = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
     def _sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         out, target, wanted = self.scored(batch)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtra, OptionError
-from ..files import atomic
+from ..training.pictures import figure
 from ._forecast_data import Table
 from ._forecast_metrics import Forecast
 
-FORMATS = {".png": "png", ".svg": "svg"}
 _SHOWN = 3  # horizons of history
 
 
@@ -32,44 +30,35 @@ def draw(
         MissingExtra: matplotlib is not installed.
         OptionError: The picture is to be neither PNG nor SVG.
     """
-    target = Path(picture)
-    kind = FORMATS.get(target.suffix.lower())
-    if kind is None:
-        raise OptionError(f"cannot draw a picture as '{target.suffix}' ({target}). End its name in .png or .svg.")
-    try:
-        # Figure alone, without pyplot: no global state, no window system.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "plot") from error
+    with figure(picture) as drawn:
+        horizon, origin = forecast.point.shape[-1], int(cut.data.offsets[-1]) - forecast.point.shape[-1]
+        shown = slice(
+            max(0, origin - max(context, _SHOWN * horizon)), min(origin + horizon, int(whole.data.offsets[-1]))
+        )
+        x = np.arange(origin + horizon) if cut.time is None else cut.data.steps[cut.time].values
 
-    horizon, origin = forecast.point.shape[-1], int(cut.data.offsets[-1]) - forecast.point.shape[-1]
-    shown = slice(max(0, origin - max(context, _SHOWN * horizon)), min(origin + horizon, int(whole.data.offsets[-1])))
-    x = np.arange(origin + horizon) if cut.time is None else cut.data.steps[cut.time].values
-
-    figure = Figure(figsize=(9, 1.4 + 2.6 * len(cut.targets)), layout="constrained")
-    panels = figure.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]
-    for place, (axes, name) in enumerate(zip(panels, cut.targets, strict=True)):
-        values = np.asarray(whole.data.steps[name].values[shown], np.float64)
-        axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="what came", zorder=3)
-        ahead, fan = x[origin:], forecast.quantiles
-        if fan is not None:
-            _fan(axes, ahead, fan[0, place], levels)
-        axes.plot(ahead, forecast.point[0, place], color="#c0392b", linewidth=1.8, label="forecast")
-        axes.axvline(ahead[0], color="#999999", linewidth=0.8, linestyle=":")
-        axes.set_ylabel(name)
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    panels[-1].set_xlabel("step" if cut.time is None else cut.time)
-    with atomic(target) as temporary:
-        figure.savefig(temporary, format=kind, dpi=150)
+        drawn.set_size_inches(9, 1.4 + 2.6 * len(cut.targets))
+        panels = drawn.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]
+        for place, (axes, name) in enumerate(zip(panels, cut.targets, strict=True)):
+            values = np.asarray(whole.data.steps[name].values[shown], np.float64)
+            axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="what came", zorder=3)
+            ahead, fan = x[origin:], forecast.quantiles
+            if fan is not None:
+                _fan(axes, ahead, fan[0, place], levels)
+            axes.plot(ahead, forecast.point[0, place], color="#c0392b", linewidth=1.8, label="forecast")
+            axes.axvline(ahead[0], color="#999999", linewidth=0.8, linestyle=":")
+            axes.set_ylabel(name)
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+        panels[-1].set_xlabel("step" if cut.time is None else cut.time)
 
 
-def _fan(axes: object, ahead: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> None:
+def _fan(axes: Any, ahead: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> None:
     """The intervals between opposite levels, one in the other; the widest is named."""
     pairs = [(low, len(levels) - 1 - low) for low in range(len(levels) // 2)]
     for low, high in pairs:
         label = f"{levels[high] - levels[low]:.0%} interval" if low == 0 else None
-        axes.fill_between(  # type: ignore[attr-defined]
+        axes.fill_between(
             ahead, quantiles[:, low], quantiles[:, high], color="#c0392b", alpha=0.13, linewidth=0, label=label
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError, OptionError
 from ._forecast_linear import Linear, solve
 from ._forecast_series import Part, Series, parts, spaced, training_ends, training_part
-from ._options import PRESETS, check_options, names
+from ._options import PRESETS, check_options, given_or, names
 
 if TYPE_CHECKING:
     from .forecast import Forecaster
@@ -181,7 +181,7 @@ def _scalings(options: Forecaster, positive: bool) -> tuple[str, ...]:
 def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int, validated: bool) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
-    batch = int(_or(options.batch_size, max(1, row.batch_size // columns)))
+    batch = int(given_or(options.batch_size, max(1, row.batch_size // columns)))
     if options.epochs is not None:
         steps = max(1, round(float(options.epochs) * len(training) / batch))
     else:
@@ -191,10 +191,10 @@ def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, co
         scaling=linear.scaling,
         season=season,
         patch=_patch(linear.context, season) if options.mode == "direct" else 1,
-        hidden_size=int(_or(options.hidden_size, row.hidden_size * wider)),
+        hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(options.num_layers),
-        dropout=float(_or(options.dropout, row.dropout)),
-        learning_rate=float(_or(options.learning_rate, row.learning_rate)),
+        dropout=float(given_or(options.dropout, row.dropout)),
+        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
         steps=steps,
         batch_size=batch,
         validated=validated,
@@ -207,7 +207,3 @@ def _patch(context: int, season: int) -> int:
     wanted = max(1, context // _PATCHES)
     whole = [size for size in range(1, season + 1) if season % size == 0] if season > 1 else []
     return min(whole, key=lambda size: abs(np.log(size / wanted))) if whole else wanted
-
-
-def _or(given: Any, usual: Any) -> Any:
-    return usual if given is None else given

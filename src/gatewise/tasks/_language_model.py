@@ -17,9 +17,10 @@ from ..data.batches import Rows
 from ..nn import Recurrent
 from ..nn.regularisation import activation_penalty, temporal_activation_penalty
 from ..runtime.stream import OPERATIONS
+from ._network import Network
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Network):
     """Predicts the next token from all before it.
 
     Args:
@@ -88,16 +89,12 @@ class LanguageModel(nn.Module):
                     bias = getattr(self.layers, f"bias_ih_l{layer}")
                     bias[place * hidden_size :][:hidden_size] += forget_bias
         self.activation_penalty, self.temporal_activation_penalty = activation_penalty, temporal_activation_penalty
-        self.carried: list[Tensor] = []
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         y, state = self.layers(self.embedding(ids), state)
         return self.output(self.layers.between_layers(y)), state
 
     # What the training loop asks for: `training.Trainable`.
-
-    def begin(self, split: str) -> None:
-        self.carried = []
 
     def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, targets = batch
@@ -113,11 +110,6 @@ class LanguageModel(nn.Module):
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         inputs, targets = batch
         return cross_entropy(self._scores(inputs), targets.flatten(), reduction="sum"), targets.numel()
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        weights = [p for p in self.parameters() if p.dim() > 1]
-        biases = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
     def _outputs(self, inputs: Tensor) -> Tensor:
         """(T, B, H) of one chunk, going on from the chunk before: truncated backpropagation through time."""

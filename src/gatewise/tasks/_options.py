@@ -76,6 +76,11 @@ def names(option: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(option or ())
 
 
+def given_or(option: Any, usual: Any) -> Any:
+    """An option, or what is usual where it was left open."""
+    return usual if option is None else option
+
+
 def check_options(estimator: Any, names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:
     """Refuse what no data could make possible.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..algebra import Cell
 from ..errors import DataError, OptionError
-from ._options import PRESETS
+from ._options import PRESETS, given_or
 
 if TYPE_CHECKING:
     from .generate import Generator
@@ -81,24 +81,24 @@ def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) ->
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if tokens <= row.tokens)
 
-    hidden = int(_or(options.hidden_size, row.hidden_size * wider))
-    layers = int(_or(options.num_layers, row.num_layers))
+    hidden = int(given_or(options.hidden_size, row.hidden_size * wider))
+    layers = int(given_or(options.num_layers, row.num_layers))
     proj = int(options.proj_size)
     if proj >= hidden:
         raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
     width = proj or hidden
     # Characters are few and say little each; words are many, and share one table with the scores.
     usual = min(64, hidden) if vocabulary_size <= 1000 else width
-    embedding = int(_or(options.embedding_size, width if options.tie_weights else usual))
-    tied = _or(options.tie_weights, embedding == width)
+    embedding = int(given_or(options.embedding_size, width if options.tie_weights else usual))
+    tied = given_or(options.tie_weights, embedding == width)
     if tied and embedding != width:
         raise OptionError(
             f"tie_weights needs embedding_size={width}, the size of the layers' output, not {embedding}. "
             "Change it, or leave the weights apart"
         )
-    chunk = int(_or(options.chunk_length, row.chunk_length))
+    chunk = int(given_or(options.chunk_length, row.chunk_length))
     # A smaller batch if the text is so short that a pass would be less than ten steps.
-    batch = int(_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
+    batch = int(given_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
     weights = vocabulary_size * embedding + vocabulary_size + (0 if tied else vocabulary_size * width)
     for layer in range(layers):
         weights += cell.stored_count(embedding if layer == 0 else width, hidden, proj)
@@ -108,9 +108,9 @@ def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) ->
         hidden_size=hidden,
         num_layers=layers,
         proj_size=proj,
-        dropout=float(_or(options.dropout, row.dropout)),
-        learning_rate=float(_or(options.learning_rate, row.learning_rate)),
-        epochs=float(_or(options.epochs, row.epochs * longer)),
+        dropout=float(given_or(options.dropout, row.dropout)),
+        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
+        epochs=float(given_or(options.epochs, row.epochs * longer)),
         batch_size=batch,
         chunk_length=chunk,
         parameters=weights,
@@ -173,10 +173,6 @@ def free_memory() -> int | None:
     with suppress(OSError, ValueError, AttributeError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
-
-
-def _or(given: Any, usual: Any) -> Any:
-    return usual if given is None else given
 
 
 def size_text(count: float) -> str:

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from ..algebra import Cell, cell
 from ..nn import CRF, LSTM, Recurrent
 from ._language_model import Stack, dropout_mask, forget_gate
+from ._network import Network
 from ._tag_features import Encoded, Features, Words
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size
@@ -26,7 +27,7 @@ Batch = dict[str, Any]
 
 
 @cell(carry="h", pack="o", source="a matrix product and nothing else")
-def _linear(x, h_prev, W, b):  # type: ignore[no-untyped-def]
+def _linear(x, h_prev, W, b):  # type: ignore[no-untyped-def]  # equations, run once on symbols
     h = W.o @ x + b.o
     return h
 
@@ -38,7 +39,7 @@ class Linear(Recurrent):
     def __init__(self, size: int, outputs: int):
         super().__init__(_linear, size, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no state comes back
         y: Tensor = super().forward(x)[0]
         return y
 
@@ -88,7 +89,7 @@ class WordEncoder(nn.Module):
         return torch.cat(found, -1)
 
 
-class TagNetwork(nn.Module):
+class TagNetwork(Network):
     """Scores each label at each step (or estimates a number) from all steps, or from those so far.
 
     Args:
@@ -156,7 +157,6 @@ class TagNetwork(nn.Module):
                     if name.startswith("bias_ih"):
                         bias[place * hidden_size :][:hidden_size] += 1.0
         self.crf = CRF(outputs, allowed) if allowed is not None else None
-        self.carried: list[Tensor] = []
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
         """Scores (T, B, outputs), and the last state."""
@@ -192,9 +192,6 @@ class TagNetwork(nn.Module):
 
     # What the training loop asks for: `training.Trainable`.
 
-    def begin(self, split: str) -> None:
-        """Nothing is carried from batch to batch."""
-
     def training_loss(self, batch: Batch) -> Tensor:
         scores, targets = self(batch)[0].float(), batch["targets"]
         if self.numeric:
@@ -222,11 +219,6 @@ class TagNetwork(nn.Module):
             gold, said = (set(self.spans_of(labels[:length, row].tolist())) for labels in (targets, found))
             both, right = both + len(gold) + len(said), right + len(gold & said)
         return torch.tensor(float(both - 2 * right)), both
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        weights = [p for p in self.parameters() if p.dim() > 1]
-        biases = [p for p in self.parameters() if p.dim() < 2]
-        return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
 
 
 def _embedding(count: int, size: int, padding_idx: int | None = None) -> nn.Embedding:

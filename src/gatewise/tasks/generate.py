@@ -15,7 +15,6 @@ from ..algebra import Cell
 from ..data.batches import Rows
 from ..data.text import fingerprint
 from ..data.vocabulary import KINDS, Vocabulary, vocabulary_from_json
-from ..errors import ModelFileError
 from ..runtime.writer import Writer
 from ..training import Plan
 from ._corpus import Corpus, cut, learn_vocabulary, text_of
@@ -352,8 +351,6 @@ class Generator(Estimator):
             tensors["output.weight"] = tensors["embedding.weight"]
         cell = self._cell()
         self.model_ = filled(lambda: self._build(cell, self.sizing_), tensors)
-        if Cell.from_json(cells_of(self.model_.layers)["cell"]).equations != Cell.from_json(document["cell"]).equations:
-            raise ModelFileError(f"its cell '{cell.name}' is not the one that a zoneout of {self.zoneout} makes of it")
         self.start_ = int(document["start"])
 
     def _tensors(self) -> dict[str, Any]:

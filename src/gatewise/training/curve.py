@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from ..errors import MissingExtra, OptionError
-from ..files import atomic
 from .metrics import read
-
-FORMATS = {".png": "png", ".svg": "svg"}
+from .pictures import figure
 
 
 def plot(metrics: str | os.PathLike[str], picture: str | os.PathLike[str]) -> None:
@@ -24,51 +20,40 @@ def plot(metrics: str | os.PathLike[str], picture: str | os.PathLike[str]) -> No
         MissingExtra: matplotlib is not installed.
         OptionError: The picture is to be neither PNG nor SVG.
     """
-    target = Path(picture)
-    kind = FORMATS.get(target.suffix.lower())
-    if kind is None:
-        raise OptionError(f"cannot draw a picture as '{target.suffix}' ({target}). End its name in .png or .svg.")
-    try:
-        # Figure alone, without pyplot: no global state, no window system.
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("matplotlib", "plot") from error
+    with figure(picture) as drawn:
+        lines = read(metrics)
+        evaluations = [line for line in lines if line["kind"] == "evaluation"]
+        # Between evaluations the train lines show more detail; a very short run may have none.
+        learned = [line for line in lines if line["kind"] == "train"] or evaluations
 
-    lines = read(metrics)
-    evaluations = [line for line in lines if line["kind"] == "evaluation"]
-    # Between evaluations the train lines show more detail; a very short run may have none.
-    learned = [line for line in lines if line["kind"] == "train"] or evaluations
-
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(*_points(learned, "train_loss"), color="#8fb3d9", linewidth=1.2, label="training")
-    if evaluations:
-        best = min(evaluations, key=lambda line: line["validation_loss"])
-        axes.plot(
-            *_points(evaluations, "validation_loss"),
-            color="#c0392b",
-            linewidth=1.8,
-            marker="o",
-            markersize=3,
-            label="validation",
-        )
-        axes.plot(
-            best["step"],
-            best["validation_loss"],
-            linestyle="none",
-            marker="*",
-            markersize=13,
-            color="#c0392b",
-            markeredgecolor="white",
-            label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
-        )
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss (nats per target)")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    with atomic(target) as temporary:
-        figure.savefig(temporary, format=kind, dpi=150)
+        drawn.set_size_inches(7.2, 4.2)
+        axes = drawn.add_subplot()
+        axes.plot(*_points(learned, "train_loss"), color="#8fb3d9", linewidth=1.2, label="training")
+        if evaluations:
+            best = min(evaluations, key=lambda line: line["validation_loss"])
+            axes.plot(
+                *_points(evaluations, "validation_loss"),
+                color="#c0392b",
+                linewidth=1.8,
+                marker="o",
+                markersize=3,
+                label="validation",
+            )
+            axes.plot(
+                best["step"],
+                best["validation_loss"],
+                linestyle="none",
+                marker="*",
+                markersize=13,
+                color="#c0392b",
+                markeredgecolor="white",
+                label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
+            )
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats per target)")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
 
 
 def _points(lines: list[dict[str, float]], name: str) -> tuple[list[float], list[float]]:

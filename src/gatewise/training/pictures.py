@@ -1,0 +1,38 @@
+"""Pictures as files, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingExtra, OptionError
+from ..files import atomic
+
+FORMATS = {".png": "png", ".svg": "svg"}
+
+
+@contextmanager
+def figure(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Lend an empty matplotlib figure; write it to `path` when the block ends well.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        OptionError: The picture is to be neither PNG nor SVG.
+    """
+    target = Path(path)
+    kind = FORMATS.get(target.suffix.lower())
+    if kind is None:
+        raise OptionError(f"cannot draw a picture as '{target.suffix}' ({target}). End its name in .png or .svg.")
+    try:
+        # Figure alone, without pyplot: no global state, no window system.
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("matplotlib", "plot") from error
+
+    lent = Figure(layout="constrained")
+    yield lent
+    with atomic(target) as temporary:
+        lent.savefig(temporary, format=kind, dpi=150)
