@@ -470,3 +470,14 @@ def test_decoding_in_small_batches_changes_nothing(namer):
     data = tagged(30, seed=11)
     encoded = namer.features_.read(data)
     assert np.array_equal(decoded(namer.model_, encoded, 8), decoded(namer.model_, encoded))
+
+
+def test_a_second_fit_reads_the_columns_of_its_own_data():
+    def rides(*names):
+        random = np.random.default_rng(0)
+        columns = {name: random.normal(size=60) for name in names}
+        return {**columns, "command": ["go" if value > 0 else "stop" for value in columns[names[0]]]}
+
+    tagger = Tagger(target="command", bidirectional=False, hidden_size=4, epochs=1)
+    assert tagger.fit(rides("front", "left")).features_.columns == ["front", "left"]
+    assert tagger.fit(rides("speed")).features_.columns == ["speed"]
