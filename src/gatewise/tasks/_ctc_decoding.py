@@ -145,16 +145,16 @@ class PrefixBeam:
         best = best[np.isfinite(scores[best])]
         grown = best - K
         stays = grown < 0
-        self._prefixes = [
-            self._prefixes[i] if i < K else self._longer(*divmod(i - K, V), then.flat[i - K]) for i in best.tolist()
-        ]
+        self._prefixes = [self._prefixes[i] if i < K else self._longer(i - K, then) for i in best.tolist()]
         self._blank = np.where(stays, blank[np.minimum(best, K - 1)], -np.inf)
         self._label = np.where(stays, label[np.minimum(best, K - 1)], longer.ravel()[np.maximum(grown, 0)])
 
-    def _longer(self, k: int, label: int, known: float) -> _Prefix:
+    def _longer(self, number: int, then: np.ndarray) -> _Prefix:
+        """A prefix and a label more, by their number in the table (K, V) of what all of them would be known by."""
+        k, label = divmod(number, then.shape[1])
         before = self._prefixes[k]
         state = self.prior.after(before.state, label) if self.prior else None
-        return _Prefix((*before.labels, label), known, state, self._further(state))
+        return _Prefix((*before.labels, label), float(then[k, label]), state, self._further(state))
 
     def _further(self, state: Any) -> Any:
         return self.bonus + (self.weight * self.prior.scores(state) if self.prior else 0.0)
