@@ -62,7 +62,7 @@ class Captioned:
         lengths = self.lengths[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         frames = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], lengths)
-        captions, names = (tuple(column[i] for i in index) for column in (self.captions, self.names))
+        captions, names = tuple(self.captions[i] for i in index), tuple(self.names[i] for i in index)
         return replace(self, values=self.values[frames], offsets=offsets, captions=captions, names=names)
 
     def fingerprint(self) -> str:
@@ -76,7 +76,7 @@ class Captioned:
 
 
 def from_arrays(
-    x: Any, captions: Any = None, inputs: str | None = None, names: Sequence[str] | None = None, name: str = "arrays"
+    x: Any, captions: Any = None, inputs: str | None = None, names: Any = None, name: str = "arrays"
 ) -> Captioned:
     """Images, clips or features in memory.
 

@@ -24,9 +24,7 @@ _WORDS = re.compile(rf"\b({'|'.join([*DIGITS, *DIRECTIONS])})\b")
 Attributes = dict[str, str]
 
 
-def moving_digits(
-    images: np.ndarray, labels: np.ndarray, count: int, seed: int = 0, references: int = 3
-) -> Captioned:
+def moving_digits(images: np.ndarray, labels: np.ndarray, count: int, seed: int = 0, references: int = 3) -> Captioned:
     """Clips with their captions, (count, FRAMES, SIDE, SIDE) uint8.
 
     Half of them change direction, somewhere in the middle of the clip.
@@ -38,7 +36,7 @@ def moving_digits(
     """
     random = np.random.default_rng(seed)
     clips, captions = np.empty((count, FRAMES, SIDE, SIDE), np.uint8), []
-    paths = [[(way,) for way in DIRECTIONS], list(permutations(DIRECTIONS, 2))]
+    paths: list[list[tuple[str, ...]]] = [[(way,) for way in DIRECTIONS], list(permutations(DIRECTIONS, 2))]
     for number in range(count):
         which = random.integers(len(images))
         some = paths[random.integers(2)]

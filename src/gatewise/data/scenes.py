@@ -148,7 +148,7 @@ def _every_scene() -> tuple[list[Attributes], list[Attributes], list[Attributes]
         {**_thing("first ", a), **_thing("second ", b), "relation": relation}
         for relation in _RELATIONS
         for a, b in product(things, things)
-        if a != b and (relation != "inside" or (a[0], b[0]) == ("small", "large") and a[1] != b[1])
+        if a != b and (relation != "inside" or ((a[0], b[0]) == ("small", "large") and a[1] != b[1]))
     ]
     return single, groups, pairs
 
@@ -163,11 +163,10 @@ def _place_of(scene: Attributes) -> float:
 
 def _told(scene: Attributes, random: np.random.Generator, references: int) -> list[str]:
     """Different captions of a scene, in every form once before one comes again."""
-    if "count" in scene:
-        forms = _GROUPED
-    elif "place" in scene:
+    forms: tuple[str, ...] = _GROUPED
+    if "place" in scene:
         forms = tuple(form % scene["place"] for form in _PLACED)
-    else:
+    elif "relation" in scene:
         forms = _RELATIONS[scene["relation"]]
     found: list[str] = []
     for form in (forms[i] for _ in range(3) for i in random.permutation(len(forms))):
@@ -211,7 +210,7 @@ def _laid_out(scene: Attributes, random: np.random.Generator) -> list[tuple[np.n
         return [(np.array(PLACES[scene["place"]]) + random.uniform(-0.04, 0.04, 2), "")]
     if scene["relation"] == "inside":
         middle = random.uniform(0.42, 0.58, 2)
-        return [(middle, "second "), (middle + (0, 0.06), "first ")]  # where also a triangle is wide enough
+        return [(middle, "second "), (middle + np.array([0, 0.06]), "first ")]  # where also a triangle is wide enough
     along, across = random.uniform(0.48, 0.54), random.uniform(-0.1, 0.1)
     apart = np.array([along, across] if scene["relation"] == "left of" else [across, along])
     middle = random.uniform(0.47, 0.53, 2)

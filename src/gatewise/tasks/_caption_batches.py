@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..data.captions import Captioned
-from ._caption_network import NOTHING, Batch, CaptionNetwork, chosen
+from ._attention_decoder import Batch, Steps
+from ._caption_network import CaptionNetwork
 from .decoding import Decoding, Hypothesis, decode
 
 
@@ -61,9 +60,9 @@ class Pictures:
 
     def batch(self, images: np.ndarray, rows: np.ndarray, captions: Sequence[np.ndarray]) -> Batch:
         """Tensors of these images, and of captions (R of them) of the images at `rows`."""
-        longest = max(map(len, captions)) + 1
-        inputs = np.full((longest, len(captions)), self.end, np.int64)
-        targets = np.full((longest, len(captions)), NOTHING, np.int64)
+        lengths = np.array([len(caption) + 1 for caption in captions])
+        inputs = np.full((lengths.max(), len(captions)), self.end, np.int64)
+        targets = np.full((lengths.max(), len(captions)), -1, np.int64)
         for row, caption in enumerate(captions):
             inputs[: len(caption) + 1, row] = [self.start, *caption]
             targets[: len(caption) + 1, row] = [*caption, self.end]
@@ -72,6 +71,7 @@ class Pictures:
             "rows": torch.from_numpy(rows),
             "inputs": torch.from_numpy(inputs),
             "targets": torch.from_numpy(targets),
+            "target_lengths": torch.from_numpy(lengths),
         }
 
 
@@ -79,28 +79,6 @@ def frames(data: Captioned, images: np.ndarray) -> Batch:
     """Tensors of these images, without captions."""
     some = data.take(images)
     return {"frames": torch.from_numpy(some.values), "lengths": torch.from_numpy(some.lengths)}
-
-
-class Writer:
-    """A network and what it looks at, one word at a time; see `decoding.Step`."""
-
-    def __init__(self, network: CaptionNetwork, batch: Batch):
-        self.network = network
-        self.memory, self.summary = network.look(batch)
-        self.state: Any = None
-
-    @torch.no_grad()
-    def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = torch.from_numpy(parents)
-        self.memory, summary = chosen(self.memory, rows), self.summary[rows]
-        words = self.network.embedding(torch.from_numpy(tokens))
-        self.summary, self.state, weights = self.network.step(words, summary, self._of(rows), self.memory)
-        return self.network.output(self.summary).log_softmax(-1).numpy(), weights.numpy()
-
-    def _of(self, rows: Tensor) -> Any:
-        if isinstance(self.state, tuple):
-            return tuple(part[:, rows] for part in self.state)
-        return None if self.state is None else self.state[:, rows]
 
 
 @torch.no_grad()
@@ -125,8 +103,14 @@ def written(
         batch = frames(data, images)
         places = batch["lengths"].numpy() * int(np.prod(network.eye.map))
         limits = np.full(len(images), longest)
-        writer = Writer(network, batch)
         found += decode(
-            writer, len(images), start, end, options, limits=limits, forbidden=[start, *forbidden], lengths=places
+            Steps(network, batch),
+            len(images),
+            start,
+            end,
+            options,
+            limits=limits,
+            forbidden=[start, *forbidden],
+            lengths=places,
         )
     return found

@@ -1,7 +1,7 @@
 """The network of `caption`: places of an image or clip as features, and a decoder that looks at them word by word.
 
-Letters: B images, F frames of them all, T frames of the longest, P places of a frame, S = T P places of an image to look
-at, C channels, D features of a place, H units, R captions, L tokens of the longest, V tokens in the vocabulary.
+Letters: B images, F frames of them all, T frames of the longest, P places of a frame, S = T P places to look at, C
+channels, D features of a place.
 """
 
 from __future__ import annotations
@@ -11,22 +11,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, dropout
 
 from ..algebra import Cell
-from ..nn import AdditiveAttention, ConvLSTM, Recurrent
+from ..nn import ConvLSTM
 from ..nn.attention import Memory
-from ._language_model import forget_gate
-from ._network import Network
+from ._attention_decoder import AttentionDecoder, Batch, taken
 
 MAP = 8  # places that a side of an image is brought down to, about
-NOTHING = -100  # a target that is none, in padding; cross_entropy's own number for it
-
-Batch = dict[str, Any]
+_WIDER = 2  # convolutions of the map, so that a place sees what surrounds it
 
 
 class Convolutions(nn.Module):
-    """A map of features of each frame: a convolution, then others that halve its sides until they are about `MAP`.
+    """A map of features of each frame: a convolution, others that halve its sides until they are about `MAP`, and some
+    that let a place see what surrounds it.
 
     Normalised over groups of channels of one frame (Wu & He 2018), so that a frame depends on no other in its batch.
 
@@ -38,11 +35,11 @@ class Convolutions(nn.Module):
     def __init__(self, channels: int, side: int, features: int):
         super().__init__()
         halvings = max(1, round(math.log2(side / MAP))) if side > MAP else 0
-        widths = [max(16, features >> (halvings - place)) for place in range(halvings)] + [features]
+        widths = [max(16, features >> (halvings - place)) for place in range(halvings + 1)]
         layers: list[nn.Module] = []
-        for place, width in enumerate(widths):
+        for place, width in enumerate([*widths, *[features] * _WIDER]):
             layers += [
-                nn.Conv2d(channels, width, 3, stride=2 if place else 1, padding=1, bias=False),
+                nn.Conv2d(channels, width, 3, stride=2 if 0 < place <= halvings else 1, padding=1, bias=False),
                 nn.GroupNorm(math.gcd(width, 8), width),
                 nn.ReLU(),
             ]
@@ -85,7 +82,7 @@ class Eye(nn.Module):
         self.map = places  # (h, w), or (P,)
         # Where a place is, for convolutions hardly tell.
         self.places = nn.Parameter(torch.zeros(features, *places))
-        nn.init.normal_(self.places, std=0.1)
+        nn.init.normal_(self.places, std=0.5)
         self.time = ConvLSTM(features, features, cell=cell) if inputs == "clips" else None
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,94 +104,34 @@ class Eye(nn.Module):
         return over_time.flatten(3).movedim(3, 1).flatten(0, 1).movedim(1, 1), lengths * self.places[0].numel()
 
 
-class CaptionNetwork(Network):
+class CaptionNetwork(AttentionDecoder):
     """Scores each next word of a caption from the words before it and the places it then looks at.
 
-    At each step the decoder's layers read the last word and the summary of the step before (input feeding); they ask
-    the places, and what they find and know together makes the summary that scores the next word. The first summary is
-    made of the mean of all places; the layers start from zeros, as any cell can.
-
     Args:
-        cell: The recurrent cell.
+        cell: The recurrent cell of the decoder, which begins with the mean of all places.
         eye: What it looks with.
-        features: D, of a place.
-        vocabulary_size: V, with start and end.
-        embedding_size, hidden_size, num_layers: Sizes.
-        dropout: Chance that a feature of a word or of a summary is zeroed in training.
+        channels: D, of a place.
+        decoder: The sizes and rates of `AttentionDecoder`.
 
-    Source: Xu et al. (2015), "Show, attend and tell", arXiv:1502.03044; Luong et al. (2015), arXiv:1508.04025, section
-    3.3, for input feeding.
+    Source: Xu et al. (2015), "Show, attend and tell", arXiv:1502.03044; Yao et al. (2015), "Describing videos by
+    exploiting temporal structure", arXiv:1502.08029.
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        eye: Eye,
-        features: int,
-        vocabulary_size: int,
-        embedding_size: int,
-        hidden_size: int,
-        num_layers: int,
-        dropout: float,
-    ):
-        super().__init__()
-        self.eye, self.dropout = eye, dropout
-        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.layers = Recurrent(cell, embedding_size + hidden_size, hidden_size, num_layers)
-        self.attention = AdditiveAttention(hidden_size, features)
-        self.first = nn.Linear(features, hidden_size)
-        self.summary = nn.Linear(features + hidden_size, hidden_size)
-        self.output = nn.Linear(hidden_size, vocabulary_size)
-        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(embedding_size))
-        nn.init.zeros_(self.output.bias)
-        if (place := forget_gate(cell)) is not None:
-            with torch.no_grad():
-                for layer in range(num_layers):
-                    getattr(self.layers, f"bias_ih_l{layer}")[place * hidden_size :][:hidden_size] += 1.0
+    def __init__(self, cell: Cell, eye: Eye, channels: int, **decoder: Any):
+        super().__init__(cell, places_size=channels, first_size=channels, attention_size=channels, **decoder)
+        self.eye = eye
 
-    def look(self, batch: Batch) -> tuple[Memory, Tensor]:
-        """The places, ready to be asked, and the first summary (B, H)."""
+    def look(self, batch: Batch) -> tuple[Tensor, Memory | None]:
+        """Of each caption the mean of its image's places, and these.
+
+        Args:
+            batch: "frames" and "lengths" as of `Eye`; and where some images have several captions or none, "rows": of
+                each caption the place of its image.
+        """
         places, lengths = self.eye(batch["frames"], batch["lengths"])
-        memory = self.attention.memory(places, lengths=lengths)
-        return memory, torch.tanh(self.first(memory.values.sum(1) / lengths[:, None]))
-
-    def step(self, words: Tensor, summary: Tensor, state: Any, memory: Memory) -> tuple[Tensor, Any, Tensor]:
-        """One word on: embedded words (R, E) and a summary (R, H) to the next summary, state, and weights (R, S)."""
-        y, state = self.layers(torch.cat([words, summary], -1)[None], state)
-        context, weights = self.attention.read(y[0], memory)
-        return torch.tanh(self.summary(torch.cat([context, y[0]], -1))), state, weights
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Scores (L, R, V) of the words of given captions."""
-        memory, summary = self.look(batch)
-        rows = batch["rows"]
-        memory, summary, state = chosen(memory, rows), summary[rows], None
-        words = self._dropped(self.embedding(batch["inputs"]))
-        summaries = []
-        for word in words:
-            summary, state, _ = self.step(word, summary, state, memory)
-            summaries.append(summary)
-        return self.output(self._dropped(torch.stack(summaries)))
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout, self.training)
-
-    # What the training loop asks for: `training.Trainable`.
-
-    def training_loss(self, batch: Batch) -> Tensor:
-        return cross_entropy(self(batch).flatten(0, 1).float(), batch["targets"].flatten())
-
-    def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
-        loss = cross_entropy(self(batch).flatten(0, 1).float(), batch["targets"].flatten(), reduction="sum")
-        return loss, int((batch["targets"] != NOTHING).sum())
-
-
-def chosen(memory: Memory, rows: Tensor) -> Memory:
-    """What these rows look at, some of them perhaps several times."""
-    keys, values, inside, steps = memory
-    return Memory(
-        keys[rows],
-        values[rows],
-        None if inside is None else inside[rows],
-        steps[rows] if isinstance(steps, Tensor) else steps,
-    )
+        memory = self.memory(places, lengths)
+        assert memory is not None  # there is attention
+        mean = memory.values.sum(1) / lengths[:, None]
+        if "rows" not in batch:
+            return mean, memory
+        return mean[batch["rows"]], taken(memory, batch["rows"])

@@ -18,12 +18,14 @@ PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
 _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
+    "channels": (1, _MOST),
     "chunk_length": (1, _MOST),
     "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
     "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "image_size": (8, 4096),
     "horizon": (1, 100_000),
     "letters_size": (1, _MOST),
     "memory": (100, _MOST),
