@@ -71,7 +71,7 @@ def test_a_beam_of_one_takes_the_best_token_each_time():
         if token == END:
             break
         tokens, history = [*tokens, token], (*history, token)
-    [[one]] = decode(Toy([3], 6), 1, START, END, Decoding(1), limits=[20], forbidden=[START])
+    [[one]] = decode(Toy([3], 6), 1, START, END, Decoding(beam_size=1), limits=[20], forbidden=[START])
     assert one.tokens.tolist() == tokens
 
 
@@ -91,7 +91,7 @@ GARDEN = {0: [0, 0, 0.6, 0.4], 2: [0, 0.3, 0.4, 0.3], 3: [0, 0.9, 0.05, 0.05]}
 
 def test_a_beam_of_two_finds_what_greedy_misses():
     for width, tokens, p in ((1, [2, 2], 0.6 * 0.4 * 0.3), (2, [3], 0.4 * 0.9)):
-        options = Decoding(width, length_penalty=0)
+        options = Decoding(beam_size=width, length_penalty=0)
         [[one]] = decode(table(GARDEN), 1, START, END, options, limits=[2])
         assert one.tokens.tolist() == tokens
         assert one.log_probability == pytest.approx(np.log(p)) == one.score
@@ -108,7 +108,7 @@ def test_penalties_are_those_of_the_paper():
 
 def test_a_hypothesis_that_ends_gives_up_its_place():
     step = table({0: [0, 0.5, 0.3, 0.2], 2: [0, 0.9, 0.1, 0], 3: [0, 0.8, 0, 0.2]})
-    [found] = decode(step, 1, START, END, Decoding(2, 2, length_penalty=0), limits=[3])
+    [found] = decode(step, 1, START, END, Decoding(beam_size=2, n_best=2, length_penalty=0), limits=[3])
     # Ending at once (0.5) leaves one place, which a (0.3) takes: b is gone, though b and end (0.16) beat a, a, end.
     assert [one.tokens.tolist() for one in found] == [[], [2]]
     assert [np.exp(one.log_probability) for one in found] == pytest.approx([0.5, 0.27])
@@ -124,7 +124,13 @@ def test_a_hypothesis_that_ends_gives_up_its_place():
 )
 def test_sentences_are_decoded_together_as_alone(sentences, width, sampling, ngram, least):
     options = Decoding(
-        width, width, min_length=least, no_repeat_ngram=ngram, sampling=sampling, coverage_penalty=0.1, seed=5
+        beam_size=width,
+        n_best=width,
+        min_length=least,
+        no_repeat_ngram=ngram,
+        sampling=sampling,
+        coverage_penalty=0.1,
+        seed=5,
     )
     seeds, limits = [s for s, _ in sentences], [n for _, n in sentences]
     together = decode(Toy(seeds, 6, 3), len(seeds), START, END, options, limits=limits, forbidden=[START])
@@ -143,7 +149,7 @@ def test_sentences_are_decoded_together_as_alone(sentences, width, sampling, ngr
 
 def test_finished_sentences_leave_the_batch():
     toy = Toy(range(8), 6)
-    decode(toy, 8, START, END, Decoding(1), limits=[0, 0, 0, 0, 2, 2, 9, 9], forbidden=[START])
+    decode(toy, 8, START, END, Decoding(beam_size=1), limits=[0, 0, 0, 0, 2, 2, 9, 9], forbidden=[START])
     assert toy.calls[0] == 8
     assert all(rows <= 4 for rows in toy.calls[1:])
     assert toy.calls[-1] <= 2
@@ -151,7 +157,7 @@ def test_finished_sentences_leave_the_batch():
 
 def test_a_prefix_is_written_whatever_the_rules_say():
     toy = Toy([1, 2], 6)
-    options = Decoding(3, 3, no_repeat_ngram=1)
+    options = Decoding(beam_size=3, n_best=3, no_repeat_ngram=1)
     found = decode(toy, 2, START, END, options, limits=[2, 6], forbidden=[START, 4], prefixes=[[4, 4, 3], []])
     assert [one.tokens.tolist() for one in found[0]] == [[4, 4, 3]]
     history, total = (1, START), 0.0
@@ -163,7 +169,7 @@ def test_a_prefix_is_written_whatever_the_rules_say():
 
 def test_a_row_that_can_go_on_nowhere_is_kept_as_it_stands():
     step = table({0: [0, 0, 1, 0], 2: [0, 0, 1, 0]})
-    for options in (Decoding(2, no_repeat_ngram=1), Decoding(sampling=True, no_repeat_ngram=1)):
+    for options in (Decoding(beam_size=2, no_repeat_ngram=1), Decoding(sampling=True, no_repeat_ngram=1)):
         [[one]] = decode(step, 1, START, END, options, limits=[5])
         assert (one.tokens.tolist(), one.ended) == ([2], False)
 
@@ -180,7 +186,9 @@ def test_samples_follow_the_distribution_and_the_seed():
 
 
 def test_attention_is_that_of_the_written_tokens_within_the_source():
-    [[one], _] = decode(Toy([5, 6], 6, 4), 2, START, END, Decoding(2, min_length=2), limits=[3, 3], lengths=[2, 4])
+    [[one], _] = decode(
+        Toy([5, 6], 6, 4), 2, START, END, Decoding(beam_size=2, min_length=2), limits=[3, 3], lengths=[2, 4]
+    )
     assert one.attention.shape == (len(one.tokens), 2)
     history = (5, START)
     for token, looked in zip(one.tokens.tolist(), one.attention, strict=True):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
     from .tag import Tagger as Tagger
+    from .translate import Translator as Translator
 
 _HOME = {
     "Generator": "generate",
@@ -20,6 +21,7 @@ _HOME = {
     "Tagger": "tag",
     "Forecaster": "forecast",
     "Detector": "detect",
+    "Translator": "translate",
     "Captioner": "caption",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())

@@ -34,7 +34,7 @@ class Step(Protocol):
     def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How to search.
 
@@ -49,7 +49,10 @@ class Decoding:
         max_length: Most tokens, without the end; None leaves it to the caller's limit for each sentence.
         no_repeat_ngram: No sequence of so many tokens occurs twice in a result; 0 allows all.
         sampling: Draw tokens instead of searching; `n_best` times for each sentence.
-        temperature, top_k, top_p, seed: As of `Sampler`. Each sentence draws as if it were alone.
+        temperature: Of sampling: 1 draws what the model believes, less is more cautious.
+        top_k: Of sampling: draw from this many best tokens at most.
+        top_p: Of sampling: draw from the fewest best tokens whose probabilities reach this sum.
+        seed: Of sampling. Each sentence draws as if it were alone.
 
     Raises:
         OptionError: A value is impossible.

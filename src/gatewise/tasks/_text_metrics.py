@@ -1,68 +1,59 @@
-"""How far a text is from what was meant: edit distance, error rates of characters and words."""
+"""How close texts come to those that were wanted: BLEU and chrF by sacrebleu, and exact matches."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from ..errors import MissingExtra
 
 
-def edit_distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
-    """The fewest insertions, deletions and substitutions that turn one sequence into the other.
-
-    Source: Levenshtein (1966), Soviet Physics Doklady 10(8); the table is filled row by row, Wagner & Fischer (1974).
-    """
-    if len(one) < len(other):
-        one, other = other, one
-    number: dict[Hashable, int] = {}
-    codes = np.array([number.setdefault(item, len(number)) for item in other], np.int64)
-    places = np.arange(len(other) + 1)
-    row = places.copy()
-    for item in one:
-        code = number.get(item, -1)
-        changed = np.concatenate([row[:1] + 1, np.minimum(row[1:] + 1, row[:-1] + (codes != code))])
-        # An insertion costs one more than the place before; of all places before, the cheapest counts.
-        row = np.minimum.accumulate(changed - places) + places
-    return int(row[-1])
+def sacrebleu() -> Any:
+    """The library. MissingExtra if it is not installed, which should show before the work is done."""
+    try:
+        import sacrebleu.metrics as found
+    except ImportError:
+        raise MissingExtra("sacrebleu", "text") from None
+    return found
 
 
-def text_scores(truth: Sequence[str], said: Sequence[str]) -> dict[str, Any]:
-    """Error rates of texts, a pair each.
+def text_scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Figures of a whole corpus.
+
+    Args:
+        said: N texts.
+        references: Of each of them one or more texts that are right.
 
     Returns:
-        "cer" and "wer": edits of characters and of words, over how many the truth has, so that both may exceed 1;
-        "exact": share of texts that are right to the last character; "characters", "words" and "texts": of the truth.
-        Where the truth has none, a rate is that of edits themselves.
+        "bleu" and "chrf", 0 .. 100, cased and detokenised; "exact_match", the share that is one of its references.
+
+    Source: Papineni et al. (2002), ACL; Popović (2015), WMT; Post (2018), arXiv:1804.08771.
     """
-    pairs = list(zip(truth, said, strict=True))
-    characters, words = sum(map(len, truth)), sum(len(text.split()) for text in truth)
+    columns = _columns(references)
+    exact = sum(text in own for text, own in zip(said, references, strict=True))
     return {
-        "cer": sum(edit_distance(a, b) for a, b in pairs) / max(1, characters),
-        "wer": sum(edit_distance(a.split(), b.split()) for a, b in pairs) / max(1, words),
-        "exact": sum(a == b for a, b in pairs) / max(1, len(pairs)),
-        "characters": characters,
-        "words": words,
-        "texts": len(pairs),
+        "bleu": float(sacrebleu().BLEU().corpus_score(list(said), columns).score) if said else 0.0,
+        "chrf": float(sacrebleu().CHRF().corpus_score(list(said), columns).score) if said else 0.0,
+        "exact_match": exact / max(1, len(said)),
     }
 
 
-def most_frequent(texts: Sequence[str]) -> str:
-    """The text that occurs most often; of equals, the first by name."""
-    counts = Counter(texts)
-    return min(counts, key=lambda text: (-counts[text], text))
+def bleu(said: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """BLEU alone, 0 .. 100."""
+    return float(sacrebleu().BLEU().corpus_score(list(said), _columns(references)).score)
 
 
-def text_report(metrics: Mapping[str, Any]) -> str:
-    """Figures as a table for the terminal: the parts, then the baselines."""
-    parts = {name: some for name, some in metrics.items() if name != "baselines"}
-    rows = {**parts, **{f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}}
-    if not rows:
-        return "nothing was measured"
-    names = ("cer", "wer", "exact", "words", "texts")
-    lines = [f"{'':<34}" + "".join(f"{name:>9}" for name in names)]
-    for row, some in rows.items():
-        rates = "".join(f"{some[name]:>9.4f}" for name in names[:3])
-        lines.append(f"{row[:34]:<34}{rates}" + "".join(f"{some[name]:>9,}" for name in names[3:]))
-    return "\n".join(lines)
+def signatures(references: int = 1) -> dict[str, str]:
+    """What sacrebleu calls the way in which it counts; figures compare only where these agree."""
+    found = {}
+    for name, kind in (("bleu", "BLEU"), ("chrf", "CHRF")):
+        metric = getattr(sacrebleu(), kind)()
+        metric.corpus_score(["a b c d"], [["a b c d"]] * references)  # it knows the number of references only then
+        found[name] = str(metric.get_signature())
+    return found
+
+
+def _columns(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """As sacrebleu takes them: the first references of all, the second of all, ...; None where there is none."""
+    most = max(map(len, references), default=1)
+    return [[own[place] if place < len(own) else None for own in references] for place in range(most)]
