@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "cells": {"algebra"},
     "engine": {"algebra", "cells", "torch"},
     "nn": {"cells", "algebra", "engine", "torch"},
-    "data": {"numpy", "tokenizers", "duckdb", "soundfile", "adbc_driver_postgresql"},
+    "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich", "matplotlib"},
     "runtime": {"algebra", "data", "tasks.decoding", "bundle", "numpy", "safetensors"},
     "tasks": {

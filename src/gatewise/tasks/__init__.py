@@ -7,6 +7,7 @@ from ..errors import ModelFileError, suggest
 
 if TYPE_CHECKING:
     from ._estimator import Estimator
+    from .caption import Captioner as Captioner
     from .classify import Classifier as Classifier
     from .detect import Detector as Detector
     from .forecast import Forecaster as Forecaster
@@ -21,6 +22,7 @@ _HOME = {
     "Forecaster": "forecast",
     "Detector": "detect",
     "Translator": "translate",
+    "Captioner": "caption",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]
