@@ -9,7 +9,19 @@ from gatewise.cli import main
 
 SOURCES = [f"{one} {two}" for one in ("red", "blue", "old") for two in ("dog", "cat", "bird", "house")] * 5
 TARGETS = [" ".join(text.split()[::-1]).upper() for text in SOURCES]
-TINY = ["--tokens", "words", "--hidden-size", "16", "--embedding-size", "8", "--batch-tokens", "60", "-q"]
+TINY = [
+    "--tokens",
+    "words",
+    "--hidden-size",
+    "16",
+    "--embedding-size",
+    "8",
+    "--batch-tokens",
+    "60",
+    "-q",
+    "--learning-rate",
+    "0.02",
+]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +32,7 @@ def folder(tmp_path_factory):
     (found / "pairs.tsv").write_text("\n".join(map("\t".join, zip(SOURCES, TARGETS, strict=True))))
     (found / "new.txt").write_text("old dog\nblue house\n")
     names = [str(found / name) for name in ("t.src", "t.tgt", "model")]
-    assert main(["fit", "translate", *names[:2], *TINY, "--epochs", "1", "-o", names[2]]) == 0
+    assert main(["fit", "translate", *names[:2], *TINY, "--epochs", "9", "-o", names[2]]) == 0
     return found
 
 

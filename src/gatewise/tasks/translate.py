@@ -335,6 +335,8 @@ class Translator(Estimator):
             raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
         text = self._sources(data, query, encoding)[0]
         [[(_, best), *_]] = self._found([text], Decoding())
+        if not len(best.tokens):
+            raise DataError(f"the translation of '{text[:40]}' is empty: there is no attention to draw")
         assert best.attention is not None
         draw(self.texts_.words_of(text), self.texts_.pieces(best.tokens), best.attention, picture)
 
