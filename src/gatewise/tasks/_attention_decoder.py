@@ -18,10 +18,9 @@ from torch.nn.functional import cross_entropy, log_softmax
 from ..algebra import Cell
 from ..nn import AdditiveAttention, MultiplicativeAttention
 from ..nn.attention import Memory
-from ._language_model import Stack, dropout_mask, forget_gate
+from ._language_model import Stack, dropout_mask
 from ._network import Network
 
-ATTENTIONS = ("additive", "multiplicative", "none")
 Batch = dict[str, Any]  # see `AttentionDecoder.put_out`
 
 
@@ -77,10 +76,6 @@ class AttentionDecoder(Network):
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(E))
         nn.init.zeros_(self.output.bias)
         self.output.weight = self.embedding.weight
-        if (place := forget_gate(cell)) is not None:
-            with torch.no_grad():
-                for layer in range(num_layers):
-                    getattr(self.layers, f"bias_ih_l{layer}")[place * H :][:H] += 1.0
         letters = cell.sizes(E, H, 0)
         self.carried_sizes = [letters[letter] for letter in cell.carry_sizes]
         self.cell, self.input_feeding = cell, input_feeding

@@ -10,9 +10,10 @@ import torch
 
 from ..data.pairs import Pairs
 from ..data.vocabulary import Words
+from ._attention_decoder import Batch, Steps
 from ._text_metrics import bleu, text_scores
-from ._translate_network import Batch, Steps, TranslationNetwork
-from ._translate_texts import PairBatches, Texts
+from ._translate_network import TranslationNetwork
+from ._translate_texts import PairBatches, Texts, padded
 from .decoding import Decoding, Hypothesis, copied, decode
 
 TOGETHER = 64  # sentences that are decoded side by side
@@ -34,7 +35,7 @@ def translated(
         some = order[start : start + TOGETHER]
         own = [sources[i] for i in some]
         results = decode(
-            Steps(model, own),
+            Steps(model, padded(own)),
             len(own),
             texts.edge,
             texts.edge,
@@ -73,7 +74,7 @@ def forced(model: TranslationNetwork, texts: Texts, pairs: Pairs) -> dict[str, f
         batch = batches.at(place)
         targets = torch.from_numpy(batch["targets"])
         known = targets >= 0
-        scores = model.scores(model.put_out(batch)[known])
+        scores = model.output(model.put_out(batch)[known])
         nats += float(torch.nn.functional.cross_entropy(scores, targets[known], reduction="sum"))
         right += int((scores.argmax(-1) == targets[known]).sum())
         count += int(known.sum())

@@ -453,9 +453,9 @@ class Translator(Estimator):
         self.sizing_ = Sizing(**document["sizes"])
         self.texts_ = Texts.from_json(document["texts"])
         self.first_words_ = int(document["first_words"])
-        tensors["output.weight"] = tensors["target_embedding.weight"]
+        tensors["output.weight"] = tensors["embedding.weight"]
         if self.texts_.shared:
-            tensors["source_embedding.weight"] = tensors["target_embedding.weight"]
+            tensors["source_embedding.weight"] = tensors["embedding.weight"]
         self.model_ = filled(self._build, tensors)
 
     def _tensors(self) -> dict[str, np.ndarray]:
