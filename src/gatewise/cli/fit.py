@@ -27,9 +27,10 @@ _PANEL = {  # of the options that are not about training
         ("target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
     ),
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
+    **dict.fromkeys(("normalisation", "stack"), _DATA),
     **dict.fromkeys(("min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
-    **dict.fromkeys(("proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
+    **dict.fromkeys(("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "maps"), _SIZES),
 }
 _OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 

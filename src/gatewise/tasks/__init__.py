@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
     from .tag import Tagger as Tagger
+    from .transcribe import Transcriber as Transcriber
 
 _HOME = {
     "Generator": "generate",
@@ -19,6 +20,7 @@ _HOME = {
     "Tagger": "tag",
     "Forecaster": "forecast",
     "Detector": "detect",
+    "Transcriber": "transcribe",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]
