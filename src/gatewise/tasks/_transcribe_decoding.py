@@ -20,13 +20,14 @@ from ._ctc_decoding import Greedy, PrefixBeam, align, log_softmax
 Word = tuple[str, int, int]  # its characters, its first step, and the step behind its last
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decoding:
     """How to search.
 
     Args:
-        beam: Prefixes that are kept; 1 takes the likeliest symbol of each step, unless there is a language model.
-        language_model: A model of `generate`, or its file; None for none.
+        beam_size: Beginnings of the text that are followed; 1 takes the likeliest symbol of each step, unless there is
+            a language model.
+        language_model: A model of `generate` that learned from lines of such text, or its file.
         language_weight: Its share: what a text is worth is acoustic + weight * language + bonus * characters, of
             which the first two are log-probabilities.
         length_bonus: Per character.
@@ -35,14 +36,15 @@ class Decoding:
         OptionError: A value is impossible.
     """
 
-    beam: int = 1
-    language_model: Writer | str | os.PathLike[str] | None = None
+    beam_size: int = 1
+    language_model: str | Writer | None = None
     language_weight: float = 0.5
     length_bonus: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.beam, Integral) or isinstance(self.beam, bool) or not 1 <= self.beam <= 10_000:
-            raise OptionError(f"beam must be a whole number from 1 to 10000, not {self.beam!r:.60}")
+        size = self.beam_size
+        if not isinstance(size, Integral) or isinstance(size, bool) or not 1 <= size <= 10_000:
+            raise OptionError(f"beam_size must be a whole number from 1 to 10000, not {size!r:.60}")
         for name in ("language_weight", "length_bonus"):
             value = getattr(self, name)
             if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
@@ -64,9 +66,9 @@ class Decoder:
 
     def search(self) -> Greedy | PrefixBeam:
         """A search of one sequence, to be pushed its log-probabilities."""
-        if self._how.beam == 1 and self._prior is None:
+        if self._how.beam_size == 1 and self._prior is None:
             return Greedy()
-        return PrefixBeam(int(self._how.beam), self._prior, self._how.language_weight, self._how.length_bonus)
+        return PrefixBeam(int(self._how.beam_size), self._prior, self._how.language_weight, self._how.length_bonus)
 
     def labels(self, log_probabilities: np.ndarray) -> list[int]:
         search = self.search()

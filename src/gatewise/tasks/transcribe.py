@@ -14,32 +14,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..algebra import Cell
-from ..data.batches import split
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
-from ..data.sources import Roles, read
-from ..data.transcripts import is_media, read_transcripts
 from ..data.vocabulary import Characters
-from ..errors import DataError, OptionError
-from ._classify_arrays import in_memory
-from ._ctc_decoding import log_softmax, steps_needed
+from ..errors import OptionError
+from ._ctc_decoding import log_softmax
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_values, names
 from ._spec_augment import SpecAugment
-from ._tag_cuts import PARTS, shares_of
+from ._tag_cuts import shares_of
 from ._text_metrics import most_frequent, text_report, text_scores
 from ._transcribe_decoding import Decoding
 from ._transcribe_frames import NORMALISATIONS, Frames
 from ._transcribe_sizing import Sizing, sizing, stack_for
+from ._transcribe_source import check_room, dealt, medium_of, read_signals, texts_of
 
 if TYPE_CHECKING:
-    from ..runtime.writer import Writer
     from ._transcribe_network import TranscribeNetwork, Utterances
     from ._transcribe_stream import Stream
 
 _NAMED = {"normalisation": ("normalisation", NORMALISATIONS)}
 _AT_ONCE = 256  # sequences of `predictions`
-_MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their reader makes
 
 
 class Transcriber(Estimator):
@@ -97,6 +92,7 @@ class Transcriber(Estimator):
 
     task: ClassVar[str] = "transcribe"
     kind: ClassVar[str] = ""
+    decoding: ClassVar[type[Decoding]] = Decoding  # what `predict` may be told by name
 
     def __init__(
         self,
@@ -201,11 +197,11 @@ class Transcriber(Estimator):
         self.sound_: LogMel | None = None
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = _dealt(whole, shares, int(self.seed))
+        parts = dealt(whole, shares, int(self.seed))
         if validation is not None:
             x, texts = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"] = self._read(x, texts, query, encoding)
-        train, medium = parts["train"], self._medium(whole)
+        train, medium = parts["train"], medium_of(whole)
         texts = {name: self._texts(part) for name, part in parts.items()}
         self.vocabulary_ = Characters.fit("".join(texts["train"]) or " ")
         self.usual_ = most_frequent(texts["train"])
@@ -215,7 +211,7 @@ class Transcriber(Estimator):
         self.frames_ = Frames.learn(train, self._inputs(train), self._normalisation(medium), stack)
         held_out = "validation" if "validation" in parts else "train"
         for name in {"train", held_out}:
-            self._check_room(parts[name], targets[name])
+            check_room(parts[name], targets[name], self.frames_)
         augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
         training = self._utterances(train, targets["train"], chosen.batch_size, augment, int(self.seed))
         steps = max(1, round(len(training) * chosen.epochs))
@@ -251,16 +247,13 @@ class Transcriber(Estimator):
         *,
         query: str | None = None,
         encoding: str = "utf-8",
-        beam: int = 1,
-        language_model: Writer | str | os.PathLike[str] | None = None,
-        language_weight: float = 0.5,
-        length_bonus: float = 0.0,
+        **decoding: Any,
     ) -> dict[str, Any]:
         """How many characters and words are wrong.
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the model was trained on is cut as it was then.
-            beam, language_model, language_weight, length_bonus: As for `predict`.
+            decoding: Options of `Decoding`, by name.
 
         Returns:
             Per part ("train", "validation", "test", or "all" for other data) what `text_scores` says; and "baselines"
@@ -270,38 +263,30 @@ class Transcriber(Estimator):
             DataError: The data cannot be read, or has no texts.
         """
         self._must_be_fitted()
-        decoding = Decoding(beam, language_model, language_weight, length_bonus)
+        search = Decoding(**decoding)
         whole = self._read(data, y, query, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = _dealt(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
-        return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
+        parts = dealt(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
+        return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, search)
 
     def predict(
         self,
         data: Any,
-        *,
-        beam: int = 1,
-        language_model: Writer | str | os.PathLike[str] | None = None,
-        language_weight: float = 0.5,
-        length_bonus: float = 0.0,
+        **decoding: Any,
     ) -> list[str]:
         """The text of each sequence.
 
         Args:
             data: As for `fit`, or a single sound or image file; there need be no texts.
-            beam: Beginnings of the text that are kept; 1 takes the likeliest symbol of each step.
-            language_model: A model of `generate` that learned from lines of such text, or its file.
-            language_weight: Its share: a text is worth acoustic + weight * language + bonus * characters, of which
-                the first two are log-probabilities.
-            length_bonus: Per character.
+            decoding: Options of `Decoding`, by name: beam_size, language_model, language_weight, length_bonus.
 
         Raises:
             OptionError: A value is impossible, or the language model does not know the characters.
         """
         self._must_be_fitted()
-        decoding = Decoding(beam, language_model, language_weight, length_bonus)
-        return self._said(self._read(data, None, None, "utf-8", labelled=False), decoding)
+        search = Decoding(**decoding)
+        return self._said(self._read(data, None, None, "utf-8", labelled=False), search)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Share of texts that are right to the last character: more is better, for scikit-learn."""
@@ -315,22 +300,19 @@ class Transcriber(Estimator):
         *,
         query: str | None = None,
         encoding: str = "utf-8",
-        beam: int = 1,
-        language_model: Writer | str | os.PathLike[str] | None = None,
-        language_weight: float = 0.5,
-        length_bonus: float = 0.0,
         times: bool = False,
+        **decoding: Any,
     ) -> Iterator[dict[str, Any]]:
         """Texts as columns of a table, some hundred sequences at a time: "file", or the number of the "sequence" from
         0, and "text".
 
         Args:
             data, query, encoding: As for `fit`.
-            beam, language_model, language_weight, length_bonus: As for `predict`.
             times: A row for each "word" instead, with its "start" and "end": of sound in seconds; else in steps.
+            decoding: Options of `Decoding`, by name.
         """
         self._must_be_fitted()
-        decoder = Decoding(beam, language_model, language_weight, length_bonus).decoder(self.characters_)
+        decoder = Decoding(**decoding).decoder(self.characters_)
         whole = self._read(data, None, query, encoding, labelled=False)
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
@@ -351,16 +333,12 @@ class Transcriber(Estimator):
 
     def stream(
         self,
-        *,
-        beam: int = 1,
-        language_model: Writer | str | os.PathLike[str] | None = None,
-        language_weight: float = 0.5,
-        length_bonus: float = 0.0,
+        **decoding: Any,
     ) -> Stream:
         """The model as one that listens: takes samples, or steps, as they come, and gives the text so far.
 
         Args:
-            beam, language_model, language_weight, length_bonus: As for `predict`.
+            decoding: Options of `Decoding`, by name.
 
         Raises:
             OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance", or
@@ -379,8 +357,7 @@ class Transcriber(Estimator):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and maps=0"
             )
-        decoding = Decoding(beam, language_model, language_weight, length_bonus)
-        search = decoding.decoder(self.characters_).search()
+        search = Decoding(**decoding).decoder(self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
 
     report = staticmethod(text_report)
@@ -397,41 +374,16 @@ class Transcriber(Estimator):
     # Steps of fit.
 
     def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
-        found = self._read_any(data, y, query, encoding, labelled)
-        if not len(found) or (found.lengths == 0).any():
-            what = f"sequence {int((found.lengths == 0).argmax())} has no steps" if len(found) else "it has no sequence"
-            raise DataError(f"{found.name}: {what}. Leave it out")
-        return found
-
-    def _read_any(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool) -> Sequences:
-        of_steps = self.key or self.time or (self.label_from and labelled)
-        named = isinstance(data, str | os.PathLike)
-        files = is_media(data) or Roles().format(os.fspath(data)) == "table" if named else not in_memory(data)
-        if isinstance(data, Sequences) or of_steps or not files or y is not None:
-            roles = Roles(
-                (self.target or "text",) if labelled and not self.label_from else (),
-                names(self.key),
-                self.time,
-                names(self.columns) if self.columns else None,
-                label_from=self.label_from if labelled else None,
-            )
-            return read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
-        trained = self.__sklearn_is_fitted__()
-        height = self.frames_.channels[0] if trained and self.frames_.columns == ["pixels"] else None
-        found, sound = read_transcripts(
-            data,
-            self.target or "text",
-            query=query,
-            encoding=encoding,
-            texts=labelled,
-            sound=self.sound_,
-            height=height,
+        fitted = self.__sklearn_is_fitted__()
+        height = self.frames_.channels[0] if fitted and self.frames_.columns == ["pixels"] else None
+        found, sound = read_signals(
+            data, y, self, query=query, encoding=encoding, labelled=labelled, sound=self.sound_, height=height
         )
         self.sound_ = self.sound_ or sound
         return found
 
-    def _medium(self, data: Sequences) -> str:
-        return next((medium for column, medium in _MEDIA.items() if column in data.steps), "numbers")
+    def _texts(self, data: Sequences) -> list[str]:
+        return texts_of(data, self.target)
 
     def _inputs(self, data: Sequences) -> list[str]:
         if self.columns is not None:
@@ -442,37 +394,9 @@ class Transcriber(Estimator):
         usual = ("utterance" if self.bidirectional else "running") if medium == "sound" else "training"
         return self.normalisation or usual
 
-    def _texts(self, data: Sequences) -> list[str]:
-        """Of each sequence its text. DataError if there is none."""
-        name = next((n for n in (self.target or "text", "label") if n in data.facts), None)
-        if name is None:
-            there = ", ".join(data.facts) or "none"
-            raise DataError(
-                f"{data.name}: no column '{self.target or 'text'}' with a text per sequence. Columns per sequence: "
-                f"{there}. Name it with target"
-            )
-        column = data.facts[name]
-        if column.kind not in ("text", "category"):
-            raise DataError(f"{data.name}: column '{name}' holds {column.kind}s, not texts")
-        texts = column.strings()
-        if None in texts:
-            which = _which(data, texts.index(None))
-            raise DataError(f"{data.name}: {which} has no text. Fill it in, or leave it out")
-        return [" ".join(str(text).split()) for text in texts]
-
     def _labels(self, text: str) -> np.ndarray:
         """Symbols of a text; characters that training did not have cannot be said."""
         return self.vocabulary_.encode(text, unknown="skip") + 1
-
-    def _check_room(self, data: Sequences, targets: list[np.ndarray]) -> None:
-        steps = self.frames_.steps(data.lengths)
-        for place, (own, count) in enumerate(zip(targets, steps, strict=True)):
-            if (needed := steps_needed(own.tolist())) > count:
-                raise DataError(
-                    f"{data.name}: {_which(data, place)} has {count} steps of "
-                    f"{self.frames_.stack} frames, but its text of {len(own)} characters needs {needed}. "
-                    "Leave it out, or lower stack"
-                )
 
     def _utterances(
         self,
@@ -552,18 +476,3 @@ class Transcriber(Estimator):
         self.vocabulary_ = Characters.from_json(document["vocabulary"])
         self.usual_ = str(document["usual"])
         self.model_ = filled(self._build, tensors)
-
-
-def _which(data: Sequences, place: int) -> str:
-    """A sequence as messages call it."""
-    return f"'{data.facts['file'].values[place]}'" if "file" in data.facts else f"sequence {place}"
-
-
-def _dealt(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
-    """Training, validation and test part that are not empty, drawn at random; DataError if there is nothing to learn
-    from."""
-    order = np.random.default_rng(seed).permutation(len(data))
-    found = {name: data.take(np.sort(order[part])) for name, part in zip(PARTS, split(len(data), shares), strict=True)}
-    if not len(found["train"]):
-        raise DataError(f"{data.name} has {len(data)} sequences, which leaves none to learn from")
-    return {name: part for name, part in found.items() if len(part)}
