@@ -15,13 +15,13 @@ from gatewise.nn import MultiDimensionalLSTM
 from gatewise.tasks import Generator, Transcriber
 from gatewise.tasks._ctc_decoding import log_softmax
 from gatewise.tasks._spec_augment import SpecAugment
-from gatewise.tasks._transcribe_decoding import CharacterPrior, Decoding
+from gatewise.tasks._transcribe_decoding import CharacterPrior, CTCDecoding
 from gatewise.tasks._transcribe_frames import Frames, Running
 from gatewise.tasks._transcribe_network import ImageReader, Utterances
 
 RATE = 8000
-WORDS = {"la": (400,), "mi": (900,), "so": (1600,), "fa": (2500, 600)}
-SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 8, "learning_rate": 0.01, "stack": 3}
+WORDS = {"la": (400,), "mi": (900,), "so": (1600, 2500)}
+SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 4, "learning_rate": 0.01, "stack": 3}
 SMALL |= {"frequency_mask": 0.0, "time_mask": 0.0}
 
 
@@ -42,8 +42,8 @@ def songs(tmp_path_factory):
     """A table of sound files and what is sung in them."""
     folder, random = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     rows = ["file,text"]
-    for number in range(110):
-        words = random.choice(list(WORDS), random.integers(1, 5)).tolist()
+    for number in range(90):
+        words = random.choice(list(WORDS), random.integers(1, 4)).tolist()
         with wave.open(str(folder / f"{number}.wav"), "wb") as file:
             file.setparams((1, 2, RATE, 0, "NONE", ""))
             file.writeframes((32767 * sing(words, random)[0]).astype("<i2").tobytes())
@@ -70,12 +70,12 @@ def numbers(count=60, seed=0, channels=3):
 
 @pytest.fixture(scope="module")
 def reader():
-    return Transcriber(**{**SMALL, "stack": 1, "epochs": 25}).fit(*numbers())
+    return Transcriber(**{**SMALL, "stack": 1, "learning_rate": 0.02, "batch_size": 8}).fit(*numbers())
 
 
 def test_sound_is_learned_and_measured(listener, songs):
     assert (listener.frames_.normalisation, listener.frames_.stack) == ("running", 3)
-    assert listener.characters_ == " afilmos"
+    assert listener.characters_ == " ailmos"
     assert listener.metrics_["test"]["wer"] < 0.2
     assert listener.metrics_["baselines"]["most frequent"]["wer"] > 0.7
     assert listener.evaluate(songs) == listener.metrics_
@@ -88,7 +88,9 @@ def test_numbers_are_learned_with_letters_that_repeat(reader):
     said = reader.predict(x)
     assert np.mean([a == b for a, b in zip(said, texts, strict=True)]) > 0.8
     assert reader.score(x, texts) == pytest.approx(np.mean([a == b for a, b in zip(said, texts, strict=True)]))
-    assert reader.predict(x, beam_size=8) == [reader.predict([one], beam_size=8)[0] for one in x]
+    assert reader.predict(x, decoding=CTCDecoding(beam_size=8)) == [
+        reader.predict([one], decoding=CTCDecoding(beam_size=8))[0] for one in x
+    ]
 
 
 def test_scores_depend_on_their_sequence_alone(reader):
@@ -122,13 +124,13 @@ def test_a_stream_gives_the_text_of_the_whole(listener, songs, sizes):
         at, turn = at + size, turn + 1
     assert stream.finish().startswith(text)
     np.testing.assert_array_equal(np.concatenate(heard), p[0])
-    assert stream.finish() == Decoding().decoder(listener.characters_).text(stream._decoder.labels())
+    assert stream.finish() == CTCDecoding().decoder(listener.characters_).text(stream._decoder.labels())
     if sizes != [1]:
         assert stream.text == listener.predict(songs.parent / "3.wav")[0]
-        beam = listener.stream(beam_size=4)
+        beam = listener.stream(decoding=CTCDecoding(beam_size=4))
         for piece in np.array_split(samples, 9):
             beam.push(piece)
-        assert beam.finish() == listener.predict(songs.parent / "3.wav", beam_size=4)[0]
+        assert beam.finish() == listener.predict(songs.parent / "3.wav", decoding=CTCDecoding(beam_size=4))[0]
 
 
 def samples_of(path):
@@ -170,7 +172,7 @@ def test_what_reads_ahead_cannot_listen(reader, listener):
 
 def test_words_are_told_with_their_times(listener, tmp_path):
     random = np.random.default_rng(7)
-    words = ["mi", "la", "so", "fa"]
+    words = ["mi", "la", "so", "la"]
     samples, spans = sing(words, random)
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
@@ -380,18 +382,20 @@ def test_a_language_model_tells_what_comes_next(writer):
 
 def test_a_language_model_decides_what_is_not_heard(reader, writer, tmp_path):
     p = log_softmax(np.full((3, 4), -9.0) + 9 * np.eye(4)[[1, 0, 2]] + 8.9 * np.eye(4)[[0, 0, 1]])
-    plain = Decoding(beam_size=8).decoder("abc")
+    plain = CTCDecoding(beam_size=8).decoder("abc")
     assert plain.text(plain.labels(p)) == "ab"
     hushed = p.copy()
     hushed[2] = np.log([0.01, 0.5, 0.48, 0.01])  # "aa" a little before "ab"
     assert plain.text(plain.labels(hushed)) == "aa"
-    fused = Decoding(beam_size=8, language_model=writer.writer(), language_weight=1.0).decoder("abc")
+    fused = CTCDecoding(beam_size=8, language_model=writer.writer(), language_weight=1.0).decoder("abc")
     assert fused.text(fused.labels(hushed)) == "ab"
     writer.save(tmp_path / "language")
     x, texts = numbers(10, seed=8)
-    found = reader.evaluate(x, texts, beam_size=4, language_model=tmp_path / "language", language_weight=0.0)
-    assert found["all"] == reader.evaluate(x, texts, beam_size=4)["all"]
-    longer = reader.predict(x, beam_size=4, length_bonus=20.0)
+    found = reader.evaluate(
+        x, texts, decoding=CTCDecoding(beam_size=4, language_model=tmp_path / "language", language_weight=0.0)
+    )
+    assert found["all"] == reader.evaluate(x, texts, decoding=CTCDecoding(beam_size=4))["all"]
+    longer = reader.predict(x, decoding=CTCDecoding(beam_size=4, length_bonus=20.0))
     assert sum(map(len, longer)) > sum(map(len, reader.predict(x)))
 
 
@@ -403,7 +407,7 @@ def test_a_language_model_must_know_the_characters(writer, model_file):
         ({"language_weight": "much"}, "language_weight must be a number, not 'much'"),
     ):
         with pytest.raises(OptionError, match=message):
-            Decoding(**options)
+            CTCDecoding(**options)
 
 
 # What is refused

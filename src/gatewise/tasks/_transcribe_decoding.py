@@ -21,7 +21,7 @@ Word = tuple[str, int, int]  # its characters, its first step, and the step behi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoding:
+class CTCDecoding:
     """How to search.
 
     Args:
@@ -58,7 +58,7 @@ class Decoding:
 class Decoder:
     """Turns scores into text; what is known of the language is read once for all of them."""
 
-    def __init__(self, decoding: Decoding, characters: str):
+    def __init__(self, decoding: CTCDecoding, characters: str):
         self.characters = characters
         self._how = decoding
         model = decoding.language_model

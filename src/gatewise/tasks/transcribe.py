@@ -19,12 +19,12 @@ from ..data.sequences import Sequences
 from ..data.vocabulary import Characters
 from ..errors import OptionError
 from ._ctc_decoding import log_softmax
+from ._error_rates import most_frequent, text_report, text_scores
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_values, names
 from ._spec_augment import SpecAugment
 from ._tag_cuts import shares_of
-from ._text_metrics import most_frequent, text_report, text_scores
-from ._transcribe_decoding import Decoding
+from ._transcribe_decoding import CTCDecoding
 from ._transcribe_frames import NORMALISATIONS, Frames
 from ._transcribe_sizing import Sizing, sizing, stack_for
 from ._transcribe_source import check_room, dealt, medium_of, read_signals, texts_of
@@ -92,7 +92,6 @@ class Transcriber(Estimator):
 
     task: ClassVar[str] = "transcribe"
     kind: ClassVar[str] = ""
-    decoding: ClassVar[type[Decoding]] = Decoding  # what `predict` may be told by name
 
     def __init__(
         self,
@@ -247,13 +246,13 @@ class Transcriber(Estimator):
         *,
         query: str | None = None,
         encoding: str = "utf-8",
-        **decoding: Any,
+        decoding: CTCDecoding | None = None,
     ) -> dict[str, Any]:
         """How many characters and words are wrong.
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the model was trained on is cut as it was then.
-            decoding: Options of `Decoding`, by name.
+            decoding: How to search; the likeliest symbol of each step, if omitted.
 
         Returns:
             Per part ("train", "validation", "test", or "all" for other data) what `text_scores` says; and "baselines"
@@ -263,30 +262,24 @@ class Transcriber(Estimator):
             DataError: The data cannot be read, or has no texts.
         """
         self._must_be_fitted()
-        search = Decoding(**decoding)
         whole = self._read(data, y, query, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = dealt(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
-        return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, search)
+        return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
 
-    def predict(
-        self,
-        data: Any,
-        **decoding: Any,
-    ) -> list[str]:
+    def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:
         """The text of each sequence.
 
         Args:
             data: As for `fit`, or a single sound or image file; there need be no texts.
-            decoding: Options of `Decoding`, by name: beam_size, language_model, language_weight, length_bonus.
+            decoding: How to search; the likeliest symbol of each step, if omitted.
 
         Raises:
-            OptionError: A value is impossible, or the language model does not know the characters.
+            OptionError: The language model does not know the characters.
         """
         self._must_be_fitted()
-        search = Decoding(**decoding)
-        return self._said(self._read(data, None, None, "utf-8", labelled=False), search)
+        return self._said(self._read(data, None, None, "utf-8", labelled=False), decoding)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Share of texts that are right to the last character: more is better, for scikit-learn."""
@@ -300,19 +293,19 @@ class Transcriber(Estimator):
         *,
         query: str | None = None,
         encoding: str = "utf-8",
+        decoding: CTCDecoding | None = None,
         times: bool = False,
-        **decoding: Any,
     ) -> Iterator[dict[str, Any]]:
         """Texts as columns of a table, some hundred sequences at a time: "file", or the number of the "sequence" from
         0, and "text".
 
         Args:
             data, query, encoding: As for `fit`.
+            decoding: As for `predict`.
             times: A row for each "word" instead, with its "start" and "end": of sound in seconds; else in steps.
-            decoding: Options of `Decoding`, by name.
         """
         self._must_be_fitted()
-        decoder = Decoding(**decoding).decoder(self.characters_)
+        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
         whole = self._read(data, None, query, encoding, labelled=False)
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
@@ -331,14 +324,11 @@ class Transcriber(Estimator):
                 "end": np.array([row[3] for row in words], np.int64) * self._step,
             }
 
-    def stream(
-        self,
-        **decoding: Any,
-    ) -> Stream:
+    def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """The model as one that listens: takes samples, or steps, as they come, and gives the text so far.
 
         Args:
-            decoding: Options of `Decoding`, by name.
+            decoding: As for `predict`.
 
         Raises:
             OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance", or
@@ -357,7 +347,7 @@ class Transcriber(Estimator):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and maps=0"
             )
-        search = Decoding(**decoding).decoder(self.characters_).search()
+        search = (decoding or CTCDecoding()).decoder(self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
 
     report = staticmethod(text_report)
@@ -438,8 +428,8 @@ class Transcriber(Estimator):
         found = dict(scores_of(self.model_, self._utterances(data, None, 1)))
         return [log_softmax(found[row]) for row in range(len(data))]
 
-    def _said(self, data: Sequences, decoding: Decoding | None = None) -> list[str]:
-        decoder = (decoding or Decoding()).decoder(self.characters_)
+    def _said(self, data: Sequences, decoding: CTCDecoding | None = None) -> list[str]:
+        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
         return [decoder.text(decoder.labels(p)) for p in self._log_probabilities(data)]
 
     def _measured(
@@ -447,7 +437,7 @@ class Transcriber(Estimator):
         parts: Mapping[str, Sequences],
         texts: Mapping[str, list[str]],
         with_baselines: bool,
-        decoding: Decoding | None = None,
+        decoding: CTCDecoding | None = None,
     ) -> dict[str, Any]:
         found: dict[str, Any] = {n: text_scores(texts[n], self._said(part, decoding)) for n, part in parts.items()}
         if with_baselines:

@@ -5,7 +5,7 @@ import random
 import jiwer
 import pytest
 
-from gatewise.tasks._text_metrics import edit_distance, most_frequent, text_report, text_scores
+from gatewise.tasks._error_rates import edit_distance, most_frequent, text_report, text_scores
 
 
 def test_edit_distance_by_hand():
