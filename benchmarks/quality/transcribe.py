@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.data.sequences import Column, Sequences
 from gatewise.tasks.transcribe import Transcriber
 
 from .row import Row
@@ -20,6 +21,7 @@ from .row import Row
 RATE = 8000
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TAKES = {"train": range(10, 50), "validation": range(5, 10), "test": range(5)}
+LINES = {"train": 1500, "validation": 150, "test": 300}
 STRINGS = {"train": 3000, "validation": 200, "test": 300}
 
 Recordings = dict[str, dict[int, list[np.ndarray]]]  # by speaker and digit
@@ -78,6 +80,37 @@ def pieces(speaker: dict[int, list[np.ndarray]], digits: list[int], random: np.r
             yield speaker[digit][random.integers(len(speaker[digit]))]
 
 
+def lines(data: Path, seed: int, **options: Any) -> dict[str, Any]:
+    """Lines of one to six of scikit-learn's digits, 8 by 8 pixels each, with up to three empty columns between.
+
+    The first 1,000 images make the lines of training, the next 297 those of validation, the last 500 those of the
+    test; they are the same for every seed. The 2-D LSTM reads them.
+    """
+    from sklearn.datasets import load_digits
+
+    images, digits = load_digits(return_X_y=True)
+    parts = {"train": slice(0, 1000), "validation": slice(1000, 1297), "test": slice(1297, None)}
+    found = {
+        name: line_sequences(images[part].reshape(-1, 8, 8) / 16, digits[part], LINES[name], number)
+        for number, (name, part) in enumerate(parts.items())
+    }
+    transcriber = Transcriber(seed=seed, **options).fit(found["train"], validation=found["validation"])
+    return answer(transcriber, transcriber.evaluate(found["test"]), "cer", options)
+
+
+def line_sequences(images: np.ndarray, digits: np.ndarray, count: int, seed: int) -> Sequences:
+    """Lines as their columns, as `data.images` gives them, and their digits as text."""
+    random = np.random.default_rng(seed)
+    columns, texts = [], []
+    for _ in range(count):
+        which = random.integers(0, len(images), random.integers(1, 7))
+        texts.append("".join(str(digits[i]) for i in which))
+        columns.append(np.concatenate([np.pad(images[i], ((0, 0), (0, random.integers(0, 4)))) for i in which], 1).T)
+    offsets = np.concatenate([[0], np.cumsum([len(own) for own in columns])])
+    pixels = Column("pixels", "number", np.concatenate(columns).astype(np.float32))
+    return Sequences(offsets, {"pixels": pixels}, {"text": Column("text", "text", np.array(texts, object))})
+
+
 def answer(transcriber: Transcriber, metrics: dict[str, Any], measure: str, options: dict[str, Any]) -> dict[str, Any]:
     """What a row's `run` returns."""
     return {
@@ -97,5 +130,14 @@ ROWS = (
         0.05,
         "less",
         spoken,
+    ),
+    Row(
+        "digit_lines",
+        "transcribe",
+        "scikit-learn's digits in lines of 1 to 6; images 1,297 to 1,796 are the test, 1,000 to 1,296 validation",
+        "cer",
+        0.05,
+        "less",
+        lines,
     ),
 )

@@ -20,7 +20,7 @@ from gatewise.tasks._transcribe_frames import Frames, Running
 from gatewise.tasks._transcribe_network import ImageReader, Utterances
 
 RATE = 8000
-WORDS = {"la": (400,), "mi": (900,), "so": (1600, 2500)}
+WORDS = {"a": (400,), "b": (900,), "c": (1600, 2500)}
 SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 4, "learning_rate": 0.01, "stack": 3}
 SMALL |= {"frequency_mask": 0.0, "time_mask": 0.0}
 
@@ -43,7 +43,7 @@ def songs(tmp_path_factory):
     folder, random = tmp_path_factory.mktemp("songs"), np.random.default_rng(0)
     rows = ["file,text"]
     for number in range(90):
-        words = random.choice(list(WORDS), random.integers(1, 4)).tolist()
+        words = random.choice(list(WORDS), random.integers(2, 5)).tolist()
         with wave.open(str(folder / f"{number}.wav"), "wb") as file:
             file.setparams((1, 2, RATE, 0, "NONE", ""))
             file.writeframes((32767 * sing(words, random)[0]).astype("<i2").tobytes())
@@ -75,7 +75,7 @@ def reader():
 
 def test_sound_is_learned_and_measured(listener, songs):
     assert (listener.frames_.normalisation, listener.frames_.stack) == ("running", 3)
-    assert listener.characters_ == " ailmos"
+    assert listener.characters_ == " abc"
     assert listener.metrics_["test"]["wer"] < 0.2
     assert listener.metrics_["baselines"]["most frequent"]["wer"] > 0.7
     assert listener.evaluate(songs) == listener.metrics_
@@ -174,7 +174,7 @@ def test_what_reads_ahead_cannot_listen(reader, listener):
 
 def test_words_are_told_with_their_times(listener, tmp_path):
     random = np.random.default_rng(7)
-    words = ["mi", "la", "so", "la"]
+    words = ["b", "a", "c", "a"]
     samples, spans = sing(words, random)
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
