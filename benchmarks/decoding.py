@@ -51,7 +51,7 @@ class Eager:
     @torch.no_grad()
     def __call__(self, source: np.ndarray) -> list[int]:
         model, edge, penalty = self.model, self.texts.edge, lambda n: (5 + n) / 6
-        y, (h, _) = self.encoder(model.source_embedding(torch.from_numpy(source))[:, None])
+        y, (h, _) = self.encoder(model.scale * model.source_embedding(torch.from_numpy(source))[:, None])
         end = torch.cat([h[-2], h[-1]], -1)
         state = tuple(torch.tanh(model.start[name](end)).view(-1, 1, self.decoder.hidden_size) for name in "hc")
         keys, values = model.attention.W(y[:, 0]), y[:, 0]
@@ -59,7 +59,7 @@ class Eager:
         ended: list[tuple[float, list[int]]] = []
         [limit] = self.texts.limits([source])
         for place in range(limit + 1):
-            q, state = self.decoder(model.embedding(written[:, -1])[None], state)
+            q, state = self.decoder(model.scale * model.embedding(written[:, -1])[None], state)
             looked = (q[0] @ keys.T).softmax(-1)
             log_p = model.output(torch.tanh(model.combine(torch.cat([looked @ values, q[0]], -1)))).log_softmax(-1)
             if place == limit:

@@ -27,10 +27,12 @@ _PANEL = {  # of the options that are not about training
         ("source", "target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
     ),
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
+    **dict.fromkeys(("normalisation", "stack"), _DATA),
     **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
     **dict.fromkeys(
-        ("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "attention", "input_feeding"), _SIZES
+        ("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "maps", "attention", "input_feeding"),
+        _SIZES,
     ),
 }
 _ONE = "A file, folder or database's URL."

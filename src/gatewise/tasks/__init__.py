@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
     from .tag import Tagger as Tagger
+    from .transcribe import Transcriber as Transcriber
     from .translate import Translator as Translator
 
 _HOME = {
@@ -22,6 +23,7 @@ _HOME = {
     "Forecaster": "forecast",
     "Detector": "detect",
     "Translator": "translate",
+    "Transcriber": "transcribe",
     "Captioner": "caption",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())

@@ -328,7 +328,7 @@ class Translator(Estimator):
         Raises:
             OptionError: The model has no attention, or the picture is to be neither PNG nor SVG.
         """
-        from ._translate_plot import draw
+        from ._attention_plot import draw
 
         self._must_be_fitted()
         if self.attention == "none":
@@ -343,7 +343,7 @@ class Translator(Estimator):
     @staticmethod
     def report(metrics: Mapping[str, Any]) -> str:
         """Figures as a plain table."""
-        from ._translate_report import report
+        from ._text_report import report
 
         return report(metrics)
 
