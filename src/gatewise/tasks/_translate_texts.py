@@ -18,7 +18,8 @@ from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabula
 from ..errors import DataError
 from ._corpus import USUAL_WORDS
 
-USUAL_PAIRS = 6000  # entries of a vocabulary of byte-pairs
+MOST_PAIRS = 6000  # entries of a vocabulary of byte-pairs; of a small text fewer, or most would be rare
+LEAST_PAIRS, PER_PAIR = 500, 600  # and characters of training text for each
 SHORT = 40  # characters: texts up to this mean length are read by the character, as dates and numbers should be
 LONGER = 10  # tokens that even a short source may become
 
@@ -134,7 +135,8 @@ def _vocabulary(texts: Sequence[str], kind: str, size: int | None, min_frequency
     text = " ".join(texts) if kind == Words.kind else "".join(f" {text}\n" for text in texts)
     if kind == Words.kind:
         return Words.fit(text, max_size=size or USUAL_WORDS, min_frequency=min_frequency)
-    return BytePairs.fit(text, size=size or USUAL_PAIRS, min_frequency=max(2, min_frequency))
+    usual = max(LEAST_PAIRS, min(MOST_PAIRS, len(text) // PER_PAIR))
+    return BytePairs.fit(text, size=size or usual, min_frequency=max(2, min_frequency))
 
 
 def _encoded(vocabulary: Vocabulary, text: str) -> np.ndarray:
