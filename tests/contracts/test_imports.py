@@ -16,11 +16,12 @@ MAY_IMPORT = {
     "cells": {"algebra"},
     "engine": {"algebra", "cells", "torch"},
     "nn": {"cells", "algebra", "engine", "torch"},
-    "data": {"numpy", "tokenizers", "duckdb", "soundfile", "adbc_driver_postgresql"},
+    "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich", "matplotlib"},
     "runtime": {"algebra", "data", "tasks.decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
-        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib", "sklearn"),
+        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib"),
+        *("sacrebleu", "sklearn"),
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "cli": None,  # anything, inside functions; see test_light_start.py

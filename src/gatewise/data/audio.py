@@ -11,6 +11,7 @@ import wave
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
@@ -57,6 +58,13 @@ def read_audio(
         OptionError: a pattern without {label}.
     """
     pattern = None if label_from is None else _pattern(label_from)
+    data = read_sounds(source, settings)
+    names = [str(name) for name in data.facts["file"].values]
+    return replace(data, facts={**data.facts, **_labels(names, label_from, pattern)})
+
+
+def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = None) -> Sequences:
+    """The same without labels."""
     settings = settings or settings_for(source)
     names: list[str] = []
     features: list[np.ndarray] = []
@@ -64,11 +72,10 @@ def read_audio(
         signal, rate = _decode(raw, place)
         names.append(name)
         features.append(settings(resample(signal.mean(axis=1), rate, settings.sample_rate)))
-    facts = {"file": text("file", names), **_labels(names, label_from, pattern)}
     return Sequences(
         offsets_of(map(len, features)),
         {"log_mel": Column("log_mel", "number", np.concatenate(features))},
-        facts,
+        {"file": text("file", names)},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 

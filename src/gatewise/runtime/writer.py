@@ -141,6 +141,13 @@ class Writer:
         for token in self.vocabulary.encode(text, unknown=unknown).tolist():
             self._advance(token)
 
+    def begin(self) -> State:
+        """Where the text stands; if nothing was read yet, that is where a new one begins."""
+        if self.state is None:
+            self._advance(self._start)
+        assert self.state is not None
+        return self.state
+
     def write(
         self,
         prompt: str = "",
@@ -171,11 +178,8 @@ class Writer:
         yield from stopping.stream(pieces) if stopping else filter(None, pieces)
 
     def _pieces(self, length: int, sampler: Sampler) -> Iterator[str]:
-        if self.state is None:
-            self._advance(self._start)
-        assert self.state is not None
         decoder = self.vocabulary.decoder()
-        for token in self.state.recent:
+        for token in self.begin().recent:
             decoder.push(token)
         for _ in range(length):
             assert self.state is not None

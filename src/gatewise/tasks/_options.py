@@ -18,14 +18,18 @@ PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
 _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
+    "batch_tokens": (1, _MOST),
+    "channels": (1, _MOST),
     "chunk_length": (1, _MOST),
     "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
     "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "image_size": (8, 4096),
     "horizon": (1, 100_000),
     "letters_size": (1, _MOST),
+    "maps": (0, _MOST),
     "memory": (100, _MOST),
     "min_frequency": (1, _MOST),
     "min_length": (1, _MOST),
@@ -36,6 +40,7 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "season": (1, _MOST),
     "seed": (0, 2**63 - 1),
     "smoothing": (1, 100_000),
+    "stack": (1, 1000),
     "stride": (1, _MOST),
     "threads": (1, 1024),
     "vocabulary_size": (1, _MOST),
@@ -48,10 +53,14 @@ REAL = {  # option -> what it must be, in words and as a test
     "epochs": ("above 0, up to 1,000,000", lambda v: 0 < v <= 1e6),
     "false_alarm_rate": ("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     "forget_bias": ("from -100 to 100", lambda v: abs(v) <= 100),
+    "frequency_mask": ("from 0 to 1", lambda v: 0 <= v <= 1),
     "label_smoothing": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
     "recurrent_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "scheduled_sampling": ("from 0 to 1", lambda v: 0 <= v <= 1),
     "temporal_activation_penalty": ("0 or more", lambda v: v >= 0),
+    "time_mask": ("from 0 to 1", lambda v: 0 <= v <= 1),
+    "time_warp": ("from 0 to below 0.5", lambda v: 0 <= v < 0.5),
     "variation": ("0 or more, up to 5", lambda v: 0 <= v <= 5),
     "weight_decay": ("0 or more", lambda v: v >= 0),
     "weight_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
@@ -62,7 +71,17 @@ NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
     "duplicates": ("rule for duplicates", ("error", "first", "last", "mean")),
 }
-FLAGS = {"bidirectional", "calendar", "crf", "joint", "repair", "tie_weights", "variational_dropout"}
+FLAGS = {
+    "bidirectional",
+    "calendar",
+    "crf",
+    "input_feeding",
+    "joint",
+    "repair",
+    "shared_vocabulary",
+    "tie_weights",
+    "variational_dropout",
+}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

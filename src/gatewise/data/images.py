@@ -1,0 +1,105 @@
+"""Image files as grey levels or colours, by Pillow; and images of a line of text as sequences of their columns."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, MissingExtra
+from ._lines import name_of, offsets_of, text
+from .sequences import Column, Sequences
+from .text import Source, _mode
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
+HIGHEST = 32  # pixels of a line's height, at which print and handwriting can still be read
+
+
+def read_image(source: Source, colour: bool = False) -> np.ndarray:
+    """One image file: (height, width) float32 from 0, black, to 1, white; in colour (height, width, 3), red first.
+
+    What is transparent is seen on white; of an animation the first image is read.
+
+    Raises:
+        DataError: The file is missing, damaged or no image; names it.
+        MissingExtra: Pillow is not installed.
+    """
+    image = _opened(source)
+    if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
+        grey = np.asarray(image, np.float32) / np.float32(65535)
+        return np.repeat(grey[..., None], 3, 2) if colour else grey
+    if image.has_transparency_data:
+        from PIL import Image
+
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    return np.asarray(image.convert("RGB" if colour else "L"), np.float32) / np.float32(255)
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """An image as `read_image` gives it, at another size: each new pixel the mean of those that it covers, where it
+    gets smaller, and in between its neighbours where it gets larger."""
+    from PIL import Image
+
+    if image.ndim == 3:
+        return np.stack([resized(image[..., c], height, width) for c in range(image.shape[2])], 2)
+    if image.shape == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def read_line_images(files: Sequence[Source], height: int | None = None) -> Sequences:
+    """Images of a line of text each, as sequences of their columns from left to right.
+
+    Args:
+        files: Image files.
+        height: Every image is brought to this height, in pixels, and its width by the same factor. None: `height_for`.
+
+    Returns:
+        Per step: `pixels`, (steps, height) float32, from the top; 0 is black. Per sequence: `file`, text.
+    """
+    height = height or height_for(files)
+    columns = []
+    for file in files:
+        image = read_image(file)
+        width = max(1, round(image.shape[1] * height / image.shape[0]))
+        columns.append(resized(image, height, width).T)
+    return Sequences(
+        offsets_of(map(len, columns)),
+        {"pixels": Column("pixels", "number", np.concatenate(columns))},
+        {"file": text("file", [Path(file).name for file in files])},
+        ", ".join(map(name_of, files)) if len(files) < 4 else f"{len(files)} images",
+    )
+
+
+def height_for(files: Sequence[Source]) -> int:
+    """The lowest height among the images, for more pixels would only be guessed; but at most 32."""
+    return min(HIGHEST, *(_opened(file).height for file in files))
+
+
+def _opened(source: Source) -> Any:
+    """Pillow's image, decoded."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtra("pillow", "image") from None
+    _mode(source)  # a missing file is told in our words
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(os.fspath(source)) as image:
+                image.load()
+                return image.copy()
+    # Decoders of damaged files raise whatever they stumble over.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Warning) as error:
+        raise _damaged(source, error) from None
+    except Image.DecompressionBombError as error:
+        raise _damaged(source, error) from None
+
+
+def _damaged(source: Source, error: BaseException) -> DataError:
+    reason = str(error).split("\n")[0].rsplit("'", 1)[-1].strip(" .") or "it ends too early"
+    return DataError(f"{name_of(source)} is no image that can be read: {reason}. Leave it out, or fetch it again.")

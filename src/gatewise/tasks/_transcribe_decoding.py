@@ -1,0 +1,132 @@
+"""How `transcribe` turns scores into text: with a beam or without, with a language model of `generate` or without, and
+when each word was said; numpy only."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError
+from ..runtime.writer import State, Writer
+from ._ctc_decoding import Greedy, PrefixBeam, align, log_softmax
+
+Word = tuple[str, int, int]  # its characters, its first step, and the step behind its last
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCDecoding:
+    """How to search.
+
+    Args:
+        beam_size: Beginnings of the text that are followed; 1 takes the likeliest symbol of each step, unless there is
+            a language model.
+        language_model: A model of `generate` that learned from lines of such text, or its file.
+        language_weight: Its share: what a text is worth is acoustic + weight * language + bonus * characters, of
+            which the first two are log-probabilities.
+        length_bonus: Per character.
+
+    Raises:
+        OptionError: A value is impossible.
+    """
+
+    beam_size: int = 1
+    language_model: str | Writer | None = None
+    language_weight: float = 0.5
+    length_bonus: float = 0.0
+
+    def __post_init__(self) -> None:
+        size = self.beam_size
+        if not isinstance(size, Integral) or isinstance(size, bool) or not 1 <= size <= 10_000:
+            raise OptionError(f"beam_size must be a whole number from 1 to 10000, not {size!r:.60}")
+        for name in ("language_weight", "length_bonus"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+                raise OptionError(f"{name} must be a number, not {value!r:.60}")
+
+    def decoder(self, characters: str) -> Decoder:
+        """One that gives text in these characters."""
+        return Decoder(self, characters)
+
+
+class Decoder:
+    """Turns scores into text; what is known of the language is read once for all of them."""
+
+    def __init__(self, decoding: CTCDecoding, characters: str):
+        self.characters = characters
+        self._how = decoding
+        model = decoding.language_model
+        self._prior = None if model is None else CharacterPrior(model, characters)
+
+    def search(self) -> Greedy | PrefixBeam:
+        """A search of one sequence, to be pushed its log-probabilities."""
+        if self._how.beam_size == 1 and self._prior is None:
+            return Greedy()
+        return PrefixBeam(int(self._how.beam_size), self._prior, self._how.language_weight, self._how.length_bonus)
+
+    def labels(self, log_probabilities: np.ndarray) -> list[int]:
+        search = self.search()
+        search.push(log_probabilities)
+        return search.labels()
+
+    def text(self, labels: Sequence[int]) -> str:
+        return "".join(self.characters[label - 1] for label in labels)
+
+    def words(self, log_probabilities: np.ndarray) -> list[Word]:
+        """The words of the text, and in which steps each is said."""
+        labels = self.labels(log_probabilities)
+        spans = align(log_probabilities, labels)
+        found = re.finditer(r"\S+", self.text(labels))
+        return [(match[0], spans[match.start()][0], spans[match.end() - 1][1]) for match in found]
+
+
+class CharacterPrior:
+    """Says how likely each of a transcriber's characters is next; a `Prior` for `PrefixBeam`.
+
+    Args:
+        writer: A language model of characters, or the path of its file.
+        characters: Those of the transcriber; character i is its symbol i + 1.
+
+    Raises:
+        ModelFileError: The file holds no model that writes.
+        OptionError: It writes words or byte-pairs, or never saw one of the characters.
+    """
+
+    def __init__(self, writer: Writer | str | os.PathLike[str], characters: str):
+        self._writer = writer = writer if isinstance(writer, Writer) else Writer.load(writer)
+        vocabulary = writer.vocabulary
+        if vocabulary.kind != "characters":
+            raise OptionError(f"the language model writes {vocabulary.kind}. Fit one with tokens='characters'")
+        if unseen := vocabulary.unseen(characters):
+            raise OptionError(
+                f"the language model never saw {unseen[0]!r}, which this model transcribes. Fit it on such text"
+            )
+        self._characters = characters
+        self._ids = vocabulary.encode(characters)
+        # A text that it learned from ends where its line does.
+        self._end = None if vocabulary.unseen("\n") else int(vocabulary.encode("\n")[0])
+
+    def start(self) -> State:
+        self._writer.state = None
+        return self._writer.begin()
+
+    def after(self, state: State, label: int) -> State:
+        self._writer.state = state
+        self._writer.read(self._characters[label - 1])
+        assert self._writer.state is not None
+        return self._writer.state
+
+    def scores(self, state: State) -> np.ndarray:
+        return np.concatenate([[0.0], self._log_probabilities(state)[self._ids]])
+
+    def end(self, state: State) -> float:
+        return 0.0 if self._end is None else float(self._log_probabilities(state)[self._end])
+
+    def _log_probabilities(self, state: State) -> Any:
+        return log_softmax(state.scores)

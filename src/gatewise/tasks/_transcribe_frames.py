@@ -1,0 +1,138 @@
+"""What `transcribe` reads at each step: numbers in units of their own spread, several frames as one; numpy only.
+
+F frames of a sequence, C numbers of a frame, T steps, D = C * stack features of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ..data.sequences import Sequences
+from ..errors import DataError
+
+NORMALISATIONS = ("utterance", "running", "training")
+_PRIOR = 100  # frames that the training data's mean and spread count for in the running ones: a second of sound
+_LEAST = 0.1  # spread, in units of training's, so that silence is not blown up to noise
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Learned from training data.
+
+    Attributes:
+        columns: Step columns that are read, side by side.
+        channels: Numbers in each.
+        mean, scale: (C,) of the training data.
+        normalisation: "utterance": each sequence by its own mean and spread; "running": by those of its frames so
+            far; "training": by those of the training data.
+        stack: Frames that are read as one step.
+    """
+
+    columns: list[str]
+    channels: list[int]
+    mean: list[float]
+    scale: list[float]
+    normalisation: str
+    stack: int
+
+    @classmethod
+    def learn(cls, data: Sequences, columns: Sequence[str], normalisation: str, stack: int) -> Self:
+        """DataError if a column is missing, or holds no numbers."""
+        values = [_numbers(data, name) for name in columns]
+        every = np.concatenate(values, 1).astype(np.float64)
+        if not np.isfinite(every).any(0).all():
+            place = int(np.isfinite(every).any(0).argmin())
+            raise DataError(f"{data.name}: number {place} of the steps is never given. Leave its column out")
+        mean, scale = np.nanmean(every, 0), np.nanstd(every, 0)
+        scale[scale == 0] = 1.0
+        channels = [part.shape[1] for part in values]
+        return cls(list(columns), channels, mean.tolist(), scale.tolist(), normalisation, stack)
+
+    @property
+    def width(self) -> int:
+        """Features of a step, D."""
+        return sum(self.channels) * self.stack
+
+    def steps(self, frames: np.ndarray) -> np.ndarray:
+        """Of the lengths of sequences in frames, those in steps."""
+        return -(-frames // self.stack)
+
+    def scaled(self, data: Sequences) -> np.ndarray:
+        """(n, C) float32 of all frames, in units of the training data; what is missing is at its mean."""
+        parts = [_numbers(data, name) for name in self.columns]
+        for name, part, channels in zip(self.columns, parts, self.channels, strict=True):
+            if part.shape[1] != channels:
+                raise DataError(
+                    f"{data.name}: '{name}' has {part.shape[1]} numbers a step, but the model learned from {channels}"
+                )
+        return self.in_units(np.concatenate(parts, 1))
+
+    def in_units(self, values: np.ndarray) -> np.ndarray:
+        """(F, C) float32, by the mean and spread of the training data."""
+        scaled = (values - np.array(self.mean)) / np.array(self.scale)
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+
+    def normalised(self, scaled: np.ndarray, running: Running | None = None) -> np.ndarray:
+        """Frames (F, C) of one sequence, in units of the training data, by the mean and spread that are wanted.
+
+        Args:
+            running: Where the sequence stands, to go on from; a new sequence, if omitted.
+        """
+        if self.normalisation == "running":
+            return (running or Running(scaled.shape[1]))(scaled)
+        if self.normalisation == "utterance":
+            spread = np.maximum(scaled.std(0, dtype=np.float64), _LEAST)
+            return np.asarray((scaled - scaled.mean(0, dtype=np.float64)) / spread, np.float32)
+        return scaled
+
+    def stacked(self, frames: np.ndarray) -> np.ndarray:
+        """(F, C) as (T, D); zeros fill the last step."""
+        missing = -len(frames) % self.stack
+        return np.pad(frames, ((0, missing), (0, 0))).reshape(-1, self.stack * frames.shape[1])
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Running:
+    """Mean and spread of a sequence so far, frame by frame, so that nothing is read ahead.
+
+    The training data's count for as much as a second of sound. Sums go from frame to frame in float64, however the
+    sequence is cut into calls.
+
+    Args:
+        channels: Numbers of a frame, C.
+    """
+
+    def __init__(self, channels: int):
+        self._count = 0
+        self._sums = np.zeros((2, channels))  # of the values and of their squares
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """The next frames (F, C), each by the mean and spread up to itself."""
+        x = frames.astype(np.float64)
+        sums, squares = (
+            np.add.accumulate(np.concatenate([before[None], values]))[1:]
+            for before, values in zip(self._sums, (x, x * x), strict=True)
+        )
+        count = _PRIOR + self._count + np.arange(1, len(x) + 1)[:, None]
+        if len(x):
+            self._count, self._sums = self._count + len(x), np.stack([sums[-1], squares[-1]])
+        mean = sums / count
+        variance = (_PRIOR + squares) / count - mean * mean
+        return np.asarray((x - mean) / np.sqrt(np.maximum(variance, _LEAST**2)), np.float32)
+
+
+def _numbers(data: Sequences, name: str) -> np.ndarray:
+    """(n, C) of a step column."""
+    if name not in data.steps or data.steps[name].kind != "number":
+        there = ", ".join(other for other, column in data.steps.items() if column.kind == "number") or "none"
+        raise DataError(f"{data.name}: no column '{name}' with numbers per step. Columns of numbers: {there}")
+    values = data.steps[name].values
+    if np.isinf(values).any():
+        raise DataError(f"{data.name}: '{name}' holds infinity. Leave such values empty, or cap them")
+    return values.reshape(len(values), -1)

@@ -1,0 +1,80 @@
+"""How large a transcriber its data deserve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._ctc_decoding import steps_needed
+from ._options import PRESETS
+
+if TYPE_CHECKING:
+    from .transcribe import Transcriber
+
+_STACKS = (3, 2, 1)
+_ROOM = 0.7  # of a sequence's steps, what its characters may need: shorter ones would have to be said at once
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Transcriber`."""
+
+    hidden_size: int
+    num_layers: int
+    maps: int
+    dropout: float
+    frequency_mask: float
+    time_mask: float
+    time_warp: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `frames` frames of training data."""
+
+    frames: float
+    sizing: Sizing
+
+
+# Found by trials on validation data.
+SOUND = (
+    Row(100_000, Sizing(128, 1, 0, 0.2, 0.15, 0.05, 0.05, 5e-3, 60, 16)),
+    Row(2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.05, 3e-3, 15, 16)),
+    Row(float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.05, 2e-3, 10, 16)),
+)
+OTHER = (
+    Row(100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
+    Row(float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
+)
+MAPS = 8  # units per direction of the 2-D LSTM that reads images
+
+
+def sizing(options: Transcriber, frames: int, medium: str) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        frames: Of the training data.
+        medium: "sound", "images" or "numbers".
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for row in (SOUND if medium == "sound" else OTHER) if frames <= row.frames).sizing)
+    maps = MAPS if medium == "images" else 0
+    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
+    usual["maps"] = int(maps * wider)
+    given = {name: getattr(options, name) for name in usual}
+    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
+
+
+def stack_for(lengths: np.ndarray, targets: Sequence[np.ndarray], medium: str) -> int:
+    """Frames that are read as one step: of sound as many as leave every text room enough, but at most three; else 1."""
+    if medium != "sound":
+        return 1
+    needed = np.array([steps_needed(own.tolist()) for own in targets])
+    return next((n for n in _STACKS if (needed <= _ROOM * (lengths // n)).all()), 1)

@@ -1,0 +1,132 @@
+"""What `transcribe` learns from: signals, their texts, and which of them train, validate and test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.batches import split
+from ..data.log_mel import LogMel
+from ..data.sequences import Sequences
+from ..data.sources import Roles, read
+from ..data.transcripts import is_media, read_transcripts
+from ..errors import DataError
+from ._classify_arrays import in_memory
+from ._ctc_decoding import steps_needed
+from ._options import names
+from ._tag_cuts import PARTS
+from ._transcribe_frames import Frames
+
+if TYPE_CHECKING:
+    from .transcribe import Transcriber
+
+TEXT = "text"  # the column of texts, if none is named
+_MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their reader makes
+
+
+def read_signals(
+    data: Any,
+    y: Any,
+    options: Transcriber,
+    *,
+    query: str | None,
+    encoding: str,
+    labelled: bool,
+    sound: LogMel | None,
+    height: int | None,
+) -> tuple[Sequences, LogMel | None]:
+    """Signals as sequences of numbers, and how sound was read.
+
+    Args:
+        data, y, query, encoding: As for `Transcriber.fit`.
+        options: The estimator, which says what columns and names are for.
+        labelled: Whether there must be texts.
+        sound, height: How a trained model reads sound and images.
+
+    Raises:
+        DataError: They cannot be read, or one has no steps.
+    """
+    if _names_files(data, y, options, labelled):
+        found, sound = read_transcripts(
+            data,
+            options.target or TEXT,
+            query=query,
+            encoding=encoding,
+            texts=labelled,
+            sound=sound,
+            height=height,
+        )
+    else:
+        roles = Roles(
+            target=(options.target or TEXT,) if labelled and not options.label_from else (),
+            key=names(options.key),
+            time=options.time,
+            columns=None if options.columns is None else names(options.columns),
+            label_from=options.label_from if labelled else None,
+        )
+        found = read(data, y, roles, query=query, encoding=encoding, sound=sound)
+    if not len(found) or (found.lengths == 0).any():
+        what = f"{which(found, int((found.lengths == 0).argmax()))} has no steps" if len(found) else "there is nothing"
+        raise DataError(f"{found.name}: {what}. Leave it out")
+    return found, sound
+
+
+def _names_files(data: Any, y: Any, options: Transcriber, labelled: bool) -> bool:
+    """Whether the data are files with their texts, rather than steps."""
+    if isinstance(data, Sequences) or y is not None or options.key or options.time:
+        return False
+    if options.label_from and labelled:
+        return False
+    if isinstance(data, str | os.PathLike):
+        return is_media(data) or Roles().format(os.fspath(data)) == "table"
+    return not in_memory(data)
+
+
+def medium_of(data: Sequences) -> str:
+    """ "sound", "images", or "numbers" of any other kind."""
+    return next((medium for column, medium in _MEDIA.items() if column in data.steps), "numbers")
+
+
+def texts_of(data: Sequences, target: str | None) -> list[str]:
+    """Of each sequence its text, runs of white space in it as one space. DataError if there is none."""
+    name = next((name for name in (target or TEXT, "label") if name in data.facts), None)
+    if name is None:
+        there = ", ".join(data.facts) or "none"
+        raise DataError(
+            f"{data.name}: no column '{target or TEXT}' with a text per sequence. Columns per sequence: {there}. Name "
+            "it with target"
+        )
+    column = data.facts[name]
+    if column.kind not in ("text", "category"):
+        raise DataError(f"{data.name}: column '{name}' holds {column.kind}s, not texts")
+    texts = column.strings()
+    if None in texts:
+        raise DataError(f"{data.name}: {which(data, texts.index(None))} has no text. Fill it in, or leave it out")
+    return [" ".join(str(text).split()) for text in texts]
+
+
+def dealt(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
+    """Training, validation and test part that are not empty, drawn at random. DataError if none is left to train."""
+    order = np.random.default_rng(seed).permutation(len(data))
+    found = {name: data.take(np.sort(order[part])) for name, part in zip(PARTS, split(len(data), shares), strict=True)}
+    if not len(found["train"]):
+        raise DataError(f"{data.name} has {len(data)} sequences, which leaves none to learn from")
+    return {name: part for name, part in found.items() if len(part)}
+
+
+def check_room(data: Sequences, targets: Sequence[np.ndarray], frames: Frames) -> None:
+    """Refuse a sequence with fewer steps than its text needs. DataError names the first."""
+    for place, (labels, steps) in enumerate(zip(targets, frames.steps(data.lengths), strict=True)):
+        if (needed := steps_needed(labels.tolist())) > steps:
+            raise DataError(
+                f"{data.name}: {which(data, place)} has {steps} steps of {frames.stack} frames, but its text of "
+                f"{len(labels)} characters needs {needed}. Leave it out, or lower stack"
+            )
+
+
+def which(data: Sequences, place: int) -> str:
+    """A sequence as messages call it."""
+    return f"'{data.facts['file'].values[place]}'" if "file" in data.facts else f"sequence {place}"
