@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "training": {"torch", "lightning", "numpy", "safetensors", "rich", "matplotlib"},
     "runtime": {"algebra", "data", "tasks.decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
-        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib", "sklearn"),
+        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib"),
+        *("sacrebleu", "sklearn"),
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "cli": None,  # anything, inside functions; see test_light_start.py

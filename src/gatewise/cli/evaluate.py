@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from .fit import aligned
 from .frame import Json, Query, Unknown, result
 
 
@@ -42,8 +43,8 @@ def evaluate(
             raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
         if name in possible:
             given[name] = value
-    if len(data) > 1 and task != "generate":
+    if len(data) > 1 and task not in ("generate", "translate"):
         raise OptionError(f"a model of the task '{task}' is measured on one DATA at a time, not on {len(data)}")
     found = estimator.load(model)
-    metrics = found.evaluate(data if task == "generate" else data[0], **given)
+    metrics = found.evaluate(data if task == "generate" else aligned(data), **given)
     result(found.report(metrics), metrics, json)

@@ -24,13 +24,21 @@ _SIZES = "Sizes (chosen from the amount of data, if not given)"
 _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("encoding", "validation", "query"), _FILES),
     **dict.fromkeys(
-        ("target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
+        ("source", "target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
     ),
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
     **dict.fromkeys(("normalisation", "stack"), _DATA),
-    **dict.fromkeys(("min_frequency", "split", "zone", "duplicates"), _DATA),
+    **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
-    **dict.fromkeys(("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "maps"), _SIZES),
+    **dict.fromkeys(
+        ("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "attention", "input_feeding", "maps"),
+        _SIZES,
+    ),
+}
+_ONE = "A file, folder or database's URL."
+_SEVERAL = {  # tasks whose data may be several files
+    "generate": "Text files or folders; - for standard input.",
+    "translate": "Two files whose lines belong together, one of lines with a tab, or a table.",
 }
 _OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 
@@ -62,9 +70,8 @@ def __getattr__(task: str) -> Callable[..., None]:
 def _verb(task: str) -> Callable[..., None]:
     """A function for typer whose options are those of the task's estimator and of its `fit`."""
     estimator = find(task)
-    several = task == "generate"  # texts follow each other; of all else there is one table, folder or file
-    said = "Text files or folders; - for standard input." if several else "A file, folder or database's URL."
-    argument = typer.Argument(metavar="DATA", help=said, show_default=False)
+    several = task in _SEVERAL
+    argument = typer.Argument(metavar="DATA", help=_SEVERAL.get(task, _ONE), show_default=False)
     data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
     mine = derived.options(estimator, lambda name: _PANEL.get(name, _TRAINING))
     reading = derived.options(estimator.fit, lambda name: _PANEL.get(name, _FILES), without=_ABOUT_FIT)
@@ -76,12 +83,13 @@ def _verb(task: str) -> Callable[..., None]:
     parameters |= {parameter.name: _with_off(parameter) for parameter in ordered}
 
     def verb(**given: Any) -> None:
+        first = given["data"][0] if several else given["data"]
         options = derived.read(estimator, {name: given[name] for name in mine})
         options |= {name: options[name] or None for name in _OFF if name in options}
         train(
             estimator(**options),
-            given["data"],
-            given["output"] or Path(f"{_stem(given['data'][0] if several else given['data'])}.gatewise"),
+            aligned(given["data"]) if task == "translate" else given["data"],
+            given["output"] or Path(f"{_stem(first)}.gatewise"),
             derived.read(estimator.fit, {name: given[name] for name in reading}),
             **{name: given[name] for name in ("force", "resume", "plot", "quiet", "json")},
         )
@@ -152,6 +160,11 @@ def train(
         note(f"stopped after step {outcome.step}; {target} holds the best weights so far.")
         note(f"To go on: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
+
+
+def aligned(paths: list[str]) -> Any:
+    """One file as it is, or two as `data.pairs.read_pairs` takes them."""
+    return paths[0] if len(paths) == 1 else tuple(paths)
 
 
 def _open(paths: list[str], encoding: str) -> StringIO:

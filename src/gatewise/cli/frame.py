@@ -29,6 +29,7 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
     "torch": "train",
     "lightning": "train",
     "tokenizers": "text",
+    "sacrebleu": "text",
     "matplotlib": "plot",
     "soundfile": "audio",
     "adbc_driver_postgresql": "postgres",

@@ -73,19 +73,7 @@ def read_arrays(source: Source) -> Sequences:
     Raises:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name, raw = name_of(source), read_bytes(source)
-    try:
-        if not raw.startswith((b"\x93NUMPY", b"PK")):
-            raise ValueError("it does not begin as one")  # numpy would take it for a pickle
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers from Python 2, which are as good
-            loaded = np.load(io.BytesIO(raw), allow_pickle=False)
-        held = {"x": loaded} if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
-    except Exception as error:  # numpy reads a header as Python, and a damaged one raises anything from there
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).split("\n")[0].rstrip(".")
-        raise DataError(
-            f"{name} is no NumPy file of plain numbers or strings: {reason}. Write it by np.savez."
-        ) from None
+    name, held = name_of(source), loaded(source)
     strange = [key for key in held if key not in ZIP_KEYS]
     if strange or "x" not in held:
         has = f"holds '{strange[0]}'" if strange else "holds no 'x'"
@@ -93,7 +81,8 @@ def read_arrays(source: Source) -> Sequences:
     if ("y" in held and "y_steps" in held) or ("offsets" in held and "lengths" in held):
         pair = "y and y_steps" if "y_steps" in held else "offsets and lengths"
         raise DataError(f"{name} holds both {pair}. Keep one.")
-    x, y, per_step = held["x"], held.get("y"), "y_steps" in held
+    x, per_step = held["x"], "y_steps" in held
+    y: Any = held.get("y")
     parts = _parts(held, name)
     if per_step:
         y = held["y_steps"]
@@ -104,6 +93,27 @@ def read_arrays(source: Source) -> Sequences:
             )
         y = y if parts is None else [y[part] for part in parts]
     return from_arrays(x if parts is None else [x[part] for part in parts], y, per_step=per_step, name=name)
+
+
+def loaded(source: Source) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file by name; that of a `.npy` file as `x`.
+
+    Raises:
+        DataError: No such file, damage, or objects, which only pickle could read.
+    """
+    name, raw = name_of(source), read_bytes(source)
+    try:
+        if not raw.startswith((b"\x93NUMPY", b"PK")):
+            raise ValueError("it does not begin as one")  # numpy would take it for a pickle
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers from Python 2, which are as good
+            found = np.load(io.BytesIO(raw), allow_pickle=False)
+        return {"x": found} if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
+    except Exception as error:  # numpy reads a header as Python, and a damaged one raises anything from there
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).split("\n")[0].rstrip(".")
+        raise DataError(
+            f"{name} is no NumPy file of plain numbers or strings: {reason}. Write it by np.savez."
+        ) from None
 
 
 def _parts(held: dict[str, np.ndarray], name: str) -> list[Any] | None:

@@ -112,7 +112,7 @@ def read(
     if isinstance(source, Sequences):
         return source
     is_path = isinstance(source, str | os.PathLike)
-    if not is_path and not _is_table(source):
+    if not is_path and not is_table(source):
         from .arrays import from_arrays
 
         _no_query(query, "arrays")
@@ -188,7 +188,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
         )
 
 
-def _is_table(source: Any) -> bool:
+def is_table(source: Any) -> bool:
     """Whether it has named columns."""
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
         return True

@@ -7,12 +7,14 @@ from ..errors import ModelFileError, suggest
 
 if TYPE_CHECKING:
     from ._estimator import Estimator
+    from .caption import Captioner as Captioner
     from .classify import Classifier as Classifier
     from .detect import Detector as Detector
     from .forecast import Forecaster as Forecaster
     from .generate import Generator as Generator
     from .tag import Tagger as Tagger
     from .transcribe import Transcriber as Transcriber
+    from .translate import Translator as Translator
 
 _HOME = {
     "Generator": "generate",
@@ -20,7 +22,9 @@ _HOME = {
     "Tagger": "tag",
     "Forecaster": "forecast",
     "Detector": "detect",
+    "Translator": "translate",
     "Transcriber": "transcribe",
+    "Captioner": "caption",
 }  # public name -> module it lives in, which is also the name of its task
 TASKS = tuple(_HOME.values())
 __all__ = ["TASKS", "find", *sorted(_HOME)]

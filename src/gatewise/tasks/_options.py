@@ -18,12 +18,15 @@ PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
 _MOST = 2**31 - 1  # of any size
 WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limit"
     "batch_size": (1, _MOST),
+    "batch_tokens": (1, _MOST),
+    "channels": (1, _MOST),
     "chunk_length": (1, _MOST),
     "context": (1, 100_000),
     "embedding_size": (1, _MOST),
     "ensemble": (1, 100),
     "gap": (0, _MOST),
     "hidden_size": (1, _MOST),
+    "image_size": (8, 4096),
     "horizon": (1, 100_000),
     "letters_size": (1, _MOST),
     "maps": (0, _MOST),
@@ -54,6 +57,7 @@ REAL = {  # option -> what it must be, in words and as a test
     "label_smoothing": ("from 0 to below 1", lambda v: 0 <= v < 1),
     "learning_rate": ("above 0, up to 10", lambda v: 0 < v <= 10),
     "recurrent_dropout": ("from 0 to below 1", lambda v: 0 <= v < 1),
+    "scheduled_sampling": ("from 0 to 1", lambda v: 0 <= v <= 1),
     "temporal_activation_penalty": ("0 or more", lambda v: v >= 0),
     "time_mask": ("from 0 to 1", lambda v: 0 <= v <= 1),
     "time_warp": ("from 0 to below 0.5", lambda v: 0 <= v < 0.5),
@@ -67,7 +71,17 @@ NAMED = {  # option -> what one of its names is called, and the names
     "preset": ("preset", tuple(PRESETS)),
     "duplicates": ("rule for duplicates", ("error", "first", "last", "mean")),
 }
-FLAGS = {"bidirectional", "calendar", "crf", "joint", "repair", "tie_weights", "variational_dropout"}
+FLAGS = {
+    "bidirectional",
+    "calendar",
+    "crf",
+    "input_feeding",
+    "joint",
+    "repair",
+    "shared_vocabulary",
+    "tie_weights",
+    "variational_dropout",
+}
 NONE_IS_OFF = {"clip", "patience"}  # options that None switches off; elsewhere it is possible where it is usual
 
 

@@ -1,0 +1,210 @@
+"""A decoder that writes word by word and looks back at what it was given, whatever made that: the part that networks of
+`caption` and `translate` share.
+
+B sequences, T steps of the longest, S places to look at; V tokens, E features of one, H units, D features of a place.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
+
+from ..algebra import Cell
+from ..nn import AdditiveAttention, MultiplicativeAttention
+from ..nn.attention import Memory
+from ._language_model import Stack, dropout_mask
+from ._network import Network
+
+Batch = dict[str, Any]  # see `AttentionDecoder.put_out`
+
+
+class AttentionDecoder(Network):
+    """Writes a sequence token by token. What it looks at, and begins with, is for a subclass to say: `look`.
+
+    Args:
+        cell: Of the layers.
+        vocabulary_size: V, with the tokens around a sequence.
+        embedding_size: E. What the decoder puts out has as many values: it is scored with the tokens' embeddings.
+        hidden_size, num_layers: Of the layers.
+        places_size: D.
+        first_size: Features that its first state is made of.
+        attention: "additive" (Bahdanau et al. 2015), "multiplicative" (the general score of Luong et al. 2015), or
+            "none": then all it knows is the state that it begins with.
+        attention_size: Units of the additive one.
+        input_feeding: The decoder also reads what it put out at the step before (Luong et al. 2015, section 3.3).
+        dropout: Chance that a feature of a token, a value between layers or one before the scores is zeroed.
+        label_smoothing: Share of the probability that the target leaves to all tokens alike.
+        drawn: The layers' recurrent_dropout, zoneout and weight_dropout; see `Recurrent`. With input feeding they are
+            drawn anew at each step.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        vocabulary_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        places_size: int,
+        first_size: int,
+        attention: str = "additive",
+        attention_size: int | None = None,
+        input_feeding: bool = True,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        **drawn: Any,
+    ):
+        super().__init__()
+        E, H = embedding_size, hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, E)
+        self.layers = Stack(cell, E * (1 + input_feeding), H, num_layers, **drawn)
+        self.layers.rate = dropout
+        self.start = nn.ModuleDict({name: nn.Linear(first_size, num_layers * H) for name in _begun(cell)})
+        self.attention: AdditiveAttention | MultiplicativeAttention | None = None
+        if attention == "additive":
+            self.attention = AdditiveAttention(H, places_size, attention_size)
+        elif attention == "multiplicative":
+            self.attention = MultiplicativeAttention(H, places_size)
+        self.combine = nn.Linear(H + (places_size if self.attention is not None else 0), E)
+        self.output = nn.Linear(E, vocabulary_size)
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(E))
+        nn.init.zeros_(self.output.bias)
+        self.output.weight = self.embedding.weight
+        letters = cell.sizes(E, H, 0)
+        self.carried_sizes = [letters[letter] for letter in cell.carry_sizes]
+        self.cell, self.input_feeding = cell, input_feeding
+        self.dropout, self.label_smoothing = dropout, label_smoothing
+
+    @abstractmethod
+    def look(self, batch: Batch) -> tuple[Tensor, Memory | None]:
+        """What each sequence of a batch begins with, (B, first_size), and what it can look at: see `memory`."""
+
+    def memory(self, places: Tensor, lengths: Tensor) -> Memory | None:
+        """Places (S, B, D) made ready to be looked at."""
+        return None if self.attention is None else self.attention.memory(self.dropped(places), lengths=lengths)
+
+    def begun(self, first: Tensor) -> list[Tensor]:
+        """The state before the first token, (layers, B, ...) per carried name."""
+        layers, rows = self.layers.num_layers, len(first)
+        return [
+            torch.tanh(self.start[name](first)).view(rows, layers, -1).transpose(0, 1).contiguous()
+            if name in self.start
+            else first.new_zeros(layers, rows, size)
+            for name, size in zip(self.cell.carry, self.carried_sizes, strict=True)
+        ]
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        return self.dropped(self.embedding(tokens))
+
+    def dropped(self, x: Tensor) -> Tensor:
+        return x * dropout_mask(x, self.dropout) if self.training and self.dropout else x
+
+    def advance(
+        self, x: Tensor, state: list[Tensor], memory: Memory | None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """Some steps on.
+
+        Args:
+            x: (T, B, E), or with input feeding (1, B, 2E).
+
+        Returns:
+            What it puts out, (T, B, E); the state after; and the attention (B, T, S).
+        """
+        y, after = self.layers(x, tuple(state) if len(state) > 1 else state[0], lengths=lengths)
+        weights = None
+        if self.attention is not None:
+            assert memory is not None
+            context, weights = self.attention.read(y, memory)
+            y = torch.cat([context, y], -1)
+        return torch.tanh(self.combine(y)), list(after) if len(state) > 1 else [after], weights
+
+    def put_out(self, batch: Batch) -> Tensor:
+        """What it puts out (T, B, E) when it is fed what it should write; or, with the chance batch["own"], what it
+        would have written itself (scheduled sampling, Bengio et al. 2015).
+
+        Args:
+            batch: "inputs" (T, B), tokens from the start on; "target_lengths" (B,); and what `look` reads.
+        """
+        inputs = torch.as_tensor(batch["inputs"])
+        first, memory = self.look(batch)
+        state = self.begun(first)
+        own = float(batch.get("own", 0.0)) if self.training else 0.0
+        if not self.input_feeding and not own:
+            lengths = torch.as_tensor(batch["target_lengths"])
+            return self.dropped(self.advance(self.embedded(inputs), state, memory, lengths)[0])
+        outputs: list[Tensor] = []
+        fed = first.new_zeros(inputs.shape[1], self.output.in_features)
+        for step, tokens in enumerate(inputs):
+            if own and step:
+                drawn = self.output(outputs[-1].detach()).softmax(-1).multinomial(1)[:, 0]
+                tokens = torch.where(torch.rand(tokens.shape) < own, drawn, tokens)
+            x = self.embedded(tokens)
+            x = torch.cat([x, fed], -1) if self.input_feeding else x
+            y, state, _ = self.advance(x[None], state, memory)
+            fed = self.dropped(y[0])
+            outputs.append(fed)
+        return torch.stack(outputs)
+
+    # What the training loop asks for: `training.Trainable`.
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        total, count = self._sums(batch, self.label_smoothing)
+        return total / count
+
+    def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
+        return self._sums(batch, 0.0)
+
+    def _sums(self, batch: Batch, smoothing: float) -> tuple[Tensor, int]:
+        """Of batch["targets"] (T, B), where they are not negative."""
+        targets = torch.as_tensor(batch["targets"])
+        known = targets >= 0
+        scores = self.output(self.put_out(batch)[known]).float()
+        return cross_entropy(scores, targets[known], label_smoothing=smoothing, reduction="sum"), int(known.sum())
+
+
+class Steps:
+    """A decoder as `decoding.Step`: its first rows are those of this batch."""
+
+    @torch.no_grad()
+    def __init__(self, model: AttentionDecoder, batch: Batch):
+        self.model = model
+        first, self._memory = model.look(batch)
+        self._state = model.begun(first)
+        self._sequence = np.arange(len(first))
+        self._fed = first.new_zeros(len(first), model.output.in_features)
+        self._rows = self._memory
+
+    @torch.no_grad()
+    def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        model, index = self.model, torch.from_numpy(parents)
+        sequence = self._sequence[parents]
+        if self._memory is not None and not np.array_equal(sequence, self._sequence):
+            self._rows = taken(self._memory, torch.from_numpy(sequence))
+        self._sequence = sequence
+        x = model.embedding(torch.from_numpy(tokens))
+        if model.input_feeding:
+            x = torch.cat([x, self._fed[index]], -1)
+        state = [values[:, index] for values in self._state]
+        y, self._state, weights = model.advance(x[None], state, self._rows)
+        self._fed = y[0]
+        log_p = log_softmax(model.output(y[0]), -1).numpy()
+        return log_p, None if weights is None else weights[:, 0].numpy()
+
+
+def taken(memory: Memory, rows: Tensor) -> Memory:
+    """The memory of these rows, some of them perhaps several times."""
+    inside = None if memory.inside is None else memory.inside[rows]
+    steps = memory.steps if isinstance(memory.steps, int) else memory.steps[rows]
+    return Memory(memory.keys[rows], memory.values[rows], inside, steps)
+
+
+def _begun(cell: Cell) -> list[str]:
+    """The carried values whose first state is learned: output and memory, one value per unit. Others, such as
+    normalisers, begin as they always do."""
+    return [name for name, size in zip(cell.carry, cell.carry_sizes, strict=True) if name in "hc" and size == "H"]

@@ -1,0 +1,85 @@
+"""A picture of where the decoder looked at each word of a caption."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..data.captions import Captioned
+from ..training.pictures import figure
+
+_COLUMNS = 6  # words side by side
+_FRAMES = 8  # of a clip that are drawn, at most
+
+
+def draw(
+    data: Captioned,
+    words: Sequence[str],
+    attention: np.ndarray,
+    places: tuple[int, ...],
+    picture: str | os.PathLike[str],
+) -> None:
+    """One image, once for each word, dark where the decoder did not look; of a clip a row for each word, its frames
+    side by side; of features, which have no picture, a row of weights for each word.
+
+    Args:
+        data: The image alone.
+        attention: (n, S) weights of n words.
+        places: (h, w) of a frame, or (P,) features.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        OptionError: The picture is to be neither PNG nor SVG.
+    """
+    with figure(picture) as drawn:
+        if data.inputs == "features":
+            drawn.set_size_inches(8, 1 + 0.3 * len(words))
+            axis = drawn.subplots()
+            axis.imshow(attention, aspect="auto", cmap="Blues", vmin=0)
+            axis.set_yticks(range(len(words)), words)
+            axis.set_xlabel("place")
+            return
+        frames = _shown(data.values)
+        weights = attention.reshape(len(words), len(frames), *places)
+        if data.inputs == "clips":
+            which = np.unique(np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).round().astype(int))
+            drawn.set_size_inches(1.2 * len(which) + 1.2, 1.2 * len(words))
+            axes = drawn.subplots(len(words), len(which), squeeze=False)
+            for word, row, own in zip(words, axes, weights, strict=True):
+                for axis, frame in zip(row, which, strict=True):
+                    _look(axis, frames[frame], own[frame], float(own.max()))
+                row[0].set_ylabel(word, rotation=0, ha="right", va="center")
+            for axis, frame in zip(axes[0], which, strict=True):
+                axis.set_title(f"frame {frame + 1}", fontsize=9)
+            return
+        rows = math.ceil(len(words) / _COLUMNS)
+        columns = min(_COLUMNS, len(words))
+        drawn.set_size_inches(1.8 * columns, 2.1 * rows)
+        axes = drawn.subplots(rows, columns, squeeze=False).flatten()
+        for axis, word, own in zip(axes, words, weights, strict=False):
+            _look(axis, frames[0], own[0], float(own.max()))
+            axis.set_title(word)
+        for axis in axes[len(words) :]:
+            axis.set_axis_off()
+
+
+def _look(axis: object, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
+    """A frame, dark where the weights (h, w) are small beside the most of the word."""
+    height, width = frame.shape[:2]
+    rows, columns = (
+        np.arange(pixels) * places // pixels for pixels, places in zip((height, width), weights.shape, strict=True)
+    )
+    bright = 0.25 + 0.75 * (weights / most)[rows][:, columns]
+    axis.imshow(frame * bright[..., None], vmin=0, vmax=1)  # type: ignore[attr-defined]  # matplotlib has no types
+    axis.set_xticks([])  # type: ignore[attr-defined]
+    axis.set_yticks([])  # type: ignore[attr-defined]
+
+
+def _shown(values: np.ndarray) -> np.ndarray:
+    """(F, H, W, 3) from 0 to 1: colours as they are, any other number of channels as their mean in grey."""
+    low, high = (0, 255) if values.dtype == np.uint8 else (values.min(), values.max())
+    scaled = (values.astype(np.float32) - low) / max(float(high - low), 1e-6)
+    return scaled[..., :3] if values.shape[-1] >= 3 else np.repeat(scaled.mean(-1, keepdims=True), 3, -1)

@@ -1,0 +1,59 @@
+"""How large a captioner its images deserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._options import PRESETS
+
+if TYPE_CHECKING:
+    from .caption import Captioner
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Captioner`."""
+
+    channels: int
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `images` images of training."""
+
+    images: float
+    sizing: Sizing
+
+
+# Found by trials on validation data.
+ROWS = (
+    Row(1_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 60, 16)),
+    Row(4_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 30, 32)),
+    Row(float("inf"), Sizing(64, 64, 128, 1, 0.3, 3e-3, 20, 64)),
+)
+
+
+def sizing(options: Captioner, images: int) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        images: Of the training data.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for row in ROWS if images <= row.images).sizing)
+    usual = {
+        **usual,
+        **{name: int(usual[name] * wider) for name in ("channels", "hidden_size")},
+        "epochs": usual["epochs"] * longer,
+    }
+    given = {name: getattr(options, name) for name in usual}
+    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})

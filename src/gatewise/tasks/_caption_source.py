@@ -1,0 +1,81 @@
+"""Where a captioner's images and captions come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.caption_files import names_in, read_arrays, read_captions, read_folder, read_names
+from ..data.captions import Captioned, from_arrays
+from ..errors import DataError, OptionError
+from ._options import names
+
+SIDE = 64  # pixels that images from files are brought to, where nothing else is asked for
+_AT_ONCE = 256  # images of `pieces`
+
+
+def read(
+    data: Any,
+    y: Any = None,
+    *,
+    captions: Any = None,
+    lists: Any = None,
+    inputs: str | None = None,
+    size: tuple[int, int] = (SIDE, SIDE),
+    encoding: str = "utf-8",
+) -> tuple[Captioned, list[int]]:
+    """Images, clips or features with their captions; and how many are of each list.
+
+    Args:
+        data: A `Captioned`, as it is; a folder of images; an `.npz` or `.npy` file; arrays.
+        y: Captions beside arrays.
+        captions: File of captions, for a folder.
+        lists: Comma-separated files of names, for a folder: only these are read, in this order.
+        inputs: What arrays hold; see `from_arrays`.
+        size: Height and width that images from files are brought to.
+        encoding: Of text files.
+
+    Raises:
+        DataError: Something cannot be read, or has no caption.
+        OptionError: What goes with a folder is given for something else, or the other way round.
+    """
+    folder = isinstance(data, str | os.PathLike) and os.path.isdir(data)
+    for option, given in (("captions", captions), ("lists", lists)):
+        if given is not None and not folder:
+            raise OptionError(f"{option} goes with a folder of images, not with {_said(data)}. Leave it out")
+    if y is not None and (folder or isinstance(data, str | os.PathLike | Captioned)):
+        raise OptionError(f"y goes with arrays; {_said(data)} has captions of its own. Leave it out")
+    if isinstance(data, Captioned):
+        return data, []
+    if not isinstance(data, str | os.PathLike):
+        return from_arrays(data, y, inputs), []
+    if not folder:
+        return read_arrays(data, inputs), []
+    said = None if captions is None else read_captions(captions, encoding)
+    parts = [read_names(path, encoding) for path in names(lists)]
+    wanted = [name for part in parts for name in part] or list(said or names_in(data))
+    if len(set(wanted)) < len(wanted):
+        twice = next(name for i, name in enumerate(wanted) if name in wanted[:i])
+        raise DataError(f"'{twice}' is in two of the lists. An image belongs to one part.")
+    return read_folder(data, wanted, said, size), [len(part) for part in parts]
+
+
+def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:
+    """What is to be captioned, some hundred at a time: of a folder of any size few images are in memory at once."""
+    if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
+        whole, _ = read(data, inputs=inputs)
+        for start in range(0, len(whole), _AT_ONCE):
+            yield whole.take(np.arange(start, min(start + _AT_ONCE, len(whole))))
+        return
+    found = iter(names_in(data))
+    while some := list(islice(found, _AT_ONCE)):
+        yield read_folder(Path(data), some, None, size, clips=inputs == "clips")
+
+
+def _said(data: Any) -> str:
+    return f"'{os.fspath(data)}'" if isinstance(data, str | os.PathLike) else f"a {type(data).__name__}"
