@@ -29,7 +29,7 @@ _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
     **dict.fromkeys(("min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
-    **dict.fromkeys(("proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
+    **dict.fromkeys(("mixtures", "proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
 }
 _OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 
@@ -62,7 +62,11 @@ def _verb(task: str) -> Callable[..., None]:
     """A function for typer whose options are those of the task's estimator and of its `fit`."""
     estimator = find(task)
     several = task == "generate"  # texts follow each other; of all else there is one table, folder or file
-    said = "Text files or folders; - for standard input." if several else "A file, folder or database's URL."
+    said = (
+        "Text files or folders, - for standard input; pen strokes; a table."
+        if several
+        else "A file, folder or database's URL."
+    )
     argument = typer.Argument(metavar="DATA", help=said, show_default=False)
     data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
     mine = derived.options(estimator, lambda name: _PANEL.get(name, _TRAINING))
@@ -124,7 +128,7 @@ def train(
     # What is missing or wrong should show before training, and before torch is loaded.
     if plot is not None:
         can_plot(plot)
-    if isinstance(data, list):
+    if isinstance(data, list) and not estimator.reads_numbers(data):
         data = _open(data, reading.get("encoding", "utf-8"))
     if announcement:
         note(announcement)

@@ -8,6 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,6 +22,7 @@ from .text import Source, _files, _mode
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
 SPACING = 0.05
+SWAPPED, REVERSED, SLANT, OWN, SHIFT, BEND = 0.1, 0.1, 0.15, 0.1, 0.04, 0.05  # see `varied`
 FARTHEST = 1e6  # of a drawing's units: more is no drawing
 
 Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
@@ -99,6 +101,55 @@ def _evenly(stroke: np.ndarray, spacing: float) -> np.ndarray:
         return stroke[:1]
     places = np.linspace(0, along[-1], max(2, round(along[-1] / spacing) + 1))
     return np.column_stack([np.interp(places, along, axis) for axis in stroke.T])
+
+
+def holds_strokes(data: Sequences) -> bool:
+    """Whether sequences are drawings, as `read_strokes` makes them."""
+    return data.steps.keys() >= set(COLUMNS)
+
+
+def varied(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
+    """Drawings as other hands might have made them.
+
+    Each drawing is turned, slanted and stretched as a whole and bent a little, each of its strokes is also changed by
+    itself, and now and then a stroke is drawn backwards, or before the one that it followed.
+
+    Args:
+        strength: 1 is usual.
+
+    Source: Simard, Steinkraus & Platt (2003), "Best practices for convolutional neural networks", ICDAR, for bending.
+    """
+    found = []
+    for one in data:
+        points = np.stack([one.steps[name].values for name in ("x", "y")], 1).astype(np.float64)
+        strokes = np.split(points, np.flatnonzero(one.steps["up"].values)[:-1] + 1)
+        found.append(steps_of(_by_another_hand(strokes, rng, strength), None))
+    columns = np.concatenate(found).astype(np.float32).T
+    steps = {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)}
+    return replace(data, steps={**data.steps, **steps})
+
+
+def _by_another_hand(strokes: Drawing, rng: np.random.Generator, strength: float) -> Drawing:
+    count = len(strokes)
+    order = list(range(count))
+    for place in np.flatnonzero(rng.random(count - 1) < SWAPPED * strength):
+        order[place], order[place + 1] = order[place + 1], order[place]
+    backwards = rng.random(count) < REVERSED * strength
+    whole = _affine(rng, SLANT * strength)
+    waves = rng.standard_normal((3, 2)) * 2  # radians per side
+    phases, heights = rng.uniform(0, 2 * np.pi, 3), rng.standard_normal((3, 2)) * BEND * strength
+    found = []
+    for number in order:
+        points = strokes[number][::-1] if backwards[number] else strokes[number]
+        middle = points.mean(0)
+        shifted = middle + SHIFT * strength * rng.standard_normal(2)
+        points = (points - middle) @ _affine(rng, OWN * strength) + shifted
+        found.append(points @ whole + np.sin(points @ waves.T + phases) @ heights)
+    return found
+
+
+def _affine(rng: np.random.Generator, spread: float) -> np.ndarray:
+    return np.eye(2) + spread * rng.standard_normal((2, 2))
 
 
 def is_strokes(path: str) -> bool:
