@@ -28,6 +28,7 @@ def loaded(code):
         "import gatewise.cells, gatewise.algebra",
         "import gatewise.runtime.writer",
         "import gatewise.tasks.decoding",
+        "import gatewise.tasks._transcribe_decoding, gatewise.tasks._transcribe_frames",
         "import gatewise.training",
         "from gatewise import cell, tanh",
     ],
