@@ -70,4 +70,4 @@ def predict(
         predictor.plot(data, plot, encoding=encoding, query=query)
 
 
-predict = with_search(predict, WRITING | LISTENING)
+predict = with_search(predict, {**WRITING, **LISTENING})

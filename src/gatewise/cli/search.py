@@ -11,10 +11,13 @@ from ..tasks._transcribe_decoding import CTCDecoding
 from ..tasks.decoding import Decoding
 from . import derived
 
-WRITING, LISTENING = {"": Decoding}, {"transcribe": CTCDecoding}  # by task; "" is any other that writes texts
+Kinds = Mapping[str, type[Any]]  # of search, by task; "" is any other that writes texts
+
+WRITING: Kinds = {"": Decoding}
+LISTENING: Kinds = {"transcribe": CTCDecoding}
 
 
-def with_search(verb: Any, kinds: Mapping[str, type]) -> Any:
+def with_search(verb: Any, kinds: Kinds) -> Any:
     """A verb with the options of these kinds of search in place of its `**search`; None stands for what is usual."""
     own, hints = inspect.signature(verb), get_type_hints(verb, include_extras=True)
     found = {n: p.replace(annotation=hints[n]) for n, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
