@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from gatewise import bundle
+from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.nn import MultiDimensionalLSTM
@@ -17,6 +18,7 @@ from gatewise.tasks._spec_augment import SpecAugment
 from gatewise.tasks._transcribe_decoding import CharacterPrior, CTCDecoding
 from gatewise.tasks._transcribe_frames import Frames, Running
 from gatewise.tasks._transcribe_network import ImageReader, Utterances
+from gatewise.tasks._transcribe_source import medium_of, read_signals, texts_of
 
 RATE = 8000
 WORDS = {"a": (400,), "b": (900,), "c": (1600, 2500)}
@@ -401,6 +403,42 @@ def test_a_language_model_must_know_the_characters(trained):
     ):
         with pytest.raises(OptionError, match=message):
             CTCDecoding(**options)
+
+
+# Where texts come from
+
+
+def read_by(data, labelled=True, **options):
+    return read_signals(
+        data, None, Transcriber(**options), query=None, encoding="utf-8", labelled=labelled, sound=None, height=None
+    )
+
+
+def test_texts_from_the_names_of_files(tmp_path, songs):
+    for name in ("ab_0.wav", "ba_1.wav"):
+        (tmp_path / name).write_bytes((songs.parent / "0.wav").read_bytes())
+    data, sound = read_by(tmp_path, label_from="{label}_{take}")
+    assert texts_of(data, None) == ["ab", "ba"]
+    assert sound == LogMel(RATE)
+    data, sound = read_by(tmp_path, labelled=False, label_from="{label}_{take}")
+    assert (list(data.facts), sound) == (["file"], LogMel(RATE))
+
+
+def test_texts_of_pen_strokes(tmp_path):
+    for name in ("x_01", "y_02"):
+        (tmp_path / f"{name}.txt").write_text("START\n0,0,0\n9,-9,10\nBREAK\n0,-9,20\n9,0,30\nBREAK\n")
+    data, sound = read_by(tmp_path, label_from="{label}_{writer}")
+    assert texts_of(data, None) == ["x", "y"]
+    assert sound is None
+    assert medium_of(data) == "numbers"
+    assert set(data.steps) == {"x", "y", "dx", "dy", "up"}
+
+
+def test_a_table_of_steps():
+    table = {"line": ["p", "p", "q"], "at": [2, 1, 1], "x": [3.0, 4, 5], "text": ["hi", "hi", "ho"]}
+    data, _ = read_by(table, key="line", time="at")
+    assert texts_of(data, None) == ["hi", "ho"]
+    assert data.steps["x"].values.tolist() == [4, 3, 5]
 
 
 # What is refused
