@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ..data.captions import Captioned
 from ..training.pictures import figure
+from . import _attention_plot
 
 _COLUMNS = 6  # words side by side
 _FRAMES = 8  # of a clip that are drawn, at most
@@ -23,7 +25,7 @@ def draw(
     picture: str | os.PathLike[str],
 ) -> None:
     """One image, once for each word, dark where the decoder did not look; of a clip a row for each word, its frames
-    side by side; of features, which have no picture, a row of weights for each word.
+    side by side; of features, which have no picture, their weights.
 
     Args:
         data: The image alone.
@@ -34,14 +36,10 @@ def draw(
         MissingExtra: matplotlib is not installed.
         OptionError: The picture is to be neither PNG nor SVG.
     """
+    if data.inputs == "features":
+        _attention_plot.draw([str(place) for place in range(places[0])], words, attention, picture)
+        return
     with figure(picture) as drawn:
-        if data.inputs == "features":
-            drawn.set_size_inches(8, 1 + 0.3 * len(words))
-            axis = drawn.subplots()
-            axis.imshow(attention, aspect="auto", cmap="Blues", vmin=0)
-            axis.set_yticks(range(len(words)), words)
-            axis.set_xlabel("place")
-            return
         frames = _shown(data.values)
         weights = attention.reshape(len(words), len(frames), *places)
         if data.inputs == "clips":
@@ -66,16 +64,16 @@ def draw(
             axis.set_axis_off()
 
 
-def _look(axis: object, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
+def _look(axis: Any, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
     """A frame, dark where the weights (h, w) are small beside the most of the word."""
     height, width = frame.shape[:2]
     rows, columns = (
         np.arange(pixels) * places // pixels for pixels, places in zip((height, width), weights.shape, strict=True)
     )
     bright = 0.25 + 0.75 * (weights / most)[rows][:, columns]
-    axis.imshow(frame * bright[..., None], vmin=0, vmax=1)  # type: ignore[attr-defined]  # matplotlib has no types
-    axis.set_xticks([])  # type: ignore[attr-defined]
-    axis.set_yticks([])  # type: ignore[attr-defined]
+    axis.imshow(frame * bright[..., None], vmin=0, vmax=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _shown(values: np.ndarray) -> np.ndarray:

@@ -18,11 +18,13 @@ from ..data.batches import split
 from ..data.captions import INPUTS, Captioned
 from ..data.vocabulary import Words
 from ..errors import DataError, OptionError
-from ._caption_measure import most_frequent, nearest, report, scores
+from ._caption_baselines import most_frequent, nearest
 from ._caption_sizing import Sizing, sizing
 from ._caption_source import SIDE, pieces, read
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_tokens, check_values, given_or
+from ._text_metrics import sacrebleu, signatures, text_scores
+from ._text_report import report
 from .decoding import Decoding, Hypothesis
 
 if TYPE_CHECKING:
@@ -165,6 +167,7 @@ class Captioner(Estimator):
         check_options(self, {**NAMED, **_NAMED})
         check_tokens("words", self.vocabulary_size, int(self.min_frequency))
         self._begin(output, resume)
+        sacrebleu()
         vars(self).pop("model_", None)  # or images would be brought to an earlier fit's size
         whole, listed = self._read(data, y, captions, lists, encoding)
         counts = self._counts(whole, listed, validation is not None)
@@ -232,13 +235,16 @@ class Captioner(Estimator):
 
         Returns:
             Per part ("train", of which at most 500 images are captioned, "validation" and "test"; or "all" for other
-            data) what `scores` says, and the "loss" in nats per word; and "baselines" on the last of them, by name:
-            the most frequent caption, and for the data that was trained on that of the nearest training image.
+            data) "bleu" and "chrf" beside all captions of each image, "exact_match", the share that is one of them,
+            "loss" in nats per word, and "images"; "baselines" on the last of them, by name: the most frequent caption,
+            and for the data that was trained on that of the nearest training image; and the "signatures" of BLEU and
+            chrF.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
         """
         self._must_be_fitted()
+        sacrebleu()
         whole, _ = self._read(data, y, captions, lists, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
@@ -395,12 +401,14 @@ class Captioner(Estimator):
             said = {"most frequent": [self.usual_] * len(last)}
             if "train" in parts and last is not parts["train"]:
                 said["nearest image"] = nearest(last, parts["train"])
-            found["baselines"] = {name: scores(texts, last.captions) for name, texts in said.items()}
-        return found
+            found["baselines"] = {name: text_scores(texts, last.captions) for name, texts in said.items()}
+        most = max(len(captions) for part in parts.values() for captions in part.captions)
+        return {**found, "signatures": signatures(most)}
 
     def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
         """Of images that all have captions."""
-        found = scores([self._text(some[0]) for some in self._written(data, None)], data.captions)
+        said = [self._text(some[0]) for some in self._written(data, None)]
+        found = {**text_scores(said, data.captions), "images": len(data)}
         return found | ({"loss": self._loss(data)} if with_loss else {})
 
     def _loss(self, data: Captioned) -> float:

@@ -1,4 +1,4 @@
-"""Figures of a translator as a small table."""
+"""Figures of texts that a model wrote, as a small table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def report(metrics: Mapping[str, Any]) -> str:
     rows = dict(_rows(metrics))
     if not rows:
         return "nothing was measured"
-    names = ("bleu", "chrf", "exact_match", "token_accuracy", "loss")
+    names = [name for name in _WIDTH if any(name in some for some in rows.values())]
     lines = [f"{'':<24}" + "".join(f"{name.replace('_', ' '):>{_WIDTH[name]}}" for name in names)]
     for row, some in rows.items():
         cells = (f"{some[name]:.{_DIGITS[name]}f}" if name in some else "" for name in names)
