@@ -110,12 +110,10 @@ def learn(
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
     options.sizing_ = chosen = sizing(options, int(steps["train"].offsets[-1]))
     options.plain_ = Plain.learn(steps["train"], options.channels_)
-    examples = {
-        name: Examples.of(part, options.plain_.expected, options.channels_.real) for name, part in steps.items()
-    }
+    examples = {name: Examples.of(part, options.plain_.expected, options.channels_) for name, part in steps.items()}
     first = steps["train"].offsets[:-1]
     spread = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
-    options.beginnings_ = options.channels_.unscaled(steps["train"].values[first[spread]])
+    options.beginnings_ = options.channels_.matrix(parts["train"])[first[spread]]
     training = Windows(examples["train"], chosen.batch_size, chosen.chunk_length, int(options.seed))
     with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
         torch.manual_seed(int(options.seed))
@@ -162,9 +160,9 @@ def evaluate(options: Generator, data: Any, whole: bool = False) -> dict[str, An
     steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
     if not sum(len(part.values) - len(part.lengths) for part in steps.values()):
         raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
-    expected, real = options.plain_.expected, options.channels_.real
+    expected, channels = options.plain_.expected, options.channels_
     metrics: dict[str, Any] = {
-        name: loss_of(options.model_, Examples.of(part, expected, real)) for name, part in steps.items()
+        name: loss_of(options.model_, Examples.of(part, expected, channels)) for name, part in steps.items()
     }
     held = steps.get("test", [*steps.values()][-1])
     return {**metrics, "baselines": options.plain_.measure(held, options.channels_, options.ends_)}
@@ -200,6 +198,7 @@ def build(options: Generator) -> TrajectoryModel:
     return TrajectoryModel(
         options._cell(),
         layout_of(channels, chosen.mixtures, options.ends_),
+        len(channels) + int(channels.real.sum()) + len(channels.moves),
         channels.log_scale + float(np.log(options.plain_.expected.spread).sum()),
         chosen.hidden_size,
         chosen.num_layers,
