@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from .generate import Generator
 
 FORMATS = ("strokes", "ts", "arrays")  # files that hold numbers whatever the options say
-OF_TEXT = ("vocabulary_size", "embedding_size", "tie_weights")  # options that numbers have no use for
-OF_NUMBERS = ("columns", "key", "time", "mixtures")  # and the other way round
+# Options that numbers have no use for, and what they are where nobody asked for them; and the other way round.
+OF_TEXT = {"tokens": "characters", "vocabulary_size": None, "embedding_size": None, "tie_weights": None}
+OF_NUMBERS = ("columns", "key", "time", "mixtures")
 BEGINNINGS = 64  # first steps of training sequences that are kept, for drawings that are to begin anywhere
 
 
@@ -75,7 +76,8 @@ def is_numbers(data: Any, options: Generator) -> bool:
         return "://" in path or bool(named) or Roles().format(path) in FORMATS
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
         return all(Roles().format(os.fspath(one)) == "strokes" for one in data)
-    return isinstance(data, Sequences | Mapping | np.ndarray | list | tuple) or hasattr(data, "__arrow_c_stream__")
+    in_memory = isinstance(data, Sequences | Mapping | np.ndarray) or (isinstance(data, list | tuple) and bool(data))
+    return in_memory or hasattr(data, "__arrow_c_stream__")
 
 
 def learn(
@@ -92,8 +94,8 @@ def learn(
     from ._trajectory_data import FEWEST, Examples, InOrder, Steps, Windows, cut
     from ._trajectory_measuring import Plain, loss_of
 
-    for name in OF_TEXT:
-        if getattr(options, name) is not None:
+    for name, usual in OF_TEXT.items():
+        if getattr(options, name) != usual:
             raise OptionError(f"{name} is for text, and these are numbers. Leave it out")
     sequences = _sequences(options, data)
     judged = None if validation is None else _sequences(options, validation)
