@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gatewise.data.sources import Roles, read
-from gatewise.data.strokes import read_strokes, steps_of
+from gatewise.data.strokes import read_strokes, steps_of, varied
 from gatewise.errors import DataError, OptionError
 
 OMNIGLOT = Path(__file__).parents[3] / "shared" / "data" / "omniglot_small1" / "strokes_background_small1.zip"
@@ -83,6 +83,32 @@ def test_the_door_knows_strokes(tmp_path):
     assert read(zipped, roles=Roles(label_from="{label}_{n}")).facts["label"].strings() == ["b", "a"]
     (tmp_path / "poem.txt").write_text("START\nof a poem, and on\n")
     assert Roles(lines="labels").format(str(tmp_path / "poem.txt")) == "labels"
+
+
+def test_another_hand_draws_the_same_strokes(tmp_path):
+    files = {f"up__a_{number}": CROSS for number in range(300)} | {"up__dot_1": DOT}
+    data = read_strokes(put(tmp_path, **files))
+    same = varied(data, np.random.default_rng(0), strength=0)
+    for name, column in data.steps.items():
+        np.testing.assert_allclose(same.steps[name].values, column.values, atol=1e-6)
+    other = varied(data, np.random.default_rng(0))
+    again = varied(data, np.random.default_rng(0))
+    assert other.fingerprint() == again.fingerprint() != data.fingerprint()
+    assert other.facts is data.facts
+    np.testing.assert_array_equal(other.offsets, data.offsets)
+    backwards = swapped = 0
+    for before, after in zip(data, other, strict=True):
+        x, y, dx, dy, up = (after.steps[name].values for name in ("x", "y", "dx", "dy", "up"))
+        assert up.sum() == before.steps["up"].values.sum()
+        assert max(np.ptp(x), np.ptp(y)) == pytest.approx(1, abs=1e-5) or len(x) == 1
+        np.testing.assert_allclose([np.diff(x), np.diff(y)], [dx[1:], dy[1:]], atol=1e-6)
+        if len(x) > 1:
+            first = slice(0, int(up.argmax()) + 1)
+            swapped += first.stop > 11  # the longer stroke comes first
+            tall = np.ptp(y[first]) > np.ptp(x[first])
+            backwards += bool(tall and y[0] < y[first.stop - 1])
+    assert 10 < swapped < 60
+    assert 10 < backwards < 60
 
 
 @pytest.mark.parametrize(

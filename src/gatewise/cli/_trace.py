@@ -35,6 +35,9 @@ def trace(
     from ..runtime.tracer import Tracer
     from ..training.pictures import FORMATS
 
+    for name, number in {"count": count, "first": first}.items():
+        if number is not None and number < 1:
+            raise OptionError(f"--{name} must be a whole number, 1 or more, not {number}")
     tracer = Tracer(document, tensors)
     picture = output is not None and output.suffix.lower() in FORMATS
     if output is not None:
@@ -43,8 +46,6 @@ def trace(
         writable(output, force)
     beginnings = _beginnings(document, tracer, prompt, first) if prompt else [None]
     count = count or (len(beginnings) if prompt else GRID if picture else 1)
-    if count < 1:
-        raise OptionError(f"--count must be a whole number, 1 or more, not {count}")
     whole, given = [], []
     draws = np.random.SeedSequence(seed).spawn(count)
     for number, draw in enumerate(draws):

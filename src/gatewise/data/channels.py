@@ -62,6 +62,11 @@ class Channels:
         return ~np.array(self.binary, bool)
 
     @property
+    def moves(self) -> list[int]:
+        """Which channels are a pen's movements: what they add up to says where it is."""
+        return [place for place, name in enumerate(self.names) if name in ("dx", "dy")]
+
+    @property
     def log_scale(self) -> float:
         """What a density of scaled values must be lowered by, as a logarithm, to be one of the values themselves."""
         return float(np.log(self.scale).sum())

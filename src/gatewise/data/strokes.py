@@ -22,7 +22,8 @@ from .text import Source, _files, _mode
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
 SPACING = 0.05
-SWAPPED, REVERSED, SLANT, OWN, SHIFT, BEND = 0.1, 0.1, 0.15, 0.1, 0.04, 0.05  # see `varied`
+SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `varied`
+SLANT, OWN, SHIFT, BEND = 0.15, 0.1, 0.04, 0.05  # of a drawing; of each stroke its own, and its place; of the paper
 FARTHEST = 1e6  # of a drawing's units: more is no drawing
 
 Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
@@ -122,7 +123,7 @@ def varied(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> 
     found = []
     for one in data:
         points = np.stack([one.steps[name].values for name in ("x", "y")], 1).astype(np.float64)
-        strokes = np.split(points, np.flatnonzero(one.steps["up"].values)[:-1] + 1)
+        strokes = np.split(points, np.flatnonzero(one.steps["up"].values[:-1]) + 1)
         found.append(steps_of(_by_another_hand(strokes, rng, strength), None))
     columns = np.concatenate(found).astype(np.float32).T
     steps = {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)}

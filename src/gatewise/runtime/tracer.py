@@ -21,11 +21,13 @@ class Place(NamedTuple):
 
     Attributes:
         layers: Per layer one vector (H,) per carried name.
+        where: What its movements, if there are any, add up to.
         expected: (R,) scaled real channels of the next step, by least squares.
         found: What the network says of it; see `Layout`.
     """
 
     layers: list[list[np.ndarray]]
+    where: np.ndarray
     expected: np.ndarray
     found: np.ndarray
 
@@ -122,10 +124,12 @@ class Tracer:
         """Take in a scaled step (D,)."""
         last = step[self.channels.real].astype(np.float64)
         surprise, layers = np.zeros_like(last), self._layers.start()
+        where = self.channels.unscaled(step)[self.channels.moves]
         if place is not None:
             surprise, layers = (last - place.expected) / self._expected.spread, place.layers
-        y, layers = self._layers.step(np.concatenate([step, surprise]).astype(np.float32), layers)
-        return Place(layers, self._expected(last), self._output @ y + self._bias)
+            where = where + place.where
+        y, layers = self._layers.step(np.concatenate([step, surprise, where]).astype(np.float32), layers)
+        return Place(layers, where, self._expected(last), self._output @ y + self._bias)
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a step.
@@ -133,9 +137,15 @@ class Tracer:
         Raises:
             ValueError, or whatever numpy raises where they do not.
         """
-        place = self._read(np.zeros(len(self.channels), np.float32), None)
-        if place.found.shape != (self.layout.size,) or place.expected.shape != (self.layout.real,):
-            raise ValueError("its weights do not fit each other")
+        real = self.layout.real
+        wanted = {"output": (self.layout.size,), "line": (1 + real, real), "spread": (real,)}
+        found = {
+            "output": self._bias.shape,
+            "line": self._expected.weights.shape,
+            "spread": self._expected.spread.shape,
+        }
+        if found != wanted or self._read(np.zeros(len(self.channels), np.float32), None).found.shape != found["output"]:
+            raise ValueError(f"its weights do not fit each other: {found}, where its sizes say {wanted}")
         if not len(self._beginnings) or not np.all(self._expected.spread > 0):
             raise ValueError("it does not know how sequences begin, or go on")
 

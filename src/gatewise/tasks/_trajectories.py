@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from .generate import Generator
 
 FORMATS = ("strokes", "ts", "arrays")  # files that hold numbers whatever the options say
-OF_TEXT = ("vocabulary_size", "embedding_size", "tie_weights")  # options that numbers have no use for
-OF_NUMBERS = ("columns", "key", "time", "mixtures")  # and the other way round
+# Options that numbers have no use for, and what they are where nobody asked for them; and the other way round.
+OF_TEXT = {"tokens": "characters", "vocabulary_size": None, "embedding_size": None, "tie_weights": None}
+OF_NUMBERS = ("columns", "key", "time", "mixtures")
 BEGINNINGS = 64  # first steps of training sequences that are kept, for drawings that are to begin anywhere
 
 
@@ -75,7 +76,8 @@ def is_numbers(data: Any, options: Generator) -> bool:
         return "://" in path or bool(named) or Roles().format(path) in FORMATS
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
         return all(Roles().format(os.fspath(one)) == "strokes" for one in data)
-    return isinstance(data, Sequences | Mapping | np.ndarray | list | tuple) or hasattr(data, "__arrow_c_stream__")
+    in_memory = isinstance(data, Sequences | Mapping | np.ndarray) or (isinstance(data, list | tuple) and bool(data))
+    return in_memory or hasattr(data, "__arrow_c_stream__")
 
 
 def learn(
@@ -92,8 +94,8 @@ def learn(
     from ._trajectory_data import FEWEST, Examples, InOrder, Steps, Windows, cut
     from ._trajectory_measuring import Plain, loss_of
 
-    for name in OF_TEXT:
-        if getattr(options, name) is not None:
+    for name, usual in OF_TEXT.items():
+        if getattr(options, name) != usual:
             raise OptionError(f"{name} is for text, and these are numbers. Leave it out")
     sequences = _sequences(options, data)
     judged = None if validation is None else _sequences(options, validation)
@@ -110,12 +112,10 @@ def learn(
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
     options.sizing_ = chosen = sizing(options, int(steps["train"].offsets[-1]))
     options.plain_ = Plain.learn(steps["train"], options.channels_)
-    examples = {
-        name: Examples.of(part, options.plain_.expected, options.channels_.real) for name, part in steps.items()
-    }
+    examples = {name: Examples.of(part, options.plain_.expected, options.channels_) for name, part in steps.items()}
     first = steps["train"].offsets[:-1]
     spread = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
-    options.beginnings_ = options.channels_.unscaled(steps["train"].values[first[spread]])
+    options.beginnings_ = options.channels_.matrix(parts["train"])[first[spread]]
     training = Windows(examples["train"], chosen.batch_size, chosen.chunk_length, int(options.seed))
     with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
         torch.manual_seed(int(options.seed))
@@ -162,9 +162,9 @@ def evaluate(options: Generator, data: Any, whole: bool = False) -> dict[str, An
     steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
     if not sum(len(part.values) - len(part.lengths) for part in steps.values()):
         raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
-    expected, real = options.plain_.expected, options.channels_.real
+    expected, channels = options.plain_.expected, options.channels_
     metrics: dict[str, Any] = {
-        name: loss_of(options.model_, Examples.of(part, expected, real)) for name, part in steps.items()
+        name: loss_of(options.model_, Examples.of(part, expected, channels)) for name, part in steps.items()
     }
     held = steps.get("test", [*steps.values()][-1])
     return {**metrics, "baselines": options.plain_.measure(held, options.channels_, options.ends_)}
@@ -200,6 +200,7 @@ def build(options: Generator) -> TrajectoryModel:
     return TrajectoryModel(
         options._cell(),
         layout_of(channels, chosen.mixtures, options.ends_),
+        len(channels) + int(channels.real.sum()) + len(channels.moves),
         channels.log_scale + float(np.log(options.plain_.expected.spread).sum()),
         chosen.hidden_size,
         chosen.num_layers,

@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     """Steps that are read, and what came next.
 
     Attributes:
-        inputs: (T, B, D + R) features.
+        inputs: (T, B, features).
         targets: (T, B, D) outcomes; what lies behind an end is 0.
         lengths: (B,) steps that are read.
         marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends behind a step.
@@ -74,7 +74,8 @@ class Examples:
     """Sequences as a network reads and predicts them.
 
     Attributes:
-        features: (S, D + R): scaled channels, and by how much the R real ones are not what was expected.
+        features: (S, D + R + M): scaled channels, by how much the R real ones are not what was expected, and what the
+            M movements among them add up to since the beginning.
         outcomes: (S, D): the latter, and the binary channels.
         offsets: (N + 1,).
     """
@@ -84,11 +85,15 @@ class Examples:
     offsets: np.ndarray
 
     @classmethod
-    def of(cls, steps: Steps, expected: Expected, real: np.ndarray) -> Examples:
+    def of(cls, steps: Steps, expected: Expected, channels: Channels) -> Examples:
+        real = channels.real
         values, before = steps.values[:, real].astype(np.float64), steps.before()
         surprise = ((values - expected(values[before])) / expected.spread).astype(np.float32)
         surprise[steps.offsets[:-1]] = 0  # nothing was expected of a first step
-        features = np.hstack([steps.values, surprise])
+        sums = np.cumsum(channels.unscaled(steps.values)[:, channels.moves], 0)
+        first = np.repeat(steps.offsets[:-1], steps.lengths)
+        places = sums - sums[first] + channels.unscaled(steps.values[first])[:, channels.moves]
+        features = np.hstack([steps.values, surprise, places.astype(np.float32)])
         return cls(features, np.hstack([surprise, steps.values[:, ~real]]), steps.offsets)
 
     @property

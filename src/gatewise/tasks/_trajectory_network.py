@@ -22,6 +22,7 @@ class TrajectoryModel(Network):
     Args:
         cell: The recurrent cell.
         layout: Of what it puts out.
+        features: Numbers that it reads at each step.
         log_scale: Added to the loss of each step, so that it is of the values as they were before scaling.
         others: As of `LanguageModel`.
 
@@ -35,6 +36,7 @@ class TrajectoryModel(Network):
         self,
         cell: Cell,
         layout: Layout,
+        features: int,
         log_scale: float,
         hidden_size: int,
         num_layers: int,
@@ -52,7 +54,7 @@ class TrajectoryModel(Network):
         super().__init__()
         self.layers = Stack(
             cell,
-            2 * layout.real + layout.binary,
+            features,
             hidden_size,
             num_layers,
             proj_size=proj_size,

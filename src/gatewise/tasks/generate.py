@@ -222,7 +222,7 @@ class Generator(Estimator):
             return self
         for name in _trajectories.OF_NUMBERS:
             if getattr(self, name) is not None:
-                raise OptionError(f"{name} is for numbers, and this is text. Leave it out")
+                raise OptionError(f"{name}={getattr(self, name)!r} is for numbers, and this is text. Leave it out")
         if validation is not None:
             raise OptionError("validation is for numbers: of text, a part is held out. Leave it out")
         cell = self._cell()
