@@ -48,13 +48,15 @@ def predict(
     if not hasattr(estimator, "predictions"):
         raise OptionError(f"a model of the task '{task}' predicts no table. Try: gatewise sample {model}")
     given = {name: value for name, value in search.items() if value is not None}
-    writes = "decoding" in inspect.signature(estimator.predictions).parameters
+    possible = inspect.signature(estimator.predictions).parameters
+    writes = "decoding" in possible
     if given and not writes:
         flag = next(iter(given)).replace("_", "-")
         raise OptionError(f"--{flag} is for models that write texts, not for one of the task '{task}'. Leave it out")
-    options: dict[str, Any] = {"encoding": encoding, "query": query}
-    if writes:
-        options["decoding"] = Decoding(**given)
+    if query is not None and "query" not in possible:
+        raise OptionError(f"--query does not go with a model of the task '{task}'. Leave it out")
+    reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
+    options = {**reading, "decoding": Decoding(**given)} if writes else reading
     if output is not None:  # what is wrong should show before the work is done
         check_suffix(output)
         writable(output, force)
@@ -70,7 +72,7 @@ def predict(
         rows = write_table(output, chunks)
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
     if plot is not None:
-        predictor.plot(data, plot, encoding=encoding, query=query)
+        predictor.plot(data, plot, **reading)
 
 
 def _with_search(verb: Any) -> Any:

@@ -35,9 +35,9 @@ class Row:
 
 # Found by trials on validation data.
 ROWS = (
-    Row(1_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 60, 16)),
-    Row(4_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 30, 32)),
-    Row(float("inf"), Sizing(64, 64, 128, 1, 0.3, 3e-3, 20, 64)),
+    Row(1_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 40, 16)),
+    Row(5_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 15, 32)),
+    Row(float("inf"), Sizing(64, 128, 128, 1, 0.1, 3e-3, 8, 32)),
 )
 
 

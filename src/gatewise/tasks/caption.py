@@ -1,7 +1,7 @@
 """`caption`: learn to say what is on an image, or what happens in a short clip.
 
-Convolutions make features of every place, a convolutional layer over time joins the frames of a clip, and a decoder
-with attention writes a caption word by word, looking at some places for each.
+Convolutions make features of every place, a recurrent layer joins the frames of a clip, and a decoder with attention
+writes a caption word by word, looking at some places for each.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Captioner(Estimator):
                 "counts": counts,
                 "listed": bool(listed),
             },
-            identity=vars(chosen),
+            identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished: self._measured(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
@@ -367,7 +367,7 @@ class Captioner(Estimator):
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (self.mean_, self.std_))
         return CaptionNetwork(
             cell,
-            Eye(self.inputs_, self.shape_, mean, std, chosen.channels, cell),
+            Eye(self.inputs_, self.shape_, mean, std, chosen.channels, cell, chosen.hidden_size),
             chosen.channels,
             vocabulary_size=len(self.vocabulary_) + 2,
             embedding_size=chosen.embedding_size,
@@ -451,7 +451,13 @@ class Captioner(Estimator):
             raise ValueError("its means and deviations are not those of its channels")
         self.vocabulary_ = Words.from_json(document["vocabulary"])
         self.longest_, self.usual_ = int(document["longest"]), str(document["most_frequent"])
+        tensors["output.weight"] = tensors["embedding.weight"]
         self.model_ = filled(self._build, tensors)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = super()._tensors()
+        del tensors["output.weight"]  # the words' embedding
+        return tensors
 
 
 def _scale(data: Captioned) -> tuple[np.ndarray, np.ndarray]:
