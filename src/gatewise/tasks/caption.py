@@ -187,7 +187,7 @@ class Captioner(Estimator):
         tokens = {name: self._tokens(part) for name, part in (("train", train), ("held out", held_out))}
         self.longest_ = max(len(caption) for some in tokens["train"] for caption in some)
         self.usual_ = most_frequent(train.captions)
-        self.sizing_ = chosen = sizing(self, len(train))
+        self.sizing_ = chosen = sizing(self, len(train), self.inputs_ == "clips")
         edges = self._edges
         training = Pictures(train, tokens["train"], *edges, chosen.batch_size, seed=int(self.seed))
         deciding = Pictures(held_out, tokens["held out"], *edges, chosen.batch_size)
