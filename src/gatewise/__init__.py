@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .tasks import Generator as Generator
     from .tasks import Tagger as Tagger
     from .tasks import Transcriber as Transcriber
+    from .tasks import Translator as Translator
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
@@ -35,6 +36,7 @@ _HOME = {
     "LSTM": "nn",
     "Tagger": "tasks",
     "Transcriber": "tasks",
+    "Translator": "tasks",
     "Writer": "runtime",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gatewise.data.builtin import python_documentation
+from gatewise.data.builtin import docstring_summaries, python_documentation, written_dates
 from gatewise.errors import DataError
 
 
@@ -40,3 +40,27 @@ def test_a_python_without_documentation(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match="this Python carries no documentation"):
         python_documentation()
+
+
+def test_docstrings_are_pairs_that_stand_once():
+    pairs = docstring_summaries()
+    assert len(pairs) > 1000
+    assert len(set(pairs.sources)) == len(set(pairs.targets)) == len(pairs)
+    [summary] = [t for s, t in zip(pairs.sources, pairs.targets, strict=True) if s.startswith("namedtuple: ")]
+    assert summary == "Returns a new subclass of tuple with named fields."
+    assert all(len(source) < 500 for source in pairs.sources)
+
+
+def test_dates_are_those_that_were_written():
+    pairs = written_dates(3000, seed=1)
+    assert pairs == written_dates(3000, seed=1)
+    known = dict(zip(written_dates(20000).sources, written_dates(20000).targets, strict=True))
+    for text, iso in known.items():
+        if text.isdigit():
+            assert text == iso.replace("-", "")
+        day = iso[8:].lstrip("0")
+        assert iso[:4] in text or iso[2:4] in text
+        assert day in text or any(word in text.lower() for word in ("th", "st", "nd", "rd"))
+    forms = {"the twenty-first of": "21", "the thirtieth of": "30", "the twelfth of": "12", "the first of": "01"}
+    for start, day in forms.items():
+        assert {iso[8:] for text, iso in known.items() if text.lower().startswith(start)} == {day}

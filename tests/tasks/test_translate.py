@@ -2,6 +2,7 @@
 
 import random
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gatewise.tasks import Translator
 from gatewise.tasks._attention_decoder import Steps
 from gatewise.tasks._text_metrics import bleu, signatures, text_scores
 from gatewise.tasks._translate_baselines import Nearest, first_words
+from gatewise.tasks._translate_measure import translated
 from gatewise.tasks._translate_network import Fading, TranslationNetwork
 from gatewise.tasks._translate_texts import PairBatches, Texts, padded
 from gatewise.tasks.decoding import Decoding
@@ -71,10 +73,10 @@ def torch_scores(model, source, inputs, attention):
     encoder.load_state_dict(model.encoder.state_dict())
     decoder = torch.nn.LSTM(6, 8)
     decoder.load_state_dict(model.layers.state_dict())
-    y, (h, _) = encoder(model.source_embedding(torch.from_numpy(source)))
+    y, (h, _) = encoder(6**0.5 * model.source_embedding(torch.from_numpy(source)))
     end = torch.cat([h[0], h[1]])
     first = tuple(torch.tanh(model.start[name](end))[None] for name in "hc")
-    q, _ = decoder(model.embedding(torch.tensor(inputs)), first)
+    q, _ = decoder(6**0.5 * model.embedding(torch.tensor(inputs)), first)
     own = model.attention
     if attention == "additive":
         scores = own.v(torch.tanh(own.W(q)[:, None] + own.U(y)[None]))[..., 0]
@@ -261,11 +263,23 @@ def test_the_training_data_is_cut_as_it_was(reverser):
     assert reverser.evaluate(Pairs(*numbers(400))) == reverser.metrics_
 
 
-def test_together_as_alone(reverser):
-    sources = numbers(40, seed=5)[0]
-    options = Decoding(n_best=3)
-    together = reverser.predict(sources, decoding=options)
-    assert together == [reverser.predict([text], decoding=options)[0] for text in sources]
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("attention", ["additive", "multiplicative", "none"])
+def test_together_as_alone_to_the_last_bit(attention, threads):
+    torch.set_num_threads(threads)  # the fixture puts it back
+    words = [f"w{n}" for n in range(300)]
+    draw = random.Random(3)
+    lines = [" ".join(draw.choices(words, k=draw.randint(1, 25))) for _ in range(12)]
+    texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", True, None, 1)
+    texts = replace(texts, longest=9)
+    torch.manual_seed(0)
+    model = TranslationNetwork(cells.find("lstm"), 303, 303, True, 64, 96, 1, attention, False, 0.0, 0.0).eval()
+    sources = texts.sources(lines)
+    for options in (Decoding(n_best=5, coverage_penalty=0.1), Decoding(sampling=True, n_best=2, top_k=20)):
+        for source, found in zip(sources, translated(model, texts, sources, options), strict=True):
+            [alone] = translated(model, texts, [source], options)
+            assert [one.tokens.tolist() for one in alone] == [one.tokens.tolist() for one in found]
+            assert [one.score for one in alone] == [one.score for one in found]
 
 
 def test_saved_and_loaded_it_says_the_same(reverser, tmp_path):

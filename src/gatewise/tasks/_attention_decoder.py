@@ -40,6 +40,8 @@ class AttentionDecoder(Network):
         input_feeding: The decoder also reads what it put out at the step before (Luong et al. 2015, section 3.3).
         dropout: Chance that a feature of a token, a value between layers or one before the scores is zeroed.
         label_smoothing: Share of the probability that the target leaves to all tokens alike.
+        scale: What embeddings are multiplied by on their way in: scores want small ones, an input larger ones.
+            Vaswani et al. (2017), section 3.4, take sqrt(E).
         drawn: The layers' recurrent_dropout, zoneout and weight_dropout; see `Recurrent`. With input feeding they are
             drawn anew at each step.
     """
@@ -58,6 +60,7 @@ class AttentionDecoder(Network):
         input_feeding: bool = True,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
+        scale: float = 1.0,
         **drawn: Any,
     ):
         super().__init__()
@@ -79,7 +82,7 @@ class AttentionDecoder(Network):
         letters = cell.sizes(E, H, 0)
         self.carried_sizes = [letters[letter] for letter in cell.carry_sizes]
         self.cell, self.input_feeding = cell, input_feeding
-        self.dropout, self.label_smoothing = dropout, label_smoothing
+        self.dropout, self.label_smoothing, self.scale = dropout, label_smoothing, scale
 
     @abstractmethod
     def look(self, batch: Batch) -> tuple[Tensor, Memory | None]:
@@ -100,7 +103,7 @@ class AttentionDecoder(Network):
         ]
 
     def embedded(self, tokens: Tensor) -> Tensor:
-        return self.dropped(self.embedding(tokens))
+        return self.dropped(self.embedding(tokens) * self.scale)
 
     def dropped(self, x: Tensor) -> Tensor:
         return x * dropout_mask(x, self.dropout) if self.training and self.dropout else x
@@ -169,32 +172,48 @@ class AttentionDecoder(Network):
 
 
 class Steps:
-    """A decoder as `decoding.Step`: its first rows are those of this batch."""
+    """A decoder as `decoding.Step`: its first rows are those of this batch.
+
+    A row's answer has the same bits whatever rows are beside it. The layers see to that themselves; PyTorch's matrix
+    products take other ways for very few rows, so that there are always `together()` of them here, or a multiple:
+    rows beyond those asked for are repetitions. The places of `batch` should be as many, too.
+    """
 
     @torch.no_grad()
     def __init__(self, model: AttentionDecoder, batch: Batch):
         self.model = model
         first, self._memory = model.look(batch)
-        self._state = model.begun(first)
+        self._state = model.begun(first[_filled(np.arange(len(first)))])
         self._sequence = np.arange(len(first))
-        self._fed = first.new_zeros(len(first), model.output.in_features)
-        self._rows = self._memory
+        self._fed = first.new_zeros(self._state[0].shape[1], model.output.in_features)
+        self._rows: Memory | None = None
+        self._held = np.zeros(0, np.int64)  # whose memory each of these rows is
 
     @torch.no_grad()
     def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        model, index = self.model, torch.from_numpy(parents)
-        sequence = self._sequence[parents]
-        if self._memory is not None and not np.array_equal(sequence, self._sequence):
-            self._rows = taken(self._memory, torch.from_numpy(sequence))
-        self._sequence = sequence
-        x = model.embedding(torch.from_numpy(tokens))
+        model, many, index = self.model, len(tokens), _filled(parents)
+        self._sequence = self._sequence[parents]
+        held = np.resize(self._sequence, len(index))
+        if self._memory is not None and not np.array_equal(held, self._held):
+            self._rows, self._held = taken(self._memory, torch.from_numpy(held)), held
+        x = model.embedded(torch.from_numpy(np.resize(tokens, len(index))))
         if model.input_feeding:
             x = torch.cat([x, self._fed[index]], -1)
         state = [values[:, index] for values in self._state]
         y, self._state, weights = model.advance(x[None], state, self._rows)
         self._fed = y[0]
-        log_p = log_softmax(model.output(y[0]), -1).numpy()
-        return log_p, None if weights is None else weights[:, 0].numpy()
+        log_p = log_softmax(model.output(y[0])[:many], -1).numpy()
+        return log_p, None if weights is None else weights[:many, 0].numpy()
+
+
+def together() -> int:
+    """Rows of which every thread has enough for PyTorch's matrix products to treat each alike."""
+    return 16 * torch.get_num_threads()
+
+
+def _filled(rows: np.ndarray) -> Tensor:
+    """These rows, and as many of them again as there are short of a multiple of `together()`."""
+    return torch.from_numpy(np.resize(rows, -(-len(rows) // together()) * together()))
 
 
 def taken(memory: Memory, rows: Tensor) -> Memory:

@@ -10,7 +10,7 @@ import torch
 
 from ..data.pairs import Pairs
 from ..data.vocabulary import Words
-from ._attention_decoder import Batch, Steps
+from ._attention_decoder import Batch, Steps, together
 from ._text_metrics import bleu, text_scores
 from ._translate_network import TranslationNetwork
 from ._translate_texts import PairBatches, Texts, padded
@@ -35,7 +35,7 @@ def translated(
         some = order[start : start + TOGETHER]
         own = [sources[i] for i in some]
         results = decode(
-            Steps(model, padded(own)),
+            Steps(model, padded(own, together())),
             len(own),
             texts.edge,
             texts.edge,

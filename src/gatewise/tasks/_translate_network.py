@@ -65,6 +65,7 @@ class TranslationNetwork(AttentionDecoder):
             input_feeding=input_feeding,
             dropout=dropout,
             label_smoothing=label_smoothing,
+            scale=math.sqrt(embedding_size),
             **drawn,
         )
         self.source_embedding = self.embedding if shared else nn.Embedding(source_size, embedding_size)
@@ -80,7 +81,7 @@ class TranslationNetwork(AttentionDecoder):
             batch: "source" (S, B) and "lengths" (B,).
         """
         source, lengths = torch.as_tensor(batch["source"]), torch.as_tensor(batch["lengths"])
-        y, last = self.encoder(self.dropped(self.source_embedding(source)), lengths=lengths)
+        y, last = self.encoder(self.dropped(self.source_embedding(source) * self.scale), lengths=lengths)
         ends = last[0] if isinstance(last, tuple) else last
         return torch.cat([ends[-2], ends[-1]], -1), self.memory(y, lengths)  # of the last layer
 

@@ -18,7 +18,8 @@ from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabula
 from ..errors import DataError
 from ._corpus import USUAL_WORDS
 
-USUAL_PAIRS = 6000  # entries of a vocabulary of byte-pairs
+MOST_PAIRS = 6000  # entries of a vocabulary of byte-pairs; of a small text fewer, or most would be rare
+LEAST_PAIRS, PER_PAIR = 500, 600  # and characters of training text for each
 SHORT = 40  # characters: texts up to this mean length are read by the character, as dates and numbers should be
 LONGER = 10  # tokens that even a short source may become
 
@@ -129,12 +130,13 @@ def usual_tokens(pairs: Pairs) -> str:
 
 
 def _vocabulary(texts: Sequence[str], kind: str, size: int | None, min_frequency: int) -> Vocabulary:
-    text = "\n".join(f" {text}" if kind == BytePairs.kind else text for text in texts)
     if kind == Characters.kind:
-        return Characters(set(text) - {"\n"})
+        return Characters(set().union(*texts))
+    text = " ".join(texts) if kind == Words.kind else "".join(f" {text}\n" for text in texts)
     if kind == Words.kind:
         return Words.fit(text, max_size=size or USUAL_WORDS, min_frequency=min_frequency)
-    return BytePairs.fit(text, size=size or USUAL_PAIRS, min_frequency=max(2, min_frequency))
+    usual = max(LEAST_PAIRS, min(MOST_PAIRS, len(text) // PER_PAIR))
+    return BytePairs.fit(text, size=size or usual, min_frequency=max(2, min_frequency))
 
 
 def _encoded(vocabulary: Vocabulary, text: str) -> np.ndarray:
@@ -210,10 +212,10 @@ class PairBatches:
         return {**found, "inputs": inputs, "targets": wanted, "target_lengths": lengths}
 
 
-def padded(sources: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Sources side by side: "source" (S, B), padded with 0, and "lengths" (B,)."""
+def padded(sources: Sequence[np.ndarray], multiple: int = 1) -> dict[str, np.ndarray]:
+    """Sources side by side: "source" (S, B), padded with 0, where S is a multiple of this; and "lengths" (B,)."""
     lengths = np.array([len(ids) for ids in sources])
-    found = np.zeros((max(1, int(lengths.max(initial=0))), len(sources)), np.int64)
+    found = np.zeros((-(-max(1, int(lengths.max(initial=0))) // multiple) * multiple, len(sources)), np.int64)
     for column, ids in enumerate(sources):
         found[: len(ids), column] = ids
     return {"source": found, "lengths": lengths}

@@ -53,7 +53,7 @@ class Translator(Estimator):
         source: Column of the texts to translate, in a table; the first if omitted.
         target: Column of what they become; the second if omitted.
         tokens: "characters", "words" or "byte-pairs"; characters for short texts and byte-pairs for others, if omitted.
-        vocabulary_size: The most tokens to keep: 10,000 words or 6,000 byte-pairs, if omitted.
+        vocabulary_size: The most tokens to keep: 10,000 words, or up to 6,000 byte-pairs, if omitted.
         min_frequency: How often a word must occur to have a token of its own.
         shared_vocabulary: One vocabulary, and one table of embeddings, for both sides.
         attention: How the decoder looks at the source: "additive", "multiplicative" or "none".
@@ -335,6 +335,8 @@ class Translator(Estimator):
             raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
         text = self._sources(data, query, encoding)[0]
         [[(_, best), *_]] = self._found([text], Decoding())
+        if not len(best.tokens):
+            raise DataError(f"the translation of '{text[:40]}' is empty: there is no attention to draw")
         assert best.attention is not None
         draw(self.texts_.words_of(text), self.texts_.pieces(best.tokens), best.attention, picture)
 
