@@ -106,8 +106,12 @@ def test_features_are_learned_from():
 
 
 def test_together_as_alone(lit):
+    """To the last bit: images side by side, and each of them alone."""
     data = lamps(12, seed=6)
-    assert lit.predict(data) == [lit.predict(data.take([i]))[0] for i in range(12)]
+    for i, [best, *_] in enumerate(lit._written(data, None)):
+        [[alone, *_]] = lit._written(data.take([i]), None)
+        assert alone.tokens.tolist() == best.tokens.tolist()
+        assert alone.log_probability == best.log_probability
 
 
 def test_tables_of_predictions(lit):
@@ -328,7 +332,7 @@ def test_a_folder_is_learned_from_and_captioned(folder, capsys):
         (["fit", "caption", "Images"], "Images has no captions to learn from"),
         (
             ["fit", "caption", "Image", "--captions", "captions.txt"],
-            "--captions goes with a folder of images, not with 'Image'",
+            "there is no folder or file 'Image'",
         ),
         (["fit", "caption", "Images", "--captions", "none.txt"], "none.txt"),
         (

@@ -37,6 +37,7 @@ class Convolutions(nn.Module):
     def __init__(self, channels: int, side: int, features: int):
         super().__init__()
         halvings = max(1, round(math.log2(side / MAP))) if side > MAP else 0
+        self.smaller = 2**halvings  # times
         widths = [max(16, features >> (halvings - place)) for place in range(halvings + 1)]
         layers: list[nn.Module] = []
         for place, width in enumerate([*widths, *[features] * _WIDER]):
@@ -84,13 +85,11 @@ class Eye(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         if inputs == "features":
-            self.frame: nn.Module = nn.Linear(shape[1], features)
+            self.frame: nn.Linear | Convolutions = nn.Linear(shape[1], features)
             places: tuple[int, ...] = (shape[0],)
         else:
             self.frame = Convolutions(shape[2], max(shape[:2]), features)
-            with torch.no_grad():
-                example = torch.zeros(1, shape[2], *shape[:2], device=mean.device)
-                places = tuple(self.frame(example).shape[2:])
+            places = tuple(math.ceil(side / self.frame.smaller) for side in shape[:2])
         self.map = places  # (h, w), or (P,)
         # Where a place is, for convolutions hardly tell.
         self.places = nn.Parameter(torch.zeros(features, *places))
@@ -112,7 +111,7 @@ class Eye(nn.Module):
         found = (self.frame(x.movedim(-1, 1).contiguous()) + self.places).flatten(2)  # (F, D, P)
         if self.inputs == "images":
             return found.movedim(2, 0), lengths * found.shape[2]
-        steps = torch.arange(int(lengths.max()))[:, None]
+        steps = torch.arange(int(lengths.max()), device=lengths.device)[:, None]
         at = (lengths.cumsum(0) - lengths + steps).clamp(max=len(found) - 1)  # (T, B); padding is never looked at
         maps = found[at]
         story, _ = self.time(maps.flatten(2), lengths=lengths)

@@ -249,8 +249,7 @@ class Captioner(Estimator):
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = self._parts(whole, trained["counts"], trained["listed"]) if same else {"all": whole}
-        if not any(whole.captions):
-            raise DataError(f"{whole.name} has no captions to measure by. Give them: y, or a file of captions")
+        _told(whole)
         return self._measured(parts, with_baselines=True)
 
     def predict(self, data: Any, decoding: Decoding | None = None) -> list[str]:
@@ -267,7 +266,7 @@ class Captioner(Estimator):
         """BLEU, from 0 to 100: more is better, for scikit-learn."""
         self._must_be_fitted()
         whole, _ = self._read(data, y, None, None, "utf-8")
-        return float(self._scores(whole, with_loss=False)["bleu"])
+        return float(self._scores(_told(whole), with_loss=False)["bleu"])
 
     def predictions(self, data: Any, *, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table, some hundred images at a time: "image", its name or number, "caption" and
@@ -390,23 +389,22 @@ class Captioner(Estimator):
         return self.vocabulary_.decode(found.tokens)
 
     def _measured(self, parts: Mapping[str, Captioned], with_baselines: bool) -> dict[str, Any]:
-        found = {}
+        parts = {name: _told(part) for name, part in parts.items() if any(part.captions)}
+        found: dict[str, Any] = {}
         for name, part in parts.items():
-            some = np.flatnonzero([bool(captions) for captions in part.captions])
-            if len(some):
-                found[name] = self._scores(part.take(some[:_MOST_MEASURED] if name == "train" else some))
+            some = part.take(np.arange(min(len(part), _MOST_MEASURED))) if name == "train" else part
+            found[name] = self._scores(some)
         if with_baselines:
-            last = parts[list(found)[-1]]
-            last = last.take(np.flatnonzero([bool(captions) for captions in last.captions]))
-            said = {"most frequent": [self.usual_] * len(last)}
-            if "train" in parts and last is not parts["train"]:
-                said["nearest image"] = nearest(last, parts["train"])
-            found["baselines"] = {name: text_scores(texts, last.captions) for name, texts in said.items()}
+            last = list(parts)[-1]
+            said = {"most frequent": [self.usual_] * len(parts[last])}
+            if last not in ("train", "all"):
+                said["nearest image"] = nearest(parts[last], parts["train"])
+            wanted = parts[last].captions
+            found["baselines"] = {name: text_scores(texts, wanted) for name, texts in said.items()}
         most = max(len(captions) for part in parts.values() for captions in part.captions)
         return {**found, "signatures": signatures(most)}
 
     def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
-        """Of images that all have captions."""
         said = [self._text(some[0]) for some in self._written(data, None)]
         found = {**text_scores(said, data.captions), "images": len(data)}
         return found | ({"loss": self._loss(data)} if with_loss else {})
@@ -458,6 +456,14 @@ class Captioner(Estimator):
         tensors = super()._tensors()
         del tensors["output.weight"]  # the words' embedding
         return tensors
+
+
+def _told(data: Captioned) -> Captioned:
+    """Those that have captions. DataError if none has."""
+    some = np.flatnonzero([bool(captions) for captions in data.captions])
+    if not len(some):
+        raise DataError(f"{data.name} has no captions to measure by. Give them: y, or a file of captions")
+    return data if len(some) == len(data) else data.take(some)
 
 
 def _scale(data: Captioned) -> tuple[np.ndarray, np.ndarray]:
