@@ -25,6 +25,10 @@ def evaluate(
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     unknown: Unknown = "error",
+    captions: Annotated[str | None, typer.Option(help="File of captions, where DATA is a folder of images.")] = None,
+    lists: Annotated[
+        str | None, typer.Option(help="Comma-separated files with the names of images, one a line: only these.")
+    ] = None,
     json: Json = False,
     **search: Any,
 ) -> None:
@@ -40,7 +44,13 @@ def evaluate(
     estimator = find(task)
     possible = inspect.signature(estimator.evaluate).parameters
     given: dict[str, Any] = {"encoding": encoding}
-    for name, value, usual in (("query", query, None), ("unknown", unknown, "error")):
+    options = (
+        ("query", query, None),
+        ("unknown", unknown, "error"),
+        ("captions", captions, None),
+        ("lists", lists, None),
+    )
+    for name, value, usual in options:
         if value != usual and name not in possible:
             raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
         if name in possible:

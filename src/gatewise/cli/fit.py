@@ -22,16 +22,16 @@ fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.
 _FILES, _DATA, _TRAINING = "Files", "Data", "Training"
 _SIZES = "Sizes (chosen from the amount of data, if not given)"
 _PANEL = {  # of the options that are not about training
-    **dict.fromkeys(("encoding", "validation", "query"), _FILES),
+    **dict.fromkeys(("encoding", "validation", "query", "captions", "lists"), _FILES),
     **dict.fromkeys(
         ("source", "target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
     ),
     **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
-    **dict.fromkeys(("normalisation", "stack"), _DATA),
+    **dict.fromkeys(("normalisation", "stack", "inputs", "image_size"), _DATA),
     **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
     **dict.fromkeys(("mixtures", "proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
-    **dict.fromkeys(("maps", "attention", "input_feeding"), _SIZES),
+    **dict.fromkeys(("maps", "channels", "attention", "input_feeding"), _SIZES),
 }
 _ONE = "A file, folder or database's URL."
 _SEVERAL = {  # tasks whose data may be several files

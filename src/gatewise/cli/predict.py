@@ -47,11 +47,12 @@ def predict(
     estimator = find(task)
     if not hasattr(estimator, "predictions"):
         raise OptionError(f"a model of the task '{task}' predicts no table. Try: gatewise sample {model}")
-    options = {"encoding": encoding, "query": query, **decoding(task, estimator.predictions, search)}
-    if times:
-        if "times" not in inspect.signature(estimator.predictions).parameters:
-            raise OptionError(f"--times is for models that transcribe, not for one of the task '{task}'. Leave it out")
-        options["times"] = True
+    possible = inspect.signature(estimator.predictions).parameters
+    for flag, given in (("query", query is not None), ("times", times)):
+        if given and flag not in possible:
+            raise OptionError(f"--{flag} does not go with a model of the task '{task}'. Leave it out")
+    reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
+    options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
     if output is not None:  # what is wrong should show before the work is done
         check_suffix(output)
         writable(output, force)
@@ -67,7 +68,7 @@ def predict(
         rows = write_table(output, chunks)
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
     if plot is not None:
-        predictor.plot(data, plot, encoding=encoding, query=query)
+        predictor.plot(data, plot, **reading)
 
 
 predict = with_search(predict, {**WRITING, **LISTENING})

@@ -13,6 +13,7 @@ from ..errors import DataError, OptionError, ShapeError, suggest
 
 INPUTS = ("images", "clips", "features")
 _SHAPES = {"images": "(N, H, W) or (N, H, W, C)", "clips": "(N, T, H, W) or (N, T, H, W, C)", "features": "(N, P, D)"}
+_LEAST = 4  # pixels of a side
 _COLOURS = (1, 3, 4)  # channels by which the last axis is known for one of colour
 
 
@@ -120,6 +121,9 @@ def from_arrays(
         raise DataError(f"{name}: there are no {inputs}. Give at least one.")
     if inputs == "features":
         values = values.astype(np.float32, copy=False)
+    elif min(values.shape[1:3]) < _LEAST:
+        height, width = values.shape[1:3]
+        raise DataError(f"{name}: {inputs} of {height} x {width} pixels. Give at least {_LEAST} x {_LEAST}.")
     count = len(lengths)
     said = _said(captions, count, name)
     named = tuple(map(str, range(count))) if names is None else tuple(map(str, names))

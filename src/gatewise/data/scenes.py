@@ -189,11 +189,11 @@ def _phrase(which: str, scene: Attributes, random: np.random.Generator) -> str:
 
 
 def _drawn(scene: Attributes, random: np.random.Generator) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8: things on a grey ground, all a little different each time."""
-    ground = random.uniform(60, 130) + random.normal(0, 6, (SIDE, SIDE, 1)) + np.zeros(3)
+    """(SIDE, SIDE, 3) uint8: things on a dark ground, all a little different each time."""
+    ground = random.uniform(10, 50) + random.normal(0, 6, (SIDE, SIDE, 1)) + np.zeros(3)
     for (x, y), which in _laid_out(scene, random):
         size, colour, shape = (scene[f"{which}{name}"] for name in ("size", "colour", "shape"))
-        radius = random.uniform(3.0, 3.8) if size == "small" else random.uniform(6.0, 7.2)
+        radius = random.uniform(3.2, 4.0) if size == "small" else random.uniform(6.0, 7.0)
         if scene.get("relation") == "inside" and which == "second ":
             radius = random.uniform(11.0, 12.0)
         inside = _covered(shape, x * SIDE, y * SIDE, radius)[..., None]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..data.captions import Captioned
-from ._attention_decoder import Batch, Steps
+from ._attention_decoder import Batch, Steps, together
 from ._caption_network import CaptionNetwork
 from .decoding import Decoding, Hypothesis, decode
 
@@ -100,17 +100,15 @@ def written(
     found: list[list[Hypothesis]] = []
     for first in range(0, len(data), batch_size):
         images = np.arange(first, min(first + batch_size, len(data)))
-        batch = frames(data, images)
-        places = batch["lengths"].numpy() * int(np.prod(network.eye.map))
-        limits = np.full(len(images), longest)
+        filled = np.resize(images, -(-len(images) // together()) * together())  # see `Steps`
         found += decode(
-            Steps(network, batch),
+            Steps(network, frames(data, filled)),
             len(images),
             start,
             end,
             options,
-            limits=limits,
+            limits=np.full(len(images), longest),
             forbidden=[start, *forbidden],
-            lengths=places,
+            lengths=data.lengths[images] * int(np.prod(network.eye.map)),
         )
     return found

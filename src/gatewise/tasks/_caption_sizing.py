@@ -35,24 +35,26 @@ class Row:
 
 # Found by trials on validation data.
 ROWS = (
-    Row(1_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 60, 16)),
-    Row(4_000, Sizing(64, 64, 128, 1, 0.3, 3e-3, 30, 32)),
-    Row(float("inf"), Sizing(64, 64, 128, 1, 0.3, 3e-3, 20, 64)),
+    Row(1_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 40, 16)),
+    Row(5_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 15, 32)),
+    Row(float("inf"), Sizing(64, 128, 128, 1, 0.1, 3e-3, 10, 32)),
 )
 
 
-def sizing(options: Captioner, images: int) -> Sizing:
+def sizing(options: Captioner, images: int, clips: bool) -> Sizing:
     """Fill in what the user left open.
 
     Args:
         options: The estimator, its options checked, None where nothing was given.
         images: Of the training data.
+        clips: Whether they are clips, each with so many frames to look at that half the channels must do.
     """
     wider, longer = PRESETS[options.preset or "medium"]
     usual = vars(next(row for row in ROWS if images <= row.images).sizing)
     usual = {
         **usual,
-        **{name: int(usual[name] * wider) for name in ("channels", "hidden_size")},
+        "channels": int(usual["channels"] * wider / (2 if clips else 1)),
+        "hidden_size": int(usual["hidden_size"] * wider),
         "epochs": usual["epochs"] * longer,
     }
     given = {name: getattr(options, name) for name in usual}

@@ -44,15 +44,20 @@ def read(
         DataError: Something cannot be read, or has no caption.
         OptionError: What goes with a folder is given for something else, or the other way round.
     """
-    folder = isinstance(data, str | os.PathLike) and os.path.isdir(data)
+    path = isinstance(data, str | os.PathLike)
+    folder = path and os.path.isdir(data)
+    if path and not os.path.exists(data):
+        raise DataError(f"there is no folder or file '{os.fspath(data)}'")
     for option, given in (("captions", captions), ("lists", lists)):
         if given is not None and not folder:
             raise OptionError(f"{option} goes with a folder of images, not with {_said(data)}. Leave it out")
-    if y is not None and (folder or isinstance(data, str | os.PathLike | Captioned)):
+    if folder and inputs == "features":
+        raise OptionError("inputs='features' goes with arrays and .npz files; a folder holds images. Leave it out")
+    if y is not None and (path or isinstance(data, Captioned)):
         raise OptionError(f"y goes with arrays; {_said(data)} has captions of its own. Leave it out")
     if isinstance(data, Captioned):
         return data, []
-    if not isinstance(data, str | os.PathLike):
+    if not path:
         return from_arrays(data, y, inputs), []
     if not folder:
         return read_arrays(data, inputs), []
@@ -62,7 +67,8 @@ def read(
     if len(set(wanted)) < len(wanted):
         twice = next(name for i, name in enumerate(wanted) if name in wanted[:i])
         raise DataError(f"'{twice}' is in two of the lists. An image belongs to one part.")
-    return read_folder(data, wanted, said, size), [len(part) for part in parts]
+    clips = None if inputs is None else inputs == "clips"
+    return read_folder(data, wanted, said, size, clips), [len(part) for part in parts]
 
 
 def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:

@@ -1,7 +1,7 @@
 """`caption`: learn to say what is on an image, or what happens in a short clip.
 
-Convolutions make features of every place, a convolutional layer over time joins the frames of a clip, and a decoder
-with attention writes a caption word by word, looking at some places for each.
+Convolutions make features of every place, a recurrent layer joins the frames of a clip, and a decoder with attention
+writes a caption word by word, looking at some places for each.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class Captioner(Estimator):
         tokens = {name: self._tokens(part) for name, part in (("train", train), ("held out", held_out))}
         self.longest_ = max(len(caption) for some in tokens["train"] for caption in some)
         self.usual_ = most_frequent(train.captions)
-        self.sizing_ = chosen = sizing(self, len(train))
+        self.sizing_ = chosen = sizing(self, len(train), self.inputs_ == "clips")
         edges = self._edges
         training = Pictures(train, tokens["train"], *edges, chosen.batch_size, seed=int(self.seed))
         deciding = Pictures(held_out, tokens["held out"], *edges, chosen.batch_size)
@@ -208,7 +208,7 @@ class Captioner(Estimator):
                 "counts": counts,
                 "listed": bool(listed),
             },
-            identity=vars(chosen),
+            identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished: self._measured(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
@@ -249,8 +249,7 @@ class Captioner(Estimator):
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = self._parts(whole, trained["counts"], trained["listed"]) if same else {"all": whole}
-        if not any(whole.captions):
-            raise DataError(f"{whole.name} has no captions to measure by. Give them: y, or a file of captions")
+        _told(whole)
         return self._measured(parts, with_baselines=True)
 
     def predict(self, data: Any, decoding: Decoding | None = None) -> list[str]:
@@ -267,7 +266,7 @@ class Captioner(Estimator):
         """BLEU, from 0 to 100: more is better, for scikit-learn."""
         self._must_be_fitted()
         whole, _ = self._read(data, y, None, None, "utf-8")
-        return float(self._scores(whole, with_loss=False)["bleu"])
+        return float(self._scores(_told(whole), with_loss=False)["bleu"])
 
     def predictions(self, data: Any, *, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table, some hundred images at a time: "image", its name or number, "caption" and
@@ -367,7 +366,7 @@ class Captioner(Estimator):
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (self.mean_, self.std_))
         return CaptionNetwork(
             cell,
-            Eye(self.inputs_, self.shape_, mean, std, chosen.channels, cell),
+            Eye(self.inputs_, self.shape_, mean, std, chosen.channels, cell, chosen.hidden_size),
             chosen.channels,
             vocabulary_size=len(self.vocabulary_) + 2,
             embedding_size=chosen.embedding_size,
@@ -390,23 +389,22 @@ class Captioner(Estimator):
         return self.vocabulary_.decode(found.tokens)
 
     def _measured(self, parts: Mapping[str, Captioned], with_baselines: bool) -> dict[str, Any]:
-        found = {}
+        parts = {name: _told(part) for name, part in parts.items() if any(part.captions)}
+        found: dict[str, Any] = {}
         for name, part in parts.items():
-            some = np.flatnonzero([bool(captions) for captions in part.captions])
-            if len(some):
-                found[name] = self._scores(part.take(some[:_MOST_MEASURED] if name == "train" else some))
+            some = part.take(np.arange(min(len(part), _MOST_MEASURED))) if name == "train" else part
+            found[name] = self._scores(some)
         if with_baselines:
-            last = parts[list(found)[-1]]
-            last = last.take(np.flatnonzero([bool(captions) for captions in last.captions]))
-            said = {"most frequent": [self.usual_] * len(last)}
-            if "train" in parts and last is not parts["train"]:
-                said["nearest image"] = nearest(last, parts["train"])
-            found["baselines"] = {name: text_scores(texts, last.captions) for name, texts in said.items()}
+            last = list(parts)[-1]
+            said = {"most frequent": [self.usual_] * len(parts[last])}
+            if last not in ("train", "all"):
+                said["nearest image"] = nearest(parts[last], parts["train"])
+            wanted = parts[last].captions
+            found["baselines"] = {name: text_scores(texts, wanted) for name, texts in said.items()}
         most = max(len(captions) for part in parts.values() for captions in part.captions)
         return {**found, "signatures": signatures(most)}
 
     def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
-        """Of images that all have captions."""
         said = [self._text(some[0]) for some in self._written(data, None)]
         found = {**text_scores(said, data.captions), "images": len(data)}
         return found | ({"loss": self._loss(data)} if with_loss else {})
@@ -451,7 +449,21 @@ class Captioner(Estimator):
             raise ValueError("its means and deviations are not those of its channels")
         self.vocabulary_ = Words.from_json(document["vocabulary"])
         self.longest_, self.usual_ = int(document["longest"]), str(document["most_frequent"])
+        tensors["output.weight"] = tensors["embedding.weight"]
         self.model_ = filled(self._build, tensors)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = super()._tensors()
+        del tensors["output.weight"]  # the words' embedding
+        return tensors
+
+
+def _told(data: Captioned) -> Captioned:
+    """Those that have captions. DataError if none has."""
+    some = np.flatnonzero([bool(captions) for captions in data.captions])
+    if not len(some):
+        raise DataError(f"{data.name} has no captions to measure by. Give them: y, or a file of captions")
+    return data if len(some) == len(data) else data.take(some)
 
 
 def _scale(data: Captioned) -> tuple[np.ndarray, np.ndarray]:
