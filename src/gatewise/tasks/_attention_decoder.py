@@ -146,7 +146,7 @@ class AttentionDecoder(Network):
         for step, tokens in enumerate(inputs):
             if own and step:
                 drawn = self.output(outputs[-1].detach()).softmax(-1).multinomial(1)[:, 0]
-                tokens = torch.where(torch.rand(tokens.shape) < own, drawn, tokens)
+                tokens = torch.where(torch.rand(tokens.shape, device=tokens.device) < own, drawn, tokens)
             x = self.embedded(tokens)
             x = torch.cat([x, fed], -1) if self.input_feeding else x
             y, state, _ = self.advance(x[None], state, memory)
@@ -196,14 +196,14 @@ class Steps:
         held = np.resize(self._sequence, len(index))
         if self._memory is not None and not np.array_equal(held, self._held):
             self._rows, self._held = taken(self._memory, torch.from_numpy(held)), held
-        x = model.embedded(torch.from_numpy(np.resize(tokens, len(index))))
+        x = model.embedded(torch.from_numpy(np.resize(tokens, len(index))).to(self._fed.device))
         if model.input_feeding:
             x = torch.cat([x, self._fed[index]], -1)
         state = [values[:, index] for values in self._state]
         y, self._state, weights = model.advance(x[None], state, self._rows)
         self._fed = y[0]
-        log_p = log_softmax(model.output(y[0])[:many], -1).numpy()
-        return log_p, None if weights is None else weights[:many, 0].numpy()
+        log_p = log_softmax(model.output(y[0])[:many], -1).cpu().numpy()
+        return log_p, None if weights is None else weights[:many, 0].cpu().numpy()
 
 
 def together() -> int:

@@ -80,7 +80,8 @@ class TranslationNetwork(AttentionDecoder):
         Args:
             batch: "source" (S, B) and "lengths" (B,).
         """
-        source, lengths = torch.as_tensor(batch["source"]), torch.as_tensor(batch["lengths"])
+        device = self.embedding.weight.device
+        source, lengths = (torch.as_tensor(batch[name], device=device) for name in ("source", "lengths"))
         y, last = self.encoder(self.dropped(self.source_embedding(source) * self.scale), lengths=lengths)
         ends = last[0] if isinstance(last, tuple) else last
         return torch.cat([ends[-2], ends[-1]], -1), self.memory(y, lengths)  # of the last layer
@@ -92,16 +93,17 @@ class TranslationNetwork(AttentionDecoder):
 
 
 class Fading:
-    """Batches with the chance of scheduled sampling at their step: `most` at the last one, growing from 0.
+    """Batches of tensors, with the chance of scheduled sampling at their step: `most` at the last, growing from 0.
 
     Source: Bengio et al. (2015), arXiv:1506.03099, section 2.4: linear decay.
     """
 
-    def __init__(self, batches: PairBatches, most: float, steps: int):
+    def __init__(self, batches: PairBatches, most: float = 0.0, steps: int = 1):
         self.batches, self.most, self.steps = batches, most, steps
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def at(self, step: int) -> Batch:
-        return {**self.batches.at(step), "own": self.most * step / self.steps}
+        tensors = {name: torch.from_numpy(array) for name, array in self.batches.at(step).items()}
+        return {**tensors, "own": self.most * step / self.steps}

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..errors import OptionError
+from ._hypotheses import Decoding, Hypothesis, Step, copied
 from ._sampler import Sampler
-from ._search import Decoding, Hypothesis, Step, copied, decode
+from ._search import decode
 
 __all__ = ["Decoding", "Hypothesis", "Sampler", "Step", "StopAt", "copied", "decode"]
 

@@ -27,6 +27,7 @@ from ._translate_texts import PairBatches, Texts
 from .decoding import Decoding
 
 if TYPE_CHECKING:
+    from ..training import Batches
     from ._translate_network import TranslationNetwork
     from .decoding import Hypothesis
 
@@ -226,7 +227,9 @@ class Translator(Estimator):
         with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
             torch.manual_seed(int(self.seed))
             model = self._build()
-        judged = self._batches(held_out) if self.stop_on == "loss" else ByBleu(model, self.texts_, held_out)
+        judged: Batches = Fading(self._batches(held_out))
+        if self.stop_on == "bleu":
+            judged = ByBleu(model, self.texts_, held_out)
         self._learn(
             model,
             Fading(training, float(self.scheduled_sampling), steps),
