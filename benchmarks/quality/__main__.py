@@ -22,7 +22,7 @@ from ..record import RESULTS, ROOT, write
 from .row import Row
 
 DATA = ROOT.parent / "shared" / "data"
-TASKS = ("classify", "tag", "forecast", "detect", "translate", "transcribe", "caption")
+TASKS = ("classify", "tag", "forecast", "detect", "generate", "translate", "transcribe", "caption")
 
 
 def main(names: list[str]) -> None:

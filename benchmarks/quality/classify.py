@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from gatewise.data.audio import read_audio
 from gatewise.data.labelled_text import read_labelled_text
 from gatewise.data.sequences import Column, Sequences
+from gatewise.data.strokes import read_strokes
 from gatewise.data.ts import read_ts
 from gatewise.tasks.classify import Classifier
 
@@ -69,6 +71,29 @@ def intrusions(data: Path, seed: int) -> dict[str, Any]:
     """
     train, test = (connections(data / "nsl_kdd" / f"{name}.txt.gz") for name in ("KDDTrain+_20Percent", "KDDTest+"))
     return fitted(train, test, seed, split=(0.9, 0.1, 0), class_weight={"attack": 5})
+
+
+def characters(data: Path, seed: int) -> dict[str, Any]:
+    """Writers 17 to 20 are the test, 15 and 16 choose the best weights, the other fourteen are learned from."""
+    drawn = read_strokes(data / "omniglot_small1" / "strokes_background_small1.zip")
+    train, validation, test = by_writer(drawn)
+    found = fitted(train, test, seed, validation=validation)
+    places = [replace(part, steps={"channels": place(part)}) for part in (train, test)]
+    found["baselines"][f"1-NN DTW of x and y, band {BAND:.0%}"] = nearest(*places, BAND)
+    return found
+
+
+def by_writer(drawn: Sequences) -> tuple[Sequences, Sequences, Sequences]:
+    """Omniglot's drawings by writers 1 to 14, 15 and 16, and 17 to 20."""
+    writer = np.array([int(number) for number in drawn.facts["writer"].strings()])
+    parts = (writer <= 14, (writer > 14) & (writer <= 16), writer > 16)
+    train, validation, test = (drawn.take(np.flatnonzero(part)) for part in parts)
+    return train, validation, test
+
+
+def place(drawn: Sequences) -> Column:
+    values = np.stack([drawn.steps[name].values for name in ("x", "y")], 1)
+    return Column("channels", "number", values)
 
 
 def connections(path: Path) -> Sequences:
@@ -159,6 +184,10 @@ ROWS = (
     ucr("ItalyPowerDemand", 0.950, f"{DTW} .950 and .955 with a learned band"),
     ucr("OSULeaf", 0.591, f"{DTW} .591 and .612 with a learned band"),
     ucr("PickupGestureWiimoteZ", 0.700, f"{DTW} .660, on series cut to one length"),
+    Row(
+        *("omniglot", "classify", "omniglot_small1, 136 characters: writers 17 to 20 are the test", "accuracy", 0.75),
+        *("more", characters),
+    ),
     Row("fsdd", "classify", "fsdd, takes 0 to 4 are the test", "accuracy", 0.97, "more", digits, (0, 1, 2)),
     Row("sst2", "classify", "sst2, given split", "accuracy", 0.82, "more", sentiment),
     Row("trec", "classify", "trec, given split", "accuracy", 0.92, "more", questions),

@@ -17,7 +17,14 @@ SHOWN = (
     *("JapaneseVowels", "fsdd", "trec", "ud_en_ewt", "resume_ner_zh", "wall_following"),
     *("m4_hourly_smape", "etth1_96", "nab"),
 )
-NAMES = {"f1": "span F1", "mse": "MSE", "smape": "sMAPE", "mase": "MASE", "mase_share": "MASE / baseline's"}
+NAMES = {
+    "f1": "span F1",
+    "mse": "MSE",
+    "smape": "sMAPE",
+    "mase": "MASE",
+    "mase_share": "MASE / baseline's",
+    "loss": "nats per step",
+}
 HEADS = {
     "README.md": ("data", "task", "measure", "Gatewise", "best plain baseline"),
     "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最好的朴素基线"),

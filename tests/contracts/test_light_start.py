@@ -26,8 +26,9 @@ def loaded(code):
     [
         "import gatewise",
         "import gatewise.cells, gatewise.algebra",
-        "import gatewise.runtime.writer",
+        "import gatewise.runtime.writer, gatewise.runtime.tracer",
         "import gatewise.tasks.decoding",
+        "import gatewise.tasks._transcribe_decoding, gatewise.tasks._transcribe_frames",
         "import gatewise.training",
         "from gatewise import cell, tanh",
     ],

@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
 from gatewise.data.sequences import Column, Sequences
+from gatewise.data.strokes import read_strokes
 from gatewise.data.ts import read_ts
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks import _classification_metrics as metrics
@@ -220,6 +221,29 @@ def test_variation_keeps_sequences_apart_and_changes_their_pace():
     assert len(found) == lengths.sum() != 50
     assert (found[: lengths[0]] > 0).all()
     assert (found[lengths[0] :] < 0).all()
+
+
+def test_drawings_are_bent_in_training_alone_and_their_writers_are_not_read(tmp_path):
+    for number in range(60):
+        points = [(0, 0), (9, 0), (9, 4 + number % 5)] if number % 2 else [(0, 0), (0, 9)]
+        lines = [f"{x},{y},0" for x, y in points]
+        path = tmp_path / ("corner" if number % 2 else "line") / f"x_{number}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(["START", *lines, "BREAK", ""]))
+    drawn = read_strokes(tmp_path)
+    classifier = Classifier(hidden_size=8, num_layers=1, ensemble=1, epochs=12, variation=0.5).fit(drawn)
+    assert [column.name for column in classifier.inputs_.numbers] == ["x", "y", "dx", "dy", "up"]
+    assert classifier.inputs_.categories == []
+    assert classifier.score(drawn) > 0.9
+    rows = np.arange(60)
+
+    def batch(variation):
+        return Shuffled(classifier.inputs_, drawn, rows, rows, 60, 0, variation).at(0)["numbers"]
+
+    calm = InOrder(classifier.inputs_, drawn, rows, rows).at(0)["numbers"]
+    assert torch.equal(batch(0.0).sort(1).values, calm.sort(1).values)
+    assert torch.equal(batch(1.0), batch(1.0))
+    assert not torch.equal(batch(0.0), batch(1.0))
 
 
 def test_every_pass_holds_each_sequence_once():

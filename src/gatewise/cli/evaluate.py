@@ -11,6 +11,7 @@ import typer
 from ..errors import OptionError
 from .fit import aligned
 from .frame import Json, Query, Unknown, result
+from .search import LISTENING, decoding, with_search
 
 
 def evaluate(
@@ -29,6 +30,7 @@ def evaluate(
         str | None, typer.Option(help="Comma-separated files with the names of images, one a line: only these.")
     ] = None,
     json: Json = False,
+    **search: Any,
 ) -> None:
     """Measure a model on data, beside plain baselines.
 
@@ -53,8 +55,12 @@ def evaluate(
             raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
         if name in possible:
             given[name] = value
+    given |= decoding(task, estimator.evaluate, search)
     if len(data) > 1 and task not in ("generate", "translate"):
         raise OptionError(f"a model of the task '{task}' is measured on one DATA at a time, not on {len(data)}")
     found = estimator.load(model)
     metrics = found.evaluate(data if task == "generate" else aligned(data), **given)
     result(found.report(metrics), metrics, json)
+
+
+evaluate = with_search(evaluate, LISTENING)

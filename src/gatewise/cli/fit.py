@@ -30,15 +30,12 @@ _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("normalisation", "stack", "inputs", "image_size"), _DATA),
     **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
-    **dict.fromkeys(
-        ("proj_size", "tie_weights", "context", "window", "stride", "ensemble", "maps", "attention", "input_feeding"),
-        _SIZES,
-    ),
-    "channels": _SIZES,
+    **dict.fromkeys(("mixtures", "proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
+    **dict.fromkeys(("maps", "channels", "attention", "input_feeding"), _SIZES),
 }
 _ONE = "A file, folder or database's URL."
 _SEVERAL = {  # tasks whose data may be several files
-    "generate": "Text files or folders; - for standard input.",
+    "generate": "Text files or folders, - for standard input; pen strokes; a table.",
     "translate": "Two files whose lines belong together, one of lines with a tab, or a table.",
 }
 _OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
@@ -134,7 +131,7 @@ def train(
     # What is missing or wrong should show before training, and before torch is loaded.
     if plot is not None:
         can_plot(plot)
-    if isinstance(data, list):
+    if isinstance(data, list) and not estimator.reads_numbers(data):
         data = _open(data, reading.get("encoding", "utf-8"))
     if announcement:
         note(announcement)

@@ -8,13 +8,19 @@ from typing import Annotated
 
 import typer
 
+from ..errors import OptionError
 from .frame import Json, Unknown, result
 
 
 def sample(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="Text to continue; - reads standard input.")] = "",
-    length: Annotated[int, typer.Option("--length", "-n", help="Tokens to write.")] = 500,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            "--prompt", "-p", help="Text to continue; - reads standard input. Of numbers: a file of sequences."
+        ),
+    ] = "",
+    length: Annotated[int, typer.Option("--length", "-n", help="Tokens to write, or the most steps to go.")] = 500,
     temperature: Annotated[
         float, typer.Option(help="1: as it believes; less: more cautious; 0: always the likeliest.")
     ] = 0.8,
@@ -28,14 +34,52 @@ def sample(
     state: Annotated[
         Path | None, typer.Option(help="Go on where this file left off, if it exists, and keep the new state in it.")
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Of numbers: a picture, .png or .svg, or a .csv, .jsonl or .parquet."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "-c", help="Of numbers: sequences; all of the prompt's, if omitted.")
+    ] = None,
+    first: Annotated[
+        int | None, typer.Option(help="Of numbers: read so many steps of each prompt; all, if omitted.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
     json: Json = False,
 ) -> None:
-    """Continue a text, printing characters as they come."""
-    from ..bundle import writable
+    """Continue a text, printing characters as they come; or draw with a pen, or continue other numbers.
+
+    Numbers are printed as CSV, or with `--output` become a table or a picture.
+    """
+    from ..bundle import load, writable
     from ..runtime.writer import Writer
     from ..tasks.decoding import Sampler
 
-    writer = Writer.load(model)
+    found = load(model)
+    if "channels" in found.document:
+        from ._trace import trace
+
+        for name, given in {"top-k": top_k, "top-p": top_p, "stop": stop, "state": state}.items():
+            if given not in (None, ""):
+                raise OptionError(f"--{name} is for text, and this model continues numbers. Leave it out")
+        trace(
+            found.document,
+            found.tensors,
+            prompt=prompt,
+            first=first,
+            length=length,
+            temperature=temperature,
+            seed=seed,
+            count=count,
+            output=output,
+            force=force,
+            json=json,
+        )
+        return
+    for name, number in {"output": output, "count": count, "first": first, "force": force or None}.items():
+        if number is not None:
+            raise OptionError(f"--{name} is for models that continue numbers, and this one writes text. Leave it out")
+    writer = Writer(found.document, found.tensors)
     sampler = Sampler(temperature, top_k, top_p, seed, forbidden=writer.forbidden)
     if state is not None:
         if state.exists():
@@ -49,8 +93,8 @@ def sample(
     if json:
         result("", {"prompt": prompt, "text": "".join(pieces)}, json)
     else:
-        first = next(pieces, "")  # before the prompt is shown, so that a refused one leaves stdout empty
-        sys.stdout.write(prompt + first)
+        begun = next(pieces, "")  # before the prompt is shown, so that a refused one leaves stdout empty
+        sys.stdout.write(prompt + begun)
         for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()

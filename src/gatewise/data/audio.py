@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
 import tarfile
 import wave
@@ -17,8 +16,9 @@ from types import ModuleType
 
 import numpy as np
 
-from ..errors import DataError, MissingExtra, OptionError
+from ..errors import DataError, MissingExtra
 from ._lines import category, name_of, offsets_of, read_bytes, text
+from ._names import facts_of, pattern_of
 from .log_mel import LogMel, resample
 from .sequences import Column, Sequences
 from .text import Source, _files, _mode
@@ -27,7 +27,6 @@ SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
 LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
-NAME = r"\{([^\W\d]\w*)\}"  # {name} in a pattern
 
 Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
 
@@ -57,10 +56,12 @@ def read_audio(
         MissingExtra: a FLAC file, and `soundfile` is not installed. WAV with whole numbers as samples needs nothing.
         OptionError: a pattern without {label}.
     """
-    pattern = None if label_from is None else _pattern(label_from)
+    if label_from is not None:
+        pattern_of(label_from)  # a wrong one should show before a thousand files are read
     data = read_sounds(source, settings)
     names = [str(name) for name in data.facts["file"].values]
-    return replace(data, facts={**data.facts, **_labels(names, label_from, pattern)})
+    labels = _labels(names) if label_from is None else facts_of(names, label_from)
+    return replace(data, facts={**data.facts, **labels})
 
 
 def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = None) -> Sequences:
@@ -199,28 +200,9 @@ def _damaged(place: str, error: Exception) -> DataError:
     return DataError(f"{place} is no sound file that can be read: {reason}. Leave it out, or fetch it again.")
 
 
-def _pattern(label_from: str) -> re.Pattern[str]:
-    literals, names = re.split(NAME, label_from)[::2], re.findall(NAME, label_from)
-    if "label" not in names or len(set(names)) < len(names) or "file" in names:
-        raise OptionError(
-            f"--label-from '{label_from}' must hold {{label}} and each other name once, such as {{label}}_{{index}}."
-        )
-    groups = [f"(?P<{name}>[^/]+?)" for name in names] + [""]
-    return re.compile("".join(re.escape(literal) + group for literal, group in zip(literals, groups, strict=True)))
-
-
-def _labels(names: list[str], label_from: str | None, pattern: re.Pattern[str] | None) -> dict[str, Column]:
-    """Facts from the files' names."""
+def _labels(names: list[str]) -> dict[str, Column]:
+    """The labels that folders or the beginnings of names say, if they say any."""
     paths = [PurePosixPath(name).with_suffix("") for name in names]
-    if pattern is not None and label_from is not None:
-        depth = label_from.count("/") + 1
-        found = []
-        for name, path in zip(names, paths, strict=True):
-            match = pattern.fullmatch("/".join(path.parts[-depth:]))
-            if match is None:
-                raise DataError(f"the name of '{name}' does not fit --label-from '{label_from}'.")
-            found.append(match.groupdict())
-        return {key: category(key, [fields[key] for fields in found]) for key in found[0]}
     folders = [path.parent.name for path in paths]
     if all(folders) and len(set(folders)) > 1:
         return {"label": category("label", folders)}

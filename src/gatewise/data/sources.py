@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
 from .sequences import Sequences
+from .strokes import is_strokes
 
 if TYPE_CHECKING:
     from .audio import LogMel
@@ -34,7 +35,7 @@ class Roles:
             its label.
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
-        label_from: Where labels stand in the names of sound files; see `audio.read_audio`.
+        label_from: Where labels stand in the names of files of sound or strokes; see `audio.read_audio`.
         repair: Read spans that break their tagging scheme as conlleval does, instead of refusing them.
     """
 
@@ -57,6 +58,8 @@ class Roles:
         suffix = _suffix(path)
         if suffix in _SUFFIXES:
             return _SUFFIXES[suffix]
+        if is_strokes(path):
+            return "strokes"
         if os.path.isdir(path):
             return "audio"
         named = self.key or self.time or self.columns or self.target or self.facts
@@ -101,9 +104,10 @@ def read(
         encoding: Of text files.
         sound: How to make features of sound; None: what suits the files.
 
-    A folder or .tar holds sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data,
-    .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt
-    is a table where a role names one of its columns.
+    A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
+    sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
+    .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt is a table where a role
+    names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
@@ -130,6 +134,7 @@ _SUFFIXES = {
     **dict.fromkeys((".conll", ".conllu", ".bio", ".iob", ".bmes", ".bioes"), "tokens"),
     **dict.fromkeys((".npy", ".npz"), "arrays"),
     **dict.fromkeys((".wav", ".flac", ".tar", ".tgz"), "audio"),
+    ".zip": "strokes",
     **dict.fromkeys((".csv", ".tsv", ".data", ".parquet", ".jsonl", ".ndjson", ".json", ".duckdb", ".db"), "table"),
 }
 
@@ -157,6 +162,10 @@ def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMe
         from .arrays import read_arrays
 
         return read_arrays(source)
+    if kind == "strokes":
+        from .strokes import read_strokes
+
+        return read_strokes(source, label_from=roles.label_from)
     from .audio import read_audio
 
     return read_audio(source, sound, roles.label_from)

@@ -90,7 +90,13 @@ def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") ->
     return understand(source, query, encoding=encoding)
 
 
-_FORMATS = {"ts": "series", "tokens": "sentences", "arrays": "sequences", "audio": "clips of sound"}
+_FORMATS = {
+    "ts": "series",
+    "tokens": "sentences",
+    "arrays": "sequences",
+    "audio": "clips of sound",
+    "strokes": "drawings of pen strokes",
+}
 
 
 def _examples(source: Any, encoding: str) -> Summary | None:

@@ -69,6 +69,8 @@ class Writer:
     def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
         if document.get("task") != "generate":
             raise ModelFileError(f"the model's task is {document.get('task')!r}, but only 'generate' writes")
+        if "channels" in document:
+            raise ModelFileError("the model continues numbers and does not write. `Tracer` runs it")
         try:
             self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
             cell = Cell.from_json(document["cell"])

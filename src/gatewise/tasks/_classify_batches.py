@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.sequences import Sequences
+from ..data.strokes import holds_strokes, varied
 from ._classify_inputs import Inputs, starts_of
 
 POOL = 16  # batches whose sequences are sorted by length before they are dealt out, so that few steps are padding
@@ -50,9 +51,12 @@ class Shuffled:
             self._order = epoch, self._dealt(epoch)
         chosen = self._order[1][index]
         rng = np.random.default_rng([self.seed, 1, step])
-        varied = self.variation > 0 and self.inputs.only_numbers
-        change = partial(vary, rng=rng, strength=self.variation, channels=self.inputs.channels) if varied else None
-        arrays = self.inputs.encode(self.data.take(self.rows[chosen]), change)
+        data, change = self.data.take(self.rows[chosen]), None
+        if self.variation > 0 and holds_strokes(data):
+            data = varied(data, rng, self.variation)
+        elif self.variation > 0 and self.inputs.only_numbers:
+            change = partial(vary, rng=rng, strength=self.variation, channels=self.inputs.channels)
+        arrays = self.inputs.encode(data, change)
         return _tensors(arrays, self.targets[chosen])
 
     def _dealt(self, epoch: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Losses of a language model as a small table."""
+"""Losses of what continues a text or numbers as a small table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 
 def losses(metrics: Mapping[str, Any]) -> str:
-    """Model and baselines, a line each, in bits per character where that is defined."""
+    """Model and baselines, a line each, of text in bits per character where that is defined."""
+    if any("sequences" in found for found in metrics.values()):
+        return _of_numbers(metrics)
     lines = [f"{'':<14}{'bits/char':>10}{'nats/token':>12}{'perplexity':>12}"]
     lines += _splits(metrics)
     baselines = metrics.get("baselines", {})
@@ -15,6 +17,19 @@ def losses(metrics: Mapping[str, Any]) -> str:
         held_out = next((name for name in ("test", "validation", "all") if name in metrics), "held-out")
         lines.append(f"for comparison, plain methods on the {'same' if held_out == 'all' else held_out} text:")
         lines += [f"{name:<14}{_number(found.get('bits_per_character')):>10}" for name, found in baselines.items()]
+    return "\n".join(lines)
+
+
+def _of_numbers(metrics: Mapping[str, Any]) -> str:
+    lines = [f"{'':<14}{'nats/step':>12}{'steps':>12}{'sequences':>12}"]
+    held = "all"
+    for name in ("train", "validation", "test", "all"):
+        if found := metrics.get(name):
+            lines.append(f"{name:<14}{found['loss']:>12.3f}{found['steps']:>12,}{found['sequences']:>12,}")
+            held = name
+    if baselines := metrics.get("baselines"):
+        lines.append(f"for comparison, plain methods on the {'same' if held == 'all' else held} sequences:")
+        lines += [f"{name:<14}{found['loss']:>12.3f}" for name, found in baselines.items()]
     return "\n".join(lines)
 
 

@@ -33,6 +33,7 @@ WHOLE = {  # option -> least and most; None stands for "chosen here" or "no limi
     "memory": (100, _MOST),
     "min_frequency": (1, _MOST),
     "min_length": (1, _MOST),
+    "mixtures": (1, 1000),
     "num_layers": (1, 1000),
     "patience": (1, _MOST),
     "proj_size": (0, _MOST),

@@ -14,34 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from ..algebra import Cell, cell
-from ..nn import CRF, LSTM, Recurrent
+from ..algebra import Cell
+from ..nn import CRF, LSTM
 from ._language_model import Stack, dropout_mask, forget_gate
-from ._network import Network
+from ._network import Linear, Network
 from ._tag_features import Encoded, Features, Words
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size
 _MOST_CATEGORY = 32  # features of a category at most
 
 Batch = dict[str, Any]
-
-
-@cell(carry="h", pack="o", source="a matrix product and nothing else")
-def _linear(x, h_prev, W, b):  # type: ignore[no-untyped-def]  # equations, run once on symbols
-    h = W.o @ x + b.o
-    return h
-
-
-class Linear(Recurrent):
-    """A product with a matrix at every step. As a cell it runs in the engine, where a row's bits depend on that row
-    alone, so that a stream equals the whole sequence; a matrix library's depend on how many rows there are."""
-
-    def __init__(self, size: int, outputs: int):
-        super().__init__(_linear, size, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no state comes back
-        y: Tensor = super().forward(x)[0]
-        return y
 
 
 class WordEncoder(nn.Module):

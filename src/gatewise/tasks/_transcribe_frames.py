@@ -43,11 +43,12 @@ class Frames:
     def learn(cls, data: Sequences, columns: Sequence[str], normalisation: str, stack: int) -> Self:
         """DataError if a column is missing, or holds no numbers."""
         values = [_numbers(data, name) for name in columns]
-        every = np.concatenate(values, 1).astype(np.float64)
-        if not np.isfinite(every).any(0).all():
-            place = int(np.isfinite(every).any(0).argmin())
-            raise DataError(f"{data.name}: number {place} of the steps is never given. Leave its column out")
-        mean, scale = np.nanmean(every, 0), np.nanstd(every, 0)
+        every = np.concatenate(values, 1)
+        given = ~np.isnan(every).all(0)
+        if not given.all():
+            raise DataError(f"{data.name}: number {given.argmin()} of the steps is never given. Leave its column out")
+        mean = np.asarray(np.nanmean(every, 0, dtype=np.float64))
+        scale = np.asarray(np.nanstd(every, 0, dtype=np.float64))
         scale[scale == 0] = 1.0
         channels = [part.shape[1] for part in values]
         return cls(list(columns), channels, mean.tolist(), scale.tolist(), normalisation, stack)
@@ -73,8 +74,9 @@ class Frames:
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         """(F, C) float32, by the mean and spread of the training data."""
-        scaled = (values - np.array(self.mean)) / np.array(self.scale)
-        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
+        values = values.astype(np.float32, copy=False)
+        scaled = (values - np.array(self.mean, np.float32)) / np.array(self.scale, np.float32)
+        return np.where(np.isnan(scaled), np.float32(0), scaled)
 
     def normalised(self, scaled: np.ndarray, running: Running | None = None) -> np.ndarray:
         """Frames (F, C) of one sequence, in units of the training data, by the mean and spread that are wanted.

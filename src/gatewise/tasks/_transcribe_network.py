@@ -18,9 +18,8 @@ from ..algebra import Cell
 from ..nn import MultiDimensionalLSTM
 from ._ctc_decoding import BLANK
 from ._language_model import Stack, forget_gate
-from ._network import Network
+from ._network import Linear, Network
 from ._spec_augment import SpecAugment
-from ._tag_network import Linear
 from ._transcribe_frames import Frames
 
 Batch = dict[str, Tensor]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.audio import settings_for
 from ..data.batches import split
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
@@ -68,6 +69,8 @@ def read_signals(
             label_from=options.label_from if labelled else None,
         )
         found = read(data, y, roles, query=query, encoding=encoding, sound=sound)
+        if "log_mel" in found.steps and not isinstance(data, Sequences):
+            sound = sound or settings_for(data)
     if not len(found) or (found.lengths == 0).any():
         what = f"{which(found, int((found.lengths == 0).argmax()))} has no steps" if len(found) else "there is nothing"
         raise DataError(f"{found.name}: {what}. Leave it out")

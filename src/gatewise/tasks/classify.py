@@ -19,6 +19,7 @@ from ..data.audio import settings_for
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
+from ..data.strokes import holds_strokes
 from ..errors import DataError, OptionError, suggest
 from ._classify_arrays import checked, column_of, features_of, in_memory, whole
 from ._classify_inputs import Inputs
@@ -48,7 +49,7 @@ class Classifier(Estimator):
         zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
         columns: Comma-separated columns to learn from; all others if omitted.
-        label_from: Where labels stand in the names of sound files, such as "{label}_{take}".
+        label_from: Where labels stand in the names of files of sound or strokes, such as "{label}_{take}".
         cell: Name of a cell of the family, or a `Cell`.
         tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
         vocabulary_size: The most words to keep; all if omitted.
@@ -66,7 +67,7 @@ class Classifier(Estimator):
         recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
         zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
         weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
-        variation: How strongly numbers are stretched, scaled and blurred in training; 0 is not at all.
+        variation: How strongly numbers are stretched, scaled and blurred in training, and drawings bent; 0: not at all.
         label_smoothing: Share of a class's probability that training spreads over all classes.
         class_weight: "balanced", or the weight of each class by name; all alike if omitted.
         learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
@@ -390,8 +391,9 @@ class Classifier(Estimator):
         return self._sequences(data, y, query, encoding)
 
     def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
-        """Columns that are not learned from: targets, keys, names of sound files, and those that were not chosen."""
-        unread = {*targets, *names(self.key), *(data.facts if "log_mel" in data.steps else ())}
+        """Columns that are not learned from: targets, keys, what file names tell, and those that were not chosen."""
+        from_files = "log_mel" in data.steps or holds_strokes(data)
+        unread = {*targets, *names(self.key), *(data.facts if from_files else ())}
         chosen = names(self.columns)
         return unread if self.columns is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
 

@@ -1,22 +1,29 @@
-"""`generate`: learn to continue a text.
+"""`generate`: learn to continue a text, or sequences of numbers.
 
-Embedding, recurrent layers, scores of the next token, trained by truncated backpropagation through time; the text's
-three parts, training, validation and test, follow each other and are never shuffled.
+Of text: embedding, recurrent layers, scores of the next token, trained by truncated backpropagation through time; the
+text's three parts, training, validation and test, follow each other and are never shuffled. Of numbers: recurrent
+layers and a mixture of Gaussians for the next step; see `_trajectories`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
 
 from .. import cells
 from ..algebra import Cell
 from ..data.batches import Rows
+from ..data.channels import Channels
 from ..data.text import fingerprint
 from ..data.vocabulary import KINDS, Vocabulary, vocabulary_from_json
+from ..errors import OptionError
+from ..runtime.tracer import Tracer
 from ..runtime.writer import Writer
 from ..training import Plan
+from . import _trajectories
 from ._corpus import Corpus, cut, learn_vocabulary, text_of
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._losses import losses
@@ -26,23 +33,28 @@ from .decoding import Sampler
 
 if TYPE_CHECKING:
     from ._language_model import LanguageModel
+    from ._trajectory_measuring import Plain
 
 _NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
 _NAMED = {"tokens": ("kind of tokens", KINDS)}
 
 
 class Generator(Estimator):
-    """Learns to continue text, and writes.
+    """Learns to continue text, and writes; or sequences of numbers, and draws or moves on.
 
-    Sizes, rate and passes that are not given follow from the amount of text.
+    Sizes, rate and passes that are not given follow from the amount of data.
 
     Args:
+        key: Comma-separated columns that tell one sequence of numbers from another in a table.
+        time: Column that orders its steps.
+        columns: Comma-separated columns of numbers to continue; of drawings dx, dy and up, of all else all, if omitted.
         cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
         tokens: "characters", "words" or "byte-pairs".
         vocabulary_size: The most tokens to keep: 10,000 words or 4,096 byte-pairs, if omitted.
         min_frequency: How often a word must occur to have a token of its own.
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
         embedding_size: Features per token.
+        mixtures: Gaussians that the next step's numbers are a mixture of; 20 if omitted.
         hidden_size: Units per layer.
         num_layers: Recurrent layers.
         proj_size: Size of the layers' output if it is projected, else 0.
@@ -60,7 +72,7 @@ class Generator(Estimator):
         clip: Largest norm of the gradient.
         epochs: Passes over the training text.
         batch_size: Rows read side by side.
-        chunk_length: Steps that the gradient goes back.
+        chunk_length: Steps that the gradient goes back; of numbers, the most of a sequence that is read at once.
         patience: Validations without improvement after which training stops early.
         split: Shares of training, validation and test.
         seed: Of everything random.
@@ -68,7 +80,8 @@ class Generator(Estimator):
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
-        vocabulary_: Its tokens.
+        vocabulary_: Its tokens, of text.
+        channels_: Its channels, of numbers.
         metrics_: Losses per split, and of the baselines.
         outcome_: How training ended.
 
@@ -76,22 +89,35 @@ class Generator(Estimator):
         >>> generator = Generator(hidden_size=256, seed=1).fit("alice.txt")
         >>> generator.metrics_["test"]["bits_per_character"]
         >>> "".join(generator.sample("Alice was ", length=300, temperature=0.7))
+        >>> pen = Generator().fit("strokes.zip")
+        >>> drawing = np.array(list(pen.sample(temperature=0.5)))  # (T, 3): dx, dy, up
 
-    Source: Mikolov et al. (2010), "Recurrent neural network based language model"; Graves (2013), arXiv:1308.0850.
+    Source: Mikolov et al. (2010), "Recurrent neural network based language model"; Graves (2013), arXiv:1308.0850, for
+    both.
     """
 
     task: ClassVar[str] = "generate"
     kind: ClassVar[str] = ""
 
+    sizing_: Any  # a `_sizing.Sizing` of text, a `_trajectories.Sizing` of numbers
+    channels_: Channels
+    ends_: bool  # whether sequences of numbers have an end of their own
+    beginnings_: np.ndarray  # (n, D) steps that they begin with
+    plain_: Plain
+
     def __init__(
         self,
         *,
+        key: str | Sequence[str] | None = None,
+        time: str | None = None,
+        columns: str | Sequence[str] | None = None,
         cell: str | Cell = "lstm",
         tokens: str = "characters",
         vocabulary_size: int | None = None,
         min_frequency: int = 1,
         preset: str | None = None,
         embedding_size: int | None = None,
+        mixtures: int | None = None,
         hidden_size: int | None = None,
         num_layers: int | None = None,
         proj_size: int = 0,
@@ -115,12 +141,16 @@ class Generator(Estimator):
         seed: int = 0,
         threads: int | None = None,
     ):
+        self.key = key
+        self.time = time
+        self.columns = columns
         self.cell = cell
         self.tokens = tokens
         self.vocabulary_size = vocabulary_size
         self.min_frequency = min_frequency
         self.preset = preset
         self.embedding_size = embedding_size
+        self.mixtures = mixtures
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.proj_size = proj_size
@@ -149,6 +179,7 @@ class Generator(Estimator):
         data: Any,
         y: None = None,
         *,
+        validation: Any = None,
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
@@ -159,8 +190,11 @@ class Generator(Estimator):
 
         Args:
             data: A text file, folder or list of them; "-" for standard input; or an open text file, so that text at
-                hand is `io.StringIO(text)`.
+                hand is `io.StringIO(text)`. Numbers: files or folders of pen strokes, a .ts or .npz file, a table of
+                which `columns`, `key` or `time` are named; in Python also `Sequences`, arrays, or a table of any kind.
             y: Not used; here for scikit-learn.
+            validation: Of numbers, data that decides which weights are best; nothing is held out of `data` then. Of
+                less than ten sequences the end of each is held out, of more, whole sequences.
             encoding: Of the files.
             output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
@@ -182,6 +216,15 @@ class Generator(Estimator):
         check_options(self, _NAMED)
         check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
         self._begin(output, resume)
+        self.__dict__.pop("vocabulary_" if (numbers := self.reads_numbers(data)) else "channels_", None)
+        if numbers:
+            _trajectories.learn(self, data, validation, output, resume, progress)
+            return self
+        for name in _trajectories.OF_NUMBERS:
+            if getattr(self, name) is not None:
+                raise OptionError(f"{name}={getattr(self, name)!r} is for numbers, and this is text. Leave it out")
+        if validation is not None:
+            raise OptionError("validation is for numbers: of text, a part is held out. Leave it out")
         cell = self._cell()
         corpus = self._read(data, encoding)
         chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
@@ -216,11 +259,17 @@ class Generator(Estimator):
         )
         return self
 
+    def reads_numbers(self, data: Any) -> bool:
+        """Whether `fit` reads such data as numbers, rather than as text."""
+        return _trajectories.is_numbers(data, self)
+
     def score(self, data: Any, y: None = None) -> float:
-        """Minus the mean loss in nats per token on a text: larger is better, as scikit-learn wants it."""
+        """Minus the mean loss in nats per token or step: larger is better, as scikit-learn wants it."""
         from ._measuring import measure_all
 
         self._must_be_fitted()
+        if self._numbers:
+            return -float(_trajectories.evaluate(self, data, whole=True)["all"]["loss"])
         text, name = text_of(data, "utf-8")
         return -float(measure_all(self.model_, self.vocabulary_, text, name, "error")["loss"])
 
@@ -235,7 +284,8 @@ class Generator(Estimator):
         Returns:
             Per split ("train", "validation", "test", or "all" for a text of its own) "loss" in nats per token,
             "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters"; where they occur,
-            "unknown_tokens" and "skipped_characters"; and "baselines".
+            "unknown_tokens" and "skipped_characters"; and "baselines". Of numbers "loss" in nats per step, of the
+            values as they are, "steps" and "sequences"; where sequences end, their ends count as steps.
 
         Raises:
             DataError: The text cannot be read, has characters that the model never saw, or is too short.
@@ -243,6 +293,8 @@ class Generator(Estimator):
         from ._measuring import known_part, measure, measure_all, xz_alone
 
         self._must_be_fitted()
+        if self._numbers:
+            return _trajectories.evaluate(self, data)
         text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
             corpus = cut(text, name, self.split, self.vocabulary_)
@@ -258,7 +310,7 @@ class Generator(Estimator):
 
     def sample(
         self,
-        prompt: str = "",
+        prompt: Any = "",
         length: int = 500,
         *,
         temperature: float = 0.8,
@@ -267,16 +319,39 @@ class Generator(Estimator):
         seed: int | None = 0,
         stop: str = "",
         unknown: str = "error",
-    ) -> Iterator[str]:
-        """Continue a prompt, piece by piece. See `decoding.Sampler` for the options and `writer` for more."""
+    ) -> Iterator[Any]:
+        """Continue a prompt, piece by piece. See `decoding.Sampler` for the options and `writer` for more.
+
+        Of numbers the prompt is an array (T, D), or "" to begin anywhere, and each piece a step (D,); `length`,
+        `temperature` and `seed` are the options, see `Tracer.trace`.
+        """
+        self._must_be_fitted()
+        if self._numbers:
+            if (top_k, top_p, stop) != (None, None, ""):
+                raise OptionError("top_k, top_p and stop are for text, and this model continues numbers")
+            return self.tracer().trace(None if isinstance(prompt, str) else prompt, length, temperature, seed)
         writer = self.writer()
         sampler = Sampler(temperature, top_k, top_p, seed, forbidden=writer.forbidden)
         return writer.write(prompt, length, sampler, stop, unknown)
 
     def writer(self) -> Writer:
-        """The trained model as one that writes, with a state that can be kept."""
+        """The trained model as one that writes, with a state that can be kept. OptionError if it learned numbers."""
         self._must_be_fitted()
+        if self._numbers:
+            raise OptionError("this model continues numbers and does not write. Call tracer")
         return Writer({"task": self.task, **self._document()}, self._tensors())
+
+    def tracer(self) -> Tracer:
+        """The trained model as one that continues numbers. OptionError if it learned text."""
+        self._must_be_fitted()
+        if not self._numbers:
+            raise OptionError("this model writes text and does not continue numbers. Call writer")
+        return Tracer({"task": self.task, **self._document()}, self._tensors())
+
+    @property
+    def _numbers(self) -> bool:
+        """Whether what was learned are numbers."""
+        return hasattr(self, "channels_")
 
     # Steps of fit.
 
@@ -333,6 +408,8 @@ class Generator(Estimator):
     # The model file.
 
     def _document(self) -> dict[str, Any]:
+        if self._numbers:
+            return _trajectories.document(self)
         return {
             **cells_of(self.model_.layers),
             "sizes": vars(self.sizing_),
@@ -341,6 +418,9 @@ class Generator(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+        if "channels" in document:
+            _trajectories.restore(self, document, tensors)
+            return
         Writer({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
         self.sizing_ = Sizing(**document["sizes"])
         sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
@@ -355,6 +435,8 @@ class Generator(Estimator):
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()
+        if self._numbers:
+            return {**tensors, **_trajectories.tensors(self)}
         if self.sizing_.tied:
             del tensors["output.weight"]
         return tensors

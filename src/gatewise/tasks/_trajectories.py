@@ -1,0 +1,292 @@
+"""The part of `generate` that continues sequences of numbers: pen strokes, sensors, movements."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.channels import Channels
+from ..data.sequences import Sequences
+from ..data.sources import Roles, read
+from ..data.text import Source
+from ..errors import DataError, OptionError
+from ..runtime.tracer import Tracer, layout_of
+from ._estimator import Meter, cells_of, filled
+from ._options import PRESETS, check_options, check_values, given_or, names
+
+if TYPE_CHECKING:
+    from ._trajectory_network import TrajectoryModel
+    from .generate import Generator
+
+FORMATS = ("strokes", "ts", "arrays")  # files that hold numbers whatever the options say
+# Options that numbers have no use for, and what they are where nobody asked for them; and the other way round.
+OF_TEXT = {"tokens": "characters", "vocabulary_size": None, "embedding_size": None, "tie_weights": None}
+OF_NUMBERS = ("columns", "key", "time", "mixtures")
+BEGINNINGS = 64  # first steps of training sequences that are kept, for drawings that are to begin anywhere
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Generator`."""
+
+    hidden_size: int
+    num_layers: int
+    proj_size: int
+    mixtures: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    chunk_length: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `steps` steps to learn from; `seen` is how many are read in all, counting each every time."""
+
+    steps: float
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    seen: float
+    batch_size: int
+
+
+ROWS = (
+    Row(20_000, 128, 1, 0.3, 5e-3, 600_000, 8),
+    Row(100_000, 256, 1, 0.3, 3e-3, 2_000_000, 16),
+    Row(float("inf"), 256, 1, 0.3, 3e-3, 5_000_000, 32),
+)
+
+
+def is_numbers(data: Any, options: Generator) -> bool:
+    """Whether data is continued as numbers: arrays and tables in Python, formats that hold nothing else, and any table
+    of which a column is named in the options."""
+    data = _alone(data)
+    if hasattr(data, "read"):
+        return False
+    if isinstance(data, str | os.PathLike):
+        path = os.fspath(data)
+        named = options.columns or options.key or options.time
+        return "://" in path or bool(named) or Roles().format(path) in FORMATS
+    if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
+        return all(Roles().format(os.fspath(one)) == "strokes" for one in data)
+    in_memory = isinstance(data, Sequences | Mapping | np.ndarray) or (isinstance(data, list | tuple) and bool(data))
+    return in_memory or hasattr(data, "__arrow_c_stream__")
+
+
+def learn(
+    options: Generator,
+    data: Any,
+    validation: Any,
+    output: str | os.PathLike[str] | None,
+    resume: bool,
+    progress: Meter | None,
+) -> None:
+    """`Generator.fit` for numbers."""
+    import torch
+
+    from ._trajectory_data import FEWEST, Examples, InOrder, Steps, Windows, cut
+    from ._trajectory_measuring import Plain, loss_of
+
+    for name, usual in OF_TEXT.items():
+        if getattr(options, name) != usual:
+            raise OptionError(f"{name} is for text, and these are numbers. Leave it out")
+    sequences = _sequences(options, data)
+    judged = None if validation is None else _sequences(options, validation)
+    parts = cut(sequences, judged, options.split, int(options.seed))
+    if not parts.keys() >= {"train", "validation"}:
+        raise DataError(
+            f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
+            "by. Give more, or it a larger share of split"
+        )
+    options.channels_ = Channels.fit(parts["train"], _columns(options, sequences))
+    steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
+    options.ends_ = len(parts["train"]) >= FEWEST
+    if min(len(part.values) - len(part.lengths) for part in steps.values()) < 2:
+        raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
+    options.sizing_ = chosen = sizing(options, int(steps["train"].offsets[-1]))
+    options.plain_ = Plain.learn(steps["train"], options.channels_)
+    examples = {name: Examples.of(part, options.plain_.expected, options.channels_) for name, part in steps.items()}
+    first = steps["train"].offsets[:-1]
+    spread = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
+    options.beginnings_ = options.channels_.matrix(parts["train"])[first[spread]]
+    training = Windows(examples["train"], chosen.batch_size, chosen.chunk_length, int(options.seed))
+    with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
+        torch.manual_seed(int(options.seed))
+        model = build(options)
+
+    def measure(finished: bool) -> dict[str, Any]:
+        metrics: dict[str, Any] = {name: loss_of(options.model_, part) for name, part in examples.items()}
+        if finished:
+            held = steps["test" if "test" in steps else "validation"]
+            metrics["baselines"] = options.plain_.measure(held, options.channels_, options.ends_)
+        return metrics
+
+    options._learn(
+        model,
+        training,
+        InOrder(examples["validation"]),
+        options._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
+        data={
+            "name": sequences.name,
+            "fingerprint": sequences.fingerprint(),
+            "sequences": len(sequences),
+            "held_out": judged is None,
+        },
+        identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+        measure=measure,
+        unit="steps",
+        per_step=steps["train"].offsets[-1] / len(training),
+        output=output,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def evaluate(options: Generator, data: Any, whole: bool = False) -> dict[str, Any]:
+    """`Generator.evaluate` for numbers; if `whole`, also data that was learned from is not cut."""
+    from ._trajectory_data import Examples, Steps, cut
+    from ._trajectory_measuring import loss_of
+
+    sequences = _sequences(options, data)
+    known = options._provenance["data"]
+    parts = {"all": sequences}
+    if known["held_out"] and not whole and sequences.fingerprint() == known["fingerprint"]:
+        parts = cut(sequences, None, options.split, int(options.seed))
+    steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
+    if not sum(len(part.values) - len(part.lengths) for part in steps.values()):
+        raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
+    expected, channels = options.plain_.expected, options.channels_
+    metrics: dict[str, Any] = {
+        name: loss_of(options.model_, Examples.of(part, expected, channels)) for name, part in steps.items()
+    }
+    held = steps.get("test", [*steps.values()][-1])
+    return {**metrics, "baselines": options.plain_.measure(held, options.channels_, options.ends_)}
+
+
+def sizing(options: Generator, steps: int) -> Sizing:
+    """Fill in what the user left open. OptionError if sizes contradict each other."""
+    wider, longer = PRESETS[options.preset or "medium"]
+    row = next(row for row in ROWS if steps <= row.steps)
+    hidden, proj = int(given_or(options.hidden_size, row.hidden_size * wider)), int(options.proj_size)
+    if proj >= hidden:
+        raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
+    batch = int(given_or(options.batch_size, row.batch_size))
+    return Sizing(
+        hidden_size=hidden,
+        num_layers=int(given_or(options.num_layers, row.num_layers)),
+        proj_size=proj,
+        mixtures=int(given_or(options.mixtures, 20)),
+        dropout=float(given_or(options.dropout, row.dropout)),
+        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
+        epochs=float(given_or(options.epochs, max(1.0, row.seen / steps) * longer)),
+        batch_size=batch,
+        chunk_length=int(given_or(options.chunk_length, 128)),
+    )
+
+
+def build(options: Generator) -> TrajectoryModel:
+    """The network of these sizes."""
+    from ._trajectory_network import TrajectoryModel
+
+    chosen, channels = options.sizing_, options.channels_
+    assert isinstance(chosen, Sizing)
+    return TrajectoryModel(
+        options._cell(),
+        layout_of(channels, chosen.mixtures, options.ends_),
+        len(channels) + int(channels.real.sum()) + len(channels.moves),
+        channels.log_scale + float(np.log(options.plain_.expected.spread).sum()),
+        chosen.hidden_size,
+        chosen.num_layers,
+        proj_size=chosen.proj_size,
+        dropout=chosen.dropout,
+        variational=options.variational_dropout,
+        forget_bias=float(options.forget_bias),
+        recurrent_dropout=float(options.recurrent_dropout),
+        zoneout=float(options.zoneout),
+        weight_dropout=float(options.weight_dropout),
+        activation_penalty=float(options.activation_penalty),
+        temporal_activation_penalty=float(options.temporal_activation_penalty),
+    )
+
+
+# The model file.
+
+
+def document(options: Generator) -> dict[str, Any]:
+    """See `Estimator._document`."""
+    return {
+        **cells_of(options.model_.layers),
+        "sizes": vars(options.sizing_),
+        "channels": options.channels_.to_json(),
+        "ends": options.ends_,
+        "beginnings": options.beginnings_.tolist(),
+    }
+
+
+def tensors(options: Generator) -> dict[str, np.ndarray]:
+    """Those of the plain methods, and which of them the network begins with."""
+    plain = {f"plain.{name}": array for name, array in options.plain_.tensors().items()}
+    return {**plain, **{f"expected.{name}": array for name, array in vars(options.plain_.expected).items()}}
+
+
+def restore(options: Generator, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+    """See `Estimator._restore`."""
+    from ._trajectory_measuring import Plain
+
+    Tracer({**document, "task": options.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("expected.")}
+    plain = {n.partition(".")[2]: tensors.pop(n).numpy() for n in [*tensors] if n.startswith("plain.")}
+    options.sizing_ = Sizing(**document["sizes"])
+    check_options(options)
+    check_values(document["sizes"])
+    options.channels_ = Channels.from_json(document["channels"])
+    options.ends_ = bool(document["ends"])
+    options.beginnings_ = np.array(document["beginnings"], np.float64)
+    options.plain_ = Plain(**plain)
+    options.model_ = filled(lambda: build(options), tensors)
+
+
+# Reading.
+
+
+def sequences_of(data: Any, key: Any, time: str | None, columns: Any) -> Sequences:
+    """The data as sequences, as the options of these names say; several stroke files or folders as one.
+
+    Raises:
+        DataError: It cannot be read, or there is no sequence in it.
+    """
+    data = _alone(data)
+    if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
+        from ..data.strokes import read_strokes
+
+        several: Iterable[Source] = data
+        found = read_strokes([*several])
+    else:
+        found = read(data, None, Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True))
+    if not len(found):
+        raise DataError(f"{found.name}: there is no sequence in it")
+    return found
+
+
+def _sequences(options: Generator, data: Any) -> Sequences:
+    return sequences_of(data, options.key, options.time, options.columns)
+
+
+def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:
+    """Those to learn from, if the options name them or there is one to leave out."""
+    if options.columns is not None or options.time is None:
+        return names(options.columns) or None
+    return tuple(n for n, column in data.steps.items() if column.kind == "number" and n not in names(options.time))
+
+
+def _alone(data: Any) -> Any:
+    """What a list of one path holds, as a command line gives it."""
+    single = isinstance(data, list) and len(data) == 1 and isinstance(data[0], str | os.PathLike)
+    return data[0] if single else data
