@@ -37,8 +37,8 @@ def fitted(train: Sequences, validation: Sequences, test: Sequences, seed: int) 
     }
 
 
-# The goal is what the best of the plain methods gives, which each run computes too.
+# The goals are what the best of the plain methods gives on the test, rounded; each run computes it too.
 ROWS = (
     Row("omniglot_drawn", "generate", "omniglot_small1, writers 17 to 20 are the test", "loss", -2.3, "less", drawings),
-    Row("basicmotions_continued", "generate", "ucr_uea, BasicMotions, given split", "loss", 0.0, "less", motions),
+    Row("basicmotions_continued", "generate", "ucr_uea, BasicMotions, given split", "loss", 13.7, "less", motions),
 )

@@ -151,5 +151,6 @@ ROWS = (
         0.05,
         "less",
         lambda data, seed: lines(data, seed, stack=2, epochs=10),
+        (0, 1, 2),
     ),
 )

@@ -356,6 +356,10 @@ def test_image_lines_are_learned(tmp_path):
     assert transcriber.metrics_["test"]["cer"] < cer["most frequent"] / 2
     transcriber.save(tmp_path / "model")
     loaded = Transcriber.load(tmp_path / "model")
+    high = Image.open(tmp_path / "3.png")
+    (tmp_path / "high").mkdir()
+    high.resize((high.width * 5, high.height * 5), Image.Resampling.NEAREST).save(tmp_path / "high" / "3.png")
+    assert loaded.predict(tmp_path / "high") == loaded.predict(tmp_path / "3.png")  # brought to the same height
     assert loaded.predict(tmp_path / "3.png") == transcriber.predict(tmp_path / "3.png")
     with pytest.raises(OptionError, match=r"reads ahead \(bidirectional=True\)"):
         loaded.stream()

@@ -263,7 +263,7 @@ def test_the_training_data_is_cut_as_it_was(reverser):
     assert reverser.evaluate(Pairs(*numbers(400))) == reverser.metrics_
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attention", ["additive", "multiplicative", "none"])
 def test_together_as_alone_to_the_last_bit(attention, threads):
     torch.set_num_threads(threads)  # the fixture puts it back

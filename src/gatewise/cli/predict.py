@@ -48,14 +48,11 @@ def predict(
     if not hasattr(estimator, "predictions"):
         raise OptionError(f"a model of the task '{task}' predicts no table. Try: gatewise sample {model}")
     possible = inspect.signature(estimator.predictions).parameters
-    if query is not None and "query" not in possible:
-        raise OptionError(f"--query does not go with a model of the task '{task}'. Leave it out")
+    for flag, given in (("query", query is not None), ("times", times)):
+        if given and flag not in possible:
+            raise OptionError(f"--{flag} does not go with a model of the task '{task}'. Leave it out")
     reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
-    options = {**reading, **decoding(task, estimator.predictions, search)}
-    if times:
-        if "times" not in possible:
-            raise OptionError(f"--times is for models that transcribe, not for one of the task '{task}'. Leave it out")
-        options["times"] = True
+    options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
     if output is not None:  # what is wrong should show before the work is done
         check_suffix(output)
         writable(output, force)

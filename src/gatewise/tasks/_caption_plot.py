@@ -15,6 +15,7 @@ from . import _attention_plot
 
 _COLUMNS = 6  # words side by side
 _FRAMES = 8  # of a clip that are drawn, at most
+_GLOW = (1.0, 0.62, 0.05)
 
 
 def draw(
@@ -24,8 +25,8 @@ def draw(
     places: tuple[int, ...],
     picture: str | os.PathLike[str],
 ) -> None:
-    """One image, once for each word, dark where the decoder did not look; of a clip a row for each word, its frames
-    side by side; of features, which have no picture, their weights.
+    """One image, once for each word, aglow where the decoder looked; of a clip a row for each word, its frames side by
+    side; of features, which have no picture, their weights.
 
     Args:
         data: The image alone.
@@ -65,13 +66,12 @@ def draw(
 
 
 def _look(axis: Any, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
-    """A frame, dark where the weights (h, w) are small beside the most of the word."""
+    """A frame, and over it a glow where the weights (h, w) are large beside the most of the word."""
     height, width = frame.shape[:2]
-    rows, columns = (
-        np.arange(pixels) * places // pixels for pixels, places in zip((height, width), weights.shape, strict=True)
-    )
-    bright = 0.25 + 0.75 * (weights / most)[rows][:, columns]
-    axis.imshow(frame * bright[..., None], vmin=0, vmax=1)
+    glow = np.empty((*weights.shape, 4), np.float32)
+    glow[..., :3], glow[..., 3] = _GLOW, 0.75 * weights / most
+    axis.imshow(frame, vmin=0, vmax=1)
+    axis.imshow(glow, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear")
     axis.set_xticks([])
     axis.set_yticks([])
 

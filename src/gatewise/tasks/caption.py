@@ -281,7 +281,7 @@ class Captioner(Estimator):
             }
 
     def plot(self, data: Any, picture: str | os.PathLike[str]) -> None:
-        """Draw the first image, or the frames of the first clip, once for each word of its caption: bright where the
+        """Draw the first image, or the frames of the first clip, once for each word of its caption, aglow where the
         decoder looked.
 
         Raises:

@@ -194,6 +194,7 @@ class Transcriber(Estimator):
         self._begin(output, resume)
         vars(self).pop("model_", None)  # or the data would be read as those of an earlier fit
         self.sound_: LogMel | None = None
+        self.height_: int | None = None
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = dealt(whole, shares, int(self.seed))
@@ -209,7 +210,7 @@ class Transcriber(Estimator):
         stack = self.stack or stack_for(train.lengths, targets["train"], medium)
         self.frames_ = Frames.learn(train, self._inputs(train), self._normalisation(medium), stack)
         held_out = "validation" if "validation" in parts else "train"
-        for name in {"train", held_out}:
+        for name in dict.fromkeys(("train", held_out)):
             check_room(parts[name], targets[name], self.frames_)
         augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
         training = self._utterances(train, targets["train"], chosen.batch_size, augment, int(self.seed))
@@ -364,12 +365,13 @@ class Transcriber(Estimator):
     # Steps of fit.
 
     def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
-        fitted = self.__sklearn_is_fitted__()
-        height = self.frames_.channels[0] if fitted and self.frames_.columns == ["pixels"] else None
+        sound, height = self.sound_, self.height_
         found, sound = read_signals(
-            data, y, self, query=query, encoding=encoding, labelled=labelled, sound=self.sound_, height=height
+            data, y, self, query=query, encoding=encoding, labelled=labelled, sound=sound, height=height
         )
-        self.sound_ = self.sound_ or sound
+        if not self.__sklearn_is_fitted__():  # further data are read as the first
+            self.sound_ = sound
+            self.height_ = found.steps["pixels"].values.shape[1] if "pixels" in found.steps else None
         return found
 
     def _texts(self, data: Sequences) -> list[str]:
@@ -452,6 +454,7 @@ class Transcriber(Estimator):
             **cells_of(self.model_.layers),
             "sizes": asdict(self.sizing_),
             "frames": self.frames_.to_json(),
+            "height": self.height_,
             "sound": None if self.sound_ is None else self.sound_.to_json(),
             "vocabulary": self.vocabulary_.to_json(),
             "usual": self.usual_,
@@ -462,6 +465,8 @@ class Transcriber(Estimator):
         check_values(document["sizes"])
         self.sizing_ = Sizing(**document["sizes"])
         self.frames_ = Frames(**document["frames"])
+        check_values({"stack": self.frames_.stack, "normalisation": self.frames_.normalisation}, _NAMED)
+        self.height_ = None if document["height"] is None else int(document["height"])
         self.sound_ = None if document["sound"] is None else LogMel.from_json(document["sound"])
         self.vocabulary_ = Characters.from_json(document["vocabulary"])
         self.usual_ = str(document["usual"])
