@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
     from .runtime import Writer as Writer
+    from .tasks import Captioner as Captioner
     from .tasks import Classifier as Classifier
     from .tasks import Detector as Detector
     from .tasks import Forecaster as Forecaster
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
+    "Captioner": "tasks",
     "Classifier": "tasks",
     "Detector": "tasks",
     "Forecaster": "tasks",

@@ -3,10 +3,13 @@
 import json
 import re
 import shlex
+import wave
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gatewise.algebra.listing import latex
 from gatewise.cells import NAMES, find, load
@@ -56,6 +59,31 @@ def write_examples():
     Path("sales.csv").write_text("\n".join(["shop,day,sold", *rows]))
     minutes = [f"2026-01-01 {minute // 60:02}:{minute % 60:02},{minute % 10}" for minute in range(600)]
     Path("machine.csv").write_text("\n".join(["minute,heat", *minutes]))
+    Path("train.en").write_text("a cat sleeps\na dog runs\nthe cat runs\nthe dog sleeps\n" * 10)
+    Path("train.de").write_text("eine katze schläft\nein hund läuft\ndie katze läuft\nder hund schläft\n" * 10)
+    Path("new.txt").write_text("the cat sleeps\n")
+    write_signals(["left", "right"])
+
+
+def write_signals(words):
+    """Recordings with their texts, pictures with their captions, and pen strokes."""
+    for folder in ("recordings", "photos", "strokes/left", "strokes/right"):
+        Path(folder).mkdir(parents=True)
+    captions = []
+    for number in range(20):
+        word, name = words[number % 2], f"{number:02}"
+        tone = np.sin(np.arange(4000) * (0.1 + 0.1 * (number % 2)))
+        with wave.open(f"recordings/{name}.wav", "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes((9000 * tone).astype("<i2").tobytes())
+        Path(f"recordings/{name}.txt").write_text(word)
+        picture = np.zeros((16, 16, 3), np.uint8)
+        picture[:, 8 * (number % 2) :][:, :8] = 10 * number + 40
+        Image.fromarray(picture).save(f"photos/{name}.png")
+        captions.append(f"{name}.png#0\tlight on the {word}")
+        points = [f"{10 * step * (1 if word == 'right' else -1)},{step + number},{step}" for step in range(9)]
+        Path(f"strokes/{word}/{word}_{name}.txt").write_text("\n".join(["START", *points, "BREAK"]))
+    Path("captions.txt").write_text("\n".join(captions))
 
 
 def own_cell(page):
