@@ -2,6 +2,7 @@
 
 import signal
 import wave
+from itertools import product
 
 import numpy as np
 import pytest
@@ -445,21 +446,31 @@ def test_what_is_predicted_is_the_trusted_mixture_of_networks_and_regression(tmp
     labels = ["good", "bad", "bad", "good"]
     learned, held = (reviews(*words * n, labels=labels * n) for n in (40, 10))
     model = Classifier(**TINY, seed=1).fit(learned, validation=held, output=tmp_path / "m")
-    chosen = model.trust_
-    assert Classifier.load(tmp_path / "m").trust_ == chosen
+    chosen = model.trust_, model.temperature_
+    again = Classifier.load(tmp_path / "m")
+    assert (again.trust_, again.temperature_) == chosen
 
-    def probabilities(share):
-        model.trust_ = share
+    def probabilities(trust, temperature):
+        model.trust_, model.temperature_ = trust, temperature
         return model.predict_proba(held)
 
-    networks, plain = probabilities(1.0), probabilities(0.0)
     rows = np.arange(len(held))
+    plain = probabilities(0.0, 1.0)
     assert np.allclose(plain, model.baselines_.regression(model.inputs_, model.targets_, held, rows))
-    assert np.allclose(probabilities(0.25), 0.25 * networks + 0.75 * plain)
+    networks = torch.from_numpy(probabilities(1.0, 1.0)).log().div(0.7).softmax(1).numpy()
+    assert np.allclose(probabilities(0.25, 0.7), 0.25 * networks + 0.75 * plain, atol=1e-6)
     truth = held.facts["label"].values
-    told = {share: probabilities(share)[rows, truth] for share in np.linspace(0, 1, 11)}
-    losses = {share: -np.log(chances).mean() for share, chances in told.items()}
-    assert losses[min(losses, key=lambda share: abs(share - chosen))] == min(losses.values())
+    told = {pair: probabilities(*pair)[rows, truth] for pair in product(np.linspace(0, 1, 11), (0.5, 0.7, 1, 1.2, 2))}
+    assert -np.log(probabilities(*chosen)[rows, truth]).mean() <= min(-np.log(p).mean() for p in told.values()) + 1e-6
+
+
+def test_a_temperature_makes_labels_surer_or_less_sure():
+    X, _ = waves(40, 0)
+    data = Sequences(np.arange(0, 361, 9), {"a": number("a", X.ravel())}, {n: number(n, [0, 1] * 20) for n in "bc"})
+    targets = Targets.of(data, ["b", "c"], "labels")
+    chances = np.array([[0.9, 0.5], [0.2, 0.0]], np.float32)
+    wanted = torch.from_numpy(chances).logit().div(0.5).sigmoid().numpy()
+    assert targets.tempered(chances, 0.5) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_without_a_validation_part_the_networks_are_trusted():

@@ -223,6 +223,19 @@ def test_validation_data_and_labels_of_its_own():
     assert shares_of((0.8, 0.1, 0.1), False, True) == (1, 0, 0)
 
 
+def test_validation_data_say_how_sure_a_span_must_be(tmp_path):
+    held = tagged(30, seed=2)
+    tagger = Tagger(**{**SMALL, "epochs": 2}).fit(tagged(60), validation=held, output=tmp_path / "m")
+    chosen = float(tagger.model_.outside_bias)
+    assert float(Tagger.load(tmp_path / "m").model_.outside_bias) == chosen
+    f1 = {}
+    for bias in np.linspace(-4, 4, 33):
+        tagger.model_.outside_bias.fill_(bias)
+        f1[float(bias)] = tagger.score(held)
+    assert chosen != 0
+    assert max(f1.values()) == f1[chosen] > f1[0.0]
+
+
 def test_few_sequences_are_cut_by_time():
     x, labels, _ = series(2, 3000)
     data = from_arrays(x, labels, per_step=True)

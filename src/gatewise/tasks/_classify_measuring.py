@@ -18,6 +18,7 @@ from ._classify_targets import Targets
 
 _ROWS = 4096  # predictions that are handed out at once
 _SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # that the networks may have in a prediction
+_TEMPERATURES = (1.0, 0.85, 0.7, 0.6, 0.5, 1.2, 1.5, 2.0)  # for the networks; the first of equally good ones counts
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Judge:
 
     Attributes:
         trust: Share of the networks in a prediction; the rest is the regression's, whose mistakes are others.
+        temperature: Of the networks' probabilities, see `Targets.tempered`.
     """
 
     model: Ensemble
@@ -33,24 +35,34 @@ class Judge:
     targets: Targets
     baselines: Baselines | None
     trust: float
+    temperature: float
 
     def predicted(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
         """As `Targets.predictions`."""
-        found = self._networks(data, rows)
+        found = self.targets.tempered(self._networks(data, rows), self.temperature)
         if self.baselines is not None and self.trust < 1:
             found = self.trust * found + (1 - self.trust) * self.baselines.regression(
                 self.inputs, self.targets, data, rows
             )
         return self.targets.predictions(found)
 
-    def trusted(self, data: Sequences, rows: np.ndarray) -> float:
-        """The trust that gives these held-out sequences the least loss: nats, or squared error of numbers."""
+    def trusted(self, data: Sequences, rows: np.ndarray) -> tuple[float, float]:
+        """The trust and the temperature that together give these held-out sequences the least loss: nats, or squared
+        error of numbers.
+
+        Training with smoothed labels makes networks look less sure than they are: without a temperature, a regression
+        that is sure of itself would be trusted more than it deserves.
+        """
         if self.baselines is None:
-            return 1.0
+            return 1.0, 1.0
         networks, plain = self._networks(data, rows), self.baselines.regression(self.inputs, self.targets, data, rows)
         truth = self.targets.encode(data.take(rows))
-        losses = {share: self.targets.loss(truth, share * networks + (1 - share) * plain) for share in _SHARES}
-        return min(losses, key=lambda share: losses[share])
+        losses = {}
+        for temperature in _TEMPERATURES if self.targets.kind != "number" else (1.0,):
+            tempered = self.targets.tempered(networks, temperature)
+            for share in _SHARES:
+                losses[share, temperature] = self.targets.loss(truth, share * tempered + (1 - share) * plain)
+        return min(losses, key=lambda pair: losses[pair])
 
     def _networks(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
         return np.concatenate(list(scores(self.model, self.inputs, data, rows)))

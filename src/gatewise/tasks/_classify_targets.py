@@ -144,6 +144,20 @@ class Targets:
             weights[place[str(name)]] = weight
         return weights
 
+    def tempered(self, scores: np.ndarray, temperature: float) -> np.ndarray:
+        """(N, outputs): probabilities as they would be had their logits been divided by `temperature`, which makes them
+        surer below 1 and less sure above it. Numbers have none, and stay.
+
+        Source: Guo et al. (2017), "On calibration of modern neural networks", ICML, section 4.2.
+        """
+        if self.kind == "number" or temperature == 1:
+            return scores
+        powers = np.power(np.maximum(scores, 1e-30), 1 / temperature)
+        others = powers.sum(1, keepdims=True)
+        if self.kind == "labels":
+            others = powers + np.power(np.maximum(1 - scores, 1e-30), 1 / temperature)
+        return powers / others
+
     def predictions(self, scores: np.ndarray) -> np.ndarray:
         """(N, K) probabilities of classes, (N, L) of labels, or (N,) numbers, from the network's scores, averaged over
         its members: (N, outputs)."""

@@ -22,6 +22,7 @@ from ._tag_features import Encoded, Features, Words
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size
 _MOST_CATEGORY = 32  # features of a category at most
+_BIASES = (0.0, *(sign * size / 4 for size in range(1, 17) for sign in (1, -1)))  # nats; the first of equally good ones
 
 Batch = dict[str, Any]
 
@@ -99,6 +100,7 @@ class TagNetwork(Network):
         numeric: Whether it is a number.
         allowed: Of the CRF, see `CRF`; None for no CRF.
         spans_of: The spans that label numbers mark; None where labels mark none.
+        outside: Number of the label that is no part of a span, if spans are marked and there is one.
         embedding_size, letters_size, hidden_size, num_layers, bidirectional: Sizes.
         dropout: Chance that a feature of tokens, a value between layers, or one before the scores is zeroed; one mask
             for all steps of a sequence between layers (Gal & Ghahramani 2016).
@@ -113,6 +115,7 @@ class TagNetwork(Network):
         numeric: bool,
         allowed: np.ndarray | None,
         spans_of: Callable[[Sequence[int]], Iterable[Any]] | None,
+        outside: int | None,
         embedding_size: int,
         letters_size: int,
         hidden_size: int,
@@ -124,7 +127,10 @@ class TagNetwork(Network):
         weight_dropout: float = 0.0,
     ):
         super().__init__()
-        self.numeric, self.spans_of, self.dropout = numeric, spans_of, dropout
+        self.numeric, self.spans_of, self.outside, self.dropout = numeric, spans_of, outside, dropout
+        if outside is not None:
+            self.outside_bias: Tensor
+            self.register_buffer("outside_bias", torch.zeros(()))
         words = [WordEncoder(words, embedding_size, letters_size) for words in features.words]
         levels = [len(levels) + 1 for levels in features.categories.values()]
         self.words = nn.ModuleList(words)
@@ -184,11 +190,37 @@ class TagNetwork(Network):
     def decode(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
         """The likeliest labels (T, B), or the numbers in training's units of scale; and the last state."""
         scores, state = self(batch, state)
+        if self.outside is not None:
+            scores[..., self.outside] -= self.outside_bias
+        return self._likeliest(scores, batch), state
+
+    def _likeliest(self, scores: Tensor, batch: Batch) -> Tensor:
         if self.numeric:
-            return scores[..., 0], state
+            return scores[..., 0]
         if self.crf is not None:
-            return self.crf.decode(scores, lengths=batch["lengths"])[0], state
-        return scores.argmax(-1), state
+            return self.crf.decode(scores, lengths=batch["lengths"])[0]
+        return scores.argmax(-1)
+
+    @torch.no_grad()
+    def settle(self, held_out: Pieces) -> None:
+        """Choose `outside_bias`, what is taken off the score of "no span" in nats, by the F1 of spans in these.
+
+        Likelihood makes a tagger that is unsure say "outside", which is most often right. F1, which asks for as many
+        right spans as it can get, wants it to say more.
+        """
+        if self.outside is None:
+            return
+        self.eval()
+        batches = [held_out.at(place) for place in range(len(held_out))]
+        scores = [self(batch)[0] for batch in batches]
+        wrong = {}
+        for bias in _BIASES:
+            taken = torch.zeros(scores[0].shape[-1])
+            taken[self.outside] = bias
+            found = [self._likeliest(own - taken, batch) for own, batch in zip(scores, batches, strict=True)]
+            sums = [self._span_sums(labels, batch) for labels, batch in zip(found, batches, strict=True)]
+            wrong[bias] = sum(missed for missed, _ in sums) / max(1, sum(both for _, both in sums))
+        self.outside_bias.fill_(min(wrong, key=lambda bias: wrong[bias]))
 
     # What the training loop asks for: `training.Trainable`.
 
@@ -214,11 +246,17 @@ class TagNetwork(Network):
             return mse_loss(found[known], targets[known], reduction="sum"), int(known.sum())
         if self.spans_of is None:
             return ((found != targets) & (targets >= 0)).sum(), int((targets >= 0).sum())
+        missed, both = self._span_sums(found, batch)
+        return torch.tensor(float(missed)), both
+
+    def _span_sums(self, found: Tensor, batch: Batch) -> tuple[int, int]:
+        """How many spans, true or found, are not in the other set, and how many there are: their ratio is 1 - F1."""
+        assert self.spans_of is not None
         both = right = 0
         for row, length in enumerate(batch["lengths"].tolist()):
-            gold, said = (set(self.spans_of(labels[:length, row].tolist())) for labels in (targets, found))
+            gold, said = (set(self.spans_of(labels[:length, row].tolist())) for labels in (batch["targets"], found))
             both, right = both + len(gold) + len(said), right + len(gold & said)
-        return torch.tensor(float(both - 2 * right)), both
+        return both - 2 * right, both
 
 
 def _embedding(count: int, size: int, padding_idx: int | None = None) -> nn.Embedding:

@@ -37,6 +37,7 @@ class Row:
 # Found by trials on validation data.
 TOKENS = (
     Row(20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
+    Row(80_000, Sizing(64, 50, 128, 1, 0.5, 2e-3, 15, 16, 256)),
     Row(150_000, Sizing(100, 50, 200, 1, 0.5, 2e-3, 10, 16, 256)),
     Row(1_000_000, Sizing(100, 50, 200, 1, 0.5, 3e-3, 6, 32, 256)),
     Row(float("inf"), Sizing(128, 64, 256, 2, 0.3, 2e-3, 4, 32, 256)),

@@ -88,6 +88,12 @@ class Targets:
         return schemes.spans([self.classes[i] if i >= 0 else schemes.OUTSIDE for i in numbers], self.scheme)
 
     @property
+    def outside(self) -> int | None:
+        """Number of the label that is part of no span; None where labels mark none, or all are in one."""
+        known = self.scheme is not None and schemes.OUTSIDE in self.classes
+        return self.classes.index(schemes.OUTSIDE) if known else None
+
+    @property
     def allowed(self) -> np.ndarray:
         """Which label may follow which, as a CRF needs it."""
         if self.scheme is None:

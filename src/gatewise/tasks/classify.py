@@ -85,6 +85,8 @@ class Classifier(Estimator):
         inputs_: What it reads, and how.
         trust_: Share of the networks in a prediction. The rest is that of the logistic regression which is also the
             baseline: a validation part has shown that both together are better. 1 where classes have weights.
+        temperature_: What the logits behind the networks' averaged probabilities are divided by, so that they are as
+            sure as the validation part shows them to be right. 1 where classes have weights.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
 
@@ -254,11 +256,11 @@ class Classifier(Estimator):
             model = self._build(self.targets_.weights(self.class_weight, truth[parts.train]))
 
         def measure(finished: bool) -> dict[str, Any]:
-            self.baselines_, self.trust_ = None, 1.0
+            self.baselines_, self.trust_, self.temperature_ = None, 1.0, 1.0
             if finished:
                 self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
             if chooses and self.class_weight is None:  # weights shift what is predicted, and the regression has none
-                self.trust_ = self._judge().trusted(held, rows)
+                self.trust_, self.temperature_ = self._judge().trusted(held, rows)
             return self._judge().parts(sequences, judged, parts)
 
         self._learn(
@@ -433,7 +435,7 @@ class Classifier(Estimator):
     def _judge(self) -> Any:
         from ._classify_measuring import Judge
 
-        return Judge(self.model_, self.inputs_, self.targets_, self.baselines_, self.trust_)
+        return Judge(self.model_, self.inputs_, self.targets_, self.baselines_, self.trust_, self.temperature_)
 
     def _predicted(self, data: Any) -> np.ndarray:
         self._must_be_fitted()
@@ -463,6 +465,7 @@ class Classifier(Estimator):
             "sound": None if self.sound_ is None else asdict(self.sound_),
             "features": getattr(self, "n_features_in_", None),
             "trust": self.trust_,
+            "temperature": self.temperature_,
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -478,7 +481,7 @@ class Classifier(Estimator):
         self.targets_ = Targets.from_json(document["targets"])
         self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
         self._keep(document["features"])
-        self.trust_ = float(document["trust"])
+        self.trust_, self.temperature_ = float(document["trust"]), float(document["temperature"])
         plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
         self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

@@ -37,7 +37,8 @@ _ROWS_AT_ONCE = 4096  # of `predictions`
 class Tagger(Estimator):
     """Learns a label for each step of a sequence, or a number.
 
-    Sizes, rate and passes that are not given follow from the amount of data.
+    Sizes, rate and passes that are not given follow from the amount of data. Where labels mark spans, a validation part
+    also says how sure the model must be that a step is part of none.
 
     Args:
         target: Column of the labels, one per step; "label" if omitted.
@@ -217,14 +218,21 @@ class Tagger(Estimator):
             torch.manual_seed(int(self.seed))
             model = self._build()
         steps = int(train.offsets[-1])
+        judged = Pieces(encoded[held_out], targets[held_out], 2 * chosen.batch_size)
+
+        def measure(finished: bool) -> dict[str, Any]:
+            if held_out == "validation":
+                model.settle(judged)
+            return self._measured(parts, encoded, with_baselines=finished)
+
         self._learn(
             model,
             training,
-            Pieces(encoded[held_out], targets[held_out], 2 * chosen.batch_size),
+            judged,
             plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "steps": steps, "shares": list(shares)},
             identity=vars(chosen),
-            measure=lambda finished: self._measured(parts, encoded, with_baselines=finished),
+            measure=measure,
             unit="steps",
             per_step=steps / len(training),
             output=output,
@@ -385,6 +393,7 @@ class Tagger(Estimator):
             not self.classes_,
             self.targets_.allowed if self._uses_crf() else None,
             self.targets_.spans if self.scheme_ else None,
+            self.targets_.outside,
             chosen.embedding_size,
             chosen.letters_size,
             chosen.hidden_size,
