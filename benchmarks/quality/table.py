@@ -18,6 +18,8 @@ SHOWN = (
     *("m4_hourly_smape", "etth1_96", "nab"),
 )
 NAMES = {
+    "wer": "WER",
+    "cer": "CER",
     "f1": "span F1",
     "mse": "MSE",
     "smape": "sMAPE",
