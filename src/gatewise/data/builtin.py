@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import DataError
 from .pairs import Pairs
 
-_READ = 400  # characters of a docstring's body that are kept, up to the end of a word
+_READ = 240  # characters of a docstring's body that are kept, up to the end of a word
 _TENS = ("", "", "twenty", "thirty")
 _FIRST = (
     *("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),

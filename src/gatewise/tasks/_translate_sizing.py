@@ -27,7 +27,7 @@ class Sizing:
 # What suits up to so many target tokens of training data.
 ROWS = (
     (5_000, Sizing(32, 64, 1, 0.1, 1e-2, 60, 250)),
-    (100_000, Sizing(64, 128, 1, 0.2, 5e-3, 15, 500)),
+    (100_000, Sizing(128, 256, 1, 0.2, 4e-3, 22, 600)),
     (300_000, Sizing(128, 256, 1, 0.3, 3e-3, 25, 1000)),
     (3_000_000, Sizing(256, 512, 1, 0.4, 2e-3, 25, 1500)),
     (float("inf"), Sizing(256, 512, 2, 0.2, 2e-3, 8, 3000)),
