@@ -15,7 +15,7 @@ from ..record import RESULTS, ROOT
 
 SHOWN = (
     *("JapaneseVowels", "fsdd", "trec", "ud_en_ewt", "resume_ner_zh", "wall_following"),
-    *("m4_hourly_smape", "etth1_96", "nab"),
+    *("omniglot", "m4_hourly_smape", "etth1_96", "nab", "spoken_digits", "dates"),
 )
 NAMES = {
     "wer": "WER",
