@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_type_hints
 
 from ..errors import OptionError
-from ..tasks._transcribe_decoding import CTCDecoding
-from ..tasks.decoding import Decoding
+from ..tasks._search_options import CTCDecoding, Decoding
 from . import derived
 
 Kinds = Mapping[str, type[Any]]  # of search, by task; "" is any other that writes texts

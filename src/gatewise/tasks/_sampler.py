@@ -5,15 +5,13 @@ Shapes: B sequences, V tokens in the vocabulary.
 
 from __future__ import annotations
 
-import math
-import numbers
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, OptionError, ShapeError
+from ._search_options import number, whole
 
 
 class Sampler:
@@ -147,19 +145,3 @@ class Sampler:
         edges = np.cumsum(p)
         # Scaled by the last edge, which rounding leaves near 1, and to the right of equal edges: never a p of 0.
         return int(np.searchsorted(edges, self._streams[row].random() * edges[-1], side="right"))
-
-
-def number(name: str, value: Any, allowed: str, fits: Callable[[Any], bool]) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value) or not fits(value):
-        raise OptionError(f"{name} is {value!r}, but must be {allowed}.")
-    return float(value)
-
-
-def whole(name: str, value: Any, least: int, hint: str = "") -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise OptionError(f"{name} is {value!r}, but must be a whole number of at least {least}. {hint}".rstrip())
-    return number

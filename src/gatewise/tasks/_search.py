@@ -11,7 +11,8 @@ from itertools import count
 import numpy as np
 
 from ..errors import DataError, OptionError, ShapeError
-from ._hypotheses import Decoding, Hypothesis, Step
+from ._hypotheses import Hypothesis, Step
+from ._search_options import Decoding
 
 _BLOCK = 64  # tokens whose maximum is taken at once
 

@@ -3,12 +3,9 @@ when each word was said; numpy only."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,43 +13,9 @@ import numpy as np
 from ..errors import OptionError
 from ..runtime.writer import State, Writer
 from ._ctc_decoding import Greedy, PrefixBeam, align, log_softmax
+from ._search_options import CTCDecoding
 
 Word = tuple[str, int, int]  # its characters, its first step, and the step behind its last
-
-
-@dataclass(frozen=True, kw_only=True)
-class CTCDecoding:
-    """How to search.
-
-    Args:
-        beam_size: Beginnings of the text that are followed; 1 takes the likeliest symbol of each step, unless there is
-            a language model.
-        language_model: A model of `generate` that learned from lines of such text, or its file.
-        language_weight: Its share: what a text is worth is acoustic + weight * language + bonus * characters, of
-            which the first two are log-probabilities.
-        length_bonus: Per character.
-
-    Raises:
-        OptionError: A value is impossible.
-    """
-
-    beam_size: int = 1
-    language_model: str | Writer | None = None
-    language_weight: float = 0.5
-    length_bonus: float = 0.0
-
-    def __post_init__(self) -> None:
-        size = self.beam_size
-        if not isinstance(size, Integral) or isinstance(size, bool) or not 1 <= size <= 10_000:
-            raise OptionError(f"beam_size must be a whole number from 1 to 10000, not {size!r:.60}")
-        for name in ("language_weight", "length_bonus"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-                raise OptionError(f"{name} must be a number, not {value!r:.60}")
-
-    def decoder(self, characters: str) -> Decoder:
-        """One that gives text in these characters."""
-        return Decoder(self, characters)
 
 
 class Decoder:

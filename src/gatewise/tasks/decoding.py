@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..errors import OptionError
-from ._hypotheses import Decoding, Hypothesis, Step, copied
+from ._hypotheses import Hypothesis, Step, copied
 from ._sampler import Sampler
 from ._search import decode
+from ._search_options import Decoding
 
 __all__ = ["Decoding", "Hypothesis", "Sampler", "Step", "StopAt", "copied", "decode"]
 
