@@ -29,7 +29,7 @@ def drawn_scenes(_: Any, seed: int) -> dict[str, Any]:
 
 def clips(_: Any, seed: int) -> dict[str, Any]:
     """4,000 clips of scikit-learn's first 1,200 digits are learned from, 500 clips of the next 200 choose the best
-    weights, 1,000 clips of the last 397 are the test. The digits are in the order of their writers."""
+    weights, 1,000 clips of the last 397 are the test."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -83,7 +83,7 @@ ROWS = (
     Row(
         "moving_digits",
         "caption",
-        "clips of scikit-learn's digits moving: digits by other writers in the test",
+        "clips of scikit-learn's digits moving: other digits in the test",
         "attribute_accuracy",
         0.90,
         "more",
