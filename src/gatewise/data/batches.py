@@ -1,4 +1,4 @@
-"""Batches of one long sequence, for truncated backpropagation through time."""
+"""Which parts of sequences are learned from side by side: rows of a long one, or sequences of about one length."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def split(length: int, fractions: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[
     first = min(round(length * train), length)
     second = min(round(length * (train + validation)), length) if test else length
     return slice(0, first), slice(first, second), slice(second, length)
+
+
+def alike(lengths: np.ndarray, batch_size: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Places of the sequences of each batch, (batch_size,) or fewer, in random order; every sequence is in one of them.
+
+    Batches of like lengths pad little; sorting within pools keeps them different from pass to pass.
+    """
+    order = random.permutation(len(lengths))
+    pools = [order[i : i + 20 * batch_size] for i in range(0, len(order), 20 * batch_size)]
+    order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
 
 
 class Rows:

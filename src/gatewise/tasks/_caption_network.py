@@ -16,7 +16,6 @@ from ..algebra import Cell
 from ..nn import Recurrent
 from ..nn.attention import Memory
 from ._attention_decoder import AttentionDecoder, Batch, taken
-from ._language_model import forget_gate
 
 MAP = 8  # places that a side of an image is brought down to, about
 _WIDER = 2  # convolutions of the map, so that a place sees what surrounds it
@@ -135,11 +134,7 @@ class CaptionNetwork(AttentionDecoder):
     def __init__(self, cell: Cell, eye: Eye, channels: int, **decoder: Any):
         super().__init__(cell, places_size=channels, first_size=channels, attention_size=channels, **decoder)
         self.eye = eye
-        if (place := forget_gate(cell)) is not None:
-            size = self.layers.hidden_size
-            with torch.no_grad():
-                for layer in range(self.layers.num_layers):
-                    getattr(self.layers, f"bias_ih_l{layer}")[place * size :][:size] += 1.0
+        self.layers.open_forget_gates()
 
     def look(self, batch: Batch) -> tuple[Tensor, Memory | None]:
         """Of each caption the mean of its image's places, and these.

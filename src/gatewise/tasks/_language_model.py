@@ -82,12 +82,7 @@ class LanguageModel(Network):
         nn.init.zeros_(self.output.bias)
         if tied:
             self.output.weight = self.embedding.weight
-        place = forget_gate(cell)
-        if place is not None:
-            with torch.no_grad():
-                for layer in range(num_layers):
-                    bias = getattr(self.layers, f"bias_ih_l{layer}")
-                    bias[place * hidden_size :][:hidden_size] += forget_bias
+        self.layers.open_forget_gates(forget_bias)
         self.activation_penalty, self.temporal_activation_penalty = activation_penalty, temporal_activation_penalty
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -136,6 +131,16 @@ class Stack(Recurrent):
         if not self.training or self.rate == 0:
             return y
         return y * dropout_mask(y[:1] if self.variational else y, self.rate)
+
+    def open_forget_gates(self, by: float = 1.0) -> None:
+        """Let all layers begin by keeping what they carry, if their cell has a forget gate: `by` on top of its bias."""
+        place = forget_gate(self.cell)
+        if place is None:
+            return
+        with torch.no_grad():
+            for name, bias in self.named_parameters():
+                if name.startswith("bias_ih"):
+                    bias[place * self.hidden_size :][: self.hidden_size] += by
 
 
 def dropout_mask(like: Tensor, rate: float) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ..algebra import Cell
+from ..data.batches import alike
 from ..nn import CRF, LSTM
-from ._language_model import Stack, dropout_mask, forget_gate
+from ._language_model import Stack, dropout_mask
 from ._network import Linear, Network
 from ._tag_features import Encoded, Features, Words
 
@@ -139,11 +140,7 @@ class TagNetwork(Network):
         self.layers.rate, self.layers.variational = dropout, True
         self.output = Linear(hidden_size * (2 if bidirectional else 1), outputs)
         nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
-        if (place := forget_gate(cell)) is not None:
-            with torch.no_grad():
-                for name, bias in self.layers.named_parameters():
-                    if name.startswith("bias_ih"):
-                        bias[place * hidden_size :][:hidden_size] += 1.0
+        self.layers.open_forget_gates()
         self.crf = CRF(outputs, allowed) if allowed is not None else None
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
@@ -294,12 +291,7 @@ class Pieces:
             return [(starts[i : i + B], lengths[i : i + B]) for i in range(0, len(starts), B)]
         random = np.random.default_rng([self.seed, number])
         starts = starts + random.integers(0, rooms - lengths + 1)
-        order = random.permutation(len(starts))
-        # Batches of like lengths pad little; sorting within pools keeps them different from pass to pass.
-        pools = [order[i : i + 20 * B] for i in range(0, len(order), 20 * B)]
-        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
-        batches = [order[i : i + B] for i in range(0, len(order), B)]
-        return [(starts[batches[i]], lengths[batches[i]]) for i in random.permutation(len(batches))]
+        return [(starts[places], lengths[places]) for places in alike(lengths, B, random)]
 
     def batch(self, starts: np.ndarray, lengths: np.ndarray) -> Batch:
         """Tensors of the pieces from these starts, time-major."""

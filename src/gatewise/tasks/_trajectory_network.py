@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..algebra import Cell
 from ..nn.regularisation import activation_penalty, temporal_activation_penalty
 from ..runtime.mixture import Layout
-from ._language_model import Stack, forget_gate
+from ._language_model import Stack
 from ._mixture_density import binary_loss, end_loss, log_density
 from ._network import Network
 from ._trajectory_data import Batch
@@ -67,11 +66,7 @@ class TrajectoryModel(Network):
         self.layout, self.log_scale = layout, log_scale
         nn.init.zeros_(self.output.bias)
         nn.init.normal_(self.output.bias[tuple(layout.parts)[1]])  # means apart, or all Gaussians would learn the same
-        place = forget_gate(cell)
-        if place is not None:
-            with torch.no_grad():
-                for layer in range(num_layers):
-                    getattr(self.layers, f"bias_ih_l{layer}")[place * hidden_size :][:hidden_size] += forget_bias
+        self.layers.open_forget_gates(forget_bias)
         self.activation_penalty, self.temporal_activation_penalty = activation_penalty, temporal_activation_penalty
 
     def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:

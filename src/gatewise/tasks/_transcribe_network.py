@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
 
 from ..algebra import Cell
+from ..data.batches import alike
 from ..nn import MultiDimensionalLSTM
 from ._ctc_decoding import BLANK
-from ._language_model import Stack, forget_gate
+from ._language_model import Stack
 from ._network import Linear, Network
 from ._spec_augment import SpecAugment
 from ._transcribe_frames import Frames
@@ -71,11 +72,7 @@ class TranscribeNetwork(Network):
         self.layers.rate, self.layers.variational = dropout, True
         self.output = Linear(hidden_size * (2 if bidirectional else 1), symbols)
         nn.init.zeros_(self.output.get_parameter("bias_ih_l0"))
-        if (place := forget_gate(cell)) is not None:
-            with torch.no_grad():
-                for name, bias in self.layers.named_parameters():
-                    if name.startswith("bias_ih"):
-                        bias[place * hidden_size :][:hidden_size] += 1.0
+        self.layers.open_forget_gates()
 
     def forward(self, x: Tensor, lengths: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Scores (T, B, V) of x (T, B, D), and the last state; those beyond a length mean nothing."""
@@ -174,13 +171,7 @@ class Utterances:
         if self.seed is None:
             order = np.argsort(lengths, kind="stable")
             return [order[i : i + B] for i in range(0, len(order), B)]
-        random = np.random.default_rng([self.seed, number])
-        order = random.permutation(len(lengths))
-        # Batches of like lengths pad little; sorting within pools keeps them different from pass to pass.
-        pools = [order[i : i + 20 * B] for i in range(0, len(order), 20 * B)]
-        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
-        batches = [order[i : i + B] for i in range(0, len(order), B)]
-        return [batches[i] for i in random.permutation(len(batches))]
+        return alike(lengths, B, np.random.default_rng([self.seed, number]))
 
     def batch(self, rows: np.ndarray, number: int | None = None) -> Batch:
         """Tensors of these sequences, time-major; varied, if it is for a pass of training."""
