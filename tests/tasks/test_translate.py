@@ -306,6 +306,13 @@ def test_a_file_that_contradicts_itself_is_refused(reverser, tmp_path):
             Translator.load(tmp_path / "broken")
 
 
+def test_products_of_bfloat16_are_judged_by_bleu_as_they_will_translate():
+    train, held_out = Pairs(*numbers(80)), Pairs(*numbers(20, seed=1))
+    model = Translator(**SMALL, precision="bfloat16", stop_on="bleu").fit(train, validation=held_out)
+    found = model.predict(held_out.sources, decoding=Decoding(beam_size=1))
+    assert model.outcome_.best_loss == pytest.approx(1 - bleu(found, [[text] for text in held_out.targets]) / 100)
+
+
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     data = Pairs(*numbers(80))
     options = {**SMALL, "dropout": 0.2, "scheduled_sampling": 0.3, "stop_on": "bleu", "zoneout": 0.1}

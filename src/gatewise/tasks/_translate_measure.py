@@ -105,5 +105,7 @@ class ByBleu:
 
     def __call__(self) -> float:
         assert self.pairs.targets is not None
-        found = best_texts(self.model, self.texts, self.pairs.sources, Decoding(beam_size=1))
+        device = self.model.output.weight.device.type
+        with torch.autocast(device, enabled=False):  # as it will translate, whatever it is trained in
+            found = best_texts(self.model, self.texts, self.pairs.sources, Decoding(beam_size=1))
         return 1 - bleu(found, [[target] for target in self.pairs.targets]) / 100
