@@ -16,7 +16,7 @@ from ._lines import name_of, read_lines
 from ._relation import RELATION
 from .arrays import loaded
 from .captions import Captioned, from_arrays
-from .images import SUFFIXES, read_image, resized
+from .images import SUFFIXES, read_image, resized, size_of
 from .table import open_table
 from .text import Source
 
@@ -66,6 +66,12 @@ def names_in(folder: str | os.PathLike[str]) -> list[str]:
     if not found:
         raise DataError(f"'{os.fspath(folder)}' holds no image ({', '.join(SUFFIXES)}).")
     return sorted(found)
+
+
+def sizes_in(folder: str | os.PathLike[str], names: Sequence[str]) -> np.ndarray:
+    """(N, 3) int64: of each image or clip its frames, and the height and width of the first, from the files' heads."""
+    each = [_files(Path(folder), name) for name in names]
+    return np.array([[len(files), *size_of(files[0])] for files in each], np.int64)
 
 
 def read_folder(

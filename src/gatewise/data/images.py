@@ -51,6 +51,12 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR), np.float32)
 
 
+def size_of(source: Source) -> tuple[int, int]:
+    """Height and width of an image, of which only the head is read. Errors as of `read_image`."""
+    image = _opened(source, whole=False)
+    return image.height, image.width
+
+
 def read_line_images(files: Sequence[Source], height: int | None = None) -> Sequences:
     """Images of a line of text each, as sequences of their columns from left to right.
 
@@ -77,11 +83,11 @@ def read_line_images(files: Sequence[Source], height: int | None = None) -> Sequ
 
 def height_for(files: Sequence[Source]) -> int:
     """The lowest height among the images, for more pixels would only be guessed; but at most 32."""
-    return min(HIGHEST, *(_opened(file).height for file in files))
+    return min(HIGHEST, *(size_of(file)[0] for file in files))
 
 
-def _opened(source: Source) -> Any:
-    """Pillow's image, decoded."""
+def _opened(source: Source, whole: bool = True) -> Any:
+    """Pillow's image, decoded; or its head alone."""
     try:
         from PIL import Image
     except ImportError:
@@ -91,8 +97,7 @@ def _opened(source: Source) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(os.fspath(source)) as image:
-                image.load()
-                return image.copy()
+                return image.copy() if whole else image
     # Decoders of damaged files raise whatever they stumble over.
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Warning) as error:
         raise _damaged(source, error) from None

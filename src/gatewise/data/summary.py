@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GatewiseError
+from ..errors import DataError, GatewiseError
+from ._lines import text as text_column
+from .caption_files import names_in, sizes_in
+from .pairs import read_pairs
 from .sequences import Column, Sequences
 from .sources import Roles, is_text, read
 from .text import read_text
+from .transcripts import holds_sound
 from .understanding import Understanding, cut, understand
 
 MOST_LEVELS = 12  # of a label that are shown
@@ -27,8 +31,8 @@ class Summary:
         format: How it was read.
         sequences: How many.
         lengths: Least, median and most steps; None where sequences have no steps.
-        columns: Of each its "name", "kind", "per" ("step" or "sequence") and "missing"; "counts" of the levels of a
-            category, the "range" of numbers, "examples" of text.
+        columns: Of each its "name", "kind", "per" ("step", "sequence", "image" or "pair") and "missing"; "counts" of
+            the levels of a category, the "range" of numbers, "examples" of text.
     """
 
     name: str
@@ -86,6 +90,8 @@ def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") ->
         shown = f"'{os.fspath(source)}'"
         return Text(shown, len(text), len(set(text)), len(text.splitlines()), _examples(source, encoding))
     if isinstance(source, str | os.PathLike) and (kind := Roles().format(os.fspath(source))) != "table":
+        if kind == "audio" and os.path.isdir(source) and not holds_sound(source):
+            return _images(source)
         return _summary(read(source, encoding=encoding), f"'{os.fspath(source)}'", _FORMATS[kind])
     return understand(source, query, encoding=encoding)
 
@@ -99,8 +105,22 @@ _FORMATS = {
 }
 
 
+def _images(folder: str | os.PathLike[str]) -> Summary:
+    """What a folder of images or clips holds."""
+    shown = f"'{os.fspath(folder)}'"
+    try:
+        names = names_in(folder)
+    except DataError:
+        raise DataError(f"{shown} holds no sound, image or pen stroke. Name one file in it") from None
+    frames, height, width = sizes_in(folder, names).astype(np.float64).T
+    columns = (text_column("file", names), Column("height", "number", height), Column("width", "number", width))
+    clips = (int(frames.min()), float(np.median(frames)), int(frames.max())) if frames.max() > 1 else None
+    found = tuple(_column(column, "image") for column in columns)
+    return Summary(shown, "images" if clips is None else "clips", len(names), clips, found)
+
+
 def _examples(source: Any, encoding: str) -> Summary | None:
-    """What its lines are, if they can be read as tokens with labels or as labels with text."""
+    """What its lines are, if they can be read as tokens with labels, as labels with text, or as pairs of texts."""
     for lines, said in (
         ("tokens", "sentences of a token and its label per line"),
         ("labels", "lines of a label and its text"),
@@ -112,7 +132,12 @@ def _examples(source: Any, encoding: str) -> Summary | None:
         label = {**found.steps, **found.facts}.get("label")
         if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
             return _summary(found, "as examples", said)
-    return None
+    try:
+        pairs = read_pairs(source, encoding=encoding)
+    except GatewiseError:
+        return None
+    columns = (text_column("source", pairs.sources), text_column("target", pairs.targets or []))
+    return Summary("as examples", "pairs of texts", len(pairs), None, tuple(_column(c, "pair") for c in columns))
 
 
 def _summary(sequences: Sequences, name: str, format: str) -> Summary:

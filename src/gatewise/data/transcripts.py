@@ -80,6 +80,11 @@ def media_files(folder: str | os.PathLike[str]) -> list[Path]:
     return [file for file in _files(Path(folder)) if file.name.lower().endswith(known)]
 
 
+def holds_sound(folder: str | os.PathLike[str]) -> bool:
+    """Whether a sound file, or an archive that may hold some, is anywhere in a folder."""
+    return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in _files(Path(folder)))
+
+
 def is_media(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a sound or image file, or a folder with some."""
     if os.path.isdir(path):
