@@ -31,7 +31,7 @@ _PANEL = {  # of the options that are not about training
     **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
     **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
     **dict.fromkeys(("mixtures", "proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
-    **dict.fromkeys(("maps", "channels", "attention", "input_feeding"), _SIZES),
+    **dict.fromkeys(("maps", "channels", "attention", "input_feeding", "copying"), _SIZES),
 }
 _ONE = "A file, folder or database's URL."
 _SEVERAL = {  # tasks whose data may be several files

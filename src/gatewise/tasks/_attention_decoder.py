@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import cross_entropy, log_softmax, logsigmoid
 
 from ..algebra import Cell
 from ..nn import AdditiveAttention, MultiplicativeAttention
@@ -38,6 +38,8 @@ class AttentionDecoder(Network):
             "none": then all it knows is the state that it begins with.
         attention_size: Units of the additive one.
         input_feeding: The decoder also reads what it put out at the step before (Luong et al. 2015, section 3.3).
+        copying: It may also write a token that stands where it looks: a gate says how likely (See et al. 2017, section
+            2.2, without what coverage adds). Places must have tokens, with the same ids as those that are written.
         dropout: Chance that a feature of a token, a value between layers or one before the scores is zeroed.
         label_smoothing: Share of the probability that the target leaves to all tokens alike.
         scale: What embeddings are multiplied by on their way in: scores want small ones, an input larger ones.
@@ -58,6 +60,7 @@ class AttentionDecoder(Network):
         attention: str = "additive",
         attention_size: int | None = None,
         input_feeding: bool = True,
+        copying: bool = False,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         scale: float = 1.0,
@@ -76,6 +79,7 @@ class AttentionDecoder(Network):
             self.attention = MultiplicativeAttention(H, places_size)
         self.combine = nn.Linear(H + (places_size if self.attention is not None else 0), E)
         self.output = nn.Linear(E, vocabulary_size)
+        self.gate = nn.Linear(E, 1) if copying else None  # open: writes by itself
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(E))
         nn.init.zeros_(self.output.bias)
         self.output.weight = self.embedding.weight
@@ -127,9 +131,9 @@ class AttentionDecoder(Network):
             y = torch.cat([context, y], -1)
         return torch.tanh(self.combine(y)), list(after) if len(state) > 1 else [after], weights
 
-    def put_out(self, batch: Batch) -> Tensor:
-        """What it puts out (T, B, E) when it is fed what it should write; or, with the chance batch["own"], what it
-        would have written itself (scheduled sampling, Bengio et al. 2015).
+    def put_out(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What it puts out (T, B, E), and the attention (B, T, S), when it is fed what it should write; or, with the
+        chance batch["own"], what it would have written itself (scheduled sampling, Bengio et al. 2015).
 
         Args:
             batch: "inputs" (T, B), tokens from the start on; "target_lengths" (B,); and what `look` reads.
@@ -140,35 +144,67 @@ class AttentionDecoder(Network):
         own = float(batch.get("own", 0.0)) if self.training else 0.0
         if not self.input_feeding and not own:
             lengths = torch.as_tensor(batch["target_lengths"])
-            return self.dropped(self.advance(self.embedded(inputs), state, memory, lengths)[0])
+            y, _, weights = self.advance(self.embedded(inputs), state, memory, lengths)
+            return self.dropped(y), weights
         outputs: list[Tensor] = []
+        looked: list[Tensor] = []
+        there = self.tokens_there(batch)
         fed = first.new_zeros(inputs.shape[1], self.output.in_features)
         for step, tokens in enumerate(inputs):
             if own and step:
-                drawn = self.output(outputs[-1].detach()).softmax(-1).multinomial(1)[:, 0]
+                scores = self.scores(outputs[-1].detach(), looked[-1][:, 0].detach() if looked else None, there)
+                drawn = scores.softmax(-1).multinomial(1)[:, 0]
                 tokens = torch.where(torch.rand(tokens.shape, device=tokens.device) < own, drawn, tokens)
             x = self.embedded(tokens)
             x = torch.cat([x, fed], -1) if self.input_feeding else x
-            y, state, _ = self.advance(x[None], state, memory)
+            y, state, weights = self.advance(x[None], state, memory)
             fed = self.dropped(y[0])
             outputs.append(fed)
-        return torch.stack(outputs)
+            looked += [] if weights is None else [weights]
+        return torch.stack(outputs), torch.cat(looked, 1) if looked else None
+
+    def tokens_there(self, batch: Batch) -> Tensor | None:
+        """The tokens (B, S) that can be copied from where it looks; None if none can."""
+        return None if self.gate is None else torch.as_tensor(batch["source"], device=self.gate.weight.device).T
+
+    def scores(self, y: Tensor, weights: Tensor | None, there: Tensor | None) -> Tensor:
+        """Unnormalised log-probabilities of the next token, (N, V).
+
+        Args:
+            y: What it put out, (N, E).
+            weights: Where it looked, (N, S).
+            there: The tokens at those places, (N, S); see `tokens_there`.
+        """
+        scores = self.output(y)
+        if self.gate is None:
+            return scores
+        assert weights is not None
+        assert there is not None
+        gate, scores = self.gate(y).float(), scores.float()
+        seen = torch.zeros_like(scores).scatter_add(1, there, weights.float())
+        copied = seen.clamp_min(torch.finfo(seen.dtype).tiny).log()
+        return torch.logaddexp(logsigmoid(gate) + log_softmax(scores, -1), logsigmoid(-gate) + copied)
+
+    def forced(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Scores (N, V) of each known token of batch["targets"] (T, B), when it is fed those before; and the tokens
+        (N,). A negative target is not known."""
+        targets = torch.as_tensor(batch["targets"])
+        known = targets >= 0
+        y, weights = self.put_out(batch)
+        there = self.tokens_there(batch)
+        if there is not None and weights is not None:
+            weights, there = weights.transpose(0, 1)[known], there[known.nonzero()[:, 1]]
+        return self.scores(y[known], weights, there), targets[known]
 
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: Batch) -> Tensor:
-        total, count = self._sums(batch, self.label_smoothing)
-        return total / count
+        scores, targets = self.forced(batch)
+        return cross_entropy(scores.float(), targets, label_smoothing=self.label_smoothing)
 
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
-        return self._sums(batch, 0.0)
-
-    def _sums(self, batch: Batch, smoothing: float) -> tuple[Tensor, int]:
-        """Of batch["targets"] (T, B), where they are not negative."""
-        targets = torch.as_tensor(batch["targets"])
-        known = targets >= 0
-        scores = self.output(self.put_out(batch)[known]).float()
-        return cross_entropy(scores, targets[known], label_smoothing=smoothing, reduction="sum"), int(known.sum())
+        scores, targets = self.forced(batch)
+        return cross_entropy(scores.float(), targets, reduction="sum"), len(targets)
 
 
 class Steps:
@@ -184,6 +220,7 @@ class Steps:
         self.model = model
         first, self._memory = model.look(batch)
         self._state = model.begun(first[_filled(np.arange(len(first)))])
+        self._there = model.tokens_there(batch)
         self._sequence = np.arange(len(first))
         self._fed = first.new_zeros(self._state[0].shape[1], model.output.in_features)
         self._rows: Memory | None = None
@@ -202,8 +239,10 @@ class Steps:
         state = [values[:, index] for values in self._state]
         y, self._state, weights = model.advance(x[None], state, self._rows)
         self._fed = y[0]
-        log_p = log_softmax(model.output(y[0])[:many], -1).cpu().numpy()
-        return log_p, None if weights is None else weights[:many, 0].cpu().numpy()
+        looked = None if weights is None else weights[:, 0]
+        there = None if self._there is None else self._there[torch.from_numpy(held)]
+        log_p = log_softmax(model.scores(y[0], looked, there)[:many], -1).cpu().numpy()
+        return log_p, None if looked is None else looked[:many].cpu().numpy()
 
 
 def together() -> int:

@@ -75,6 +75,7 @@ NAMED = {  # option -> what one of its names is called, and the names
 FLAGS = {
     "bidirectional",
     "calendar",
+    "copying",
     "crf",
     "input_feeding",
     "joint",

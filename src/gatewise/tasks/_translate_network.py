@@ -29,7 +29,7 @@ class TranslationNetwork(AttentionDecoder):
         embedding_size: E.
         hidden_size: H; the encoder has half as many per direction.
         num_layers: Of either side.
-        attention, input_feeding, dropout, label_smoothing: Of the decoder; see `AttentionDecoder`.
+        attention, input_feeding, copying, dropout, label_smoothing: Of the decoder; see `AttentionDecoder`.
         recurrent_dropout, zoneout, weight_dropout: Of the layers; see `Recurrent`. With input feeding they are drawn
             anew at each step.
     """
@@ -45,6 +45,7 @@ class TranslationNetwork(AttentionDecoder):
         num_layers: int,
         attention: str,
         input_feeding: bool,
+        copying: bool,
         dropout: float,
         label_smoothing: float,
         recurrent_dropout: float = 0.0,
@@ -63,6 +64,7 @@ class TranslationNetwork(AttentionDecoder):
             first_size=2 * side,
             attention=attention,
             input_feeding=input_feeding,
+            copying=copying,
             dropout=dropout,
             label_smoothing=label_smoothing,
             scale=math.sqrt(embedding_size),

@@ -59,6 +59,8 @@ class Translator(Estimator):
         shared_vocabulary: One vocabulary, and one table of embeddings, for both sides.
         attention: How the decoder looks at the source: "additive", "multiplicative" or "none".
         input_feeding: The decoder also reads what it put out at the step before; slower to train.
+        copying: The decoder may also copy a token from where it looks, which suits summaries: names and numbers of the
+            source stand in them. It needs attention and a shared vocabulary.
         cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
         preset: "small", "medium" or "large": how much time to spend; medium if omitted.
         embedding_size: Features per token.
@@ -95,7 +97,8 @@ class Translator(Estimator):
         >>> translator.evaluate(("test.en", "test.de"))["all"]["bleu"]
 
     Source: Sutskever et al. (2014), arXiv:1409.3215; Bahdanau et al. (2015), arXiv:1409.0473; Luong et al. (2015),
-    arXiv:1508.04025. Scheduled sampling: Bengio et al. (2015), arXiv:1506.03099.
+    arXiv:1508.04025. Scheduled sampling: Bengio et al. (2015), arXiv:1506.03099. Copying: See et al. (2017),
+    arXiv:1704.04368.
     """
 
     task: ClassVar[str] = "translate"
@@ -112,6 +115,7 @@ class Translator(Estimator):
         shared_vocabulary: bool = True,
         attention: str = "multiplicative",
         input_feeding: bool = False,
+        copying: bool = False,
         cell: str | Cell = "lstm",
         preset: str | None = None,
         embedding_size: int | None = None,
@@ -143,6 +147,7 @@ class Translator(Estimator):
         self.shared_vocabulary = shared_vocabulary
         self.attention = attention
         self.input_feeding = input_feeding
+        self.copying = copying
         self.cell = cell
         self.preset = preset
         self.embedding_size = embedding_size
@@ -356,6 +361,8 @@ class Translator(Estimator):
         check_options(self, {**NAMED, **_NAMED})
         if self.tokens is not None:
             check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
+        if self.copying and (self.attention == "none" or not self.shared_vocabulary):
+            raise OptionError("copying needs attention to say where from, and one vocabulary for both sides")
 
     def _read(self, data: Any, y: Any, query: str | None, encoding: str) -> Pairs:
         pairs = read_pairs(data, y, source=self.source, target=self.target, query=query, encoding=encoding)
@@ -388,6 +395,7 @@ class Translator(Estimator):
             chosen.num_layers,
             self.attention,
             bool(self.input_feeding),
+            bool(self.copying),
             chosen.dropout,
             float(self.label_smoothing),
             float(self.recurrent_dropout),
