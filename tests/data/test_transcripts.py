@@ -24,7 +24,7 @@ def save(path, seconds=0.1, rate=8000):
 
 def texts(source, **options):
     data, _ = read_transcripts(source, **options)
-    return dict(zip(data.facts["file"].strings(), data.facts["text"].strings(), strict=True))
+    return dict(zip(data.facts["file"].strings(), data.facts[options.get("target", "text")].strings(), strict=True))
 
 
 def test_texts_beside_the_files(tmp_path):

@@ -46,14 +46,14 @@ def read_transcripts(
             beside it, or in a file of lines `NAME text` whose own name ends in .trans.txt, as LibriSpeech has them. Or
             a table with a column `file`, of paths from where the table lies, and a column of texts; cells of CSV files
             are taken as they are written. Or a single sound or image file.
-        target: The column of texts.
+        target: The column of texts, and what they are called in what is returned.
         query: SQL whose result is the table, as for `table.open_table`.
         encoding: Of all text.
         texts: Whether there must be a text for every file; otherwise none is looked for.
         sound, height: How a trained model reads sound and images; None: what suits the files.
 
     Returns:
-        Per step `log_mel` or `pixels`, see `audio` and `images`. Per sequence `file` and `text`, runs of white space
+        Per step `log_mel` or `pixels`, see `audio` and `images`. Per sequence `file` and its text, runs of white space
         in it as one space.
 
     Raises:
@@ -70,7 +70,7 @@ def read_transcripts(
         sound, data = None, images.read_line_images(paths, height)
     facts = {FILE: text(FILE, [name for name, _, _ in found])}
     if texts:
-        facts[TEXT] = text(TEXT, [None if said is None else " ".join(said.split()) for _, _, said in found])
+        facts[target] = text(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
     return replace(data, facts=facts, name=name_of_any(source)), sound
 
 
