@@ -60,6 +60,29 @@ def test_numbers_in_text_are_the_shortest_that_give_them_back():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_chunk_may_have_no_rows(suffix, tmp_path):
+    """Nor need a text be there."""
+
+    def words(*found):
+        columns = {"word": np.array(found, object), "note": np.array([None] * len(found), object)}
+        return columns | {"start": np.arange(len(found)) * 0.5}
+
+    path = tmp_path / f"out{suffix}"
+    assert write_table(path, iter([words(), words("a"), words(), words("b", "c")])) == 3
+    if suffix == ".csv":
+        assert path.read_text() == "word,note,start\na,,0.0\nb,,0.0\nc,,0.5\n"
+    reader = {".csv": "read_csv", ".jsonl": "read_json", ".parquet": "read_parquet"}[suffix]
+    with duckdb.connect() as connection:
+        assert connection.execute(f"FROM {reader}('{path}')").fetchall() == [
+            ("a", None, 0.0), ("b", None, 0.0), ("c", None, 0.5)
+        ]  # fmt: skip
+    write_table(tmp_path / "none.parquet", iter([words()]))
+    with duckdb.connect() as connection:
+        described = connection.execute(f"DESCRIBE FROM '{tmp_path}/none.parquet'").fetchall()
+    assert [row[:2] for row in described] == [("word", "VARCHAR"), ("note", "VARCHAR"), ("start", "DOUBLE")]
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     def breaks():
         yield CHUNKS[0]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError, OptionError
 from ..files import atomic
+from ._duck import identifier
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 
@@ -47,10 +48,11 @@ def check_suffix(path: str | os.PathLike[str]) -> Callable[[Path, Iterator[Chunk
 
 def write_csv(file: TextIO, chunks: Iterable[Chunk]) -> int:
     """CSV with a header line, into an open text file; returns the number of rows."""
-    writer, rows = csv.writer(file, lineterminator="\n"), 0
+    writer, rows, begun = csv.writer(file, lineterminator="\n"), 0, False
     for chunk in chunks:
-        if rows == 0:
+        if not begun:  # a chunk may have no rows
             writer.writerow(chunk)
+            begun = True
         found = list(zip(*(map(_csv_cell, _plain(column)) for column in chunk.values()), strict=True))
         writer.writerows(found)
         rows += len(found)
@@ -86,7 +88,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
         for chunk in chunks:
             columns = {name: _storable(column) for name, column in chunk.items()}
             connection.register("chunk", columns)
-            connection.execute("INSERT INTO result FROM chunk" if made else "CREATE TABLE result AS FROM chunk")
+            connection.execute(f"{'INSERT INTO result' if made else 'CREATE TABLE result AS'} {_selected(columns)}")
             connection.unregister("chunk")
             made = True
         if not made:
@@ -108,6 +110,13 @@ def _storable(column: Any) -> np.ndarray:
     """An array that DuckDB can scan: text as objects."""
     array = column if isinstance(column, np.ndarray) else np.array(column, dtype=object)
     return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def _selected(columns: Mapping[str, np.ndarray]) -> str:
+    """SQL for a chunk: text of which nothing is there is text still, which DuckDB cannot see."""
+    empty = [name for name, column in columns.items() if column.dtype == object and all(v is None for v in column)]
+    replaced = ", ".join(f"{identifier(name)}::VARCHAR AS {identifier(name)}" for name in empty)
+    return f"SELECT * REPLACE ({replaced}) FROM chunk" if empty else "FROM chunk"
 
 
 def _plain(column: Any) -> list[Any]:
