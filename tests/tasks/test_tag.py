@@ -214,6 +214,10 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     assert resumed.outcome_.reason == "finished"
     for name, weight in whole.model_.state_dict().items():
         assert torch.equal(weight, resumed.model_.state_dict()[name]), name
+    judged = {"validation": tagged(9, seed=2), "output": tmp_path / "judged"}
+    Tagger(**options).fit(data, **judged, progress=lambda *_: Stops())
+    with pytest.raises(ModelFileError, match="validation"):
+        Tagger(**options).fit(data, **{**judged, "validation": tagged(9, seed=3)}, resume=True)
 
 
 def test_validation_data_and_labels_of_its_own():

@@ -231,7 +231,7 @@ class Tagger(Estimator):
             judged,
             plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "steps": steps, "shares": list(shares)},
-            identity=vars(chosen),
+            identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
             unit="steps",
             per_step=steps / len(training),
