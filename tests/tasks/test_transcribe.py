@@ -1,6 +1,7 @@
 """`Transcriber`: what is said in sound, pen strokes and images of lines."""
 
 import itertools
+import re
 import wave
 
 import numpy as np
@@ -151,6 +152,22 @@ def test_a_stream_of_steps(songs):
         transcriber.stream().push(np.zeros(4, np.float32))
 
 
+def test_a_stream_of_steps_has_the_precision_of_a_table():
+    random, x = np.random.default_rng(0), []
+    for line in range(12):
+        x += [{"line": line, "text": "ab", "at": 1.7e9 + step, "y": float(random.normal())} for step in range(8)]
+    options = {**SMALL, "epochs": 1, "stack": 1, "bidirectional": False}
+    transcriber = Transcriber(key="line", columns=("at", "y"), **options).fit(x)
+    heard, stream = [], transcriber.stream()
+    stream._decoder.push = heard.append
+    stream.push(np.array([[row["at"], row["y"]] for row in x[:8]]))
+    data, _ = read_by(x[:8], labelled=False, key="line")
+    np.testing.assert_array_equal(np.concatenate(heard), transcriber._log_probabilities(data)[0])
+    for value in (np.inf, 1e300):
+        with pytest.raises(DataError, match=re.escape(f"frame 1 holds {value:g}, which is too far")):
+            stream.push(np.array([[0, 0], [0, value]]))
+
+
 def test_a_clip_shorter_than_a_frame(listener):
     stream = listener.stream()
     stream.push(np.zeros(10, np.float32))
@@ -202,6 +219,13 @@ def test_saved_and_loaded_it_says_the_same(listener, songs, tmp_path):
     bundle.save(tmp_path / "broken", found.document, found.tensors)
     with pytest.raises(ModelFileError, match="contradicts itself"):
         Transcriber.load(tmp_path / "broken")
+    wrong = {"mean": ["a"] * 40, "scale": [1.0, 1.0], "channels": [41], "columns": ["x", "y"]}
+    for name, value in (*wrong.items(), ("scale", [0.0] * 40), ("mean", [float("inf")] * 40)):
+        found = bundle.load(tmp_path / "model")
+        found.document["frames"][name] = value
+        bundle.save(tmp_path / "broken", found.document, found.tensors)
+        with pytest.raises(ModelFileError, match="contradicts itself"):
+            Transcriber.load(tmp_path / "broken")
 
 
 def test_a_seed_decides_everything():
@@ -237,6 +261,10 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     assert resumed.outcome_.reason == "finished"
     for name, weight in whole.model_.state_dict().items():
         assert torch.equal(weight, resumed.model_.state_dict()[name]), name
+    judged = {"validation": numbers(5), "output": tmp_path / "judged"}
+    Transcriber(**options).fit(*numbers(), **judged, progress=lambda *_: Stops())
+    with pytest.raises(ModelFileError, match="validation"):
+        Transcriber(**options).fit(*numbers(), **{**judged, "validation": numbers(6)}, resume=True)
 
 
 # Frames
@@ -273,6 +301,29 @@ def test_frames_are_scaled_and_stacked():
     other = Sequences(np.array([0, 5]), {"x": Column("x", "number", values[:, 0])})
     with pytest.raises(DataError, match="'x' has 1 numbers a step, but the model learned from 2"):
         frames.scaled(other)
+
+
+def test_numbers_far_from_0_keep_their_differences():
+    """As stamps in seconds have them; float32 skips 128 of them."""
+    x = 1.7e9 + np.arange(40.0)
+    frames = Frames.learn(steps_of(x), ["x"], "training", 1)
+    np.testing.assert_allclose(frames.scaled(steps_of(x))[:, 0], (x - x.mean()) / x.std(), rtol=1e-6)
+
+
+def test_numbers_that_float32_cannot_hold_are_refused():
+    x = np.arange(4.0)
+    for large in (1e39, np.inf):
+        with pytest.raises(DataError, match=re.escape(f"'x' holds {large:g}, too much for float32")):
+            Frames.learn(steps_of(np.append(x, large)), ["x"], "training", 1)
+    frames = Frames.learn(steps_of(1e-42 * x), ["x"], "training", 1)
+    with pytest.raises(
+        DataError, match=r"frame 1 holds 10, which is too far from the training data's mean of 1\.5e-42"
+    ):
+        frames.in_units(np.array([[np.nan], [10.0]]))
+
+
+def steps_of(x):
+    return Sequences(np.array([0, len(x)]), {"x": Column("x", "number", x)})
 
 
 def test_spec_augment_hides_bands_and_moments():
@@ -445,6 +496,29 @@ def test_a_table_of_steps():
     assert data.steps["x"].values.tolist() == [4, 3, 5]
 
 
+def test_the_column_of_texts_may_have_any_name(songs, tmp_path):
+    rows = songs.read_text().replace("file,text", "file,said").split("\n")[:13]
+    (songs.parent / "named.csv").write_text("\n".join(rows))
+    transcriber = Transcriber(target="said", **{**SMALL, "epochs": 0.1}).fit(songs.parent / "named.csv")
+    assert transcriber.characters_ == " abc"
+    for number in range(2):
+        (tmp_path / f"{number}.wav").write_bytes((songs.parent / f"{number}.wav").read_bytes())
+        (tmp_path / f"{number}.txt").write_text(rows[1 + number].split(",")[1])
+    assert transcriber.evaluate(tmp_path)["all"]["texts"] == 2  # what lies beside files has no name of its own
+
+
+def test_a_stack_leaves_room_for_validation_too():
+    def spoken(count, text):
+        frames = np.random.default_rng(0).normal(size=(30 * count, 4)).astype(np.float32)
+        texts = Column("text", "text", np.array([text] * count, object))
+        return Sequences(30 * np.arange(count + 1), {"log_mel": Column("log_mel", "number", frames)}, {"text": texts})
+
+    options = {"hidden_size": 8, "num_layers": 1, "epochs": 0.1, "batch_size": 4}
+    assert Transcriber(**options).fit(spoken(10, "ab")).frames_.stack == 3
+    fast = Transcriber(**options).fit(spoken(10, "ab"), validation=spoken(1, "abababababab"))
+    assert fast.frames_.stack == 1
+
+
 # What is refused
 
 
@@ -457,6 +531,8 @@ def test_bad_data_and_options_are_told(songs, listener):
         Transcriber(time_warp=0.5).fit(songs)
     with pytest.raises(DataError, match="no column 'text' with a text per sequence"):
         Transcriber().fit(from_list([np.zeros((3, 2))]))
+    with pytest.raises(DataError, match=r"no column of numbers per step .* Columns per step: token \(text\)"):
+        Transcriber().fit([["a", "b"], ["c", "d"]], ["x", "y"])
     with pytest.raises(DataError, match="sequence 1 has no text"):
         Transcriber().fit(numbers(3)[0], ["a", None, "b"])
     with pytest.raises(DataError, match="no column 'log_mel' with numbers per step"):

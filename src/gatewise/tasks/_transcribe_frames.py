@@ -5,8 +5,8 @@ F frames of a sequence, C numbers of a frame, T steps, D = C * stack features of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..errors import DataError
 
 NORMALISATIONS = ("utterance", "running", "training")
 _PRIOR = 100  # frames that the training data's mean and spread count for in the running ones: a second of sound
+_PIECE = 1 << 16  # frames that are scaled at once
 _LEAST = 0.1  # spread, in units of training's, so that silence is not blown up to noise
 
 
@@ -73,10 +74,25 @@ class Frames:
         return self.in_units(np.concatenate(parts, 1))
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
-        """(F, C) float32, by the mean and spread of the training data."""
-        values = values.astype(np.float32, copy=False)
-        scaled = (values - np.array(self.mean, np.float32)) / np.array(self.scale, np.float32)
-        return np.where(np.isnan(scaled), np.float32(0), scaled)
+        """(F, C) float32, by the mean and spread of the training data; what is missing is at its mean.
+
+        Raises:
+            DataError: A value is infinite, or too many spreads from the mean for float32.
+        """
+        mean, scale = np.array(self.mean), np.array(self.scale)
+        scaled = np.empty(values.shape, np.float32)
+        with np.errstate(over="ignore"):
+            for first in range(0, len(values), _PIECE):  # float64 of all at once would take twice the memory
+                part = slice(first, first + _PIECE)
+                scaled[part] = (values[part] - mean) / scale
+        if np.isinf(scaled).any():
+            frame, place = np.argwhere(np.isinf(scaled))[0]
+            raise DataError(
+                f"frame {frame} holds {values[frame, place]:g}, which is too far from the training data's mean of "
+                f"{mean[place]:g}. Leave such values empty, or cap them"
+            )
+        scaled[np.isnan(scaled)] = 0
+        return scaled
 
     def normalised(self, scaled: np.ndarray, running: Running | None = None) -> np.ndarray:
         """Frames (F, C) of one sequence, in units of the training data, by the mean and spread that are wanted.
@@ -98,6 +114,18 @@ class Frames:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """ValueError if a mean or scale is not that of a channel."""
+        found = cls(**document)
+        mean, scale = np.array(found.mean, np.float64), np.array(found.scale, np.float64)
+        channels = (sum(found.channels),)
+        if mean.shape != channels or scale.shape != channels or len(found.columns) != len(found.channels):
+            raise ValueError("its means and spreads are not those of its columns")
+        if not (np.isfinite(mean) & np.isfinite(scale) & (scale > 0)).all():
+            raise ValueError("its means and spreads are not all numbers, or not above 0")
+        return replace(found, mean=mean.tolist(), scale=scale.tolist())
 
 
 class Running:
@@ -135,6 +163,10 @@ def _numbers(data: Sequences, name: str) -> np.ndarray:
         there = ", ".join(other for other, column in data.steps.items() if column.kind == "number") or "none"
         raise DataError(f"{data.name}: no column '{name}' with numbers per step. Columns of numbers: {there}")
     values = data.steps[name].values
-    if np.isinf(values).any():
-        raise DataError(f"{data.name}: '{name}' holds infinity. Leave such values empty, or cap them")
+    too_large = np.abs(values) > np.finfo(np.float32).max  # false where missing
+    if too_large.any():
+        largest = f"{values[too_large][0]:g}"
+        raise DataError(
+            f"{data.name}: '{name}' holds {largest}, too much for float32. Leave such values empty, or cap them"
+        )
     return values.reshape(len(values), -1)

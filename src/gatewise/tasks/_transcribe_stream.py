@@ -26,7 +26,7 @@ class Stream:
         decoder: Of the scores.
 
     Attributes:
-        seconds: How much was heard; of frames, 0.
+        text: Of all that was heard.
 
     Example:
         >>> stream = transcriber.stream()
@@ -82,7 +82,7 @@ class Stream:
             raise DataError(f"a piece must hold {what}, not {values.dtype} of shape {values.shape}")
         if not np.isfinite(values).all() and self._sound:
             raise DataError("a piece holds samples that are no finite numbers")
-        self._read(self._framed(values.astype(np.float32)) if self._sound else values)
+        self._read(self._framed(values.astype(np.float32)) if self._sound else _as_read(values))
         return self.text
 
     def finish(self) -> str:
@@ -121,3 +121,9 @@ class Stream:
         x = torch.from_numpy(np.ascontiguousarray(steps[:, None]))
         scores, self._state = self._model(x, torch.tensor([len(steps)]), self._state)
         self._decoder.push(log_softmax(scores[:, 0].numpy()))
+
+
+def _as_read(values: np.ndarray) -> np.ndarray:
+    """Numbers in the precision in which `predict` reads them, which `data.series` chooses."""
+    with np.errstate(over="ignore"):
+        return np.where(np.abs(values) > 2**24, values, values.astype(np.float32))

@@ -17,7 +17,7 @@ from ..algebra import Cell
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.vocabulary import Characters
-from ..errors import OptionError
+from ..errors import DataError, OptionError
 from ._ctc_decoding import log_softmax
 from ._error_rates import most_frequent, text_report, text_scores
 from ._estimator import Estimator, Meter, cells_of, filled
@@ -206,10 +206,11 @@ class Transcriber(Estimator):
         self.usual_ = most_frequent(texts["train"])
         targets = {name: [self._labels(text) for text in own] for name, own in texts.items()}
         self.sizing_ = chosen = sizing(self, int(train.offsets[-1]), medium)
-        stack = self.stack or stack_for(train.lengths, targets["train"], medium)
-        self.frames_ = Frames.learn(train, self._inputs(train), self._normalisation(medium), stack)
         held_out = "validation" if "validation" in parts else "train"
-        for name in dict.fromkeys(("train", held_out)):
+        losses = dict.fromkeys(("train", held_out))  # parts whose loss is taken, so that each text must have room
+        stack = self.stack or min(stack_for(parts[name].lengths, targets[name], medium) for name in losses)
+        self.frames_ = Frames.learn(train, self._inputs(train), self._normalisation(medium), stack)
+        for name in losses:
             check_room(parts[name], targets[name], self.frames_)
         augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
         training = self._utterances(train, targets["train"], chosen.batch_size, augment, int(self.seed))
@@ -229,7 +230,7 @@ class Transcriber(Estimator):
                 "sequences": len(whole),
                 "shares": list(shares),
             },
-            identity={**vars(chosen), "stack": stack},
+            identity={**vars(chosen), "stack": stack, "validation": parts[held_out].fingerprint()},
             measure=lambda finished: self._measured(parts, texts, with_baselines=finished),
             unit="frames",
             per_step=int(train.offsets[-1]) / len(training),
@@ -309,19 +310,20 @@ class Transcriber(Estimator):
         whole = self._read(data, None, query, encoding, labelled=False)
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
-            files = some.facts["file"].strings() if "file" in some.facts else None
-            name, known = ("file", files) if files else ("sequence", list(range(first, first + len(some))))
+            name, known = "sequence", np.arange(first, first + len(some))
+            if "file" in some.facts:
+                name, known = "file", np.array(some.facts["file"].strings(), object)
             if not times:
                 labels = [decoder.labels(p) for p in self._log_probabilities(some)]
-                yield {name: np.array(known, object), "text": np.array([decoder.text(own) for own in labels], object)}
+                yield {name: known, "text": np.array([decoder.text(own) for own in labels], object)}
                 continue
             found = [decoder.words(p) for p in self._log_probabilities(some)]
-            words = [(own, *word) for own, words in zip(known, found, strict=True) for word in words]
+            words = [word for own in found for word in own]
             yield {
-                name: np.array([row[0] for row in words], object),
-                "word": np.array([row[1] for row in words], object),
-                "start": np.array([row[2] for row in words], np.int64) * self._step,
-                "end": np.array([row[3] for row in words], np.int64) * self._step,
+                name: np.repeat(known, [len(own) for own in found]),
+                "word": np.array([word for word, _, _ in words], object),
+                "start": np.array([start for _, start, _ in words], np.int64) * self._step,
+                "end": np.array([end for _, _, end in words], np.int64) * self._step,
             }
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
@@ -379,7 +381,11 @@ class Transcriber(Estimator):
     def _inputs(self, data: Sequences) -> list[str]:
         if self.columns is not None:
             return list(names(self.columns))
-        return [name for name, column in data.steps.items() if column.kind == "number" and name not in names(self.time)]
+        found = [n for n, column in data.steps.items() if column.kind == "number" and n not in names(self.time)]
+        if not found:
+            there = ", ".join(f"{name} ({column.kind})" for name, column in data.steps.items()) or "none"
+            raise DataError(f"{data.name}: no column of numbers per step to learn from. Columns per step: {there}")
+        return found
 
     def _normalisation(self, medium: str) -> str:
         usual = ("utterance" if self.bidirectional else "running") if medium == "sound" else "training"
@@ -463,7 +469,7 @@ class Transcriber(Estimator):
         check_options(self, {**NAMED, **_NAMED})
         check_values(document["sizes"])
         self.sizing_ = Sizing(**document["sizes"])
-        self.frames_ = Frames(**document["frames"])
+        self.frames_ = Frames.from_json(document["frames"])
         check_values({"stack": self.frames_.stack, "normalisation": self.frames_.normalisation}, _NAMED)
         self.height_ = None if document["height"] is None else int(document["height"])
         self.sound_ = None if document["sound"] is None else LogMel.from_json(document["sound"])
