@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gatewise.data import transcripts
 from gatewise.data.log_mel import LogMel
 from gatewise.data.transcripts import read_transcripts
-from gatewise.errors import DataError
+from gatewise.errors import DataError, OptionError
 
 
 def save(path, seconds=0.1, rate=8000):
@@ -82,6 +83,16 @@ def test_a_table_names_files_and_texts(tmp_path):
     table.write_text("file,text\nclips/c.wav,one\n")
     with pytest.raises(DataError, match=r"no file or folder named '.*c.wav'"):
         read_transcripts(table)
+
+
+def test_files_of_a_database_are_found_from_here(tmp_path, monkeypatch):
+    save(tmp_path / "a.wav")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(transcripts, "_table_rows", lambda *_: [("a.wav", "one")])
+    assert texts("postgresql://user@host/db", query="SELECT 1") == {"a.wav": "one"}
+    for source in (tmp_path, tmp_path / "a.wav"):
+        with pytest.raises(OptionError, match="query='SELECT 1' is for tables and databases, not for"):
+            read_transcripts(source, query="SELECT 1")
 
 
 def test_images_of_lines(tmp_path):

@@ -19,6 +19,7 @@ from ._lines import name_of, read_lines, text
 from ._relation import RELATION
 from .log_mel import LogMel
 from .sequences import Sequences
+from .sources import _no_query, _said
 from .table import open_table
 from .text import _files, _mode, read_text
 
@@ -58,6 +59,7 @@ def read_transcripts(
 
     Raises:
         DataError: A file is damaged or has no text, or the source names none; the message says which.
+        OptionError: A query is given for what is no table.
     """
     found = _listed(source, target, query, encoding, texts)
     if not found:
@@ -80,9 +82,10 @@ def media_files(folder: str | os.PathLike[str]) -> list[Path]:
     return [file for file in _files(Path(folder)) if file.name.lower().endswith(known)]
 
 
-def holds_sound(folder: str | os.PathLike[str]) -> bool:
-    """Whether a sound file, or an archive that may hold some, is anywhere in a folder."""
-    return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in _files(Path(folder)))
+def holds_sound(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a sound file, or an archive that may hold some, or a folder with either."""
+    files = _files(Path(path)) if os.path.isdir(path) else [Path(path)]
+    return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in files)
 
 
 def is_media(path: str | os.PathLike[str]) -> bool:
@@ -111,14 +114,21 @@ def _medium(found: Named) -> str:
 
 
 def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
-    if isinstance(source, str | os.PathLike) and "://" not in os.fspath(source):
+    if _is_local(source):
         if stat.S_ISDIR(_mode(source)):
+            _no_query(query, _said(source))
             return _in_folder(Path(source), encoding, texts)
         if is_media(source):
+            _no_query(query, _said(source))
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
             return [(Path(source).name, Path(source), None)]
     return _in_table(source, target, query, encoding, texts)
+
+
+def _is_local(source: Any) -> bool:
+    """Whether it is a path, rather than a URL or a table."""
+    return isinstance(source, str | os.PathLike) and "://" not in os.fspath(source)
 
 
 def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
@@ -147,9 +157,9 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
 
 
 def _in_table(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
-    is_path = isinstance(source, str | os.PathLike)
-    base = Path(source).parent if is_path else Path()
-    plain = is_path and query is None and os.fspath(source).lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+    local = _is_local(source)
+    base = Path(source).parent if local else Path()
+    plain = local and query is None and os.fspath(source).lower().removesuffix(".gz").endswith((".csv", ".tsv"))
     rows = _csv_rows(source, target, encoding, texts) if plain else _table_rows(source, target, query, encoding, texts)
     found: Named = []
     for number, (file, said) in enumerate(rows, 1):
