@@ -436,8 +436,9 @@ def test_a_language_model_decides_what_is_not_heard(trained):
     p = np.log([*heard, [0.02, 0.01, 0.46, 0.42, 0.09]])  # "pece" a little before "peck"
     plain = CTCDecoding(beam_size=8).decoder("cekp")
     assert plain.text(plain.labels(p)) == "pece"
-    fused = CTCDecoding(beam_size=8, language_model=trained.writer()).decoder("cekp")
-    assert fused.text(fused.labels(p)) == "peck"
+    for model in (trained, trained.writer()):
+        fused = CTCDecoding(beam_size=8, language_model=model).decoder("cekp")
+        assert fused.text(fused.labels(p)) == "peck"
 
 
 def test_how_to_search_reaches_the_search(reader, model_file):
@@ -453,11 +454,14 @@ def test_a_language_model_must_know_the_characters(trained):
     with pytest.raises(OptionError, match="the language model never saw 'z', which this model transcribes"):
         CharacterPrior(trained.writer(), "az")
     for options, message in (
-        ({"beam_size": 0}, "beam_size must be a whole number from 1 to 10000, not 0"),
-        ({"language_weight": "much"}, "language_weight must be a number, not 'much'"),
+        ({"beam_size": 0}, "beam_size is 0, but must be a whole number of at least 1"),
+        ({"language_weight": "much"}, "language_weight is 'much', but must be a number"),
+        ({"length_bonus": 9.0}, r"length_bonus is 9, but without a beam no texts are compared\. Raise beam_size"),
     ):
         with pytest.raises(OptionError, match=message):
             CTCDecoding(**options)
+    with pytest.raises(OptionError, match="language_model must be a model of generate or its file, not 5"):
+        CTCDecoding(language_model=5).decoder("a")
 
 
 # Where texts come from
@@ -477,6 +481,11 @@ def test_texts_from_the_names_of_files(tmp_path, songs):
     assert sound == LogMel(RATE)
     data, sound = read_by(tmp_path, labelled=False, label_from="{label}_{take}")
     assert (list(data.facts), sound) == (["file"], LogMel(RATE))
+    assert texts_of(read_by(tmp_path / "ab_0.wav", label_from="{label}_{take}")[0], None) == ["ab"]
+    (tmp_path / "lines").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "lines" / "ab_0.png")
+    with pytest.raises(OptionError, match=r"label_from is for sound and pen strokes, and '.*lines' holds images"):
+        read_by(tmp_path / "lines", label_from="{label}_{take}")
 
 
 def test_texts_of_pen_strokes(tmp_path):
@@ -533,6 +542,10 @@ def test_bad_data_and_options_are_told(songs, listener):
         Transcriber().fit(from_list([np.zeros((3, 2))]))
     with pytest.raises(DataError, match=r"no column of numbers per step .* Columns per step: token \(text\)"):
         Transcriber().fit([["a", "b"], ["c", "d"]], ["x", "y"])
+    with pytest.raises(DataError, match="standard input cannot hold signals"):
+        Transcriber().fit("-")
+    with pytest.raises(OptionError, match=r"the cell 'lstmp' needs a proj_size, which is no option here. Take lstm"):
+        Transcriber(cell="lstmp").fit(songs)
     with pytest.raises(DataError, match="sequence 1 has no text"):
         Transcriber().fit(numbers(3)[0], ["a", None, "b"])
     with pytest.raises(DataError, match="no column 'log_mel' with numbers per step"):

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+from .. import cells
 from ..algebra import Cell
 from ..data.batches import split
 from ..errors import OptionError, suggest
@@ -116,6 +117,10 @@ def check_options(estimator: Any, names: Mapping[str, tuple[str, Collection[str]
     options = estimator.get_params(deep=False)
     may_be_none = NONE_IS_OFF | {name for name, parameter in usual.items() if parameter.default is None}
     check_values({n: v for n, v in options.items() if v is not None or n not in may_be_none}, names)
+    if "cell" in options and "proj_size" not in options:
+        cell = options["cell"] if isinstance(options["cell"], Cell) else cells.find(options["cell"])
+        if cell.projected:
+            raise OptionError(f"the cell '{cell.name}' needs a proj_size, which is no option here. Take lstm instead")
 
 
 def check_values(given: Mapping[str, Any], names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:

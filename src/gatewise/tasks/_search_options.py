@@ -101,10 +101,10 @@ class CTCDecoding:
     Args:
         beam_size: Beginnings of the text that are followed; 1 takes the likeliest symbol of each step, unless there is
             a language model.
-        language_model: A model of `generate` that learned from lines of such text, or its file.
+        language_model: A model of `generate` that learned from lines of such text, or its file or `writer`.
         language_weight: Its share: what a text is worth is acoustic + weight * language + bonus * characters, of
             which the first two are log-probabilities.
-        length_bonus: Per character.
+        length_bonus: Per character; with a beam or a language model.
 
     Raises:
         OptionError: A value is impossible.
@@ -116,13 +116,13 @@ class CTCDecoding:
     length_bonus: float = 0.0
 
     def __post_init__(self) -> None:
-        size = self.beam_size
-        if not isinstance(size, numbers.Integral) or isinstance(size, bool) or not 1 <= size <= 10_000:
-            raise OptionError(f"beam_size must be a whole number from 1 to 10000, not {size!r:.60}")
+        whole("beam_size", self.beam_size, 1)
         for name in ("language_weight", "length_bonus"):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
-                raise OptionError(f"{name} must be a number, not {value!r:.60}")
+            number(name, getattr(self, name), "a number", lambda _: True)
+        if self.length_bonus and self.beam_size == 1 and self.language_model is None:
+            raise OptionError(
+                f"length_bonus is {self.length_bonus:g}, but without a beam no texts are compared. Raise beam_size."
+            )
 
     def decoder(self, characters: str) -> Decoder:
         """One that gives text in these characters."""

@@ -53,16 +53,21 @@ class CharacterPrior:
     """Says how likely each of a transcriber's characters is next; a `Prior` for `PrefixBeam`.
 
     Args:
-        writer: A language model of characters, or the path of its file.
+        model: A model of `generate` that writes characters, its `Writer`, or the path of its file.
         characters: Those of the transcriber; character i is its symbol i + 1.
 
     Raises:
         ModelFileError: The file holds no model that writes.
-        OptionError: It writes words or byte-pairs, or never saw one of the characters.
+        OptionError: It writes words or byte-pairs, never saw one of the characters, or is something else.
     """
 
-    def __init__(self, writer: Writer | str | os.PathLike[str], characters: str):
-        self._writer = writer = writer if isinstance(writer, Writer) else Writer.load(writer)
+    def __init__(self, model: Any, characters: str):
+        if isinstance(model, str | os.PathLike):
+            model = Writer.load(model)
+        writer = model.writer() if hasattr(model, "writer") else model
+        if not isinstance(writer, Writer):
+            raise OptionError(f"language_model must be a model of generate or its file, not {model!r:.60}")
+        self._writer = writer
         vocabulary = writer.vocabulary
         if vocabulary.kind != "characters":
             raise OptionError(f"the language model writes {vocabulary.kind}. Fit one with tokens='characters'")

@@ -13,8 +13,8 @@ from ..data.batches import dealt
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
-from ..data.transcripts import is_media, read_transcripts
-from ..errors import DataError
+from ..data.transcripts import holds_sound, is_media, read_transcripts
+from ..errors import DataError, OptionError
 from ._classify_arrays import in_memory
 from ._ctc_decoding import steps_needed
 from ._options import names
@@ -48,7 +48,10 @@ def read_signals(
 
     Raises:
         DataError: They cannot be read, or one has no steps.
+        OptionError: Something is given that goes with other data.
     """
+    if isinstance(data, str) and data == "-":
+        raise DataError("standard input cannot hold signals. Name a file or folder")
     if _names_files(data, y, options, labelled):
         found, sound = read_transcripts(
             data,
@@ -60,12 +63,18 @@ def read_signals(
             height=height,
         )
     else:
+        label_from = options.label_from if labelled else None
+        if label_from and isinstance(data, str | os.PathLike) and is_media(data) and not holds_sound(data):
+            raise OptionError(
+                f"label_from is for sound and pen strokes, and '{os.fspath(data)}' holds images. Write what NAME.png "
+                "says in NAME.txt beside it, or name files and texts in a table"
+            )
         roles = Roles(
-            target=(options.target or TEXT,) if labelled and not options.label_from else (),
+            target=(options.target or TEXT,) if labelled and not label_from else (),
             key=names(options.key),
             time=options.time,
             columns=None if options.columns is None else names(options.columns),
-            label_from=options.label_from if labelled else None,
+            label_from=label_from,
         )
         found = read(data, y, roles, query=query, encoding=encoding, sound=sound)
         if "log_mel" in found.steps and not isinstance(data, Sequences):

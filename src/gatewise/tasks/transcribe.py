@@ -43,7 +43,7 @@ class Transcriber(Estimator):
 
     Args:
         target: Column of the texts; "text" if omitted.
-        label_from: Where texts stand in the names of files, such as "{label}_{take}".
+        label_from: Where texts stand in the names of files of sound or pen strokes, such as "{label}_{take}".
         key: Comma-separated columns that tell one sequence from another in a table of steps.
         time: Column that orders a sequence's steps.
         columns: Comma-separated columns to learn from; all numbers that are given per step, if omitted.
