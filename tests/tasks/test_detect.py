@@ -342,6 +342,11 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
     resumed = Detector(**TINY, seed=5).fit(data, output=tmp_path / "model", resume=True)
     assert same(weights(resumed), weights(whole))
     assert resumed.threshold_ == whole.threshold_
+    steps.clear()
+    judged = {"validation": waves(300, seed=1), "output": tmp_path / "judged"}
+    Detector(**TINY, seed=5).fit(data, **judged, progress=lambda unit, per_step: Stop())
+    with pytest.raises(ModelFileError, match="validation"):
+        Detector(**TINY, seed=5).fit(data, **{**judged, "validation": waves(300, seed=2)}, resume=True)
 
 
 def test_labelled_anomalies_are_not_learned_from():

@@ -248,7 +248,7 @@ class Detector(Estimator):
                 "steps": sum(map(len, series.values)),
                 "split": shares,
             },
-            identity=vars(chosen),
+            identity={**vars(chosen), "validation": quiet_series.source.fingerprint()},
             measure=finish,
             unit="steps",
             per_step=chosen.batch_size * window,

@@ -242,7 +242,7 @@ class Forecaster(Estimator):
                 "series": len(raw),
                 "steps": int(raw.offsets[-1]),
             },
-            identity=vars(sizing),
+            identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
             unit="windows",
             per_step=sizing.batch_size,
