@@ -45,8 +45,8 @@ def read_transcripts(
     Args:
         source: A folder with WAV and FLAC files, or image files, anywhere in it: what NAME.wav says stands in NAME.txt
             beside it, or in a file of lines `NAME text` whose own name ends in .trans.txt, as LibriSpeech has them. Or
-            a table with a column `file`, of paths from where the table lies, and a column of texts; cells of CSV files
-            are taken as they are written. Or a single sound or image file.
+            a table with a column `file`, of paths from where the table lies (in a database: from the working folder),
+            and a column of texts; cells of CSV files are taken as they are written. Or a single sound or image file.
         target: The column of texts, and what they are called in what is returned.
         query: SQL whose result is the table, as for `table.open_table`.
         encoding: Of all text.
