@@ -102,6 +102,12 @@ def test_folders_of_frames_are_clips(tmp_path):
         read_folder(tmp_path, ["short"], None, (8, 8), clips=False)
 
 
+def test_hidden_folders_are_no_clips(flickr):
+    (flickr / "Images" / ".thumbnails").mkdir()
+    Image.new("L", (8, 8)).save(flickr / "Images" / ".thumbnails" / "red.png")
+    assert names_in(flickr / "Images") == ["blue.png", "green.png", "red.png"]
+
+
 @pytest.mark.parametrize(
     ("shape", "inputs", "kept", "frames"),
     [

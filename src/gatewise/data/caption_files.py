@@ -60,9 +60,11 @@ def read_names(source: Source, encoding: str = "utf-8") -> list[str]:
 
 
 def names_in(folder: str | os.PathLike[str]) -> list[str]:
-    """The images in a folder, and the folders in it that hold images, which are clips; by name."""
+    """The images in a folder, and the folders in it that hold images, which are clips; by name. What is hidden, such as
+    `.thumbnails`, is passed over."""
     with _listed(folder) as entries:
-        found = [e.name for e in entries if (_frames_of(e.path) if e.is_dir() else _is_image(e.name))]
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    found = [e.name for e in shown if (_frames_of(e.path) if e.is_dir() else _is_image(e.name))]
     if not found:
         raise DataError(f"'{os.fspath(folder)}' holds no image ({', '.join(SUFFIXES)}).")
     return sorted(found)
