@@ -29,7 +29,7 @@ def lamps(count, seed=0):
     images, captions = draw.integers(0, 30, (count, 8, 8, 3)).astype(np.uint8), []
     for image in images:
         name, low = draw.choice(list(COLOURS)), draw.random() < 0.5
-        y, x = (5 if low else 0) + draw.integers(0, 1), draw.integers(0, 5)
+        y, x = (4 if low else 0) + draw.integers(0, 2), draw.integers(0, 6)
         image[y : y + 3, x : x + 3] = COLOURS[name]
         place = "bottom" if low else "top"
         captions.append([f"a {name} lamp at the {place}", f"at the {place} there is a {name} lamp"])
