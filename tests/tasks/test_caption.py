@@ -69,6 +69,13 @@ def test_what_is_where_is_learned_and_measured(lit):
     assert lit.score(lamps(20, seed=3)) > 90
 
 
+def test_words_are_those_of_the_captions(lit):
+    """Beside the two special ones; what parts the captions is none of them, and takes no place of the limit."""
+    words = {word for captions in lamps(160).captions for caption in captions for word in caption.split()}
+    assert lit.vocabulary_.words[:2] == ("<pad>", "<unk>")
+    assert sorted(lit.vocabulary_.words[2:]) == sorted(words)
+
+
 def test_the_training_data_is_cut_as_it_was(lit):
     assert lit.evaluate(lamps(160)) == lit.metrics_
 

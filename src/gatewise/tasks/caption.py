@@ -182,7 +182,7 @@ class Captioner(Estimator):
             _must_match(held_out, whole.inputs, whole.shape)
         self.inputs_, self.shape_ = whole.inputs, whole.shape
         self.mean_, self.std_ = _scale(train)
-        text = "\n".join(caption for some in train.captions for caption in some)
+        text = " ".join(caption for some in train.captions for caption in some)
         self.vocabulary_ = Words.fit(text, self.vocabulary_size, int(self.min_frequency))
         tokens = {name: self._tokens(part) for name, part in (("train", train), ("held out", held_out))}
         self.longest_ = max(len(caption) for some in tokens["train"] for caption in some)
