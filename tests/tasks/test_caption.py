@@ -121,6 +121,43 @@ def test_together_as_alone(lit):
         assert alone.log_probability == best.log_probability
 
 
+def test_numbers_of_another_range_are_refused(lit, tmp_path):
+    """An image as floats from 0 to 1 would be all black to a captioner of images that count to 255."""
+    lit.save(tmp_path / "model")
+    for captioner in (lit, Captioner.load(tmp_path / "model")):
+        with pytest.raises(DataError, match=r"8 x 8 x 3 \(float32\), but .* on images of 8 x 8 x 3 \(uint8\)\. Bring"):
+            captioner.predict((lamps(2).values / 255).astype(np.float32))
+    data = lamps(8)
+    with pytest.raises(DataError, match=r"\(float32\), but .* \(uint8\)"):
+        Captioner(**SMALL).fit(data, validation=(data.values / 255, list(data.captions)))
+
+
+def test_captions_are_as_long_as_asked_for_and_never_empty(lit, tmp_path):
+    x = lamps(4, seed=2).values
+    assert lit.predict(x, Decoding(beam_size=5)) == lit.predict(x)
+    for options, least, most in (
+        (Decoding(min_length=50, max_length=60), 50, 60),
+        (Decoding(min_length=40), 40, 40),
+        (Decoding(max_length=1), 1, 1),
+    ):
+        lengths = [len(found[0].tokens) for found in lit._written(from_arrays(x), options)]
+        assert least <= min(lengths)
+        assert max(lengths) <= most
+    lit.save(tmp_path / "model")
+    silent = Captioner.load(tmp_path / "model")
+    silent.model_.output.bias.data[silent._edges[1]] += 1000
+    for options in (None, Decoding(), Decoding(sampling=True)):
+        assert [len(said.split()) for said in silent.predict(x, options)] == [1] * 4
+
+
+def test_validation_beside_arrays_is_a_pair():
+    data, other = lamps(20), lamps(6, seed=4)
+    pair = (other.values, list(other.captions))
+    captioner = Captioner(epochs=1, **SMALL).fit(data.values, list(data.captions), validation=pair)
+    assert captioner.metrics_["train"]["images"] == 20
+    assert captioner.metrics_["validation"] == captioner.evaluate(*pair)["all"]
+
+
 def test_tables_of_predictions(lit):
     data = lamps(5, seed=2)
     [table] = lit.predictions(data, decoding=Decoding(beam_size=4, n_best=2))
@@ -222,6 +259,7 @@ def test_saved_and_loaded_it_says_the_same(lit, tmp_path):
     [
         lambda document: document["inputs"]["mean"].pop(),
         lambda document: document["inputs"].update(kind="sounds"),
+        lambda document: document["inputs"].update(numbers="int64"),
         lambda document: document["inputs"].update(shape=[16, 8, 3]),
         lambda document: document["inputs"].update(std=[0.0, 1.0, 1.0]),
         lambda document: document["vocabulary"]["words"].pop(),
@@ -285,9 +323,10 @@ def test_data_that_nothing_can_be_learned_from(lit, tmp_path):
     with pytest.raises(OptionError, match="y goes with arrays"):
         Captioner().fit(lamps(10), ["a"] * 10)
     with pytest.raises(
-        DataError, match="holds images of 8 x 9 x 3, but this captioner was trained on images of 8 x 8 x 3"
+        DataError,
+        match=r"holds images of 8 x 9 x 3 \(uint8\), but this captioner was trained on images of 8 x 8 x 3 \(uint8\)",
     ):
-        lit.predict(np.zeros((2, 8, 9, 3)))
+        lit.predict(np.zeros((2, 8, 9, 3), np.uint8))
     with pytest.raises(DataError, match="has no captions to measure by"):
         lit.evaluate(images)
     with pytest.raises(OptionError, match="learned nothing yet"):
