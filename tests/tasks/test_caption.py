@@ -372,6 +372,19 @@ def test_a_folder_is_learned_from_and_captioned(folder, capsys):
     assert "caption" in capsys.readouterr().out
 
 
+def test_one_image_is_captioned(folder, lit):
+    [said] = lit.predict("Images/3.png")
+    assert said == lit.predict(lamps(12).take([3]))[0]
+    [table] = lit.predictions(folder / "Images" / "3.png")
+    assert (table["image"], table["caption"]) == (["3.png"], [said])
+    with pytest.raises(DataError, match=r"there is no folder or file 'Images/none.png'"):
+        lit.predict("Images/none.png")
+    with pytest.raises(DataError, match=r"has no captions to measure by"):
+        lit.evaluate("Images/3.png")
+    with pytest.raises(OptionError, match=r"inputs='features' goes with arrays and .npz files, not with images"):
+        Captioner(inputs="features").fit("Images/3.png")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

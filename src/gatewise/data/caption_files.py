@@ -59,12 +59,18 @@ def read_names(source: Source, encoding: str = "utf-8") -> list[str]:
     return found
 
 
+def is_image(source: Source) -> bool:
+    """Whether a file is an image, and not a hidden one, by its name."""
+    name = os.path.basename(source)
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
 def names_in(folder: str | os.PathLike[str]) -> list[str]:
     """The images in a folder, and the folders in it that hold images, which are clips; by name. What is hidden, such as
     `.thumbnails`, is passed over."""
     with _listed(folder) as entries:
         shown = [entry for entry in entries if not entry.name.startswith(".")]
-    found = [e.name for e in shown if (_frames_of(e.path) if e.is_dir() else _is_image(e.name))]
+    found = [e.name for e in shown if (_frames_of(e.path) if e.is_dir() else is_image(e.name))]
     if not found:
         raise DataError(f"'{os.fspath(folder)}' holds no image ({', '.join(SUFFIXES)}).")
     return sorted(found)
@@ -170,11 +176,7 @@ def _files(root: Path, name: str) -> list[Path]:
 
 def _frames_of(folder: str | Path) -> list[str]:
     with _listed(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_image(entry.name))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+        return sorted(entry.name for entry in entries if is_image(entry.name))
 
 
 def _listed(folder: str | os.PathLike[str]) -> Any:

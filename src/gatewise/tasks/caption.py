@@ -257,7 +257,7 @@ class Captioner(Estimator):
         """A caption of each image or clip.
 
         Args:
-            data: As for `fit`; captions, if it has any, are not looked at.
+            data: As for `fit`, or an image file; captions, if it has any, are not looked at.
             decoding: How to search; a beam of five, if omitted. A caption has a word at least and, where `max_length`
                 does not say otherwise, at most twice as many as the longest of training, and five.
         """
