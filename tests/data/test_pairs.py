@@ -1,6 +1,7 @@
 """Pairs of texts from wherever they live, and what is said of those that do not fit."""
 
 import gzip
+import json
 
 import pytest
 
@@ -65,6 +66,26 @@ def test_columns_are_text_whatever_they_hold(folder):
     (folder / "dates.csv").write_text("said,date,number\nthe 1st of May,2024-05-01,7\nJune the 2nd,2024-06-02,8\n")
     assert read_pairs("dates.csv").targets == ["2024-05-01", "2024-06-02"]
     assert read_pairs("dates.csv", source="said", target="number").targets == ["7", "8"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_texts_are_those_in_the_file(folder, suffix):
+    """A reader of numbers and times would make 2020-04-05, 7.0, 1.1 and nothing of these."""
+    texts = {
+        "date": ["05-04-2020", "13-12-2021"],
+        "code": ["007", "1e3"],
+        "version": ["1.10", "1.20"],
+        "place": ["NA", "null"],
+    }
+    if suffix == "jsonl":
+        rows = [json.dumps(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
+    else:
+        between = "," if suffix == "csv" else "\t"
+        rows = [between.join(row) for row in [texts.keys(), *zip(*texts.values(), strict=True)]]
+    (folder / f"odd.{suffix}").write_text("\n".join(rows))
+    for name, wanted in texts.items():
+        assert read_pairs(f"odd.{suffix}", source="date", target=name).targets == wanted
+    assert read_pairs(f"odd.{suffix}", query="SELECT code, version FROM data").sources == texts["code"]
 
 
 def test_other_pairs_have_another_fingerprint():

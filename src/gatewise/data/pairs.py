@@ -163,7 +163,7 @@ def _columns(
     data: Any, source: str | None, target: str | None, query: str | None, encoding: str, with_targets: bool
 ) -> Pairs:
     """Two columns of a table, as text whatever they hold."""
-    with open_table(data, query, encoding=encoding) as table:
+    with open_table(data, query, encoding=encoding, as_written=True) as table:
         names = list(table.columns)
         first = table.check(source) if source else names[0]
         other = [name for name in names if name != first]
@@ -177,7 +177,7 @@ def _columns(
 
 def _column(table: Table, name: str) -> list[str]:
     found, column = [], identifier(name)
-    if table.columns[name].startswith("TIMESTAMP"):  # which a file's plain dates are read as
+    if table.columns[name].startswith("TIMESTAMP"):  # as which plain dates come from Python
         [days] = table.session.row(f"SELECT bool_and({column} = date_trunc('day', {column})) FROM {RELATION}")
         column = f"{column}::DATE" if days else column
     for piece in table.session.stream(f"SELECT {column}::VARCHAR AS text FROM {RELATION}"):
