@@ -434,10 +434,10 @@ class Translator(Estimator):
         for name, part in parts.items():
             some = part.take(range(min(len(part), _MEASURED))) if name == "train" else part
             found[name] = scores(self.model_, self.texts_, some, Decoding())
+        last = list(parts)[-1]
         if with_baselines:
-            last = list(parts)[-1]
             found["baselines"] = self._baselines(parts[last], parts["train"] if last not in ("train", "all") else None)
-        return {**found, "signatures": signatures()}
+        return {**found, "signatures": signatures([[target] for target in parts[last].targets or []])}
 
     def _baselines(self, pairs: Pairs, train: Pairs | None) -> dict[str, Any]:
         """Figures of plain methods; of the nearest sentence only where the training data is at hand."""
