@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.batches import split
+from ..data.batches import PARTS, alike, dealt, split
 from ..data.channels import Channels
 from ..data.sequences import Sequences
 from ..errors import DataError
@@ -125,13 +125,11 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
     data = replace(data, facts={}, lines=None)
     if judged is not None:
         return {"train": data, "validation": judged}
-    names = ("train", "validation", "test")
     if len(data) >= FEWEST:
-        order = np.random.default_rng([seed, 2]).permutation(len(data))
-        parts = (data.take(np.sort(order[part])) for part in split(len(data), shares))
+        found = {name: data.take(places) for name, places in dealt(len(data), shares, [seed, 2]).items()}
     else:
-        parts = (_by_time(data, number, shares) for number in range(3))
-    return {name: part for name, part in zip(names, parts, strict=True) if part.offsets[-1] > len(part)}
+        found = {name: _by_time(data, number, shares) for number, name in enumerate(PARTS)}
+    return {name: part for name, part in found.items() if part.offsets[-1] > len(part)}
 
 
 def _by_time(data: Sequences, number: int, shares: Many[float]) -> Sequences:
@@ -168,12 +166,7 @@ class Windows:
         spare = np.maximum(self.steps.lengths[self._rows] - self.longest, 0)
         starts = (rng.random(len(spare)) * (spare + 1)).astype(np.int64)
         lengths = np.minimum(self.steps.lengths, self.longest)[self._rows]
-        order, pool, batches = rng.permutation(len(starts)), POOL * self.batch_size, []
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
-        return [batches[i] for i in rng.permutation(len(batches))], starts
+        return alike(lengths, self.batch_size, rng, POOL), starts
 
 
 class InOrder:
