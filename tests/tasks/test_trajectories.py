@@ -380,6 +380,46 @@ def test_few_sequences_are_cut_by_time():
     assert found["validation"].steps["channels"].values.ravel()[[0, 24, 25]].tolist() == [50, 74, 20]
 
 
+@pytest.mark.parametrize("count", [9, 10, 11, 13, 15, 16, 20])
+def test_any_number_of_sequences_leaves_some_to_choose_the_weights_by(count):
+    data = read([np.arange(40.0) + 100 * number for number in range(count)])
+    found = cut(data, None, (0.9, 0.05, 0.05), 0)
+    assert {"train", "validation"} <= found.keys()
+    firsts = np.concatenate([part.steps["channels"].values.ravel()[part.offsets[:-1]] for part in found.values()])
+    if count >= 10:  # whole, each in one part
+        assert sorted(firsts) == [100 * number for number in range(count)]
+
+
+def test_whole_sequences_have_an_end(waves):
+    once = {**TINY, "epochs": 0.2}
+    assert Generator(**once).fit(waves[:10]).ends_
+    assert Generator(**once).fit(waves[:5], validation=waves[5:8]).ends_
+    assert not Generator(**once).fit(waves[:9], validation=None).ends_
+
+
+def test_a_channel_is_binary_only_if_it_is_so_everywhere():
+    late = np.zeros(100)
+    late[95:] = [0.5, 1.5, -1, 2, 0.3]
+    model = Generator(**TINY).fit([late])
+    assert model.channels_.binary == [False]
+    assert math.isfinite(model.metrics_["validation"]["loss"])
+    zeros = [np.zeros(30) for _ in range(12)]
+    assert Generator(**TINY).fit(zeros, validation=[late]).channels_.binary == [False]
+    with pytest.raises(DataError, match=r"has 2 channels, but .* has 1"):
+        Generator(**TINY).fit(zeros, validation=[np.zeros((9, 2))])
+
+
+def test_tables_may_be_in_any_encoding(tmp_path):
+    rows = "".join(f"Köln,{n},{math.sin(n)}\n" for n in range(80))
+    (tmp_path / "t.csv").write_text(f"ort,zeit,wärme\n{rows}", encoding="latin-1")
+    model = Generator(**{**TINY, "epochs": 0.2}, key="ort", time="zeit")
+    with pytest.raises(DataError, match="is not utf-8"):
+        model.fit(str(tmp_path / "t.csv"))
+    model.fit(str(tmp_path / "t.csv"), encoding="latin-1")
+    assert model.channels_.names == ["wärme"]
+    assert "test" in model.evaluate(str(tmp_path / "t.csv"), encoding="latin-1")
+
+
 def one(values):
     return Sequences(np.array([0, len(values)]), {"x": Column("x", "number", np.asarray(values, np.float32))})
 

@@ -85,6 +85,7 @@ def learn(
     options: Generator,
     data: Any,
     validation: Any,
+    encoding: str,
     output: str | os.PathLike[str] | None,
     resume: bool,
     progress: Meter | None,
@@ -92,23 +93,24 @@ def learn(
     """`Generator.fit` for numbers."""
     import torch
 
-    from ._trajectory_data import FEWEST, Examples, InOrder, Steps, Windows, cut
+    from ._trajectory_data import Examples, InOrder, Steps, Windows, cut, kept_whole
     from ._trajectory_measuring import Plain, loss_of
 
     for name, usual in OF_TEXT.items():
         if getattr(options, name) != usual:
             raise OptionError(f"{name} is for text, and these are numbers. Leave it out")
-    sequences = _sequences(options, data)
-    judged = None if validation is None else _sequences(options, validation)
+    sequences = _sequences(options, data, encoding)
+    judged = None if validation is None else _sequences(options, validation, encoding)
     parts = cut(sequences, judged, options.split, int(options.seed))
     if not parts.keys() >= {"train", "validation"}:
         raise DataError(
             f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
             "by. Give more, or it a larger share of split"
         )
-    options.channels_ = Channels.fit(parts["train"], _columns(options, sequences))
+    others = [part for name, part in parts.items() if name != "train"]
+    options.channels_ = Channels.fit(parts["train"], _columns(options, sequences), others)
     steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
-    options.ends_ = len(parts["train"]) >= FEWEST
+    options.ends_ = kept_whole(sequences, judged)
     if min(len(part.values) - len(part.lengths) for part in steps.values()) < 2:
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
     options.sizing_ = chosen = sizing(options, int(steps["train"].offsets[-1]))
@@ -150,12 +152,12 @@ def learn(
     )
 
 
-def evaluate(options: Generator, data: Any, whole: bool = False) -> dict[str, Any]:
+def evaluate(options: Generator, data: Any, encoding: str = "utf-8", whole: bool = False) -> dict[str, Any]:
     """`Generator.evaluate` for numbers; if `whole`, also data that was learned from is not cut."""
     from ._trajectory_data import Examples, Steps, cut
     from ._trajectory_measuring import loss_of
 
-    sequences = _sequences(options, data)
+    sequences = _sequences(options, data, encoding)
     known = options._provenance["data"]
     parts = {"all": sequences}
     if known["held_out"] and not whole and sequences.fingerprint() == known["fingerprint"]:
@@ -257,7 +259,7 @@ def restore(options: Generator, document: Mapping[str, Any], tensors: dict[str, 
 # Reading.
 
 
-def sequences_of(data: Any, key: Any, time: str | None, columns: Any) -> Sequences:
+def sequences_of(data: Any, key: Any, time: str | None, columns: Any, encoding: str = "utf-8") -> Sequences:
     """The data as sequences, as the options of these names say; several stroke files or folders as one.
 
     Raises:
@@ -270,14 +272,15 @@ def sequences_of(data: Any, key: Any, time: str | None, columns: Any) -> Sequenc
         several: Iterable[Source] = data
         found = read_strokes([*several])
     else:
-        found = read(data, None, Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True))
+        roles = Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True)
+        found = read(data, None, roles, encoding=encoding)
     if not len(found):
         raise DataError(f"{found.name}: there is no sequence in it")
     return found
 
 
-def _sequences(options: Generator, data: Any) -> Sequences:
-    return sequences_of(data, options.key, options.time, options.columns)
+def _sequences(options: Generator, data: Any, encoding: str) -> Sequences:
+    return sequences_of(data, options.key, options.time, options.columns, encoding)
 
 
 def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:

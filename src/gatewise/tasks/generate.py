@@ -218,7 +218,7 @@ class Generator(Estimator):
         self._begin(output, resume)
         self.__dict__.pop("vocabulary_" if (numbers := self.reads_numbers(data)) else "channels_", None)
         if numbers:
-            _trajectories.learn(self, data, validation, output, resume, progress)
+            _trajectories.learn(self, data, validation, encoding, output, resume, progress)
             return self
         for name in _trajectories.OF_NUMBERS:
             if getattr(self, name) is not None:
@@ -294,7 +294,7 @@ class Generator(Estimator):
 
         self._must_be_fitted()
         if self._numbers:
-            return _trajectories.evaluate(self, data)
+            return _trajectories.evaluate(self, data, encoding)
         text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
             corpus = cut(text, name, self.split, self.vocabulary_)
