@@ -389,7 +389,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
 
 def test_validation_data_of_its_own_and_targets_beside_texts():
     sources, targets = numbers(60)
-    one = Translator(**SMALL).fit(sources, targets, validation=Pairs(*numbers(10, seed=2)))
+    one = Translator(**SMALL).fit(sources, targets, validation=numbers(10, seed=2))
     assert set(one.metrics_) == {"train", "validation", "baselines", "signatures"}
     assert one.metrics_["train"]["pairs"] == 60
     parts = parts_of(Pairs(sources, targets), (0.8, 0.1, 0.1), 0)

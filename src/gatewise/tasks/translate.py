@@ -189,7 +189,7 @@ class Translator(Estimator):
                 table, or a list of texts with their targets as `y`. See `data.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best, and then all of `data` is learned from; else a share
-                of `data`. In a command two files have a comma between.
+                of `data`. Lists as a tuple (texts, targets); in a command two files have a comma between.
             query: SQL whose result is the table.
             encoding: Of text files.
             output: Model file to write; see `Generator.fit`.
