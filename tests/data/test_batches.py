@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.data.batches import Rows, split
+from gatewise.data.batches import PARTS, Rows, alike, dealt, split
 from gatewise.errors import DataError, OptionError, ShapeError
 
 law = settings(derandomize=True, deadline=None, database=None, max_examples=100)
@@ -46,6 +46,27 @@ def test_split_refuses_other_shares(fractions):
 def test_split_refuses_a_negative_length():
     with pytest.raises(OptionError, match="-1"):
         split(-1)
+
+
+@law
+@given(st.integers(0, 60), st.integers(0, 5))
+def test_items_are_dealt_as_shuffled_ones_are_cut(count, seed):
+    shuffled = np.random.default_rng([seed, 2]).permutation(count).tolist()
+    cut = [sorted(shuffled[part]) for part in split(count, (0.7, 0.2, 0.1))]
+    found = dealt(count, (0.7, 0.2, 0.1), [seed, 2])
+    assert {name: places.tolist() for name, places in found.items()} == dict(zip(PARTS, cut, strict=True))
+
+
+@law
+@given(st.integers(1, 90), st.integers(1, 7), st.integers(1, 4))
+def test_batches_of_like_lengths_hold_every_sequence_once(count, batch_size, pool):
+    lengths = np.random.default_rng(count).integers(1, 9, count)
+    batches = alike(lengths, batch_size, np.random.default_rng(3), pool)
+    assert sorted(place for batch in batches for place in batch.tolist()) == list(range(count))
+    assert len(batches) == -(-count // batch_size)
+    assert max(map(len, batches)) <= batch_size
+    if pool * batch_size >= count:  # sorted as a whole: batches overlap in no more than the lengths at their edges
+        assert sum(np.ptp(lengths[batch]) for batch in batches) <= np.ptp(lengths)
 
 
 def test_rows_by_hand():

@@ -77,7 +77,7 @@ def test_a_table_names_files_and_texts(tmp_path):
     with pytest.raises(DataError, match="row 1: no file is named"):
         read_transcripts(table)
     table.write_text("file,text\nclips/b.wav,one,two\n")
-    with pytest.raises(DataError, match="line 2: 3 cells, but the head has 2"):
+    with pytest.raises(DataError, match="line 2 has 3 cells, but the first line has 2"):
         read_transcripts(table)
     table.write_text("file,text\nclips/c.wav,one\n")
     with pytest.raises(DataError, match=r"no file or folder named '.*c.wav'"):

@@ -13,7 +13,8 @@ from gatewise.data.schemes import spans
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks import Tagger
-from gatewise.tasks._tag_cuts import parts_of, shares_of
+from gatewise.tasks._options import shares_of
+from gatewise.tasks._tag_cuts import parts_of
 from gatewise.tasks._tag_features import Features, Words, shape
 from gatewise.tasks._tag_measure import Baselines, label_scores, number_scores
 from gatewise.tasks._tag_network import Pieces, decoded

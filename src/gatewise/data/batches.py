@@ -1,4 +1,5 @@
-"""Which parts of sequences are learned from side by side: rows of a long one, or sequences of about one length."""
+"""Which part of the data trains, validates and tests, and what is learned from side by side: rows of a long sequence,
+or sequences of about one length."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..errors import DataError, OptionError, ShapeError
+
+PARTS = ("train", "validation", "test")
 
 
 def split(length: int, fractions: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[slice, slice, slice]:
@@ -38,14 +41,27 @@ def split(length: int, fractions: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[
     return slice(0, first), slice(first, second), slice(second, length)
 
 
-def alike(lengths: np.ndarray, batch_size: int, random: np.random.Generator) -> list[np.ndarray]:
+def dealt(count: int, shares: Sequence[float], seed: int | Sequence[int]) -> dict[str, np.ndarray]:
+    """Places of the items of each of `PARTS`, drawn at random, in ascending order; a part may be empty.
+
+    Args:
+        count: Items in all.
+        shares: Of the parts, as for `split`.
+        seed: Of the draw, as numpy takes it.
+    """
+    order = np.random.default_rng(seed).permutation(count)
+    return {name: np.sort(order[part]) for name, part in zip(PARTS, split(count, shares), strict=True)}
+
+
+def alike(lengths: np.ndarray, batch_size: int, random: np.random.Generator, pool: int = 20) -> list[np.ndarray]:
     """Places of the sequences of each batch, (batch_size,) or fewer, in random order; every sequence is in one of them.
 
-    Batches of like lengths pad little; sorting within pools keeps them different from pass to pass.
+    Batches of like lengths pad little; sorting within pools, of `pool` batches each, keeps them different from pass to
+    pass.
     """
-    order = random.permutation(len(lengths))
-    pools = [order[i : i + 20 * batch_size] for i in range(0, len(order), 20 * batch_size)]
-    order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+    order, pooled = random.permutation(len(lengths)), pool * batch_size
+    pools = [order[i : i + pooled] for i in range(0, len(order), pooled)]
+    order = np.concatenate([own[np.argsort(lengths[own], kind="stable")] for own in pools])
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     return [batches[i] for i in random.permutation(len(batches))]
 

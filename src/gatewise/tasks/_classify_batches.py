@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches import alike
 from ..data.sequences import Sequences
 from ..data.strokes import holds_strokes, varied
 from ._classify_inputs import Inputs, starts_of
@@ -48,7 +49,8 @@ class Shuffled:
     def at(self, step: int) -> dict[str, Tensor]:
         epoch, index = divmod(step, len(self))
         if self._order[0] != epoch:
-            self._order = epoch, self._dealt(epoch)
+            rng = np.random.default_rng([self.seed, 0, epoch])
+            self._order = epoch, alike(self.sizes[self.rows], self.batch_size, rng, POOL)
         chosen = self._order[1][index]
         rng = np.random.default_rng([self.seed, 1, step])
         data, change = self.data.take(self.rows[chosen]), None
@@ -58,18 +60,6 @@ class Shuffled:
             change = partial(vary, rng=rng, strength=self.variation, channels=self.inputs.channels)
         arrays = self.inputs.encode(data, change)
         return _tensors(arrays, self.targets[chosen])
-
-    def _dealt(self, epoch: int) -> list[np.ndarray]:
-        """Each batch's places in `rows`."""
-        rng = np.random.default_rng([self.seed, 0, epoch])
-        order = rng.permutation(len(self.rows))
-        pool = POOL * self.batch_size
-        batches: list[np.ndarray] = []
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            part = part[np.argsort(self.sizes[self.rows[part]], kind="stable")]
-            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
 
 
 class InOrder:

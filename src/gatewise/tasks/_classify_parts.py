@@ -10,6 +10,7 @@ import numpy as np
 from ..data.batches import split
 from ..data.sequences import Sequences
 from ._classify_targets import Targets
+from ._options import shares_of
 
 FEWEST = 50  # sequences below which a validation part chooses by luck
 
@@ -46,11 +47,6 @@ def cut(
         apart: Whether the targets came apart from the data, as scikit-learn's users give them, who split it themselves:
             then the test part is learned from too.
     """
-    train_share, validation_share, test_share = (float(share) for share in shares)
-    if judged is not None:
-        shares = (1.0, 0.0, 0.0)
-    elif apart:
-        shares = (train_share + test_share, validation_share, 0.0)
     rng = np.random.default_rng([seed, 2])
     order = rng.permutation(len(data))
     if targets.kind == "category":  # classes one after the other, then dealt out so that each is spread evenly
@@ -61,6 +57,7 @@ def cut(
             place[where] = (np.arange(len(where)) + rng.random()) / len(where) if len(where) else 0
         turn = np.argsort(place, kind="stable")
         order = order[turn]
+    shares = shares_of(shares, apart, judged is not None)
     train, validation, test = (np.sort(order[part]) for part in split(len(order), shares))
     if len(validation) < FEWEST:
         train = np.sort(np.concatenate([train, validation]))

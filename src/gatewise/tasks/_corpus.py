@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches import split
+from ..data.batches import PARTS, split
 from ..data.text import fingerprint, read_text
 from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words
 from ..errors import DataError
-
-SPLITS = ("train", "validation", "test")
 
 # Of words most are rare: these cover nine tenths of a newspaper's, and every one more costs its scores at every step.
 USUAL_WORDS = 10_000
@@ -40,7 +38,7 @@ class Corpus:
 
 def cut(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
     """The text in three contiguous parts, in this order."""
-    parts = dict(zip(SPLITS, (text[part] for part in split(len(text), shares)), strict=True))
+    parts = dict(zip(PARTS, (text[part] for part in split(len(text), shares)), strict=True))
     ids = {part: vocabulary.encode(piece) for part, piece in parts.items()}
     return Corpus(parts, ids, name, fingerprint(text))
 

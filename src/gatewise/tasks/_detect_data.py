@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..data.batches import split
+from ..data.batches import PARTS, split
 from ..data.sequences import Column, Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError
 
-PARTS = ("train", "validation", "test")
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
 _FURTHEST = 1e9  # standard deviations: what is further out must not become infinite, and then missing, in float32
 _PIECE = 1 << 16  # steps looked at together

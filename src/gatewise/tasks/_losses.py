@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..data.batches import PARTS
+
 
 def losses(metrics: Mapping[str, Any]) -> str:
     """Model and baselines, a line each, of text in bits per character where that is defined."""
@@ -23,7 +25,7 @@ def losses(metrics: Mapping[str, Any]) -> str:
 def _of_numbers(metrics: Mapping[str, Any]) -> str:
     lines = [f"{'':<14}{'nats/step':>12}{'steps':>12}{'sequences':>12}"]
     held = "all"
-    for name in ("train", "validation", "test", "all"):
+    for name in (*PARTS, "all"):
         if found := metrics.get(name):
             lines.append(f"{name:<14}{found['loss']:>12.3f}{found['steps']:>12,}{found['sequences']:>12,}")
             held = name
@@ -34,7 +36,7 @@ def _of_numbers(metrics: Mapping[str, Any]) -> str:
 
 
 def _splits(metrics: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("train", "validation", "test", "all"):
+    for name in (*PARTS, "all"):
         if found := metrics.get(name):
             columns = _number(found["bits_per_character"]), f"{found['loss']:.3f}", f"{found['perplexity']:.2f}"
             yield f"{name:<14}{columns[0]:>10}{columns[1]:>12}{columns[2]:>12}"

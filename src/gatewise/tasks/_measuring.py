@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..data.batches import PARTS
 from ..data.vocabulary import Vocabulary, Words
 from ..errors import DataError
 from . import baselines
-from ._corpus import SPLITS, Corpus
+from ._corpus import Corpus
 from ._language_model import LanguageModel, total_loss
 
 # Characters of training text that baselines learn from, at its end: xz looks back no further, and the 5-gram takes
@@ -21,7 +22,7 @@ BASELINE_TEXT = 20_000_000
 def measure(model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool) -> dict[str, Any]:
     """Losses per split, and of the baselines on the test part (the validation part, if there is none)."""
     metrics: dict[str, Any] = {}
-    for part in SPLITS:
+    for part in PARTS:
         text, ids = corpus.texts[part], corpus.ids[part]
         if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
             text = text[-max(len(corpus.texts["validation"]), len(corpus.texts["test"]), 1000) :]

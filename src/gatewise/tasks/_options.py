@@ -138,6 +138,20 @@ def check_values(given: Mapping[str, Any], names: Mapping[str, tuple[str, Collec
         _shares(given["split"])
 
 
+def shares_of(split: Sequence[float], targets_apart: bool, validated_apart: bool) -> tuple[float, float, float]:
+    """Shares of the three parts; what is not held out is learned from.
+
+    Args:
+        split: The option.
+        targets_apart: Targets were given beside the data, as scikit-learn does, which tests on data of its own.
+        validated_apart: So was validation data: files are cut already, then.
+    """
+    train, validation, test = (float(share) for share in split)
+    if validated_apart:
+        return (1.0, 0.0, 0.0)
+    return (train + test, validation, 0.0) if targets_apart else (train, validation, test)
+
+
 def check_tokens(tokens: str, vocabulary_size: int | None, min_frequency: int) -> None:
     """Refuse limits that its kind of tokens cannot have. OptionError."""
     if tokens == "characters" and (vocabulary_size is not None or min_frequency != 1):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..data.batches import PARTS
+
 
 def report(metrics: Mapping[str, Any]) -> str:
     """Figures as a table for the terminal: the parts, then the baselines, and how BLEU and chrF were counted."""
@@ -27,7 +29,7 @@ _DIGITS = {"bleu": 2, "chrf": 2, "exact_match": 4, "token_accuracy": 4, "loss": 
 
 
 def _rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
-    for part in ("train", "validation", "test", "all"):
+    for part in (*PARTS, "all"):
         if part in metrics:
             yield part, metrics[part]
     for name, some in metrics.get("baselines", {}).items():

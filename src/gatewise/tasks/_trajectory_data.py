@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.batches import split
+from ..data.batches import PARTS, alike, dealt, split
 from ..data.channels import Channels
 from ..data.sequences import Sequences
 from ..errors import DataError
 from ..runtime.mixture import Expected
 
-FEWEST = 10  # sequences below which each is cut by time, and where one stops is taken for the end of a recording
+FEWEST = 10  # sequences below which each is cut by time
 MEASURED, CHUNK = 64, 256  # sequences and steps that are measured at once
 POOL = 16  # batches whose windows are sorted by length before they are dealt out, so that few steps are padding
 
@@ -115,8 +115,13 @@ class Examples:
         return Batch(tensors[0], tensors[1], tensors[2], tensors[3], fresh)
 
 
+def kept_whole(data: Sequences, judged: Sequences | None) -> bool:
+    """Whether sequences are learned from to their end, which then is one. Arguments as for `cut`."""
+    return judged is not None or len(data) >= FEWEST
+
+
 def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: int) -> dict[str, Sequences]:
-    """The sequences by part: at random, or if there are few, each by time.
+    """The sequences by part: at random, at least one for validation if it has a share; if they are few, each by time.
 
     Args:
         judged: Validation data of its own: then all of `data` is learned from.
@@ -125,13 +130,15 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
     data = replace(data, facts={}, lines=None)
     if judged is not None:
         return {"train": data, "validation": judged}
-    names = ("train", "validation", "test")
-    if len(data) >= FEWEST:
-        order = np.random.default_rng([seed, 2]).permutation(len(data))
-        parts = (data.take(np.sort(order[part])) for part in split(len(data), shares))
+    if kept_whole(data, judged):
+        places = dealt(len(data), shares, [seed, 2])
+        if shares[1] and not len(places["validation"]):  # rounded away
+            train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
+            places |= {"train": np.delete(train, drawn), "validation": train[[drawn]]}
+        found = {name: data.take(some) for name, some in places.items()}
     else:
-        parts = (_by_time(data, number, shares) for number in range(3))
-    return {name: part for name, part in zip(names, parts, strict=True) if part.offsets[-1] > len(part)}
+        found = {name: _by_time(data, number, shares) for number, name in enumerate(PARTS)}
+    return {name: part for name, part in found.items() if part.offsets[-1] > len(part)}
 
 
 def _by_time(data: Sequences, number: int, shares: Many[float]) -> Sequences:
@@ -168,12 +175,7 @@ class Windows:
         spare = np.maximum(self.steps.lengths[self._rows] - self.longest, 0)
         starts = (rng.random(len(spare)) * (spare + 1)).astype(np.int64)
         lengths = np.minimum(self.steps.lengths, self.longest)[self._rows]
-        order, pool, batches = rng.permutation(len(starts)), POOL * self.batch_size, []
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
-        return [batches[i] for i in rng.permutation(len(batches))], starts
+        return alike(lengths, self.batch_size, rng, POOL), starts
 
 
 class InOrder:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.audio import settings_for
-from ..data.batches import split
+from ..data.batches import dealt
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
@@ -18,7 +18,6 @@ from ..errors import DataError
 from ._classify_arrays import in_memory
 from ._ctc_decoding import steps_needed
 from ._options import names
-from ._tag_cuts import PARTS
 from ._transcribe_frames import Frames
 
 if TYPE_CHECKING:
@@ -111,10 +110,9 @@ def texts_of(data: Sequences, target: str | None) -> list[str]:
     return [" ".join(str(text).split()) for text in texts]
 
 
-def dealt(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
+def parts_of(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
     """Training, validation and test part that are not empty, drawn at random. DataError if none is left to train."""
-    order = np.random.default_rng(seed).permutation(len(data))
-    found = {name: data.take(np.sort(order[part])) for name, part in zip(PARTS, split(len(data), shares), strict=True)}
+    found = {name: data.take(places) for name, places in dealt(len(data), shares, seed).items()}
     if not len(found["train"]):
         raise DataError(f"{data.name} has {len(data)} sequences, which leaves none to learn from")
     return {name: part for name, part in found.items() if len(part)}

@@ -412,8 +412,8 @@ class Captioner(Estimator):
                 said["nearest image"] = nearest(parts[last], parts["train"])
             wanted = parts[last].captions
             found["baselines"] = {name: text_scores(texts, wanted) for name, texts in said.items()}
-        most = max(len(captions) for part in parts.values() for captions in part.captions)
-        return {**found, "signatures": signatures(most)}
+        every = [captions for part in parts.values() for captions in part.captions]
+        return {**found, "signatures": signatures(every)}
 
     def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
         said = [self._text(some[0]) for some in self._written(data, None)]

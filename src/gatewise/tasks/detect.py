@@ -21,7 +21,7 @@ from ._detect_measuring import BASELINES, Parts, measure, measure_baselines, rep
 from ._detect_scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from ._detect_sizing import Sizing, sizing
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import check_options, check_values, names
+from ._options import check_options, check_values, names, shares_of
 
 if TYPE_CHECKING:
     from ._detect_network import Detection
@@ -203,7 +203,7 @@ class Detector(Estimator):
         check_options(self, _NAMED)
         self._begin(output, resume)
         series = series_of(data, y, self._roles(), None, query, encoding)
-        shares = self._shares(y is not None, validation is not None)
+        shares = shares_of(self.split, y is not None, validation is not None)
         parts = parts_of(series, shares)
         quiet_series, quiet_parts = series, ("validation",)
         if validation is not None:
@@ -399,13 +399,6 @@ class Detector(Estimator):
     def _series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         self._must_be_fitted()
         return series_of(data, y, self._roles(), self.channels_, query, encoding)
-
-    def _shares(self, labelled: bool, validated: bool) -> tuple[float, float, float]:
-        """Of the parts: with labels or validation data given apart, whoever measures has test data of their own."""
-        train, validation, test = (float(share) for share in self.split)
-        if validated:
-            return 1.0, 0.0, 0.0
-        return (train + test, validation, 0.0) if labelled else (train, validation, test)
 
     def _build(self, cell: Cell, chosen: Sizing, channels: int) -> Detection:
         from ._detect_network import Detection

@@ -19,8 +19,8 @@ from ..data.sequences import Column, Sequences
 from ..data.sources import Roles, read
 from ..errors import DataError, OptionError
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import NAMED, check_options, check_values, names
-from ._tag_cuts import parts_of, shares_of
+from ._options import NAMED, check_options, check_values, names, shares_of
+from ._tag_cuts import parts_of
 from ._tag_features import Encoded, Features
 from ._tag_measure import Baselines, label_scores, number_scores, report
 from ._tag_sizing import Sizing, sizing

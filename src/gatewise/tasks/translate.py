@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..algebra import Cell
-from ..data.batches import split as cut
+from ..data.batches import dealt
 from ..data.pairs import Pairs, read_pairs
 from ..data.vocabulary import KINDS
 from ..errors import DataError, OptionError
 from ._estimator import Estimator, Meter, cells_of, filled
-from ._options import NAMED, check_options, check_tokens, check_values
+from ._options import NAMED, check_options, check_tokens, check_values, shares_of
 from ._text_metrics import sacrebleu, signatures, text_scores
 from ._translate_baselines import Nearest, first_words
 from ._translate_sizing import Sizing, sizing
@@ -40,7 +40,6 @@ _NAMED = {
     "stop_on": ("figure to stop on", STOP_ON),
     "tokens": ("kind of tokens", tuple(KINDS)),
 }
-_PARTS = ("train", "validation", "test")
 _AT_ONCE = 256  # texts of `predictions`
 _MEASURED = 1000  # most pairs of the training part that are measured, for translating all would take an epoch
 
@@ -190,7 +189,7 @@ class Translator(Estimator):
                 table, or a list of texts with their targets as `y`. See `data.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best, and then all of `data` is learned from; else a share
-                of `data`. In a command two files have a comma between.
+                of `data`. Lists as a tuple (texts, targets); in a command two files have a comma between.
             query: SQL whose result is the table.
             encoding: Of text files.
             output: Model file to write; see `Generator.fit`.
@@ -213,7 +212,7 @@ class Translator(Estimator):
         self._begin(output, resume)
         sacrebleu()
         whole = self._read(data, y, query, encoding)
-        shares = self._shares(y is not None, validation is not None)
+        shares = shares_of(self.split, y is not None, validation is not None)
         parts = parts_of(whole, shares, int(self.seed))
         if validation is not None:
             parts["validation"] = self._read(validation, None, query, encoding)
@@ -370,13 +369,6 @@ class Translator(Estimator):
             raise DataError(f"{pairs.name} has texts, but not what they become")
         return pairs
 
-    def _shares(self, targets_apart: bool, validated_apart: bool) -> tuple[float, float, float]:
-        """Shares of the three parts; what is not held out is learned from."""
-        train, validation, test = (float(share) for share in self.split)
-        if validated_apart:
-            return (1.0, 0.0, 0.0)
-        return (train + test, validation, 0.0) if targets_apart else (train, validation, test)
-
     def _batches(self, pairs: Pairs) -> PairBatches:
         sources, targets = self.texts_.sources(pairs.sources), self.texts_.targets(pairs.targets or [])
         return PairBatches(sources, targets, self.texts_.edge, 2 * self.sizing_.batch_tokens)
@@ -434,10 +426,10 @@ class Translator(Estimator):
         for name, part in parts.items():
             some = part.take(range(min(len(part), _MEASURED))) if name == "train" else part
             found[name] = scores(self.model_, self.texts_, some, Decoding())
+        last = list(parts)[-1]
         if with_baselines:
-            last = list(parts)[-1]
             found["baselines"] = self._baselines(parts[last], parts["train"] if last not in ("train", "all") else None)
-        return {**found, "signatures": signatures()}
+        return {**found, "signatures": signatures([[target] for target in parts[last].targets or []])}
 
     def _baselines(self, pairs: Pairs, train: Pairs | None) -> dict[str, Any]:
         """Figures of plain methods; of the nearest sentence only where the training data is at hand."""
@@ -481,9 +473,7 @@ class Translator(Estimator):
 
 def parts_of(pairs: Pairs, shares: Sequence[float], seed: int) -> dict[str, Pairs]:
     """The parts that are not empty, by name, dealt out at random. DataError if there is nothing to learn from."""
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    places = dict(zip(_PARTS, cut(len(pairs), shares), strict=True))
-    found = {name: pairs.take(np.sort(order[place]).tolist()) for name, place in places.items()}
+    found = {name: pairs.take(places.tolist()) for name, places in dealt(len(pairs), shares, seed).items()}
     if not len(found["train"]):
         raise DataError(f"{pairs.name} has {len(pairs)} pairs, which leaves none to learn from")
     return {name: part for name, part in found.items() if len(part)}
