@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,8 @@ from .images import SUFFIXES, read_image, resized, size_of
 from .table import open_table
 from .text import Source
 
-_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json")
+_JSON = (".jsonl", ".ndjson", ".json")
+_TABLES = (".csv", ".tsv", ".parquet", *_JSON)
 _IMAGE = ("image", "file", "file_name", "filename", "image_name", "image_path", "clip", "name")
 _CAPTION = ("caption", "captions", "text", "sentence", "sentences", "comment")
 _NUMBERED = re.compile(r"(.+)#\d+$")
@@ -38,9 +40,9 @@ def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str
     Raises:
         DataError: names the line or row that has no image or no caption.
     """
-    suffix = Path(os.fspath(source).lower().removesuffix(".gz")).suffix
     found: dict[str, list[str]] = {}
-    for where, image, said in _from_table(source, encoding) if suffix in _TABLES else _from_lines(source, encoding):
+    reader = _from_table if _suffix(source) in _TABLES else _from_lines
+    for where, image, said in reader(source, encoding):
         captions = [" ".join(str(text).split()) for text in (said if isinstance(said, list) else [said]) if text]
         if not image or not captions or not all(captions):
             raise DataError(f"{where}: no {'caption' if image else 'name of an image'}. Each needs both.")
@@ -146,7 +148,8 @@ def _from_lines(source: Source, encoding: str) -> Iterator[tuple[str, str, str]]
 
 
 def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]:
-    with open_table(source, encoding=encoding) as table:
+    """Names and captions as they are written: 001 is no number. Of lists in JSON that is their text."""
+    with open_table(source, encoding=encoding, as_written=True) as table:
         lower = {name.lower(): name for name in table.columns}
         image = next((lower[name] for name in _IMAGE if name in lower), None)
         caption = next((lower[name] for name in _CAPTION if name in lower), None)
@@ -158,7 +161,20 @@ def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]
             )
         query = f"SELECT {identifier(image)}::VARCHAR, {identifier(caption)} FROM {RELATION}"
         for number, row in enumerate(table.session.rows(query), 1):
-            yield f"{table.name}, row {number}", *row
+            said = _list_or_text(row[1]) if _suffix(source) in _JSON else row[1]
+            yield f"{table.name}, row {number}", row[0], said
+
+
+def _list_or_text(said: str | None) -> Any:
+    try:
+        found = json.loads(said or "")
+    except ValueError:
+        return said
+    return found if isinstance(found, list) else said
+
+
+def _suffix(source: Source) -> str:
+    return Path(os.fspath(source).lower().removesuffix(".gz")).suffix
 
 
 def _files(root: Path, name: str) -> list[Path]:
