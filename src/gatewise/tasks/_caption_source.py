@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.caption_files import is_image, names_in, read_arrays, read_captions, read_folder, read_names
 from ..data.captions import Captioned, from_arrays
+from ..data.sources import _said
 from ..errors import DataError, OptionError
 from ._options import names
 
@@ -84,7 +85,3 @@ def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]
     found = iter(names_in(data))
     while some := list(islice(found, _AT_ONCE)):
         yield read_folder(Path(data), some, None, size, clips=inputs == "clips")
-
-
-def _said(data: Any) -> str:
-    return f"'{os.fspath(data)}'" if isinstance(data, str | os.PathLike) else f"a {type(data).__name__}"
