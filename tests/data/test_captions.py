@@ -58,6 +58,18 @@ def test_captions_are_read_from_tables(tmp_path):
         assert read_captions(tmp_path / name) == wanted
 
 
+def test_cells_of_tables_are_texts_as_written(tmp_path):
+    """Names that look like numbers or dates are those of files, and captions may look like them too."""
+    wanted = {"001": ["0042"], "05-04-2020": ["7.0"], "NA": ["[1]"]}
+    (tmp_path / "a.csv").write_text("clip,caption\n001,0042\n05-04-2020,7.0\nNA,[1]\n")
+    assert read_captions(tmp_path / "a.csv") == wanted
+    rows = [{"clip": "05-04-2020", "captions": ["05-04-2020", '"ten" [a]']}, {"clip": "06-04-2020", "captions": ["1"]}]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert read_captions(tmp_path / "b.jsonl") == {row["clip"]: row["captions"] for row in rows}
+    (tmp_path / "c.jsonl").write_text('{"clip": "1", "caption": "12:30"}\n{"clip": "2", "caption": "[a] or b"}\n')
+    assert read_captions(tmp_path / "c.jsonl") == {"1": ["12:30"], "2": ["[a] or b"]}
+
+
 def test_files_of_captions_are_refused_by_line(tmp_path):
     (tmp_path / "a.txt").write_text("a.png#0\ta dog\nb.png#0 a cat\n")
     with pytest.raises(DataError, match=r"a\.txt', line 2: no caption"):
@@ -102,6 +114,12 @@ def test_folders_of_frames_are_clips(tmp_path):
         read_folder(tmp_path, ["short"], None, (8, 8), clips=False)
 
 
+def test_hidden_folders_are_no_clips(flickr):
+    (flickr / "Images" / ".thumbnails").mkdir()
+    Image.new("L", (8, 8)).save(flickr / "Images" / ".thumbnails" / "red.png")
+    assert names_in(flickr / "Images") == ["blue.png", "green.png", "red.png"]
+
+
 @pytest.mark.parametrize(
     ("shape", "inputs", "kept", "frames"),
     [
@@ -136,6 +154,10 @@ def test_clips_may_differ_in_length():
         (np.zeros((2, 8)), None, None, r"the shape \(2, 8\) is none of"),
         (np.zeros((2, 8, 8)), ["a"], None, "there are 2 inputs, but captions for 1"),
         (np.zeros((2, 8, 8)), ["a", 3], None, "number 1: 3 is no caption"),
+        (np.zeros((2, 8, 8)), "ab", None, "'ab' is no list of captions"),
+        (np.zeros((2, 8, 8)), np.array("ab"), None, "'ab' is no list of captions"),
+        (np.zeros((2, 8, 8)), 5, None, "5 is no list of captions"),
+        ([[[1, 2], [3]]], None, None, "clip 0: rows of different lengths"),
         (np.zeros((2, 8, 8)), None, "clips", r"clips have the shape .*, not \(2, 8, 8\)"),
         (np.full((2, 8, 8), np.nan), None, None, "number 0 holds NaN"),
         (np.array([["a"]]), None, None, "numbers are needed"),

@@ -1,6 +1,7 @@
 """Pairs of texts from wherever they live, and what is said of those that do not fit."""
 
 import gzip
+import json
 
 import pytest
 
@@ -21,6 +22,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "pairs.tsv").write_text("a dog\tein Hund\na cat\teine Katze\n")
     (tmp_path / "named.tsv").write_text("de\ten\nein Hund\ta dog\neine Katze\ta cat\n")
     (tmp_path / "table.csv").write_text("id,en,de\n1,a dog,ein Hund\n2,a cat,eine Katze\n")
+    (tmp_path / "untranslated.csv").write_text("en,de\na dog,\na cat,\n")
+    (tmp_path / "t.txt").write_text(EN)
     return tmp_path
 
 
@@ -29,6 +32,9 @@ def folder(tmp_path, monkeypatch):
     [
         (("t.en", "t.de.gz"), {}),
         ("t.en,t.de.gz", {}),
+        ("t.en, t.de.gz", {}),
+        ((WANTED.sources, WANTED.targets), {}),
+        ("table.csv", {"query": "SELECT de, en FROM data", "target": "de"}),
         ("pairs.txt", {}),
         ("pairs.tsv", {}),
         ("named.tsv", {"source": "en", "target": "de"}),
@@ -54,6 +60,13 @@ def test_all_ways_give_the_same_pairs(folder, data, options):
         ("table.csv", {"source": "en", "target": "de"}),
         ({"en": WANTED.sources}, {"source": "en", "target": "de"}),
         (WANTED.sources, {}),
+        ("untranslated.csv", {"source": "en", "target": "de"}),
+        ("untranslated.csv", {}),
+        ("untranslated.csv", {"target": "de"}),
+        ("t.en", {"source": "en", "target": "de"}),
+        ("t.txt", {"source": "en", "target": "de"}),
+        ("named.tsv", {"source": "en", "target": "de"}),
+        ("named.tsv", {"target": "de"}),
     ],
     ids=str,
 )
@@ -65,6 +78,26 @@ def test_columns_are_text_whatever_they_hold(folder):
     (folder / "dates.csv").write_text("said,date,number\nthe 1st of May,2024-05-01,7\nJune the 2nd,2024-06-02,8\n")
     assert read_pairs("dates.csv").targets == ["2024-05-01", "2024-06-02"]
     assert read_pairs("dates.csv", source="said", target="number").targets == ["7", "8"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_texts_are_those_in_the_file(folder, suffix):
+    """A reader of numbers and times would make 2020-04-05, 7.0, 1.1 and nothing of these."""
+    texts = {
+        "date": ["05-04-2020", "13-12-2021"],
+        "code": ["007", "1e3"],
+        "version": ["1.10", "1.20"],
+        "place": ["NA", "null"],
+    }
+    if suffix == "jsonl":
+        rows = [json.dumps(dict(zip(texts, row, strict=True))) for row in zip(*texts.values(), strict=True)]
+    else:
+        between = "," if suffix == "csv" else "\t"
+        rows = [between.join(row) for row in [texts.keys(), *zip(*texts.values(), strict=True)]]
+    (folder / f"odd.{suffix}").write_text("\n".join(rows))
+    for name, wanted in texts.items():
+        assert read_pairs(f"odd.{suffix}", source=name, with_targets=False).sources == wanted
+    assert read_pairs(f"odd.{suffix}", query="SELECT code, version FROM data").sources == texts["code"]
 
 
 def test_other_pairs_have_another_fingerprint():
@@ -79,6 +112,9 @@ def test_other_pairs_have_another_fingerprint():
         ({"x": "a\n\nb\n", "y": "c\nd\ne\n"}, ("x", "y"), {}, "'x', line 2: empty, where 'y' has 'd'"),
         ({"x": "a\nb\nb\n", "y": "c\n \ne\n"}, ("x", "y"), {}, "'y', line 2: empty, where 'x' has 'b'"),
         ({"x": "a\n\nb\n", "y": "c\n\ne\n"}, ("x", "y"), {}, "'x', line 2: empty, and so is 'y'"),
+        ({"x": "a\n\u3000\nb\n", "y": "c\nd\ne\n"}, ("x", "y"), {}, "'x', line 2: empty, where 'y' has 'd'"),
+        ({"x.csv": "a,b\n1,2\n"}, "x.csv", {"source": "a", "target": "a"}, "source and target are both 'a'"),
+        ({}, (["a"], "b.txt"), {}, "targets are a list of str, not 'b.txt'"),
         ({"x": "\n\n"}, ("x", "x"), {}, "'x' has only blank lines"),
         ({"x": "a\tb\nc\n"}, "x", {}, "'x', line 2: 'c' is no text, a tab and a text"),
         ({"x": "a\tb\tc\n"}, "x", {}, "'x', line 1: 2 tabs, where 1 was expected"),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from gatewise.data import transcripts
 from gatewise.data.log_mel import LogMel
+from gatewise.data.table import open_table
 from gatewise.data.transcripts import read_transcripts
 from gatewise.errors import DataError, OptionError
 
@@ -78,7 +79,7 @@ def test_a_table_names_files_and_texts(tmp_path):
     with pytest.raises(DataError, match="row 1: no file is named"):
         read_transcripts(table)
     table.write_text("file,text\nclips/b.wav,one,two\n")
-    with pytest.raises(DataError, match="line 2: 3 cells, but the head has 2"):
+    with pytest.raises(DataError, match="line 2 has 3 cells, but the first line has 2"):
         read_transcripts(table)
     table.write_text("file,text\nclips/c.wav,one\n")
     with pytest.raises(DataError, match=r"no file or folder named '.*c.wav'"):
@@ -88,7 +89,8 @@ def test_a_table_names_files_and_texts(tmp_path):
 def test_files_of_a_database_are_found_from_here(tmp_path, monkeypatch):
     save(tmp_path / "a.wav")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(transcripts, "_table_rows", lambda *_: [("a.wav", "one")])
+    answer = {"file": ["a.wav"], "text": ["one"]}
+    monkeypatch.setattr(transcripts, "open_table", lambda *_, **__: open_table(answer))
     assert texts("postgresql://user@host/db", query="SELECT 1") == {"a.wav": "one"}
     for source in (tmp_path, tmp_path / "a.wav"):
         with pytest.raises(OptionError, match="query='SELECT 1' is for tables and databases, not for"):

@@ -29,7 +29,7 @@ def lamps(count, seed=0):
     images, captions = draw.integers(0, 30, (count, 8, 8, 3)).astype(np.uint8), []
     for image in images:
         name, low = draw.choice(list(COLOURS)), draw.random() < 0.5
-        y, x = (5 if low else 0) + draw.integers(0, 1), draw.integers(0, 5)
+        y, x = (4 if low else 0) + draw.integers(0, 2), draw.integers(0, 6)
         image[y : y + 3, x : x + 3] = COLOURS[name]
         place = "bottom" if low else "top"
         captions.append([f"a {name} lamp at the {place}", f"at the {place} there is a {name} lamp"])
@@ -67,6 +67,13 @@ def test_what_is_where_is_learned_and_measured(lit):
     assert "nrefs:2" in new["signatures"]["bleu"]
     assert "exact match" in lit.report(lit.metrics_)
     assert lit.score(lamps(20, seed=3)) > 90
+
+
+def test_words_are_those_of_the_captions(lit):
+    """Beside the two special ones; what parts the captions is none of them, and takes no place of the limit."""
+    words = {word for captions in lamps(160).captions for caption in captions for word in caption.split()}
+    assert lit.vocabulary_.words[:2] == ("<pad>", "<unk>")
+    assert sorted(lit.vocabulary_.words[2:]) == sorted(words)
 
 
 def test_the_training_data_is_cut_as_it_was(lit):
@@ -112,6 +119,43 @@ def test_together_as_alone(lit):
         [[alone, *_]] = lit._written(data.take([i]), None)
         assert alone.tokens.tolist() == best.tokens.tolist()
         assert alone.log_probability == best.log_probability
+
+
+def test_numbers_of_another_range_are_refused(lit, tmp_path):
+    """An image as floats from 0 to 1 would be all black to a captioner of images that count to 255."""
+    lit.save(tmp_path / "model")
+    for captioner in (lit, Captioner.load(tmp_path / "model")):
+        with pytest.raises(DataError, match=r"8 x 8 x 3 \(float32\), but .* on images of 8 x 8 x 3 \(uint8\)\. Bring"):
+            captioner.predict((lamps(2).values / 255).astype(np.float32))
+    data = lamps(8)
+    with pytest.raises(DataError, match=r"\(float32\), but .* \(uint8\)"):
+        Captioner(**SMALL).fit(data, validation=(data.values / 255, list(data.captions)))
+
+
+def test_captions_are_as_long_as_asked_for_and_never_empty(lit, tmp_path):
+    x = lamps(4, seed=2).values
+    assert lit.predict(x, Decoding(beam_size=5)) == lit.predict(x)
+    for options, least, most in (
+        (Decoding(min_length=50, max_length=60), 50, 60),
+        (Decoding(min_length=40), 40, 40),
+        (Decoding(max_length=1), 1, 1),
+    ):
+        lengths = [len(found[0].tokens) for found in lit._written(from_arrays(x), options)]
+        assert least <= min(lengths)
+        assert max(lengths) <= most
+    lit.save(tmp_path / "model")
+    silent = Captioner.load(tmp_path / "model")
+    silent.model_.output.bias.data[silent._edges[1]] += 1000
+    for options in (None, Decoding(), Decoding(sampling=True)):
+        assert [len(said.split()) for said in silent.predict(x, options)] == [1] * 4
+
+
+def test_validation_beside_arrays_is_a_pair():
+    data, other = lamps(20), lamps(6, seed=4)
+    pair = (other.values, list(other.captions))
+    captioner = Captioner(epochs=1, **SMALL).fit(data.values, list(data.captions), validation=pair)
+    assert captioner.metrics_["train"]["images"] == 20
+    assert captioner.metrics_["validation"] == captioner.evaluate(*pair)["all"]
 
 
 def test_tables_of_predictions(lit):
@@ -215,6 +259,7 @@ def test_saved_and_loaded_it_says_the_same(lit, tmp_path):
     [
         lambda document: document["inputs"]["mean"].pop(),
         lambda document: document["inputs"].update(kind="sounds"),
+        lambda document: document["inputs"].update(numbers="int64"),
         lambda document: document["inputs"].update(shape=[16, 8, 3]),
         lambda document: document["inputs"].update(std=[0.0, 1.0, 1.0]),
         lambda document: document["vocabulary"]["words"].pop(),
@@ -278,9 +323,10 @@ def test_data_that_nothing_can_be_learned_from(lit, tmp_path):
     with pytest.raises(OptionError, match="y goes with arrays"):
         Captioner().fit(lamps(10), ["a"] * 10)
     with pytest.raises(
-        DataError, match="holds images of 8 x 9 x 3, but this captioner was trained on images of 8 x 8 x 3"
+        DataError,
+        match=r"holds images of 8 x 9 x 3 \(uint8\), but this captioner was trained on images of 8 x 8 x 3 \(uint8\)",
     ):
-        lit.predict(np.zeros((2, 8, 9, 3)))
+        lit.predict(np.zeros((2, 8, 9, 3), np.uint8))
     with pytest.raises(DataError, match="has no captions to measure by"):
         lit.evaluate(images)
     with pytest.raises(OptionError, match="learned nothing yet"):
@@ -324,6 +370,19 @@ def test_a_folder_is_learned_from_and_captioned(folder, capsys):
     capsys.readouterr()
     assert main(["info", "m"]) == 0
     assert "caption" in capsys.readouterr().out
+
+
+def test_one_image_is_captioned(folder, lit):
+    [said] = lit.predict("Images/3.png")
+    assert said == lit.predict(lamps(12).take([3]))[0]
+    [table] = lit.predictions(folder / "Images" / "3.png")
+    assert (table["image"], table["caption"]) == (["3.png"], [said])
+    with pytest.raises(DataError, match=r"there is no folder or file 'Images/none.png'"):
+        lit.predict("Images/none.png")
+    with pytest.raises(DataError, match=r"has no captions to measure by"):
+        lit.evaluate("Images/3.png")
+    with pytest.raises(OptionError, match=r"inputs='features' goes with arrays and .npz files, not with images"):
+        Captioner(inputs="features").fit("Images/3.png")
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,16 @@ def test_a_saved_model_is_the_model(fitted, waves, tmp_path):
         Writer.load(tmp_path / "model")
 
 
+def test_a_fit_that_fails_leaves_the_model_as_it_was(waves):
+    model = Generator(**{**TINY, "epochs": 0.2}).fit(waves)
+    want = list(model.sample(length=5, seed=1))
+    with pytest.raises(DataError, match="no validation part"):
+        model.fit([np.zeros((2, 1))])
+    with pytest.raises(OptionError, match="hidden_size"):
+        model.set_params(proj_size=12).fit([np.arange(100.0)])
+    np.testing.assert_array_equal(list(model.set_params(proj_size=0).sample(length=5, seed=1)), want)
+
+
 def test_a_model_of_text_is_no_model_of_numbers(model_file, rhyme):
     with pytest.raises(ModelFileError, match="does not continue numbers"):
         Tracer.load(model_file)
@@ -358,8 +368,12 @@ def test_ways_to_give_numbers(waves, tmp_path):
         (np.sin(np.arange(90.0))[None], {}, ["channels"]),
     ]:
         model = Generator(**once, **options).fit(data)
-        assert model.channels_.names == names
-        assert model.ends_ == (len(names) != 2 or "up" in names) if names != ["channels"] else not model.ends_
+        assert model.numbers_.channels.names == names
+        assert (
+            model.numbers_.ends == (len(names) != 2 or "up" in names)
+            if names != ["channels"]
+            else not model.numbers_.ends
+        )
         assert math.isfinite(model.metrics_["test"]["loss"])
     assert not Generator().reads_numbers(
         str(tmp_path / "t.csv")
@@ -378,6 +392,46 @@ def test_few_sequences_are_cut_by_time():
     found = cut(data, None, (0.5, 0.25, 0.25), 0)
     assert [part.lengths.tolist() for part in found.values()] == [[50, 20], [25, 10], [25, 10]]
     assert found["validation"].steps["channels"].values.ravel()[[0, 24, 25]].tolist() == [50, 74, 20]
+
+
+@pytest.mark.parametrize("count", [9, 10, 11, 13, 15, 16, 20])
+def test_any_number_of_sequences_leaves_some_to_choose_the_weights_by(count):
+    data = read([np.arange(40.0) + 100 * number for number in range(count)])
+    found = cut(data, None, (0.9, 0.05, 0.05), 0)
+    assert {"train", "validation"} <= found.keys()
+    firsts = np.concatenate([part.steps["channels"].values.ravel()[part.offsets[:-1]] for part in found.values()])
+    if count >= 10:  # whole, each in one part
+        assert sorted(firsts) == [100 * number for number in range(count)]
+
+
+def test_whole_sequences_have_an_end(waves):
+    once = {**TINY, "epochs": 0.2}
+    assert Generator(**once).fit(waves[:10]).numbers_.ends
+    assert Generator(**once).fit(waves[:5], validation=waves[5:8]).numbers_.ends
+    assert not Generator(**once).fit(waves[:9], validation=None).numbers_.ends
+
+
+def test_a_channel_is_binary_only_if_it_is_so_everywhere():
+    late = np.zeros(100)
+    late[95:] = [0.5, 1.5, -1, 2, 0.3]
+    model = Generator(**TINY).fit([late])
+    assert model.numbers_.channels.binary == [False]
+    assert math.isfinite(model.metrics_["validation"]["loss"])
+    zeros = [np.zeros(30) for _ in range(12)]
+    assert Generator(**TINY).fit(zeros, validation=[late]).numbers_.channels.binary == [False]
+    with pytest.raises(DataError, match=r"has 2 channels, but .* has 1"):
+        Generator(**TINY).fit(zeros, validation=[np.zeros((9, 2))])
+
+
+def test_tables_may_be_in_any_encoding(tmp_path):
+    rows = "".join(f"Köln,{n},{math.sin(n)}\n" for n in range(80))
+    (tmp_path / "t.csv").write_text(f"ort,zeit,wärme\n{rows}", encoding="latin-1")
+    model = Generator(**{**TINY, "epochs": 0.2}, key="ort", time="zeit")
+    with pytest.raises(DataError, match="is not utf-8"):
+        model.fit(str(tmp_path / "t.csv"))
+    model.fit(str(tmp_path / "t.csv"), encoding="latin-1")
+    assert model.numbers_.channels.names == ["wärme"]
+    assert "test" in model.evaluate(str(tmp_path / "t.csv"), encoding="latin-1")
 
 
 def one(values):
@@ -507,7 +561,7 @@ def test_real_drawings_begin_and_end():
     data = read_strokes(Path(__file__).parents[3] / "shared/data/omniglot_small1/strokes_background_small1.zip")
     data = data.take(range(0, len(data), 60))
     model = Generator(hidden_size=16, epochs=3, batch_size=4, seed=0).fit(data)
-    assert model.ends_
-    assert model.channels_.binary == [False, False, True]
-    np.testing.assert_array_equal(np.unique(model.beginnings_[:, :2]), [0])
+    assert model.numbers_.ends
+    assert model.numbers_.channels.binary == [False, False, True]
+    np.testing.assert_array_equal(np.unique(model.numbers_.beginnings[:, :2]), [0])
     assert model.metrics_["test"]["loss"] < model.metrics_["baselines"]["Gaussian"]["loss"]

@@ -55,6 +55,7 @@ def import_csv(
     header: bool | None,
     names: Sequence[str] | None,
     encoding: str,
+    as_written: bool,
 ) -> dict[str, str]:
     """Read a CSV file into the table `data`.
 
@@ -73,14 +74,14 @@ def import_csv(
     header = looks_like_header(first) if header is None else header
     columns = _names(session.name, first, header, names)
     spec = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-    missing = ", ".join(map(literal, MISSING))
+    missing = ", ".join(map(literal, [""] if as_written else MISSING))
     session.run(
         f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(path)}, auto_detect=false, "
         f"delim={literal(separator)}, quote='\"', escape='\"', header={str(header).lower()}, columns={{{spec}}}, "
         f"nullstr=[{missing}], strict_mode=true, null_padding=false, max_line_size=16777216)"
     )
     try:
-        return _typed(session, columns)
+        return _typed(session, columns, as_written)
     except DataError as error:
         if error.__cause__ is None:  # ours already
             raise
@@ -179,8 +180,8 @@ def _names(file: str, first: list[str], header: bool, names: Sequence[str] | Non
     return columns
 
 
-def _typed(session: Session, columns: list[str]) -> dict[str, str]:
-    """Make the table `data` of the view `raw`, every column in its type."""
+def _typed(session: Session, columns: list[str], as_written: bool) -> dict[str, str]:
+    """Make the table `data` of the view `raw`, every column in its type, or as text."""
     quoted = [identifier(name) for name in columns]
     counts = ", ".join(
         f"count({c}), count(try_cast({c} AS DOUBLE)), "
@@ -195,6 +196,9 @@ def _typed(session: Session, columns: list[str]) -> dict[str, str]:
         if binary:
             row, _ = _first(session, column, f"contains({column}, chr(0))")
             raise DataError(f"{session.name}, row {row}, column '{name}' holds a NUL byte: this is no text. Remove it.")
+        if as_written:
+            expressions.append(column)
+            continue
         if numbers == given:
             expressions.append(f"{column}::{'BIGINT' if whole == given and given else 'DOUBLE'} AS {column}")
             continue

@@ -55,6 +55,7 @@ def connect(
     header: bool | None,
     names: Sequence[str] | None,
     encoding: str,
+    as_written: bool,
 ) -> Found:
     """Make the relation."""
     spoiled: dict[str, str] = {}
@@ -69,9 +70,9 @@ def connect(
             _database(session, path, query)
             return Found({}, {})
         if suffix in CSV:
-            spoiled = import_csv(session, path, header, names, encoding)
+            spoiled = import_csv(session, path, header, names, encoding, as_written)
         elif suffix in JSON:
-            _json(session, path)
+            _json(session, path, as_written)
         elif suffix == ".parquet":
             session.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(path)})")
         else:
@@ -133,7 +134,7 @@ def _query(session: Session, query: str, into: str = f"TABLE {RELATION}") -> Non
         raise DataError(f"the query on {error}") from None
 
 
-def _json(session: Session, path: str) -> None:
+def _json(session: Session, path: str, as_written: bool) -> None:
     lines = "'auto'" if _suffix(path) == ".json" else "'newline_delimited'"
     reader = f"read_json({literal(path)}, format={lines}, sample_size=-1, maximum_object_size=16777216)"
     try:
@@ -156,6 +157,9 @@ def _json(session: Session, path: str) -> None:
     for name, type in columns.items():
         if type == "JSON":
             _mixed(session, name)
+    if as_written:  # DuckDB takes "05-04-2020" for a date
+        texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+        session.run(f"CREATE OR REPLACE TABLE data AS SELECT * FROM {reader[:-1]}, columns={{{texts}}})")
 
 
 def _name_bad_line(session: Session, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,8 @@ from .images import SUFFIXES, read_image, resized, size_of
 from .table import open_table
 from .text import Source
 
-_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json")
+_JSON = (".jsonl", ".ndjson", ".json")
+_TABLES = (".csv", ".tsv", ".parquet", *_JSON)
 _IMAGE = ("image", "file", "file_name", "filename", "image_name", "image_path", "clip", "name")
 _CAPTION = ("caption", "captions", "text", "sentence", "sentences", "comment")
 _NUMBERED = re.compile(r"(.+)#\d+$")
@@ -38,9 +40,9 @@ def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str
     Raises:
         DataError: names the line or row that has no image or no caption.
     """
-    suffix = Path(os.fspath(source).lower().removesuffix(".gz")).suffix
     found: dict[str, list[str]] = {}
-    for where, image, said in _from_table(source, encoding) if suffix in _TABLES else _from_lines(source, encoding):
+    reader = _from_table if _suffix(source) in _TABLES else _from_lines
+    for where, image, said in reader(source, encoding):
         captions = [" ".join(str(text).split()) for text in (said if isinstance(said, list) else [said]) if text]
         if not image or not captions or not all(captions):
             raise DataError(f"{where}: no {'caption' if image else 'name of an image'}. Each needs both.")
@@ -59,10 +61,18 @@ def read_names(source: Source, encoding: str = "utf-8") -> list[str]:
     return found
 
 
+def is_image(source: Source) -> bool:
+    """Whether a file is an image, and not a hidden one, by its name."""
+    name = os.path.basename(source)
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+
+
 def names_in(folder: str | os.PathLike[str]) -> list[str]:
-    """The images in a folder, and the folders in it that hold images, which are clips; by name."""
+    """The images in a folder, and the folders in it that hold images, which are clips; by name. What is hidden, such as
+    `.thumbnails`, is passed over."""
     with _listed(folder) as entries:
-        found = [e.name for e in entries if (_frames_of(e.path) if e.is_dir() else _is_image(e.name))]
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    found = [e.name for e in shown if (_frames_of(e.path) if e.is_dir() else is_image(e.name))]
     if not found:
         raise DataError(f"'{os.fspath(folder)}' holds no image ({', '.join(SUFFIXES)}).")
     return sorted(found)
@@ -138,7 +148,8 @@ def _from_lines(source: Source, encoding: str) -> Iterator[tuple[str, str, str]]
 
 
 def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]:
-    with open_table(source, encoding=encoding) as table:
+    """Names and captions as they are written: 001 is no number. Of lists in JSON that is their text."""
+    with open_table(source, encoding=encoding, as_written=True) as table:
         lower = {name.lower(): name for name in table.columns}
         image = next((lower[name] for name in _IMAGE if name in lower), None)
         caption = next((lower[name] for name in _CAPTION if name in lower), None)
@@ -150,7 +161,20 @@ def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]
             )
         query = f"SELECT {identifier(image)}::VARCHAR, {identifier(caption)} FROM {RELATION}"
         for number, row in enumerate(table.session.rows(query), 1):
-            yield f"{table.name}, row {number}", *row
+            said = _list_or_text(row[1]) if _suffix(source) in _JSON else row[1]
+            yield f"{table.name}, row {number}", row[0], said
+
+
+def _list_or_text(said: str | None) -> Any:
+    try:
+        found = json.loads(said or "")
+    except ValueError:
+        return said
+    return found if isinstance(found, list) else said
+
+
+def _suffix(source: Source) -> str:
+    return Path(os.fspath(source).lower().removesuffix(".gz")).suffix
 
 
 def _files(root: Path, name: str) -> list[Path]:
@@ -168,11 +192,7 @@ def _files(root: Path, name: str) -> list[Path]:
 
 def _frames_of(folder: str | Path) -> list[str]:
     with _listed(folder) as entries:
-        return sorted(entry.name for entry in entries if _is_image(entry.name))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(SUFFIXES)
+        return sorted(entry.name for entry in entries if is_image(entry.name))
 
 
 def _listed(folder: str | os.PathLike[str]) -> Any:

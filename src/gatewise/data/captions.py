@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DataError, OptionError, ShapeError, suggest
 
 INPUTS = ("images", "clips", "features")
+NUMBERS = ("uint8", "float32")  # uint8 counts to 255, and all else is what it is
 _SHAPES = {"images": "(N, H, W) or (N, H, W, C)", "clips": "(N, T, H, W) or (N, T, H, W, C)", "features": "(N, P, D)"}
 _LEAST = 4  # pixels of a side
 _COLOURS = (1, 3, 4)  # channels by which the last axis is known for one of colour
@@ -56,6 +57,11 @@ class Captioned:
     def shape(self) -> tuple[int, ...]:
         """Of a frame: (H, W, C) or (P, D)."""
         return self.values.shape[1:]
+
+    @property
+    def numbers(self) -> str:
+        """One of `NUMBERS`: how the values are kept, which tells the range that they are in."""
+        return self.values.dtype.name
 
     def take(self, which: Sequence[int] | np.ndarray) -> Captioned:
         """These, in this order."""
@@ -135,7 +141,10 @@ def from_arrays(
 
 def _numbers(x: Any, name: str) -> np.ndarray:
     """uint8 as it is, all else as float32."""
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise DataError(f"{name}: rows of different lengths are no array. Bring them to one length.") from None
     if array.dtype.kind not in "uifb":
         raise DataError(f"{name}: numbers are needed, not {array.dtype}.")
     if array.dtype == np.uint8:
@@ -167,7 +176,10 @@ def _guess(values: np.ndarray, name: str) -> str:
 def _said(captions: Any, count: int, name: str) -> tuple[tuple[str, ...], ...]:
     if captions is None:
         return ((),) * count
-    given = captions.tolist() if isinstance(captions, np.ndarray) else list(captions)
+    given = captions.tolist() if isinstance(captions, np.ndarray) else captions
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise DataError(f"{name}: {given!r:.40} is no list of captions. Give each of the inputs one, or several.")
+    given = list(given)
     if len(given) != count:
         raise DataError(f"{name}: there are {count} inputs, but captions for {len(given)}. Each needs one or more.")
     found = []

@@ -31,11 +31,12 @@ class Channels:
     scale: list[float]
 
     @classmethod
-    def fit(cls, data: Sequences, names: Sequence[str] | None = None) -> Self:
+    def fit(cls, data: Sequences, names: Sequence[str] | None = None, others: Sequence[Sequences] = ()) -> Self:
         """What these sequences hold.
 
         Args:
             names: Columns; None: all numbers per step, of drawings the movements and `up`.
+            others: Of the same columns, to be read like `data`: what is binary must be so there, too.
 
         Raises:
             DataError: A column does not exist, holds no numbers, has none per step, or lacks a value; or there is none.
@@ -47,6 +48,11 @@ class Channels:
             raise DataError(f"{data.name} has no column of numbers per step. Other columns: {', '.join(data.steps)}")
         values = _matrix(data, names)
         binary = ((values == 0) | (values == 1)).all(0)
+        for other in others:
+            beside = _matrix(other, names)
+            if beside.shape[1] != len(binary):
+                raise DataError(f"{other.name} has {beside.shape[1]} channels, but {data.name} has {len(binary)}")
+            binary &= ((beside == 0) | (beside == 1)).all(0)
         mean, scale = np.where(binary, 0, values.mean(0)), np.where(binary, 1, values.std(0))
         widths = [(name, data.steps[name].values[:1].reshape(1, -1).shape[1]) for name in names]
         labels = [f"{name} {k}" if width > 1 else name for name, width in widths for k in range(width)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,14 +61,15 @@ def read_pairs(
 
     Args:
         data: A tuple of two files whose lines belong together, or both names in one with a comma between; one file of
-            lines `source<tab>target`; a table, as `data.sources.read` takes them; or a list of texts. Files of lines
-            may be gzip files. Lines are taken as they are, but for white space at their ends.
+            lines `source<tab>target`; a table, as `data.sources.read` takes them; a list of texts; or a tuple of two
+            lists. Files of lines may be gzip files. Lines are taken as they are, but for white space at their ends.
         y: Texts beside a list of them.
-        source, target: Columns of a table; the first two if omitted. A .tsv file is lines unless they are named.
+        source, target: Columns of a table; the first two, or the first other one, if omitted. A .tsv or .txt file is
+            lines unless they are named.
         query: SQL whose result is the table.
         encoding: Of text files.
-        with_targets: Otherwise sources are enough: one file of lines is sources alone if its first line has no tab, and
-            of a table the target is not asked for.
+        with_targets: Otherwise sources are enough: one file of lines is sources alone if its first line has no tab, of
+            a table the target is not read, and a file that could be lines is so unless its head names a column.
 
     Raises:
         DataError: It cannot be read, the files differ in lines, or a text is missing or blank; says where.
@@ -75,16 +77,22 @@ def read_pairs(
     """
     if isinstance(data, Pairs):
         return data
+    if source and source == target:
+        raise OptionError(f"source and target are both '{source}'. Name two columns")
     if y is not None:
         return _lists(data, y)
     if isinstance(data, str) and "," in data and not os.path.exists(data):
-        data = tuple(data.split(","))
+        data = tuple(path.strip() for path in data.split(","))
     if isinstance(data, tuple):
+        if len(data) == 2 and not all(isinstance(one, str | os.PathLike) for one in data):
+            return _lists(*data)
         _no_columns(source, target, query, "two files")
         return _aligned(data, encoding)
     is_path = isinstance(data, str | os.PathLike)
-    if is_path and not (source or target or query) and _is_lines(os.fspath(data)):
-        return _tabbed(data, encoding, with_targets)
+    if is_path and not query and _is_lines(os.fspath(data)):
+        named = [name for name in (source, target) if name]
+        if not named or not (with_targets or _heads(data, encoding, named)):
+            return _tabbed(data, encoding, with_targets)
     if is_path or is_table(data):
         return _columns(data, source, target, query, encoding, with_targets)
     if with_targets:
@@ -123,6 +131,7 @@ def _aligned(paths: tuple[Any, ...], encoding: str) -> Pairs:
             f"{one} has {len(sources):,} lines, but {other} has {len(targets):,}. Line n of one must be what line n of "
             "the other becomes"
         )
+    sources, targets = ([line.strip() for line in lines] for lines in (sources, targets))
     for number, (left, right) in enumerate(zip(sources, targets, strict=True), 1):
         if not left or not right:
             name, rest = (other, one) if left else (one, other)
@@ -163,21 +172,21 @@ def _columns(
     data: Any, source: str | None, target: str | None, query: str | None, encoding: str, with_targets: bool
 ) -> Pairs:
     """Two columns of a table, as text whatever they hold."""
-    with open_table(data, query, encoding=encoding) as table:
+    with open_table(data, query, encoding=encoding, as_written=True) as table:
         names = list(table.columns)
-        first = table.check(source) if source else names[0]
-        other = [name for name in names if name != first]
-        wanted = target if target is None else target if with_targets or target in names else None
-        second = table.check(wanted) if wanted else other[0] if other and (with_targets or not source) else None
-        if second is None and with_targets:
+        first = table.check(source) if source else next((name for name in names if name != target), names[0])
+        if not with_targets:
+            return Pairs(_column(table, first), None, table.name)
+        others = [name for name in names if name != first]
+        if not others:
             raise DataError(f"{table.name} has one column, '{first}', but pairs are in two")
-        sources = _column(table, first)
-        return Pairs(sources, None if second is None else _column(table, second), table.name)
+        second = table.check(target) if target else others[0]
+        return Pairs(_column(table, first), _column(table, second), table.name)
 
 
 def _column(table: Table, name: str) -> list[str]:
     found, column = [], identifier(name)
-    if table.columns[name].startswith("TIMESTAMP"):  # which a file's plain dates are read as
+    if table.columns[name].startswith("TIMESTAMP"):  # as which plain dates come from Python
         [days] = table.session.row(f"SELECT bool_and({column} = date_trunc('day', {column})) FROM {RELATION}")
         column = f"{column}::DATE" if days else column
     for piece in table.session.stream(f"SELECT {column}::VARCHAR AS text FROM {RELATION}"):
@@ -186,6 +195,12 @@ def _column(table: Table, name: str) -> list[str]:
         if text is None or not str(text).strip():
             raise DataError(f"{table.name}, row {row}: column '{name}' has no text. Leave such rows out with a query")
     return [str(text).strip() for text in found]
+
+
+def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:
+    """Whether the first line of a file names one of these columns."""
+    cells = {cell.strip(' "') for cell in re.split("[,;|\t]", _lines(path, encoding)[1][0])}
+    return not cells.isdisjoint(names)
 
 
 def _is_lines(path: str) -> bool:

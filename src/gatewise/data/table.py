@@ -172,6 +172,7 @@ def open_table(
     header: bool | None = None,
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    as_written: bool = False,
 ) -> Table:
     """A table to read.
 
@@ -184,6 +185,8 @@ def open_table(
         header: Whether the first line of a CSV file names the columns; None finds out, see `_csv`.
         names: Names for the columns of a CSV file, in place of those in it.
         encoding: Of a CSV file; Python's name.
+        as_written: Of a CSV or JSON file all columns are text, each cell as it stands in the file, and of a CSV file
+            only empty cells are missing.
 
     Raises:
         DataError: it cannot be read; the message names file, row and column where they are known.
@@ -195,7 +198,7 @@ def open_table(
     """
     session = Session(name_of(source))
     try:
-        found = connect(session, source, query, header=header, names=names, encoding=encoding)
+        found = connect(session, source, query, header=header, names=names, encoding=encoding, as_written=as_written)
         return Table(session.name, session, found)
     except BaseException:
         session.close()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, suggest
 from . import audio, images
-from ._csv import separator_of
 from ._duck import identifier
 from ._lines import name_of, read_lines, text
 from ._relation import RELATION
@@ -157,10 +154,12 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
 
 
 def _in_table(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
-    local = _is_local(source)
-    base = Path(source).parent if local else Path()
-    plain = local and query is None and os.fspath(source).lower().removesuffix(".gz").endswith((".csv", ".tsv"))
-    rows = _csv_rows(source, target, encoding, texts) if plain else _table_rows(source, target, query, encoding, texts)
+    base = Path(source).parent if _is_local(source) else Path()
+    with open_table(source, query, header=True, encoding=encoding, as_written=True) as table:
+        for column in [FILE, target] if texts else [FILE]:
+            _check(table.name, column, table.columns)
+        said = f"{identifier(target)}::VARCHAR" if texts else "NULL"
+        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {said} FROM {RELATION}")
     found: Named = []
     for number, (file, said) in enumerate(rows, 1):
         if not file:
@@ -169,35 +168,7 @@ def _in_table(source: Any, target: str, query: str | None, encoding: str, texts:
     return found
 
 
-def _csv_rows(source: Any, target: str, encoding: str, texts: bool) -> list[tuple[str | None, str | None]]:
-    """Cells as they are written: to a table's reader, 0042 is a number."""
-    name, content = name_of(source), read_text(source, encoding)
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator_of(content[:65536]), strict=True)
-    try:
-        head = next(reader)
-        places = [_place(name, column, head) for column in ([FILE, target] if texts else [FILE])]
-        rows: list[tuple[str | None, str | None]] = []
-        for cells in filter(None, reader):
-            if len(cells) != len(head):
-                raise DataError(f"{name}, line {reader.line_num}: {len(cells)} cells, but the head has {len(head)}.")
-            rows.append((cells[places[0]].strip(), cells[places[1]] if texts else None))
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: {error}. Mend the quotes of that line.") from None
-    return rows
-
-
-def _table_rows(
-    source: Any, target: str, query: str | None, encoding: str, texts: bool
-) -> list[tuple[str | None, str | None]]:
-    with open_table(source, query, encoding=encoding) as table:
-        for column in [FILE, target] if texts else [FILE]:
-            _place(table.name, column, list(table.columns))
-        said = f"{identifier(target)}::VARCHAR" if texts else "NULL"
-        return [(row[0], row[1]) for row in table.session.rows(f"SELECT {FILE}::VARCHAR, {said} FROM {RELATION}")]
-
-
-def _place(name: str, column: str, columns: Sequence[str]) -> int:
-    if column in columns:
-        return list(columns).index(column)
-    what = "names the sound or image of each row" if column == FILE else "says what each file holds"
-    raise DataError(f"{name}: {suggest('column', column, columns)} It {what}.")
+def _check(name: str, column: str, columns: Iterable[str]) -> None:
+    if column not in columns:
+        what = "names the sound or image of each row" if column == FILE else "says what each file holds"
+        raise DataError(f"{name}: {suggest('column', column, columns)} It {what}.")

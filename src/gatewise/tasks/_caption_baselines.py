@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..data.captions import Captioned
+from . import _error_rates
 
 _FRAMES = 8  # of a clip that are compared
 _AT_ONCE = 512  # images
@@ -15,8 +15,7 @@ _AT_ONCE = 512  # images
 
 def most_frequent(captions: Sequence[Sequence[str]]) -> str:
     """The caption that is said of most images; of equals, the first by name."""
-    counts = Counter(caption for some in captions for caption in set(some))
-    return min(counts, key=lambda caption: (-counts[caption], caption))
+    return _error_rates.most_frequent([caption for some in captions for caption in set(some)])
 
 
 def nearest(data: Captioned, train: Captioned) -> list[str]:

@@ -95,7 +95,7 @@ def written(
     """Captions of each image, the best first.
 
     Args:
-        longest: Most tokens of a caption, where the options name no limit.
+        longest: Most words of a caption.
     """
     found: list[list[Hypothesis]] = []
     for first in range(0, len(data), batch_size):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._options import PRESETS
+from ._options import PRESETS, sized
 
 if TYPE_CHECKING:
     from .caption import Captioner
@@ -25,19 +25,11 @@ class Sizing:
     batch_size: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """What suits up to `images` images of training."""
-
-    images: float
-    sizing: Sizing
-
-
-# Found by trials on validation data.
+# What suits up to so many images of training, found by trials on validation data.
 ROWS = (
-    Row(1_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 40, 16)),
-    Row(5_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 15, 32)),
-    Row(float("inf"), Sizing(64, 128, 128, 1, 0.1, 3e-3, 10, 32)),
+    (1_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 40, 16)),
+    (5_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 15, 32)),
+    (float("inf"), Sizing(64, 128, 128, 1, 0.1, 3e-3, 10, 32)),
 )
 
 
@@ -50,12 +42,11 @@ def sizing(options: Captioner, images: int, clips: bool) -> Sizing:
         clips: Whether they are clips, each with so many frames to look at that half the channels must do.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for row in ROWS if images <= row.images).sizing)
+    usual = vars(next(row for most, row in ROWS if images <= most))
     usual = {
         **usual,
         "channels": int(usual["channels"] * wider / (2 if clips else 1)),
         "hidden_size": int(usual["hidden_size"] * wider),
         "epochs": usual["epochs"] * longer,
     }
-    given = {name: getattr(options, name) for name in usual}
-    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
+    return Sizing(**sized(options, usual))

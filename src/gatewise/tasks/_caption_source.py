@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data.caption_files import names_in, read_arrays, read_captions, read_folder, read_names
+from ..data.caption_files import is_image, names_in, read_arrays, read_captions, read_folder, read_names
 from ..data.captions import Captioned, from_arrays
+from ..data.sources import _said
 from ..errors import DataError, OptionError
 from ._options import names
 
@@ -32,7 +33,7 @@ def read(
     """Images, clips or features with their captions; and how many are of each list.
 
     Args:
-        data: A `Captioned`, as it is; a folder of images; an `.npz` or `.npy` file; arrays.
+        data: A `Captioned`, as it is; a folder of images, or one of them; an `.npz` or `.npy` file; arrays.
         y: Captions beside arrays.
         captions: File of captions, for a folder.
         lists: Comma-separated files of names, for a folder: only these are read, in this order.
@@ -46,19 +47,23 @@ def read(
     """
     path = isinstance(data, str | os.PathLike)
     folder = path and os.path.isdir(data)
+    image = path and not folder and is_image(data)
     if path and not os.path.exists(data):
         raise DataError(f"there is no folder or file '{os.fspath(data)}'")
     for option, given in (("captions", captions), ("lists", lists)):
         if given is not None and not folder:
             raise OptionError(f"{option} goes with a folder of images, not with {_said(data)}. Leave it out")
-    if folder and inputs == "features":
-        raise OptionError("inputs='features' goes with arrays and .npz files; a folder holds images. Leave it out")
+    if (folder or image) and inputs == "features":
+        raise OptionError("inputs='features' goes with arrays and .npz files, not with images. Leave it out")
     if y is not None and (path or isinstance(data, Captioned)):
         raise OptionError(f"y goes with arrays; {_said(data)} has captions of its own. Leave it out")
     if isinstance(data, Captioned):
         return data, []
     if not path:
         return from_arrays(data, y, inputs), []
+    clips = None if inputs is None else inputs == "clips"
+    if image:
+        return read_folder(os.path.dirname(data), [os.path.basename(data)], None, size, clips), []
     if not folder:
         return read_arrays(data, inputs), []
     said = None if captions is None else read_captions(captions, encoding)
@@ -67,21 +72,16 @@ def read(
     if len(set(wanted)) < len(wanted):
         twice = next(name for i, name in enumerate(wanted) if name in wanted[:i])
         raise DataError(f"'{twice}' is in two of the lists. An image belongs to one part.")
-    clips = None if inputs is None else inputs == "clips"
     return read_folder(data, wanted, said, size, clips), [len(part) for part in parts]
 
 
 def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:
     """What is to be captioned, some hundred at a time: of a folder of any size few images are in memory at once."""
     if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
-        whole, _ = read(data, inputs=inputs)
+        whole, _ = read(data, inputs=inputs, size=size)
         for start in range(0, len(whole), _AT_ONCE):
             yield whole.take(np.arange(start, min(start + _AT_ONCE, len(whole))))
         return
     found = iter(names_in(data))
     while some := list(islice(found, _AT_ONCE)):
         yield read_folder(Path(data), some, None, size, clips=inputs == "clips")
-
-
-def _said(data: Any) -> str:
-    return f"'{os.fspath(data)}'" if isinstance(data, str | os.PathLike) else f"a {type(data).__name__}"

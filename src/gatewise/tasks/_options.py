@@ -103,6 +103,12 @@ def given_or(option: Any, usual: Any) -> Any:
     return usual if option is None else option
 
 
+def sized(options: Any, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes and rates by name, as the estimator was given them, in the type of what is usual; or else what is."""
+    given = {name: getattr(options, name) for name in usual}
+    return {name: value if given[name] is None else type(value)(given[name]) for name, value in usual.items()}
+
+
 def check_options(estimator: Any, names: Mapping[str, tuple[str, Collection[str]]] = NAMED) -> None:
     """Refuse what no data could make possible.
 

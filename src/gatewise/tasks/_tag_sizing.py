@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._options import PRESETS
+from ._options import PRESETS, sized
 
 if TYPE_CHECKING:
     from .tag import Tagger
@@ -26,26 +26,18 @@ class Sizing:
     chunk_length: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """What suits up to `steps` steps of training data."""
-
-    steps: float
-    sizing: Sizing
-
-
-# Found by trials on validation data.
+# What suits up to so many steps of training data, found by trials on validation data.
 TOKENS = (
-    Row(20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
-    Row(80_000, Sizing(64, 50, 128, 1, 0.5, 2e-3, 15, 16, 256)),
-    Row(150_000, Sizing(100, 50, 200, 1, 0.5, 2e-3, 10, 16, 256)),
-    Row(1_000_000, Sizing(100, 50, 200, 1, 0.5, 3e-3, 6, 32, 256)),
-    Row(float("inf"), Sizing(128, 64, 256, 2, 0.3, 2e-3, 4, 32, 256)),
+    (20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
+    (80_000, Sizing(64, 50, 128, 1, 0.5, 2e-3, 15, 16, 256)),
+    (150_000, Sizing(100, 50, 200, 1, 0.5, 2e-3, 10, 16, 256)),
+    (1_000_000, Sizing(100, 50, 200, 1, 0.5, 3e-3, 6, 32, 256)),
+    (float("inf"), Sizing(128, 64, 256, 2, 0.3, 2e-3, 4, 32, 256)),
 )
 NUMBERS = (
-    Row(10_000, Sizing(16, 16, 64, 1, 0.1, 5e-3, 60, 16, 32)),
-    Row(200_000, Sizing(16, 16, 128, 1, 0.2, 3e-3, 30, 32, 128)),
-    Row(float("inf"), Sizing(16, 16, 128, 2, 0.1, 3e-3, 5, 64, 128)),
+    (10_000, Sizing(16, 16, 64, 1, 0.1, 5e-3, 60, 16, 32)),
+    (200_000, Sizing(16, 16, 128, 1, 0.2, 3e-3, 30, 32, 128)),
+    (float("inf"), Sizing(16, 16, 128, 2, 0.1, 3e-3, 5, 64, 128)),
 )
 
 
@@ -58,7 +50,6 @@ def sizing(options: Tagger, steps: int, tokens: bool) -> Sizing:
         tokens: Whether any are words.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for row in (TOKENS if tokens else NUMBERS) if steps <= row.steps).sizing)
+    usual = vars(next(row for most, row in (TOKENS if tokens else NUMBERS) if steps <= most))
     usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    given = {name: getattr(options, name) for name in usual}
-    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
+    return Sizing(**sized(options, usual))

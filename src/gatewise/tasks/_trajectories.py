@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from ..data.sequences import Sequences
 from ..data.sources import Roles, read
 from ..data.text import Source
 from ..errors import DataError, OptionError
-from ..runtime.tracer import Tracer, layout_of
-from ._estimator import Meter, cells_of, filled
-from ._options import PRESETS, check_options, check_values, given_or, names
+from ..runtime.tracer import layout_of
+from ._options import PRESETS, check_values, given_or, names
 
 if TYPE_CHECKING:
+    from ._trajectory_data import Examples, Steps
+    from ._trajectory_measuring import Plain
     from ._trajectory_network import TrajectoryModel
     from .generate import Generator
 
@@ -81,94 +82,160 @@ def is_numbers(data: Any, options: Generator) -> bool:
     return in_memory or hasattr(data, "__arrow_c_stream__")
 
 
-def learn(
-    options: Generator,
-    data: Any,
-    validation: Any,
-    output: str | os.PathLike[str] | None,
-    resume: bool,
-    progress: Meter | None,
-) -> None:
-    """`Generator.fit` for numbers."""
+@dataclass(frozen=True)
+class Learned:
+    """What a model of numbers knows beside its weights.
+
+    Attributes:
+        sizing: Its sizes.
+        channels: What a step holds.
+        ends: Whether sequences have an end of their own.
+        beginnings: (n, D) steps that they begin with.
+        plain: The baselines, one of which the network begins with.
+    """
+
+    sizing: Sizing
+    channels: Channels
+    ends: bool
+    beginnings: np.ndarray
+    plain: Plain
+
+    def network(self, options: Generator) -> TrajectoryModel:
+        from ._trajectory_network import TrajectoryModel
+
+        chosen, channels = self.sizing, self.channels
+        return TrajectoryModel(
+            options._cell(),
+            layout_of(channels, chosen.mixtures, self.ends),
+            len(channels) + int(channels.real.sum()) + len(channels.moves),
+            channels.log_scale + float(np.log(self.plain.expected.spread).sum()),
+            chosen.hidden_size,
+            chosen.num_layers,
+            proj_size=chosen.proj_size,
+            dropout=chosen.dropout,
+            variational=options.variational_dropout,
+            forget_bias=float(options.forget_bias),
+            recurrent_dropout=float(options.recurrent_dropout),
+            zoneout=float(options.zoneout),
+            weight_dropout=float(options.weight_dropout),
+            activation_penalty=float(options.activation_penalty),
+            temporal_activation_penalty=float(options.temporal_activation_penalty),
+        )
+
+    def examples(self, steps: Steps) -> Examples:
+        from ._trajectory_data import Examples
+
+        return Examples.of(steps, self.plain.expected, self.channels)
+
+    def measure(self, model: TrajectoryModel, steps: Mapping[str, Steps], with_baselines: bool) -> dict[str, Any]:
+        """Figures by part; the baselines on the last of them."""
+        from ._trajectory_measuring import loss_of
+
+        metrics: dict[str, Any] = {name: loss_of(model, self.examples(part)) for name, part in steps.items()}
+        if with_baselines:
+            metrics["baselines"] = self.plain.measure([*steps.values()][-1], self.channels, self.ends)
+        return metrics
+
+    # The model file.
+
+    def document(self) -> dict[str, Any]:
+        """See `Estimator._document`."""
+        return {
+            "sizes": vars(self.sizing),
+            "channels": self.channels.to_json(),
+            "ends": self.ends,
+            "beginnings": self.beginnings.tolist(),
+        }
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Those of the plain methods, and which of them the network begins with."""
+        plain = {f"plain.{name}": array for name, array in self.plain.tensors().items()}
+        return {**plain, **{f"expected.{name}": array for name, array in vars(self.plain.expected).items()}}
+
+    @classmethod
+    def restore(cls, document: Mapping[str, Any], tensors: dict[str, Any]) -> Self:
+        """Undo both; what is left of the tensors is the network's."""
+        from ._trajectory_measuring import Plain
+
+        own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
+        check_values(document["sizes"])
+        return cls(
+            Sizing(**document["sizes"]),
+            Channels.from_json(document["channels"]),
+            bool(document["ends"]),
+            np.array(document["beginnings"], np.float64),
+            Plain(**{n.removeprefix("plain."): array for n, array in own.items() if n.startswith("plain.")}),
+        )
+
+
+def prepare(options: Generator, data: Any, validation: Any, encoding: str) -> tuple[Learned, dict[str, Any]]:
+    """All that `Generator.fit` needs for numbers: what is known before training, and arguments of `_learn`."""
     import torch
 
-    from ._trajectory_data import FEWEST, Examples, InOrder, Steps, Windows, cut
-    from ._trajectory_measuring import Plain, loss_of
+    from ._trajectory_data import InOrder, Steps, Windows, cut, kept_whole
+    from ._trajectory_measuring import Plain
 
     for name, usual in OF_TEXT.items():
         if getattr(options, name) != usual:
             raise OptionError(f"{name} is for text, and these are numbers. Leave it out")
-    sequences = _sequences(options, data)
-    judged = None if validation is None else _sequences(options, validation)
+    sequences = _sequences(options, data, encoding)
+    judged = None if validation is None else _sequences(options, validation, encoding)
     parts = cut(sequences, judged, options.split, int(options.seed))
     if not parts.keys() >= {"train", "validation"}:
         raise DataError(
             f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
             "by. Give more, or it a larger share of split"
         )
-    options.channels_ = Channels.fit(parts["train"], _columns(options, sequences))
-    steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
-    options.ends_ = len(parts["train"]) >= FEWEST
+    others = [part for name, part in parts.items() if name != "train"]
+    channels = Channels.fit(parts["train"], _columns(options, sequences), others)
+    steps = {name: Steps.of(part, channels) for name, part in parts.items()}
     if min(len(part.values) - len(part.lengths) for part in steps.values()) < 2:
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
-    options.sizing_ = chosen = sizing(options, int(steps["train"].offsets[-1]))
-    options.plain_ = Plain.learn(steps["train"], options.channels_)
-    examples = {name: Examples.of(part, options.plain_.expected, options.channels_) for name, part in steps.items()}
-    first = steps["train"].offsets[:-1]
+    count, first = int(steps["train"].offsets[-1]), steps["train"].offsets[:-1]
     spread = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
-    options.beginnings_ = options.channels_.matrix(parts["train"])[first[spread]]
-    training = Windows(examples["train"], chosen.batch_size, chosen.chunk_length, int(options.seed))
+    learned = Learned(
+        chosen := sizing(options, count),
+        channels,
+        kept_whole(sequences, judged),
+        channels.matrix(parts["train"])[first[spread]],
+        Plain.learn(steps["train"], channels),
+    )
+    training = Windows(learned.examples(steps["train"]), chosen.batch_size, chosen.chunk_length, int(options.seed))
     with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
         torch.manual_seed(int(options.seed))
-        model = build(options)
-
-    def measure(finished: bool) -> dict[str, Any]:
-        metrics: dict[str, Any] = {name: loss_of(options.model_, part) for name, part in examples.items()}
-        if finished:
-            held = steps["test" if "test" in steps else "validation"]
-            metrics["baselines"] = options.plain_.measure(held, options.channels_, options.ends_)
-        return metrics
-
-    options._learn(
-        model,
-        training,
-        InOrder(examples["validation"]),
-        options._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
-        data={
+        model = learned.network(options)
+    return learned, {
+        "model": model,
+        "training": training,
+        "validation": InOrder(learned.examples(steps["validation"])),
+        "plan": options._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
+        "data": {
             "name": sequences.name,
             "fingerprint": sequences.fingerprint(),
             "sequences": len(sequences),
             "held_out": judged is None,
         },
-        identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
-        measure=measure,
-        unit="steps",
-        per_step=steps["train"].offsets[-1] / len(training),
-        output=output,
-        resume=resume,
-        progress=progress,
-    )
+        "identity": {**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+        "measure": lambda finished: learned.measure(model, steps, with_baselines=finished),
+        "unit": "steps",
+        "per_step": count / len(training),
+    }
 
 
-def evaluate(options: Generator, data: Any, whole: bool = False) -> dict[str, Any]:
+def evaluate(options: Generator, data: Any, encoding: str = "utf-8", whole: bool = False) -> dict[str, Any]:
     """`Generator.evaluate` for numbers; if `whole`, also data that was learned from is not cut."""
-    from ._trajectory_data import Examples, Steps, cut
-    from ._trajectory_measuring import loss_of
+    from ._trajectory_data import Steps, cut
 
-    sequences = _sequences(options, data)
-    known = options._provenance["data"]
+    learned, known = options.numbers_, options._provenance["data"]
+    assert learned is not None
+    sequences = _sequences(options, data, encoding)
     parts = {"all": sequences}
     if known["held_out"] and not whole and sequences.fingerprint() == known["fingerprint"]:
         parts = cut(sequences, None, options.split, int(options.seed))
-    steps = {name: Steps.of(part, options.channels_) for name, part in parts.items()}
+    steps = {name: Steps.of(part, learned.channels) for name, part in parts.items()}
     if not sum(len(part.values) - len(part.lengths) for part in steps.values()):
         raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
-    expected, channels = options.plain_.expected, options.channels_
-    metrics: dict[str, Any] = {
-        name: loss_of(options.model_, Examples.of(part, expected, channels)) for name, part in steps.items()
-    }
-    held = steps.get("test", [*steps.values()][-1])
-    return {**metrics, "baselines": options.plain_.measure(held, options.channels_, options.ends_)}
+    return learned.measure(options.model_, steps, with_baselines=True)
 
 
 def sizing(options: Generator, steps: int) -> Sizing:
@@ -192,72 +259,10 @@ def sizing(options: Generator, steps: int) -> Sizing:
     )
 
 
-def build(options: Generator) -> TrajectoryModel:
-    """The network of these sizes."""
-    from ._trajectory_network import TrajectoryModel
-
-    chosen, channels = options.sizing_, options.channels_
-    assert isinstance(chosen, Sizing)
-    return TrajectoryModel(
-        options._cell(),
-        layout_of(channels, chosen.mixtures, options.ends_),
-        len(channels) + int(channels.real.sum()) + len(channels.moves),
-        channels.log_scale + float(np.log(options.plain_.expected.spread).sum()),
-        chosen.hidden_size,
-        chosen.num_layers,
-        proj_size=chosen.proj_size,
-        dropout=chosen.dropout,
-        variational=options.variational_dropout,
-        forget_bias=float(options.forget_bias),
-        recurrent_dropout=float(options.recurrent_dropout),
-        zoneout=float(options.zoneout),
-        weight_dropout=float(options.weight_dropout),
-        activation_penalty=float(options.activation_penalty),
-        temporal_activation_penalty=float(options.temporal_activation_penalty),
-    )
-
-
-# The model file.
-
-
-def document(options: Generator) -> dict[str, Any]:
-    """See `Estimator._document`."""
-    return {
-        **cells_of(options.model_.layers),
-        "sizes": vars(options.sizing_),
-        "channels": options.channels_.to_json(),
-        "ends": options.ends_,
-        "beginnings": options.beginnings_.tolist(),
-    }
-
-
-def tensors(options: Generator) -> dict[str, np.ndarray]:
-    """Those of the plain methods, and which of them the network begins with."""
-    plain = {f"plain.{name}": array for name, array in options.plain_.tensors().items()}
-    return {**plain, **{f"expected.{name}": array for name, array in vars(options.plain_.expected).items()}}
-
-
-def restore(options: Generator, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-    """See `Estimator._restore`."""
-    from ._trajectory_measuring import Plain
-
-    Tracer({**document, "task": options.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("expected.")}
-    plain = {n.partition(".")[2]: tensors.pop(n).numpy() for n in [*tensors] if n.startswith("plain.")}
-    options.sizing_ = Sizing(**document["sizes"])
-    check_options(options)
-    check_values(document["sizes"])
-    options.channels_ = Channels.from_json(document["channels"])
-    options.ends_ = bool(document["ends"])
-    options.beginnings_ = np.array(document["beginnings"], np.float64)
-    options.plain_ = Plain(**plain)
-    options.model_ = filled(lambda: build(options), tensors)
-
-
 # Reading.
 
 
-def sequences_of(data: Any, key: Any, time: str | None, columns: Any) -> Sequences:
+def sequences_of(data: Any, key: Any, time: str | None, columns: Any, encoding: str = "utf-8") -> Sequences:
     """The data as sequences, as the options of these names say; several stroke files or folders as one.
 
     Raises:
@@ -270,14 +275,15 @@ def sequences_of(data: Any, key: Any, time: str | None, columns: Any) -> Sequenc
         several: Iterable[Source] = data
         found = read_strokes([*several])
     else:
-        found = read(data, None, Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True))
+        roles = Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True)
+        found = read(data, None, roles, encoding=encoding)
     if not len(found):
         raise DataError(f"{found.name}: there is no sequence in it")
     return found
 
 
-def _sequences(options: Generator, data: Any) -> Sequences:
-    return sequences_of(data, options.key, options.time, options.columns)
+def _sequences(options: Generator, data: Any, encoding: str) -> Sequences:
+    return sequences_of(data, options.key, options.time, options.columns, encoding)
 
 
 def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from ..data.sequences import Sequences
 from ..errors import DataError
 from ..runtime.mixture import Expected
 
-FEWEST = 10  # sequences below which each is cut by time, and where one stops is taken for the end of a recording
+FEWEST = 10  # sequences below which each is cut by time
 MEASURED, CHUNK = 64, 256  # sequences and steps that are measured at once
 POOL = 16  # batches whose windows are sorted by length before they are dealt out, so that few steps are padding
 
@@ -115,8 +115,13 @@ class Examples:
         return Batch(tensors[0], tensors[1], tensors[2], tensors[3], fresh)
 
 
+def kept_whole(data: Sequences, judged: Sequences | None) -> bool:
+    """Whether sequences are learned from to their end, which then is one. Arguments as for `cut`."""
+    return judged is not None or len(data) >= FEWEST
+
+
 def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: int) -> dict[str, Sequences]:
-    """The sequences by part: at random, or if there are few, each by time.
+    """The sequences by part: at random, at least one for validation if it has a share; if they are few, each by time.
 
     Args:
         judged: Validation data of its own: then all of `data` is learned from.
@@ -125,8 +130,12 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
     data = replace(data, facts={}, lines=None)
     if judged is not None:
         return {"train": data, "validation": judged}
-    if len(data) >= FEWEST:
-        found = {name: data.take(places) for name, places in dealt(len(data), shares, [seed, 2]).items()}
+    if kept_whole(data, judged):
+        places = dealt(len(data), shares, [seed, 2])
+        if shares[1] and not len(places["validation"]):  # rounded away
+            train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
+            places |= {"train": np.delete(train, drawn), "validation": train[[drawn]]}
+        found = {name: data.take(some) for name, some in places.items()}
     else:
         found = {name: _by_time(data, number, shares) for number, name in enumerate(PARTS)}
     return {name: part for name, part in found.items() if part.offsets[-1] > len(part)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._ctc_decoding import steps_needed
-from ._options import PRESETS
+from ._options import PRESETS, sized
 
 if TYPE_CHECKING:
     from .transcribe import Transcriber
@@ -34,23 +34,15 @@ class Sizing:
     batch_size: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """What suits up to `frames` frames of training data."""
-
-    frames: float
-    sizing: Sizing
-
-
-# Found by trials on validation data.
+# What suits up to so many frames of training data, found by trials on validation data.
 SOUND = (
-    Row(100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16)),
-    Row(2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16)),
-    Row(float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16)),
+    (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16)),
+    (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16)),
+    (float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16)),
 )
 OTHER = (
-    Row(100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
-    Row(float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
+    (100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
+    (float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
 )
 MAPS = 8  # units per direction of the 2-D LSTM that reads images
 
@@ -64,12 +56,11 @@ def sizing(options: Transcriber, frames: int, medium: str) -> Sizing:
         medium: "sound", "images" or "numbers".
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for row in (SOUND if medium == "sound" else OTHER) if frames <= row.frames).sizing)
+    usual = vars(next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most))
     maps = MAPS if medium == "images" else 0
     usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
     usual["maps"] = int(maps * wider)
-    given = {name: getattr(options, name) for name in usual}
-    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
+    return Sizing(**sized(options, usual))
 
 
 def stack_for(lengths: np.ndarray, targets: Sequence[np.ndarray], medium: str) -> int:

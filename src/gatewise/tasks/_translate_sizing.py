@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._options import PRESETS
+from ._options import PRESETS, sized
 
 if TYPE_CHECKING:
     from .translate import Translator
@@ -44,5 +44,4 @@ def sizing(options: Translator, tokens: int) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     usual = vars(next(row for most, row in ROWS if tokens <= most))
     usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    given = {name: getattr(options, name) for name in usual}
-    return Sizing(**{name: usual[name] if given[name] is None else type(usual[name])(given[name]) for name in usual})
+    return Sizing(**sized(options, usual))

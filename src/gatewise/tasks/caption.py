@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ..algebra import Cell
 from ..data.batches import split
-from ..data.captions import INPUTS, Captioned
+from ..data.captions import INPUTS, NUMBERS, Captioned
 from ..data.vocabulary import Words
 from ..errors import DataError, OptionError
 from ._caption_baselines import most_frequent, nearest
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._caption_network import CaptionNetwork
 
 _NAMED = {"inputs": ("kind of inputs", INPUTS)}
+_NUMBERS = {"numbers": ("kind of numbers", NUMBERS)}
 _MOST_MEASURED = 500  # images of the training part that are captioned to be measured
 
 
@@ -141,7 +142,7 @@ class Captioner(Estimator):
         Args:
             data: A folder of images, and of folders of frames, which are clips; an `.npz` file with `x` and `captions`;
                 arrays, see `data.captions.from_arrays`; or a `Captioned`.
-            y: Captions beside arrays: of each a string, or several in a list.
+            y: Captions beside arrays: of each a string, or several in a list. `validation` is then such a pair too.
             captions: File of captions for a folder: lines image.jpg#0<tab>caption, or a table with the columns image
                 and caption.
             lists: Comma-separated files with the names of training, validation and test images, one a line; the last
@@ -173,16 +174,16 @@ class Captioner(Estimator):
         counts = self._counts(whole, listed, validation is not None)
         parts = self._parts(whole, counts, bool(listed))
         if validation is not None:
-            parts["validation"], _ = self._read(validation, None, captions, None, encoding)
+            x, said = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
+            parts["validation"], _ = self._read(x, said, captions, None, encoding)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
         for part in (train, held_out):
             if not any(part.captions):
                 raise DataError(f"{part.name} has no captions to learn from. Give them: y, or a file of captions")
-        if validation is not None:
-            _must_match(held_out, whole.inputs, whole.shape)
-        self.inputs_, self.shape_ = whole.inputs, whole.shape
+        self.inputs_, self.shape_, self.numbers_ = whole.inputs, whole.shape, whole.numbers
+        self._must_match(held_out)
         self.mean_, self.std_ = _scale(train)
-        text = "\n".join(caption for some in train.captions for caption in some)
+        text = " ".join(caption for some in train.captions for caption in some)
         self.vocabulary_ = Words.fit(text, self.vocabulary_size, int(self.min_frequency))
         tokens = {name: self._tokens(part) for name, part in (("train", train), ("held out", held_out))}
         self.longest_ = max(len(caption) for some in tokens["train"] for caption in some)
@@ -256,8 +257,9 @@ class Captioner(Estimator):
         """A caption of each image or clip.
 
         Args:
-            data: As for `fit`; captions, if it has any, are not looked at.
-            decoding: How to search; a beam of five, if omitted.
+            data: As for `fit`, or an image file; captions, if it has any, are not looked at.
+            decoding: How to search; a beam of five, if omitted. A caption has a word at least and, where `max_length`
+                does not say otherwise, at most twice as many as the longest of training, and five.
         """
         self._must_be_fitted()
         return [self._text(found[0]) for part in self._pieces(data) for found in self._written(part, decoding)]
@@ -313,7 +315,7 @@ class Captioner(Estimator):
         inputs = self.inputs_ if fitted else self.inputs
         found = read(data, y, captions=captions, lists=lists, inputs=inputs, size=self._size(), encoding=encoding)
         if fitted:
-            _must_match(found[0], self.inputs_, self.shape_)
+            self._must_match(found[0])
         return found
 
     def _size(self) -> tuple[int, int]:
@@ -325,8 +327,15 @@ class Captioner(Estimator):
 
     def _pieces(self, data: Any) -> Iterator[Captioned]:
         for part in pieces(data, self.inputs_, self._size()):
-            _must_match(part, self.inputs_, self.shape_)
+            self._must_match(part)
             yield part
+
+    def _must_match(self, data: Captioned) -> None:
+        """DataError if the captioner learned from other inputs, or from numbers of another range."""
+        has, wants = (data.inputs, data.shape, data.numbers), (self.inputs_, self.shape_, self.numbers_)
+        if has != wants:
+            told, known = (f"{kind} of {' x '.join(map(str, size))} ({dtype})" for kind, size, dtype in (has, wants))
+            raise DataError(f"{data.name} holds {told}, but this captioner was trained on {known}. Bring it to that")
 
     def _counts(self, whole: Captioned, listed: list[int], validated: bool) -> list[int]:
         """Images of training, validation and test."""
@@ -381,9 +390,11 @@ class Captioner(Estimator):
         from ._caption_batches import written
 
         forbidden = (self.vocabulary_.PAD, self.vocabulary_.UNK)
+        options = decoding or Decoding()
+        options = replace(options, min_length=max(1, options.min_length))
         # A caption may be longer than any in training, but there has to be an end to it.
-        longest = 2 * self.longest_ + 5
-        return written(self.model_, data, *self._edges, decoding or Decoding(min_length=1), longest, forbidden)
+        longest = options.max_length or max(options.min_length, 2 * self.longest_ + 5)
+        return written(self.model_, data, *self._edges, options, longest, forbidden)
 
     def _text(self, found: Hypothesis) -> str:
         return self.vocabulary_.decode(found.tokens)
@@ -401,8 +412,8 @@ class Captioner(Estimator):
                 said["nearest image"] = nearest(parts[last], parts["train"])
             wanted = parts[last].captions
             found["baselines"] = {name: text_scores(texts, wanted) for name, texts in said.items()}
-        most = max(len(captions) for part in parts.values() for captions in part.captions)
-        return {**found, "signatures": signatures(most)}
+        every = [captions for part in parts.values() for captions in part.captions]
+        return {**found, "signatures": signatures(every)}
 
     def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
         said = [self._text(some[0]) for some in self._written(data, None)]
@@ -429,6 +440,7 @@ class Captioner(Estimator):
             "inputs": {
                 "kind": self.inputs_,
                 "shape": list(self.shape_),
+                "numbers": self.numbers_,
                 "mean": self.mean_.tolist(),
                 "std": self.std_.tolist(),
             },
@@ -442,8 +454,8 @@ class Captioner(Estimator):
         check_values(document["sizes"])
         self.sizing_ = Sizing(**document["sizes"])
         given = document["inputs"]
-        check_values({"inputs": given["kind"]}, _NAMED)
-        self.inputs_, self.shape_ = given["kind"], tuple(map(int, given["shape"]))
+        check_values({"inputs": given["kind"], "numbers": given["numbers"]}, {**_NAMED, **_NUMBERS})
+        self.inputs_, self.shape_, self.numbers_ = given["kind"], tuple(map(int, given["shape"])), given["numbers"]
         self.mean_, self.std_ = (np.array(given[name], np.float32) for name in ("mean", "std"))
         if self.mean_.shape != self.shape_[-1:] or self.std_.shape != self.shape_[-1:] or not (self.std_ > 0).all():
             raise ValueError("its means and deviations are not those of its channels")
@@ -476,12 +488,3 @@ def _scale(data: Captioned) -> tuple[np.ndarray, np.ndarray]:
     mean = np.asarray(total / count)
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean.astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
-
-
-def _must_match(data: Captioned, inputs: str, shape: tuple[int, ...]) -> None:
-    """DataError if a captioner of other inputs is asked about these."""
-    if data.inputs != inputs or data.shape != shape:
-        has, wants = (
-            f"{kind} of {' x '.join(map(str, size))}" for kind, size in ((data.inputs, data.shape), (inputs, shape))
-        )
-        raise DataError(f"{data.name} holds {has}, but this captioner was trained on {wants}")

@@ -11,12 +11,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from .. import cells
 from ..algebra import Cell
 from ..data.batches import Rows
-from ..data.channels import Channels
 from ..data.text import fingerprint
 from ..data.vocabulary import KINDS, Vocabulary, vocabulary_from_json
 from ..errors import OptionError
@@ -33,7 +30,6 @@ from .decoding import Sampler
 
 if TYPE_CHECKING:
     from ._language_model import LanguageModel
-    from ._trajectory_measuring import Plain
 
 _NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
 _NAMED = {"tokens": ("kind of tokens", KINDS)}
@@ -81,7 +77,7 @@ class Generator(Estimator):
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
         vocabulary_: Its tokens, of text.
-        channels_: Its channels, of numbers.
+        numbers_: Of numbers, its channels and what else it knows; of text None.
         metrics_: Losses per split, and of the baselines.
         outcome_: How training ended.
 
@@ -99,11 +95,7 @@ class Generator(Estimator):
     task: ClassVar[str] = "generate"
     kind: ClassVar[str] = ""
 
-    sizing_: Any  # a `_sizing.Sizing` of text, a `_trajectories.Sizing` of numbers
-    channels_: Channels
-    ends_: bool  # whether sequences of numbers have an end of their own
-    beginnings_: np.ndarray  # (n, D) steps that they begin with
-    plain_: Plain
+    numbers_: _trajectories.Learned | None = None
 
     def __init__(
         self,
@@ -216,9 +208,10 @@ class Generator(Estimator):
         check_options(self, _NAMED)
         check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
         self._begin(output, resume)
-        self.__dict__.pop("vocabulary_" if (numbers := self.reads_numbers(data)) else "channels_", None)
-        if numbers:
-            _trajectories.learn(self, data, validation, output, resume, progress)
+        if self.reads_numbers(data):
+            learned, arguments = _trajectories.prepare(self, data, validation, encoding)
+            self.numbers_ = learned
+            self._learn(**arguments, output=output, resume=resume, progress=progress)
             return self
         for name in _trajectories.OF_NUMBERS:
             if getattr(self, name) is not None:
@@ -241,6 +234,7 @@ class Generator(Estimator):
             torch.manual_seed(int(self.seed))
             model = self._build(cell, chosen)
         self.start_ = self._start_token(corpus)
+        self.numbers_ = None
         characters = sum(map(len, corpus.texts.values()))
         self._learn(
             model,
@@ -268,7 +262,7 @@ class Generator(Estimator):
         from ._measuring import measure_all
 
         self._must_be_fitted()
-        if self._numbers:
+        if self.numbers_ is not None:
             return -float(_trajectories.evaluate(self, data, whole=True)["all"]["loss"])
         text, name = text_of(data, "utf-8")
         return -float(measure_all(self.model_, self.vocabulary_, text, name, "error")["loss"])
@@ -293,8 +287,8 @@ class Generator(Estimator):
         from ._measuring import known_part, measure, measure_all, xz_alone
 
         self._must_be_fitted()
-        if self._numbers:
-            return _trajectories.evaluate(self, data)
+        if self.numbers_ is not None:
+            return _trajectories.evaluate(self, data, encoding)
         text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
             corpus = cut(text, name, self.split, self.vocabulary_)
@@ -326,7 +320,7 @@ class Generator(Estimator):
         `temperature` and `seed` are the options, see `Tracer.trace`.
         """
         self._must_be_fitted()
-        if self._numbers:
+        if self.numbers_ is not None:
             if (top_k, top_p, stop) != (None, None, ""):
                 raise OptionError("top_k, top_p and stop are for text, and this model continues numbers")
             return self.tracer().trace(None if isinstance(prompt, str) else prompt, length, temperature, seed)
@@ -337,21 +331,16 @@ class Generator(Estimator):
     def writer(self) -> Writer:
         """The trained model as one that writes, with a state that can be kept. OptionError if it learned numbers."""
         self._must_be_fitted()
-        if self._numbers:
+        if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
         return Writer({"task": self.task, **self._document()}, self._tensors())
 
     def tracer(self) -> Tracer:
         """The trained model as one that continues numbers. OptionError if it learned text."""
         self._must_be_fitted()
-        if not self._numbers:
+        if self.numbers_ is None:
             raise OptionError("this model writes text and does not continue numbers. Call writer")
         return Tracer({"task": self.task, **self._document()}, self._tensors())
-
-    @property
-    def _numbers(self) -> bool:
-        """Whether what was learned are numbers."""
-        return hasattr(self, "channels_")
 
     # Steps of fit.
 
@@ -408,23 +397,26 @@ class Generator(Estimator):
     # The model file.
 
     def _document(self) -> dict[str, Any]:
-        if self._numbers:
-            return _trajectories.document(self)
+        layers = cells_of(self.model_.layers)
+        if self.numbers_ is not None:
+            return {**layers, **self.numbers_.document()}
         return {
-            **cells_of(self.model_.layers),
+            **layers,
             "sizes": vars(self.sizing_),
             "vocabulary": self.vocabulary_.to_json(),
             "start": self.start_,
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+        reader = Tracer if "channels" in document else Writer
+        reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
+        check_options(self, _NAMED)
         if "channels" in document:
-            _trajectories.restore(self, document, tensors)
+            self.numbers_ = learned = _trajectories.Learned.restore(document, tensors)
+            self.model_ = filled(lambda: learned.network(self), tensors)
             return
-        Writer({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
         self.sizing_ = Sizing(**document["sizes"])
         sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
-        check_options(self, _NAMED)
         check_values(sizes)
         self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
         if self.sizing_.tied:
@@ -435,8 +427,8 @@ class Generator(Estimator):
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()
-        if self._numbers:
-            return {**tensors, **_trajectories.tensors(self)}
+        if self.numbers_ is not None:
+            return {**tensors, **self.numbers_.tensors()}
         if self.sizing_.tied:
             del tensors["output.weight"]
         return tensors

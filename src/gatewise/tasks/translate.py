@@ -189,7 +189,7 @@ class Translator(Estimator):
                 table, or a list of texts with their targets as `y`. See `data.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best, and then all of `data` is learned from; else a share
-                of `data`. In a command two files have a comma between.
+                of `data`. Lists as a tuple (texts, targets); in a command two files have a comma between.
             query: SQL whose result is the table.
             encoding: Of text files.
             output: Model file to write; see `Generator.fit`.
@@ -426,10 +426,10 @@ class Translator(Estimator):
         for name, part in parts.items():
             some = part.take(range(min(len(part), _MEASURED))) if name == "train" else part
             found[name] = scores(self.model_, self.texts_, some, Decoding())
+        last = list(parts)[-1]
         if with_baselines:
-            last = list(parts)[-1]
             found["baselines"] = self._baselines(parts[last], parts["train"] if last not in ("train", "all") else None)
-        return {**found, "signatures": signatures()}
+        return {**found, "signatures": signatures([[target] for target in parts[last].targets or []])}
 
     def _baselines(self, pairs: Pairs, train: Pairs | None) -> dict[str, Any]:
         """Figures of plain methods; of the nearest sentence only where the training data is at hand."""
