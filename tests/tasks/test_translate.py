@@ -430,6 +430,9 @@ def test_a_picture_of_attention(reverser, tmp_path):
     blind = Translator(**{**SMALL, "attention": "none", "epochs": 1}).fit(Pairs(*numbers(30)))
     with pytest.raises(OptionError, match="no attention to draw"):
         blind.plot(["one"], tmp_path / "blind.png")
+    with pytest.raises(DataError, match="there is no text whose translation could be drawn"):
+        reverser.plot([], tmp_path / "none.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["looked.png"]
 
 
 def test_it_is_an_estimator_of_scikit_learn():
@@ -446,6 +449,8 @@ def test_it_is_an_estimator_of_scikit_learn():
         ({"attention": "dot"}, "no attention named 'dot'"),
         ({"tokens": "letters"}, "no kind of tokens named 'letters'"),
         ({"tokens": "characters", "vocabulary_size": 9}, "characters are kept all"),
+        ({"tokens": None, "vocabulary_size": 300}, "characters are kept all. Leave it out, or name other tokens"),
+        ({"tokens": None, "min_frequency": 9}, "min_frequency is for words and byte-pairs"),
         ({"stop_on": "chrf"}, "no figure to stop on named 'chrf'"),
         ({"precision": "float16"}, "no precision named 'float16'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be a number from 0"),
