@@ -380,6 +380,14 @@ def test_ways_to_give_numbers(waves, tmp_path):
     )  # a text like any other, as long as no column is named
 
 
+def test_tables_are_read_one_at_a_time(waves, tmp_path):
+    table(waves).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        OptionError, match=r"only drawings are read from several files, and '.*t.csv' holds none. Give one table"
+    ):
+        Generator(columns="x").fit([str(tmp_path / "t.csv")] * 2)
+
+
 def test_validation_data_of_its_own(waves):
     model = Generator(**{**TINY, "epochs": 0.2}).fit(waves[:30], validation=waves[30:])
     assert model.metrics_["train"]["sequences"] == 30

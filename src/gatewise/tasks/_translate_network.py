@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..algebra import Cell
+from ..errors import OptionError
 from ..nn.attention import Memory
 from ..nn.recurrent import Options
 from ._attention_decoder import AttentionDecoder, Batch
@@ -54,6 +55,11 @@ class TranslationNetwork(AttentionDecoder):
     ):
         drawn = Options(recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_dropout=weight_dropout)
         side = (hidden_size + 1) // 2
+        if side % cell.heads:
+            raise OptionError(
+                f"of hidden_size={hidden_size} the encoder has half per direction, and {side} is no multiple of the "
+                f"{cell.heads} heads of the cell '{cell.name}'"
+            )
         super().__init__(
             cell,
             target_size,
