@@ -323,7 +323,7 @@ def test_together_as_alone_to_the_last_bit(attention, threads):
     texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", True, None, 1)
     texts = replace(texts, longest=9)
     torch.manual_seed(0)
-    model = TranslationNetwork(cells.find("lstm"), 303, 303, True, 64, 96, 1, attention, False, 0.0, 0.0).eval()
+    model = TranslationNetwork(cells.find("lstm"), 303, 303, True, 64, 96, 1, attention, False, False, 0.0, 0.0).eval()
     sources = texts.sources(lines)
     for options in (Decoding(n_best=5, coverage_penalty=0.1), Decoding(sampling=True, n_best=2, top_k=20)):
         for source, found in zip(sources, translated(model, texts, sources, options), strict=True):

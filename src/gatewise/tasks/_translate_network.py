@@ -101,7 +101,7 @@ class TranslationNetwork(AttentionDecoder):
 
 
 class Fading:
-    """Batches of tensors, with the chance of scheduled sampling at their step: it grows from 0, and would be `most` behind
+    """Batches of tensors, with the chance of scheduled sampling at their step: it grows from 0, to `most` just behind
     the last.
 
     Source: Bengio et al. (2015), arXiv:1506.03099, section 2.4: linear decay.
