@@ -47,6 +47,9 @@ def fails(how: str) -> None:
         "bug": KeyError("x"),
         "system": PermissionError(13, "Permission denied", "/root/x"),
         "full": OSError(28, "No space left on device"),
+        "memory": MemoryError("Unable to allocate 1 TiB"),
+        "allocator": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1024 bytes."),
+        "device": RuntimeError("CUDA out of memory. Tried to allocate 3.5 GiB. GPU 0 has"),
         "torch": ModuleNotFoundError("No module named 'torch'", name="torch"),
         "fabric": ModuleNotFoundError("No module named 'lightning.fabric'", name="lightning.fabric"),
         "unknown": ModuleNotFoundError("No module named 'gatewise.nn.typo'", name="gatewise.nn.typo"),
@@ -175,6 +178,17 @@ def test_a_bug_of_ours_shows_where_without_being_asked(call, how):
     assert (code, out) == (1, "")
     assert err.startswith("Traceback")
     assert "is a bug in Gatewise 0." in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("how", "asked"), [("memory", ""), ("allocator", " for 1024 bytes"), ("device", " for 3.5 GiB")]
+)
+def test_sizes_that_no_memory_holds_are_one_line(call, how, asked):
+    code, out, err = call("fails", how)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"gatewise: there is not enough memory{asked}. Lower sizes such as --hidden-size, or learn from less at once.\n"
+    )
 
 
 @pytest.mark.parametrize(("how", "code"), [("interrupt", 130), ("abort", 130)])

@@ -33,6 +33,9 @@ def folder(tmp_path_factory):
     (found / "new.txt").write_text("old dog\nblue house\n")
     names = [str(found / name) for name in ("t.src", "t.tgt", "model")]
     assert main(["fit", "translate", *names[:2], *TINY, "--epochs", "9", "-o", names[2]]) == 0
+    (found / "head.csv").write_text("source,target\n")
+    blind = [*TINY, "--attention", "none", "--epochs", "0.1", "-o", str(found / "blind")]
+    assert main(["fit", "translate", *names[:2], *blind]) == 0
     return found
 
 
@@ -90,6 +93,8 @@ def test_info_tells_what_it_is(call):
         ("predict model new.txt --beam-size 2 --n-best 3", "--n-best is 3, but a beam of 2 finds no more"),
         ("predict model new.txt --length-penalty -1", "--length-penalty is -1.0, but must be from 0 to 10"),
         ("predict model none.txt", "none.txt"),
+        ("predict model head.csv --plot h.png -o h.csv", "there is no text whose translation could be drawn"),
+        ("predict blind new.txt --plot b.png -o b.csv", "this translator has no attention to draw"),
         ("evaluate model new.txt", "'new.txt', line 1: 'old dog' is no text, a tab and a text"),
         ("evaluate model t.src t.tgt new.txt", "from one file or from two, not from 3"),
     ],

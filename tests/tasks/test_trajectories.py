@@ -380,6 +380,14 @@ def test_ways_to_give_numbers(waves, tmp_path):
     )  # a text like any other, as long as no column is named
 
 
+def test_tables_are_read_one_at_a_time(waves, tmp_path):
+    table(waves).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(
+        OptionError, match=r"only drawings are read from several files, and '.*t.csv' holds none. Give one table"
+    ):
+        Generator(columns="x").fit([str(tmp_path / "t.csv")] * 2)
+
+
 def test_validation_data_of_its_own(waves):
     model = Generator(**{**TINY, "epochs": 0.2}).fit(waves[:30], validation=waves[30:])
     assert model.metrics_["train"]["sequences"] == 30
@@ -471,8 +479,18 @@ def test_other_data_must_have_the_channels(fitted):
         fitted.sample(length=0)
     with pytest.raises(OptionError, match="temperature must be"):
         fitted.sample(temperature=-1)
-    with pytest.raises(OptionError, match="top_k, top_p and stop are for text"):
+    with pytest.raises(OptionError, match="top_k, top_p, stop and unknown are for text"):
         fitted.sample(top_k=3)
+    with pytest.raises(OptionError, match="unknown is for text"):
+        fitted.evaluate(np.zeros((2, 5, 3)), unknown="skip")
+    for beginning in ([[1.0, 2.0, 0.0], [3.0]], [["a", "b", "c"]]):
+        with pytest.raises(DataError, match=r"a list is no beginning of \(T, 3\) numbers"):
+            fitted.sample(beginning)
+    with pytest.raises(OptionError, match="a prompt of numbers is an array"):
+        fitted.sample("today.csv")
+    for seed in (-1, "x", 0.5):
+        with pytest.raises(OptionError, match="seed must be a whole number, 0 or more"):
+            fitted.sample(seed=seed)
 
 
 def test_a_constant_channel_is_no_trouble():
@@ -525,6 +543,9 @@ def test_it_draws_pictures_and_tables(pen, tmp_path, capsys):
         (("--count", "0"), "--count must be a whole number, 1 or more, not 0"),
         (("-o", "x.doc"), "cannot write a table as '.doc'"),
         (("--prompt", "nowhere.zip"), "no file or folder named"),
+        (("--seed", "-1"), "--seed must be a whole number, 0 or more, not -1"),
+        (("--first", "3"), "--first is how many steps of a prompt are read, and there is none"),
+        (("--unknown", "skip"), "--unknown is for text"),
         (("--first", "0", "--prompt", "s.zip"), "--first must be a whole number, 1 or more, not 0"),
     ],
 )

@@ -323,7 +323,7 @@ def test_together_as_alone_to_the_last_bit(attention, threads):
     texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", True, None, 1)
     texts = replace(texts, longest=9)
     torch.manual_seed(0)
-    model = TranslationNetwork(cells.find("lstm"), 303, 303, True, 64, 96, 1, attention, False, 0.0, 0.0).eval()
+    model = TranslationNetwork(cells.find("lstm"), 303, 303, True, 64, 96, 1, attention, False, False, 0.0, 0.0).eval()
     sources = texts.sources(lines)
     for options in (Decoding(n_best=5, coverage_penalty=0.1), Decoding(sampling=True, n_best=2, top_k=20)):
         for source, found in zip(sources, translated(model, texts, sources, options), strict=True):
@@ -430,6 +430,9 @@ def test_a_picture_of_attention(reverser, tmp_path):
     blind = Translator(**{**SMALL, "attention": "none", "epochs": 1}).fit(Pairs(*numbers(30)))
     with pytest.raises(OptionError, match="no attention to draw"):
         blind.plot(["one"], tmp_path / "blind.png")
+    with pytest.raises(DataError, match="there is no text whose translation could be drawn"):
+        reverser.plot([], tmp_path / "none.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["looked.png"]
 
 
 def test_it_is_an_estimator_of_scikit_learn():
@@ -446,6 +449,8 @@ def test_it_is_an_estimator_of_scikit_learn():
         ({"attention": "dot"}, "no attention named 'dot'"),
         ({"tokens": "letters"}, "no kind of tokens named 'letters'"),
         ({"tokens": "characters", "vocabulary_size": 9}, "characters are kept all"),
+        ({"tokens": None, "vocabulary_size": 300}, "characters are kept all. Leave it out, or name other tokens"),
+        ({"tokens": None, "min_frequency": 9}, "min_frequency is for words and byte-pairs"),
         ({"stop_on": "chrf"}, "no figure to stop on named 'chrf'"),
         ({"precision": "float16"}, "no precision named 'float16'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be a number from 0"),
@@ -453,6 +458,11 @@ def test_it_is_an_estimator_of_scikit_learn():
         ({"batch_tokens": 0}, "batch_tokens must be a whole number"),
         ({"input_feeding": "yes"}, "input_feeding must be true or false"),
         ({"cell": "nocell"}, "no cell named 'nocell'"),
+        ({"cell": "lstmp"}, "cell 'lstmp' needs a projection, which translate has not. Choose another"),
+        (
+            {"cell": "mlstm", "hidden_size": 12},
+            "half per direction, and 6 is no multiple of the 4 heads",
+        ),
     ],
     ids=str,
 )

@@ -35,9 +35,11 @@ def trace(
     from ..runtime.tracer import Tracer
     from ..training.pictures import FORMATS
 
-    for name, number in {"count": count, "first": first}.items():
-        if number is not None and number < 1:
-            raise OptionError(f"--{name} must be a whole number, 1 or more, not {number}")
+    for name, number, least in (("count", count, 1), ("first", first, 1), ("seed", seed, 0)):
+        if number is not None and number < least:
+            raise OptionError(f"--{name} must be a whole number, {least} or more, not {number}")
+    if first is not None and not prompt:
+        raise OptionError("--first is how many steps of a prompt are read, and there is none. Name its file: --prompt")
     tracer = Tracer(document, tensors)
     picture = output is not None and output.suffix.lower() in FORMATS
     if output is not None:

@@ -10,6 +10,7 @@ Exit codes: 0 done, 1 a bug of ours, 2 a mistake that the user can mend, 130 Ctr
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ Unknown = Annotated[
     str, typer.Option(help="What to do about characters that the model never saw: error, or skip to leave them out.")
 ]
 Query = Annotated[str | None, typer.Option(help="SQL whose result is the table; a file's own is called `data` in it.")]
+_REFUSED = re.compile(r"tried to allocate (\d\S* \w+)", re.IGNORECASE)  # what torch says where there is no memory
+LESS = "Lower sizes such as --hidden-size, or learn from less at once."
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,10 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return 141, ""  # as a shell reports other programs whose reader left
         case ModuleNotFoundError(name=str(name)) if (package := name.partition(".")[0]) in EXTRA_OF:
             return 2, str(MissingExtra(package, EXTRA_OF[package]))
+        case RuntimeError() if refused := _REFUSED.search(str(error)):
+            return 2, f"there is not enough memory for {refused[1]}. {LESS}"
+        case MemoryError():
+            return 2, f"there is not enough memory. {LESS}"
         case OSError(strerror=str(reason), filename=None):
             return 2, f"the system refused to read or write: {reason}."
         case OSError(strerror=str(reason), filename=name):

@@ -61,14 +61,14 @@ def predict(
             raise OptionError(f"--plot draws nothing for a model of the task '{task}'. Leave it out")
         can_plot(plot, force)
     predictor: Any = estimator.load(model)
+    if plot is not None:  # first, for a model may have nothing to draw
+        predictor.plot(data, plot, **reading)
     chunks = predictor.predictions(data, **options)
     if output is None:
         (write_lines if json else write_csv)(sys.stdout, chunks)
     else:
         rows = write_table(output, chunks)
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
-    if plot is not None:
-        predictor.plot(data, plot, **reading)
 
 
 predict = with_search(predict, {**WRITING, **LISTENING})

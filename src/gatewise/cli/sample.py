@@ -59,8 +59,9 @@ def sample(
     if "channels" in found.document:
         from ._trace import trace
 
-        for name, given in {"top-k": top_k, "top-p": top_p, "stop": stop, "state": state}.items():
-            if given not in (None, ""):
+        of_text = {"top-k": top_k, "top-p": top_p, "stop": stop, "state": state, "unknown": unknown}
+        for name, given in of_text.items():
+            if given not in (None, "", "error"):
                 raise OptionError(f"--{name} is for text, and this model continues numbers. Leave it out")
         trace(
             found.document,

@@ -82,19 +82,22 @@ class Tracer:
                 which is yielded.
             length: The most steps to yield, 1 or more.
             temperature: See `mixture.draw`.
-            seed: Of the draw; the same gives the same steps.
+            seed: Of the draw, or a `numpy.random.SeedSequence`; the same gives the same steps. None: others each time.
 
         Yields:
             (D,) float64, in the order of `channels.names`.
 
         Raises:
-            OptionError: A length below 1, or a temperature that is no number from 0 up.
+            OptionError: A length below 1, a temperature that is no number from 0 up, or a seed below 0.
             DataError: `beginning` has no step, not D channels, or values that are no numbers.
         """
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
             raise OptionError(f"length must be a whole number, 1 or more, not {length!r:.60}")
         if not isinstance(temperature, int | float) or not 0 <= temperature < np.inf:
             raise OptionError(f"temperature must be a number, 0 or more, not {temperature!r:.60}")
+        whole = isinstance(seed, int | np.integer) and seed >= 0
+        if not (whole or isinstance(seed, np.random.SeedSequence | None)):
+            raise OptionError(f"seed must be a whole number, 0 or more, not {seed!r:.60}")
         rng = np.random.default_rng(seed)
         given = beginning is not None
         if beginning is None:
@@ -150,9 +153,13 @@ class Tracer:
             raise ValueError("it does not know how sequences begin, or go on")
 
     def _checked(self, beginning: Any) -> np.ndarray:
-        steps = np.asarray(beginning, np.float64)
+        names = ", ".join(self.channels.names)
+        try:
+            steps = np.asarray(beginning, np.float64)
+        except (TypeError, ValueError):
+            kind = type(beginning).__name__
+            raise DataError(f"a {kind} is no beginning of (T, {len(self.channels)}) numbers: {names}") from None
         if steps.ndim != 2 or steps.shape[1] != len(self.channels) or not len(steps) or not np.isfinite(steps).all():
-            names = ", ".join(self.channels.names)
             raise DataError(f"a beginning of shape {steps.shape} is no (T, {len(self.channels)}) numbers: {names}")
         return steps
 

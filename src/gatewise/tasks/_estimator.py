@@ -254,7 +254,10 @@ class Estimator(ABC):
     def _cell(self) -> Cell:
         """The cell that its option names."""
         cell: str | Cell = getattr(self, "cell", "lstm")
-        return cells.find(cell) if isinstance(cell, str) else cell
+        found = cells.find(cell) if isinstance(cell, str) else cell
+        if found.projected and not hasattr(self, "proj_size"):
+            raise OptionError(f"cell '{found.name}' needs a projection, which {self.task} has not. Choose another")
+        return found
 
     def _options(self) -> dict[str, Any]:
         """Constructor options as JSON holds them."""

@@ -167,7 +167,9 @@ def check_tokens(tokens: str, vocabulary_size: int | None, min_frequency: int) -
     """Refuse limits that its kind of tokens cannot have. OptionError."""
     if tokens == "characters" and (vocabulary_size is not None or min_frequency != 1):
         limit = "vocabulary_size" if vocabulary_size is not None else "min_frequency"
-        raise OptionError(f"{limit} is for words and byte-pairs; characters are kept all. Leave it out")
+        raise OptionError(
+            f"{limit} is for words and byte-pairs; characters are kept all. Leave it out, or name other tokens"
+        )
     if vocabulary_size is not None:
         _whole("vocabulary_size", vocabulary_size, LEAST_VOCABULARY[tokens], _MOST)
 

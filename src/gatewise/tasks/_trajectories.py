@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -72,12 +72,12 @@ def is_numbers(data: Any, options: Generator) -> bool:
     data = _alone(data)
     if hasattr(data, "read"):
         return False
+    named = options.columns or options.key or options.time
     if isinstance(data, str | os.PathLike):
         path = os.fspath(data)
-        named = options.columns or options.key or options.time
         return "://" in path or bool(named) or Roles().format(path) in FORMATS
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
-        return all(Roles().format(os.fspath(one)) == "strokes" for one in data)
+        return bool(named) or not [*_no_strokes(data)]
     in_memory = isinstance(data, Sequences | Mapping | np.ndarray) or (isinstance(data, list | tuple) and bool(data))
     return in_memory or hasattr(data, "__arrow_c_stream__")
 
@@ -267,11 +267,14 @@ def sequences_of(data: Any, key: Any, time: str | None, columns: Any, encoding: 
 
     Raises:
         DataError: It cannot be read, or there is no sequence in it.
+        OptionError: There are several files that are no drawings.
     """
     data = _alone(data)
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
         from ..data.strokes import read_strokes
 
+        for other in _no_strokes(data):
+            raise OptionError(f"only drawings are read from several files, and '{other}' holds none. Give one table")
         several: Iterable[Source] = data
         found = read_strokes([*several])
     else:
@@ -291,6 +294,11 @@ def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:
     if options.columns is not None or options.time is None:
         return names(options.columns) or None
     return tuple(n for n, column in data.steps.items() if column.kind == "number" and n not in names(options.time))
+
+
+def _no_strokes(data: Iterable[Any]) -> Iterator[str]:
+    """Those of several paths that hold no drawings."""
+    return (path for path in map(os.fspath, data) if Roles().format(path) != "strokes")
 
 
 def _alone(data: Any) -> Any:

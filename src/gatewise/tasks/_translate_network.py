@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..algebra import Cell
+from ..errors import OptionError
 from ..nn.attention import Memory
 from ..nn.recurrent import Options
 from ._attention_decoder import AttentionDecoder, Batch
@@ -54,6 +55,11 @@ class TranslationNetwork(AttentionDecoder):
     ):
         drawn = Options(recurrent_dropout=recurrent_dropout, zoneout=zoneout, weight_dropout=weight_dropout)
         side = (hidden_size + 1) // 2
+        if side % cell.heads:
+            raise OptionError(
+                f"of hidden_size={hidden_size} the encoder has half per direction, and {side} is no multiple of the "
+                f"{cell.heads} heads of the cell '{cell.name}'"
+            )
         super().__init__(
             cell,
             target_size,
@@ -95,7 +101,8 @@ class TranslationNetwork(AttentionDecoder):
 
 
 class Fading:
-    """Batches of tensors, with the chance of scheduled sampling at their step: `most` at the last, growing from 0.
+    """Batches of tensors, with the chance of scheduled sampling at their step: it grows from 0, to `most` just behind
+    the last.
 
     Source: Bengio et al. (2015), arXiv:1506.03099, section 2.4: linear decay.
     """

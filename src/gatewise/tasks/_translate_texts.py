@@ -17,6 +17,7 @@ from ..data.pairs import Pairs
 from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
 from ..errors import DataError
 from ._corpus import USUAL_WORDS
+from ._options import check_tokens
 
 MOST_PAIRS = 6000  # entries of a vocabulary of byte-pairs; of a small text fewer, or most would be rare
 LEAST_PAIRS, PER_PAIR = 500, 600  # and characters of training text for each
@@ -42,9 +43,10 @@ class Texts:
 
     @classmethod
     def learn(cls, pairs: Pairs, tokens: str | None, shared: bool, size: int | None, min_frequency: int) -> Self:
-        """From training pairs. DataError if a vocabulary cannot be made of them."""
+        """From training pairs. DataError if they give no vocabulary, OptionError if it cannot have such limits."""
         assert pairs.targets is not None
         kind = tokens or usual_tokens(pairs)
+        check_tokens(kind, size, min_frequency)
         if shared:
             source = target = _vocabulary([*pairs.sources, *pairs.targets], kind, size, min_frequency)
         else:

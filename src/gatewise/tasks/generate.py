@@ -288,6 +288,8 @@ class Generator(Estimator):
 
         self._must_be_fitted()
         if self.numbers_ is not None:
+            if unknown != "error":
+                raise OptionError("unknown is for text, and this model continues numbers. Leave it out")
             return _trajectories.evaluate(self, data, encoding)
         text, name = text_of(data, encoding)
         if fingerprint(text) == self._provenance["data"]["fingerprint"]:
@@ -321,8 +323,10 @@ class Generator(Estimator):
         """
         self._must_be_fitted()
         if self.numbers_ is not None:
-            if (top_k, top_p, stop) != (None, None, ""):
-                raise OptionError("top_k, top_p and stop are for text, and this model continues numbers")
+            if (top_k, top_p, stop, unknown) != (None, None, "", "error"):
+                raise OptionError("top_k, top_p, stop and unknown are for text, and this model continues numbers")
+            if isinstance(prompt, str) and prompt:
+                raise OptionError(f"a prompt of numbers is an array (T, D), not {prompt!r:.60}. Read such a file first")
             return self.tracer().trace(None if isinstance(prompt, str) else prompt, length, temperature, seed)
         writer = self.writer()
         sampler = Sampler(temperature, top_k, top_p, seed, forbidden=writer.forbidden)

@@ -284,8 +284,10 @@ class Translator(Estimator):
         Returns:
             Of each text its translation; with `n_best` above 1 a list of them, the best first.
         """
+        self._must_be_fitted()
         options = decoding or Decoding()
-        every = [[text for text, _ in some] for _, some in self._translated(self._sources(data), options)]
+        parts = self._translated(self._sources(data), options)
+        every = [[text for text, _ in found] for part in parts for _, _, found in part]
         return every if options.n_best > 1 else [some[0] for some in every]
 
     def score(self, data: Any, y: Any = None) -> float:
@@ -306,12 +308,10 @@ class Translator(Estimator):
         `n_best` above 1 also "text", from 0, and "rank", from 1."""
         self._must_be_fitted()
         options = decoding or Decoding()
-        sources = self._sources(data, query, encoding)
-        for start in range(0, len(sources), _AT_ONCE):
-            some = sources[start : start + _AT_ONCE]
+        for part in self._translated(self._sources(data, query, encoding), options):
             rows = [
-                (start + number, rank, source, text, one.score)
-                for number, (source, found) in enumerate(zip(some, self._found(some, options), strict=True))
+                (number, rank, source, text, one.score)
+                for number, source, found in part
                 for rank, (text, one) in enumerate(found, 1)
             ]
             numbers, ranks, texts, said, scores = zip(*rows, strict=True)
@@ -334,13 +334,17 @@ class Translator(Estimator):
 
         Raises:
             OptionError: The model has no attention, or the picture is to be neither PNG nor SVG.
+            DataError: There is no text, or its translation is empty.
         """
         from ._attention_plot import draw
 
         self._must_be_fitted()
         if self.attention == "none":
             raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
-        text = self._sources(data, query, encoding)[0]
+        sources = self._sources(data, query, encoding)
+        if not sources:
+            raise DataError("there is no text whose translation could be drawn. Give at least one")
+        text = sources[0]
         [[(_, best), *_]] = self._found([text], Decoding())
         if not len(best.tokens):
             raise DataError(f"the translation of '{text[:40]}' is empty: there is no attention to draw")
@@ -402,11 +406,13 @@ class Translator(Estimator):
             data, source=self.source, target=self.target, query=query, encoding=encoding, with_targets=False
         ).sources
 
-    def _translated(self, sources: Sequence[str], options: Decoding) -> Iterator[tuple[str, Any]]:
-        self._must_be_fitted()
+    def _translated(
+        self, sources: Sequence[str], options: Decoding
+    ) -> Iterator[list[tuple[int, str, list[tuple[str, Hypothesis]]]]]:
+        """Of each text its number, itself and its translations, some hundred at a time."""
         for start in range(0, len(sources), _AT_ONCE):
             some = sources[start : start + _AT_ONCE]
-            yield from zip(some, self._found(some, options), strict=True)
+            yield list(zip(range(start, start + len(some)), some, self._found(some, options), strict=True))
 
     def _found(self, sources: Sequence[str], options: Decoding) -> list[list[tuple[str, Hypothesis]]]:
         """Of each text its translations, as text and as found."""

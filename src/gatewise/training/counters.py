@@ -30,7 +30,7 @@ class Counters:
     step: Finished optimiser steps.
     evaluated: What `step` was at the last validation.
     best_step: What `step` was at the best validation.
-    best_loss: Its loss in nats per target; None before the first.
+    best_loss: Its loss; None before the first.
     waited: Validations since the best one.
     seconds: Time spent training, over all sittings, when this was written.
     since_line: Training loss since the last line of the record.

@@ -29,7 +29,8 @@ class Outcome:
             a `TrainingStopped` also "not a number", "no targets" and "cannot write".
         step: Optimiser steps made, over all sittings.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
-        best_loss: Its loss in nats per target; None if there was no validation, and the module holds its last weights.
+        best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
+            was no validation, and the module holds its last weights.
         seconds: Time spent training, over all sittings.
     """
 
