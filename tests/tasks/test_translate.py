@@ -458,7 +458,7 @@ def test_it_is_an_estimator_of_scikit_learn():
         ({"batch_tokens": 0}, "batch_tokens must be a whole number"),
         ({"input_feeding": "yes"}, "input_feeding must be true or false"),
         ({"cell": "nocell"}, "no cell named 'nocell'"),
-        ({"cell": "lstmp"}, "cell 'lstmp' needs a projection, which translate has not. Choose another"),
+        ({"cell": "lstmp"}, "the cell 'lstmp' needs a proj_size, which is no option here. Take lstm instead"),
         (
             {"cell": "mlstm", "hidden_size": 12},
             "half per direction, and 6 is no multiple of the 4 heads",

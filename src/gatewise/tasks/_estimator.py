@@ -254,10 +254,7 @@ class Estimator(ABC):
     def _cell(self) -> Cell:
         """The cell that its option names."""
         cell: str | Cell = getattr(self, "cell", "lstm")
-        found = cells.find(cell) if isinstance(cell, str) else cell
-        if found.projected and not hasattr(self, "proj_size"):
-            raise OptionError(f"cell '{found.name}' needs a projection, which {self.task} has not. Choose another")
-        return found
+        return cells.find(cell) if isinstance(cell, str) else cell
 
     def _options(self) -> dict[str, Any]:
         """Constructor options as JSON holds them."""
