@@ -296,9 +296,10 @@ def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:
     return tuple(n for n, column in data.steps.items() if column.kind == "number" and n not in names(options.time))
 
 
-def _no_strokes(data: Iterable[Any]) -> Iterator[str]:
-    """Those of several paths that hold no drawings."""
-    return (path for path in map(os.fspath, data) if Roles().format(path) != "strokes")
+def _no_strokes(data: Iterable[Any]) -> Iterator[Any]:
+    """Those of several things that are no paths of drawings."""
+    paths = (str, os.PathLike)
+    return (one for one in data if not isinstance(one, paths) or Roles().format(os.fspath(one)) != "strokes")
 
 
 def _alone(data: Any) -> Any:
