@@ -15,9 +15,11 @@ from ..record import RESULTS, ROOT
 
 SHOWN = (
     *("JapaneseVowels", "fsdd", "trec", "ud_en_ewt", "resume_ner_zh", "wall_following"),
-    *("omniglot", "m4_hourly_smape", "etth1_96", "nab", "spoken_digits", "dates"),
+    *("omniglot", "m4_hourly_smape", "etth1_96", "nab", "multi30k_de", "multi30k_fr", "dates"),
+    *("spoken_digits", "drawn_scenes", "moving_digits"),
 )
 NAMES = {
+    "bleu": "BLEU",
     "wer": "WER",
     "cer": "CER",
     "f1": "span F1",
