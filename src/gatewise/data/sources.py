@@ -122,9 +122,9 @@ def read(
         _no_query(query, "arrays")
         return from_arrays(source, y, per_step=roles.per_step)
     if y is not None:
-        raise OptionError(f"y goes with arrays and lists; of {_said(source)} a column is the target. Name it: target=")
+        raise OptionError(f"y goes with arrays and lists; of {told(source)} a column is the target. Name it: target=")
     if is_path and (found := roles.format(os.fspath(source))) != "table":
-        _no_query(query, _said(source))
+        _no_query(query, told(source))
         return _read_file(source, found, roles, encoding, sound)
     return _read_table(source, roles, query, encoding)
 
@@ -211,5 +211,6 @@ def _no_query(query: str | None, what: str) -> None:
         raise OptionError(f"query='{query}' is for tables and databases, not for {what}. Leave it out")
 
 
-def _said(source: Any) -> str:
+def told(source: Any) -> str:
+    """A source as messages about options call it."""
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"

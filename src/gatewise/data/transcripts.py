@@ -14,9 +14,10 @@ from . import audio, images
 from ._duck import identifier
 from ._lines import name_of, read_lines, text
 from ._relation import RELATION
+from ._relation import name_of as source_name
 from .log_mel import LogMel
 from .sequences import Sequences
-from .sources import _no_query, _said
+from .sources import _no_query, told
 from .table import open_table
 from .text import _files, _mode, read_text
 
@@ -60,7 +61,7 @@ def read_transcripts(
     """
     found = _listed(source, target, query, encoding, texts)
     if not found:
-        raise DataError(f"{name_of_any(source)} names no file. Give at least one.")
+        raise DataError(f"{source_name(source)} names no file. Give at least one.")
     paths = [path for _, path, _ in found]
     if _medium(found) == "sound":
         sound = sound or audio.settings_for(paths)
@@ -70,7 +71,7 @@ def read_transcripts(
     facts = {FILE: text(FILE, [name for name, _, _ in found])}
     if texts:
         facts[target] = text(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
-    return replace(data, facts=facts, name=name_of_any(source)), sound
+    return replace(data, facts=facts, name=source_name(source)), sound
 
 
 def media_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -92,10 +93,6 @@ def is_media(path: str | os.PathLike[str]) -> bool:
     return any(os.fspath(path).lower().endswith(suffixes) for suffixes in _MEDIA.values())
 
 
-def name_of_any(source: Any) -> str:
-    return name_of(source) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
-
-
 def _medium(found: Named) -> str:
     """What the files are. DataError if they are of both kinds, or of neither."""
     kinds: dict[str, str] = {}
@@ -113,10 +110,10 @@ def _medium(found: Named) -> str:
 def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
     if _is_local(source):
         if stat.S_ISDIR(_mode(source)):
-            _no_query(query, _said(source))
+            _no_query(query, told(source))
             return _in_folder(Path(source), encoding, texts)
         if is_media(source):
-            _no_query(query, _said(source))
+            _no_query(query, told(source))
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
             return [(Path(source).name, Path(source), None)]
@@ -163,7 +160,7 @@ def _in_table(source: Any, target: str, query: str | None, encoding: str, texts:
     found: Named = []
     for number, (file, said) in enumerate(rows, 1):
         if not file:
-            raise DataError(f"{name_of_any(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
+            raise DataError(f"{source_name(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
         found.append((file, base / file, said))
     return found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..algebra import Cell
-from ..data.batches import split
+from ..data.batches import PARTS, split
 from ..data.captions import INPUTS, NUMBERS, Captioned
 from ..data.vocabulary import Words
 from ..errors import DataError, OptionError
@@ -355,7 +355,7 @@ class Captioner(Estimator):
         ends = np.cumsum(counts)
         parts = {
             name: whole.take(order[stop - count : stop])
-            for name, count, stop in zip(("train", "validation", "test"), counts, ends, strict=True)
+            for name, count, stop in zip(PARTS, counts, ends, strict=True)
             if count
         }
         if "train" not in parts:
