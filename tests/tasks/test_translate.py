@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewise import bundle, cells
+from gatewise.data.batches import parts_of
 from gatewise.data.pairs import Pairs
-from gatewise.errors import DataError, ModelFileError, OptionError
+from gatewise.errors import DataError, ModelFileError, OptionError, ShapeError
 from gatewise.tasks import Translator
 from gatewise.tasks._attention_decoder import Steps
 from gatewise.tasks._text_metrics import bleu, signatures, text_scores
-from gatewise.tasks._translate_baselines import Nearest, first_words
+from gatewise.tasks._translate_baselines import Nearest, first_words, usual_first_words
 from gatewise.tasks._translate_measure import translated
 from gatewise.tasks._translate_network import Fading, TranslationNetwork
 from gatewise.tasks._translate_texts import PairBatches, Texts, padded
 from gatewise.tasks.decoding import Decoding
-from gatewise.tasks.translate import parts_of, usual_first_words
 
 SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = dict(zip(SPELLED, "0123456789", strict=True))
@@ -123,7 +123,7 @@ def test_one_token_at_a_time_is_the_same_as_all_at_once(cell, layers, attention,
     model = network(attention, input_feeding, cell, layers, copying=attention == "additive")
     batch = PairBatches(SOURCES, TARGETS, edge=8, batch_tokens=100).batch(np.arange(3))
     want = every_log_p(model, batch)
-    steps, parents = Steps(model, padded(SOURCES)), np.arange(3)
+    steps, parents = Steps(model, padded(SOURCES), width=2), np.arange(3)
     for place in range(2):
         log_p, looked = steps(batch["inputs"][place], parents)
         going = batch["target_lengths"] > place
@@ -136,6 +136,9 @@ def test_one_token_at_a_time_is_the_same_as_all_at_once(cell, layers, attention,
     np.testing.assert_allclose(log_p, want[2, [1, 1]], atol=2e-6)
     log_p, _ = steps(batch["inputs"][3][[1]], np.array([1]))
     np.testing.assert_allclose(log_p, want[3, [1]], atol=2e-6)
+    if attention != "none":
+        with pytest.raises(ShapeError, match="3 rows, but at most 2"):
+            steps(np.ones(3, int), np.zeros(3, int))
 
 
 def test_a_decoder_that_is_fed_its_own_tokens_learns_from_the_targets_all_the_same():
@@ -392,7 +395,7 @@ def test_validation_data_of_its_own_and_targets_beside_texts():
     one = Translator(**SMALL).fit(sources, targets, validation=numbers(10, seed=2))
     assert set(one.metrics_) == {"train", "validation", "baselines", "signatures"}
     assert one.metrics_["train"]["pairs"] == 60
-    parts = parts_of(Pairs(sources, targets), (0.8, 0.1, 0.1), 0)
+    parts = parts_of(Pairs(sources, targets), (0.8, 0.1, 0.1), 0, "pairs")
     assert [len(part) for part in parts.values()] == [48, 6, 6]
     assert sorted(text for part in parts.values() for text in part.sources) == sorted(sources)
 

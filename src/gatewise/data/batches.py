@@ -4,6 +4,7 @@ or sequences of about one length."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -51,6 +52,37 @@ def dealt(count: int, shares: Sequence[float], seed: int | Sequence[int]) -> dic
     """
     order = np.random.default_rng(seed).permutation(count)
     return {name: np.sort(order[part]) for name, part in zip(PARTS, split(count, shares), strict=True)}
+
+
+class Items(Protocol):
+    """Data of which some items can be taken, such as `Pairs` and `Sequences`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, which: np.ndarray, /) -> Self: ...
+
+
+Some = TypeVar("Some", bound=Items)
+
+
+def parts_of(data: Some, shares: Sequence[float], seed: int, items: str) -> dict[str, Some]:
+    """The parts that are not empty, by name, dealt out at random.
+
+    Args:
+        data: What is dealt out.
+        shares, seed: As for `dealt`.
+        items: What the error calls them.
+
+    Raises:
+        DataError: There is nothing to learn from.
+    """
+    found = {name: data.take(places) for name, places in dealt(len(data), shares, seed).items()}
+    if not len(found["train"]):
+        raise DataError(f"{data.name} has {len(data)} {items}, which leaves none to learn from")
+    return {name: part for name, part in found.items() if len(part)}
 
 
 def alike(lengths: np.ndarray, batch_size: int, random: np.random.Generator, pool: int = 20) -> list[np.ndarray]:

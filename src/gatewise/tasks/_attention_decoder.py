@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax, logsigmoid
 
 from ..algebra import Cell
+from ..errors import ShapeError
 from ..nn import AdditiveAttention, MultiplicativeAttention
 from ..nn.attention import Memory
 from ._language_model import Stack, dropout_mask
 from ._network import Network
+from ._product import Product
 
 Batch = dict[str, Any]  # see `AttentionDecoder.put_out`
 
@@ -123,13 +126,21 @@ class AttentionDecoder(Network):
         Returns:
             What it puts out, (T, B, E); the state after; and the attention (B, T, S).
         """
+        y, after = self.recur(x, state, lengths)
+        if self.attention is None:
+            return self.combined(y), after, None
+        assert memory is not None
+        context, weights = self.attention.read(y, memory)
+        return self.combined(y, context), after, weights
+
+    def recur(self, x: Tensor, state: list[Tensor], lengths: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The layers' output (T, B, H), and the state after."""
         y, after = self.layers(x, tuple(state) if len(state) > 1 else state[0], lengths=lengths)
-        weights = None
-        if self.attention is not None:
-            assert memory is not None
-            context, weights = self.attention.read(y, memory)
-            y = torch.cat([context, y], -1)
-        return torch.tanh(self.combine(y)), list(after) if len(state) > 1 else [after], weights
+        return y, list(after) if len(state) > 1 else [after]
+
+    def combined(self, y: Tensor, context: Tensor | None = None) -> Tensor:
+        """What is put out, (T, B, E), for the layers' output and what was looked at, (T, B, D)."""
+        return torch.tanh(self.combine(y if context is None else torch.cat([context, y], -1)))
 
     def put_out(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What it puts out (T, B, E), and the attention (B, T, S), when it is fed what it should write; or, with the
@@ -167,15 +178,18 @@ class AttentionDecoder(Network):
         """The tokens (B, S) that can be copied from where it looks; None if none can."""
         return None if self.gate is None else torch.as_tensor(batch["source"], device=self.gate.weight.device).T
 
-    def scores(self, y: Tensor, weights: Tensor | None, there: Tensor | None) -> Tensor:
+    def scores(
+        self, y: Tensor, weights: Tensor | None, there: Tensor | None, output: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         """Unnormalised log-probabilities of the next token, (N, V).
 
         Args:
             y: What it put out, (N, E).
             weights: Where it looked, (N, S).
             there: The tokens at those places, (N, S); see `tokens_there`.
+            output: A faster way to what `self.output` computes.
         """
-        scores = self.output(y)
+        scores = (output or self.output)(y)
         if self.gate is None:
             return scores
         assert weights is not None
@@ -210,39 +224,58 @@ class AttentionDecoder(Network):
 class Steps:
     """A decoder as `decoding.Step`: its first rows are those of this batch.
 
-    A row's answer has the same bits whatever rows are beside it. The layers see to that themselves; PyTorch's matrix
+    A row's answer has the same bits whatever rows are beside it. The layers see to that themselves; other matrix
     products take other ways for very few rows, so that there are always `together()` of them here, or a multiple:
     rows beyond those asked for are repetitions. The places of `batch` should be as many, too.
+
+    Args:
+        width: The most rows that one sequence will have. They look at their memory together.
     """
 
     @torch.no_grad()
-    def __init__(self, model: AttentionDecoder, batch: Batch):
-        self.model = model
+    def __init__(self, model: AttentionDecoder, batch: Batch, width: int = 1):
+        self.model, self.width = model, width
         first, self._memory = model.look(batch)
         self._state = model.begun(first[_filled(np.arange(len(first)))])
         self._there = model.tokens_there(batch)
+        self._output = Product(model.output)
         self._sequence = np.arange(len(first))
         self._fed = first.new_zeros(self._state[0].shape[1], model.output.in_features)
-        self._rows: Memory | None = None
-        self._held = np.zeros(0, np.int64)  # whose memory each of these rows is
+        self._alive = np.zeros(0, np.int64)  # the sequences whose memory is held, ascending
+        self._held: Memory | None = None
 
     @torch.no_grad()
     def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         model, many, index = self.model, len(tokens), _filled(parents)
         self._sequence = self._sequence[parents]
-        held = np.resize(self._sequence, len(index))
-        if self._memory is not None and not np.array_equal(held, self._held):
-            self._rows, self._held = taken(self._memory, torch.from_numpy(held)), held
         x = model.embedded(torch.from_numpy(np.resize(tokens, len(index))).to(self._fed.device))
         if model.input_feeding:
             x = torch.cat([x, self._fed[index]], -1)
-        state = [values[:, index] for values in self._state]
-        y, self._state, weights = model.advance(x[None], state, self._rows)
-        self._fed = y[0]
-        looked = None if weights is None else weights[:, 0]
-        there = None if self._there is None else self._there[torch.from_numpy(held)]
-        log_p = log_softmax(model.scores(y[0], looked, there)[:many], -1).cpu().numpy()
+        y, self._state = model.recur(x[None], [values[:, index] for values in self._state])
+        context, looked = self._looked(y[0])
+        self._fed = model.combined(y[0], context)
+        there = None if self._there is None else self._there[_filled(self._sequence)]
+        log_p = log_softmax(model.scores(self._fed, looked, there, self._output)[:many], -1).cpu().numpy()
         return log_p, None if looked is None else looked[:many].cpu().numpy()
+
+    def _looked(self, y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """What each row sees, (N, D), and where it looks, (N, S)."""
+        if self._memory is None:
+            return None, None
+        assert self.model.attention is not None
+        alive = np.unique(self._sequence)
+        if self._held is None or len(_filled(alive)) != len(_filled(self._alive)):
+            self._alive, self._held = alive, taken(self._memory, _filled(alive))
+        ranks = _ranks(self._sequence)
+        if ranks.max() >= self.width:
+            raise ShapeError(f"a sequence has {ranks.max() + 1} rows, but at most {self.width} were announced")
+        places = torch.from_numpy(np.searchsorted(self._alive, self._sequence) * self.width + ranks)
+        size = len(self._held.values)
+        queries = y.new_zeros(size * self.width, y.shape[1])
+        queries[places] = y[: len(places)]
+        context, looked = self.model.attention.read(queries.view(size, self.width, -1).transpose(0, 1), self._held)
+        rows = _filled(places.numpy())
+        return context.transpose(0, 1).flatten(0, 1)[rows], looked.flatten(0, 1)[rows]
 
 
 def together() -> int:
@@ -253,6 +286,15 @@ def together() -> int:
 def _filled(rows: np.ndarray) -> Tensor:
     """These rows, and as many of them again as there are short of a multiple of `together()`."""
     return torch.from_numpy(np.resize(rows, -(-len(rows) // together()) * together()))
+
+
+def _ranks(sequences: np.ndarray) -> np.ndarray:
+    """Of each row how many rows of its sequence stand before it."""
+    order = np.argsort(sequences, kind="stable")
+    ordered = sequences[order]
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    return ranks
 
 
 def taken(memory: Memory, rows: Tensor) -> Memory:

@@ -102,7 +102,7 @@ def written(
         images = np.arange(first, min(first + batch_size, len(data)))
         filled = np.resize(images, -(-len(images) // together()) * together())  # see `Steps`
         found += decode(
-            Steps(network, frames(data, filled)),
+            Steps(network, frames(data, filled), options.width),
             len(images),
             start,
             end,

@@ -150,7 +150,7 @@ class _Search:
         grid = np.full((len(sentences), int(sizes.max()), ids.shape[1]), -np.inf)
         grid[group, slot] = self.totals[:, None] + values
         flat = grid.reshape(len(sentences), -1)
-        order = np.argsort(-flat, axis=1, kind="stable")[:, :width]
+        order = _largest(flat, width)
         ranked = np.take_along_axis(flat, order, 1)
         chosen = (np.arange(order.shape[1]) < self.widths[sentences][:, None]) & (ranked > -np.inf)
         sentence, rank = np.nonzero(chosen)
@@ -205,12 +205,22 @@ def best(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         most.append(scores[:, whole_blocks * _BLOCK :].max(-1, keepdims=True))
     peaks = np.concatenate(most, 1)
     _check(peaks.max(1))
-    blocks = np.sort(np.argsort(-peaks, axis=1, kind="stable")[:, :k], axis=1)
+    blocks = np.sort(_largest(peaks, k), axis=1)
     ids = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(rows, -1)
     values = np.take_along_axis(scores, np.minimum(ids, size - 1), 1)
     values[ids >= size] = -np.inf
-    order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    order = _largest(values, k)
     return np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
+
+
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Columns of the k largest of each row, or of all if there are fewer, the largest first, of equals the first."""
+    left = np.maximum(values, np.finfo(values.dtype).min)  # so that only what was taken is -inf
+    rows, found = np.arange(len(left)), np.empty((len(left), min(k, left.shape[1])), np.int64)
+    for place in range(found.shape[1]):  # a maximum costs far less than sorting, and a beam is narrow
+        found[:, place] = left.argmax(1)
+        left[rows, found[:, place]] = -np.inf
+    return found
 
 
 def repeating(written: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -73,6 +73,11 @@ class Decoding:
             )
         self.sampler()
 
+    @property
+    def width(self) -> int:
+        """The most hypotheses of one sentence that are written at a time."""
+        return self.n_best if self.sampling else self.beam_size
+
     def sampler(self) -> Sampler:
         """A fresh one, with streams of its own. OptionError if its options are impossible."""
         from ._sampler import Sampler

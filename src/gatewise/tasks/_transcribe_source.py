@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.audio import settings_for
-from ..data.batches import dealt
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.sources import Roles, read
@@ -117,14 +116,6 @@ def texts_of(data: Sequences, target: str | None) -> list[str]:
     if None in texts:
         raise DataError(f"{data.name}: {which(data, texts.index(None))} has no text. Fill it in, or leave it out")
     return [" ".join(str(text).split()) for text in texts]
-
-
-def parts_of(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
-    """Training, validation and test part that are not empty, drawn at random. DataError if none is left to train."""
-    found = {name: data.take(places) for name, places in dealt(len(data), shares, seed).items()}
-    if not len(found["train"]):
-        raise DataError(f"{data.name} has {len(data)} sequences, which leaves none to learn from")
-    return {name: part for name, part in found.items() if len(part)}
 
 
 def check_room(data: Sequences, targets: Sequence[np.ndarray], frames: Frames) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data._cuts import words_of
+from ..data.pairs import Pairs
 
 
 class Nearest:
@@ -51,6 +52,12 @@ class Nearest:
 def first_words(text: str, count: int) -> str:
     """The beginning of a text, which often says what it is about."""
     return " ".join(text.split()[:count])
+
+
+def usual_first_words(pairs: Pairs) -> int:
+    """Words of a usual target, if it is less than half as long as its source; else 0."""
+    source, target = (sum(len(text.split()) for text in texts) for texts in (pairs.sources, pairs.targets or []))
+    return round(target / len(pairs)) if 2 * target < source else 0
 
 
 def _words(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from ._translate_network import TranslationNetwork
 from ._translate_texts import PairBatches, Texts, padded
 from .decoding import Decoding, Hypothesis, copied, decode
 
-TOGETHER = 64  # sentences that are decoded side by side
+TOGETHER = 128  # sentences that are decoded side by side
 _MEASURED_TOKENS = 4000  # of a batch that is only measured
 
 
@@ -35,7 +35,7 @@ def translated(
         some = order[start : start + TOGETHER]
         own = [sources[i] for i in some]
         results = decode(
-            Steps(model, padded(own, together())),
+            Steps(model, padded(own, together()), options.width),
             len(own),
             texts.edge,
             texts.edge,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..algebra import Cell
+from ..data.batches import parts_of
 from ..data.log_mel import LogMel
 from ..data.sequences import Sequences
 from ..data.vocabulary import Characters
@@ -26,7 +27,7 @@ from ._spec_augment import SpecAugment
 from ._transcribe_decoding import CTCDecoding
 from ._transcribe_frames import NORMALISATIONS, Frames
 from ._transcribe_sizing import Sizing, sizing, stack_for
-from ._transcribe_source import check_room, medium_of, parts_of, read_signals, texts_of
+from ._transcribe_source import check_room, medium_of, read_signals, texts_of
 
 if TYPE_CHECKING:
     from ._transcribe_network import TranscribeNetwork, Utterances
@@ -196,7 +197,7 @@ class Transcriber(Estimator):
         self.height_: int | None = None
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = parts_of(whole, shares, int(self.seed))
+        parts = parts_of(whole, shares, int(self.seed), "sequences")
         if validation is not None:
             x, texts = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"] = self._read(x, texts, query, encoding)
@@ -266,7 +267,7 @@ class Transcriber(Estimator):
         whole = self._read(data, y, query, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
+        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "sequences") if same else {"all": whole}
         return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:

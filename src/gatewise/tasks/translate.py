@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..algebra import Cell
-from ..data.batches import dealt
+from ..data.batches import parts_of
 from ..data.pairs import Pairs, read_pairs
 from ..data.vocabulary import KINDS
 from ..errors import DataError, OptionError
 from ._estimator import Estimator, Meter, cells_of, filled
 from ._options import NAMED, check_options, check_tokens, check_values, shares_of
 from ._text_metrics import sacrebleu, signatures, text_scores
-from ._translate_baselines import Nearest, first_words
+from ._translate_baselines import Nearest, first_words, usual_first_words
 from ._translate_sizing import Sizing, sizing
 from ._translate_texts import PairBatches, Texts
 from .decoding import Decoding
@@ -213,7 +213,7 @@ class Translator(Estimator):
         sacrebleu()
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = parts_of(whole, shares, int(self.seed))
+        parts = parts_of(whole, shares, int(self.seed), "pairs")
         if validation is not None:
             parts["validation"] = self._read(validation, None, query, encoding)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
@@ -271,7 +271,7 @@ class Translator(Estimator):
         whole = self._read(data, y, query, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
+        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
         return self._measured(parts, with_baselines=True)
 
     def predict(self, data: Any, *, decoding: Decoding | None = None) -> list[Any]:
@@ -475,17 +475,3 @@ class Translator(Estimator):
         if self.texts_.shared:
             del tensors["source_embedding.weight"]
         return tensors
-
-
-def parts_of(pairs: Pairs, shares: Sequence[float], seed: int) -> dict[str, Pairs]:
-    """The parts that are not empty, by name, dealt out at random. DataError if there is nothing to learn from."""
-    found = {name: pairs.take(places.tolist()) for name, places in dealt(len(pairs), shares, seed).items()}
-    if not len(found["train"]):
-        raise DataError(f"{pairs.name} has {len(pairs)} pairs, which leaves none to learn from")
-    return {name: part for name, part in found.items() if len(part)}
-
-
-def usual_first_words(pairs: Pairs) -> int:
-    """Words of a usual target, if it is less than half as long as its source; else 0."""
-    source, target = (sum(len(text.split()) for text in texts) for texts in (pairs.sources, pairs.targets or []))
-    return round(target / len(pairs)) if 2 * target < source else 0
