@@ -14,7 +14,7 @@ from ..errors import DataError, OptionError, ShapeError
 from ._hypotheses import Hypothesis, Step
 from ._search_options import Decoding
 
-_BLOCK = 64  # tokens whose maximum is taken at once
+_BLOCK = 128  # tokens whose maximum is taken at once
 
 
 def decode(
@@ -113,7 +113,7 @@ class _Search:
             self._keep_stranded(going)
             for row, total in zip(parents[self.last == self.end], totals[self.last == self.end], strict=True):
                 self._finish(int(row), float(total), True)
-            goes_on = self.last != self.end
+            goes_on = (self.last != self.end) & ~self._settled(self.sentence[parents], totals)
             parents, self.last, self.totals = parents[goes_on], self.last[goes_on], totals[goes_on]
             self.written = np.concatenate([self.written[parents], self.last[:, None]], 1)
             self.looked = None if self.looked is None else self.looked[parents]
@@ -179,6 +179,17 @@ class _Search:
             if self.sentence[row] not in alive:
                 self._finish(int(row), float(self.totals[row]), False)
 
+    def _settled(self, sentence: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """(N,) whether a sentence's best are found: as far as its limit, what is still written can only fall behind."""
+        settled = np.zeros(len(sentence), bool)
+        for own in () if self.options.sampling else np.unique(sentence):
+            scores = sorted((one.score for one in self.found[own]), reverse=True)
+            if len(scores) >= self.options.n_best:
+                rows = sentence == own
+                most = self.options.score(totals[rows].max(), int(self.limits[own]) + 1, None)
+                settled[rows] = most <= scores[self.options.n_best - 1]
+        return settled
+
     def _finish(self, row: int, total: float, ended: bool) -> None:
         sentence, tokens = self.sentence[row], self.written[row]
         looked = None if self.looked is None else self.looked[row]
@@ -193,24 +204,23 @@ class _Search:
 def best(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Ids (N, k) and values (N, k) of the k best of each row, the best first, of equals the lower id; k <= V.
 
-    Only the k blocks of 64 with the largest maxima can hold them: far less to sort than a row of a whole vocabulary.
+    Only the k blocks with the largest maxima, and what fills no block, can hold them: far less to look through than a
+    row of a whole vocabulary.
 
     Raises:
         DataError: A row holds NaN.
     """
     rows, size = scores.shape
-    k, whole_blocks = min(k, size), size // _BLOCK
-    most = [scores[:, : whole_blocks * _BLOCK].reshape(rows, whole_blocks, _BLOCK).max(-1)] if whole_blocks else []
-    if size % _BLOCK:
-        most.append(scores[:, whole_blocks * _BLOCK :].max(-1, keepdims=True))
-    peaks = np.concatenate(most, 1)
-    _check(peaks.max(1))
+    whole = size // _BLOCK * _BLOCK
+    grid, rest = scores[:, :whole].reshape(rows, -1, _BLOCK), scores[:, whole:]
+    peaks = grid.max(-1)
+    _check(np.concatenate([peaks, rest], 1).max(1))
     blocks = np.sort(_largest(peaks, k), axis=1)
-    ids = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(rows, -1)
-    values = np.take_along_axis(scores, np.minimum(ids, size - 1), 1)
-    values[ids >= size] = -np.inf
+    values = np.concatenate([np.take_along_axis(grid, blocks[:, :, None], 1).reshape(rows, -1), rest], 1)
     order = _largest(values, k)
-    return np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
+    block, place = np.divmod(order, _BLOCK)
+    blocks = np.concatenate([blocks, np.full((rows, 1), whole // _BLOCK)], 1)  # the last: what fills none
+    return np.take_along_axis(blocks, block, 1) * _BLOCK + place, np.take_along_axis(values, order, 1)
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:

@@ -107,8 +107,8 @@ class CTCDecoding:
         beam_size: Beginnings of the text that are followed; 1 takes the likeliest symbol of each step, unless there is
             a language model.
         language_model: A model of `generate` that learned from lines of such text, or its file or `writer`.
-        language_weight: Its share: what a text is worth is acoustic + weight * language + bonus * characters, of
-            which the first two are log-probabilities.
+        language_weight: Its share, 0.5 if omitted: what a text is worth is acoustic + weight * language + bonus *
+            characters, of which the first two are log-probabilities.
         length_bonus: Per character; with a beam or a language model.
 
     Raises:
@@ -117,13 +117,16 @@ class CTCDecoding:
 
     beam_size: int = 1
     language_model: Any = None
-    language_weight: float = 0.5
+    language_weight: float | None = None
     length_bonus: float = 0.0
 
     def __post_init__(self) -> None:
         whole("beam_size", self.beam_size, 1)
-        for name in ("language_weight", "length_bonus"):
-            number(name, getattr(self, name), "a number", lambda _: True)
+        number("length_bonus", self.length_bonus, "a number", lambda _: True)
+        if self.language_weight is not None:
+            number("language_weight", self.language_weight, "a number", lambda _: True)
+            if self.language_model is None:
+                raise OptionError("language_weight is the share of a language model. Give language_model too.")
         if self.length_bonus and self.beam_size == 1 and self.language_model is None:
             raise OptionError(
                 f"length_bonus is {self.length_bonus:g}, but without a beam no texts are compared. Raise beam_size."

@@ -31,7 +31,8 @@ class Decoder:
         """A search of one sequence, to be pushed its log-probabilities."""
         if self._how.beam_size == 1 and self._prior is None:
             return Greedy()
-        return PrefixBeam(int(self._how.beam_size), self._prior, self._how.language_weight, self._how.length_bonus)
+        weight = 0.5 if self._how.language_weight is None else self._how.language_weight
+        return PrefixBeam(int(self._how.beam_size), self._prior, weight, self._how.length_bonus)
 
     def labels(self, log_probabilities: np.ndarray) -> list[int]:
         search = self.search()
