@@ -163,7 +163,8 @@ def word_sequences(name: str, drawn: Sequences, known: dict[str, str], count: in
     moves = [np.diff(values, prepend=values[:1]) for values in (x, y)]
     for values in moves:
         values[offsets[:-1]] = 0
-    steps = {column: Column(column, "number", v.astype(np.float32)) for column, v in zip(PEN, [*moves, y, up], strict=True)}
+    columns = zip(PEN, [*moves, y, up], strict=True)
+    steps = {column: Column(column, "number", values.astype(np.float32)) for column, values in columns}
     return Sequences(offsets, steps, {"text": Column("text", "text", np.array(texts, object))})
 
 
