@@ -562,7 +562,7 @@ def test_demo_quick(call, folder, monkeypatch):
 
     text = builtin.python_documentation()[:9_000]
     monkeypatch.setattr(builtin, "python_documentation", lambda: text)
-    assert demo.TASKS == ("generate",)
+    assert list(demo.TASKS) == ["generate", "translate", "caption"]
     done = call("demo", "--quick")
     assert done.code == 0
     assert "Learning to write from 9,000 characters of Python's documentation" in done.err
@@ -571,6 +571,24 @@ def test_demo_quick(call, folder, monkeypatch):
     assert bundle.read_document("demo.gatewise")["training"]["data"]["name"] == "pydoc_data.topics"
     done = call("demo", "--quick", "--force", "--json", "-o", "other")
     assert json.loads(done.out)["model"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("translate", ("nearest (baseline)", "the third of March, 2031    ", "More: echo 'May the 4th, 1977' | gate")),
+        ("caption", ("nearest image (baseline)", "  drawn: ", "  said:  ", "More: gatewise predict demo.gatewise PIC")),
+    ],
+)
+def test_other_demos_quick(task, said, call, folder, monkeypatch):
+    from gatewise.data import scenes
+
+    drawn = scenes.scenes
+    monkeypatch.setattr(scenes, "scenes", lambda count, part="train": drawn(min(count, 60), part))
+    done = call("demo", task, "--quick")
+    assert done.code == 0
+    assert all(word in done.out for word in said)
+    assert "demo.gatewise" in listing(folder)
 
 
 def test_a_demo_that_was_stopped_goes_on(call, folder, monkeypatch):

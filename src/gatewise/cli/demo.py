@@ -1,7 +1,11 @@
-"""`gatewise demo`: the main job, on text that every machine has."""
+"""`gatewise demo`: the main job, and others, on data that every machine has."""
 
 from __future__ import annotations
 
+import io
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,34 +14,37 @@ import typer
 from ..errors import OptionError, suggest
 from .frame import Json
 
-TASKS = ("generate",)
-
 # Characters to read in all, over every pass: two to three and a half minutes on two cores.
 _BUDGET = 3_200_000
+_DATES = ("the third of March, 2031", "MON, 12 JAN 1953", "7.11.1989", "February 29th, 2096", "31-dec-99")
+
+
+@dataclass(frozen=True)
+class Show:
+    """One demonstration.
+
+    Attributes:
+        estimator: With its options.
+        data: What it learns from.
+        announcement: Said before it does.
+        after: Shows what it has learned, given the estimator and the name of its file.
+    """
+
+    estimator: Any
+    data: Any
+    announcement: str
+    after: Callable[[Any, str], None]
 
 
 def full(text: str) -> dict[str, Any]:
-    """Options of the demo on its whole text."""
+    """Options of the demo of `generate` on its whole text."""
     return {"seed": 1, "epochs": _BUDGET / (0.9 * len(text))}
 
 
-def demo(
-    task: Annotated[str, typer.Argument(metavar="[TASK]", help="What to show.")] = "generate",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C left.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A few seconds of training: to see that all works.")] = False,
-    json: Json = False,
-) -> None:
-    """Train a model on Python's own documentation, watch it learn to spell, and let it write."""
-    if task not in TASKS:
-        raise OptionError(suggest("demo", task, TASKS))
-    import io
-    import shlex
-
+def writing(quick: bool) -> Show:
+    """Python's own documentation, whose words it spells and whose sentences it continues."""
     from ..data.builtin import python_documentation
     from ..tasks.generate import Generator
-    from .fit import train
 
     text = python_documentation()
     options = full(text)
@@ -46,11 +53,72 @@ def demo(
         options |= {"hidden_size": 96, "epochs": 4}
     data = io.StringIO(text)
     data.name = "pydoc_data.topics"
-    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test."
-    generator = Generator(**options)
-    train(generator, data, output, {}, force=force, resume=resume, json=json, announcement=said)
-    if not json:
-        print("\nA passage it wrote:\n")
+
+    def after(generator: Any, file: str) -> None:
         prompt = "The "
+        print("\nA passage it wrote:\n")
         print(prompt + "".join(generator.sample(prompt, 700, temperature=0.7, seed=1)))
-        print(f"\nMore: gatewise sample {shlex.quote(str(output))} --prompt 'A class '")
+        print(f"\nMore: gatewise sample {file} --prompt 'A class '")
+
+    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test."
+    return Show(Generator(**options), data, said, after)
+
+
+def dates(quick: bool) -> Show:
+    """Dates as people and machines write them, to ISO 8601."""
+    from ..data.builtin import written_dates
+    from ..tasks.translate import Translator
+
+    pairs = written_dates(400 if quick else 4000, seed=1)
+
+    def after(translator: Any, file: str) -> None:
+        print("\nDates, and what it makes of them:\n")
+        for date, found in zip(_DATES, translator.predict(list(_DATES)), strict=True):
+            print(f"  {date:<28}{found}")
+        print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} - --plot looked.png")
+
+    said = f"Learning from {len(pairs):,} dates, written in 23 ways, to write them as ISO 8601 does; 5 % are for the test."
+    return Show(Translator(seed=1, epochs=4 if quick else None), pairs, said, after)
+
+
+def pictures(quick: bool) -> Show:
+    """Drawn shapes, and what is said of them."""
+    from ..data.scenes import scenes
+    from ..tasks.caption import Captioner
+
+    data = scenes(200 if quick else 3000)
+
+    def after(captioner: Any, file: str) -> None:
+        unseen = scenes(5, "test")
+        print("\nScenes it has not seen, and what it says of them:\n")
+        for known, found in zip(unseen.captions, captioner.predict(unseen), strict=True):
+            print(f"  drawn: {known[0]}\n  said:  {found}\n")
+        print(f"More: gatewise predict {file} PICTURES")
+
+    said = f"Learning from {len(data):,} drawn scenes to say what is on them; 5 % are for the test."
+    return Show(Captioner(seed=1, epochs=1 if quick else None), data, said, after)
+
+
+TASKS = {"generate": writing, "translate": dates, "caption": pictures}
+
+
+def demo(
+    task: Annotated[str, typer.Argument(metavar="[TASK]", help=f"What to show: {', '.join(TASKS)}.")] = "generate",
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C left.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A few seconds of training: to see that all works.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model on data that every machine has, and show what it learned: to write, from Python's own
+    documentation; to bring dates into one form; or to say what is on drawn pictures."""
+    if task not in TASKS:
+        raise OptionError(suggest("demo", task, tuple(TASKS)))
+    from .fit import train
+
+    show = TASKS[task](quick)
+    train(
+        show.estimator, show.data, output, {}, force=force, resume=resume, json=json, announcement=show.announcement
+    )
+    if not json:
+        show.after(show.estimator, shlex.quote(str(output)))
