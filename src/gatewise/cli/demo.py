@@ -77,7 +77,7 @@ def dates(quick: bool) -> Show:
             print(f"  {date:<28}{found}")
         print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} - --plot looked.png")
 
-    said = f"Learning from {len(pairs):,} dates, written in 23 ways, to write them as ISO 8601 does; 5 % are for the test."
+    said = f"Learning from {len(pairs):,} dates in 23 forms to write them as ISO 8601 does; 5 % are for the test."
     return Show(Translator(seed=1, epochs=4 if quick else None), pairs, said, after)
 
 
@@ -117,8 +117,6 @@ def demo(
     from .fit import train
 
     show = TASKS[task](quick)
-    train(
-        show.estimator, show.data, output, {}, force=force, resume=resume, json=json, announcement=show.announcement
-    )
+    train(show.estimator, show.data, output, {}, force=force, resume=resume, json=json, announcement=show.announcement)
     if not json:
         show.after(show.estimator, shlex.quote(str(output)))
