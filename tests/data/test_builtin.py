@@ -49,6 +49,15 @@ def test_docstrings_are_pairs_that_stand_once():
     [summary] = [t for s, t in zip(pairs.sources, pairs.targets, strict=True) if s.startswith("namedtuple: ")]
     assert summary == "Returns a new subclass of tuple with named fields."
     assert all(len(source) < 500 for source in pairs.sources)
+    assert any(source.startswith("walk packages: ") for source in pairs.sources)  # walk_packages
+    assert any(source.startswith("Mutable Set: ") for source in pairs.sources)  # MutableSet
+
+
+def test_docstrings_without_more_than_a_summary_are_there_when_asked_for():
+    usual, every = docstring_summaries(), docstring_summaries(least=0)
+    assert len(every) > 1.5 * len(usual)
+    assert any(source.endswith(":") for source in every.sources)
+    assert set(usual.targets) <= set(every.targets)
 
 
 def test_dates_are_those_that_were_written():

@@ -78,6 +78,8 @@ def test_words_are_those_of_the_captions(lit):
 
 def test_the_training_data_is_cut_as_it_was(lit):
     assert lit.evaluate(lamps(160)) == lit.metrics_
+    short = lit.evaluate(lamps(160), decoding=Decoding(max_length=1))
+    assert short["test"]["chrf"] < lit.metrics_["test"]["chrf"]
 
 
 def test_it_looks_at_the_lamp_where_it_tells_its_colour(lit):

@@ -316,6 +316,15 @@ def test_the_training_data_is_cut_as_it_was(reverser):
     assert reverser.evaluate(Pairs(*numbers(400))) == reverser.metrics_
 
 
+def test_measured_as_it_is_asked_to_search(reverser):
+    pairs = Pairs(*numbers(20, seed=6))
+    usual, short = reverser.evaluate(pairs), reverser.evaluate(pairs, decoding=Decoding(max_length=1))
+    said = reverser.predict(pairs, decoding=Decoding(max_length=1))
+    assert short["all"]["chrf"] == text_scores(said, [[target] for target in pairs.targets])["chrf"]
+    assert short["all"]["chrf"] < usual["all"]["chrf"]
+    assert short["all"]["loss"] == usual["all"]["loss"]
+
+
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attention", ["additive", "multiplicative", "none"])
 def test_together_as_alone_to_the_last_bit(attention, threads):

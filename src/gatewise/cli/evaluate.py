@@ -11,7 +11,7 @@ import typer
 from ..errors import OptionError
 from .fit import aligned
 from .frame import Json, Query, Unknown, result
-from .search import LISTENING, decoding, with_search
+from .search import LISTENING, WRITING, decoding, with_search
 
 
 def evaluate(
@@ -63,4 +63,4 @@ def evaluate(
     result(found.report(metrics), metrics, json)
 
 
-evaluate = with_search(evaluate, LISTENING)
+evaluate = with_search(evaluate, {**WRITING, **LISTENING})

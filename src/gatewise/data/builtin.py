@@ -6,6 +6,7 @@ import ast
 import datetime
 import inspect
 import random
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterator
@@ -53,11 +54,15 @@ def python_documentation() -> str:
     return "\n\n".join(paragraphs)
 
 
-def docstring_summaries() -> Pairs:
+def docstring_summaries(least: int = 10) -> Pairs:
     """Long text to short: what the docstrings of Python's standard library say behind their first paragraph, after the
-    name of what they describe, and that paragraph. A few thousand pairs; no text occurs twice on either side.
+    words of the name of what they describe, and that paragraph. A few thousand pairs; no text occurs twice on either
+    side.
 
     The files are parsed, never imported.
+
+    Args:
+        least: Words that must stand behind the first paragraph; with 0 the name alone is enough.
     """
     library = Path(sysconfig.get_path("stdlib"))
     pairs: dict[str, str] = {}
@@ -68,10 +73,10 @@ def docstring_summaries() -> Pairs:
             continue
         for name, docstring in _docstrings(path):
             summary, _, body = docstring.partition("\n\n")
-            source = f"{name}: {_shortened(' '.join(body.split()))}"
+            source = f"{_worded(name)}: {_shortened(' '.join(body.split()))}".strip()
             summary = " ".join(summary.split())
             known = source in pairs or summary in summaries
-            if len(body.split()) >= 10 and 3 <= len(summary.split()) <= 25 and not known:
+            if len(body.split()) >= least and 3 <= len(summary.split()) <= 25 and not known:
                 pairs[source] = summary
                 summaries.add(summary)
     if not pairs:
@@ -113,6 +118,11 @@ def _docstrings(path: Path) -> Iterator[tuple[str, str]]:
             found = ast.get_docstring(node)
             if found:
                 yield getattr(node, "name", path.stem), inspect.cleandoc(found)
+
+
+def _worded(name: str) -> str:
+    """ "walk packages" of walk_packages, "Thread Pool Executor" of ThreadPoolExecutor."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " ")).strip()
 
 
 def _shortened(text: str) -> str:

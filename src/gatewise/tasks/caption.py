@@ -227,12 +227,14 @@ class Captioner(Estimator):
         captions: str | None = None,
         lists: str | None = None,
         encoding: str = "utf-8",
+        decoding: Decoding | None = None,
     ) -> dict[str, Any]:
         """How good the captions are.
 
         Args:
             data, y, captions, lists, encoding: As for `fit`. The data that the model was trained on, with the same
                 lists if there were any, is cut as it was then.
+            decoding: How to search; a beam of five if omitted.
 
         Returns:
             Per part ("train", of which at most 500 images are captioned, "validation" and "test"; or "all" for other
@@ -251,7 +253,7 @@ class Captioner(Estimator):
         same = whole.fingerprint() == trained["fingerprint"]
         parts = self._parts(whole, trained["counts"], trained["listed"]) if same else {"all": whole}
         _told(whole)
-        return self._measured(parts, with_baselines=True)
+        return self._measured(parts, with_baselines=True, decoding=decoding)
 
     def predict(self, data: Any, decoding: Decoding | None = None) -> list[str]:
         """A caption of each image or clip.
@@ -399,12 +401,14 @@ class Captioner(Estimator):
     def _text(self, found: Hypothesis) -> str:
         return self.vocabulary_.decode(found.tokens)
 
-    def _measured(self, parts: Mapping[str, Captioned], with_baselines: bool) -> dict[str, Any]:
+    def _measured(
+        self, parts: Mapping[str, Captioned], with_baselines: bool, decoding: Decoding | None = None
+    ) -> dict[str, Any]:
         parts = {name: _told(part) for name, part in parts.items() if any(part.captions)}
         found: dict[str, Any] = {}
         for name, part in parts.items():
             some = part.take(np.arange(min(len(part), _MOST_MEASURED))) if name == "train" else part
-            found[name] = self._scores(some)
+            found[name] = self._scores(some, decoding=decoding)
         if with_baselines:
             last = list(parts)[-1]
             said = {"most frequent": [self.usual_] * len(parts[last])}
@@ -415,8 +419,8 @@ class Captioner(Estimator):
         every = [captions for part in parts.values() for captions in part.captions]
         return {**found, "signatures": signatures(every)}
 
-    def _scores(self, data: Captioned, with_loss: bool = True) -> dict[str, Any]:
-        said = [self._text(some[0]) for some in self._written(data, None)]
+    def _scores(self, data: Captioned, with_loss: bool = True, decoding: Decoding | None = None) -> dict[str, Any]:
+        said = [self._text(some[0]) for some in self._written(data, decoding)]
         found = {**text_scores(said, data.captions), "images": len(data)}
         return found | ({"loss": self._loss(data)} if with_loss else {})
 

@@ -251,12 +251,19 @@ class Translator(Estimator):
         return self
 
     def evaluate(
-        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        decoding: Decoding | None = None,
     ) -> dict[str, Any]:
-        """How good the translations are, found by a beam of five.
+        """How good the translations are.
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the model was trained on is cut as it was then.
+            decoding: How to search; a beam of five if omitted.
 
         Returns:
             Per part ("train", of at most 1,000 pairs, "validation", "test", or "all" for other data) "bleu", "chrf",
@@ -272,7 +279,7 @@ class Translator(Estimator):
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
-        return self._measured(parts, with_baselines=True)
+        return self._measured(parts, with_baselines=True, decoding=decoding)
 
     def predict(self, data: Any, *, decoding: Decoding | None = None) -> list[Any]:
         """Translations.
@@ -425,13 +432,15 @@ class Translator(Estimator):
             for text, own, some in zip(sources, ids, every, strict=True)
         ]
 
-    def _measured(self, parts: Mapping[str, Pairs], with_baselines: bool) -> dict[str, Any]:
+    def _measured(
+        self, parts: Mapping[str, Pairs], with_baselines: bool, decoding: Decoding | None = None
+    ) -> dict[str, Any]:
         from ._translate_measure import scores
 
         found: dict[str, Any] = {}
         for name, part in parts.items():
             some = part.take(range(min(len(part), _MEASURED))) if name == "train" else part
-            found[name] = scores(self.model_, self.texts_, some, Decoding())
+            found[name] = scores(self.model_, self.texts_, some, decoding or Decoding())
         last = list(parts)[-1]
         if with_baselines:
             found["baselines"] = self._baselines(parts[last], parts["train"] if last not in ("train", "all") else None)
