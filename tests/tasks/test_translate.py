@@ -316,6 +316,19 @@ def test_the_training_data_is_cut_as_it_was(reverser):
     assert reverser.evaluate(Pairs(*numbers(400))) == reverser.metrics_
 
 
+def test_translations_that_must_begin_so(reverser):
+    texts = ["one two three", "four five"]
+    free = reverser.predict(texts)
+    assert reverser.predict(texts, prefixes=["", ""]) == free
+    found = reverser.predict(texts, prefixes=["7 7", ""])
+    assert found[0].startswith("7 7 ")
+    assert found[1] == free[1]
+    with pytest.raises(OptionError, match="2 texts cannot have 1 prefixes"):
+        reverser.predict(texts, prefixes=["7"])
+    with pytest.raises(OptionError, match="the prefix 'x 7' holds what this model never learned"):
+        reverser.predict(texts, prefixes=["x 7", ""])
+
+
 def test_measured_as_it_is_asked_to_search(reverser):
     pairs = Pairs(*numbers(20, seed=6))
     usual, short = reverser.evaluate(pairs), reverser.evaluate(pairs, decoding=Decoding(max_length=1))

@@ -21,9 +21,17 @@ _MEASURED_TOKENS = 4000  # of a batch that is only measured
 
 
 def translated(
-    model: TranslationNetwork, texts: Texts, sources: Sequence[np.ndarray], options: Decoding
+    model: TranslationNetwork,
+    texts: Texts,
+    sources: Sequence[np.ndarray],
+    options: Decoding,
+    begun: Sequence[list[int]] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Translations of each source, the best first; sources of about one length side by side."""
+    """Translations of each source, the best first; sources of about one length side by side.
+
+    Args:
+        begun: Tokens that each must begin with.
+    """
     found: list[list[Hypothesis]] = [[] for _ in sources]
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     # A word that is not known can be copied only by who looks at the source.
@@ -42,6 +50,7 @@ def translated(
             options,
             limits=texts.limits(own),
             forbidden=never,
+            prefixes=None if begun is None else [begun[i] for i in some],
             lengths=[max(1, len(ids)) for ids in own],
         )
         for i, result in zip(some, results, strict=True):

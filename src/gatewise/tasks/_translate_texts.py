@@ -15,7 +15,7 @@ from ..data._cuts import words_of
 from ..data._decoders import Joiner
 from ..data.pairs import Pairs
 from ..data.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from ._corpus import USUAL_WORDS
 from ._options import check_tokens
 
@@ -77,6 +77,14 @@ class Texts:
     def targets(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Ids of each, without the edge."""
         return [_encoded(self.target, text) for text in texts]
+
+    def begun(self, prefixes: Sequence[str]) -> list[list[int]]:
+        """Ids of beginnings of targets. OptionError if one holds what has no token."""
+        found = [ids.tolist() for ids in self.targets(prefixes)]
+        for prefix, ids in zip(prefixes, found, strict=True):
+            if self.unknown in ids or (prefix and self.target.decode(ids).strip() != prefix.strip()):
+                raise OptionError(f"the prefix {prefix!r} holds what this model never learned to write. Leave it out")
+        return found
 
     def limits(self, sources: Sequence[np.ndarray]) -> list[int]:
         """Most tokens of each translation."""

@@ -281,19 +281,28 @@ class Translator(Estimator):
         parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
         return self._measured(parts, with_baselines=True, decoding=decoding)
 
-    def predict(self, data: Any, *, decoding: Decoding | None = None) -> list[Any]:
+    def predict(
+        self, data: Any, *, decoding: Decoding | None = None, prefixes: Sequence[str] | None = None
+    ) -> list[Any]:
         """Translations.
 
         Args:
             data: Texts, or whatever `fit` reads; targets are not needed.
             decoding: How to search; a beam of five if omitted.
+            prefixes: Of each text how its translation must begin; "" leaves it free.
 
         Returns:
             Of each text its translation; with `n_best` above 1 a list of them, the best first.
+
+        Raises:
+            OptionError: There are more or fewer prefixes than texts, or one holds what the model cannot write.
         """
         self._must_be_fitted()
         options = decoding or Decoding()
-        parts = self._translated(self._sources(data), options)
+        sources = self._sources(data)
+        if prefixes is not None and len(prefixes) != len(sources):
+            raise OptionError(f"{len(sources)} texts cannot have {len(prefixes)} prefixes. Give one for each")
+        parts = self._translated(sources, options, prefixes)
         every = [[text for text, _ in found] for part in parts for _, _, found in part]
         return every if options.n_best > 1 else [some[0] for some in every]
 
@@ -414,19 +423,22 @@ class Translator(Estimator):
         ).sources
 
     def _translated(
-        self, sources: Sequence[str], options: Decoding
+        self, sources: Sequence[str], options: Decoding, prefixes: Sequence[str] | None = None
     ) -> Iterator[list[tuple[int, str, list[tuple[str, Hypothesis]]]]]:
         """Of each text its number, itself and its translations, some hundred at a time."""
         for start in range(0, len(sources), _AT_ONCE):
             some = sources[start : start + _AT_ONCE]
-            yield list(zip(range(start, start + len(some)), some, self._found(some, options), strict=True))
+            begun = None if prefixes is None else self.texts_.begun(prefixes[start : start + _AT_ONCE])
+            yield list(zip(range(start, start + len(some)), some, self._found(some, options, begun), strict=True))
 
-    def _found(self, sources: Sequence[str], options: Decoding) -> list[list[tuple[str, Hypothesis]]]:
+    def _found(
+        self, sources: Sequence[str], options: Decoding, begun: Sequence[list[int]] | None = None
+    ) -> list[list[tuple[str, Hypothesis]]]:
         """Of each text its translations, as text and as found."""
         from ._translate_measure import said, translated
 
         ids = self.texts_.sources(sources)
-        every = translated(self.model_, self.texts_, ids, options)
+        every = translated(self.model_, self.texts_, ids, options, begun)
         return [
             [(said(self.texts_, text, own, one), one) for one in some]
             for text, own, some in zip(sources, ids, every, strict=True)
