@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import DataError
 from .pairs import Pairs
 
-_READ = 240  # characters of a docstring's body that are kept, up to the end of a word
+_READ = 400  # characters of a docstring's body that are kept, up to the end of a word
 _TENS = ("", "", "twenty", "thirty")
 _FIRST = (
     *("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh"),
@@ -56,8 +56,8 @@ def python_documentation() -> str:
 
 def docstring_summaries(least: int = 10) -> Pairs:
     """Long text to short: what the docstrings of Python's standard library say behind their first paragraph, after the
-    words of the name of what they describe, and that paragraph. A few thousand pairs; no text occurs twice on either
-    side.
+    words of the name of what they describe and its arguments, and that paragraph. A few thousand pairs; no text occurs
+    twice on either side.
 
     The files are parsed, never imported.
 
@@ -73,7 +73,7 @@ def docstring_summaries(least: int = 10) -> Pairs:
             continue
         for name, docstring in _docstrings(path):
             summary, _, body = docstring.partition("\n\n")
-            source = f"{_worded(name)}: {_shortened(' '.join(body.split()))}".strip()
+            source = f"{name}: {_shortened(' '.join(body.split()))}".strip()
             summary = " ".join(summary.split())
             known = source in pairs or summary in summaries
             if len(body.split()) >= least and 3 <= len(summary.split()) <= 25 and not known:
@@ -106,7 +106,7 @@ def written_dates(count: int, seed: int = 0) -> Pairs:
 
 
 def _docstrings(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and docstring of a file and of all that it defines."""
+    """Name and docstring of a file and of all that it defines: "read line(size)" of def read_line(self, size)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a library's escapes, which are not ours to mend
@@ -117,12 +117,19 @@ def _docstrings(path: Path) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             found = ast.get_docstring(node)
             if found:
-                yield getattr(node, "name", path.stem), inspect.cleandoc(found)
+                yield _worded(getattr(node, "name", path.stem)) + _arguments(node), inspect.cleandoc(found)
 
 
 def _worded(name: str) -> str:
     """ "walk packages" of walk_packages, "Thread Pool Executor" of ThreadPoolExecutor."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " ")).strip()
+
+
+def _arguments(node: ast.AST) -> str:
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return ""
+    names = ", ".join(argument.arg for argument in node.args.args if argument.arg != "self")
+    return names and f"({names})"
 
 
 def _shortened(text: str) -> str:
