@@ -147,6 +147,21 @@ def test_sentences_are_decoded_together_as_alone(sentences, width, sampling, ngr
         assert [one.score for one in alone] == sorted((one.score for one in alone), reverse=True)
 
 
+def test_a_sentence_is_done_when_nothing_that_is_written_can_win():
+    end, on, never = np.log(0.9), np.log(0.1), -np.inf
+
+    def step(tokens, parents):
+        calls.append(len(tokens))
+        return np.tile([never, end, on, never], (len(tokens), 1)), None
+
+    for alpha, n_best, steps in ((0, 1, 1), (0, 2, 2), (1, 1, 1), (10, 1, 9)):
+        calls: list[int] = []
+        options = Decoding(beam_size=20, n_best=n_best, length_penalty=alpha)
+        [found] = decode(step, 1, START, END, options, limits=[8])
+        assert [len(one.tokens) for one in found][:n_best] == ([8] if alpha == 10 else [0, 1][:n_best])
+        assert len(calls) == steps, (alpha, n_best)
+
+
 def test_finished_sentences_leave_the_batch():
     toy = Toy(range(8), 6)
     decode(toy, 8, START, END, Decoding(beam_size=1), limits=[0, 0, 0, 0, 2, 2, 9, 9], forbidden=[START])

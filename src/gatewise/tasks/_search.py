@@ -113,7 +113,8 @@ class _Search:
             self._keep_stranded(going)
             for row, total in zip(parents[self.last == self.end], totals[self.last == self.end], strict=True):
                 self._finish(int(row), float(total), True)
-            goes_on = (self.last != self.end) & ~self._settled(self.sentence[parents], totals)
+            goes_on = self.last != self.end
+            goes_on[goes_on] = ~self._settled(self.sentence[parents[goes_on]], totals[goes_on])
             parents, self.last, self.totals = parents[goes_on], self.last[goes_on], totals[goes_on]
             self.written = np.concatenate([self.written[parents], self.last[:, None]], 1)
             self.looked = None if self.looked is None else self.looked[parents]
@@ -180,7 +181,12 @@ class _Search:
                 self._finish(int(row), float(self.totals[row]), False)
 
     def _settled(self, sentence: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """(N,) whether a sentence's best are found: as far as its limit, what is still written can only fall behind."""
+        """Of each row that goes on whether the best of its sentence are found: as far as the limit, it can only fall
+        behind.
+
+        Args:
+            sentence, totals: Of these rows.
+        """
         settled = np.zeros(len(sentence), bool)
         for own in () if self.options.sampling else np.unique(sentence):
             scores = sorted((one.score for one in self.found[own]), reverse=True)
