@@ -196,6 +196,7 @@ ROWS = (
         0.05,
         "less",
         lambda data, seed: spoken(data, seed, bidirectional=False, normalisation="running"),
+        (0, 1, 2),
     ),
     Row(
         "pen_words",
