@@ -73,6 +73,8 @@ class Eager:
             going: Tensor = ~stops
             if len(ended) >= WIDTH or not going.any():
                 break
+            if ended and float(scores[going].max()) / penalty(limit + 1) <= max(score for score, _ in ended):
+                break  # nothing that is still written can win; ours stops there too
             rows = rows[going]
             totals, written = scores[going], torch.cat([written[rows], tokens[going][:, None]], 1)
             state = tuple(values[:, rows] for values in state)

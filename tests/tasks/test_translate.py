@@ -323,10 +323,24 @@ def test_translations_that_must_begin_so(reverser):
     found = reverser.predict(texts, prefixes=["7 7", ""])
     assert found[0].startswith("7 7 ")
     assert found[1] == free[1]
-    with pytest.raises(OptionError, match="2 texts cannot have 1 prefixes"):
-        reverser.predict(texts, prefixes=["7"])
-    with pytest.raises(OptionError, match="the prefix 'x 7' holds what this model never learned"):
-        reverser.predict(texts, prefixes=["x 7", ""])
+    assert reverser.predict(texts, prefixes=["7  7 ", " "]) == found
+    for prefixes, message in (
+        (["7"], "2 texts cannot have 1 of prefixes"),
+        ("77", "2 texts cannot have one of prefixes"),
+        (["", "x 7"], r"prefixes\[1\] holds 'x', which this model never learned to write"),
+        (["7", None], r"prefixes\[1\] is None, which is no text"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            reverser.predict(texts, prefixes=prefixes)
+
+
+def test_beginnings_of_byte_pairs_are_those_of_whole_texts():
+    lines = ["the old dog", "the old cat", "the new dog"] * 40
+    texts = Texts.learn(Pairs(lines, lines), "byte-pairs", True, None, 1)
+    [whole] = texts.targets(["the old dog"])
+    none, blank, begun = texts.begun(["", "  ", "the old "])
+    assert none == blank == []
+    assert begun == whole[: len(begun)].tolist() != []
 
 
 def test_measured_as_it_is_asked_to_search(reverser):

@@ -75,7 +75,7 @@ def dates(quick: bool) -> Show:
         print("\nDates, and what it makes of them:\n")
         for date, found in zip(_DATES, translator.predict(list(_DATES)), strict=True):
             print(f"  {date:<28}{found}")
-        print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} - --plot looked.png")
+        print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} -")
 
     said = f"Learning from {len(pairs):,} dates in 23 forms to write them as ISO 8601 does; 5 % are for the test."
     return Show(Translator(seed=1, epochs=4 if quick else None), pairs, said, after)
@@ -95,7 +95,7 @@ def pictures(quick: bool) -> Show:
             print(f"  drawn: {known[0]}\n  said:  {found}\n")
         print(f"More: gatewise predict {file} PICTURES")
 
-    said = f"Learning from {len(data):,} drawn scenes to say what is on them; 5 % are for the test."
+    said = f"Learning from {len(data):,} drawn scenes to say what is on them; 10 % are for the test."
     return Show(Captioner(seed=1, epochs=1 if quick else None), data, said, after)
 
 

@@ -59,6 +59,8 @@ def predict(
     if plot is not None:
         if not hasattr(estimator, "plot"):
             raise OptionError(f"--plot draws nothing for a model of the task '{task}'. Leave it out")
+        if data == "-":
+            raise OptionError("--plot reads the data once more, which standard input does not allow. Name a file")
         can_plot(plot, force)
     predictor: Any = estimator.load(model)
     if plot is not None:  # first, for a model may have nothing to draw

@@ -56,8 +56,8 @@ def python_documentation() -> str:
 
 def docstring_summaries(least: int = 10) -> Pairs:
     """Long text to short: what the docstrings of Python's standard library say behind their first paragraph, after the
-    words of the name of what they describe and its arguments, and that paragraph. A few thousand pairs; no text occurs
-    twice on either side.
+    words of the name of what they describe and its plain arguments (those that a call gives by place or by name), and
+    that paragraph. A few thousand pairs; no text occurs twice on either side.
 
     The files are parsed, never imported.
 

@@ -79,12 +79,15 @@ class Texts:
         return [_encoded(self.target, text) for text in texts]
 
     def begun(self, prefixes: Sequence[str]) -> list[list[int]]:
-        """Ids of beginnings of targets. OptionError if one holds what has no token."""
-        found = [ids.tolist() for ids in self.targets(prefixes)]
-        for prefix, ids in zip(prefixes, found, strict=True):
-            if self.unknown in ids or (prefix and self.target.decode(ids).strip() != prefix.strip()):
-                raise OptionError(f"the prefix {prefix!r} holds what this model never learned to write. Leave it out")
-        return found
+        """Ids of beginnings of targets; none for a blank one. OptionError if one is no text, or has what has no token."""
+        for place, prefix in enumerate(prefixes):
+            if not isinstance(prefix, str):
+                raise OptionError(f"prefixes[{place}] is {prefix!r:.60}, which is no text. Give '' to leave one out")
+            if unseen := self.target.unseen(prefix.strip()):
+                raise OptionError(
+                    f"prefixes[{place}] holds {unseen[0]!r}, which this model never learned to write. Leave it out"
+                )
+        return [_encoded(self.target, prefix.strip()).tolist() if prefix.strip() else [] for prefix in prefixes]
 
     def limits(self, sources: Sequence[np.ndarray]) -> list[int]:
         """Most tokens of each translation."""

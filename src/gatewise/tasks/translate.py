@@ -289,20 +289,23 @@ class Translator(Estimator):
         Args:
             data: Texts, or whatever `fit` reads; targets are not needed.
             decoding: How to search; a beam of five if omitted.
-            prefixes: Of each text how its translation must begin; "" leaves it free.
+            prefixes: Of each text how its translation must begin; "" leaves it free. With byte-pairs it should end where
+                a word does, for the parts of a word are not those of its beginning.
 
         Returns:
             Of each text its translation; with `n_best` above 1 a list of them, the best first.
 
         Raises:
-            OptionError: There are more or fewer prefixes than texts, or one holds what the model cannot write.
+            OptionError: There are more or fewer prefixes than texts, or one is none, or holds what the model cannot
+                write.
         """
         self._must_be_fitted()
         options = decoding or Decoding()
         sources = self._sources(data)
-        if prefixes is not None and len(prefixes) != len(sources):
-            raise OptionError(f"{len(sources)} texts cannot have {len(prefixes)} prefixes. Give one for each")
-        parts = self._translated(sources, options, prefixes)
+        if isinstance(prefixes, str) or (prefixes is not None and len(prefixes) != len(sources)):
+            count = "one" if isinstance(prefixes, str) else len(prefixes)
+            raise OptionError(f"{len(sources)} texts cannot have {count} of prefixes. Give a list, with one for each")
+        parts = self._translated(sources, options, None if prefixes is None else self.texts_.begun(prefixes))
         every = [[text for text, _ in found] for part in parts for _, _, found in part]
         return every if options.n_best > 1 else [some[0] for some in every]
 
@@ -423,13 +426,13 @@ class Translator(Estimator):
         ).sources
 
     def _translated(
-        self, sources: Sequence[str], options: Decoding, prefixes: Sequence[str] | None = None
+        self, sources: Sequence[str], options: Decoding, begun: Sequence[list[int]] | None = None
     ) -> Iterator[list[tuple[int, str, list[tuple[str, Hypothesis]]]]]:
         """Of each text its number, itself and its translations, some hundred at a time."""
         for start in range(0, len(sources), _AT_ONCE):
             some = sources[start : start + _AT_ONCE]
-            begun = None if prefixes is None else self.texts_.begun(prefixes[start : start + _AT_ONCE])
-            yield list(zip(range(start, start + len(some)), some, self._found(some, options, begun), strict=True))
+            own = None if begun is None else begun[start : start + _AT_ONCE]
+            yield list(zip(range(start, start + len(some)), some, self._found(some, options, own), strict=True))
 
     def _found(
         self, sources: Sequence[str], options: Decoding, begun: Sequence[list[int]] | None = None
