@@ -99,8 +99,8 @@ ROWS = (
     Row(
         "docstrings",
         "translate",
-        "docstrings of Python's standard library to their first paragraph: shares 0.9, 0.05, 0.05 at random; those with "
-        "fewer than ten words behind it are learned from too",
+        "docstrings of Python's standard library to their first paragraph: shares 0.9, 0.05, 0.05 at random; those "
+        "with fewer than ten words behind it are learned from too",
         "chrf_above_first_words",
         0,
         "more",

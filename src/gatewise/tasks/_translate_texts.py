@@ -79,7 +79,7 @@ class Texts:
         return [_encoded(self.target, text) for text in texts]
 
     def begun(self, prefixes: Sequence[str]) -> list[list[int]]:
-        """Ids of beginnings of targets; none for a blank one. OptionError if one is no text, or has what has no token."""
+        """Ids of beginnings of targets; none for a blank one. OptionError if one is no text or has no tokens."""
         for place, prefix in enumerate(prefixes):
             if not isinstance(prefix, str):
                 raise OptionError(f"prefixes[{place}] is {prefix!r:.60}, which is no text. Give '' to leave one out")

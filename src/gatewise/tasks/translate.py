@@ -289,8 +289,8 @@ class Translator(Estimator):
         Args:
             data: Texts, or whatever `fit` reads; targets are not needed.
             decoding: How to search; a beam of five if omitted.
-            prefixes: Of each text how its translation must begin; "" leaves it free. With byte-pairs it should end where
-                a word does, for the parts of a word are not those of its beginning.
+            prefixes: Of each text how its translation must begin; "" leaves it free. With byte-pairs it should end
+                where a word does, for the parts of a word are not those of its beginning.
 
         Returns:
             Of each text its translation; with `n_best` above 1 a list of them, the best first.
