@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,7 @@ def captions(language: str, options: dict[str, Any], data: Path, seed: int) -> d
     )
     translator = Translator(seed=seed, **options).fit(train, validation=val)
     metrics = translator.evaluate(test)
-    nearest = Nearest(train.sources, train.targets or [])
-    said = [nearest(text) for text in test.sources]
-    metrics["baselines"]["nearest"] = text_scores(said, [[text] for text in test.targets or []])
+    metrics["baselines"]["nearest"] = figures(Nearest(train.sources, train.targets or []), test)
     return answer(metrics, "all", "bleu", options) | {"validation": kept(translator.metrics_["validation"])}
 
 
@@ -49,13 +48,8 @@ def summaries(data: Path, seed: int) -> dict[str, Any]:
     search = {"length_penalty": 3.0, "no_repeat_ngram": 2}
     translator = Translator(seed=seed, **options).fit(whole, validation=validation)
     metrics = translator.evaluate(test, decoding=Decoding(**search))
-    plain = {
-        "first words": partial(first_words, count=usual_first_words(train)),
-        "nearest": Nearest(train.sources, train.targets or []),
-    }
-    for name, said in plain.items():
-        texts = [said(text) for text in test.sources]
-        metrics["baselines"][name] = text_scores(texts, [[text] for text in test.targets or []])
+    metrics["baselines"]["first words"] = figures(partial(first_words, count=usual_first_words(train)), test)
+    metrics["baselines"]["nearest"] = figures(Nearest(train.sources, train.targets or []), test)
     found = answer(metrics, "all", "chrf", options | search)
     return found | {"chrf_above_first_words": found["chrf"] - found["baselines"]["first words"]}
 
@@ -65,9 +59,14 @@ def dates(data: Path, seed: int) -> dict[str, Any]:
     return answer(Translator(seed=seed).fit(written_dates(5000, seed)).metrics_, "test", "exact_match", {})
 
 
+def figures(method: Callable[[str], str], pairs: Pairs) -> dict[str, Any]:
+    """Of a plain method, which turns one text into another."""
+    return text_scores([method(text) for text in pairs.sources], [[text] for text in pairs.targets or []])
+
+
 def answer(metrics: dict[str, Any], part: str, measure: str, options: dict[str, Any]) -> dict[str, Any]:
     """What a row's `run` returns."""
-    baselines = {name: figures[measure] for name, figures in metrics["baselines"].items()}
+    baselines = {name: found[measure] for name, found in metrics["baselines"].items()}
     return {**kept(metrics[part]), "baselines": baselines, "signatures": metrics["signatures"], "options": options}
 
 

@@ -189,9 +189,9 @@ class _Search:
         """
         settled = np.zeros(len(sentence), bool)
         for own in () if self.options.sampling else np.unique(sentence):
-            scores = sorted((one.score for one in self.found[own]), reverse=True)
-            if len(scores) >= self.options.n_best:
+            if len(self.found[own]) >= self.options.n_best:
                 rows = sentence == own
+                scores = sorted((one.score for one in self.found[own]), reverse=True)
                 most = self.options.score(totals[rows].max(), int(self.limits[own]) + 1, None)
                 settled[rows] = most <= scores[self.options.n_best - 1]
         return settled
