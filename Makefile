@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 # CMake builds the native engine into src/, where an editable install looks; the sanitized ones stay under build/. Two
 # builds of one folder at once would spoil ninja's records, so where there is flock, one waits for the other.
 FLOCK      := $(shell command -v flock 2>/dev/null)
-ENGINE     := src/gatewise/engine
+ENGINE     := src/gatewise/native
 CONFIGURED := build/native/build.ninja
 CONFIGURE   = $(BIN)/cmake --log-level=WARNING -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
               -DPython_EXECUTABLE=$(abspath $(BIN))/python
@@ -43,7 +43,7 @@ native $(READY): $(CONFIGURED)
 	@$(call BUILD,build/native)
 	@touch $(READY)
 
-$(READY): CMakeLists.txt $(wildcard $(ENGINE)/native/*)
+$(READY): CMakeLists.txt $(wildcard $(ENGINE)/src/*)
 
 $(CONFIGURED): $(VENV)/.installed
 	$(call CONFIGURE,build/native) -DCMAKE_LIBRARY_OUTPUT_DIRECTORY=$(CURDIR)/$(ENGINE)
@@ -52,7 +52,7 @@ $(CONFIGURED): $(VENV)/.installed
 # first C++ exception and abort. What Python keeps until it exits is not a leak of ours; its allocator, which packs many
 # objects into one block, would hide a wrong access. A forked child is meant. The report of a crash goes to stderr, which
 # pytest must not hold.
-SANITIZE_TESTS ?= tests/engine/native
+SANITIZE_TESTS ?= tests/native
 SANITIZED       = LD_PRELOAD="$$($(CXX) -print-file-name=lib$(1).so) $$($(CXX) -print-file-name=libstdc++.so)" \
                   GATEWISE_NATIVE=$(CURDIR)/$(2) $(BIN)/python -m pytest --capture=sys $(SANITIZE_TESTS)
 

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.pairs import read_pairs
-from gatewise.tasks._translate_measure import translated
-from gatewise.tasks._translate_texts import Texts
-from gatewise.tasks.decoding import Decoding
-from gatewise.tasks.translate import Translator
+from gatewise.data.paired.pairs import read_pairs
+from gatewise.decoding.stop import Decoding
+from gatewise.tasks.translate.estimator import Translator
+from gatewise.tasks.translate.evaluation import translated
+from gatewise.tasks.translate.texts import Texts
 
 from .record import ROOT, write
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.fit_functions
 
-Prints the constants of src/gatewise/engine/native/math.hpp, each fit with the largest relative error it has in exact
+Prints the constants of src/gatewise/native/src/math.hpp, each fit with the largest relative error it has in exact
 arithmetic; half a float's last place is 6e-8. Needs numpy only.
 """
 

@@ -19,8 +19,8 @@ from pathlib import Path
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command line does
 
 from gatewise.cli.demo import full
-from gatewise.data.builtin import python_documentation
-from gatewise.tasks.generate import Generator
+from gatewise.data.datasets.builtin import python_documentation
+from gatewise.tasks.generate.estimator import Generator
 from gatewise.training import choose
 
 from .record import ROOT, write

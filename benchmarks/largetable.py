@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.sequences import Sequences
-from gatewise.data.series import sequences
-from gatewise.data.table import open_table
+from gatewise.data.tables.sequences import sequences
+from gatewise.data.tables.table import open_table
 from gatewise.tasks import Forecaster
 
 from .record import write

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gatewise.nn import Recurrent
-from gatewise.tasks.baselines import ngram_bits, unigram_bits
+from gatewise.tasks.generate.text.baselines import ngram_bits, unigram_bits
 
 from .record import ROOT, write
 

@@ -22,7 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from gatewise import cells
 from gatewise.engine import native
-from gatewise.tasks._language_model import LanguageModel
+from gatewise.tasks.generate.text.network import LanguageModel
 from gatewise.training.memory import keep_freed_memory
 
 from .record import RESULTS, write

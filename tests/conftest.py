@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_toy import Workshop
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -33,6 +34,11 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real data sets that stands beside our own checkout, but not beside a user's."""
@@ -50,7 +56,7 @@ def rhyme():
 @pytest.fixture(scope="session")
 def trained(rhyme):
     """A small language model that knows its rhyme."""
-    from gatewise.tasks.generate import Generator
+    from gatewise.tasks.generate.estimator import Generator
 
     options = {"hidden_size": 32, "epochs": 12, "batch_size": 4, "chunk_length": 32, "learning_rate": 0.02, "seed": 3}
     return Generator(**options).fit(io.StringIO(rhyme))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gatewise.data import moving_digits, scenes
-from gatewise.data.captions import Captioned
-from gatewise.tasks._caption_baselines import most_frequent, nearest
-from gatewise.tasks._text_metrics import text_scores
-from gatewise.tasks.caption import Captioner
+from gatewise.data.datasets import moving_digits, scenes
+from gatewise.data.paired.captions import Captioned
+from gatewise.metrics.text import text_scores
+from gatewise.tasks.caption.baselines import most_frequent, nearest
+from gatewise.tasks.caption.estimator import Captioner
 
 from .row import Row
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.audio import read_audio
-from gatewise.data.labelled_text import read_labelled_text
+from gatewise.data.readers.audio import read_audio
+from gatewise.data.readers.labelled_text import read_labelled_text
+from gatewise.data.readers.strokes import read_strokes
+from gatewise.data.readers.ts import read_ts
 from gatewise.data.sequences import Column, Sequences
-from gatewise.data.strokes import read_strokes
-from gatewise.data.ts import read_ts
-from gatewise.tasks.classify import Classifier
+from gatewise.tasks.classify.estimator import Classifier
 
 from .row import Row
 

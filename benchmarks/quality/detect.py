@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.tasks._detection_baselines import rolling_z, windowed_gaussian
-from gatewise.tasks._nab import PROFILES, Window, nab_score, probation
-from gatewise.tasks.detect import Detector
+from gatewise.metrics.nab import PROFILES, Window, nab_score, probation
+from gatewise.tasks.detect.baselines import rolling_z, windowed_gaussian
+from gatewise.tasks.detect.estimator import Detector
 
 from .row import Row
 

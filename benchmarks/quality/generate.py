@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.readers.strokes import read_strokes
+from gatewise.data.readers.ts import read_ts
 from gatewise.data.sequences import Sequences
-from gatewise.data.strokes import read_strokes
-from gatewise.data.ts import read_ts
-from gatewise.tasks.generate import Generator
+from gatewise.tasks.generate.estimator import Generator
 
 from .classify import by_writer
 from .row import Row

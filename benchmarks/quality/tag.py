@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.conll import read_conll
+from gatewise.data.readers.conll import read_conll
 from gatewise.data.sequences import Column, Sequences
-from gatewise.tasks.tag import Tagger
+from gatewise.tasks.tag.estimator import Tagger
 
 from .row import Row
 

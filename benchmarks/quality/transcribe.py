@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.data.readers.strokes import read_strokes, varied
 from gatewise.data.sequences import Column, Sequences
-from gatewise.data.strokes import read_strokes, varied
-from gatewise.tasks._transcribe_decoding import CTCDecoding
-from gatewise.tasks.generate import Generator
-from gatewise.tasks.transcribe import Transcriber
+from gatewise.tasks.generate.estimator import Generator
+from gatewise.tasks.transcribe.decoder import CTCDecoding
+from gatewise.tasks.transcribe.estimator import Transcriber
 
 from .classify import by_writer
 from .row import Row

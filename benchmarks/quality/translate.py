@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.batches import parts_of
-from gatewise.data.builtin import docstring_summaries, written_dates
-from gatewise.data.pairs import Pairs, read_pairs
-from gatewise.tasks._text_metrics import text_scores
-from gatewise.tasks._translate_baselines import Nearest, first_words, usual_first_words
-from gatewise.tasks.decoding import Decoding
-from gatewise.tasks.translate import Translator
+from gatewise.data.datasets.builtin import docstring_summaries, written_dates
+from gatewise.data.paired.pairs import Pairs, read_pairs
+from gatewise.decoding.stop import Decoding
+from gatewise.metrics.text import text_scores
+from gatewise.tasks.translate.baselines import Nearest, first_words, usual_first_words
+from gatewise.tasks.translate.estimator import Translator
 
 from .row import Row
 

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from .algebra import tanh as tanh
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
-    from .runtime import Writer as Writer
     from .tasks import Captioner as Captioner
     from .tasks import Classifier as Classifier
     from .tasks import Detector as Detector
     from .tasks import Forecaster as Forecaster
     from .tasks import Generator as Generator
     from .tasks import Tagger as Tagger
+    from .tasks import Tracer as Tracer
     from .tasks import Transcriber as Transcriber
     from .tasks import Translator as Translator
+    from .tasks import Writer as Writer
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
@@ -37,9 +38,10 @@ _HOME = {
     "Generator": "tasks",
     "LSTM": "nn",
     "Tagger": "tasks",
+    "Tracer": "tasks",
     "Transcriber": "tasks",
     "Translator": "tasks",
-    "Writer": "runtime",
+    "Writer": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }
 __all__ = ["__version__", *sorted(_HOME)]

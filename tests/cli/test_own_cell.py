@@ -11,7 +11,7 @@ import pytest
 from gatewise import bundle
 from gatewise.algebra import Cell
 from gatewise.cli import main
-from gatewise.tasks._language_model import LanguageModel
+from gatewise.tasks.generate.text.network import LanguageModel
 
 TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--epochs", "0.05", "-q")
 CELL = '''"""An LSTM that makes room."""

@@ -19,7 +19,7 @@ import pytest
 
 from gatewise import bundle, files
 from gatewise.cli import main
-from gatewise.cli.usage import with_flags
+from gatewise.cli.usage_errors import with_flags
 
 TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--epochs", "0.05")
 LONGER = (*TINY[:-1], "0.5", "--dropout", "0.2")
@@ -175,7 +175,7 @@ def test_sources_of_text(call, folder, monkeypatch, rhyme):
 
 def interrupt(monkeypatch, *numbers, step=17):
     """Signals in a training step, as from the keyboard."""
-    from gatewise.tasks._language_model import LanguageModel
+    from gatewise.tasks.generate.text.network import LanguageModel
 
     real, calls = LanguageModel.training_loss, []
 
@@ -361,7 +361,7 @@ def test_a_disk_that_is_full_when_the_model_is_saved(call, folder, monkeypatch):
 
 
 def test_a_loss_that_is_no_number(call, folder, monkeypatch):
-    from gatewise.tasks._language_model import LanguageModel
+    from gatewise.tasks.generate.text.network import LanguageModel
 
     real, calls = LanguageModel.training_loss, []
 
@@ -558,7 +558,7 @@ def test_cells(call):
 
 def test_demo_quick(call, folder, monkeypatch):
     from gatewise.cli import demo
-    from gatewise.data import builtin
+    from gatewise.data.datasets import builtin
 
     text = builtin.python_documentation()[:9_000]
     monkeypatch.setattr(builtin, "python_documentation", lambda: text)
@@ -581,7 +581,7 @@ def test_demo_quick(call, folder, monkeypatch):
     ],
 )
 def test_other_demos_quick(task, said, call, folder, monkeypatch):
-    from gatewise.data import scenes
+    from gatewise.data.datasets import scenes
 
     drawn = scenes.scenes
     monkeypatch.setattr(scenes, "scenes", lambda count, part="train": drawn(min(count, 60), part))
@@ -592,7 +592,7 @@ def test_other_demos_quick(task, said, call, folder, monkeypatch):
 
 
 def test_a_demo_that_was_stopped_goes_on(call, folder, monkeypatch):
-    from gatewise.data import builtin
+    from gatewise.data.datasets import builtin
 
     monkeypatch.setattr(builtin, "python_documentation", lambda: "The short text of a test.\n" * 80)
     with monkeypatch.context() as patch:

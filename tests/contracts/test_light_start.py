@@ -26,9 +26,9 @@ def loaded(code):
     [
         "import gatewise",
         "import gatewise.cells, gatewise.algebra",
-        "import gatewise.runtime.writer, gatewise.runtime.tracer",
-        "import gatewise.tasks.decoding",
-        "import gatewise.tasks._transcribe_decoding, gatewise.tasks._transcribe_frames",
+        "import gatewise.tasks.generate.text.predictor, gatewise.tasks.generate.numbers.predictor",
+        "import gatewise.decoding.stop",
+        "import gatewise.tasks.transcribe.decoder, gatewise.tasks.transcribe.frames",
         "import gatewise.training",
         "from gatewise import cell, tanh",
     ],

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from gatewise.data.arrays import read_arrays
-from gatewise.data.audio import read_audio
-from gatewise.data.conll import read_conll
-from gatewise.data.labelled_text import read_labelled_text
-from gatewise.data.ts import read_ts
+from gatewise.data.readers.arrays import read_arrays
+from gatewise.data.readers.audio import read_audio
+from gatewise.data.readers.conll import read_conll
+from gatewise.data.readers.labelled_text import read_labelled_text
+from gatewise.data.readers.ts import read_ts
 from gatewise.errors import DataError
 
 

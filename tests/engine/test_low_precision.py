@@ -25,7 +25,7 @@ from table import (
 from gatewise import cells, engine, nn
 from gatewise.algebra import cell
 from gatewise.engine import native
-from gatewise.engine.native.library import _native
+from gatewise.native.library import _native
 
 LSTM = cells.find("lstm")
 LOW = torch.bfloat16

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gatewise.engine import masks
-from gatewise.engine.native.library import _native
+from gatewise.native.library import _native
 
 
 # Known answers of Random123, the authors' own library: counter, key, numbers.

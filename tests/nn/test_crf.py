@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchcrf
 
-from gatewise.data.schemes import allowed
+from gatewise.data.text.tagging_schemes import allowed
 from gatewise.errors import OptionError, OptionTypeError, ShapeError
 from gatewise.nn import CRF
 

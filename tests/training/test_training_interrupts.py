@@ -14,7 +14,7 @@ from training_toy import Toy, at_call, interrupt
 
 from gatewise.training import checkpoint as checkpoints
 
-CHILD = Path(__file__).with_name("training_child.py")
+CHILD = Path(__file__).parents[1] / "training_child.py"
 
 
 def test_interrupted_before_any_validation_keeps_the_present_weights(workshop):

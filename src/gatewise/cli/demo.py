@@ -43,8 +43,8 @@ def full(text: str) -> dict[str, Any]:
 
 def writing(quick: bool) -> Show:
     """Python's own documentation, whose words it spells and whose sentences it continues."""
-    from ..data.builtin import python_documentation
-    from ..tasks.generate import Generator
+    from ..data.datasets.builtin import python_documentation
+    from ..tasks.generate.estimator import Generator
 
     text = python_documentation()
     options = full(text)
@@ -66,8 +66,8 @@ def writing(quick: bool) -> Show:
 
 def dates(quick: bool) -> Show:
     """Dates as people and machines write them, to ISO 8601."""
-    from ..data.builtin import written_dates
-    from ..tasks.translate import Translator
+    from ..data.datasets.builtin import written_dates
+    from ..tasks.translate.estimator import Translator
 
     pairs = written_dates(400 if quick else 4000, seed=1)
 
@@ -83,8 +83,8 @@ def dates(quick: bool) -> Show:
 
 def pictures(quick: bool) -> Show:
     """Drawn shapes, and what is said of them."""
-    from ..data.scenes import scenes
-    from ..tasks.caption import Captioner
+    from ..data.datasets.scenes import scenes
+    from ..tasks.caption.estimator import Captioner
 
     data = scenes(200 if quick else 3000)
 

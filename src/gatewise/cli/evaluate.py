@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from .decoding_options import LISTENING, WRITING, decoding, with_search
 from .fit import aligned
 from .frame import Json, Query, Unknown, result
-from .search import LISTENING, WRITING, decoding, with_search
 
 
 def evaluate(

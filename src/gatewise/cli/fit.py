@@ -14,7 +14,8 @@ import typer
 
 from ..errors import DataError, OptionError
 from ..tasks import TASKS, find
-from . import derived, frame
+from . import frame
+from . import options as derived
 from .frame import Group, Json, note, result
 
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
@@ -136,9 +137,9 @@ def train(
     if announcement:
         note(announcement)
 
-    from ..tasks._sizing import size_text
+    from ..plots.loss_curve import plot as draw
+    from ..tasks.generate.text.sizing import size_text
     from ..training import choose
-    from ..training import plot as draw
 
     if estimator.task == "generate":
         reading = {**reading, "passages": 0 if quiet else 300}
@@ -167,7 +168,7 @@ def aligned(paths: list[str]) -> Any:
 
 def _open(paths: list[str], encoding: str) -> StringIO:
     """Their text as one open file."""
-    from ..data.text import read_text
+    from ..data.readers.files import read_text
 
     file = StringIO(read_text(paths, encoding))
     file.name = ", ".join(paths)
@@ -177,7 +178,7 @@ def _open(paths: list[str], encoding: str) -> StringIO:
 def can_plot(picture: Path, force: bool = True) -> None:
     """Make sure, before the work, that a picture can be drawn there. OptionError, ModelFileError."""
     from ..bundle import writable
-    from ..training.pictures import FORMATS
+    from ..plots.figure import FORMATS
 
     if picture.suffix.lower() not in FORMATS:
         raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")

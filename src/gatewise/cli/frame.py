@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import GatewiseError, MissingExtra, OptionError, suggest
-from .usage import UsageMistake, in_our_words, with_flags
+from .usage_errors import UsageMistake, in_our_words, with_flags
 
 EXTRA_OF = {  # package -> the extra that brings it; a test compares this with pyproject.toml
     "torch": "train",

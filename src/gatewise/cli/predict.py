@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from .decoding_options import LISTENING, WRITING, decoding, with_search
 from .frame import Json, Query, result
-from .search import LISTENING, WRITING, decoding, with_search
 
 
 def predict(
@@ -39,7 +39,7 @@ def predict(
     read and written piece by piece.
     """
     from ..bundle import read_header, writable
-    from ..data.writing import check_suffix, write_csv, write_lines, write_table
+    from ..data.tables.writing import check_suffix, write_csv, write_lines, write_table
     from ..tasks import find
     from .fit import can_plot
 

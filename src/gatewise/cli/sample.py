@@ -52,12 +52,12 @@ def sample(
     Numbers are printed as CSV, or with `--output` become a table or a picture.
     """
     from ..bundle import load, writable
-    from ..runtime.writer import Writer
-    from ..tasks.decoding import Sampler
+    from ..decoding.stop import Sampler
+    from ..tasks.generate.text.predictor import Writer
 
     found = load(model)
     if "channels" in found.document:
-        from ._trace import trace
+        from .sample_numbers import trace
 
         of_text = {"top-k": top_k, "top-p": top_p, "stop": stop, "state": state, "unknown": unknown}
         for name, given in of_text.items():
@@ -87,7 +87,7 @@ def sample(
             writer.load_state(state)
         writable(state, force=True)
     if prompt == "-":
-        from ..data.text import read_text
+        from ..data.readers.files import read_text
 
         prompt = read_text("-")
     pieces = writer.write(prompt, length, sampler, stop, unknown)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..errors import DataError
+from .readers.files import Source, _bytes, _mode, _name, read_text
 from .sequences import MISSING, Column
-from .text import Source, _bytes, _mode, _name, read_text
 
 
 def name_of(source: Source) -> str:

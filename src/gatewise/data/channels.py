@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import DataError, suggest
+from .readers.strokes import holds_strokes
 from .sequences import Sequences
-from .strokes import holds_strokes
 
 
 @dataclass(frozen=True)

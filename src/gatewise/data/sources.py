@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from .readers.strokes import is_strokes
 from .sequences import Sequences
-from .strokes import is_strokes
 
 if TYPE_CHECKING:
-    from .audio import LogMel
+    from .readers.audio import LogMel
 
 LINES = ("rows", "labels", "tokens")
 
@@ -117,7 +117,7 @@ def read(
         return source
     is_path = isinstance(source, str | os.PathLike)
     if not is_path and not is_table(source):
-        from .arrays import from_arrays
+        from .readers.arrays import from_arrays
 
         _no_query(query, "arrays")
         return from_arrays(source, y, per_step=roles.per_step)
@@ -145,35 +145,35 @@ def _suffix(path: str) -> str:
 
 def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
     if kind == "ts":
-        from .ts import read_ts
+        from .readers.ts import read_ts
 
         return read_ts(source, encoding)
     if kind == "tokens":
-        from .conll import read_conll
+        from .readers.conll import read_conll
 
         return read_conll(
             source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
         )
     if kind == "labels":
-        from .labelled_text import read_labelled_text
+        from .readers.labelled_text import read_labelled_text
 
         return read_labelled_text(source, encoding=encoding)
     if kind == "arrays":
-        from .arrays import read_arrays
+        from .readers.arrays import read_arrays
 
         return read_arrays(source)
     if kind == "strokes":
-        from .strokes import read_strokes
+        from .readers.strokes import read_strokes
 
         return read_strokes(source, label_from=roles.label_from)
-    from .audio import read_audio
+    from .readers.audio import read_audio
 
     return read_audio(source, sound, roles.label_from)
 
 
 def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> Sequences:
-    from .series import sequences
-    from .table import open_table
+    from .tables.sequences import sequences
+    from .tables.table import open_table
 
     with open_table(source, query, encoding=encoding) as table:
         facts = [*roles.facts, *(() if roles.per_step else roles.target)]

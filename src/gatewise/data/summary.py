@@ -11,13 +11,13 @@ import numpy as np
 
 from ..errors import DataError, GatewiseError
 from ._lines import text as text_column
-from .caption_files import names_in, sizes_in
-from .pairs import read_pairs
+from .paired.caption_files import names_in, sizes_in
+from .paired.pairs import read_pairs
+from .paired.transcripts import holds_sound
+from .readers.files import read_text
 from .sequences import Column, Sequences
 from .sources import Roles, is_text, read
-from .text import read_text
-from .transcripts import holds_sound
-from .understanding import Understanding, cut, understand
+from .tables.inference import Understanding, cut, understand
 
 MOST_LEVELS = 12  # of a label that are shown
 

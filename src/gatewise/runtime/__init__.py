@@ -1,16 +1,1 @@
-"""A trained model without a framework."""
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .writer import Writer as Writer
-
-_HOME = {"Writer": "writer"}  # public name -> module it lives in
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+"""What a trained model needs to run without torch."""

@@ -1,4 +1,7 @@
-"""One file per job: what it learns, its loss, metric and decoding."""
+"""A folder for each task: what it reads, its network, training, figures and predictions.
+
+A new task is one folder with the same file names as the others, and one row in `_TASKS`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,37 +9,43 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelFileError, suggest
 
 if TYPE_CHECKING:
-    from ._estimator import Estimator
-    from .caption import Captioner as Captioner
-    from .classify import Classifier as Classifier
-    from .detect import Detector as Detector
-    from .forecast import Forecaster as Forecaster
-    from .generate import Generator as Generator
-    from .tag import Tagger as Tagger
-    from .transcribe import Transcriber as Transcriber
-    from .translate import Translator as Translator
+    from .caption.estimator import Captioner as Captioner
+    from .classify.estimator import Classifier as Classifier
+    from .detect.estimator import Detector as Detector
+    from .estimator import Estimator
+    from .forecast.estimator import Forecaster as Forecaster
+    from .generate.estimator import Generator as Generator
+    from .generate.numbers.predictor import Tracer as Tracer
+    from .generate.text.predictor import Writer as Writer
+    from .tag.estimator import Tagger as Tagger
+    from .transcribe.estimator import Transcriber as Transcriber
+    from .translate.estimator import Translator as Translator
 
+_TASKS = {
+    "generate": "Generator",
+    "classify": "Classifier",
+    "tag": "Tagger",
+    "forecast": "Forecaster",
+    "detect": "Detector",
+    "translate": "Translator",
+    "transcribe": "Transcriber",
+    "caption": "Captioner",
+}  # task, which is also the name of its folder -> its estimator
 _HOME = {
-    "Generator": "generate",
-    "Classifier": "classify",
-    "Tagger": "tag",
-    "Forecaster": "forecast",
-    "Detector": "detect",
-    "Translator": "translate",
-    "Transcriber": "transcribe",
-    "Captioner": "caption",
-}  # public name -> module it lives in, which is also the name of its task
-TASKS = tuple(_HOME.values())
+    **{estimator: f"{task}.estimator" for task, estimator in _TASKS.items()},
+    "Tracer": "generate.numbers.predictor",
+    "Writer": "generate.text.predictor",
+}  # public name -> module it lives in
+TASKS = tuple(_TASKS)
 __all__ = ["TASKS", "find", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
     """The estimator of a task. ModelFileError if there is no such task, for only a file could have named it."""
-    for name, module in _HOME.items():
-        if module == task:
-            estimator: type[Estimator] = getattr(import_module(f".{module}", __name__), name)
-            return estimator
-    raise ModelFileError(suggest("task", task, TASKS))
+    if task not in _TASKS:
+        raise ModelFileError(suggest("task", task, TASKS))
+    estimator: type[Estimator] = __getattr__(_TASKS[task])
+    return estimator
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from ..runtime.mixture import NARROWEST, Layout
+from .generate.numbers.mixture import NARROWEST, Layout
 
 
 def log_density(found: Tensor, layout: Layout, real: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
-"""The one training loop: plans, checkpoints that resume bit for bit, progress, curves."""
+"""The one training loop: plans, checkpoints that resume bit for bit, progress."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .curve import plot as plot
     from .loop import Outcome as Outcome
     from .loop import TrainingStopped as TrainingStopped
     from .loop import train as train
@@ -14,21 +13,20 @@ if TYPE_CHECKING:
     from .progress import Progress as Progress
     from .progress import Silent as Silent
     from .progress import choose as choose
-    from .protocols import Batches as Batches
-    from .protocols import Trainable as Trainable
+    from .trainable import Batches as Batches
+    from .trainable import Trainable as Trainable
 
 _HOME = {  # public name -> module it lives in; torch and Lightning are paid for by who needs them
     "Bar": "progress",
-    "Batches": "protocols",
+    "Batches": "trainable",
     "Lines": "progress",
     "Outcome": "loop",
     "Plan": "plan",
     "Progress": "progress",
     "Silent": "progress",
-    "Trainable": "protocols",
+    "Trainable": "trainable",
     "TrainingStopped": "loop",
     "choose": "progress",
-    "plot": "curve",
     "train": "loop",
 }
 __all__ = sorted(_HOME)

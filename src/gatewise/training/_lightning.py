@@ -18,8 +18,8 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from .protocols import Batches
 from .run import Run
+from .trainable import Batches
 
 
 class _Adapter(lightning.LightningModule):

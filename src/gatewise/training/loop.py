@@ -10,14 +10,14 @@ from typing import Any
 
 from ..errors import DataError, TrainingError
 from . import checkpoint as checkpoints
+from .failures import Failed, Leave
 from .interrupts import Interrupts
 from .memory import keep_freed_memory
 from .plan import Plan
 from .progress import Progress, Silent
-from .protocols import Batches, Trainable
 from .run import Run
 from .snapshot import generator_states, set_generator_states
-from .trouble import Failed, Leave
+from .trainable import Batches, Trainable
 
 
 @dataclass(frozen=True)

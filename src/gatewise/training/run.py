@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from ..errors import ModelFileError
 from . import checkpoint as checkpoints
 from .counters import Counters
+from .failures import Failed, Leave, Writing, diverged
+from .history import Metrics, lines_until
 from .interrupts import Interrupts
-from .metrics import Metrics, lines_until
 from .plan import Plan
 from .progress import Progress
-from .protocols import Batches, Trainable
 from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
-from .trouble import Failed, Leave, Writing, diverged
+from .trainable import Batches, Trainable
 
 _NORMS_KEPT = 5  # gradient norms quoted when training diverges
 _MOST_STEPS_PER_LINE = 50  # of the record

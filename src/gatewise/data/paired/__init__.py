@@ -1,0 +1,1 @@
+"""Two things that belong together: text pairs, transcripts, captions."""

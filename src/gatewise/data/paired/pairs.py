@@ -1,0 +1,214 @@
+"""Pairs of texts: two aligned files, a file of lines with a tab between, two columns of a table, or lists."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, OptionError
+from .._lines import read_lines
+from ..sources import Roles, is_table
+from ..tables._duckdb import identifier
+from ..tables._sources import RELATION
+from ..tables.table import Table, open_table
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """N texts, each with what it is to become.
+
+    Attributes:
+        sources: N texts, none of them blank.
+        targets: As many; None where only sources were read.
+        name: Where they came from, for people.
+    """
+
+    sources: list[str]
+    targets: list[str] | None
+    name: str = "data"
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def take(self, which: Sequence[int] | np.ndarray) -> Pairs:
+        """These pairs, in this order."""
+        sources, targets = (some and [some[i] for i in which] for some in (self.sources, self.targets))
+        return Pairs(sources or [], targets, self.name)
+
+    def fingerprint(self) -> str:
+        """sha256 of all texts."""
+        text = "\0".join([*self.sources, "\0", *(self.targets or ())])
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_pairs(
+    data: Any,
+    y: Any = None,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    query: str | None = None,
+    encoding: str = "utf-8",
+    with_targets: bool = True,
+) -> Pairs:
+    """Pairs from whatever a user names.
+
+    Args:
+        data: A tuple of two files whose lines belong together, or both names in one with a comma between; one file of
+            lines `source<tab>target`; a table, as `data.sources.read` takes them; a list of texts; or a tuple of two
+            lists. Files of lines may be gzip files. Lines are taken as they are, but for white space at their ends.
+        y: Texts beside a list of them.
+        source, target: Columns of a table; the first two, or the first other one, if omitted. A .tsv or .txt file is
+            lines unless they are named.
+        query: SQL whose result is the table.
+        encoding: Of text files.
+        with_targets: Otherwise sources are enough: one file of lines is sources alone if its first line has no tab, of
+            a table the target is not read, and a file that could be lines is so unless its head names a column.
+
+    Raises:
+        DataError: It cannot be read, the files differ in lines, or a text is missing or blank; says where.
+        OptionError: An option does not go with this data.
+    """
+    if isinstance(data, Pairs):
+        return data
+    if source and source == target:
+        raise OptionError(f"source and target are both '{source}'. Name two columns")
+    if y is not None:
+        return _lists(data, y)
+    if isinstance(data, str) and "," in data and not os.path.exists(data):
+        data = tuple(path.strip() for path in data.split(","))
+    if isinstance(data, tuple):
+        if len(data) == 2 and not all(isinstance(one, str | os.PathLike) for one in data):
+            return _lists(*data)
+        _no_columns(source, target, query, "two files")
+        return _aligned(data, encoding)
+    is_path = isinstance(data, str | os.PathLike)
+    if is_path and not query and _is_lines(os.fspath(data)):
+        named = [name for name in (source, target) if name]
+        if not named or not (with_targets or _heads(data, encoding, named)):
+            return _tabbed(data, encoding, with_targets)
+    if is_path or is_table(data):
+        return _columns(data, source, target, query, encoding, with_targets)
+    if with_targets:
+        raise OptionError(f"a {type(data).__name__} of texts needs as many targets beside it: fit(texts, targets)")
+    return Pairs(_texts(data, "texts"), None, "texts")
+
+
+def _lists(data: Any, y: Any) -> Pairs:
+    sources, targets = _texts(data, "texts"), _texts(y, "targets")
+    if len(sources) != len(targets):
+        raise DataError(f"there are {len(sources):,} texts, but {len(targets):,} targets. Give one for each")
+    return Pairs(sources, targets, "texts")
+
+
+def _texts(given: Any, what: str) -> list[str]:
+    """A list of texts, checked."""
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
+        raise DataError(f"{what} are a list of str, not {given!r:.60}")
+    found = []
+    for place, text in enumerate(given):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{what}[{place}] is {text!r:.60}, which is no text. Leave it out, and what belongs to it")
+        found.append(text.strip())
+    return found
+
+
+def _aligned(paths: tuple[Any, ...], encoding: str) -> Pairs:
+    """Two files, line by line."""
+    if len(paths) != 2:
+        raise OptionError(
+            f"pairs are read from one file or from two, not from {len(paths)}: {', '.join(map(str, paths))}"
+        )
+    (one, sources), (other, targets) = (_lines(path, encoding) for path in paths)
+    if len(sources) != len(targets):
+        raise DataError(
+            f"{one} has {len(sources):,} lines, but {other} has {len(targets):,}. Line n of one must be what line n of "
+            "the other becomes"
+        )
+    sources, targets = ([line.strip() for line in lines] for lines in (sources, targets))
+    for number, (left, right) in enumerate(zip(sources, targets, strict=True), 1):
+        if not left or not right:
+            name, rest = (other, one) if left else (one, other)
+            shown = f", where {rest} has '{(left or right)[:40]}'" if left or right else f", and so is {rest}"
+            raise DataError(f"{name}, line {number}: empty{shown}. Take the line out of both files")
+    return Pairs(sources, targets, f"{one}, {other}")
+
+
+def _tabbed(path: Any, encoding: str, with_targets: bool) -> Pairs:
+    """One file of `source<tab>target`, or of sources alone."""
+    name, lines = _lines(path, encoding)
+    pairs = with_targets or "\t" in lines[0]
+    sources, targets = [], []
+    for number, line in enumerate(lines, 1):
+        left, tab, right = line.partition("\t")
+        if not left.strip() or (pairs and not right.strip()):
+            raise DataError(f"{name}, line {number}: '{line[:60]}' is no text, a tab and a text" if pairs else
+                            f"{name}, line {number}: empty. Take the line out")  # fmt: skip
+        if "\t" in right or (tab and not pairs):
+            raise DataError(f"{name}, line {number}: {line.count(chr(9))} tabs, where {int(pairs)} was expected")
+        sources.append(left.strip())
+        targets.append(right.strip())
+    return Pairs(sources, targets if pairs else None, name)
+
+
+def _lines(path: Any, encoding: str) -> tuple[str, list[str]]:
+    """Name and stripped lines, without blank ones at the end. At least one."""
+    name, lines = read_lines(path, encoding)
+    lines = [line.strip(" \r\n") for line in lines]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"{name} has only blank lines. Write one text per line")
+    return name, lines
+
+
+def _columns(
+    data: Any, source: str | None, target: str | None, query: str | None, encoding: str, with_targets: bool
+) -> Pairs:
+    """Two columns of a table, as text whatever they hold."""
+    with open_table(data, query, encoding=encoding, as_written=True) as table:
+        names = list(table.columns)
+        first = table.check(source) if source else next((name for name in names if name != target), names[0])
+        if not with_targets:
+            return Pairs(_column(table, first), None, table.name)
+        others = [name for name in names if name != first]
+        if not others:
+            raise DataError(f"{table.name} has one column, '{first}', but pairs are in two")
+        second = table.check(target) if target else others[0]
+        return Pairs(_column(table, first), _column(table, second), table.name)
+
+
+def _column(table: Table, name: str) -> list[str]:
+    found, column = [], identifier(name)
+    if table.columns[name].startswith("TIMESTAMP"):  # as which plain dates come from Python
+        [days] = table.session.row(f"SELECT bool_and({column} = date_trunc('day', {column})) FROM {RELATION}")
+        column = f"{column}::DATE" if days else column
+    for piece in table.session.stream(f"SELECT {column}::VARCHAR AS text FROM {RELATION}"):
+        found += list(piece["text"])
+    for row, text in enumerate(found, 1):
+        if text is None or not str(text).strip():
+            raise DataError(f"{table.name}, row {row}: column '{name}' has no text. Leave such rows out with a query")
+    return [str(text).strip() for text in found]
+
+
+def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:
+    """Whether the first line of a file names one of these columns."""
+    cells = {cell.strip(' "') for cell in re.split("[,;|\t]", _lines(path, encoding)[1][0])}
+    return not cells.isdisjoint(names)
+
+
+def _is_lines(path: str) -> bool:
+    """Whether a file of this name holds texts, a line each, rather than a table."""
+    return path.lower().removesuffix(".gz").endswith(".tsv") or Roles(lines="labels").format(path) == "labels"
+
+
+def _no_columns(source: str | None, target: str | None, query: str | None, what: str) -> None:
+    for name, value in (("source", source), ("target", target), ("query", query)):
+        if value is not None:
+            raise OptionError(f"{name}='{value}' is for tables, not for {what}. Leave it out")

@@ -1,0 +1,171 @@
+"""Recordings, and images of lines, with what they say: a folder with texts beside its files, or a table of both."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError, suggest
+from .._lines import name_of, read_lines, text
+from ..log_mel import LogMel
+from ..readers import audio, images
+from ..readers.files import _files, _mode, read_text
+from ..sequences import Sequences
+from ..sources import _no_query, told
+from ..tables._duckdb import identifier
+from ..tables._sources import RELATION
+from ..tables._sources import name_of as source_name
+from ..tables.table import open_table
+
+FILE, TEXT = "file", "text"  # the columns of a table that names files
+LISTED = ".trans.txt"  # LibriSpeech: a line for each recording of the folder, its name and its text
+_MEDIA = {"sound": audio.SUFFIXES, "images": images.SUFFIXES}
+
+Named = list[tuple[str, Path, str | None]]  # name within the source, path, and text, None where there is none
+
+
+def read_transcripts(
+    source: Any,
+    target: str = TEXT,
+    *,
+    query: str | None = None,
+    encoding: str = "utf-8",
+    texts: bool = True,
+    sound: LogMel | None = None,
+    height: int | None = None,
+) -> tuple[Sequences, LogMel | None]:
+    """Sound or images of lines, and their texts; and how sound was read.
+
+    Args:
+        source: A folder with WAV and FLAC files, or image files, anywhere in it: what NAME.wav says stands in NAME.txt
+            beside it, or in a file of lines `NAME text` whose own name ends in .trans.txt, as LibriSpeech has them. Or
+            a table with a column `file`, of paths from where the table lies (in a database: from the working folder),
+            and a column of texts; cells of CSV files are taken as they are written. Or a single sound or image file.
+        target: The column of texts, and what they are called in what is returned.
+        query: SQL whose result is the table, as for `table.open_table`.
+        encoding: Of all text.
+        texts: Whether there must be a text for every file; otherwise none is looked for.
+        sound, height: How a trained model reads sound and images; None: what suits the files.
+
+    Returns:
+        Per step `log_mel` or `pixels`, see `audio` and `images`. Per sequence `file` and its text, runs of white space
+        in it as one space.
+
+    Raises:
+        DataError: A file is damaged or has no text, or the source names none; the message says which.
+        OptionError: A query is given for what is no table.
+    """
+    found = _listed(source, target, query, encoding, texts)
+    if not found:
+        raise DataError(f"{source_name(source)} names no file. Give at least one.")
+    paths = [path for _, path, _ in found]
+    if _medium(found) == "sound":
+        sound = sound or audio.settings_for(paths)
+        data = audio.read_sounds(paths, sound)
+    else:
+        sound, data = None, images.read_line_images(paths, height)
+    facts = {FILE: text(FILE, [name for name, _, _ in found])}
+    if texts:
+        facts[target] = text(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
+    return replace(data, facts=facts, name=source_name(source)), sound
+
+
+def media_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """The sound or image files anywhere in a folder."""
+    known = tuple(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
+    return [file for file in _files(Path(folder)) if file.name.lower().endswith(known)]
+
+
+def holds_sound(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a sound file, or an archive that may hold some, or a folder with either."""
+    files = _files(Path(path)) if os.path.isdir(path) else [Path(path)]
+    return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in files)
+
+
+def is_media(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a sound or image file, or a folder with some."""
+    if os.path.isdir(path):
+        return bool(media_files(path))
+    return any(os.fspath(path).lower().endswith(suffixes) for suffixes in _MEDIA.values())
+
+
+def _medium(found: Named) -> str:
+    """What the files are. DataError if they are of both kinds, or of neither."""
+    kinds: dict[str, str] = {}
+    for name, _, _ in found:
+        kind = next((kind for kind, suffixes in _MEDIA.items() if name.lower().endswith(suffixes)), None)
+        if kind is None:
+            known = ", ".join(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
+            raise DataError(f"'{name}' is neither sound nor an image. Files must end in {known}.")
+        kinds.setdefault(kind, name)
+    if len(kinds) > 1:
+        raise DataError(f"'{kinds['sound']}' is sound, but '{kinds['images']}' an image. Give one kind at a time.")
+    return next(iter(kinds))
+
+
+def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
+    if _is_local(source):
+        if stat.S_ISDIR(_mode(source)):
+            _no_query(query, told(source))
+            return _in_folder(Path(source), encoding, texts)
+        if is_media(source):
+            _no_query(query, told(source))
+            if texts:
+                raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
+            return [(Path(source).name, Path(source), None)]
+    return _in_table(source, target, query, encoding, texts)
+
+
+def _is_local(source: Any) -> bool:
+    """Whether it is a path, rather than a URL or a table."""
+    return isinstance(source, str | os.PathLike) and "://" not in os.fspath(source)
+
+
+def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
+    files = media_files(folder)
+    known: dict[Path, str] = {}
+    for page in (file for file in _files(folder) if texts and file.name.endswith(LISTED)):
+        place, lines = read_lines(page, encoding)
+        for number, line in enumerate(lines, 1):
+            name, _, rest = line.strip().partition(" ")
+            if name and not rest:
+                raise DataError(f"{place}, line {number}: no text behind '{name}'. Each line is a name and a text.")
+            known[page.parent / name] = rest
+    found: Named = []
+    for file in files:
+        said: str | None = known.get(file.with_suffix(""))
+        page = file.with_suffix(".txt")
+        if texts and said is None:
+            if not page.is_file():
+                raise DataError(
+                    f"there is no text for {name_of(file)}: neither '{page.name}' beside it nor a line in a file "
+                    f"*{LISTED}. Write it, or name the files and their texts in a table."
+                )
+            said = read_text(page, encoding) if page.stat().st_size else ""
+        found.append((file.relative_to(folder).as_posix(), file, said))
+    return found
+
+
+def _in_table(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
+    base = Path(source).parent if _is_local(source) else Path()
+    with open_table(source, query, header=True, encoding=encoding, as_written=True) as table:
+        for column in [FILE, target] if texts else [FILE]:
+            _check(table.name, column, table.columns)
+        said = f"{identifier(target)}::VARCHAR" if texts else "NULL"
+        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {said} FROM {RELATION}")
+    found: Named = []
+    for number, (file, said) in enumerate(rows, 1):
+        if not file:
+            raise DataError(f"{source_name(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
+        found.append((file, base / file, said))
+    return found
+
+
+def _check(name: str, column: str, columns: Iterable[str]) -> None:
+    if column not in columns:
+        what = "names the sound or image of each row" if column == FILE else "says what each file holds"
+        raise DataError(f"{name}: {suggest('column', column, columns)} It {what}.")

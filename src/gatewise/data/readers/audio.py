@@ -1,0 +1,217 @@
+"""Sound files: folders and archives of WAV and FLAC become log-mel sequences with labels from their names."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import wave
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+
+import numpy as np
+
+from ...errors import DataError, MissingExtra
+from .._lines import category, name_of, offsets_of, read_bytes, text
+from ..log_mel import LogMel, resample
+from ..sequences import Column, Sequences
+from .file_names import facts_of, pattern_of
+from .files import Source, _files, _mode
+
+SUFFIXES = (".wav", ".flac")
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
+LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
+
+Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
+
+
+def read_audio(
+    source: Source | Sequence[Source], settings: LogMel | None = None, label_from: str | None = None
+) -> Sequences:
+    """Sound files as sequences of log-mel frames.
+
+    Channels are averaged and every clip is resampled to the settings' rate.
+
+    Args:
+        source: A WAV or FLAC file, a folder with such files anywhere in it, a .tar or .tar.gz of them, or several of
+            these. Hidden files and files of other kinds are passed over.
+        settings: Of the features; None takes `settings_for(source)`. A trained model gives those it was trained with.
+        label_from: Where labels stand in names without suffix, such as "{label}_{speaker}_{index}". Each name in
+            braces becomes a fact of that name and takes as few characters as fit; a pattern with / takes in folders.
+            None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands before the
+            first _ of its name, and if no name has one, there are no labels.
+
+    Returns:
+        Per step: `log_mel`, (steps, M) float32. Per sequence: `file`, text; `label`, a category, if there are any;
+        and what else `label_from` names.
+
+    Raises:
+        DataError: names the file that is damaged, cut short, empty, not sound, or whose name does not fit.
+        MissingExtra: a FLAC file, and `soundfile` is not installed. WAV with whole numbers as samples needs nothing.
+        OptionError: a pattern without {label}.
+    """
+    if label_from is not None:
+        pattern_of(label_from)  # a wrong one should show before a thousand files are read
+    data = read_sounds(source, settings)
+    names = [str(name) for name in data.facts["file"].values]
+    labels = _labels(names) if label_from is None else facts_of(names, label_from)
+    return replace(data, facts={**data.facts, **labels})
+
+
+def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = None) -> Sequences:
+    """The same without labels."""
+    settings = settings or settings_for(source)
+    names: list[str] = []
+    features: list[np.ndarray] = []
+    for name, place, raw in _clips(source):
+        signal, rate = _decode(raw, place)
+        names.append(name)
+        features.append(settings(resample(signal.mean(axis=1), rate, settings.sample_rate)))
+    return Sequences(
+        offsets_of(map(len, features)),
+        {"log_mel": Column("log_mel", "number", np.concatenate(features))},
+        {"file": text("file", names)},
+        name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
+    )
+
+
+def settings_for(source: Source | Sequence[Source]) -> LogMel:
+    """Features at the lowest sample rate among the files, for a lower one leaves upper bands without content; but at
+    most 16 kHz. The errors are those of `read_audio`."""
+    rates = [_rate(raw, place) for _, place, raw in _clips(source)]
+    return LogMel(min(min(rates), HIGHEST_RATE))
+
+
+def _clips(source: Source | Sequence[Source]) -> Iterator[Clip]:
+    for one in [source] if isinstance(source, str | os.PathLike) else source:
+        found = False
+        path = Path(one)
+        folder = stat.S_ISDIR(_mode(one))
+        for file in _files(path) if folder else [path]:
+            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
+            if name.lower().endswith(ARCHIVES):
+                for clip in _unpacked(file):
+                    found = True
+                    yield clip
+            elif name.lower().endswith(SUFFIXES):
+                found = True
+                yield name, name_of(file), read_bytes(file)
+        if not found:
+            raise DataError(f"{name_of(one)} holds no sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}.")
+
+
+def _unpacked(archive: Path) -> Iterator[Clip]:
+    """Sound files in an archive, sorted by name like those of a folder."""
+    place, raw = name_of(archive), read_bytes(archive)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(raw)) as file:
+            held = {}
+            for member in file:
+                hidden = any(part.startswith(".") for part in PurePosixPath(member.name).parts)
+                if not hidden and member.name.lower().endswith(SUFFIXES) and (content := file.extractfile(member)):
+                    held[member.name] = content.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
+        raise DataError(f"{place} is no whole tar file: {reason}. Unpack it yourself, or fetch it again.") from None
+    for name in sorted(held, key=lambda name: PurePosixPath(name).parts):
+        yield name, f"{place}, {name}", held[name]
+
+
+def _soundfile() -> ModuleType | None:
+    try:
+        import soundfile
+    except (ImportError, OSError):  # OSError: installed, but without its library
+        return None
+    return soundfile
+
+
+def _rate(raw: bytes, place: str) -> int:
+    """Samples per second, from a file's head."""
+    library = _soundfile()
+    try:
+        if library:
+            return library.info(io.BytesIO(raw)).samplerate
+        with _wave(raw, place) as file:
+            return file.getframerate()
+    except (wave.Error, EOFError, RuntimeError) as error:
+        raise _damaged(place, error) from None
+
+
+def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
+    """(T, channels) float32 in -1 to 1, and the sample rate."""
+    promised = 8 + int.from_bytes(raw[4:8], "little")
+    # A program that writes to a pipe cannot know the size, and leaves 0 or the largest number.
+    if raw[:4] == b"RIFF" and 8 < promised < 2**32 and promised > len(raw) + 1:
+        raise DataError(f"{place} is cut short: its head promises {promised} bytes, but there are {len(raw)}.")
+    library = _soundfile()
+    try:
+        if library:
+            with library.SoundFile(io.BytesIO(raw)) as file:
+                rate, frames = file.samplerate, file.frames
+                signal = file.read(dtype="float32", always_2d=True)
+        else:
+            with _wave(raw, place) as file:
+                rate, frames = file.getframerate(), file.getnframes()
+                signal = _samples(file.readframes(frames), file.getsampwidth()).reshape(-1, file.getnchannels())
+    except (wave.Error, EOFError, RuntimeError) as error:
+        raise _damaged(place, error) from None
+    if len(signal) < frames:
+        raise DataError(f"{place} is cut short: its head promises {frames} samples, but there are {len(signal)}.")
+    if not len(signal):
+        raise DataError(f"{place} holds no samples. Leave it out.")
+    impossible = ~(np.abs(signal) < LOUDEST)  # true of NaN
+    if impossible.any():
+        sample, channel = np.argwhere(impossible)[0]
+        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Mend it, or leave the file out.")
+    return signal, rate
+
+
+def _wave(raw: bytes, place: str) -> wave.Wave_read:
+    """Opens WAV without `soundfile`."""
+    if raw[:4] == b"fLaC":
+        raise MissingExtra("soundfile", "audio")
+    try:
+        return wave.open(io.BytesIO(raw))
+    except wave.Error as error:
+        if "unknown format" in str(error):  # compressed, or samples that are no whole numbers
+            raise MissingExtra("soundfile", "audio") from None
+        raise
+
+
+def _samples(raw: bytes, width: int) -> np.ndarray:
+    """(values,) float32 of little-endian PCM of 1 to 4 bytes, scaled as libsndfile scales it."""
+    if width == 1:
+        return (np.frombuffer(raw, np.uint8).astype(np.float32) - 128) / 128
+    if width == 3:
+        wide = np.zeros((len(raw) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+        return (wide.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
+    return (np.frombuffer(raw, f"<i{width}") / 2.0 ** (8 * width - 1)).astype(np.float32)
+
+
+def _damaged(place: str, error: Exception) -> DataError:
+    reason = str(error).rsplit(": ", 1)[-1].rstrip(".") or "it ends too early"
+    return DataError(f"{place} is no sound file that can be read: {reason}. Leave it out, or fetch it again.")
+
+
+def _labels(names: list[str]) -> dict[str, Column]:
+    """The labels that folders or the beginnings of names say, if they say any."""
+    paths = [PurePosixPath(name).with_suffix("") for name in names]
+    folders = [path.parent.name for path in paths]
+    if all(folders) and len(set(folders)) > 1:
+        return {"label": category("label", folders)}
+    labelled = Counter("_" in path.name for path in paths)
+    if not labelled[True]:
+        return {}
+    if labelled[False]:
+        odd = next(name for name, path in zip(names, paths, strict=True) if "_" not in path.name)
+        raise DataError(
+            f"'{odd}' has no _ to end its label, as {labelled[True]} others have. Say --label-from PATTERN."
+        )
+    return {"label": category("label", [path.name.split("_", 1)[0] for path in paths])}

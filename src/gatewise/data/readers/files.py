@@ -1,0 +1,216 @@
+"""Text in: files, compressed files, folders and standard input become one string.
+
+Nothing is guessed: bytes that are no text in the named encoding are an error that says where they are and what to try.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ...errors import DataError, suggest
+
+Source = str | os.PathLike[str]
+
+COMMON_ENCODINGS = (
+    "utf-8",
+    "utf-16",
+    "latin-1",
+    "cp1252",
+    "cp1251",
+    "koi8-r",
+    "gb18030",
+    "big5",
+    "shift_jis",
+    "euc-kr",
+)
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str:
+    """All the text in `source`, with LF line ends and without byte order marks.
+
+    Args:
+        source: A file, its gzip, a folder, "-" for standard input, or several of these. A folder stands for the text
+            files anywhere in it, sorted by path; hidden, empty and binary ones (with a NUL byte) are passed over, and
+            links to folders are not followed. Where one file follows another, a missing last line end is added.
+        encoding: Python's name for the encoding of all of it.
+
+    Returns:
+        The text; never empty.
+
+    Raises:
+        DataError: something is missing, empty, unreadable, binary, or not in this encoding.
+
+    Example:
+        >>> text = read_text(["poems/", "more.txt.gz"])
+    """
+    _check_encoding(encoding)
+    several = [source] if isinstance(source, str | os.PathLike) else source
+    if not isinstance(several, Iterable):
+        raise DataError(f"text is read from paths, not from {source!r} ({type(source).__name__}).")
+    pieces = [piece for one in several for piece in _pieces(one, encoding)]
+    if not pieces:
+        raise DataError("no file to read text from: the list of sources is empty. Name at least one.")
+    return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]) + pieces[-1]
+
+
+def fingerprint(text: str) -> str:
+    """SHA-256 of the text in UTF-8, as 64 hexadecimal digits; says whether two models saw the same text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _pieces(source: Source, encoding: str) -> Iterator[str]:
+    """The text of each file that one source stands for."""
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(f"text is read from paths, not from {source!r} ({type(source).__name__}).")
+    path, name = os.fspath(source), _name(source)
+    if path == "-":
+        yield _decode(_unzip(_standard_input(), name), name, encoding)
+    elif stat.S_ISDIR(_mode(path)):
+        found = False
+        for file in _files(Path(path)):
+            raw = _unzip(_bytes(file), _name(file))
+            if raw and not (_is_narrow(encoding) and b"\0" in raw and not _wide(raw)):
+                found = True
+                yield _decode(raw, _name(file), encoding)
+        if not found:
+            raise DataError(f"the folder {name} holds no text file. Hidden, empty and binary files do not count.")
+    else:
+        yield _decode(_unzip(_bytes(path), name), name, encoding)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Regular files that are not hidden, in the same order on every system."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(here, name) for name in files if not name.startswith(".")]
+    # Anything else (a pipe, a broken link) has no text to give, and reading it may never return.
+    yield from sorted((file for file in found if file.is_file()), key=lambda file: file.parts)
+
+
+def _mode(path: Source) -> int:
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        raise DataError(f"no file or folder named {_name(path)}.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise DataError(f"cannot read {_name(path)}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def _bytes(path: Source) -> bytes:
+    mode = _mode(path)
+    # A pipe is what a shell's <(command) gives. A device may never end (/dev/zero).
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise DataError(f"cannot read {_name(path)}: it is a device or socket, not a file. Use - for standard input.")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        _unreadable(error)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise DataError(f"cannot read {_name(error.filename or '?')}: {error.strerror or error}.") from None
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
+        raise DataError("cannot read standard input: it is closed. Name a file instead of -.") from None
+
+
+def _unzip(raw: bytes, name: str) -> bytes:
+    if not (name.endswith(".gz'") or raw.startswith(GZIP_MAGIC)):
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name} is no whole gzip file: {error}. Unpack it yourself, or fetch it again.") from None
+
+
+def _decode(raw: bytes, name: str, encoding: str) -> str:
+    if _is_narrow(encoding) and b"\0" in raw and not _wide(raw):
+        raise DataError(f"{name} is a binary file, not text: a NUL byte at offset {raw.index(0)}.")
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        at = error.start + len(raw) - len(error.object)  # a codec that strips a BOM counts from behind it
+        where = f"byte 0x{error.object[error.start]:02x} at offset {at}"
+        raise DataError(f"{name} is not {encoding}: {where} is no text. {_way_out(raw, encoding)}") from None
+    except UnicodeError as error:
+        raise DataError(f"{name} is not {encoding}: {error}. {_way_out(raw, encoding)}") from None
+    if "\0" in text:
+        raise DataError(f"{name} holds NUL characters when read as {encoding}. {_way_out(raw, encoding)}")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text:
+        raise DataError(f"{name} is empty. Give a file with text in it.")
+    return text
+
+
+def _way_out(raw: bytes, encoding: str) -> str:
+    guess = _likely(raw)
+    if guess and guess != encoding.lower():
+        return f"It reads as {guess}: pass --encoding {guess} if that is right."
+    return f"Pass --encoding with the one it was written in, such as {', '.join(COMMON_ENCODINGS[1:])}."
+
+
+def _likely(raw: bytes) -> str | None:
+    """An encoding in which these bytes do decode, and that one could believe; None if there is none."""
+    if wide := _wide(raw):
+        return wide
+    if b"\0" in raw:
+        return None
+    if _decodes(raw, "utf-8"):
+        return "utf-8"
+    runs = re.findall(rb"[\x80-\xff]+", raw)
+    # Western letters with accents stand alone among ASCII; Chinese comes in pairs of bytes, many in a row.
+    if sum(map(len, runs)) >= 2 * len(runs):
+        return "gb18030" if _decodes(raw, "gb18030") else None
+    return "cp1252" if re.search(rb"[\x80-\x9f]", raw) and _decodes(raw, "cp1252") else "latin-1"
+
+
+def _wide(raw: bytes) -> str | None:
+    """The two- or four-byte encoding that a byte order mark announces, if all of it decodes."""
+    if raw[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") and _decodes(raw, "utf-32"):
+        return "utf-32"
+    return "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") and _decodes(raw, "utf-16") else None
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    try:
+        raw.decode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _is_narrow(encoding: str) -> bool:
+    """Whether ASCII is written as ASCII, so that no text has a NUL byte."""
+    return _decodes(b"a", encoding)
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:
+        pass  # known, and wider than a byte
+    except (LookupError, ValueError, TypeError):  # unknown or not for text; a NUL in the name; no string
+        raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
+
+
+def _name(path: Source) -> str:
+    """The path as a message shows it: on one line and not longer than is useful."""
+    text = os.fspath(path)
+    if text == "-":
+        return "standard input"
+    return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."

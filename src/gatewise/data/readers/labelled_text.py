@@ -1,0 +1,97 @@
+"""Plain text with a label on every line: `label text`, `label<tab>text`, or fastText's `__label__a __label__b text`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import DataError
+from .._lines import category, natural, read_lines, text
+from ..sequences import Column, Sequences
+from .files import Source
+
+FASTTEXT = "__label__"
+
+
+def read_labelled_text(source: Source, separator: str | None = None, encoding: str = "utf-8") -> Sequences:
+    """One example per line; blank lines are passed over.
+
+    Args:
+        source: The file or its gzip, or "-".
+        separator: What stands between label and text. None: if the first line opens with __label__, every line holds
+            one or more labels of that form and then its text; otherwise the tab if the first line has one, else the
+            first space.
+        encoding: Python's name for the encoding.
+
+    Returns:
+        Per sequence: `text`, and `label`: a category, or where a line has several labels the (N, L) column of 0 and 1
+        that `several_labels` gives. Sequences have no steps, for what a step is (word, character) is up to the task.
+
+    Raises:
+        DataError: names the line that has no label or no text; or labels so many that they cannot be meant.
+
+    Source: of the form with __label__, fasttext.cc, "Text classification".
+    """
+    name, lines = read_lines(source, encoding)
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{name} has only blank lines. Write one example per line: its label, a tab, its text.")
+    first = numbered[0][1]
+    several = separator is None and first.startswith(FASTTEXT)
+    separator = separator or ("\t" if "\t" in first else " ")
+    labels: list[list[str]] = []
+    texts: list[str] = []
+    for number, line in numbered:
+        where = f"{name}, line {number}"
+        if several:
+            found, rest = _fasttext(line)
+        else:
+            label, _, rest = line.partition(separator)
+            found = [label.strip()]
+        if several and not found:
+            raise DataError(f"{where}: '{line[:40]}' does not open with {FASTTEXT}, as the first line does.")
+        if not rest.strip() or not all(found):
+            shown = {"\t": "tab", " ": "space"}.get(separator, f"'{separator}'")
+            what = "no label" if rest.strip() else "no text behind the label"
+            raise DataError(f"{where}: {what}: '{line[:40]}'. Each line is a label, a {shown} and a text.")
+        labels.append(found)
+        texts.append(rest.strip())
+    if any(len(found) > 1 for found in labels):
+        column = several_labels("label", labels)
+    else:
+        words = [found[0] for found in labels]
+        _check_meant(name, words)
+        column = category("label", words)
+    return Sequences(np.zeros(len(texts) + 1, np.int64), {}, {"text": text("text", texts), "label": column}, name)
+
+
+def several_labels(name: str, labels: Sequence[Sequence[str]]) -> Column:
+    """Sets of labels as (N, L) float32, 1 where label l applies to example n; `levels` names the L labels."""
+    levels = natural({label for found in labels for label in found})
+    code = {label: index for index, label in enumerate(levels)}
+    values = np.zeros((len(labels), len(levels)), np.float32)
+    for row, found in zip(values, labels, strict=True):
+        row[[code[label] for label in found]] = 1
+    return Column(name, "number", values, tuple(levels))
+
+
+def _fasttext(line: str) -> tuple[list[str], str]:
+    labels = []
+    while line.startswith(FASTTEXT):
+        word, _, line = line.partition(" ")
+        labels.append(word.removeprefix(FASTTEXT))
+        line = line.lstrip()
+    return labels, line
+
+
+def _check_meant(name: str, labels: list[str]) -> None:
+    """A poem has first words too; a label is something that comes back."""
+    counts = Counter(labels)
+    once = sum(count == 1 for count in counts.values())
+    if len(labels) >= 20 and once > len(labels) / 4:
+        raise DataError(
+            f"{name}: {once} of {len(labels)} lines open with a label that no other line has, such as "
+            f"'{next(label for label in counts if counts[label] == 1)[:40]}'. Does every line open with its label?"
+        )

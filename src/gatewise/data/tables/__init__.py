@@ -1,0 +1,1 @@
+"""Tables: CSV, Parquet, JSON lines, SQL, Arrow and data frames, as sequences."""

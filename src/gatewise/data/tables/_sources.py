@@ -1,0 +1,322 @@
+"""Each kind of source into DuckDB, as the relation `gatewise_rows` that a `Table` reads.
+
+What may be read only once, or would have to be parsed anew each time, is copied into DuckDB's memory, which spills to
+disk; a Parquet file, and a table of a DuckDB file, are read where they lie.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, OptionTypeError, suggest
+from ._arrow import Once
+from ._csv import import_csv, unzipped
+from ._duckdb import Session, identifier, literal, one_line
+
+RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
+CSV = (".csv", ".tsv", ".txt", ".data")
+JSON = (".jsonl", ".ndjson", ".json")
+DATABASE = (".duckdb", ".db")
+POSTGRES = ("postgresql://", "postgres://")
+
+
+def name_of(source: Any) -> str:
+    """What messages call a source, on one line and without a password."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if isinstance(text, str) and text.startswith(POSTGRES):
+            return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
+        return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
+    return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of columns beside their types: what is wrong with those that a few cells spoil, and time zones."""
+
+    spoiled: dict[str, str]
+    zones: dict[str, str]
+
+
+def connect(
+    session: Session,
+    source: Any,
+    query: str | None,
+    *,
+    header: bool | None,
+    names: Sequence[str] | None,
+    encoding: str,
+    as_written: bool,
+) -> Found:
+    """Make the relation."""
+    spoiled: dict[str, str] = {}
+    zones: dict[str, str] = {}
+    if isinstance(source, str) and source.startswith(POSTGRES):
+        _postgres(session, source, query)
+        return Found({}, {})
+    if isinstance(source, str | os.PathLike):
+        path = checked(source, session.name)
+        suffix = _suffix(path)
+        if suffix in DATABASE:
+            _database(session, path, query)
+            return Found({}, {})
+        if suffix in CSV:
+            spoiled = import_csv(session, path, header, names, encoding, as_written)
+        elif suffix in JSON:
+            _json(session, path, as_written)
+        elif suffix == ".parquet":
+            session.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(path)})")
+        else:
+            known = ", ".join((*CSV, ".parquet", *JSON, *DATABASE))
+            raise DataError(
+                f"{session.name} does not end in one of {known} (or .csv.gz), nor begin with {POSTGRES[0]}."
+            )
+        stem = Path(path).name.partition(".")[0]
+        if stem and stem.lower() not in ("data", RELATION):
+            session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
+    else:
+        zones = _object(session, source)
+    if query is None:
+        session.run(f"CREATE VIEW {RELATION} AS SELECT * FROM data")
+        return Found(spoiled, zones)
+    _query(session, query)
+    return Found({}, zones)  # what a query gives is what it says
+
+
+def _suffix(path: str) -> str:
+    name = os.path.basename(path).lower()
+    return os.path.splitext(name.removesuffix(".gz"))[1]
+
+
+def checked(source: str | os.PathLike[str], name: str) -> str:
+    """The path, if there is a file to read. DataError names what is like it."""
+    path = os.fspath(source)
+    if not isinstance(path, str):
+        raise OptionTypeError(f"a path is text, not {type(path).__name__}.")
+    if os.path.isfile(path):
+        return path
+    if os.path.exists(path):
+        raise DataError(f"{name} is a folder or device, not a file with a table.")
+    folder = os.path.dirname(path) or "."
+    try:
+        known = (*CSV, *JSON, *DATABASE, ".parquet")
+        beside = [entry for entry in os.listdir(folder) if not entry.startswith(".") and _suffix(entry) in known]
+    except (OSError, ValueError):
+        raise DataError(f"no file {name}: there is no folder {folder!r}.") from None
+    if not beside:
+        raise DataError(f"no file {name}, nor any other table in {folder!r}.")
+    raise DataError(suggest("file", os.path.basename(path), beside[:50]) + f" (in {folder!r})")
+
+
+def _query(session: Session, query: str, into: str = f"TABLE {RELATION}") -> None:
+    """Run a user's query, which may only select."""
+    if not isinstance(query, str) or not query.strip():
+        raise OptionTypeError(f"query is one SQL SELECT, not {query!r}.")
+    try:
+        statements = session.con.extract_statements(query)
+    except Exception as error:
+        raise DataError(f"the query on {session.name} is not SQL: {one_line(error)}") from None
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise DataError(f"the query on {session.name} must be one SELECT, not {query.strip()[:60]!r}.")
+    text = query.strip().rstrip(";").rstrip()
+    try:
+        session.run(f"CREATE {into} AS SELECT * FROM (\n{text}\n)")
+    except DataError as error:
+        raise DataError(f"the query on {error}") from None
+
+
+def _json(session: Session, path: str, as_written: bool) -> None:
+    lines = "'auto'" if _suffix(path) == ".json" else "'newline_delimited'"
+    reader = f"read_json({literal(path)}, format={lines}, sample_size=-1, maximum_object_size=16777216)"
+    try:
+        session.run(f"CREATE TABLE data AS SELECT * FROM {reader}")
+    except DataError as error:
+        if "JSON" not in str(error):
+            raise
+        _name_bad_line(session, path)
+        raise
+    columns = session.describe("data")
+    if not columns or list(columns) == ["json"]:
+        row = session.rows(
+            "SELECT r, left(x, 60) FROM (SELECT row_number() OVER () AS r, json::VARCHAR AS x FROM data) "
+            "WHERE NOT starts_with(x, '{') LIMIT 1"
+            if columns
+            else "SELECT 1, '' LIMIT 0"
+        )
+        where = f", row {row[0][0]}: {row[0][1]!r} is no object" if row else " holds no objects"
+        raise DataError(f'{session.name}{where}. Every row must be an object such as {{"time": 1, "value": 2.5}}.')
+    for name, type in columns.items():
+        if type == "JSON":
+            _mixed(session, name)
+    if as_written:  # DuckDB takes "05-04-2020" for a date
+        texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+        session.run(f"CREATE OR REPLACE TABLE data AS SELECT * FROM {reader[:-1]}, columns={{{texts}}})")
+
+
+def _name_bad_line(session: Session, path: str) -> None:
+    """Refuse the first line that is not JSON; DuckDB counts lines from where it began to read a piece of the file."""
+    if _suffix(path) == ".json":
+        return
+    with unzipped(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                json.loads(line.strip() or b"{}")
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Mend it."
+                ) from None
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{session.name}, line {number} is not utf-8: {error.reason}. Mend that line."
+                ) from None
+
+
+def _mixed(session: Session, name: str) -> None:
+    """Refuse a column that holds numbers and text: the first row that differs from those above."""
+    column = identifier(name)
+    found = session.rows(
+        f"SELECT r, t, v, u FROM (SELECT row_number() OVER () AS r, json_type({column}) AS t, {column}::VARCHAR AS v, "
+        f"first_value(json_type({column})) OVER () AS u FROM data WHERE {column} IS NOT NULL) WHERE t <> u LIMIT 1"
+    )
+    if found:
+        row, type, value, usual = found[0]
+        raise DataError(
+            f"{session.name}, row {row}, column '{name}': {value[:60]} is {type}, but the rows above have {usual}. "
+            f"Write all of them in one type."
+        )
+
+
+def _database(session: Session, path: str, query: str | None) -> None:
+    try:
+        session.run(f"ATTACH {literal(path)} AS source (READ_ONLY)")
+    except DataError as error:
+        said = str(error.__cause__)
+        if "not a valid DuckDB" in said or "Catalog" in said or "extension" in said:
+            raise DataError(f"{session.name} is no DuckDB file: {one_line(ValueError(said))}") from None
+        raise
+    tables = [
+        row[0]
+        for row in session.rows(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'source' ORDER BY table_name"
+        )
+    ]
+    if query is None:
+        only = _only(session.name, tables)
+        session.run(f"CREATE VIEW {RELATION} AS SELECT * FROM source.{identifier(only)}")
+        return
+    session.run("USE source")
+    try:
+        _query(session, query, f"TABLE memory.{RELATION}")
+    finally:
+        session.run("USE memory")
+
+
+def _only(name: str, tables: Sequence[str]) -> str:
+    if len(tables) == 1:
+        return tables[0]
+    if not tables:
+        raise DataError(f"{name} holds no table.")
+    listed = ", ".join(tables[:20]) + (", ..." if len(tables) > 20 else "")
+    raise DataError(f'{name} holds several tables: {listed}. Choose with a query: --query "SELECT * FROM {tables[0]}"')
+
+
+def _object(session: Session, source: Any) -> dict[str, str]:
+    """What Python holds, copied into `data`; returns time zones by column."""
+    if isinstance(source, Mapping):
+        source = _columns(source)
+    elif isinstance(source, list | tuple) and source and all(isinstance(row, Mapping) for row in source):
+        keys = list(dict.fromkeys(key for row in source for key in row))
+        source = _columns({key: [row.get(key) for row in source] for key in keys})
+    elif not hasattr(source, "__arrow_c_stream__") and not _is_pandas(source):
+        raise OptionTypeError(
+            f"a table is a path, a postgresql:// URL, a table of pandas, polars, Arrow or DuckDB, a dict of columns or "
+            f"a list of dicts, not {type(source).__name__}."
+        )
+    if _is_pandas(source) and type(source.index).__name__ != "RangeIndex":
+        source = source.reset_index()  # the time is often there
+    try:
+        if isinstance(source, dict):
+            zones = {}
+        elif _is_pandas(source):
+            zones = {str(name): str(dtype.tz) for name, dtype in source.dtypes.items() if hasattr(dtype, "tz")}
+        else:
+            source = Once(source)
+            zones = source.zones
+        session.con.register("gatewise_source", source)
+        session.run("CREATE TABLE data AS SELECT * FROM gatewise_source")
+        session.con.unregister("gatewise_source")
+        return zones
+    except DataError:
+        raise
+    except Exception as error:  # whatever the object's own library raises
+        raise DataError(f"cannot read {session.name}: {one_line(error)}") from None
+
+
+def _is_pandas(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame"
+
+
+def _columns(source: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """A dict of columns as numpy arrays of one length."""
+    columns = {str(name): _array(str(name), values) for name, values in source.items()}
+    lengths = {name: len(values) for name, values in columns.items()}
+    if not columns:
+        raise DataError("the table has no columns.")
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"columns of one table are of one length, not {lengths}.")
+    return columns
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    array = values if isinstance(values, np.ndarray) else np.asarray(values, None if _plain(values) else object)
+    if array.ndim != 1:
+        raise DataError(f"column '{name}' has {array.ndim} dimensions; a table's columns have one.")
+    if array.dtype.kind == "O":
+        array = _uniform(name, array)
+    if array.dtype.kind == "M":
+        return array.astype("M8[us]")
+    if array.dtype.kind not in "biufOU":
+        raise DataError(f"column '{name}' is {array.dtype}, which no table can hold. Give numbers, text or datetime64.")
+    return array.astype(object) if array.dtype.kind == "U" else array
+
+
+def _plain(values: Any) -> bool:
+    return all(isinstance(value, int | float | np.number) for value in values)
+
+
+def _uniform(name: str, array: np.ndarray) -> np.ndarray:
+    """Objects as what they are: numbers with NaN for None, times, or text."""
+    given = [value for value in array if value is not None]
+    if all(isinstance(value, bool | np.bool_) for value in given):
+        return array if given else np.full(len(array), np.nan)
+    if all(isinstance(value, int | float | np.number) for value in given):
+        return np.array([np.nan if value is None else value for value in array], float)
+    if all(isinstance(value, str) for value in given):
+        return array
+    if all(isinstance(value, datetime.date | np.datetime64) for value in given):  # a datetime is a date
+        return np.array(["NaT" if value is None else np.datetime64(value, "us") for value in array], "M8[us]")
+    first = type(given[0])
+    row, other = (
+        next((row, value) for row, value in enumerate(array, 1) if value is not None and not isinstance(value, first))
+        if any(not isinstance(value, first) for value in given)
+        else (1, given[0])
+    )
+    raise DataError(
+        f"column '{name}', row {row}: {other!r} is {type(other).__name__}; give numbers, text or times, all alike."
+    )
+
+
+def _postgres(session: Session, url: str, query: str | None) -> None:
+    from ._postgres import load
+
+    load(session, url, query, _only)
+    session.run(f"ALTER TABLE data RENAME TO {RELATION}")

@@ -1,0 +1,252 @@
+"""What a table seems to be, before anything is learned from it.
+
+What is a guess, and how it is made:
+
+- time: the first column of kind "time" that is never missing; else columns named year, month and so on; else a column
+  whose name says that it is a time, and that can be read as one;
+- key: where a time stands in several rows, the first category, or else pair of them, with which it does not;
+- target: the column with a name in `TARGETS`; else the last one that is number or category.
+"""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ._duckdb import identifier
+from ._sources import RELATION
+from ._timestamps import PARTS, read_time
+from .frequency import frequency_of, regular
+from .sequences import sequences
+from .table import Table, open_table
+
+TIMES = {"time", "timestamp", "date", "datetime", "ds", "epoch", "unix", "unixtime", "ts", "year", "month", "day"}
+TARGETS = {"target", "label", "class", "y", "output", "category", "is_anomaly"}
+LOOKED_AT = 5_000_000  # rows; in a larger table nobody waits for gaps
+WIDTH = 80
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One column: `least` and `most` of numbers and times, `examples` of the rest, `problem` if it cannot be used."""
+
+    name: str
+    kind: str
+    type: str
+    missing: int
+    distinct: int
+    least: str | float | None = None
+    most: str | float | None = None
+    examples: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What `gatewise info DATA` shows.
+
+    Attributes:
+        name: Of the source.
+        rows: How many.
+        columns: In order.
+        time: Column or columns that look like the time; empty if none does.
+        key: Columns that seem to tell series apart.
+        target: Column that may be what is to be learned.
+        series: How many there are with this time and key.
+        shortest, longest: Steps of a series.
+        frequency: In words; None without time, and if there is not one.
+        gaps: Steps that are missing between others.
+        duplicates: Rows whose key and time stand in a row above.
+        note: Why there is no frequency.
+    """
+
+    name: str
+    rows: int
+    columns: tuple[ColumnSummary, ...]
+    time: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    target: str | None = None
+    series: int = 1
+    shortest: int = 0
+    longest: int = 0
+    frequency: str | None = None
+    gaps: int | None = None
+    duplicates: int | None = None
+    note: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """All of it for people, in lines of at most 80 columns."""
+        heads = ("column", "kind", "missing", "distinct", "values")
+        rows = [
+            (column.name, column.kind, f"{column.missing:,}", f"{column.distinct:,}", _values(column))
+            for column in self.columns
+        ]
+        widths = [min(24, max(_wide(row[index]) for row in (heads, *rows))) for index in range(4)]
+        widths.append(WIDTH - sum(widths) - 2 * 5)
+        lines = [*_wrap(f"{self.name}: {_count(self.rows, 'row')}, {_count(len(self.columns), 'column')}"), ""]
+        for row in (heads, *rows):
+            cells = [cut(cell, width) for cell, width in zip(row, widths, strict=True)]
+            padded = [
+                " " * (width - _wide(cell)) + cell if index in (2, 3) else cell + " " * (width - _wide(cell))
+                for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ]
+            lines.append("  " + "  ".join(padded).rstrip())
+        lines += ["", *(line for fact in self._facts() for line in _wrap(fact))]
+        lines += [line for column in self.columns if column.problem for line in _wrap(column.problem)]
+        return "\n".join(lines)
+
+    def _facts(self) -> list[str]:
+        facts = []
+        if self.time:
+            facts.append(f"time: {', '.join(self.time)}" + (f", {self.frequency}" if self.frequency else ""))
+        if self.key:
+            steps = f"{self.shortest:,} to {self.longest:,} steps" if self.longest else "steps not counted"
+            facts.append(f"key: {', '.join(self.key)} ({self.series:,} series, {steps})")
+        if self.gaps:
+            facts.append(f"gaps: {_count(self.gaps, 'step')} missing between others")
+        if self.duplicates:
+            facts.append(f"duplicates: {_count(self.duplicates, 'row')} at a time that stands above already")
+        if self.target:
+            facts.append(f"target: perhaps {self.target}")
+        return facts + ([f"note: {self.note}"] if self.note else [])
+
+
+def understand(
+    source: Any,
+    query: str | None = None,
+    *,
+    header: bool | None = None,
+    names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+) -> Understanding:
+    """What a table seems to be. Arguments and errors as for `open_table`."""
+    with open_table(source, query, header=header, names=names, encoding=encoding) as table:
+        table.look([name for name in table.columns if table.kind(name) != "other"])
+        columns = tuple(_column(table, name) for name in table.columns)
+        time = _time(table)
+        key = _key(table, time)
+        found = _series(table, time, key) if time else {}
+        return Understanding(table.name, table.rows, columns, time, key, _target(table, time, key), **found)
+
+
+def _column(table: Table, name: str) -> ColumnSummary:
+    kind, type, column = table.kind(name), table.columns[name], identifier(name)
+    if kind == "other":
+        missing = table.session.row(f"SELECT count(*) - count({column}) FROM {RELATION}")[0]
+        return ColumnSummary(name, kind, type, missing, 0)
+    look = table.profile(name)
+    least, most, examples = look.least, look.most, ()
+    if kind in ("category", "text"):
+        order = "n DESC, v" if kind == "category" else "min(r)"
+        rows = f"(SELECT row_number() OVER () AS r, {column}::VARCHAR AS v FROM {RELATION})"
+        grouped = f"SELECT v, count(*) AS n FROM {rows} WHERE v IS NOT NULL GROUP BY v ORDER BY {order} LIMIT 3"
+        first = f"SELECT {column}::VARCHAR FROM {RELATION} WHERE {column} IS NOT NULL LIMIT 1"
+        examples = tuple(row[0] for row in table.session.rows(grouped if kind == "category" else first))
+        least = most = None
+    problem = table.spoiled(name)
+    return ColumnSummary(name, kind, type, look.missing, look.distinct, least, most, examples, problem)
+
+
+def _time(table: Table) -> tuple[str, ...]:
+    for name in table.columns:
+        if table.kind(name) == "time" and not table.profile(name).missing:
+            return (name,)
+    lower = {name.lower(): name for name in table.columns if table.kind(name) == "number"}
+    parts = list(itertools.takewhile(lambda part: part in lower, PARTS))
+    if len(parts) >= 2:
+        return tuple(lower[part] for part in parts)
+    for name in table.columns:
+        if name.lower() in TIMES and table.kind(name) != "other" and not table.profile(name).missing:
+            try:
+                read_time(table.session, RELATION, table.columns, (name,))
+            except DataError:
+                continue
+            return (name,)
+    return ()
+
+
+def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
+    """Columns that make a time unique, judged by the first rows of a large table."""
+    if not time:
+        return ()
+    names = [n for n in table.columns if n not in time and table.kind(n) == "category" and not table.profile(n).missing]
+    some = f"(SELECT * FROM {RELATION} LIMIT {LOOKED_AT})"
+    if not _repeated(table, some, time):
+        return ()
+    for key in itertools.chain(((name,) for name in names), itertools.combinations(names[:6], 2)):
+        if not _repeated(table, some, (*key, *time)):
+            return key
+    return ()
+
+
+def _repeated(table: Table, rows: str, names: Sequence[str]) -> int:
+    """Rows whose values in these columns stand in a row above."""
+    columns = ", ".join(identifier(name) for name in names)
+    return table.session.row(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM {rows} GROUP BY {columns})"
+    )[0]
+
+
+def _target(table: Table, time: tuple[str, ...], key: tuple[str, ...]) -> str | None:
+    names = [n for n in table.columns if n not in (*time, *key) and table.kind(n) in ("number", "category")]
+    return next((name for name in names if name.lower() in TARGETS), names[-1] if names else None)
+
+
+def _series(table: Table, time: tuple[str, ...], key: tuple[str, ...]) -> dict[str, Any]:
+    """Number and length of series, frequency, gaps and duplicates."""
+    if table.rows > LOOKED_AT:
+        return {"note": f"gaps and frequency are not looked for in more than {LOOKED_AT:,} rows"}
+    found: dict[str, Any] = {"duplicates": _repeated(table, RELATION, (*key, *time))}
+    try:
+        steps = sequences(table, key=key, time=time, columns=(), duplicates="first")
+        found |= {"series": len(steps), "shortest": int(steps.lengths.min()), "longest": int(steps.lengths.max())}
+        name = next(iter(steps.steps))
+        found["frequency"] = str(frequency_of(steps, name))
+        found["gaps"] = int(np.sum(regular(steps, name).added))
+    except DataError as error:
+        found["note"] = str(error).removeprefix(f"{table.name}: ")
+    return found
+
+
+def _values(column: ColumnSummary) -> str:
+    if column.examples:
+        return ", ".join(" ".join(example.split()) for example in column.examples)
+    if column.least is None:
+        return column.type if column.kind == "other" else ""
+    if column.kind == "number":
+        return f"{column.least:g} to {column.most:g}"
+    least, most = (str(value).removesuffix(" 00:00:00") for value in (column.least, column.most))
+    return f"{least} to {most}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _wide(text: str) -> int:
+    """Columns that a terminal needs for it: two for Chinese and the like."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def cut(text: str, width: int) -> str:
+    """The text, cut to this many columns of a terminal."""
+    if _wide(text) <= width:
+        return text
+    while _wide(text) > width - 1:
+        text = text[: min(len(text) - 1, width)]
+    return text + "…"
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH - 2, subsequent_indent="  ", break_on_hyphens=False)

@@ -1,0 +1,111 @@
+"""Between what clocks show in a time zone and UTC. Stamps are datetime64[us], or their microseconds since 1970.
+
+Two rules for the days on which clocks change. A time that clocks show twice is the first of the two, unless the same
+series holds it twice: then the second one is the second. A time that clocks skip is read with the offset before the
+change, as `datetime` does (PEP 495).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+
+from ...errors import DataError, suggest
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+_BLOCK = 4096  # days: thousands of series of different lengths share a few tables of changes
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """When a zone's offset changes within some years.
+
+    Attributes:
+        at: (n,) microseconds since 1970 in UTC.
+        offsets: (n + 1,) microseconds that local clocks are ahead of UTC, before, between and after the changes.
+    """
+
+    at: np.ndarray
+    offsets: np.ndarray
+
+    def to_local(self, utc: np.ndarray) -> np.ndarray:
+        return utc + self.offsets[np.searchsorted(self.at, utc, side="right")]
+
+    def to_utc(self, local: np.ndarray) -> np.ndarray:
+        """Of a time that is shown twice, the first."""
+        starts = self.at + np.maximum(self.offsets[:-1], self.offsets[1:])
+        return local - self.offsets[np.searchsorted(starts, local, side="right")]
+
+    def twice(self) -> list[tuple[int, int, int]]:
+        """(first, end, offset after) of each span of local time that clocks show twice."""
+        return [
+            (int(at + after), int(at + before), int(after))
+            for at, before, after in zip(self.at, self.offsets[:-1], self.offsets[1:], strict=True)
+            if after < before
+        ]
+
+    def utc_sql(self, local: str) -> str:
+        """`to_utc` as SQL over an expression in microseconds."""
+        starts = self.at + np.maximum(self.offsets[:-1], self.offsets[1:])
+        whens = "".join(
+            f" WHEN {local} < {start} THEN {local} - {offset}"
+            for start, offset in zip(starts, self.offsets[:-1], strict=True)
+        )
+        return f"CASE{whens} ELSE {local} - {self.offsets[-1]} END" if whens else f"({local} - {self.offsets[-1]})"
+
+
+def changes(zone: str, first: int, last: int) -> Changes:
+    """The changes of a zone from one time to another, both in microseconds since 1970.
+
+    Raises:
+        DataError: there is no such zone.
+    """
+    start, stop = (first // DAY - 2) // _BLOCK * _BLOCK, ((last // DAY + 2) // _BLOCK + 1) * _BLOCK
+    return _changes(zone, max(start, -719_000), min(stop, 2_932_000))  # the years that datetime knows
+
+
+@lru_cache(maxsize=16)
+def _changes(zone: str, first_day: int, last_day: int) -> Changes:
+    try:
+        info = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise DataError(f"{suggest('time zone', str(zone), available_timezones())[:300]}") from None
+
+    def offset(second: int) -> int:
+        found = (_EPOCH + timedelta(seconds=second)).astimezone(info).utcoffset()
+        assert found is not None
+        return round(found.total_seconds())
+
+    at, offsets = [], [offset(first_day * 86_400)]
+    for day in range(first_day, last_day):
+        low, high = day * 86_400, (day + 1) * 86_400
+        after = offset(high)
+        if after != offsets[-1]:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == offsets[-1] else (low, middle)
+            at.append(high)
+            offsets.append(after)
+    return Changes(np.array(at, np.int64) * SECOND, np.array(offsets, np.int64) * SECOND)
+
+
+def to_local(stamps: np.ndarray, zone: str | None) -> np.ndarray:
+    """UTC stamps, datetime64[us], as clocks in the zone show them; without a zone as they are."""
+    if zone is None or zone == "UTC" or not len(stamps):
+        return stamps
+    utc = stamps.astype("M8[us]").astype(np.int64)
+    return changes(zone, int(utc.min()), int(utc.max())).to_local(utc).astype("M8[us]")
+
+
+def to_utc(stamps: np.ndarray, zone: str | None) -> np.ndarray:
+    """What clocks in the zone show as UTC stamps; without a zone as they are."""
+    if zone is None or zone == "UTC" or not len(stamps):
+        return stamps
+    local = stamps.astype("M8[us]").astype(np.int64)
+    return changes(zone, int(local.min()), int(local.max())).to_utc(local).astype("M8[us]")

@@ -1,0 +1,1 @@
+"""Texts as symbols and back: vocabularies, segmentation, tagging schemes."""

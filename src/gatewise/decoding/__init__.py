@@ -1,0 +1,1 @@
+"""From scores to symbols, in numpy: sampling, beam search, CTC."""

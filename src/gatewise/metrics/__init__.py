@@ -1,0 +1,1 @@
+"""Figures that judge predictions, in numpy."""

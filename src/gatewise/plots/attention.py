@@ -1,0 +1,37 @@
+"""A picture of where a decoder looked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from .figure import figure
+
+
+def draw(source: Sequence[str], target: Sequence[str], attention: np.ndarray, picture: str | os.PathLike[str]) -> None:
+    """A row for each token written, a column for each token read; the darker, the more it was looked at.
+
+    Args:
+        attention: (len(target), len(source)), 0 .. 1.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        OptionError: The picture is to be neither PNG nor SVG.
+    """
+    with figure(picture) as drawn:
+        drawn.set_size_inches(2.0 + 0.28 * len(source), 1.4 + 0.24 * len(target))
+        axis = drawn.subplots()
+        image = axis.imshow(attention, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axis.set_xticks(range(len(source)), [_shown(token) for token in source], rotation=60, ha="right")
+        axis.set_yticks(range(len(target)), [_shown(token) for token in target])
+        axis.set_xlabel("read")
+        axis.set_ylabel("written")
+        axis.tick_params(length=0, labelsize=8)
+        drawn.colorbar(image, label="attention", shrink=0.8)
+
+
+def _shown(token: str) -> str:
+    """Spaces show, and a dollar sign opens no formula."""
+    return token.replace(" ", "\u2423").replace("$", r"\$")

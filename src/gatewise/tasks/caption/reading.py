@@ -1,0 +1,87 @@
+"""Where a captioner's images and captions come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.paired.caption_files import is_image, names_in, read_arrays, read_captions, read_folder, read_names
+from ...data.paired.captions import Captioned, from_arrays
+from ...data.sources import told
+from ...errors import DataError, OptionError
+from ..options import names
+
+SIDE = 64  # pixels that images from files are brought to, where nothing else is asked for
+_AT_ONCE = 256  # images of `pieces`
+
+
+def read(
+    data: Any,
+    y: Any = None,
+    *,
+    captions: Any = None,
+    lists: Any = None,
+    inputs: str | None = None,
+    size: tuple[int, int] = (SIDE, SIDE),
+    encoding: str = "utf-8",
+) -> tuple[Captioned, list[int]]:
+    """Images, clips or features with their captions; and how many are of each list.
+
+    Args:
+        data: A `Captioned`, as it is; a folder of images, or one of them; an `.npz` or `.npy` file; arrays.
+        y: Captions beside arrays.
+        captions: File of captions, for a folder.
+        lists: Comma-separated files of names, for a folder: only these are read, in this order.
+        inputs: What arrays hold; see `from_arrays`.
+        size: Height and width that images from files are brought to.
+        encoding: Of text files.
+
+    Raises:
+        DataError: Something cannot be read, or has no caption.
+        OptionError: What goes with a folder is given for something else, or the other way round.
+    """
+    path = isinstance(data, str | os.PathLike)
+    folder = path and os.path.isdir(data)
+    image = path and not folder and is_image(data)
+    if path and not os.path.exists(data):
+        raise DataError(f"there is no folder or file '{os.fspath(data)}'")
+    for option, given in (("captions", captions), ("lists", lists)):
+        if given is not None and not folder:
+            raise OptionError(f"{option} goes with a folder of images, not with {told(data)}. Leave it out")
+    if (folder or image) and inputs == "features":
+        raise OptionError("inputs='features' goes with arrays and .npz files, not with images. Leave it out")
+    if y is not None and (path or isinstance(data, Captioned)):
+        raise OptionError(f"y goes with arrays; {told(data)} has captions of its own. Leave it out")
+    if isinstance(data, Captioned):
+        return data, []
+    if not path:
+        return from_arrays(data, y, inputs), []
+    clips = None if inputs is None else inputs == "clips"
+    if image:
+        return read_folder(os.path.dirname(data), [os.path.basename(data)], None, size, clips), []
+    if not folder:
+        return read_arrays(data, inputs), []
+    said = None if captions is None else read_captions(captions, encoding)
+    parts = [read_names(path, encoding) for path in names(lists)]
+    wanted = [name for part in parts for name in part] or list(said or names_in(data))
+    if len(set(wanted)) < len(wanted):
+        twice = next(name for i, name in enumerate(wanted) if name in wanted[:i])
+        raise DataError(f"'{twice}' is in two of the lists. An image belongs to one part.")
+    return read_folder(data, wanted, said, size, clips), [len(part) for part in parts]
+
+
+def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:
+    """What is to be captioned, some hundred at a time: of a folder of any size few images are in memory at once."""
+    if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
+        whole, _ = read(data, inputs=inputs, size=size)
+        for start in range(0, len(whole), _AT_ONCE):
+            yield whole.take(np.arange(start, min(start + _AT_ONCE, len(whole))))
+        return
+    found = iter(names_in(data))
+    while some := list(islice(found, _AT_ONCE)):
+        yield read_folder(Path(data), some, None, size, clips=inputs == "clips")

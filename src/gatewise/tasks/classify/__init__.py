@@ -1,0 +1,1 @@
+"""One label or number for each sequence."""

@@ -1,0 +1,173 @@
+"""What a classifier must beat to have been worth the training: the most frequent class, and logistic regression.
+
+The regression sees which words and pairs of words (or one to three characters) a text has, and of each number in a
+sequence its mean, spread, least, greatest, first and last value; it does not see in which order things came.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...data.sequences import Sequences
+from .inputs import Inputs, Text, pieces
+from .targets import Targets
+
+BUCKETS = 1 << 17  # that words and pairs are hashed into: of some 100,000 in a small data set, most have their own
+MOST = 20_000  # sequences that it learns from, drawn at random where there are more
+PENALTY = 1e-4  # times half the squared weights, added to the mean loss
+_PIECE = 512
+
+Features = tuple[np.ndarray, np.ndarray, np.ndarray]  # hashed places (n,), how many per sequence (B,), others (B, F)
+
+
+class Baselines:
+    """Both plain methods, learned.
+
+    Attributes:
+        usual: (outputs,) share of each class or label in training, or the mean, scaled, of a number.
+        words: (BUCKETS, outputs) weights of what is in a text, or (0, outputs).
+        rest: (F, outputs) weights of the other features.
+        bias: (outputs,).
+    """
+
+    def __init__(self, usual: np.ndarray, words: np.ndarray, rest: np.ndarray, bias: np.ndarray):
+        self.usual, self.words, self.rest, self.bias = (np.asarray(v, np.float32) for v in (usual, words, rest, bias))
+
+    def measure(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
+        """Figures of both on these sequences, see `Targets.measure`; without the confusion."""
+        truth = targets.encode(data.take(rows))
+        usual = np.broadcast_to(self.usual, (len(rows), len(self.usual)))
+        found = {
+            usual_name(targets.kind): usual,
+            regression_name(targets.kind): self.regression(inputs, targets, data, rows),
+        }
+        measured = {name: targets.measure(truth, targets.predictions(scores)) for name, scores in found.items()}
+        return {name: {k: v for k, v in figures.items() if k != "confusion"} for name, figures in measured.items()}
+
+    def regression(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        """(B, outputs): probabilities, or scaled numbers, as the networks give them."""
+        return _shares(self._scores(inputs, data, rows), targets.kind)
+
+    def _scores(self, inputs: Inputs, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        parts = []
+        for places, counts, rest in _features(inputs, data, rows):
+            total = rest @ self.rest + self.bias
+            row = np.repeat(np.arange(len(counts)), counts)
+            np.add.at(total, row, self.words[places] / np.sqrt(counts)[row][:, None])
+            parts.append(total)
+        return np.concatenate(parts)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("usual", "words", "rest", "bias")}
+
+
+def usual_name(kind: str) -> str:
+    """What the model file and reports call the prediction that looks at nothing."""
+    return {"category": "majority", "labels": "usual labels", "number": "mean"}[kind]
+
+
+def regression_name(kind: str) -> str:
+    return "linear regression" if kind == "number" else "logistic regression"
+
+
+def learn(inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, seed: int) -> Baselines:
+    """Learn both from these sequences, by as many steps of L-BFGS as it takes, up to a hundred."""
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+    if len(rows) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
+    truth = np.concatenate([targets.encode(piece) for piece in pieces(data, rows)])
+    K = targets.outputs
+    if targets.kind == "number":
+        truth = ((truth - targets.mean) / targets.scale)[:, None].astype(np.float32)
+        usual = truth.mean(0)
+    else:
+        usual = np.bincount(truth, minlength=K) / len(truth) if targets.kind == "category" else truth.mean(0)
+    found = list(_features(inputs, data, rows))
+    places, counts, rest = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    mean, scale = rest.mean(0), rest.std(0)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    dense = torch.from_numpy(((rest - mean) / scale).astype(np.float32))
+    size = BUCKETS if inputs.text is not None else 0
+    ends = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
+    weight = torch.from_numpy(np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts).astype(np.float32))
+    index = torch.from_numpy(places)
+    wanted = torch.from_numpy(truth)
+    parameters = [torch.zeros(size, K), torch.zeros(dense.shape[1], K), torch.zeros(K)]
+    for parameter in parameters:
+        parameter.requires_grad_()
+    loss_of: Any = {"number": mse_loss, "labels": binary_cross_entropy_with_logits, "category": cross_entropy}
+    optimizer = torch.optim.LBFGS(parameters, max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Any:
+        optimizer.zero_grad()
+        words, others, bias = parameters
+        scores = dense @ others + bias
+        if size:
+            scores = scores + torch.nn.functional.embedding_bag(
+                index, words, ends, mode="sum", per_sample_weights=weight, include_last_offset=True
+            )
+        total = loss_of[targets.kind](scores, wanted)
+        total = total + PENALTY / 2 * (words.square().sum() + others.square().sum())
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    words, others, bias = (parameter.detach().numpy() for parameter in parameters)
+    others = others / scale[:, None]
+    return Baselines(usual, words, others, bias - mean @ others)
+
+
+def _features(inputs: Inputs, data: Sequences, rows: np.ndarray) -> Iterator[Features]:
+    plain = replace(inputs, stride=1)
+    for piece in pieces(data, rows, _PIECE):
+        places, counts = np.zeros(0, np.int64), np.zeros(len(piece), np.int64)
+        if inputs.text is not None:
+            hashed = [_hashed(tokens, inputs.text) for tokens in inputs.text.cut(piece)]
+            places = np.fromiter((place for each in hashed for place in each), np.int64)
+            counts = np.array([len(each) for each in hashed], np.int64)
+        arrays = plain.encode(piece)
+        lengths = arrays["lengths"]
+        rest = [np.log(lengths)[:, None]]
+        inside = np.arange(int(lengths.max()))[:, None, None] < lengths[:, None]
+        if "numbers" in arrays:
+            rest += _summaries(arrays["numbers"], inside, lengths)
+        if "categories" in arrays:
+            for k, column in enumerate(inputs.categories):
+                kinds = np.arange(len(column.levels) + 1)
+                hits = (arrays["categories"][..., k, None] == kinds) & inside
+                rest.append(hits.sum(0) / lengths[:, None])
+        yield places, counts, np.concatenate(rest, 1)
+
+
+def _summaries(x: np.ndarray, inside: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    """(B, D) each, of (T, B, D)."""
+    n = lengths[:, None]
+    mean = np.where(inside, x, 0).sum(0) / n
+    spread = np.sqrt(np.where(inside, np.square(x - mean), 0).sum(0) / n)
+    least, most = np.where(inside, x, np.inf).min(0), np.where(inside, x, -np.inf).max(0)
+    return [mean, spread, least, most, x[0], x[lengths - 1, np.arange(len(lengths))]]
+
+
+def _hashed(tokens: list[str], text: Text) -> list[int]:
+    """The different words and pairs of words, or runs of one to three characters, each as a bucket."""
+    plain = [token.lower() for token in tokens]
+    runs = [plain, *(["\n".join(run) for run in zip(*(plain[i:] for i in range(n)), strict=False)] for n in (2, 3))]
+    kept = runs if text.tokens == "characters" else runs[:2]
+    return sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) % BUCKETS for each in kept for word in each})
+
+
+def _shares(scores: np.ndarray, kind: str) -> np.ndarray:
+    """Scores as probabilities."""
+    if kind == "number":
+        return scores
+    if kind == "labels":
+        return 1 / (1 + np.exp(-np.clip(scores, -500, 500)))
+    powers = np.exp(scores - scores.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)

@@ -1,0 +1,489 @@
+"""`classify`: learn to give a sequence one label, several labels, or a number.
+
+Features of each step, recurrent layers in both directions, pooling over the steps, scores; the training sequences are
+split at random, each class alike.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ...algebra import Cell
+from ...data.log_mel import LogMel
+from ...data.readers.audio import settings_for
+from ...data.readers.sklearn_arrays import checked, column_of, features_of, in_memory, whole
+from ...data.readers.strokes import holds_strokes
+from ...data.sequences import Sequences
+from ...data.sources import Roles, read
+from ...errors import DataError, OptionError, suggest
+from .._classify_report import report
+from ..estimator import Estimator, Meter, cells_of, filled
+from ..options import check_options, names
+from .inputs import Inputs
+from .sizing import Sizing, course, sizing
+from .split import cut
+from .statistics import learn
+from .targets import KINDS, Targets, target_columns
+
+_TOKENS = ("words", "characters", "both")
+_POOLINGS = ("last", "mean", "max", "attention")
+_NAMED = {"tokens": ("kind of tokens", _TOKENS), "target_kind": ("kind of target", KINDS)}
+
+
+class Classifier(Estimator):
+    """Learns to give a sequence one label, several labels, or a number.
+
+    Sizes, rate and passes that are not given follow from the kind of data and how much there is.
+
+    Args:
+        target: Column, or comma-separated columns of zeros and ones, to predict; "label" if omitted.
+        target_kind: "category", "labels" or "number", where the target column does not tell.
+        key: Comma-separated columns that tell one sequence from another in a table.
+        time: Column that orders a sequence's steps.
+        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
+        duplicates: Two rows at one time: "error", "first", "last" or "mean".
+        columns: Comma-separated columns to learn from; all others if omitted.
+        label_from: Where labels stand in the names of files of sound or strokes, such as "{label}_{take}".
+        cell: Name of a cell of the family, or a `Cell`.
+        tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
+        vocabulary_size: The most words to keep; all if omitted.
+        min_frequency: How often a word must occur to be known.
+        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
+        embedding_size: Features per word.
+        hidden_size: Units per layer and direction.
+        num_layers: Recurrent layers.
+        bidirectional: Read each sequence forward and backward.
+        pooling: How steps become one: "last", "mean", "max" or "attention", or several of them, comma-separated.
+        stride: Steps of a long numeric sequence that are read as one.
+        ensemble: Networks that learn side by side, whose predictions are averaged.
+        dropout: Chance that a value before and between layers, and before the scores, is zeroed in training.
+        word_dropout: Chance that a word is hidden in training.
+        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
+        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
+        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
+        variation: How strongly numbers are stretched, scaled and blurred in training, and drawings bent; 0: not at all.
+        label_smoothing: Share of a class's probability that training spreads over all classes.
+        class_weight: "balanced", or the weight of each class by name; all alike if omitted.
+        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
+        weight_decay: AdamW's decay, as a fraction of the rate.
+        clip: Largest norm of the gradient.
+        epochs: Passes over the training sequences.
+        batch_size: Sequences per step.
+        patience: Validations without improvement after which training stops early; never if omitted.
+        split: Shares of training, validation and test.
+        seed: Of everything random.
+        threads: CPU threads; None: PyTorch's choice.
+
+    Attributes (after fit):
+        model_: The networks, a `torch.nn.Module`.
+        classes_: (K,) classes in the order of `predict_proba`, or names of the labels; absent for a number.
+        inputs_: What it reads, and how.
+        trust_: Share of the networks in a prediction. The rest is that of the logistic regression which is also the
+            baseline: a validation part has shown that both together are better. 1 where classes have weights.
+        temperature_: What the logits behind the networks' averaged probabilities are divided by, so that they are as
+            sure as the validation part shows them to be right. 1 where classes have weights.
+        metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
+        outcome_: How training ended.
+
+    Example:
+        >>> classifier = Classifier(target="sentiment").fit("reviews.csv")
+        >>> classifier.metrics_["test"]["accuracy"]
+        >>> classifier.predict(["an hour and a half of joy"])
+
+    Source: Graves & Schmidhuber (2005), "Framewise phoneme classification with bidirectional LSTM", Neural Networks
+    18(5); pooling by attention: Yang et al. (2016), NAACL.
+    """
+
+    task: ClassVar[str] = "classify"
+    kind: ClassVar[str] = "classifier"
+
+    def __init__(
+        self,
+        *,
+        target: str | Sequence[str] | None = None,
+        target_kind: str | None = None,
+        key: str | Sequence[str] | None = None,
+        time: str | None = None,
+        zone: str | None = None,
+        duplicates: str = "error",
+        columns: str | Sequence[str] | None = None,
+        label_from: str | None = None,
+        cell: str | Cell = "lstm",
+        tokens: str | None = None,
+        vocabulary_size: int | None = None,
+        min_frequency: int = 1,
+        preset: str | None = None,
+        embedding_size: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        bidirectional: bool = True,
+        pooling: str | Sequence[str] = ("mean", "max", "attention"),
+        stride: int | None = None,
+        ensemble: int | None = None,
+        dropout: float | None = None,
+        word_dropout: float = 0.1,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variation: float | None = None,
+        label_smoothing: float = 0.1,
+        class_weight: str | Mapping[Any, float] | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.01,
+        clip: float | None = 1.0,
+        epochs: float | None = None,
+        batch_size: int | None = None,
+        patience: int | None = None,
+        split: Sequence[float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        threads: int | None = None,
+    ):
+        self.target = target
+        self.target_kind = target_kind
+        self.key = key
+        self.time = time
+        self.zone = zone
+        self.duplicates = duplicates
+        self.columns = columns
+        self.label_from = label_from
+        self.cell = cell
+        self.tokens = tokens
+        self.vocabulary_size = vocabulary_size
+        self.min_frequency = min_frequency
+        self.preset = preset
+        self.embedding_size = embedding_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.stride = stride
+        self.ensemble = ensemble
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout = zoneout
+        self.weight_dropout = weight_dropout
+        self.variation = variation
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.split = split
+        self.seed = seed
+        self.threads = threads
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        validation: Any = None,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        output: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: Meter | None = None,
+    ) -> Self:
+        """Learn.
+
+        Args:
+            data: A file, folder, URL or table; `Sequences`; or in memory an array (N, T) of one channel, an array
+                (N, T, C), a list of arrays (T,) or (T, C) of different lengths, or texts.
+            y: Targets of what is in memory: (N,) classes or numbers, or (N, L) zeros and ones.
+            validation: Data that decides which weights are best, or a pair (data, y). With it, or with y, no test part
+                is held out of `data`.
+            query: SQL whose result is the table.
+            encoding: Of text files.
+            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
+            resume: Go on from that checkpoint.
+            progress: Makes what shows progress, such as `training.choose`; None is silent.
+
+        Raises:
+            DataError: The data cannot be read, a target is missing, or there are not two classes.
+            OptionError: An option is impossible.
+            ModelFileError: The checkpoint does not fit.
+            TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
+        """
+        import torch
+
+        from . import baselines
+        from .batches import InOrder, Shuffled
+
+        self._check()
+        self._begin(output, resume)
+        if in_memory(data) and y is None:
+            raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
+        self.sound_ = None
+        sequences = self._sequences(data, y, query, encoding)
+        if "log_mel" in sequences.steps and not isinstance(data, Sequences):
+            self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
+        columns = target_columns(sequences, names(self.target))
+        self.targets_ = Targets.of(sequences, columns, self.target_kind)
+        if whole(y):
+            self.targets_ = self.targets_.with_classes(int)
+        judged = None if validation is None else self._validation(validation, query, encoding)
+        parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
+        size, least = self.vocabulary_size, int(self.min_frequency)
+        self.inputs_ = learn(sequences, parts.train, self._unread(sequences, columns), self.tokens, size, least)
+        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
+        self.inputs_ = self.inputs_.with_stride(chosen.stride)
+        self._keep(features_of(sequences) if in_memory(data) else None)
+        truth = self._scaled(self.targets_.encode(sequences))
+        training = Shuffled(
+            self.inputs_,
+            sequences,
+            parts.train,
+            truth[parts.train],
+            chosen.batch_size,
+            int(self.seed),
+            chosen.variation,
+        )
+        held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
+        wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
+        chooses = judged is not None or "validation" in parts.held_out
+        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
+            torch.manual_seed(int(self.seed))
+            model = self._build(self.targets_.weights(self.class_weight, truth[parts.train]))
+
+        def measure(finished: bool) -> dict[str, Any]:
+            self.baselines_, self.trust_, self.temperature_ = None, 1.0, 1.0
+            if finished:
+                self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+            if chooses and self.class_weight is None:  # weights shift what is predicted, and the regression has none
+                self.trust_, self.temperature_ = self._judge().trusted(held, rows)
+            return self._judge().parts(sequences, judged, parts)
+
+        self._learn(
+            model,
+            training,
+            InOrder(self.inputs_, held, rows, wanted),
+            self._planned(*course(chosen, len(training), chooses)),
+            data={
+                "name": sequences.name,
+                "fingerprint": sequences.fingerprint(),
+                "sequences": len(sequences),
+                "held_out": y is None and judged is None,
+            },
+            identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+            measure=measure,
+            unit="sequences",
+            per_step=chosen.batch_size,
+            output=output,
+            resume=resume,
+            progress=progress,
+        )
+        return self
+
+    def evaluate(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> dict[str, Any]:
+        """Figures of the model, beside the plain "baselines" that learned from the same sequences.
+
+        Args:
+            data, y, query, encoding: As for `fit`. Data that the model was trained on is cut as it was then; of any
+                other, all is measured.
+
+        Returns:
+            By part, "train", "validation" and "test", or "all" for other data: of classes "accuracy", "macro_f1",
+            "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; of labels "subset_accuracy", "micro_f1",
+            "roc_auc" and "log_loss"; of numbers "mae", "rmse" and "r2". "baselines" has the same of plain methods, on
+            the test part or, where there is none, the validation part or all.
+
+        Raises:
+            DataError: The data cannot be read, lacks a column, or has a class that training did not have.
+        """
+        self._must_be_fitted()
+        sequences = self._sequences(data, y, query, encoding)
+        known = self._provenance["data"]
+        if known["held_out"] and sequences.fingerprint() == known["fingerprint"]:
+            parts = cut(sequences, None, self.targets_, self.split, False, int(self.seed))
+            return self._judge().parts(sequences, None, parts)
+        return self._judge().all(sequences)
+
+    def predict(self, data: Any) -> np.ndarray:
+        """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; a target in it is not looked at."""
+        return self.targets_.decided(self._predicted(data))
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """(N, K) probabilities of `classes_`, or (N, L) of each label. OptionError if the target is a number."""
+        self._must_be_fitted()
+        if self.targets_.kind == "number":
+            raise OptionError("a number has no probability: this model predicts numbers. Call predict")
+        return self._predicted(data)
+
+    def decision_function(self, data: Any) -> np.ndarray:
+        """(N, K) logarithms of the probabilities; of two classes (N,), of the second one's odds; of labels (N, L), of
+        each one's odds."""
+        chances = np.clip(self.predict_proba(data), 1e-15, 1 - 1e-15)
+        if self.targets_.kind == "labels":
+            return np.log(chances / (1 - chances))
+        scores = np.log(chances)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """Accuracy; of several labels the share of sequences where all are right; of numbers R²."""
+        self._must_be_fitted()
+        sequences = self._sequences(data, y, None, "utf-8")
+        figures = self._judge().figures(sequences, np.arange(len(sequences)))
+        name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
+        return float(figures.get(name, math.nan))
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions as a table, some thousand rows at a time.
+
+        Yields:
+            By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
+            of classes "probability", that of the predicted one, of labels one column each, 0 or 1.
+        """
+        self._must_be_fitted()
+        sequences = self._sequences(data, None, query, encoding, with_target=False)
+        yield from self._judge().tables(sequences, names(self.key))
+
+    report = staticmethod(report)
+
+    # Steps of fit.
+
+    def _check(self) -> None:
+        """Refuse what no data could make possible."""
+        check_options(self, _NAMED)
+        chosen = names(self.pooling)
+        for name in chosen:
+            if name not in _POOLINGS:
+                raise OptionError(suggest("pooling", str(name), _POOLINGS))
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise OptionError(f"pooling is one or more different ones of {', '.join(_POOLINGS)}, not {self.pooling!r}")
+        weight = self.class_weight
+        if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
+            raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
+
+    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
+        roles = Roles(
+            target=names(self.target) if with_target else (),
+            key=names(self.key),
+            time=self.time,
+            zone=self.zone,
+            duplicates=self.duplicates,
+            columns=None if self.columns is None else names(self.columns),
+            lines="labels",
+            label_from=self.label_from,
+        )
+        if in_memory(data):
+            data = checked(data)
+            y = column_of(y)
+        sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
+        if not len(sequences):
+            raise DataError(f"{sequences.name}: there is no sequence in it")
+        return sequences
+
+    def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
+        data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
+        return self._sequences(data, y, query, encoding)
+
+    def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
+        """Columns that are not learned from: targets, keys, what file names tell, and those that were not chosen."""
+        from_files = "log_mel" in data.steps or holds_strokes(data)
+        unread = {*targets, *names(self.key), *(data.facts if from_files else ())}
+        chosen = names(self.columns)
+        return unread if self.columns is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
+
+    def _keep(self, features: int | None) -> None:
+        """What scikit-learn's users look for after fit."""
+        for name in ("classes_", "n_features_in_"):
+            self.__dict__.pop(name, None)
+        if self.targets_.kind != "number":
+            self.classes_ = np.array(self.targets_.classes)
+        if features is not None:
+            self.n_features_in_ = features
+
+    def _scaled(self, truth: np.ndarray) -> np.ndarray:
+        if self.targets_.kind != "number":
+            return truth
+        return ((truth - self.targets_.mean) / self.targets_.scale).astype(np.float32)
+
+    def _build(self, weights: np.ndarray | None) -> Any:
+        from .network import Ensemble, Shape
+
+        chosen = self.sizing_
+        shape = Shape(
+            cell=self._cell(),
+            embedding_size=chosen.embedding_size,
+            hidden_size=chosen.hidden_size,
+            num_layers=chosen.num_layers,
+            bidirectional=bool(self.bidirectional),
+            pooling=names(self.pooling),
+            dropout=chosen.dropout,
+            input_dropout=chosen.input_dropout,
+            word_dropout=float(self.word_dropout),
+            recurrent_dropout=float(self.recurrent_dropout),
+            zoneout=float(self.zoneout),
+            weight_dropout=float(self.weight_dropout),
+        )
+        kind, smoothing = self.targets_.kind, float(self.label_smoothing)
+        return Ensemble(self.inputs_, self.targets_.outputs, kind, chosen.ensemble, shape, smoothing, weights)
+
+    def _judge(self) -> Any:
+        from .evaluation import Judge
+
+        return Judge(self.model_, self.inputs_, self.targets_, self.baselines_, self.trust_, self.temperature_)
+
+    def _predicted(self, data: Any) -> np.ndarray:
+        self._must_be_fitted()
+        sequences = self._sequences(data, None, None, "utf-8", with_target=False)
+        found: np.ndarray = self._judge().predicted(sequences, np.arange(len(sequences)))
+        return found
+
+    # The model file.
+
+    def _options(self) -> dict[str, Any]:
+        """Classes of any type as weights have them are words in a file."""
+        given = self.class_weight
+        if not isinstance(given, Mapping):
+            return super()._options()
+        self.class_weight = {str(name): weight for name, weight in given.items()}
+        try:
+            return super()._options()
+        finally:
+            self.class_weight = given
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            **cells_of(self.model_.members[0].layers),
+            "sizes": vars(self.sizing_),
+            "inputs": self.inputs_.to_json(),
+            "targets": self.targets_.to_json(),
+            "sound": None if self.sound_ is None else asdict(self.sound_),
+            "features": getattr(self, "n_features_in_", None),
+            "trust": self.trust_,
+            "temperature": self.temperature_,
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        plain = {} if self.baselines_ is None else self.baselines_.tensors()
+        return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
+
+    def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
+        from .baselines import Baselines
+
+        self._check()
+        self.sizing_ = Sizing(**document["sizes"])
+        self.inputs_ = Inputs.from_json(document["inputs"])
+        self.targets_ = Targets.from_json(document["targets"])
+        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
+        self._keep(document["features"])
+        self.trust_, self.temperature_ = float(document["trust"]), float(document["temperature"])
+        plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
+        self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
+        self.model_ = filled(lambda: self._build(None), tensors)

@@ -1,0 +1,320 @@
+"""What `classify` reads: columns of any kind as arrays for its network, one set of features per step.
+
+S steps of all sequences of a batch one after the other, B sequences, T steps of the longest, D features, U spellings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ...data.sequences import Column, Sequences
+from ...data.text.segmentation import token_pattern
+from ...errors import DataError
+
+PAD, UNKNOWN = 0, 1  # ids of words and characters; those that are known begin at 2
+LONGEST_WORD = 20  # letters of a word that are read
+_PIECE = 4096  # sequences that are looked at together while statistics are made
+
+Vary = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # numbers (S, D) and lengths -> others
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column of numbers, (n,) or (n, C): each channel as (value - mean) / scale, and 0 where it is missing.
+
+    Attributes:
+        per_step: Whether it has a value per step; otherwise every step is told the sequence's one.
+        heavy: Per channel, whether its logarithm is taken first.
+        missing: Per channel, whether a feature more says where it is missing: where it ever was in training.
+        pace: Per channel, the spread of its changes from step to step; empty where there are none to read, for it is a
+            fact, or no sequence has two steps.
+    """
+
+    name: str
+    per_step: bool
+    heavy: list[bool]
+    mean: list[float]
+    scale: list[float]
+    missing: list[bool]
+    pace: list[float]
+
+    def features(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
+        """(n, C) scaled values, and (n, M) ones where those of the channels that may be missing are."""
+        values = channels_of(column)
+        if values.shape[1] != len(self.mean):
+            raise DataError(
+                f"column '{self.name}' has {values.shape[1]} channels, but the model learned from {len(self.mean)}"
+            )
+        absent = np.isnan(values)
+        heavy = np.array(self.heavy)
+        if heavy.any():
+            values = np.where(heavy, signed_log(values), values)
+        scaled = (values - np.array(self.mean, np.float32)) / np.array(self.scale, np.float32)
+        return np.where(absent, np.float32(0), scaled), absent[:, np.array(self.missing)].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of categories: its levels in training have ids from 1; 0 is for missing and for unknown ones."""
+
+    name: str
+    per_step: bool
+    levels: list[str]
+
+    def ids(self, column: Column) -> np.ndarray:
+        """(n,) int64."""
+        place = {level: number for number, level in enumerate(self.levels, 1)}
+        if column.kind == "category":  # of few levels and many values
+            table = np.array([*(place.get(level, 0) for level in column.levels), 0], np.int64)
+            return table[column.values]
+        return np.array([place.get(str(value), 0) for value in column.values], np.int64)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Columns of text: words by their lower-cased form, characters as they are written.
+
+    Attributes:
+        names: Columns; of several, the texts follow each other with a line end between.
+        per_step: Whether each step is a word already.
+        tokens: "words", "characters", or "both": words, and how they are spelled.
+        words: What has an embedding of its own, in the order of the ids from 2; of "characters", characters.
+        characters: Those of spellings, in the order of the ids from 2.
+    """
+
+    names: list[str]
+    per_step: bool
+    tokens: str
+    words: list[str]
+    characters: str
+    _word_ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _character_ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_word_ids", {word: number for number, word in enumerate(self.words, 2)})
+        object.__setattr__(self, "_character_ids", {letter: number for number, letter in enumerate(self.characters, 2)})
+
+    def cut(self, data: Sequences) -> list[list[str]]:
+        """The tokens of each sequence; an empty text has one, the empty word, which no vocabulary has."""
+        if self.per_step:
+            words = [value or "" for value in data.steps[self.names[0]].strings()]
+            return [words[a:b] for a, b in zip(data.offsets[:-1], data.offsets[1:], strict=True)]
+        return [_tokens(text, self.tokens) or [""] for text in _texts(data, self.names)]
+
+    def ids(self, sequences: list[list[str]]) -> dict[str, np.ndarray]:
+        """ "words" (T, B); and with "both", "word_of" (T, B), the place of each in "spelling" (letters, U), which has
+        "spelling_lengths" (U,)."""
+        T, B = max(map(len, sequences)), len(sequences)
+        found = {"words": np.zeros((T, B), np.int64)}
+        fold = str if self.tokens == "characters" else str.lower
+        for b, tokens in enumerate(sequences):
+            found["words"][: len(tokens), b] = [self._word_ids.get(fold(token), UNKNOWN) for token in tokens]
+        if self.tokens == "both":
+            place: dict[str, int] = {"": 0}  # so that there is one, whatever the batch
+            found["word_of"] = np.zeros((T, B), np.int64)
+            for b, tokens in enumerate(sequences):
+                found["word_of"][: len(tokens), b] = [place.setdefault(t[:LONGEST_WORD], len(place)) for t in tokens]
+            longest = max(1, max(map(len, place)))
+            found["spelling"] = np.zeros((longest, len(place)), np.int64)
+            for u, word in enumerate(place):
+                found["spelling"][: len(word), u] = [self._character_ids.get(letter, UNKNOWN) for letter in word]
+            found["spelling_lengths"] = np.array([max(1, len(word)) for word in place], np.int64)
+        return found
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a model reads, and how.
+
+    Attributes:
+        stride: Steps of numbers that are read as one, together with as many of its neighbours; 1 reads each step, and
+            its change since the step before.
+    """
+
+    numbers: list[Numbers]
+    categories: list[Category]
+    text: Text | None
+    stride: int = 1
+
+    def typical_length(self, data: Sequences) -> float:
+        """The median length in steps; 1 where no column has steps, and for whole texts, which are cut later."""
+        has_steps = self.moves or (self.text is not None and self.text.per_step)
+        return float(np.median(data.lengths)) if has_steps else 1.0
+
+    def with_stride(self, stride: int) -> Inputs:
+        return replace(self, stride=stride)
+
+    @property
+    def only_numbers(self) -> bool:
+        """Whether the steps hold numbers alone, so that they may be stretched, and read several at once."""
+        return self.text is None and not any(c.per_step for c in self.categories) and self.channels > 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether there are columns of a value per step."""
+        return any(c.per_step for c in self.numbers) or any(c.per_step for c in self.categories)
+
+    @property
+    def channels(self) -> int:
+        """Numbers per step, C, without facts and marks of what is missing."""
+        return sum(len(column.mean) for column in self.numbers if column.per_step)
+
+    @property
+    def width(self) -> int:
+        """Numbers that the network sees at a step, D."""
+        marks = sum(sum(column.missing) for column in self.numbers if column.per_step)
+        moving = self.channels + marks
+        facts = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
+        changes = sum(len(column.pace) for column in self.numbers)
+        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
+
+    def encode(self, data: Sequences, vary: Vary | None = None) -> dict[str, np.ndarray]:
+        """Arrays of these sequences: "lengths" (B,), and where there are such columns, "numbers" (T, B, D) float32,
+        "categories" (T, B, K) and those of `Text.ids`, int64.
+
+        Args:
+            vary: What is done to the numbers of the steps in training, if they are all there is per step.
+
+        Raises:
+            DataError: A column is missing or of another kind, or a sequence has no step.
+        """
+        self._check(data)
+        found: dict[str, np.ndarray] = {}
+        if self.text is not None:
+            tokens = self.text.cut(data)
+            lengths = np.array([len(sequence) for sequence in tokens], np.int64)
+        else:
+            lengths = data.lengths if self.moves else np.ones(len(data), np.int64)
+        if (lengths == 0).any():
+            row = int((lengths == 0).argmax())
+            raise DataError(f"{data.name}: sequence {row} has no steps. Leave it out")
+        if self.text is not None:
+            found |= self.text.ids(tokens)
+        if self.numbers:
+            flat, lengths = self._numbers(data, lengths, vary)
+            found["numbers"] = _padded(flat, lengths)
+        if self.categories:
+            ids = [
+                column.ids(data.column(column.name))
+                if column.per_step
+                else np.repeat(column.ids(data.column(column.name)), lengths)
+                for column in self.categories
+            ]
+            found["categories"] = _padded(np.stack(ids, 1), lengths)
+        return {**found, "lengths": lengths}
+
+    def _numbers(self, data: Sequences, lengths: np.ndarray, vary: Vary | None) -> tuple[np.ndarray, np.ndarray]:
+        """(S, D) of all sequences, and their lengths, which differ from the given ones once varied or strided."""
+        moving = [column.features(data.steps[column.name]) for column in self.numbers if column.per_step]
+        parts = []
+        if moving:
+            values = np.concatenate([v for v, _ in moving] + [m for _, m in moving], 1)
+            if vary is not None:
+                values, lengths = vary(values, lengths)
+            if self.stride > 1:
+                values, lengths = _frames(values, lengths, self.stride)
+                parts.append(values)
+            else:
+                parts += [values, *self._changes(values, lengths)]
+        for column in self.numbers:
+            if not column.per_step:
+                parts += [np.repeat(part, lengths, 0) for part in column.features(data.facts[column.name])]
+        return np.concatenate(parts, 1), lengths
+
+    def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """(S, C) of each column that has any."""
+        first = 0
+        for column in self.numbers:
+            if column.per_step:
+                channels = slice(first, first := first + len(column.mean))
+                if column.pace:
+                    yield changes_of(values[:, channels], lengths) / np.array(column.pace, np.float32)
+
+    def _check(self, data: Sequences) -> None:
+        """Refuse data that lacks a column, or has it as another kind or in another place."""
+        wanted = [(column.name, column.per_step, "number") for column in self.numbers]
+        wanted += [(column.name, column.per_step, "category") for column in self.categories]
+        wanted += [(name, self.text.per_step, "text") for name in self.text.names] if self.text is not None else []
+        for name, per_step, kind in wanted:
+            column = data.column(name)
+            fits = {kind, "text"} if kind == "category" else {kind}
+            if (name in data.steps) != per_step or column.kind not in fits:
+                where = {True: "per step", False: "per sequence"}
+                raise DataError(
+                    f"{data.name}: '{name}' is of kind {column.kind} {where[name in data.steps]}, but the model "
+                    f"learned it as {kind} {where[per_step]}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        text = None if self.text is None else {k: v for k, v in asdict(self.text).items() if not k.startswith("_")}
+        return {**asdict(self), "text": text}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        text = document["text"]
+        return cls(
+            [Numbers(**column) for column in document["numbers"]],
+            [Category(**column) for column in document["categories"]],
+            None if text is None else Text(**text),
+            int(document["stride"]),
+        )
+
+
+def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Sequences]:
+    """These sequences, some at a time."""
+    return (data.take(rows[start : start + size]) for start in range(0, len(rows), size))
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """Where each sequence begins among all steps, (B,)."""
+    return np.cumsum(lengths) - lengths
+
+
+def channels_of(column: Column) -> np.ndarray:
+    """(n, C) float32."""
+    values = np.asarray(column.values, np.float32)
+    if np.isinf(values).any():
+        raise DataError(f"column '{column.name}' holds infinity. Leave such values empty, or cap them")
+    return values.reshape(len(values), -1)
+
+
+def signed_log(values: np.ndarray) -> np.ndarray:
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
+def _padded(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(S, ...) -> (T, B, ...), with zeros behind the ends."""
+    found = np.zeros((int(lengths.max()), len(lengths), *flat.shape[1:]), flat.dtype)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    found[np.arange(len(flat)) - starts_of(lengths)[row], row] = flat
+    return found
+
+
+def changes_of(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Difference from the step before, 0 at the first."""
+    changes = np.zeros_like(flat)
+    changes[1:] = flat[1:] - flat[:-1]
+    changes[starts_of(lengths)] = 0
+    return changes
+
+
+def _frames(flat: np.ndarray, lengths: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of twice `stride` steps, one every `stride`; beyond the ends, the first and last step again."""
+    counts = -(-lengths // stride)
+    row = np.repeat(np.arange(len(lengths)), counts)
+    first = (np.arange(len(row)) - starts_of(counts)[row]) * stride - stride // 2
+    inside = np.clip(first[:, None] + np.arange(2 * stride), 0, lengths[row][:, None] - 1)
+    return flat[inside + starts_of(lengths)[row][:, None]].reshape(len(row), -1), counts
+
+
+def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:
+    columns = [data.facts[name].strings() for name in names]
+    return ("\n".join(text or "" for text in texts) for texts in zip(*columns, strict=True))
+
+
+def _tokens(text: str, kind: str) -> list[str]:
+    return list(text) if kind == "characters" else token_pattern().findall(text)

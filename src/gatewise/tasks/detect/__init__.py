@@ -1,0 +1,1 @@
+"""Anomaly scores for each step of time series, and events."""

@@ -1,0 +1,66 @@
+"""A picture of a series, its scores and its events."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ...metrics.detection import ranges
+from ...plots.figure import figure
+from .scoring import Event
+from .series import Series
+
+MOST_CHANNELS = 6  # drawn
+
+
+def draw(
+    series: Series,
+    scores: np.ndarray,
+    threshold: float,
+    events: list[Event],
+    time: str | None,
+    picture: str | os.PathLike[str],
+) -> None:
+    """Channels of the first series above, its scores with their threshold below; events in red, anomalies in grey.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        OptionError: The picture is to be neither PNG nor SVG.
+    """
+    with figure(picture) as drawn:
+        values = series.values[0][:][:, :MOST_CHANNELS]
+        when = series.named(0, slice(0, len(values)), time).get(time or "", np.arange(len(values)))
+        count = values.shape[1]
+        drawn.set_size_inches(9, 2.2 + 1.3 * (count + 1))
+        axes = drawn.subplots(count + 1, 1, sharex=True, squeeze=False)[:, 0]
+        for axis, column, name in zip(axes, values.T, series.channels, strict=False):
+            axis.plot(when, column, color="#34609a", linewidth=0.8)
+            axis.set_ylabel(name)
+        axes[-1].plot(when, scores, color="#5b5b5b", linewidth=0.8, label="score")
+        if np.isfinite(threshold):
+            axes[-1].axhline(
+                threshold, color="#c0392b", linewidth=1, linestyle="--", label=f"threshold {threshold:.3g}"
+            )
+        axes[-1].set_ylabel("score")
+        axes[-1].set_xlabel(time or "step")
+        ordinary = max(1.0, float(threshold)) if np.isfinite(threshold) else 1.0
+        if scores.max() > 20 * ordinary:  # the usual scores would be a flat line
+            axes[-1].set_yscale("symlog", linthresh=ordinary)
+        known = ranges(series.labels[0]) if series.labels is not None else []
+        half = 0.5 if when.dtype.kind in "iu" else np.timedelta64(0)
+        for axis in axes:
+            for k, (first, last) in enumerate(known):
+                label = "labelled anomaly" if k == 0 else None
+                axis.axvspan(
+                    when[first] - half, when[last] + half, color="#9aa0a6", alpha=0.35, linewidth=0, label=label
+                )
+            for k, event in enumerate(events):
+                span = when[event.start] - half, when[event.end] + half
+                # A line as well: an event of a few steps would be narrower than a pixel.
+                axis.axvspan(*span, color="#c0392b", alpha=0.3, linewidth=0, label="event" if k == 0 else None)
+                axis.axvline(when[event.peak], color="#c0392b", alpha=0.5, linewidth=0.8)
+            axis.grid(alpha=0.25)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.margins(x=0.01)
+        drawn.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside upper center")

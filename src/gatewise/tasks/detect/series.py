@@ -1,0 +1,260 @@
+"""Series for `detect`: channels, labels, where the parts lie, and one scale for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...data.batches import PARTS, split
+from ...data.sequences import Column, Sequences
+from ...data.sources import Roles, read
+from ...errors import DataError
+
+_LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
+_FURTHEST = 1e9  # standard deviations: what is further out must not become infinite, and then missing, in float32
+_PIECE = 1 << 16  # steps looked at together
+
+
+class Steps:
+    """(n, D) float64 values of one series that lie in columns, which may be larger than memory: made where sliced."""
+
+    def __init__(self, columns: Sequence[np.ndarray], start: int, stop: int):
+        self.columns, self.start, self.stop = columns, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        first, last, _ = rows.indices(len(self))
+        place = slice(self.start + first, self.start + last)
+        return np.column_stack([np.asarray(column[place], np.float64) for column in self.columns])
+
+
+@dataclass(frozen=True)
+class Series:
+    """What a detector reads.
+
+    Attributes:
+        values: Per series, (n, D) float64, NaN where missing; to be sliced, all of it by `[:]`.
+        labels: Per series, (n,) whether each step is an anomaly; None if nobody knows.
+        channels: Names of the D values.
+        source: What they were made of, for its names, keys and times.
+    """
+
+    values: Sequence[np.ndarray | Steps]
+    labels: list[np.ndarray] | None
+    channels: tuple[str, ...]
+    source: Sequences
+
+    def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
+        """Keys and times of some steps of one series, by name, as far as the source has them."""
+        names: dict[str, np.ndarray] = {}
+        for name, fact in self.source.facts.items():
+            if fact.kind in ("category", "text"):
+                names[name] = np.full(rows.stop - rows.start, fact[slice(number, number + 1)].strings()[0], object)
+            else:
+                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start, axis=0)
+        if time is not None and time in self.source.steps:
+            start = int(self.source.offsets[number])
+            names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
+        return names
+
+
+def series_of(
+    data: Any, y: Any, roles: Roles, known: tuple[str, ...] | None, query: str | None, encoding: str
+) -> Series:
+    """Series from whatever holds them.
+
+    Args:
+        data: An array (n,) or (n, D) is one series of n steps; a list of arrays, or an array (N, n, D), is many; all
+            else, a list of dicts too, goes to the readers.
+        y: Labels of an array, shaped as it without its channels: 1 or true where a step is an anomaly.
+        roles: What a table's columns are for; its target holds the labels.
+        known: The channels that a fitted detector wants; None: all that are there.
+
+    Raises:
+        DataError: There is nothing to read, or something is not what it should be; the message names the place.
+    """
+    rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
+    if isinstance(data, np.ndarray | list | tuple) and not rows:
+        found = _of_arrays(data, y)
+    else:
+        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, known)
+    if known is not None and found.channels != known:
+        wanted, has = ", ".join(known[:5]), ", ".join(found.channels[:5])
+        raise DataError(
+            f"{found.source.name} has {len(found.channels)} channels ({has}), but the detector learned {len(known)} "
+            f"({wanted}). Give it the same"
+        )
+    _check(found)
+    return found
+
+
+def _of_arrays(data: Any, y: Any) -> Series:
+    many = isinstance(data, np.ndarray) and data.ndim == 3
+    many = many or (not isinstance(data, np.ndarray) and len(data) > 0 and np.ndim(data[0]) > 0 and _ragged(data))
+    pieces = [_piece(piece, k if many else None) for k, piece in enumerate(data if many else [data])]
+    widths = {piece.shape[1] for piece in pieces}
+    if len(widths) > 1:
+        raise DataError(f"all series must have the same channels, but there are some with {sorted(widths)}")
+    labels = None
+    if y is not None:
+        given = list(y) if many else [y]
+        if len(given) != len(pieces):
+            raise DataError(f"{len(pieces)} series need as many rows of labels, not {len(given)}")
+        labels = [
+            _flags(np.asarray(flags), len(p), f"y of series {k}")
+            for k, (flags, p) in enumerate(zip(given, pieces, strict=True))
+        ]
+    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+    width = pieces[0].shape[1] if pieces else 0
+    steps = {"channels": Column("channels", "number", np.concatenate(pieces))} if pieces else {}
+    return Series(pieces, labels, tuple(f"x{d}" for d in range(width)), Sequences(offsets, steps, name="arrays"))
+
+
+def _ragged(data: Sequence[Any]) -> bool:
+    """Whether a list holds whole series rather than the rows of one."""
+    return np.ndim(data[0]) == 2 or isinstance(data[0], np.ndarray)
+
+
+def _piece(piece: Any, number: int | None) -> np.ndarray:
+    where = "the series" if number is None else f"series {number}"
+    try:
+        array = np.asarray(piece)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"{'Complex data' if array.dtype.kind == 'c' else array.dtype} not supported")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} is no array of numbers: {' '.join(str(error).split())}") from None
+    if array.ndim not in (1, 2) or not array.size:
+        raise DataError(f"{where} has the shape {array.shape}, but a series has one or more steps: (n,) or (n, D)")
+    return array.reshape(len(array), -1)
+
+
+def _of_sequences(source: Sequences, roles: Roles, known: tuple[str, ...] | None) -> Series:
+    target = roles.target[0] if roles.target else None
+    labels = None
+    if target is not None and (known is None or target in source.steps):
+        column = source.column(target)
+        if target not in source.steps:
+            raise DataError(f"{source.name}: '{target}' is one value per series, but labels are one per step")
+        truths = _truths(column, source)
+        labels = [truths[start:stop] for start, stop in pairwise(source.offsets.tolist())]
+    columns = []
+    for name in source.steps if roles.columns is None else roles.columns:
+        column = source.column(name)
+        if name == target or (roles.columns is None and column.kind != "number"):
+            continue
+        if column.kind != "number" or name not in source.steps:
+            what = f"holds {column.kind}" if name in source.steps else "has one value per series"
+            raise DataError(f"{source.name}: column '{name}' {what}. A detector reads numbers per step")
+        columns.append(column)
+    if not columns:
+        raise DataError(f"{source.name} has no column of numbers to learn from. It has: {', '.join(source.steps)}")
+    names: list[str] = []
+    for column in columns:
+        width = column.values.shape[1] if column.values.ndim == 2 else 1
+        names += [column.name] if column.values.ndim == 1 else [f"{column.name}{d}" for d in range(width)]
+    places = list(pairwise(source.offsets.tolist()))
+    table = [column.values for column in columns]
+    return Series([Steps(table, start, stop) for start, stop in places], labels, tuple(names), source)
+
+
+def _truths(column: Column, source: Sequences) -> np.ndarray:
+    values = column.values
+    if column.kind == "category":
+        names = [level.lower() for level in column.levels]
+        strange = [level for level in names if level not in _WORDS]
+        if strange:
+            raise DataError(f"{source.name}: '{column.name}' says '{strange[0]}'. Labels are 0 or 1, or true or false")
+        values = np.array([_WORDS[level] for level in names] + [np.nan])[values]
+    elif column.kind != "number":
+        raise DataError(f"{source.name}: '{column.name}' holds {column.kind}. Labels are 0 or 1")
+    return _flags(values, len(values), f"{source.name}, '{column.name}'", source.lines)
+
+
+_WORDS = {"0": 0.0, "false": 0.0, "no": 0.0, "normal": 0.0, "1": 1.0, "true": 1.0, "yes": 1.0, "anomaly": 1.0}
+
+
+def _flags(values: np.ndarray, count: int, where: str, lines: np.ndarray | None = None) -> np.ndarray:
+    if values.shape != (count,) or values.dtype.kind not in "biuf":
+        raise DataError(f"{where}: {count} labels are needed, 0 or 1, not {values.dtype} of shape {values.shape}")
+    wrong = np.flatnonzero((values != 0) & (values != 1))
+    if len(wrong):
+        place = f"step {wrong[0]}" if lines is None else f"line {lines[wrong[0]]}"
+        raise DataError(f"{where}, {place}: {values[wrong[0]]} is no label. Give 1 for an anomaly, 0 for none")
+    return values.astype(bool)
+
+
+def _check(found: Series) -> None:
+    before = 0  # steps of the series before
+    for number, values in enumerate(found.values):
+        for start in range(0, len(values), _PIECE):
+            with np.errstate(invalid="ignore"):
+                wrong = np.argwhere(np.abs(values[start : start + _PIECE]) > _LIMIT)
+            if len(wrong):
+                step, channel = start + int(wrong[0][0]), int(wrong[0][1])
+                lines, value = found.source.lines, values[step : step + 1][0, channel]
+                place = f"series {number}, step {step}" if lines is None else f"line {lines[before + step]}"
+                raise DataError(
+                    f"{found.source.name}, {place}: '{found.channels[channel]}' is {value}. "
+                    "Leave it missing, if it is no number"
+                )
+        before += len(values)
+
+
+def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
+    """Where training, validation and test lie in each series: in this order in time."""
+    return [dict(zip(PARTS, split(len(values), shares), strict=True)) for values in series.values]
+
+
+def quiet_steps(series: Series, parts: Sequence[Mapping[str, slice]], names: Sequence[str]) -> list[np.ndarray]:
+    """Per series, (n,) whether a step lies in one of these parts, has a value, and is no labelled anomaly."""
+    masks = []
+    for number, (values, places) in enumerate(zip(series.values, parts, strict=True)):
+        mask = np.zeros(len(values), bool)
+        for name in names:
+            mask[places[name]] = True
+        mask &= np.isfinite(values[:]).any(axis=1)
+        masks.append(mask & ~series.labels[number] if series.labels is not None else mask)
+    return masks
+
+
+def pieces_of(series: Series, quiet: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What is learned from: each series from its first quiet step to its last, all others missing; two or more."""
+    pieces = []
+    for values, mask in zip(series.values, quiet, strict=True):
+        inside = np.flatnonzero(mask)
+        if len(inside) > 1:
+            whole = slice(inside[0], inside[-1] + 1)
+            pieces.append(np.where(mask[whole, None], values[whole], np.nan))
+    return pieces
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and standard deviation of each channel in quiet data, (D,) float64 each."""
+
+    location: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, pieces: Sequence[np.ndarray], channels: tuple[str, ...]) -> Scale:
+        """DataError if a channel has no value at all. A constant one is not scaled."""
+        table = np.concatenate(pieces)
+        count = np.isfinite(table).sum(axis=0)
+        if not count.all():
+            name = channels[int(np.argmin(count))]
+            raise DataError(f"'{name}' has no value in the data to learn from. Leave the column out, or give more data")
+        location = np.nanmean(table, axis=0)
+        scale = np.nanstd(table, axis=0)
+        return cls(location, np.where(scale > 1e-12 * np.maximum(np.abs(location), 1e-12), scale, 1.0))
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """(n, D) float32, standardised."""
+        scaled = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
+        return scaled.astype(np.float32)

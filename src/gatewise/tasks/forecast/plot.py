@@ -1,0 +1,64 @@
+"""A picture of one series: history, forecast fan, and the truth where it has come."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ...metrics.forecasting import Forecast
+from ...plots.figure import figure
+from .table import Table
+
+_SHOWN = 3  # horizons of history
+
+
+def draw(
+    picture: str | os.PathLike[str], whole: Table, cut: Table, forecast: Forecast, levels: np.ndarray, context: int
+) -> None:
+    """Draw each target of one series in a panel of its own.
+
+    Args:
+        picture: A .png or .svg file to write, whole or not at all.
+        whole: The series as it is known.
+        cut: The same up to where the forecast begins, and the horizon without targets.
+        forecast: For the end of `cut`.
+        context: Steps that it was made from.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        OptionError: The picture is to be neither PNG nor SVG.
+    """
+    with figure(picture) as drawn:
+        horizon, origin = forecast.point.shape[-1], int(cut.data.offsets[-1]) - forecast.point.shape[-1]
+        shown = slice(
+            max(0, origin - max(context, _SHOWN * horizon)), min(origin + horizon, int(whole.data.offsets[-1]))
+        )
+        x = np.arange(origin + horizon) if cut.time is None else cut.data.steps[cut.time].values
+
+        drawn.set_size_inches(9, 1.4 + 2.6 * len(cut.targets))
+        panels = drawn.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]
+        for place, (axes, name) in enumerate(zip(panels, cut.targets, strict=True)):
+            values = np.asarray(whole.data.steps[name].values[shown], np.float64)
+            axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="what came", zorder=3)
+            ahead, fan = x[origin:], forecast.quantiles
+            if fan is not None:
+                _fan(axes, ahead, fan[0, place], levels)
+            axes.plot(ahead, forecast.point[0, place], color="#c0392b", linewidth=1.8, label="forecast")
+            axes.axvline(ahead[0], color="#999999", linewidth=0.8, linestyle=":")
+            axes.set_ylabel(name)
+            axes.grid(alpha=0.25)
+            axes.spines[["top", "right"]].set_visible(False)
+        panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+        panels[-1].set_xlabel("step" if cut.time is None else cut.time)
+
+
+def _fan(axes: Any, ahead: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> None:
+    """The intervals between opposite levels, one in the other; the widest is named."""
+    pairs = [(low, len(levels) - 1 - low) for low in range(len(levels) // 2)]
+    for low, high in pairs:
+        label = f"{levels[high] - levels[low]:.0%} interval" if low == 0 else None
+        axes.fill_between(
+            ahead, quantiles[:, low], quantiles[:, high], color="#c0392b", alpha=0.13, linewidth=0, label=label
+        )

@@ -1,0 +1,1 @@
+"""Learns to continue sequences: text, or numbers such as pen strokes."""

@@ -1,0 +1,1 @@
+"""Sequences of numbers, continued by a mixture of Gaussians."""

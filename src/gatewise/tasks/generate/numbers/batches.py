@@ -1,0 +1,195 @@
+"""Sequences of numbers in parts and batches, for `generate`. T steps, B sequences, D channels, R of them real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ....data.batches import PARTS, alike, dealt, split
+from ....data.channels import Channels
+from ....data.sequences import Sequences
+from ....errors import DataError
+from .mixture import Expected
+
+FEWEST = 10  # sequences below which each is cut by time
+MEASURED, CHUNK = 64, 256  # sequences and steps that are measured at once
+POOL = 16  # batches whose windows are sorted by length before they are dealt out, so that few steps are padding
+
+
+class Batch(NamedTuple):
+    """Steps that are read, and what came next.
+
+    Attributes:
+        inputs: (T, B, features).
+        targets: (T, B, D) outcomes; what lies behind an end is 0.
+        lengths: (B,) steps that are read.
+        marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends behind a step.
+        fresh: Whether the sequences begin here; else they go on from the batch before.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor
+    marks: Tensor
+    fresh: bool = True
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Scaled steps of N sequences, one after the other.
+
+    Attributes:
+        values: (S, D) float32.
+        offsets: (N + 1,) int64.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, data: Sequences, channels: Channels) -> Steps:
+        """DataError if the data lacks a channel, or a sequence has no step."""
+        if len(data) and not data.lengths.all():
+            raise DataError(f"{data.name}: sequence {int(data.lengths.argmin())} has no steps. Leave it out")
+        return cls(channels.scaled(channels.matrix(data)), data.offsets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def before(self) -> np.ndarray:
+        """(S,) where the step before each step stands; of a first step, itself."""
+        at = np.arange(len(self.values)) - 1
+        at[self.offsets[:-1]] += 1
+        return at
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences as a network reads and predicts them.
+
+    Attributes:
+        features: (S, D + R + M): scaled channels, by how much the R real ones are not what was expected, and what the
+            M movements among them add up to since the beginning.
+        outcomes: (S, D): the latter, and the binary channels.
+        offsets: (N + 1,).
+    """
+
+    features: np.ndarray
+    outcomes: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, steps: Steps, expected: Expected, channels: Channels) -> Examples:
+        real = channels.real
+        values, before = steps.values[:, real].astype(np.float64), steps.before()
+        surprise = ((values - expected(values[before])) / expected.spread).astype(np.float32)
+        surprise[steps.offsets[:-1]] = 0  # nothing was expected of a first step
+        sums = np.cumsum(channels.unscaled(steps.values)[:, channels.moves], 0)
+        first = np.repeat(steps.offsets[:-1], steps.lengths)
+        places = sums - sums[first] + channels.unscaled(steps.values[first])[:, channels.moves]
+        features = np.hstack([steps.values, surprise, places.astype(np.float32)])
+        return cls(features, np.hstack([surprise, steps.values[:, ~real]]), steps.offsets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def batch(self, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray, fresh: bool = True) -> Batch:
+        """Of each of these sequences so many steps from there on; as many as there are, if it has fewer."""
+        counts = np.clip(self.lengths[rows] - starts, 0, counts)
+        step = np.arange(counts.max())[:, None]
+        inside = step < counts
+        last = starts + step == self.lengths[rows] - 1
+        follows, ended = inside & ~last, inside & last
+        at = self.offsets[rows] + starts + step
+        inputs = np.where(inside[..., None], self.features[np.where(inside, at, 0)], np.float32(0))
+        targets = np.where(follows[..., None], self.outcomes[np.where(follows, at + 1, 0)], np.float32(0))
+        marks = np.stack([follows, ended]).astype(np.float32)
+        tensors = [torch.from_numpy(array) for array in (inputs, targets, counts, marks)]
+        return Batch(tensors[0], tensors[1], tensors[2], tensors[3], fresh)
+
+
+def kept_whole(data: Sequences, judged: Sequences | None) -> bool:
+    """Whether sequences are learned from to their end, which then is one. Arguments as for `cut`."""
+    return judged is not None or len(data) >= FEWEST
+
+
+def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: int) -> dict[str, Sequences]:
+    """The sequences by part: at random, at least one for validation if it has a share; if they are few, each by time.
+
+    Args:
+        judged: Validation data of its own: then all of `data` is learned from.
+        shares: Of "train", "validation" and "test".
+    """
+    data = replace(data, facts={}, lines=None)
+    if judged is not None:
+        return {"train": data, "validation": judged}
+    if kept_whole(data, judged):
+        places = dealt(len(data), shares, [seed, 2])
+        if shares[1] and not len(places["validation"]):  # rounded away
+            train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
+            places |= {"train": np.delete(train, drawn), "validation": train[[drawn]]}
+        found = {name: data.take(some) for name, some in places.items()}
+    else:
+        found = {name: _by_time(data, number, shares) for number, name in enumerate(PARTS)}
+    return {name: part for name, part in found.items() if part.offsets[-1] > len(part)}
+
+
+def _by_time(data: Sequences, number: int, shares: Many[float]) -> Sequences:
+    """The first, second or third part of each sequence."""
+    kept = [(start, split(int(n), shares)[number]) for start, n in zip(data.offsets, data.lengths, strict=False)]
+    spans = [(start + part.start, start + part.stop) for start, part in kept if part.stop > part.start]
+    rows = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, int)])
+    offsets = np.concatenate([[0], np.cumsum([end - start for start, end in spans])]).astype(np.int64)
+    return Sequences(offsets, {name: column[rows] for name, column in data.steps.items()}, {}, data.name)
+
+
+class Windows:
+    """Training batches: every sequence once in a pass, one that is longer than a window as several windows anywhere in
+    it, all shuffled."""
+
+    def __init__(self, steps: Examples, batch_size: int, longest: int, seed: int):
+        self.steps, self.batch_size, self.longest, self.seed = steps, batch_size, longest, seed
+        self._rows = np.repeat(np.arange(len(steps.lengths)), -(-steps.lengths // longest))
+        self._order: tuple[int, list[np.ndarray], np.ndarray] = (-1, [], np.empty(0))
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self.batch_size)
+
+    def at(self, step: int) -> Batch:
+        epoch, index = divmod(step, len(self))
+        if self._order[0] != epoch:
+            self._order = epoch, *self._dealt(epoch)
+        chosen = self._order[1][index]
+        return self.steps.batch(self._rows[chosen], self._order[2][chosen], np.array(self.longest))
+
+    def _dealt(self, epoch: int) -> tuple[list[np.ndarray], np.ndarray]:
+        """Each batch's windows, and where each window starts."""
+        rng = np.random.default_rng([self.seed, 0, epoch])
+        spare = np.maximum(self.steps.lengths[self._rows] - self.longest, 0)
+        starts = (rng.random(len(spare)) * (spare + 1)).astype(np.int64)
+        lengths = np.minimum(self.steps.lengths, self.longest)[self._rows]
+        return alike(lengths, self.batch_size, rng, POOL), starts
+
+
+class InOrder:
+    """Batches to measure on: whole sequences, long ones piece after piece."""
+
+    def __init__(self, steps: Examples):
+        self.steps = steps
+        order = np.argsort(steps.lengths, kind="stable")
+        groups = [order[start : start + MEASURED] for start in range(0, len(order), MEASURED)]
+        self._pieces = [(rows, at) for rows in groups for at in range(0, int(steps.lengths[rows].max()), CHUNK)]
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def at(self, step: int) -> Batch:
+        rows, start = self._pieces[step]
+        return self.steps.batch(rows, np.full(len(rows), start), np.array(CHUNK), start == 0)

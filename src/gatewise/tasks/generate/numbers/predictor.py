@@ -1,0 +1,170 @@
+"""A trained model that continues sequences of numbers: draws with a pen, moves on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .... import bundle
+from ....algebra import Cell
+from ....data.channels import Channels
+from ....errors import CellError, DataError, ModelFileError, OptionError
+from ....runtime.layers import Layers
+from .mixture import Expected, Layout, draw
+
+
+class Place(NamedTuple):
+    """Where a sequence stands: all that the model keeps of what it has read.
+
+    Attributes:
+        layers: Per layer one vector (H,) per carried name.
+        where: What its movements, if there are any, add up to.
+        expected: (R,) scaled real channels of the next step, by least squares.
+        found: What the network says of it; see `Layout`.
+    """
+
+    layers: list[list[np.ndarray]]
+    where: np.ndarray
+    expected: np.ndarray
+    found: np.ndarray
+
+
+class Tracer:
+    """Continues sequences of numbers, one step at a time.
+
+    Args:
+        document: A model's document, as in `bundle.Bundle`.
+        tensors: Its weights.
+
+    Attributes:
+        channels: What a step holds.
+
+    Raises:
+        ModelFileError: The document is not of such a model, or lacks a weight.
+
+    Example:
+        >>> tracer = Tracer.load("pen.gatewise")
+        >>> drawing = np.array(list(tracer.trace(temperature=0.5, seed=1)))  # (T, 3): dx, dy, up
+    """
+
+    def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
+        if document.get("task") != "generate" or "channels" not in document:
+            raise ModelFileError("the model does not continue numbers. Of a text model, `Writer` continues text")
+        try:
+            self.channels = Channels.from_json(document["channels"])
+            cell = Cell.from_json(document["cell"])
+            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
+            self._layers = Layers(cell, layers, int(document["sizes"]["num_layers"]))
+            self.layout = layout_of(self.channels, int(document["sizes"]["mixtures"]), bool(document["ends"]))
+            self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
+            self._beginnings = np.array(document["beginnings"], np.float64).reshape(-1, len(self.channels))
+            self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
+            self._check()
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
+            raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Tracer:
+        """Open a model file. ModelFileError if it is none, or not one that continues numbers."""
+        found = bundle.load(path)
+        return cls(found.document, found.tensors)
+
+    def trace(
+        self, beginning: np.ndarray | None = None, length: int = 500, temperature: float = 0.8, seed: Any = None
+    ) -> Iterator[np.ndarray]:
+        """Go on, step by step, until the sequence ends.
+
+        Args:
+            beginning: (T, D) steps that come first; they are not yielded. None: the first step of a training sequence,
+                which is yielded.
+            length: The most steps to yield, 1 or more.
+            temperature: See `mixture.draw`.
+            seed: Of the draw, or a `numpy.random.SeedSequence`; the same gives the same steps. None: others each time.
+
+        Yields:
+            (D,) float64, in the order of `channels.names`.
+
+        Raises:
+            OptionError: A length below 1, a temperature that is no number from 0 up, or a seed below 0.
+            DataError: `beginning` has no step, not D channels, or values that are no numbers.
+        """
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise OptionError(f"length must be a whole number, 1 or more, not {length!r:.60}")
+        if not isinstance(temperature, int | float) or not 0 <= temperature < np.inf:
+            raise OptionError(f"temperature must be a number, 0 or more, not {temperature!r:.60}")
+        whole = isinstance(seed, int | np.integer) and seed >= 0
+        if not (whole or isinstance(seed, np.random.SeedSequence | None)):
+            raise OptionError(f"seed must be a whole number, 0 or more, not {seed!r:.60}")
+        rng = np.random.default_rng(seed)
+        given = beginning is not None
+        if beginning is None:
+            beginning = self._beginnings[rng.integers(len(self._beginnings))][None]
+        return self._traced(self._checked(beginning), given, length, float(temperature), rng)
+
+    def _traced(
+        self, steps: np.ndarray, given: bool, length: int, temperature: float, rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        place = None
+        for step in self.channels.scaled(steps):
+            place = self._read(step, place)
+        assert place is not None
+        if not given:
+            yield steps[-1]
+        real = self.channels.real
+        for _ in range(length - (not given)):
+            drawn, binary, ended = draw(place.found, self.layout, rng, temperature)
+            if ended:
+                return
+            step = np.empty(len(real), np.float32)
+            step[real], step[~real] = place.expected + self._expected.spread * drawn, binary
+            yield self.channels.unscaled(step)
+            place = self._read(step, place)
+
+    def _read(self, step: np.ndarray, place: Place | None) -> Place:
+        """Take in a scaled step (D,)."""
+        last = step[self.channels.real].astype(np.float64)
+        surprise, layers = np.zeros_like(last), self._layers.start()
+        where = self.channels.unscaled(step)[self.channels.moves]
+        if place is not None:
+            surprise, layers = (last - place.expected) / self._expected.spread, place.layers
+            where = where + place.where
+        y, layers = self._layers.step(np.concatenate([step, surprise, where]).astype(np.float32), layers)
+        return Place(layers, where, self._expected(last), self._output @ y + self._bias)
+
+    def _check(self) -> None:
+        """Whether document and weights fit together, by reading a step.
+
+        Raises:
+            ValueError, or whatever numpy raises where they do not.
+        """
+        real = self.layout.real
+        wanted = {"output": (self.layout.size,), "line": (1 + real, real), "spread": (real,)}
+        found = {
+            "output": self._bias.shape,
+            "line": self._expected.weights.shape,
+            "spread": self._expected.spread.shape,
+        }
+        if found != wanted or self._read(np.zeros(len(self.channels), np.float32), None).found.shape != found["output"]:
+            raise ValueError(f"its weights do not fit each other: {found}, where its sizes say {wanted}")
+        if not len(self._beginnings) or not np.all(self._expected.spread > 0):
+            raise ValueError("it does not know how sequences begin, or go on")
+
+    def _checked(self, beginning: Any) -> np.ndarray:
+        names = ", ".join(self.channels.names)
+        try:
+            steps = np.asarray(beginning, np.float64)
+        except (TypeError, ValueError):
+            kind = type(beginning).__name__
+            raise DataError(f"a {kind} is no beginning of (T, {len(self.channels)}) numbers: {names}") from None
+        if steps.ndim != 2 or steps.shape[1] != len(self.channels) or not len(steps) or not np.isfinite(steps).all():
+            raise DataError(f"a beginning of shape {steps.shape} is no (T, {len(self.channels)}) numbers: {names}")
+        return steps
+
+
+def layout_of(channels: Channels, mixtures: int, ends: bool) -> Layout:
+    """What a model of these channels puts out."""
+    real = int(channels.real.sum())
+    return Layout(real, len(channels) - real, mixtures, ends)

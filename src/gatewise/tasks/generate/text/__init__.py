@@ -1,0 +1,1 @@
+"""Language models: characters, words or byte-pairs."""

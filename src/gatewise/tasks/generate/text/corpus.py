@@ -1,0 +1,69 @@
+"""A text in three parts: what is learned from, what chooses the best weights, what tells how good they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....data.batches import PARTS, split
+from ....data.readers.files import fingerprint, read_text
+from ....data.text.vocabulary import BytePairs, Characters, Vocabulary, Words
+from ....errors import DataError
+
+# Of words most are rare: these cover nine tenths of a newspaper's, and every one more costs its scores at every step.
+USUAL_WORDS = 10_000
+USUAL_PAIRS = 4096
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text in its three parts, as text and as token ids.
+
+    Attributes:
+        texts: Per split, its text.
+        ids: Per split, (n,) integers.
+        name: Where it came from, for people.
+        fingerprint: sha256 of all of it.
+    """
+
+    texts: dict[str, str]
+    ids: dict[str, np.ndarray]
+    name: str
+    fingerprint: str
+
+
+def cut(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
+    """The text in three contiguous parts, in this order."""
+    parts = dict(zip(PARTS, (text[part] for part in split(len(text), shares)), strict=True))
+    ids = {part: vocabulary.encode(piece) for part, piece in parts.items()}
+    return Corpus(parts, ids, name, fingerprint(text))
+
+
+def learn_vocabulary(text: str, kind: str, shares: Sequence[float], size: int | None, min_frequency: int) -> Vocabulary:
+    """Tokens of one kind. What can occur is known beforehand, as an alphabet is; how often, and which words, only the
+    training part tells."""
+    if kind == Characters.kind:
+        return Characters.fit(text)
+    learned = text[split(len(text), shares)[0]]
+    if kind == Words.kind:
+        return Words.fit(learned, max_size=size or USUAL_WORDS, min_frequency=min_frequency)
+    return BytePairs.fit(learned, size=size or USUAL_PAIRS, min_frequency=max(2, min_frequency))
+
+
+def text_of(data: Any, encoding: str) -> tuple[str, str]:
+    """The text of what `fit` was given, and what to call it."""
+    if hasattr(data, "read"):
+        text = data.read()
+        if not isinstance(text, str) or not text:
+            raise DataError("the open file gave no text. Open it in text mode, at its beginning")
+        return text, str(getattr(data, "name", "text"))
+    if isinstance(data, str | os.PathLike):
+        data = [data]
+    elif not isinstance(data, Iterable) or isinstance(data, bytes):
+        raise DataError(f"text comes from a path, several, or an open file, not from {data!r:.60}")
+    several = list(data)
+    return read_text(several, encoding), ", ".join(map(str, several))

@@ -1,0 +1,183 @@
+"""How large a language model a text deserves, and whether it fits into memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ....algebra import Cell
+from ....errors import DataError, OptionError
+from ...options import PRESETS, given_or
+
+if TYPE_CHECKING:
+    from ..estimator import Generator
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given.
+
+    Attributes:
+        vocabulary_size: Tokens.
+        parameters: Weights in all.
+        tied: Whether tokens are scored with their embeddings.
+        others: As in `Generator`.
+    """
+
+    vocabulary_size: int
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    proj_size: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    chunk_length: int
+    parameters: int
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """What suits up to `tokens` tokens of training text."""
+
+    tokens: float
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    chunk_length: int
+
+
+# Found by trials on validation text. Small texts want small models that see them often; large ones are read once, by as
+# large a model as an hour or two on two cores allows.
+ROWS = (
+    Row(20_000, 128, 1, 0.5, 1e-2, 40, 4, 64),
+    Row(100_000, 256, 1, 0.5, 1e-2, 30, 8, 64),
+    Row(250_000, 384, 1, 0.5, 8e-3, 20, 8, 128),
+    Row(600_000, 512, 1, 0.35, 8e-3, 12, 16, 128),
+    Row(2_000_000, 512, 2, 0.3, 5e-3, 6, 16, 128),
+    Row(10_000_000, 512, 2, 0.1, 4e-3, 3, 32, 128),
+    Row(float("inf"), 512, 2, 0.0, 3e-3, 1, 64, 128),
+)
+
+
+def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        tokens: Tokens of training text.
+
+    Raises:
+        OptionError: The sizes contradict each other.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    row = next(row for row in ROWS if tokens <= row.tokens)
+
+    hidden = int(given_or(options.hidden_size, row.hidden_size * wider))
+    layers = int(given_or(options.num_layers, row.num_layers))
+    proj = int(options.proj_size)
+    if proj >= hidden:
+        raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
+    width = proj or hidden
+    # Characters are few and say little each; words are many, and share one table with the scores.
+    usual = min(64, hidden) if vocabulary_size <= 1000 else width
+    embedding = int(given_or(options.embedding_size, width if options.tie_weights else usual))
+    tied = given_or(options.tie_weights, embedding == width)
+    if tied and embedding != width:
+        raise OptionError(
+            f"tie_weights needs embedding_size={width}, the size of the layers' output, not {embedding}. "
+            "Change it, or leave the weights apart"
+        )
+    chunk = int(given_or(options.chunk_length, row.chunk_length))
+    # A smaller batch if the text is so short that a pass would be less than ten steps.
+    batch = int(given_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
+    weights = vocabulary_size * embedding + vocabulary_size + (0 if tied else vocabulary_size * width)
+    for layer in range(layers):
+        weights += cell.stored_count(embedding if layer == 0 else width, hidden, proj)
+    return Sizing(
+        vocabulary_size=vocabulary_size,
+        embedding_size=embedding,
+        hidden_size=hidden,
+        num_layers=layers,
+        proj_size=proj,
+        dropout=float(given_or(options.dropout, row.dropout)),
+        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
+        epochs=float(given_or(options.epochs, row.epochs * longer)),
+        batch_size=batch,
+        chunk_length=chunk,
+        parameters=weights,
+        tied=bool(tied),
+    )
+
+
+def check_length(chosen: Sizing, lengths: Mapping[str, int], shares: Any) -> None:
+    """Refuse a text that is shorter than one training chunk, or leaves nothing to validate on.
+
+    Args:
+        lengths: Tokens of each split.
+        shares: The option `split`.
+
+    Raises:
+        DataError: Says how many tokens there are, how many are needed, and the way out.
+    """
+    B, T = chosen.batch_size, chosen.chunk_length
+    needed = B * (T + 1)  # the first token of a row is only read
+    if lengths["train"] < needed:
+        lower = f"chunk_length (now {T})" + (f" or batch_size (now {B})" if B > 1 else "")
+        raise DataError(
+            f"the text is too short: its training part has {lengths['train']} tokens, but one chunk of {B} x {T} "
+            f"steps needs {needed}. Give more text, or lower {lower}"
+        )
+    if lengths["validation"] < 2:
+        raise DataError(
+            f"the validation part of the text has {lengths['validation']} tokens, but at least 2 are needed to choose "
+            f"the best weights. Give more text, or it a larger share (split is {', '.join(f'{s:g}' for s in shares)})"
+        )
+
+
+def check_memory(chosen: Sizing, tokens: int) -> None:
+    """Refuse what cannot fit, before hours are spent on it.
+
+    Raises:
+        OptionError: Training needs more memory than this machine has free; the message says how much.
+    """
+    # Weights, their gradient, AdamW's two moments, the best weights, and one copy while a checkpoint is written.
+    weights = 6 * 4 * chosen.parameters
+    width = 10 * chosen.hidden_size * chosen.num_layers + chosen.embedding_size + 4 * chosen.vocabulary_size
+    steps = 4 * chosen.batch_size * chosen.chunk_length * width
+    needed = weights + steps + 3 * 8 * tokens
+    free = free_memory()
+    if free is not None and needed > free:
+        fewer = ", vocabulary_size" if chosen.vocabulary_size > chosen.hidden_size else ""
+        raise OptionError(
+            f"training {chosen.parameters:,} weights on chunks of {chosen.batch_size} x {chosen.chunk_length} tokens "
+            f"needs about {size_text(needed)} of memory, but {size_text(free)} are free. Lower hidden_size "
+            f"(now {chosen.hidden_size}), num_layers{fewer}, batch_size or chunk_length"
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that can be had without swapping, or None where the system does not tell."""
+    with suppress(OSError, ValueError, StopIteration):
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            line = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def size_text(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -1,0 +1,165 @@
+"""How good labels or numbers per step are, beside plain methods that learned from the same steps."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from ...data.sequences import Sequences
+from ...data.text.tagging_schemes import SpanScores, span_scores
+from .features import Encoded, Features
+
+Labels = Sequence[str | None]
+
+
+def label_scores(gold: Labels, predicted: Labels, offsets: np.ndarray, scheme: str | None) -> dict[str, Any]:
+    """Accuracy over all labelled steps; F1 of spans as conlleval counts them, or else of single labels.
+
+    Args:
+        gold: Labels of all steps; None where there is none, which is not counted.
+        predicted: As many.
+        offsets: Where sequences begin and end.
+        scheme: That the labels mark spans with, or None.
+
+    Returns:
+        "accuracy", "steps", and with a scheme "f1", "precision", "recall", without one "macro_f1": the mean over the
+        labels that occur in either. "types" has F1, precision and recall of each type of span or each label, and how
+        often it occurs ("gold").
+    """
+    known = [(a, b) for a, b in zip(gold, predicted, strict=True) if a is not None]
+    found: dict[str, Any] = {"accuracy": sum(a == b for a, b in known) / max(1, len(known)), "steps": len(known)}
+    if scheme is not None:
+        truths, guesses = (
+            [[label or "O" for label in labels[start:stop]] for start, stop in pairwise(offsets)]
+            for labels in (gold, predicted)
+        )
+        total, kinds = span_scores(truths, guesses, scheme)
+        found |= {"f1": total.f1, "precision": total.precision, "recall": total.recall}
+    else:
+        # Each label is a kind of its own: its steps are what spans are above.
+        labels = sorted({label for pair in known for label in pair if label is not None})
+        kinds = {label: _one_label(known, label) for label in labels}
+        found["macro_f1"] = float(np.mean([one.f1 for one in kinds.values()])) if kinds else 0.0
+    names = ("f1", "precision", "recall", "gold")
+    return found | {"types": {kind: {name: getattr(one, name) for name in names} for kind, one in kinds.items()}}
+
+
+def number_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Mean absolute error, root mean square error, and share of the variance explained, where a truth is given."""
+    known = ~np.isnan(gold)
+    truth, error = gold[known].astype(np.float64), (predicted - gold)[known].astype(np.float64)
+    if not len(truth):
+        return {"mae": 0.0, "rmse": 0.0, "r2": 0.0, "steps": 0}
+    square, variance = float(np.mean(error**2)), float(truth.var())
+    r2 = 1 - square / variance if variance else 0.0
+    return {"mae": float(np.abs(error).mean()), "rmse": square**0.5, "r2": r2, "steps": len(truth)}
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a tagger must beat, learned in one look at the training data.
+
+    Attributes:
+        usual: The most frequent label of all, or the mean number.
+        columns: Of tokens and categories.
+        table: By their values, joined with tabs, the most frequent label, where it is not the usual one; or the mean.
+        weights: (N + 1, labels) of a linear model of the measurements, fitted by least squares; empty without any.
+        labels: Of its columns; empty for a number.
+    """
+
+    usual: Any
+    columns: list[str]
+    table: dict[str, Any]
+    weights: list[list[float]]
+    labels: list[str]
+
+    @classmethod
+    def learn(cls, data: Sequences, encoded: Encoded, features: Features, targets: Sequence[Any]) -> Self:
+        """Args:
+        targets: One per step: labels, None where not given; or numbers, NaN where not given.
+        """
+        numeric = isinstance(targets, np.ndarray)
+        given = [i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target))]
+        known = [targets[i] for i in given]
+        columns = [*(words.column for words in features.words), *features.categories]
+        usual = float(np.mean(known)) if numeric else _most(Counter(known))
+        table = {}
+        if columns:
+            groups: dict[str, list[Any]] = defaultdict(list)
+            keys = _keys(data, columns)
+            for i, target in zip(given, known, strict=True):
+                groups[keys[i]].append(target)
+            table = {k: float(np.mean(v)) if numeric else _most(Counter(v)) for k, v in groups.items()}
+            table = {key: value for key, value in table.items() if value != usual}
+        labels: list[str] = [] if numeric else sorted(set(known))
+        weights: list[list[float]] = []
+        if features.width:
+            wanted = np.array(known)[:, None] if numeric else np.array(known)[:, None] == np.array(labels)
+            X = _with_one(encoded)[given]
+            square = X.T @ X + 1e-3 * np.eye(X.shape[1])  # so that columns that say the same can be solved for
+            weights = np.linalg.solve(square, X.T @ wanted.astype(np.float64)).tolist()
+        return cls(usual, columns, table, weights, labels)
+
+    def predictions(self, data: Sequences, encoded: Encoded) -> dict[str, Any]:
+        """By name of the baseline, what it says of each step."""
+        n, numeric = int(data.offsets[-1]), not self.labels
+        found: dict[str, Any] = {"mean" if numeric else "majority": [self.usual] * n}
+        if self.columns:
+            name = "mean per value" if numeric else "most frequent per token"
+            found[name] = [self.table.get(key, self.usual) for key in _keys(data, self.columns)]
+        if self.weights:
+            scores = _with_one(encoded) @ np.array(self.weights)
+            found["linear"] = scores[:, 0] if numeric else [self.labels[int(i)] for i in scores.argmax(1)]
+        return {name: np.asarray(values, np.float64) if numeric else values for name, values in found.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def report(metrics: Mapping[str, Any]) -> str:
+    """Figures as a table for the terminal: the parts, then the baselines, then each type."""
+    parts = {name: some for name, some in metrics.items() if name != "baselines"}
+    rows = {**parts, **{f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}}
+    if not rows:
+        return "nothing was measured"
+    names = [
+        n
+        for n in ("f1", "precision", "recall", "accuracy", "macro_f1", "mae", "rmse", "r2")
+        if n in next(iter(rows.values()))
+    ]
+    lines = [f"{'':<34}" + "".join(f"{name:>11}" for name in names[:4])]
+    lines += [f"{row[:34]:<34}" + "".join(f"{some[n]:>11.4f}" for n in names[:4]) for row, some in rows.items()]
+    last = list(parts)[-1] if parts else None
+    if last and parts[last].get("types"):
+        lines += ["", f"{last + ', by type':<34}{'f1':>11}{'precision':>11}{'recall':>11}{'count':>11}"]
+        for kind, some in sorted(parts[last]["types"].items(), key=lambda item: -item[1]["gold"])[:30]:
+            figures = f"{some['f1']:>11.4f}{some['precision']:>11.4f}{some['recall']:>11.4f}{some['gold']:>11,}"
+            lines.append(f"{kind[:34]:<34}{figures}")
+    return "\n".join(lines)
+
+
+def _one_label(known: Sequence[tuple[Any, Any]], label: str) -> SpanScores:
+    gold, predicted = sum(a == label for a, _ in known), sum(b == label for _, b in known)
+    right = sum(a == b == label for a, b in known)
+    f1 = 2 * right / (gold + predicted)
+    return SpanScores(right / max(1, predicted), right / max(1, gold), f1, gold, predicted, right)
+
+
+def _most(counts: Counter[str]) -> str:
+    """The most frequent; of equals, the first by name."""
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:
+    return [
+        "\t".join(value or "" for value in row) for row in zip(*(data.steps[c].strings() for c in columns), strict=True)
+    ]
+
+
+def _with_one(encoded: Encoded) -> np.ndarray:
+    return np.concatenate([encoded.numbers.astype(np.float64), np.ones((len(encoded.numbers), 1))], 1)

@@ -1,0 +1,308 @@
+"""What a tagger reads at each step, as numbers: words and their parts, categories, measurements.
+
+Everything is learned from training data once and kept as plain lists, so that a model file can hold it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from ...data.sequences import Column, Sequences
+from ...errors import DataError
+
+UNKNOWN = 0  # of every vocabulary, and what stands where nothing is
+MOST_LEVELS = 100  # a category of more is spelled, as text is
+_MOST_LETTERS = 24  # of a word that are read: its first and last half of these
+_MOST_BINS, _MOST_CUTS = 40, 1024  # that a measurement's range is cut into, and those of all together
+_DIGITS = str.maketrans("123456789", "000000000")
+
+
+def shape(word: str) -> str:
+    """How a word is written, runs shortened: "McDonald's" is "XxXx'x", "B-52" is "X-d"."""
+    letters: list[str] = []
+    for c in word:
+        kind = "X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else "z" if c.isalpha() else c
+        if not letters or letters[-1] != kind:
+            letters.append(kind)
+    return "".join(letters)[:12]
+
+
+# Part of a word -> how it is found, and how often one must occur in training to be known.
+PARTS: dict[str, tuple[Callable[[str], str], int]] = {
+    "word": (lambda word: word.lower().translate(_DIGITS), 1),
+    "shape": (shape, 2),
+    "prefix": (lambda word: word[:3].lower(), 3),
+    "suffix": (lambda word: word[-3:].lower(), 3),
+    "ending": (lambda word: word[-2:].lower(), 3),
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """How one column of tokens is read.
+
+    Attributes:
+        column: Its name.
+        parts: By name of `PARTS`, those known, most frequent first; number 0 is left for the unknown.
+        counts: How often each known word occurred in training.
+        letters: Characters known, or empty where tokens are single characters and have nothing to spell.
+        pairs: Neighbouring tokens known, where tokens are single characters; else empty.
+        ahead: Whether the pair with the next token may be read.
+    """
+
+    column: str
+    parts: dict[str, list[str]]
+    counts: list[int]
+    letters: list[str]
+    pairs: list[str]
+    ahead: bool
+    _numbers: dict[str, dict[str, int]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, known in {**self.parts, "letters": self.letters, "pairs": self.pairs}.items():
+            self._numbers[name] = {text: number for number, text in enumerate(known, 1)}
+
+    @classmethod
+    def learn(cls, column: Column, offsets: np.ndarray, ahead: bool) -> Self:
+        tokens = _tokens(column)
+        counts = Counter(tokens)
+        single = sum(map(len, tokens)) < 1.5 * len(tokens)
+        parts, least = {}, 1
+        for name, (part, least) in PARTS.items():
+            if not single or name in ("word", "shape"):
+                found: Counter[str] = Counter()
+                for word, count in counts.items():
+                    found[part(word)] += count
+                parts[name] = _frequent(found, least)
+                if name == "word":
+                    words = found
+        letters = Counter(c for word in counts for c in word) if not single else Counter()
+        # Both sides give the same pairs, but for those at the beginnings and at the ends: the larger count of the two.
+        backward, forward = _pairs(tokens, offsets) if single else ([], [])
+        pairs = Counter(backward) | Counter(forward)
+        return cls(
+            column.name,
+            parts,
+            [words[word] for word in parts["word"]],
+            _frequent(letters, 2),
+            _frequent(pairs, 2),
+            ahead,
+        )
+
+    def read(self, column: Column, offsets: np.ndarray, before: str = "") -> EncodedWords:
+        """Numbers of the tokens of these sequences.
+
+        Args:
+            before: The token that came before the first, if it is not the beginning of a sequence.
+        """
+        tokens = _tokens(column)
+        distinct: dict[str, int] = {}
+        index = np.array([distinct.setdefault(token, len(distinct)) for token in tokens], np.int64)
+        parts = np.array(
+            [[self._numbers[name].get(PARTS[name][0](word), UNKNOWN) for name in self.parts] for word in distinct],
+            np.int64,
+        ).reshape(len(distinct), len(self.parts))
+        spellings = [_spelling(word) if self.letters else "" for word in distinct]
+        lengths = np.array(list(map(len, spellings)), np.int64)
+        letters = np.zeros((len(distinct), max(1, lengths.max(initial=1))), np.int64)
+        for row, spelling in enumerate(spellings):
+            # An unknown letter has a number of its own, for 0 is no letter at all.
+            letters[row, : len(spelling)] = [self._numbers["letters"].get(c, len(self.letters) + 1) for c in spelling]
+        pairs = np.zeros((len(tokens), 0), np.int64)
+        if self.pairs:
+            both = _pairs(tokens, offsets, before)
+            known = self._numbers["pairs"]
+            wanted = both if self.ahead else both[:1]
+            pairs = np.array([[known.get(pair, UNKNOWN) for pair in side] for side in wanted], np.int64).T
+            pairs = pairs.reshape(len(tokens), len(wanted))
+        return EncodedWords(index, parts, letters, lengths, pairs)
+
+
+@dataclass(frozen=True)
+class EncodedWords:
+    """Tokens as numbers: n steps of W distinct words.
+
+    Attributes:
+        index: (n,) which of the distinct words.
+        parts: (W, parts).
+        letters: (W, letters of the longest), 0 beyond a word's end.
+        lengths: (W,) letters of each.
+        pairs: (n, 2), or (n, 1) without the next token, or (n, 0).
+    """
+
+    index: np.ndarray
+    parts: np.ndarray
+    letters: np.ndarray
+    lengths: np.ndarray
+    pairs: np.ndarray
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Sequences as numbers: words by column, categories (n, K) int64, measurements (n, N) float32."""
+
+    offsets: np.ndarray
+    words: list[EncodedWords]
+    categories: np.ndarray
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Features:
+    """All columns that a tagger reads, and how.
+
+    Attributes:
+        words: Columns of tokens.
+        categories: Levels by column.
+        means, scales: Of each measurement, by column: mean and standard deviation in training.
+        gaps: Whether measurements were missing in training: then one more number says where each is.
+        edges: Of each measurement, quantiles in training, in units of its scale: the network cuts its range there, so
+            that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
+    """
+
+    words: list[Words]
+    categories: dict[str, list[str]]
+    means: dict[str, list[float]]
+    scales: dict[str, list[float]]
+    gaps: bool
+    edges: list[list[float]]
+
+    @classmethod
+    def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool) -> Self:
+        """From these columns of training data. DataError if there is nothing to learn from."""
+        words, categories, means, scales, gaps = [], {}, {}, {}, False
+        scaled: list[np.ndarray] = []
+        for name in columns:
+            column = _per_step(data, name)
+            if _is_spelled(column):
+                words.append(Words.learn(column, data.offsets, ahead))
+            elif column.kind == "category":
+                categories[name] = list(column.levels)
+            elif column.kind == "number":
+                values = column.values.reshape(len(column), -1).astype(np.float64)
+                _no_infinities(data, column, values)
+                known = ~np.isnan(values)
+                count = np.maximum(known.sum(0), 1)
+                mean = np.where(known, values, 0).sum(0) / count
+                variance = np.where(known, (values - mean) ** 2, 0).sum(0) / count
+                means[name] = mean.tolist()
+                scales[name] = np.where(variance > 0, np.sqrt(variance), 1.0).tolist()
+                gaps = gaps or not known.all()
+                scaled += [
+                    (own[~np.isnan(own)] - m) / s for own, m, s in zip(values.T, means[name], scales[name], strict=True)
+                ]
+        if not words and not categories and not means:
+            raise DataError(f"{data.name}: there is no column to learn from. Name some with columns")
+        bins = min(_MOST_BINS, _MOST_CUTS // max(1, len(scaled)))
+        at = np.linspace(0, 1, bins + 1)
+        edges = [np.quantile(own, at).tolist() if len(own) else [0.0] * len(at) for own in scaled if bins > 1]
+        return cls(words, categories, means, scales, gaps, edges)
+
+    @property
+    def columns(self) -> list[str]:
+        return [*(words.column for words in self.words), *self.categories, *self.means]
+
+    @property
+    def width(self) -> int:
+        """Numbers per step, N."""
+        return sum(map(len, self.means.values())) * (2 if self.gaps else 1)
+
+    def read(self, data: Sequences, before: Mapping[str, str] | None = None) -> Encoded:
+        """These sequences as numbers; what is unknown or missing is read as such. DataError: a column is not there."""
+        n = int(data.offsets[-1])
+        words = [
+            own.read(_of_kind(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
+            for own in self.words
+        ]
+        categories = np.zeros((n, len(self.categories)), np.int64)
+        for place, (name, levels) in enumerate(self.categories.items()):
+            number = {level: code for code, level in enumerate(levels, 1)}
+            given = _of_kind(data, name, "category").strings()
+            categories[:, place] = [UNKNOWN if level is None else number.get(level, UNKNOWN) for level in given]
+        numbers = [np.zeros((n, 0))]
+        for name, mean in self.means.items():
+            column = _of_kind(data, name, "number")
+            values = column.values.reshape(n, -1).astype(np.float64)
+            if values.shape[1] != len(mean):
+                raise DataError(f"{data.name}: column '{name}' has {values.shape[1]} numbers a step, not {len(mean)}")
+            _no_infinities(data, column, values)
+            numbers.append((values - mean) / self.scales[name])
+        scaled = np.concatenate(numbers, 1)
+        missing = np.isnan(scaled)
+        if missing.any() and not self.gaps:
+            scaled = np.where(missing, 0.0, scaled)
+        elif self.gaps:
+            scaled = np.concatenate([np.where(missing, 0.0, scaled), missing], 1)
+        return Encoded(data.offsets, words, categories, scaled.astype(np.float32))
+
+    def to_json(self) -> dict[str, Any]:
+        words = [{name: v for name, v in asdict(own).items() if name != "_numbers"} for own in self.words]
+        return {**vars(self), "words": words}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**{**document, "words": [Words(**own) for own in document["words"]]})
+
+
+def place_of(data: Sequences, step: int) -> str:
+    """Where a step is, for people."""
+    return f"{data.name}, " + (f"step {step}" if data.lines is None else f"line {data.lines[step]}")
+
+
+def _per_step(data: Sequences, name: str) -> Column:
+    """A column of `steps`. DataError: there is none of this name."""
+    if name not in data.steps:
+        data.column(name)  # says what there is
+        raise DataError(f"{data.name}: column '{name}' has one value per sequence, a tagger reads one per step")
+    return data.steps[name]
+
+
+def _of_kind(data: Sequences, name: str, kind: str) -> Column:
+    """The same, of the kind that was learned from: a number or none."""
+    column = _per_step(data, name)
+    if (column.kind == "number") != (kind == "number"):
+        raise DataError(f"{data.name}: column '{name}' is of kind '{column.kind}', but '{kind}' was learned from")
+    return column
+
+
+def _is_spelled(column: Column) -> bool:
+    return column.kind == "text" or (column.kind == "category" and len(column.levels) > MOST_LEVELS)
+
+
+def _tokens(column: Column) -> list[str]:
+    return [token or "" for token in column.strings()]
+
+
+def _spelling(word: str) -> str:
+    half = _MOST_LETTERS // 2
+    return word if len(word) <= _MOST_LETTERS else word[:half] + word[-half:]
+
+
+def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tuple[list[str], list[str]]:
+    """Of each token the pair with the one before it, and with the one behind; "" is beyond the ends."""
+    first, last = np.zeros(len(tokens) + 1, bool), np.zeros(len(tokens) + 1, bool)
+    first[offsets[:-1]] = True
+    last[offsets[1:] - 1] = True
+    backward = ["" if first[t] else tokens[t - 1] for t in range(len(tokens))]
+    if tokens:
+        backward[0] = before
+    backward = [f"{left} {token}" for left, token in zip(backward, tokens, strict=True)]
+    forward = [f"{token} {'' if last[t] else tokens[t + 1]}" for t, token in enumerate(tokens)]
+    return backward, forward
+
+
+def _frequent(counts: Counter[str], least: int) -> list[str]:
+    return [text for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= least]
+
+
+def _no_infinities(data: Sequences, column: Column, values: np.ndarray) -> None:
+    wrong = np.flatnonzero(np.isinf(values).any(1))
+    if len(wrong):
+        raise DataError(
+            f"{place_of(data, int(wrong[0]))}: column '{column.name}' is infinite. Give a number, or leave it empty"
+        )

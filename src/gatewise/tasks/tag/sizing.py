@@ -1,0 +1,55 @@
+"""How large a tagger its data deserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..options import PRESETS, sized
+
+if TYPE_CHECKING:
+    from .estimator import Tagger
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Tagger`."""
+
+    embedding_size: int
+    letters_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+    chunk_length: int
+
+
+# What suits up to so many steps of training data, found by trials on validation data.
+TOKENS = (
+    (20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
+    (80_000, Sizing(64, 50, 128, 1, 0.5, 2e-3, 15, 16, 256)),
+    (150_000, Sizing(100, 50, 200, 1, 0.5, 2e-3, 10, 16, 256)),
+    (1_000_000, Sizing(100, 50, 200, 1, 0.5, 3e-3, 6, 32, 256)),
+    (float("inf"), Sizing(128, 64, 256, 2, 0.3, 2e-3, 4, 32, 256)),
+)
+NUMBERS = (
+    (10_000, Sizing(16, 16, 64, 1, 0.1, 5e-3, 60, 16, 32)),
+    (200_000, Sizing(16, 16, 128, 1, 0.2, 3e-3, 30, 32, 128)),
+    (float("inf"), Sizing(16, 16, 128, 2, 0.1, 3e-3, 5, 64, 128)),
+)
+
+
+def sizing(options: Tagger, steps: int, tokens: bool) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        steps: Of the training data.
+        tokens: Whether any are words.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for most, row in (TOKENS if tokens else NUMBERS) if steps <= most))
+    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
+    return Sizing(**sized(options, usual))

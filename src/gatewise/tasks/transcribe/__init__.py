@@ -1,0 +1,1 @@
+"""Speech, pen strokes or images of text lines into text (CTC)."""

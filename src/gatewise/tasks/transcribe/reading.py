@@ -1,0 +1,133 @@
+"""What `transcribe` learns from: signals, their texts, and which of them train, validate and test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data.log_mel import LogMel
+from ...data.paired.transcripts import holds_sound, is_media, read_transcripts
+from ...data.readers.audio import settings_for
+from ...data.readers.sklearn_arrays import in_memory
+from ...data.sequences import Sequences
+from ...data.sources import Roles, read
+from ...decoding.ctc import steps_needed
+from ...errors import DataError, OptionError
+from ..options import names
+from .frames import Frames
+
+if TYPE_CHECKING:
+    from .estimator import Transcriber
+
+TEXT = "text"  # the column of texts, if none is named
+_MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their reader makes
+
+
+def read_signals(
+    data: Any,
+    y: Any,
+    options: Transcriber,
+    *,
+    query: str | None,
+    encoding: str,
+    labelled: bool,
+    sound: LogMel | None,
+    height: int | None,
+) -> tuple[Sequences, LogMel | None]:
+    """Signals as sequences of numbers, and how sound was read.
+
+    Args:
+        data, y, query, encoding: As for `Transcriber.fit`.
+        options: The estimator, which says what columns and names are for.
+        labelled: Whether there must be texts.
+        sound, height: How a trained model reads sound and images.
+
+    Raises:
+        DataError: They cannot be read, or one has no steps.
+        OptionError: Something is given that goes with other data.
+    """
+    if isinstance(data, str) and data == "-":
+        raise DataError("standard input cannot hold signals. Name a file or folder")
+    if _names_files(data, y, options, labelled):
+        found, sound = read_transcripts(
+            data,
+            options.target or TEXT,
+            query=query,
+            encoding=encoding,
+            texts=labelled,
+            sound=sound,
+            height=height,
+        )
+    else:
+        label_from = options.label_from if labelled else None
+        if label_from and isinstance(data, str | os.PathLike) and is_media(data) and not holds_sound(data):
+            raise OptionError(
+                f"label_from is for sound and pen strokes, and '{os.fspath(data)}' holds images. Write what NAME.png "
+                "says in NAME.txt beside it, or name files and texts in a table"
+            )
+        roles = Roles(
+            target=(options.target or TEXT,) if labelled and not label_from else (),
+            key=names(options.key),
+            time=options.time,
+            columns=None if options.columns is None else names(options.columns),
+            label_from=label_from,
+        )
+        found = read(data, y, roles, query=query, encoding=encoding, sound=sound)
+        if "log_mel" in found.steps and not isinstance(data, Sequences):
+            sound = sound or settings_for(data)
+    if not len(found) or (found.lengths == 0).any():
+        what = f"{which(found, int((found.lengths == 0).argmax()))} has no steps" if len(found) else "there is nothing"
+        raise DataError(f"{found.name}: {what}. Leave it out")
+    return found, sound
+
+
+def _names_files(data: Any, y: Any, options: Transcriber, labelled: bool) -> bool:
+    """Whether the data are files with their texts, rather than steps."""
+    if isinstance(data, Sequences) or y is not None or options.key or options.time:
+        return False
+    if options.label_from and labelled:
+        return False
+    if isinstance(data, str | os.PathLike):
+        return is_media(data) or Roles().format(os.fspath(data)) == "table"
+    return not in_memory(data)
+
+
+def medium_of(data: Sequences) -> str:
+    """ "sound", "images", or "numbers" of any other kind."""
+    return next((medium for column, medium in _MEDIA.items() if column in data.steps), "numbers")
+
+
+def texts_of(data: Sequences, target: str | None) -> list[str]:
+    """Of each sequence its text, runs of white space in it as one space. DataError if there is none."""
+    name = next((name for name in (target or TEXT, "label") if name in data.facts), None)
+    if name is None:
+        there = ", ".join(data.facts) or "none"
+        raise DataError(
+            f"{data.name}: no column '{target or TEXT}' with a text per sequence. Columns per sequence: {there}. Name "
+            "it with target"
+        )
+    column = data.facts[name]
+    if column.kind not in ("text", "category"):
+        raise DataError(f"{data.name}: column '{name}' holds {column.kind}s, not texts")
+    texts = column.strings()
+    if None in texts:
+        raise DataError(f"{data.name}: {which(data, texts.index(None))} has no text. Fill it in, or leave it out")
+    return [" ".join(str(text).split()) for text in texts]
+
+
+def check_room(data: Sequences, targets: Sequence[np.ndarray], frames: Frames) -> None:
+    """Refuse a sequence with fewer steps than its text needs. DataError names the first."""
+    for place, (labels, steps) in enumerate(zip(targets, frames.steps(data.lengths), strict=True)):
+        if (needed := steps_needed(labels.tolist())) > steps:
+            raise DataError(
+                f"{data.name}: {which(data, place)} has {steps} steps of {frames.stack} frames, but its text of "
+                f"{len(labels)} characters needs {needed}. Leave it out, or lower stack"
+            )
+
+
+def which(data: Sequences, place: int) -> str:
+    """A sequence as messages call it."""
+    return f"'{data.facts['file'].values[place]}'" if "file" in data.facts else f"sequence {place}"

@@ -1,0 +1,71 @@
+"""How large a transcriber its data deserve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...decoding.ctc import steps_needed
+from ..options import PRESETS, sized
+
+if TYPE_CHECKING:
+    from .estimator import Transcriber
+
+_STACKS = (3, 2, 1)
+_ROOM = 0.7  # of a sequence's steps, what its characters may need: shorter ones would have to be said at once
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Transcriber`."""
+
+    hidden_size: int
+    num_layers: int
+    maps: int
+    dropout: float
+    frequency_mask: float
+    time_mask: float
+    time_warp: float
+    learning_rate: float
+    epochs: float
+    batch_size: int
+
+
+# What suits up to so many frames of training data, found by trials on validation data.
+SOUND = (
+    (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16)),
+    (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16)),
+    (float("inf"), Sizing(256, 3, 0, 0.2, 0.15, 0.05, 0.1, 2e-3, 10, 16)),
+)
+OTHER = (
+    (100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
+    (float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
+)
+MAPS = 8  # units per direction of the 2-D LSTM that reads images
+
+
+def sizing(options: Transcriber, frames: int, medium: str) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        frames: Of the training data.
+        medium: "sound", "images" or "numbers".
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most))
+    maps = MAPS if medium == "images" else 0
+    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
+    usual["maps"] = int(maps * wider)
+    return Sizing(**sized(options, usual))
+
+
+def stack_for(lengths: np.ndarray, targets: Sequence[np.ndarray], medium: str) -> int:
+    """Frames that are read as one step: of sound as many as leave every text room enough, but at most three; else 1."""
+    if medium != "sound":
+        return 1
+    needed = np.array([steps_needed(own.tolist()) for own in targets])
+    return next((n for n in _STACKS if (needed <= _ROOM * (lengths // n)).all()), 1)

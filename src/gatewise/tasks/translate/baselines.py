@@ -1,0 +1,64 @@
+"""What a translator must beat: the source itself, its first words, and what the most similar source became."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...data.paired.pairs import Pairs
+from ...data.text.segmentation import words_of
+
+
+class Nearest:
+    """Of each text, the target of the training source that is most like it: BM25 over lower-cased words.
+
+    Args:
+        sources: Of training.
+        targets: What they became.
+
+    Source: Robertson & Zaragoza (2009), "The Probabilistic Relevance Framework: BM25 and Beyond", with k1 = 1.2 and
+    b = 0.75.
+    """
+
+    def __init__(self, sources: Sequence[str], targets: Sequence[str]):
+        self.targets = targets
+        rows: defaultdict[str, list[int]] = defaultdict(list)
+        counts: defaultdict[str, list[int]] = defaultdict(list)
+        lengths = np.zeros(len(sources))
+        for row, text in enumerate(sources):
+            words = _words(text)
+            lengths[row] = len(words)
+            for word, count in Counter(words).items():
+                rows[word].append(row)
+                counts[word].append(count)
+        softened = 1.2 * (0.25 + 0.75 * lengths / max(1.0, lengths.mean()))
+        self._postings = {}
+        for word, found in rows.items():
+            own, many = np.array(found), np.array(counts[word], float)
+            rarity = np.log(1 + (len(sources) - len(own) + 0.5) / (len(own) + 0.5))
+            self._postings[word] = own, rarity * many * 2.2 / (many + softened[own])
+
+    def __call__(self, text: str) -> str:
+        scores = np.zeros(len(self.targets))
+        for word in _words(text):
+            if word in self._postings:
+                rows, weights = self._postings[word]
+                scores[rows] += weights
+        return self.targets[int(scores.argmax())]
+
+
+def first_words(text: str, count: int) -> str:
+    """The beginning of a text, which often says what it is about."""
+    return " ".join(text.split()[:count])
+
+
+def usual_first_words(pairs: Pairs) -> int:
+    """Words of a usual target, if it is less than half as long as its source; else 0."""
+    source, target = (sum(len(text.split()) for text in texts) for texts in (pairs.sources, pairs.targets or []))
+    return round(target / len(pairs)) if 2 * target < source else 0
+
+
+def _words(text: str) -> list[str]:
+    return [word for words in words_of(text.lower()) for word in words]

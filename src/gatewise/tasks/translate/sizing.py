@@ -1,0 +1,47 @@
+"""How large a translator its data deserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..options import PRESETS, sized
+
+if TYPE_CHECKING:
+    from .estimator import Translator
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Every size and rate of one training, chosen or given; see `Translator`."""
+
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    learning_rate: float
+    epochs: float
+    batch_tokens: int
+
+
+# What suits up to so many target tokens of training data.
+ROWS = (
+    (5_000, Sizing(32, 64, 1, 0.1, 1e-2, 60, 250)),
+    (100_000, Sizing(128, 256, 1, 0.2, 4e-3, 22, 600)),
+    (300_000, Sizing(128, 256, 1, 0.3, 3e-3, 25, 1000)),
+    (3_000_000, Sizing(256, 512, 1, 0.25, 2e-3, 30, 1500)),
+    (float("inf"), Sizing(256, 512, 2, 0.2, 2e-3, 8, 3000)),
+)
+
+
+def sizing(options: Translator, tokens: int) -> Sizing:
+    """Fill in what the user left open.
+
+    Args:
+        options: The estimator, its options checked, None where nothing was given.
+        tokens: Target tokens of the training data.
+    """
+    wider, longer = PRESETS[options.preset or "medium"]
+    usual = vars(next(row for most, row in ROWS if tokens <= most))
+    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
+    return Sizing(**sized(options, usual))

@@ -1,0 +1,71 @@
+"""Options from a signature and a docstring."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from gatewise.algebra import Cell
+from gatewise.cli import options as derived
+from gatewise.errors import OptionError
+
+
+def job(
+    data,
+    *,
+    size: int | None = None,
+    rate: float = 0.5,
+    deep: bool = False,
+    tied: bool | None = None,
+    names: str | Sequence[str] | None = None,
+    levels: Sequence[float] = (0.1, 0.9),
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    cell: str | Cell = "lstm",
+):
+    """Do something.
+
+    Args:
+        data: Not an option.
+        size: Units, if
+            given.
+        rate, deep: Said of both.
+        tied: Whether: or not.
+        names: Of columns.
+        levels: Of quantiles.
+        split: Shares.
+        cell: One of ours.
+
+    Returns:
+        nothing: at all
+    """
+
+
+def test_help_is_that_of_the_docstring():
+    found = derived.options(job, lambda name: "Sizes" if name == "size" else "Rest", without={"tied"})
+    assert list(found) == ["size", "rate", "deep", "names", "levels", "split", "cell"]
+    said = {name: parameter.annotation.__metadata__[0] for name, parameter in found.items()}
+    assert said["size"].help == "Units, if given."
+    assert said["rate"].help == said["deep"].help == "Said of both."
+    assert said["size"].rich_help_panel == "Sizes"
+    assert [found[name].default for name in ("rate", "levels", "split")] == [0.5, "0.1,0.9", "0.8,0.1,0.1"]
+    assert derived.described(job.__doc__)["tied"] == "Whether: or not."
+
+
+def test_values_are_those_that_python_would_be_given():
+    given = {"size": 3, "names": "a, b", "levels": "0.5", "split": "0.5,0.25,0.25", "cell": "gru"}
+    assert derived.read(job, given) == {
+        **given, "names": ("a", "b"), "levels": (0.5,), "split": (0.5, 0.25, 0.25)
+    }  # fmt: skip
+    assert derived.read(job, {"names": "a", "levels": "0.1,0.9"}) == {"names": "a", "levels": (0.1, 0.9)}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"levels": "0.1;0.9"}, "levels takes numbers such as 0.1,0.9, not '0.1;0.9'"),
+        ({"split": "0.5,0.5"}, "split takes 3 numbers such as 0.8,0.1,0.1, not '0.5,0.5'"),
+        ({"cell": "nocell"}, "nocell"),
+    ],
+)
+def test_what_cannot_be_read(given, said):
+    with pytest.raises(OptionError, match=said):
+        derived.read(job, given)
