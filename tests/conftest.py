@@ -17,7 +17,7 @@ where's the peck of pickled peppers Peter Piper picked?
 """
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def ctrl_c():
     """Python's usual answer to Ctrl-C: what a shell starts in the background begins deaf to it, and so would tests."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -78,12 +78,11 @@ def deeper(stem, name):
     return [name] if inside is not None and inside.exists() else []
 
 
-@pytest.mark.parametrize("folder", ["cells", "tasks"])
+@pytest.mark.parametrize("folder", ["cells"])
 def test_siblings_do_not_import_each_other(folder):
     public = {path.stem for path in (ROOT / folder).glob("*.py") if not path.stem.startswith("_")}
-    shared: set[str] = set()
     for path in (ROOT / folder).glob("[!_]*.py"):
         for line, name in imported(path):
             parts = name.split(".")
-            sibling = parts[:2] == ["gatewise", folder] and len(parts) > 2 and parts[2] in public - shared - {path.stem}
+            sibling = parts[:2] == ["gatewise", folder] and len(parts) > 2 and parts[2] in public - {path.stem}
             assert not sibling, f"{path.relative_to(ROOT)}:{line} imports its sibling {parts[2]}"

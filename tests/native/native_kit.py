@@ -19,7 +19,7 @@ from table import Inputs, Size
 from gatewise import engine
 from gatewise.engine import native
 
-TESTS = Path(__file__).resolve().parents[2]
+TESTS = Path(__file__).resolve().parents[1]
 
 # How a call is divided: what it takes to be too short for two threads, and weights small enough to split by rows.
 DIVISIONS = {"rows": (0, 1 << 60), "units": (0, 0), "as it is": (native._SHORT, native._SMALL_WEIGHTS)}

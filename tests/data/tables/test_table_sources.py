@@ -239,8 +239,8 @@ class Blocked:
         if name.split(".")[0] in ("pyarrow", "pandas", "torch"):
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Blocked())
-from gatewise.data.series import sequences
-from gatewise.data.table import open_table
+from gatewise.data.tables.sequences import sequences
+from gatewise.data.tables.table import open_table
 for source in sys.argv[1:]:
     with open_table(source) as table:
         print(sequences(table, key="shop", time="time").fingerprint())

@@ -368,7 +368,7 @@ def test_byte_pairs_of_text_without_white_space():
 
 TRAINING = """
 import hashlib, json, os, sys
-from gatewise.data.vocabulary import BytePairs
+from gatewise.data.text.vocabulary import BytePairs
 text = "".join(chr(97 + i * i % 23) + " " * (i % 3 == 0) for i in range(5000))
 pairs = BytePairs.fit(text, size=400)
 pairs.encode(text)
