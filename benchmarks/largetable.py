@@ -83,8 +83,8 @@ def train(state: dict[str, Any]) -> dict[str, Any]:
     found = Forecaster(
         horizon=24,
         target="sales",
-        past=["temperature"],
-        context=72,
+        past_covariates=["temperature"],
+        context_length=72,
         hidden_size=32,
         batch_size=256,
         epochs=EPOCHS,

@@ -25,7 +25,7 @@ from gatewise.tasks.detect.estimator import Detector
 
 from .row import Row
 
-ADAPTIVE = {"method": "both", "memory": 1000}
+ADAPTIVE = {"method": "both", "history": 1000}
 GAP = 200  # steps within which one alarm follows from another
 SET_ASIDE = (
     "artificialWithAnomaly/art_daily_jumpsup",

@@ -59,7 +59,7 @@ def _m4_hourly(folder: Path, seed: int) -> dict[str, Any]:
         ]
         for part in ("train", "test")
     )
-    forecaster = Forecaster(horizon=48, season=24, split=(0.9, 0.1, 0), seed=seed, threads=_THREADS)
+    forecaster = Forecaster(horizon=48, season_length=24, split=(0.9, 0.1, 0), seed=seed, threads=_THREADS)
     forecaster.fit(_sequences("m4_hourly", past, ["value"]))
     whole = [np.concatenate(pair) for pair in zip(past, future, strict=True)]
     return forecaster.backtest(_sequences("m4_hourly", whole, ["value"]), origins=1) | {"chosen": _chosen(forecaster)}
@@ -69,7 +69,7 @@ def _m4(measure: str, folder: Path, seed: int) -> dict[str, Any]:
     found = _m4_hourly(Path(folder), seed)
     return {
         **_figures(found["all"], found["baselines"], measure),
-        "options": {"horizon": 48, "season": 24, "split": (0.9, 0.1, 0)},
+        "options": {"horizon": 48, "season_length": 24, "split": (0.9, 0.1, 0)},
         "chosen": found["chosen"],
         "coverage": found["all"]["coverage"],
     }
@@ -115,7 +115,7 @@ def _exchange_rate(folder: Path, seed: int) -> dict[str, Any]:
     rows = _lines(Path(folder) / "exchange_rate" / "exchange_rate.txt.gz")
     values = np.array([[float(value) for value in row] for row in rows])
     series = _sequences("exchange_rate", [values], [f"rate {place}" for place in range(1, 9)])
-    return _against_rules(series, {"horizon": 24, "season": 1, "split": (0.6, 0.2, 0.2)}, seed)
+    return _against_rules(series, {"horizon": 24, "season_length": 1, "split": (0.6, 0.2, 0.2)}, seed)
 
 
 _SMALL = {  # series -> season, horizon
@@ -130,7 +130,7 @@ _SMALL = {  # series -> season, horizon
 def _small(name: str, folder: Path, seed: int) -> dict[str, Any]:
     values = np.array([float(row[1]) for row in _lines(Path(folder) / "univariate_small" / f"{name}.csv")[1:]])
     season, horizon = _SMALL[name]
-    options = {"horizon": horizon, "season": season, "split": (0.7, 0.1, 0.2)}
+    options = {"horizon": horizon, "season_length": season, "split": (0.7, 0.1, 0.2)}
     return _against_rules(_sequences(name, [values], ["value"]), options, seed)
 
 

@@ -191,7 +191,7 @@ ROWS = (
         "cer",
         0.05,
         "less",
-        lambda data, seed: lines(data, seed, stack=2, epochs=10),
+        lambda data, seed: lines(data, seed, frame_stacking=2, epochs=10),
         (0, 1, 2),
     ),
 )

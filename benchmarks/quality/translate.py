@@ -44,7 +44,7 @@ def summaries(data: Path, seed: int) -> dict[str, Any]:
         [i for i, both in enumerate(zip(every.sources, every.targets or [], strict=True)) if not known & {*both}]
     )
     whole = Pairs(train.sources + short.sources, (train.targets or []) + (short.targets or []), pairs.name)
-    options = {"copying": True, "dropout": 0.35}
+    options = {"copy_mechanism": True, "dropout": 0.35}
     search = {"length_penalty": 3.0, "no_repeat_ngram": 2}
     translator = Translator(seed=seed, **options).fit(whole, validation=validation)
     metrics = translator.evaluate(test, decoding=Decoding(**search))

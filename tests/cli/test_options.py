@@ -40,7 +40,7 @@ def job(
 
 
 def test_help_is_that_of_the_docstring():
-    found = derived.options(job, lambda name: "Sizes" if name == "size" else "Rest", without={"tied"})
+    found = derived.of_function(job, "Sizes", without={"tied"})
     assert list(found) == ["size", "rate", "deep", "names", "levels", "split", "cell"]
     said = {name: parameter.annotation.__metadata__[0] for name, parameter in found.items()}
     assert said["size"].help == "Units, if given."

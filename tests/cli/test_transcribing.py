@@ -86,11 +86,11 @@ MISTAKES = {
     "no texts": (("fit", "transcribe", "bare", "-o", "m", *TINY), "there is no text for"),
     "nothing to read": (("fit", "transcribe", "none.csv", "-o", "m", *TINY), "none.csv"),
     "an impossible stack": (
-        ("fit", "transcribe", "clips", "-o", "m", *TINY, "--stack", "0"),
-        "stack must be a whole number",
+        ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "0"),
+        "frame_stacking must be a whole number",
     ),
     "too few steps": (
-        ("fit", "transcribe", "clips", "-o", "m", *TINY, "--stack", "40"),
+        ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "40"),
         "Leave it out, or lower stack",
     ),
 }

@@ -21,7 +21,7 @@ def with_search(verb: Any, kinds: Kinds) -> Any:
     own, hints = inspect.signature(verb), get_type_hints(verb, include_extras=True)
     found = {n: p.replace(annotation=hints[n]) for n, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
     for task, kind in kinds.items():
-        for name, parameter in derived.options(kind, lambda name: "Search (of a model that writes texts)").items():
+        for name, parameter in derived.of_function(kind, "Search (of a model that writes texts)").items():
             option = parameter.annotation.__metadata__[0]
             usual = "" if parameter.default in (None, False) else f"{parameter.default:g} if omitted"
             if name in found:

@@ -20,26 +20,12 @@ from .frame import Group, Json, note, result
 
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
-_FILES, _DATA, _TRAINING = "Files", "Data", "Training"
-_SIZES = "Sizes (chosen from the amount of data, if not given)"
-_PANEL = {  # of the options that are not about training
-    **dict.fromkeys(("encoding", "validation", "query", "captions", "lists"), _FILES),
-    **dict.fromkeys(
-        ("source", "target", "target_kind", "key", "time", "columns", "label_from", "scheme", "repair", "tokens"), _DATA
-    ),
-    **dict.fromkeys(("horizon", "past", "future", "static", "calendar", "season", "vocabulary_size"), _DATA),
-    **dict.fromkeys(("normalisation", "stack", "inputs", "image_size"), _DATA),
-    **dict.fromkeys(("shared_vocabulary", "min_frequency", "split", "zone", "duplicates"), _DATA),
-    **dict.fromkeys(("preset", "cell", "hidden_size", "num_layers", "embedding_size", "letters_size"), _SIZES),
-    **dict.fromkeys(("mixtures", "proj_size", "tie_weights", "context", "window", "stride", "ensemble"), _SIZES),
-    **dict.fromkeys(("maps", "channels", "attention", "input_feeding", "copying"), _SIZES),
-}
+_FILES = "Files"
 _ONE = "A file, folder or database's URL."
 _SEVERAL = {  # tasks whose data may be several files
     "generate": "Text files or folders, - for standard input; pen strokes; a table.",
     "translate": "Two files whose lines belong together, one of lines with a tab, or a table.",
 }
-_OFF = {"patience": "; 0: never", "clip": "; 0: no limit"}  # what a command line cannot give as None
 
 _OURS = {  # what every task's command has, whatever its estimator
     "output": Annotated[
@@ -72,19 +58,19 @@ def _verb(task: str) -> Callable[..., None]:
     several = task in _SEVERAL
     argument = typer.Argument(metavar="DATA", help=_SEVERAL.get(task, _ONE), show_default=False)
     data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
-    mine = derived.options(estimator, lambda name: _PANEL.get(name, _TRAINING))
-    reading = derived.options(estimator.fit, lambda name: _PANEL.get(name, _FILES), without=_ABOUT_FIT)
+    mine = derived.of_task(estimator)
+    reading = derived.of_function(estimator.fit, _FILES, without=_ABOUT_FIT)
     parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
     for name, annotation in _OURS.items():
-        usual = None if name in ("output", "plot") else False
-        parameters[name] = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=usual)
-    ordered = sorted([*reading.values(), *mine.values()], key=lambda p: _panel_of(p) not in (_FILES, _DATA))
-    parameters |= {parameter.name: _with_off(parameter) for parameter in ordered}
+        default = None if name in ("output", "plot") else False
+        parameters[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+        )
+    parameters |= {**reading, **mine}
 
     def verb(**given: Any) -> None:
         first = given["data"][0] if several else given["data"]
-        options = derived.read(estimator, {name: given[name] for name in mine})
-        options |= {name: options[name] or None for name in _OFF if name in options}
+        options = derived.read_task(estimator, {name: given[name] for name in mine})
         train(
             estimator(**options),
             aligned(given["data"]) if task == "translate" else given["data"],
@@ -184,19 +170,6 @@ def can_plot(picture: Path, force: bool = True) -> None:
         raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")
     writable(picture, force)
     import matplotlib  # noqa: F401 - a missing one should show now
-
-
-def _with_off(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Its help says how to switch it off."""
-    if parameter.name in _OFF:
-        option = parameter.annotation.__metadata__[0]
-        option.help = f"{option.help.rstrip('.')}{_OFF[parameter.name]}."
-    return parameter
-
-
-def _panel_of(parameter: inspect.Parameter) -> str:
-    panel: str = parameter.annotation.__metadata__[0].rich_help_panel
-    return panel
 
 
 def _stem(path: str) -> str:

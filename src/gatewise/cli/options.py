@@ -1,7 +1,7 @@
-"""Command-line options made from a function's signature and docstring, so that they are written down once.
+"""Command-line options made from what is written down in Python: the options of a task, or a function's parameters.
 
-`hidden_size: int | None = None` with the docstring's line "hidden_size: Units per layer." is `--hidden-size`, a whole
-number, with that help.
+`hidden_size: int | None = option(default=None, help="Units per layer.")` is `--hidden-size`, a whole number, with that
+help; so is `hidden_size: int | None = None` with the docstring's line "hidden_size: Units per layer.".
 """
 
 from __future__ import annotations
@@ -10,38 +10,52 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
 from ..algebra import Cell
 from ..errors import OptionError
+from ..tasks.fields import in_order
 
 Parameters = Mapping[str, inspect.Parameter]
 
 
-def options(function: Callable[..., Any], panel: Callable[[str], str], without: Collection[str] = ()) -> Parameters:
+def of_task(estimator: type[Any]) -> Parameters:
+    """The options of a task's estimator as parameters for typer, by name, in the order in which help shows them."""
+    found = {}
+    for f in in_order(estimator):
+        off = f.metadata["off"]  # what None means, which a command line gives as 0
+        text = f"{f.metadata['help'].rstrip('.')}; 0: {off}." if off else f.metadata["help"]
+        found[f.name] = _parameter(f.name, f.type, f.default, text, f.metadata["panel"])
+    return found
+
+
+def of_function(function: Callable[..., Any], panel: str, without: Collection[str] = ()) -> Parameters:
     """The keyword-only parameters of a function or class as parameters for typer, by name.
 
     Args:
-        panel: Of the help, by the parameter's name.
+        panel: Part of the help that shows them.
         without: Parameters to leave out.
     """
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    said = described(function.__doc__ or "")
-    found = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not parameter.KEYWORD_ONLY or name in without:
-            continue
-        kind, default = plain(hints[name]), parameter.default
-        flag = f"--{name.replace('_', '-')}"
-        only_on = (flag,) if kind is bool and default is False else ()
-        if isinstance(default, Sequence) and not isinstance(default, str):
-            default = ",".join(map(str, default)) or None
-        option = typer.Option(*only_on, help=said[name], rich_help_panel=panel(name))
-        annotation: Any = Annotated[kind if default is not None else kind | None, option]
-        found[name] = parameter.replace(annotation=annotation, default=default)
-    return found
+    texts = described(function.__doc__ or "")
+    return {
+        name: _parameter(name, hints[name], parameter.default, texts[name], panel)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in without
+    }
+
+
+def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> inspect.Parameter:
+    kind = plain(hint)
+    only_on = (f"--{name.replace('_', '-')}",) if kind is bool and default is False else ()
+    if isinstance(default, Sequence) and not isinstance(default, str):
+        default = ",".join(map(str, default)) or None
+    option = typer.Option(*only_on, help=text, rich_help_panel=panel)
+    annotation: Any = Annotated[kind if default is not None else kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def described(docstring: str) -> dict[str, str]:
@@ -63,6 +77,12 @@ def plain(hint: Any) -> Any:
     return str
 
 
+def read_task(estimator: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a task that the command line's values stand for. OptionError as `read`."""
+    off = {f.name for f in fields(estimator) if f.metadata["off"]}
+    return {name: value or None if name in off else value for name, value in read(estimator, given).items()}
+
+
 def read(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values for the function's parameters that the command line's values stand for.
 
@@ -70,14 +90,14 @@ def read(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, An
         OptionError: A list of numbers holds something else.
     """
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    usual = inspect.signature(function).parameters
-    return {name: _value(name, value, hints[name], usual[name].default) for name, value in given.items()}
+    parameters = inspect.signature(function).parameters
+    return {name: _value(name, value, hints[name], parameters[name].default) for name, value in given.items()}
 
 
-def _value(name: str, value: Any, hint: Any, usual: Any) -> Any:
+def _value(name: str, value: Any, hint: Any, default: Any) -> Any:
     kinds = get_args(hint) if _union(hint) else (hint,)
     if not isinstance(value, str):
-        return value if value is not None or usual is None else usual
+        return value if value is not None or default is None else default
     if Cell in kinds:
         from ..cells import NAMES, load
 
@@ -96,7 +116,7 @@ def _value(name: str, value: Any, hint: Any, usual: Any) -> Any:
             raise ValueError
         return numbers
     except ValueError:
-        example = ",".join(map(str, usual)) if isinstance(usual, Iterable) else "1,2"
+        example = ",".join(map(str, default)) if isinstance(default, Iterable) else "1,2"
         many = f"{count} numbers" if count != len(words) else "numbers"
         raise OptionError(f"{name} takes {many} such as {example}, not '{value}'") from None
 

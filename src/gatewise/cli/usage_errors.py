@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import suggest
+from ..tasks.fields import RENAMED
 
 # The parent of all of click's errors. typer has moved click from a dependency into itself, and the exported
 # BadParameter is the one road to it that holds in both; hence also the names of classes, below.
@@ -25,6 +26,9 @@ def in_our_words(error: Any) -> str:
     match type(error).__name__:
         case "NoSuchOption":
             known = [name for param in context.command.get_params(context) for name in param.opts] if context else []
+            now = RENAMED.get(error.option_name.strip("-").replace("-", "_"), "").replace("_", "-")
+            if f"--{now}" in known:
+                return f"`{error.option_name}` is called `--{now}` now"
             return suggest("option", error.option_name, [name for name in known if name.startswith("--")], way_out)
         case "MissingParameter" if param is not None:
             return f"`{path}` needs {_label(param)}. `{path} --help` says what that is."

@@ -1,37 +1,35 @@
-"""What all tasks share: options by name, training into one file, saving, loading. Importing it costs no torch."""
+"""What all tasks share: options by name, fitting, saving, loading. Importing it costs no torch."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import math
 import os
-import platform
-import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
 from ..errors import ModelFileError, OptionError, suggest
-from ..training import Plan, Progress
+from .fields import document_of, refuse_old_name, renamed
+from .options import CommonOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..training import Batches, Outcome, Trainable
+    from ..training import Outcome, ProgressFor
+    from .fitting import Prepared
 
-Meter = Callable[[str, float], Progress]  # of what is counted, in the plural, and of how many of it a step learns from
+S = TypeVar("S")
 
 
-class Estimator(ABC):
+class Estimator(CommonOptions, ABC):
     """A task as scikit-learn's users expect one: options by name, `fit` that returns itself, `clone` that works.
+
+    A task's estimator inherits its dataclass of options too, which brings the constructor and its documentation.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -45,7 +43,11 @@ class Estimator(ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
-    _provenance: dict[str, Any]
+    provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = document_of(cls)
 
     # The estimator's contract.
 
@@ -58,13 +60,14 @@ class Estimator(ABC):
         known = self.get_params()
         for name, value in params.items():
             if name not in known:
+                refuse_old_name(name, known)
                 raise OptionError(suggest("option", name, known))
             setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:
-        usual = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
-        given = {n: v for n, v in self.get_params().items() if v != usual[n]}
+        defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
+        given = {n: v for n, v in self.get_params().items() if v != defaults[n]}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -114,154 +117,41 @@ class Estimator(ABC):
         Whatever Python raises about a document that contradicts itself becomes a ModelFileError.
         """
 
+    def _sizes(self, document: Mapping[str, Any], kind: type[S], checked: bool = True) -> S:
+        """The sizes in a model's document. OptionError if one is impossible.
+
+        Args:
+            kind: The dataclass that holds them.
+            checked: Whether to hold them to the checks of the options of the same names.
+        """
+        sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
+        if checked:
+            self.check_values(sizes)
+        return kind(**sizes)
+
     def _tensors(self) -> dict[str, np.ndarray]:
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.model_.state_dict().items()}
 
-    # Training.
-
-    def _learn(
+    def _fit(
         self,
-        model: Trainable,
-        training: Batches,
-        validation: Batches,
-        plan: Plan,
-        *,
-        data: dict[str, Any],
-        identity: dict[str, Any],
-        measure: Callable[[bool], dict[str, Any]],
-        unit: str,
-        per_step: float,
+        prepare: Callable[[], Prepared],
         output: str | os.PathLike[str] | None,
         resume: bool,
-        progress: Meter | None,
-        on_evaluation: Callable[[int], str | None] | None = None,
-    ) -> None:
-        """Train `model`, measure it, and write the model file; what is left of a training that was stopped can be used.
+        progress: ProgressFor | None,
+    ) -> Self:
+        """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        from .fitting import Run, fit
 
-        Args:
-            data: What it learns from, for the model file: "name", "fingerprint" and more.
-            identity: What must be the same for a run to be resumed, beside options and data.
-            measure: Gives the figures; with those of the baselines, if true.
-            unit, per_step: What progress counts, and how many of it a step learns from.
-            output, resume, progress: As `fit` has them.
-            on_evaluation: See `training.train`.
+        fit(self, prepare, Run(output=output, resume=resume, progress=progress))
+        return self
 
-        Raises:
-            TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
-        """
-        import torch
+    def _is_training_data(self, fingerprint: str) -> bool:
+        """Whether data of this fingerprint are those that the model learned from, which are split again as then."""
+        return bool(fingerprint == self.provenance_["data"]["fingerprint"])
 
-        from ..training import TrainingStopped, train
-
-        self.model_ = model
-        with tempfile.TemporaryDirectory() as scratch:
-            beside = Path(output) if output is not None else Path(scratch) / "model"
-            checkpoint = bundle.checkpoint_of(beside)
-            stopped: TrainingStopped | None = None
-            started = time.time()
-            try:
-                self.outcome_ = train(
-                    model,
-                    training,
-                    validation,
-                    plan,
-                    checkpoint=checkpoint,
-                    metrics=bundle.metrics_of(beside),
-                    identity={**self._identity(), **identity, "data": data["fingerprint"]},
-                    resume=resume,
-                    progress=progress(unit, per_step) if progress else None,
-                    on_evaluation=on_evaluation,
-                )
-            except TrainingStopped as error:
-                stopped, self.outcome_ = error, error.outcome
-                if self.outcome_.step == 0:  # nothing was learned, so there is nothing to keep
-                    raise
-            finished = stopped is None and self.outcome_.reason != "interrupted"
-            leaving: KeyboardInterrupt | None = None
-            try:
-                self.metrics_ = measure(finished)
-            except KeyboardInterrupt as error:  # a model that nobody waits to see measured is one to keep
-                self.metrics_, finished, leaving = {}, False, error
-            self._provenance = {
-                "data": data,
-                "seed": getattr(self, "seed", 0),
-                "ended": self.outcome_.reason,
-                "steps": self.outcome_.step,
-                "best_step": self.outcome_.best_step,
-                "seconds": round(self.outcome_.seconds, 1),
-                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-                "threads": torch.get_num_threads(),
-                "versions": {
-                    "gatewise": version("gatewise"),
-                    "torch": torch.__version__,
-                    "python": platform.python_version(),
-                },
-                "metrics": self.metrics_,
-            }
-            if output is not None:
-                try:
-                    self.save(output)
-                except ModelFileError as error:
-                    if stopped is not None:  # a full disk stopped training, and is full still
-                        raise stopped from error
-                    way_out = f"What was learned is kept in {checkpoint}. Make room, then resume."
-                    raise ModelFileError(f"{error} {way_out}") from error
-                if finished:
-                    checkpoint.unlink(missing_ok=True)
-            if stopped is not None:
-                kept = f" The best weights so far are in {os.fspath(output)}." if output is not None else ""
-                raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
-            if leaving is not None:
-                raise leaving
-
-    def _planned(self, steps: int, learning_rate: float, evaluate_every: int | None = None, warmup: int = 20) -> Plan:
-        """How long and how fast to train, as the options say.
-
-        Args:
-            evaluate_every: Steps between validations; a twentieth of all, if omitted.
-            warmup: The warm-up is one part in so many.
-        """
-        options: Any = self
-        return Plan(
-            steps=steps,
-            evaluate_every=evaluate_every or math.ceil(steps / 20),
-            learning_rate=learning_rate,
-            warmup=min(steps // 2, max(1, steps // warmup)),
-            final_rate=0.01,
-            weight_decay=float(options.weight_decay),
-            clip=None if options.clip is None else float(options.clip),
-            patience=None if options.patience is None else int(options.patience),
-            seed=int(options.seed),
-        )
-
-    def _begin(self, output: str | os.PathLike[str] | None, resume: bool) -> None:
-        """What every `fit` does once its options are checked."""
-        if resume and output is None:
-            raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
-        threads = getattr(self, "threads", None)
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(int(threads))
-
-    def _identity(self) -> dict[str, Any]:
-        import torch
-
-        options = {name: value for name, value in self._options().items() if name not in ("preset", "threads")}
-        equations = hashlib.sha256(self._cell().equations.encode()).hexdigest()[:12]  # one's own may have been edited
-        return {**options, "equations": equations, "threads": torch.get_num_threads()}
-
-    def _cell(self) -> Cell:
-        """The cell that its option names."""
-        cell: str | Cell = getattr(self, "cell", "lstm")
-        return cells.find(cell) if isinstance(cell, str) else cell
-
-    def _options(self) -> dict[str, Any]:
-        """Constructor options as JSON holds them."""
-        params = self.get_params()
-        if "cell" in params:
-            params["cell"] = self._cell().name
-        options: dict[str, Any] = bundle.plain(params)
+    def plain_options(self) -> dict[str, Any]:
+        """Options by name, as JSON holds them."""
+        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name})
         return options
 
     # The model file.
@@ -269,7 +159,8 @@ class Estimator(ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
-        document = {"task": self.task, **self._document(), "options": self._options(), "training": self._provenance}
+        document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        document["training"] = self.provenance_
         bundle.save(path, document, self._tensors())
 
     @classmethod
@@ -280,10 +171,10 @@ class Estimator(ABC):
         if document.get("task") != cls.task:
             raise ModelFileError(f"'{path}' is a model of the task {document.get('task')!r:.40}, not '{cls.task}'")
         try:
-            options = {**document["options"]}
-            if "cell" in options:
-                options["cell"] = cell_from(document)
-            self = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
+            options = renamed(document["options"], {f.name for f in fields(cls)})
+            options["cell"] = cell_from(document)
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+            self = cls(**given)
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
@@ -291,9 +182,9 @@ class Estimator(ABC):
             if runs.equations != Cell.from_json(document["cell"]).equations:
                 zoneout = options.get("zoneout", 0)
                 raise ModelFileError(f"its cell '{runs.name}' is not the one that a zoneout of {zoneout} makes of it")
-            self._provenance = document["training"]
-            self.metrics_ = self._provenance["metrics"]
-            str(self._provenance["data"]["fingerprint"])
+            self.provenance_ = document["training"]
+            self.metrics_ = self.provenance_["metrics"]
+            str(self.provenance_["data"]["fingerprint"])
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ModelFileError(f"'{path}' is incomplete or contradicts itself ({reason}). Train it again.") from error

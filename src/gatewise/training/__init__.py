@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .progress import Bar as Bar
     from .progress import Lines as Lines
     from .progress import Progress as Progress
+    from .progress import ProgressFor as ProgressFor
     from .progress import Silent as Silent
     from .progress import choose as choose
     from .trainable import Batches as Batches
@@ -20,6 +21,7 @@ _HOME = {  # public name -> module it lives in; torch and Lightning are paid for
     "Bar": "progress",
     "Batches": "trainable",
     "Lines": "progress",
+    "ProgressFor": "progress",
     "Outcome": "loop",
     "Plan": "plan",
     "Progress": "progress",

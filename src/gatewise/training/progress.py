@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
@@ -45,6 +46,9 @@ class Progress(Protocol):
     def stop(self) -> None:
         """Training is over, well or not."""
         ...
+
+
+ProgressFor = Callable[[str, float], Progress]  # what is counted, in the plural; how many of it a step learns from
 
 
 class Silent:

@@ -232,7 +232,7 @@ def test_drawings_are_bent_in_training_alone_and_their_writers_are_not_read(tmp_
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(["START", *lines, "BREAK", ""]))
     drawn = read_strokes(tmp_path)
-    classifier = Classifier(hidden_size=8, num_layers=1, ensemble=1, epochs=12, variation=0.5).fit(drawn)
+    classifier = Classifier(hidden_size=8, num_layers=1, ensemble=1, epochs=12, augmentation=0.5).fit(drawn)
     assert [column.name for column in classifier.inputs_.numbers] == ["x", "y", "dx", "dy", "up"]
     assert classifier.inputs_.categories == []
     assert classifier.score(drawn) > 0.9
@@ -562,7 +562,7 @@ def test_a_target_that_could_be_several_columns_must_be_named():
         {"target_kind": "colour"},
         {"ensemble": 0},
         {"stride": 0},
-        {"variation": -1},
+        {"augmentation": -1},
         {"word_dropout": 1.0},
         {"label_smoothing": 1},
         {"class_weight": 3},
@@ -610,7 +610,7 @@ LEFT_OUT = {  # scikit-learn's check -> why it does not apply
     "check_methods_subset_invariance": "in float32 a row's last bits depend on the rows beside it",
     "check_array_api_input": "needs SCIPY_ARRAY_API to be set before scipy is imported",
 }
-LONGER = {**TINY, "epochs": 15, "dropout": 0.0, "variation": 0.0, "learning_rate": 0.05, "label_smoothing": 0.0}
+LONGER = {**TINY, "epochs": 15, "dropout": 0.0, "augmentation": 0.0, "learning_rate": 0.05, "label_smoothing": 0.0}
 
 
 @pytest.mark.slow

@@ -51,11 +51,11 @@ def same(a, b):
 
 
 @pytest.mark.parametrize(
-    ("method", "memory"), [("prediction", None), ("prediction", 200), ("reconstruction", None), ("both", 200)]
+    ("method", "history"), [("prediction", None), ("prediction", 200), ("reconstruction", None), ("both", 200)]
 )
-def test_a_stream_gives_the_scores_of_the_whole_series(method, memory, monkeypatch):
+def test_a_stream_gives_the_scores_of_the_whole_series(method, history, monkeypatch):
     monkeypatch.setattr(_detect_reader, "CHUNK", 100)
-    detector = Detector(**TINY, method=method, memory=memory).fit(waves(600, 3))
+    detector = Detector(**TINY, method=method, history=history).fit(waves(600, 3))
     fresh = waves(250, 3, seed=1)
     fresh[RNG.random(fresh.shape) < 0.1] = np.nan
     fresh[[0, 1, 99, 100, 170]] = np.nan
@@ -146,7 +146,7 @@ def test_scores_by_hand():
     assert np.isfinite(constant).all()
 
 
-def test_a_memory_gets_used_to_what_stays():
+def test_a_history_gets_used_to_what_stays():
     errors = np.concatenate([RNG.exponential(size=1000), 20 + RNG.exponential(size=1000)])
     reference = RNG.exponential(size=500)
     kept, learned = (score_series(errors, reference, 5, memory) for memory in (None, 200))
@@ -155,7 +155,7 @@ def test_a_memory_gets_used_to_what_stays():
     assert learned[1300:].max() < 2
 
 
-def test_a_memory_is_a_sliding_window():
+def test_a_history_is_a_sliding_window():
     """Against a slow version that sorts anew at each step."""
     errors, reference = RNG.exponential(size=400), RNG.exponential(size=150)
     found = score_series(errors, reference, 3, 150)
@@ -192,9 +192,9 @@ def test_the_threshold_of_hardly_anything():
     assert tail_threshold(np.full(100, 3.0), 1e-4) == 3
 
 
-@pytest.mark.parametrize(("rate", "memory"), [(0.02, 1000), (0.002, None)])
-def test_the_false_alarm_rate_holds_on_quiet_data_never_seen(rate, memory):
-    detector = Detector(**TINY, false_alarm_rate=rate, smoothing=1, memory=memory, split=(0.5, 0.5, 0)).fit(
+@pytest.mark.parametrize(("rate", "history"), [(0.02, 1000), (0.002, None)])
+def test_the_false_alarm_rate_holds_on_quiet_data_never_seen(rate, history):
+    detector = Detector(**TINY, false_alarm_rate=rate, smoothing=1, history=history, split=(0.5, 0.5, 0)).fit(
         waves(12_000)
     )
     fresh = waves(40_000, seed=9)
@@ -232,9 +232,9 @@ def test_signs_are_those_of_scikit_learn(detector):
 
 
 def test_options_can_be_cloned_searched_and_printed():
-    detector = Detector(**TINY, memory=500)
+    detector = Detector(**TINY, history=500)
     assert clone(detector).get_params() == detector.get_params()
-    assert "memory=500" in repr(detector)
+    assert "history=500" in repr(detector)
     assert set(Detector(**TINY).fit_predict(waves(800))) <= {-1, 1}
 
 
@@ -303,7 +303,7 @@ def test_a_seed_decides_everything():
     assert not same(weights(first), weights(other))
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "both", "memory": 300, "cell": "gru", "zoneout": 0.1}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"method": "both", "history": 300, "cell": "gru", "zoneout": 0.1}], ids=str)
 def test_a_saved_detector_says_the_same(options, tmp_path):
     data = waves(800, 2)
     detector = Detector(**TINY, **options).fit(data, output=tmp_path / "model")
@@ -472,7 +472,7 @@ def test_windows_are_those_of_the_series_and_a_pass_draws_anew():
         ({"distribution": "cauchy"}, "no distribution named 'cauchy'"),
         ({"false_alarm_rate": 0}, "false_alarm_rate must be a number above 0, up to 0.5, not 0"),
         ({"smoothing": 0}, "smoothing must be a whole number, 1 or more, not 0"),
-        ({"memory": 5}, "memory must be a whole number, 100 or more, not 5"),
+        ({"history": 5}, "history must be a whole number, 100 or more, not 5"),
         ({"gap": -1}, "gap must be a whole number, 0 or more, not -1"),
         ({"window": 1}, "window must be a whole number, 2 or more, not 1"),
         ({"split": (1, 1, 1)}, "sums to 3"),

@@ -27,7 +27,7 @@ from gatewise.tasks.forecast.windows import (
 )
 
 NOTHING = Inputs({}, {}, (), {})
-TINY = {"horizon": 4, "season": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
+TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
 
 
 @pytest.fixture
@@ -281,7 +281,7 @@ def test_teacher_forcing_is_what_sampling_walks_through():
 
 
 def test_it_learns_beyond_the_baselines(data):
-    found = Forecaster(horizon=6, season=6, seed=1, threads=1, preset="small").fit(data)
+    found = Forecaster(horizon=6, season_length=6, seed=1, threads=1, preset="small").fit(data)
     metrics = found.metrics_
     assert metrics["test"]["mase"] < 0.95 * min(figures["mase"] for figures in metrics["baselines"].values())
     assert 0.5 < metrics["test"]["coverage"] <= 1
@@ -331,7 +331,7 @@ def test_stamps_go_on(data):
 
 
 def test_a_season_follows_from_the_stamps():
-    assert Forecaster(**{**TINY, "season": None}).fit(sequences(wave(), stamps=True)).sizing_.season == 24
+    assert Forecaster(**{**TINY, "season_length": None}).fit(sequences(wave(), stamps=True)).sizing_.season == 24
 
 
 def test_what_is_known_ahead_is_used(folder):
@@ -341,7 +341,7 @@ def test_what_is_known_ahead_is_used(folder):
     values = 10 + 5 * promotion + 0.1 * rng.normal(size=404)
     values[400:] = np.nan
     table = sequences(values, promotion=promotion)
-    options = {"horizon": 4, "future": "promotion", "hidden_size": 8, "epochs": 20, "learning_rate": 0.02}
+    options = {"horizon": 4, "future_covariates": "promotion", "hidden_size": 8, "epochs": 20, "learning_rate": 0.02}
     found = Forecaster(**options).fit(table)
     assert found.predict(table)[0] == pytest.approx(10 + 5 * promotion[400:], abs=1.2)
     found.save("model")
@@ -354,7 +354,7 @@ def test_past_and_static_columns_of_all_kinds():
     group = Column("group", "category", np.array([0, 1], np.int32), ("a", "b"))
     size = Column("size", "number", np.array([1.0, np.nan]))
     table = sequences(wave(), wave(80), facts={"group": group, "size": size}, heat=np.arange(230.0))
-    found = Forecaster(**TINY, target="y", past=["heat"], static=("group", "size")).fit(table)
+    found = Forecaster(**TINY, target="y", past_covariates=["heat"], static_covariates=("group", "size")).fit(table)
     assert found.inputs_.static_width == 3
     assert found.predict(table).shape == (2, 4)
     other = sequences(
@@ -425,7 +425,7 @@ def test_a_few_values_are_enough():
 def test_few_windows_do_not_narrow_the_fan():
     """Eighty values of noise, which a network can learn by heart."""
     noise = 20 + np.random.default_rng(0).normal(size=80)
-    found = Forecaster(horizon=4, context=8, epochs=200, patience=None, split=(0.5, 0, 0.5)).fit(sequences(noise))
+    found = Forecaster(horizon=4, context_length=8, epochs=200, patience=None, split=(0.5, 0, 0.5)).fit(sequences(noise))
     assert 0.65 < found.metrics_["test"]["coverage"] < 0.95
 
 
@@ -501,7 +501,7 @@ def test_a_table_from_a_file(folder):
     ]
     np.random.default_rng(0).shuffle(rows)
     (folder / "sales.csv").write_text("shop,hour,sold,open\n" + "\n".join(rows))
-    options = {"key": "shop", "time": "hour", "target": "sold", "future": "open", "static": "shop"}
+    options = {"key": "shop", "time": "hour", "target": "sold", "future_covariates": "open", "static_covariates": "shop"}
     found = Forecaster(**TINY, **options).fit("sales.csv")
     assert str(found.frequency_) == "hourly"
     assert found.predict("sales.csv") == pytest.approx(np.array([[5, 6, 7, 8.0]] * 2), abs=0.7)
@@ -539,13 +539,13 @@ def test_the_report_is_narrow(fitted):
         ({"head": "normal"}, "no head named 'normal'"),
         ({"mode": "recursive"}, "no mode named 'recursive'"),
         ({"scaling": "max"}, "no scaling named 'max'"),
-        ({"levels": (0.1, 0.9)}, r"hold 0.5, not \(0.1, 0.9\)"),
-        ({"levels": (0.5, 1.0)}, "levels must rise from above 0 to below 1"),
+        ({"quantiles": (0.1, 0.9)}, r"hold 0.5, not \(0.1, 0.9\)"),
+        ({"quantiles": (0.5, 1.0)}, "quantiles must rise from above 0 to below 1"),
         ({"mode": "autoregressive"}, "'quantiles' is no distribution"),
-        ({"mode": "autoregressive", "head": "gaussian", "past": "x"}, "not known ahead"),
+        ({"mode": "autoregressive", "head": "gaussian", "past_covariates": "x"}, "not known ahead"),
         ({"head": "negative-binomial", "scaling": "last"}, "moves zero"),
         ({"joint": 1}, "joint must be true or false, not 1"),
-        ({"context": 0}, "context must be a whole number"),
+        ({"context_length": 0}, "context_length must be a whole number"),
     ],
     ids=str,
 )
@@ -559,7 +559,7 @@ def test_impossible_options(options, message, data):
     [
         (sequences(np.arange(8.0)), {"horizon": 12}, r"longest series has 8 steps, of which\s+12"),
         (sequences(np.arange(90.0)), {"target": "z"}, "no column named 'z'"),
-        (sequences(np.arange(90.0)), {"past": "z"}, "no column named 'z'"),
+        (sequences(np.arange(90.0)), {"past_covariates": "z"}, "no column named 'z'"),
         (sequences(np.arange(90.0) - 3), {"head": "negative-binomial"}, "'y' is -3 in row 1, but the head"),
         (sequences(np.arange(90.0) / 2), {"head": "negative-binomial"}, "'y' is 0.5 in row 2"),
         (sequences(np.arange(90.0)), {"scaling": "log"}, "'y' is 0 in row 1, but the scaling 'log'"),

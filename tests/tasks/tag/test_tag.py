@@ -19,7 +19,7 @@ from gatewise.tasks.tag.features import Features, Words, shape
 from gatewise.tasks.tag.network import Pieces, decoded
 from gatewise.tasks.tag.split import parts_of
 
-SMALL = {"hidden_size": 16, "embedding_size": 12, "letters_size": 6, "epochs": 6, "batch_size": 8}
+SMALL = {"hidden_size": 16, "embedding_size": 12, "char_hidden_size": 6, "epochs": 6, "batch_size": 8}
 NAMES, PLACES = ["Ann", "Bob", "Cleo", "Dan"], ["York", "Delft", "Nice"]
 
 
@@ -439,7 +439,7 @@ def test_scikit_learn_validates_and_searches():
     ("options", "message"),
     [
         ({"hidden_size": 0}, "hidden_size must be a whole number"),
-        ({"letters_size": 0}, "letters_size must be a whole number"),
+        ({"char_hidden_size": 0}, "char_hidden_size must be a whole number"),
         ({"scheme": "BIOUS"}, "no tagging scheme named 'BIOUS'"),
         ({"crf": "yes"}, "crf must be true or false, not 'yes'"),
         ({"split": (0.5, 0.1, 0.1)}, "split is"),

@@ -23,7 +23,7 @@ from gatewise.tasks.transcribe.reading import medium_of, read_signals, texts_of
 
 RATE = 8000
 WORDS = {"a": (400,), "b": (900,), "c": (1600, 2500)}
-SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 4, "learning_rate": 0.01, "stack": 3}
+SMALL = {"hidden_size": 24, "epochs": 14, "num_layers": 1, "batch_size": 4, "learning_rate": 0.01, "frame_stacking": 3}
 SMALL |= {"frequency_mask": 0.0, "time_mask": 0.0}
 
 
@@ -72,7 +72,7 @@ def numbers(count=60, seed=0, channels=3):
 
 @pytest.fixture(scope="module")
 def reader():
-    return Transcriber(**{**SMALL, "stack": 1, "learning_rate": 0.02, "batch_size": 8}).fit(*numbers())
+    return Transcriber(**{**SMALL, "frame_stacking": 1, "learning_rate": 0.02, "batch_size": 8}).fit(*numbers())
 
 
 def test_sound_is_learned_and_measured(listener, songs):
@@ -142,7 +142,7 @@ def samples_of(path):
 
 def test_a_stream_of_steps(songs):
     x, texts = numbers(80)
-    transcriber = Transcriber(bidirectional=False, **{**SMALL, "stack": 2}).fit(x, texts)
+    transcriber = Transcriber(bidirectional=False, **{**SMALL, "frame_stacking": 2}).fit(x, texts)
     for one, said in zip(x[:5], transcriber.predict(x[:5]), strict=True):
         stream = transcriber.stream()
         for step in one:
@@ -156,7 +156,7 @@ def test_a_stream_of_steps_has_the_precision_of_a_table():
     random, x = np.random.default_rng(0), []
     for line in range(12):
         x += [{"line": line, "text": "ab", "at": 1.7e9 + step, "y": float(random.normal())} for step in range(8)]
-    options = {**SMALL, "epochs": 1, "stack": 1, "bidirectional": False}
+    options = {**SMALL, "epochs": 1, "frame_stacking": 1, "bidirectional": False}
     transcriber = Transcriber(key="line", columns=("at", "y"), **options).fit(x)
     heard, stream = [], transcriber.stream()
     stream._decoder.push = heard.append
@@ -183,7 +183,7 @@ def test_a_clip_shorter_than_a_frame(listener):
 def test_what_reads_ahead_cannot_listen(reader, listener):
     with pytest.raises(OptionError, match=r"reads ahead \(bidirectional=True\)"):
         reader.stream()
-    ahead = Transcriber(**{**SMALL, "epochs": 0.1, "stack": 1}, bidirectional=False, normalisation="utterance").fit(
+    ahead = Transcriber(**{**SMALL, "epochs": 0.1, "frame_stacking": 1}, bidirectional=False, normalisation="utterance").fit(
         *numbers(9)
     )
     with pytest.raises(OptionError, match=r"reads ahead \(normalisation='utterance'\)"):
@@ -229,7 +229,7 @@ def test_saved_and_loaded_it_says_the_same(listener, songs, tmp_path):
 
 
 def test_a_seed_decides_everything():
-    options = {**SMALL, "stack": 1, "epochs": 2, "frequency_mask": 0.3, "time_mask": 0.1, "time_warp": 0.1}
+    options = {**SMALL, "frame_stacking": 1, "epochs": 2, "frequency_mask": 0.3, "time_mask": 0.1, "time_warp": 0.1}
 
     def weights(seed):
         found = Transcriber(seed=seed, recurrent_dropout=0.2, **options).fit(*numbers())
@@ -240,7 +240,7 @@ def test_a_seed_decides_everything():
 
 
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
-    options = {**SMALL, "stack": 1, "epochs": 3, "zoneout": 0.1, "time_mask": 0.1, "time_warp": 0.1}
+    options = {**SMALL, "frame_stacking": 1, "epochs": 3, "zoneout": 0.1, "time_mask": 0.1, "time_warp": 0.1}
 
     class Stops:
         """Progress that a user interrupts at the tenth step."""
@@ -401,7 +401,7 @@ def test_image_lines_are_learned(tmp_path):
         line = np.clip(255 * (0.9 * line + 0.1 * random.random(line.shape)), 0, 255).astype(np.uint8)
         Image.fromarray(line).save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text(text)
-    transcriber = Transcriber(hidden_size=24, epochs=12, batch_size=6, learning_rate=0.02, maps=4).fit(tmp_path)
+    transcriber = Transcriber(hidden_size=24, epochs=12, batch_size=6, learning_rate=0.02, image_hidden_size=4).fit(tmp_path)
     assert transcriber.model_.image is not None
     cer = {name: found["cer"] for name, found in transcriber.metrics_["baselines"].items()}
     assert transcriber.metrics_["test"]["cer"] < cer["most frequent"] / 2

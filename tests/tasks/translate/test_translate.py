@@ -161,7 +161,7 @@ def test_what_no_target_held_can_only_be_copied():
     asked = [f"{word} {draw.choice(words)}" for word in words[:20]]
     right = {}
     for copying in (False, True):
-        model = Translator(**{**SMALL, "epochs": 12}, copying=copying)
+        model = Translator(**{**SMALL, "epochs": 12}, copy_mechanism=copying)
         said = model.fit(sources, [source.split()[0] for source in sources]).predict(asked)
         right[copying] = sum(one == source.split()[0] for one, source in zip(said, asked, strict=True))
     assert right[False] == 0

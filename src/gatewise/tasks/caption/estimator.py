@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
 from ...data.batches import PARTS, split
 from ...data.paired.captions import INPUTS, NUMBERS, Captioned
 from ...data.text.vocabulary import Words
 from ...decoding.stop import Decoding, Hypothesis
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
+from ...training import ProgressFor
 from .._text_report import report
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import NAMED, check_options, check_tokens, check_values, given_or
+from ..estimator import Estimator, cells_of, filled
+from ..fields import one_of
+from ..options import given_or
 from .baselines import most_frequent, nearest
+from .options import CaptionOptions
 from .reading import SIDE, pieces, read
 from .sizing import Sizing, sizing
 
 if TYPE_CHECKING:
+    from ..fitting import Prepared
     from .network import CaptionNetwork
 
 _NAMED = {"inputs": ("kind of inputs", INPUTS)}
@@ -35,32 +38,10 @@ _NUMBERS = {"numbers": ("kind of numbers", NUMBERS)}
 _MOST_MEASURED = 500  # images of the training part that are captioned to be measured
 
 
-class Captioner(Estimator):
+class Captioner(Estimator, CaptionOptions):
     """Learns to say what is on an image, or what happens in a short clip.
 
     Sizes, rate and passes that are not given follow from the number of images.
-
-    Args:
-        inputs: What arrays hold, where their shape does not tell: "images", "clips" or "features" (N, places, values).
-        image_size: Height and width that images from files are brought to, in pixels; 64 if omitted.
-        min_frequency: How often a word must occur in the captions to be written.
-        vocabulary_size: Most words, with the two that stand for padding and unknown words.
-        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        channels: Features of a place, the last convolution's.
-        embedding_size: Features per word.
-        hidden_size: Units per layer of the decoder.
-        num_layers: Layers of the decoder.
-        dropout: Chance that a feature of a place or a word, or one before the scores, is zeroed in training.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training images, each with one of its captions.
-        batch_size: Images side by side.
-        patience: Validations without improvement after which training stops early; never if omitted.
-        split: Shares of training, validation and test: of the images, drawn at random.
-        seed: Of everything random.
-        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -79,51 +60,6 @@ class Captioner(Estimator):
     task: ClassVar[str] = "caption"
     kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        *,
-        inputs: str | None = None,
-        image_size: int | None = None,
-        min_frequency: int = 1,
-        vocabulary_size: int | None = None,
-        cell: str | Cell = "lstm",
-        preset: str | None = None,
-        channels: int | None = None,
-        embedding_size: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        dropout: float | None = None,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        patience: int | None = None,
-        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.inputs = inputs
-        self.image_size = image_size
-        self.min_frequency = min_frequency
-        self.vocabulary_size = vocabulary_size
-        self.cell = cell
-        self.preset = preset
-        self.channels = channels
-        self.embedding_size = embedding_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -135,7 +71,7 @@ class Captioner(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -161,13 +97,17 @@ class Captioner(Estimator):
             MissingExtra: A package that reads images, or measures captions, is not installed.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(
+            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress
+        )
 
+    def _prepare(
+        self, data: Any, y: Any, validation: Any, captions: str | None, lists: str | None, encoding: str
+    ) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .batches import Pictures
 
-        check_options(self, {**NAMED, **_NAMED})
-        check_tokens("words", self.vocabulary_size, int(self.min_frequency))
-        self._begin(output, resume)
         sacrebleu()
         vars(self).pop("model_", None)  # or images would be brought to an earlier fit's size
         whole, listed = self._read(data, y, captions, lists, encoding)
@@ -191,17 +131,12 @@ class Captioner(Estimator):
         self.sizing_ = chosen = sizing(self, len(train), self.inputs_ == "clips")
         edges = self._edges
         training = Pictures(train, tokens["train"], *edges, chosen.batch_size, seed=int(self.seed))
-        deciding = Pictures(held_out, tokens["held out"], *edges, chosen.batch_size)
         steps = max(1, round(len(training) * chosen.epochs))
-        plan = self._planned(steps, chosen.learning_rate)
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build()
-        self._learn(
-            model,
-            training,
-            deciding,
-            plan,
+        return Prepared(
+            build=self._build,
+            training=training,
+            validation=Pictures(held_out, tokens["held out"], *edges, chosen.batch_size),
+            plan=plan_of(self, steps, chosen.learning_rate),
             data={
                 "name": whole.name,
                 "fingerprint": whole.fingerprint(),
@@ -213,11 +148,7 @@ class Captioner(Estimator):
             measure=lambda finished: self._measured(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self,
@@ -249,7 +180,7 @@ class Captioner(Estimator):
         self._must_be_fitted()
         sacrebleu()
         whole, _ = self._read(data, y, captions, lists, encoding)
-        trained = self._provenance["data"]
+        trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = self._parts(whole, trained["counts"], trained["listed"]) if same else {"all": whole}
         _told(whole)
@@ -373,7 +304,7 @@ class Captioner(Estimator):
 
         from .network import CaptionNetwork, Eye
 
-        chosen, cell = self.sizing_, self._cell()
+        chosen, cell = self.sizing_, self.find_cell()
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (self.mean_, self.std_))
         return CaptionNetwork(
             cell,
@@ -454,11 +385,11 @@ class Captioner(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        check_options(self, {**NAMED, **_NAMED})
-        check_values(document["sizes"])
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing)
         given = document["inputs"]
-        check_values({"inputs": given["kind"], "numbers": given["numbers"]}, {**_NAMED, **_NUMBERS})
+        self.check_values({"inputs": given["kind"]})
+        one_of("kind of numbers", NUMBERS)("numbers", given["numbers"])
         self.inputs_, self.shape_, self.numbers_ = given["kind"], tuple(map(int, given["shape"])), given["numbers"]
         self.mean_, self.std_ = (np.array(given[name], np.float32) for name in ("mean", "std"))
         if self.mean_.shape != self.shape_[-1:] or self.std_.shape != self.shape_[-1:] or not (self.std_ > 0).all():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..options import PRESETS, sized
 
 if TYPE_CHECKING:
-    from .estimator import Captioner
+    from .options import CaptionOptions
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ ROWS = (
 )
 
 
-def sizing(options: Captioner, images: int, clips: bool) -> Sizing:
+def sizing(options: CaptionOptions, images: int, clips: bool) -> Sizing:
     """Fill in what the user left open.
 
     Args:

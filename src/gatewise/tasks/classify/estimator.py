@@ -10,22 +10,24 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
+from ... import bundle
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import checked, column_of, features_of, in_memory, whole
 from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
-from ...errors import DataError, OptionError, suggest
+from ...errors import DataError, OptionError
+from ...training import ProgressFor
 from .._classify_report import report
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import check_options, names
+from ..estimator import Estimator, cells_of, filled
+from ..options import names
 from .inputs import Inputs
+from .options import ClassifyOptions
 from .sizing import Sizing, course, sizing
 from .split import cut
 from .statistics import learn
@@ -35,50 +37,14 @@ _TOKENS = ("words", "characters", "both")
 _POOLINGS = ("last", "mean", "max", "attention")
 _NAMED = {"tokens": ("kind of tokens", _TOKENS), "target_kind": ("kind of target", KINDS)}
 
+if TYPE_CHECKING:
+    from ..fitting import Prepared
 
-class Classifier(Estimator):
+
+class Classifier(Estimator, ClassifyOptions):
     """Learns to give a sequence one label, several labels, or a number.
 
     Sizes, rate and passes that are not given follow from the kind of data and how much there is.
-
-    Args:
-        target: Column, or comma-separated columns of zeros and ones, to predict; "label" if omitted.
-        target_kind: "category", "labels" or "number", where the target column does not tell.
-        key: Comma-separated columns that tell one sequence from another in a table.
-        time: Column that orders a sequence's steps.
-        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
-        duplicates: Two rows at one time: "error", "first", "last" or "mean".
-        columns: Comma-separated columns to learn from; all others if omitted.
-        label_from: Where labels stand in the names of files of sound or strokes, such as "{label}_{take}".
-        cell: Name of a cell of the family, or a `Cell`.
-        tokens: Text as "words", "characters" or "both", words and their spelling; if omitted, what suits it.
-        vocabulary_size: The most words to keep; all if omitted.
-        min_frequency: How often a word must occur to be known.
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        embedding_size: Features per word.
-        hidden_size: Units per layer and direction.
-        num_layers: Recurrent layers.
-        bidirectional: Read each sequence forward and backward.
-        pooling: How steps become one: "last", "mean", "max" or "attention", or several of them, comma-separated.
-        stride: Steps of a long numeric sequence that are read as one.
-        ensemble: Networks that learn side by side, whose predictions are averaged.
-        dropout: Chance that a value before and between layers, and before the scores, is zeroed in training.
-        word_dropout: Chance that a word is hidden in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
-        variation: How strongly numbers are stretched, scaled and blurred in training, and drawings bent; 0: not at all.
-        label_smoothing: Share of a class's probability that training spreads over all classes.
-        class_weight: "balanced", or the weight of each class by name; all alike if omitted.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training sequences.
-        batch_size: Sequences per step.
-        patience: Validations without improvement after which training stops early; never if omitted.
-        split: Shares of training, validation and test.
-        seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
 
     Attributes (after fit):
         model_: The networks, a `torch.nn.Module`.
@@ -103,85 +69,6 @@ class Classifier(Estimator):
     task: ClassVar[str] = "classify"
     kind: ClassVar[str] = "classifier"
 
-    def __init__(
-        self,
-        *,
-        target: str | Sequence[str] | None = None,
-        target_kind: str | None = None,
-        key: str | Sequence[str] | None = None,
-        time: str | None = None,
-        zone: str | None = None,
-        duplicates: str = "error",
-        columns: str | Sequence[str] | None = None,
-        label_from: str | None = None,
-        cell: str | Cell = "lstm",
-        tokens: str | None = None,
-        vocabulary_size: int | None = None,
-        min_frequency: int = 1,
-        preset: str | None = None,
-        embedding_size: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        bidirectional: bool = True,
-        pooling: str | Sequence[str] = ("mean", "max", "attention"),
-        stride: int | None = None,
-        ensemble: int | None = None,
-        dropout: float | None = None,
-        word_dropout: float = 0.1,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        variation: float | None = None,
-        label_smoothing: float = 0.1,
-        class_weight: str | Mapping[Any, float] | None = None,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        patience: int | None = None,
-        split: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.target = target
-        self.target_kind = target_kind
-        self.key = key
-        self.time = time
-        self.zone = zone
-        self.duplicates = duplicates
-        self.columns = columns
-        self.label_from = label_from
-        self.cell = cell
-        self.tokens = tokens
-        self.vocabulary_size = vocabulary_size
-        self.min_frequency = min_frequency
-        self.preset = preset
-        self.embedding_size = embedding_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
-        self.pooling = pooling
-        self.stride = stride
-        self.ensemble = ensemble
-        self.dropout = dropout
-        self.word_dropout = word_dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.variation = variation
-        self.label_smoothing = label_smoothing
-        self.class_weight = class_weight
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -192,7 +79,7 @@ class Classifier(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -215,13 +102,14 @@ class Classifier(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
 
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from . import baselines
         from .batches import InOrder, Shuffled
 
-        self._check()
-        self._begin(output, resume)
         if in_memory(data) and y is None:
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
         self.sound_ = None
@@ -247,14 +135,12 @@ class Classifier(Estimator):
             truth[parts.train],
             chosen.batch_size,
             int(self.seed),
-            chosen.variation,
+            chosen.augmentation,
         )
         held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
         wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
         chooses = judged is not None or "validation" in parts.held_out
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build(self.targets_.weights(self.class_weight, truth[parts.train]))
+        weights = self.targets_.weights(self.class_weight, truth[parts.train])
 
         def measure(finished: bool) -> dict[str, Any]:
             self.baselines_, self.trust_, self.temperature_ = None, 1.0, 1.0
@@ -264,11 +150,11 @@ class Classifier(Estimator):
                 self.trust_, self.temperature_ = self._judge().trusted(held, rows)
             return self._judge().parts(sequences, judged, parts)
 
-        self._learn(
-            model,
-            training,
-            InOrder(self.inputs_, held, rows, wanted),
-            self._planned(*course(chosen, len(training), chooses)),
+        return Prepared(
+            build=lambda: self._build(weights),
+            training=training,
+            validation=InOrder(self.inputs_, held, rows, wanted),
+            plan=plan_of(self, *course(chosen, len(training), chooses)),
             data={
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
@@ -279,11 +165,7 @@ class Classifier(Estimator):
             measure=measure,
             unit="sequences",
             per_step=chosen.batch_size,
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
@@ -305,7 +187,7 @@ class Classifier(Estimator):
         """
         self._must_be_fitted()
         sequences = self._sequences(data, y, query, encoding)
-        known = self._provenance["data"]
+        known = self.provenance_["data"]
         if known["held_out"] and sequences.fingerprint() == known["fingerprint"]:
             parts = cut(sequences, None, self.targets_, self.split, False, int(self.seed))
             return self._judge().parts(sequences, None, parts)
@@ -356,19 +238,6 @@ class Classifier(Estimator):
 
     # Steps of fit.
 
-    def _check(self) -> None:
-        """Refuse what no data could make possible."""
-        check_options(self, _NAMED)
-        chosen = names(self.pooling)
-        for name in chosen:
-            if name not in _POOLINGS:
-                raise OptionError(suggest("pooling", str(name), _POOLINGS))
-        if not chosen or len(set(chosen)) < len(chosen):
-            raise OptionError(f"pooling is one or more different ones of {', '.join(_POOLINGS)}, not {self.pooling!r}")
-        weight = self.class_weight
-        if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
-            raise OptionError(f"class_weight is 'balanced' or a weight by class, not {weight!r:.60}")
-
     def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
         roles = Roles(
             target=names(self.target) if with_target else (),
@@ -418,7 +287,7 @@ class Classifier(Estimator):
 
         chosen = self.sizing_
         shape = Shape(
-            cell=self._cell(),
+            cell=self.find_cell(),
             embedding_size=chosen.embedding_size,
             hidden_size=chosen.hidden_size,
             num_layers=chosen.num_layers,
@@ -447,16 +316,12 @@ class Classifier(Estimator):
 
     # The model file.
 
-    def _options(self) -> dict[str, Any]:
+    def plain_options(self) -> dict[str, Any]:
         """Classes of any type as weights have them are words in a file."""
-        given = self.class_weight
-        if not isinstance(given, Mapping):
-            return super()._options()
-        self.class_weight = {str(name): weight for name, weight in given.items()}
-        try:
-            return super()._options()
-        finally:
-            self.class_weight = given
+        options, given = super().plain_options(), self.class_weight
+        if isinstance(given, Mapping):
+            options["class_weight"] = bundle.plain({str(name): weight for name, weight in given.items()})
+        return options
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -477,8 +342,8 @@ class Classifier(Estimator):
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         from .baselines import Baselines
 
-        self._check()
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing, checked=False)
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.targets_ = Targets.from_json(document["targets"])
         self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])

@@ -10,7 +10,7 @@ from ..options import PRESETS, given_or
 from .inputs import Inputs
 
 if TYPE_CHECKING:
-    from .estimator import Classifier
+    from .options import ClassifyOptions
 
 LONGEST = 64  # steps that long numeric sequences are brought down to, by reading several as one
 
@@ -32,7 +32,7 @@ class Sizing:
     ensemble: int
     dropout: float
     input_dropout: float
-    variation: float
+    augmentation: float
     learning_rate: float
     epochs: float
     batch_size: int
@@ -72,7 +72,7 @@ ROWS = (
 )
 
 
-def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: float) -> Sizing:
+def sizing(options: ClassifyOptions, inputs: Inputs, sequences: int, typical_length: float) -> Sizing:
     """Fill in what the user left open.
 
     Args:
@@ -94,7 +94,7 @@ def sizing(options: Classifier, inputs: Inputs, sequences: int, typical_length: 
         ensemble=int(given_or(options.ensemble, row.ensemble)),
         dropout=dropout,
         input_dropout=dropout if table is ROWS else 0.0,
-        variation=float(given_or(options.variation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
+        augmentation=float(given_or(options.augmentation, 1.0 if table is SERIES and sequences <= 20_000 else 0.0)),
         learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
         epochs=float(given_or(options.epochs, max(1.0, row.examples / sequences) * longer)),
         batch_size=batch,

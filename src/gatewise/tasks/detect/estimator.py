@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -16,14 +16,17 @@ import numpy as np
 from ...algebra import Cell
 from ...data.sources import Roles
 from ...errors import DataError, ModelFileError
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import check_options, check_values, names, shares_of
+from ...training import ProgressFor
+from ..estimator import Estimator, cells_of, filled
+from ..options import names, shares_of
 from .evaluation import BASELINES, Parts, measure, measure_baselines, report
+from .options import DetectOptions
 from .scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from .series import Scale, Series, Steps, parts_of, pieces_of, quiet_steps, series_of
 from .sizing import Sizing, sizing
 
 if TYPE_CHECKING:
+    from ..fitting import Prepared
     from .network import Detection
     from .predictor import Stream
 
@@ -36,46 +39,12 @@ ENOUGH = 500
 _ROWS = 4096  # of a chunk of predictions
 
 
-class Detector(Estimator):
+class Detector(Estimator, DetectOptions):
     """Learns normal series, and finds what is not.
 
     Steps that are labelled as anomalies are neither learned from nor calibrated on. All series are on one scale: for
     machines that differ a hundredfold, fit one detector each. Sizes, rate and passes that are not given follow from the
     amount of data.
-
-    Args:
-        target: Column that labels anomalies, 1 or true; only needed to measure.
-        key: Columns that tell one series from another.
-        time: Column that orders the steps.
-        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
-        duplicates: Two rows at one time: "error", "first", "last" or "mean".
-        columns: Columns to watch; all numbers, if omitted.
-        method: "prediction" of each step from those before, "reconstruction" of windows, or "both".
-        distribution: "student" or "gaussian", of what a network cannot know.
-        false_alarm_rate: Share of quiet steps that may be alarms; sets the threshold.
-        smoothing: Steps that errors are averaged over before they are judged.
-        memory: Steps whose errors count as usual, while scoring too, so that what stays stops being strange after a
-            hundredth of them; None: those of the quiet data alone.
-        gap: Quiet steps that an event may have between its alarms.
-        min_length: Steps that an event has at least.
-        window: Steps that the gradient goes back, and that are reconstructed at a time.
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        cell: Name of a cell of the family, or a `Cell`.
-        hidden_size: Units per layer.
-        num_layers: Recurrent layers.
-        dropout: Chance that a value between layers is zeroed in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole window.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole window.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training data.
-        batch_size: Windows in a batch.
-        patience: Validations without improvement after which training stops early.
-        split: Shares of training, validation and test, in this order in time.
-        seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
 
     Attributes (after fit):
         model_: The networks, a `torch.nn.Module`.
@@ -98,73 +67,6 @@ class Detector(Estimator):
     task: ClassVar[str] = "detect"
     kind: ClassVar[str] = "outlier_detector"
 
-    def __init__(
-        self,
-        *,
-        target: str | None = None,
-        key: str | Sequence[str] | None = None,
-        time: str | None = None,
-        zone: str | None = None,
-        duplicates: str = "error",
-        columns: str | Sequence[str] | None = None,
-        method: str = "prediction",
-        distribution: str = "student",
-        false_alarm_rate: float = 0.001,
-        smoothing: int = 5,
-        memory: int | None = None,
-        gap: int = 10,
-        min_length: int = 1,
-        window: int = 128,
-        preset: str | None = None,
-        cell: str | Cell = "lstm",
-        hidden_size: int | None = None,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        patience: int | None = 8,
-        split: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.target = target
-        self.key = key
-        self.time = time
-        self.zone = zone
-        self.duplicates = duplicates
-        self.columns = columns
-        self.method = method
-        self.distribution = distribution
-        self.false_alarm_rate = false_alarm_rate
-        self.smoothing = smoothing
-        self.memory = memory
-        self.gap = gap
-        self.min_length = min_length
-        self.window = window
-        self.preset = preset
-        self.cell = cell
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -175,7 +77,7 @@ class Detector(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn what is normal, and set the threshold.
 
@@ -196,12 +98,13 @@ class Detector(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
 
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .network import Windows
 
-        check_options(self, _NAMED)
-        self._begin(output, resume)
         series = series_of(data, y, self._roles(), None, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = parts_of(series, shares)
@@ -227,20 +130,17 @@ class Detector(Estimator):
         self.plain_thresholds_: dict[str, float] = {}
         window = int(self.window)
         training = Windows([self.scale_.apply(p) for p in pieces], window, chosen.batch_size, int(self.seed))
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build(self._cell(), chosen, len(series.channels))
         total = max(1, round(len(training) * chosen.epochs))
 
         def finish(finished: bool) -> dict[str, Any]:
             self._calibrate(quiet_series, quiet)
             return self._measured(series, parts, with_baselines=finished)
 
-        self._learn(
-            model,
-            training,
-            Windows([self.scale_.apply(p) for p in chosen_on], window, 32, None),
-            self._planned(total, chosen.learning_rate, math.ceil(total / 10), warmup=10),
+        return Prepared(
+            build=lambda: self._build(self.find_cell(), chosen, len(series.channels)),
+            training=training,
+            validation=Windows([self.scale_.apply(p) for p in chosen_on], window, 32, None),
+            plan=plan_of(self, total, chosen.learning_rate, math.ceil(total / 10), warmup=10),
             data={
                 "name": series.source.name,
                 "fingerprint": series.source.fingerprint(),
@@ -252,11 +152,7 @@ class Detector(Estimator):
             measure=finish,
             unit="steps",
             per_step=chosen.batch_size * window,
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     # What it finds.
 
@@ -280,7 +176,7 @@ class Detector(Estimator):
         from .predictor import Reader, Stream
 
         self._must_be_fitted()
-        scorer = Scorer(self.reference_, int(self.smoothing), self.memory)
+        scorer = Scorer(self.reference_, int(self.smoothing), self.history)
         return Stream(Reader(self.model_, self.scale_), scorer, self.threshold_, self.channels_)
 
     def score_samples(self, data: Any) -> np.ndarray:
@@ -331,7 +227,7 @@ class Detector(Estimator):
             steps, the same figures without a loss.
         """
         series = self._series(data, y, query=query, encoding=encoding)
-        learned = self._provenance["data"]
+        learned = self.provenance_["data"]
         if series.source.fingerprint() == learned["fingerprint"]:
             return self._measured(series, parts_of(series, learned["split"]), with_baselines=True)
         parts = [{"all": slice(0, len(values))} for values in series.values]
@@ -421,7 +317,7 @@ class Detector(Estimator):
         """Set the reference and the threshold from the quiet steps of these series."""
         errors = [self._errors(values) for values in series.values]
         usual = [smoothed(e[mask], int(self.smoothing)) for e, mask in zip(errors, quiet, strict=True)]
-        self.reference_ = np.concatenate(usual)[-max(MOST_REFERENCE, self.memory or 0) :]
+        self.reference_ = np.concatenate(usual)[-max(MOST_REFERENCE, self.history or 0) :]
         rate = float(self.false_alarm_rate)
 
         def threshold(scores: list[np.ndarray]) -> float:
@@ -438,7 +334,7 @@ class Detector(Estimator):
         return Reader(self.model_, self.scale_).read(values)
 
     def _scored(self, errors: np.ndarray) -> np.ndarray:
-        return score_series(errors, self.reference_, int(self.smoothing), self.memory)
+        return score_series(errors, self.reference_, int(self.smoothing), self.history)
 
     def _found(self, scores: np.ndarray, threshold: float, series: int = 0) -> list[Event]:
         return find_events(scores, threshold, int(self.gap), int(self.min_length), series)
@@ -468,9 +364,8 @@ class Detector(Estimator):
         return super()._tensors() | {f"data.{name}": values for name, values in data.items()}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        check_options(self, _NAMED)
-        check_values(document["sizes"])
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing)
         self.channels_ = tuple(str(name) for name in document["channels"])
         threshold = document["threshold"]
         self.threshold_ = math.inf if threshold is None else float(threshold)  # JSON has no infinity
@@ -479,4 +374,4 @@ class Detector(Estimator):
         if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
             raise ModelFileError("its scale and reference do not fit its channels")
         self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
-        self.model_ = filled(lambda: self._build(self._cell(), self.sizing_, len(self.channels_)), tensors)
+        self.model_ = filled(lambda: self._build(self.find_cell(), self.sizing_, len(self.channels_)), tensors)

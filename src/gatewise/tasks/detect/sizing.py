@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..options import PRESETS
 
 if TYPE_CHECKING:
-    from .estimator import Detector
+    from .options import DetectOptions
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ ROWS = (
 )
 
 
-def sizing(options: Detector, steps: int) -> Sizing:
+def sizing(options: DetectOptions, steps: int) -> Sizing:
     """Fill in what the user left open, for so many training steps."""
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for most, row in ROWS if steps <= most)

@@ -7,68 +7,35 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency
 from ...errors import DataError, ModelFileError, OptionError
-from ..estimator import Estimator, Meter, cells_of, filled
+from ...training import ProgressFor
+from ..estimator import Estimator, cells_of, filled
 from ..options import names
 from . import table as tables
 from .evaluation import table
+from .options import ForecastOptions
 from .predictor import ahead, columns, held_against, measured, picture_of, rows
-from .sizing import Sizing, check, course
+from .sizing import Sizing, course
 from .windows import Inputs, Part, last_origins, training_ends
 
+if TYPE_CHECKING:
+    from ..fitting import Prepared
+    from .network import Shape
 
-class Forecaster(Estimator):
+
+class Forecaster(Estimator, ForecastOptions):
     """Learns to continue series, one or thousands with one network.
 
     Sizes, rate, passes, length of the past and scaling that are not given follow from the data: their amount, their
     season, and validation windows. Values of the past may be missing; what is missing is not learned from.
-
-    Args:
-        horizon: Steps to forecast.
-        target: Columns to forecast; all columns of numbers that have no other use, if omitted.
-        key: Columns that tell one series from another.
-        time: Column of the stamps; gaps between them become missing steps.
-        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
-        duplicates: Two rows at one time: "error", "first", "last" or "mean".
-        past: Columns known until now, to learn from.
-        future: Columns known ahead: to forecast, give rows without a target for the steps to come.
-        static: Columns with one value per series.
-        calendar: Learn from the stamps' place in the day, week and year.
-        season: Steps of a season; what is usual for the stamps' frequency, if omitted.
-        context: Steps of the past that a forecast is made from.
-        mode: "direct" gives all steps at once; "autoregressive" draws paths, step after step.
-        head: "quantiles", "gaussian", "student-t" or, for counts, "negative-binomial".
-        levels: Quantiles to forecast; 0.5 must be one of them.
-        samples: Draws of each future that the quantiles of a distribution come from.
-        scaling: Of each window: "standard" (mean and deviation), "last" (last value and deviation), "log" (the same of
-            logarithms), "mean" or "none".
-        joint: Read all target columns together, instead of each on its own with shared weights.
-        cell: Name of a cell of the family, or a `Cell`.
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        hidden_size: Units per layer.
-        num_layers: Recurrent layers.
-        dropout: Chance that a value between layers, and before the output, is zeroed in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training windows.
-        batch_size: Windows per step of the optimiser.
-        patience: Validations without improvement after which training stops early.
-        split: Shares of training, validation and test: the end of each series is its test.
-        seed: Of everything random.
-        threads: CPU threads; None: PyTorch's choice.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -89,81 +56,6 @@ class Forecaster(Estimator):
     task: ClassVar[str] = "forecast"
     kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        *,
-        horizon: int = 12,
-        target: str | Sequence[str] = (),
-        key: str | Sequence[str] = (),
-        time: str | None = None,
-        zone: str | None = None,
-        duplicates: str = "error",
-        past: str | Sequence[str] = (),
-        future: str | Sequence[str] = (),
-        static: str | Sequence[str] = (),
-        calendar: bool = True,
-        season: int | None = None,
-        context: int | None = None,
-        mode: str = "direct",
-        head: str = "quantiles",
-        levels: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-        samples: int = 200,
-        scaling: str | None = None,
-        joint: bool = False,
-        cell: str | Cell = "lstm",
-        preset: str | None = None,
-        hidden_size: int | None = None,
-        num_layers: int = 1,
-        dropout: float | None = None,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        patience: int | None = 8,
-        split: Sequence[float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.horizon = horizon
-        self.target = target
-        self.key = key
-        self.time = time
-        self.zone = zone
-        self.duplicates = duplicates
-        self.past = past
-        self.future = future
-        self.static = static
-        self.calendar = calendar
-        self.season = season
-        self.context = context
-        self.mode = mode
-        self.head = head
-        self.levels = levels
-        self.samples = samples
-        self.scaling = scaling
-        self.joint = joint
-        self.cell = cell
-        self.preset = preset
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -174,7 +66,7 @@ class Forecaster(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -195,12 +87,13 @@ class Forecaster(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress)
 
+    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .network import Windows
 
-        check(self)
-        self._begin(output, resume)
         raw = self._sequences(data, query, encoding)
         own = tables.prepared(raw, self)
         apart = None
@@ -210,32 +103,26 @@ class Forecaster(Estimator):
             tables.check_values(given, self.head, self.scaling)
         self.targets_, self.frequency_ = own.targets, own.frequency
         series = own.series(self.calendar)
-        season = int(self.season or (own.frequency.seasonal_period if own.frequency else 1))
+        season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         chosen = course(self, series, apart.series(self.calendar) if apart else None, season)
         self.sizing_ = chosen.sizing
-        self.inputs_ = tables.inputs(own, self, chosen.training, chosen.sizing.context)
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build(chosen.linear)
-        sizing = chosen.sizing
+        self.inputs_ = tables.inputs(own, self, chosen.training, chosen.sizing.context_length)
+        sizing, shape = chosen.sizing, self._shape()
         training = Windows(
-            series, chosen.training, sizing.batch_size, model.shape, sizing.scaling, self.inputs_, int(self.seed)
+            series, chosen.training, sizing.batch_size, shape, sizing.scaling, self.inputs_, int(self.seed)
         )
-        checked = Windows(
-            chosen.checked, chosen.validation, rows(self), model.shape, sizing.scaling, self.inputs_, None
-        )
-        self.model_ = model
+        checked = Windows(chosen.checked, chosen.validation, rows(self), shape, sizing.scaling, self.inputs_, None)
 
         def measure(finished: bool) -> dict[str, Any]:
             if chosen.held_out:
-                model.settle(checked)
+                self.model_.settle(checked)
             return measured(self, series, finished)
 
-        self._learn(
-            model,
-            training,
-            checked,
-            self._planned(sizing.steps, sizing.learning_rate),
+        return Prepared(
+            build=lambda: self._build(chosen.linear),
+            training=training,
+            validation=checked,
+            plan=plan_of(self, sizing.steps, sizing.learning_rate),
             data={
                 "name": raw.name,
                 "fingerprint": raw.fingerprint(),
@@ -246,11 +133,7 @@ class Forecaster(Estimator):
             measure=measure,
             unit="windows",
             per_step=sizing.batch_size,
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self, data: Any, y: None = None, *, query: str | None = None, encoding: str = "utf-8"
@@ -268,7 +151,7 @@ class Forecaster(Estimator):
         self._must_be_fitted()
         raw = self._sequences(data, query, encoding)
         series = self._known(raw).series(self.calendar)
-        if raw.fingerprint() == self._provenance["data"]["fingerprint"]:
+        if raw.fingerprint() == self.provenance_["data"]["fingerprint"]:
             return measured(self, series, True)
         ends = training_ends(series, self.horizon, (0.8, 0.0, self.split[2] or 0.1), False)
         part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - self.horizon + 1))
@@ -360,8 +243,8 @@ class Forecaster(Estimator):
     # Steps of fit.
 
     def _sequences(self, data: Any, query: str | None, encoding: str) -> Sequences:
-        static = [name for name in names(self.static) if name not in names(self.key)]
-        ahead = [*names(self.past), *names(self.future)]
+        static = [name for name in names(self.static_covariates) if name not in names(self.key)]
+        ahead = [*names(self.past_covariates), *names(self.future_covariates)]
         roles = Roles(
             target=names(self.target),
             key=names(self.key),
@@ -389,14 +272,14 @@ class Forecaster(Estimator):
             )
         return found
 
-    def _build(self, linear: Any = None) -> Any:
-        from .network import Autoregressive, Direct, Shape
+    def _shape(self) -> Shape:
+        from .network import Shape
 
         sizing, inputs = self.sizing_, self.inputs_
-        shape = Shape(
+        return Shape(
             columns=len(self.targets_),
             joint=self.joint,
-            context=sizing.context,
+            context_length=sizing.context_length,
             horizon=int(self.horizon),
             patch=sizing.patch,
             covariates=inputs.past_width,
@@ -407,10 +290,14 @@ class Forecaster(Estimator):
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
         )
+
+    def _build(self, linear: Any = None) -> Any:
+        from .network import Autoregressive, Direct
+
         network = Direct if self.mode == "direct" else Autoregressive
         layers = {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")}
         start = (None, None) if linear is None else (linear.weights, linear.residuals)
-        return network(shape, self.head, tuple(self.levels), self._cell(), layers, *start)
+        return network(self._shape(), self.head, tuple(self.quantiles), self.find_cell(), layers, *start)
 
     # The model file.
 
@@ -424,11 +311,11 @@ class Forecaster(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        check(self)
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing, checked=False)
         self.targets_ = tuple(map(str, document["targets"]))
         self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
         self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.context < 1 or self.sizing_.patch < 1:
-            raise ModelFileError(f"its context of {self.sizing_.context} steps is impossible")
+        if self.sizing_.context_length < 1 or self.sizing_.patch < 1:
+            raise ModelFileError(f"its context of {self.sizing_.context_length} steps is impossible")
         self.model_ = filled(self._build, tensors)

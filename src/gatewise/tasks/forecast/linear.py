@@ -30,7 +30,7 @@ class Linear:
     """What was solved.
 
     Attributes:
-        context: Steps of past, T.
+        context_length: Steps of past, T.
         scaling: As in `normaliser`.
         weights: (H, T): what the future is of the past, in normalised units.
         residuals: (N, H) what it left over on held-out windows, in normalised units.
@@ -40,7 +40,7 @@ class Linear:
         strength: How strongly.
     """
 
-    context: int
+    context_length: int
     scaling: str
     weights: np.ndarray
     residuals: np.ndarray
@@ -96,9 +96,11 @@ def solve(
     good = [linear for linear in found if linear.error <= (1 + NOISE) * least]
     # In a longer past a network may find more; but where a bare rule is as good as any, there is nothing to find.
     bare = any(np.isinf(linear.strength) for linear in good)
-    best = min(good, key=lambda linear: (linear.context if bare else -linear.context, linear.error))
+    best = min(good, key=lambda linear: (linear.context_length if bare else -linear.context_length, linear.error))
     if check is None:
-        path = _path(everything, best.context, best.scaling, rules(best.context, horizon, season)[best.rule])
+        path = _path(
+            everything, best.context_length, best.scaling, rules(best.context_length, horizon, season)[best.rule]
+        )
         best = replace(best, weights=path(best.strength))
     return best
 

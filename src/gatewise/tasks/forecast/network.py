@@ -34,7 +34,7 @@ class Shape:
     Attributes:
         columns: Target columns, C.
         joint: Whether they are read together.
-        context, horizon: T and H.
+        context_length, horizon: T and H.
         patch: Steps of past that make one step of the recurrent layers.
         covariates, ahead, static: Numbers per step of past, per step of future, per series.
         spread: Whether doubt is learned too. Else only the middle is, and doubt stays as held-out windows show it: few
@@ -44,7 +44,7 @@ class Shape:
 
     columns: int
     joint: bool
-    context: int
+    context_length: int
     horizon: int
     patch: int
     covariates: int
@@ -155,7 +155,7 @@ class Direct(_Network):
         residuals: np.ndarray | None = None,
     ):
         super().__init__(shape, head, levels)
-        P, H, T, G = self.numbers, shape.horizon, shape.context, self.columns
+        P, H, T, G = self.numbers, shape.horizon, shape.context_length, self.columns
         width = shape.patch * (2 * G + shape.covariates) + shape.static
         self.layers = Recurrent(cell, width, shape.hidden_size, shape.num_layers, dropout=between(shape), **layers)
         self.output = nn.Linear(shape.hidden_size, G * H * P)
@@ -231,7 +231,7 @@ class Autoregressive(_Network):
         residuals: np.ndarray | None = None,
     ):
         super().__init__(shape, head, levels)
-        P, T, G = self.numbers, shape.context, self.columns
+        P, T, G = self.numbers, shape.context_length, self.columns
         width = 2 * G + shape.ahead + shape.static
         self.layers = Recurrent(cell, width, shape.hidden_size, shape.num_layers, dropout=between(shape), **layers)
         self.output = nn.Linear(shape.hidden_size, G * P)
@@ -263,7 +263,7 @@ class Autoregressive(_Network):
         known = torch.cat([batch["covariates"], batch["ahead"]], 1)
         x = self._inputs(values[..., :-1], seen[..., :-1], self.per_row(known[:, 1:]), self.per_row(batch["static"]))
         y, _ = self.layers(x)
-        T = self.shape.context
+        T = self.shape.context_length
         windows = pad(values[..., :-1], (T - 1, 0)).unfold(-1, T, 1)
         out = self._out(y, windows @ self._weights)
         shape = (-1, self.shape.columns, values.shape[-1] - 1)
@@ -271,7 +271,7 @@ class Autoregressive(_Network):
 
     @torch.no_grad()
     def forecast(self, batch: dict[str, Tensor], samples: int, noise: torch.Generator) -> tuple[Tensor, Any, Any]:
-        shape, T = self.shape, self.shape.context
+        shape, T = self.shape, self.shape.context_length
         past, seen = self.rows(batch["past"]), self.rows(batch["seen"])
         static = self.per_row(batch["static"])
         known = self.per_row(torch.cat([batch["covariates"], batch["ahead"]], 1))
@@ -326,7 +326,9 @@ class Windows:
 
     def batch(self, which: np.ndarray) -> Batch:
         series, origins = self.part[which]
-        return self.series.batch(series, origins, self.shape.context, self.shape.horizon, self.scaling, self.inputs)
+        return self.series.batch(
+            series, origins, self.shape.context_length, self.shape.horizon, self.scaling, self.inputs
+        )
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Numbers of the windows, in pieces."""

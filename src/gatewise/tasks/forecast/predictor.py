@@ -46,7 +46,7 @@ def forecasts(model: Forecaster, series: Series, part: Part) -> Iterator[tuple[n
         loc, scale = batch.loc[..., None], batch.scale[..., None]
         if samples is not None:
             paths = in_units(samples.double().numpy(), loc, scale, sizing.scaling)
-            fan = np.moveaxis(np.quantile(paths, model.levels, axis=0), 0, -1)
+            fan = np.moveaxis(np.quantile(paths, model.quantiles, axis=0), 0, -1)
         else:
             paths, fan = None, in_units(quantiles.double().numpy(), loc[..., None], scale[..., None], sizing.scaling)
         yield which, Forecast(in_units(point.double().numpy(), loc, scale, sizing.scaling), fan, paths)
@@ -58,15 +58,15 @@ def ahead(model: Forecaster, table: Table) -> Iterator[tuple[np.ndarray, Table, 
     Raises:
         DataError: A series has no value, or what must be known ahead is not.
     """
-    horizon, context = int(model.horizon), model.sizing_.context
+    horizon, context = int(model.horizon), model.sizing_.context_length
     for start in range(0, len(table.data), rows(model)):
         which = np.arange(start, min(len(table.data), start + rows(model)))
-        part = replace(table, data=_tails(table.data, which, context, bool(names(model.future))))
+        part = replace(table, data=_tails(table.data, which, context, bool(names(model.future_covariates))))
         plain = part.series(False)
         empty = np.flatnonzero(plain.last_known() <= plain.starts)
         if len(empty):
             raise DataError(f"{part.data.name}: series {start + int(empty[0]) + 1} has no value to forecast from")
-        cut = extended(part, ends(plain, model), context, horizon, names(model.future))
+        cut = extended(part, ends(plain, model), context, horizon, names(model.future_covariates))
         last = Part(cut.data.offsets[1:] - horizon, np.ones(len(which), np.int64))
         [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
         yield which, cut, forecast
@@ -92,7 +92,7 @@ def columns(model: Forecaster, which: np.ndarray, table: Table, forecast: Foreca
     for place, name in enumerate(table.targets):
         found[name] = forecast.point[:, place].ravel()
         if forecast.quantiles is not None:
-            for level, values in zip(model.levels, np.moveaxis(forecast.quantiles[:, place], -1, 0), strict=True):
+            for level, values in zip(model.quantiles, np.moveaxis(forecast.quantiles[:, place], -1, 0), strict=True):
                 found[f"{name}_{level:g}"] = values.ravel()
     return found
 
@@ -101,7 +101,7 @@ def measured(model: Forecaster, series: Series, with_baselines: bool) -> dict[st
     """Figures of the parts that training cut the series into; the baselines' are those of the last one."""
     horizon = int(model.horizon)
     learned = training_ends(series, horizon, model.split, validated=model.sizing_.validated)
-    train = training_part(series, learned, horizon, model.sizing_.context)
+    train = training_part(series, learned, horizon, model.sizing_.context_length)
     found = {"train": affordable(series, train, _TRAIN), **parts(series, horizon, model.split)}
     learned_too = () if model.sizing_.validated else ("validation",)
     found = {name: part for name, part in found.items() if len(part) and name not in learned_too}
@@ -134,7 +134,7 @@ def held_against(
         lambda few: forecasts(model, series, few),
         int(model.horizon),
         model.sizing_.season,
-        np.array(model.levels),
+        np.array(model.quantiles),
         learned,
         with_baselines,
     )
@@ -153,7 +153,7 @@ def picture_of(model: Forecaster, table: Table, picture: str | os.PathLike[str],
     if not 0 <= steps < length:
         raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
     origin = ends(one.series(False), model) if steps == 0 else np.array([length - steps])
-    cut = extended(one, origin, length, horizon, names(model.future) if steps == 0 else ())
+    cut = extended(one, origin, length, horizon, names(model.future_covariates) if steps == 0 else ())
     last = Part(cut.data.offsets[1:] - horizon, np.ones(1, np.int64))
     [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
-    draw(picture, one, cut, forecast, np.array(model.levels), model.sizing_.context)
+    draw(picture, one, cut, forecast, np.array(model.quantiles), model.sizing_.context_length)

@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import DataError, OptionError
-from ..options import PRESETS, check_options, given_or, names
+from ...errors import DataError
+from ..options import PRESETS, given_or
 from .linear import Linear, solve
 from .windows import Part, Series, parts, spaced, training_ends, training_part
 
 if TYPE_CHECKING:
-    from .estimator import Forecaster
+    from .options import ForecastOptions
 
-_NAMED = {
-    "mode": ("mode", ("direct", "autoregressive")),
-    "head": ("head", ("quantiles", "gaussian", "student-t", "negative-binomial")),
-    "scaling": ("scaling", ("standard", "last", "mean", "log", "none")),
-}
 _LONGEST = 1024  # steps of past that are tried
 # Lengths of past that are tried, in seasons, or in horizons where there is no season.
 _SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
@@ -60,7 +55,7 @@ class Sizing:
         spread: Whether the network learns how uncertain its forecasts are, for which it needs windows enough.
     """
 
-    context: int
+    context_length: int
     scaling: str
     season: int
     patch: int
@@ -91,28 +86,7 @@ class Course:
     sizing: Sizing
 
 
-def check(options: Forecaster) -> None:
-    """Refuse options that no data could make possible. OptionError."""
-    check_options(options, _NAMED)
-    try:
-        levels = [float(level) for level in options.levels]
-    except (TypeError, ValueError):
-        levels = []
-    if 0.5 not in levels or sorted(set(levels)) != levels or not all(0 < level < 1 for level in levels):
-        raise OptionError(f"levels must rise from above 0 to below 1 and hold 0.5, not {options.levels!r:.60}")
-    if options.mode == "autoregressive":
-        if options.head == "quantiles":
-            raise OptionError(
-                "mode 'autoregressive' draws values, but the head 'quantiles' is no distribution. Choose the head "
-                "'gaussian', 'student-t' or 'negative-binomial', or mode 'direct'"
-            )
-        if names(options.past):
-            raise OptionError("past columns are not known ahead, as mode 'autoregressive' needs. Use mode 'direct'")
-    if options.head == "negative-binomial" and options.scaling in ("standard", "last", "log"):
-        raise OptionError(f"the head 'negative-binomial' is for counts, but scaling '{options.scaling}' moves zero")
-
-
-def course(options: Forecaster, series: Series, apart: Series | None, season: int) -> Course:
+def course(options: ForecastOptions, series: Series, apart: Series | None, season: int) -> Course:
     """Choose what the user left open, by validation windows.
 
     Args:
@@ -153,16 +127,16 @@ def course(options: Forecaster, series: Series, apart: Series | None, season: in
         _scalings(options, min(series.least(), checked.least()) > 0),
         int(options.seed),
     )
-    training = training_part(series, ends, horizon, linear.context)
+    training = training_part(series, ends, horizon, linear.context_length)
     validation = spaced(check or training, _MOST_CHECKED // columns + 1)
     chosen = _sizing(options, linear, season, training, columns, validated=check is not None and apart is None)
     return Course(training, checked if check else series, validation, check is not None, linear, chosen)
 
 
-def _contexts(options: Forecaster, horizon: int, season: int, usual: int) -> list[int]:
+def _contexts(options: ForecastOptions, horizon: int, season: int, usual: int) -> list[int]:
     """Lengths of past to try: seasons, as far as a training part of `usual` steps has windows for them."""
-    if options.context is not None:
-        return [int(options.context)]
+    if options.context_length is not None:
+        return [int(options.context_length)]
     most = max(2, min(_LONGEST, (usual - horizon) * 2 // 3))
     unit = season if season > 1 else max(4, min(horizon, 64))
     found = sorted({unit * times for times in _SEASONS if unit * times <= most})
@@ -170,7 +144,7 @@ def _contexts(options: Forecaster, horizon: int, season: int, usual: int) -> lis
     return [context for context in found if context >= min(horizon // 2, found[-1])] or [most]
 
 
-def _scalings(options: Forecaster, positive: bool) -> tuple[str, ...]:
+def _scalings(options: ForecastOptions, positive: bool) -> tuple[str, ...]:
     if options.scaling is not None:
         return (options.scaling,)
     if options.head == "negative-binomial":
@@ -178,7 +152,9 @@ def _scalings(options: Forecaster, positive: bool) -> tuple[str, ...]:
     return ("standard", "last", "log") if positive else ("standard", "last")
 
 
-def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, columns: int, validated: bool) -> Sizing:
+def _sizing(
+    options: ForecastOptions, linear: Linear, season: int, training: Part, columns: int, validated: bool
+) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
     batch = int(given_or(options.batch_size, max(1, row.batch_size // columns)))
@@ -187,10 +163,10 @@ def _sizing(options: Forecaster, linear: Linear, season: int, training: Part, co
     else:
         steps = max(1, round(row.steps * longer))
     return Sizing(
-        context=linear.context,
+        context_length=linear.context_length,
         scaling=linear.scaling,
         season=season,
-        patch=_patch(linear.context, season) if options.mode == "direct" else 1,
+        patch=_patch(linear.context_length, season) if options.mode == "direct" else 1,
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(options.num_layers),
         dropout=float(given_or(options.dropout, row.dropout)),

@@ -15,7 +15,7 @@ from ..options import names
 from .windows import Inputs, Part, Series, described
 
 if TYPE_CHECKING:
-    from .estimator import Forecaster
+    from .options import ForecastOptions
 
 _PIECE = 1 << 20  # values that are looked at together
 _DESCRIBED = 4096  # training windows that covariates are described from
@@ -58,7 +58,7 @@ class Table:
         return features[where.reshape(steps.shape)]
 
 
-def prepared(data: Sequences, options: Forecaster, targets: Sequence[str] | None = None) -> Table:
+def prepared(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:
     """Put sequences on an even grid and find the columns.
 
     Args:
@@ -75,8 +75,8 @@ def prepared(data: Sequences, options: Forecaster, targets: Sequence[str] | None
     if time is not None:
         even = regular(data, time)
         data, frequency = even.sequences, even.frequency
-    data = _apart(_with_facts(data, names(options.static)))
-    others = {*names(options.past), *names(options.future), *names(options.static)}
+    data = _apart(_with_facts(data, names(options.static_covariates)))
+    others = {*names(options.past_covariates), *names(options.future_covariates), *names(options.static_covariates)}
     for name in others:
         data.column(name)  # it must be there
     chosen = tuple(targets or names(options.target)) or tuple(
@@ -115,7 +115,7 @@ def _with_facts(data: Sequences, static: Sequence[str]) -> Sequences:
     return replace(data, steps=steps, facts={**data.facts, **moved})
 
 
-def inputs(table: Table, options: Forecaster, training: Part, context: int) -> Inputs:
+def inputs(table: Table, options: ForecastOptions, training: Part, context: int) -> Inputs:
     """What a network will read beside the targets, as training windows show it."""
     which = np.unique(np.linspace(0, len(training) - 1, _DESCRIBED).astype(np.int64))
     index, origins = training[which]
@@ -123,10 +123,10 @@ def inputs(table: Table, options: Forecaster, training: Part, context: int) -> I
     rows = np.unique(np.maximum(origins[:, None] - np.arange(1, context + 1), starts[:, None]))
     steps, facts = table.data.steps, table.data.facts
     return Inputs(
-        past={name: described(steps[name], rows) for name in names(options.past)},
-        future={name: described(steps[name], rows) for name in names(options.future)},
+        past={name: described(steps[name], rows) for name in names(options.past_covariates)},
+        future={name: described(steps[name], rows) for name in names(options.future_covariates)},
         calendar=table.calendar if options.calendar else (),
-        static={name: described(facts[name], np.unique(index)) for name in names(options.static)},
+        static={name: described(facts[name], np.unique(index)) for name in names(options.static_covariates)},
     )
 
 
@@ -153,9 +153,9 @@ def _check(table: Table, fits: Callable[[np.ndarray], np.ndarray], what: str, op
                 )
 
 
-def ends(series: Series, options: Forecaster) -> np.ndarray:
+def ends(series: Series, options: ForecastOptions) -> np.ndarray:
     """(N,) absolute step from which to forecast: behind the last target, if columns are known ahead; else the end."""
-    return series.last_known() if names(options.future) else series.ends
+    return series.last_known() if names(options.future_covariates) else series.ends
 
 
 def extended(table: Table, origins: np.ndarray, context: int, horizon: int, future: Sequence[str]) -> Table:

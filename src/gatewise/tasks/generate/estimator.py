@@ -8,71 +8,36 @@ layers and a mixture of Gaussians for the next step; see `_trajectories`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ... import cells
 from ...algebra import Cell
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
 from ...data.text.vocabulary import KINDS, Vocabulary, vocabulary_from_json
 from ...decoding.stop import Sampler
 from ...errors import OptionError
-from ...training import Plan
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import check_options, check_tokens, check_values
+from ...training import Plan, ProgressFor
+from ..estimator import Estimator, cells_of, filled
 from ..report import losses
 from .numbers import fitting as _trajectories
 from .numbers.predictor import Tracer
+from .options import GenerateOptions
 from .text.corpus import Corpus, cut, learn_vocabulary, text_of
 from .text.predictor import Writer
 from .text.sizing import Sizing, check_length, check_memory, sizing
 
 if TYPE_CHECKING:
+    from ..fitting import Prepared
     from .text.network import LanguageModel
 
-_NO_OPTIONS = ("vocabulary_size", "parameters", "tied")  # of the sizes, those that are found rather than chosen
 _NAMED = {"tokens": ("kind of tokens", KINDS)}
 
 
-class Generator(Estimator):
+class Generator(Estimator, GenerateOptions):
     """Learns to continue text, and writes; or sequences of numbers, and draws or moves on.
 
     Sizes, rate and passes that are not given follow from the amount of data.
-
-    Args:
-        key: Comma-separated columns that tell one sequence of numbers from another in a table.
-        time: Column that orders its steps.
-        columns: Comma-separated columns of numbers to continue; of drawings dx, dy and up, of all else all, if omitted.
-        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
-        tokens: "characters", "words" or "byte-pairs".
-        vocabulary_size: The most tokens to keep: 10,000 words or 4,096 byte-pairs, if omitted.
-        min_frequency: How often a word must occur to have a token of its own.
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        embedding_size: Features per token.
-        mixtures: Gaussians that the next step's numbers are a mixture of; 20 if omitted.
-        hidden_size: Units per layer.
-        num_layers: Recurrent layers.
-        proj_size: Size of the layers' output if it is projected, else 0.
-        dropout: Chance that a value between layers, and before the scores, is zeroed in training.
-        variational_dropout: One dropout mask for all steps of a chunk, instead of one per step.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole chunk.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole chunk.
-        activation_penalty: Weight of the mean square of the layers' output in the training loss.
-        temporal_activation_penalty: Weight of the mean square of its change from step to step.
-        tie_weights: Score tokens with their embeddings; where the sizes allow it, if omitted.
-        forget_bias: Added to the forget gate's bias before training.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training text.
-        batch_size: Rows read side by side.
-        chunk_length: Steps that the gradient goes back; of numbers, the most of a sequence that is read at once.
-        patience: Validations without improvement after which training stops early.
-        split: Shares of training, validation and test.
-        seed: Of everything random.
-        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -97,75 +62,6 @@ class Generator(Estimator):
 
     numbers_: _trajectories.Learned | None = None
 
-    def __init__(
-        self,
-        *,
-        key: str | Sequence[str] | None = None,
-        time: str | None = None,
-        columns: str | Sequence[str] | None = None,
-        cell: str | Cell = "lstm",
-        tokens: str = "characters",
-        vocabulary_size: int | None = None,
-        min_frequency: int = 1,
-        preset: str | None = None,
-        embedding_size: int | None = None,
-        mixtures: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        proj_size: int = 0,
-        dropout: float | None = None,
-        variational_dropout: bool = False,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        activation_penalty: float = 0.0,
-        temporal_activation_penalty: float = 0.0,
-        tie_weights: bool | None = None,
-        forget_bias: float = 1.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        chunk_length: int | None = None,
-        patience: int | None = 8,
-        split: tuple[float, float, float] = (0.9, 0.05, 0.05),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.key = key
-        self.time = time
-        self.columns = columns
-        self.cell = cell
-        self.tokens = tokens
-        self.vocabulary_size = vocabulary_size
-        self.min_frequency = min_frequency
-        self.preset = preset
-        self.embedding_size = embedding_size
-        self.mixtures = mixtures
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.proj_size = proj_size
-        self.dropout = dropout
-        self.variational_dropout = variational_dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.activation_penalty = activation_penalty
-        self.temporal_activation_penalty = temporal_activation_penalty
-        self.tie_weights = tie_weights
-        self.forget_bias = forget_bias
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.chunk_length = chunk_length
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -175,7 +71,7 @@ class Generator(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
         passages: int = 0,
     ) -> Self:
         """Learn.
@@ -200,25 +96,23 @@ class Generator(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, validation, encoding, passages), output, resume, progress)
 
+    def _prepare(self, data: Any, validation: Any, encoding: str, passages: int) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .text.evaluation import measure, rows_for
         from .text.network import Chunks, measuring_steps
 
-        check_options(self, _NAMED)
-        check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
-        self._begin(output, resume)
         if self.reads_numbers(data):
-            learned, arguments = _trajectories.prepare(self, data, validation, encoding)
-            self.numbers_ = learned
-            self._learn(**arguments, output=output, resume=resume, progress=progress)
-            return self
+            self.numbers_, prepared = _trajectories.prepare(self, data, validation, encoding)
+            return prepared
         for name in _trajectories.OF_NUMBERS:
             if getattr(self, name) is not None:
                 raise OptionError(f"{name}={getattr(self, name)!r} is for numbers, and this is text. Leave it out")
         if validation is not None:
             raise OptionError("validation is for numbers: of text, a part is held out. Leave it out")
-        cell = self._cell()
+        cell = self.find_cell()
         corpus = self._read(data, encoding)
         chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
         self.sizing_ = chosen
@@ -227,31 +121,22 @@ class Generator(Estimator):
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
         rows = rows_for(corpus.ids["validation"])
         steps = measuring_steps(rows, chosen.vocabulary_size)
-        validation = Chunks(Rows(corpus.ids["validation"], rows, steps))
-        plan = self._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
-
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build(cell, chosen)
+        plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
         self.start_ = self._start_token(corpus)
         self.numbers_ = None
         characters = sum(map(len, corpus.texts.values()))
-        self._learn(
-            model,
-            training,
-            validation,
-            plan,
+        return Prepared(
+            build=lambda: self._build(cell, chosen),
+            training=training,
+            validation=Chunks(Rows(corpus.ids["validation"], rows, steps)),
+            plan=plan,
             data={"name": corpus.name, "fingerprint": corpus.fingerprint, "characters": characters},
             identity=vars(chosen),
             measure=lambda finished: measure(self.model_, self.vocabulary_, corpus, with_baselines=finished),
             unit="tokens",
             per_step=chosen.batch_size * chosen.chunk_length,
-            output=output,
-            resume=resume,
-            progress=progress,
             on_evaluation=self._passages(passages, plan) if passages else None,
         )
-        return self
 
     def reads_numbers(self, data: Any) -> bool:
         """Whether `fit` reads such data as numbers, rather than as text."""
@@ -292,7 +177,7 @@ class Generator(Estimator):
                 raise OptionError("unknown is for text, and this model continues numbers. Leave it out")
             return _trajectories.evaluate(self, data, encoding)
         text, name = text_of(data, encoding)
-        if fingerprint(text) == self._provenance["data"]["fingerprint"]:
+        if fingerprint(text) == self.provenance_["data"]["fingerprint"]:
             corpus = cut(text, name, self.split, self.vocabulary_)
             return measure(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = measure_all(self.model_, self.vocabulary_, text, name, unknown)
@@ -347,10 +232,6 @@ class Generator(Estimator):
         return Tracer({"task": self.task, **self._document()}, self._tensors())
 
     # Steps of fit.
-
-    def _cell(self) -> Cell:
-        cell = cells.find(self.cell) if isinstance(self.cell, str) else self.cell
-        return cells.find("lstmp") if cell is cells.find("lstm") and self.proj_size else cell
 
     def _read(self, data: Any, encoding: str) -> Corpus:
         text, name = text_of(data, encoding)
@@ -414,18 +295,16 @@ class Generator(Estimator):
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         reader = Tracer if "channels" in document else Writer
         reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
-        check_options(self, _NAMED)
+        self.check()
         if "channels" in document:
             self.numbers_ = learned = _trajectories.Learned.restore(document, tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
             return
-        self.sizing_ = Sizing(**document["sizes"])
-        sizes = {name: value for name, value in document["sizes"].items() if name not in _NO_OPTIONS}
-        check_values(sizes)
+        self.sizing_ = self._sizes(document, Sizing)
         self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
         if self.sizing_.tied:
             tensors["output.weight"] = tensors["embedding.weight"]
-        cell = self._cell()
+        cell = self.find_cell()
         self.model_ = filled(lambda: self._build(cell, self.sizing_), tensors)
         self.start_ = int(document["start"])
 

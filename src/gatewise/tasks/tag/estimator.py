@@ -7,26 +7,28 @@ mark spans a conditional random field, so that no span is ever broken.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.text import tagging_schemes as schemes
 from ...errors import DataError, OptionError
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import NAMED, check_options, check_values, names, shares_of
+from ...training import ProgressFor
+from ..estimator import Estimator, cells_of, filled
+from ..options import names, shares_of
 from .baselines import Baselines, label_scores, number_scores, report
 from .features import Encoded, Features
+from .options import TagOptions
 from .sizing import Sizing, sizing
 from .split import parts_of
 from .targets import Targets, all_labelled
 
 if TYPE_CHECKING:
+    from ..fitting import Prepared
     from .network import TagNetwork
     from .stream import Stream
 
@@ -34,45 +36,11 @@ _NAMED = {"scheme": ("tagging scheme", tuple(schemes.SCHEMES))}
 _ROWS_AT_ONCE = 4096  # of `predictions`
 
 
-class Tagger(Estimator):
+class Tagger(Estimator, TagOptions):
     """Learns a label for each step of a sequence, or a number.
 
     Sizes, rate and passes that are not given follow from the amount of data. Where labels mark spans, a validation part
     also says how sure the model must be that a step is part of none.
-
-    Args:
-        target: Column of the labels, one per step; "label" if omitted.
-        key: Comma-separated columns that tell one sequence from another in a table.
-        time: Column that orders a sequence's steps.
-        zone: Time zone of stamps that do not say theirs, such as "Europe/Berlin".
-        duplicates: Two rows at one time: "error", "first", "last" or "mean".
-        columns: Comma-separated columns to learn from; all others that are given per step, if omitted.
-        scheme: How labels mark spans: BIO, IOB1, BIOES, BMES or BILOU; found from the labels if omitted.
-        repair: Read spans that break their scheme as conlleval does, instead of refusing them.
-        crf: Score whole sequences of labels, with the transitions that the scheme allows; where labels mark spans and
-            both directions are read, if omitted.
-        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        embedding_size: Features per word.
-        letters_size: Units per direction of the LSTM that spells words.
-        hidden_size: Units per layer and direction.
-        num_layers: Recurrent layers.
-        bidirectional: Read from both ends; without it a label depends on no later step, and `stream` works.
-        dropout: Chance that a feature of a word, a value between layers or one before the scores is zeroed in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training data.
-        batch_size: Sequences read side by side.
-        chunk_length: Steps that the gradient goes back: longer sequences are learned from in pieces.
-        patience: Validations without improvement after which training stops early; never if omitted.
-        split: Shares of training, validation and test: of the sequences, drawn at random, or of the steps of each in
-            the order of time where there are fewer than ten.
-        seed: Of everything random.
-        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -93,71 +61,6 @@ class Tagger(Estimator):
     task: ClassVar[str] = "tag"
     kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        *,
-        target: str | None = None,
-        key: str | Sequence[str] | None = None,
-        time: str | None = None,
-        zone: str | None = None,
-        duplicates: str = "error",
-        columns: str | Sequence[str] | None = None,
-        scheme: str | None = None,
-        repair: bool = False,
-        crf: bool | None = None,
-        cell: str | Cell = "lstm",
-        preset: str | None = None,
-        embedding_size: int | None = None,
-        letters_size: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        bidirectional: bool = True,
-        dropout: float | None = None,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        chunk_length: int | None = None,
-        patience: int | None = None,
-        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.target = target
-        self.key = key
-        self.time = time
-        self.zone = zone
-        self.duplicates = duplicates
-        self.columns = columns
-        self.scheme = scheme
-        self.repair = repair
-        self.crf = crf
-        self.cell = cell
-        self.preset = preset
-        self.embedding_size = embedding_size
-        self.letters_size = letters_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.chunk_length = chunk_length
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -168,7 +71,7 @@ class Tagger(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -189,12 +92,13 @@ class Tagger(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
 
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .network import Pieces
 
-        check_options(self, {**NAMED, **_NAMED})
-        self._begin(output, resume)
         vars(self).pop("model_", None)  # or the columns of an earlier fit would be read
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
@@ -213,33 +117,26 @@ class Tagger(Estimator):
         )
         held_out = "validation" if "validation" in parts else "train"
         steps = max(1, round(len(training) * chosen.epochs))
-        plan = self._planned(steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build()
+        plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
         steps = int(train.offsets[-1])
         judged = Pieces(encoded[held_out], targets[held_out], 2 * chosen.batch_size)
 
         def measure(finished: bool) -> dict[str, Any]:
             if held_out == "validation":
-                model.settle(judged)
+                self.model_.settle(judged)
             return self._measured(parts, encoded, with_baselines=finished)
 
-        self._learn(
-            model,
-            training,
-            judged,
-            plan,
+        return Prepared(
+            build=self._build,
+            training=training,
+            validation=judged,
+            plan=plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "steps": steps, "shares": list(shares)},
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
             unit="steps",
             per_step=steps / len(training),
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
@@ -258,7 +155,7 @@ class Tagger(Estimator):
         """
         self._must_be_fitted()
         whole = self._read(data, y, query, encoding)
-        trained = self._provenance["data"]
+        trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = parts_of(whole, tuple(trained["shares"]), int(self.seed)) if same else {"all": whole}
         self._truth_column(whole)
@@ -387,7 +284,7 @@ class Tagger(Estimator):
 
         chosen = self.sizing_
         return TagNetwork(
-            self._cell(),
+            self.find_cell(),
             self.features_,
             len(self.classes_) or 1,
             not self.classes_,
@@ -395,7 +292,7 @@ class Tagger(Estimator):
             self.targets_.spans if self.scheme_ else None,
             self.targets_.outside,
             chosen.embedding_size,
-            chosen.letters_size,
+            chosen.char_hidden_size,
             chosen.hidden_size,
             chosen.num_layers,
             bool(self.bidirectional),
@@ -440,9 +337,8 @@ class Tagger(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        check_options(self, {**NAMED, **_NAMED})
-        check_values(document["sizes"])
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing)
         self.features_ = Features.from_json(document["features"])
         self.targets_ = Targets(**document["targets"])
         self.baselines_ = Baselines(**document["baselines"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..options import PRESETS, sized
 
 if TYPE_CHECKING:
-    from .estimator import Tagger
+    from .options import TagOptions
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Sizing:
     """Every size and rate of one training, chosen or given; see `Tagger`."""
 
     embedding_size: int
-    letters_size: int
+    char_hidden_size: int
     hidden_size: int
     num_layers: int
     dropout: float
@@ -41,7 +41,7 @@ NUMBERS = (
 )
 
 
-def sizing(options: Tagger, steps: int, tokens: bool) -> Sizing:
+def sizing(options: TagOptions, steps: int, tokens: bool) -> Sizing:
     """Fill in what the user left open.
 
     Args:

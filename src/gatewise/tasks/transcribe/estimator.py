@@ -7,13 +7,12 @@ needs no alignment; greedy or beam search, with a language model if there is one
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
 from ...data.batches import parts_of
 from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
@@ -21,15 +20,18 @@ from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
 from ...metrics.error_rates import most_frequent, text_report, text_scores
+from ...training import ProgressFor
 from .._spec_augment import SpecAugment
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import NAMED, check_options, check_values, names, shares_of
+from ..estimator import Estimator, cells_of, filled
+from ..options import names, shares_of
 from .decoder import CTCDecoding
 from .frames import NORMALISATIONS, Frames
+from .options import TranscribeOptions
 from .reading import check_room, medium_of, read_signals, texts_of
 from .sizing import Sizing, sizing, stack_for
 
 if TYPE_CHECKING:
+    from ..fitting import Prepared
     from .network import TranscribeNetwork, Utterances
     from .stream import Stream
 
@@ -37,42 +39,10 @@ _NAMED = {"normalisation": ("normalisation", NORMALISATIONS)}
 _AT_ONCE = 256  # sequences of `predictions`
 
 
-class Transcriber(Estimator):
+class Transcriber(Estimator, TranscribeOptions):
     """Learns to write down what a signal says.
 
     Sizes, rate and passes that are not given follow from the amount of data.
-
-    Args:
-        target: Column of the texts; "text" if omitted.
-        label_from: Where texts stand in the names of files of sound or pen strokes, such as "{label}_{take}".
-        key: Comma-separated columns that tell one sequence from another in a table of steps.
-        time: Column that orders a sequence's steps.
-        columns: Comma-separated columns to learn from; all numbers that are given per step, if omitted.
-        normalisation: By whose mean and spread frames are measured: those of the "utterance", of its frames so far
-            ("running"), or of the "training" data; for sound one of the first two, as directions allow.
-        stack: Frames that are read as one step; for sound as many of up to three as the texts leave room for.
-        frequency_mask: In training, largest share of the bands that each of two masks hides (SpecAugment).
-        time_mask: The same of the frames.
-        time_warp: In training, largest share of its frames by which a moment is moved in time.
-        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        hidden_size: Units per layer and direction.
-        num_layers: Recurrent layers.
-        maps: Units per direction of a 2-D LSTM that reads images first; 0: their columns are read as they are.
-        bidirectional: Read from both ends; without it nothing depends on later steps, and `stream` works.
-        dropout: Chance that a value between layers or before the scores is zeroed in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole sequence.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training data.
-        batch_size: Sequences read side by side.
-        patience: Validations without improvement after which training stops early; never if omitted.
-        split: Shares of training, validation and test, of the sequences, drawn at random.
-        seed: Of everything random.
-        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -93,69 +63,6 @@ class Transcriber(Estimator):
     task: ClassVar[str] = "transcribe"
     kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        *,
-        target: str | None = None,
-        label_from: str | None = None,
-        key: str | Sequence[str] | None = None,
-        time: str | None = None,
-        columns: str | Sequence[str] | None = None,
-        normalisation: str | None = None,
-        stack: int | None = None,
-        frequency_mask: float | None = None,
-        time_mask: float | None = None,
-        time_warp: float | None = None,
-        cell: str | Cell = "lstm",
-        preset: str | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        maps: int | None = None,
-        bidirectional: bool = True,
-        dropout: float | None = None,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_size: int | None = None,
-        patience: int | None = None,
-        split: tuple[float, float, float] = (0.8, 0.1, 0.1),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.target = target
-        self.label_from = label_from
-        self.key = key
-        self.time = time
-        self.columns = columns
-        self.normalisation = normalisation
-        self.stack = stack
-        self.frequency_mask = frequency_mask
-        self.time_mask = time_mask
-        self.time_warp = time_warp
-        self.cell = cell
-        self.preset = preset
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.maps = maps
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -166,7 +73,7 @@ class Transcriber(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -188,10 +95,12 @@ class Transcriber(Estimator):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
 
-        check_options(self, {**NAMED, **_NAMED})
-        self._begin(output, resume)
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
+
         vars(self).pop("model_", None)  # or the data would be read as those of an earlier fit
         self.sound_: LogMel | None = None
         self.height_: int | None = None
@@ -209,22 +118,19 @@ class Transcriber(Estimator):
         self.sizing_ = chosen = sizing(self, int(train.offsets[-1]), medium)
         held_out = "validation" if "validation" in parts else "train"
         losses = dict.fromkeys(("train", held_out))  # parts whose loss is taken, so that each text must have room
-        stack = self.stack or min(stack_for(parts[name].lengths, targets[name], medium) for name in losses)
+        stack = self.frame_stacking or min(stack_for(parts[name].lengths, targets[name], medium) for name in losses)
         self.frames_ = Frames.learn(train, self._inputs(train), self._normalisation(medium), stack)
         for name in losses:
             check_room(parts[name], targets[name], self.frames_)
         augment = SpecAugment(chosen.time_warp, chosen.frequency_mask, chosen.time_mask)
         training = self._utterances(train, targets["train"], chosen.batch_size, augment, int(self.seed))
         steps = max(1, round(len(training) * chosen.epochs))
-        plan = self._planned(steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build()
-        self._learn(
-            model,
-            training,
-            self._utterances(parts[held_out], targets[held_out], 2 * chosen.batch_size),
-            plan,
+        plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
+        return Prepared(
+            build=self._build,
+            training=training,
+            validation=self._utterances(parts[held_out], targets[held_out], 2 * chosen.batch_size),
+            plan=plan,
             data={
                 "name": whole.name,
                 "fingerprint": whole.fingerprint(),
@@ -235,11 +141,7 @@ class Transcriber(Estimator):
             measure=lambda finished: self._measured(parts, texts, with_baselines=finished),
             unit="frames",
             per_step=int(train.offsets[-1]) / len(training),
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self,
@@ -265,7 +167,7 @@ class Transcriber(Estimator):
         """
         self._must_be_fitted()
         whole = self._read(data, y, query, encoding)
-        trained = self._provenance["data"]
+        trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "sequences") if same else {"all": whole}
         return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
@@ -343,12 +245,12 @@ class Transcriber(Estimator):
         waits = {
             "bidirectional=True": bool(self.bidirectional),
             "normalisation='utterance'": self.frames_.normalisation == "utterance",
-            f"maps={self.sizing_.maps}": self.sizing_.maps > 0,
+            f"image_hidden_size={self.sizing_.image_hidden_size}": self.sizing_.image_hidden_size > 0,
         }
         for option in (option for option, true in waits.items() if true):
             raise OptionError(
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
-                "normalisation='running' and maps=0"
+                "normalisation='running' and image_hidden_size=0"
             )
         search = (decoding or CTCDecoding()).decoder(self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
@@ -414,13 +316,13 @@ class Transcriber(Estimator):
 
         chosen = self.sizing_
         return TranscribeNetwork(
-            self._cell(),
+            self.find_cell(),
             self.frames_,
             len(self.vocabulary_) + 1,
             chosen.hidden_size,
             chosen.num_layers,
             bool(self.bidirectional),
-            chosen.maps,
+            chosen.image_hidden_size,
             chosen.dropout,
             float(self.recurrent_dropout),
             float(self.zoneout),
@@ -467,11 +369,10 @@ class Transcriber(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        check_options(self, {**NAMED, **_NAMED})
-        check_values(document["sizes"])
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing)
         self.frames_ = Frames.from_json(document["frames"])
-        check_values({"stack": self.frames_.stack, "normalisation": self.frames_.normalisation}, _NAMED)
+        self.check_values({"frame_stacking": self.frames_.stack, "normalisation": self.frames_.normalisation})
         self.height_ = None if document["height"] is None else int(document["height"])
         self.sound_ = None if document["sound"] is None else LogMel.from_json(document["sound"])
         self.vocabulary_ = Characters.from_json(document["vocabulary"])

@@ -20,7 +20,7 @@ from ..options import names
 from .frames import Frames
 
 if TYPE_CHECKING:
-    from .estimator import Transcriber
+    from .options import TranscribeOptions
 
 TEXT = "text"  # the column of texts, if none is named
 _MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their reader makes
@@ -29,7 +29,7 @@ _MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their re
 def read_signals(
     data: Any,
     y: Any,
-    options: Transcriber,
+    options: TranscribeOptions,
     *,
     query: str | None,
     encoding: str,
@@ -84,7 +84,7 @@ def read_signals(
     return found, sound
 
 
-def _names_files(data: Any, y: Any, options: Transcriber, labelled: bool) -> bool:
+def _names_files(data: Any, y: Any, options: TranscribeOptions, labelled: bool) -> bool:
     """Whether the data are files with their texts, rather than steps."""
     if isinstance(data, Sequences) or y is not None or options.key or options.time:
         return False

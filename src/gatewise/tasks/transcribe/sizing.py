@@ -12,7 +12,7 @@ from ...decoding.ctc import steps_needed
 from ..options import PRESETS, sized
 
 if TYPE_CHECKING:
-    from .estimator import Transcriber
+    from .options import TranscribeOptions
 
 _STACKS = (3, 2, 1)
 _ROOM = 0.7  # of a sequence's steps, what its characters may need: shorter ones would have to be said at once
@@ -24,7 +24,7 @@ class Sizing:
 
     hidden_size: int
     num_layers: int
-    maps: int
+    image_hidden_size: int
     dropout: float
     frequency_mask: float
     time_mask: float
@@ -47,7 +47,7 @@ OTHER = (
 MAPS = 8  # units per direction of the 2-D LSTM that reads images
 
 
-def sizing(options: Transcriber, frames: int, medium: str) -> Sizing:
+def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
     """Fill in what the user left open.
 
     Args:
@@ -59,7 +59,7 @@ def sizing(options: Transcriber, frames: int, medium: str) -> Sizing:
     usual = vars(next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most))
     maps = MAPS if medium == "images" else 0
     usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    usual["maps"] = int(maps * wider)
+    usual["image_hidden_size"] = int(maps * wider)
     return Sizing(**sized(options, usual))
 
 

@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...algebra import Cell
 from ...data.batches import parts_of
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.text.vocabulary import KINDS
 from ...decoding.stop import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
-from ..estimator import Estimator, Meter, cells_of, filled
-from ..options import NAMED, check_options, check_tokens, check_values, shares_of
+from ...training import ProgressFor
+from ..estimator import Estimator, cells_of, filled
+from ..options import shares_of
 from .baselines import Nearest, first_words, usual_first_words
+from .options import TranslateOptions
 from .sizing import Sizing, sizing
 from .texts import PairBatches, Texts
 
 if TYPE_CHECKING:
     from ...decoding.stop import Hypothesis
     from ...training import Batches
+    from ..fitting import Prepared
     from .network import TranslationNetwork
 
 ATTENTIONS = ("additive", "multiplicative", "none")
@@ -44,45 +46,10 @@ _AT_ONCE = 256  # texts of `predictions`
 _MEASURED = 1000  # most pairs of the training part that are measured, for translating all would take an epoch
 
 
-class Translator(Estimator):
+class Translator(Estimator, TranslateOptions):
     """Learns to turn one text into another, from pairs.
 
     Sizes, rate and passes that are not given follow from the amount of data.
-
-    Args:
-        source: Column of the texts to translate, in a table; the first if omitted.
-        target: Column of what they become; the second if omitted.
-        tokens: "characters", "words" or "byte-pairs"; characters for short texts and byte-pairs for others, if omitted.
-        vocabulary_size: The most tokens to keep: 10,000 words, or up to 6,000 byte-pairs, if omitted.
-        min_frequency: How often a word must occur to have a token of its own.
-        shared_vocabulary: One vocabulary, and one table of embeddings, for both sides.
-        attention: How the decoder looks at the source: "additive", "multiplicative" or "none".
-        input_feeding: The decoder also reads what it put out at the step before; slower to train.
-        copying: The decoder may also copy a token from where it looks, which suits summaries: names and numbers of the
-            source stand in them. It needs attention and a shared vocabulary.
-        cell: Recurrent cell: one of the family by its name, or a `Cell` of your own (in a command, FILE.py:NAME).
-        preset: "small", "medium" or "large": how much time to spend; medium if omitted.
-        embedding_size: Features per token.
-        hidden_size: Units per layer of the decoder; the encoder has half as many per direction.
-        num_layers: Recurrent layers of either side.
-        dropout: Chance that a feature of a token, a value between layers or before the scores is zeroed in training.
-        recurrent_dropout: In training, chance that a layer's recurrent weights do not see a unit, for a whole text.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; outside, its share.
-        weight_dropout: In training, chance that a recurrent weight is zero, for a whole batch.
-        label_smoothing: Share of the probability that training leaves to all tokens alike.
-        scheduled_sampling: Chance, at the end of training, that the decoder is fed a token that it drew itself instead
-            of the target's; it grows from 0. Slower to train.
-        learning_rate: AdamW's highest rate, after a linear warm-up and before a cosine decay.
-        weight_decay: AdamW's decay, as a fraction of the rate.
-        clip: Largest norm of the gradient.
-        epochs: Passes over the training data.
-        batch_tokens: Target tokens that are learned from at once, about.
-        precision: "float32", or "bfloat16" for products of bfloat16, faster on CPUs that have them.
-        stop_on: Which figure of the validation part chooses the weights: "loss", or "bleu" of greedy translations.
-        patience: Validations without improvement after which training stops early; never if omitted.
-        split: Shares of training, validation and test, drawn at random.
-        seed: Of everything random.
-        threads: CPU threads; as many as PyTorch chooses, if omitted.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
@@ -103,73 +70,6 @@ class Translator(Estimator):
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
 
-    def __init__(
-        self,
-        *,
-        source: str | None = None,
-        target: str | None = None,
-        tokens: str | None = None,
-        vocabulary_size: int | None = None,
-        min_frequency: int = 1,
-        shared_vocabulary: bool = True,
-        attention: str = "multiplicative",
-        input_feeding: bool = False,
-        copying: bool = False,
-        cell: str | Cell = "lstm",
-        preset: str | None = None,
-        embedding_size: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int | None = None,
-        dropout: float | None = None,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        label_smoothing: float = 0.1,
-        scheduled_sampling: float = 0.0,
-        learning_rate: float | None = None,
-        weight_decay: float = 0.01,
-        clip: float | None = 1.0,
-        epochs: float | None = None,
-        batch_tokens: int | None = None,
-        precision: str = "float32",
-        stop_on: str = "loss",
-        patience: int | None = None,
-        split: tuple[float, float, float] = (0.9, 0.05, 0.05),
-        seed: int = 0,
-        threads: int | None = None,
-    ):
-        self.source = source
-        self.target = target
-        self.tokens = tokens
-        self.vocabulary_size = vocabulary_size
-        self.min_frequency = min_frequency
-        self.shared_vocabulary = shared_vocabulary
-        self.attention = attention
-        self.input_feeding = input_feeding
-        self.copying = copying
-        self.cell = cell
-        self.preset = preset
-        self.embedding_size = embedding_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.zoneout = zoneout
-        self.weight_dropout = weight_dropout
-        self.label_smoothing = label_smoothing
-        self.scheduled_sampling = scheduled_sampling
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.epochs = epochs
-        self.batch_tokens = batch_tokens
-        self.precision = precision
-        self.stop_on = stop_on
-        self.patience = patience
-        self.split = split
-        self.seed = seed
-        self.threads = threads
-
     def fit(
         self,
         data: Any,
@@ -180,7 +80,7 @@ class Translator(Estimator):
         encoding: str = "utf-8",
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
-        progress: Meter | None = None,
+        progress: ProgressFor | None = None,
     ) -> Self:
         """Learn.
 
@@ -203,13 +103,14 @@ class Translator(Estimator):
             MissingExtra: sacrebleu, or for byte-pairs tokenizers, is not installed.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        import torch
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
 
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+        """Read, split, encode and size."""
+        from ..fitting import Prepared, plan_of
         from .evaluation import ByBleu
         from .network import Fading
 
-        self._check()
-        self._begin(output, resume)
         sacrebleu()
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
@@ -226,29 +127,22 @@ class Translator(Estimator):
         self.sizing_ = chosen = sizing(self, tokens)
         training = PairBatches(sources, targets, self.texts_.edge, chosen.batch_tokens, int(self.seed))
         steps = max(1, round(len(training) * chosen.epochs))
-        plan = self._planned(steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
+        plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
         plan = replace(plan, precision=PRECISIONS[self.precision])
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(self.seed))
-            model = self._build()
         judged: Batches = Fading(self._batches(held_out))
         if self.stop_on == "bleu":
-            judged = ByBleu(model, self.texts_, held_out)
-        self._learn(
-            model,
-            Fading(training, float(self.scheduled_sampling), steps),
-            judged,
-            plan,
+            judged = ByBleu(lambda: self.model_, self.texts_, held_out)
+        return Prepared(
+            build=self._build,
+            training=Fading(training, float(self.scheduled_sampling), steps),
+            validation=judged,
+            plan=plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished: self._measured(parts, with_baselines=finished),
             unit="tokens",
             per_step=tokens / len(training),
-            output=output,
-            resume=resume,
-            progress=progress,
         )
-        return self
 
     def evaluate(
         self,
@@ -276,7 +170,7 @@ class Translator(Estimator):
         self._must_be_fitted()
         sacrebleu()
         whole = self._read(data, y, query, encoding)
-        trained = self._provenance["data"]
+        trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
         parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
         return self._measured(parts, with_baselines=True, decoding=decoding)
@@ -379,13 +273,6 @@ class Translator(Estimator):
 
     # Steps of fit.
 
-    def _check(self) -> None:
-        check_options(self, {**NAMED, **_NAMED})
-        if self.tokens is not None:
-            check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
-        if self.copying and (self.attention == "none" or not self.shared_vocabulary):
-            raise OptionError("copying needs attention to say where from, and one vocabulary for both sides")
-
     def _read(self, data: Any, y: Any, query: str | None, encoding: str) -> Pairs:
         pairs = read_pairs(data, y, source=self.source, target=self.target, query=query, encoding=encoding)
         if pairs.targets is None:
@@ -401,7 +288,7 @@ class Translator(Estimator):
 
         chosen = self.sizing_
         return TranslationNetwork(
-            self._cell(),
+            self.find_cell(),
             len(self.texts_.source) + 1,
             len(self.texts_.target) + 1,
             self.texts_.shared,
@@ -410,7 +297,7 @@ class Translator(Estimator):
             chosen.num_layers,
             self.attention,
             bool(self.input_feeding),
-            bool(self.copying),
+            bool(self.copy_mechanism),
             chosen.dropout,
             float(self.label_smoothing),
             float(self.recurrent_dropout),
@@ -483,9 +370,8 @@ class Translator(Estimator):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self._check()
-        check_values(document["sizes"])
-        self.sizing_ = Sizing(**document["sizes"])
+        self.check()
+        self.sizing_ = self._sizes(document, Sizing)
         self.texts_ = Texts.from_json(document["texts"])
         self.first_words_ = int(document["first_words"])
         tensors["output.weight"] = tensors["embedding.weight"]

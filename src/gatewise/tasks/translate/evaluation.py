@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ class ByBleu:
     It is what `validation_sums` of the network hands its batch to.
     """
 
-    def __init__(self, model: TranslationNetwork, texts: Texts, pairs: Pairs):
+    def __init__(self, model: Callable[[], TranslationNetwork], texts: Texts, pairs: Pairs):
         self.model, self.texts, self.pairs = model, texts, pairs
 
     def __len__(self) -> int:
@@ -112,7 +112,7 @@ class ByBleu:
 
     def __call__(self) -> float:
         assert self.pairs.targets is not None
-        device = self.model.output.weight.device.type
+        device = self.model().output.weight.device.type
         with torch.autocast(device, enabled=False):  # as it will translate, whatever it is trained in
-            found = best_texts(self.model, self.texts, self.pairs.sources, Decoding(beam_size=1))
+            found = best_texts(self.model(), self.texts, self.pairs.sources, Decoding(beam_size=1))
         return 1 - bleu(found, [[target] for target in self.pairs.targets]) / 100

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..options import PRESETS, sized
 
 if TYPE_CHECKING:
-    from .estimator import Translator
+    from .options import TranslateOptions
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ ROWS = (
 )
 
 
-def sizing(options: Translator, tokens: int) -> Sizing:
+def sizing(options: TranslateOptions, tokens: int) -> Sizing:
     """Fill in what the user left open.
 
     Args:

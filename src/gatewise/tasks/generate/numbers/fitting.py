@@ -14,10 +14,12 @@ from ....data.readers.files import Source
 from ....data.sequences import Sequences
 from ....data.sources import Roles, read
 from ....errors import DataError, OptionError
-from ...options import PRESETS, check_values, given_or, names
+from ...options import PRESETS, given_or, names
+from ..options import GenerateOptions
 from .predictor import layout_of
 
 if TYPE_CHECKING:
+    from ...fitting import Prepared
     from ..estimator import Generator
     from .batches import Examples, Steps
     from .evaluation import Plain
@@ -105,7 +107,7 @@ class Learned:
 
         chosen, channels = self.sizing, self.channels
         return TrajectoryModel(
-            options._cell(),
+            options.find_cell(),
             layout_of(channels, chosen.mixtures, self.ends),
             len(channels) + int(channels.real.sum()) + len(channels.moves),
             channels.log_scale + float(np.log(self.plain.expected.spread).sum()),
@@ -158,7 +160,7 @@ class Learned:
         from .evaluation import Plain
 
         own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
-        check_values(document["sizes"])
+        GenerateOptions.check_values(document["sizes"])
         return cls(
             Sizing(**document["sizes"]),
             Channels.from_json(document["channels"]),
@@ -168,10 +170,9 @@ class Learned:
         )
 
 
-def prepare(options: Generator, data: Any, validation: Any, encoding: str) -> tuple[Learned, dict[str, Any]]:
-    """All that `Generator.fit` needs for numbers: what is known before training, and arguments of `_learn`."""
-    import torch
-
+def prepare(options: Generator, data: Any, validation: Any, encoding: str) -> tuple[Learned, Prepared]:
+    """All that `Generator.fit` needs for numbers, and what is known before training."""
+    from ...fitting import Prepared, plan_of
     from .batches import InOrder, Steps, Windows, cut, kept_whole
     from .evaluation import Plain
 
@@ -201,32 +202,30 @@ def prepare(options: Generator, data: Any, validation: Any, encoding: str) -> tu
         Plain.learn(steps["train"], channels),
     )
     training = Windows(learned.examples(steps["train"]), chosen.batch_size, chosen.chunk_length, int(options.seed))
-    with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-        torch.manual_seed(int(options.seed))
-        model = learned.network(options)
-    return learned, {
-        "model": model,
-        "training": training,
-        "validation": InOrder(learned.examples(steps["validation"])),
-        "plan": options._planned(max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
-        "data": {
+    prepared = Prepared(
+        build=lambda: learned.network(options),
+        training=training,
+        validation=InOrder(learned.examples(steps["validation"])),
+        plan=plan_of(options, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
+        data={
             "name": sequences.name,
             "fingerprint": sequences.fingerprint(),
             "sequences": len(sequences),
             "held_out": judged is None,
         },
-        "identity": {**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
-        "measure": lambda finished: learned.measure(model, steps, with_baselines=finished),
-        "unit": "steps",
-        "per_step": count / len(training),
-    }
+        identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+        measure=lambda finished: learned.measure(options.model_, steps, with_baselines=finished),
+        unit="steps",
+        per_step=count / len(training),
+    )
+    return learned, prepared
 
 
 def evaluate(options: Generator, data: Any, encoding: str = "utf-8", whole: bool = False) -> dict[str, Any]:
     """`Generator.evaluate` for numbers; if `whole`, also data that was learned from is not cut."""
     from .batches import Steps, cut
 
-    learned, known = options.numbers_, options._provenance["data"]
+    learned, known = options.numbers_, options.provenance_["data"]
     assert learned is not None
     sequences = _sequences(options, data, encoding)
     parts = {"all": sequences}

@@ -13,7 +13,7 @@ from ....errors import DataError, OptionError
 from ...options import PRESETS, given_or
 
 if TYPE_CHECKING:
-    from ..estimator import Generator
+    from ..options import GenerateOptions
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ ROWS = (
 )
 
 
-def sizing(options: Generator, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
+def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
     """Fill in what the user left open.
 
     Args:

@@ -1,0 +1,72 @@
+"""Options of `Detector`."""
+
+from ..fields import DATA, PROBABILITY, SIZE, SIZES, one_of, option, options, real, shares, whole
+from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions, TimestampOptions
+
+
+@options
+class DetectOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions, TableOptions):
+    """Every option of `Detector`."""
+
+    target: str | None = option(
+        default=None, help="Column that labels anomalies, 1 or true; only needed to evaluate.", panel=DATA
+    )
+    key: Columns = option(default=None, help="Comma-separated columns that tell one series from another.", panel=DATA)
+    time: str | None = option(default=None, help="Column that orders the steps.", panel=DATA)
+    columns: Columns = option(
+        default=None, help="Comma-separated columns to watch; all numeric ones, if omitted.", panel=DATA
+    )
+    split: tuple[float, float, float] = option(
+        default=(0.8, 0.1, 0.1),
+        help="Shares of the training, validation and test parts, which follow each other in time.",
+        panel=DATA,
+        check=shares,
+    )
+    method: str = option(
+        default="prediction",
+        help='Anomalies are steps that a network cannot predict from those before ("prediction"), windows that an '
+        'autoencoder cannot reconstruct ("reconstruction"), or either ("both").',
+        check=one_of("method", ("prediction", "reconstruction", "both")),
+    )
+    distribution: str = option(
+        default="student",
+        help='Error distribution: "student" (Student-t) or "gaussian".',
+        check=one_of("distribution", ("student", "gaussian")),
+    )
+    false_alarm_rate: float = option(
+        default=0.001,
+        help="Share of normal steps that may raise an alarm; sets the threshold.",
+        check=real("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
+    )
+    smoothing: int = option(
+        default=5, help="Length of the moving average over errors, in steps.", check=whole(1, 100_000)
+    )
+    history: int | None = option(
+        default=None,
+        help="Number of recent steps that define what is normal, while scoring too: a lasting change stops raising "
+        "alarms after 1 % of them. If omitted, only the normal steps seen in training count.",
+        check=whole(100),
+    )
+    gap: int = option(
+        default=10, help="Merge alarms into one event that are at most this many steps apart.", check=whole(0)
+    )
+    min_length: int = option(default=1, help="Shortest event, in steps.", check=SIZE)
+    window: int = option(
+        default=128,
+        help="Length of truncated backpropagation and of the windows that are reconstructed, in steps.",
+        panel=SIZES,
+        check=whole(2, 100_000),
+    )
+    num_layers: int = option(default=1, help="Recurrent layers.", panel=SIZES, check=whole(1, 1000))
+    dropout: float = option(
+        default=0.0,
+        help="Dropout probability between layers.",
+        check=PROBABILITY,
+    )
+    batch_size: int | None = option(default=None, help="Windows per batch.", check=SIZE)
+    patience: int | None = option(
+        default=8,
+        help="Early stopping: validations without improvement after which training stops.",
+        check=SIZE,
+        off="never",
+    )
