@@ -149,9 +149,9 @@ class Estimator(CommonOptions, ABC):
         """Whether data of this fingerprint are those that the model learned from, which are split again as then."""
         return bool(fingerprint == self.provenance_["data"]["fingerprint"])
 
-    def plain_options(self) -> dict[str, Any]:
-        """Options by name, as JSON holds them."""
-        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name})
+    def plain_options(self, **changed: Any) -> dict[str, Any]:
+        """Options by name, as JSON holds them, some of them changed."""
+        options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name, **changed})
         return options
 
     # The model file.

@@ -581,7 +581,12 @@ def test_a_file_that_contradicts_itself(tmp_path):
     X, y = waves(20, 0)
     model = Classifier(**TINY).fit(X, y)
     for part in ("inputs", "targets", "sizes"):
-        document = {"task": "classify", **model._document(), "options": model._options(), "training": model._provenance}
+        document = {
+            "task": "classify",
+            **model._document(),
+            "options": model.plain_options(),
+            "training": model.provenance_,
+        }
         bundle.save(tmp_path / "m", {**document, part: {}}, model._tensors())
         with pytest.raises(ModelFileError, match="contradicts itself"):
             Classifier.load(tmp_path / "m")

@@ -425,7 +425,9 @@ def test_a_few_values_are_enough():
 def test_few_windows_do_not_narrow_the_fan():
     """Eighty values of noise, which a network can learn by heart."""
     noise = 20 + np.random.default_rng(0).normal(size=80)
-    found = Forecaster(horizon=4, context_length=8, epochs=200, patience=None, split=(0.5, 0, 0.5)).fit(sequences(noise))
+    found = Forecaster(horizon=4, context_length=8, epochs=200, patience=None, split=(0.5, 0, 0.5)).fit(
+        sequences(noise)
+    )
     assert 0.65 < found.metrics_["test"]["coverage"] < 0.95
 
 
@@ -501,7 +503,13 @@ def test_a_table_from_a_file(folder):
     ]
     np.random.default_rng(0).shuffle(rows)
     (folder / "sales.csv").write_text("shop,hour,sold,open\n" + "\n".join(rows))
-    options = {"key": "shop", "time": "hour", "target": "sold", "future_covariates": "open", "static_covariates": "shop"}
+    options = {
+        "key": "shop",
+        "time": "hour",
+        "target": "sold",
+        "future_covariates": "open",
+        "static_covariates": "shop",
+    }
     found = Forecaster(**TINY, **options).fit("sales.csv")
     assert str(found.frequency_) == "hourly"
     assert found.predict("sales.csv") == pytest.approx(np.array([[5, 6, 7, 8.0]] * 2), abs=0.7)

@@ -183,9 +183,9 @@ def test_a_clip_shorter_than_a_frame(listener):
 def test_what_reads_ahead_cannot_listen(reader, listener):
     with pytest.raises(OptionError, match=r"reads ahead \(bidirectional=True\)"):
         reader.stream()
-    ahead = Transcriber(**{**SMALL, "epochs": 0.1, "frame_stacking": 1}, bidirectional=False, normalisation="utterance").fit(
-        *numbers(9)
-    )
+    ahead = Transcriber(
+        **{**SMALL, "epochs": 0.1, "frame_stacking": 1}, bidirectional=False, normalisation="utterance"
+    ).fit(*numbers(9))
     with pytest.raises(OptionError, match=r"reads ahead \(normalisation='utterance'\)"):
         ahead.stream()
 
@@ -401,7 +401,9 @@ def test_image_lines_are_learned(tmp_path):
         line = np.clip(255 * (0.9 * line + 0.1 * random.random(line.shape)), 0, 255).astype(np.uint8)
         Image.fromarray(line).save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text(text)
-    transcriber = Transcriber(hidden_size=24, epochs=12, batch_size=6, learning_rate=0.02, image_hidden_size=4).fit(tmp_path)
+    transcriber = Transcriber(hidden_size=24, epochs=12, batch_size=6, learning_rate=0.02, image_hidden_size=4).fit(
+        tmp_path
+    )
     assert transcriber.model_.image is not None
     cer = {name: found["cer"] for name, found in transcriber.metrics_["baselines"].items()}
     assert transcriber.metrics_["test"]["cer"] < cer["most frequent"] / 2

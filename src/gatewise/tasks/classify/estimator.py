@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ... import bundle
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import checked, column_of, features_of, in_memory, whole
@@ -316,12 +315,10 @@ class Classifier(Estimator, ClassifyOptions):
 
     # The model file.
 
-    def plain_options(self) -> dict[str, Any]:
-        """Classes of any type as weights have them are words in a file."""
-        options, given = super().plain_options(), self.class_weight
-        if isinstance(given, Mapping):
-            options["class_weight"] = bundle.plain({str(name): weight for name, weight in given.items()})
-        return options
+    def plain_options(self, **changed: Any) -> dict[str, Any]:
+        if isinstance(self.class_weight, Mapping):  # whose classes may be of any type, but are words in a file
+            changed = {"class_weight": {str(name): weight for name, weight in self.class_weight.items()}, **changed}
+        return super().plain_options(**changed)
 
     def _document(self) -> dict[str, Any]:
         return {
