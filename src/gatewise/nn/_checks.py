@@ -1,13 +1,16 @@
-"""Mistakes that several layers tell in the same words."""
+"""Checks that several layers share, so that the same error reads the same everywhere."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import cells
+from .. import cells, engine
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
 
@@ -42,3 +45,50 @@ def found_cell(cell: Any) -> Cell:
     if not isinstance(found, Cell):
         raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
     return found
+
+
+def check_options(
+    input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, dropout: Any, proj_size: Any
+) -> None:
+    """Refuse what torch.nn refuses, with the same types of exception."""
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
+        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
+    for name, value, kind in (
+        ("bias", bias, bool),
+        ("batch_first", batch_first, bool),
+        *((name, size, int) for name, size in {**sizes, "proj_size": proj_size}.items()),
+    ):
+        if not isinstance(value, kind):
+            raise OptionTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
+    for name, value in sizes.items():
+        if value <= 0:
+            raise OptionError(f"{name} must be at least 1, not {value}")
+    if not 0 <= proj_size < hidden_size:
+        raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
+    if float(dropout) > 0 and num_layers == 1:
+        warnings.warn(
+            f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
+        )
+
+
+def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
+    try:
+        lengths = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # an empty list has no type of its own
+    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
+        raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
+    if lengths.shape != x.shape[1:2]:
+        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
+    if (
+        not torch.compiler.is_compiling()  # nor under vmap, where each example has its own: they are no numbers then
+        and not engine.transformed()
+        and lengths.numel()
+        and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
+    ):
+        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
+        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
+    return lengths
