@@ -279,7 +279,7 @@ def test_a_list_is_returned_like_a_tuple():
 
 
 def test_a_failed_declaration_leaves_nothing_behind():
-    """The profiler hook is taken out again, and sizes that a wrong equation tied together are no other cell's."""
+    """No profiler is left in place, and sizes that a wrong equation made equal are those of no other cell."""
     import sys
 
     with pytest.raises(CellError):

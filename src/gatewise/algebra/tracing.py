@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import CodeType, FrameType
 from typing import Any
 
 from ..errors import CellError
@@ -54,7 +55,7 @@ def cell(
         traced = _trace(function, name or function.__name__, carry.split(), pack.split(), block_diagonal.split())
         unknown = {*block_diagonal.split(), *(initial or {})} - {p.name for p in traced.parameters}
         if unknown:
-            raise CellError(f"cell '{traced.name}' has no weight {unknown.pop()!r}, which its declaration speaks of")
+            raise CellError(f"cell '{traced.name}' has no weight {unknown.pop()!r}, which its declaration names")
         parameters = tuple(replace(p, initial=(initial or {}).get(p.name)) for p in traced.parameters)
         return replace(traced, parameters=parameters, heads=heads, source=source)
 
@@ -62,10 +63,17 @@ def cell(
 
 
 class Weight(Symbol):
-    """A weight while equations are traced: `W.i` is its block for gate i, `P` alone is all of it."""
+    """A weight while equations are traced: `W.i` is its block for gate i, `P` alone is all of it.
 
-    def __init__(self, name: str, pack: Sequence[str], diagonal: bool = False):
-        self._name, self._pack, self._diagonal = name, tuple(pack), diagonal
+    Args:
+        name: As in the equations.
+        pack: The gates that it may have blocks for.
+        diagonal: Whether the blocks are block-diagonal.
+        run: Is told whenever the equations ask for a block.
+    """
+
+    def __init__(self, name: str, pack: Sequence[str], diagonal: bool, run: Run):
+        self._name, self._pack, self._diagonal, self._run = name, tuple(pack), diagonal, run
         self._blocks: dict[str, Node] = {}
 
     def __getattr__(self, gate: str) -> Node:
@@ -83,6 +91,7 @@ class Weight(Symbol):
         return self._block("", self._name, Size())
 
     def _block(self, gate: str, label: str, size: Size) -> Node:
+        self._run.find_frame()
         if self._blocks and (gate == "") != ("" in self._blocks):
             used = next(filter(None, [gate, *self._blocks]))
             raise CellError(
@@ -94,6 +103,52 @@ class Weight(Symbol):
         return self._blocks[gate]
 
 
+class Run:
+    """One call of a cell's function, and what its local variables were: their names are those of the gates.
+
+    No hook is set to find them: Python has one place for a profiler and one for a debugger or coverage tool, and both
+    may be taken. Instead, whenever the equations ask for a block of a weight, the function's frame is on the stack, and
+    a frame that is held keeps its variables after the function has returned. Every cell asks for a weight: its input
+    has a size of its own, so that nothing else can be done with it.
+    """
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function, self._code = function, inspect.unwrap(function).__code__
+        self._frame: FrameType | None = None
+
+    def find_frame(self) -> None:
+        """Hold the function's frame; the outermost, should the function call itself."""
+        frame = None if self._frame else inspect.currentframe()
+        while frame is not None:
+            if frame.f_code is self._code:
+                self._frame = frame
+            frame = frame.f_back
+
+    def call(self, label: str, arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """What the function returns, and its local variables then, in the order of its code."""
+        try:
+            returned = self._function(**arguments)
+            # A copy, for in newer Pythons this is a view, which would keep the frame alive.
+            known = dict(self._frame.f_locals) if self._frame else {}
+        except Exception as error:
+            cause = None if isinstance(error, CellError) else error
+            raise CellError(f"{self.place(error)}cell '{label}': {_reason(error, self._code)}") from cause
+        finally:
+            self._frame = None  # its variables hold the weights, and these hold this: a circle
+        code = self._code
+        return returned, {n: known[n] for n in (*code.co_varnames, *code.co_cellvars, *code.co_freevars) if n in known}
+
+    def place(self, error: BaseException | None = None) -> str:
+        """ "FILE:LINE: " of the function, or of its line that failed, even if the error was raised further down."""
+        line = self._code.co_firstlineno
+        trace = error.__traceback__ if error is not None else None
+        while trace is not None:
+            if trace.tb_frame.f_code is self._code:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        return f"{self._code.co_filename}:{line}: "
+
+
 def _trace(
     function: Callable[..., Any], label: str, carried: Sequence[str], pack: Sequence[str], diagonal: Sequence[str]
 ) -> Cell:
@@ -102,7 +157,8 @@ def _trace(
     before = {f"{c}_prev": Node("carry", label=f"{c}_prev", size=Size(size)) for c, size in pairs}
     x = Node("input", label="x", size=Size("D"))
 
-    place = _place_of(function)
+    run = Run(function)
+    place = run.place()
     arguments = list(inspect.signature(function).parameters)
     missing = [argument for argument in ("x", *before) if argument not in arguments]
     if missing:
@@ -110,8 +166,8 @@ def _trace(
             f"{place}cell '{label}' carries '{' '.join(carry)}', so its function needs the argument {missing[0]}, "
             f"but has ({', '.join(arguments)})"
         )
-    weights = {a: Weight(a, pack, a in diagonal) for a in arguments if a != "x" and a not in before}
-    returned, local = _call_and_watch(function, label, {"x": x, **before, **weights})
+    weights = {a: Weight(a, pack, a in diagonal, run) for a in arguments if a != "x" and a not in before}
+    returned, local = run.call(label, {"x": x, **before, **weights})
 
     if returned is None:
         raise CellError(f"{place}cell '{label}' returns nothing. End it with: return {', '.join(carry)}")
@@ -119,15 +175,6 @@ def _trace(
         after = tuple(map(as_node, returned if isinstance(returned, tuple | list) else (returned,)))
     except CellError as error:
         raise CellError(f"{place}cell '{label}' returns something else: {error}") from None
-    reached = set(order(after))
-    # A local variable that shares an argument's or a carried value's name, but is not it, goes without.
-    reserved = {**dict.fromkeys(arguments), **dict(zip(carry, after, strict=False))}
-    names = {
-        node: n
-        for n, node in local.items()
-        if isinstance(node, Node) and not node.leaf and node in reached and reserved.get(n, node) is node
-    }
-    names |= {node: c for c, node in zip(carry, after, strict=False) if not node.leaf}
     return Cell(
         name=label,
         x=x,
@@ -136,11 +183,26 @@ def _trace(
         carry=carry,
         pack=tuple(pack),
         parameters=tuple(_parameter(name, weight, pack) for name, weight in weights.items()),
-        names=names,
+        names=_names(local, arguments, carry, after),
         summary=_summary(function),
         text=_text(function),
         place=place,
     )
+
+
+def _names(
+    local: Mapping[str, Any], arguments: Sequence[str], carry: Sequence[str], after: Sequence[Node]
+) -> dict[Node, str]:
+    """What the equations call each value: the local variable that holds it, or the carried value that it becomes."""
+    reached = set(order(after))
+    # A local variable that shares an argument's or a carried value's name, but is not it, goes without.
+    reserved = {**dict.fromkeys(arguments), **dict(zip(carry, after, strict=False))}
+    names = {
+        node: n
+        for n, node in local.items()
+        if isinstance(node, Node) and not node.leaf and node in reached and reserved.get(n, node) is node
+    }
+    return names | {node: c for c, node in zip(carry, after, strict=False) if not node.leaf}
 
 
 def _parameter(name: str, weight: Weight, pack: Sequence[str]) -> Parameter:
@@ -148,53 +210,19 @@ def _parameter(name: str, weight: Weight, pack: Sequence[str]) -> Parameter:
     return Parameter(name, gates, tuple(weight._blocks[gate] for gate in gates or weight._blocks))
 
 
-def _call_and_watch(
-    function: Callable[..., Any], label: str, arguments: Mapping[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """Call it, and keep its local variables: they are the names by which people know the gates."""
-    local: dict[str, Any] = {}
-
-    def watch(frame: Any, event: str, _: Any) -> None:
-        if event == "return" and frame.f_code is function.__code__:
-            local.update(frame.f_locals)
-
-    previous = sys.getprofile()
-    sys.setprofile(watch)
-    try:
-        returned = function(**arguments)
-    except Exception as error:
-        place = _place_of(function, error)
-        cause = None if isinstance(error, CellError) else error
-        raise CellError(f"{place}cell '{label}': {_reason(error, function)}") from cause
-    finally:
-        sys.setprofile(previous)
-    return returned, local
-
-
-def _place_of(function: Callable[..., Any], error: BaseException | None = None) -> str:
-    """ "FILE:LINE: " of a cell's function; the line that failed, also if the mistake came out further down."""
-    line = function.__code__.co_firstlineno
-    trace = error.__traceback__ if error is not None else None
-    while trace is not None:
-        if trace.tb_frame.f_code is function.__code__:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f"{function.__code__.co_filename}:{line}: "
-
-
-def _reason(error: Exception, function: Callable[..., Any]) -> str:
+def _reason(error: Exception, code: CodeType) -> str:
     """What was wrong with a line of equations."""
-    told = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     if isinstance(error, CellError):
-        return told
+        return text
     functions = [name for name in OPERATIONS if hasattr(expression, name)]
     if not isinstance(error, NameError):
-        return f"{told} ({type(error).__name__}). The equations may use + - * / @, numbers, and {', '.join(functions)}"
+        return f"{text} ({type(error).__name__}). The equations may use + - * / @, numbers, and {', '.join(functions)}"
     if error.name in functions:
-        return f"{told}. Add: from gatewise import {error.name}"
-    names = {*functions, *function.__code__.co_varnames} - {error.name}
+        return f"{text}. Add: from gatewise import {error.name}"
+    names = {*functions, *code.co_varnames} - {error.name}
     close = difflib.get_close_matches(error.name or "", sorted(names), n=1)
-    return f"{told}. Did you mean '{close[0]}'?" if close else told
+    return f"{text}. Did you mean '{close[0]}'?" if close else text
 
 
 def _summary(function: Callable[..., Any]) -> str:
