@@ -16,7 +16,7 @@ from ..errors import OptionError, OptionTypeError, ShapeError
 
 
 def check_tensor(title: str, input: Any, weight: Tensor) -> None:
-    """The input must be a tensor of the weights' dtype, where they are."""
+    """The input must be a tensor of the weights' dtype, on their device."""
     if not isinstance(input, Tensor):
         raise OptionTypeError(f"{title} takes a tensor, not {type(input).__name__}. Convert it: torch.as_tensor(input)")
     if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
@@ -32,7 +32,7 @@ def check_tensor(title: str, input: Any, weight: Tensor) -> None:
 
 
 def check_size(name: str, size: Any) -> None:
-    """A size must be a whole number from 1 on."""
+    """A size must be an int, at least 1."""
     if isinstance(size, bool) or not isinstance(size, int):
         raise OptionTypeError(f"{name} must be int, not {type(size).__name__}: {size!r}")
     if size < 1:
@@ -40,7 +40,7 @@ def check_size(name: str, size: Any) -> None:
 
 
 def found_cell(cell: Any) -> Cell:
-    """A cell by itself or by its name."""
+    """The cell, which may be given by its name."""
     found = cells.find(cell) if isinstance(cell, str) else cell
     if not isinstance(found, Cell):
         raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
@@ -48,12 +48,19 @@ def found_cell(cell: Any) -> Cell:
 
 
 def check_options(
-    input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, dropout: Any, proj_size: Any
+    *,
+    input_size: Any,
+    hidden_size: Any,
+    num_layers: Any = 1,
+    bias: Any = True,
+    batch_first: Any = False,
+    dropout: Any = 0.0,
+    proj_size: Any = 0,
 ) -> None:
     """Refuse what torch.nn refuses, with the same types of exception."""
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
     if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
-        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
+        raise OptionError(f"dropout must be a probability, a number from 0 to 1, not {dropout!r}")
     for name, value, kind in (
         ("bias", bias, bool),
         ("batch_first", batch_first, bool),
@@ -73,6 +80,7 @@ def check_options(
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
+    """Lengths of the rows of x (T, B, ...) as a tensor (B,) of integers from 0 to T, wherever they are."""
     try:
         lengths = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError):
@@ -84,8 +92,8 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
     if (
-        not torch.compiler.is_compiling()  # nor under vmap, where each example has its own: they are no numbers then
-        and not engine.transformed()
+        not torch.compiler.is_compiling()
+        and not engine.transformed()  # under vmap each example has its own lengths, and their values cannot be read
         and lengths.numel()
         and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
     ):

@@ -301,6 +301,6 @@ class LocalAttention(MultiplicativeAttention):
         return self._answer(weights, memory, single)
 
 
-def _check_comparable(query_size: int, key_size: int, way_out: str) -> None:
+def _check_comparable(query_size: int, key_size: int, hint: str) -> None:
     if query_size != key_size:
-        raise OptionError(f"a query of {query_size} values has no dot product with a key of {key_size}. Use {way_out}")
+        raise OptionError(f"a query of {query_size} values has no dot product with a key of {key_size}. Use {hint}")

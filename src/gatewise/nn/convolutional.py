@@ -74,7 +74,9 @@ class ConvLSTM(nn.Module):
         cell: Cell | str = "lstm",
     ):
         super().__init__()
-        check_options(input_size, hidden_size, num_layers, bias, batch_first, 0.0, 0)
+        check_options(
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first
+        )
         if isinstance(dimensions, bool) or dimensions not in _CONVOLUTION:
             raise OptionError(f"dimensions must be 1, 2 or 3, not {dimensions!r}")
         kernel = (kernel_size,) * dimensions if isinstance(kernel_size, int) else tuple(kernel_size)
@@ -167,7 +169,7 @@ class ConvLSTM(nn.Module):
         return y, [maps(s) for s in now]
 
     def _convolve(self, maps: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        # vmap knows no such layout.
+        # vmap does not support such layouts.
         layout = torch.contiguous_format if engine.transformed() else _CHANNELS_LAST[self.dimensions]
         padding = [size // 2 for size in self.kernel_size]
         return _CONVOLUTION[self.dimensions](maps.contiguous(memory_format=layout), kernel, bias, padding=padding)

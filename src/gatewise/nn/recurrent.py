@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
 
 
 class Recurrent(nn.Module):
-    """Layers of one cell. `LSTM` and `GRU` are this with a cell chosen.
+    """Layers of any cell. `LSTM` and `GRU` are this with a cell chosen (`nn/lstm.py`).
 
     Args:
         cell: A `Cell`, or the name of one of the family.
@@ -38,13 +38,14 @@ class Recurrent(nn.Module):
         num_layers: Layers, each fed by the one below.
         bias: Whether the equations' biases exist.
         batch_first: Input and output are (B, T, ...) instead of (T, B, ...). States never are.
-        dropout: Chance that a value between two layers is zeroed in training, 0 <= dropout <= 1.
+        dropout: Probability that a value between two layers is zeroed in training, 0 <= dropout <= 1.
         bidirectional: Run each layer forward and backward in time; outputs are joined, 2 * H wide.
         proj_size: Size P of the output if the cell projects it, else 0.
-        recurrent_dropout: In training, chance that the recurrent weights do not see a unit of h: one mask per sequence.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; one for all carried
-            values, or one for each. Outside training units keep that share of it.
-        weight_dropout: In training, chance that a recurrent weight is zero: one mask per call.
+        recurrent_dropout: Probability of hiding a unit of h from the recurrent weights, in training: one mask per
+            sequence.
+        zoneout: Probability that a unit keeps its carried value from one step to the next, in training; one for all
+            carried values, or one for each. Outside training the expected value is used.
+        weight_dropout: Probability that a recurrent weight is zeroed, in training: one mask per call.
         threads: How many threads the layers use on a CPU; as many as torch does if omitted.
 
     Shape:
@@ -83,7 +84,15 @@ class Recurrent(nn.Module):
         threads: int | None = None,
     ):
         super().__init__()
-        check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        check_options(
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            proj_size=proj_size,
+        )
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
         self.cell = found_cell(cell)
@@ -354,7 +363,7 @@ def _suffix(layer: int, direction: int) -> str:
 
 def _rate(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
-        raise OptionError(f"{name} is a chance, a number from 0 to below 1, not {value!r:.60}")
+        raise OptionError(f"{name} must be a probability, a number from 0 to below 1, not {value!r:.60}")
     return float(value)
 
 
@@ -362,7 +371,7 @@ def _rates(name: str, value: Any, carry: Sequence[str]) -> tuple[float, ...]:
     """One for all carried values, or one for each."""
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value] * len(carry)
     if len(values) != len(carry):
-        raise OptionError(f"{name} takes one chance, or one for each of {' '.join(carry)}, not {value!r:.60}")
+        raise OptionError(f"{name} takes one probability, or one for each of {' '.join(carry)}, not {value!r:.60}")
     return tuple(_rate(name, one) for one in values)
 
 
