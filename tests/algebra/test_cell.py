@@ -180,6 +180,10 @@ def two_matrices_in_one(x, h_prev, W_q, U):
     return tanh(W_q.n @ x + U @ (W_q.n @ x)) + U
 
 
+def block_diagonal_vector(x, h_prev, u, W):
+    return tanh(W.n @ x + u.n * h_prev)
+
+
 def good(x, h_prev, W):
     return tanh(W.n @ x)
 
@@ -226,12 +230,13 @@ MISTAKES = [
     (a_number_on_the_right, ONE, ": '@' needs a vector on its right, but it was given the number 1.0"),
     (a_value_on_the_left, ONE, ": '@' needs a weight on its left, but it was given tanh(matmul(W.n, x))"),
     (numbers_alone, ONE, ": exp of numbers alone (2.0). Write its result instead"),
+    (block_diagonal_vector, {**ONE, "block_diagonal": "u"}, " calls u block-diagonal, but uses it unit by unit"),
     (good, {"carry": "", "pack": "n"}, " carries nothing. Name what passes from step to step, such as carry='h'"),
     (good_too, {"carry": "h h", "pack": "n"}, " has 'h' twice among its carry"),
     (good_too, {"carry": "h c[Q]", "pack": "n"}, " gives c the size 'Q'. A carried value has size H, its units,"),
     (good_too, {"carry": "h c[P]", "pack": "n"}, " carries 'h c', but only the output h may begin to have size P"),
     (good, {"carry": "h", "pack": "n n"}, " has 'n' twice among its pack"),
-    (good, {"carry": "h", "pack": "n in-gate"}, " has 'in-gate' among its pack, which is no name"),
+    (good, {"carry": "h", "pack": "n in-gate"}, " has 'in-gate' among its pack, which is not a valid name"),
 ]  # fmt: skip
 
 
@@ -274,7 +279,7 @@ def test_a_list_is_returned_like_a_tuple():
 
 
 def test_a_failed_declaration_leaves_nothing_behind():
-    """The profiler hook is taken out again, and sizes that a wrong equation tied together are no other cell's."""
+    """No profiler is left in place, and sizes that a wrong equation made equal are those of no other cell."""
     import sys
 
     with pytest.raises(CellError):

@@ -13,8 +13,7 @@ import pytest
 import torch
 from table import CELLS, FAMILY, LARGE, ODD, draw, on_diagonal
 
-from gatewise.algebra import cell, tanh
-from gatewise.algebra.cell import Cell
+from gatewise.algebra import Cell, cell, tanh
 from gatewise.algebra.listing import listing
 from gatewise.algebra.stages import backward_program, forward_program
 from gatewise.engine import reference

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gatewise.tasks._product import Product
+from gatewise.nn.linear import Product
 
 
 @pytest.mark.parametrize("bias", [True, False])

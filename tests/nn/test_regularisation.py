@@ -118,10 +118,10 @@ def test_with_a_captured_graph():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"recurrent_dropout": 1.0}, "recurrent_dropout is a chance, a number from 0 to below 1, not 1.0"),
-        ({"weight_dropout": -0.1}, "weight_dropout is a chance"),
-        ({"zoneout": "much"}, "zoneout is a chance, a number from 0 to below 1, not 'much'"),
-        ({"zoneout": (0.1, 0.2, 0.3)}, "zoneout takes one chance, or one for each of h c, not"),
+        ({"recurrent_dropout": 1.0}, "recurrent_dropout must be a probability, a number from 0 to below 1, not 1.0"),
+        ({"weight_dropout": -0.1}, "weight_dropout must be a probability"),
+        ({"zoneout": "much"}, "zoneout must be a probability, a number from 0 to below 1, not 'much'"),
+        ({"zoneout": (0.1, 0.2, 0.3)}, "zoneout takes one probability, or one for each of h c, not"),
     ],
 )
 def test_impossible_rates(options, told):

@@ -1,6 +1,6 @@
 """Symbols, derivatives, stages: everything about a cell that needs no numbers. Standard library only."""
 
-from .cell import Cell, Parameter, cell
+from .cell import Cell, Parameter
 from .expression import (
     columns,
     exp,
@@ -19,6 +19,7 @@ from .expression import (
     sqrt,
     tanh,
 )
+from .tracing import cell
 
 __all__ = [
     "Cell",

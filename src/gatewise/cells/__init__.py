@@ -69,7 +69,7 @@ def _run(file: str) -> dict[str, object]:
     except (Exception, SystemExit) as error:  # the user's own code may fail in any way
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         line = error.lineno if isinstance(error, SyntaxError) and error.filename == file else lines[-1:] and lines[-1]
-        told = error.msg if isinstance(error, SyntaxError) else error
-        raise CellError(f"{file}:{line or 1}: it cannot be run: {type(error).__name__}: {told}") from error
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise CellError(f"{file}:{line or 1}: it cannot be run: {type(error).__name__}: {reason}") from error
     finally:
         sys.path[:] = path

@@ -59,8 +59,7 @@ def recurrence(
         extras = [extra.to(x.dtype) for extra in extras]
         run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
         results = run(cell.key, x, state, weights, lengths, resets, reverse, history, extras)
-    shown = len(cell.carry) if history else 1
-    return results[:shown], results[shown:]
+    return _parted(cell, results, history)
 
 
 def both_directions(
@@ -83,8 +82,7 @@ def both_directions(
     if dtype is None:
         return [recurrence(cell, x, s, w, lengths, resets, reverse, history, e) for s, w, reverse, e in both]
     layers = [native.Layer(cell, x, s, w, lengths, resets, reverse, history, dtype, e) for s, w, reverse, e in both]
-    shown = len(cell.carry) if history else 1
-    return [(results[:shown], results[shown:]) for results in native.run(*layers)]
+    return [_parted(cell, results, history) for results in native.run(*layers)]
 
 
 def stack(
@@ -106,8 +104,7 @@ def stack(
     dtype = _native_dtype(cell, x, [s for state in states for s in state], [w for own in weights for w in own])
     if dtype is not None:
         layers = [native.Layer(cell, x, s, w, lengths, resets, False, history, dtype, e) for s, w, e in every]
-        shown = len(cell.carry) if history else 1
-        return [(results[:shown], results[shown:]) for results in native.run_stack(layers)]
+        return [_parted(cell, results, history) for results in native.run_stack(layers)]
     runs = []
     for s, w, e in every:
         runs.append(recurrence(cell, x, s, w, lengths, resets, history=history, extras=e))
@@ -130,6 +127,12 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor], weights: Sequen
     """
     run = operators.pointwise if torch.compiler.is_compiling() else operators.run_pointwise
     return run(cell.key, sums, state, weights)
+
+
+def _parted(cell: Cell, results: list[Tensor], history: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """What is shown of every step, and the last state."""
+    shown = len(cell.carry) if history else 1
+    return results[:shown], results[shown:]
 
 
 def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> torch.dtype | None:

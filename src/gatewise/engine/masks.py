@@ -38,7 +38,7 @@ def _bernoulli(
     shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device
 ) -> Tensor:
     count = prod(shape)
-    # Under vmap every example may have a seed of its own, which is then no number.
+    # Under vmap every example may have its own seed, whose value cannot be read.
     if device.type == "cpu" and not transformed():
         mask = torch.empty(count)
         _native.bernoulli(mask, int(seed) & (_WORD << 32 | _WORD), stream, rate, value)

@@ -8,6 +8,7 @@ only pass tensors of known shape from forward to backward, computes the forward 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -99,95 +100,97 @@ def _shape_state(cell: str, x: Tensor, state: Sequence[Tensor], *_: Any) -> list
     return [torch.empty_like(s) for s in state]
 
 
-def _define(
-    name: str,
-    signature: str,
-    run: Callable[..., list[Tensor]],
-    plain: Callable[..., list[Tensor]],
-    shapes: Callable[..., list[Tensor]],
-) -> Any:
-    """Register an operator with its shape rule and its backward operator.
+class _Definition:
+    """How an operator runs, and its rules for shapes and gradients.
 
     Args:
+        name: Of the operator.
         signature: Arguments; those of type `Tensor` and `Tensor[]` are differentiable, but not `Tensor?` and `extras`.
         run: Computes it, differentiably.
         plain: Computes it by operations that autograd can differentiate any number of times.
         shapes: Makes empty results of the right shape.
     """
-    _library.define(f"{name}({signature}) -> Tensor[]")
-    _library.define(f"{name}_backward({signature}, Tensor[] gradients) -> Tensor[]")
-    operator = getattr(torch.ops.gatewise, name).default
-    backward_operator = getattr(torch.ops.gatewise, f"{name}_backward").default
-    differentiable = [
-        str(argument.type) in ("Tensor", "List[Tensor]") and argument.name != "extras"
-        for argument in operator._schema.arguments
-    ]
 
-    def tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
-        for argument, counts in zip(arguments, differentiable, strict=True):
-            if counts:
-                yield from [argument] if isinstance(argument, Tensor) else argument
-
-    def filled(arguments: Sequence[Any], values: Iterator[Any]) -> list[Any]:
-        """The arguments with their differentiable tensors replaced, in order."""
-        return [
-            argument
-            if not counts
-            else next(values)
-            if isinstance(argument, Tensor)
-            else [next(values) for _ in argument]
-            for argument, counts in zip(arguments, differentiable, strict=True)
+    def __init__(
+        self,
+        name: str,
+        signature: str,
+        run: Callable[..., list[Tensor]],
+        plain: Callable[..., list[Tensor]],
+        shapes: Callable[..., list[Tensor]],
+    ):
+        self.name, self.run, self.plain, self.shapes = name, run, plain, shapes
+        _library.define(f"{name}({signature}) -> Tensor[]")
+        _library.define(f"{name}_backward({signature}, Tensor[] gradients) -> Tensor[]")
+        self.operator = getattr(torch.ops.gatewise, name).default
+        self.backward_operator = getattr(torch.ops.gatewise, f"{name}_backward").default
+        self.differentiable = [
+            str(argument.type) in ("Tensor", "List[Tensor]") and argument.name != "extras"
+            for argument in self.operator._schema.arguments
         ]
 
+    def register(self) -> Any:
+        """Give the operator and its backward operator to torch; returns the operator."""
+        _library.impl(self.name, self.forward, "CompositeExplicitAutograd")
+        _library.impl(f"{self.name}_backward", self.backward, "CompositeExplicitAutograd")
+        torch.library.register_fake(self.operator, self.shapes, lib=_library)
+        torch.library.register_fake(self.backward_operator, self.backward_shapes, lib=_library)
+        torch.library.register_autograd(self.operator, self.chain, setup_context=self.remember, lib=_library)
+        return self.operator
+
+    def forward(self, *arguments: Any) -> list[Tensor]:
+        with torch.no_grad():
+            return _unaliased(self.run(*arguments), self.tensors(arguments))
+
+    def backward(self, *arguments: Any) -> list[Tensor]:
+        *inputs, gradients = arguments
+        leaves = self.filled(inputs, (tensor.detach().requires_grad_() for tensor in self.tensors(inputs)))
+        found = self.differentiate(self.run, leaves, gradients, again=False)
+        return _unaliased(found, self.tensors(inputs))
+
+    def backward_shapes(self, *arguments: Any) -> list[Tensor]:
+        return [torch.empty_like(tensor) for tensor in self.tensors(arguments[:-1])]
+
+    def remember(self, ctx: Any, inputs: Any, output: Any) -> None:
+        """Save the arguments for `chain`: the differentiable tensors as autograd wants it, the rest as it is."""
+        saved = list(self.tensors(inputs))
+        ctx.save_for_backward(*saved)
+        ctx.rest = self.filled(inputs, repeat(None))
+
+    def chain(self, ctx: Any, gradients: Sequence[Tensor]) -> Any:
+        """The chain rule: from the gradients of the results to a gradient, or None, for every argument."""
+        arguments = self.filled(ctx.rest, iter(ctx.saved_tensors))
+        if torch.is_grad_enabled():  # someone wants second derivatives
+            # Views, for one tensor may come twice, as h and c; its gradients are told apart.
+            apart = self.filled(arguments, (tensor.view_as(tensor) for tensor in self.tensors(arguments)))
+            found = self.differentiate(self.plain, apart, gradients, again=True)
+        else:
+            found = self.backward_operator(*arguments, gradients)
+        nothing = [[None] * len(a) if isinstance(a, list) else None for a in arguments]
+        filled = self.filled(arguments, iter(found))
+        return tuple(f if counts else n for f, n, counts in zip(filled, nothing, self.differentiable, strict=True))
+
     def differentiate(
-        compute: Callable[..., list[Tensor]], arguments: Sequence[Any], gradients: Sequence[Tensor], again: bool
+        self, compute: Callable[..., list[Tensor]], arguments: Sequence[Any], gradients: Sequence[Tensor], again: bool
     ) -> list[Tensor]:
         with torch.enable_grad():
             outputs = compute(*arguments)
-        return aten.gradients_of(outputs, list(tensors(arguments)), gradients, create_graph=again)
+        return aten.gradients_of(outputs, list(self.tensors(arguments)), gradients, create_graph=again)
 
-    def forward(*arguments: Any) -> list[Tensor]:
-        with torch.no_grad():
-            return _unaliased(run(*arguments), tensors(arguments))
+    def tensors(self, arguments: Sequence[Any]) -> Iterator[Tensor]:
+        """The differentiable tensors, in order."""
+        for argument, counts in zip(arguments, self.differentiable, strict=True):
+            if counts:
+                yield from argument if isinstance(argument, list | tuple) else [argument]
 
-    def backward(*arguments: Any) -> list[Tensor]:
-        *inputs, gradients = arguments
-        leaves = filled(inputs, (tensor.detach().requires_grad_() for tensor in tensors(inputs)))
-        return _unaliased(differentiate(run, leaves, gradients, again=False), tensors(inputs))
+    def filled(self, arguments: Sequence[Any], values: Iterator[Any]) -> list[Any]:
+        """The arguments with these values in the places of the differentiable tensors, in order."""
 
-    def remember(ctx: Any, inputs: Any, output: Any) -> None:
-        saved = list(tensors(inputs))
-        ctx.save_for_backward(*saved)
-        ctx.places = filled(inputs, iter(range(len(saved))))
+        def fill(argument: Any) -> Any:
+            return [next(values) for _ in argument] if isinstance(argument, list | tuple) else next(values)
 
-    def chain(ctx: Any, gradients: Sequence[Tensor]) -> Any:
-        arguments = [
-            place
-            if not counts
-            else [ctx.saved_tensors[i] for i in place]
-            if isinstance(place, list)
-            else ctx.saved_tensors[place]
-            for place, counts in zip(ctx.places, differentiable, strict=True)
-        ]
-        if torch.is_grad_enabled():  # someone wants second derivatives
-            # Views, for one tensor may come twice, as h and c; its gradients are told apart.
-            apart = filled(arguments, (tensor.view_as(tensor) for tensor in tensors(arguments)))
-            found = differentiate(plain, apart, gradients, again=True)
-        else:
-            found = backward_operator(*arguments, gradients)
-        nothing = ([None] * len(a) if isinstance(a, list) else None for a in arguments)
-        places = [a if c else n for a, c, n in zip(arguments, differentiable, nothing, strict=True)]
-        return tuple(filled(places, iter(found)))
-
-    def backward_shapes(*arguments: Any) -> list[Tensor]:
-        return [torch.empty_like(tensor) for tensor in tensors(arguments[:-1])]
-
-    _library.impl(name, forward, "CompositeExplicitAutograd")
-    _library.impl(f"{name}_backward", backward, "CompositeExplicitAutograd")
-    torch.library.register_fake(operator, shapes, lib=_library)
-    torch.library.register_fake(backward_operator, backward_shapes, lib=_library)
-    torch.library.register_autograd(operator, chain, setup_context=remember, lib=_library)
-    return operator
+        pairs = zip(arguments, self.differentiable, strict=True)
+        return [fill(argument) if counts else argument for argument, counts in pairs]
 
 
 def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tensor]:
@@ -201,19 +204,25 @@ def _unaliased(outputs: Sequence[Tensor], inputs: Iterator[Tensor]) -> list[Tens
     return results
 
 
-recurrence = _define(
+recurrence = _Definition(
     "recurrence",
     "str cell, Tensor x, Tensor[] state, Tensor[] weights, Tensor? lengths, Tensor? resets, bool reverse, "
     "bool history, Tensor[] extras",
     run_recurrence,
     _plain_recurrence,
     _shape_recurrence,
-)
-step = _define("step", "str cell, Tensor x, Tensor[] state, Tensor[] weights", run_step, _plain_step, _shape_state)
-pointwise = _define(
+).register()
+step = _Definition(
+    "step",
+    "str cell, Tensor x, Tensor[] state, Tensor[] weights",
+    run_step,
+    _plain_step,
+    _shape_state,
+).register()
+pointwise = _Definition(
     "pointwise",
     "str cell, Tensor sums, Tensor[] state, Tensor[] weights",
     run_pointwise,
     run_pointwise,
     _shape_state,
-)
+).register()

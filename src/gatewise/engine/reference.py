@@ -1,6 +1,6 @@
 """The authority: a cell's equations over time, one step per iteration, in plain PyTorch.
 
-Every other backend is judged by this one. It takes any floating dtype, runs where its tensors are, and autograd
+Every other backend is tested against this one. It takes any floating dtype, runs where its tensors are, and autograd
 differentiates it as often as asked.
 """
 
@@ -166,9 +166,9 @@ def pointwise(cell: Cell, sums: Tensor, state: Sequence[Tensor], weights: Sequen
         )
     parameters = pointwise_parameters(cell)
     if len(parameters) != len(weights):
-        told = " and ".join(parameter.name for parameter in parameters)
+        names = " and ".join(parameter.name for parameter in parameters)
         raise CellError(
-            f"cell '{cell.name}' uses {parameters[0].blocks[0]!r} unit by unit. Give it the weights of {told}"
+            f"cell '{cell.name}' uses {parameters[0].blocks[0]!r} unit by unit. Give it the weights of {names}"
             if parameters
             else f"cell '{cell.name}' uses no weight unit by unit, but was given {len(weights)}"
         )

@@ -3,8 +3,9 @@
 from .attention import AdditiveAttention, LocalAttention, MultiplicativeAttention, ScaledDotProductAttention
 from .convolutional import ConvLSTM
 from .crf import CRF
+from .lstm import GRU, LSTM
 from .multidimensional import MultiDimensionalLSTM
-from .recurrent import GRU, LSTM, Recurrent
+from .recurrent import Recurrent
 from .regularisation import activation_penalty, temporal_activation_penalty
 
 __all__ = [

@@ -1,19 +1,22 @@
-"""Mistakes that several layers tell in the same words."""
+"""Checks that several layers share, so that the same error reads the same everywhere."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .. import cells
+from .. import cells, engine
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
 
 
 def check_tensor(title: str, input: Any, weight: Tensor) -> None:
-    """The input must be a tensor of the weights' dtype, where they are."""
+    """The input must be a tensor of the weights' dtype, on their device."""
     if not isinstance(input, Tensor):
         raise OptionTypeError(f"{title} takes a tensor, not {type(input).__name__}. Convert it: torch.as_tensor(input)")
     if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
@@ -29,7 +32,7 @@ def check_tensor(title: str, input: Any, weight: Tensor) -> None:
 
 
 def check_size(name: str, size: Any) -> None:
-    """A size must be a whole number from 1 on."""
+    """A size must be an int, at least 1."""
     if isinstance(size, bool) or not isinstance(size, int):
         raise OptionTypeError(f"{name} must be int, not {type(size).__name__}: {size!r}")
     if size < 1:
@@ -37,8 +40,63 @@ def check_size(name: str, size: Any) -> None:
 
 
 def found_cell(cell: Any) -> Cell:
-    """A cell by itself or by its name."""
+    """The cell, which may be given by its name."""
     found = cells.find(cell) if isinstance(cell, str) else cell
     if not isinstance(found, Cell):
         raise OptionTypeError(f"cell must be a Cell or the name of one, not {type(cell).__name__}: {cell!r:.60}")
     return found
+
+
+def check_options(
+    *,
+    input_size: Any,
+    hidden_size: Any,
+    num_layers: Any = 1,
+    bias: Any = True,
+    batch_first: Any = False,
+    dropout: Any = 0.0,
+    proj_size: Any = 0,
+) -> None:
+    """Refuse what torch.nn refuses, with the same types of exception."""
+    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
+        raise OptionError(f"dropout must be a probability, a number from 0 to 1, not {dropout!r}")
+    for name, value, kind in (
+        ("bias", bias, bool),
+        ("batch_first", batch_first, bool),
+        *((name, size, int) for name, size in {**sizes, "proj_size": proj_size}.items()),
+    ):
+        if not isinstance(value, kind):
+            raise OptionTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
+    for name, value in sizes.items():
+        if value <= 0:
+            raise OptionError(f"{name} must be at least 1, not {value}")
+    if not 0 <= proj_size < hidden_size:
+        raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
+    if float(dropout) > 0 and num_layers == 1:
+        warnings.warn(
+            f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
+        )
+
+
+def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
+    """Lengths of the rows of x (T, B, ...) as a tensor (B,) of integers from 0 to T, wherever they are."""
+    try:
+        lengths = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # an empty list has no type of its own
+    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
+        raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
+    if lengths.shape != x.shape[1:2]:
+        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
+    if (
+        not torch.compiler.is_compiling()
+        and not engine.transformed()  # under vmap each example has its own lengths, and their values cannot be read
+        and lengths.numel()
+        and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
+    ):
+        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
+        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
+    return lengths

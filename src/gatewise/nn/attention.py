@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, OptionTypeError, ShapeError
-from ._checks import check_size
-from .recurrent import _checked_lengths
+from ._checks import check_size, checked_lengths
 
 
 class Memory(NamedTuple):
@@ -74,7 +73,7 @@ class Attention(nn.Module):
         if keys.shape[:2] != values.shape[:2]:
             raise ShapeError(f"keys of shape {tuple(keys.shape)} and values of {tuple(values.shape)} differ in steps")
         if lengths is not None:
-            lengths = _checked_lengths(lengths, keys.transpose(0, 1) if self.batch_first else keys).to(keys.device)
+            lengths = checked_lengths(lengths, keys.transpose(0, 1) if self.batch_first else keys).to(keys.device)
         if not self.batch_first:
             keys, values = keys.transpose(0, 1), values.transpose(0, 1)
         if lengths is None:
@@ -302,6 +301,6 @@ class LocalAttention(MultiplicativeAttention):
         return self._answer(weights, memory, single)
 
 
-def _check_comparable(query_size: int, key_size: int, way_out: str) -> None:
+def _check_comparable(query_size: int, key_size: int, hint: str) -> None:
     if query_size != key_size:
-        raise OptionError(f"a query of {query_size} values has no dot product with a key of {key_size}. Use {way_out}")
+        raise OptionError(f"a query of {query_size} values has no dot product with a key of {key_size}. Use {hint}")

@@ -15,8 +15,7 @@ from ..algebra import Cell
 from ..algebra.expression import Node
 from ..algebra.stages import forward_program
 from ..errors import CellError, OptionError, ShapeError
-from ._checks import check_tensor, found_cell
-from .recurrent import _check_options, _checked_lengths
+from ._checks import check_options, check_tensor, checked_lengths, found_cell
 
 _CONVOLUTION = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}
 # In which conv2d and conv3d give their channels last, where the pointwise part wants them; conv1d has no such way.
@@ -75,7 +74,9 @@ class ConvLSTM(nn.Module):
         cell: Cell | str = "lstm",
     ):
         super().__init__()
-        _check_options(input_size, hidden_size, num_layers, bias, batch_first, 0.0, 0)
+        check_options(
+            input_size=input_size, hidden_size=hidden_size, num_layers=num_layers, bias=bias, batch_first=batch_first
+        )
         if isinstance(dimensions, bool) or dimensions not in _CONVOLUTION:
             raise OptionError(f"dimensions must be 1, 2 or 3, not {dimensions!r}")
         kernel = (kernel_size,) * dimensions if isinstance(kernel_size, int) else tuple(kernel_size)
@@ -124,7 +125,7 @@ class ConvLSTM(nn.Module):
         state = self._state(x, hx)
         inside = None
         if lengths is not None:
-            lengths = _checked_lengths(lengths, x).to(x.device)
+            lengths = checked_lengths(lengths, x).to(x.device)
             inside = torch.arange(len(x), device=x.device)[:, None] < lengths
             # Mask what goes in as well as what comes out: a NaN in the padding would survive the product rule.
             x = torch.where(inside.view(*inside.shape, *[1] * (x.dim() - 2)), x, 0.0)
@@ -168,7 +169,7 @@ class ConvLSTM(nn.Module):
         return y, [maps(s) for s in now]
 
     def _convolve(self, maps: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
-        # vmap knows no such layout.
+        # vmap does not support such layouts.
         layout = torch.contiguous_format if engine.transformed() else _CHANNELS_LAST[self.dimensions]
         padding = [size // 2 for size in self.kernel_size]
         return _CONVOLUTION[self.dimensions](maps.contiguous(memory_format=layout), kernel, bias, padding=padding)

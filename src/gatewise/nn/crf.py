@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionTypeError, ShapeError
-from ._checks import check_size
-from .recurrent import _checked_lengths
+from ._checks import check_size, checked_lengths
 
 _FORBIDDEN = -1e6  # beyond any sum of scores, and yet finite: where no path is legal, the least broken one is best
 _STRETCH = 16  # steps after which running sums are brought back near zero, where float32 is fine
@@ -176,7 +175,7 @@ class CRF(nn.Module):
         if lengths is None:
             inside = torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
         else:
-            lengths = _checked_lengths(lengths, emissions).to(emissions.device)
+            lengths = checked_lengths(lengths, emissions).to(emissions.device)
             inside = torch.arange(len(emissions), device=emissions.device)[:, None] < lengths
         # Mask what goes in, for a NaN in the padding would survive the gradient of `where` further down.
         scores = torch.where(inside[..., None], emissions, 0.0)

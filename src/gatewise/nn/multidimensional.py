@@ -14,8 +14,7 @@ from .. import engine
 from ..algebra import Cell, sigmoid, tanh
 from ..algebra import cell as declared
 from ..errors import OptionError, ShapeError
-from ._checks import check_tensor, found_cell
-from .recurrent import _check_options
+from ._checks import check_options, check_tensor, found_cell
 
 
 @declared(
@@ -82,7 +81,7 @@ class MultiDimensionalLSTM(nn.Module):
         cell: Cell | str = multidimensional,
     ):
         super().__init__()
-        _check_options(input_size, hidden_size, 1, bias, False, 0.0, 0)
+        check_options(input_size=input_size, hidden_size=hidden_size, bias=bias)
         if isinstance(directions, bool) or directions not in (1, 4):
             raise OptionError(f"directions must be 1 or 4, not {directions!r}")
         self.cell = found_cell(cell)

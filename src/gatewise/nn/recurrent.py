@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
+from inspect import signature
 from numbers import Real
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .. import engine
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
-from ._checks import check_tensor, found_cell
+from ._checks import check_options, check_tensor, checked_lengths, found_cell
 from .regularisation import Regularisers, draw_seed
 
 
@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
 
 
 class Recurrent(nn.Module):
-    """Layers of one cell. `LSTM` and `GRU` are this with a cell chosen.
+    """Layers of any cell. `LSTM` and `GRU` are this with a cell chosen (`nn/lstm.py`).
 
     Args:
         cell: A `Cell`, or the name of one of the family.
@@ -38,13 +38,14 @@ class Recurrent(nn.Module):
         num_layers: Layers, each fed by the one below.
         bias: Whether the equations' biases exist.
         batch_first: Input and output are (B, T, ...) instead of (T, B, ...). States never are.
-        dropout: Chance that a value between two layers is zeroed in training, 0 <= dropout <= 1.
+        dropout: Probability that a value between two layers is zeroed in training, 0 <= dropout <= 1.
         bidirectional: Run each layer forward and backward in time; outputs are joined, 2 * H wide.
         proj_size: Size P of the output if the cell projects it, else 0.
-        recurrent_dropout: In training, chance that the recurrent weights do not see a unit of h: one mask per sequence.
-        zoneout: In training, chance that a unit keeps what it carries from one step to the next; one for all carried
-            values, or one for each. Outside training units keep that share of it.
-        weight_dropout: In training, chance that a recurrent weight is zero: one mask per call.
+        recurrent_dropout: Probability of hiding a unit of h from the recurrent weights, in training: one mask per
+            sequence.
+        zoneout: Probability that a unit keeps its carried value from one step to the next, in training; one for all
+            carried values, or one for each. Outside training the expected value is used.
+        weight_dropout: Probability that a recurrent weight is zeroed, in training: one mask per call.
         threads: How many threads the layers use on a CPU; as many as torch does if omitted.
 
     Shape:
@@ -83,7 +84,15 @@ class Recurrent(nn.Module):
         threads: int | None = None,
     ):
         super().__init__()
-        _check_options(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
+        check_options(
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            proj_size=proj_size,
+        )
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
         self.cell = found_cell(cell)
@@ -117,7 +126,7 @@ class Recurrent(nn.Module):
         self._carried = [letters[letter] for letter in self.cell.carry_sizes]
         self.reset_parameters()
 
-    _own_cells: tuple[str, ...] = ()  # names of the cells that go without saying
+    _default_cells: tuple[str, ...] = ()  # which `repr` leaves out
 
     def reset_parameters(self) -> None:
         """Draw every weight uniformly from -1/sqrt(H) to 1/sqrt(H), as torch.nn does and in its order; or set it to the
@@ -141,10 +150,10 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         shown = [f"{self.input_size}, {self.hidden_size}"]
-        if self.cell.name not in self._own_cells:
+        if self.cell.name not in self._default_cells:
             shown.append(f"cell={self.cell.name!r}")
-        for option, usual in _USUAL.items():
-            if (value := getattr(self, option)) != usual:
+        for option, default in _DEFAULTS.items():
+            if (value := getattr(self, option)) != default:
                 shown.append(f"{option}={value}")
         return ", ".join(shown)
 
@@ -183,7 +192,7 @@ class Recurrent(nn.Module):
             resets = None if resets is None else resets.transpose(0, 1)
         starts = self._starts(input, hx, single)
         if lengths is not None:
-            lengths = _checked_lengths(lengths, input)
+            lengths = checked_lengths(lengths, input)
 
         y, last, histories = self._run(input, starts, lengths, resets, return_cell_states)
         if single:
@@ -341,112 +350,10 @@ class Recurrent(nn.Module):
         return [list(state) for state in zip(*states, strict=True)]
 
 
-class LSTM(Recurrent):
-    """Long short-term memory: `torch.nn.LSTM`, with `lengths`, `resets`, cell states and a choice of cells.
-
-    Options, weights, initial values and `state_dict` are those of `torch.nn.LSTM`; see `Recurrent` for the shapes.
-
-    Args:
-        cell: Another cell of the family, by name or as a `Cell`; `lstm`, or with a proj_size `lstmp`, if omitted.
-
-    Example:
-        >>> layer = LSTM(40, 128, num_layers=2, bidirectional=True)
-        >>> y, (h, c) = layer(x, lengths=lengths)
-
-    Source: Gers, Schmidhuber & Cummins (2000). Equations: cells/lstm.py, cells/lstmp.py.
-    """
-
-    _own_cells = ("lstm", "lstmp")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        cell: Cell | str | None = None,
-        **options: Unpack[Options],
-    ):
-        chosen = ("lstmp" if proj_size else "lstm") if cell is None else cell
-        super().__init__(
-            chosen,
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            device,
-            dtype,
-            **options,
-        )
-
-
-class GRU(Recurrent):
-    """Gated recurrent unit: `torch.nn.GRU`, with `lengths` and `resets`.
-
-    Options, weights, initial values and `state_dict` are those of `torch.nn.GRU`; see `Recurrent` for the shapes.
-
-    Example:
-        >>> layer = GRU(40, 128)
-        >>> y, h = layer(x)
-
-    Source: Cho et al. (2014). Equations: cells/gru.py.
-    """
-
-    _own_cells = ("gru",)
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        proj_size: int = 0,  # torch.nn.GRU knows it too, to refuse it
-        **options: Unpack[Options],
-    ):
-        super().__init__(
-            "gru",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            device,
-            dtype,
-            **options,
-        )
-
-
-_USUAL = {
-    "num_layers": 1,
-    "bias": True,
-    "batch_first": False,
-    "dropout": 0.0,
-    "bidirectional": False,
-    "proj_size": 0,
-    "recurrent_dropout": 0.0,
-    "zoneout": 0.0,
-    "weight_dropout": 0.0,
-    "threads": None,
+_DEFAULTS = {
+    name: option.default
+    for name, option in signature(Recurrent.__init__).parameters.items()
+    if option.default is not option.empty and name not in ("device", "dtype")
 }
 
 
@@ -454,34 +361,9 @@ def _suffix(layer: int, direction: int) -> str:
     return f"_l{layer}{'_reverse' * direction}"
 
 
-def _check_options(
-    input_size: Any, hidden_size: Any, num_layers: Any, bias: Any, batch_first: Any, dropout: Any, proj_size: Any
-) -> None:
-    """Refuse what torch.nn refuses, with the same types of exception."""
-    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
-        raise OptionError(f"dropout is a chance, a number from 0 to 1, not {dropout!r}")
-    for name, value, kind in (
-        ("bias", bias, bool),
-        ("batch_first", batch_first, bool),
-        *((name, size, int) for name, size in {**sizes, "proj_size": proj_size}.items()),
-    ):
-        if not isinstance(value, kind):
-            raise OptionTypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}: {value!r}")
-    for name, value in sizes.items():
-        if value <= 0:
-            raise OptionError(f"{name} must be at least 1, not {value}")
-    if not 0 <= proj_size < hidden_size:
-        raise OptionError(f"proj_size must be below hidden_size={hidden_size}, or 0 for no projection, not {proj_size}")
-    if float(dropout) > 0 and num_layers == 1:
-        warnings.warn(
-            f"dropout={dropout} acts between layers, and num_layers=1 has no place for it", UserWarning, stacklevel=4
-        )
-
-
 def _rate(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
-        raise OptionError(f"{name} is a chance, a number from 0 to below 1, not {value!r:.60}")
+        raise OptionError(f"{name} must be a probability, a number from 0 to below 1, not {value!r:.60}")
     return float(value)
 
 
@@ -489,7 +371,7 @@ def _rates(name: str, value: Any, carry: Sequence[str]) -> tuple[float, ...]:
     """One for all carried values, or one for each."""
     values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value] * len(carry)
     if len(values) != len(carry):
-        raise OptionError(f"{name} takes one chance, or one for each of {' '.join(carry)}, not {value!r:.60}")
+        raise OptionError(f"{name} takes one probability, or one for each of {' '.join(carry)}, not {value!r:.60}")
     return tuple(_rate(name, one) for one in values)
 
 
@@ -499,25 +381,3 @@ def _check_resets(resets: Any, input: Tensor) -> None:
         raise OptionTypeError(f"resets must be a tensor of torch.bool, not {what}. Convert it: resets.bool()")
     if resets.shape != input.shape[:-1]:
         raise ShapeError(f"resets has shape {tuple(resets.shape)}, but the input has {tuple(input.shape[:-1])}")
-
-
-def _checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
-    try:
-        lengths = torch.as_tensor(lengths)
-    except (TypeError, ValueError, RuntimeError):
-        raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
-    if lengths.numel() == 0:
-        lengths = lengths.long()  # an empty list has no type of its own
-    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
-        raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
-    if lengths.shape != x.shape[1:2]:
-        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
-    if (
-        not torch.compiler.is_compiling()  # nor under vmap, where each example has its own: they are no numbers then
-        and not engine.transformed()
-        and lengths.numel()
-        and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
-    ):
-        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
-        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
-    return lengths

@@ -1,4 +1,4 @@
-"""Regularisers of the recurrence, for layers of any cell, and penalties on what layers put out.
+"""Regularisers of the recurrence, for layers of any cell, and penalties on the output of layers.
 
 Masks come from a generator that counts (`engine/masks.py`): the same seed gives the same masks on every engine and
 device, and on however many threads.
@@ -17,14 +17,14 @@ from ..engine import masks
 
 
 class Regularisers:
-    """What is drawn for every call of a layer in training.
+    """The random masks of a layer, drawn anew for every call in training.
 
     Args:
         cell: As it is without them.
-        recurrent_dropout: Chance that the recurrent weights do not see a unit of h, for a whole sequence (Gal &
+        recurrent_dropout: Probability of hiding a unit of h from the recurrent weights, for a whole sequence (Gal &
             Ghahramani 2016).
-        zoneout: Per carried value the chance that a unit keeps its value at a step (Krueger et al. 2017).
-        weight_dropout: Chance that a recurrent weight is zero, for all sequences of the call (Wan et al. 2013,
+        zoneout: Per carried value the probability that a unit keeps its value at a step (Krueger et al. 2017).
+        weight_dropout: Probability that a recurrent weight is zero, for all sequences of the call (Wan et al. 2013,
             Merity et al. 2018).
     """
 

@@ -20,8 +20,8 @@ from ..algebra import Cell
 from ..errors import ShapeError
 from ..nn import AdditiveAttention, MultiplicativeAttention
 from ..nn.attention import Memory
-from ._product import Product
-from .generate.text.network import Stack, dropout_mask
+from ..nn.linear import Product
+from ..nn.stack import Stack, dropout_mask
 from .network import Network
 
 Batch = dict[str, Any]  # see `AttentionDecoder.put_out`

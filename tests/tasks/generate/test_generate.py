@@ -19,7 +19,7 @@ from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.text import corpus as _corpus
 from gatewise.tasks.generate.text import evaluation as _measuring
 from gatewise.tasks.generate.text import sizing as _sizing
-from gatewise.tasks.generate.text.network import LanguageModel, dropout_mask, measuring_steps, total_loss
+from gatewise.tasks.generate.text.network import LanguageModel, measuring_steps, total_loss
 from gatewise.tasks.generate.text.predictor import Writer
 from gatewise.tasks.generate.text.sizing import check_memory, sizing
 from gatewise.training import TrainingStopped
@@ -182,20 +182,6 @@ def test_sizes_that_cannot_be_tied(rhyme):
         fit(rhyme, tie_weights=True, embedding_size=5)
     assert not fit(rhyme, embedding_size=5).sizing_.tied
     assert not fit(rhyme, tie_weights=False).sizing_.tied
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9, 0.999])
-def test_a_dropout_mask_keeps_the_mean_and_drops_each_place_alike(rate):
-    torch.manual_seed(0)
-    mask = dropout_mask(torch.empty(1001, 1000), rate)
-    kept = min(255, round(256 * rate))
-    assert mask.unique().tolist() == pytest.approx([0, 256 / (256 - kept)])
-    spread = math.sqrt(kept / 256 * (1 - kept / 256))
-    # Per column, too: eight neighbours share one random number, and every byte of it must be as random as the others.
-    assert float((mask == 0).float().mean()) == pytest.approx(kept / 256, abs=5 * spread / 1000)
-    assert (mask == 0).float().mean(0).sub(kept / 256).abs().max() < 6 * spread / math.sqrt(1001)
-    pairs = ((mask[:, :-1] == 0) & (mask[:, 1:] == 0)).float().mean()
-    assert float(pairs) == pytest.approx((kept / 256) ** 2, abs=0.003)
 
 
 @pytest.mark.parametrize("variational", [True, False])

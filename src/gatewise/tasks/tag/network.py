@@ -17,8 +17,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 from ...algebra import Cell
 from ...data.batches import alike
 from ...nn import CRF, LSTM
-from ..generate.text.network import Stack, dropout_mask
-from ..network import Linear, Network
+from ...nn.linear import Linear
+from ...nn.stack import Stack, dropout_mask
+from ..network import Network
 from .features import Encoded, Features, Words
 
 _SHARES = {"word": 1.0, "shape": 0.15, "prefix": 0.25, "suffix": 0.25, "ending": 0.25}  # of the word embedding's size

@@ -18,9 +18,10 @@ from ...algebra import Cell
 from ...data.batches import alike
 from ...decoding.ctc import BLANK
 from ...nn import MultiDimensionalLSTM
+from ...nn.linear import Linear
+from ...nn.stack import Stack
 from .._spec_augment import SpecAugment
-from ..generate.text.network import Stack
-from ..network import Linear, Network
+from ..network import Network
 from .frames import Frames
 
 Batch = dict[str, Tensor]

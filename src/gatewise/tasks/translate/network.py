@@ -14,8 +14,8 @@ from ...algebra import Cell
 from ...errors import OptionError
 from ...nn.attention import Memory
 from ...nn.recurrent import Options
+from ...nn.stack import Stack
 from ..attention_decoder import AttentionDecoder, Batch
-from ..generate.text.network import Stack
 from .texts import PairBatches
 
 

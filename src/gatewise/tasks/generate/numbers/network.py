@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ....algebra import Cell
 from ....nn.regularisation import activation_penalty, temporal_activation_penalty
+from ....nn.stack import Stack
 from ..._mixture_density import binary_loss, end_loss, log_density
 from ...network import Network
-from ..text.network import Stack
 from .batches import Batch
 from .mixture import Layout
 

@@ -6,17 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ....algebra import Cell
-from ....algebra.expression import evaluate
 from ....data.batches import Rows
-from ....nn import Recurrent
 from ....nn.regularisation import activation_penalty, temporal_activation_penalty
-from ....runtime.layers import OPERATIONS
+from ....nn.stack import Stack
 from ...network import Network
 
 
@@ -119,61 +116,6 @@ class LanguageModel(Network):
     def _scores(self, inputs: Tensor) -> Tensor:
         """Scores (T * B, V) of one chunk."""
         return self._scored(self.layers.between_layers(self._outputs(inputs)))
-
-
-class Stack(Recurrent):
-    """Layers with a dropout of ours between them: see `dropout_mask`."""
-
-    rate = 0.0
-    variational = False
-
-    def between_layers(self, y: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return y
-        return y * dropout_mask(y[:1] if self.variational else y, self.rate)
-
-    def open_forget_gates(self, by: float = 1.0) -> None:
-        """Let all layers begin by keeping what they carry, if their cell has a forget gate: `by` on top of its bias."""
-        place = forget_gate(self.cell)
-        if place is None:
-            return
-        with torch.no_grad():
-            for name, bias in self.named_parameters():
-                if name.startswith("bias_ih"):
-                    bias[place * self.hidden_size :][: self.hidden_size] += by
-
-
-def dropout_mask(like: Tensor, rate: float) -> Tensor:
-    """Zeros with chance `rate`, and 1 / (1 - rate) elsewhere, shaped as `like`.
-
-    One random 64-bit number serves eight values, for torch's own dropout draws one number per value on one CPU thread,
-    a tenth of a training step. So the rate is rounded to a 256th.
-    """
-    shut = min(255, round(256 * rate))
-    bits = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device).random_(-(2**63), None)
-    open_ = bits.view(torch.uint8)[: like.numel()].view(like.shape) >= shut
-    return open_.to(like.dtype) * (256 / (256 - shut))
-
-
-def forget_gate(cell: Cell) -> int | None:
-    """Which block of the biases is that of a forget gate, if there is one: a gate f that, open, keeps what is carried.
-
-    Asked of one unit whose other weights are zero, for in a cell of one's own f may be anything, and in `minimal_gated`
-    it is the share that is replaced.
-    """
-    gates = next((parameter.gates for parameter in cell.parameters if parameter.name == "b"), ())
-    if "f" not in gates:
-        return None
-    leaves = {cell.x: 0.0, **dict.fromkeys(cell.before, 1.0)}
-    leaves |= {block: 0.0 for parameter in cell.parameters for block in parameter.blocks}
-    [b_f] = [block for block in leaves if block.label == "b.f"]
-
-    def kept(bias: float) -> float:
-        values = {leaf: np.full((1, 1), bias if leaf is b_f else value) for leaf, value in leaves.items()}
-        with np.errstate(all="ignore"):
-            return float(sum(after.item() for after in evaluate(cell.after, values, OPERATIONS)))
-
-    return gates.index("f") if kept(2.0) > kept(0.0) else None
 
 
 class Chunks:
