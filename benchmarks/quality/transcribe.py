@@ -116,7 +116,7 @@ def lines(data: Path, seed: int, **options: Any) -> dict[str, Any]:
 
 
 def line_sequences(images: np.ndarray, digits: np.ndarray, count: int, seed: int) -> Sequences:
-    """Lines as their columns, as `data.images` gives them, and their digits as text."""
+    """Lines as their columns, as `data.readers.images` gives them, and their digits as text."""
     random = np.random.default_rng(seed)
     columns, texts = [], []
     for _ in range(count):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -134,3 +134,37 @@ class Sequences:
                     else:
                         digest.update(np.ascontiguousarray(piece).tobytes())
         return digest.hexdigest()
+
+
+def offsets_of(lengths: Iterable[int]) -> np.ndarray:
+    """(N + 1,) int64 where each of N sequences starts and the last one ends."""
+    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """(N,) where each of N sequences starts among all steps."""
+    return np.cumsum(lengths) - lengths
+
+
+def category_column(name: str, words: Sequence[str | None], levels: Sequence[str] | None = None) -> Column:
+    """A column of kind "category"; None is missing. Levels not given are the words that occur, sorted."""
+    if levels is None:
+        levels = natural_sorted({word for word in words if word is not None})
+    codes: dict[str | None, int] = {word: code for code, word in enumerate(levels)}
+    codes[None] = MISSING
+    return Column(name, "category", np.fromiter((codes[word] for word in words), np.int32, len(words)), tuple(levels))
+
+
+def text_column(name: str, words: Sequence[str | None]) -> Column:
+    """A column of kind "text"."""
+    values = np.empty(len(words), object)
+    values[:] = words
+    return Column(name, "text", values)
+
+
+def natural_sorted(words: Iterable[str]) -> list[str]:
+    """Words sorted, except that "10" comes after "9" where all of them are whole numbers."""
+    words = list(words)
+    if all(word.removeprefix("-").isdecimal() for word in words):
+        return sorted(words, key=lambda word: (int(word), word))
+    return sorted(words)

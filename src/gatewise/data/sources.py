@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
-from .readers.strokes import is_strokes
+from .readers.files import files_in
+from .readers.strokes import BEGIN
+from .readers.strokes import SUFFIX as STROKES
 from .sequences import Sequences
 
 if TYPE_CHECKING:
     from .readers.audio import LogMel
-
-LINES = ("rows", "labels", "tokens")
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,17 @@ def is_text(path: str | os.PathLike[str]) -> bool:
             return b"\0" not in file.read(4096)
         except (OSError, EOFError):
             return False
+
+
+def is_strokes(path: str) -> bool:
+    """Whether this is a stroke file, or a folder whose first text file is one."""
+    if os.path.isdir(path):
+        first = next((file for file in files_in(path) if file.name.lower().endswith(STROKES)), None)
+        return first is not None and is_strokes(os.fspath(first))
+    if not (path.lower().endswith(STROKES) and os.path.isfile(path)):
+        return False
+    with open(path, "rb") as file:
+        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
 
 
 def read(

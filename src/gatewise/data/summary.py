@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, GatewiseError
-from ._lines import text as text_column
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
 from .readers.files import read_text
-from .sequences import Column, Sequences
+from .sequences import Column, Sequences, text_column
 from .sources import Roles, is_text, read
 from .tables.inference import Understanding, cut, understand
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import cells
 from ..algebra import Cell
-from ..data.batches import split
+from ..data.split import split
 from ..errors import OptionError, suggest
 
 # (factor of the units, factor of the passes)

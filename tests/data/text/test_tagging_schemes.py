@@ -7,8 +7,7 @@ from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fsc
 from seqeval.metrics.v1 import precision_recall_fscore_support as precise
 from seqeval.scheme import IOB2, IOBES
 
-from gatewise.data._lines import category, offsets_of
-from gatewise.data.sequences import Sequences
+from gatewise.data.sequences import Sequences, category_column, offsets_of
 from gatewise.data.text.tagging_schemes import (
     SCHEMES,
     Span,
@@ -32,7 +31,7 @@ def sequences(*sentences, lines=None):
     labels = [label for sentence in sentences for label in sentence.split()]
     return Sequences(
         offsets_of(len(sentence.split()) for sentence in sentences),
-        {"label": category("label", labels)},
+        {"label": category_column("label", labels)},
         lines=None if lines is None else np.array(lines),
     )
 

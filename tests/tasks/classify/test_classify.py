@@ -16,13 +16,14 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
+from gatewise.data.augmentation import vary
 from gatewise.data.readers.strokes import read_strokes
 from gatewise.data.readers.ts import read_ts
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.metrics import classification as metrics
 from gatewise.tasks.classify import baselines as baselines
-from gatewise.tasks.classify.batches import InOrder, Shuffled, vary
+from gatewise.tasks.classify.batches import InOrder, Shuffled
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.classify.inputs import UNKNOWN, Inputs
 from gatewise.tasks.classify.network import Member, Shape

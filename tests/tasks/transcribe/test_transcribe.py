@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from gatewise import bundle
+from gatewise.data.augmentation import SpecAugment
 from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.nn import MultiDimensionalLSTM
 from gatewise.tasks import Transcriber
-from gatewise.tasks._spec_augment import SpecAugment
 from gatewise.tasks.transcribe.decoder import CharacterPrior, CTCDecoding
 from gatewise.tasks.transcribe.frames import Frames, Running
 from gatewise.tasks.transcribe.network import ImageReader, Utterances

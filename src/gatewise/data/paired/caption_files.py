@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .._lines import name_of, read_lines
 from ..readers.arrays import loaded
-from ..readers.files import Source
+from ..readers.files import Source, name_of, read_lines
 from ..readers.images import SUFFIXES, read_image, resized, size_of
 from ..tables._duckdb import identifier
 from ..tables._sources import RELATION

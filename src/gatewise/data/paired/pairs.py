@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, OptionError
-from .._lines import read_lines
+from ..readers.files import read_lines
 from ..sources import Roles, is_table
 from ..tables._duckdb import identifier
 from ..tables._sources import RELATION

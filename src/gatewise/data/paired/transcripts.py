@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, suggest
-from .._lines import name_of, read_lines, text
 from ..log_mel import LogMel
 from ..readers import audio, images
-from ..readers.files import _files, _mode, read_text
-from ..sequences import Sequences
+from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
+from ..sequences import Sequences, text_column
 from ..sources import _no_query, told
 from ..tables._duckdb import identifier
 from ..tables._sources import RELATION
@@ -68,21 +66,21 @@ def read_transcripts(
         data = audio.read_sounds(paths, sound)
     else:
         sound, data = None, images.read_line_images(paths, height)
-    facts = {FILE: text(FILE, [name for name, _, _ in found])}
+    facts = {FILE: text_column(FILE, [name for name, _, _ in found])}
     if texts:
-        facts[target] = text(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
+        facts[target] = text_column(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
     return replace(data, facts=facts, name=source_name(source)), sound
 
 
 def media_files(folder: str | os.PathLike[str]) -> list[Path]:
     """The sound or image files anywhere in a folder."""
     known = tuple(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
-    return [file for file in _files(Path(folder)) if file.name.lower().endswith(known)]
+    return [file for file in files_in(folder) if file.name.lower().endswith(known)]
 
 
 def holds_sound(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a sound file, or an archive that may hold some, or a folder with either."""
-    files = _files(Path(path)) if os.path.isdir(path) else [Path(path)]
+    files = files_in(path) if os.path.isdir(path) else [Path(path)]
     return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in files)
 
 
@@ -109,7 +107,7 @@ def _medium(found: Named) -> str:
 
 def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
     if _is_local(source):
-        if stat.S_ISDIR(_mode(source)):
+        if is_folder(source):
             _no_query(query, told(source))
             return _in_folder(Path(source), encoding, texts)
         if is_media(source):
@@ -128,7 +126,7 @@ def _is_local(source: Any) -> bool:
 def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
     files = media_files(folder)
     known: dict[Path, str] = {}
-    for page in (file for file in _files(folder) if texts and file.name.endswith(LISTED)):
+    for page in (file for file in files_in(folder) if texts and file.name.endswith(LISTED)):
         place, lines = read_lines(page, encoding)
         for number, line in enumerate(lines, 1):
             name, _, rest = line.strip().partition(" ")

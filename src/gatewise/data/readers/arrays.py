@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .._lines import category, name_of, offsets_of, read_bytes, text
-from ..sequences import Column, Sequences
-from .files import Source
+from ..sequences import Column, Sequences, category_column, offsets_of, text_column
+from .files import Source, name_of, read_bytes
 from .labelled_text import several_labels
 
 ZIP_KEYS = ("x", "y", "y_steps", "offsets", "lengths")
@@ -181,7 +180,7 @@ def _inputs(x: Any, name: str) -> Sequences:
     if not entries:
         raise DataError(f"{name}: x is empty. Give at least one sequence.")
     if kinds[0] == "a text":
-        return Sequences(np.zeros(len(entries) + 1, np.int64), {}, {"text": text("text", entries)}, name)
+        return Sequences(np.zeros(len(entries) + 1, np.int64), {}, {"text": text_column("text", entries)}, name)
     lengths: list[int] = []
     if kinds[0] == "tokens":
         for index, entry in enumerate(entries):
@@ -191,7 +190,7 @@ def _inputs(x: Any, name: str) -> Sequences:
                         f"{name}, sequence {index}, step {step}: {_what(token)} is no token, but others are."
                     )
             lengths.append(len(entry))
-        tokens = text("token", [str(token) for entry in entries for token in entry])
+        tokens = text_column("token", [str(token) for entry in entries for token in entry])
         return Sequences(offsets_of(lengths), {"token": tokens}, {}, name)
     pieces: list[np.ndarray] = []
     for index, entry in enumerate(entries):
@@ -251,10 +250,9 @@ def _labels(values: list[Any], where: str) -> Column:
         if all(isinstance(label, str) for value in values for label in value):
             return several_labels("label", [list(value) for value in values])
         return Column("label", "number", _targets(values, where))
-    if given and all(isinstance(value, str) for value in given):
-        return category("label", [None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
-    if given and all(isinstance(value, int | np.integer | np.bool_) for value in given):
-        return category("label", [None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
+    if given and any(all(isinstance(value, kind) for value in given) for kind in (str, int | np.integer | np.bool_)):
+        words = [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+        return category_column("label", words)
     for index, (value, gone) in enumerate(zip(values, missing, strict=True)):
         if not gone and (not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value)):
             raise DataError(f"{where} {index}: {_what(value)} is no label beside {_what(given[0])}.")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import tarfile
 import wave
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,18 +15,15 @@ from types import ModuleType
 import numpy as np
 
 from ...errors import DataError, MissingExtra
-from .._lines import category, name_of, offsets_of, read_bytes, text
 from ..log_mel import LogMel, resample
-from ..sequences import Column, Sequences
-from .file_names import facts_of, pattern_of
-from .files import Source, _files, _mode
+from ..sequences import Column, Sequences, offsets_of, text_column
+from .file_names import columns_of, folder_or_prefix, pattern_of
+from .files import NamedFile, Source, name_of, named_files, read_bytes
 
 SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
 LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
-
-Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
 
 
 def read_audio(
@@ -60,7 +55,7 @@ def read_audio(
         pattern_of(label_from)  # a wrong one should show before a thousand files are read
     data = read_sounds(source, settings)
     names = [str(name) for name in data.facts["file"].values]
-    labels = _labels(names) if label_from is None else facts_of(names, label_from)
+    labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
     return replace(data, facts={**data.facts, **labels})
 
 
@@ -76,7 +71,7 @@ def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = Non
     return Sequences(
         offsets_of(map(len, features)),
         {"log_mel": Column("log_mel", "number", np.concatenate(features))},
-        {"file": text("file", names)},
+        {"file": text_column("file", names)},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -88,25 +83,13 @@ def settings_for(source: Source | Sequence[Source]) -> LogMel:
     return LogMel(min(min(rates), HIGHEST_RATE))
 
 
-def _clips(source: Source | Sequence[Source]) -> Iterator[Clip]:
-    for one in [source] if isinstance(source, str | os.PathLike) else source:
-        found = False
-        path = Path(one)
-        folder = stat.S_ISDIR(_mode(one))
-        for file in _files(path) if folder else [path]:
-            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
-            if name.lower().endswith(ARCHIVES):
-                for clip in _unpacked(file):
-                    found = True
-                    yield clip
-            elif name.lower().endswith(SUFFIXES):
-                found = True
-                yield name, name_of(file), read_bytes(file)
-        if not found:
-            raise DataError(f"{name_of(one)} holds no sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}.")
+def _clips(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
+    return named_files(
+        source, SUFFIXES, ARCHIVES, _unpacked, f"sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}"
+    )
 
 
-def _unpacked(archive: Path) -> Iterator[Clip]:
+def _unpacked(archive: Path) -> Iterator[NamedFile]:
     """Sound files in an archive, sorted by name like those of a folder."""
     place, raw = name_of(archive), read_bytes(archive)
     try:
@@ -198,20 +181,3 @@ def _samples(raw: bytes, width: int) -> np.ndarray:
 def _damaged(place: str, error: Exception) -> DataError:
     reason = str(error).rsplit(": ", 1)[-1].rstrip(".") or "it ends too early"
     return DataError(f"{place} is no sound file that can be read: {reason}. Leave it out, or fetch it again.")
-
-
-def _labels(names: list[str]) -> dict[str, Column]:
-    """The labels that folders or the beginnings of names say, if they say any."""
-    paths = [PurePosixPath(name).with_suffix("") for name in names]
-    folders = [path.parent.name for path in paths]
-    if all(folders) and len(set(folders)) > 1:
-        return {"label": category("label", folders)}
-    labelled = Counter("_" in path.name for path in paths)
-    if not labelled[True]:
-        return {}
-    if labelled[False]:
-        odd = next(name for name, path in zip(names, paths, strict=True) if "_" not in path.name)
-        raise DataError(
-            f"'{odd}' has no _ to end its label, as {labelled[True]} others have. Say --label-from PATTERN."
-        )
-    return {"label": category("label", [path.name.split("_", 1)[0] for path in paths])}

@@ -20,7 +20,7 @@ def in_memory(data: Any) -> bool:
 
 
 def checked(data: Any) -> Any:
-    """What `data.arrays` reads: arrays (N, T) or (N, T, C), lists of arrays, and texts.
+    """What `data.readers.arrays` reads: arrays (N, T) or (N, T, C), lists of arrays, and texts.
 
     Raises:
         DataError: There is no row, no column, or one row only without its brackets.

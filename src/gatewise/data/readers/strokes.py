@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...errors import DataError, OptionError
-from .._lines import category, name_of, offsets_of, read_bytes, text
-from ..sequences import Column, Sequences
-from .file_names import facts_of, pattern_of
-from .files import Source, _files, _mode
+from ..sequences import Column, Sequences, offsets_of, text_column
+from .file_names import columns_of, folders_and_suffix, pattern_of
+from .files import NamedFile, Source, name_of, named_files
 
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
@@ -69,11 +67,11 @@ def read_strokes(
         names.append(name)
         drawings.append(steps_of(_parsed(raw, place), spacing))
     columns = np.concatenate(drawings).astype(np.float32).T
-    facts = facts_of(names, label_from) if label_from is not None else _labels(names)
+    facts = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
     return Sequences(
         offsets_of(map(len, drawings)),
         {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)},
-        {"file": text("file", names), **facts},
+        {"file": text_column("file", names), **facts},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -153,36 +151,13 @@ def _affine(rng: np.random.Generator, spread: float) -> np.ndarray:
     return np.eye(2) + spread * rng.standard_normal((2, 2))
 
 
-def is_strokes(path: str) -> bool:
-    """Whether this is a stroke file, or a folder whose first text file is one."""
-    if os.path.isdir(path):
-        first = next((file for file in _files(Path(path)) if file.name.lower().endswith(SUFFIX)), None)
-        return first is not None and is_strokes(os.fspath(first))
-    if not (path.lower().endswith(SUFFIX) and os.path.isfile(path)):
-        return False
-    with open(path, "rb") as file:
-        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
+def _drawn(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
+    return named_files(
+        source, (SUFFIX,), (ARCHIVE,), _unzipped, f"pen strokes. Files must end in {SUFFIX} or {ARCHIVE}"
+    )
 
 
-def _drawn(source: Source | Sequence[Source]) -> Iterator[tuple[str, str, bytes]]:
-    """Of each stroke file its name within folder or archive, its name for messages, and what it holds."""
-    for one in [source] if isinstance(source, str | os.PathLike) else source:
-        found, path = False, Path(one)
-        folder = stat.S_ISDIR(_mode(one))
-        for file in _files(path) if folder else [path]:
-            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
-            if name.lower().endswith(ARCHIVE):
-                for drawing in _unzipped(file):
-                    found = True
-                    yield drawing
-            elif name.lower().endswith(SUFFIX):
-                found = True
-                yield name, name_of(file), read_bytes(file)
-        if not found:
-            raise DataError(f"{name_of(one)} holds no pen strokes. Files must end in {SUFFIX} or {ARCHIVE}.")
-
-
-def _unzipped(archive: Path) -> Iterator[tuple[str, str, bytes]]:
+def _unzipped(archive: Path) -> Iterator[NamedFile]:
     """Stroke files in an archive, sorted by name like those of a folder."""
     place = name_of(archive)
     try:
@@ -227,17 +202,3 @@ def _point(line: str, place: str) -> tuple[float, float]:
     if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
         raise DataError(f"{place}: the point '{line[:40]}' lies outside {FARTHEST:,.0f} units. Mend the line.")
     return x, y
-
-
-def _labels(names: list[str]) -> dict[str, Column]:
-    """What folders and the ends of names say."""
-    paths = [PurePosixPath(name) for name in names]
-    folders = [path.parent.parts for path in paths]
-    depths = enumerate(zip(*folders, strict=False))  # down to the shallowest
-    shared = next((depth for depth, level in depths if len(set(level)) > 1), min(map(len, folders)))
-    facts = {}
-    if len(set(folders)) > 1:
-        facts["label"] = category("label", ["/".join(parts[shared:]) or "." for parts in folders])
-    if all("_" in path.stem for path in paths):
-        facts["writer"] = category("writer", [path.stem.rpartition("_")[2] for path in paths])
-    return facts

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ...errors import DataError, suggest
-from .._lines import category, offsets_of, read_lines
-from ..sequences import Column, Sequences
-from .files import Source
+from ..sequences import Column, Sequences, category_column, offsets_of
+from .files import Source, read_lines
 
 Fail = Callable[[str], DataError]  # an error that already knows file and line
 
@@ -88,7 +87,7 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
         steps["time"] = _time(times, name, numbers)
     facts = {}
     if header.classes is not None:
-        facts["label"] = category("label", labels, header.classes)
+        facts["label"] = category_column("label", labels, header.classes)
     elif header.target:
         values = np.array([math.nan if label is None else float(label) for label in labels], np.float32)
         facts["label"] = Column("label", "number", values)

@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import DataError, OptionError, suggest
-from .._lines import category
-from ..sequences import MISSING, Column, Sequences
+from ..sequences import MISSING, Column, Sequences, category_column
 
 OUTSIDE = "O"
 
@@ -188,7 +187,7 @@ def converted(sequences: Sequences, column: str, source: str, target: str) -> Se
         given = labels[start:stop].strings()
         written = convert([word or OUTSIDE for word in given], source, target)
         words += [None if old is None else new for old, new in zip(given, written, strict=True)]
-    return replace(sequences, steps={**sequences.steps, column: category(column, words)})
+    return replace(sequences, steps={**sequences.steps, column: category_column(column, words)})
 
 
 def span_scores(

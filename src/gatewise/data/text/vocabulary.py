@@ -22,6 +22,10 @@ from ...errors import DataError, MissingExtra, ModelFileError, OptionError, sugg
 from .detokenizers import Bytes, Decoder, Joiner, Lookup
 from .segmentation import PIECE, SPACED_WORD, WORD_ENDS, spans, words_of
 
+# Most words are rare: these cover nine tenths of a newspaper's, and every one more costs its score at every step.
+DEFAULT_WORDS = 10_000
+DEFAULT_PAIRS = 4096
+
 
 class Vocabulary(ABC):
     """What all vocabularies do. Ids are 0 .. len(vocabulary) - 1."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences
+from ...data.sequences import Column, Sequences, starts_of
 from ...data.text.segmentation import token_pattern
 from ...errors import DataError
 
@@ -267,11 +267,6 @@ class Inputs:
 def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Sequences]:
     """These sequences, some at a time."""
     return (data.take(rows[start : start + size]) for start in range(0, len(rows), size))
-
-
-def starts_of(lengths: np.ndarray) -> np.ndarray:
-    """Where each sequence begins among all steps, (B,)."""
-    return np.cumsum(lengths) - lengths
 
 
 def channels_of(column: Column) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...data.batches import PARTS, split
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
+from ...data.split import named_split
 from ...errors import DataError
 
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
@@ -209,7 +209,7 @@ def _check(found: Series) -> None:
 
 def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
     """Where training, validation and test lie in each series: in this order in time."""
-    return [dict(zip(PARTS, split(len(values), shares), strict=True)) for values in series.values]
+    return [named_split(len(values), shares) for values in series.values]
 
 
 def quiet_steps(series: Series, parts: Sequence[Mapping[str, slice]], names: Sequence[str]) -> list[np.ndarray]:

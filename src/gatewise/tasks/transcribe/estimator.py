@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...algebra import Cell
-from ...data.batches import parts_of
+from ...data.augmentation import SpecAugment
 from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
+from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
 from ...metrics.error_rates import most_frequent, text_report, text_scores
-from .._spec_augment import SpecAugment
 from ..estimator import Estimator, Meter, cells_of, filled
 from ..options import NAMED, check_options, check_values, names, shares_of
 from .decoder import CTCDecoding
@@ -172,7 +172,7 @@ class Transcriber(Estimator):
 
         Args:
             data: A folder of sound or images of lines with their texts, or a table that names both, as
-                `data.transcripts` reads them; a table of steps, with `key`; or arrays (T, C), one per sequence.
+                `data.paired.transcripts` reads them; a table of steps, with `key`; or arrays (T, C), one per sequence.
             y: Texts beside arrays, one each; then nothing is held out for a test.
             validation: Data that decides which weights are best, and then all of `data` is learned from; else a share
                 of `data`.
@@ -197,7 +197,7 @@ class Transcriber(Estimator):
         self.height_: int | None = None
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = parts_of(whole, shares, int(self.seed), "sequences")
+        parts = split_at_random(whole, shares, int(self.seed), "sequences")
         if validation is not None:
             x, texts = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"] = self._read(x, texts, query, encoding)
@@ -267,7 +267,8 @@ class Transcriber(Estimator):
         whole = self._read(data, y, query, encoding)
         trained = self._provenance["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "sequences") if same else {"all": whole}
+        shares = tuple(trained["shares"])
+        parts = split_at_random(whole, shares, int(self.seed), "sequences") if same else {"all": whole}
         return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:
