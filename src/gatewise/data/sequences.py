@@ -68,20 +68,20 @@ class Sequences:
         offsets: (N + 1,) int64, rising from 0: sequence i has the steps offsets[i] : offsets[i + 1] of every column of
             `steps`.
         steps: Columns of one value per step, by name: sensors, sales, tokens of a sentence.
-        facts: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
+        static: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
         name: Where they came from, for people.
         lines: (steps,) line of each step in its source where that is known, else None; for messages.
     """
 
     offsets: np.ndarray
     steps: Mapping[str, Column] = field(default_factory=dict)
-    facts: Mapping[str, Column] = field(default_factory=dict)
+    static: Mapping[str, Column] = field(default_factory=dict)
     name: str = "data"
     lines: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         total = int(self.offsets[-1])
-        for what, columns, count in (("step", self.steps, total), ("sequence", self.facts, len(self))):
+        for what, columns, count in (("step", self.steps, total), ("sequence", self.static, len(self))):
             for name, column in columns.items():
                 if len(column) != count:
                     raise ShapeError(f"{count} {what}s need as many values, but column '{name}' has {len(column)}")
@@ -96,10 +96,10 @@ class Sequences:
 
     def column(self, name: str) -> Column:
         """A column of either kind. DataError names those there are."""
-        for columns in (self.steps, self.facts):
+        for columns in (self.steps, self.static):
             if name in columns:
                 return columns[name]
-        raise DataError(f"{self.name}: {suggest('column', name, [*self.steps, *self.facts])}")
+        raise DataError(f"{self.name}: {suggest('column', name, [*self.steps, *self.static])}")
 
     def __iter__(self) -> Iterator[Sequences]:
         return (self.take([index]) for index in range(len(self)))
@@ -113,7 +113,7 @@ class Sequences:
         return Sequences(
             offsets,
             {name: column[rows] for name, column in self.steps.items()},
-            {name: column[index] for name, column in self.facts.items()},
+            {name: column[index] for name, column in self.static.items()},
             self.name,
             None if self.lines is None else self.lines[rows],
         )
@@ -121,7 +121,7 @@ class Sequences:
     def fingerprint(self) -> str:
         """sha256 of all values, in pieces, so that a table larger than memory has one too."""
         digest = hashlib.sha256(np.ascontiguousarray(self.offsets, "<i8").tobytes())
-        for part, columns in (("steps", self.steps), ("facts", self.facts)):
+        for part, columns in (("steps", self.steps), ("facts", self.static)):  # as model files have it
             for name in sorted(columns):
                 column = columns[name]
                 digest.update(f"{part}\0{name}\0{column.kind}\0{column.levels}".encode())

@@ -28,7 +28,7 @@ class Roles:
         key: Columns that tell one sequence from another; none: see `per_step`.
         time: The column, or comma-separated columns, that order its steps.
         columns: What to learn from; None: all columns that have no other role.
-        facts: Further columns of which each sequence has one value.
+        static: Further columns of which each sequence has one value.
         per_step: Whether there is a target at each step, rather than one for each sequence. Without a key, a table is
             then one long sequence, and otherwise each of its rows is a sequence.
         lines: What the lines of a text file are: "rows" of a table, "labels" each with its text, or "tokens" each with
@@ -43,7 +43,7 @@ class Roles:
     key: Sequence[str] = ()
     time: str | None = None
     columns: Sequence[str] | None = None
-    facts: Sequence[str] = ()
+    static: Sequence[str] = ()
     per_step: bool = False
     lines: str = "rows"
     zone: str | None = None
@@ -62,7 +62,7 @@ class Roles:
             return "strokes"
         if os.path.isdir(path):
             return "audio"
-        named = self.key or self.time or self.columns or self.target or self.facts
+        named = self.key or self.time or self.columns or self.target or self.static
         return "table" if self.lines == "rows" or (suffix == ".txt" and named) else self.lines
 
 
@@ -130,12 +130,14 @@ def read(
     if not is_path and not is_table(source):
         from .readers.arrays import from_arrays
 
-        _no_query(query, "arrays")
+        refuse_query(query, "arrays")
         return from_arrays(source, y, per_step=roles.per_step)
     if y is not None:
-        raise OptionError(f"y goes with arrays and lists; of {told(source)} a column is the target. Name it: target=")
+        raise OptionError(
+            f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
+        )
     if is_path and (found := roles.format(os.fspath(source))) != "table":
-        _no_query(query, told(source))
+        refuse_query(query, describe_source(source))
         return _read_file(source, found, roles, encoding, sound)
     return _read_table(source, roles, query, encoding)
 
@@ -187,7 +189,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
     from .tables.table import open_table
 
     with open_table(source, query, encoding=encoding) as table:
-        facts = [*roles.facts, *(() if roles.per_step else roles.target)]
+        static = [*roles.static, *(() if roles.per_step else roles.target)]
         alone = not (roles.per_step or roles.key or roles.time)
         if roles.time and not (roles.per_step or roles.key):
             raise OptionError(
@@ -201,7 +203,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
             key=roles.key,
             time=roles.time,
             columns=columns,
-            facts=facts,
+            static=static,
             zone=roles.zone,
             duplicates=roles.duplicates,
             rows="sequences" if alone else "steps",
@@ -217,11 +219,11 @@ def is_table(source: Any) -> bool:
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 
 
-def _no_query(query: str | None, what: str) -> None:
+def refuse_query(query: str | None, what: str) -> None:
     if query is not None:
         raise OptionError(f"query='{query}' is for tables and databases, not for {what}. Leave it out")
 
 
-def told(source: Any) -> str:
+def describe_source(source: Any) -> str:
     """A source as messages about options call it."""
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"

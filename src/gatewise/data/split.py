@@ -137,4 +137,4 @@ def _steps_of(data: Sequences, rows: Sequence[np.ndarray]) -> Sequences:
     which = np.concatenate(rows or [np.empty(0, np.int64)])
     steps = {name: column[which] for name, column in data.steps.items()}
     lines = None if data.lines is None else data.lines[which]
-    return Sequences(offsets_of(map(len, rows)), steps, data.facts, data.name, lines)
+    return Sequences(offsets_of(map(len, rows)), steps, data.static, data.name, lines)

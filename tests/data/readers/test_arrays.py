@@ -32,7 +32,7 @@ def test_numbers_of_many_lengths():
 def test_texts_and_tokens():
     for texts in (["one two", "three"], np.array(["one two", "three"]), np.array(["one two", "three"], object)):
         sequences = from_arrays(texts, ["a", "b"])
-        assert sequences.facts["text"].strings() == ["one two", "three"]
+        assert sequences.static["text"].strings() == ["one two", "three"]
         assert (len(sequences), sequences.steps) == (2, {})
     tokens = from_arrays([["New", "York"], ["is"]], [["B", "I"], ["O"]], per_step=True)
     assert tokens.steps["token"].strings() == ["New", "York", "is"]
@@ -54,7 +54,7 @@ def test_texts_and_tokens():
     ],
 )
 def test_labels(y, kind, held):
-    label = from_arrays(["x", "y", "z"], y).facts["label"]
+    label = from_arrays(["x", "y", "z"], y).static["label"]
     assert label.kind == kind
     if kind == "category":
         assert label.strings() == held
@@ -68,7 +68,7 @@ def test_labels(y, kind, held):
 
 def test_square_labels_are_never_guessed():
     x, y = np.ones((2, 3, 1)), np.array([[1, 0, 1], [0, 1, 1]])
-    assert from_arrays(x, y).facts["label"].values.shape == (2, 3)
+    assert from_arrays(x, y).static["label"].values.shape == (2, 3)
     assert from_arrays(x, y, per_step=True).steps["label"].strings() == ["1", "0", "1", "0", "1", "1"]
     numbers = from_arrays(x, y / 2, per_step=True).steps["label"]
     assert numbers.values.tolist() == [0.5, 0, 0.5, 0, 0.5, 0.5]

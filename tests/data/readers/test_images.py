@@ -52,7 +52,7 @@ def test_lines_are_sequences_of_columns(save):
     assert data.lengths.tolist() == [10, 3]  # of both the height is 4
     np.testing.assert_allclose(data.steps["pixels"].values[:10].T, wide / 255, rtol=1e-6)
     assert (data.steps["pixels"].values[10:] == 1).all()
-    assert data.facts["file"].strings() == ["wide.png", "high.png"]
+    assert data.static["file"].strings() == ["wide.png", "high.png"]
     assert read_line_images([save("tall.png", np.zeros((100, 50), np.uint8))]).steps["pixels"].values.shape == (16, 32)
 
 

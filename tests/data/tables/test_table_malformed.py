@@ -108,7 +108,7 @@ def test_columns_spoiled_by_a_few_cells_can_be_left_out_or_taken_as_text(tmp_pat
         ({"key": "shp"}, "no column named 'shp'. Did you mean 'shop'"),
         ({"time": "shop"}, "column 'shop' holds 'a', which is no time"),
         ({"time": "sales", "columns": ["sales"]}, "named twice"),
-        ({"facts": ["sales"], "key": "shop"}, "column 'sales' changes within series 'a' at row 2"),
+        ({"static": ["sales"], "key": "shop"}, "column 'sales' changes within series 'a' at row 2"),
         ({"duplicates": "any"}, "no rule for duplicates named 'any'"),
         ({"rows": "rows", "time": None}, "no reading of rows as named 'rows'"),
         ({"rows": "sequences", "time": "time"}, "neither key nor time"),
@@ -152,10 +152,10 @@ def test_wide_tables(tmp_path, shared):
     (tmp_path / "w.csv").write_text(WIDE)
     found = wide(tmp_path / "w.csv")
     assert found.lengths.tolist() == [3, 1, 3]
-    assert found.facts["id"].strings() == ["a", "b", "c"]
+    assert found.static["id"].strings() == ["a", "b", "c"]
     assert str(found.steps["value"].values.tolist()) == "[1.0, 2.0, 3.0, 4.0, 5.0, nan, 7.0]"
     assert found.lines.tolist() == [2, 2, 2, 3, 4, 4, 4]
     train, test = (wide(shared / "m4_hourly" / f"Hourly-{part}.csv.gz") for part in ("train", "test"))
     assert (len(train), train.lengths.min(), train.lengths.max(), set(test.lengths)) == (414, 700, 960, {48})
-    assert train.facts["id"].strings() == test.facts["id"].strings() == [f"H{i}" for i in range(1, 415)]
+    assert train.static["id"].strings() == test.static["id"].strings() == [f"H{i}" for i in range(1, 415)]
     assert train.steps["value"].values[:4].tolist() == [605, 586, 586, 559]

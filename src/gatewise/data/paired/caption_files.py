@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ..readers.arrays import loaded
+from ..readers.arrays import load_arrays
 from ..readers.files import Source, name_of, read_lines
 from ..readers.images import SUFFIXES, read_image, resized, size_of
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
+from ..tables.session import RELATION, identifier
 from ..tables.table import open_table
 from .captions import Captioned, from_arrays
 
@@ -129,7 +128,7 @@ def read_arrays(source: Source, inputs: str | None = None) -> Captioned:
     Raises:
         DataError: No such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name, held = name_of(source), loaded(source)
+    name, held = name_of(source), load_arrays(source)
     strange = [key for key in held if key not in _ARRAYS]
     if strange or "x" not in held:
         has = f"holds '{strange[0]}'" if strange else "holds no 'x'"

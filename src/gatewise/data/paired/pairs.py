@@ -14,8 +14,7 @@ import numpy as np
 from ...errors import DataError, OptionError
 from ..readers.files import read_lines
 from ..sources import Roles, is_table
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
+from ..tables.session import RELATION, identifier
 from ..tables.table import Table, open_table
 
 

@@ -13,10 +13,8 @@ from ..log_mel import LogMel
 from ..readers import audio, images
 from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
 from ..sequences import Sequences, text_column
-from ..sources import _no_query, told
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
-from ..tables._sources import name_of as source_name
+from ..sources import describe_source, refuse_query
+from ..tables.session import RELATION, identifier, source_name
 from ..tables.table import open_table
 
 FILE, TEXT = "file", "text"  # the columns of a table that names files
@@ -66,10 +64,10 @@ def read_transcripts(
         data = audio.read_sounds(paths, sound)
     else:
         sound, data = None, images.read_line_images(paths, height)
-    facts = {FILE: text_column(FILE, [name for name, _, _ in found])}
+    static = {FILE: text_column(FILE, [name for name, _, _ in found])}
     if texts:
-        facts[target] = text_column(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
-    return replace(data, facts=facts, name=source_name(source)), sound
+        static[target] = text_column(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
+    return replace(data, static=static, name=source_name(source)), sound
 
 
 def media_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -108,10 +106,10 @@ def _medium(found: Named) -> str:
 def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
     if _is_local(source):
         if is_folder(source):
-            _no_query(query, told(source))
+            refuse_query(query, describe_source(source))
             return _in_folder(Path(source), encoding, texts)
         if is_media(source):
-            _no_query(query, told(source))
+            refuse_query(query, describe_source(source))
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
             return [(Path(source).name, Path(source), None)]

@@ -46,8 +46,8 @@ def from_arrays(x: Any, y: Any = None, *, per_step: bool = False, name: str = "a
     if len(y) != len(sequences):
         raise DataError(f"{name}: {len(sequences)} sequences in x, but {len(y)} labels in y. Each needs one.")
     if not per_step:
-        facts = {**sequences.facts, "label": _labels(y, f"{name}, y")}
-        return Sequences(sequences.offsets, sequences.steps, facts, name)
+        static = {**sequences.static, "label": _labels(y, f"{name}, y")}
+        return Sequences(sequences.offsets, sequences.steps, static, name)
     if not sequences.steps:
         raise DataError(f"{name}: labels per step need steps, but x holds whole texts. Give lists of tokens.")
     flat: list[Any] = []
@@ -57,7 +57,7 @@ def from_arrays(x: Any, y: Any = None, *, per_step: bool = False, name: str = "a
             raise DataError(f"{name}, sequence {index}: {length} steps, but {len(given)} labels. Each step needs one.")
         flat.extend(given)
     column = _labels(flat, f"{name}, y, step")
-    return Sequences(sequences.offsets, {**sequences.steps, "label": column}, sequences.facts, name)
+    return Sequences(sequences.offsets, {**sequences.steps, "label": column}, sequences.static, name)
 
 
 def read_arrays(source: Source) -> Sequences:
@@ -72,7 +72,7 @@ def read_arrays(source: Source) -> Sequences:
     Raises:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name, held = name_of(source), loaded(source)
+    name, held = name_of(source), load_arrays(source)
     strange = [key for key in held if key not in ZIP_KEYS]
     if strange or "x" not in held:
         has = f"holds '{strange[0]}'" if strange else "holds no 'x'"
@@ -94,7 +94,7 @@ def read_arrays(source: Source) -> Sequences:
     return from_arrays(x if parts is None else [x[part] for part in parts], y, per_step=per_step, name=name)
 
 
-def loaded(source: Source) -> dict[str, np.ndarray]:
+def load_arrays(source: Source) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file by name; that of a `.npy` file as `x`.
 
     Raises:

@@ -38,9 +38,9 @@ def read_audio(
             these. Hidden files and files of other kinds are passed over.
         settings: Of the features; None takes `settings_for(source)`. A trained model gives those it was trained with.
         label_from: Where labels stand in names without suffix, such as "{label}_{speaker}_{index}". Each name in
-            braces becomes a fact of that name and takes as few characters as fit; a pattern with / takes in folders.
-            None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands before the
-            first _ of its name, and if no name has one, there are no labels.
+            braces becomes a static column of that name and takes as few characters as fit; a pattern with / covers
+            folders. None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands
+            before the first _ of its name, and if no name has one, there are no labels.
 
     Returns:
         Per step: `log_mel`, (steps, M) float32. Per sequence: `file`, text; `label`, a category, if there are any;
@@ -54,9 +54,9 @@ def read_audio(
     if label_from is not None:
         pattern_of(label_from)  # a wrong one should show before a thousand files are read
     data = read_sounds(source, settings)
-    names = [str(name) for name in data.facts["file"].values]
+    names = [str(name) for name in data.static["file"].values]
     labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
-    return replace(data, facts={**data.facts, **labels})
+    return replace(data, static={**data.static, **labels})
 
 
 def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = None) -> Sequences:

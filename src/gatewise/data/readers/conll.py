@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import DataError, OptionError, suggest
 from ..sequences import Sequences, category_column, offsets_of, text_column
-from ..text.tagging_schemes import checked
+from ..text.tagging_schemes import check_labels
 from .files import Source, read_lines
 
 # The columns of CoNLL-U, in order.
@@ -68,7 +68,7 @@ def read_conll(
         return sequences
     missing = "_" if universal and UD_COLUMNS[label_at] != "feats" else None
     column = category_column("label", [None if label == missing else label for label in labels])
-    return checked(replace(sequences, steps={**sequences.steps, "label": column}), repair=repair)[0]
+    return check_labels(replace(sequences, steps={**sequences.steps, "label": column}), repair=repair)[0]
 
 
 def _is_universal(name: str, lines: list[str]) -> bool:

@@ -52,7 +52,7 @@ def checked(data: Any) -> Any:
     return data
 
 
-def whole(y: Any) -> bool:
+def are_integers(y: Any) -> bool:
     """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
     y = column_of(y)
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"

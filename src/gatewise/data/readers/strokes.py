@@ -20,7 +20,7 @@ from .files import NamedFile, Source, name_of, named_files
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
 SPACING = 0.05
-SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `varied`
+SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `vary_strokes`
 SLANT, OWN, SHIFT, BEND = 0.15, 0.1, 0.04, 0.05  # of a drawing; of each stroke its own, and its place; of the paper
 FARTHEST = 1e6  # of a drawing's units: more is no drawing
 
@@ -67,11 +67,11 @@ def read_strokes(
         names.append(name)
         drawings.append(steps_of(_parsed(raw, place), spacing))
     columns = np.concatenate(drawings).astype(np.float32).T
-    facts = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
+    static = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
     return Sequences(
         offsets_of(map(len, drawings)),
         {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)},
-        {"file": text_column("file", names), **facts},
+        {"file": text_column("file", names), **static},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -107,7 +107,7 @@ def holds_strokes(data: Sequences) -> bool:
     return data.steps.keys() >= set(COLUMNS)
 
 
-def varied(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
+def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
     """Drawings as other hands might have made them.
 
     Each drawing is turned, slanted and stretched as a whole and bent a little, each of its strokes is also changed by

@@ -85,14 +85,14 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
     steps = {"channels": Column("channels", "number", np.concatenate(cases))}
     if header.timestamps:
         steps["time"] = _time(times, name, numbers)
-    facts = {}
+    static = {}
     if header.classes is not None:
-        facts["label"] = category_column("label", labels, header.classes)
+        static["label"] = category_column("label", labels, header.classes)
     elif header.target:
         values = np.array([math.nan if label is None else float(label) for label in labels], np.float32)
-        facts["label"] = Column("label", "number", values)
+        static["label"] = Column("label", "number", values)
     lengths = [len(case) for case in cases]
-    return Sequences(offsets_of(lengths), steps, facts, name, np.repeat(np.array(numbers), lengths))
+    return Sequences(offsets_of(lengths), steps, static, name, np.repeat(np.array(numbers), lengths))
 
 
 def _header(name: str, lines: list[str]) -> tuple[Header, int]:

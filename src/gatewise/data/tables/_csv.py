@@ -3,7 +3,7 @@
 - The separator is the one of , ; tab | that cuts the first lines into the same number of cells, the most of them.
 - The first line is a header unless one of its cells is empty, missing or a number.
 - Cells that say `MISSING` are missing, quoted or not.
-- A column is numbers if all its cells are; times if all are written in one of `_stamps.FORMATS`; else text. One in
+- A column is numbers if all its cells are; times if all are written in one of `_timestamps.FORMATS`; else text. One in
   which a few cells (a tenth at most, or one) spoil that is refused when it is used, naming the first of them.
 - Rows are counted from 1 below the header; blank lines do not count.
 """
@@ -24,8 +24,8 @@ from typing import IO
 
 from ...errors import DataError, suggest
 from ..readers.files import COMMON_ENCODINGS, GZIP_MAGIC
-from ._duckdb import Session, identifier, literal, one_line
 from ._timestamps import read_text
+from .session import Session, identifier, literal, one_line
 
 MISSING = (
     "",

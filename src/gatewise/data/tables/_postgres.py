@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import DataError, MissingExtra
 from ._arrow import Once
-from ._duckdb import Session, identifier, one_line
+from .session import Session, identifier, one_line
 
 _TABLES = """SELECT CASE table_schema WHEN 'public' THEN '' ELSE quote_ident(table_schema) || '.' END
 || quote_ident(table_name) AS name FROM information_schema.tables

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,23 +19,11 @@ import numpy as np
 from ...errors import DataError, OptionTypeError, suggest
 from ._arrow import Once
 from ._csv import import_csv, unzipped
-from ._duckdb import Session, identifier, literal, one_line
+from .session import POSTGRES, RELATION, Session, identifier, literal, one_line
 
-RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
 CSV = (".csv", ".tsv", ".txt", ".data")
 JSON = (".jsonl", ".ndjson", ".json")
 DATABASE = (".duckdb", ".db")
-POSTGRES = ("postgresql://", "postgres://")
-
-
-def name_of(source: Any) -> str:
-    """What messages call a source, on one line and without a password."""
-    if isinstance(source, str | os.PathLike):
-        text = os.fspath(source)
-        if isinstance(text, str) and text.startswith(POSTGRES):
-            return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
-        return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
-    return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
 
 
 @dataclass(frozen=True)

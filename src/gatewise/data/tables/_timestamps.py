@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import DataError
-from ._duckdb import Session, identifier, literal
+from .session import Session, identifier, literal
 
 SAMPLE = 1000  # values that decide which formats are tried on the whole column
 

@@ -14,7 +14,8 @@ from ...errors import DataError
 from ..sequences import Column, Sequences
 from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of, unzipped
 from ._fields import EXACT
-from ._sources import checked, name_of
+from ._sources import checked
+from .session import source_name
 
 
 def wide(
@@ -31,7 +32,7 @@ def wide(
         value: Name for the step column.
 
     Returns:
-        Step column `value`, float32 (float64 if some value is beyond 2**24), and the fact "id".
+        Step column `value`, float32 (float64 if some value is beyond 2**24), and the static column `id`.
 
     Raises:
         DataError: no such file, a cell that is no number, two series of one name, a series without values.
@@ -39,7 +40,7 @@ def wide(
     Example:
         >>> hourly = wide("Hourly-train.csv.gz")
     """
-    name = name_of(source)
+    name = source_name(source)
     path = checked(source, name)
     ids: dict[str, int] = {}
     pieces: list[np.ndarray] = []

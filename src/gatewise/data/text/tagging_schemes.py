@@ -80,12 +80,12 @@ def spans(labels: Sequence[str], scheme: str, strict: bool = False) -> list[Span
             start = place
         before, kind_before = role, kind
     if strict:
-        written = write(found, len(labels), scheme)
+        written = labels_of(found, len(labels), scheme)
         found = [span for span in found if list(labels[span.start : span.stop]) == written[span.start : span.stop]]
     return found
 
 
-def write(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
+def labels_of(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
     """Labels for `length` tokens that mark these spans, which do not overlap and stand in order."""
     letters = _letters(scheme)
     labels = [OUTSIDE] * length
@@ -103,10 +103,10 @@ def write(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 def convert(labels: Sequence[str], source: str, target: str) -> list[str]:
     """Labels of one scheme in another; the spans are the same."""
-    return write(spans(labels, source), len(labels), target)
+    return labels_of(spans(labels, source), len(labels), target)
 
 
-def allowed(levels: Sequence[str], scheme: str) -> np.ndarray:
+def allowed_transitions(levels: Sequence[str], scheme: str) -> np.ndarray:
     """Which label may follow which, as a CRF needs it.
 
     Returns:
@@ -127,7 +127,7 @@ def allowed(levels: Sequence[str], scheme: str) -> np.ndarray:
     return matrix
 
 
-def detect(labels: Column, offsets: np.ndarray) -> str | None:
+def detect_scheme(labels: Column, offsets: np.ndarray) -> str | None:
     """The scheme of a column of labels, or None where they mark no spans, such as parts of speech.
 
     Labels mark spans if some are O and some a scheme's letter, a hyphen and a type, or if they are bare letters that
@@ -146,7 +146,7 @@ def detect(labels: Column, offsets: np.ndarray) -> str | None:
     return min(candidates, key=lambda name: len(_illegal(labels, offsets, name)))
 
 
-def checked(
+def check_labels(
     sequences: Sequences, column: str = "label", scheme: str | None = None, repair: bool = False
 ) -> tuple[Sequences, str | None]:
     """Sequences whose labels are legal in their scheme, and its name; None if they follow none.
@@ -161,7 +161,7 @@ def checked(
         DataError: the first illegal step, with its line.
     """
     labels = sequences.column(column)
-    scheme = scheme or detect(labels, sequences.offsets)
+    scheme = scheme or detect_scheme(labels, sequences.offsets)
     if scheme is None:
         return sequences, None
     foreign = [code for code, level in enumerate(labels.levels) if not _fits(level, scheme)]
@@ -260,7 +260,7 @@ def _illegal(labels: Column, offsets: np.ndarray, scheme: str) -> np.ndarray:
     """Where labels break the scheme, sorted: 2 * step if a step may not follow what is before it, and 2 * step + 1 if
     the sequence may not end behind it. Labels that are missing or of another scheme count as O."""
     levels = [level if _fits(level, scheme) else OUTSIDE for level in labels.levels] + [OUTSIDE]
-    matrix = allowed(levels, scheme)
+    matrix = allowed_transitions(levels, scheme)
     codes = np.where(labels.values == MISSING, len(levels) - 1, labels.values)
     filled = np.diff(offsets) > 0
     before = np.roll(codes, 1)

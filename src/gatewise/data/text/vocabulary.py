@@ -20,7 +20,7 @@ import numpy as np
 
 from ...errors import DataError, MissingExtra, ModelFileError, OptionError, suggest
 from .detokenizers import Bytes, Decoder, Joiner, Lookup
-from .segmentation import PIECE, SPACED_WORD, WORD_ENDS, spans, words_of
+from .segmentation import CHUNK_SIZE, SPACED_WORD, WORD_ENDS, text_chunks, words_of
 
 # Most words are rare: these cover nine tenths of a newspaper's, and every one more costs its score at every step.
 DEFAULT_WORDS = 10_000
@@ -111,16 +111,16 @@ class Characters(Vocabulary):
     def fit(cls, text: str) -> Self:
         """The vocabulary of all characters in `text`. DataError if there is none."""
         seen = np.zeros(0x110000, bool)
-        for start in range(0, len(text), PIECE):
-            seen[_codes(text[start : start + PIECE])] = True
+        for start in range(0, len(text), CHUNK_SIZE):
+            seen[_codes(text[start : start + CHUNK_SIZE])] = True
         return cls(map(chr, np.flatnonzero(seen).tolist()))
 
     def encode(self, text: str, unknown: str = "error") -> np.ndarray:
         _check_unknown(unknown)
         ids = np.empty(len(text), np.int64)
         filled = 0
-        for start in range(0, len(text), PIECE):
-            found = self._look_up(text[start : start + PIECE])
+        for start in range(0, len(text), CHUNK_SIZE):
+            found = self._look_up(text[start : start + CHUNK_SIZE])
             if found.min() < 0:
                 if unknown == "error":
                     raise DataError(_names_unseen(self.unseen(text)))
@@ -137,8 +137,8 @@ class Characters(Vocabulary):
 
     def unseen(self, text: str) -> list[str]:
         found: dict[str, None] = {}
-        for start in range(0, len(text), PIECE):
-            piece = text[start : start + PIECE]
+        for start in range(0, len(text), CHUNK_SIZE):
+            piece = text[start : start + CHUNK_SIZE]
             strange = _codes(piece)[self._look_up(piece) < 0]
             found.update(dict.fromkeys(map(chr, strange.tolist())))
         return list(found)
@@ -289,7 +289,7 @@ class BytePairs(Vocabulary):
             initial_alphabet=sorted(_bytes_by_letter()),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(spans(_well_formed(text), WORD_ENDS), trainer)
+        tokenizer.train_from_iterator(text_chunks(_well_formed(text), WORD_ENDS), trainer)
         return cls.from_json({"kind": cls.kind, "tokenizer": json.loads(tokenizer.to_str())})
 
     def encode(self, text: str, unknown: str = "error") -> np.ndarray:
@@ -298,13 +298,13 @@ class BytePairs(Vocabulary):
             raise DataError(_names_unseen(strange))
         known: dict[str, list[int]] = {}
         found = [np.zeros(0, np.int64)]
-        for span in spans(_well_formed(text), WORD_ENDS):
+        for span in text_chunks(_well_formed(text), WORD_ENDS):
             # Tokens never cross the start of white space, and most words come again: each is cut up only once.
             words = SPACED_WORD.findall(span)
             new = [word for word in dict.fromkeys(words) if word not in known]
             known.update(zip(new, (e.ids for e in self._tokenizer.encode_batch_fast(new)), strict=True))
             found.append(np.fromiter(chain.from_iterable(map(known.__getitem__, words)), np.int64))
-            if len(known) > PIECE:
+            if len(known) > CHUNK_SIZE:
                 known.clear()
         return np.concatenate(found)
 
@@ -411,8 +411,8 @@ def _byte_level(model: Any) -> Any:
 def _well_formed(text: str) -> str:
     """`text` itself, or without its halves of surrogate pairs if it has any."""
     try:
-        for start in range(0, len(text), PIECE):
-            text[start : start + PIECE].encode()
+        for start in range(0, len(text), CHUNK_SIZE):
+            text[start : start + CHUNK_SIZE].encode()
     except UnicodeEncodeError:
         return re.sub("[\ud800-\udfff]", "", text)
     return text

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...data.augmentation import vary
 from ...data.batches import Epochs, bucketed
-from ...data.readers.strokes import holds_strokes, varied
+from ...data.readers.strokes import holds_strokes, vary_strokes
 from ...data.sequences import Sequences
 from .inputs import Inputs
 
@@ -55,7 +55,7 @@ class Shuffled:
         rng = np.random.default_rng([self.seed, 1, step])
         data, change = self.data.take(self.rows[chosen]), None
         if self.variation > 0 and holds_strokes(data):
-            data = varied(data, rng, self.variation)
+            data = vary_strokes(data, rng, self.variation)
         elif self.variation > 0 and self.inputs.only_numbers:
             change = partial(vary, rng=rng, strength=self.variation, channels=self.inputs.channels)
         arrays = self.inputs.encode(data, change)
@@ -94,4 +94,4 @@ def _sizes(data: Sequences, inputs: Inputs) -> np.ndarray:
     """(N,) how long each sequence is, roughly: of texts, their characters."""
     if inputs.text is None or inputs.text.per_step:
         return data.lengths
-    return np.sum([[len(text or "") for text in data.facts[name].values] for name in inputs.text.names], axis=0)
+    return np.sum([[len(text or "") for text in data.static[name].values] for name in inputs.text.names], axis=0)

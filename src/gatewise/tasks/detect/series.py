@@ -53,11 +53,11 @@ class Series:
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
         names: dict[str, np.ndarray] = {}
-        for name, fact in self.source.facts.items():
-            if fact.kind in ("category", "text"):
-                names[name] = np.full(rows.stop - rows.start, fact[slice(number, number + 1)].strings()[0], object)
+        for name, column in self.source.static.items():
+            if column.kind in ("category", "text"):
+                names[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
             else:
-                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start, axis=0)
+                names[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
         if time is not None and time in self.source.steps:
             start = int(self.source.offsets[number])
             names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]

@@ -313,8 +313,8 @@ class Transcriber(Estimator):
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
             name, known = "sequence", np.arange(first, first + len(some))
-            if "file" in some.facts:
-                name, known = "file", np.array(some.facts["file"].strings(), object)
+            if "file" in some.static:
+                name, known = "file", np.array(some.static["file"].strings(), object)
             if not times:
                 labels = [decoder.labels(p) for p in self._log_probabilities(some)]
                 yield {name: known, "text": np.array([decoder.text(own) for own in labels], object)}

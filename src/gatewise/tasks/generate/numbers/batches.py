@@ -128,7 +128,7 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
         judged: Validation data of its own: then all of `data` is learned from.
         shares: Of "train", "validation" and "test".
     """
-    data = replace(data, facts={}, lines=None)
+    data = replace(data, static={}, lines=None)
     if judged is not None:
         return {"train": data, "validation": judged}
     if kept_whole(data, judged):
