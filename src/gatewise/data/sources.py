@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
-from .readers.files import files_in
+from .readers.files import Source, files_in
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
 from .sequences import Sequences
@@ -51,19 +51,32 @@ class Roles:
     label_from: str | None = None
     repair: bool = False
 
-    def format(self, path: str) -> str:
-        """What a file of this name, or URL, is read as."""
-        if "://" in path:
-            return "table"
-        suffix = _suffix(path)
-        if suffix in _SUFFIXES:
-            return _SUFFIXES[suffix]
-        if is_strokes(path):
-            return "strokes"
-        if os.path.isdir(path):
-            return "audio"
+    def reader_for(self, kind: str, path: str) -> str:
+        """What a path of this kind (see `kind_of`) is read as: text as a table, as "labels" or as "tokens"."""
+        if kind != "text":
+            return kind
         named = self.key or self.time or self.columns or self.target or self.static
-        return "table" if self.lines == "rows" or (suffix == ".txt" and named) else self.lines
+        return "table" if self.lines == "rows" or (_suffix(path) == ".txt" and named) else self.lines
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What a path or URL holds, as far as its name and first bytes tell: "table", "ts", "tokens", "arrays", "audio",
+    "strokes" or, where they do not tell, "text", whose lines `Roles` explain."""
+    name = os.fspath(path)
+    if "://" in name:
+        return "table"
+    if (suffix := _suffix(name)) in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if os.path.isdir(name):
+        first = next((file for file in files_in(name) if file.name.lower().endswith(STROKES)), None)
+        return "strokes" if first is not None and _begins_with_strokes(first) else "audio"
+    found = name.lower().endswith(STROKES) and os.path.isfile(name) and _begins_with_strokes(name)
+    return "strokes" if found else "text"
+
+
+def _begins_with_strokes(path: Source) -> bool:
+    with open(path, "rb") as file:
+        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
 
 
 def is_data(path: str) -> bool:
@@ -84,17 +97,6 @@ def is_text(path: str | os.PathLike[str]) -> bool:
             return False
 
 
-def is_strokes(path: str) -> bool:
-    """Whether this is a stroke file, or a folder whose first text file is one."""
-    if os.path.isdir(path):
-        first = next((file for file in files_in(path) if file.name.lower().endswith(STROKES)), None)
-        return first is not None and is_strokes(os.fspath(first))
-    if not (path.lower().endswith(STROKES) and os.path.isfile(path)):
-        return False
-    with open(path, "rb") as file:
-        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
-
-
 def read(
     source: Any,
     y: Any = None,
@@ -103,6 +105,7 @@ def read(
     query: str | None = None,
     encoding: str = "utf-8",
     sound: LogMel | None = None,
+    kind: str | None = None,
 ) -> Sequences:
     """Sequences from a file, folder, URL, table or arrays.
 
@@ -114,6 +117,7 @@ def read(
         query: SQL whose result is the table.
         encoding: Of text files.
         sound: How to make features of sound; None: what suits the files.
+        kind: What `kind_of` says of a path, from whoever has asked it already.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
     sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
@@ -136,9 +140,9 @@ def read(
         raise OptionError(
             f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
         )
-    if is_path and (found := roles.format(os.fspath(source))) != "table":
+    if is_path and (reader := roles.reader_for(kind or kind_of(source), os.fspath(source))) != "table":
         refuse_query(query, describe_source(source))
-        return _read_file(source, found, roles, encoding, sound)
+        return _read_file(source, reader, roles, encoding, sound)
     return _read_table(source, roles, query, encoding)
 
 
@@ -156,26 +160,26 @@ def _suffix(path: str) -> str:
     return Path(path.lower().removesuffix(".gz")).suffix
 
 
-def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
-    if kind == "ts":
+def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
+    if reader == "ts":
         from .readers.ts import read_ts
 
         return read_ts(source, encoding)
-    if kind == "tokens":
+    if reader == "tokens":
         from .readers.conll import read_conll
 
         return read_conll(
             source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
         )
-    if kind == "labels":
+    if reader == "labels":
         from .readers.labelled_text import read_labelled_text
 
         return read_labelled_text(source, encoding=encoding)
-    if kind == "arrays":
+    if reader == "arrays":
         from .readers.arrays import read_arrays
 
         return read_arrays(source)
-    if kind == "strokes":
+    if reader == "strokes":
         from .readers.strokes import read_strokes
 
         return read_strokes(source, label_from=roles.label_from)

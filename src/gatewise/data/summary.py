@@ -15,7 +15,7 @@ from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
 from .readers.files import read_text
 from .sequences import Column, Sequences, text_column
-from .sources import Roles, is_text, read
+from .sources import Roles, is_text, kind_of, read
 from .tables.inference import TableSummary, summarise_table, truncated
 
 MOST_LEVELS = 12  # of a label that are shown
@@ -90,10 +90,10 @@ def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") ->
         text = read_text(source, encoding)
         shown = f"'{os.fspath(source)}'"
         return Text(shown, len(text), len(set(text)), len(text.splitlines()), _examples(source, encoding))
-    if isinstance(source, str | os.PathLike) and (kind := Roles().format(os.fspath(source))) != "table":
+    if isinstance(source, str | os.PathLike) and (kind := kind_of(source)) not in ("table", "text"):
         if kind == "audio" and os.path.isdir(source) and not holds_sound(source):
             return _images(source)
-        return _summary(read(source, encoding=encoding), f"'{os.fspath(source)}'", _FORMATS[kind])
+        return _summary(read(source, encoding=encoding, kind=kind), f"'{os.fspath(source)}'", _FORMATS[kind])
     return summarise_table(source, query, encoding=encoding)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import DataError, OptionError
 from ..readers.files import read_lines
-from ..sources import Roles, is_table
+from ..sources import is_table, kind_of
 from ..tables.session import RELATION, identifier
 from ..tables.table import Table, open_table
 
@@ -204,7 +204,7 @@ def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:
 
 def _is_lines(path: str) -> bool:
     """Whether a file of this name holds texts, a line each, rather than a table."""
-    return path.lower().removesuffix(".gz").endswith(".tsv") or Roles(lines="labels").format(path) == "labels"
+    return path.lower().removesuffix(".gz").endswith(".tsv") or kind_of(path) == "text"
 
 
 def _no_columns(source: str | None, target: str | None, query: str | None, what: str) -> None:

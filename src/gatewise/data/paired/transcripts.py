@@ -72,8 +72,7 @@ def read_transcripts(
 
 def media_files(folder: str | os.PathLike[str]) -> list[Path]:
     """The sound or image files anywhere in a folder."""
-    known = tuple(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
-    return [file for file in files_in(folder) if file.name.lower().endswith(known)]
+    return [file for file in files_in(folder) if _kind(file.name)]
 
 
 def holds_sound(path: str | os.PathLike[str]) -> bool:
@@ -86,14 +85,19 @@ def is_media(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a sound or image file, or a folder with some."""
     if os.path.isdir(path):
         return bool(media_files(path))
-    return any(os.fspath(path).lower().endswith(suffixes) for suffixes in _MEDIA.values())
+    return _kind(os.fspath(path)) is not None
+
+
+def _kind(name: str) -> str | None:
+    """ "sound" or "images" by the suffix of a file; None if it is neither."""
+    return next((kind for kind, suffixes in _MEDIA.items() if name.lower().endswith(suffixes)), None)
 
 
 def _medium(found: Named) -> str:
     """What the files are. DataError if they are of both kinds, or of neither."""
     kinds: dict[str, str] = {}
     for name, _, _ in found:
-        kind = next((kind for kind, suffixes in _MEDIA.items() if name.lower().endswith(suffixes)), None)
+        kind = _kind(name)
         if kind is None:
             known = ", ".join(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
             raise DataError(f"'{name}' is neither sound nor an image. Files must end in {known}.")
@@ -122,9 +126,9 @@ def _is_local(source: Any) -> bool:
 
 
 def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
-    files = media_files(folder)
+    files = list(files_in(folder))
     known: dict[Path, str] = {}
-    for page in (file for file in files_in(folder) if texts and file.name.endswith(LISTED)):
+    for page in (file for file in files if texts and file.name.endswith(LISTED)):
         place, lines = read_lines(page, encoding)
         for number, line in enumerate(lines, 1):
             name, _, rest = line.strip().partition(" ")
@@ -132,7 +136,7 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
                 raise DataError(f"{place}, line {number}: no text behind '{name}'. Each line is a name and a text.")
             known[page.parent / name] = rest
     found: Named = []
-    for file in files:
+    for file in (file for file in files if _kind(file.name)):
         said: str | None = known.get(file.with_suffix(""))
         page = file.with_suffix(".txt")
         if texts and said is None:

@@ -13,7 +13,7 @@ from ...data.paired.transcripts import holds_sound, is_media, read_transcripts
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import in_memory
 from ...data.sequences import Sequences
-from ...data.sources import Roles, read
+from ...data.sources import Roles, kind_of, read
 from ...decoding.ctc import steps_needed
 from ...errors import DataError, OptionError
 from ..options import names
@@ -91,7 +91,7 @@ def _names_files(data: Any, y: Any, options: Transcriber, labelled: bool) -> boo
     if options.label_from and labelled:
         return False
     if isinstance(data, str | os.PathLike):
-        return is_media(data) or Roles().format(os.fspath(data)) == "table"
+        return is_media(data) or kind_of(data) in ("table", "text")
     return not in_memory(data)
 
 
