@@ -103,7 +103,7 @@ def test_rows_end_as_a_sequence_does():
 def test_too_little_text_says_how_much_is_needed():
     with pytest.raises(DataError, match=r"60 tokens are too few for batch_size 32.*make 64.*batch_size to 30"):
         Rows(np.zeros(60, int), 32, 100)
-    with pytest.raises(DataError, match=r"1 tokens are too few.*mend it, give more text"):
+    with pytest.raises(DataError, match=r"1 tokens are too few.*fix it, give more text"):
         Rows(np.zeros(1, int), 1, 1)
     with pytest.raises(DataError):
         Rows([], 1, 1)

@@ -102,7 +102,7 @@ class Rows:
             lower = f"lower batch_size to {len(array) // 2}, or " if len(array) > 1 else ""
             raise DataError(
                 f"{len(array)} tokens are too few for batch_size {batch_size}: two a row, one to read and one to "
-                f"predict, make {2 * batch_size}. To mend it, {lower}give more text."
+                f"predict, make {2 * batch_size}. To fix it, {lower}give more text."
             )
         self.batch_size = batch_size
         self.chunk_length = chunk_length

@@ -122,7 +122,7 @@ def _images(folder: str | os.PathLike[str]) -> Summary:
 
 def _examples(source: Any, encoding: str) -> Summary | None:
     """What its lines are, if they can be read as tokens with labels, as labels with text, or as pairs of texts."""
-    for lines, said in (
+    for lines, form in (
         ("tokens", "sentences of a token and its label per line"),
         ("labels", "lines of a label and its text"),
     ):
@@ -132,7 +132,7 @@ def _examples(source: Any, encoding: str) -> Summary | None:
             continue
         label = {**found.steps, **found.static}.get("label")
         if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
-            return _summary(found, "as examples", said)
+            return _summary(found, "as examples", form)
     try:
         pairs = read_pairs(source, encoding=encoding)
     except GatewiseError:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gatewise.data.readers.strokes import read_strokes, steps_of, vary_strokes
-from gatewise.data.sources import Roles, read
+from gatewise.data.sources import Roles, kind_of, read
 from gatewise.errors import DataError, OptionError
 
 OMNIGLOT = Path(__file__).parents[3] / "shared" / "data" / "omniglot_small1" / "strokes_background_small1.zip"
@@ -82,7 +82,7 @@ def test_the_door_knows_strokes(tmp_path):
         assert set(read(source).steps) == {"x", "y", "dx", "dy", "up"}
     assert read(zipped, roles=Roles(label_from="{label}_{n}")).static["label"].strings() == ["b", "a"]
     (tmp_path / "poem.txt").write_text("START\nof a poem, and on\n")
-    assert Roles(lines="labels").format(str(tmp_path / "poem.txt")) == "labels"
+    assert kind_of(tmp_path / "poem.txt") == "text"
 
 
 def test_another_hand_draws_the_same_strokes(tmp_path):
@@ -119,8 +119,8 @@ def test_another_hand_draws_the_same_strokes(tmp_path):
         ("START\n1,2,3\n", "cut short: its last line, 2, is not BREAK"),
         ("START\n", "cut short"),
         ("START\n1,2,3\nBREAK\nBREAK\n", "line 4: a BREAK without a point"),
-        ("START\n1,2,3\n1,2\nBREAK\n", "line 3: '1,2' is no point x,y,t"),
-        ("START\n1,two,3\nBREAK\n", "line 2: '1,two,3' is no point"),
+        ("START\n1,2,3\n1,2\nBREAK\n", "line 3: '1,2' is not a point x,y,t"),
+        ("START\n1,two,3\nBREAK\n", "line 2: '1,two,3' is not a point"),
         ("START\nnan,2,3\nBREAK\n", "line 2: the point 'nan,2,3' lies outside 1,000,000 units"),
         ("START\n1,-inf,3\nBREAK\n", "line 2: the point"),
     ],
@@ -140,11 +140,11 @@ def test_what_holds_no_strokes(tmp_path):
     with pytest.raises(DataError, match="holds no pen strokes"):
         read_strokes(tmp_path / "none")
     (tmp_path / "b.zip").write_bytes(b"PK no zip")
-    with pytest.raises(DataError, match=r"b\.zip' is no zip file that can be read: File is not a zip file. Fetch"):
+    with pytest.raises(DataError, match=r"b\.zip' is not a zip file that can be read: File is not a zip file. Fetch"):
         read_strokes(tmp_path / "b.zip")
     whole = archive(tmp_path / "c.zip", a=CROSS * 400).read_bytes()
     (tmp_path / "c.zip").write_bytes(whole[:60] + bytes(30) + whole[90:])
-    with pytest.raises(DataError, match=r"c\.zip' is no zip file"):
+    with pytest.raises(DataError, match=r"c\.zip' is not a zip file"):
         read_strokes(tmp_path / "c.zip")
     with pytest.raises(OptionError, match=r"must hold \{label\}"):
         read_strokes(tmp_path, label_from="{lable}")

@@ -127,7 +127,7 @@ def test_what_has_no_one_frequency(groups, told):
 
 
 def test_a_column_that_is_no_time():
-    with pytest.raises(DataError, match="column 'v' is no time of steps"):
+    with pytest.raises(DataError, match="column 'v' is not a time of steps"):
         regular(series(["2020-01-01", "2020-01-02"]), "v")
     with pytest.raises(DataError, match="no column named 'time'"):
         regular(series(["2020-01-01", "2020-01-02"]), "time")

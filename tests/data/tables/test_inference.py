@@ -54,7 +54,7 @@ target: perhaps sales"""
 def test_a_spoiled_column_is_shown(tmp_path):
     (tmp_path / "a.csv").write_text("n,v\n" + "1,2\n" * 10 + "x,3\n")
     found = summarise_table(tmp_path / "a.csv")
-    assert "row 11, column 'n': 'x' is no number" in " ".join(found.describe().split())
+    assert "row 11, column 'n': 'x' is not a number" in " ".join(found.describe().split())
     assert "row 11" in found.document()["columns"][0]["problem"]
 
 

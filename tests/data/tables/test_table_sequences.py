@@ -128,9 +128,9 @@ def test_ways_to_write_a_time(values, wanted):
     ("values", "told"),
     [
         (["01/02/2020", "03/04/2020"], "no value tells whether the day or the month comes first"),
-        (["2020-01-01", "2020-02-30"], "row 2, column 't': '2020-02-30' is no time like 2020-12-31"),
+        (["2020-01-01", "2020-02-30"], "row 2, column 't': '2020-02-30' is not a time like 2020-12-31"),
         (["2020-01-01", None], "row 2 has no t"),
-        (["soon", "later"], "holds 'soon', which is no time"),
+        (["soon", "later"], "holds 'soon', which is not a time"),
         (
             ["2020-01-01 00:00:00", "2020-01-01 00:00:00+01"],
             "row 2, column 't': .* some times name their zone and others do not",
@@ -148,9 +148,9 @@ def test_times_in_parts():
     found = made(columns, time="year,month,day,hour")
     assert found.steps["time"].values.tolist() == stamps("2020-01-31T23", "2020-02-01T00")
     assert list(found.steps) == ["time", "v"]
-    with pytest.raises(DataError, match="row 1, column 'year,month,day,hour': '2020 13 1 0' is no time"):
+    with pytest.raises(DataError, match="row 1, column 'year,month,day,hour': '2020 13 1 0' is not a time"):
         made(columns | {"month": [13, 1]}, time=("year", "month", "day", "hour"))
-    with pytest.raises(DataError, match="'2020 2 1 25' is no time"):
+    with pytest.raises(DataError, match="'2020 2 1 25' is not a time"):
         made(columns | {"hour": [25, 1]}, time=("year", "month", "day", "hour"))
     beside = made(columns | {"time": [1, 2]}, time="year,month,day,hour")
     assert list(beside.steps) == ["year,month,day,hour", "v", "time"]
@@ -293,7 +293,7 @@ def test_a_column_that_sequences_cannot_hold_is_refused_only_if_named():
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"v": [1, 2], "parts": [[1], [2, 3]]})
     assert list(made(table).steps) == ["v"]
-    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time") as caught:
+    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is not a number, text or time") as caught:
         made(table, columns=["parts"])
     advice = str(caught.value).split('such as "')[1].removesuffix('" and the key id.')
     with open_table(table, advice) as apart:

@@ -144,7 +144,7 @@ def test_legal_labels_stay_and_illegal_ones_name_their_line():
     fine = sequences("B-x I-x", "B-y O")
     assert check_labels(fine) == (fine, "BIO")
     broken = sequences("B-x O", "O I-y I-y B-x I-x O", lines=[1, 2, 4, 5, 6, 7, 8, 9])
-    with pytest.raises(DataError, match=r"^data, line 5: I-y after O is illegal in BIO\. Mend it, or pass --repair"):
+    with pytest.raises(DataError, match=r"^data, line 5: I-y after O is illegal in BIO\. Fix it, or pass --repair"):
         check_labels(broken)
     mended, scheme = check_labels(broken, repair=True)
     assert (strings(mended), scheme) == (["B-x O", "O B-y I-y B-x I-x O"], "BIO")
@@ -155,10 +155,10 @@ def test_legal_labels_stay_and_illegal_ones_name_their_line():
     with pytest.raises(DataError, match="sequence 0, step 2: O after B-x is illegal in BIOES"):
         check_labels(sequences("S-x B-x O E-x"))
     with pytest.raises(
-        DataError, match="sequence 0, step 2: 'PER' is no label of BIO, whose labels are O, B-TYPE, I-TYPE"
+        DataError, match="sequence 0, step 2: 'PER' is not a label of BIO, whose labels are O, B-TYPE, I-TYPE"
     ):
         check_labels(sequences("B-PER O PER"))
-    with pytest.raises(DataError, match="'M-x' is no label of BIOES"):
+    with pytest.raises(DataError, match="'M-x' is not a label of BIOES"):
         check_labels(sequences("B-x I-x M-x E-x O"))
     with pytest.raises(OptionError, match=r"no tagging scheme named 'IOBES'. Did you mean 'BIOES'"):
         check_labels(fine, scheme="IOBES")

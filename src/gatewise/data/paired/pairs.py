@@ -113,7 +113,7 @@ def _texts(given: Any, what: str) -> list[str]:
     found = []
     for place, text in enumerate(given):
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{what}[{place}] is {text!r:.60}, which is no text. Leave it out, and what belongs to it")
+            raise DataError(f"{what}[{place}] is {text!r:.60}, which is not text. Leave it out, and what belongs to it")
         found.append(text.strip())
     return found
 
@@ -147,7 +147,7 @@ def _tabbed(path: Any, encoding: str, with_targets: bool) -> Pairs:
     for number, line in enumerate(lines, 1):
         left, tab, right = line.partition("\t")
         if not left.strip() or (pairs and not right.strip()):
-            raise DataError(f"{name}, line {number}: '{line[:60]}' is no text, a tab and a text" if pairs else
+            raise DataError(f"{name}, line {number}: '{line[:60]}' is not text, a tab and a text" if pairs else
                             f"{name}, line {number}: empty. Take the line out")  # fmt: skip
         if "\t" in right or (tab and not pairs):
             raise DataError(f"{name}, line {number}: {line.count(chr(9))} tabs, where {int(pairs)} was expected")

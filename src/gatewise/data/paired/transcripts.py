@@ -1,4 +1,4 @@
-"""Recordings, and images of lines, with what they say: a folder with texts beside its files, or a table of both."""
+"""Recordings, and images of lines, with their transcripts: a folder with texts beside its files, or a table of both."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_transcripts(
 
     Raises:
         DataError: A file is damaged or has no text, or the source names none; the message says which.
-        OptionError: A query is given for what is no table.
+        OptionError: A query is given for what is not a table.
     """
     found = _listed(source, target, query, encoding, texts)
     if not found:
@@ -66,7 +66,9 @@ def read_transcripts(
         sound, data = None, images.read_line_images(paths, height)
     static = {FILE: text_column(FILE, [name for name, _, _ in found])}
     if texts:
-        static[target] = text_column(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
+        static[target] = text_column(
+            target, [None if transcript is None else " ".join(transcript.split()) for _, _, transcript in found]
+        )
     return replace(data, static=static, name=source_name(source)), sound
 
 
@@ -137,16 +139,16 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
             known[page.parent / name] = rest
     found: Named = []
     for file in (file for file in files if _kind(file.name)):
-        said: str | None = known.get(file.with_suffix(""))
+        transcript: str | None = known.get(file.with_suffix(""))
         page = file.with_suffix(".txt")
-        if texts and said is None:
+        if texts and transcript is None:
             if not page.is_file():
                 raise DataError(
                     f"there is no text for {name_of(file)}: neither '{page.name}' beside it nor a line in a file "
                     f"*{LISTED}. Write it, or name the files and their texts in a table."
                 )
-            said = read_text(page, encoding) if page.stat().st_size else ""
-        found.append((file.relative_to(folder).as_posix(), file, said))
+            transcript = read_text(page, encoding) if page.stat().st_size else ""
+        found.append((file.relative_to(folder).as_posix(), file, transcript))
     return found
 
 
@@ -155,13 +157,13 @@ def _in_table(source: Any, target: str, query: str | None, encoding: str, texts:
     with open_table(source, query, header=True, encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:
             _check(table.name, column, table.columns)
-        said = f"{identifier(target)}::VARCHAR" if texts else "NULL"
-        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {said} FROM {RELATION}")
+        transcript = f"{identifier(target)}::VARCHAR" if texts else "NULL"
+        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {transcript} FROM {RELATION}")
     found: Named = []
-    for number, (file, said) in enumerate(rows, 1):
+    for number, (file, transcript) in enumerate(rows, 1):
         if not file:
             raise DataError(f"{source_name(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
-        found.append((file, base / file, said))
+        found.append((file, base / file, transcript))
     return found
 
 

@@ -73,9 +73,9 @@ def read_arrays(source: Source) -> Sequences:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
     name, held = name_of(source), load_arrays(source)
-    strange = [key for key in held if key not in ZIP_KEYS]
-    if strange or "x" not in held:
-        has = f"holds '{strange[0]}'" if strange else "holds no 'x'"
+    unknown = [key for key in held if key not in ZIP_KEYS]
+    if unknown or "x" not in held:
+        has = f"holds '{unknown[0]}'" if unknown else "holds no 'x'"
         raise DataError(f"{name} {has}. The names it may have: {', '.join(ZIP_KEYS)}.")
     if ("y" in held and "y_steps" in held) or ("offsets" in held and "lengths" in held):
         pair = "y and y_steps" if "y_steps" in held else "offsets and lengths"
@@ -187,7 +187,7 @@ def _inputs(x: Any, name: str) -> Sequences:
             for step, token in enumerate(entry):
                 if not isinstance(token, str):
                     raise DataError(
-                        f"{name}, sequence {index}, step {step}: {_what(token)} is no token, but others are."
+                        f"{name}, sequence {index}, step {step}: {_what(token)} is not a token, but others are."
                     )
             lengths.append(len(entry))
         tokens = text_column("token", [str(token) for entry in entries for token in entry])
@@ -255,7 +255,7 @@ def _labels(values: list[Any], where: str) -> Column:
         return category_column("label", words)
     for index, (value, gone) in enumerate(zip(values, missing, strict=True)):
         if not gone and (not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value)):
-            raise DataError(f"{where} {index}: {_what(value)} is no label beside {_what(given[0])}.")
+            raise DataError(f"{where} {index}: {_what(value)} is not a label beside {_what(given[0])}.")
     return Column("label", "number", np.array([np.nan if v is None else v for v in values], np.float32))
 
 

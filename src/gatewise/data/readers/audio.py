@@ -101,7 +101,9 @@ def _unpacked(archive: Path) -> Iterator[NamedFile]:
                     held[member.name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
-        raise DataError(f"{place} is no whole tar file: {reason}. Unpack it yourself, or fetch it again.") from None
+        raise DataError(
+            f"{place} is not a complete tar file: {reason}. Unpack it yourself, or fetch it again."
+        ) from None
     for name in sorted(held, key=lambda name: PurePosixPath(name).parts):
         yield name, f"{place}, {name}", held[name]
 
@@ -151,7 +153,7 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
     impossible = ~(np.abs(signal) < LOUDEST)  # true of NaN
     if impossible.any():
         sample, channel = np.argwhere(impossible)[0]
-        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Mend it, or leave the file out.")
+        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Fix it, or leave the file out.")
     return signal, rate
 
 
@@ -162,7 +164,7 @@ def _wave(raw: bytes, place: str) -> wave.Wave_read:
     try:
         return wave.open(io.BytesIO(raw))
     except wave.Error as error:
-        if "unknown format" in str(error):  # compressed, or samples that are no whole numbers
+        if "unknown format" in str(error):  # compressed, or samples that are not whole numbers
             raise MissingExtra("soundfile", "audio") from None
         raise
 
@@ -180,4 +182,4 @@ def _samples(raw: bytes, width: int) -> np.ndarray:
 
 def _damaged(place: str, error: Exception) -> DataError:
     reason = str(error).rsplit(": ", 1)[-1].rstrip(".") or "it ends too early"
-    return DataError(f"{place} is no sound file that can be read: {reason}. Leave it out, or fetch it again.")
+    return DataError(f"{place} is not a sound file that can be read: {reason}. Leave it out, or fetch it again.")

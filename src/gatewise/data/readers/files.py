@@ -212,7 +212,9 @@ def _unzip(raw: bytes, name: str) -> bytes:
     try:
         return gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is no whole gzip file: {error}. Unpack it yourself, or fetch it again.") from None
+        raise DataError(
+            f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again."
+        ) from None
 
 
 def _decode(raw: bytes, name: str, encoding: str) -> str:

@@ -111,7 +111,7 @@ def height_for(files: Sequence[Source]) -> int:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[Any]:
-    """Pillow's image, of which only the head is read yet. Whatever fails as long as it is open is told as damage."""
+    """Pillow's image, of which only the head is read yet. Any failure while it is open counts as damage."""
     try:
         from PIL import Image
     except ImportError:
@@ -141,11 +141,11 @@ def _orientation(image: Any) -> int:
     try:
         exif.load(image.info.get("exif"))
         return int(exif.get(_ORIENTATION, 1))
-    # An image may be whole where what is said about it is not.
+    # An image may be intact where its EXIF data are not.
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         return 1
 
 
 def _damaged(source: Source, error: BaseException) -> DataError:
     reason = str(error).split("\n")[0].rsplit("'", 1)[-1].strip(" .>") or "it ends too early"
-    return DataError(f"{name_of(source)} is no image that can be read: {reason}. Leave it out, or fetch it again.")
+    return DataError(f"{name_of(source)} is not an image that can be read: {reason}. Leave it out, or fetch it again.")

@@ -22,7 +22,7 @@ SUFFIX, ARCHIVE = ".txt", ".zip"
 SPACING = 0.05
 SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `vary_strokes`
 SLANT, OWN, SHIFT, BEND = 0.15, 0.1, 0.04, 0.05  # of a drawing; of each stroke its own, and its place; of the paper
-FARTHEST = 1e6  # of a drawing's units: more is no drawing
+FARTHEST = 1e6  # of a drawing's units: more is not a drawing
 
 Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
 
@@ -114,7 +114,7 @@ def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.
     itself, and now and then a stroke is drawn backwards, or before the one that it followed.
 
     Args:
-        strength: 1 is usual.
+        strength: 1 is the default.
 
     Source: Simard, Steinkraus & Platt (2003), "Best practices for convolutional neural networks", ICDAR, for bending.
     """
@@ -168,7 +168,9 @@ def _unzipped(archive: Path) -> Iterator[NamedFile]:
                     yield name, f"{place}, {name}", file.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         reason = str(error).partition(":")[0].rstrip(".")  # RuntimeError: it is encrypted
-        raise DataError(f"{place} is no zip file that can be read: {reason}. Fetch it again, or unpack it.") from None
+        raise DataError(
+            f"{place} is not a zip file that can be read: {reason}. Fetch it again, or unpack it."
+        ) from None
 
 
 def _parsed(raw: bytes, place: str) -> Drawing:
@@ -178,7 +180,7 @@ def _parsed(raw: bytes, place: str) -> Drawing:
         lines.pop()
     if not lines or lines[0] != BEGIN:
         began = f"'{lines[0][:40]}'" if lines else "nothing"
-        raise DataError(f"{place}, line 1: {began} where a stroke file says {BEGIN}. Leave the file out, or mend it.")
+        raise DataError(f"{place}, line 1: {began} where a stroke file says {BEGIN}. Leave the file out, or fix it.")
     strokes: Drawing = []
     points: list[tuple[float, float]] = []
     for number, line in enumerate(lines[1:], 2):
@@ -198,7 +200,7 @@ def _point(line: str, place: str) -> tuple[float, float]:
     try:
         x, y, _ = map(float, line.split(","))
     except ValueError:
-        raise DataError(f"{place}: '{line[:40]}' is no point x,y,t, nor {LIFT}. Mend the line.") from None
+        raise DataError(f"{place}: '{line[:40]}' is not a point x,y,t, nor {LIFT}. Fix the line.") from None
     if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
-        raise DataError(f"{place}: the point '{line[:40]}' lies outside {FARTHEST:,.0f} units. Mend the line.")
+        raise DataError(f"{place}: the point '{line[:40]}' lies outside {FARTHEST:,.0f} units. Fix the line.")
     return x, y

@@ -37,8 +37,8 @@ def load(session: Session, url: str, query: str | None, only: Callable[[str, Seq
                 query = f"SELECT * FROM {only(session.name, [row[0] for row in session.rows('FROM tables')])}"
             _copy(session, cursor, query, "data")
     except dbapi.Error as error:
-        said = one_line(error).partition(" Query was:")[0].partition(". SQLSTATE")[0]
-        raise DataError(f"{session.name}: {said}") from None
+        message = one_line(error).partition(" Query was:")[0].partition(". SQLSTATE")[0]
+        raise DataError(f"{session.name}: {message}") from None
 
 
 def _copy(session: Session, cursor: Any, query: str, table: str) -> None:

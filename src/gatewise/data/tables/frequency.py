@@ -73,7 +73,7 @@ class Frequency:
 
     @property
     def seasonal_period(self) -> int:
-        """Steps of the season that is usual for this frequency; 1 if there is none.
+        """Steps of the default season of this frequency; 1 if there is none.
 
         Shorter than a minute: a minute. Shorter than an hour: an hour, from 5 minutes on a day. Hours: a day. Days: a
         week, 5 business days. Weeks, months, quarters: a year.
@@ -156,9 +156,9 @@ def infer(timestamps: np.ndarray, zone: str | None = None) -> Frequency | None:
         return None
     local = to_local(timestamps.astype("M8[us]"), zone)
     days = local.astype("M8[D]")
-    shown, usual = _usual(local), _usual(timestamps)
+    shown, elapsed = _most_frequent(local), _most_frequent(timestamps)
     if shown % DAY or len(np.unique((local - days).astype(np.int64))) > 1:
-        return Frequency("span", usual)
+        return Frequency("span", elapsed)
     steps = np.diff(days).astype(np.int64)
     if steps.min() >= 28 and (months := _months(days)):
         return months
@@ -168,7 +168,7 @@ def infer(timestamps: np.ndarray, zone: str | None = None) -> Frequency | None:
     return Frequency("business day" if business else "day")
 
 
-def _usual(timestamps: np.ndarray) -> int:
+def _most_frequent(timestamps: np.ndarray) -> int:
     values, counts = np.unique(np.diff(timestamps).astype("m8[us]").astype(np.int64), return_counts=True)
     return int(values[np.argmax(counts)])
 
@@ -252,7 +252,7 @@ def _check_fit(
 def _time(sequences: Sequences, time: str) -> Column:
     column = sequences.column(time)
     if column.kind != "time" or time not in sequences.steps:
-        raise DataError(f"{sequences.name}: column '{time}' is no time of steps. Name the column that orders them.")
+        raise DataError(f"{sequences.name}: column '{time}' is not a time of steps. Name the column that orders them.")
     return column
 
 
@@ -311,9 +311,9 @@ def regular(sequences: Sequences, time: str) -> Regular:
                 filled[where] = held.values[part]
                 sinks[name].add(filled)
             if sequences.lines is not None:
-                whence = np.zeros(length, np.int64)
-                whence[where] = sequences.lines[part]
-                lines.add(whence)
+                origin = np.zeros(length, np.int64)
+                origin[where] = sequences.lines[part]
+                lines.add(origin)
         steps = {
             name: replace(held, values=sinks[name].values().reshape(-1, *held.values.shape[1:]))
             for name, held in columns.items()

@@ -176,7 +176,7 @@ def _time(table: Table) -> tuple[str, ...]:
 
 
 def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns that make a time unique, judged by the first rows of a large table."""
+    """Columns that make a time unique, by the first rows of a large table."""
     if not time:
         return ()
     names = [n for n in table.columns if n not in time and table.kind(n) == "category" and not table.profile(n).missing]

@@ -150,8 +150,8 @@ class _Job:
             type = table.columns[name]
             way = f"unnest({column}) AS {column}" if type.endswith("]") else f"a part of {column}"
             raise DataError(
-                f"{table.name}: column '{name}' is {type}, which is no number, text or time. Leave it out, or take it "
-                f'apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
+                f"{table.name}: column '{name}' is {type}, which is not a number, text or time. Leave it out, or take "
+                f'it apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
                 + (" and the key id." if type.endswith("]") else ".")
             )
         if kind == "number":
@@ -226,8 +226,8 @@ class _Job:
         if self.times and unreadable and reading:
             row, value = self._first(f"{reading.given} AND ({reading.sql}) IS NULL", reading.shown)
             raise DataError(
-                f"{self.table.name}, row {row}, column '{','.join(self.times)}': {value!r} is no time like "
-                f"{reading.example}. Mend it, or leave the row out."
+                f"{self.table.name}, row {row}, column '{','.join(self.times)}': {value!r} is not a time like "
+                f"{reading.example}. Fix it, or leave the row out."
             )
         if self.times and without_time:
             raise DataError(
@@ -367,7 +367,7 @@ class _Job:
                     raise DataError(
                         f"{self.table.name}: column '{held.field.name}' changes within series "
                         f"{self._shown(int(codes[clash]))} at row {rows[clash]}. A static column has one "
-                        f"value per sequence: make it a column of steps, or mend the row."
+                        f"value per sequence: make it a column of steps, or fix the row."
                     )
             for index, (field, sink) in enumerate(zip(fields, sinks, strict=True)):
                 sink.add(timestamps if field.sql == "gw_time" else batch[f"c{index}"])

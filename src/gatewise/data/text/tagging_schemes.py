@@ -168,14 +168,14 @@ def check_labels(
     strange = np.flatnonzero(np.isin(labels.values, foreign))
     if len(strange):
         step = int(strange[0])
-        raise DataError(f"{_place(sequences, step)}: {_no_label(labels.levels[labels.values[step]], scheme)}")
+        raise DataError(f"{_place(sequences, step)}: {_not_a_label(labels.levels[labels.values[step]], scheme)}")
     wrong = _illegal(labels, sequences.offsets, scheme)
     if len(wrong) and not repair:
         step, at_end = divmod(int(wrong[0]), 2)
         what = _transition(labels, sequences.offsets, step, at_end)
         more = f" There are {len(wrong) - 1} more." if len(wrong) > 1 else ""
-        way_out = "Mend it, or pass --repair to read spans as conlleval does."
-        raise DataError(f"{_place(sequences, step)}: {what} is illegal in {scheme}. {way_out}{more}")
+        hint = "Fix it, or pass --repair to read spans as conlleval does."
+        raise DataError(f"{_place(sequences, step)}: {what} is illegal in {scheme}. {hint}{more}")
     return (converted(sequences, column, scheme, scheme) if len(wrong) else sequences), scheme
 
 
@@ -239,7 +239,7 @@ def _role(label: str, scheme: str) -> tuple[str, str]:
     letter, _, kind = label.partition("-")
     _letters(scheme)
     if letter not in _ROLES[scheme]:
-        raise DataError(_no_label(label, scheme))
+        raise DataError(_not_a_label(label, scheme))
     return _ROLES[scheme][letter], kind
 
 
@@ -251,9 +251,9 @@ def _fits(label: str, scheme: str) -> bool:
     return label == OUTSIDE or label.partition("-")[0] in _letters(scheme).values()
 
 
-def _no_label(label: str, scheme: str) -> str:
+def _not_a_label(label: str, scheme: str) -> str:
     forms = ", ".join(f"{letter}-TYPE" for letter in SCHEMES[scheme].values())
-    return f"'{label[:40]}' is no label of {scheme}, whose labels are O, {forms}."
+    return f"'{label[:40]}' is not a label of {scheme}, whose labels are O, {forms}."
 
 
 def _illegal(labels: Column, offsets: np.ndarray, scheme: str) -> np.ndarray:

@@ -65,7 +65,7 @@ class Vocabulary(ABC):
         """The vocabulary that `to_json` described. ModelFileError if it is none of this kind."""
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of `ids`, a sequence of n integers. DataError if one is no id of this vocabulary."""
+        """The text of `ids`, a sequence of n integers. DataError if one is not an id of this vocabulary."""
         decoder = self.decoder()
         return "".join(map(decoder.push, self._checked(ids).tolist())) + decoder.flush()
 
@@ -312,7 +312,7 @@ class BytePairs(Vocabulary):
         return Bytes(self._bytes)
 
     def unseen(self, text: str) -> list[str]:
-        """Only halves of surrogate pairs, which are no text, have no bytes."""
+        """Only halves of surrogate pairs, which are not text, have no bytes."""
         return list(dict.fromkeys(re.findall("[\ud800-\udfff]", text))) if _well_formed(text) is not text else []
 
     def __len__(self) -> int:
@@ -340,7 +340,9 @@ class BytePairs(Vocabulary):
         tokens = model.get("vocab") if isinstance(model, dict) else None
         merges = model.get("merges") if isinstance(model, dict) else None
         if not isinstance(tokens, dict) or not isinstance(merges, list) or not _is_complete(tokens, merges):
-            raise ModelFileError("the vocabulary is damaged: its 'tokenizer' is no byte-level BPE with all 256 bytes.")
+            raise ModelFileError(
+                "the vocabulary is damaged: its 'tokenizer' is not a byte-level BPE with all 256 bytes."
+            )
         return cls(tokens, merges)
 
     @cached_property
