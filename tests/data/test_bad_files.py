@@ -100,7 +100,7 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         ts("1,2", "1", head="@equalLength true\n@seriesLength 2"),
         ["line 5 has 1 values per dimension, not 2 as @equalLength"],
     ),
-    "ts stamp missing": (read_ts, "a.ts", ts("1,2:a", head=STAMPS), ["line 4, dimension 1: '12' is no (time,value)"]),
+    "ts stamp missing": (read_ts, "a.ts", ts("1,2:a", head=STAMPS), ["line 4, dimension 1: '12' is not (time,value)"]),
     "ts stamp": (
         read_ts,
         "a.ts",
