@@ -38,7 +38,7 @@ def series(name: str, data: Path, seed: int) -> dict[str, Any]:
 def digits(data: Path, seed: int) -> dict[str, Any]:
     """Takes 0 to 4 of each digit and speaker are the test, all others are learned from."""
     clips = read_audio(data / "fsdd", label_from="{label}_{speaker}_{index}")
-    held = np.array([int(index) <= 4 for index in clips.facts["index"].strings()])
+    held = np.array([int(index) <= 4 for index in clips.static["index"].strings()])
     return fitted(clips.take(np.flatnonzero(~held)), clips.take(np.flatnonzero(held)), seed, split=(0.9, 0.1, 0))
 
 
@@ -85,7 +85,7 @@ def characters(data: Path, seed: int) -> dict[str, Any]:
 
 def by_writer(drawn: Sequences) -> tuple[Sequences, Sequences, Sequences]:
     """Omniglot's drawings by writers 1 to 14, 15 and 16, and 17 to 20."""
-    writer = np.array([int(number) for number in drawn.facts["writer"].strings()])
+    writer = np.array([int(number) for number in drawn.static["writer"].strings()])
     parts = (writer <= 14, (writer > 14) & (writer <= 16), writer > 16)
     train, validation, test = (drawn.take(np.flatnonzero(part)) for part in parts)
     return train, validation, test
@@ -153,8 +153,8 @@ def nearest(train: Sequences, test: Sequences, share: float) -> float:
             if i + 1 in n and j + 1 in m:  # a pair's own last cell
                 distance = np.where((n == i + 1) & (m == j + 1), row[j + 1], distance)
         before = row
-    found = np.array(train.facts["label"].strings())[distance.argmin(1)]
-    return float((found == np.array(test.facts["label"].strings())).mean())
+    found = np.array(train.static["label"].strings())[distance.argmin(1)]
+    return float((found == np.array(test.static["label"].strings())).mean())
 
 
 def padded(data: Sequences) -> np.ndarray:

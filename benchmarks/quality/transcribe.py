@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.data.readers.strokes import read_strokes, varied
+from gatewise.data.readers.strokes import read_strokes, vary_strokes
 from gatewise.data.sequences import Column, Sequences
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.transcribe.decoder import CTCDecoding
@@ -116,7 +116,7 @@ def lines(data: Path, seed: int, **options: Any) -> dict[str, Any]:
 
 
 def line_sequences(images: np.ndarray, digits: np.ndarray, count: int, seed: int) -> Sequences:
-    """Lines as their columns, as `data.images` gives them, and their digits as text."""
+    """Lines as their columns, as `data.readers.images` gives them, and their digits as text."""
     random = np.random.default_rng(seed)
     columns, texts = [], []
     for _ in range(count):
@@ -131,14 +131,14 @@ def line_sequences(images: np.ndarray, digits: np.ndarray, count: int, seed: int
 def drawn(data: Path, seed: int, **options: Any) -> dict[str, Any]:
     """Omniglot's characters, one a drawing, as texts of one character each.
 
-    Writers 1 to 14 are learned from, each drawing as six other hands might have made it (`strokes.varied`), 15 and 16
-    choose the best weights, 17 to 20 are the test; the drawings are the same for every seed.
+    Writers 1 to 14 are learned from, each drawing as six other hands might have made it (`strokes.vary_strokes`), 15
+    and 16 choose the best weights, 17 to 20 are the test; the drawings are the same for every seed.
     """
     found = read_strokes(data / "omniglot_small1" / "strokes_background_small1.zip")
-    known = {name: chr(FIRST + place) for place, name in enumerate(sorted(set(found.facts["label"].strings())))}
-    texts = np.array([known[label] for label in found.facts["label"].strings()], object)
-    train, validation, test = by_writer(replace(found, facts={**found.facts, "text": Column("text", "text", texts)}))
-    train = varied(train.take(np.tile(np.arange(len(train)), HANDS)), np.random.default_rng(0))
+    known = {name: chr(FIRST + place) for place, name in enumerate(sorted(set(found.static["label"].strings())))}
+    texts = np.array([known[label] for label in found.static["label"].strings()], object)
+    train, validation, test = by_writer(replace(found, static={**found.static, "text": Column("text", "text", texts)}))
+    train = vary_strokes(train.take(np.tile(np.arange(len(train)), HANDS)), np.random.default_rng(0))
     transcriber = Transcriber(seed=seed, **options).fit(train, validation=validation)
     metrics = transcriber.evaluate(test)
     metrics["all"]["accuracy"] = metrics["all"]["exact"]

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.batches import parts_of
 from gatewise.data.datasets.builtin import docstring_summaries, written_dates
 from gatewise.data.paired.pairs import Pairs, read_pairs
+from gatewise.data.split import split_at_random
 from gatewise.decoding.stop import Decoding
 from gatewise.metrics.text import text_scores
 from gatewise.tasks.translate.baselines import Nearest, first_words, usual_first_words
@@ -38,7 +38,7 @@ def summaries(data: Path, seed: int) -> dict[str, Any]:
     dropout, arguments beside names, and what more to learn from were chosen on the validation part.
     """
     pairs = docstring_summaries()
-    train, validation, test = parts_of(pairs, (0.9, 0.05, 0.05), seed, "pairs").values()
+    train, validation, test = split_at_random(pairs, (0.9, 0.05, 0.05), seed, "pairs").values()
     every, known = docstring_summaries(least=0), {*pairs.sources, *(pairs.targets or [])}
     short = every.take(
         [i for i, both in enumerate(zip(every.sources, every.targets or [], strict=True)) if not known & {*both}]

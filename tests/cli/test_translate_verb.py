@@ -88,7 +88,7 @@ def test_info_tells_what_it_is(call):
     [
         ("fit translate t.src t.tgt new.txt -o none", "from one file or from two, not from 3"),
         ("fit translate t.src new.txt -o none", "'t.src' has 60 lines, but 'new.txt' has 2"),
-        ("fit translate t.src -o none", "'t.src', line 1: 'red dog' is no text, a tab and a text"),
+        ("fit translate t.src -o none", "'t.src', line 1: 'red dog' is not text, a tab and a text"),
         ("fit translate t.src t.tgt --attention dot -o none", "no attention named 'dot'"),
         ("predict model new.txt --beam-size 2 --n-best 3", "--n-best is 3, but a beam of 2 finds no more"),
         ("predict model new.txt --length-penalty -1", "--length-penalty is -1.0, but must be from 0 to 10"),
@@ -96,7 +96,7 @@ def test_info_tells_what_it_is(call):
         ("predict model - --plot p.png", "--plot reads the data once more, which standard input does not allow"),
         ("predict model head.csv --plot h.png -o h.csv", "there is no text whose translation could be drawn"),
         ("predict blind new.txt --plot b.png -o b.csv", "this translator has no attention to draw"),
-        ("evaluate model new.txt", "'new.txt', line 1: 'old dog' is no text, a tab and a text"),
+        ("evaluate model new.txt", "'new.txt', line 1: 'old dog' is not text, a tab and a text"),
         ("evaluate model t.src t.tgt new.txt", "from one file or from two, not from 3"),
     ],
 )

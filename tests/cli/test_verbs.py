@@ -392,7 +392,7 @@ BAD = {  # what is wrong -> (words, what is said)
         "needs 10000. Give more text, or lower --chunk-length",
     ),
     "binary file": ("fit generate noise.bin", "'noise.bin' is a binary file, not text: a NUL byte at offset 0"),
-    "latin-1 file": ("fit generate latin.txt", "byte 0xe9 at offset 3 is no text. It reads as latin-1: pass --enc"),
+    "latin-1 file": ("fit generate latin.txt", "byte 0xe9 at offset 3 is not text. It reads as latin-1: pass --enc"),
     "unknown encoding": ("fit generate rhyme.txt --encoding utf8x", "no text encoding named 'utf8x'. Did you mean"),
     "empty folder": ("fit generate nothing", "the folder 'nothing' holds no text file"),
     "unknown verb": ("fti generate rhyme.txt", "no verb named 'fti'. Did you mean 'fit'?"),

@@ -3,70 +3,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.data.batches import PARTS, Rows, alike, dealt, split
+from gatewise.data.batches import Epochs, Rows, bucketed, in_batches
 from gatewise.errors import DataError, OptionError, ShapeError
 
 law = settings(derandomize=True, deadline=None, database=None, max_examples=100)
 
 
-def test_split_by_hand():
-    assert split(1000) == (slice(0, 900), slice(900, 950), slice(950, 1000))
-    assert split(10, (0.7, 0.2, 0.1)) == (slice(0, 7), slice(7, 9), slice(9, 10))
-    assert split(7, (1, 0, 0)) == (slice(0, 7), slice(7, 7), slice(7, 7))
-    assert split(0) == (slice(0, 0),) * 3
-
-
-@law
-@given(st.integers(0, 10**12), st.tuples(st.integers(1, 100), st.integers(0, 100), st.integers(0, 100)))
-def test_split_is_contiguous_whole_and_close_to_the_shares(length, parts):
-    fractions = [part / sum(parts) for part in parts]
-    slices = split(length, fractions)
-    assert slices[0].start == 0
-    assert slices[-1].stop == length
-    assert slices[0].stop == slices[1].start
-    assert slices[1].stop == slices[2].start
-    for piece, fraction in zip(slices, fractions, strict=True):
-        assert abs((piece.stop - piece.start) - length * fraction) <= 1 + 1e-3
-        if fraction == 0:
-            assert piece.start == piece.stop
-
-
-@pytest.mark.parametrize(
-    "fractions",
-    [
-        *[(0.9, 0.1), (0.5, 0.5, 0.5), (0, 0.5, 0.5), (1.1, -0.1, 0), (0.9, 0.05, 0.05 + 1e-8)],
-        *[(float("nan"), 0.5, 0.5), (float("inf"), 0, 0), ("a", "b", "c"), None, 0.9],
-    ],
-)
-def test_split_refuses_other_shares(fractions):
-    with pytest.raises(OptionError, match="fractions is"):
-        split(100, fractions)
-
-
-def test_split_refuses_a_negative_length():
-    with pytest.raises(OptionError, match="-1"):
-        split(-1)
-
-
-@law
-@given(st.integers(0, 60), st.integers(0, 5))
-def test_items_are_dealt_as_shuffled_ones_are_cut(count, seed):
-    shuffled = np.random.default_rng([seed, 2]).permutation(count).tolist()
-    cut = [sorted(shuffled[part]) for part in split(count, (0.7, 0.2, 0.1))]
-    found = dealt(count, (0.7, 0.2, 0.1), [seed, 2])
-    assert {name: places.tolist() for name, places in found.items()} == dict(zip(PARTS, cut, strict=True))
-
-
 @law
 @given(st.integers(1, 90), st.integers(1, 7), st.integers(1, 4))
-def test_batches_of_like_lengths_hold_every_sequence_once(count, batch_size, pool):
+def test_buckets_hold_every_sequence_once(count, batch_size, pool):
     lengths = np.random.default_rng(count).integers(1, 9, count)
-    batches = alike(lengths, batch_size, np.random.default_rng(3), pool)
+    batches = bucketed(lengths, batch_size, np.random.default_rng(3), pool)
     assert sorted(place for batch in batches for place in batch.tolist()) == list(range(count))
     assert len(batches) == -(-count // batch_size)
     assert max(map(len, batches)) <= batch_size
     if pool * batch_size >= count:  # sorted as a whole: batches overlap in no more than the lengths at their edges
         assert sum(np.ptp(lengths[batch]) for batch in batches) <= np.ptp(lengths)
+
+
+def test_epochs_are_drawn_from_the_seed_and_their_number_alone():
+    def draw(random):
+        return in_batches(np.arange(10) if random is None else random.permutation(10), 4)
+
+    epochs = Epochs(3, draw, [7, 0])
+    want = [batch.tolist() for epoch in range(3) for batch in draw(np.random.default_rng([7, 0, epoch]))]
+    assert len(epochs) == 3
+    assert [epochs.at(step).tolist() for step in range(9)] == want
+    assert [epochs.at(step).tolist() for step in (8, 0, 4)] == [want[8], want[0], want[4]]
+    assert [epochs.epoch_of(step) for step in (0, 2, 3)] == [0, 0, 1]
+    fixed = Epochs(3, draw, None)
+    assert [fixed.at(step).tolist() for step in (2, 3)] == [[8, 9], [0, 1, 2, 3]]
 
 
 def test_rows_by_hand():
@@ -137,7 +103,7 @@ def test_rows_end_as_a_sequence_does():
 def test_too_little_text_says_how_much_is_needed():
     with pytest.raises(DataError, match=r"60 tokens are too few for batch_size 32.*make 64.*batch_size to 30"):
         Rows(np.zeros(60, int), 32, 100)
-    with pytest.raises(DataError, match=r"1 tokens are too few.*mend it, give more text"):
+    with pytest.raises(DataError, match=r"1 tokens are too few.*fix it, give more text"):
         Rows(np.zeros(1, int), 1, 1)
     with pytest.raises(DataError):
         Rows([], 1, 1)

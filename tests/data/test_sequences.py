@@ -34,7 +34,7 @@ def test_taking_is_picking_each_sequence_whole(lengths, data):
         assert taken.steps["heat"].values[mine].tolist() == sequences.steps["heat"].values[rows].tolist()
         assert taken.steps["word"].strings()[mine] == sequences.steps["word"].strings()[rows]
         assert taken.lines[mine].tolist() == sequences.lines[rows].tolist()
-        assert taken.facts["mood"].values[place] == sequences.facts["mood"].values[index]
+        assert taken.static["mood"].values[place] == sequences.static["mood"].values[index]
 
 
 def test_all_of_them_in_turn_are_the_whole():
@@ -52,15 +52,15 @@ def test_whatever_changes_the_fingerprint_changes(change):
         other.steps["word"].values[1] = None
     if change == "level":
         other = Sequences(
-            other.offsets, other.steps, {"mood": Column("mood", "category", one.facts["mood"].values, ("bad",))}
+            other.offsets, other.steps, {"mood": Column("mood", "category", one.static["mood"].values, ("bad",))}
         )
     if change == "name":
-        other = Sequences(other.offsets, {"cold": other.steps["heat"], "word": other.steps["word"]}, other.facts)
+        other = Sequences(other.offsets, {"cold": other.steps["heat"], "word": other.steps["word"]}, other.static)
     assert one.fingerprint() != other.fingerprint()
 
 
 def test_words_of_a_category():
-    assert drawn([1, 1, 1]).facts["mood"].strings() == [None, "good", None]
+    assert drawn([1, 1, 1]).static["mood"].strings() == [None, "good", None]
 
 
 def test_what_is_no_column():

@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("source", "roles", "steps", "facts", "count"),
+    ("source", "roles", "steps", "static", "count"),
     [
         ("table.csv", Roles(target=["mood"], key=["who"], time="when"), {"when", "heat"}, {"who", "mood"}, 2),
         ("table.csv", Roles(target=["mood"]), {"when", "heat", "who"}, {"mood"}, 3),
@@ -42,9 +42,9 @@ def folder(tmp_path, monkeypatch):
     ],
     ids=str,
 )
-def test_a_source_comes_to_its_reader(source, roles, steps, facts, count, folder):
+def test_a_source_comes_to_its_reader(source, roles, steps, static, count, folder):
     found = read(source, None, roles)
-    assert (set(found.steps), set(found.facts), len(found)) == (steps, facts, count)
+    assert (set(found.steps), set(found.static), len(found)) == (steps, static, count)
 
 
 def test_sequences_come_back_as_they_are():

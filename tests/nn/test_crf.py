@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchcrf
 
-from gatewise.data.text.tagging_schemes import allowed
+from gatewise.data.text.tagging_schemes import allowed_transitions
 from gatewise.errors import OptionError, OptionTypeError, ShapeError
 from gatewise.nn import CRF
 
@@ -35,7 +35,9 @@ def paths(crf, emissions):
             yield score + sum(emissions[t, label] for t, label in enumerate(labels)), labels
 
 
-@pytest.mark.parametrize("mask", [None, allowed(LEVELS, "BIO"), allowed(LEVELS, "IOB1")], ids=["all", "BIO", "IOB1"])
+@pytest.mark.parametrize(
+    "mask", [None, allowed_transitions(LEVELS, "BIO"), allowed_transitions(LEVELS, "IOB1")], ids=["all", "BIO", "IOB1"]
+)
 def test_brute_force(mask):
     crf, emissions, _ = drawn(5, 5, 3, mask, seed=1)
     lengths = torch.tensor([5, 1, 3])
@@ -91,7 +93,7 @@ def test_another_library():
 
 
 def test_gradients():
-    crf, emissions, labels = drawn(3, 4, 2, mask=allowed(["O", "B", "I"], "BIO"), seed=5)
+    crf, emissions, labels = drawn(3, 4, 2, mask=allowed_transitions(["O", "B", "I"], "BIO"), seed=5)
     labels = torch.tensor([[0, 1], [1, 2], [2, 2], [0, 0]])
     lengths = torch.tensor([4, 2])
     names = [name for name, _ in crf.named_parameters()]
@@ -119,7 +121,7 @@ def test_float32_is_exact_over_long_sequences():
 
 
 def test_what_is_forbidden_is_never_decoded():
-    mask = allowed(LEVELS, "BIO")
+    mask = allowed_transitions(LEVELS, "BIO")
     crf, emissions, _ = drawn(5, 30, 8, mask, seed=9, scale=20.0)
     labels, _ = crf.decode(emissions)
     for row in labels.T.tolist():

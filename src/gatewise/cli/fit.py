@@ -148,7 +148,7 @@ def train(
 
 
 def aligned(paths: list[str]) -> Any:
-    """One file as it is, or two as `data.pairs.read_pairs` takes them."""
+    """One file as it is, or two as `data.paired.pairs.read_pairs` takes them."""
     return paths[0] if len(paths) == 1 else tuple(paths)
 
 

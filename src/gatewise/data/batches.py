@@ -1,100 +1,68 @@
-"""Which part of the data trains, validates and tests, and what is learned from side by side: rows of a long sequence,
-or sequences of about one length."""
+"""What is learned from side by side: the batches of each epoch, or the rows of one long sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol, Self, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ..errors import DataError, OptionError, ShapeError
 
-PARTS = ("train", "validation", "test")
+Batch = TypeVar("Batch")
 
 
-def split(length: int, fractions: Sequence[float] = (0.9, 0.05, 0.05)) -> tuple[slice, slice, slice]:
-    """Where training, validation and test lie in a sequence of `length` tokens: in this order, never shuffled.
+class Epochs(Generic[Batch]):
+    """The batches of each epoch in an order of its own, which depends on the seed and the epoch alone.
 
-    Args:
-        length: Tokens in all.
-        fractions: The three shares; none is negative, training is positive, and together they are 1.
-
-    Returns:
-        Three slices without a gap; one may be empty where its share is less than half a token.
-
-    Raises:
-        OptionError: `length` is negative or the shares are not as above.
-    """
-    if length < 0:
-        raise OptionError(f"length is {length}. Give 0 or more tokens.")
-    try:
-        train, validation, test = (float(share) for share in fractions)
-    except (TypeError, ValueError):
-        raise OptionError(f"fractions is {fractions!r}. Give three numbers, such as (0.9, 0.05, 0.05).") from None
-    if not (train > 0 and validation >= 0 and test >= 0 and abs(train + validation + test - 1) <= 1e-9):
-        raise OptionError(
-            f"fractions is {fractions!r}, which sums to {train + validation + test:.10g}. "
-            "Give a positive share for training and none below 0 for validation and test, 1 in all."
-        )
-    first = min(round(length * train), length)
-    second = min(round(length * (train + validation)), length) if test else length
-    return slice(0, first), slice(first, second), slice(second, length)
-
-
-def dealt(count: int, shares: Sequence[float], seed: int | Sequence[int]) -> dict[str, np.ndarray]:
-    """Places of the items of each of `PARTS`, drawn at random, in ascending order; a part may be empty.
+    Only the current epoch is remembered; any step may be asked for at any time, as a resumed training does.
 
     Args:
-        count: Items in all.
-        shares: Of the parts, as for `split`.
-        seed: Of the draw, as numpy takes it.
+        batches: Number of batches in an epoch.
+        draw: Makes the batches of an epoch from that epoch's random numbers, or from None in their fixed order.
+        seed: One or more numbers, to which the number of the epoch is added; None for a fixed order.
     """
-    order = np.random.default_rng(seed).permutation(count)
-    return {name: np.sort(order[part]) for name, part in zip(PARTS, split(count, shares), strict=True)}
+
+    def __init__(
+        self,
+        batches: int,
+        draw: Callable[[np.random.Generator | None], Sequence[Batch]],
+        seed: int | Sequence[int] | None,
+    ):
+        self.batches, self.draw = batches, draw
+        self.seed = [seed] if isinstance(seed, int) else seed
+        self._current: tuple[int, Sequence[Batch]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch that a step belongs to, from 0."""
+        return step // self.batches
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step, counted through all epochs."""
+        epoch, place = divmod(step, self.batches)
+        if self._current[0] != epoch:
+            random = None if self.seed is None else np.random.default_rng([*self.seed, epoch])
+            self._current = epoch, self.draw(random)
+        return self._current[1][place]
 
 
-class Items(Protocol):
-    """Data of which some items can be taken, such as `Pairs` and `Sequences`."""
-
-    @property
-    def name(self) -> str: ...
-
-    def __len__(self) -> int: ...
-
-    def take(self, which: np.ndarray, /) -> Self: ...
+def in_batches(order: Any, batch_size: int) -> list[Any]:
+    """An array or list cut into batches, in its order; the last may be smaller."""
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-Some = TypeVar("Some", bound=Items)
+def bucketed(lengths: np.ndarray, batch_size: int, random: np.random.Generator, pool: int = 20) -> list[np.ndarray]:
+    """Indices of the sequences of each batch, (batch_size,) or fewer, in random order; every sequence is in one batch.
 
-
-def parts_of(data: Some, shares: Sequence[float], seed: int, items: str) -> dict[str, Some]:
-    """The parts that are not empty, by name, dealt out at random.
-
-    Args:
-        data: What is dealt out.
-        shares, seed: As for `dealt`.
-        items: What the error calls them.
-
-    Raises:
-        DataError: There is nothing to learn from.
+    Batches of similar lengths need little padding; sorting only within pools of `pool` batches each keeps them
+    different from epoch to epoch.
     """
-    found = {name: data.take(places) for name, places in dealt(len(data), shares, seed).items()}
-    if not len(found["train"]):
-        raise DataError(f"{data.name} has {len(data)} {items}, which leaves none to learn from")
-    return {name: part for name, part in found.items() if len(part)}
-
-
-def alike(lengths: np.ndarray, batch_size: int, random: np.random.Generator, pool: int = 20) -> list[np.ndarray]:
-    """Places of the sequences of each batch, (batch_size,) or fewer, in random order; every sequence is in one of them.
-
-    Batches of like lengths pad little; sorting within pools, of `pool` batches each, keeps them different from pass to
-    pass.
-    """
-    order, pooled = random.permutation(len(lengths)), pool * batch_size
-    pools = [order[i : i + pooled] for i in range(0, len(order), pooled)]
+    pools = in_batches(random.permutation(len(lengths)), pool * batch_size)
     order = np.concatenate([own[np.argsort(lengths[own], kind="stable")] for own in pools])
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    batches = in_batches(order, batch_size)
     return [batches[i] for i in random.permutation(len(batches))]
 
 
@@ -134,7 +102,7 @@ class Rows:
             lower = f"lower batch_size to {len(array) // 2}, or " if len(array) > 1 else ""
             raise DataError(
                 f"{len(array)} tokens are too few for batch_size {batch_size}: two a row, one to read and one to "
-                f"predict, make {2 * batch_size}. To mend it, {lower}give more text."
+                f"predict, make {2 * batch_size}. To fix it, {lower}give more text."
             )
         self.batch_size = batch_size
         self.chunk_length = chunk_length

@@ -31,7 +31,7 @@ class LogMel:
         window: Length of a frame, in seconds.
         hop: From one frame's start to the next one's, in seconds.
         low: Lower edge of the first band, in hertz. The upper edge of the last is half the sample rate.
-        floor: Smallest energy told apart from silence; a full-scale sine has about (samples per frame / 4)^2.
+        floor: Smallest energy distinguished from silence; a full-scale sine has about (samples per frame / 4)^2.
 
     Raises:
         OptionError: a setting is impossible, or a band is so narrow that no frequency of the transform falls in it.

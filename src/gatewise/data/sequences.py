@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -68,20 +68,20 @@ class Sequences:
         offsets: (N + 1,) int64, rising from 0: sequence i has the steps offsets[i] : offsets[i + 1] of every column of
             `steps`.
         steps: Columns of one value per step, by name: sensors, sales, tokens of a sentence.
-        facts: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
+        static: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
         name: Where they came from, for people.
         lines: (steps,) line of each step in its source where that is known, else None; for messages.
     """
 
     offsets: np.ndarray
     steps: Mapping[str, Column] = field(default_factory=dict)
-    facts: Mapping[str, Column] = field(default_factory=dict)
+    static: Mapping[str, Column] = field(default_factory=dict)
     name: str = "data"
     lines: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         total = int(self.offsets[-1])
-        for what, columns, count in (("step", self.steps, total), ("sequence", self.facts, len(self))):
+        for what, columns, count in (("step", self.steps, total), ("sequence", self.static, len(self))):
             for name, column in columns.items():
                 if len(column) != count:
                     raise ShapeError(f"{count} {what}s need as many values, but column '{name}' has {len(column)}")
@@ -96,10 +96,10 @@ class Sequences:
 
     def column(self, name: str) -> Column:
         """A column of either kind. DataError names those there are."""
-        for columns in (self.steps, self.facts):
+        for columns in (self.steps, self.static):
             if name in columns:
                 return columns[name]
-        raise DataError(f"{self.name}: {suggest('column', name, [*self.steps, *self.facts])}")
+        raise DataError(f"{self.name}: {suggest('column', name, [*self.steps, *self.static])}")
 
     def __iter__(self) -> Iterator[Sequences]:
         return (self.take([index]) for index in range(len(self)))
@@ -113,7 +113,7 @@ class Sequences:
         return Sequences(
             offsets,
             {name: column[rows] for name, column in self.steps.items()},
-            {name: column[index] for name, column in self.facts.items()},
+            {name: column[index] for name, column in self.static.items()},
             self.name,
             None if self.lines is None else self.lines[rows],
         )
@@ -121,7 +121,7 @@ class Sequences:
     def fingerprint(self) -> str:
         """sha256 of all values, in pieces, so that a table larger than memory has one too."""
         digest = hashlib.sha256(np.ascontiguousarray(self.offsets, "<i8").tobytes())
-        for part, columns in (("steps", self.steps), ("facts", self.facts)):
+        for part, columns in (("steps", self.steps), ("facts", self.static)):  # as model files have it
             for name in sorted(columns):
                 column = columns[name]
                 digest.update(f"{part}\0{name}\0{column.kind}\0{column.levels}".encode())
@@ -134,3 +134,37 @@ class Sequences:
                     else:
                         digest.update(np.ascontiguousarray(piece).tobytes())
         return digest.hexdigest()
+
+
+def offsets_of(lengths: Iterable[int]) -> np.ndarray:
+    """(N + 1,) int64 where each of N sequences starts and the last one ends."""
+    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)
+
+
+def starts_of(lengths: np.ndarray) -> np.ndarray:
+    """(N,) where each of N sequences starts among all steps."""
+    return np.cumsum(lengths) - lengths
+
+
+def category_column(name: str, words: Sequence[str | None], levels: Sequence[str] | None = None) -> Column:
+    """A column of kind "category"; None is missing. Levels not given are the words that occur, sorted."""
+    if levels is None:
+        levels = natural_sorted({word for word in words if word is not None})
+    codes: dict[str | None, int] = {word: code for code, word in enumerate(levels)}
+    codes[None] = MISSING
+    return Column(name, "category", np.fromiter((codes[word] for word in words), np.int32, len(words)), tuple(levels))
+
+
+def text_column(name: str, words: Sequence[str | None]) -> Column:
+    """A column of kind "text"."""
+    values = np.empty(len(words), object)
+    values[:] = words
+    return Column(name, "text", values)
+
+
+def natural_sorted(words: Iterable[str]) -> list[str]:
+    """Words sorted, except that "10" comes after "9" where all of them are whole numbers."""
+    words = list(words)
+    if all(word.removeprefix("-").isdecimal() for word in words):
+        return sorted(words, key=lambda word: (int(word), word))
+    return sorted(words)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
-from .readers.strokes import is_strokes
+from .readers.files import Source, files_in
+from .readers.strokes import BEGIN
+from .readers.strokes import SUFFIX as STROKES
 from .sequences import Sequences
 
 if TYPE_CHECKING:
     from .readers.audio import LogMel
-
-LINES = ("rows", "labels", "tokens")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Roles:
         key: Columns that tell one sequence from another; none: see `per_step`.
         time: The column, or comma-separated columns, that order its steps.
         columns: What to learn from; None: all columns that have no other role.
-        facts: Further columns of which each sequence has one value.
+        static: Further columns of which each sequence has one value.
         per_step: Whether there is a target at each step, rather than one for each sequence. Without a key, a table is
             then one long sequence, and otherwise each of its rows is a sequence.
         lines: What the lines of a text file are: "rows" of a table, "labels" each with its text, or "tokens" each with
@@ -43,7 +43,7 @@ class Roles:
     key: Sequence[str] = ()
     time: str | None = None
     columns: Sequence[str] | None = None
-    facts: Sequence[str] = ()
+    static: Sequence[str] = ()
     per_step: bool = False
     lines: str = "rows"
     zone: str | None = None
@@ -51,19 +51,32 @@ class Roles:
     label_from: str | None = None
     repair: bool = False
 
-    def format(self, path: str) -> str:
-        """What a file of this name, or URL, is read as."""
-        if "://" in path:
-            return "table"
-        suffix = _suffix(path)
-        if suffix in _SUFFIXES:
-            return _SUFFIXES[suffix]
-        if is_strokes(path):
-            return "strokes"
-        if os.path.isdir(path):
-            return "audio"
-        named = self.key or self.time or self.columns or self.target or self.facts
-        return "table" if self.lines == "rows" or (suffix == ".txt" and named) else self.lines
+    def reader_for(self, kind: str, path: str) -> str:
+        """What a path of this kind (see `kind_of`) is read as: text as a table, as "labels" or as "tokens"."""
+        if kind != "text":
+            return kind
+        named = self.key or self.time or self.columns or self.target or self.static
+        return "table" if self.lines == "rows" or (_suffix(path) == ".txt" and named) else self.lines
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """What a path or URL holds, as far as its name and first bytes tell: "table", "ts", "tokens", "arrays", "audio",
+    "strokes" or, where they do not tell, "text", whose lines `Roles` explain."""
+    name = os.fspath(path)
+    if "://" in name:
+        return "table"
+    if (suffix := _suffix(name)) in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if os.path.isdir(name):
+        first = next((file for file in files_in(name) if file.name.lower().endswith(STROKES)), None)
+        return "strokes" if first is not None and _begins_with_strokes(first) else "audio"
+    found = name.lower().endswith(STROKES) and os.path.isfile(name) and _begins_with_strokes(name)
+    return "strokes" if found else "text"
+
+
+def _begins_with_strokes(path: Source) -> bool:
+    with open(path, "rb") as file:
+        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
 
 
 def is_data(path: str) -> bool:
@@ -92,6 +105,7 @@ def read(
     query: str | None = None,
     encoding: str = "utf-8",
     sound: LogMel | None = None,
+    kind: str | None = None,
 ) -> Sequences:
     """Sequences from a file, folder, URL, table or arrays.
 
@@ -103,6 +117,7 @@ def read(
         query: SQL whose result is the table.
         encoding: Of text files.
         sound: How to make features of sound; None: what suits the files.
+        kind: What `kind_of` says of a path, from whoever has asked it already.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
     sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
@@ -119,13 +134,15 @@ def read(
     if not is_path and not is_table(source):
         from .readers.arrays import from_arrays
 
-        _no_query(query, "arrays")
+        refuse_query(query, "arrays")
         return from_arrays(source, y, per_step=roles.per_step)
     if y is not None:
-        raise OptionError(f"y goes with arrays and lists; of {told(source)} a column is the target. Name it: target=")
-    if is_path and (found := roles.format(os.fspath(source))) != "table":
-        _no_query(query, told(source))
-        return _read_file(source, found, roles, encoding, sound)
+        raise OptionError(
+            f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
+        )
+    if is_path and (reader := roles.reader_for(kind or kind_of(source), os.fspath(source))) != "table":
+        refuse_query(query, describe_source(source))
+        return _read_file(source, reader, roles, encoding, sound)
     return _read_table(source, roles, query, encoding)
 
 
@@ -143,26 +160,26 @@ def _suffix(path: str) -> str:
     return Path(path.lower().removesuffix(".gz")).suffix
 
 
-def _read_file(source: Any, kind: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
-    if kind == "ts":
+def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: LogMel | None) -> Sequences:
+    if reader == "ts":
         from .readers.ts import read_ts
 
         return read_ts(source, encoding)
-    if kind == "tokens":
+    if reader == "tokens":
         from .readers.conll import read_conll
 
         return read_conll(
             source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
         )
-    if kind == "labels":
+    if reader == "labels":
         from .readers.labelled_text import read_labelled_text
 
         return read_labelled_text(source, encoding=encoding)
-    if kind == "arrays":
+    if reader == "arrays":
         from .readers.arrays import read_arrays
 
         return read_arrays(source)
-    if kind == "strokes":
+    if reader == "strokes":
         from .readers.strokes import read_strokes
 
         return read_strokes(source, label_from=roles.label_from)
@@ -176,7 +193,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
     from .tables.table import open_table
 
     with open_table(source, query, encoding=encoding) as table:
-        facts = [*roles.facts, *(() if roles.per_step else roles.target)]
+        static = [*roles.static, *(() if roles.per_step else roles.target)]
         alone = not (roles.per_step or roles.key or roles.time)
         if roles.time and not (roles.per_step or roles.key):
             raise OptionError(
@@ -190,7 +207,7 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
             key=roles.key,
             time=roles.time,
             columns=columns,
-            facts=facts,
+            static=static,
             zone=roles.zone,
             duplicates=roles.duplicates,
             rows="sequences" if alone else "steps",
@@ -206,11 +223,11 @@ def is_table(source: Any) -> bool:
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 
 
-def _no_query(query: str | None, what: str) -> None:
+def refuse_query(query: str | None, what: str) -> None:
     if query is not None:
         raise OptionError(f"query='{query}' is for tables and databases, not for {what}. Leave it out")
 
 
-def told(source: Any) -> str:
+def describe_source(source: Any) -> str:
     """A source as messages about options call it."""
     return f"'{os.fspath(source)}'" if isinstance(source, str | os.PathLike) else f"a {type(source).__name__}"

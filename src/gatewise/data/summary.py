@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, GatewiseError
-from ._lines import text as text_column
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
 from .readers.files import read_text
-from .sequences import Column, Sequences
-from .sources import Roles, is_text, read
-from .tables.inference import Understanding, cut, understand
+from .sequences import Column, Sequences, text_column
+from .sources import Roles, is_text, kind_of, read
+from .tables.inference import TableSummary, summarise_table, truncated
 
 MOST_LEVELS = 12  # of a label that are shown
 
@@ -53,7 +52,9 @@ class Summary:
             lines.append(f"steps: {least:,} to {most:,}, median {median:,.0f}")
         for column in self.columns:
             missing = f", {column['missing']:,} missing" if column["missing"] else ""
-            lines.append(cut(f"{column['name']}: {column['kind']} per {column['per']}{missing}{_values(column)}", 80))
+            lines.append(
+                truncated(f"{column['name']}: {column['kind']} per {column['per']}{missing}{_values(column)}", 80)
+            )
         return "\n".join(lines)
 
 
@@ -79,7 +80,7 @@ class Text:
         return size if self.examples is None else f"{size}\n{self.examples.describe()}"
 
 
-def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") -> Understanding | Summary | Text:
+def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") -> TableSummary | Summary | Text:
     """What a file, folder, URL or table in Python holds.
 
     Raises:
@@ -89,11 +90,11 @@ def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") ->
         text = read_text(source, encoding)
         shown = f"'{os.fspath(source)}'"
         return Text(shown, len(text), len(set(text)), len(text.splitlines()), _examples(source, encoding))
-    if isinstance(source, str | os.PathLike) and (kind := Roles().format(os.fspath(source))) != "table":
+    if isinstance(source, str | os.PathLike) and (kind := kind_of(source)) not in ("table", "text"):
         if kind == "audio" and os.path.isdir(source) and not holds_sound(source):
             return _images(source)
-        return _summary(read(source, encoding=encoding), f"'{os.fspath(source)}'", _FORMATS[kind])
-    return understand(source, query, encoding=encoding)
+        return _summary(read(source, encoding=encoding, kind=kind), f"'{os.fspath(source)}'", _FORMATS[kind])
+    return summarise_table(source, query, encoding=encoding)
 
 
 _FORMATS = {
@@ -121,7 +122,7 @@ def _images(folder: str | os.PathLike[str]) -> Summary:
 
 def _examples(source: Any, encoding: str) -> Summary | None:
     """What its lines are, if they can be read as tokens with labels, as labels with text, or as pairs of texts."""
-    for lines, said in (
+    for lines, form in (
         ("tokens", "sentences of a token and its label per line"),
         ("labels", "lines of a label and its text"),
     ):
@@ -129,9 +130,9 @@ def _examples(source: Any, encoding: str) -> Summary | None:
             found = read(source, roles=Roles(lines=lines), encoding=encoding)
         except GatewiseError:
             continue
-        label = {**found.steps, **found.facts}.get("label")
+        label = {**found.steps, **found.static}.get("label")
         if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
-            return _summary(found, "as examples", said)
+            return _summary(found, "as examples", form)
     try:
         pairs = read_pairs(source, encoding=encoding)
     except GatewiseError:
@@ -143,7 +144,7 @@ def _examples(source: Any, encoding: str) -> Summary | None:
 def _summary(sequences: Sequences, name: str, format: str) -> Summary:
     lengths = sequences.lengths
     columns = [_column(column, "step") for column in sequences.steps.values()]
-    columns += [_column(column, "sequence") for column in sequences.facts.values()]
+    columns += [_column(column, "sequence") for column in sequences.static.values()]
     has_steps = len(lengths) and lengths.any()
     middle = (int(lengths.min()), float(np.median(lengths)), int(lengths.max())) if has_steps else None
     return Summary(name, format, len(sequences), middle, tuple(columns))

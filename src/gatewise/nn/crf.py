@@ -29,7 +29,8 @@ class CRF(nn.Module):
     Args:
         num_labels: L.
         allowed: (L + 2, L + 2) booleans, which label may follow which, from row to column; row L is the start of a
-            sequence and column L + 1 its end (`data.schemes.allowed` makes it). All, if omitted.
+            sequence and column L + 1 its end; `data.text.tagging_schemes.allowed_transitions` makes it. All, if
+            omitted.
         batch_first: Emissions and labels are (B, T, ...) instead of (T, B, ...).
 
     Shape:

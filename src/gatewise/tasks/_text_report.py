@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..data.batches import PARTS
+from ..data.split import PARTS
 
 
 def report(metrics: Mapping[str, Any]) -> str:

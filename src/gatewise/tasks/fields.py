@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from typing import Any, Self, TypeVar, dataclass_transform
 
 from ..algebra import Cell
-from ..data.batches import split
+from ..data.split import split
 from ..errors import OptionError, suggest
 
 Check = Callable[[str, Any], None]  # of an option's name and value; raises OptionError

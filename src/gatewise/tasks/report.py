@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..data.batches import PARTS
+from ..data.split import PARTS
 
 
 def losses(metrics: Mapping[str, Any]) -> str:

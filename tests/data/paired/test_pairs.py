@@ -116,7 +116,7 @@ def test_other_pairs_have_another_fingerprint():
         ({"x.csv": "a,b\n1,2\n"}, "x.csv", {"source": "a", "target": "a"}, "source and target are both 'a'"),
         ({}, (["a"], "b.txt"), {}, "targets are a list of str, not 'b.txt'"),
         ({"x": "\n\n"}, ("x", "x"), {}, "'x' has only blank lines"),
-        ({"x": "a\tb\nc\n"}, "x", {}, "'x', line 2: 'c' is no text, a tab and a text"),
+        ({"x": "a\tb\nc\n"}, "x", {}, "'x', line 2: 'c' is not text, a tab and a text"),
         ({"x": "a\tb\tc\n"}, "x", {}, "'x', line 1: 2 tabs, where 1 was expected"),
         ({"x": "a\n"}, ("x", "none"), {}, "no file or folder named 'none'"),
         ({"x": "a\n"}, ("x", "x"), {"source": "a"}, "source='a' is for tables, not for two files"),

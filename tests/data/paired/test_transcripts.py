@@ -26,7 +26,7 @@ def save(path, seconds=0.1, rate=8000):
 
 def texts(source, **options):
     data, _ = read_transcripts(source, **options)
-    return dict(zip(data.facts["file"].strings(), data.facts[options.get("target", "text")].strings(), strict=True))
+    return dict(zip(data.static["file"].strings(), data.static[options.get("target", "text")].strings(), strict=True))
 
 
 def test_texts_beside_the_files(tmp_path):
@@ -44,9 +44,9 @@ def test_texts_beside_the_files(tmp_path):
     with pytest.raises(DataError, match=r"there is no text for '.*c.wav': neither 'c.txt' beside it nor a line"):
         read_transcripts(tmp_path)
     unlabelled, _ = read_transcripts(tmp_path, texts=False)
-    assert "text" not in unlabelled.facts
+    assert "text" not in unlabelled.static
     alone, _ = read_transcripts(tmp_path / "a.wav", texts=False)
-    assert alone.facts["file"].strings() == ["a.wav"]
+    assert alone.static["file"].strings() == ["a.wav"]
     with pytest.raises(DataError, match=r"is a single file. Give a folder"):
         read_transcripts(tmp_path / "a.wav")
 

@@ -32,7 +32,7 @@ def test_numbers_of_many_lengths():
 def test_texts_and_tokens():
     for texts in (["one two", "three"], np.array(["one two", "three"]), np.array(["one two", "three"], object)):
         sequences = from_arrays(texts, ["a", "b"])
-        assert sequences.facts["text"].strings() == ["one two", "three"]
+        assert sequences.static["text"].strings() == ["one two", "three"]
         assert (len(sequences), sequences.steps) == (2, {})
     tokens = from_arrays([["New", "York"], ["is"]], [["B", "I"], ["O"]], per_step=True)
     assert tokens.steps["token"].strings() == ["New", "York", "is"]
@@ -54,7 +54,7 @@ def test_texts_and_tokens():
     ],
 )
 def test_labels(y, kind, held):
-    label = from_arrays(["x", "y", "z"], y).facts["label"]
+    label = from_arrays(["x", "y", "z"], y).static["label"]
     assert label.kind == kind
     if kind == "category":
         assert label.strings() == held
@@ -68,7 +68,7 @@ def test_labels(y, kind, held):
 
 def test_square_labels_are_never_guessed():
     x, y = np.ones((2, 3, 1)), np.array([[1, 0, 1], [0, 1, 1]])
-    assert from_arrays(x, y).facts["label"].values.shape == (2, 3)
+    assert from_arrays(x, y).static["label"].values.shape == (2, 3)
     assert from_arrays(x, y, per_step=True).steps["label"].strings() == ["1", "0", "1", "0", "1", "1"]
     numbers = from_arrays(x, y / 2, per_step=True).steps["label"]
     assert numbers.values.tolist() == [0.5, 0, 0.5, 0, 0.5, 0.5]
@@ -106,15 +106,15 @@ def test_files_give_what_arrays_give(tmp_path):
         ([[1], np.ones((0, 2))], {}, "sequence 1: no steps"),
         ([["a"], []], {}, "sequence 1: no steps"),
         (["text", ["token"]], {}, "sequence 1: tokens, but sequence 0 is a text"),
-        ([["a"], ["b", 3]], {}, "sequence 1, step 1: '3' (int) is no token"),
+        ([["a"], ["b", 3]], {}, "sequence 1, step 1: '3' (int) is not a token"),
         ([[[1, 2]], [[1]]], {}, "sequence 1: 1 channels, but sequence 0 has 2"),
         ([[1], [[1, 2], [3]]], {}, "sequence 1: no array of numbers"),
         ([[1], [1, {}]], {}, "sequence 1: no array of numbers"),
         ([[1, 2], [3, math.inf]], {}, "sequence 1, step 1, channel 0: inf is not finite"),
         (np.array([[[1, 2]], [[3, -1e300]]]), {}, "sequence 1, step 0, channel 1: -1e+300"),
         (["a", "b"], {"y": [1]}, "2 sequences in x, but 1 labels in y"),
-        (["a", "b"], {"y": [1, "b"]}, "y 1: 'b' (str) is no label beside '1' (int)"),
-        (["a", "b"], {"y": [0.5, math.inf]}, "y 1: 'inf' (float) is no label"),
+        (["a", "b"], {"y": [1, "b"]}, "y 1: 'b' (str) is not a label beside '1' (int)"),
+        (["a", "b"], {"y": [0.5, math.inf]}, "y 1: 'inf' (float) is not a label"),
         (["a", "b"], {"y": [[1, 2], [1]]}, "y 1: 1 values, but the first has 2"),
         (["a", "b"], {"y": [["a"], ["b"]], "per_step": True}, "labels per step need steps"),
         ([[1, 2], [3]], {"y": [[1, 2], [3, 4]], "per_step": True}, "sequence 1: 1 steps, but 2 labels"),

@@ -23,7 +23,7 @@ def put(path, signal=None, rate=8000, subtype="PCM_16"):
 
 
 def labels(sequences, name="label"):
-    return sequences.facts[name].strings()
+    return sequences.static[name].strings()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_labels_are_in_names(tmp_path):
     for name in ("x/10_ann_0.wav", "x/9_bob_1.WAV"):
         put(tmp_path / name)
     assert labels(read_audio(tmp_path)) == labels(read_audio(tmp_path / "x")) == ["10", "9"]  # one folder tells nothing
-    assert read_audio(tmp_path).facts["label"].levels == ("9", "10")
+    assert read_audio(tmp_path).static["label"].levels == ("9", "10")
     named = read_audio(tmp_path, label_from="{digit}_{label}_{index}")
     assert [labels(named, name) for name in ("digit", "label", "index")] == [["10", "9"], ["ann", "bob"], ["0", "1"]]
     assert labels(read_audio(tmp_path, label_from="{label}/{rest}")) == ["x", "x"]
@@ -60,8 +60,8 @@ def test_labels_are_in_names(tmp_path):
 def test_no_labels(tmp_path):
     put(tmp_path / "a.wav")
     put(tmp_path / "b.wav")
-    assert list(read_audio(tmp_path).facts) == ["file"]
-    assert list(read_audio([tmp_path / "b.wav", tmp_path / "a.wav"]).facts["file"].values) == ["b.wav", "a.wav"]
+    assert list(read_audio(tmp_path).static) == ["file"]
+    assert list(read_audio([tmp_path / "b.wav", tmp_path / "a.wav"]).static["file"].values) == ["b.wav", "a.wav"]
     put(tmp_path / "c_1.wav")
     with pytest.raises(DataError, match=r"'a.wav' has no _ to end its label, as 1 others have"):
         read_audio(tmp_path)
@@ -117,9 +117,9 @@ def test_what_needs_soundfile(tmp_path, without_soundfile):
 def test_spoken_digits(shared):
     sequences = read_audio(shared / "fsdd" / "fsdd_theo.tar.gz", label_from="{label}_{speaker}_{index}")
     assert len(sequences) == 500
-    assert np.bincount(sequences.facts["label"].values).tolist() == [50] * 10
-    assert sequences.facts["speaker"].levels == ("theo",)
-    assert sequences.facts["index"].levels == tuple(map(str, range(50)))
+    assert np.bincount(sequences.static["label"].values).tolist() == [50] * 10
+    assert sequences.static["speaker"].levels == ("theo",)
+    assert sequences.static["index"].levels == tuple(map(str, range(50)))
     with tarfile.open(shared / "fsdd" / "fsdd_theo.tar.gz") as archive:
         signal, rate = soundfile.read(io.BytesIO(archive.extractfile("7_theo_3.wav").read()), dtype="float32")
     one = sequences.take([labels(sequences, "file").index("7_theo_3.wav")])

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from gatewise.data.readers.conll import read_conll
-from gatewise.data.text.tagging_schemes import checked, spans
+from gatewise.data.text.tagging_schemes import check_labels, spans
 from gatewise.errors import DataError, OptionError
 
 UNIVERSAL = """# sent_id = 1
@@ -111,7 +111,7 @@ def test_two_names_that_are_cut_in_two(shared):
 
 def test_real_schemes(shared):
     train = read_conll(shared / "wnut17" / "wnut17train.conll.gz")
-    assert checked(train)[1] == "BIO"
+    assert check_labels(train)[1] == "BIO"
     found = Counter(span.type for part in train for span in spans(part.steps["label"].strings(), "BIO"))
     # what grep counts of B-person and so on
     assert found == {
@@ -122,5 +122,5 @@ def test_real_schemes(shared):
         "product": 142,
         "creative-work": 140,
     }
-    assert checked(read_conll(shared / "resume_ner_zh" / "dev.char.bmes.gz"))[1] == "BMES"
-    assert checked(read_conll(shared / "ud_en_ewt" / "en_ewt-ud-dev.conllu.gz"))[1] is None
+    assert check_labels(read_conll(shared / "resume_ner_zh" / "dev.char.bmes.gz"))[1] == "BMES"
+    assert check_labels(read_conll(shared / "ud_en_ewt" / "en_ewt-ud-dev.conllu.gz"))[1] is None

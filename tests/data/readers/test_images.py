@@ -52,7 +52,7 @@ def test_lines_are_sequences_of_columns(save):
     assert data.lengths.tolist() == [10, 3]  # of both the height is 4
     np.testing.assert_allclose(data.steps["pixels"].values[:10].T, wide / 255, rtol=1e-6)
     assert (data.steps["pixels"].values[10:] == 1).all()
-    assert data.facts["file"].strings() == ["wide.png", "high.png"]
+    assert data.static["file"].strings() == ["wide.png", "high.png"]
     assert read_line_images([save("tall.png", np.zeros((100, 50), np.uint8))]).steps["pixels"].values.shape == (16, 32)
 
 
@@ -60,12 +60,12 @@ def test_what_is_no_image_is_told(save, tmp_path):
     with pytest.raises(DataError, match=r"no file or folder named '.*none.png'"):
         read_image(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(DataError, match=r"'.*text.png' is no image that can be read"):
+    with pytest.raises(DataError, match=r"'.*text.png' is not an image that can be read"):
         read_image(tmp_path / "text.png")
     noise = np.random.default_rng(0).integers(0, 255, (50, 50), np.uint8)
     whole = save("a.png", noise).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"'.*cut.png' is no image that can be read"):
+    with pytest.raises(DataError, match=r"'.*cut.png' is not an image that can be read"):
         read_image(tmp_path / "cut.png")
 
 
@@ -84,7 +84,7 @@ def test_numbers_that_are_no_grey_levels_are_refused(save, tmp_path):
     with pytest.raises(DataError, match=r"real.tiff' holds floating-point numbers, of which none is white\. Save"):
         read_image(save("real.tiff", np.array([[0, 0.5, 1]], np.float32)))
     Image.new("LAB", (4, 4)).save(tmp_path / "lab.tiff")
-    with pytest.raises(DataError, match=r"lab.tiff' is no image that can be read: conversion from LAB to "):
+    with pytest.raises(DataError, match=r"lab.tiff' is not an image that can be read: conversion from LAB to "):
         read_image(tmp_path / "lab.tiff")
 
 

@@ -16,13 +16,13 @@ def read(tmp_path):
 
 
 def pairs(sequences):
-    return list(zip(sequences.facts["label"].strings(), sequences.facts["text"].strings(), strict=True))
+    return list(zip(sequences.static["label"].strings(), sequences.static["text"].strings(), strict=True))
 
 
 def test_label_space_text(read):
     sequences = read("10 a  b\n\n9 c\td\n")
     assert pairs(sequences) == [("10", "a  b"), ("9", "c\td")]
-    assert sequences.facts["label"].levels == ("9", "10")
+    assert sequences.static["label"].levels == ("9", "10")
     assert (len(sequences), sequences.lengths.tolist()) == (2, [0, 0])
 
 
@@ -37,10 +37,10 @@ def test_one_label_of_fasttext(read):
 
 def test_several_labels_of_fasttext(read):
     sequences = read("__label__b  __label__a x y\n__label__c __label\n__label__b z\n")
-    label = sequences.facts["label"]
+    label = sequences.static["label"]
     assert (label.kind, label.levels) == ("number", ("a", "b", "c"))
     np.testing.assert_array_equal(label.values, [[1, 1, 0], [0, 0, 1], [0, 1, 0]])
-    assert sequences.facts["text"].strings() == ["x y", "__label", "z"]
+    assert sequences.static["text"].strings() == ["x y", "__label", "z"]
 
 
 @pytest.mark.parametrize(
@@ -56,5 +56,5 @@ def test_several_labels_of_fasttext(read):
     ],
 )
 def test_published_counts(shared, file, encoding, counts):
-    found = Counter(read_labelled_text(shared / file, encoding=encoding).facts["label"].strings())
+    found = Counter(read_labelled_text(shared / file, encoding=encoding).static["label"].strings())
     assert found == counts

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.data.readers.strokes import read_strokes, steps_of, varied
-from gatewise.data.sources import Roles, read
+from gatewise.data.readers.strokes import read_strokes, steps_of, vary_strokes
+from gatewise.data.sources import Roles, kind_of, read
 from gatewise.errors import DataError, OptionError
 
 OMNIGLOT = Path(__file__).parents[3] / "shared" / "data" / "omniglot_small1" / "strokes_background_small1.zip"
@@ -63,16 +63,16 @@ def test_a_dot_has_one_step(tmp_path):
 def test_names_tell_labels_and_writers(tmp_path, zipped):
     files = {"Greek__alpha__1_02": CROSS, "Latin__a__1_01": DOT, "Latin__b__9_02": CROSS}
     found = read_strokes(archive(tmp_path / "a.zip", **files) if zipped else put(tmp_path / "all", **files))
-    assert found.facts["label"].strings() == ["Greek/alpha", "Latin/a", "Latin/b"]
-    assert found.facts["writer"].strings() == ["02", "01", "02"]
+    assert found.static["label"].strings() == ["Greek/alpha", "Latin/a", "Latin/b"]
+    assert found.static["writer"].strings() == ["02", "01", "02"]
     assert found.lengths.tolist() == [11 + 21, 1, 11 + 21]
     named = read_strokes(tmp_path / ("a.zip" if zipped else "all"), label_from="{label}/{letter}/{n}_{hand}")
-    assert named.facts["label"].strings() == ["Greek", "Latin", "Latin"]
-    assert named.facts["hand"].strings() == ["02", "01", "02"]
+    assert named.static["label"].strings() == ["Greek", "Latin", "Latin"]
+    assert named.static["hand"].strings() == ["02", "01", "02"]
 
 
 def test_one_folder_has_no_labels(tmp_path):
-    assert set(read_strokes(put(tmp_path, a=CROSS, b=DOT)).facts) == {"file"}
+    assert set(read_strokes(put(tmp_path, a=CROSS, b=DOT)).static) == {"file"}
 
 
 def test_the_door_knows_strokes(tmp_path):
@@ -80,21 +80,21 @@ def test_the_door_knows_strokes(tmp_path):
     folder, zipped = put(tmp_path / "all", **files), archive(tmp_path / "a.zip", **files)
     for source in (folder, zipped, folder / "up" / "a_1.txt"):
         assert set(read(source).steps) == {"x", "y", "dx", "dy", "up"}
-    assert read(zipped, roles=Roles(label_from="{label}_{n}")).facts["label"].strings() == ["b", "a"]
+    assert read(zipped, roles=Roles(label_from="{label}_{n}")).static["label"].strings() == ["b", "a"]
     (tmp_path / "poem.txt").write_text("START\nof a poem, and on\n")
-    assert Roles(lines="labels").format(str(tmp_path / "poem.txt")) == "labels"
+    assert kind_of(tmp_path / "poem.txt") == "text"
 
 
 def test_another_hand_draws_the_same_strokes(tmp_path):
     files = {f"up__a_{number}": CROSS for number in range(300)} | {"up__dot_1": DOT}
     data = read_strokes(put(tmp_path, **files))
-    same = varied(data, np.random.default_rng(0), strength=0)
+    same = vary_strokes(data, np.random.default_rng(0), strength=0)
     for name, column in data.steps.items():
         np.testing.assert_allclose(same.steps[name].values, column.values, atol=1e-6)
-    other = varied(data, np.random.default_rng(0))
-    again = varied(data, np.random.default_rng(0))
+    other = vary_strokes(data, np.random.default_rng(0))
+    again = vary_strokes(data, np.random.default_rng(0))
     assert other.fingerprint() == again.fingerprint() != data.fingerprint()
-    assert other.facts is data.facts
+    assert other.static is data.static
     np.testing.assert_array_equal(other.offsets, data.offsets)
     backwards = swapped = 0
     for before, after in zip(data, other, strict=True):
@@ -119,8 +119,8 @@ def test_another_hand_draws_the_same_strokes(tmp_path):
         ("START\n1,2,3\n", "cut short: its last line, 2, is not BREAK"),
         ("START\n", "cut short"),
         ("START\n1,2,3\nBREAK\nBREAK\n", "line 4: a BREAK without a point"),
-        ("START\n1,2,3\n1,2\nBREAK\n", "line 3: '1,2' is no point x,y,t"),
-        ("START\n1,two,3\nBREAK\n", "line 2: '1,two,3' is no point"),
+        ("START\n1,2,3\n1,2\nBREAK\n", "line 3: '1,2' is not a point x,y,t"),
+        ("START\n1,two,3\nBREAK\n", "line 2: '1,two,3' is not a point"),
         ("START\nnan,2,3\nBREAK\n", "line 2: the point 'nan,2,3' lies outside 1,000,000 units"),
         ("START\n1,-inf,3\nBREAK\n", "line 2: the point"),
     ],
@@ -140,11 +140,11 @@ def test_what_holds_no_strokes(tmp_path):
     with pytest.raises(DataError, match="holds no pen strokes"):
         read_strokes(tmp_path / "none")
     (tmp_path / "b.zip").write_bytes(b"PK no zip")
-    with pytest.raises(DataError, match=r"b\.zip' is no zip file that can be read: File is not a zip file. Fetch"):
+    with pytest.raises(DataError, match=r"b\.zip' is not a zip file that can be read: File is not a zip file. Fetch"):
         read_strokes(tmp_path / "b.zip")
     whole = archive(tmp_path / "c.zip", a=CROSS * 400).read_bytes()
     (tmp_path / "c.zip").write_bytes(whole[:60] + bytes(30) + whole[90:])
-    with pytest.raises(DataError, match=r"c\.zip' is no zip file"):
+    with pytest.raises(DataError, match=r"c\.zip' is not a zip file"):
         read_strokes(tmp_path / "c.zip")
     with pytest.raises(OptionError, match=r"must hold \{label\}"):
         read_strokes(tmp_path, label_from="{lable}")
@@ -156,8 +156,8 @@ def test_what_holds_no_strokes(tmp_path):
 def test_omniglot():
     found = read_strokes(OMNIGLOT)
     assert len(found) == 2720
-    assert np.bincount(found.facts["label"].values).tolist() == [20] * 136
-    assert np.bincount(found.facts["writer"].values).tolist() == [136] * 20
-    assert found.facts["label"].levels[0] == "Balinese/character01"
+    assert np.bincount(found.static["label"].values).tolist() == [20] * 136
+    assert np.bincount(found.static["writer"].values).tolist() == [136] * 20
+    assert found.static["label"].levels[0] == "Balinese/character01"
     x, up = found.steps["x"].values, found.steps["up"].values
     assert (np.abs(x).max(), up[found.offsets[1:] - 1].min()) == (0.5, 1.0)

@@ -151,7 +151,7 @@ def test_what_is_not_there(tmp_path):
     assert "not from 3" in refusal(3)
     assert "not from 104" in refusal(b"h")
     (tmp_path / "late.gz").write_text("not packed")
-    assert "no whole gzip file" in refusal(tmp_path / "late.gz")
+    assert "not a complete gzip file" in refusal(tmp_path / "late.gz")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

@@ -24,15 +24,15 @@ def test_dimensions_are_channels_and_lengths_may_differ(read):
     values = sequences.steps["channels"].values
     assert values.dtype == np.float32
     np.testing.assert_array_equal(values, [[1, -100], [2, 4], [math.nan, math.nan], [5, 6], [7, 8]])
-    assert sequences.facts["label"].levels == ("b", "a")  # as the header orders them
-    assert sequences.facts["label"].strings() == ["a", "b", None]
+    assert sequences.static["label"].levels == ("b", "a")  # as the header orders them
+    assert sequences.static["label"].strings() == ["a", "b", None]
     assert sequences.lines.tolist() == [8, 8, 8, 11, 12]
 
 
 def test_a_target_is_a_number_and_no_label_is_none(read):
     sequences = read("@targetLabel true\n@data\n1,2:0.25\n3:?\n")
-    np.testing.assert_array_equal(sequences.facts["label"].values, np.float32([0.25, math.nan]))
-    assert read("@classLabel false\n@data\n1,2\n").facts == {}
+    np.testing.assert_array_equal(sequences.static["label"].values, np.float32([0.25, math.nan]))
+    assert read("@classLabel false\n@data\n1,2\n").static == {}
 
 
 def test_times_are_numbers_or_dates(read):
@@ -45,7 +45,7 @@ def test_times_are_numbers_or_dates(read):
         "2024-03-01T10:30:00.000000",
         "2024-03-01T11:00:00.000000",
     ]
-    assert dates.facts["label"].strings() == ["b"]
+    assert dates.static["label"].strings() == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_archive(shared, problem, cases, channels, classes, lengths):
     assert (both.min(), both.max()) == lengths
     for part in parts:
         assert part.steps["channels"].values.shape[1] == channels
-        assert len(part.facts["label"].levels) == classes == len(set(part.facts["label"].values))
+        assert len(part.static["label"].levels) == classes == len(set(part.static["label"].values))
     with gzip.open(shared / "ucr_uea" / problem / f"{problem}_TEST.ts.gz", "rt") as file:
         *_, last = (line for line in file if line.strip())
     assert last.split(",")[0] == last.split(":")[0].split(",")[0]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gatewise.data.sequences import Column, Sequences
-from gatewise.data.tables import _spill as _scratch
-from gatewise.data.tables.frequency import Frequency, calendar_features, frequency_of, infer, next_stamps, regular
+from gatewise.data.tables import _spill
+from gatewise.data.tables.frequency import Frequency, calendar_features, frequency_of, infer, next_timestamps, regular
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
 from gatewise.errors import DataError
@@ -42,11 +42,11 @@ def test_agrees_with_pandas(row, zone):
     utc = (index.tz_convert("UTC").tz_localize(None) if zone else index).to_numpy("M8[us]")
     found = infer(utc[:60], zone)
     assert (found, str(found), found.seasonal_period) == (wanted, called, season)
-    np.testing.assert_array_equal(next_stamps(utc[59], found, 40, zone), utc[60:])
+    np.testing.assert_array_equal(next_timestamps(utc[59], found, 40, zone), utc[60:])
     np.testing.assert_array_equal(found.places(utc, zone), np.arange(100))
     kept = np.sort(np.random.default_rng(1).choice(60, 45, replace=False))
     assert infer(utc[kept], zone) == wanted
-    np.testing.assert_array_equal(wanted.stamps(utc[kept[0]], np.arange(100 - kept[0]), zone), utc[kept[0] :])
+    np.testing.assert_array_equal(wanted.timestamps(utc[kept[0]], np.arange(100 - kept[0]), zone), utc[kept[0] :])
 
 
 def series(*groups, zone=None):
@@ -67,7 +67,7 @@ def series(*groups, zone=None):
 
 @pytest.mark.parametrize("limit", [256 << 20, 0], ids=["in memory", "in files"])
 def test_gaps_become_missing_steps(monkeypatch, limit):
-    monkeypatch.setattr(_scratch, "IN_MEMORY", limit)
+    monkeypatch.setattr(_spill, "IN_MEMORY", limit)
     days = ["2020-01-01", "2020-01-02", "2020-01-05"]
     found = regular(series(days, ["2020-02-01", "2020-02-02"]), "t")
     assert found.added.tolist() == [2, 0]
@@ -83,7 +83,7 @@ def test_gaps_become_missing_steps(monkeypatch, limit):
     assert steps["s"].values.shape == (7, 2)
     assert np.isnan(steps["s"].values[2:4]).all()
     assert found.sequences.lines.tolist() == [1, 2, 0, 0, 3, 4, 5]
-    assert found.sequences.facts["shop"].strings() == ["a", "b"]
+    assert found.sequences.static["shop"].strings() == ["a", "b"]
 
 
 def test_without_gaps_nothing_is_copied():
@@ -127,7 +127,7 @@ def test_what_has_no_one_frequency(groups, told):
 
 
 def test_a_column_that_is_no_time():
-    with pytest.raises(DataError, match="column 'v' is no time of steps"):
+    with pytest.raises(DataError, match="column 'v' is not a time of steps"):
         regular(series(["2020-01-01", "2020-01-02"]), "v")
     with pytest.raises(DataError, match="no column named 'time'"):
         regular(series(["2020-01-01", "2020-01-02"]), "time")

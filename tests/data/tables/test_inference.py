@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gatewise.data.tables.inference import understand
+from gatewise.data.tables.inference import summarise_table
 
 pytest.importorskip("duckdb")
 
@@ -15,7 +15,7 @@ SALES = {
 
 
 def test_what_a_table_seems_to_be():
-    found = understand(SALES, "SELECT * FROM data LIMIT 4")
+    found = summarise_table(SALES, "SELECT * FROM data LIMIT 4")
     assert (found.rows, found.time, found.key, found.target) == (4, ("day",), ("shop",), "sales")
     assert (found.series, found.shortest, found.longest) == (2, 1, 3)
     assert (found.frequency, found.gaps, found.duplicates, found.note) == ("daily", 1, 0, None)
@@ -26,7 +26,7 @@ def test_what_a_table_seems_to_be():
 
 
 def test_duplicates_are_counted():
-    found = understand(SALES)
+    found = summarise_table(SALES)
     assert found.key == ()  # shop a has two rows on the 4th
     assert found.duplicates == 2
     assert "duplicates: 2 rows" in found.describe()
@@ -34,7 +34,7 @@ def test_duplicates_are_counted():
 
 def test_the_description():
     assert (
-        understand(SALES, "SELECT * FROM data LIMIT 4").describe()
+        summarise_table(SALES, "SELECT * FROM data LIMIT 4").describe()
         == """\
 the dict: 4 rows, 4 columns
 
@@ -53,13 +53,13 @@ target: perhaps sales"""
 
 def test_a_spoiled_column_is_shown(tmp_path):
     (tmp_path / "a.csv").write_text("n,v\n" + "1,2\n" * 10 + "x,3\n")
-    found = understand(tmp_path / "a.csv")
-    assert "row 11, column 'n': 'x' is no number" in " ".join(found.describe().split())
+    found = summarise_table(tmp_path / "a.csv")
+    assert "row 11, column 'n': 'x' is not a number" in " ".join(found.describe().split())
     assert "row 11" in found.document()["columns"][0]["problem"]
 
 
 def test_stamps_of_no_one_frequency_are_noted():
-    found = understand({"t": ["2020-01-01T00:00", "2020-01-01T00:05", "2020-01-01T00:10", "2020-01-01T00:12"]})
+    found = summarise_table({"t": ["2020-01-01T00:00", "2020-01-01T00:05", "2020-01-01T00:10", "2020-01-01T00:12"]})
     assert found.frequency is None
     assert "lies between two steps" in found.note
 
@@ -73,16 +73,16 @@ def test_documents_are_json_and_lines_are_short(shared):
         "univariate_small/shampoo.csv",
         "ucr_anomaly_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv",
     ):
-        found = understand(shared / file)
+        found = summarise_table(shared / file)
         assert json.loads(json.dumps(found.document()))["rows"] == found.rows
         assert max(map(len, found.describe().splitlines())) <= 80, file
 
 
 def test_real_tables(shared):
-    found = understand(shared / "beijing_pm25" / "pollution.csv.gz")
+    found = summarise_table(shared / "beijing_pm25" / "pollution.csv.gz")
     assert (found.time, found.frequency, found.gaps) == (("year", "month", "day", "hour"), "hourly", 0)
     assert {column.name: column.missing for column in found.columns}["pm2.5"] == 2_067
-    found = understand(shared / "nab" / "data" / "realKnownCause" / "nyc_taxi.csv.gz")
+    found = summarise_table(shared / "nab" / "data" / "realKnownCause" / "nyc_taxi.csv.gz")
     assert (found.time, found.frequency, found.target) == (("timestamp",), "every 30 minutes", "value")
-    found = understand(shared / "ucr_anomaly_135" / "135_UCR_Anomaly_InternalBleeding16_TEST.csv")
+    found = summarise_table(shared / "ucr_anomaly_135" / "135_UCR_Anomaly_InternalBleeding16_TEST.csv")
     assert (found.time, found.target) == (("timestamp",), "is_anomaly")

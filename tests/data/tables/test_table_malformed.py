@@ -33,14 +33,18 @@ FILES = [
     ("empty.csv", "", r"'.*empty.csv' is empty"),
     ("blank.csv", "\n \n\n", r"is empty"),
     ("header.csv", "time,shop,sales\n", r"has no rows"),
-    ("word.csv", GOOD.replace("a,7.5", "a,many"), r"row 7, column 'sales': 'many' is no number, though 19 of the 20"),
-    ("date.csv", GOOD.replace("01-07", "13-07"), r"row 7, column 'time': '2020-13-07' is no time like 2020-12-31"),
+    (
+        "word.csv",
+        GOOD.replace("a,7.5", "a,many"),
+        r"row 7, column 'sales': 'many' is not a number, though 19 of the 20",
+    ),
+    ("date.csv", GOOD.replace("01-07", "13-07"), r"row 7, column 'time': '2020-13-07' is not a time like 2020-12-31"),
     ("notime.csv", GOOD.replace("2020-01-07", "NA"), r"row 7 has no time. Every row needs its time"),
     ("stamps.csv", GOOD.replace("01-07", "01-06"), r"rows 6 and 7 have the same time 2020-01-06T00:00:00"),
     ("infinite.csv", GOOD.replace("a,7.5", "a,inf"), r"row 7, column 'sales' is inf"),
     ("ends.csv", GOOD.replace("7.5\n", "7.5\r\n"), r"mixes two kinds of line ends"),
-    ("cut.csv.gz", gzip.compress(GOOD.encode() * 500)[:-40], r"no whole gzip file"),
-    ("not.csv.gz", GOOD, r"no whole gzip file"),
+    ("cut.csv.gz", gzip.compress(GOOD.encode() * 500)[:-40], r"not a complete gzip file"),
+    ("not.csv.gz", GOOD, r"not a complete gzip file"),
     ("not.parquet", "hello, I am no Parquet file", r"not.parquet.*No magic bytes"),
     ("cut.parquet", lambda folder: parquet(folder)[:-100], r"cut.parquet.*No magic bytes"),
     ("holed.parquet", lambda folder: parquet(folder)[:500] + b"x" * 99 + parquet(folder)[599:], r"holed.parquet"),
@@ -49,9 +53,9 @@ FILES = [
         LINES.replace('"sales": 3}', '"sales": 3'),
         r"line 3, column 34 is not whole JSON: Expecting ',' delimiter",
     ),
-    ("array.jsonl", LINES.replace('{"time": "2020-01-03", "sales": 3}', "[3]"), r"row 3: '\[3\]' is no object"),
+    ("array.jsonl", LINES.replace('{"time": "2020-01-03", "sales": 3}', "[3]"), r"row 3: '\[3\]' is not an object"),
     ("mixed.jsonl", LINES.replace('"sales": 3}', '"sales": "x"}'), r"row 3, column 'sales': \"x\" is VARCHAR, but the"),
-    ("not.duckdb", GOOD, r"is no DuckDB file"),
+    ("not.duckdb", GOOD, r"is not a DuckDB file"),
     ("empty.jsonl", "", r"holds no objects"),
     ("good.xls", GOOD, r"does not end in one of .csv"),
 ]
@@ -106,9 +110,9 @@ def test_columns_spoiled_by_a_few_cells_can_be_left_out_or_taken_as_text(tmp_pat
     ("options", "told"),
     [
         ({"key": "shp"}, "no column named 'shp'. Did you mean 'shop'"),
-        ({"time": "shop"}, "column 'shop' holds 'a', which is no time"),
+        ({"time": "shop"}, "column 'shop' holds 'a', which is not a time"),
         ({"time": "sales", "columns": ["sales"]}, "named twice"),
-        ({"facts": ["sales"], "key": "shop"}, "column 'sales' changes within series 'a' at row 2"),
+        ({"static": ["sales"], "key": "shop"}, "column 'sales' changes within series 'a' at row 2"),
         ({"duplicates": "any"}, "no rule for duplicates named 'any'"),
         ({"rows": "rows", "time": None}, "no reading of rows as named 'rows'"),
         ({"rows": "sequences", "time": "time"}, "neither key nor time"),
@@ -131,7 +135,7 @@ WIDE = "id,v1,v2,v3\na,1,2,3\nb,4\nc,5,NA,7\n"
 @pytest.mark.parametrize(
     ("contents", "told"),
     [
-        (WIDE.replace("5,NA", "5,x"), "line 4, column 3: 'x' is no number"),
+        (WIDE.replace("5,NA", "5,x"), "line 4, column 3: 'x' is not a number"),
         (WIDE.replace("5,NA", "5,inf"), "line 4, column 3 is infinite"),
         (WIDE.replace("b,4", "a,4"), "line 3: a series 'a' is on line 2 already"),
         (WIDE.replace("b,4", "b,NA,"), "line 3: the series 'b' has no values"),
@@ -152,10 +156,10 @@ def test_wide_tables(tmp_path, shared):
     (tmp_path / "w.csv").write_text(WIDE)
     found = wide(tmp_path / "w.csv")
     assert found.lengths.tolist() == [3, 1, 3]
-    assert found.facts["id"].strings() == ["a", "b", "c"]
+    assert found.static["id"].strings() == ["a", "b", "c"]
     assert str(found.steps["value"].values.tolist()) == "[1.0, 2.0, 3.0, 4.0, 5.0, nan, 7.0]"
     assert found.lines.tolist() == [2, 2, 2, 3, 4, 4, 4]
     train, test = (wide(shared / "m4_hourly" / f"Hourly-{part}.csv.gz") for part in ("train", "test"))
     assert (len(train), train.lengths.min(), train.lengths.max(), set(test.lengths)) == (414, 700, 960, {48})
-    assert train.facts["id"].strings() == test.facts["id"].strings() == [f"H{i}" for i in range(1, 415)]
+    assert train.static["id"].strings() == test.static["id"].strings() == [f"H{i}" for i in range(1, 415)]
     assert train.steps["value"].values[:4].tolist() == [605, 586, 586, 559]

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from gatewise.data.tables import _spill as _scratch
+from gatewise.data.tables import _spill
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
 from gatewise.data.tables.timezones import changes, to_local, to_utc
@@ -31,7 +31,7 @@ def test_without_key_and_time_rows_stay_in_order():
 
 def test_with_a_key_alone_rows_of_a_series_stay_in_order():
     found = made({"k": [10, 9, 10, 9], "a": [1, 2, 3, 4]}, key="k")
-    assert found.facts["k"].strings() == ["9", "10"]  # numbers are in the order of numbers
+    assert found.static["k"].strings() == ["9", "10"]  # numbers are in the order of numbers
     assert found.steps["a"].values.tolist() == [2, 4, 1, 3]
 
 
@@ -52,7 +52,7 @@ def test_several_keys():
         "v": [1, 2, 3, 4, 5],
     }
     found = made(columns, key=["x", "y"], time="t")
-    assert list(zip(found.facts["x"].strings(), found.facts["y"].strings(), strict=True)) == [
+    assert list(zip(found.static["x"].strings(), found.static["y"].strings(), strict=True)) == [
         ("a", "p"), ("a", "q"), ("b", "p"),
     ]  # fmt: skip
     assert [one.steps["v"].values.tolist() for one in found] == [[4], [5, 2], [3, 1]]
@@ -61,14 +61,14 @@ def test_several_keys():
 
 def test_every_row_a_sequence():
     long = "a text that is much longer than what a category is taken for"
-    found = made({"v": [1, 2], "text": [long, long + "!"], "label": ["p", "n"]}, rows="sequences", facts=["label"])
+    found = made({"v": [1, 2], "text": [long, long + "!"], "label": ["p", "n"]}, rows="sequences", static=["label"])
     assert found.offsets.tolist() == [0, 1, 2]
     assert list(found.steps) == ["v"]
-    assert (found.facts["text"].kind, found.facts["text"].strings()) == ("text", [long, long + "!"])
-    assert found.facts["label"].strings() == ["p", "n"]
+    assert (found.static["text"].kind, found.static["text"].strings()) == ("text", [long, long + "!"])
+    assert found.static["label"].strings() == ["p", "n"]
 
 
-def test_facts_are_one_per_series():
+def test_static_columns_have_one_value_per_series():
     columns = {
         "k": ["a", "a", "b", "b"],
         "t": [2, 1, 1, 2],
@@ -76,12 +76,12 @@ def test_facts_are_one_per_series():
         "n": [7, 7, np.nan, np.nan],
         "day": ["2020-01-01", "2020-01-01", None, None],
     }
-    found = made(columns, key="k", time="t", facts=["label", "n", "day"])
-    assert found.facts["label"].strings() == ["x", "y"]
-    np.testing.assert_array_equal(found.facts["n"].values, np.float32([7, np.nan]))
-    assert found.facts["day"].values.tolist() == [*stamps("2020-01-01"), None]
-    with pytest.raises(DataError, match=r"column 'n' changes within series 'a' at row 1. A fact"):
-        made(columns | {"n": [8, 7, 1, 1]}, key="k", time="t", facts=["n"])
+    found = made(columns, key="k", time="t", static=["label", "n", "day"])
+    assert found.static["label"].strings() == ["x", "y"]
+    np.testing.assert_array_equal(found.static["n"].values, np.float32([7, np.nan]))
+    assert found.static["day"].values.tolist() == [*stamps("2020-01-01"), None]
+    with pytest.raises(DataError, match=r"column 'n' changes within series 'a' at row 1. A static column"):
+        made(columns | {"n": [8, 7, 1, 1]}, key="k", time="t", static=["n"])
 
 
 def test_numbers_are_float32_where_that_is_exact():
@@ -128,9 +128,9 @@ def test_ways_to_write_a_time(values, wanted):
     ("values", "told"),
     [
         (["01/02/2020", "03/04/2020"], "no value tells whether the day or the month comes first"),
-        (["2020-01-01", "2020-02-30"], "row 2, column 't': '2020-02-30' is no time like 2020-12-31"),
+        (["2020-01-01", "2020-02-30"], "row 2, column 't': '2020-02-30' is not a time like 2020-12-31"),
         (["2020-01-01", None], "row 2 has no t"),
-        (["soon", "later"], "holds 'soon', which is no time"),
+        (["soon", "later"], "holds 'soon', which is not a time"),
         (
             ["2020-01-01 00:00:00", "2020-01-01 00:00:00+01"],
             "row 2, column 't': .* some times name their zone and others do not",
@@ -148,9 +148,9 @@ def test_times_in_parts():
     found = made(columns, time="year,month,day,hour")
     assert found.steps["time"].values.tolist() == stamps("2020-01-31T23", "2020-02-01T00")
     assert list(found.steps) == ["time", "v"]
-    with pytest.raises(DataError, match="row 1, column 'year,month,day,hour': '2020 13 1 0' is no time"):
+    with pytest.raises(DataError, match="row 1, column 'year,month,day,hour': '2020 13 1 0' is not a time"):
         made(columns | {"month": [13, 1]}, time=("year", "month", "day", "hour"))
-    with pytest.raises(DataError, match="'2020 2 1 25' is no time"):
+    with pytest.raises(DataError, match="'2020 2 1 25' is not a time"):
         made(columns | {"hour": [25, 1]}, time=("year", "month", "day", "hour"))
     beside = made(columns | {"time": [1, 2]}, time="year,month,day,hour")
     assert list(beside.steps) == ["year,month,day,hour", "v", "time"]
@@ -264,7 +264,7 @@ def test_large_ones_lie_in_files_that_go_with_them(monkeypatch):
         "w": rng.choice(["x", "y"], 5000).tolist(),
     }
     small = made(columns, key="k", time="t")
-    monkeypatch.setattr(_scratch, "IN_MEMORY", 1000)
+    monkeypatch.setattr(_spill, "IN_MEMORY", 1000)
     large = made(columns, key="k", time="t")
     assert isinstance(large.steps["v"].values.base, np.memmap) or isinstance(large.steps["v"].values, np.memmap)
     assert large.fingerprint() == small.fingerprint()
@@ -281,7 +281,7 @@ def test_large_ones_lie_in_files_that_go_with_them(monkeypatch):
 
 
 def test_files_go_when_reading_fails(monkeypatch, tmp_path):
-    monkeypatch.setattr(_scratch, "IN_MEMORY", 0)
+    monkeypatch.setattr(_spill, "IN_MEMORY", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(DataError, match="have the same time"):
         made({"t": ["2020-01-01"] * 2, "v": [1, 2]}, time="t")
@@ -293,7 +293,7 @@ def test_a_column_that_sequences_cannot_hold_is_refused_only_if_named():
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"v": [1, 2], "parts": [[1], [2, 3]]})
     assert list(made(table).steps) == ["v"]
-    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is no number, text or time") as caught:
+    with pytest.raises(DataError, match=r"column 'parts' is BIGINT\[\], which is not a number, text or time") as caught:
         made(table, columns=["parts"])
     advice = str(caught.value).split('such as "')[1].removesuffix('" and the key id.')
     with open_table(table, advice) as apart:

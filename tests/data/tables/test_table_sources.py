@@ -112,7 +112,7 @@ def test_every_source_gives_the_same(tmp_path, source):
         assert table.kinds == {"shop": "category", "time": "time", "sales": "number", "sky": "category"}
         found = sequences(table, key="shop", time="time")
     assert found.offsets.tolist() == [0, 3, 5]
-    assert found.facts["shop"].strings() == ["a", "b"]
+    assert found.static["shop"].strings() == ["a", "b"]
     days = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-01", "2020-01-02"]
     assert found.steps["time"].values.tolist() == np.array(days, "M8[us]").tolist()
     np.testing.assert_array_equal(found.steps["sales"].values, np.float32([4, 2.5, -5.25, np.nan, 1.5]))
@@ -272,6 +272,6 @@ def test_real_tables(shared):
     with open_table(shared / "nsl_kdd" / "KDDTest+.txt.gz") as table:
         assert (table.rows, len(table.columns), table.kind("column42")) == (22_544, 43, "category")
     with open_table(shared / "chnsenticorp_htl" / "ChnSentiCorp_htl_all.csv.gz") as table:
-        found = sequences(table, rows="sequences", facts=["label"])
-    assert (len(found), int(np.sum(found.facts["label"].values == 1))) == (7_766, 5_322)
-    assert "房间" in found.facts["review"].values[0]
+        found = sequences(table, rows="sequences", static=["label"])
+    assert (len(found), int(np.sum(found.static["label"].values == 1))) == (7_766, 5_322)
+    assert "房间" in found.static["review"].values[0]

@@ -7,19 +7,18 @@ from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fsc
 from seqeval.metrics.v1 import precision_recall_fscore_support as precise
 from seqeval.scheme import IOB2, IOBES
 
-from gatewise.data._lines import category, offsets_of
-from gatewise.data.sequences import Sequences
+from gatewise.data.sequences import Sequences, category_column, offsets_of
 from gatewise.data.text.tagging_schemes import (
     SCHEMES,
     Span,
-    allowed,
-    checked,
+    allowed_transitions,
+    check_labels,
     convert,
     converted,
-    detect,
+    detect_scheme,
+    labels_of,
     span_scores,
     spans,
-    write,
 )
 from gatewise.errors import DataError, OptionError
 
@@ -32,7 +31,7 @@ def sequences(*sentences, lines=None):
     labels = [label for sentence in sentences for label in sentence.split()]
     return Sequences(
         offsets_of(len(sentence.split()) for sentence in sentences),
-        {"label": category("label", labels)},
+        {"label": category_column("label", labels)},
         lines=None if lines is None else np.array(lines),
     )
 
@@ -65,14 +64,14 @@ def test_one_sentence_in_every_scheme(scheme, target):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_allowed_are_exactly_the_sequences_that_their_own_spans_write(scheme):
     labels = LABELS[scheme]
-    matrix = allowed(labels, scheme)
+    matrix = allowed_transitions(labels, scheme)
     start, end = len(labels), len(labels) + 1
     for length in (1, 2, 3):
         for codes in itertools.product(range(len(labels)), repeat=length):
             path = [start, *codes, end]
             legal = all(matrix[a, b] for a, b in itertools.pairwise(path))
             words = [labels[code] for code in codes]
-            assert legal == (write(spans(words, scheme), length, scheme) == words), words
+            assert legal == (labels_of(spans(words, scheme), length, scheme) == words), words
     assert not matrix[:, start].any()
     assert not matrix[end].any()
     assert matrix[start, end] == matrix[start, labels.index("O")] == matrix[labels.index("O"), end] == True  # noqa: E712
@@ -80,9 +79,9 @@ def test_allowed_are_exactly_the_sequences_that_their_own_spans_write(scheme):
 
 def test_allowed_by_hand():
     labels = ["O", "B-x", "I-x", "B-y", "I-y"]
-    bio = allowed(labels, "BIO")
+    bio = allowed_transitions(labels, "BIO")
     assert [list(np.flatnonzero(~row)) for row in bio[:6]] == [[2, 4, 5], [4, 5], [4, 5], [2, 5], [2, 5], [2, 4, 5]]
-    iob1 = allowed(labels, "IOB1")
+    iob1 = allowed_transitions(labels, "IOB1")
     assert [list(np.flatnonzero(~row)) for row in iob1[:6]] == [[1, 3, 5], [3, 5], [3, 5], [1, 5], [1, 5], [1, 3, 5]]
 
 
@@ -138,31 +137,31 @@ def test_scores_where_there_is_nothing():
 )
 def test_detection(sentences, scheme):
     found = sequences(*sentences)
-    assert detect(found.steps["label"], found.offsets) == scheme
+    assert detect_scheme(found.steps["label"], found.offsets) == scheme
 
 
 def test_legal_labels_stay_and_illegal_ones_name_their_line():
     fine = sequences("B-x I-x", "B-y O")
-    assert checked(fine) == (fine, "BIO")
+    assert check_labels(fine) == (fine, "BIO")
     broken = sequences("B-x O", "O I-y I-y B-x I-x O", lines=[1, 2, 4, 5, 6, 7, 8, 9])
-    with pytest.raises(DataError, match=r"^data, line 5: I-y after O is illegal in BIO\. Mend it, or pass --repair"):
-        checked(broken)
-    mended, scheme = checked(broken, repair=True)
+    with pytest.raises(DataError, match=r"^data, line 5: I-y after O is illegal in BIO\. Fix it, or pass --repair"):
+        check_labels(broken)
+    mended, scheme = check_labels(broken, repair=True)
     assert (strings(mended), scheme) == (["B-x O", "O B-y I-y B-x I-x O"], "BIO")
     with pytest.raises(DataError, match="sequence 1, step 0: I-y at the start of a sequence is illegal in BIO"):
-        checked(sequences("B-x O B-x", "I-y O"), scheme="BIO")
+        check_labels(sequences("B-x O B-x", "I-y O"), scheme="BIO")
     with pytest.raises(DataError, match="sequence 0, step 1: I-x at the end of a sequence is illegal in BIOES"):
-        checked(sequences("B-x I-x", "S-y O"))
+        check_labels(sequences("B-x I-x", "S-y O"))
     with pytest.raises(DataError, match="sequence 0, step 2: O after B-x is illegal in BIOES"):
-        checked(sequences("S-x B-x O E-x"))
+        check_labels(sequences("S-x B-x O E-x"))
     with pytest.raises(
-        DataError, match="sequence 0, step 2: 'PER' is no label of BIO, whose labels are O, B-TYPE, I-TYPE"
+        DataError, match="sequence 0, step 2: 'PER' is not a label of BIO, whose labels are O, B-TYPE, I-TYPE"
     ):
-        checked(sequences("B-PER O PER"))
-    with pytest.raises(DataError, match="'M-x' is no label of BIOES"):
-        checked(sequences("B-x I-x M-x E-x O"))
+        check_labels(sequences("B-PER O PER"))
+    with pytest.raises(DataError, match="'M-x' is not a label of BIOES"):
+        check_labels(sequences("B-x I-x M-x E-x O"))
     with pytest.raises(OptionError, match=r"no tagging scheme named 'IOBES'. Did you mean 'BIOES'"):
-        checked(fine, scheme="IOBES")
+        check_labels(fine, scheme="IOBES")
 
 
 def test_whole_data_sets_are_converted():

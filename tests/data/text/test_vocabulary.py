@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewise.data.readers.files import read_text
-from gatewise.data.text import segmentation as _cuts
-from gatewise.data.text import vocabulary
+from gatewise.data.text import segmentation, vocabulary
 from gatewise.data.text.vocabulary import KINDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
 from gatewise.errors import DataError, MissingExtra, ModelFileError, OptionError
 
@@ -98,8 +97,8 @@ def test_the_piece_size_changes_nothing(any_vocabulary, monkeypatch, size):
         + "  \n\n x  "[: any_vocabulary.kind != "characters"]
     )
     before = any_vocabulary.encode(text), any_vocabulary.unseen(text), type(any_vocabulary).fit(text)
-    monkeypatch.setattr(_cuts, "PIECE", size)
-    monkeypatch.setattr(vocabulary, "PIECE", size)
+    monkeypatch.setattr(segmentation, "CHUNK_SIZE", size)
+    monkeypatch.setattr(vocabulary, "CHUNK_SIZE", size)
     assert any_vocabulary.encode(text).tolist() == before[0].tolist()
     assert any_vocabulary.unseen(text) == before[1]
     assert type(any_vocabulary).fit(text) == before[2]
@@ -225,7 +224,7 @@ def test_characters_are_quick_and_small():
 
 
 def cut(text):
-    return [word for words in _cuts.words_of(text) for word in words]
+    return [word for words in segmentation.words_of(text) for word in words]
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
+from gatewise.data.augmentation import vary
 from gatewise.data.readers.strokes import read_strokes
 from gatewise.data.readers.ts import read_ts
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.metrics import classification as metrics
 from gatewise.tasks.classify import baselines as baselines
-from gatewise.tasks.classify.batches import InOrder, Shuffled, vary
+from gatewise.tasks.classify.batches import InOrder, Shuffled
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.classify.inputs import UNKNOWN, Inputs
 from gatewise.tasks.classify.network import Member, Shape
@@ -53,7 +54,7 @@ def reviews(*texts, labels=None):
     facts = {"text": text("text", texts)}
     if labels is not None:
         facts["label"] = category("label", labels)
-    return Sequences(np.zeros(len(texts) + 1, np.int64), facts=facts)
+    return Sequences(np.zeros(len(texts) + 1, np.int64), static=facts)
 
 
 def mixed(count=24, seed=0):
@@ -172,9 +173,9 @@ def test_columns_of_all_kinds_stand_side_by_side():
 
 def test_a_level_that_training_did_not_have_is_unknown():
     data = reviews("a", "b")
-    data = Sequences(data.offsets, facts={"shop": category("shop", ["n", "s"]), "label": category("label", "xy")})
+    data = Sequences(data.offsets, static={"shop": category("shop", ["n", "s"]), "label": category("label", "xy")})
     inputs = learn(data, rows_of(data), ["label"])
-    other = Sequences(data.offsets, facts={"shop": category("shop", ["w", None])})
+    other = Sequences(data.offsets, static={"shop": category("shop", ["w", None])})
     assert inputs.encode(other)["categories"].ravel().tolist() == [0, 0]
 
 
@@ -483,7 +484,7 @@ def test_what_is_predicted_is_the_trusted_mixture_of_networks_and_regression(tmp
     assert np.allclose(plain, model.baselines_.regression(model.inputs_, model.targets_, held, rows))
     networks = torch.from_numpy(probabilities(1.0, 1.0)).log().div(0.7).softmax(1).numpy()
     assert np.allclose(probabilities(0.25, 0.7), 0.25 * networks + 0.75 * plain, atol=1e-6)
-    truth = held.facts["label"].values
+    truth = held.static["label"].values
     told = {pair: probabilities(*pair)[rows, truth] for pair in product(np.linspace(0, 1, 11), (0.5, 0.7, 1, 1.2, 2))}
     assert -np.log(probabilities(*chosen)[rows, truth]).mean() <= min(-np.log(p).mean() for p in told.values()) + 1e-6
 

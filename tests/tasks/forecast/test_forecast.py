@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def sequences(*series, stamps=False, columns=("y",), facts=None, **others):
+def sequences(*series, stamps=False, columns=("y",), static=None, **others):
     """Series (n,) or (n, C) as a reader gives them."""
     values = np.concatenate([np.asarray(s, float).reshape(len(s), -1) for s in series])
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in series])]).astype(np.int64)
@@ -45,7 +45,7 @@ def sequences(*series, stamps=False, columns=("y",), facts=None, **others):
         hours = np.concatenate([np.arange(len(s)) for s in series]) * np.timedelta64(3_600_000_000, "us")
         steps["at"] = Column("at", "time", np.datetime64("2024-01-01", "us") + hours)
     steps |= {name: Column(name, "number", np.asarray(given, float)) for name, given in others.items()}
-    return Sequences(offsets, steps, facts or {}, "sales")
+    return Sequences(offsets, steps, static or {}, "sales")
 
 
 def wave(n=150, noise=0.1, seed=0, level=5.0):
@@ -318,7 +318,7 @@ def test_predictions_are_columns(fitted, data):
 
 def test_stamps_go_on(data):
     stamped = sequences(
-        wave(), stamps=True, facts={"shop": Column("shop", "category", np.zeros(1, np.int32), ("north",))}
+        wave(), stamps=True, static={"shop": Column("shop", "category", np.zeros(1, np.int32), ("north",))}
     )
     found = Forecaster(**TINY, key="shop").fit(stamped)
     assert found.sizing_.season == 6
@@ -353,13 +353,13 @@ def test_what_is_known_ahead_is_used(folder):
 def test_past_and_static_columns_of_all_kinds():
     group = Column("group", "category", np.array([0, 1], np.int32), ("a", "b"))
     size = Column("size", "number", np.array([1.0, np.nan]))
-    table = sequences(wave(), wave(80), facts={"group": group, "size": size}, heat=np.arange(230.0))
+    table = sequences(wave(), wave(80), static={"group": group, "size": size}, heat=np.arange(230.0))
     found = Forecaster(**TINY, target="y", past_covariates=["heat"], static_covariates=("group", "size")).fit(table)
     assert found.inputs_.static_width == 3
     assert found.predict(table).shape == (2, 4)
     other = sequences(
         wave(),
-        facts={"group": Column("group", "category", np.zeros(1, np.int32), ("new",)), "size": size[:1]},
+        static={"group": Column("group", "category", np.zeros(1, np.int32), ("new",)), "size": size[:1]},
         heat=np.zeros(150),
     )
     assert np.isfinite(found.predict(other)).all()

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from gatewise import bundle
+from gatewise.data.augmentation import SpecAugment
 from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.nn import MultiDimensionalLSTM
 from gatewise.tasks import Transcriber
-from gatewise.tasks._spec_augment import SpecAugment
 from gatewise.tasks.transcribe.decoder import CharacterPrior, CTCDecoding
 from gatewise.tasks.transcribe.frames import Frames, Running
 from gatewise.tasks.transcribe.network import ImageReader, Utterances
@@ -483,7 +483,7 @@ def test_texts_from_the_names_of_files(tmp_path, songs):
     assert texts_of(data, None) == ["ab", "ba"]
     assert sound == LogMel(RATE)
     data, sound = read_by(tmp_path, labelled=False, label_from="{label}_{take}")
-    assert (list(data.facts), sound) == (["file"], LogMel(RATE))
+    assert (list(data.static), sound) == (["file"], LogMel(RATE))
     assert texts_of(read_by(tmp_path / "ab_0.wav", label_from="{label}_{take}")[0], None) == ["ab"]
     (tmp_path / "lines").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "lines" / "ab_0.png")

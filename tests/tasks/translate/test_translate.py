@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewise import bundle, cells
-from gatewise.data.batches import parts_of
 from gatewise.data.paired.pairs import Pairs
+from gatewise.data.split import split_at_random
 from gatewise.decoding.stop import Decoding
 from gatewise.errors import DataError, ModelFileError, OptionError, ShapeError
 from gatewise.metrics.text import bleu, signatures, text_scores
@@ -431,7 +431,7 @@ def test_validation_data_of_its_own_and_targets_beside_texts():
     one = Translator(**SMALL).fit(sources, targets, validation=numbers(10, seed=2))
     assert set(one.metrics_) == {"train", "validation", "baselines", "signatures"}
     assert one.metrics_["train"]["pairs"] == 60
-    parts = parts_of(Pairs(sources, targets), (0.8, 0.1, 0.1), 0, "pairs")
+    parts = split_at_random(Pairs(sources, targets), (0.8, 0.1, 0.1), 0, "pairs")
     assert [len(part) for part in parts.values()] == [48, 6, 6]
     assert sorted(text for part in parts.values() for text in part.sources) == sorted(sources)
 

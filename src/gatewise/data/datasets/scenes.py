@@ -1,7 +1,7 @@
 """Drawn scenes of shapes, with several English captions of each: data to try captions on, made on the spot.
 
 A scene is one thing at some place, a group of equal things, or two things and how they lie. Its content alone decides
-whether it belongs to training, validation or test, so that what a test scene shows was never said in training: a
+whether it belongs to training, validation or test, so that what a test scene shows was never described in training: a
 model has to put together what it learned apart.
 """
 
@@ -29,7 +29,7 @@ COLOURS = {
     "white": (250, 250, 250),
 }
 SHAPES = {"circle": "circles", "square": "squares", "triangle": "triangles", "cross": "crosses"}
-PLACES = {  # as they are told, and where they are, from 0 to 1
+PLACES = {  # how captions name them, and where they are, from 0 to 1
     "at the top": (0.5, 0.2),
     "at the bottom": (0.5, 0.8),
     "on the left": (0.2, 0.5),
@@ -45,7 +45,7 @@ GROUPS = {  # and where their members are
     "three": ((0.5, 0.25), (0.26, 0.74), (0.74, 0.74)),
     "four": ((0.26, 0.26), (0.74, 0.26), (0.26, 0.74), (0.74, 0.74)),
 }
-_RELATIONS = {  # of one thing, a, to another, b: how they are told, from either's side
+_RELATIONS = {  # of one thing, a, to another, b: how captions put it, from either's side
     "left of": (
         "{a} to the left of {b}",
         "{b} to the right of {a}",
@@ -102,12 +102,12 @@ def scenes(count: int, part: str = "train", seed: int = 0, references: int = 5) 
         kind = kinds[random.choice(len(kinds), p=(0.2, 0.2, 0.6))]
         scene = kind[random.integers(len(kind))]
         images[number] = _drawn(scene, random)
-        captions.append(_told(scene, random, references))
+        captions.append(_described(scene, random, references))
     return from_arrays(images, captions, name=f"scenes, {part}")
 
 
 def attributes(caption: str) -> Attributes:
-    """What a caption says of a scene, by name; whatever is not said in the words of `scenes` is not there."""
+    """What a caption says about a scene, by name; what it does not say in the words of `scenes` is left out."""
     things = _THING.findall(caption)
     form = _THING.sub("{}", caption)
     if len(things) == 1:
@@ -161,7 +161,7 @@ def _place_of(scene: Attributes) -> float:
 # Captions.
 
 
-def _told(scene: Attributes, random: np.random.Generator, references: int) -> list[str]:
+def _described(scene: Attributes, random: np.random.Generator, references: int) -> list[str]:
     """Different captions of a scene, in every form once before one comes again."""
     forms: tuple[str, ...] = _GROUPED
     if "place" in scene:

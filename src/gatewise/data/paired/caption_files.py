@@ -1,4 +1,4 @@
-"""Folders of images, and files that say what is on them: in Flickr8k's layout, or as tables."""
+"""Folders of images, and files of their captions: in Flickr8k's layout, or as tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .._lines import name_of, read_lines
-from ..readers.arrays import loaded
-from ..readers.files import Source
+from ..readers.arrays import load_arrays
+from ..readers.files import Source, name_of, read_lines
 from ..readers.images import SUFFIXES, read_image, resized, size_of
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
+from ..tables.session import RELATION, identifier
 from ..tables.table import open_table
 from .captions import Captioned, from_arrays
 
@@ -30,7 +28,7 @@ _ARRAYS = ("x", "captions", "names")
 
 
 def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str]]:
-    """What is said of each image, by its name, in the order of the file.
+    """The captions of each image, by its name, in the order of the file.
 
     Args:
         source: Flickr8k's text, a line `image.jpg#0<tab>caption` for each caption, the number left out where each image
@@ -42,8 +40,10 @@ def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str
     """
     found: dict[str, list[str]] = {}
     reader = _from_table if _suffix(source) in _TABLES else _from_lines
-    for where, image, said in reader(source, encoding):
-        captions = [" ".join(str(text).split()) for text in (said if isinstance(said, list) else [said]) if text]
+    for where, image, caption in reader(source, encoding):
+        captions = [
+            " ".join(str(text).split()) for text in (caption if isinstance(caption, list) else [caption]) if text
+        ]
         if not image or not captions or not all(captions):
             raise DataError(f"{where}: no {'caption' if image else 'name of an image'}. Each needs both.")
         found.setdefault(str(image), []).extend(captions)
@@ -118,9 +118,9 @@ def read_folder(
     clips = max(lengths) > 1 if clips is None else clips
     if not clips and max(lengths) > 1:
         raise DataError(f"'{root / names[int(np.argmax(lengths))]}' is a clip, where images are expected.")
-    said = tuple(tuple(captions[name]) if captions is not None else () for name in names)
+    texts = tuple(tuple(captions[name]) if captions is not None else () for name in names)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Captioned("clips" if clips else "images", np.stack(frames), offsets, said, tuple(names), str(root))
+    return Captioned("clips" if clips else "images", np.stack(frames), offsets, texts, tuple(names), str(root))
 
 
 def read_arrays(source: Source, inputs: str | None = None) -> Captioned:
@@ -130,10 +130,10 @@ def read_arrays(source: Source, inputs: str | None = None) -> Captioned:
     Raises:
         DataError: No such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name, held = name_of(source), loaded(source)
-    strange = [key for key in held if key not in _ARRAYS]
-    if strange or "x" not in held:
-        has = f"holds '{strange[0]}'" if strange else "holds no 'x'"
+    name, held = name_of(source), load_arrays(source)
+    unknown = [key for key in held if key not in _ARRAYS]
+    if unknown or "x" not in held:
+        has = f"holds '{unknown[0]}'" if unknown else "holds no 'x'"
         raise DataError(f"{name} {has}. The names it may have: {', '.join(_ARRAYS)}.")
     return from_arrays(held["x"], held.get("captions"), inputs, held.get("names"), name)
 
@@ -148,7 +148,7 @@ def _from_lines(source: Source, encoding: str) -> Iterator[tuple[str, str, str]]
 
 
 def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]:
-    """Names and captions as they are written: 001 is no number. Of lists in JSON that is their text."""
+    """Names and captions as they are written: 001 is not a number. Of lists in JSON that is their text."""
     with open_table(source, encoding=encoding, as_written=True) as table:
         lower = {name.lower(): name for name in table.columns}
         image = next((lower[name] for name in _IMAGE if name in lower), None)
@@ -161,16 +161,16 @@ def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]
             )
         query = f"SELECT {identifier(image)}::VARCHAR, {identifier(caption)} FROM {RELATION}"
         for number, row in enumerate(table.session.rows(query), 1):
-            said = _list_or_text(row[1]) if _suffix(source) in _JSON else row[1]
-            yield f"{table.name}, row {number}", row[0], said
+            cell = _list_or_text(row[1]) if _suffix(source) in _JSON else row[1]
+            yield f"{table.name}, row {number}", row[0], cell
 
 
-def _list_or_text(said: str | None) -> Any:
+def _list_or_text(cell: str | None) -> Any:
     try:
-        found = json.loads(said or "")
+        found = json.loads(cell or "")
     except ValueError:
-        return said
-    return found if isinstance(found, list) else said
+        return cell
+    return found if isinstance(found, list) else cell
 
 
 def _suffix(source: Source) -> str:

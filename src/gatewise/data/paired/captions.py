@@ -1,4 +1,4 @@
-"""Images, clips or features of their places, and what is said of each."""
+"""Images, clips or features of their places, and their captions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Captioned:
         inputs: "images", "clips" or "features".
         values: (F, H, W, C) uint8 or float32, the frames of all; or (F, P, D) float32, the D features of P places.
         offsets: (N + 1,) int64, rising from 0: number i has the frames offsets[i] : offsets[i + 1]; an image has one.
-        captions: Of each what is said of it, one caption or several; none where it is not known.
+        captions: The captions of each, one or several; none where they are not known.
         names: Of each its file, or its number from 0.
         name: Where they came from, for people.
     """
@@ -131,12 +131,12 @@ def from_arrays(
         height, width = values.shape[1:3]
         raise DataError(f"{name}: {inputs} of {height} x {width} pixels. Give at least {_LEAST} x {_LEAST}.")
     count = len(lengths)
-    said = _said(captions, count, name)
+    given = _captions(captions, count, name)
     named = tuple(map(str, range(count))) if names is None else tuple(map(str, names))
     if len(named) != count:
         raise DataError(f"{name}: {count} {inputs}, but {len(named)} names. Each needs one.")
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Captioned(inputs, values, offsets, said, named, name)
+    return Captioned(inputs, values, offsets, given, named, name)
 
 
 def _numbers(x: Any, name: str) -> np.ndarray:
@@ -144,7 +144,7 @@ def _numbers(x: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(x)
     except ValueError:
-        raise DataError(f"{name}: rows of different lengths are no array. Bring them to one length.") from None
+        raise DataError(f"{name}: rows of different lengths are not an array. Bring them to one length.") from None
     if array.dtype.kind not in "uifb":
         raise DataError(f"{name}: numbers are needed, not {array.dtype}.")
     if array.dtype == np.uint8:
@@ -173,12 +173,12 @@ def _guess(values: np.ndarray, name: str) -> str:
     raise DataError(f"{name}: the shape {values.shape} is none of {shapes}.")
 
 
-def _said(captions: Any, count: int, name: str) -> tuple[tuple[str, ...], ...]:
+def _captions(captions: Any, count: int, name: str) -> tuple[tuple[str, ...], ...]:
     if captions is None:
         return ((),) * count
     given = captions.tolist() if isinstance(captions, np.ndarray) else captions
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise DataError(f"{name}: {given!r:.40} is no list of captions. Give each of the inputs one, or several.")
+        raise DataError(f"{name}: {given!r:.40} is not a list of captions. Give each of the inputs one, or several.")
     given = list(given)
     if len(given) != count:
         raise DataError(f"{name}: there are {count} inputs, but captions for {len(given)}. Each needs one or more.")
@@ -186,6 +186,8 @@ def _said(captions: Any, count: int, name: str) -> tuple[tuple[str, ...], ...]:
     for number, entry in enumerate(given):
         several = [entry] if isinstance(entry, str) else entry
         if not isinstance(several, list | tuple) or not all(isinstance(text, str) for text in several):
-            raise DataError(f"{name}, number {number}: {entry!r:.40} is no caption. Give a string, or a list of them.")
+            raise DataError(
+                f"{name}, number {number}: {entry!r:.40} is not a caption. Give a string, or a list of them."
+            )
         found.append(tuple(text for text in (" ".join(text.split()) for text in several) if text))
     return tuple(found)

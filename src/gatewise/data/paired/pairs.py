@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, OptionError
-from .._lines import read_lines
-from ..sources import Roles, is_table
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
+from ..readers.files import read_lines
+from ..sources import is_table, kind_of
+from ..tables.session import RELATION, identifier
 from ..tables.table import Table, open_table
 
 
@@ -114,7 +113,7 @@ def _texts(given: Any, what: str) -> list[str]:
     found = []
     for place, text in enumerate(given):
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{what}[{place}] is {text!r:.60}, which is no text. Leave it out, and what belongs to it")
+            raise DataError(f"{what}[{place}] is {text!r:.60}, which is not text. Leave it out, and what belongs to it")
         found.append(text.strip())
     return found
 
@@ -148,7 +147,7 @@ def _tabbed(path: Any, encoding: str, with_targets: bool) -> Pairs:
     for number, line in enumerate(lines, 1):
         left, tab, right = line.partition("\t")
         if not left.strip() or (pairs and not right.strip()):
-            raise DataError(f"{name}, line {number}: '{line[:60]}' is no text, a tab and a text" if pairs else
+            raise DataError(f"{name}, line {number}: '{line[:60]}' is not text, a tab and a text" if pairs else
                             f"{name}, line {number}: empty. Take the line out")  # fmt: skip
         if "\t" in right or (tab and not pairs):
             raise DataError(f"{name}, line {number}: {line.count(chr(9))} tabs, where {int(pairs)} was expected")
@@ -205,7 +204,7 @@ def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:
 
 def _is_lines(path: str) -> bool:
     """Whether a file of this name holds texts, a line each, rather than a table."""
-    return path.lower().removesuffix(".gz").endswith(".tsv") or Roles(lines="labels").format(path) == "labels"
+    return path.lower().removesuffix(".gz").endswith(".tsv") or kind_of(path) == "text"
 
 
 def _no_columns(source: str | None, target: str | None, query: str | None, what: str) -> None:

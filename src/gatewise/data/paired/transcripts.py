@@ -1,24 +1,20 @@
-"""Recordings, and images of lines, with what they say: a folder with texts beside its files, or a table of both."""
+"""Recordings, and images of lines, with their transcripts: a folder with texts beside its files, or a table of both."""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, suggest
-from .._lines import name_of, read_lines, text
 from ..log_mel import LogMel
 from ..readers import audio, images
-from ..readers.files import _files, _mode, read_text
-from ..sequences import Sequences
-from ..sources import _no_query, told
-from ..tables._duckdb import identifier
-from ..tables._sources import RELATION
-from ..tables._sources import name_of as source_name
+from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
+from ..sequences import Sequences, text_column
+from ..sources import describe_source, refuse_query
+from ..tables.session import RELATION, identifier, source_name
 from ..tables.table import open_table
 
 FILE, TEXT = "file", "text"  # the columns of a table that names files
@@ -57,7 +53,7 @@ def read_transcripts(
 
     Raises:
         DataError: A file is damaged or has no text, or the source names none; the message says which.
-        OptionError: A query is given for what is no table.
+        OptionError: A query is given for what is not a table.
     """
     found = _listed(source, target, query, encoding, texts)
     if not found:
@@ -68,21 +64,22 @@ def read_transcripts(
         data = audio.read_sounds(paths, sound)
     else:
         sound, data = None, images.read_line_images(paths, height)
-    facts = {FILE: text(FILE, [name for name, _, _ in found])}
+    static = {FILE: text_column(FILE, [name for name, _, _ in found])}
     if texts:
-        facts[target] = text(target, [None if said is None else " ".join(said.split()) for _, _, said in found])
-    return replace(data, facts=facts, name=source_name(source)), sound
+        static[target] = text_column(
+            target, [None if transcript is None else " ".join(transcript.split()) for _, _, transcript in found]
+        )
+    return replace(data, static=static, name=source_name(source)), sound
 
 
 def media_files(folder: str | os.PathLike[str]) -> list[Path]:
     """The sound or image files anywhere in a folder."""
-    known = tuple(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
-    return [file for file in _files(Path(folder)) if file.name.lower().endswith(known)]
+    return [file for file in files_in(folder) if _kind(file.name)]
 
 
 def holds_sound(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a sound file, or an archive that may hold some, or a folder with either."""
-    files = _files(Path(path)) if os.path.isdir(path) else [Path(path)]
+    files = files_in(path) if os.path.isdir(path) else [Path(path)]
     return any(file.name.lower().endswith(audio.SUFFIXES + audio.ARCHIVES) for file in files)
 
 
@@ -90,14 +87,19 @@ def is_media(path: str | os.PathLike[str]) -> bool:
     """Whether a path names a sound or image file, or a folder with some."""
     if os.path.isdir(path):
         return bool(media_files(path))
-    return any(os.fspath(path).lower().endswith(suffixes) for suffixes in _MEDIA.values())
+    return _kind(os.fspath(path)) is not None
+
+
+def _kind(name: str) -> str | None:
+    """ "sound" or "images" by the suffix of a file; None if it is neither."""
+    return next((kind for kind, suffixes in _MEDIA.items() if name.lower().endswith(suffixes)), None)
 
 
 def _medium(found: Named) -> str:
     """What the files are. DataError if they are of both kinds, or of neither."""
     kinds: dict[str, str] = {}
     for name, _, _ in found:
-        kind = next((kind for kind, suffixes in _MEDIA.items() if name.lower().endswith(suffixes)), None)
+        kind = _kind(name)
         if kind is None:
             known = ", ".join(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
             raise DataError(f"'{name}' is neither sound nor an image. Files must end in {known}.")
@@ -109,11 +111,11 @@ def _medium(found: Named) -> str:
 
 def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
     if _is_local(source):
-        if stat.S_ISDIR(_mode(source)):
-            _no_query(query, told(source))
+        if is_folder(source):
+            refuse_query(query, describe_source(source))
             return _in_folder(Path(source), encoding, texts)
         if is_media(source):
-            _no_query(query, told(source))
+            refuse_query(query, describe_source(source))
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
             return [(Path(source).name, Path(source), None)]
@@ -126,9 +128,9 @@ def _is_local(source: Any) -> bool:
 
 
 def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
-    files = media_files(folder)
+    files = list(files_in(folder))
     known: dict[Path, str] = {}
-    for page in (file for file in _files(folder) if texts and file.name.endswith(LISTED)):
+    for page in (file for file in files if texts and file.name.endswith(LISTED)):
         place, lines = read_lines(page, encoding)
         for number, line in enumerate(lines, 1):
             name, _, rest = line.strip().partition(" ")
@@ -136,17 +138,17 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
                 raise DataError(f"{place}, line {number}: no text behind '{name}'. Each line is a name and a text.")
             known[page.parent / name] = rest
     found: Named = []
-    for file in files:
-        said: str | None = known.get(file.with_suffix(""))
+    for file in (file for file in files if _kind(file.name)):
+        transcript: str | None = known.get(file.with_suffix(""))
         page = file.with_suffix(".txt")
-        if texts and said is None:
+        if texts and transcript is None:
             if not page.is_file():
                 raise DataError(
                     f"there is no text for {name_of(file)}: neither '{page.name}' beside it nor a line in a file "
                     f"*{LISTED}. Write it, or name the files and their texts in a table."
                 )
-            said = read_text(page, encoding) if page.stat().st_size else ""
-        found.append((file.relative_to(folder).as_posix(), file, said))
+            transcript = read_text(page, encoding) if page.stat().st_size else ""
+        found.append((file.relative_to(folder).as_posix(), file, transcript))
     return found
 
 
@@ -155,13 +157,13 @@ def _in_table(source: Any, target: str, query: str | None, encoding: str, texts:
     with open_table(source, query, header=True, encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:
             _check(table.name, column, table.columns)
-        said = f"{identifier(target)}::VARCHAR" if texts else "NULL"
-        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {said} FROM {RELATION}")
+        transcript = f"{identifier(target)}::VARCHAR" if texts else "NULL"
+        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {transcript} FROM {RELATION}")
     found: Named = []
-    for number, (file, said) in enumerate(rows, 1):
+    for number, (file, transcript) in enumerate(rows, 1):
         if not file:
             raise DataError(f"{source_name(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
-        found.append((file, base / file, said))
+        found.append((file, base / file, transcript))
     return found
 
 

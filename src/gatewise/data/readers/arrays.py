@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from .._lines import category, name_of, offsets_of, read_bytes, text
-from ..sequences import Column, Sequences
-from .files import Source
+from ..sequences import Column, Sequences, category_column, offsets_of, text_column
+from .files import Source, name_of, read_bytes
 from .labelled_text import several_labels
 
 ZIP_KEYS = ("x", "y", "y_steps", "offsets", "lengths")
@@ -47,8 +46,8 @@ def from_arrays(x: Any, y: Any = None, *, per_step: bool = False, name: str = "a
     if len(y) != len(sequences):
         raise DataError(f"{name}: {len(sequences)} sequences in x, but {len(y)} labels in y. Each needs one.")
     if not per_step:
-        facts = {**sequences.facts, "label": _labels(y, f"{name}, y")}
-        return Sequences(sequences.offsets, sequences.steps, facts, name)
+        static = {**sequences.static, "label": _labels(y, f"{name}, y")}
+        return Sequences(sequences.offsets, sequences.steps, static, name)
     if not sequences.steps:
         raise DataError(f"{name}: labels per step need steps, but x holds whole texts. Give lists of tokens.")
     flat: list[Any] = []
@@ -58,7 +57,7 @@ def from_arrays(x: Any, y: Any = None, *, per_step: bool = False, name: str = "a
             raise DataError(f"{name}, sequence {index}: {length} steps, but {len(given)} labels. Each step needs one.")
         flat.extend(given)
     column = _labels(flat, f"{name}, y, step")
-    return Sequences(sequences.offsets, {**sequences.steps, "label": column}, sequences.facts, name)
+    return Sequences(sequences.offsets, {**sequences.steps, "label": column}, sequences.static, name)
 
 
 def read_arrays(source: Source) -> Sequences:
@@ -73,10 +72,10 @@ def read_arrays(source: Source) -> Sequences:
     Raises:
         DataError: no such file; objects, which only pickle could read; names or shapes that do not fit.
     """
-    name, held = name_of(source), loaded(source)
-    strange = [key for key in held if key not in ZIP_KEYS]
-    if strange or "x" not in held:
-        has = f"holds '{strange[0]}'" if strange else "holds no 'x'"
+    name, held = name_of(source), load_arrays(source)
+    unknown = [key for key in held if key not in ZIP_KEYS]
+    if unknown or "x" not in held:
+        has = f"holds '{unknown[0]}'" if unknown else "holds no 'x'"
         raise DataError(f"{name} {has}. The names it may have: {', '.join(ZIP_KEYS)}.")
     if ("y" in held and "y_steps" in held) or ("offsets" in held and "lengths" in held):
         pair = "y and y_steps" if "y_steps" in held else "offsets and lengths"
@@ -95,7 +94,7 @@ def read_arrays(source: Source) -> Sequences:
     return from_arrays(x if parts is None else [x[part] for part in parts], y, per_step=per_step, name=name)
 
 
-def loaded(source: Source) -> dict[str, np.ndarray]:
+def load_arrays(source: Source) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file by name; that of a `.npy` file as `x`.
 
     Raises:
@@ -181,17 +180,17 @@ def _inputs(x: Any, name: str) -> Sequences:
     if not entries:
         raise DataError(f"{name}: x is empty. Give at least one sequence.")
     if kinds[0] == "a text":
-        return Sequences(np.zeros(len(entries) + 1, np.int64), {}, {"text": text("text", entries)}, name)
+        return Sequences(np.zeros(len(entries) + 1, np.int64), {}, {"text": text_column("text", entries)}, name)
     lengths: list[int] = []
     if kinds[0] == "tokens":
         for index, entry in enumerate(entries):
             for step, token in enumerate(entry):
                 if not isinstance(token, str):
                     raise DataError(
-                        f"{name}, sequence {index}, step {step}: {_what(token)} is no token, but others are."
+                        f"{name}, sequence {index}, step {step}: {_what(token)} is not a token, but others are."
                     )
             lengths.append(len(entry))
-        tokens = text("token", [str(token) for entry in entries for token in entry])
+        tokens = text_column("token", [str(token) for entry in entries for token in entry])
         return Sequences(offsets_of(lengths), {"token": tokens}, {}, name)
     pieces: list[np.ndarray] = []
     for index, entry in enumerate(entries):
@@ -251,13 +250,12 @@ def _labels(values: list[Any], where: str) -> Column:
         if all(isinstance(label, str) for value in values for label in value):
             return several_labels("label", [list(value) for value in values])
         return Column("label", "number", _targets(values, where))
-    if given and all(isinstance(value, str) for value in given):
-        return category("label", [None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
-    if given and all(isinstance(value, int | np.integer | np.bool_) for value in given):
-        return category("label", [None if gone else str(value) for value, gone in zip(values, missing, strict=True)])
+    if given and any(all(isinstance(value, kind) for value in given) for kind in (str, int | np.integer | np.bool_)):
+        words = [None if gone else str(value) for value, gone in zip(values, missing, strict=True)]
+        return category_column("label", words)
     for index, (value, gone) in enumerate(zip(values, missing, strict=True)):
         if not gone and (not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value)):
-            raise DataError(f"{where} {index}: {_what(value)} is no label beside {_what(given[0])}.")
+            raise DataError(f"{where} {index}: {_what(value)} is not a label beside {_what(given[0])}.")
     return Column("label", "number", np.array([np.nan if v is None else v for v in values], np.float32))
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import tarfile
 import wave
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,18 +15,15 @@ from types import ModuleType
 import numpy as np
 
 from ...errors import DataError, MissingExtra
-from .._lines import category, name_of, offsets_of, read_bytes, text
 from ..log_mel import LogMel, resample
-from ..sequences import Column, Sequences
-from .file_names import facts_of, pattern_of
-from .files import Source, _files, _mode
+from ..sequences import Column, Sequences, offsets_of, text_column
+from .file_names import columns_of, folder_or_prefix, pattern_of
+from .files import NamedFile, Source, name_of, named_files, read_bytes
 
 SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
 LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
-
-Clip = tuple[str, str, bytes]  # name relative to its folder or archive, name for messages, the file's bytes
 
 
 def read_audio(
@@ -43,9 +38,9 @@ def read_audio(
             these. Hidden files and files of other kinds are passed over.
         settings: Of the features; None takes `settings_for(source)`. A trained model gives those it was trained with.
         label_from: Where labels stand in names without suffix, such as "{label}_{speaker}_{index}". Each name in
-            braces becomes a fact of that name and takes as few characters as fit; a pattern with / takes in folders.
-            None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands before the
-            first _ of its name, and if no name has one, there are no labels.
+            braces becomes a static column of that name and takes as few characters as fit; a pattern with / covers
+            folders. None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands
+            before the first _ of its name, and if no name has one, there are no labels.
 
     Returns:
         Per step: `log_mel`, (steps, M) float32. Per sequence: `file`, text; `label`, a category, if there are any;
@@ -59,9 +54,9 @@ def read_audio(
     if label_from is not None:
         pattern_of(label_from)  # a wrong one should show before a thousand files are read
     data = read_sounds(source, settings)
-    names = [str(name) for name in data.facts["file"].values]
-    labels = _labels(names) if label_from is None else facts_of(names, label_from)
-    return replace(data, facts={**data.facts, **labels})
+    names = [str(name) for name in data.static["file"].values]
+    labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
+    return replace(data, static={**data.static, **labels})
 
 
 def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = None) -> Sequences:
@@ -76,7 +71,7 @@ def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = Non
     return Sequences(
         offsets_of(map(len, features)),
         {"log_mel": Column("log_mel", "number", np.concatenate(features))},
-        {"file": text("file", names)},
+        {"file": text_column("file", names)},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -88,25 +83,13 @@ def settings_for(source: Source | Sequence[Source]) -> LogMel:
     return LogMel(min(min(rates), HIGHEST_RATE))
 
 
-def _clips(source: Source | Sequence[Source]) -> Iterator[Clip]:
-    for one in [source] if isinstance(source, str | os.PathLike) else source:
-        found = False
-        path = Path(one)
-        folder = stat.S_ISDIR(_mode(one))
-        for file in _files(path) if folder else [path]:
-            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
-            if name.lower().endswith(ARCHIVES):
-                for clip in _unpacked(file):
-                    found = True
-                    yield clip
-            elif name.lower().endswith(SUFFIXES):
-                found = True
-                yield name, name_of(file), read_bytes(file)
-        if not found:
-            raise DataError(f"{name_of(one)} holds no sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}.")
+def _clips(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
+    return named_files(
+        source, SUFFIXES, ARCHIVES, _unpacked, f"sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}"
+    )
 
 
-def _unpacked(archive: Path) -> Iterator[Clip]:
+def _unpacked(archive: Path) -> Iterator[NamedFile]:
     """Sound files in an archive, sorted by name like those of a folder."""
     place, raw = name_of(archive), read_bytes(archive)
     try:
@@ -118,7 +101,9 @@ def _unpacked(archive: Path) -> Iterator[Clip]:
                     held[member.name] = content.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
-        raise DataError(f"{place} is no whole tar file: {reason}. Unpack it yourself, or fetch it again.") from None
+        raise DataError(
+            f"{place} is not a complete tar file: {reason}. Unpack it yourself, or fetch it again."
+        ) from None
     for name in sorted(held, key=lambda name: PurePosixPath(name).parts):
         yield name, f"{place}, {name}", held[name]
 
@@ -168,7 +153,7 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
     impossible = ~(np.abs(signal) < LOUDEST)  # true of NaN
     if impossible.any():
         sample, channel = np.argwhere(impossible)[0]
-        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Mend it, or leave the file out.")
+        raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Fix it, or leave the file out.")
     return signal, rate
 
 
@@ -179,7 +164,7 @@ def _wave(raw: bytes, place: str) -> wave.Wave_read:
     try:
         return wave.open(io.BytesIO(raw))
     except wave.Error as error:
-        if "unknown format" in str(error):  # compressed, or samples that are no whole numbers
+        if "unknown format" in str(error):  # compressed, or samples that are not whole numbers
             raise MissingExtra("soundfile", "audio") from None
         raise
 
@@ -197,21 +182,4 @@ def _samples(raw: bytes, width: int) -> np.ndarray:
 
 def _damaged(place: str, error: Exception) -> DataError:
     reason = str(error).rsplit(": ", 1)[-1].rstrip(".") or "it ends too early"
-    return DataError(f"{place} is no sound file that can be read: {reason}. Leave it out, or fetch it again.")
-
-
-def _labels(names: list[str]) -> dict[str, Column]:
-    """The labels that folders or the beginnings of names say, if they say any."""
-    paths = [PurePosixPath(name).with_suffix("") for name in names]
-    folders = [path.parent.name for path in paths]
-    if all(folders) and len(set(folders)) > 1:
-        return {"label": category("label", folders)}
-    labelled = Counter("_" in path.name for path in paths)
-    if not labelled[True]:
-        return {}
-    if labelled[False]:
-        odd = next(name for name, path in zip(names, paths, strict=True) if "_" not in path.name)
-        raise DataError(
-            f"'{odd}' has no _ to end its label, as {labelled[True]} others have. Say --label-from PATTERN."
-        )
-    return {"label": category("label", [path.name.split("_", 1)[0] for path in paths])}
+    return DataError(f"{place} is not a sound file that can be read: {reason}. Leave it out, or fetch it again.")

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import DataError, OptionError, suggest
-from .._lines import category, offsets_of, read_lines, text
-from ..sequences import Sequences
-from ..text.tagging_schemes import checked
-from .files import Source
+from ..sequences import Sequences, category_column, offsets_of, text_column
+from ..text.tagging_schemes import check_labels
+from .files import Source, read_lines
 
 # The columns of CoNLL-U, in order.
 UD_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -64,12 +63,12 @@ def read_conll(
         if "" in words:
             where = f"{name}, line {numbers[words.index('')]}, column {at + 1}"
             raise DataError(f"{where}: nothing in it. Write a token, a tab and its label.")
-    sequences = Sequences(offsets_of(lengths), {"token": text("token", tokens)}, {}, name, np.array(numbers))
+    sequences = Sequences(offsets_of(lengths), {"token": text_column("token", tokens)}, {}, name, np.array(numbers))
     if width == 1 and label is None:
         return sequences
     missing = "_" if universal and UD_COLUMNS[label_at] != "feats" else None
-    column = category("label", [None if label == missing else label for label in labels])
-    return checked(replace(sequences, steps={**sequences.steps, "label": column}), repair=repair)[0]
+    column = category_column("label", [None if label == missing else label for label in labels])
+    return check_labels(replace(sequences, steps={**sequences.steps, "label": column}), repair=repair)[0]
 
 
 def _is_universal(name: str, lines: list[str]) -> bool:

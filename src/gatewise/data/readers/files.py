@@ -1,6 +1,6 @@
-"""Text in: files, compressed files, folders and standard input become one string.
+"""Opens what a user names: files, gzip files, pipes, folders and standard input, as bytes, text or lines.
 
-Nothing is guessed: bytes that are no text in the named encoding are an error that says where they are and what to try.
+No encoding is guessed: bytes that are not text in the named one are an error that says where they are and what to try.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import re
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ...errors import DataError, suggest
 
 Source = str | os.PathLike[str]
+NamedFile = tuple[str, str, bytes]  # name within its folder or archive, name for messages, contents
 
 COMMON_ENCODINGS = (
     "utf-8",
@@ -63,6 +64,87 @@ def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str
     return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]) + pieces[-1]
 
 
+def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
+    """One file's name for messages, and its lines without their ends; line n is at n - 1.
+
+    Split at line feeds alone: Python's `splitlines` would end a line at a form feed or U+2028 inside a token.
+
+    Raises:
+        DataError: It is a folder, or `read_text` refuses it.
+    """
+    _check_file(source)
+    return name_of(source), read_text(source, encoding).split("\n")
+
+
+def read_bytes(source: Source) -> bytes:
+    """One whole file. DataError if it is a folder or cannot be read."""
+    _check_file(source)
+    return _bytes(source)
+
+
+def files_in(folder: Source) -> Iterator[Path]:
+    """Regular files anywhere in a folder that are not hidden, in the same order on every system."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(here, name) for name in files if not name.startswith(".")]
+    # Anything else (a pipe, a broken link) has no text to give, and reading it may never return.
+    yield from sorted((file for file in found if file.is_file()), key=lambda file: file.parts)
+
+
+def named_files(
+    source: Source | Sequence[Source],
+    suffixes: tuple[str, ...],
+    archives: tuple[str, ...],
+    unpacked: Callable[[Path], Iterator[NamedFile]],
+    contents: str,
+) -> Iterator[NamedFile]:
+    """The files with one of these suffixes: given by themselves, anywhere in a folder, or in an archive.
+
+    Args:
+        source: A file, folder or archive, or several of these. Hidden files and files of other kinds are passed over.
+        suffixes: Of the files.
+        archives: Suffixes of archives.
+        unpacked: The files in an archive.
+        contents: What the files hold and how they must be named, for the error.
+
+    Raises:
+        DataError: A source is missing or has no such file.
+    """
+    for one in [source] if isinstance(source, str | os.PathLike) else source:
+        found, path = False, Path(one)
+        folder = is_folder(one)
+        for file in files_in(path) if folder else [path]:
+            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
+            if name.lower().endswith(archives):
+                for held in unpacked(file):
+                    found = True
+                    yield held
+            elif name.lower().endswith(suffixes):
+                found = True
+                yield name, name_of(file), read_bytes(file)
+        if not found:
+            raise DataError(f"{name_of(one)} holds no {contents}.")
+
+
+def is_folder(path: Source) -> bool:
+    """Whether a path is a folder rather than a file. DataError if there is neither."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def check_exists(path: Source) -> None:
+    """DataError if there is no such file or folder, or it cannot be looked at."""
+    _mode(path)
+
+
+def name_of(path: Source) -> str:
+    """The path as a message shows it: on one line and not longer than is useful."""
+    text = os.fspath(path)
+    if text == "-":
+        return "standard input"
+    return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
+
+
 def fingerprint(text: str) -> str:
     """SHA-256 of the text in UTF-8, as 64 hexadecimal digits; says whether two models saw the same text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
@@ -72,46 +154,41 @@ def _pieces(source: Source, encoding: str) -> Iterator[str]:
     """The text of each file that one source stands for."""
     if not isinstance(source, str | os.PathLike):
         raise DataError(f"text is read from paths, not from {source!r} ({type(source).__name__}).")
-    path, name = os.fspath(source), _name(source)
+    path, name = os.fspath(source), name_of(source)
     if path == "-":
         yield _decode(_unzip(_standard_input(), name), name, encoding)
-    elif stat.S_ISDIR(_mode(path)):
+    elif is_folder(path):
         found = False
-        for file in _files(Path(path)):
-            raw = _unzip(_bytes(file), _name(file))
+        for file in files_in(path):
+            raw = _unzip(_bytes(file), name_of(file))
             if raw and not (_is_narrow(encoding) and b"\0" in raw and not _wide(raw)):
                 found = True
-                yield _decode(raw, _name(file), encoding)
+                yield _decode(raw, name_of(file), encoding)
         if not found:
             raise DataError(f"the folder {name} holds no text file. Hidden, empty and binary files do not count.")
     else:
         yield _decode(_unzip(_bytes(path), name), name, encoding)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Regular files that are not hidden, in the same order on every system."""
-    found: list[Path] = []
-    for here, folders, files in os.walk(folder, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(here, name) for name in files if not name.startswith(".")]
-    # Anything else (a pipe, a broken link) has no text to give, and reading it may never return.
-    yield from sorted((file for file in found if file.is_file()), key=lambda file: file.parts)
+def _check_file(source: Source) -> None:
+    if source != "-" and is_folder(source):
+        raise DataError(f"{name_of(source)} is a folder. Name one file in it.")
 
 
 def _mode(path: Source) -> int:
     try:
         return os.stat(path).st_mode
     except FileNotFoundError:
-        raise DataError(f"no file or folder named {_name(path)}.") from None
+        raise DataError(f"no file or folder named {name_of(path)}.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise DataError(f"cannot read {_name(path)}: {getattr(error, 'strerror', None) or error}.") from None
+        raise DataError(f"cannot read {name_of(path)}: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def _bytes(path: Source) -> bytes:
     mode = _mode(path)
     # A pipe is what a shell's <(command) gives. A device may never end (/dev/zero).
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise DataError(f"cannot read {_name(path)}: it is a device or socket, not a file. Use - for standard input.")
+        raise DataError(f"cannot read {name_of(path)}: it is a device or socket, not a file. Use - for standard input.")
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -119,7 +196,7 @@ def _bytes(path: Source) -> bytes:
 
 
 def _unreadable(error: OSError) -> NoReturn:
-    raise DataError(f"cannot read {_name(error.filename or '?')}: {error.strerror or error}.") from None
+    raise DataError(f"cannot read {name_of(error.filename or '?')}: {error.strerror or error}.") from None
 
 
 def _standard_input() -> bytes:
@@ -135,7 +212,9 @@ def _unzip(raw: bytes, name: str) -> bytes:
     try:
         return gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is no whole gzip file: {error}. Unpack it yourself, or fetch it again.") from None
+        raise DataError(
+            f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again."
+        ) from None
 
 
 def _decode(raw: bytes, name: str, encoding: str) -> str:
@@ -146,18 +225,18 @@ def _decode(raw: bytes, name: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         at = error.start + len(raw) - len(error.object)  # a codec that strips a BOM counts from behind it
         where = f"byte 0x{error.object[error.start]:02x} at offset {at}"
-        raise DataError(f"{name} is not {encoding}: {where} is no text. {_way_out(raw, encoding)}") from None
+        raise DataError(f"{name} is not {encoding}: {where} is not text. {_hint(raw, encoding)}") from None
     except UnicodeError as error:
-        raise DataError(f"{name} is not {encoding}: {error}. {_way_out(raw, encoding)}") from None
+        raise DataError(f"{name} is not {encoding}: {error}. {_hint(raw, encoding)}") from None
     if "\0" in text:
-        raise DataError(f"{name} holds NUL characters when read as {encoding}. {_way_out(raw, encoding)}")
+        raise DataError(f"{name} holds NUL characters when read as {encoding}. {_hint(raw, encoding)}")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text:
         raise DataError(f"{name} is empty. Give a file with text in it.")
     return text
 
 
-def _way_out(raw: bytes, encoding: str) -> str:
+def _hint(raw: bytes, encoding: str) -> str:
     guess = _likely(raw)
     if guess and guess != encoding.lower():
         return f"It reads as {guess}: pass --encoding {guess} if that is right."
@@ -206,11 +285,3 @@ def _check_encoding(encoding: str) -> None:
         pass  # known, and wider than a byte
     except (LookupError, ValueError, TypeError):  # unknown or not for text; a NUL in the name; no string
         raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
-
-
-def _name(path: Source) -> str:
-    """The path as a message shows it: on one line and not longer than is useful."""
-    text = os.fspath(path)
-    if text == "-":
-        return "standard input"
-    return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, MissingExtra
-from .._lines import name_of, offsets_of, text
-from ..sequences import Column, Sequences
-from .files import Source, _mode
+from ..sequences import Column, Sequences, offsets_of, text_column
+from .files import Source, check_exists, name_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
 HIGHEST = 32  # pixels of a line's height, at which print and handwriting can still be read
@@ -100,7 +99,7 @@ def read_line_images(files: Sequence[Source], height: int | None = None) -> Sequ
     return Sequences(
         offsets_of(map(len, columns)),
         {"pixels": Column("pixels", "number", np.concatenate(columns))},
-        {"file": text("file", [Path(file).name for file in files])},
+        {"file": text_column("file", [Path(file).name for file in files])},
         ", ".join(map(name_of, files)) if len(files) < 4 else f"{len(files)} images",
     )
 
@@ -112,12 +111,12 @@ def height_for(files: Sequence[Source]) -> int:
 
 @contextmanager
 def _opened(source: Source) -> Iterator[Any]:
-    """Pillow's image, of which only the head is read yet. Whatever fails as long as it is open is told as damage."""
+    """Pillow's image, of which only the head is read yet. Any failure while it is open counts as damage."""
     try:
         from PIL import Image
     except ImportError:
         raise MissingExtra("pillow", "image") from None
-    _mode(source)  # a missing file is told in our words
+    check_exists(source)  # our own message for a missing file
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd, but does not keep the image from being read
@@ -142,11 +141,11 @@ def _orientation(image: Any) -> int:
     try:
         exif.load(image.info.get("exif"))
         return int(exif.get(_ORIENTATION, 1))
-    # An image may be whole where what is said about it is not.
+    # An image may be intact where its EXIF data are not.
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         return 1
 
 
 def _damaged(source: Source, error: BaseException) -> DataError:
     reason = str(error).split("\n")[0].rsplit("'", 1)[-1].strip(" .>") or "it ends too early"
-    return DataError(f"{name_of(source)} is no image that can be read: {reason}. Leave it out, or fetch it again.")
+    return DataError(f"{name_of(source)} is not an image that can be read: {reason}. Leave it out, or fetch it again.")

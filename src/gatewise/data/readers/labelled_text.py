@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...errors import DataError
-from .._lines import category, natural, read_lines, text
-from ..sequences import Column, Sequences
-from .files import Source
+from ..sequences import Column, Sequences, category_column, natural_sorted, text_column
+from .files import Source, read_lines
 
 FASTTEXT = "__label__"
 
@@ -63,13 +62,14 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
     else:
         words = [found[0] for found in labels]
         _check_meant(name, words)
-        column = category("label", words)
-    return Sequences(np.zeros(len(texts) + 1, np.int64), {}, {"text": text("text", texts), "label": column}, name)
+        column = category_column("label", words)
+    columns = {"text": text_column("text", texts), "label": column}
+    return Sequences(np.zeros(len(texts) + 1, np.int64), {}, columns, name)
 
 
 def several_labels(name: str, labels: Sequence[Sequence[str]]) -> Column:
     """Sets of labels as (N, L) float32, 1 where label l applies to example n; `levels` names the L labels."""
-    levels = natural({label for found in labels for label in found})
+    levels = natural_sorted({label for found in labels for label in found})
     code = {label: index for index, label in enumerate(levels)}
     values = np.zeros((len(labels), len(levels)), np.float32)
     for row, found in zip(values, labels, strict=True):

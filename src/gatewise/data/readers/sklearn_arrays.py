@@ -20,7 +20,7 @@ def in_memory(data: Any) -> bool:
 
 
 def checked(data: Any) -> Any:
-    """What `data.arrays` reads: arrays (N, T) or (N, T, C), lists of arrays, and texts.
+    """What `data.readers.arrays` reads: arrays (N, T) or (N, T, C), lists of arrays, and texts.
 
     Raises:
         DataError: There is no row, no column, or one row only without its brackets.
@@ -52,7 +52,7 @@ def checked(data: Any) -> Any:
     return data
 
 
-def whole(y: Any) -> bool:
+def are_integers(y: Any) -> bool:
     """Whether these targets are whole numbers, one per sequence: as in scikit-learn, they are classes."""
     y = column_of(y)
     return isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"

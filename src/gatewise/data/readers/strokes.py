@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,17 +13,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...errors import DataError, OptionError
-from .._lines import category, name_of, offsets_of, read_bytes, text
-from ..sequences import Column, Sequences
-from .file_names import facts_of, pattern_of
-from .files import Source, _files, _mode
+from ..sequences import Column, Sequences, offsets_of, text_column
+from .file_names import columns_of, folders_and_suffix, pattern_of
+from .files import NamedFile, Source, name_of, named_files
 
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
 SPACING = 0.05
-SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `varied`
+SWAPPED, REVERSED = 0.1, 0.1  # chance that a stroke changes its place, or its direction, in `vary_strokes`
 SLANT, OWN, SHIFT, BEND = 0.15, 0.1, 0.04, 0.05  # of a drawing; of each stroke its own, and its place; of the paper
-FARTHEST = 1e6  # of a drawing's units: more is no drawing
+FARTHEST = 1e6  # of a drawing's units: more is not a drawing
 
 Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
 
@@ -69,11 +67,11 @@ def read_strokes(
         names.append(name)
         drawings.append(steps_of(_parsed(raw, place), spacing))
     columns = np.concatenate(drawings).astype(np.float32).T
-    facts = facts_of(names, label_from) if label_from is not None else _labels(names)
+    static = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
     return Sequences(
         offsets_of(map(len, drawings)),
         {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)},
-        {"file": text("file", names), **facts},
+        {"file": text_column("file", names), **static},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -109,14 +107,14 @@ def holds_strokes(data: Sequences) -> bool:
     return data.steps.keys() >= set(COLUMNS)
 
 
-def varied(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
+def vary_strokes(data: Sequences, rng: np.random.Generator, strength: float = 1.0) -> Sequences:
     """Drawings as other hands might have made them.
 
     Each drawing is turned, slanted and stretched as a whole and bent a little, each of its strokes is also changed by
     itself, and now and then a stroke is drawn backwards, or before the one that it followed.
 
     Args:
-        strength: 1 is usual.
+        strength: 1 is the default.
 
     Source: Simard, Steinkraus & Platt (2003), "Best practices for convolutional neural networks", ICDAR, for bending.
     """
@@ -153,36 +151,13 @@ def _affine(rng: np.random.Generator, spread: float) -> np.ndarray:
     return np.eye(2) + spread * rng.standard_normal((2, 2))
 
 
-def is_strokes(path: str) -> bool:
-    """Whether this is a stroke file, or a folder whose first text file is one."""
-    if os.path.isdir(path):
-        first = next((file for file in _files(Path(path)) if file.name.lower().endswith(SUFFIX)), None)
-        return first is not None and is_strokes(os.fspath(first))
-    if not (path.lower().endswith(SUFFIX) and os.path.isfile(path)):
-        return False
-    with open(path, "rb") as file:
-        return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
+def _drawn(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
+    return named_files(
+        source, (SUFFIX,), (ARCHIVE,), _unzipped, f"pen strokes. Files must end in {SUFFIX} or {ARCHIVE}"
+    )
 
 
-def _drawn(source: Source | Sequence[Source]) -> Iterator[tuple[str, str, bytes]]:
-    """Of each stroke file its name within folder or archive, its name for messages, and what it holds."""
-    for one in [source] if isinstance(source, str | os.PathLike) else source:
-        found, path = False, Path(one)
-        folder = stat.S_ISDIR(_mode(one))
-        for file in _files(path) if folder else [path]:
-            name = (file.relative_to(path) if folder else Path(file.name)).as_posix()
-            if name.lower().endswith(ARCHIVE):
-                for drawing in _unzipped(file):
-                    found = True
-                    yield drawing
-            elif name.lower().endswith(SUFFIX):
-                found = True
-                yield name, name_of(file), read_bytes(file)
-        if not found:
-            raise DataError(f"{name_of(one)} holds no pen strokes. Files must end in {SUFFIX} or {ARCHIVE}.")
-
-
-def _unzipped(archive: Path) -> Iterator[tuple[str, str, bytes]]:
+def _unzipped(archive: Path) -> Iterator[NamedFile]:
     """Stroke files in an archive, sorted by name like those of a folder."""
     place = name_of(archive)
     try:
@@ -193,7 +168,9 @@ def _unzipped(archive: Path) -> Iterator[tuple[str, str, bytes]]:
                     yield name, f"{place}, {name}", file.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         reason = str(error).partition(":")[0].rstrip(".")  # RuntimeError: it is encrypted
-        raise DataError(f"{place} is no zip file that can be read: {reason}. Fetch it again, or unpack it.") from None
+        raise DataError(
+            f"{place} is not a zip file that can be read: {reason}. Fetch it again, or unpack it."
+        ) from None
 
 
 def _parsed(raw: bytes, place: str) -> Drawing:
@@ -203,7 +180,7 @@ def _parsed(raw: bytes, place: str) -> Drawing:
         lines.pop()
     if not lines or lines[0] != BEGIN:
         began = f"'{lines[0][:40]}'" if lines else "nothing"
-        raise DataError(f"{place}, line 1: {began} where a stroke file says {BEGIN}. Leave the file out, or mend it.")
+        raise DataError(f"{place}, line 1: {began} where a stroke file says {BEGIN}. Leave the file out, or fix it.")
     strokes: Drawing = []
     points: list[tuple[float, float]] = []
     for number, line in enumerate(lines[1:], 2):
@@ -223,21 +200,7 @@ def _point(line: str, place: str) -> tuple[float, float]:
     try:
         x, y, _ = map(float, line.split(","))
     except ValueError:
-        raise DataError(f"{place}: '{line[:40]}' is no point x,y,t, nor {LIFT}. Mend the line.") from None
+        raise DataError(f"{place}: '{line[:40]}' is not a point x,y,t, nor {LIFT}. Fix the line.") from None
     if not (abs(x) <= FARTHEST and abs(y) <= FARTHEST):
-        raise DataError(f"{place}: the point '{line[:40]}' lies outside {FARTHEST:,.0f} units. Mend the line.")
+        raise DataError(f"{place}: the point '{line[:40]}' lies outside {FARTHEST:,.0f} units. Fix the line.")
     return x, y
-
-
-def _labels(names: list[str]) -> dict[str, Column]:
-    """What folders and the ends of names say."""
-    paths = [PurePosixPath(name) for name in names]
-    folders = [path.parent.parts for path in paths]
-    depths = enumerate(zip(*folders, strict=False))  # down to the shallowest
-    shared = next((depth for depth, level in depths if len(set(level)) > 1), min(map(len, folders)))
-    facts = {}
-    if len(set(folders)) > 1:
-        facts["label"] = category("label", ["/".join(parts[shared:]) or "." for parts in folders])
-    if all("_" in path.stem for path in paths):
-        facts["writer"] = category("writer", [path.stem.rpartition("_")[2] for path in paths])
-    return facts

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ...errors import DataError, suggest
-from .._lines import category, offsets_of, read_lines
-from ..sequences import Column, Sequences
-from .files import Source
+from ..sequences import Column, Sequences, category_column, offsets_of
+from .files import Source, read_lines
 
 Fail = Callable[[str], DataError]  # an error that already knows file and line
 
@@ -86,14 +85,14 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
     steps = {"channels": Column("channels", "number", np.concatenate(cases))}
     if header.timestamps:
         steps["time"] = _time(times, name, numbers)
-    facts = {}
+    static = {}
     if header.classes is not None:
-        facts["label"] = category("label", labels, header.classes)
+        static["label"] = category_column("label", labels, header.classes)
     elif header.target:
         values = np.array([math.nan if label is None else float(label) for label in labels], np.float32)
-        facts["label"] = Column("label", "number", values)
+        static["label"] = Column("label", "number", values)
     lengths = [len(case) for case in cases]
-    return Sequences(offsets_of(lengths), steps, facts, name, np.repeat(np.array(numbers), lengths))
+    return Sequences(offsets_of(lengths), steps, static, name, np.repeat(np.array(numbers), lengths))
 
 
 def _header(name: str, lines: list[str]) -> tuple[Header, int]:
@@ -136,7 +135,9 @@ def _header(name: str, lines: list[str]) -> tuple[Header, int]:
                 if not header.classes or len(set(header.classes)) < len(header.classes):
                     what = "names one class twice" if header.classes else "names no class"
                     raise DataError(f"{where}: @classLabel true {what}. Write @classLabel true first second ...")
-    raise DataError(f"{name} has no line @data, so it is no whole .ts file. A table of numbers is better named .csv.")
+    raise DataError(
+        f"{name} has no line @data, so it is not a complete .ts file. A table of numbers is better named .csv."
+    )
 
 
 def _plain(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, str | None]:
@@ -159,7 +160,7 @@ def _numbers(words: list[str], dimension: int, fail: Fail) -> list[float]:
                 values.append(math.nan if word.strip() == "?" else float(word))
             except ValueError:
                 where = f", dimension {dimension}, value {place}"
-                raise fail(f"{where}: '{word.strip()[:40]}' is no number. A missing value is written ?") from None
+                raise fail(f"{where}: '{word.strip()[:40]}' is not a number. A missing value is written ?") from None
     return values
 
 
@@ -193,7 +194,7 @@ def _stamped(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, np.ndar
         left = PAIR.sub("", part).replace(",", "").strip()
         pairs = PAIR.findall(part)
         if left or not pairs:
-            raise fail(f", dimension {dimension}: '{left[:40]}' is no (time,value). Or is @timeStamps false?")
+            raise fail(f", dimension {dimension}: '{left[:40]}' is not (time,value). Or is @timeStamps false?")
         stamps.append([time.strip().strip("\"'") for time, _ in pairs])
         rows.append(_numbers([value for _, value in pairs], dimension, fail))
         if len(stamps[-1]) == len(stamps[0]) and stamps[-1] != stamps[0]:
@@ -219,7 +220,7 @@ def _times(words: list[str], fail: Fail) -> np.ndarray:
         try:
             found.append(read(word))
         except ValueError:
-            raise fail(f", value {place}: '{word[:40]}' is no {kind}.") from None
+            raise fail(f", value {place}: '{word[:40]}' is not a {kind}.") from None
     times = np.array(found, dtype)
     steps = np.diff(times)
     rising = steps > np.zeros(1, steps.dtype)
@@ -245,13 +246,13 @@ def _time(times: list[np.ndarray], name: str, numbers: list[int]) -> Column:
 
 def _check_shape(values: np.ndarray, cases: list[np.ndarray], header: Header, fail: Fail) -> None:
     steps, channels = values.shape
-    said = header.dimensions or (1 if header.univariate else None)
-    if said is None and cases:
-        said = cases[0].shape[1]
-    if said is not None and channels != said:
+    declared = header.dimensions or (1 if header.univariate else None)
+    if declared is None and cases:
+        declared = cases[0].shape[1]
+    if declared is not None and channels != declared:
         # The commonest reason: a label where the header promises none, or none where it promises one.
-        hint = "Is @classLabel right?" if abs(channels - said) == 1 else "Is a line broken?"
-        raise fail(f" has {channels} dimensions, but should have {said}. {hint}")
+        hint = "Is @classLabel right?" if abs(channels - declared) == 1 else "Is a line broken?"
+        raise fail(f" has {channels} dimensions, but should have {declared}. {hint}")
     length = header.series_length if header.equal_length else None
     if length is None and header.equal_length and cases:
         length = len(cases[0])
@@ -270,5 +271,5 @@ def _label(label: str | None, header: Header, fail: Fail) -> str | None:
         except ValueError:
             fine = False
         if not fine:
-            raise fail(f": the target '{label[:40]}' is no number. A missing one is written ?")
+            raise fail(f": the target '{label[:40]}' is not a number. A missing one is written ?")
     return label

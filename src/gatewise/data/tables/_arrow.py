@@ -148,8 +148,10 @@ def _metadata(address: int | None) -> dict[str, str]:
 
 def _check(stream: Any, code: int) -> None:
     if code:
-        said = stream.contents.get_last_error(stream)
-        raise DataError(" ".join(said.decode("utf-8", "replace").split("\n\n")[0].split()) if said else f"error {code}")
+        message = stream.contents.get_last_error(stream)
+        raise DataError(
+            " ".join(message.decode("utf-8", "replace").split("\n\n")[0].split()) if message else f"error {code}"
+        )
 
 
 def _values(array: _Array, letter: str) -> np.ndarray:

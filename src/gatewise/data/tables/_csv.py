@@ -3,7 +3,7 @@
 - The separator is the one of , ; tab | that cuts the first lines into the same number of cells, the most of them.
 - The first line is a header unless one of its cells is empty, missing or a number.
 - Cells that say `MISSING` are missing, quoted or not.
-- A column is numbers if all its cells are; times if all are written in one of `_stamps.FORMATS`; else text. One in
+- A column is numbers if all its cells are; times if all are written in one of `_timestamps.FORMATS`; else text. One in
   which a few cells (a tenth at most, or one) spoil that is refused when it is used, naming the first of them.
 - Rows are counted from 1 below the header; blank lines do not count.
 """
@@ -24,8 +24,8 @@ from typing import IO
 
 from ...errors import DataError, suggest
 from ..readers.files import COMMON_ENCODINGS, GZIP_MAGIC
-from ._duckdb import Session, identifier, literal, one_line
 from ._timestamps import read_text
+from .session import Session, identifier, literal, one_line
 
 MISSING = (
     "",
@@ -123,7 +123,9 @@ def first_characters(path: str, name: str) -> str:
         with unzipped(path) as file:
             raw = file.read(HEAD)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} is no whole gzip file: {error}. Unpack it yourself, or fetch it again.") from None
+        raise DataError(
+            f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again."
+        ) from None
     text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1 or len(text)]
 
@@ -195,7 +197,9 @@ def _typed(session: Session, columns: list[str], as_written: bool) -> dict[str, 
         given, numbers, whole, binary = found[4 * index : 4 * index + 4]
         if binary:
             row, _ = _first(session, column, f"contains({column}, chr(0))")
-            raise DataError(f"{session.name}, row {row}, column '{name}' holds a NUL byte: this is no text. Remove it.")
+            raise DataError(
+                f"{session.name}, row {row}, column '{name}' holds a NUL byte: this is not text. Remove it."
+            )
         if as_written:
             expressions.append(column)
             continue
@@ -206,8 +210,8 @@ def _typed(session: Session, columns: list[str], as_written: bool) -> dict[str, 
         if _spoiled(given, numbers):
             row, value = _first(session, column, f"{column} IS NOT NULL AND try_cast({column} AS DOUBLE) IS NULL")
             spoiled[name] = (
-                f"{session.name}, row {row}, column '{name}': {value!r} is no number, though {numbers} of the {given} "
-                f"values are. Mend it, write NA if it is missing, or take the column as text: "
+                f"{session.name}, row {row}, column '{name}': {value!r} is not a number, though {numbers} of the "
+                f"{given} values are. Fix it, write NA if it is missing, or take the column as text: "
                 f'--query "SELECT * REPLACE ({name}::VARCHAR AS {name}) FROM data"'
             )
         elif not numbers and (times := read_text(session, "raw", column, name)):
@@ -217,8 +221,8 @@ def _typed(session: Session, columns: list[str], as_written: bool) -> dict[str, 
             elif _spoiled(given, good):
                 row, value = _first(session, column, f"{column} IS NOT NULL AND {reading.sql} IS NULL")
                 spoiled[name] = (
-                    f"{session.name}, row {row}, column '{name}': {value!r} is no time like {reading.example}, though "
-                    f"{good} of the {given} values are. Mend it, or write NA if it is missing."
+                    f"{session.name}, row {row}, column '{name}': {value!r} is not a time like {reading.example}, "
+                    f"though {good} of the {given} values are. Fix it, or write NA if it is missing."
                 )
         expressions.append(expression)
     session.run(f"CREATE TABLE data AS SELECT {', '.join(expressions)} FROM raw")
@@ -239,23 +243,23 @@ def _first(session: Session, column: str, condition: str) -> tuple[int, str]:
 
 def _explain(file: str, message: str) -> str:
     """DuckDB's words for a line that cannot be read, in ours."""
-    said = " ".join(message.split())
-    line = re.search(r"CSV Error on Line: (\d+)", said)
+    text = " ".join(message.split())
+    line = re.search(r"CSV Error on Line: (\d+)", text)
     where = f"{file}, line {line[1]}" if line else file
-    if cells := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said):
-        return f"{where} has {cells[2]} cells, but the first line has {cells[1]}. Mend that line."
-    if "unterminated quote" in said and line:
+    if cells := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+        return f"{where} has {cells[2]} cells, but the first line has {cells[1]}. Fix that line."
+    if "unterminated quote" in text and line:
         return (
             f"{where} has a quote that is not closed, or text behind a closing one. "
             "Write a quote in a quoted cell twice."
         )
-    if "unicode" in said.lower():
+    if "unicode" in text.lower():
         return (
             f"{where} is not utf-8. Pass --encoding with the one it was written in, such as "
             f"{', '.join(COMMON_ENCODINGS[1:4])}."
         )
-    if "state machine" in said:
+    if "state machine" in text:
         return f"{file} mixes two kinds of line ends, or quotes that do not match. Write it again with one line end."
-    if "GZIP" in said or "gzip" in said:
-        return f"{file} is no whole gzip file. Unpack it yourself, or fetch it again."
+    if "GZIP" in text or "gzip" in text:
+        return f"{file} is not a complete gzip file. Unpack it yourself, or fetch it again."
     return f"{file}: {one_line(ValueError(message))}"

@@ -34,7 +34,7 @@ class Field:
         return Column(self.name, self.kind, values, self.levels, self.zone)
 
 
-class Fact:
+class StaticField:
     """One value per sequence, and the check that it is one."""
 
     def __init__(self, field: Field):

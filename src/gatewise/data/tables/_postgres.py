@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import DataError, MissingExtra
 from ._arrow import Once
-from ._duckdb import Session, identifier, one_line
+from .session import Session, identifier, one_line
 
 _TABLES = """SELECT CASE table_schema WHEN 'public' THEN '' ELSE quote_ident(table_schema) || '.' END
 || quote_ident(table_name) AS name FROM information_schema.tables
@@ -37,8 +37,8 @@ def load(session: Session, url: str, query: str | None, only: Callable[[str, Seq
                 query = f"SELECT * FROM {only(session.name, [row[0] for row in session.rows('FROM tables')])}"
             _copy(session, cursor, query, "data")
     except dbapi.Error as error:
-        said = one_line(error).partition(" Query was:")[0].partition(". SQLSTATE")[0]
-        raise DataError(f"{session.name}: {said}") from None
+        message = one_line(error).partition(" Query was:")[0].partition(". SQLSTATE")[0]
+        raise DataError(f"{session.name}: {message}") from None
 
 
 def _copy(session: Session, cursor: Any, query: str, table: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,23 +19,11 @@ import numpy as np
 from ...errors import DataError, OptionTypeError, suggest
 from ._arrow import Once
 from ._csv import import_csv, unzipped
-from ._duckdb import Session, identifier, literal, one_line
+from .session import POSTGRES, RELATION, Session, identifier, literal, one_line
 
-RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
 CSV = (".csv", ".tsv", ".txt", ".data")
 JSON = (".jsonl", ".ndjson", ".json")
 DATABASE = (".duckdb", ".db")
-POSTGRES = ("postgresql://", "postgres://")
-
-
-def name_of(source: Any) -> str:
-    """What messages call a source, on one line and without a password."""
-    if isinstance(source, str | os.PathLike):
-        text = os.fspath(source)
-        if isinstance(text, str) and text.startswith(POSTGRES):
-            return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
-        return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
-    return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
 
 
 @dataclass(frozen=True)
@@ -152,7 +139,7 @@ def _json(session: Session, path: str, as_written: bool) -> None:
             if columns
             else "SELECT 1, '' LIMIT 0"
         )
-        where = f", row {row[0][0]}: {row[0][1]!r} is no object" if row else " holds no objects"
+        where = f", row {row[0][0]}: {row[0][1]!r} is not an object" if row else " holds no objects"
         raise DataError(f'{session.name}{where}. Every row must be an object such as {{"time": 1, "value": 2.5}}.')
     for name, type in columns.items():
         if type == "JSON":
@@ -172,12 +159,10 @@ def _name_bad_line(session: Session, path: str) -> None:
                 json.loads(line.strip() or b"{}")
             except json.JSONDecodeError as error:
                 raise DataError(
-                    f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Mend it."
+                    f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Fix it."
                 ) from None
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{session.name}, line {number} is not utf-8: {error.reason}. Mend that line."
-                ) from None
+                raise DataError(f"{session.name}, line {number} is not utf-8: {error.reason}. Fix that line.") from None
 
 
 def _mixed(session: Session, name: str) -> None:
@@ -188,9 +173,9 @@ def _mixed(session: Session, name: str) -> None:
         f"first_value(json_type({column})) OVER () AS u FROM data WHERE {column} IS NOT NULL) WHERE t <> u LIMIT 1"
     )
     if found:
-        row, type, value, usual = found[0]
+        row, type, value, common = found[0]
         raise DataError(
-            f"{session.name}, row {row}, column '{name}': {value[:60]} is {type}, but the rows above have {usual}. "
+            f"{session.name}, row {row}, column '{name}': {value[:60]} is {type}, but the rows above have {common}. "
             f"Write all of them in one type."
         )
 
@@ -199,9 +184,9 @@ def _database(session: Session, path: str, query: str | None) -> None:
     try:
         session.run(f"ATTACH {literal(path)} AS source (READ_ONLY)")
     except DataError as error:
-        said = str(error.__cause__)
-        if "not a valid DuckDB" in said or "Catalog" in said or "extension" in said:
-            raise DataError(f"{session.name} is no DuckDB file: {one_line(ValueError(said))}") from None
+        message = str(error.__cause__)
+        if "not a valid DuckDB" in message or "Catalog" in message or "extension" in message:
+            raise DataError(f"{session.name} is not a DuckDB file: {one_line(ValueError(message))}") from None
         raise
     tables = [
         row[0]

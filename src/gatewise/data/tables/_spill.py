@@ -16,7 +16,7 @@ from ..sequences import Sequences
 IN_MEMORY = 256 << 20  # bytes of one Sequences; what is larger goes to files
 
 
-class Scratch:
+class Spill:
     """Where the columns of one `Sequences` are kept.
 
     Args:

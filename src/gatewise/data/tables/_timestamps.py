@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import DataError
-from ._duckdb import Session, identifier, literal
+from .session import Session, identifier, literal
 
 SAMPLE = 1000  # values that decide which formats are tried on the whole column
 
@@ -53,7 +53,7 @@ FORMATS = {
     "THEN make_timestamp(left({x}, 4)::BIGINT, right({x}, 1)::BIGINT * 3 - 2, 1, 0, 0, 0.0) END",
 }
 # Read so only where the user says that it is a time: it may as well be a range.
-SAID = {"1-12": _any("%Y-%m"), "2020": "CASE WHEN length({x}) = 4 THEN " + _any("%Y") + " END"}
+DECLARED = {"1-12": _any("%Y-%m"), "2020": "CASE WHEN length({x}) = 4 THEN " + _any("%Y") + " END"}
 
 _HAS_ZONE = r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|[A-Z][A-Za-z_]+(/[A-Za-z_]+)*)$"
 NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
@@ -66,7 +66,7 @@ class Reading:
     """How a column is read as times.
 
     Attributes:
-        sql: Expression in microseconds since 1970, NULL where a value is missing or is no time.
+        sql: Expression in microseconds since 1970, NULL where a value is missing or is not a time.
         given: Expression that says whether there is a value.
         zone: "UTC" if the values say where they are, else None.
         example: How they are written.
@@ -85,26 +85,26 @@ def is_time(type: str) -> bool:
 
 
 def read_text(
-    session: Session, relation: str, text: str, name: str, *, said: bool = False
+    session: Session, relation: str, text: str, name: str, *, declared: bool = False
 ) -> tuple[Reading, int, int] | None:
     """How a column of text is written as times, with how many values there are and how many of them are times.
 
     Args:
         text: SQL expression of the values.
         name: What messages call the column.
-        said: The user says it is a time: less usual forms are tried too, and an undecided day/month order is refused.
+        declared: The user says it is a time: rarer forms are tried too, and an undecided day/month order is refused.
 
     Returns:
-        None if at most half of the first values are times; if `said`, if none is.
+        None if at most half of the first values are times; if `declared`, if none is.
 
     Raises:
-        DataError: `said`, and no value tells day and month apart.
+        DataError: `declared`, and no value tells day and month apart.
     """
-    formats = FORMATS | SAID if said else FORMATS
+    formats = FORMATS | DECLARED if declared else FORMATS
     counts = ", ".join(f"count({sql.format(x='x')})" for sql in formats.values())
     first = f"(SELECT {text} AS x FROM {relation} WHERE {text} IS NOT NULL LIMIT {SAMPLE})"
     total, *parsed = session.row(f"SELECT count(*), {counts} FROM {first}")
-    enough = 1 if said else total // 2 + 1
+    enough = 1 if declared else total // 2 + 1
     candidates = [example for example, count in zip(formats, parsed, strict=True) if count >= enough]
     if not candidates:
         return None
@@ -116,13 +116,13 @@ def read_text(
     best = max(parsed)
     ties = [example for example, count in zip(candidates, parsed, strict=True) if count == best]
     if DAY_FIRST in ties and MONTH_FIRST in ties:
-        if not said:
+        if not declared:
             return None
         raise DataError(
             f"{session.name}, column '{name}': no value tells whether the day or the month comes first. "
             f"Say so: --query \"SELECT * REPLACE (strptime({name}, '%d/%m/%Y') AS {name}) FROM data\""
         )
-    if 0 < zoned < total and said:
+    if 0 < zoned < total and declared:
         row, value = session.row(
             f"SELECT r, x FROM (SELECT row_number() OVER () AS r, {text} AS x FROM {relation}) "
             f"WHERE x IS NOT NULL AND regexp_matches(x, {literal(_HAS_ZONE)}) IS DISTINCT FROM "
@@ -141,7 +141,7 @@ def read_time(session: Session, relation: str, types: dict[str, str], names: tup
     """How these columns are read as one time.
 
     Raises:
-        DataError: they are no times.
+        DataError: they are not times.
     """
     if len(names) > 1:
         return _parts(session, relation, types, names)
@@ -154,13 +154,13 @@ def read_time(session: Session, relation: str, types: dict[str, str], names: tup
         sql, example = _number(session, relation, column, type in NUMBERS)
         return Reading(sql, f"({column} IS NOT NULL)", None, example, f"{column}::VARCHAR")
     if type not in ("VARCHAR", '"NULL"') and not type.startswith("ENUM"):
-        raise DataError(f"{session.name}: column '{name}' is {type}, which is no time. Name another column.")
-    found = read_text(session, relation, f"{column}::VARCHAR", name, said=True)
+        raise DataError(f"{session.name}: column '{name}' is {type}, which is not a time. Name another column.")
+    found = read_text(session, relation, f"{column}::VARCHAR", name, declared=True)
     if found is None:
         value = session.rows(f"SELECT {column} FROM {relation} WHERE {column} IS NOT NULL LIMIT 1")
         what = f"holds '{value[0][0]}', which is" if value else "is empty: that is"
         raise DataError(
-            f"{session.name}: column '{name}' {what} no time in any form that is read here. "
+            f"{session.name}: column '{name}' {what} not a time in any form that is read here. "
             f"Write times like {', '.join(list(FORMATS)[:3])}, or say how with --query and strptime."
         )
     return found[0]
@@ -214,9 +214,9 @@ def _parts(session: Session, relation: str, types: dict[str, str], names: tuple[
             " ".join(PARTS[: len(names)]),
             shown,
         )
-    found = read_text(session, relation, f"nullif(trim({shown}), '')", ", ".join(names), said=True)
+    found = read_text(session, relation, f"nullif(trim({shown}), '')", ", ".join(names), declared=True)
     if found is None:
-        raise DataError(f"{session.name}: columns {', '.join(names)} are no times when put together.")
+        raise DataError(f"{session.name}: columns {', '.join(names)} are not times when put together.")
     return Reading(found[0].sql, given, found[0].zone, found[0].example, shown)
 
 

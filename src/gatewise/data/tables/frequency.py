@@ -1,14 +1,15 @@
-"""How often series are measured, in the calendar's terms; gaps filled with missing steps; the stamps that come next.
+"""How often series are measured, in terms of the calendar; gaps filled with missing steps; the next timestamps.
 
 The rules:
 
-- Steps shorter than a day are spans of time. Days, business days, weeks and months are counted where the clocks hang
-  (`Column.zone`), so that a day on which they change is one day.
-- A series' step is the most frequent difference of its stamps; months if its stamps share the day of the month or are
-  all last days; business days if it has steps of a day, one over a weekend and no stamp on a weekend.
-- All series of a table have one frequency: that of most steps. Every stamp must lie on its series' grid of it, and a
-  series of three stamps or more must have two neighbours one step apart; else the series is refused. What is missing in
-  between is a gap.
+- Steps shorter than a day are spans of time. Days, business days, weeks and months are counted in local time
+  (`Column.zone`), so that a day on which clocks change is one day.
+- The step of a series is the most frequent difference between its timestamps. It is months if the timestamps share the
+  day of the month or are all last days of a month; and business days if there are steps of a day, one of them over a
+  weekend, and no timestamp on a weekend.
+- All series of a table have one frequency, that of most steps. Every timestamp must lie on its series' grid, and a
+  series of three timestamps or more must have two neighbours one step apart; otherwise the series is refused. What is
+  missing in between is a gap.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..sequences import MISSING, Column, Sequences
-from ._spill import Scratch
+from ._spill import Spill
 from .timezones import DAY, SECOND, to_local, to_utc
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -49,12 +50,12 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Frequency:
-    """The step from one stamp to the next.
+    """The step from one timestamp to the next.
 
     Attributes:
         unit: "span" (of time), "day", "business day" or "month".
         count: How many of them; spans are in microseconds.
-        month_end: Of months: every stamp is the last day of its month.
+        month_end: Of months: every timestamp is the last day of its month.
     """
 
     unit: str
@@ -72,7 +73,7 @@ class Frequency:
 
     @property
     def seasonal_period(self) -> int:
-        """Steps of the season that is usual for this frequency; 1 if there is none.
+        """Steps of the default season of this frequency; 1 if there is none.
 
         Shorter than a minute: a minute. Shorter than an hour: an hour, from 5 minutes on a day. Hours: a day. Days: a
         week, 5 business days. Weeks, months, quarters: a year.
@@ -85,11 +86,11 @@ class Frequency:
             return {1: 7, 7: 52}.get(self.count, 1)
         return 5 if self.unit == "business day" else max(1, 12 // self.count)
 
-    def places(self, stamps: np.ndarray, zone: str | None = None) -> np.ndarray:
-        """(n,) steps from the first stamp to each, NaN for those between two steps. Stamps are in UTC."""
+    def places(self, timestamps: np.ndarray, zone: str | None = None) -> np.ndarray:
+        """(n,) steps from the first timestamp to each, NaN for those between two steps. Timestamps are in UTC."""
         if self.unit == "span":
-            return _exact((stamps - stamps[0]).astype(np.int64), self.count)
-        local = to_local(stamps, zone)
+            return _exact((timestamps - timestamps[0]).astype(np.int64), self.count)
+        local = to_local(timestamps, zone)
         days = local.astype("M8[D]")
         clock = (local - days).astype(np.int64)
         off = clock != clock[0]
@@ -104,8 +105,8 @@ class Frequency:
             places = _exact((days - days[0]).astype(np.int64), self.count)
         return np.where(off, np.nan, places)
 
-    def stamps(self, first: np.datetime64, places: np.ndarray, zone: str | None = None) -> np.ndarray:
-        """The stamps these many steps after `first`, in UTC as it is."""
+    def timestamps(self, first: np.datetime64, places: np.ndarray, zone: str | None = None) -> np.ndarray:
+        """The timestamps these many steps after `first`, in UTC as it is."""
         start = first.astype("M8[us]")
         if self.unit == "span":
             return start + places * np.timedelta64(self.count, "us")
@@ -149,15 +150,15 @@ class Regular:
     added: np.ndarray
 
 
-def infer(stamps: np.ndarray, zone: str | None = None) -> Frequency | None:
-    """The frequency of one series from its stamps, rising, in UTC. None for a single one."""
-    if len(stamps) < 2:
+def infer(timestamps: np.ndarray, zone: str | None = None) -> Frequency | None:
+    """The frequency of one series from its timestamps, rising, in UTC. None for a single one."""
+    if len(timestamps) < 2:
         return None
-    local = to_local(stamps.astype("M8[us]"), zone)
+    local = to_local(timestamps.astype("M8[us]"), zone)
     days = local.astype("M8[D]")
-    shown, usual = _usual(local), _usual(stamps)
+    shown, elapsed = _most_frequent(local), _most_frequent(timestamps)
     if shown % DAY or len(np.unique((local - days).astype(np.int64))) > 1:
-        return Frequency("span", usual)
+        return Frequency("span", elapsed)
     steps = np.diff(days).astype(np.int64)
     if steps.min() >= 28 and (months := _months(days)):
         return months
@@ -167,8 +168,8 @@ def infer(stamps: np.ndarray, zone: str | None = None) -> Frequency | None:
     return Frequency("business day" if business else "day")
 
 
-def _usual(stamps: np.ndarray) -> int:
-    values, counts = np.unique(np.diff(stamps).astype("m8[us]").astype(np.int64), return_counts=True)
+def _most_frequent(timestamps: np.ndarray) -> int:
+    values, counts = np.unique(np.diff(timestamps).astype("m8[us]").astype(np.int64), return_counts=True)
     return int(values[np.argmax(counts)])
 
 
@@ -192,71 +193,71 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
     """The one frequency of all sequences.
 
     Raises:
-        DataError: a sequence is not in order of time, or not of this frequency; names it and the stamps.
+        DataError: a sequence is not in order of time, or not of this frequency; names it and the timestamps.
     """
     zone = _time(sequences, time).zone
     found: list[Frequency | None] = []
     steps: Counter[Frequency] = Counter()
-    for index, stamps in _series(sequences, time):
-        if np.isnat(stamps).any():
+    for index, timestamps in _series(sequences, time):
+        if np.isnat(timestamps).any():
             raise DataError(f"{sequences.name}: {_who(sequences, index)} has a step without a time in '{time}'.")
-        falls = np.flatnonzero(np.diff(stamps).astype(np.int64) <= 0)
+        falls = np.flatnonzero(np.diff(timestamps).astype(np.int64) <= 0)
         if len(falls):
             raise DataError(
-                f"{sequences.name}: {_who(sequences, index)}: {_at(stamps[falls[0] + 1], zone)} does not come after "
-                f"{_at(stamps[falls[0]], zone)}. Put the steps in order, one for each time."
+                f"{sequences.name}: {_who(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
+                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
             )
-        own = infer(stamps, zone)
+        own = infer(timestamps, zone)
         found.append(own)
         if own:
-            steps[own] += len(stamps) - 1
+            steps[own] += len(timestamps) - 1
     if not steps:
         raise DataError(f"{sequences.name}: no sequence has two steps, so there is no frequency. Give longer ones.")
     common = steps.most_common(1)[0][0]
     model = found.index(common)
-    for (index, stamps), own in zip(_series(sequences, time), found, strict=True):
+    for (index, timestamps), own in zip(_series(sequences, time), found, strict=True):
         if own is not None:
-            _check_fit(sequences, index, stamps, zone, common, own, model)
+            _check_fit(sequences, index, timestamps, zone, common, own, model)
     return common
 
 
 def _check_fit(
     sequences: Sequences,
     index: int,
-    stamps: np.ndarray,
+    timestamps: np.ndarray,
     zone: str | None,
     common: Frequency,
     own: Frequency,
     model: int,
 ) -> None:
-    places = common.places(stamps, zone)
+    places = common.places(timestamps, zone)
     off = np.flatnonzero(np.isnan(places))
-    neighbours = len(stamps) < 3 or np.any(np.diff(places) == 1)
+    neighbours = len(timestamps) < 3 or np.any(np.diff(places) == 1)
     if not len(off) and neighbours:
         return
     if own != common:
         raise DataError(
             f"{sequences.name}: {_who(sequences, index)} is {own} "
-            f"({_at(stamps[0], zone)}, {_at(stamps[1], zone)}, ...), but {_who(sequences, model)} is {common}. "
+            f"({_at(timestamps[0], zone)}, {_at(timestamps[1], zone)}, ...), but {_who(sequences, model)} is {common}. "
             f"One model needs one frequency: leave one kind out, or bring "
             f"them to one with a query."
         )
     raise DataError(
         f"{sequences.name}: {_who(sequences, index)} is {common}, but "
-        f"{_at(stamps[off[0]], zone)} after {_at(stamps[off[0] - 1], zone)} lies between two steps. "
-        f"Round the stamps with a query (time_bucket), or leave the row out."
+        f"{_at(timestamps[off[0]], zone)} after {_at(timestamps[off[0] - 1], zone)} lies between two steps. "
+        f"Round the timestamps with a query (time_bucket), or leave the row out."
     )
 
 
 def _time(sequences: Sequences, time: str) -> Column:
     column = sequences.column(time)
     if column.kind != "time" or time not in sequences.steps:
-        raise DataError(f"{sequences.name}: column '{time}' is no time of steps. Name the column that orders them.")
+        raise DataError(f"{sequences.name}: column '{time}' is not a time of steps. Name the column that orders them.")
     return column
 
 
 def _series(sequences: Sequences, time: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Each sequence's stamps."""
+    """Each sequence's timestamps."""
     values = sequences.steps[time].values
     for index, (start, stop) in enumerate(itertools.pairwise(sequences.offsets.tolist())):
         yield index, np.asarray(values[start:stop])
@@ -264,13 +265,13 @@ def _series(sequences: Sequences, time: str) -> Iterator[tuple[int, np.ndarray]]
 
 def _who(sequences: Sequences, index: int) -> str:
     """How a message names a sequence: by what it is a sequence of."""
-    facts = [column for column in sequences.facts.values() if column.kind == "category"][:3]
-    shown = ", ".join(f"{column.name} '{column[index : index + 1].strings()[0]}'" for column in facts)
+    static = [column for column in sequences.static.values() if column.kind == "category"][:3]
+    shown = ", ".join(f"{column.name} '{column[index : index + 1].strings()[0]}'" for column in static)
     return "the series" + (f" of {shown}" if shown else f" {index + 1}" if len(sequences) > 1 else "")
 
 
-def _at(stamp: np.datetime64, zone: str | None) -> str:
-    text = str(to_local(np.array([stamp], "M8[us]"), zone)[0]).replace("T", " ")
+def _at(timestamp: np.datetime64, zone: str | None) -> str:
+    text = str(to_local(np.array([timestamp], "M8[us]"), zone)[0]).replace("T", " ")
     return text.removesuffix(".000000")
 
 
@@ -285,34 +286,34 @@ def regular(sequences: Sequences, time: str) -> Regular:
     """
     frequency, zone = frequency_of(sequences, time), _time(sequences, time).zone
 
-    def places(stamps: np.ndarray) -> np.ndarray:
-        return frequency.places(stamps, zone).astype(np.int64)
+    def places(timestamps: np.ndarray) -> np.ndarray:
+        return frequency.places(timestamps, zone).astype(np.int64)
 
     lengths = np.array([len(s) and places(s)[-1] + 1 for _, s in _series(sequences, time)], np.int64)
     added = lengths - sequences.lengths
     if not added.any():
         return Regular(sequences, frequency, added)
     columns = dict(sequences.steps)
-    scratch = Scratch(int(lengths.sum()) * (8 + sum(held.values[:1].nbytes for held in columns.values())))
+    spill = Spill(int(lengths.sum()) * (8 + sum(held.values[:1].nbytes for held in columns.values())))
     try:
-        sinks = {name: scratch.sink(held.values.dtype) for name, held in columns.items()}
-        lines = scratch.sink(np.int64)
-        for index, stamps in _series(sequences, time):
-            if not len(stamps):
+        sinks = {name: spill.sink(held.values.dtype) for name, held in columns.items()}
+        lines = spill.sink(np.int64)
+        for index, timestamps in _series(sequences, time):
+            if not len(timestamps):
                 continue
             part = slice(sequences.offsets[index], sequences.offsets[index + 1])
-            where, length = places(stamps), lengths[index]
+            where, length = places(timestamps), lengths[index]
             for name, held in columns.items():
                 if name == time:
-                    filled = frequency.stamps(stamps[0], np.arange(length), zone)
+                    filled = frequency.timestamps(timestamps[0], np.arange(length), zone)
                 else:
                     filled = np.full((length, *held.values.shape[1:]), _nothing(held), held.values.dtype)
                 filled[where] = held.values[part]
                 sinks[name].add(filled)
             if sequences.lines is not None:
-                whence = np.zeros(length, np.int64)
-                whence[where] = sequences.lines[part]
-                lines.add(whence)
+                origin = np.zeros(length, np.int64)
+                origin[where] = sequences.lines[part]
+                lines.add(origin)
         steps = {
             name: replace(held, values=sinks[name].values().reshape(-1, *held.values.shape[1:]))
             for name, held in columns.items()
@@ -323,9 +324,9 @@ def regular(sequences: Sequences, time: str) -> Regular:
             steps=steps,
             lines=None if sequences.lines is None else lines.values(),
         )
-        return Regular(scratch.keep(result), frequency, added)
+        return Regular(spill.keep(result), frequency, added)
     except BaseException:
-        scratch.discard()
+        spill.discard()
         raise
 
 
@@ -334,27 +335,27 @@ def _nothing(column: Column) -> object:
     return missing[column.kind]
 
 
-def next_stamps(last: np.datetime64, frequency: Frequency, count: int, zone: str | None = None) -> np.ndarray:
-    """(count,) datetime64[us] in UTC: the stamps after `last`, which is in UTC too."""
-    return frequency.stamps(last, np.arange(1, count + 1), zone)
+def next_timestamps(last: np.datetime64, frequency: Frequency, count: int, zone: str | None = None) -> np.ndarray:
+    """(count,) datetime64[us] in UTC: the timestamps after `last`, which is in UTC too."""
+    return frequency.timestamps(last, np.arange(1, count + 1), zone)
 
 
 def calendar_features(
-    stamps: np.ndarray, frequency: Frequency, zone: str | None = None
+    timestamps: np.ndarray, frequency: Frequency, zone: str | None = None
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Where stamps stand in the cycles of the calendar that are longer than a step.
+    """Where timestamps stand in the cycles of the calendar that are longer than a step.
 
     Each cycle is two numbers from -1 to 1, sine and cosine of the share of it that has passed, so that its end is next
     to its beginning.
 
     Args:
-        stamps: (n,) datetime64, in UTC.
+        timestamps: (n,) datetime64, in UTC.
         zone: Where the clocks hang.
 
     Returns:
-        Names of the C features, and (n, C) float32; C is 0 for yearly stamps.
+        Names of the C features, and (n, C) float32; C is 0 for yearly timestamps.
     """
-    local = to_local(np.asarray(stamps, "M8[us]"), zone)
+    local = to_local(np.asarray(timestamps, "M8[us]"), zone)
     days, months, years = (local.astype(f"M8[{unit}]") for unit in "DMY")
     clock = (local - days).astype(np.int64)
     of_month, of_year = ((days - start.astype("M8[D]")).astype(np.int64) for start in (months, years))

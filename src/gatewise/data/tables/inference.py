@@ -1,6 +1,6 @@
-"""What a table seems to be, before anything is learned from it.
+"""Inference of what the columns of a table are for, before anything is learned from it.
 
-What is a guess, and how it is made:
+What is guessed, and how:
 
 - time: the first column of kind "time" that is never missing; else columns named year, month and so on; else a column
   whose name says that it is a time, and that can be read as one;
@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ._duckdb import identifier
-from ._sources import RELATION
 from ._timestamps import PARTS, read_time
 from .frequency import frequency_of, regular
 from .sequences import sequences
+from .session import RELATION, identifier
 from .table import Table, open_table
 
 TIMES = {"time", "timestamp", "date", "datetime", "ds", "epoch", "unix", "unixtime", "ts", "year", "month", "day"}
@@ -49,7 +48,7 @@ class ColumnSummary:
 
 
 @dataclass(frozen=True)
-class Understanding:
+class TableSummary:
     """What `gatewise info DATA` shows.
 
     Attributes:
@@ -96,40 +95,40 @@ class Understanding:
         widths.append(WIDTH - sum(widths) - 2 * 5)
         lines = [*_wrap(f"{self.name}: {_count(self.rows, 'row')}, {_count(len(self.columns), 'column')}"), ""]
         for row in (heads, *rows):
-            cells = [cut(cell, width) for cell, width in zip(row, widths, strict=True)]
+            cells = [truncated(cell, width) for cell, width in zip(row, widths, strict=True)]
             padded = [
                 " " * (width - _wide(cell)) + cell if index in (2, 3) else cell + " " * (width - _wide(cell))
                 for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
             ]
             lines.append("  " + "  ".join(padded).rstrip())
-        lines += ["", *(line for fact in self._facts() for line in _wrap(fact))]
+        lines += ["", *(line for finding in self._findings() for line in _wrap(finding))]
         lines += [line for column in self.columns if column.problem for line in _wrap(column.problem)]
         return "\n".join(lines)
 
-    def _facts(self) -> list[str]:
-        facts = []
+    def _findings(self) -> list[str]:
+        found = []
         if self.time:
-            facts.append(f"time: {', '.join(self.time)}" + (f", {self.frequency}" if self.frequency else ""))
+            found.append(f"time: {', '.join(self.time)}" + (f", {self.frequency}" if self.frequency else ""))
         if self.key:
             steps = f"{self.shortest:,} to {self.longest:,} steps" if self.longest else "steps not counted"
-            facts.append(f"key: {', '.join(self.key)} ({self.series:,} series, {steps})")
+            found.append(f"key: {', '.join(self.key)} ({self.series:,} series, {steps})")
         if self.gaps:
-            facts.append(f"gaps: {_count(self.gaps, 'step')} missing between others")
+            found.append(f"gaps: {_count(self.gaps, 'step')} missing between others")
         if self.duplicates:
-            facts.append(f"duplicates: {_count(self.duplicates, 'row')} at a time that stands above already")
+            found.append(f"duplicates: {_count(self.duplicates, 'row')} at a time that stands above already")
         if self.target:
-            facts.append(f"target: perhaps {self.target}")
-        return facts + ([f"note: {self.note}"] if self.note else [])
+            found.append(f"target: perhaps {self.target}")
+        return found + ([f"note: {self.note}"] if self.note else [])
 
 
-def understand(
+def summarise_table(
     source: Any,
     query: str | None = None,
     *,
     header: bool | None = None,
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
-) -> Understanding:
+) -> TableSummary:
     """What a table seems to be. Arguments and errors as for `open_table`."""
     with open_table(source, query, header=header, names=names, encoding=encoding) as table:
         table.look([name for name in table.columns if table.kind(name) != "other"])
@@ -137,7 +136,7 @@ def understand(
         time = _time(table)
         key = _key(table, time)
         found = _series(table, time, key) if time else {}
-        return Understanding(table.name, table.rows, columns, time, key, _target(table, time, key), **found)
+        return TableSummary(table.name, table.rows, columns, time, key, _target(table, time, key), **found)
 
 
 def _column(table: Table, name: str) -> ColumnSummary:
@@ -177,7 +176,7 @@ def _time(table: Table) -> tuple[str, ...]:
 
 
 def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
-    """Columns that make a time unique, judged by the first rows of a large table."""
+    """Columns that make a time unique, by the first rows of a large table."""
     if not time:
         return ()
     names = [n for n in table.columns if n not in time and table.kind(n) == "category" and not table.profile(n).missing]
@@ -239,7 +238,7 @@ def _wide(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def cut(text: str, width: int) -> str:
+def truncated(text: str, width: int) -> str:
     """The text, cut to this many columns of a terminal."""
     if _wide(text) <= width:
         return text

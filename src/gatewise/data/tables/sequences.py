@@ -6,10 +6,11 @@ The rules:
   a key, or without a time where there is a time column, is refused.
 - With a time column, steps are in the order of time, whatever the order of the rows; without one, in that of the rows.
 - Two rows of one sequence at one time are refused, unless `duplicates` says what to do with them.
-- Times without a zone stay as they are and count as UTC; `zone` says where the clocks hung that showed them (`zones`).
+- Times without a zone stay as they are and count as UTC; `zone` says which local time they are (`timezones`).
 - Numbers are float32; float64 where a column goes beyond 2**24, above which float32 skips whole numbers. What is not
   given is NaN, code -1, None or NaT. Infinite numbers are refused.
-- A fact holds one value per sequence. Rows that do not give it do not count; two that give different ones are refused.
+- A static column holds one value per sequence. Rows that do not give it do not count; two that give different ones
+  are refused.
 - Rows are counted from 1. `Sequences.lines` holds these numbers.
 """
 
@@ -22,11 +23,10 @@ import numpy as np
 
 from ...errors import DataError, OptionError, suggest
 from ..sequences import MISSING, Column, Sequences
-from ._duckdb import identifier
-from ._fields import EXACT, NEVER, NOT_A_TIME, Fact, Field
-from ._sources import RELATION
-from ._spill import Scratch, Sink
+from ._fields import EXACT, NEVER, NOT_A_TIME, Field, StaticField
+from ._spill import Sink, Spill
 from ._timestamps import Reading, read_time
+from .session import RELATION, identifier
 from .table import Table
 from .timezones import changes
 
@@ -40,7 +40,7 @@ def sequences(
     key: str | Iterable[str] = (),
     time: str | Iterable[str] | None = None,
     columns: Iterable[str] | None = None,
-    facts: Iterable[str] = (),
+    static: Iterable[str] = (),
     zone: str | None = None,
     duplicates: str = "error",
     rows: str = "steps",
@@ -49,17 +49,17 @@ def sequences(
 
     Args:
         table: From `open_table`.
-        key: Column or columns whose values tell sequences apart. They become facts.
+        key: Column or columns whose values tell sequences apart. They become static columns.
         time: Column that orders the steps, or several that make up the time: year, month, day, hour...; a date and a
             time of day. One string may name several with commas between them. The result has it as one step column,
             "time" if it is made of several (their names with commas if there is another column of that name).
         columns: Step columns; by default all that are not named otherwise and that sequences can hold.
-        facts: Columns of which each sequence has one value, such as a label.
+        static: Columns of which each sequence has one value, such as a label.
         zone: Time zone of times that do not say theirs, such as "Europe/Berlin".
         duplicates: Two rows at one time: "error", "first", "last" (in the order of rows) or "mean" (of numbers; the
             first of what else there is).
         rows: "steps": without key and time, the table is one sequence in the order of its rows. "sequences": every row
-            is a sequence of one step, and columns of text are facts.
+            is a sequence of one step, and columns of text are static.
 
     Returns:
         Text columns are held in memory whatever their size.
@@ -75,14 +75,14 @@ def sequences(
     keys, times = _listed(key), _listed(time or (), table.columns)
     if rows == "sequences" and (keys or times):
         raise OptionError("where every row is a sequence, there is neither key nor time. Leave out rows='sequences'.")
-    named = [table.check(name) for name in (*keys, *times, *_listed(facts))]
+    named = [table.check(name) for name in (*keys, *times, *_listed(static))]
     chosen = _listed(columns) if columns is not None else [n for n in table.columns if n not in named]
     for name in chosen:
         if table.check(name) in named or chosen.count(name) > 1:
-            raise OptionError(f"column '{name}' is named twice. Name it once: as key, time, fact or column.")
+            raise OptionError(f"column '{name}' is named twice. Name it once: as key, time, static or other column.")
     if columns is None:
         chosen = [name for name in chosen if table.kind(name) != "other"]
-    job = _Job(table, tuple(keys), tuple(times), chosen, list(_listed(facts)), zone, duplicates, rows)
+    job = _Job(table, tuple(keys), tuple(times), chosen, list(_listed(static)), zone, duplicates, rows)
     try:
         return job.run()
     finally:
@@ -106,7 +106,7 @@ class _Job:
         keys: tuple[str, ...],
         times: tuple[str, ...],
         columns: Sequence[str],
-        facts: Sequence[str],
+        static: Sequence[str],
         zone: str | None,
         duplicates: str,
         rows: str,
@@ -119,13 +119,13 @@ class _Job:
         self._packed: tuple[int, int] | None = None  # first time and span, where series and time are one number
         if not table.rows:
             raise DataError(f"{table.name} has no rows. Give a table with data in it.")
-        names = [*columns, *facts]
+        names = [*columns, *static]
         table.look([name for name in names if table.kind(name) == "number"])
-        fields = {name: self._field(name, fact=name in facts and not self.by_row) for name in names}
+        fields = {name: self._field(name, static=name in static and not self.by_row) for name in names}
         if self.by_row:
-            facts = [name for name in names if name in facts or fields[name].kind == "text"]
-        self.steps = [fields[name] for name in names if name not in facts]
-        self.facts = [fields[name] for name in facts]
+            static = [name for name in names if name in static or fields[name].kind == "text"]
+        self.steps = [fields[name] for name in names if name not in static]
+        self.static = [fields[name] for name in static]
         self.levels = {name: self._enum(name) for name in keys}
         self.series = self._series()
 
@@ -142,7 +142,7 @@ class _Job:
 
     # What each column is in SQL
 
-    def _field(self, name: str, fact: bool) -> Field:
+    def _field(self, name: str, static: bool) -> Field:
         table, column, kind = self.table, identifier(name), self.table.kind(name)
         if problem := table.spoiled(name):
             raise DataError(problem)
@@ -150,8 +150,8 @@ class _Job:
             type = table.columns[name]
             way = f"unnest({column}) AS {column}" if type.endswith("]") else f"a part of {column}"
             raise DataError(
-                f"{table.name}: column '{name}' is {type}, which is no number, text or time. Leave it out, or take it "
-                f'apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
+                f"{table.name}: column '{name}' is {type}, which is not a number, text or time. Leave it out, or take "
+                f'it apart with a query such as "SELECT row_number() OVER () AS id, {way} FROM data"'
                 + (" and the key id." if type.endswith("]") else ".")
             )
         if kind == "number":
@@ -160,13 +160,13 @@ class _Job:
             if not np.isfinite(most):
                 row, value = self._first(f"isinf({column}::DOUBLE)", column)
                 raise DataError(f"{table.name}, row {row}, column '{name}' is {value}. Write NA if it is missing.")
-            wide = most > EXACT or fact
+            wide = most > EXACT or static
             sql = f"coalesce({column}::{'DOUBLE' if wide else 'FLOAT'}, 'nan')"
             return Field(name, kind, sql, np.float64 if wide else np.float32)
         if kind == "time":
-            sql, zone = self._stamp((name,))
+            sql, zone = self._timestamp((name,))
             return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone)
-        if kind == "text" and not fact:
+        if kind == "text" and not static:
             return Field(name, kind, f"{column}::VARCHAR", object)
         levels, code = self._enum(name)
         return Field(name, kind, f"coalesce({code}, {MISSING})::INTEGER", np.int32, levels, coded_text=kind == "text")
@@ -197,9 +197,9 @@ class _Job:
     def _inner(self) -> tuple[str, str]:
         """SQL of rows with gw_row, gw_series, gw_time and the columns; and their order, if they are not in it."""
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
-        stamp, given, reading = "NULL::BIGINT", "true", None
+        timestamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
-            stamp, zone = self._stamp(self.times)
+            timestamp, zone = self._timestamp(self.times)
             reading = self._reading(self.times)
             given = reading.given
             taken = "time" in self.table.columns and "time" not in self.times
@@ -207,10 +207,10 @@ class _Job:
             self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
         values = "".join(
             f", {field.sql} AS c{index}"
-            for index, field in enumerate([*self.steps, *self.facts])
+            for index, field in enumerate([*self.steps, *self.static])
             if field.sql != "gw_time"
         )
-        base = f"SELECT gw_row, {self.series} AS gw_series, {stamp} AS gw_time, {given} AS gw_given"
+        base = f"SELECT gw_row, {self.series} AS gw_series, {timestamp} AS gw_time, {given} AS gw_given"
         without_key, without_time, unreadable, first, last, ordered = self.session.row(
             "SELECT min(gw_row) FILTER (WHERE gw_series IS NULL), "
             "min(gw_row) FILTER (WHERE gw_time IS NULL AND NOT gw_given), "
@@ -226,8 +226,8 @@ class _Job:
         if self.times and unreadable and reading:
             row, value = self._first(f"{reading.given} AND ({reading.sql}) IS NULL", reading.shown)
             raise DataError(
-                f"{self.table.name}, row {row}, column '{','.join(self.times)}': {value!r} is no time like "
-                f"{reading.example}. Mend it, or leave the row out."
+                f"{self.table.name}, row {row}, column '{','.join(self.times)}': {value!r} is not a time like "
+                f"{reading.example}. Fix it, or leave the row out."
             )
         if self.times and without_time:
             raise DataError(
@@ -253,7 +253,7 @@ class _Job:
                 raise DataError(problem)
         return read_time(self.session, RELATION, self.table.columns, names)
 
-    def _stamp(self, names: tuple[str, ...]) -> tuple[str, str | None]:
+    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None]:
         """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
@@ -285,7 +285,7 @@ class _Job:
         """One row per series and time."""
         take = "arg_max_null" if self.duplicates == "last" else "arg_min_null"
         parts = []
-        for index, field in enumerate([*self.steps, *self.facts]):
+        for index, field in enumerate([*self.steps, *self.static]):
             if field.sql == "gw_time":
                 continue
             if self.duplicates == "mean" and field.kind == "number" and field in self.steps:
@@ -300,24 +300,24 @@ class _Job:
     # The rows as they come
 
     def _collect(self, inner: str, order: str) -> Sequences:
-        fields = [*self.steps, *self.facts] if self.by_row else self.steps
+        fields = [*self.steps, *self.static] if self.by_row else self.steps
         width = sum(np.dtype(field.dtype).itemsize for field in fields) + 8
-        scratch = Scratch(width * self.table.rows)
+        spill = Spill(width * self.table.rows)
         try:
-            lines, sinks = scratch.sink(np.int64), [scratch.sink(field.dtype) for field in fields]
-            offsets, facts = self._fill(self._rows(inner, order), fields, lines, sinks)
+            lines, sinks = spill.sink(np.int64), [spill.sink(field.dtype) for field in fields]
+            offsets, static = self._fill(self._rows(inner, order), fields, lines, sinks)
             columns = [field.column(sink.values()) for field, sink in zip(fields, sinks, strict=True)]
             if self.by_row:
-                facts = {column.name: column for column in columns[len(self.steps) :]}
+                static = {column.name: column for column in columns[len(self.steps) :]}
             steps = {column.name: column for column in columns[: len(self.steps)]}
-            return scratch.keep(Sequences(offsets, steps, facts, self.table.name, lines.values()))
+            return spill.keep(Sequences(offsets, steps, static, self.table.name, lines.values()))
         except BaseException:
-            scratch.discard()
+            spill.discard()
             raise
 
     def _rows(self, inner: str, order: str) -> Iterator[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]]:
         """Series, time and all else of the rows, batch by batch."""
-        names = [f"c{index}" for index, field in enumerate([*self.steps, *self.facts]) if field.sql != "gw_time"]
+        names = [f"c{index}" for index, field in enumerate([*self.steps, *self.static]) if field.sql != "gw_time"]
         if self._packed is None:
             names += ["gw_series", "coalesce(gw_time, 0) AS gw_time"]
         else:
@@ -338,48 +338,48 @@ class _Job:
         lines: Sink,
         sinks: Sequence[Sink],
     ) -> tuple[np.ndarray, dict[str, Column]]:
-        """Pass all rows on to the sinks; returns the offsets and the facts."""
+        """Pass all rows on to the sinks; returns the offsets and the static columns."""
         starts: list[np.ndarray] = []
         series: list[np.ndarray] = []
-        facts = [Fact(field) for field in self.facts] if not self.by_row else []
+        static = [StaticField(field) for field in self.static] if not self.by_row else []
         total, number = 0, -1
         last_series, last_time, last_row = -1, NOT_A_TIME, 0
-        for codes, stamps, batch in batches:
+        for codes, timestamps, batch in batches:
             rows = batch["gw_row"]
             if not len(rows):
                 continue
             same = codes == np.concatenate([[last_series], codes[:-1]])
             if self.times:
-                before = np.concatenate([[last_time], stamps[:-1]])
-                twice = np.flatnonzero(same & (stamps == before))
+                before = np.concatenate([[last_time], timestamps[:-1]])
+                twice = np.flatnonzero(same & (timestamps == before))
                 if len(twice):
                     at = int(twice[0])
                     self._refuse_duplicate(
-                        int(rows[at - 1]) if at else last_row, int(rows[at]), int(codes[at]), stamps[at]
+                        int(rows[at - 1]) if at else last_row, int(rows[at]), int(codes[at]), timestamps[at]
                     )
             begins = np.flatnonzero(~same)
             starts.append(begins + total)
             series.append(codes[begins])
             which = number + np.cumsum(~same)
-            for index, fact in enumerate(facts, len(self.steps)):
-                clash = fact.take(which, batch[f"c{index}"])
+            for index, held in enumerate(static, len(self.steps)):
+                clash = held.take(which, batch[f"c{index}"])
                 if clash is not None:
                     raise DataError(
-                        f"{self.table.name}: column '{fact.field.name}' changes within series "
-                        f"{self._shown(int(codes[clash]))} at row {rows[clash]}. A fact has one value per sequence: "
-                        f"make it a column of steps, or mend the row."
+                        f"{self.table.name}: column '{held.field.name}' changes within series "
+                        f"{self._shown(int(codes[clash]))} at row {rows[clash]}. A static column has one "
+                        f"value per sequence: make it a column of steps, or fix the row."
                     )
             for index, (field, sink) in enumerate(zip(fields, sinks, strict=True)):
-                sink.add(stamps if field.sql == "gw_time" else batch[f"c{index}"])
+                sink.add(timestamps if field.sql == "gw_time" else batch[f"c{index}"])
             lines.add(rows)
             total, number = total + len(rows), int(which[-1])
-            last_series, last_time, last_row = int(codes[-1]), int(stamps[-1]), int(rows[-1])
+            last_series, last_time, last_row = int(codes[-1]), int(timestamps[-1]), int(rows[-1])
         if self.by_row:
             return np.arange(total + 1, dtype=np.int64), {}
         offsets = np.concatenate([*starts, [total]]).astype(np.int64)
         codes = np.concatenate(series)
         columns = {name: Column(name, "category", *held) for name, held in self._keys(codes).items()}
-        return offsets, columns | {fact.field.name: fact.column(len(codes)) for fact in facts}
+        return offsets, columns | {held.field.name: held.column(len(codes)) for held in static}
 
     def _keys(self, codes: np.ndarray) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
         """The key columns of series numbers."""
@@ -393,11 +393,11 @@ class _Job:
         held = self._keys(np.array([code]))
         return ", ".join(f"'{levels[part[0]]}'" for part, levels in held.values()) or "of the table"
 
-    def _refuse_duplicate(self, first: int, second: int, code: int, stamp: np.integer) -> None:
+    def _refuse_duplicate(self, first: int, second: int, code: int, timestamp: np.integer) -> None:
         whose = f" of series {self._shown(code)}" if self.keys else ""
         raise DataError(
             f"{self.table.name}: rows {first} and {second}{whose} have the same time "
-            f"{np.datetime64(int(stamp), 'us').astype('M8[s]')}. Keep one with duplicates='first', 'last' or 'mean'"
+            f"{np.datetime64(int(timestamp), 'us').astype('M8[s]')}. Keep one with duplicates='first', 'last' or 'mean'"
             + ("." if self.keys else ", or name the column that tells series apart as key.")
         )
 

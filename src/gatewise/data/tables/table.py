@@ -3,7 +3,7 @@
 What a column holds, its kind, follows from its type in the source: numbers are "number", dates and timestamps "time",
 booleans and enums "category". Text is
 
-- "time" if all of it is written in one of `_stamps.FORMATS`;
+- "time" if all of it is written in one of `_timestamps.FORMATS`;
 - else "text" if more than 1000 values differ, if more than half of them do and there are more than 20, or if they are
   longer than 40 characters on average;
 - else "category".
@@ -19,9 +19,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ...errors import DataError, suggest
-from ._duckdb import Session, identifier
-from ._sources import RELATION, Found, connect, name_of
+from ._sources import Found, connect
 from ._timestamps import NUMBERS, REALS, is_time, read_text
+from .session import RELATION, Session, identifier, source_name
 
 MOST_LEVELS = 1000
 FEW = 20  # that many different values are categories, however few rows there are
@@ -196,7 +196,7 @@ def open_table(
         >>> with open_table("sales.parquet", "SELECT * FROM data WHERE year > 2020") as table:
         ...     print(table.rows, table.kinds)
     """
-    session = Session(name_of(source))
+    session = Session(source_name(source))
     try:
         found = connect(session, source, query, header=header, names=names, encoding=encoding, as_written=as_written)
         return Table(session.name, session, found)

@@ -1,4 +1,4 @@
-"""Between what clocks show in a time zone and UTC. Stamps are datetime64[us], or their microseconds since 1970.
+"""Between what clocks show in a time zone and UTC. Timestamps are datetime64[us], or their microseconds since 1970.
 
 Two rules for the days on which clocks change. A time that clocks show twice is the first of the two, unless the same
 series holds it twice: then the second one is the second. A time that clocks skip is read with the offset before the
@@ -95,17 +95,17 @@ def _changes(zone: str, first_day: int, last_day: int) -> Changes:
     return Changes(np.array(at, np.int64) * SECOND, np.array(offsets, np.int64) * SECOND)
 
 
-def to_local(stamps: np.ndarray, zone: str | None) -> np.ndarray:
-    """UTC stamps, datetime64[us], as clocks in the zone show them; without a zone as they are."""
-    if zone is None or zone == "UTC" or not len(stamps):
-        return stamps
-    utc = stamps.astype("M8[us]").astype(np.int64)
+def to_local(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
+    """UTC timestamps, datetime64[us], as clocks in the zone show them; without a zone as they are."""
+    if zone is None or zone == "UTC" or not len(timestamps):
+        return timestamps
+    utc = timestamps.astype("M8[us]").astype(np.int64)
     return changes(zone, int(utc.min()), int(utc.max())).to_local(utc).astype("M8[us]")
 
 
-def to_utc(stamps: np.ndarray, zone: str | None) -> np.ndarray:
-    """What clocks in the zone show as UTC stamps; without a zone as they are."""
-    if zone is None or zone == "UTC" or not len(stamps):
-        return stamps
-    local = stamps.astype("M8[us]").astype(np.int64)
+def to_utc(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
+    """What clocks in the zone show as UTC timestamps; without a zone as they are."""
+    if zone is None or zone == "UTC" or not len(timestamps):
+        return timestamps
+    local = timestamps.astype("M8[us]").astype(np.int64)
     return changes(zone, int(local.min()), int(local.max())).to_utc(local).astype("M8[us]")

@@ -14,7 +14,8 @@ from ...errors import DataError
 from ..sequences import Column, Sequences
 from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of, unzipped
 from ._fields import EXACT
-from ._sources import checked, name_of
+from ._sources import checked
+from .session import source_name
 
 
 def wide(
@@ -31,15 +32,15 @@ def wide(
         value: Name for the step column.
 
     Returns:
-        Step column `value`, float32 (float64 if some value is beyond 2**24), and the fact "id".
+        Step column `value`, float32 (float64 if some value is beyond 2**24), and the static column `id`.
 
     Raises:
-        DataError: no such file, a cell that is no number, two series of one name, a series without values.
+        DataError: no such file, a cell that is not a number, two series of one name, a series without values.
 
     Example:
         >>> hourly = wide("Hourly-train.csv.gz")
     """
-    name = name_of(source)
+    name = source_name(source)
     path = checked(source, name)
     ids: dict[str, int] = {}
     pieces: list[np.ndarray] = []
@@ -84,7 +85,7 @@ def _lines(path: str, name: str, header: bool | None, encoding: str) -> Iterator
                 if cells:
                     yield reader.line_num, cells
         except csv.Error as error:
-            raise DataError(f"{name}, line {reader.line_num}: {error}. Mend the quotes of that line.") from None
+            raise DataError(f"{name}, line {reader.line_num}: {error}. Fix the quotes of that line.") from None
         except UnicodeError as error:
             raise DataError(f"{name} is not {encoding}: {error}. Pass --encoding with the right one.") from None
         except (OSError, EOFError, zlib.error) as error:
@@ -102,7 +103,7 @@ def _values(cells: list[str], name: str, line: int) -> np.ndarray:
     except ValueError:
         column, cell = next((index, cell) for index, cell in enumerate(given, 2) if not is_number(cell))
         raise DataError(
-            f"{name}, line {line}, column {column}: {cell!r} is no number. Write NA if it is missing."
+            f"{name}, line {line}, column {column}: {cell!r} is not a number. Write NA if it is missing."
         ) from None
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):

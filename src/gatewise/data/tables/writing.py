@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import DataError, OptionError
 from ...files import atomic
-from ._duckdb import identifier
+from .session import identifier
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 
@@ -83,7 +83,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
     """Through a DuckDB table on disk, for a Parquet file cannot be added to."""
     import duckdb
 
-    with tempfile.TemporaryDirectory() as scratch, duckdb.connect(os.path.join(scratch, "table.duckdb")) as connection:
+    with tempfile.TemporaryDirectory() as spill, duckdb.connect(os.path.join(spill, "table.duckdb")) as connection:
         made = False
         for chunk in chunks:
             columns = {name: _storable(column) for name, column in chunk.items()}

@@ -1,4 +1,4 @@
-"""Where text may be cut: into words, and into pieces that can be worked on one after the other with the same result."""
+"""Where text may be cut: into words, and into chunks that can be worked on one after the other with the same result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
-PIECE = 1 << 20  # characters of text that are worked on at once
+CHUNK_SIZE = 1 << 20  # characters of text that are worked on at once
 
 # White space as the tokenizers library's own pattern means it; Python's \s has four control characters more.
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -25,7 +25,7 @@ _CJK = (
 def token_pattern() -> re.Pattern[str]:
     """One token of `Words`. No token holds white space, but a line end is one.
 
-    Where a token ends, what follows is cut as if nothing came before; `_decoders.Joiner` relies on it.
+    Where a token ends, what follows is cut as if nothing came before; `detokenizers.Joiner` relies on it.
     """
     # Tables of explicit characters below U+10000 are one look-up to `re`; ranges above it, or \w, are many comparisons.
     low = [code for code in range(0x10000) if _in_word(chr(code))]
@@ -70,16 +70,16 @@ def is_cjk(word: str) -> bool:
 
 
 def words_of(text: str) -> Iterator[list[str]]:
-    """The words of `text`, about a piece at a time."""
-    for span in spans(text, word_ends()):
-        yield token_pattern().findall(span)
+    """The words of `text`, about a chunk at a time."""
+    for chunk in text_chunks(text, word_ends()):
+        yield token_pattern().findall(chunk)
 
 
-def spans(text: str, ends: re.Pattern[str]) -> Iterator[str]:
-    """`text` in pieces of `PIECE` characters or a little more, each cut where `ends` begins to match."""
+def text_chunks(text: str, ends: re.Pattern[str]) -> Iterator[str]:
+    """`text` in chunks of `CHUNK_SIZE` characters or a little more, each cut where `ends` begins to match."""
     start = 0
     while start < len(text):
-        found = ends.search(text, start + PIECE)
+        found = ends.search(text, start + CHUNK_SIZE)
         stop = found.start() if found else len(text)
         yield text[start:stop]
         start = stop

@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import DataError, OptionError, suggest
-from .._lines import category
-from ..sequences import MISSING, Column, Sequences
+from ..sequences import MISSING, Column, Sequences, category_column
 
 OUTSIDE = "O"
 
@@ -81,12 +80,12 @@ def spans(labels: Sequence[str], scheme: str, strict: bool = False) -> list[Span
             start = place
         before, kind_before = role, kind
     if strict:
-        written = write(found, len(labels), scheme)
+        written = labels_of(found, len(labels), scheme)
         found = [span for span in found if list(labels[span.start : span.stop]) == written[span.start : span.stop]]
     return found
 
 
-def write(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
+def labels_of(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
     """Labels for `length` tokens that mark these spans, which do not overlap and stand in order."""
     letters = _letters(scheme)
     labels = [OUTSIDE] * length
@@ -104,10 +103,10 @@ def write(marked: Iterable[Span], length: int, scheme: str) -> list[str]:
 
 def convert(labels: Sequence[str], source: str, target: str) -> list[str]:
     """Labels of one scheme in another; the spans are the same."""
-    return write(spans(labels, source), len(labels), target)
+    return labels_of(spans(labels, source), len(labels), target)
 
 
-def allowed(levels: Sequence[str], scheme: str) -> np.ndarray:
+def allowed_transitions(levels: Sequence[str], scheme: str) -> np.ndarray:
     """Which label may follow which, as a CRF needs it.
 
     Returns:
@@ -128,7 +127,7 @@ def allowed(levels: Sequence[str], scheme: str) -> np.ndarray:
     return matrix
 
 
-def detect(labels: Column, offsets: np.ndarray) -> str | None:
+def detect_scheme(labels: Column, offsets: np.ndarray) -> str | None:
     """The scheme of a column of labels, or None where they mark no spans, such as parts of speech.
 
     Labels mark spans if some are O and some a scheme's letter, a hyphen and a type, or if they are bare letters that
@@ -147,7 +146,7 @@ def detect(labels: Column, offsets: np.ndarray) -> str | None:
     return min(candidates, key=lambda name: len(_illegal(labels, offsets, name)))
 
 
-def checked(
+def check_labels(
     sequences: Sequences, column: str = "label", scheme: str | None = None, repair: bool = False
 ) -> tuple[Sequences, str | None]:
     """Sequences whose labels are legal in their scheme, and its name; None if they follow none.
@@ -162,21 +161,21 @@ def checked(
         DataError: the first illegal step, with its line.
     """
     labels = sequences.column(column)
-    scheme = scheme or detect(labels, sequences.offsets)
+    scheme = scheme or detect_scheme(labels, sequences.offsets)
     if scheme is None:
         return sequences, None
     foreign = [code for code, level in enumerate(labels.levels) if not _fits(level, scheme)]
     strange = np.flatnonzero(np.isin(labels.values, foreign))
     if len(strange):
         step = int(strange[0])
-        raise DataError(f"{_place(sequences, step)}: {_no_label(labels.levels[labels.values[step]], scheme)}")
+        raise DataError(f"{_place(sequences, step)}: {_not_a_label(labels.levels[labels.values[step]], scheme)}")
     wrong = _illegal(labels, sequences.offsets, scheme)
     if len(wrong) and not repair:
         step, at_end = divmod(int(wrong[0]), 2)
         what = _transition(labels, sequences.offsets, step, at_end)
         more = f" There are {len(wrong) - 1} more." if len(wrong) > 1 else ""
-        way_out = "Mend it, or pass --repair to read spans as conlleval does."
-        raise DataError(f"{_place(sequences, step)}: {what} is illegal in {scheme}. {way_out}{more}")
+        hint = "Fix it, or pass --repair to read spans as conlleval does."
+        raise DataError(f"{_place(sequences, step)}: {what} is illegal in {scheme}. {hint}{more}")
     return (converted(sequences, column, scheme, scheme) if len(wrong) else sequences), scheme
 
 
@@ -188,7 +187,7 @@ def converted(sequences: Sequences, column: str, source: str, target: str) -> Se
         given = labels[start:stop].strings()
         written = convert([word or OUTSIDE for word in given], source, target)
         words += [None if old is None else new for old, new in zip(given, written, strict=True)]
-    return replace(sequences, steps={**sequences.steps, column: category(column, words)})
+    return replace(sequences, steps={**sequences.steps, column: category_column(column, words)})
 
 
 def span_scores(
@@ -240,7 +239,7 @@ def _role(label: str, scheme: str) -> tuple[str, str]:
     letter, _, kind = label.partition("-")
     _letters(scheme)
     if letter not in _ROLES[scheme]:
-        raise DataError(_no_label(label, scheme))
+        raise DataError(_not_a_label(label, scheme))
     return _ROLES[scheme][letter], kind
 
 
@@ -252,16 +251,16 @@ def _fits(label: str, scheme: str) -> bool:
     return label == OUTSIDE or label.partition("-")[0] in _letters(scheme).values()
 
 
-def _no_label(label: str, scheme: str) -> str:
+def _not_a_label(label: str, scheme: str) -> str:
     forms = ", ".join(f"{letter}-TYPE" for letter in SCHEMES[scheme].values())
-    return f"'{label[:40]}' is no label of {scheme}, whose labels are O, {forms}."
+    return f"'{label[:40]}' is not a label of {scheme}, whose labels are O, {forms}."
 
 
 def _illegal(labels: Column, offsets: np.ndarray, scheme: str) -> np.ndarray:
     """Where labels break the scheme, sorted: 2 * step if a step may not follow what is before it, and 2 * step + 1 if
     the sequence may not end behind it. Labels that are missing or of another scheme count as O."""
     levels = [level if _fits(level, scheme) else OUTSIDE for level in labels.levels] + [OUTSIDE]
-    matrix = allowed(levels, scheme)
+    matrix = allowed_transitions(levels, scheme)
     codes = np.where(labels.values == MISSING, len(levels) - 1, labels.values)
     filled = np.diff(offsets) > 0
     before = np.roll(codes, 1)

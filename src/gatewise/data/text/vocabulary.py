@@ -20,7 +20,11 @@ import numpy as np
 
 from ...errors import DataError, MissingExtra, ModelFileError, OptionError, suggest
 from .detokenizers import Bytes, Decoder, Joiner, Lookup
-from .segmentation import PIECE, SPACED_WORD, WORD_ENDS, spans, words_of
+from .segmentation import CHUNK_SIZE, SPACED_WORD, WORD_ENDS, text_chunks, words_of
+
+# Most words are rare: these cover nine tenths of a newspaper's, and every one more costs its score at every step.
+DEFAULT_WORDS = 10_000
+DEFAULT_PAIRS = 4096
 
 
 class Vocabulary(ABC):
@@ -61,7 +65,7 @@ class Vocabulary(ABC):
         """The vocabulary that `to_json` described. ModelFileError if it is none of this kind."""
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of `ids`, a sequence of n integers. DataError if one is no id of this vocabulary."""
+        """The text of `ids`, a sequence of n integers. DataError if one is not an id of this vocabulary."""
         decoder = self.decoder()
         return "".join(map(decoder.push, self._checked(ids).tolist())) + decoder.flush()
 
@@ -107,16 +111,16 @@ class Characters(Vocabulary):
     def fit(cls, text: str) -> Self:
         """The vocabulary of all characters in `text`. DataError if there is none."""
         seen = np.zeros(0x110000, bool)
-        for start in range(0, len(text), PIECE):
-            seen[_codes(text[start : start + PIECE])] = True
+        for start in range(0, len(text), CHUNK_SIZE):
+            seen[_codes(text[start : start + CHUNK_SIZE])] = True
         return cls(map(chr, np.flatnonzero(seen).tolist()))
 
     def encode(self, text: str, unknown: str = "error") -> np.ndarray:
         _check_unknown(unknown)
         ids = np.empty(len(text), np.int64)
         filled = 0
-        for start in range(0, len(text), PIECE):
-            found = self._look_up(text[start : start + PIECE])
+        for start in range(0, len(text), CHUNK_SIZE):
+            found = self._look_up(text[start : start + CHUNK_SIZE])
             if found.min() < 0:
                 if unknown == "error":
                     raise DataError(_names_unseen(self.unseen(text)))
@@ -133,8 +137,8 @@ class Characters(Vocabulary):
 
     def unseen(self, text: str) -> list[str]:
         found: dict[str, None] = {}
-        for start in range(0, len(text), PIECE):
-            piece = text[start : start + PIECE]
+        for start in range(0, len(text), CHUNK_SIZE):
+            piece = text[start : start + CHUNK_SIZE]
             strange = _codes(piece)[self._look_up(piece) < 0]
             found.update(dict.fromkeys(map(chr, strange.tolist())))
         return list(found)
@@ -285,7 +289,7 @@ class BytePairs(Vocabulary):
             initial_alphabet=sorted(_bytes_by_letter()),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(spans(_well_formed(text), WORD_ENDS), trainer)
+        tokenizer.train_from_iterator(text_chunks(_well_formed(text), WORD_ENDS), trainer)
         return cls.from_json({"kind": cls.kind, "tokenizer": json.loads(tokenizer.to_str())})
 
     def encode(self, text: str, unknown: str = "error") -> np.ndarray:
@@ -294,13 +298,13 @@ class BytePairs(Vocabulary):
             raise DataError(_names_unseen(strange))
         known: dict[str, list[int]] = {}
         found = [np.zeros(0, np.int64)]
-        for span in spans(_well_formed(text), WORD_ENDS):
+        for span in text_chunks(_well_formed(text), WORD_ENDS):
             # Tokens never cross the start of white space, and most words come again: each is cut up only once.
             words = SPACED_WORD.findall(span)
             new = [word for word in dict.fromkeys(words) if word not in known]
             known.update(zip(new, (e.ids for e in self._tokenizer.encode_batch_fast(new)), strict=True))
             found.append(np.fromiter(chain.from_iterable(map(known.__getitem__, words)), np.int64))
-            if len(known) > PIECE:
+            if len(known) > CHUNK_SIZE:
                 known.clear()
         return np.concatenate(found)
 
@@ -308,7 +312,7 @@ class BytePairs(Vocabulary):
         return Bytes(self._bytes)
 
     def unseen(self, text: str) -> list[str]:
-        """Only halves of surrogate pairs, which are no text, have no bytes."""
+        """Only halves of surrogate pairs, which are not text, have no bytes."""
         return list(dict.fromkeys(re.findall("[\ud800-\udfff]", text))) if _well_formed(text) is not text else []
 
     def __len__(self) -> int:
@@ -336,7 +340,9 @@ class BytePairs(Vocabulary):
         tokens = model.get("vocab") if isinstance(model, dict) else None
         merges = model.get("merges") if isinstance(model, dict) else None
         if not isinstance(tokens, dict) or not isinstance(merges, list) or not _is_complete(tokens, merges):
-            raise ModelFileError("the vocabulary is damaged: its 'tokenizer' is no byte-level BPE with all 256 bytes.")
+            raise ModelFileError(
+                "the vocabulary is damaged: its 'tokenizer' is not a byte-level BPE with all 256 bytes."
+            )
         return cls(tokens, merges)
 
     @cached_property
@@ -407,8 +413,8 @@ def _byte_level(model: Any) -> Any:
 def _well_formed(text: str) -> str:
     """`text` itself, or without its halves of surrogate pairs if it has any."""
     try:
-        for start in range(0, len(text), PIECE):
-            text[start : start + PIECE].encode()
+        for start in range(0, len(text), CHUNK_SIZE):
+            text[start : start + CHUNK_SIZE].encode()
     except UnicodeEncodeError:
         return re.sub("[\ud800-\udfff]", "", text)
     return text

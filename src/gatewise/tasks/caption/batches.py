@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ...data.batches import Epochs, in_batches
 from ...data.paired.captions import Captioned
 from ...decoding.stop import Decoding, Hypothesis, decode
 from ..attention_decoder import Batch, Steps, together
@@ -37,26 +38,26 @@ class Pictures:
         self.data, self.tokens, self.start, self.end = data, tokens, start, end
         self.batch_size, self.seed = batch_size, seed
         self._with = np.array([i for i, some in enumerate(tokens) if some], np.int64)  # captions, that is
-        self._pass: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._epochs = Epochs(-(-len(self._with) // batch_size), self._drawn, seed)
 
     def __len__(self) -> int:
-        return -(-len(self._with) // self.batch_size)
+        return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        number, place = divmod(step, len(self))
-        part = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        if self.seed is None:
-            images = self._with[part]
+        images, draws = self._epochs.at(step)
+        if draws is None:
             rows = np.repeat(np.arange(len(images)), [len(self.tokens[i]) for i in images])
             return self.batch(images, rows, [some for i in images for some in self.tokens[i]])
-        if self._pass is None or self._pass[0] != number:
-            random = np.random.default_rng([self.seed, number])
-            self._pass = number, random.permutation(self._with), random.random(len(self._with))
-        _, order, draws = self._pass
-        images = order[part]
-        which = [int(draw * len(self.tokens[i])) for i, draw in zip(images, draws[part], strict=True)]
+        which = [int(draw * len(self.tokens[i])) for i, draw in zip(images, draws, strict=True)]
         captions = [self.tokens[i][k] for i, k in zip(images, which, strict=True)]
         return self.batch(images, np.arange(len(images)), captions)
+
+    def _drawn(self, random: np.random.Generator | None) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """The images of each batch, and for each a number from 0 to 1 that chooses its caption; None: all of them."""
+        if random is None:
+            return [(images, None) for images in in_batches(self._with, self.batch_size)]
+        order, draws = random.permutation(self._with), random.random(len(self._with))
+        return list(zip(*(in_batches(some, self.batch_size) for some in (order, draws)), strict=True))
 
     def batch(self, images: np.ndarray, rows: np.ndarray, captions: Sequence[np.ndarray]) -> Batch:
         """Tensors of these images, and of captions (R of them) of the images at `rows`."""

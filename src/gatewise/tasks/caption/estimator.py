@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...data.batches import PARTS, split
 from ...data.paired.captions import INPUTS, NUMBERS, Captioned
+from ...data.split import PARTS, split
 from ...data.text.vocabulary import Words
 from ...decoding.stop import Decoding, Hypothesis
 from ...errors import DataError, OptionError
@@ -77,7 +77,7 @@ class Captioner(Estimator, CaptionOptions):
 
         Args:
             data: A folder of images, and of folders of frames, which are clips; an `.npz` file with `x` and `captions`;
-                arrays, see `data.captions.from_arrays`; or a `Captioned`.
+                arrays, see `data.paired.captions.from_arrays`; or a `Captioned`.
             y: Captions beside arrays: of each a string, or several in a list. `validation` is then such a pair too.
             captions: File of captions for a folder: lines image.jpg#0<tab>caption, or a table with the columns image
                 and caption.
@@ -285,12 +285,8 @@ class Captioner(Estimator, CaptionOptions):
         order = np.random.default_rng(int(self.seed)).permutation(len(whole))
         if listed or counts[0] == len(whole):
             order = np.arange(len(whole))
-        ends = np.cumsum(counts)
-        parts = {
-            name: whole.take(order[stop - count : stop])
-            for name, count, stop in zip(PARTS, counts, ends, strict=True)
-            if count
-        }
+        pieces = np.split(order[: sum(counts)], np.cumsum(counts)[:-1])
+        parts = {name: whole.take(piece) for name, piece in zip(PARTS, pieces, strict=True) if len(piece)}
         if "train" not in parts:
             raise DataError(f"{whole.name}: no image is left to learn from. Give more, or a larger share in split")
         return parts

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...data.paired.caption_files import is_image, names_in, read_arrays, read_captions, read_folder, read_names
 from ...data.paired.captions import Captioned, from_arrays
-from ...data.sources import told
+from ...data.sources import describe_source
 from ...errors import DataError, OptionError
 from ..options import names
 
@@ -52,11 +52,11 @@ def read(
         raise DataError(f"there is no folder or file '{os.fspath(data)}'")
     for option, given in (("captions", captions), ("lists", lists)):
         if given is not None and not folder:
-            raise OptionError(f"{option} goes with a folder of images, not with {told(data)}. Leave it out")
+            raise OptionError(f"{option} goes with a folder of images, not with {describe_source(data)}. Leave it out")
     if (folder or image) and inputs == "features":
         raise OptionError("inputs='features' goes with arrays and .npz files, not with images. Leave it out")
     if y is not None and (path or isinstance(data, Captioned)):
-        raise OptionError(f"y goes with arrays; {told(data)} has captions of its own. Leave it out")
+        raise OptionError(f"y goes with arrays; {describe_source(data)} has captions of its own. Leave it out")
     if isinstance(data, Captioned):
         return data, []
     if not path:

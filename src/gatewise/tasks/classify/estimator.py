@@ -16,7 +16,7 @@ import numpy as np
 
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
-from ...data.readers.sklearn_arrays import checked, column_of, features_of, in_memory, whole
+from ...data.readers.sklearn_arrays import are_integers, checked, column_of, features_of, in_memory
 from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
@@ -117,7 +117,7 @@ class Classifier(Estimator, ClassifyOptions):
             self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
         columns = target_columns(sequences, names(self.target))
         self.targets_ = Targets.of(sequences, columns, self.target_kind)
-        if whole(y):
+        if are_integers(y):
             self.targets_ = self.targets_.with_classes(int)
         judged = None if validation is None else self._validation(validation, query, encoding)
         parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
@@ -263,9 +263,9 @@ class Classifier(Estimator, ClassifyOptions):
     def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names tell, and those that were not chosen."""
         from_files = "log_mel" in data.steps or holds_strokes(data)
-        unread = {*targets, *names(self.key), *(data.facts if from_files else ())}
+        unread = {*targets, *names(self.key), *(data.static if from_files else ())}
         chosen = names(self.columns)
-        return unread if self.columns is None else unread | {n for n in (*data.steps, *data.facts) if n not in chosen}
+        return unread if self.columns is None else unread | {n for n in (*data.steps, *data.static) if n not in chosen}
 
     def _keep(self, features: int | None) -> None:
         """What scikit-learn's users look for after fit."""

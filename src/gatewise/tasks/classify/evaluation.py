@@ -97,8 +97,8 @@ class Judge:
         for start in range(0, len(data), _ROWS):
             rows = np.arange(start, min(start + _ROWS, len(data)))
             found = self.predicted(data, rows)
-            facts = {name: np.array(data.facts[name][rows].strings(), object) for name in keys if name in data.facts}
-            table: dict[str, np.ndarray] = facts or {"sequence": rows}
+            static = {name: np.array(data.static[name][rows].strings(), object) for name in keys if name in data.static}
+            table: dict[str, np.ndarray] = static or {"sequence": rows}
             decided = self.targets.decided(found)
             if self.targets.kind == "labels":
                 table |= {str(name): decided[:, label] for label, name in enumerate(self.targets.classes)}

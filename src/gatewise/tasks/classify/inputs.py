@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences
+from ...data.sequences import Column, Sequences, starts_of
 from ...data.text.segmentation import token_pattern
 from ...errors import DataError
 
@@ -160,7 +160,7 @@ class Inputs:
 
     @property
     def channels(self) -> int:
-        """Numbers per step, C, without facts and marks of what is missing."""
+        """Numbers per step, C, without static ones and marks of what is missing."""
         return sum(len(column.mean) for column in self.numbers if column.per_step)
 
     @property
@@ -168,9 +168,9 @@ class Inputs:
         """Numbers that the network sees at a step, D."""
         marks = sum(sum(column.missing) for column in self.numbers if column.per_step)
         moving = self.channels + marks
-        facts = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
+        static = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
         changes = sum(len(column.pace) for column in self.numbers)
-        return facts + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
+        return static + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
 
     def encode(self, data: Sequences, vary: Vary | None = None) -> dict[str, np.ndarray]:
         """Arrays of these sequences: "lengths" (B,), and where there are such columns, "numbers" (T, B, D) float32,
@@ -222,7 +222,7 @@ class Inputs:
                 parts += [values, *self._changes(values, lengths)]
         for column in self.numbers:
             if not column.per_step:
-                parts += [np.repeat(part, lengths, 0) for part in column.features(data.facts[column.name])]
+                parts += [np.repeat(part, lengths, 0) for part in column.features(data.static[column.name])]
         return np.concatenate(parts, 1), lengths
 
     def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
@@ -269,11 +269,6 @@ def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Se
     return (data.take(rows[start : start + size]) for start in range(0, len(rows), size))
 
 
-def starts_of(lengths: np.ndarray) -> np.ndarray:
-    """Where each sequence begins among all steps, (B,)."""
-    return np.cumsum(lengths) - lengths
-
-
 def channels_of(column: Column) -> np.ndarray:
     """(n, C) float32."""
     values = np.asarray(column.values, np.float32)
@@ -312,7 +307,7 @@ def _frames(flat: np.ndarray, lengths: np.ndarray, stride: int) -> tuple[np.ndar
 
 
 def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:
-    columns = [data.facts[name].strings() for name in names]
+    columns = [data.static[name].strings() for name in names]
     return ("\n".join(text or "" for text in texts) for texts in zip(*columns, strict=True))
 
 

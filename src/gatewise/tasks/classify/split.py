@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...data.batches import split
 from ...data.sequences import Sequences
+from ...data.split import shuffled_split
 from ..options import shares_of
 from .targets import Targets
 
@@ -39,7 +39,7 @@ class Parts:
 def cut(
     data: Sequences, judged: Sequences | None, targets: Targets, shares: Sequence[float], apart: bool, seed: int
 ) -> Parts:
-    """The three parts, drawn at random and each class alike.
+    """The three parts, drawn at random, with each class spread evenly over them.
 
     Args:
         judged: Validation data of its own: then all of `data` is learned from.
@@ -47,19 +47,9 @@ def cut(
         apart: Whether the targets came apart from the data, as scikit-learn's users give them, who split it themselves:
             then the test part is learned from too.
     """
-    rng = np.random.default_rng([seed, 2])
-    order = rng.permutation(len(data))
-    if targets.kind == "category":  # classes one after the other, then dealt out so that each is spread evenly
-        kinds = targets.encode(data)[order]
-        place = np.empty(len(order))
-        for kind in range(len(targets.classes)):
-            where = np.flatnonzero(kinds == kind)
-            place[where] = (np.arange(len(where)) + rng.random()) / len(where) if len(where) else 0
-        turn = np.argsort(place, kind="stable")
-        order = order[turn]
+    strata = targets.encode(data) if targets.kind == "category" else None
     shares = shares_of(shares, apart, judged is not None)
-    train, validation, test = (np.sort(order[part]) for part in split(len(order), shares))
-    if len(validation) < FEWEST:
-        train = np.sort(np.concatenate([train, validation]))
-        validation = train
-    return Parts(train, validation, test)
+    parts = shuffled_split(len(data), shares, [seed, 2], strata)
+    if len(parts["validation"]) < FEWEST:
+        parts["train"] = parts["validation"] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
+    return Parts(**parts)

@@ -36,7 +36,7 @@ def learn(
     """
     without = set(without)
     columns = [(True, column) for name, column in data.steps.items() if name not in without]
-    columns += [(False, column) for name, column in data.facts.items() if name not in without]
+    columns += [(False, column) for name, column in data.static.items() if name not in without]
     texts = [(per_step, column.name) for per_step, column in columns if column.kind == "text"]
     if texts and ((not texts[0][0] and any(step for step, _ in columns)) or (texts[0][0] and len(texts) > 1)):
         raise DataError(
@@ -98,8 +98,8 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
 
 def _only(data: Sequences, name: str) -> Sequences:
     """The same with one column, so that taking some of it costs no others."""
-    steps, facts = ({n: c for n, c in columns.items() if n == name} for columns in (data.steps, data.facts))
-    return Sequences(data.offsets, steps, facts, data.name, data.lines)
+    steps, static = ({n: c for n, c in columns.items() if n == name} for columns in (data.steps, data.static))
+    return Sequences(data.offsets, steps, static, data.name, data.lines)
 
 
 def _plain(values: np.ndarray) -> list[Any]:

@@ -52,7 +52,7 @@ class Targets:
         """
         found = [data.column(name) for name in columns]
         for column in found:
-            if column.name not in data.facts:
+            if column.name not in data.static:
                 raise DataError(
                     f"{data.name}: the target '{column.name}' has a value per step, not one per sequence. "
                     "Learn it with the task tag, or give the key column that tells sequences apart"
@@ -201,9 +201,9 @@ def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
         for name in target:
             data.column(name)
         return target
-    if "label" in data.facts:
+    if "label" in data.static:
         return ("label",)
-    possible = [name for name, column in data.facts.items() if column.kind in ("category", "number")]
+    possible = [name for name, column in data.static.items() if column.kind in ("category", "number")]
     if len(possible) == 1:
         return (possible[0],)
     found = f"{len(possible)} columns could be it: {', '.join(possible)}" if possible else "no column could be it"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from ...algebra import Cell
+from ...data.batches import Epochs, in_batches
 from ...nn import Recurrent
 from ..network import Network
 
@@ -164,15 +165,13 @@ class Windows:
         self.window, self.batch_size, self.seed = window, batch_size, seed
         self.fixed = [(k, s) for k, part in enumerate(self.series) for s in range(0, len(part) - 1, window)]
         self.free = np.cumsum([max(1, len(part) - window) for part in self.series])
-        self._pass: tuple[int, list[tuple[int, int]]] = -1, self.fixed
+        self._epochs = Epochs(-(-len(self.fixed) // batch_size), self._drawn, seed)
 
     def __len__(self) -> int:
-        return -(-len(self.fixed) // self.batch_size)
+        return len(self._epochs)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        places = self._places(step // len(self))
-        start = step % len(self) * self.batch_size
-        chosen = places[start : start + self.batch_size]
+        chosen = self._epochs.at(step)
         D = self.series[0].shape[1]
         values = np.full((self.window + 1, len(chosen), D), np.nan, np.float32)
         for column, (k, s) in enumerate(chosen):
@@ -180,15 +179,14 @@ class Windows:
             values[: len(part), column] = part
         return prepared(values)
 
-    def _places(self, number: int) -> list[tuple[int, int]]:
-        if self.seed is None:
-            return self.fixed
-        if self._pass[0] != number:
-            drawn = np.random.default_rng([self.seed, number]).integers(0, self.free[-1], len(self.fixed))
-            which = np.searchsorted(self.free, drawn, side="right")
-            starts = drawn - np.concatenate([[0], self.free])[which]
-            self._pass = number, list(zip(which.tolist(), starts.tolist(), strict=True))
-        return self._pass[1]
+    def _drawn(self, random: np.random.Generator | None) -> list[list[tuple[int, int]]]:
+        """The series and the start of each window, batch by batch."""
+        if random is None:
+            return in_batches(self.fixed, self.batch_size)
+        drawn = random.integers(0, self.free[-1], len(self.fixed))
+        which = np.searchsorted(self.free, drawn, side="right")
+        starts = drawn - np.concatenate([[0], self.free])[which]
+        return in_batches(list(zip(which.tolist(), starts.tolist(), strict=True)), self.batch_size)
 
 
 def prepared(values: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...data.batches import PARTS, split
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
+from ...data.split import named_split
 from ...errors import DataError
 
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
@@ -53,11 +53,11 @@ class Series:
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
         names: dict[str, np.ndarray] = {}
-        for name, fact in self.source.facts.items():
-            if fact.kind in ("category", "text"):
-                names[name] = np.full(rows.stop - rows.start, fact[slice(number, number + 1)].strings()[0], object)
+        for name, column in self.source.static.items():
+            if column.kind in ("category", "text"):
+                names[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
             else:
-                names[name] = np.repeat(fact.values[number : number + 1], rows.stop - rows.start, axis=0)
+                names[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
         if time is not None and time in self.source.steps:
             start = int(self.source.offsets[number])
             names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
@@ -209,7 +209,7 @@ def _check(found: Series) -> None:
 
 def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
     """Where training, validation and test lie in each series: in this order in time."""
-    return [dict(zip(PARTS, split(len(values), shares), strict=True)) for values in series.values]
+    return [named_split(len(values), shares) for values in series.values]
 
 
 def quiet_steps(series: Series, parts: Sequence[Mapping[str, slice]], names: Sequence[str]) -> list[np.ndarray]:

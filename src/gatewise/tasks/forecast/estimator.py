@@ -252,7 +252,7 @@ class Forecaster(Estimator, ForecastOptions):
             zone=self.zone,
             duplicates=self.duplicates,
             columns=ahead if names(self.target) else None,
-            facts=static,
+            static=static,
             per_step=True,
         )
         return read(data, None, roles, query=query, encoding=encoding)

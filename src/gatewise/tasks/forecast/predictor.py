@@ -79,15 +79,15 @@ def _tails(data: Sequences, which: np.ndarray, steps: int, whole: bool) -> Seque
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     rows = np.arange(offsets[-1]) + np.repeat(data.offsets[1:][which] - offsets[1:], kept)
     steps_of = {name: column[rows] for name, column in data.steps.items()}
-    return Sequences(offsets, steps_of, {name: column[which] for name, column in data.facts.items()}, data.name)
+    return Sequences(offsets, steps_of, {name: column[which] for name, column in data.static.items()}, data.name)
 
 
 def columns(model: Forecaster, which: np.ndarray, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
     """Forecasts as columns: what tells the series apart, or their numbers from 0, the stamp or step, points and
     quantiles."""
-    horizon, facts = int(model.horizon), table.data.facts
-    keys = [name for name in names(model.key) if name in facts] or list(facts)
-    found = {name: np.repeat(output(facts[name]), horizon) for name in keys} or {"series": np.repeat(which, horizon)}
+    horizon, static = int(model.horizon), table.data.static
+    keys = [name for name in names(model.key) if name in static] or list(static)
+    found = {name: np.repeat(output(static[name]), horizon) for name in keys} or {"series": np.repeat(which, horizon)}
     found[table.time or "step"] = stamps(table, horizon).ravel()
     for place, name in enumerate(table.targets):
         found[name] = forecast.point[:, place].ravel()

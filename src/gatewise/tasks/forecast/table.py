@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...data.sequences import MISSING, Column, Sequences
-from ...data.tables.frequency import Frequency, calendar_features, next_stamps, regular
+from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
 from ...errors import DataError
 from ..options import names
 from .windows import Inputs, Part, Series, described
@@ -75,7 +75,7 @@ def prepared(data: Sequences, options: ForecastOptions, targets: Sequence[str] |
     if time is not None:
         even = regular(data, time)
         data, frequency = even.sequences, even.frequency
-    data = _apart(_with_facts(data, names(options.static_covariates)))
+    data = _apart(_with_static(data, names(options.static_covariates)))
     others = {*names(options.past_covariates), *names(options.future_covariates), *names(options.static_covariates)}
     for name in others:
         data.column(name)  # it must be there
@@ -106,13 +106,13 @@ def _apart(data: Sequences) -> Sequences:
     return replace(data, steps=steps)
 
 
-def _with_facts(data: Sequences, static: Sequence[str]) -> Sequences:
+def _with_static(data: Sequences, static: Sequence[str]) -> Sequences:
     """Static columns that came with a value per step have that of the first step."""
     moved = {name: data.steps[name][data.offsets[:-1]] for name in static if name in data.steps}
     if not moved:
         return data
     steps = {name: column for name, column in data.steps.items() if name not in moved}
-    return replace(data, steps=steps, facts={**data.facts, **moved})
+    return replace(data, steps=steps, static={**data.static, **moved})
 
 
 def inputs(table: Table, options: ForecastOptions, training: Part, context: int) -> Inputs:
@@ -121,12 +121,12 @@ def inputs(table: Table, options: ForecastOptions, training: Part, context: int)
     index, origins = training[which]
     starts = table.data.offsets[:-1][index]
     rows = np.unique(np.maximum(origins[:, None] - np.arange(1, context + 1), starts[:, None]))
-    steps, facts = table.data.steps, table.data.facts
+    steps, static = table.data.steps, table.data.static
     return Inputs(
         past={name: described(steps[name], rows) for name in names(options.past_covariates)},
         future={name: described(steps[name], rows) for name in names(options.future_covariates)},
         calendar=table.calendar if options.calendar else (),
-        static={name: described(facts[name], np.unique(index)) for name in names(options.static_covariates)},
+        static={name: described(static[name], np.unique(index)) for name in names(options.static_covariates)},
     )
 
 
@@ -182,7 +182,7 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
             past = column.values[start:end]
             if name == table.time:
                 assert table.frequency is not None
-                pieces += [past, next_stamps(column.values[end - 1], table.frequency, missing, column.zone)]
+                pieces += [past, next_timestamps(column.values[end - 1], table.frequency, missing, column.zone)]
             else:
                 blank = np.full((missing, *column.values.shape[1:]), _BLANK[column.kind], column.values.dtype)
                 pieces += [past, blank]
@@ -191,7 +191,7 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
             places = offsets[1:, None] - np.arange(1, horizon + 1)
             values[places.ravel()] = np.nan
         steps[name] = replace(column, values=values)
-    return replace(table, data=Sequences(offsets, steps, data.facts, data.name))
+    return replace(table, data=Sequences(offsets, steps, data.static, data.name))
 
 
 _BLANK: Mapping[str, Any] = {"number": np.nan, "category": MISSING, "text": None, "time": np.datetime64("NaT")}
@@ -205,5 +205,5 @@ def stamps(table: Table, horizon: int) -> np.ndarray:
 
 
 def output(column: Column) -> np.ndarray:
-    """A fact as an output column holds it."""
+    """A static column as an output column holds it."""
     return np.array(column.strings(), object) if column.kind in ("category", "text") else column.values

@@ -199,7 +199,7 @@ class Series:
             ahead = known[:, context:].astype(np.float32)
             static = np.concatenate(
                 [np.zeros((count, 0), np.float32)]
-                + [_encoded(self.data.facts[name][series], how, name) for name, how in inputs.static.items()],
+                + [_encoded(self.data.static[name][series], how, name) for name, how in inputs.static.items()],
                 -1,
             )
         return Batch(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ...algebra import Cell
-from ...data.batches import alike
+from ...data.batches import Epochs, bucketed, in_batches
 from ...nn import CRF, LSTM
 from ...nn.linear import Linear
 from ...nn.stack import Stack, dropout_mask
@@ -272,27 +272,24 @@ class Pieces:
         self._starts, self._lengths = data.offsets[:-1][lengths > 0], lengths[lengths > 0]
         self._longest = chunk_length or int(lengths.max(initial=1))
         self._pieces = -(-self._lengths // self._longest)
-        self._pass: tuple[int, list[tuple[np.ndarray, np.ndarray]]] | None = None
+        self._epochs = Epochs(-(-int(self._pieces.sum()) // batch_size), self._drawn, seed)
 
     def __len__(self) -> int:
-        return -(-int(self._pieces.sum()) // self.batch_size)
+        return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        number, place = divmod(step, len(self))
-        if self._pass is None or self._pass[0] != number:
-            self._pass = number, self._ordered(number)
-        return self.batch(*self._pass[1][place])
+        return self.batch(*self._epochs.at(step))
 
-    def _ordered(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Starts and lengths of each batch of a pass."""
+    def _drawn(self, random: np.random.Generator | None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Starts and lengths of the pieces of each batch."""
         starts, rooms = np.repeat(self._starts, self._pieces), np.repeat(self._lengths, self._pieces)
         lengths = np.minimum(rooms, self._longest)
-        B = self.batch_size
-        if self.seed is None:
-            return [(starts[i : i + B], lengths[i : i + B]) for i in range(0, len(starts), B)]
-        random = np.random.default_rng([self.seed, number])
-        starts = starts + random.integers(0, rooms - lengths + 1)
-        return [(starts[places], lengths[places]) for places in alike(lengths, B, random)]
+        if random is None:
+            batches = in_batches(np.arange(len(starts)), self.batch_size)
+        else:
+            starts = starts + random.integers(0, rooms - lengths + 1)
+            batches = bucketed(lengths, self.batch_size, random)
+        return [(starts[places], lengths[places]) for places in batches]
 
     def batch(self, starts: np.ndarray, lengths: np.ndarray) -> Batch:
         """Tensors of the pieces from these starts, time-major."""

@@ -59,10 +59,10 @@ class Targets:
             if scheme:
                 raise OptionError(f"scheme is for categories, but {name} holds free text")
             return cls(classes, None, 0.0, 1.0)
-        found = schemes.checked(data[0], column.name, scheme)[1]
+        found = schemes.check_labels(data[0], column.name, scheme)[1]
         if found is not None:
             for part, own in zip(parts[1:], data[1:], strict=True):
-                schemes.checked(own, part.name, found)
+                schemes.check_labels(own, part.name, found)
         return cls(classes, found, 0.0, 1.0)
 
     def truth(self, column: Column, data: Sequences) -> Any:
@@ -98,7 +98,7 @@ class Targets:
         """Which label may follow which, as a CRF needs it."""
         if self.scheme is None:
             return np.ones((len(self.classes) + 2,) * 2, bool)
-        return schemes.allowed(self.classes, self.scheme)
+        return schemes.allowed_transitions(self.classes, self.scheme)
 
 
 def all_labelled(column: Column, data: Sequences) -> None:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...data.batches import parts_of
+from ...data.augmentation import SpecAugment
 from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
+from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
 from ...metrics.error_rates import most_frequent, text_report, text_scores
 from ...training import ProgressFor
-from .._spec_augment import SpecAugment
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
 from .decoder import CTCDecoding
@@ -79,7 +79,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
         Args:
             data: A folder of sound or images of lines with their texts, or a table that names both, as
-                `data.transcripts` reads them; a table of steps, with `key`; or arrays (T, C), one per sequence.
+                `data.paired.transcripts` reads them; a table of steps, with `key`; or arrays (T, C), one per sequence.
             y: Texts beside arrays, one each; then nothing is held out for a test.
             validation: Data that decides which weights are best, and then all of `data` is learned from; else a share
                 of `data`.
@@ -106,7 +106,7 @@ class Transcriber(Estimator, TranscribeOptions):
         self.height_: int | None = None
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = parts_of(whole, shares, int(self.seed), "sequences")
+        parts = split_at_random(whole, shares, int(self.seed), "sequences")
         if validation is not None:
             x, texts = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"] = self._read(x, texts, query, encoding)
@@ -169,7 +169,8 @@ class Transcriber(Estimator, TranscribeOptions):
         whole = self._read(data, y, query, encoding)
         trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "sequences") if same else {"all": whole}
+        shares = tuple(trained["shares"])
+        parts = split_at_random(whole, shares, int(self.seed), "sequences") if same else {"all": whole}
         return self._measured(parts, {n: self._texts(p) for n, p in parts.items()}, True, decoding)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:
@@ -214,8 +215,8 @@ class Transcriber(Estimator, TranscribeOptions):
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
             name, known = "sequence", np.arange(first, first + len(some))
-            if "file" in some.facts:
-                name, known = "file", np.array(some.facts["file"].strings(), object)
+            if "file" in some.static:
+                name, known = "file", np.array(some.static["file"].strings(), object)
             if not times:
                 labels = [decoder.labels(p) for p in self._log_probabilities(some)]
                 yield {name: known, "text": np.array([decoder.text(own) for own in labels], object)}

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import ctc_loss
 
 from ...algebra import Cell
-from ...data.batches import alike
+from ...data.augmentation import SpecAugment
+from ...data.batches import Epochs, bucketed, in_batches
 from ...decoding.ctc import BLANK
 from ...nn import MultiDimensionalLSTM
 from ...nn.linear import Linear
 from ...nn.stack import Stack
-from .._spec_augment import SpecAugment
 from ..network import Network
 from .frames import Frames
 
@@ -156,27 +156,23 @@ class Utterances:
     ):
         self.frames, self.scaled, self.offsets, self.targets = frames, scaled, offsets, targets
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
-        self._pass: tuple[int, list[np.ndarray]] | None = None
+        self._epochs = Epochs(-(-(len(offsets) - 1) // batch_size), self._drawn, seed)
 
     def __len__(self) -> int:
-        return -(-(len(self.offsets) - 1) // self.batch_size)
+        return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        number, place = divmod(step, len(self))
-        if self._pass is None or self._pass[0] != number:
-            self._pass = number, self._ordered(number)
-        return self.batch(self._pass[1][place], None if self.seed is None else number)
+        return self.batch(self._epochs.at(step), None if self.seed is None else self._epochs.epoch_of(step))
 
-    def _ordered(self, number: int) -> list[np.ndarray]:
-        lengths, B = np.diff(self.offsets), self.batch_size
-        if self.seed is None:
-            order = np.argsort(lengths, kind="stable")
-            return [order[i : i + B] for i in range(0, len(order), B)]
-        return alike(lengths, B, np.random.default_rng([self.seed, number]))
+    def _drawn(self, random: np.random.Generator | None) -> list[np.ndarray]:
+        lengths = np.diff(self.offsets)
+        if random is None:
+            return in_batches(np.argsort(lengths, kind="stable"), self.batch_size)
+        return bucketed(lengths, self.batch_size, random)
 
-    def batch(self, rows: np.ndarray, number: int | None = None) -> Batch:
-        """Tensors of these sequences, time-major; varied, if it is for a pass of training."""
-        steps = [self._steps(int(row), number) for row in rows]
+    def batch(self, rows: np.ndarray, epoch: int | None = None) -> Batch:
+        """Tensors of these sequences, time-major; varied, if it is for an epoch of training."""
+        steps = [self._steps(int(row), epoch) for row in rows]
         lengths = np.array([len(own) for own in steps], np.int64)
         x = np.zeros((int(lengths.max()), len(rows), self.frames.width), np.float32)
         for place, own in enumerate(steps):
@@ -188,11 +184,11 @@ class Utterances:
             found["target_lengths"] = torch.tensor([len(own) for own in targets])
         return found
 
-    def _steps(self, row: int, number: int | None) -> np.ndarray:
+    def _steps(self, row: int, epoch: int | None) -> np.ndarray:
         """(T, D) of one sequence."""
         frames = self.frames.normalised(self.scaled[self.offsets[row] : self.offsets[row + 1]])
-        if self.augment is not None and number is not None:
-            frames = self.augment(frames, np.random.default_rng([self.seed or 0, number, row]))
+        if self.augment is not None and epoch is not None:
+            frames = self.augment(frames, np.random.default_rng([self.seed or 0, epoch, row]))
         return self.frames.stacked(frames)
 
 

@@ -13,7 +13,7 @@ from ...data.paired.transcripts import holds_sound, is_media, read_transcripts
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import in_memory
 from ...data.sequences import Sequences
-from ...data.sources import Roles, read
+from ...data.sources import Roles, kind_of, read
 from ...decoding.ctc import steps_needed
 from ...errors import DataError, OptionError
 from ..options import names
@@ -91,7 +91,7 @@ def _names_files(data: Any, y: Any, options: TranscribeOptions, labelled: bool) 
     if options.label_from and labelled:
         return False
     if isinstance(data, str | os.PathLike):
-        return is_media(data) or Roles().format(os.fspath(data)) == "table"
+        return is_media(data) or kind_of(data) in ("table", "text")
     return not in_memory(data)
 
 
@@ -102,14 +102,14 @@ def medium_of(data: Sequences) -> str:
 
 def texts_of(data: Sequences, target: str | None) -> list[str]:
     """Of each sequence its text, runs of white space in it as one space. DataError if there is none."""
-    name = next((name for name in (target or TEXT, "label") if name in data.facts), None)
+    name = next((name for name in (target or TEXT, "label") if name in data.static), None)
     if name is None:
-        there = ", ".join(data.facts) or "none"
+        there = ", ".join(data.static) or "none"
         raise DataError(
             f"{data.name}: no column '{target or TEXT}' with a text per sequence. Columns per sequence: {there}. Name "
             "it with target"
         )
-    column = data.facts[name]
+    column = data.static[name]
     if column.kind not in ("text", "category"):
         raise DataError(f"{data.name}: column '{name}' holds {column.kind}s, not texts")
     texts = column.strings()
@@ -130,4 +130,4 @@ def check_room(data: Sequences, targets: Sequence[np.ndarray], frames: Frames) -
 
 def which(data: Sequences, place: int) -> str:
     """A sequence as messages call it."""
-    return f"'{data.facts['file'].values[place]}'" if "file" in data.facts else f"sequence {place}"
+    return f"'{data.static['file'].values[place]}'" if "file" in data.static else f"sequence {place}"

@@ -124,6 +124,6 @@ class Stream:
 
 
 def _as_read(values: np.ndarray) -> np.ndarray:
-    """Numbers in the precision in which `predict` reads them, which `data.series` chooses."""
+    """Numbers in the precision in which `predict` reads them, which `data.tables.sequences` chooses."""
     with np.errstate(over="ignore"):
         return np.where(np.abs(values) > 2**24, values, values.astype(np.float32))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...data.batches import parts_of
 from ...data.paired.pairs import Pairs, read_pairs
+from ...data.split import split_at_random
 from ...data.text.vocabulary import KINDS
 from ...decoding.stop import Decoding
 from ...errors import DataError, OptionError
@@ -86,7 +86,7 @@ class Translator(Estimator, TranslateOptions):
 
         Args:
             data: Pairs: a tuple of two files whose lines belong together, one file of lines `source<tab>target`, a
-                table, or a list of texts with their targets as `y`. See `data.pairs.read_pairs`.
+                table, or a list of texts with their targets as `y`. See `data.paired.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best, and then all of `data` is learned from; else a share
                 of `data`. Lists as a tuple (texts, targets); in a command two files have a comma between.
@@ -114,7 +114,7 @@ class Translator(Estimator, TranslateOptions):
         sacrebleu()
         whole = self._read(data, y, query, encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = parts_of(whole, shares, int(self.seed), "pairs")
+        parts = split_at_random(whole, shares, int(self.seed), "pairs")
         if validation is not None:
             parts["validation"] = self._read(validation, None, query, encoding)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
@@ -172,7 +172,7 @@ class Translator(Estimator, TranslateOptions):
         whole = self._read(data, y, query, encoding)
         trained = self.provenance_["data"]
         same = whole.fingerprint() == trained["fingerprint"]
-        parts = parts_of(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
+        parts = split_at_random(whole, tuple(trained["shares"]), int(self.seed), "pairs") if same else {"all": whole}
         return self._measured(parts, with_baselines=True, decoding=decoding)
 
     def predict(

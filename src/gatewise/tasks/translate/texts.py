@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
+from ...data.batches import Epochs
 from ...data.paired.pairs import Pairs
 from ...data.text.detokenizers import Joiner
 from ...data.text.segmentation import words_of
-from ...data.text.vocabulary import BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
+from ...data.text.vocabulary import DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
 from ...errors import DataError, OptionError
-from ..generate.text.corpus import USUAL_WORDS
 from ..options import check_tokens
 
 MOST_PAIRS = 6000  # entries of a vocabulary of byte-pairs; of a small text fewer, or most would be rare
@@ -147,7 +148,7 @@ def _vocabulary(texts: Sequence[str], kind: str, size: int | None, min_frequency
         return Characters(set().union(*texts))
     text = " ".join(texts) if kind == Words.kind else "".join(f" {text}\n" for text in texts)
     if kind == Words.kind:
-        return Words.fit(text, max_size=size or USUAL_WORDS, min_frequency=min_frequency)
+        return Words.fit(text, max_size=size or DEFAULT_WORDS, min_frequency=min_frequency)
     usual = max(LEAST_PAIRS, min(MOST_PAIRS, len(text) // PER_PAIR))
     return BytePairs.fit(text, size=size or usual, min_frequency=max(2, min_frequency))
 
@@ -160,8 +161,8 @@ def _encoded(vocabulary: Vocabulary, text: str) -> np.ndarray:
 class PairBatches:
     """Pairs as batches of arrays, those of about one length together.
 
-    Every pass deals pairs of the same target length out anew and takes the batches in another order; how many of each
-    length a batch holds stays, so that all passes have as many batches.
+    Every epoch shuffles the pairs of the same target length and takes the batches in another order; how many pairs of
+    each length a batch holds stays, so that all epochs have as many batches.
 
     Args:
         sources, targets: Ids of each pair.
@@ -189,26 +190,20 @@ class PairBatches:
             if length * (place + 1 - self._cuts[-1]) > batch_tokens and place > self._cuts[-1]:
                 self._cuts.append(place)
         self._cuts.append(len(ordered))
-        self._pass: tuple[int, list[np.ndarray]] | None = None
+        self._epochs = Epochs(len(self._cuts) - 1, self._drawn, seed)
 
     def __len__(self) -> int:
-        return len(self._cuts) - 1
+        return len(self._epochs)
 
     def at(self, step: int) -> dict[str, np.ndarray]:
-        number, place = divmod(step, len(self))
-        if self._pass is None or self._pass[0] != number:
-            self._pass = number, self._dealt(number)
-        return self.batch(self._pass[1][place])
+        return self.batch(self._epochs.at(step))
 
-    def _dealt(self, number: int) -> list[np.ndarray]:
-        """The pairs of each batch of a pass."""
-        if self.seed is None:
-            order = np.lexsort((self._other, self._lengths))
-            return [order[a:b] for a, b in zip(self._cuts[:-1], self._cuts[1:], strict=True)]
-        random = np.random.default_rng([self.seed, number])
-        order = np.lexsort((random.random(len(self._lengths)), self._lengths))
-        batches = [order[a:b] for a, b in zip(self._cuts[:-1], self._cuts[1:], strict=True)]
-        return [batches[i] for i in random.permutation(len(batches))]
+    def _drawn(self, random: np.random.Generator | None) -> list[np.ndarray]:
+        """The pairs of each batch."""
+        among_equals = self._other if random is None else random.random(len(self._lengths))
+        order = np.lexsort((among_equals, self._lengths))
+        batches = [order[start:stop] for start, stop in pairwise(self._cuts)]
+        return batches if random is None else [batches[i] for i in random.permutation(len(batches))]
 
     def batch(self, which: np.ndarray) -> dict[str, np.ndarray]:
         """Arrays of these pairs, time-major: "source" (S, B) and "lengths" (B,); "inputs" and "targets" (T, B), -1

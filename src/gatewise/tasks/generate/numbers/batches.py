@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....data.batches import PARTS, alike, dealt, split
+from ....data.batches import Epochs, bucketed
 from ....data.channels import Channels
 from ....data.sequences import Sequences
+from ....data.split import shuffled_split, split_by_time
 from ....errors import DataError
 from .mixture import Expected
 
 FEWEST = 10  # sequences below which each is cut by time
 MEASURED, CHUNK = 64, 256  # sequences and steps that are measured at once
-POOL = 16  # batches whose windows are sorted by length before they are dealt out, so that few steps are padding
+POOL = 16  # batches whose windows are sorted by length before they are shuffled, so that few steps are padding
 
 
 class Batch(NamedTuple):
@@ -127,27 +128,18 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
         judged: Validation data of its own: then all of `data` is learned from.
         shares: Of "train", "validation" and "test".
     """
-    data = replace(data, facts={}, lines=None)
+    data = replace(data, static={}, lines=None)
     if judged is not None:
         return {"train": data, "validation": judged}
     if kept_whole(data, judged):
-        places = dealt(len(data), shares, [seed, 2])
+        places = shuffled_split(len(data), shares, [seed, 2])
         if shares[1] and not len(places["validation"]):  # rounded away
             train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
             places |= {"train": np.delete(train, drawn), "validation": train[[drawn]]}
         found = {name: data.take(some) for name, some in places.items()}
     else:
-        found = {name: _by_time(data, number, shares) for number, name in enumerate(PARTS)}
+        found = {name: part.take(np.flatnonzero(part.lengths)) for name, part in split_by_time(data, shares).items()}
     return {name: part for name, part in found.items() if part.offsets[-1] > len(part)}
-
-
-def _by_time(data: Sequences, number: int, shares: Many[float]) -> Sequences:
-    """The first, second or third part of each sequence."""
-    kept = [(start, split(int(n), shares)[number]) for start, n in zip(data.offsets, data.lengths, strict=False)]
-    spans = [(start + part.start, start + part.stop) for start, part in kept if part.stop > part.start]
-    rows = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, int)])
-    offsets = np.concatenate([[0], np.cumsum([end - start for start, end in spans])]).astype(np.int64)
-    return Sequences(offsets, {name: column[rows] for name, column in data.steps.items()}, {}, data.name)
 
 
 class Windows:
@@ -157,25 +149,22 @@ class Windows:
     def __init__(self, steps: Examples, batch_size: int, longest: int, seed: int):
         self.steps, self.batch_size, self.longest, self.seed = steps, batch_size, longest, seed
         self._rows = np.repeat(np.arange(len(steps.lengths)), -(-steps.lengths // longest))
-        self._order: tuple[int, list[np.ndarray], np.ndarray] = (-1, [], np.empty(0))
+        self._epochs = Epochs(-(-len(self._rows) // batch_size), self._drawn, [seed, 0])
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self.batch_size)
+        return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        epoch, index = divmod(step, len(self))
-        if self._order[0] != epoch:
-            self._order = epoch, *self._dealt(epoch)
-        chosen = self._order[1][index]
-        return self.steps.batch(self._rows[chosen], self._order[2][chosen], np.array(self.longest))
+        return self.steps.batch(*self._epochs.at(step), np.array(self.longest))
 
-    def _dealt(self, epoch: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Each batch's windows, and where each window starts."""
-        rng = np.random.default_rng([self.seed, 0, epoch])
+    def _drawn(self, random: np.random.Generator | None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The sequence and the start of each window, batch by batch."""
+        assert random is not None
         spare = np.maximum(self.steps.lengths[self._rows] - self.longest, 0)
-        starts = (rng.random(len(spare)) * (spare + 1)).astype(np.int64)
+        starts = (random.random(len(spare)) * (spare + 1)).astype(np.int64)
         lengths = np.minimum(self.steps.lengths, self.longest)[self._rows]
-        return alike(lengths, self.batch_size, rng, POOL), starts
+        batches = bucketed(lengths, self.batch_size, random, POOL)
+        return [(self._rows[chosen], starts[chosen]) for chosen in batches]
 
 
 class InOrder:

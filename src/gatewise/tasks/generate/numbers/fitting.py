@@ -12,7 +12,7 @@ import numpy as np
 from ....data.channels import Channels
 from ....data.readers.files import Source
 from ....data.sequences import Sequences
-from ....data.sources import Roles, read
+from ....data.sources import Roles, kind_of, read
 from ....errors import DataError, OptionError
 from ...options import PRESETS, given_or, names
 from ..options import GenerateOptions
@@ -77,7 +77,7 @@ def is_numbers(data: Any, options: Generator) -> bool:
     named = options.columns or options.key or options.time
     if isinstance(data, str | os.PathLike):
         path = os.fspath(data)
-        return "://" in path or bool(named) or Roles().format(path) in FORMATS
+        return "://" in path or bool(named) or kind_of(path) in FORMATS
     if isinstance(data, list | tuple) and data and isinstance(data[0], str | os.PathLike):
         return bool(named) or not [*_no_strokes(data)]
     in_memory = isinstance(data, Sequences | Mapping | np.ndarray) or (isinstance(data, list | tuple) and bool(data))
@@ -298,7 +298,7 @@ def _columns(options: Generator, data: Sequences) -> tuple[str, ...] | None:
 def _no_strokes(data: Iterable[Any]) -> Iterator[Any]:
     """Those of several things that are no paths of drawings."""
     paths = (str, os.PathLike)
-    return (one for one in data if not isinstance(one, paths) or Roles().format(os.fspath(one)) != "strokes")
+    return (one for one in data if not isinstance(one, paths) or kind_of(one) != "strokes")
 
 
 def _alone(data: Any) -> Any:

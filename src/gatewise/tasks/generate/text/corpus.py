@@ -1,4 +1,4 @@
-"""A text in three parts: what is learned from, what chooses the best weights, what tells how good they are."""
+"""A text in three parts: what is learned from, what chooses the best weights, and what tests them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ....data.batches import PARTS, split
 from ....data.readers.files import fingerprint, read_text
-from ....data.text.vocabulary import BytePairs, Characters, Vocabulary, Words
+from ....data.split import split_in_order
+from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
 from ....errors import DataError
-
-# Of words most are rare: these cover nine tenths of a newspaper's, and every one more costs its scores at every step.
-USUAL_WORDS = 10_000
-USUAL_PAIRS = 4096
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Corpus:
 
 def cut(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
     """The text in three contiguous parts, in this order."""
-    parts = dict(zip(PARTS, (text[part] for part in split(len(text), shares)), strict=True))
+    parts = split_in_order(text, shares)
     ids = {part: vocabulary.encode(piece) for part, piece in parts.items()}
     return Corpus(parts, ids, name, fingerprint(text))
 
@@ -48,10 +44,10 @@ def learn_vocabulary(text: str, kind: str, shares: Sequence[float], size: int | 
     training part tells."""
     if kind == Characters.kind:
         return Characters.fit(text)
-    learned = text[split(len(text), shares)[0]]
+    learned = split_in_order(text, shares)["train"]
     if kind == Words.kind:
-        return Words.fit(learned, max_size=size or USUAL_WORDS, min_frequency=min_frequency)
-    return BytePairs.fit(learned, size=size or USUAL_PAIRS, min_frequency=max(2, min_frequency))
+        return Words.fit(learned, max_size=size or DEFAULT_WORDS, min_frequency=min_frequency)
+    return BytePairs.fit(learned, size=size or DEFAULT_PAIRS, min_frequency=max(2, min_frequency))
 
 
 def text_of(data: Any, encoding: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....data.batches import PARTS
+from ....data.split import PARTS
 from ....data.text.vocabulary import Vocabulary, Words
 from ....errors import DataError
 from . import baselines

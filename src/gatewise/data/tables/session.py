@@ -1,9 +1,10 @@
-"""Our own DuckDB: one thread-bounded, memory-bounded, offline connection per table, with errors told in one line."""
+"""Our own DuckDB: one thread-bounded, memory-bounded, offline connection per table, with errors in one line."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -15,6 +16,8 @@ import numpy as np
 from ...errors import DataError
 from ._arrow import batches
 
+RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
+POSTGRES = ("postgresql://", "postgres://")
 LEAST_MEMORY = 128 << 20  # bytes; DuckDB cannot sort in less
 
 
@@ -88,6 +91,16 @@ class Session:
 def _close(con: Any, folder: str) -> None:
     con.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def source_name(source: Any) -> str:
+    """What messages call a source, on one line and without a password."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if isinstance(text, str) and text.startswith(POSTGRES):
+            return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
+        return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
+    return f"the {type(source).__module__.partition('.')[0]} {type(source).__name__}".replace("the builtins ", "the ")
 
 
 def identifier(name: str) -> str:
