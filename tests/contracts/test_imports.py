@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src" / "gatewise"
 
 # Modules that belong to the whole house.
-COMMON = {"errors", "files"}
+COMMON = {"checks", "errors", "files"}
 
 MAY_IMPORT = {
     "algebra": set(),

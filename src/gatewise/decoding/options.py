@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..checks import number, whole
 from ..errors import OptionError
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class Decoding:
         if self.max_length is not None and whole("max_length", self.max_length, 1) < self.min_length:
             raise OptionError(f"max_length is {self.max_length}, below min_length={self.min_length}. Raise it.")
         if not isinstance(self.sampling, bool):
-            raise OptionError(f"sampling is {self.sampling!r}, but must be true or false.")
+            raise OptionError(f"sampling must be true or false, not {self.sampling!r:.60}")
         if self.n_best > self.beam_size and not self.sampling:
             raise OptionError(
                 f"n_best is {self.n_best}, but a beam of {self.beam_size} finds no more than that. Raise beam_size."
@@ -122,9 +120,9 @@ class CTCDecoding:
 
     def __post_init__(self) -> None:
         whole("beam_size", self.beam_size, 1)
-        number("length_bonus", self.length_bonus, "a number", lambda _: True)
+        number("length_bonus", self.length_bonus)
         if self.language_weight is not None:
-            number("language_weight", self.language_weight, "a number", lambda _: True)
+            number("language_weight", self.language_weight)
             if self.language_model is None:
                 raise OptionError("language_weight is the share of a language model. Give language_model too.")
         if self.length_bonus and self.beam_size == 1 and self.language_model is None:
@@ -137,19 +135,3 @@ class CTCDecoding:
         from ..tasks.transcribe.decoder import Decoder
 
         return Decoder(self, characters)
-
-
-def number(name: str, value: Any, allowed: str, fits: Callable[[Any], bool]) -> float:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value) or not fits(value):
-        raise OptionError(f"{name} is {value!r}, but must be {allowed}.")
-    return float(value)
-
-
-def whole(name: str, value: Any, least: int, hint: str = "") -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise OptionError(f"{name} is {value!r}, but must be a whole number of at least {least}. {hint}".rstrip())
-    return number

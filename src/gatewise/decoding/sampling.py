@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import number, whole
 from ..errors import DataError, OptionError, ShapeError
-from .options import number, whole
 
 
 class Sampler:
@@ -50,9 +50,9 @@ class Sampler:
         seed: int | None = 0,
         forbidden: Iterable[int] = (),
     ):
-        self.temperature = number("temperature", temperature, "0 (always the best token) or more", lambda t: t >= 0)
-        self.top_k = None if top_k is None else whole("top_k", top_k, 1, "Leave it out for no limit.")
-        top_p = 1.0 if top_p is None else number("top_p", top_p, "more than 0 and at most 1", lambda p: 0 < p <= 1)
+        self.temperature = number("temperature", temperature, "0 or more (0: always the best token)", lambda t: t >= 0)
+        self.top_k = None if top_k is None else whole("top_k", top_k, 1, hint="Leave it out for no limit.")
+        top_p = 1.0 if top_p is None else number("top_p", top_p, "above 0, up to 1", lambda p: 0 < p <= 1)
         # 1 is no limit; taken as one, it could lose the rarest tokens to rounding.
         self.top_p = None if top_p == 1 else top_p
         self.forbidden = sorted({whole("forbidden token id", token, 0) for token in forbidden})

@@ -454,8 +454,8 @@ def test_a_language_model_must_know_the_characters(trained):
     with pytest.raises(OptionError, match="the language model never saw 'z', which this model transcribes"):
         CharacterPrior(trained.writer(), "az")
     for options, message in (
-        ({"beam_size": 0}, "beam_size is 0, but must be a whole number of at least 1"),
-        ({"language_weight": "much"}, "language_weight is 'much', but must be a number"),
+        ({"beam_size": 0}, "beam_size must be a whole number, 1 or more, not 0"),
+        ({"language_weight": "much"}, "language_weight must be a number, not 'much'"),
         ({"language_weight": 0.3}, "the share of a language model. Give language_model too"),
         ({"length_bonus": 9.0}, r"length_bonus is 9, but without a beam no texts are compared\. Raise beam_size"),
     ):
