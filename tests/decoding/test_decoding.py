@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.decoding.stop import Sampler, StopAt
+from gatewise.decoding import Sampler, StopAt
 from gatewise.errors import DataError, OptionError, ShapeError
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
@@ -168,9 +168,9 @@ def test_a_forbidden_id_outside_the_vocabulary():
 
 
 def test_no_token_left():
-    with pytest.raises(OptionError, match="row 1 has no token to choose: all that the model thinks possible"):
+    with pytest.raises(OptionError, match="row 1 has no token to choose: every token with a score is forbidden"):
         Sampler(forbidden=[0, 1])([[0, 0, 0], [0, 0, -np.inf]])
-    with pytest.raises(OptionError, match="the model scores all as -inf"):
+    with pytest.raises(OptionError, match="the model scores every token as -inf"):
         Sampler()([-np.inf, -np.inf])
 
 

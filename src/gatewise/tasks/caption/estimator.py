@@ -17,7 +17,8 @@ from ...algebra import Cell
 from ...data.batches import PARTS, split
 from ...data.paired.captions import INPUTS, NUMBERS, Captioned
 from ...data.text.vocabulary import Words
-from ...decoding.stop import Decoding, Hypothesis
+from ...decoding.beam_search import Hypothesis
+from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
 from .._text_report import report

@@ -19,12 +19,13 @@ from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
 from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
+from ...decoding.options import CTCDecoding
 from ...errors import DataError, OptionError
 from ...metrics.error_rates import most_frequent, text_report, text_scores
 from .._spec_augment import SpecAugment
 from ..estimator import Estimator, Meter, cells_of, filled
 from ..options import NAMED, check_options, check_values, names, shares_of
-from .decoder import CTCDecoding
+from .decoder import Decoder
 from .frames import NORMALISATIONS, Frames
 from .reading import check_room, medium_of, read_signals, texts_of
 from .sizing import Sizing, sizing, stack_for
@@ -307,7 +308,7 @@ class Transcriber(Estimator):
             times: A row for each "word" instead, with its "start" and "end": of sound in seconds; else in steps.
         """
         self._must_be_fitted()
-        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
+        decoder = Decoder(decoding or CTCDecoding(), self.characters_)
         whole = self._read(data, None, query, encoding, labelled=False)
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
@@ -350,7 +351,7 @@ class Transcriber(Estimator):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and maps=0"
             )
-        search = (decoding or CTCDecoding()).decoder(self.characters_).search()
+        search = Decoder(decoding or CTCDecoding(), self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
 
     report = staticmethod(text_report)
@@ -437,7 +438,7 @@ class Transcriber(Estimator):
         return [log_softmax(found[row]) for row in range(len(data))]
 
     def _said(self, data: Sequences, decoding: CTCDecoding | None = None) -> list[str]:
-        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
+        decoder = Decoder(decoding or CTCDecoding(), self.characters_)
         return [decoder.text(decoder.labels(p)) for p in self._log_probabilities(data)]
 
     def _measured(

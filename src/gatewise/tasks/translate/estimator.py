@@ -17,7 +17,7 @@ from ...algebra import Cell
 from ...data.batches import parts_of
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.text.vocabulary import KINDS
-from ...decoding.stop import Decoding
+from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
 from ..estimator import Estimator, Meter, cells_of, filled
@@ -27,7 +27,7 @@ from .sizing import Sizing, sizing
 from .texts import PairBatches, Texts
 
 if TYPE_CHECKING:
-    from ...decoding.stop import Hypothesis
+    from ...decoding.beam_search import Hypothesis
     from ...training import Batches
     from .network import TranslationNetwork
 

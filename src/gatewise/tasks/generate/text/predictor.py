@@ -16,7 +16,8 @@ from .... import bundle
 from ....algebra import Cell
 from ....checks import whole
 from ....data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
-from ....decoding.stop import Sampler, StopAt
+from ....decoding.sampling import Sampler
+from ....decoding.stop import StopAt
 from ....errors import CellError, ModelFileError, OptionError
 from ....files import atomic
 from ....runtime.layers import Layers
