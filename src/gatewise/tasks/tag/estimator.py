@@ -18,9 +18,10 @@ from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.text import tagging_schemes as schemes
 from ...errors import DataError, OptionError
+from ...metrics.tagging import label_scores, number_scores
 from ..estimator import Estimator, Meter, cells_of, filled
 from ..options import NAMED, check_options, check_values, names, shares_of
-from .baselines import Baselines, label_scores, number_scores, report
+from .baselines import Baselines, report
 from .features import Encoded, Features
 from .sizing import Sizing, sizing
 from .split import parts_of

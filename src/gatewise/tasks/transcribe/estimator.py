@@ -21,10 +21,12 @@ from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
 from ...errors import DataError, OptionError
-from ...metrics.error_rates import most_frequent, text_report, text_scores
+from ...metrics.error_rates import transcription_scores
 from .._spec_augment import SpecAugment
+from ..baselines import most_frequent
 from ..estimator import Estimator, Meter, cells_of, filled
 from ..options import NAMED, check_options, check_values, names, shares_of
+from ..report import text_report
 from .decoder import Decoder
 from .frames import NORMALISATIONS, Frames
 from .reading import check_room, medium_of, read_signals, texts_of
@@ -288,7 +290,7 @@ class Transcriber(Estimator):
         """Share of texts that are right to the last character: more is better, for scikit-learn."""
         self._must_be_fitted()
         whole = self._read(data, y, None, "utf-8")
-        return float(text_scores(self._texts(whole), self._said(whole))["exact"])
+        return float(transcription_scores(self._texts(whole), self._said(whole))["exact"])
 
     def predictions(
         self,
@@ -448,10 +450,12 @@ class Transcriber(Estimator):
         with_baselines: bool,
         decoding: CTCDecoding | None = None,
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {n: text_scores(texts[n], self._said(part, decoding)) for n, part in parts.items()}
+        found: dict[str, Any] = {
+            n: transcription_scores(texts[n], self._said(part, decoding)) for n, part in parts.items()
+        }
         if with_baselines:
             truth = texts[list(parts)[-1]]
-            found["baselines"] = {"most frequent": text_scores(truth, [self.usual_] * len(truth))}
+            found["baselines"] = {"most frequent": transcription_scores(truth, [self.usual_] * len(truth))}
         return found
 
     # The model file.
