@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.paired.pairs import read_pairs
-from gatewise.decoding.stop import Decoding
+from gatewise.decoding import Decoding
 from gatewise.tasks.translate.estimator import Translator
 from gatewise.tasks.translate.evaluation import translated
 from gatewise.tasks.translate.texts import Texts

@@ -10,7 +10,7 @@ from typing import Any
 from gatewise.data.datasets.builtin import docstring_summaries, written_dates
 from gatewise.data.paired.pairs import Pairs, read_pairs
 from gatewise.data.split import split_at_random
-from gatewise.decoding.stop import Decoding
+from gatewise.decoding import Decoding
 from gatewise.metrics.text import text_scores
 from gatewise.tasks.translate.baselines import Nearest, first_words, usual_first_words
 from gatewise.tasks.translate.estimator import Translator

@@ -81,7 +81,7 @@ MISTAKES = {
     "no language model": (("predict", "model", "clips", "--language-model", "model"), "only 'generate' writes"),
     "a beam of none": (
         ("predict", "model", "clips", "--beam-size", "0"),
-        "--beam-size is 0, but must be a whole number of at least 1",
+        "--beam-size must be a whole number, 1 or more, not 0",
     ),
     "no texts": (("fit", "transcribe", "bare", "-o", "m", *TINY), "there is no text for"),
     "nothing to read": (("fit", "transcribe", "none.csv", "-o", "m", *TINY), "none.csv"),

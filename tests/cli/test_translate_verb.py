@@ -91,7 +91,7 @@ def test_info_tells_what_it_is(call):
         ("fit translate t.src -o none", "'t.src', line 1: 'red dog' is not text, a tab and a text"),
         ("fit translate t.src t.tgt --attention dot -o none", "no attention named 'dot'"),
         ("predict model new.txt --beam-size 2 --n-best 3", "--n-best is 3, but a beam of 2 finds no more"),
-        ("predict model new.txt --length-penalty -1", "--length-penalty is -1.0, but must be from 0 to 10"),
+        ("predict model new.txt --length-penalty -1", "--length-penalty must be a number from 0 to 10, not -1.0"),
         ("predict model none.txt", "none.txt"),
         ("predict model - --plot p.png", "--plot reads the data once more, which standard input does not allow"),
         ("predict model head.csv --plot h.png -o h.csv", "there is no text whose translation could be drawn"),

@@ -27,7 +27,7 @@ def loaded(code):
         "import gatewise",
         "import gatewise.cells, gatewise.algebra",
         "import gatewise.tasks.generate.text.predictor, gatewise.tasks.generate.numbers.predictor",
-        "import gatewise.decoding.stop",
+        "import gatewise.decoding.beam_search, gatewise.decoding.ctc, gatewise.decoding.stop",
         "import gatewise.tasks.transcribe.decoder, gatewise.tasks.transcribe.frames",
         "import gatewise.training",
         "from gatewise import cell, tanh",

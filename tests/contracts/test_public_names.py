@@ -10,7 +10,15 @@ import pytest
 import gatewise
 
 ROOT = Path(gatewise.__file__).parent
-PACKAGES = ["gatewise", "gatewise.algebra", "gatewise.bench", "gatewise.nn", "gatewise.training"]
+PACKAGES = [
+    "gatewise",
+    "gatewise.algebra",
+    "gatewise.bench",
+    "gatewise.decoding",
+    "gatewise.metrics",
+    "gatewise.nn",
+    "gatewise.training",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

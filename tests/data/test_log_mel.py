@@ -120,13 +120,13 @@ def test_settings_survive_json():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sample_rate": 0}, "sample_rate must be a whole number above 0, not 0"),
+        ({"sample_rate": 0}, "sample_rate must be a whole number, 1 or more, not 0"),
         ({"sample_rate": 8000.0}, "not 8000.0"),
         ({"n_mels": True}, "n_mels must be"),
         ({"window": -1}, "window must be a number above 0, not -1"),
         ({"floor": 0}, "floor must be"),
         ({"hop": math.inf}, "hop must be"),
-        ({"low": 4000}, "low must be from 0 to below 4000.0 Hz"),
+        ({"low": 4000}, "low must be a number from 0 to below 4000.0 Hz"),
         ({"window": 1e-5}, "too short at 8000 Hz"),
         ({"n_mels": 128}, "n_mels 128 is too many: band "),
     ],

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.decoding.beam_search import best, repeating
-from gatewise.decoding.stop import Decoding, Hypothesis, copied, decode
+from gatewise.decoding import Decoding, Hypothesis, decode
+from gatewise.decoding.beam_search import best, repeating, source_positions
 from gatewise.errors import DataError, OptionError, ShapeError
 
 START, END = 0, 1
@@ -214,8 +214,8 @@ def test_attention_is_that_of_the_written_tokens_within_the_source():
 def test_unknown_tokens_point_to_where_the_decoder_looked():
     looked = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
     one = Hypothesis(np.array([5, 3, 3]), 0.0, 0.0, looked)
-    assert copied(one, 3).tolist() == [-1, 0, 1]
-    assert copied(Hypothesis(np.array([3]), 0.0, 0.0, None), 3).tolist() == [-1]
+    assert source_positions(one, 3).tolist() == [-1, 0, 1]
+    assert source_positions(Hypothesis(np.array([3]), 0.0, 0.0, None), 3).tolist() == [-1]
 
 
 @settings(max_examples=200, deadline=None)

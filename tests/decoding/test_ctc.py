@@ -123,6 +123,6 @@ def test_alignment_is_that_of_the_likeliest_path(seed):
 
 def test_too_few_steps():
     assert steps_needed([1, 1, 2, 2, 2]) == 8
-    with pytest.raises(ValueError, match="2 steps cannot say 2 labels"):
+    with pytest.raises(ValueError, match="2 steps have no path with 2 labels"):
         align(scores(2, 0), [1, 1])
     assert align(scores(2, 0), []) == []

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.decoding.stop import Sampler, StopAt
+from gatewise.decoding import Sampler, StopAt
 from gatewise.errors import DataError, OptionError, ShapeError
 
 law = settings(derandomize=True, deadline=None, max_examples=200)
@@ -134,19 +134,25 @@ def test_other_shapes_are_refused(shape):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"temperature": -0.1}, "temperature is -0.1, but must be 0"),
-        ({"temperature": float("nan")}, "temperature is nan"),
-        ({"temperature": float("inf")}, "temperature is inf"),
-        ({"temperature": "hot"}, "temperature is 'hot'"),
-        ({"temperature": None}, "temperature is None"),
-        ({"top_k": 0}, "top_k is 0, but must be a whole number of at least 1. Leave it out for no limit."),
-        ({"top_k": 2.5}, "top_k is 2.5"),
-        ({"top_p": 0}, "top_p is 0, but must be more than 0 and at most 1."),
-        ({"top_p": 1.01}, "top_p is 1.01"),
-        ({"top_p": True}, "top_p is True"),
-        ({"seed": -1}, "seed is -1"),
-        ({"seed": 1.0}, "seed is 1.0"),
-        ({"forbidden": [3, -1]}, "forbidden token id is -1"),
+        ({"temperature": -0.1}, "temperature must be a number 0 or more (0: always the best token), not -0.1"),
+        (
+            {"temperature": float("nan")},
+            "temperature must be a number 0 or more (0: always the best token), not nan",
+        ),
+        (
+            {"temperature": float("inf")},
+            "temperature must be a number 0 or more (0: always the best token), not inf",
+        ),
+        ({"temperature": "hot"}, "temperature must be a number 0 or more (0: always the best token), not 'hot'"),
+        ({"temperature": None}, "temperature must be a number 0 or more (0: always the best token), not None"),
+        ({"top_k": 0}, "top_k must be a whole number, 1 or more, not 0. Leave it out for no limit."),
+        ({"top_k": 2.5}, "top_k must be a whole number, 1 or more, not 2.5"),
+        ({"top_p": 0}, "top_p must be a number above 0, up to 1, not 0"),
+        ({"top_p": 1.01}, "top_p must be a number above 0, up to 1, not 1.01"),
+        ({"top_p": True}, "top_p must be a number above 0, up to 1, not True"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more, not -1"),
+        ({"seed": 1.0}, "seed must be a whole number, 0 or more, not 1.0"),
+        ({"forbidden": [3, -1]}, "forbidden token id must be a whole number, 0 or more, not -1"),
     ],
     ids=str,
 )
@@ -162,9 +168,9 @@ def test_a_forbidden_id_outside_the_vocabulary():
 
 
 def test_no_token_left():
-    with pytest.raises(OptionError, match="row 1 has no token to choose: all that the model thinks possible"):
+    with pytest.raises(OptionError, match="row 1 has no token to choose: every token with a score is forbidden"):
         Sampler(forbidden=[0, 1])([[0, 0, 0], [0, 0, -np.inf]])
-    with pytest.raises(OptionError, match="the model scores all as -inf"):
+    with pytest.raises(OptionError, match="the model scores every token as -inf"):
         Sampler()([-np.inf, -np.inf])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
-from gatewise.metrics.detection import average_precision, pointwise, range_based, ranges
+from gatewise.metrics.detection import average_precision, pointwise_scores, range_scores, ranges
 from gatewise.tasks.detect.baselines import rolling_z, windowed_gaussian
 
 RNG = np.random.default_rng(7)
@@ -20,8 +20,8 @@ def test_ranges_are_runs():
 def test_steps_are_counted_as_scikit_learn_counts_them():
     truth, alarms = RNG.random(500) < 0.2, RNG.random(500) < 0.3
     want = precision_recall_fscore_support(truth, alarms, average="binary")[:3]
-    assert list(pointwise(truth, alarms).values()) == pytest.approx(want)
-    assert pointwise(truth, np.zeros(500, bool)) == {"precision": 0, "recall": 0, "f1": 0}
+    assert list(pointwise_scores(truth, alarms).values()) == pytest.approx(want)
+    assert pointwise_scores(truth, np.zeros(500, bool)) == {"precision": 0, "recall": 0, "f1": 0}
 
 
 @pytest.mark.parametrize("digits", [1, 6], ids=["many equal scores", "all differ"])
@@ -53,7 +53,7 @@ REAL, ALARMS = [[(10, 19)]], [[(10, 11), (15, 15), (30, 33)]]
     ids=str,
 )
 def test_ranges_by_hand(options, recall):
-    found = range_based(REAL, ALARMS, **options)
+    found = range_scores(REAL, ALARMS, **options)
     # Two alarms lie wholly inside, one outside: their mean, whatever the recall's options are.
     assert found["precision"] == pytest.approx(2 / 3)
     assert found["recall"] == pytest.approx(recall)
@@ -64,12 +64,12 @@ def test_ranges_of_one_step_are_steps():
     """The paper's section 4.1: the classical definitions are the case of ranges of one step each."""
     truth, alarms = RNG.random(300) < 0.2, RNG.random(300) < 0.3
     single = [[(k, k) for k in np.flatnonzero(flags)] for flags in (truth, alarms)]
-    assert range_based(single[:1], single[1:]) == pytest.approx(pointwise(truth, alarms))
+    assert range_scores(single[:1], single[1:]) == pytest.approx(pointwise_scores(truth, alarms))
 
 
 def test_series_are_kept_apart():
-    assert range_based([[(0, 4)], []], [[], [(0, 4)]]) == {"precision": 0, "recall": 0, "f1": 0}
-    assert range_based([[(0, 4)], [(2, 2)]], [[(0, 4)], [(2, 2)]]) == {"precision": 1, "recall": 1, "f1": 1}
+    assert range_scores([[(0, 4)], []], [[], [(0, 4)]]) == {"precision": 0, "recall": 0, "f1": 0}
+    assert range_scores([[(0, 4)], [(2, 2)]], [[(0, 4)], [(2, 2)]]) == {"precision": 1, "recall": 1, "f1": 1}
 
 
 def test_rolling_z_by_hand():

@@ -5,7 +5,9 @@ import random
 import jiwer
 import pytest
 
-from gatewise.metrics.error_rates import edit_distance, most_frequent, text_report, text_scores
+from gatewise.metrics.error_rates import edit_distance, transcription_scores
+from gatewise.tasks.baselines import most_frequent
+from gatewise.tasks.report import text_report
 
 
 def test_edit_distance_by_hand():
@@ -25,14 +27,14 @@ def test_rates_are_those_of_another_library():
         ]
         for _ in range(2)
     )
-    found = text_scores(truth, said)
+    found = transcription_scores(truth, said)
     assert found["wer"] == pytest.approx(jiwer.wer(truth, said))
     assert found["cer"] == pytest.approx(jiwer.cer(truth, said))
-    assert text_scores(truth, truth) == {**found, "cer": 0, "wer": 0, "exact": 1}
+    assert transcription_scores(truth, truth) == {**found, "cer": 0, "wer": 0, "exact": 1}
 
 
 def test_scores_by_hand():
-    found = text_scores(["one two", "", "one"], ["one too two", "x", "one"])
+    found = transcription_scores(["one two", "", "one"], ["one too two", "x", "one"])
     assert found == {
         "cer": pytest.approx(5 / 10),
         "wer": pytest.approx(2 / 3),

@@ -9,22 +9,22 @@ import pytest
 
 from gatewise.metrics.forecasting import (
     Forecast,
-    Tally,
+    ForecastScores,
     crps_of_quantiles,
     crps_of_samples,
-    pinball,
+    pinball_loss,
     seasonal_error,
     smape,
 )
 from gatewise.tasks.forecast.baselines import BASELINES, drift, mean, seasonal_naive
 
 
-def tally(truth, point, *, yardstick=1.0, spread=1.0, quantiles=None, samples=None, levels=()):
+def tally(truth, point, *, scale=1.0, std=1.0, quantiles=None, samples=None, levels=()):
     """Figures of one series with one column."""
     truth = np.asarray(truth, float)[None, None]
-    found = Tally(truth.shape[-1], np.array(levels))
+    found = ForecastScores(truth.shape[-1], np.array(levels))
     forecast = Forecast(np.asarray(point, float)[None, None], quantiles, samples)
-    found.add(truth, forecast, np.array([[yardstick]]), np.array([[spread]]))
+    found.add(truth, forecast, np.array([[scale]]), np.array([[std]]))
     return found.figures()
 
 
@@ -32,7 +32,7 @@ def tally(truth, point, *, yardstick=1.0, spread=1.0, quantiles=None, samples=No
 
 
 def test_points_by_hand():
-    found = tally([10, 20, 30], [12, 20, 26], yardstick=4, spread=2)
+    found = tally([10, 20, 30], [12, 20, 26], scale=4, std=2)
     assert found["mae"] == pytest.approx((2 + 0 + 4) / 3)
     assert found["rmse"] == pytest.approx(math.sqrt((4 + 0 + 16) / 3))
     assert found["mse_standardised"] == pytest.approx((1 + 0 + 4) / 3)
@@ -50,7 +50,7 @@ def test_smape_is_bounded_and_zero_where_both_are():
 def test_a_missing_value_is_not_measured():
     assert tally([10, np.nan, 30], [12, 99, 26])["mae"] == 3
     assert tally([10, np.nan, 30], [12, 99, 26])["values"] == 2
-    assert tally([10, 20], [12, 20], yardstick=np.nan)["mase"] is None
+    assert tally([10, 20], [12, 20], scale=np.nan)["mase"] is None
 
 
 def test_mase_divides_by_the_seasonal_naive_error_of_the_past():
@@ -66,7 +66,7 @@ def test_pieces_add_up():
     rng = np.random.default_rng(0)
     truth, point = rng.normal(size=(2, 6, 3, 4))
     scales = rng.uniform(1, 2, (2, 6, 3))
-    whole, pieces = Tally(4), Tally(4)
+    whole, pieces = ForecastScores(4), ForecastScores(4)
     whole.add(truth, Forecast(point), *scales)
     for part in (slice(0, 1), slice(1, 6)):
         pieces.add(truth[part], Forecast(point[part]), scales[0][part], scales[1][part])
@@ -78,7 +78,7 @@ def test_pieces_add_up():
 
 
 def test_pinball_by_hand():
-    found = pinball(np.array([10.0]), np.array([[8.0, 10.0, 13.0]]), np.array([0.1, 0.5, 0.9]))
+    found = pinball_loss(np.array([10.0]), np.array([[8.0, 10.0, 13.0]]), np.array([0.1, 0.5, 0.9]))
     assert found[0] == pytest.approx([0.1 * 2, 0, 0.1 * 3])
 
 
@@ -148,10 +148,10 @@ def m4(shared, part):
 
 def test_seasonal_naive_has_the_figures_that_m4_published(shared):
     """sMAPE 13.912 and MASE 1.193 for the hourly series: Makridakis et al. (2020), table of benchmarks."""
-    found = Tally(48)
+    found = ForecastScores(48)
     for past, truth in zip(m4(shared, "train"), m4(shared, "test"), strict=True):
-        yardstick = np.array([[seasonal_error(past, 24)]])
+        scale = np.array([[seasonal_error(past, 24)]])
         forecast = Forecast(BASELINES["seasonal naive"](past, 48, 24)[None, None])
-        found.add(truth[None, None], forecast, yardstick, np.ones((1, 1)))
+        found.add(truth[None, None], forecast, scale, np.ones((1, 1)))
     assert found.figures()["smape"] == pytest.approx(13.912, abs=5e-4)
     assert found.figures()["mase"] == pytest.approx(1.193, abs=5e-4)

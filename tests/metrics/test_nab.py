@@ -79,7 +79,7 @@ def test_what_cannot_be_scored_is_refused():
         nab_score([np.zeros(10)], [[]])
     with pytest.raises(DataError, match=r"the window \(5, 10\) is not inside its 10 steps"):
         nab_score([np.zeros(10)], [[(5, 10)]])
-    with pytest.raises(DataError, match="series 0: the score of step 3 is no number"):
+    with pytest.raises(DataError, match="series 0: the score of step 3 is not finite"):
         nab_score([np.where(np.arange(10) == 3, np.nan, 0.0)], [[(5, 9)]])
 
 

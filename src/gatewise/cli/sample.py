@@ -52,7 +52,7 @@ def sample(
     Numbers are printed as CSV, or with `--output` become a table or a picture.
     """
     from ..bundle import load, writable
-    from ..decoding.stop import Sampler
+    from ..decoding.sampling import Sampler
     from ..tasks.generate.text.predictor import Writer
 
     found = load(model)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import whole
 from ..errors import OptionError
 from .frame import result
 
@@ -35,9 +36,9 @@ def trace(
     from ..plots.figure import FORMATS
     from ..tasks.generate.numbers.predictor import Tracer
 
-    for name, number, least in (("count", count, 1), ("first", first, 1), ("seed", seed, 0)):
-        if number is not None and number < least:
-            raise OptionError(f"--{name} must be a whole number, {least} or more, not {number}")
+    for name, value, least in (("count", count, 1), ("first", first, 1), ("seed", seed, 0)):
+        if value is not None:
+            whole(f"--{name}", value, least)
     if first is not None and not prompt:
         raise OptionError("--first is how many steps of a prompt are read, and there is none. Name its file: --prompt")
     tracer = Tracer(document, tensors)
@@ -48,23 +49,23 @@ def trace(
         writable(output, force)
     beginnings = _beginnings(document, tracer, prompt, first) if prompt else [None]
     count = count or (len(beginnings) if prompt else GRID if picture else 1)
-    whole, given = [], []
+    sequences, given = [], []
     draws = np.random.SeedSequence(seed).spawn(count)
     for number, draw in enumerate(draws):
         beginning = beginnings[number % len(beginnings)]
         steps = [*([] if beginning is None else beginning), *tracer.trace(beginning, length, temperature, draw)]
-        whole.append(np.array(steps))
+        sequences.append(np.array(steps))
         given.append(0 if beginning is None else len(beginning))
     if picture and output is not None:
         from ..tasks.generate.numbers.plot import draw as paint
 
-        paint(output, whole, given, tracer.channels.names)
+        paint(output, sequences, given, tracer.channels.names)
         result(f"{output}: {count:,} sequences", {"output": str(output), "sequences": count}, json)
         return
     chunks = [
         {"sequence": np.full(len(steps) - known, number), "step": np.arange(known, len(steps))}
         | dict(zip(tracer.channels.names, steps[known:].T, strict=True))
-        for number, (steps, known) in enumerate(zip(whole, given, strict=True))
+        for number, (steps, known) in enumerate(zip(sequences, given, strict=True))
     ]
     if output is None:
         (write_lines if json else write_csv)(sys.stdout, chunks)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..checks import number, whole
 from ..errors import ModelFileError, OptionError
 
 BLOCK = 4096  # frames transformed at a time, so that an hour of sound needs no gigabyte
@@ -48,17 +49,11 @@ class LogMel:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_mels"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise OptionError(f"{name} must be a whole number above 0, not {value!r}.")
+            whole(name, getattr(self, name), 1)
         for name in ("window", "hop", "floor"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise OptionError(f"{name} must be a number above 0, not {value!r}.")
-        if not isinstance(self.low, int | float) or not 0 <= self.low < self.sample_rate / 2:
-            raise OptionError(
-                f"low must be from 0 to below {self.sample_rate / 2} Hz, half the rate, not {self.low!r}."
-            )
+            number(name, getattr(self, name), "above 0", lambda v: v > 0)
+        top = self.sample_rate / 2
+        number("low", self.low, f"from 0 to below {top} Hz, half the rate", lambda v: 0 <= v < top)
         if self.window_length < 2 or self.hop_length < 1:
             raise OptionError(f"window {self.window} and hop {self.hop} s are too short at {self.sample_rate} Hz.")
         empty = np.flatnonzero(_bands(self).count[:-1] + _bands(self).count[1:] == 0)

@@ -1,9 +1,7 @@
-"""From the scores of connectionist temporal classification to labels: greedy, prefix beam search, and where each lies.
-
-numpy only, because a model that is served needs it too.
+"""Connectionist temporal classification (CTC): greedy decoding, prefix beam search, and alignment of labels.
 
 T steps, V symbols; symbol 0 is the blank, which separates two equal labels and fills the time between labels. A path
-has a symbol per step; its labelling is what remains once repetitions, and then blanks, are taken out.
+has a symbol per step; its labelling is what remains once repetitions, and then blanks, are removed.
 
 Source: Graves, Fernández, Gomez & Schmidhuber (2006), "Connectionist temporal classification", ICML.
 """
@@ -22,19 +20,19 @@ BLANK = 0
 
 
 class Prior(Protocol):
-    """What is known of labellings before anything is heard, such as a language model."""
+    """Probabilities of labellings that do not depend on the input, such as a language model's."""
 
     def start(self) -> Any:
         """The state before the first label."""
 
     def after(self, state: Any, label: int) -> Any:
-        """The state behind one more label; leaves the given one as it is."""
+        """The state after one more label; does not change the given one."""
 
     def scores(self, state: Any) -> np.ndarray:
-        """(V,) log-probability of each label being next; that of the blank counts for nothing."""
+        """(V,) log-probability of each label being next; the blank's is ignored."""
 
     def end(self, state: Any) -> float:
-        """Log-probability that nothing follows; 0 where that is not known."""
+        """Log-probability that nothing follows; 0 where that is unknown."""
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
@@ -44,12 +42,12 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def steps_needed(labels: Sequence[int]) -> int:
-    """The fewest steps in which these labels can be said: a blank must stand between two that are equal."""
+    """The minimum number of steps for these labels: two equal ones need a blank between them."""
     return len(labels) + sum(a == b for a, b in pairwise(labels))
 
 
 class Greedy:
-    """The labelling of the likeliest path, as steps arrive.
+    """The labelling of the most probable path, updated as steps arrive.
 
     Example:
         >>> decoder = Greedy()
@@ -62,7 +60,7 @@ class Greedy:
         self._last = BLANK
 
     def push(self, log_probabilities: np.ndarray) -> None:
-        """Take in (T, V)."""
+        """Read (T, V)."""
         for symbol in log_probabilities.argmax(-1).tolist():
             if symbol not in (self._last, BLANK):
                 self._labels.append(symbol)
@@ -74,31 +72,31 @@ class Greedy:
 
 @dataclass(frozen=True)
 class _Prefix:
-    """A labelling of the steps so far, in the beam.
+    """A labelling of the steps so far, kept in the beam.
 
     Attributes:
         labels: As a tuple.
-        known: What the prior and the bonus add to its score.
-        state: Of the prior.
-        further: What each further label would add: (V,), or one number for all.
+        extra: What the prior and the bonus add to its score.
+        state: The prior's.
+        next_extra: What each next label would add to that: (V,), or one number for all.
     """
 
     labels: tuple[int, ...]
-    known: float
+    extra: float
     state: Any
-    further: Any
+    next_extra: Any
 
 
 class PrefixBeam:
-    """The likeliest labelling, summed over all of its paths, as steps arrive.
+    """The most probable labelling, summed over all of its paths, updated as steps arrive.
 
-    With a beam wide enough to hold every prefix it is exact; a narrower one keeps the best prefixes of each step.
+    It is exact if the beam is wide enough for every prefix; a narrower one keeps the best prefixes of each step.
 
     Args:
         width: Prefixes that are kept.
         prior: A language model, or None.
-        weight: Its share: log-probabilities are added up as acoustic + weight * prior.
-        bonus: Added per label, against a prior's liking for short texts.
+        weight: Its weight: log-probabilities are added as acoustic + weight * prior.
+        bonus: Added per label, to offset a prior's preference for short texts.
 
     Source: Hannun, Maas, Jurafsky & Ng (2014), "First-pass large vocabulary continuous speech recognition using
     bi-directional recurrent DNNs", arXiv:1408.2873, algorithm 1, in logarithms.
@@ -107,12 +105,12 @@ class PrefixBeam:
     def __init__(self, width: int, prior: Prior | None = None, weight: float = 0.5, bonus: float = 0.0):
         self.width, self.prior, self.weight, self.bonus = width, prior, weight, bonus
         state = prior.start() if prior else None
-        self._prefixes = [_Prefix((), 0.0, state, self._further(state))]
-        self._blank = np.zeros(1)  # of each prefix the log-probability of its paths that end in a blank
-        self._label = np.full(1, -np.inf)  # and of those that end in its last label
+        self._prefixes = [_Prefix((), 0.0, state, self._next_extra(state))]
+        self._blank = np.zeros(1)  # for each prefix, log-probability of its paths that end in a blank
+        self._label = np.full(1, -np.inf)  # and of its paths that end in its last label
 
     def push(self, log_probabilities: np.ndarray) -> None:
-        """Take in (T, V)."""
+        """Read (T, V)."""
         with np.errstate(invalid="ignore"):  # -inf - -inf, within logaddexp
             for step in log_probabilities:
                 self._step(step)
@@ -130,44 +128,44 @@ class PrefixBeam:
         label = np.where(last == BLANK, -np.inf, self._label + p[last])
         longer = both[:, None] + p
         rows = np.arange(K)
-        longer[rows, last] = self._blank + p[last]  # without a blank between, equal labels are one
+        longer[rows, last] = self._blank + p[last]  # two equal labels need a blank between them
         longer[:, BLANK] = -np.inf
-        place = {prefix.labels: k for k, prefix in enumerate(self._prefixes)}
+        index = {prefix.labels: k for k, prefix in enumerate(self._prefixes)}
         for k, prefix in enumerate(self._prefixes):
-            parent = place.get(prefix.labels[:-1]) if prefix.labels else None
-            if parent is not None:  # what makes a longer one of it is a prefix that there is already
+            parent = index.get(prefix.labels[:-1]) if prefix.labels else None
+            if parent is not None:  # extending the parent by this label gives this prefix, which exists already
                 label[k] = np.logaddexp(label[k], longer[parent, last[k]])
                 longer[parent, last[k]] = -np.inf
-        known = np.array([prefix.known for prefix in self._prefixes])
-        then = np.stack([np.broadcast_to(prefix.known + prefix.further, V) for prefix in self._prefixes])
-        scores = np.concatenate([np.logaddexp(blank, label) + known, (longer + then).ravel()])
+        extra = np.array([prefix.extra for prefix in self._prefixes])
+        extras = np.stack([np.broadcast_to(prefix.extra + prefix.next_extra, V) for prefix in self._prefixes])
+        scores = np.concatenate([np.logaddexp(blank, label) + extra, (longer + extras).ravel()])
         best = np.argsort(-scores, kind="stable")[: self.width]
         best = best[np.isfinite(scores[best])]
         grown = best - K
-        stays = grown < 0
-        self._prefixes = [self._prefixes[i] if i < K else self._longer(i - K, then) for i in best.tolist()]
-        self._blank = np.where(stays, blank[np.minimum(best, K - 1)], -np.inf)
-        self._label = np.where(stays, label[np.minimum(best, K - 1)], longer.ravel()[np.maximum(grown, 0)])
+        kept = grown < 0
+        self._prefixes = [self._prefixes[i] if i < K else self._extended(i - K, extras) for i in best.tolist()]
+        self._blank = np.where(kept, blank[np.minimum(best, K - 1)], -np.inf)
+        self._label = np.where(kept, label[np.minimum(best, K - 1)], longer.ravel()[np.maximum(grown, 0)])
 
-    def _longer(self, number: int, then: np.ndarray) -> _Prefix:
-        """A prefix and a label more, by their number in the table (K, V) of what all of them would be known by."""
-        k, label = divmod(number, then.shape[1])
+    def _extended(self, index: int, extras: np.ndarray) -> _Prefix:
+        """A prefix with one more label, by its index in the table (K, V) of the extras of all such prefixes."""
+        k, label = divmod(index, extras.shape[1])
         before = self._prefixes[k]
         state = self.prior.after(before.state, label) if self.prior else None
-        return _Prefix((*before.labels, label), float(then[k, label]), state, self._further(state))
+        return _Prefix((*before.labels, label), float(extras[k, label]), state, self._next_extra(state))
 
-    def _further(self, state: Any) -> Any:
+    def _next_extra(self, state: Any) -> Any:
         return self.bonus + (self.weight * self.prior.scores(state) if self.prior else 0.0)
 
     def _end(self, prefix: _Prefix) -> float:
         return self.weight * self.prior.end(prefix.state) if self.prior else 0.0
 
     def _scores(self) -> np.ndarray:
-        return np.logaddexp(self._blank, self._label) + [prefix.known for prefix in self._prefixes]
+        return np.logaddexp(self._blank, self._label) + [prefix.extra for prefix in self._prefixes]
 
 
 def align(log_probabilities: np.ndarray, labels: Sequence[int]) -> list[tuple[int, int]]:
-    """On the likeliest path with this labelling, from which step each label is said up to which (that one excluded).
+    """First step, and step after the last, of each label on the most probable path with this labelling.
 
     Raises:
         ValueError: There are fewer steps than `steps_needed(labels)`, or no path is possible.
@@ -176,23 +174,23 @@ def align(log_probabilities: np.ndarray, labels: Sequence[int]) -> list[tuple[in
         return []
     symbols = np.zeros(2 * len(labels) + 1, np.int64)  # blanks around the labels
     symbols[1::2] = labels
-    may_skip = np.zeros(len(symbols), bool)  # the blank between two labels that differ
-    may_skip[2:] = (symbols[2:] != BLANK) & (symbols[2:] != symbols[:-2])
+    can_skip = np.zeros(len(symbols), bool)  # the blank before it: two different labels need none
+    can_skip[2:] = (symbols[2:] != BLANK) & (symbols[2:] != symbols[:-2])
     score = np.full(len(symbols), -np.inf)
     score[:2] = log_probabilities[0, symbols[:2]]
-    came = np.zeros((len(log_probabilities), len(symbols)), np.int64)  # how many places on, from the step before
+    moves = np.zeros((len(log_probabilities), len(symbols)), np.int64)  # symbols by which the path advanced
     for t, step in enumerate(log_probabilities[1:], 1):
         ways = np.stack([score, np.append(-np.inf, score[:-1]), np.append([-np.inf] * 2, score[:-2])])
-        ways[2, ~may_skip] = -np.inf
-        came[t] = ways.argmax(0)
+        ways[2, ~can_skip] = -np.inf
+        moves[t] = ways.argmax(0)
         score = ways.max(0) + step[symbols]
-    place = len(symbols) - 1 if score[-1] >= score[-2] else len(symbols) - 2
-    if math.isinf(score[place]):
-        raise ValueError(f"{len(log_probabilities)} steps cannot say {len(labels)} labels")
+    position = len(symbols) - 1 if score[-1] >= score[-2] else len(symbols) - 2
+    if math.isinf(score[position]):
+        raise ValueError(f"{len(log_probabilities)} steps have no path with {len(labels)} labels")
     first, last = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
     for t in range(len(log_probabilities) - 1, -1, -1):
-        if place % 2:
-            first[place // 2] = t
-            last[place // 2] = max(last[place // 2], t + 1)
-        place -= int(came[t, place])
+        if position % 2:
+            first[position // 2] = t
+            last[position // 2] = max(last[position // 2], t + 1)
+        position -= int(moves[t, position])
     return list(zip(first.tolist(), last.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Drawing the next token from a model's scores.
+"""Sampling the next token from a model's scores.
 
 Shapes: B sequences, V tokens in the vocabulary.
 """
@@ -10,22 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import whole
 from ..errors import DataError, OptionError, ShapeError
-from .options import number, whole
+from .options import check_sampling
 
 
 class Sampler:
-    """Draws the next token of each sequence from the scores (logits) that a model gives every token.
+    """Samples the next token of each sequence from a model's scores (logits).
 
-    In this order: forbidden tokens get no probability, scores are divided by the temperature, only the `top_k` best
-    stay, of these only the nucleus `top_p` stays, and one of the rest is drawn. Equal scores favour the lower id.
-    Row r of a batch draws from a random stream of its own, made from (seed, r), so that what is written in it does not
-    depend on how many rows run beside it; a single sequence is row 0.
+    In this order: forbidden tokens get no probability, scores are divided by the temperature, the `top_k` best tokens
+    are kept, of these the nucleus `top_p`, and one of the rest is drawn. Equal scores favour the lower id. Row r of a
+    batch has a random stream of its own, made from (seed, r), so that its tokens do not depend on how many rows run
+    beside it; a single sequence is row 0.
 
     Args:
-        temperature: 1 samples what the model believes, less is more cautious; 0 always takes the best token.
-        top_k: Draw from this many best tokens at most; None for no limit.
-        top_p: Draw from the fewest best tokens whose probabilities reach this sum, 0 < top_p <= 1; None for no limit.
+        temperature: 1 samples from the model's distribution, lower values are more conservative; 0 always takes the
+            best token.
+        top_k: Sample from this many most probable tokens; None for no limit.
+        top_p: Sample from the fewest most probable tokens whose probabilities reach this sum, 0 < top_p <= 1; None for
+            no limit.
         seed: The same seed draws the same tokens from the same scores (numpy's PCG64); None for a different draw
             each time.
         forbidden: Ids that are never drawn, such as padding and "unknown".
@@ -50,13 +53,12 @@ class Sampler:
         seed: int | None = 0,
         forbidden: Iterable[int] = (),
     ):
-        self.temperature = number("temperature", temperature, "0 (always the best token) or more", lambda t: t >= 0)
-        self.top_k = None if top_k is None else whole("top_k", top_k, 1, "Leave it out for no limit.")
-        top_p = 1.0 if top_p is None else number("top_p", top_p, "more than 0 and at most 1", lambda p: 0 < p <= 1)
-        # 1 is no limit; taken as one, it could lose the rarest tokens to rounding.
-        self.top_p = None if top_p == 1 else top_p
+        check_sampling(temperature, top_k, top_p, seed)
+        self.temperature, self.top_k = float(temperature), top_k
+        # 1 is no limit; applied as one, rounding could lose the rarest tokens.
+        self.top_p = None if top_p is None or top_p == 1 else float(top_p)
         self.forbidden = sorted({whole("forbidden token id", token, 0) for token in forbidden})
-        self._entropy = np.random.SeedSequence(None if seed is None else whole("seed", seed, 0)).entropy
+        self._entropy = np.random.SeedSequence(seed).entropy
         self._streams: list[np.random.Generator] = []
 
     def __call__(self, scores: Any, streams: Sequence[int] | None = None) -> Any:
@@ -64,7 +66,7 @@ class Sampler:
 
         Args:
             scores: (V,) or (B, V) logits, anything that numpy reads as an array; -inf rules a token out.
-            streams: Of each row the number of its random stream; 0, 1, ... if omitted. For rows that leave a batch.
+            streams: The number of each row's random stream; 0, 1, ... if omitted. For batches that rows have left.
 
         Returns:
             An int for (V,), an int64 array (B,) for (B, V).
@@ -85,7 +87,7 @@ class Sampler:
         return int(tokens[0]) if np.ndim(scores) == 1 else tokens
 
     def probabilities(self, scores: Any) -> np.ndarray:
-        """The distribution that the next token is drawn from: float64, shaped like the scores; errors as the call."""
+        """The distribution that the next token is drawn from: float64, shaped like the scores. Errors as the call."""
         rows = self._allowed(scores)
         if self.temperature == 0:
             return np.eye(rows.shape[1])[rows.argmax(axis=1)].reshape(np.shape(scores))
@@ -113,9 +115,7 @@ class Sampler:
         best = rows.max(axis=1, keepdims=True)
         if np.isneginf(best).any():
             row = int(np.argwhere(np.isneginf(best))[0, 0])
-            why = (
-                "all that the model thinks possible are forbidden" if possible[row] else "the model scores all as -inf"
-            )
+            why = "every token with a score is forbidden" if possible[row] else "the model scores every token as -inf"
             raise OptionError(f"row {row} has no token to choose: {why}. Forbid fewer tokens.")
         with np.errstate(over="ignore"):  # -1e308 - 1e308 is -inf, and that is right
             return rows - best

@@ -1,31 +1,22 @@
-"""Choosing what a model writes, and knowing when to stop: for every task that makes sequences.
-
-numpy only, because the torch-free runtime uses it too.
-"""
+"""Stop strings: text that ends where a given string appears."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from ..errors import OptionError
-from ..tasks._hypotheses import Hypothesis, Step, copied
-from .beam_search import decode
-from .options import Decoding
-from .sampling import Sampler
-
-__all__ = ["Decoding", "Hypothesis", "Sampler", "Step", "StopAt", "copied", "decode"]
 
 
 class StopAt:
     """Passes pieces of text on until a stop string appears, even one that is split across pieces.
 
-    Only what could be the beginning of the stop string is held back, so that text appears as early as it can.
+    Only text that could be the beginning of the stop string is held back, so that output appears as early as possible.
 
     Args:
-        stop: Where to stop; never passed on itself.
+        stop: The stop string; it is not passed on itself.
 
     Attributes:
-        stopped: Whether the stop string has appeared; what follows it is dropped.
+        stopped: Whether the stop string has appeared; text after it is dropped.
 
     Raises:
         OptionError: `stop` is empty.
@@ -43,7 +34,7 @@ class StopAt:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that is now certain to stand before the stop string; may be empty."""
+        """The text that is now certain to precede the stop string; may be empty."""
         if self.stopped:
             return ""
         text = self._held + piece
@@ -57,12 +48,12 @@ class StopAt:
         return text[: len(text) - held]
 
     def finish(self) -> str:
-        """What was held back and turned out not to be the stop string. Call it once, when no more pieces come."""
+        """Text that was held back and is not the stop string after all. Call it once, after the last piece."""
         rest, self._held = self._held, ""
         return rest
 
     def stream(self, pieces: Iterable[str]) -> Iterator[str]:
-        """All of the above for an iterable, which is not read past the stop string. Empty pieces are left out."""
+        """`feed` and `finish` over an iterable, which is not read past the stop string. Empty pieces are left out."""
         for piece in pieces:
             if text := self.feed(piece):
                 yield text

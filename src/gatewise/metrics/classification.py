@@ -1,4 +1,4 @@
-"""How good classes, sets of labels and numbers are that a model predicted; with numpy alone."""
+"""Metrics of classes, sets of labels, and numbers, one prediction per sequence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 BINS = 15  # of the expected calibration error, as in its source
 
 
-def of_classes(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Figures of one class per sequence.
+def class_scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Scores of one class per sequence.
 
     Args:
-        truth: (N,) class numbers, N >= 1.
+        truth: (N,) class indices, N >= 1.
         probabilities: (N, K), each row adding up to 1.
 
     Returns:
@@ -35,15 +35,15 @@ def of_classes(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     return {**found, "confusion": confusion.tolist(), "sequences": len(truth)}
 
 
-def of_labels(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Figures of several labels per sequence, each given where its probability is above a half.
+def multilabel_scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Scores of several labels per sequence, each predicted where its probability is above 0.5.
 
     Args:
         truth: (N, L) zeros and ones, N >= 1.
         probabilities: (N, L).
 
     Returns:
-        "subset_accuracy", the share of sequences whose labels are all right; "micro_f1" over all labels together;
+        "subset_accuracy", the share of sequences whose labels are all correct; "micro_f1" over all labels together;
         "roc_auc", averaged over the labels that have both values (absent, if none has); "log_loss" in nats per label;
         and "sequences".
     """
@@ -61,18 +61,26 @@ def of_labels(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     return {**found, "sequences": len(truth)}
 
 
-def of_numbers(truth: np.ndarray, guess: np.ndarray) -> dict[str, Any]:
-    """Figures of one number per sequence, (N,) each: "mae", "rmse", "sequences", and "r2" where the truth varies."""
+def regression_scores(truth: np.ndarray, guess: np.ndarray) -> dict[str, Any]:
+    """Errors of one number per sequence.
+
+    Args:
+        truth, guess: (N,), N >= 1.
+
+    Returns:
+        "mae" and "rmse" in the units of the data; "r2", the share of the variance explained (absent, if the truth does
+        not vary); and "sequences".
+    """
     error = guess.astype(np.float64) - truth
     found = {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.square(error).mean()))}
-    spread = float(np.square(truth - truth.mean(dtype=np.float64)).sum())
-    if spread > 0:
-        found["r2"] = 1 - float(np.square(error).sum()) / spread
+    total = float(np.square(truth - truth.mean(dtype=np.float64)).sum())
+    if total > 0:
+        found["r2"] = 1 - float(np.square(error).sum()) / total
     return {**found, "sequences": len(truth)}
 
 
 def confusion_matrix(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
-    """(K, K) counts: how often class i (row) was taken for class j (column)."""
+    """(K, K) counts: how often class i (row) was predicted as class j (column)."""
     return np.bincount(truth * classes + guess, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -83,24 +91,34 @@ def macro_f1(confusion: np.ndarray) -> float:
 
 
 def log_loss(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of minus the logarithm of the true class's probability, in nats; one of zero counts as 1e-15."""
+    """Mean negative log-probability of the true class, in nats; a probability of zero counts as 1e-15."""
     chances = probabilities[np.arange(len(truth)), truth].astype(np.float64)
     return float(-np.log(np.clip(chances, 1e-15, 1)).mean())
 
 
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
-    """Chance that a positive scores higher than a negative, a tie counting half; None if there is but one kind."""
+    """Area under the ROC curve: probability that a positive scores higher than a negative, ties counting half.
+
+    Args:
+        positive: (N,) booleans.
+        scores: (N,), higher for positives.
+
+    Returns:
+        From 0 to 1; None if all are positive, or none is.
+
+    Source: Hanley & McNeil (1982), "The meaning and use of the area under a ROC curve", Radiology 143(1).
+    """
     ones = int(positive.sum())
     zeros = len(positive) - ones
     if not ones or not zeros:
         return None
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # of equal scores the mean rank, from 1
+    _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[group]  # equal scores share their mean rank, from 1
     return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def calibration_error(right: np.ndarray, confidence: np.ndarray) -> float:
-    """Expected calibration error: mean distance of confidence and accuracy, over bins of equal width.
+    """Expected calibration error: mean distance between confidence and accuracy, over 15 bins of equal width.
 
     Source: Guo et al. (2017), "On calibration of modern neural networks", ICML, equation 5.
     """

@@ -1,4 +1,4 @@
-"""How well alarms fit labelled anomalies: step by step, and range by range."""
+"""Metrics of alarms against labelled anomalies: pointwise, and range-based."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-Range = tuple[int, int]  # first and last step, both inside
+Range = tuple[int, int]  # first and last step, both included
 
-# What a step counts in a range of so many, by its place from 0: the bias of Tatbul et al., figure 2.
+# Weight of a step by its position (from 0) in a range of a given length: the bias of Tatbul et al., figure 2.
 BIASES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "flat": lambda place, length: np.ones(len(place)),
-    "front": lambda place, length: (length - place).astype(np.float64),
-    "back": lambda place, length: (place + 1).astype(np.float64),
-    "middle": lambda place, length: np.minimum(place + 1, length - place).astype(np.float64),
+    "flat": lambda position, length: np.ones(len(position)),
+    "front": lambda position, length: (length - position).astype(np.float64),
+    "back": lambda position, length: (position + 1).astype(np.float64),
+    "middle": lambda position, length: np.minimum(position + 1, length - position).astype(np.float64),
 }
 
 
@@ -24,13 +24,17 @@ def ranges(flags: np.ndarray) -> list[Range]:
     return [(int(start), int(end) - 1) for start, end in edges.reshape(-1, 2)]
 
 
-def pointwise(truth: np.ndarray, alarms: np.ndarray) -> dict[str, float]:
-    """Precision, recall and F1 over steps, (n,) booleans each; 0 where nothing is there to divide by."""
+def pointwise_scores(truth: np.ndarray, alarms: np.ndarray) -> dict[str, float]:
+    """Precision, recall and F1 over steps, from 0 to 1; 0 where they are undefined.
+
+    Args:
+        truth, alarms: (n,) booleans.
+    """
     both = float((truth & alarms).sum())
     return _with_f1(both / max(alarms.sum(), 1), both / max(truth.sum(), 1))
 
 
-def range_based(
+def range_scores(
     real: Sequence[Sequence[Range]],
     predicted: Sequence[Sequence[Range]],
     *,
@@ -47,11 +51,14 @@ def range_based(
     Args:
         real: Per series, the ranges of its anomalies.
         predicted: Per series, the ranges of its alarms.
-        existence: From 0 to 1, what finding a range at all is worth in its recall (the paper's alpha).
-        bias: "flat", "front" (early steps count more), "back" or "middle" (delta), in recall; precision is flat, for
-            an alarm's place within itself says nothing.
-        cardinality: "reciprocal" divides by the number of ranges that one range was met by, so that fragments cost;
+        existence: From 0 to 1, the share of a range's recall that any overlap earns (the paper's alpha).
+        bias: "flat", "front" (early steps count more), "back" or "middle" (delta), in recall; precision is flat, as a
+            position within an alarm has no meaning.
+        cardinality: "reciprocal" divides by the number of ranges that overlap one range, which penalises fragments;
             "one" does not (gamma).
+
+    Returns:
+        "precision", "recall" and "f1", from 0 to 1.
 
     Source: Tatbul et al. (2018), "Precision and recall for time series", NeurIPS 31, section 4.
     """
@@ -64,27 +71,27 @@ def range_based(
 
 
 def average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Precision at each score as a threshold, weighted by what recall gains there; NaN if nothing is true.
+    """Average precision: the precision at each threshold, weighted by the gain in recall; NaN if nothing is true.
 
     Args:
         truth: (n,) booleans.
-        scores: (n,), larger is stranger; equal ones are one threshold.
+        scores: (n,), higher is more anomalous; equal ones are one threshold.
     """
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(truth[order])
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     if not hits[-1]:
         return float("nan")
-    gained = np.diff(hits[last], prepend=0) / hits[-1]
-    return float((gained * hits[last] / (last + 1)).sum())
+    gains = np.diff(hits[last], prepend=0) / hits[-1]
+    return float((gains * hits[last] / (last + 1)).sum())
 
 
 def _overlaps(
-    judged: Sequence[Sequence[Range]], others: Sequence[Sequence[Range]], bias: str
+    ranges: Sequence[Sequence[Range]], others: Sequence[Sequence[Range]], bias: str
 ) -> list[tuple[float, int]]:
-    """Of each range, the weighted share that the others of its series cover, and how many of them meet it."""
+    """For each range, the weighted share that the others of its series cover, and how many of them overlap it."""
     found = []
-    for mine, theirs in zip(judged, others, strict=True):
+    for mine, theirs in zip(ranges, others, strict=True):
         starts, ends = (np.array([other[side] for other in theirs], np.int64) for side in (0, 1))
         for first, last in mine:
             length = last - first + 1

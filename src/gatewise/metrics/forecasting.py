@@ -1,6 +1,6 @@
-"""Measures of forecasts: points, quantiles and samples against what came. Plain numpy.
+"""Metrics of point, quantile and sample forecasts: MAE, RMSE, sMAPE, MASE, CRPS, coverage.
 
-N forecasts of H steps of C columns; a value that is missing (NaN) is not measured.
+N forecasts of H steps of C columns; missing values (NaN) are not counted.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a model or baseline says of N windows.
+    """A model's or baseline's forecast of N windows.
 
     Attributes:
         point: (N, C, H), in the units of the data.
-        quantiles: (N, C, H, Q), rising along Q; None where a method has none.
-        samples: (S, N, C, H) paths; None where a head gives quantiles at once.
+        quantiles: (N, C, H, Q), ascending along Q; None if the method has none.
+        samples: (S, N, C, H) sample paths; None if the head predicts quantiles directly.
     """
 
     point: np.ndarray
@@ -26,7 +26,7 @@ class Forecast:
 
 
 def seasonal_error(history: np.ndarray, season: int) -> float:
-    """MASE's yardstick: mean |y_t - y_(t-season)| over a series' past (n,); NaN where it is 0 or there is none.
+    """MASE's scale: mean |y_t - y_(t-season)| over a series' history (n,), in its units; NaN if 0 or undefined.
 
     Source: Hyndman & Koehler (2006), "Another look at measures of forecast accuracy".
     """
@@ -36,7 +36,7 @@ def seasonal_error(history: np.ndarray, season: int) -> float:
 
 
 def smape(truth: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Of each value, 200 |y - f| / (|y| + |f|), as in M4: from 0 to 200, and 0 where both are 0.
+    """sMAPE of each value in percent, 200 |y - f| / (|y| + |f|) as in M4: from 0 to 200, and 0 where both are 0.
 
     Source: Makridakis, Spiliotis & Assimakopoulos (2020), "The M4 Competition", Int. J. of Forecasting 36.
     """
@@ -45,8 +45,8 @@ def smape(truth: np.ndarray, point: np.ndarray) -> np.ndarray:
         return np.where(below == 0, 0.0, 200 * np.abs(truth - point) / np.where(below == 0, 1.0, below))
 
 
-def pinball(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Of each value and level, (..., Q): the loss that a quantile makes least.
+def pinball_loss(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Pinball loss of each value and level, (..., Q), in the units of the data; the true quantile minimises its mean.
 
     Source: Koenker & Bassett (1978), "Regression quantiles", Econometrica 46.
     """
@@ -55,35 +55,36 @@ def pinball(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.
 
 
 def crps_of_quantiles(truth: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Of each value, twice the mean pinball loss: the CRPS, as far as these levels show it.
+    """CRPS of each value, approximated as twice its mean pinball loss over these levels; in the units of the data.
 
     Source: Gneiting & Ranjan (2011), "Comparing density forecasts", Journal of Business & Economic Statistics 29.
     """
-    return 2 * pinball(truth, quantiles, levels).mean(-1)
+    return 2 * pinball_loss(truth, quantiles, levels).mean(-1)
 
 
 def crps_of_samples(truth: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Of each value, E|X - y| - E|X - X'| / 2 over samples (S, ...), without pairs of a sample with itself.
+    """CRPS of each value, E|X - y| - E|X - X'| / 2 over samples (S, ...), without pairs of a sample with itself; in the
+    units of the data.
 
     Source: Gneiting & Raftery (2007), "Strictly proper scoring rules", JASA 102, equation 21.
     """
     count = len(samples)
-    near = np.abs(samples - truth).mean(0)
+    distance = np.abs(samples - truth).mean(0)
     if count < 2:
-        return near
+        return distance
     # Sorted, the sum over pairs |x_i - x_j| is a weighted sum: no S x S table.
     weights = 2 * np.arange(1, count + 1) - count - 1
     spread = np.tensordot(weights, np.sort(samples, axis=0), 1) / (count * (count - 1))
-    return near - spread
+    return distance - spread
 
 
 @dataclass
-class Tally:
-    """Sums over forecasts that come in pieces.
+class ForecastScores:
+    """Metrics of forecasts that arrive in batches.
 
     Attributes:
         horizon: Steps, H.
-        levels: Of the quantiles, rising.
+        levels: Of the quantiles, ascending.
     """
 
     horizon: int
@@ -92,23 +93,23 @@ class Tally:
     def __post_init__(self) -> None:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
-        self._by_step = np.zeros((2, self.horizon))  # sum and count of MASE's terms, of each step ahead
+        self._by_step = np.zeros((2, self.horizon))  # sum and count of MASE's terms, for each step ahead
         self.windows = 0
 
-    def add(self, truth: np.ndarray, forecast: Forecast, yardstick: np.ndarray, spread: np.ndarray) -> None:
-        """Measure some windows.
+    def add(self, truth: np.ndarray, forecast: Forecast, scale: np.ndarray, std: np.ndarray) -> None:
+        """Add some windows.
 
         Args:
             truth: (N, C, H), NaN where unknown.
-            yardstick: (N, C) `seasonal_error` of each window's series.
-            spread: (N, C) standard deviation that each series is divided by in "mse_standardised".
+            scale: (N, C) `seasonal_error` of each window's series.
+            std: (N, C) standard deviation that each series is divided by in the standardised metrics.
         """
         error = np.abs(truth - forecast.point)
-        scaled = error / yardstick[..., None]
+        scaled = error / scale[..., None]
         self._sum("mae", error)
         self._sum("mse", error**2)
-        self._sum("mse_standardised", (error / spread[..., None]) ** 2)
-        self._sum("mae_standardised", error / spread[..., None])
+        self._sum("mse_standardised", (error / std[..., None]) ** 2)
+        self._sum("mae_standardised", error / std[..., None])
         self._sum("smape", smape(truth, forecast.point))
         self._sum("mase", scaled)
         self._by_step += np.stack([np.nansum(scaled, axis=(0, 1)), np.isfinite(scaled).sum(axis=(0, 1))])
@@ -123,7 +124,7 @@ class Tally:
         self.windows += len(truth)
 
     def figures(self) -> dict[str, float | int | list[float] | None]:
-        """Means over all values measured; None where there was nothing to measure, as MASE of a constant series."""
+        """Means over all values; None where undefined, such as MASE of a constant series."""
         found: dict[str, float | int | list[float] | None] = {
             name: self._sums[name] / self._counts[name] if self._counts[name] else None for name in self._sums
         }

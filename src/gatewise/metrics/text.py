@@ -1,4 +1,4 @@
-"""How close texts come to those that were wanted: BLEU and chrF by sacrebleu, and exact matches."""
+"""BLEU, chrF (both by sacrebleu) and exact match of generated texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from ..errors import MissingExtra
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # kana and Han: no spaces between words
-_LONGEST = 4  # tokens in a row that BLEU compares
+_LONGEST = 4  # BLEU compares n-grams of up to so many tokens
 
 
 def sacrebleu() -> Any:
-    """The library. MissingExtra if it is not installed, which should show before the work is done."""
+    """The library's metrics. MissingExtra if it is not installed: ask before the work is done."""
     try:
         import sacrebleu.metrics as found
     except ImportError:
@@ -21,52 +21,59 @@ def sacrebleu() -> Any:
     return found
 
 
-def text_scores(said: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Figures of a whole corpus.
+def text_scores(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Scores of a whole corpus.
 
     Args:
-        said: N texts.
-        references: Of each of them one or more texts that are right.
+        predicted: N texts.
+        references: For each of them one or more correct texts.
 
     Returns:
-        "bleu" and "chrf", 0 .. 100, cased and detokenised; "exact_match", the share that is one of its references.
+        "bleu" and "chrf", from 0 to 100, cased and detokenised; "exact_match", the share of texts that equal one of
+        their references.
 
     Source: Papineni et al. (2002), ACL; Popović (2015), WMT; Post (2018), arXiv:1804.08771.
     """
-    exact = sum(text in own for text, own in zip(said, references, strict=True))
+    exact = sum(text in own for text, own in zip(predicted, references, strict=True))
     return {
-        "bleu": bleu(said, references) if said else 0.0,
-        "chrf": float(sacrebleu().CHRF().corpus_score(list(said), _columns(references)).score) if said else 0.0,
-        "exact_match": exact / max(1, len(said)),
+        "bleu": bleu(predicted, references) if predicted else 0.0,
+        "chrf": chrf(predicted, references) if predicted else 0.0,
+        "exact_match": exact / max(1, len(predicted)),
     }
 
 
-def bleu(said: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """BLEU alone, 0 .. 100."""
-    return float(_bleu(references).corpus_score(list(said), _columns(references)).score)
+def bleu(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """BLEU, from 0 to 100 (Papineni et al. 2002)."""
+    return float(_bleu(references).corpus_score(list(predicted), _columns(references)).score)
+
+
+def chrf(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """chrF, from 0 to 100 (Popović 2015)."""
+    return float(sacrebleu().CHRF().corpus_score(list(predicted), _columns(references)).score)
 
 
 def signatures(references: Sequence[Sequence[str]]) -> dict[str, str]:
-    """What sacrebleu calls the way in which it counts by such references; figures compare only where these agree."""
+    """sacrebleu's signatures of both metrics for such references; scores are comparable only where they agree."""
     found = {}
     for name, metric in (("bleu", _bleu(references)), ("chrf", sacrebleu().CHRF())):
-        # It knows the number of references only then.
+        # Only scoring tells it the number of references.
         metric.corpus_score(["a"], [["a"]] * max(map(len, references), default=1))
         found[name] = str(metric.get_signature())
     return found
 
 
 def _bleu(references: Sequence[Sequence[str]]) -> Any:
-    """As everybody counts it, unless that were 0 whatever was said: Chinese and Japanese are cut into characters, and
-    where no reference has four tokens, no run of four is asked for."""
+    """Standard BLEU, except where that would always be 0: Chinese and Japanese are split into characters, and where no
+    reference has four tokens, shorter n-grams suffice."""
     texts = [text for own in references for text in own]
-    signs = "".join("".join(texts).split())
-    metric = sacrebleu().BLEU(tokenize="zh" if 2 * len(_CJK.findall(signs)) > len(signs) else "13a", force=True)
+    characters = "".join("".join(texts).split())
+    mostly_cjk = 2 * len(_CJK.findall(characters)) > len(characters)
+    metric = sacrebleu().BLEU(tokenize="zh" if mostly_cjk else "13a", force=True)
     metric.effective_order = not any(len(metric.tokenizer(text).split()) >= _LONGEST for text in texts)
     return metric
 
 
 def _columns(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
-    """As sacrebleu takes them: the first references of all, the second of all, ...; None where there is none."""
+    """In sacrebleu's layout: the first reference of every text, the second of every text, ...; None where missing."""
     most = max(map(len, references), default=1)
-    return [[own[place] if place < len(own) else None for own in references] for place in range(most)]
+    return [[own[i] if i < len(own) else None for own in references] for i in range(most)]

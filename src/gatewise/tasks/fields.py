@@ -5,13 +5,12 @@ Modules of options do not postpone their annotations (`from __future__`): the co
 """
 
 import inspect
-import math
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields
-from numbers import Integral, Real
 from typing import Any, Self, TypeVar, dataclass_transform
 
+from .. import checks
 from ..algebra import Cell
 from ..data.split import split
 from ..errors import OptionError, suggest
@@ -124,10 +123,7 @@ def whole(least: int, most: int = MOST) -> Check:
     """A whole number in a range."""
 
     def check(name: str, value: Any) -> None:
-        number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
-        if number is None or not least <= number <= most:
-            wanted = f"{least} or more" if number is None or number < least else f"from {least} to {most}"
-            raise OptionError(f"{name} must be a whole number, {wanted}, not {value!r:.60}")
+        checks.whole(name, value, least, most)
 
     return check
 
@@ -136,8 +132,7 @@ def real(wanted: str, fits: Callable[[float], bool]) -> Check:
     """A finite number that fits, in words and as a test."""
 
     def check(name: str, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(float(value)):
-            raise OptionError(f"{name} must be a number {wanted}, not {value!r:.60}")
+        checks.number(name, value, wanted, fits)
 
     return check
 

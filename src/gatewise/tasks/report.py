@@ -44,3 +44,17 @@ def _splits(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def text_report(metrics: Mapping[str, Any]) -> str:
+    """Figures as a table for the terminal: the parts, then the baselines."""
+    parts = {name: some for name, some in metrics.items() if name != "baselines"}
+    rows = {**parts, **{f"{name} (baseline)": some for name, some in metrics.get("baselines", {}).items()}}
+    if not rows:
+        return "nothing was measured"
+    names = ("cer", "wer", "exact", "words", "texts")
+    lines = [f"{'':<34}" + "".join(f"{name:>9}" for name in names)]
+    for row, some in rows.items():
+        rates = "".join(f"{some[name]:>9.4f}" for name in names[:3])
+        lines.append(f"{row[:34]:<34}{rates}" + "".join(f"{some[name]:>9,}" for name in names[3:]))
+    return "\n".join(lines)

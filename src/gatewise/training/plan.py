@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any
 
+from ..checks import number, whole
 from ..errors import OptionError, suggest
 
 PRECISIONS = ("32-true", "bf16-mixed")
@@ -49,26 +47,26 @@ class Plan:
     precision: str = "32-true"
 
     def __post_init__(self) -> None:
-        _whole("steps", self.steps, 1)
-        _whole("evaluate_every", self.evaluate_every, 1)
-        _number("learning_rate", self.learning_rate, "above 0", lambda v: v > 0)
-        _whole("warmup", self.warmup, 0)
+        whole("steps", self.steps, 1)
+        whole("evaluate_every", self.evaluate_every, 1)
+        number("learning_rate", self.learning_rate, "above 0", lambda v: v > 0)
+        whole("warmup", self.warmup, 0)
         if self.warmup > self.steps:
             raise OptionError(
                 f"warmup={self.warmup} is longer than steps={self.steps}: the full learning rate would never be "
                 f"reached. Choose warmup <= {self.steps}."
             )
-        _number("final_rate", self.final_rate, "from 0 to 1", lambda v: 0 <= v <= 1)
-        _number("weight_decay", self.weight_decay, "0 or more", lambda v: v >= 0)
+        number("final_rate", self.final_rate, "from 0 to 1", lambda v: 0 <= v <= 1)
+        number("weight_decay", self.weight_decay, "0 or more", lambda v: v >= 0)
         if len(self.betas) != 2:
             raise OptionError(f"betas must be two numbers in [0, 1), but is {self.betas!r}.")
         for beta in self.betas:
-            _number("each of betas", beta, "in [0, 1)", lambda v: 0 <= v < 1)
+            number("each of betas", beta, "in [0, 1)", lambda v: 0 <= v < 1)
         if self.clip is not None:
-            _number("clip", self.clip, "above 0, or None", lambda v: v > 0)
+            number("clip", self.clip, "above 0, or None", lambda v: v > 0)
         if self.patience is not None:
-            _whole("patience", self.patience, 1)
-        _whole("seed", self.seed, 0)
+            whole("patience", self.patience, 1)
+        whole("seed", self.seed, 0)
         if self.precision not in PRECISIONS:
             raise OptionError(suggest("precision", self.precision, PRECISIONS))
 
@@ -84,13 +82,3 @@ class Plan:
     def evaluates_at(self, step: int) -> bool:
         """Whether a validation follows the step that makes `step` finished ones."""
         return step > 0 and (step % self.evaluate_every == 0 or step == self.steps)
-
-
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise OptionError(f"{name} must be a whole number, {least} or more, but is {value!r}.")
-
-
-def _number(name: str, value: Any, wanted: str, fits: Callable[[Any], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
-        raise OptionError(f"{name} must be a number {wanted}, but is {value!r}.")

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from gatewise import bundle, cells
 from gatewise.cli import main
 from gatewise.data.paired.captions import from_arrays
-from gatewise.decoding.stop import Decoding
+from gatewise.decoding import Decoding
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks import Captioner
 from gatewise.tasks.attention_decoder import Steps

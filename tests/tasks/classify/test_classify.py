@@ -99,7 +99,7 @@ def test_figures_of_classes_are_those_of_scikit_learn(classes):
     chances = rng.dirichlet(np.ones(classes), 200).round(2) + 1e-3  # rounded, so that there are ties
     chances /= chances.sum(1, keepdims=True)
     guess = chances.argmax(1)
-    found = metrics.of_classes(truth, chances)
+    found = metrics.class_scores(truth, chances)
     area = judge.roc_auc_score(truth, chances if classes > 2 else chances[:, 1], multi_class="ovr")
     assert found["accuracy"] == pytest.approx(judge.accuracy_score(truth, guess))
     assert found["macro_f1"] == pytest.approx(judge.f1_score(truth, guess, average="macro"))
@@ -111,12 +111,12 @@ def test_figures_of_classes_are_those_of_scikit_learn(classes):
 def test_figures_of_labels_and_numbers_are_those_of_scikit_learn():
     rng = np.random.default_rng(0)
     truth, chances = rng.integers(0, 2, (100, 3)).astype(np.float32), rng.random((100, 3))
-    found = metrics.of_labels(truth, chances)
+    found = metrics.multilabel_scores(truth, chances)
     assert found["subset_accuracy"] == pytest.approx(judge.accuracy_score(truth, chances > 0.5))
     assert found["micro_f1"] == pytest.approx(judge.f1_score(truth, chances > 0.5, average="micro"))
     assert found["roc_auc"] == pytest.approx(judge.roc_auc_score(truth, chances))
     truth, guess = rng.normal(size=(2, 50))
-    found = metrics.of_numbers(truth, guess)
+    found = metrics.regression_scores(truth, guess)
     assert found["mae"] == pytest.approx(judge.mean_absolute_error(truth, guess))
     assert found["rmse"] == pytest.approx(judge.root_mean_squared_error(truth, guess))
     assert found["r2"] == pytest.approx(judge.r2_score(truth, guess))
@@ -129,7 +129,7 @@ def test_calibration_error_by_hand():
 
 
 def test_a_class_that_never_occurs_has_no_area():
-    assert "roc_auc" not in metrics.of_classes(np.zeros(3, int), np.full((3, 2), 0.5))
+    assert "roc_auc" not in metrics.class_scores(np.zeros(3, int), np.full((3, 2), 0.5))
 
 
 # --- what it reads ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from gatewise import bundle, cells
 from gatewise.algebra import cell, sigmoid, tanh
-from gatewise.decoding.stop import Sampler
+from gatewise.decoding import Sampler
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
 from gatewise.tasks.generate import estimator as generate
 from gatewise.tasks.generate.estimator import Generator

@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from gatewise import bundle
-from gatewise.decoding.stop import Sampler
+from gatewise.decoding import Sampler
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.text.predictor import Writer

@@ -12,9 +12,10 @@ from gatewise.data.readers.arrays import from_arrays
 from gatewise.data.sequences import Column, Sequences
 from gatewise.data.text.tagging_schemes import spans
 from gatewise.errors import DataError, ModelFileError, OptionError
+from gatewise.metrics import label_scores, number_scores
 from gatewise.tasks import Tagger
 from gatewise.tasks.options import shares_of
-from gatewise.tasks.tag.baselines import Baselines, label_scores, number_scores
+from gatewise.tasks.tag.baselines import Baselines
 from gatewise.tasks.tag.features import Features, Words, shape
 from gatewise.tasks.tag.network import Pieces, decoded
 from gatewise.tasks.tag.split import parts_of

@@ -13,10 +13,11 @@ from gatewise import bundle
 from gatewise.data.augmentation import SpecAugment
 from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
+from gatewise.decoding import CTCDecoding
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.nn import MultiDimensionalLSTM
 from gatewise.tasks import Transcriber
-from gatewise.tasks.transcribe.decoder import CharacterPrior, CTCDecoding
+from gatewise.tasks.transcribe.decoder import CharacterPrior, Decoder
 from gatewise.tasks.transcribe.frames import Frames, Running
 from gatewise.tasks.transcribe.network import ImageReader, Utterances
 from gatewise.tasks.transcribe.reading import medium_of, read_signals, texts_of
@@ -126,7 +127,7 @@ def test_a_stream_gives_the_text_of_the_whole(listener, songs, sizes):
         at, turn = at + size, turn + 1
     assert stream.finish().startswith(text)
     np.testing.assert_array_equal(np.concatenate(heard), p[0])
-    assert stream.finish() == CTCDecoding().decoder(listener.characters_).text(stream._decoder.labels())
+    assert stream.finish() == Decoder(CTCDecoding(), listener.characters_).text(stream._decoder.labels())
     if sizes != [1]:
         assert stream.text == listener.predict(songs.parent / "3.wav")[0]
         beam = listener.stream(decoding=CTCDecoding(beam_size=4))
@@ -436,10 +437,10 @@ def test_a_language_model_tells_what_comes_next(trained):
 def test_a_language_model_decides_what_is_not_heard(trained):
     heard = [[0.02, 0.01, 0.01, 0.01, 0.95], [0.02, 0.01, 0.95, 0.01, 0.01], [0.02, 0.95, 0.01, 0.01, 0.01]]
     p = np.log([*heard, [0.02, 0.01, 0.46, 0.42, 0.09]])  # "pece" a little before "peck"
-    plain = CTCDecoding(beam_size=8).decoder("cekp")
+    plain = Decoder(CTCDecoding(beam_size=8), "cekp")
     assert plain.text(plain.labels(p)) == "pece"
     for model in (trained, trained.writer()):
-        fused = CTCDecoding(beam_size=8, language_model=model).decoder("cekp")
+        fused = Decoder(CTCDecoding(beam_size=8, language_model=model), "cekp")
         assert fused.text(fused.labels(p)) == "peck"
 
 
@@ -456,15 +457,15 @@ def test_a_language_model_must_know_the_characters(trained):
     with pytest.raises(OptionError, match="the language model never saw 'z', which this model transcribes"):
         CharacterPrior(trained.writer(), "az")
     for options, message in (
-        ({"beam_size": 0}, "beam_size is 0, but must be a whole number of at least 1"),
-        ({"language_weight": "much"}, "language_weight is 'much', but must be a number"),
-        ({"language_weight": 0.3}, "the share of a language model. Give language_model too"),
+        ({"beam_size": 0}, "beam_size must be a whole number, 1 or more, not 0"),
+        ({"language_weight": "much"}, "language_weight must be a number, not 'much'"),
+        ({"language_weight": 0.3}, "the weight of a language model. Give language_model too"),
         ({"length_bonus": 9.0}, r"length_bonus is 9, but without a beam no texts are compared\. Raise beam_size"),
     ):
         with pytest.raises(OptionError, match=message):
             CTCDecoding(**options)
     with pytest.raises(OptionError, match="language_model must be a model of generate or its file, not 5"):
-        CTCDecoding(language_model=5).decoder("a")
+        Decoder(CTCDecoding(language_model=5), "a")
 
 
 # Where texts come from

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatewise import bundle, cells
 from gatewise.data.paired.pairs import Pairs
 from gatewise.data.split import split_at_random
-from gatewise.decoding.stop import Decoding
+from gatewise.decoding import Decoding
 from gatewise.errors import DataError, ModelFileError, OptionError, ShapeError
 from gatewise.metrics.text import bleu, signatures, text_scores
 from gatewise.tasks import Translator

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...data.paired.captions import Captioned
-from ...metrics import error_rates as _error_rates
+from .. import baselines
 
 _FRAMES = 8  # of a clip that are compared
 _AT_ONCE = 512  # images
 
 
 def most_frequent(captions: Sequence[Sequence[str]]) -> str:
-    """The caption that is said of most images; of equals, the first by name."""
-    return _error_rates.most_frequent([caption for some in captions for caption in set(some)])
+    """The caption that most images have; of equals, the first in alphabetical order."""
+    return baselines.most_frequent([caption for some in captions for caption in set(some)])
 
 
 def nearest(data: Captioned, train: Captioned) -> list[str]:

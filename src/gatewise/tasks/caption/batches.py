@@ -9,7 +9,8 @@ import torch
 
 from ...data.batches import Epochs, in_batches
 from ...data.paired.captions import Captioned
-from ...decoding.stop import Decoding, Hypothesis, decode
+from ...decoding.beam_search import Hypothesis, decode
+from ...decoding.options import Decoding
 from ..attention_decoder import Batch, Steps, together
 from .network import CaptionNetwork
 

@@ -16,7 +16,8 @@ import numpy as np
 from ...data.paired.captions import INPUTS, NUMBERS, Captioned
 from ...data.split import PARTS, split
 from ...data.text.vocabulary import Words
-from ...decoding.stop import Decoding, Hypothesis
+from ...decoding.beam_search import Hypothesis
+from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
 from ...training import ProgressFor

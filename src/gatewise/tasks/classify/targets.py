@@ -10,7 +10,7 @@ import numpy as np
 
 from ...data.sequences import MISSING, Column, Sequences
 from ...errors import DataError, OptionError, suggest
-from ...metrics import classification as metrics
+from ...metrics.classification import class_scores, multilabel_scores, regression_scores
 
 KINDS = ("category", "labels", "number")
 MOST_KINDS = 20  # a column of more different whole numbers is one of numbers, not of classes
@@ -178,9 +178,13 @@ class Targets:
         return float(-np.log(np.maximum(told, 1e-7)).mean())
 
     def measure(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
-        """Figures, see `_classification_metrics`."""
-        of = {"category": metrics.of_classes, "labels": metrics.of_labels, "number": metrics.of_numbers}
-        return of[self.kind](truth, predictions)
+        """Scores; see `metrics.classification`."""
+        scores = {
+            "category": class_scores,
+            "labels": multilabel_scores,
+            "number": regression_scores,
+        }
+        return scores[self.kind](truth, predictions)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

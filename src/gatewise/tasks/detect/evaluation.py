@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...metrics.detection import average_precision, pointwise, range_based, ranges
+from ...metrics.detection import average_precision, pointwise_scores, range_scores, ranges
 from .baselines import rolling_z, windowed_gaussian
 from .scoring import Event
 from .series import Series
@@ -70,8 +70,8 @@ def _figures(
     real = [ranges(flags) for flags in truths]
     figures["anomalies"] = sum(map(len, real))
     if truth.any():  # without one there is nothing to be right about
-        by_range = range_based(real, [[(event.start, event.end) for event in found] for found in events])
-        figures |= pointwise(truth, np.concatenate(alarms))
+        by_range = range_scores(real, [[(event.start, event.end) for event in found] for found in events])
+        figures |= pointwise_scores(truth, np.concatenate(alarms))
         figures |= {f"range_{name}": value for name, value in by_range.items()}
         figures["average_precision"] = average_precision(truth, np.concatenate(cut))
     return figures

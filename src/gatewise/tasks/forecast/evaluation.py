@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...metrics.forecasting import Forecast, Tally, seasonal_error
+from ...metrics.forecasting import Forecast, ForecastScores, seasonal_error
 from .baselines import BASELINES
 from .windows import Part, Series, spaced
 
@@ -31,30 +31,31 @@ def measure(
     The standard deviation of the standardised figures is taken from a series' steps before `learned`, the (N,) end of
     what was trained on, and what MASE divides by from those, too, and all others before its first window.
     """
-    own, plain = Tally(horizon, levels), {name: Tally(horizon) for name in BASELINES if with_baselines}
+    own = ForecastScores(horizon, levels)
+    plain = {name: ForecastScores(horizon) for name in BASELINES if with_baselines}
     shape = (len(series), len(series.targets))
-    yardstick, spread = np.full(shape, np.nan), np.full(shape, np.nan)
+    scale, std = np.full(shape, np.nan), np.full(shape, np.nan)
     for index in map(int, np.flatnonzero(part.counts)):
         for column in range(shape[1]):
-            yardstick[index, column] = seasonal_error(
+            scale[index, column] = seasonal_error(
                 series.history(index, column, max(part.first[index], learned[index])), season
             )
             known = series.history(index, column, learned[index])
             known = known[np.isfinite(known)]
-            spread[index, column] = (known.std() if len(known) else 0.0) or np.nan
+            std[index, column] = (known.std() if len(known) else 0.0) or np.nan
     for which, forecast in forecasts(part):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
-        own.add(truth, forecast, yardstick[rows], spread[rows])
-        for name, tally in plain.items():
+        own.add(truth, forecast, scale[rows], std[rows])
+        for name, scores in plain.items():
             point = np.stack(
                 [
                     [BASELINES[name](series.history(i, column, at), horizon, season) for column in range(shape[1])]
                     for i, at in zip(rows, origins, strict=True)
                 ]
             )
-            tally.add(truth, Forecast(point), yardstick[rows], spread[rows])
-    return own.figures(), {name: tally.figures() for name, tally in plain.items()}
+            scores.add(truth, Forecast(point), scale[rows], std[rows])
+    return own.figures(), {name: scores.figures() for name, scores in plain.items()}
 
 
 def affordable(series: Series, part: Part, most: int = _MOST) -> Part:

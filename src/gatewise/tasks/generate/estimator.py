@@ -15,7 +15,7 @@ from ...algebra import Cell
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
 from ...data.text.vocabulary import KINDS, Vocabulary, vocabulary_from_json
-from ...decoding.stop import Sampler
+from ...decoding.sampling import Sampler
 from ...errors import OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled

@@ -1,63 +1,17 @@
-"""How good labels or numbers per step are, beside plain methods that learned from the same steps."""
+"""Baselines of `tag`: simple methods that learn from the same steps."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
 from ...data.sequences import Sequences
-from ...data.text.tagging_schemes import SpanScores, span_scores
+from ..baselines import most_frequent
 from .features import Encoded, Features
-
-Labels = Sequence[str | None]
-
-
-def label_scores(gold: Labels, predicted: Labels, offsets: np.ndarray, scheme: str | None) -> dict[str, Any]:
-    """Accuracy over all labelled steps; F1 of spans as conlleval counts them, or else of single labels.
-
-    Args:
-        gold: Labels of all steps; None where there is none, which is not counted.
-        predicted: As many.
-        offsets: Where sequences begin and end.
-        scheme: That the labels mark spans with, or None.
-
-    Returns:
-        "accuracy", "steps", and with a scheme "f1", "precision", "recall", without one "macro_f1": the mean over the
-        labels that occur in either. "types" has F1, precision and recall of each type of span or each label, and how
-        often it occurs ("gold").
-    """
-    known = [(a, b) for a, b in zip(gold, predicted, strict=True) if a is not None]
-    found: dict[str, Any] = {"accuracy": sum(a == b for a, b in known) / max(1, len(known)), "steps": len(known)}
-    if scheme is not None:
-        truths, guesses = (
-            [[label or "O" for label in labels[start:stop]] for start, stop in pairwise(offsets)]
-            for labels in (gold, predicted)
-        )
-        total, kinds = span_scores(truths, guesses, scheme)
-        found |= {"f1": total.f1, "precision": total.precision, "recall": total.recall}
-    else:
-        # Each label is a kind of its own: its steps are what spans are above.
-        labels = sorted({label for pair in known for label in pair if label is not None})
-        kinds = {label: _one_label(known, label) for label in labels}
-        found["macro_f1"] = float(np.mean([one.f1 for one in kinds.values()])) if kinds else 0.0
-    names = ("f1", "precision", "recall", "gold")
-    return found | {"types": {kind: {name: getattr(one, name) for name in names} for kind, one in kinds.items()}}
-
-
-def number_scores(gold: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Mean absolute error, root mean square error, and share of the variance explained, where a truth is given."""
-    known = ~np.isnan(gold)
-    truth, error = gold[known].astype(np.float64), (predicted - gold)[known].astype(np.float64)
-    if not len(truth):
-        return {"mae": 0.0, "rmse": 0.0, "r2": 0.0, "steps": 0}
-    square, variance = float(np.mean(error**2)), float(truth.var())
-    r2 = 1 - square / variance if variance else 0.0
-    return {"mae": float(np.abs(error).mean()), "rmse": square**0.5, "r2": r2, "steps": len(truth)}
 
 
 @dataclass(frozen=True)
@@ -87,14 +41,14 @@ class Baselines:
         given = [i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target))]
         known = [targets[i] for i in given]
         columns = [*(words.column for words in features.words), *features.categories]
-        usual = float(np.mean(known)) if numeric else _most(Counter(known))
+        usual = float(np.mean(known)) if numeric else most_frequent(known)
         table = {}
         if columns:
             groups: dict[str, list[Any]] = defaultdict(list)
             keys = _keys(data, columns)
             for i, target in zip(given, known, strict=True):
                 groups[keys[i]].append(target)
-            table = {k: float(np.mean(v)) if numeric else _most(Counter(v)) for k, v in groups.items()}
+            table = {k: float(np.mean(v)) if numeric else most_frequent(v) for k, v in groups.items()}
             table = {key: value for key, value in table.items() if value != usual}
         labels: list[str] = [] if numeric else sorted(set(known))
         weights: list[list[float]] = []
@@ -141,18 +95,6 @@ def report(metrics: Mapping[str, Any]) -> str:
             figures = f"{some['f1']:>11.4f}{some['precision']:>11.4f}{some['recall']:>11.4f}{some['gold']:>11,}"
             lines.append(f"{kind[:34]:<34}{figures}")
     return "\n".join(lines)
-
-
-def _one_label(known: Sequence[tuple[Any, Any]], label: str) -> SpanScores:
-    gold, predicted = sum(a == label for a, _ in known), sum(b == label for _, b in known)
-    right = sum(a == b == label for a, b in known)
-    f1 = 2 * right / (gold + predicted)
-    return SpanScores(right / max(1, predicted), right / max(1, gold), f1, gold, predicted, right)
-
-
-def _most(counts: Counter[str]) -> str:
-    """The most frequent; of equals, the first by name."""
-    return min(counts, key=lambda label: (-counts[label], label))
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:

@@ -17,10 +17,11 @@ from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.text import tagging_schemes as schemes
 from ...errors import DataError, OptionError
+from ...metrics.tagging import label_scores, number_scores
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from .baselines import Baselines, label_scores, number_scores, report
+from .baselines import Baselines, report
 from .features import Encoded, Features
 from .options import TagOptions
 from .sizing import Sizing, sizing

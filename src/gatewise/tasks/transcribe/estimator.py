@@ -19,12 +19,15 @@ from ...data.sequences import Sequences
 from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
 from ...decoding.ctc import log_softmax
+from ...decoding.options import CTCDecoding
 from ...errors import DataError, OptionError
-from ...metrics.error_rates import most_frequent, text_report, text_scores
+from ...metrics.error_rates import transcription_scores
 from ...training import ProgressFor
+from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from .decoder import CTCDecoding
+from ..report import text_report
+from .decoder import Decoder
 from .frames import NORMALISATIONS, Frames
 from .options import TranscribeOptions
 from .reading import check_room, medium_of, read_signals, texts_of
@@ -190,7 +193,7 @@ class Transcriber(Estimator, TranscribeOptions):
         """Share of texts that are right to the last character: more is better, for scikit-learn."""
         self._must_be_fitted()
         whole = self._read(data, y, None, "utf-8")
-        return float(text_scores(self._texts(whole), self._said(whole))["exact"])
+        return float(transcription_scores(self._texts(whole), self._said(whole))["exact"])
 
     def predictions(
         self,
@@ -210,7 +213,7 @@ class Transcriber(Estimator, TranscribeOptions):
             times: A row for each "word" instead, with its "start" and "end": of sound in seconds; else in steps.
         """
         self._must_be_fitted()
-        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
+        decoder = Decoder(decoding or CTCDecoding(), self.characters_)
         whole = self._read(data, None, query, encoding, labelled=False)
         for first in range(0, len(whole), _AT_ONCE):
             some = whole.take(range(first, min(first + _AT_ONCE, len(whole))))
@@ -253,7 +256,7 @@ class Transcriber(Estimator, TranscribeOptions):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and image_hidden_size=0"
             )
-        search = (decoding or CTCDecoding()).decoder(self.characters_).search()
+        search = Decoder(decoding or CTCDecoding(), self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
 
     report = staticmethod(text_report)
@@ -340,7 +343,7 @@ class Transcriber(Estimator, TranscribeOptions):
         return [log_softmax(found[row]) for row in range(len(data))]
 
     def _said(self, data: Sequences, decoding: CTCDecoding | None = None) -> list[str]:
-        decoder = (decoding or CTCDecoding()).decoder(self.characters_)
+        decoder = Decoder(decoding or CTCDecoding(), self.characters_)
         return [decoder.text(decoder.labels(p)) for p in self._log_probabilities(data)]
 
     def _measured(
@@ -350,10 +353,12 @@ class Transcriber(Estimator, TranscribeOptions):
         with_baselines: bool,
         decoding: CTCDecoding | None = None,
     ) -> dict[str, Any]:
-        found: dict[str, Any] = {n: text_scores(texts[n], self._said(part, decoding)) for n, part in parts.items()}
+        found: dict[str, Any] = {
+            n: transcription_scores(texts[n], self._said(part, decoding)) for n, part in parts.items()
+        }
         if with_baselines:
             truth = texts[list(parts)[-1]]
-            found["baselines"] = {"most frequent": text_scores(truth, [self.usual_] * len(truth))}
+            found["baselines"] = {"most frequent": transcription_scores(truth, [self.usual_] * len(truth))}
         return found
 
     # The model file.

@@ -16,7 +16,7 @@ import numpy as np
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.split import split_at_random
 from ...data.text.vocabulary import KINDS
-from ...decoding.stop import Decoding
+from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
 from ...training import ProgressFor
@@ -28,7 +28,7 @@ from .sizing import Sizing, sizing
 from .texts import PairBatches, Texts
 
 if TYPE_CHECKING:
-    from ...decoding.stop import Hypothesis
+    from ...decoding.beam_search import Hypothesis
     from ...training import Batches
     from ..fitting import Prepared
     from .network import TranslationNetwork

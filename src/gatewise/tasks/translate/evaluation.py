@@ -10,7 +10,8 @@ import torch
 
 from ...data.paired.pairs import Pairs
 from ...data.text.vocabulary import Words
-from ...decoding.stop import Decoding, Hypothesis, copied, decode
+from ...decoding.beam_search import Hypothesis, decode, source_positions
+from ...decoding.options import Decoding
 from ...metrics.text import bleu, text_scores
 from ..attention_decoder import Batch, Steps, together
 from .network import TranslationNetwork
@@ -61,7 +62,7 @@ def translated(
 
 def said(texts: Texts, text: str, source: np.ndarray, one: Hypothesis) -> str:
     """What a hypothesis says, unknown words copied from the place it looked at most."""
-    places = copied(one, texts.unknown) if texts.unknown is not None else ()
+    places = source_positions(one, texts.unknown) if texts.unknown is not None else ()
     return texts.text(one.tokens, source, text, places)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from .... import bundle
 from ....algebra import Cell
+from ....checks import number, whole
 from ....data.channels import Channels
-from ....errors import CellError, DataError, ModelFileError, OptionError
+from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from .mixture import Expected, Layout, draw
 
@@ -91,13 +92,10 @@ class Tracer:
             OptionError: A length below 1, a temperature that is no number from 0 up, or a seed below 0.
             DataError: `beginning` has no step, not D channels, or values that are no numbers.
         """
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise OptionError(f"length must be a whole number, 1 or more, not {length!r:.60}")
-        if not isinstance(temperature, int | float) or not 0 <= temperature < np.inf:
-            raise OptionError(f"temperature must be a number, 0 or more, not {temperature!r:.60}")
-        whole = isinstance(seed, int | np.integer) and seed >= 0
-        if not (whole or isinstance(seed, np.random.SeedSequence | None)):
-            raise OptionError(f"seed must be a whole number, 0 or more, not {seed!r:.60}")
+        whole("length", length, 1)
+        number("temperature", temperature, "0 or more", lambda t: t >= 0)
+        if not isinstance(seed, np.random.SeedSequence | None):
+            whole("seed", seed, 0)
         rng = np.random.default_rng(seed)
         given = beginning is not None
         if beginning is None:

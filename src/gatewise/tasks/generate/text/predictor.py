@@ -14,8 +14,10 @@ import numpy as np
 
 from .... import bundle
 from ....algebra import Cell
+from ....checks import whole
 from ....data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
-from ....decoding.stop import Sampler, StopAt
+from ....decoding.sampling import Sampler
+from ....decoding.stop import StopAt
 from ....errors import CellError, ModelFileError, OptionError
 from ....files import atomic
 from ....runtime.layers import Layers
@@ -170,8 +172,7 @@ class Writer:
             stop: Text to stop before.
             unknown: As for `read`.
         """
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise OptionError(f"length must be a whole number, 1 or more, not {length!r:.60}")
+        whole("length", length, 1)
         stopping = StopAt(stop) if stop else None
         self.read(prompt, unknown)
         pieces = self._pieces(length, sampler or Sampler(forbidden=self.forbidden))
