@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 
@@ -18,6 +22,27 @@ class Network(nn.Module):
     def begin(self, split: str) -> None:
         """A pass starts: forget what was carried."""
         self.carried = []
+
+    @contextmanager
+    def predicting(self) -> Iterator[None]:
+        """Neither dropout nor gradients; afterwards the mode is the one of before."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(was_training)
+
+    def compute(self, forward: Callable[..., Any], arrays: Mapping[str, np.ndarray]) -> Any:
+        """What a predictor's function of a network and a batch gives, numpy in and out.
+
+        Args:
+            forward: Takes this network and tensors by name; gives a tensor, or several.
+        """
+        with self.predicting():
+            found = forward(self, {name: torch.from_numpy(array) for name, array in arrays.items()})
+        return found.numpy() if isinstance(found, Tensor) else tuple(each.numpy() for each in found)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]

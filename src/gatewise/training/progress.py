@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
@@ -48,7 +47,11 @@ class Progress(Protocol):
         ...
 
 
-ProgressFor = Callable[[str, float], Progress]  # what is counted, in the plural; how many of it a step learns from
+class ProgressFor(Protocol):
+    """Makes what shows the progress of one training, such as `choose` does."""
+
+    def __call__(self, unit: str, per_step: float, /) -> Progress:
+        """Progress that counts in this unit, in the plural, of which a step learns from so many."""
 
 
 class Silent:
