@@ -30,7 +30,7 @@ class Epochs(Generic[Batch]):
         seed: int | Sequence[int] | None,
     ):
         self.batches, self.draw = batches, draw
-        self.seed = [seed] if isinstance(seed, int) else seed
+        self.seed = seed if seed is None or isinstance(seed, Sequence) else [seed]
         self._current: tuple[int, Sequence[Batch]] = (-1, [])
 
     def __len__(self) -> int:
