@@ -246,7 +246,7 @@ def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhym
     assert loaded.get_params() == generator.get_params() | {"cell": loaded.cell}
     assert loaded.evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
     writer = Writer.load("model")
-    writer.read("Peter")
+    writer.push("Peter")
     ids = torch.from_numpy(np.asarray(generator.vocabulary_.encode("Peter"))).long()[:, None]
     with torch.no_grad():
         scores, _ = loaded.model_(ids)
