@@ -82,7 +82,7 @@ def test_some_weights_are_frozen(cell, team):
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("cell", [LSTM, *(c for c in NATIVE if c.name == "used_twice")], ids=lambda c: c.name)
 def test_parts_without_a_step(cell, count):
-    """Rows are dealt out to threads by length; those that get none, or none that runs, have nothing to add."""
+    """Rows are divided among threads by length; those that get none, or none that runs, have nothing to add."""
     size = Size(T=6, B=5, D=20, H=33, P=1)
     for lengths in ([0, 0, 4, 0, 0], [1, 0, 0, 0, 6], [0, 0, 0, 0, 0]):
         check(cell, size, (count, "rows"), lengths=torch.tensor(lengths))

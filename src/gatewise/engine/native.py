@@ -28,7 +28,7 @@ from ..native.library import _native
 from . import reference
 from .aten import gradients_of
 
-_native.know(Tensor, Parameter)
+_native.register_types(Tensor, Parameter)
 
 runs = lowering.runs
 
