@@ -212,8 +212,8 @@ WRONG = {
     "lengths of booleans": ({"lengths": [True] * 3}, ShapeError, "must be whole numbers, not bool"),
     "lengths without end": ({"lengths": [10**30, 1, 1]}, ShapeError, "must be whole numbers, not object"),
     "ragged lengths": ({"lengths": [[1], [2, 3], [4]]}, ShapeError, "must be whole numbers, one per row, not"),
-    "no threads": ({"threads": 0}, OptionError, "threads must be a whole number from 1 on, not 0"),
-    "true threads": ({"threads": True}, OptionError, "threads must be a whole number from 1 on, not True"),
+    "no threads": ({"threads": 0}, OptionError, "threads must be a whole number, 1 or more, not 0"),
+    "true threads": ({"threads": True}, OptionError, "threads must be a whole number, 1 or more, not True"),
     "matrices": ({"cell": cells.find("mlstm")}, OptionError, "'mlstm' carries matrices"),
 }
 

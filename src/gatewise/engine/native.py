@@ -23,7 +23,17 @@ from torch.nn import Parameter
 from ..algebra import Cell
 from ..errors import OptionError
 from ..native import lowering
-from ..native.calls import Call, Layer, backward, backward_chain, chained, check_lengths, divide, forward, forward_chain
+from ..native.calls import (
+    Call,
+    Layer,
+    chained,
+    check_lengths,
+    divide,
+    run_backward,
+    run_backward_chain,
+    run_forward,
+    run_forward_chain,
+)
 from ..native.library import _native
 from . import reference
 from .aten import gradients_of
@@ -139,7 +149,7 @@ def run(*layers: Layer) -> list[list[Tensor]]:
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         results = iter(_Native.apply(calls, *inputs))
     else:
-        results = iter(forward(calls, inputs, keep=False))
+        results = iter(run_forward(calls, inputs, keep=False))
     return [list(islice(results, call.results)) for call in calls]
 
 
@@ -164,7 +174,7 @@ def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
         results = list(_Chain.apply(layers, threads, *inputs))
     else:
-        _, results = forward_chain(layers, threads, [False] * len(layers), TENSORS)
+        _, results = run_forward_chain(layers, threads, [False] * len(layers), TENSORS)
     each = len(results) // len(layers)
     return [results[i : i + each] for i in range(0, len(results), each)]
 
@@ -192,7 +202,7 @@ class _Native(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, calls: list[Call], *inputs: Tensor) -> Any:
-        results = forward(calls, inputs, keep=True)
+        results = run_forward(calls, inputs, keep=True)
         ctx.calls = calls
         ctx.save_for_backward(*inputs)
         ctx.set_materialize_grads(False)
@@ -214,7 +224,7 @@ class _Native(torch.autograd.Function):
             jobs.append(fields)
             found += filled
         if not again:
-            backward(calls, jobs)
+            run_backward(calls, jobs)
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             for call in calls:
                 call.tape = None  # or it would live as long as the loss does
@@ -231,7 +241,7 @@ class _Chain(torch.autograd.Function):
         for layer in layers:
             end += len(layer.state) + len(layer.weights)
             keep.append(any(needs[:end]))
-        ctx.calls, results = forward_chain(layers, threads, keep, TENSORS)
+        ctx.calls, results = run_forward_chain(layers, threads, keep, TENSORS)
         ctx.threads, ctx.keep, each = threads, keep, len(results) // len(layers)
         ctx.mark_non_differentiable(*results[: each * keep.index(True)])
         ctx.save_for_backward(*inputs, *results[: each * (len(layers) - 1) : each])
@@ -262,11 +272,11 @@ class _Chain(torch.autograd.Function):
                 continue
             fields, (dx, *found[start:end]) = call.backward(own, arriving, wanted)
             if apart:
-                backward([call], [fields])
+                run_backward([call], [fields])
             else:
                 jobs.append(fields)
         if jobs:
-            backward_chain(jobs, ctx.threads)
+            run_backward_chain(jobs, ctx.threads)
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             for call in calls:
                 call.tape = None

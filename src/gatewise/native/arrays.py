@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
 from . import lowering
-from .calls import Call, Layer, check_lengths, forward
+from .calls import Call, Layer, check_lengths, run_forward
 from .library import _native
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -55,8 +56,7 @@ def recurrence(
     """
     if not lowering.runs(cell):
         raise OptionError(f"cell '{cell.name}' carries matrices, which the native engine cannot run")
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
+    threads = checks.whole("threads", threads, least=1)
     inputs = [
         _float32("x", x),
         *[_float32(f"state[{i}]", s) for i, s in enumerate(state)],
@@ -65,7 +65,7 @@ def recurrence(
     split = 1 + len(state)
     call = Call(Layer(cell, inputs[0], inputs[1:split], inputs[split:], lengths, None, reverse, history), _ARRAYS)
     call.divide(threads)
-    results = forward([call], inputs, keep=False)
+    results = run_forward([call], inputs, keep=False)
     return results[: call.shown], results[call.shown :]
 
 

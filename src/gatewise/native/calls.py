@@ -190,12 +190,12 @@ def chained(layers: Sequence[Layer], threads: int) -> int:
     return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
 
 
-def forward(calls: Sequence[Call], inputs: Sequence[Array], keep: bool) -> list[Array]:
+def run_forward(calls: Sequence[Call], inputs: Sequence[Array], keep: bool) -> list[Array]:
     """Run calls that do not wait for one another; returns the results of all.
 
     Args:
         inputs: Of each call x, state and weights, one call's after the other's.
-        keep: Keep a tape with each call, for `backward`.
+        keep: Keep a tape with each call, for `run_backward`.
     """
     results, jobs = [], []
     for call in calls:
@@ -209,7 +209,7 @@ def forward(calls: Sequence[Call], inputs: Sequence[Array], keep: bool) -> list[
     return results
 
 
-def backward(calls: Sequence[Call], jobs: Sequence[tuple[Any, ...]]) -> None:
+def run_backward(calls: Sequence[Call], jobs: Sequence[tuple[Any, ...]]) -> None:
     """Fill the gradients of calls that do not wait for one another; `jobs` are what `Call.backward` gave for each."""
     for some in _together(calls):
         _native.backward(jobs[some])
@@ -223,7 +223,7 @@ def _together(calls: Sequence[Call]) -> list[slice]:
     return [slice(i, i + 1) for i in range(len(calls))]
 
 
-def forward_chain(
+def run_forward_chain(
     layers: Sequence[Layer], threads: int, keep: Sequence[bool], arrays: Arrays
 ) -> tuple[list[Call], list[Array]]:
     """Run layers at the same time, each on the output of the one before it, whatever its `x`.
@@ -247,7 +247,7 @@ def forward_chain(
     return calls, results
 
 
-def backward_chain(jobs: Sequence[tuple[Any, ...]], threads: int) -> None:
+def run_backward_chain(jobs: Sequence[tuple[Any, ...]], threads: int) -> None:
     """Fill the gradients of layers at the same time, the last layer first."""
     _native.backward(jobs, threads)
 

@@ -89,5 +89,5 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     whole = not (lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool)
     # Under vmap each example has its own lengths, and their values cannot be read.
     known = not torch.compiler.is_compiling() and not engine.transformed()
-    engine.check_lengths(lengths, len(x), x.shape[1], whole, known)
+    engine.check_lengths(lengths, x.shape[0], x.shape[1], whole, known)  # len(x) would fix T in an export
     return lengths
