@@ -51,9 +51,9 @@ def threads(count, division):
     """This many, each with some of the rows or with some of the units, however short the call."""
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "_SHORT", 0)
-        patch.setattr(native, "_SHORT_STEP", 0)
-        patch.setattr(native, "_SMALL_WEIGHTS", 1 << 60 if division == "rows" else 0)
+        patch.setattr(calls, "_SHORT", 0)
+        patch.setattr(calls, "_SHORT_STEP", 0)
+        patch.setattr(calls, "_SMALL_WEIGHTS", 1 << 60 if division == "rows" else 0)
         torch.set_num_threads(count)
         try:
             yield
