@@ -248,7 +248,7 @@ def test_a_checkpoint_is_gone_on_with_as_it_was(words, said, interrupted, call, 
     message = one_line(done.err)
     assert said in message or said.replace("hidden_size", "--hidden-size") in message
     if words:
-        assert "cannot resume from model.checkpoint, which was made otherwise" in message
+        assert "cannot resume from model.checkpoint, which was made differently" in message
     assert {path: Path(path).read_bytes() for path in listing(folder)} == before
 
 

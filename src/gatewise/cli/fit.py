@@ -118,8 +118,8 @@ def train(
         note(announcement)
 
     from ..plots.loss_curve import plot as draw
-    from ..tasks.generate.text.sizing import size_text
     from ..training import choose
+    from ..training.memory import size_text
 
     if not quiet and "passages" in inspect.signature(estimator.fit).parameters:
         reading = {**reading, "passages": 300}
