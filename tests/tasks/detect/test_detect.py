@@ -1,4 +1,4 @@
-"""The estimator `Detector`: its threshold, its events, its file, and what it says of bad input."""
+"""The estimator `Detector`: its threshold, its events, its file, and its errors on bad input."""
 
 import signal
 import subprocess
@@ -18,7 +18,7 @@ from gatewise.tasks.detect.estimator import Detector
 
 @pytest.fixture(scope="module")
 def detector():
-    """One that knows two channels of waves."""
+    """One that was trained on two channels of waves."""
     return Detector(**{**TINY, "epochs": 6, "hidden_size": 16}, false_alarm_rate=0.01).fit(waves(4000, 2))
 
 
@@ -315,3 +315,10 @@ def test_columns_that_do_not_fit_are_refused(detector):
 def test_it_is_imported_without_torch():
     code = "import sys, gatewise.tasks.detect.estimator; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_detects_needs_no_torch():
+    names = ("predictor", "stream", "options", "series", "scoring", "sizing", "evaluation", "baselines", "plot")
+    code = "import importlib, sys\nsys.modules['torch'] = None\n"
+    code += "\n".join(f"importlib.import_module('gatewise.tasks.detect.{name}')" for name in names)
+    subprocess.run([sys.executable, "-c", code], check=True)

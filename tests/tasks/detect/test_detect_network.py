@@ -15,7 +15,7 @@ from gatewise.tasks.detect.network import FREEDOM, Detection
 
 @pytest.fixture(scope="module")
 def detector():
-    """One that knows two channels of waves."""
+    """One that was trained on two channels of waves."""
     return Detector(**{**TINY, "epochs": 6, "hidden_size": 16}, false_alarm_rate=0.01).fit(waves(4000, 2))
 
 

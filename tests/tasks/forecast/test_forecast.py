@@ -1,4 +1,4 @@
-"""The estimator `Forecaster`: what it learns, its forecasts, its file, and what it says of bad input."""
+"""The estimator `Forecaster`: what it learns, its forecasts, its file, and its errors on bad input."""
 
 import signal
 import subprocess
@@ -351,4 +351,18 @@ def test_a_file_that_contradicts_itself(fitted, folder, monkeypatch):
 
 def test_importing_it_costs_no_torch():
     code = "import sys, gatewise.tasks.forecast.estimator; assert not {'torch', 'duckdb'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_forecasts_needs_no_torch():
+    names = ("predictor", "options", "inputs", "table", "windows", "split", "linear", "sizing", "evaluation", "plot")
+    code = "import importlib, sys\nsys.modules['torch'] = None\n"
+    code += "\n".join(f"importlib.import_module('gatewise.tasks.forecast.{name}')" for name in names)
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_that_is_the_first_of_a_process_can_be_used(folder):
+    """Its shapes are checked without memory, where nothing may be made that is kept."""
+    Forecaster(**TINY, head="gaussian", samples=5).fit([np.arange(60.0) % 7]).save("model")
+    code = "import gatewise, numpy; gatewise.Forecaster.load('model').predict([numpy.arange(40.0) % 7])"
     subprocess.run([sys.executable, "-c", code], check=True)

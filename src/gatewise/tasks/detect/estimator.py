@@ -227,7 +227,7 @@ class Detector(Estimator, DetectOptions):
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
     ) -> dict[str, Any]:
-        """How often it alarms, and with labels how rightly.
+        """How often it alarms, and with labels how correctly.
 
         Args:
             data, y, query, encoding: As for `fit`. The data that the detector was trained on are split as they were

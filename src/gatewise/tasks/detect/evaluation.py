@@ -1,4 +1,4 @@
-"""How often a detector alarms, and how rightly, beside plain baselines whose thresholds are set in the same way."""
+"""How often a detector alarms, and how correctly, beside plain baselines whose thresholds are set in the same way."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ... import checks
+from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
@@ -24,7 +25,7 @@ from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import Sizing, training_setup
 from .split import Part, Split, last_origins, training_ends
-from .table import check_values, inputs_of, read_sequences, table_of
+from .table import Table, check_values, inputs_of, read_sequences, table_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -97,13 +98,11 @@ class Forecaster(Estimator, ForecastOptions):
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
-        own = table_of(raw, self)
+        own = self._table(raw)
+        self.targets_, self.frequency_ = own.targets, own.frequency
         apart = None
         if validation is not None:
-            apart = table_of(read_sequences(validation, self, query=query, encoding=encoding), self, own.targets)
-        for given in (own, apart or own):
-            check_values(given, self.head, self.scaling)
-        self.targets_, self.frequency_ = own.targets, own.frequency
+            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -134,6 +133,12 @@ class Forecaster(Estimator, ForecastOptions):
             unit="windows",
             per_step=sizing.batch_size,
         )
+
+    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
+        """Data to train or validate on."""
+        found = table_of(data, self, targets)
+        check_values(found, self.head, self.scaling)
+        return found
 
     def _build(self, linear: Linear | None = None) -> Any:
         from .network import Autoregressive, Direct
