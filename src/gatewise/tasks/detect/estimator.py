@@ -206,7 +206,7 @@ class Detector(Estimator, DetectOptions):
 
     def predict(self, data: Any) -> np.ndarray:
         """(steps,) -1 where there is an alarm, else 1, as scikit-learn's outlier detectors have it."""
-        return np.where(np.concatenate(self.scores(data)) >= self.threshold_, -1, 1)
+        return self._predictor().predict(data)
 
     def fit_predict(self, data: Any, y: Any = None) -> np.ndarray:
         """`fit`, then `predict` of the same data."""

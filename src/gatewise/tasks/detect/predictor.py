@@ -192,6 +192,11 @@ class Predictor:
         """Scores (n,) of each series."""
         return [self.scored(values) for values in self.series(data, query=query, encoding=encoding).values]
 
+    def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """(steps,) -1 where there is an alarm, else 1, series after series."""
+        scores = self.scores(data, query=query, encoding=encoding)
+        return np.where(np.concatenate(scores) >= self.scoring.threshold, -1, 1)
+
     def events(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[Event]:
         """Events, series after series."""
         found = enumerate(self.scores(data, query=query, encoding=encoding))
