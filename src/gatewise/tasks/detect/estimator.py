@@ -17,7 +17,8 @@ from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
-from .evaluation import baseline_thresholds, evaluate, report
+from ..report import detect_report
+from .evaluation import baseline_thresholds, evaluate
 from .options import DetectOptions
 from .predictor import ErrorReader, Predictor
 from .scoring import Event, Scoring, calibrate
@@ -278,7 +279,7 @@ class Detector(Estimator, DetectOptions):
         events = predictor.scoring.events(scores)
         draw(series, scores, events, picture, threshold=self.threshold_, time=self.time)
 
-    report = staticmethod(report)
+    report = staticmethod(detect_report)
 
     # The model file.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...runtime import streams
 from .predictor import Predictor, ReadState
 from .scoring import ScorerState
 
@@ -21,7 +22,7 @@ class StreamState:
     scoring: ScorerState
 
 
-class Stream:
+class Stream(streams.Stream[StreamState]):
     """Scores steps as they arrive, each from what came before; made by `Detector.stream`.
 
     Attributes:
@@ -31,12 +32,16 @@ class Stream:
 
     def __init__(self, predictor: Predictor):
         self._reader, self._scoring = predictor.reader, predictor.scoring
+        self._reading, self._scorer = self._reader.start(), self._scoring.scorer()
         self.threshold, self.channels = predictor.scoring.threshold, predictor.channels
-        self.reset()
+        super().__init__()
 
     def reset(self) -> None:
         """Start a new series."""
-        self._reading, self._scorer = self._reader.start(), self._scoring.scorer()
+        self.state = self._initial_state()
+
+    def _initial_state(self) -> StreamState:
+        return StreamState(self._reader.start(), self._scoring.scorer().state)
 
     def push(self, row: Any) -> tuple[float, bool]:
         """The next step's score, and whether it is an alarm.
@@ -52,14 +57,12 @@ class Stream:
         score = self._scorer.push(float(errors[0]))
         return score, score >= self.threshold
 
-    def finish(self) -> None:
-        """The series has ended. Nothing is pending: each step was scored when it was pushed."""
-        self.reset()
+    # A history is kept sorted from push to push, for sorting it again would cost more than all the rest. So it is made
+    # a value only when asked for.
 
     @property
     def state(self) -> StreamState:
-        """What is known of the steps so far, as a value: a stream of the same detector that is given it goes on from
-        there."""
+        """What the stream remembers, to be set again later."""
         return StreamState(self._reading, self._scorer.state)
 
     @state.setter

@@ -18,7 +18,8 @@ from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from .evaluation import evaluate_part, evaluate_split, table
+from ..report import forecast_report
+from .evaluation import evaluate_part, evaluate_split
 from .inputs import Inputs
 from .linear import Linear
 from .options import ForecastOptions
@@ -289,10 +290,7 @@ class Forecaster(Estimator, ForecastOptions):
         own = predictor.table(predictor.read(data, query=query, encoding=encoding))
         draw_series(predictor, own, picture, series=series, back=back)
 
-    @staticmethod
-    def report(metrics: Mapping[str, Any]) -> str:
-        """Figures beside the baselines, for a terminal."""
-        return table(dict(metrics))
+    report = staticmethod(forecast_report)
 
     # The model file.
 
