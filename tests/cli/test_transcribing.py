@@ -76,7 +76,7 @@ def test_info_shows_what_it_is(call):
 MISTAKES = {
     "no such option for the task": (
         ("predict", "model", "clips", "--n-best", "2"),
-        "--n-best does not go with a model of",
+        "--n-best is not an option for models of",
     ),
     "no language model": (("predict", "model", "clips", "--language-model", "model"), "only 'generate' writes"),
     "a beam of none": (
@@ -87,7 +87,7 @@ MISTAKES = {
     "nothing to read": (("fit", "transcribe", "none.csv", "-o", "m", *TINY), "none.csv"),
     "an impossible stack": (
         ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "0"),
-        "frame_stacking must be a whole number",
+        "--frame-stacking must be a whole number",
     ),
     "too few steps": (
         ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "40"),

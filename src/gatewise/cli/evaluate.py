@@ -1,4 +1,4 @@
-"""`gatewise evaluate`: how good a model is on some data."""
+"""`gatewise evaluate`: metrics of a model on some data."""
 
 from __future__ import annotations
 
@@ -9,38 +9,35 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
-from .decoding_options import LISTENING, WRITING, decoding, with_search
-from .fit import aligned
+from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, Unknown, result
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
     data: Annotated[
         list[str],
-        typer.Argument(
-            metavar="DATA", help="A file, folder or database's URL; - for standard input.", show_default=False
-        ),
+        typer.Argument(metavar="DATA", help="File, folder or database URL; - for standard input.", show_default=False),
     ],
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     unknown: Unknown = "error",
-    captions: Annotated[str | None, typer.Option(help="File of captions, where DATA is a folder of images.")] = None,
+    captions: Annotated[str | None, typer.Option(help="File with captions, if DATA is a folder of images.")] = None,
     lists: Annotated[
-        str | None, typer.Option(help="Comma-separated files with the names of images, one a line: only these.")
+        str | None, typer.Option(help="Comma-separated files with names of images, one per line; evaluate only these.")
     ] = None,
     json: Json = False,
     **search: Any,
 ) -> None:
-    """Measure a model on data, beside plain baselines.
+    """Compute a model's metrics on data, next to simple baselines.
 
-    The data that it was trained on is cut into training, validation and test part as it was then; of any other all is
-    measured.
+    The data that the model was trained on is split into training, validation and test set as it was then. Any other
+    data is evaluated as a whole.
     """
     from ..bundle import read_header
     from ..tasks import find
 
-    task = str(read_header(model).document.get("task"))  # a wrong file should show before torch is loaded
+    task = str(read_header(model).document.get("task"))  # report a wrong file before torch is loaded
     estimator = find(task)
     possible = inspect.signature(estimator.evaluate).parameters
     given: dict[str, Any] = {"encoding": encoding}
@@ -50,17 +47,16 @@ def evaluate(
         ("captions", captions, None),
         ("lists", lists, None),
     )
-    for name, value, usual in options:
-        if value != usual and name not in possible:
-            raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
+    for name, value, default in options:
+        if value != default and name not in possible:
+            raise OptionError(f"--{name} is not an option for models of the task '{task}'. Leave it out")
         if name in possible:
             given[name] = value
     given |= decoding(task, estimator.evaluate, search)
-    if len(data) > 1 and task not in ("generate", "translate"):
-        raise OptionError(f"a model of the task '{task}' is measured on one DATA at a time, not on {len(data)}")
+    measured = estimator.data_at(data)
     found = estimator.load(model)
-    metrics = found.evaluate(data if task == "generate" else aligned(data), **given)
+    metrics = found.evaluate(measured, **given)
     result(found.report(metrics), metrics, json)
 
 
-evaluate = with_search(evaluate, {**WRITING, **LISTENING})
+evaluate = with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS})

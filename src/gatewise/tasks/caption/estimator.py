@@ -19,9 +19,9 @@ from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu
 from ...training import ProgressFor
-from .._text_report import report
 from ..estimator import Estimator, cells_of, filled
 from ..options import given_or
+from ..report import text_report
 from .baselines import most_frequent
 from .evaluation import evaluate, evaluate_captions, with_captions
 from .inputs import Inputs
@@ -217,7 +217,7 @@ class Captioner(Estimator, CaptionOptions):
 
         draw(*self._predictor().attention(data), self.model_.encoder.map, picture)
 
-    report = staticmethod(report)
+    report = staticmethod(text_report)
 
     @property
     def vocabulary_(self) -> Words:

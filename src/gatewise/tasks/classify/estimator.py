@@ -22,9 +22,9 @@ from ...data.sequences import Sequences
 from ...data.sources import Roles, read
 from ...errors import DataError, OptionError
 from ...training import ProgressFor
-from .._classify_report import report
 from ..estimator import Estimator, cells_of, filled
 from ..options import names
+from ..report import classify_report
 from .inputs import Inputs
 from .options import ClassifyOptions
 from .sizing import Sizing, course, sizing
@@ -233,7 +233,7 @@ class Classifier(Estimator, ClassifyOptions):
         sequences = self._sequences(data, None, query, encoding, with_target=False)
         yield from self._judge().tables(sequences, names(self.key))
 
-    report = staticmethod(report)
+    report = staticmethod(classify_report)
 
     # Steps of fit.
 

@@ -7,8 +7,9 @@ layers and a mixture of Gaussians for the next step; see `_trajectories`.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...algebra import Cell
@@ -19,7 +20,7 @@ from ...decoding.sampling import Sampler
 from ...errors import OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..report import losses
+from ..report import generate_report
 from .numbers import fitting as _trajectories
 from .numbers.predictor import Tracer
 from .options import GenerateOptions
@@ -59,6 +60,19 @@ class Generator(Estimator, GenerateOptions):
 
     task: ClassVar[str] = "generate"
     kind: ClassVar[str] = ""
+    several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
+
+    @classmethod
+    def data_at(cls, paths: Sequence[str]) -> Any:
+        return paths
+
+    def opened(self, data: Any, encoding: str) -> Any:
+        if self.reads_numbers(data):
+            return data
+        text, name = text_of(data, encoding)
+        file = io.StringIO(text)
+        file.name = name
+        return file
 
     numbers_: _trajectories.Learned | None = None
 
@@ -184,10 +198,7 @@ class Generator(Estimator, GenerateOptions):
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
         return {"all": found, "baselines": {"xz": xz}}
 
-    @staticmethod
-    def report(metrics: Mapping[str, Any]) -> str:
-        """Losses as a plain table."""
-        return losses(metrics)
+    report = staticmethod(generate_report)
 
     def sample(
         self,

@@ -21,7 +21,8 @@ from ...metrics.tagging import label_scores, number_scores
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from .baselines import Baselines, report
+from ..report import tag_report
+from .baselines import Baselines
 from .features import Encoded, Features
 from .options import TagOptions
 from .sizing import Sizing, sizing
@@ -216,7 +217,7 @@ class Tagger(Estimator, TagOptions):
                 )
         return Stream(self.model_, self.features_, self.targets_.named)
 
-    report = staticmethod(report)
+    report = staticmethod(tag_report)
 
     @property
     def classes_(self) -> list[str]:

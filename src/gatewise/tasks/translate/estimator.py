@@ -19,9 +19,9 @@ from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
-from .._text_report import report
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
+from ..report import text_report
 from .baselines import count_first_words
 from .evaluation import BleuCriterion, evaluate
 from .options import PRECISIONS, TranslateOptions
@@ -58,6 +58,11 @@ class Translator(Estimator, TranslateOptions):
 
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
+    several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
+
+    @classmethod
+    def data_at(cls, paths: Sequence[str]) -> Any:
+        return paths[0] if len(paths) == 1 else tuple(paths)
 
     def fit(
         self,
@@ -219,7 +224,7 @@ class Translator(Estimator, TranslateOptions):
 
         draw(*self._predictor().attention(data, query=query, encoding=encoding), picture)
 
-    report = staticmethod(report)
+    report = staticmethod(text_report)
 
     # Steps of fit.
 
