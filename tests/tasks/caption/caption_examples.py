@@ -5,8 +5,6 @@ import numpy as np
 from gatewise.data.paired.captions import from_arrays
 
 SMALL = {"channels": 16, "embedding_size": 16, "hidden_size": 24, "batch_size": 8, "dropout": 0.0}
-
-
 COLOURS = {"red": (220, 20, 30), "green": (20, 200, 40), "blue": (30, 40, 230)}
 
 

@@ -58,6 +58,16 @@ def test_one_image_is_captioned(folder, lit):
         Captioner(inputs="features").fit("Images/3.png")
 
 
+def test_what_an_earlier_fit_read_does_not_matter(folder):
+    captioner = Captioner(image_size=8, epochs=1, **SMALL).fit("Images", captions="captions.txt")
+    said = captioner.predict("Images")
+    with pytest.raises(DataError, match="has no captions to learn from"):
+        captioner.fit("Images")
+    assert captioner.predict("Images") == said
+    captioner.set_params(image_size=12).fit("Images", captions="captions.txt")
+    assert captioner.inputs_.shape == (12, 12, 3)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -5,11 +5,7 @@ import random
 import numpy as np
 
 SPELLED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-
 DIGITS = dict(zip(SPELLED, "0123456789", strict=True))
-
-
 SMALL = {
     "tokens": "words",
     "embedding_size": 16,
@@ -31,6 +27,4 @@ def numbers(count, seed=0):
 
 
 SOURCES = [np.array([1, 5, 7]), np.array([2]), np.array([10, 3, 3, 4, 0])]
-
-
 TARGETS = [np.array([4, 2]), np.array([1, 1, 6, 7]), np.array([], np.int64)]

@@ -123,8 +123,8 @@ class Captioner(Estimator, CaptionOptions):
                 raise DataError(f"{part.name} has no captions to learn from. Give them: y, or a file of captions")
         inputs = Inputs.learn(train)
         inputs.check(held_out)
-        self.inputs_ = inputs
-        self.tokens_ = CaptionTokens.learn(train.captions, self.vocabulary_size, int(self.min_frequency))
+        tokens = CaptionTokens.learn(train.captions, self.vocabulary_size, int(self.min_frequency))
+        self.inputs_, self.tokens_ = inputs, tokens
         self.most_frequent_ = most_frequent(train.captions)
         self.sizing_ = chosen = sizing(self, len(train), inputs.kind == "clips")
         training = self._batches(train, int(self.seed))
