@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,11 @@ class Network(nn.Module):
         with self.predicting():
             found = forward(self, {name: torch.from_numpy(array) for name, array in arrays.items()})
         return found.numpy() if isinstance(found, Tensor) else tuple(each.numpy() for each in found)
+
+    @staticmethod
+    def concatenate(arrays: Sequence[Tensor]) -> Tensor:
+        """Features side by side, for a predictor's function."""
+        return torch.cat(list(arrays), -1)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]

@@ -16,9 +16,10 @@ from gatewise.metrics import label_scores, number_scores
 from gatewise.tasks import Tagger
 from gatewise.tasks.options import shares_of
 from gatewise.tasks.tag.baselines import Baselines
+from gatewise.tasks.tag.batches import Pieces
 from gatewise.tasks.tag.features import Features, Words, shape
-from gatewise.tasks.tag.network import Pieces, decoded
-from gatewise.tasks.tag.split import parts_of
+from gatewise.tasks.tag.predictor import forward
+from gatewise.tasks.tag.split import split_sequences
 
 SMALL = {"hidden_size": 16, "embedding_size": 12, "char_hidden_size": 6, "epochs": 6, "batch_size": 8}
 NAMES, PLACES = ["Ann", "Bob", "Cleo", "Dan"], ["York", "Delft", "Nice"]
@@ -94,12 +95,15 @@ def test_a_prediction_depends_on_its_sequence_alone(namer):
     together = namer.predict(data)
     for one, labels in zip(data, together, strict=True):
         assert namer.predict(one)[0].tolist() == labels.tolist()
-    encoded = namer.features_.read(data)
-    pieces = Pieces(encoded, None, len(data))
-    scores, _ = namer.model_(pieces.at(0))
+    encoded = namer.features_.encode(data)
+    scores = namer.model_.compute(scored, encoded.batch(data.offsets[:-1], data.lengths))
     for row in range(5):
-        alone, _ = namer.model_(pieces.batch(data.offsets[row : row + 1], data.lengths[row : row + 1]))
-        assert torch.equal(alone[:, 0], scores[: len(alone), row])
+        alone = namer.model_.compute(scored, encoded.batch(data.offsets[row : row + 1], data.lengths[row : row + 1]))
+        assert np.array_equal(alone[:, 0], scores[: len(alone), row])
+
+
+def scored(net, batch):
+    return forward(net, batch)[0]
 
 
 def test_a_stream_equals_the_whole_sequence(steerer):
@@ -245,7 +249,7 @@ def test_validation_data_say_how_sure_a_span_must_be(tmp_path):
 def test_few_sequences_are_cut_by_time():
     x, labels, _ = series(2, 3000)
     data = from_arrays(x, labels, per_step=True)
-    parts = parts_of(data, (0.6, 0.15, 0.25), 0)
+    parts = split_sequences(data, (0.6, 0.15, 0.25), 0)
     assert [len(part) for part in parts.values()] == [2, 2, 2]
     assert [part.lengths.tolist() for part in parts.values()] == [[1800] * 2, [450] * 2, [750] * 2]
     for place, row in enumerate(x):
@@ -255,17 +259,17 @@ def test_few_sequences_are_cut_by_time():
 
 def test_many_sequences_are_dealt_out_whole():
     data = tagged(600)
-    parts = parts_of(data, (0.8, 0.1, 0.1), 4)
+    parts = split_sequences(data, (0.8, 0.1, 0.1), 4)
     assert [len(part) for part in parts.values()] == [480, 60, 60]
     assert sum(int(part.offsets[-1]) for part in parts.values()) == int(data.offsets[-1])
-    again = parts_of(data, (0.8, 0.1, 0.1), 4)
+    again = split_sequences(data, (0.8, 0.1, 0.1), 4)
     assert all(again[name].fingerprint() == part.fingerprint() for name, part in parts.items())
 
 
 def test_pieces_of_long_sequences():
     data = from_arrays([np.arange(100.0)[:, None], np.arange(7.0)[:, None]])
     features = Features.learn(data, ["channels"], ahead=True)
-    encoded, targets = features.read(data), np.arange(107)
+    encoded, targets = features.encode(data), np.arange(107)
     pieces = Pieces(encoded, targets, 2, chunk_length=16, seed=1)
     assert len(pieces) == 4  # 7 of the long one, 1 of the short one
     seen = [pieces.at(step) for step in range(4)]
@@ -290,7 +294,7 @@ def test_words_as_numbers():
     assert words.parts["word"] == ["cat", "the", "cab", "x0"]
     assert words.counts == [2, 2, 1, 1]
     assert words.letters == ["a", "c", "e", "h", "t"]  # seen in two places at least, most frequent first
-    new = words.read(from_arrays([["cat", "X7", "dog"]]).steps["token"], np.array([0, 3]))
+    new = words.encode(from_arrays([["cat", "X7", "dog"]]).steps["token"], np.array([0, 3]))
     assert new.parts[:, 0].tolist() == [1, 4, 0]
     assert new.letters.tolist() == [[2, 1, 5], [6, 6, 0], [6, 6, 6]]  # 6: a letter that training did not have
     assert new.lengths.tolist() == [3, 2, 3]
@@ -302,9 +306,9 @@ def test_neighbours_of_characters():
     words = Words.learn(data.steps["token"], data.offsets, ahead=True)
     assert words.pairs == ["a b", " a", "b "]  # "b a" once only
     wanted = [[2, 1], [1, 0], [0, 1], [1, 3], [2, 1], [1, 3]]
-    assert words.read(data.steps["token"], data.offsets).pairs.tolist() == wanted
+    assert words.encode(data.steps["token"], data.offsets).pairs.tolist() == wanted
     back = Words.learn(data.steps["token"], data.offsets, ahead=False)
-    assert back.read(data.steps["token"], data.offsets).pairs[:, 0].tolist() == [2, 1, 0, 1, 2, 1]
+    assert back.encode(data.steps["token"], data.offsets).pairs[:, 0].tolist() == [2, 1, 0, 1, 2, 1]
 
 
 def test_measurements_and_categories_as_numbers():
@@ -315,13 +319,13 @@ def test_measurements_and_categories_as_numbers():
     }
     data = Sequences(np.array([0, 4]), steps)
     features = Features.learn(data, ["front", "flat", "mode"], ahead=True)
-    read = features.read(data)
+    read = features.encode(data)
     deviation = (8 / 3) ** 0.5
     wanted = [[-2 / deviation, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [2 / deviation, 0, 0, 0]]
     np.testing.assert_allclose(read.numbers, wanted, rtol=1e-6)
     assert read.categories[:, 0].tolist() == [1, 2, 0, 1]
     other = {**steps, "mode": Column("mode", "category", np.array([0, 1, 1, 0], np.int32), ("stop", "fast"))}
-    assert features.read(Sequences(np.array([0, 4]), other)).categories[:, 0].tolist() == [0, 2, 2, 0]
+    assert features.encode(Sequences(np.array([0, 4]), other)).categories[:, 0].tolist() == [0, 2, 2, 0]
     assert Features.from_json(features.to_json()) == features
 
 
@@ -356,13 +360,13 @@ def test_scores_of_labels_and_numbers_by_hand():
 def test_baselines_by_hand():
     data = from_arrays([["a", "b", "a", "c"], ["a", "b"]], [["X", "Y", "X", "Y"], ["Z", "Y"]], per_step=True)
     features = Features.learn(data, ["token"], ahead=True)
-    learned = Baselines.learn(data, features.read(data), features, data.steps["label"].strings())
+    learned = Baselines.learn(data, features.encode(data), features, data.steps["label"].strings())
     new = from_arrays([["a", "b", "new"]])
-    assert learned.predictions(new, features.read(new)) == {
+    assert learned.predictions(new, features.encode(new)) == {
         "majority": ["Y", "Y", "Y"],
         "most frequent per token": ["X", "Y", "Y"],
     }
-    assert Baselines(**learned.to_json()) == learned
+    assert Baselines.from_json(learned.to_json()) == learned
 
 
 def test_the_report_fits_a_terminal(namer, steerer):
@@ -487,8 +491,9 @@ def test_data_that_does_not_fit_the_model(namer, steerer):
 
 def test_decoding_in_small_batches_changes_nothing(namer):
     data = tagged(30, seed=11)
-    encoded = namer.features_.read(data)
-    assert np.array_equal(decoded(namer.model_, encoded, 8), decoded(namer.model_, encoded))
+    encoded = namer.features_.encode(data)
+    predictor = namer._predictor()
+    assert np.array_equal(predictor.decode(encoded, 8), predictor.decode(encoded))
 
 
 def test_a_second_fit_reads_the_columns_of_its_own_data():
