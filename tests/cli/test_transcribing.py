@@ -87,7 +87,7 @@ MISTAKES = {
     "nothing to read": (("fit", "transcribe", "none.csv", "-o", "m", *TINY), "none.csv"),
     "an impossible stack": (
         ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "0"),
-        "frame_stacking must be a whole number",
+        "--frame-stacking must be a whole number",
     ),
     "too few steps": (
         ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "40"),

@@ -118,9 +118,9 @@ def test_with_a_captured_graph():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"recurrent_dropout": 1.0}, "recurrent_dropout must be a probability, a number from 0 to below 1, not 1.0"),
-        ({"weight_dropout": -0.1}, "weight_dropout must be a probability"),
-        ({"zoneout": "much"}, "zoneout must be a probability, a number from 0 to below 1, not 'much'"),
+        ({"recurrent_dropout": 1.0}, "recurrent_dropout must be a number from 0 to below 1, not 1.0"),
+        ({"weight_dropout": -0.1}, "weight_dropout must be a number from 0 to below 1, not -0.1"),
+        ({"zoneout": "much"}, "zoneout must be a number from 0 to below 1, not 'much'"),
         ({"zoneout": (0.1, 0.2, 0.3)}, "zoneout takes one probability, or one for each of h c, not"),
     ],
 )

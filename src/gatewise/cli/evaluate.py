@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
-from .decoding_options import LISTENING, WRITING, decoding, with_search
-from .fit import aligned
+from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, Unknown, result
 
 
@@ -50,17 +49,16 @@ def evaluate(
         ("captions", captions, None),
         ("lists", lists, None),
     )
-    for name, value, usual in options:
-        if value != usual and name not in possible:
+    for name, value, default in options:
+        if value != default and name not in possible:
             raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
         if name in possible:
             given[name] = value
     given |= decoding(task, estimator.evaluate, search)
-    if len(data) > 1 and task not in ("generate", "translate"):
-        raise OptionError(f"a model of the task '{task}' is measured on one DATA at a time, not on {len(data)}")
+    measured = estimator.data_at(data)
     found = estimator.load(model)
-    metrics = found.evaluate(data if task == "generate" else aligned(data), **given)
+    metrics = found.evaluate(measured, **given)
     result(found.report(metrics), metrics, json)
 
 
-evaluate = with_search(evaluate, {**WRITING, **LISTENING})
+evaluate = with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS})

@@ -6,7 +6,6 @@ import inspect
 import shlex
 from collections.abc import Callable
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,11 +21,6 @@ fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.
 
 _FILES = "Files"
 _ONE = "A file, folder or database's URL."
-_SEVERAL = {  # tasks whose data may be several files
-    "generate": "Text files or folders, - for standard input; pen strokes; a table.",
-    "translate": "Two files whose lines belong together, one of lines with a tab, or a table.",
-}
-
 _OURS = {  # what every task's command has, whatever its estimator
     "output": Annotated[
         Path | None,
@@ -55,8 +49,8 @@ def __getattr__(task: str) -> Callable[..., None]:
 def _verb(task: str) -> Callable[..., None]:
     """A function for typer whose options are those of the task's estimator and of its `fit`."""
     estimator = find(task)
-    several = task in _SEVERAL
-    argument = typer.Argument(metavar="DATA", help=_SEVERAL.get(task, _ONE), show_default=False)
+    several = bool(estimator.several_files)
+    argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
     data: Any = Annotated[list[str], argument] if several else Annotated[str, argument]
     mine = derived.of_task(estimator)
     reading = derived.of_function(estimator.fit, _FILES, without=_ABOUT_FIT)
@@ -69,12 +63,12 @@ def _verb(task: str) -> Callable[..., None]:
     parameters |= {**reading, **mine}
 
     def verb(**given: Any) -> None:
-        first = given["data"][0] if several else given["data"]
+        paths = given["data"] if several else [given["data"]]
         options = derived.read_task(estimator, {name: given[name] for name in mine})
         train(
             estimator(**options),
-            aligned(given["data"]) if task == "translate" else given["data"],
-            given["output"] or Path(f"{_stem(first)}.gatewise"),
+            estimator.data_at(paths),
+            given["output"] or Path(f"{_stem(paths[0])}.gatewise"),
             derived.read(estimator.fit, {name: given[name] for name in reading}),
             **{name: given[name] for name in ("force", "resume", "plot", "quiet", "json")},
         )
@@ -118,8 +112,7 @@ def train(
     # What is missing or wrong should show before training, and before torch is loaded.
     if plot is not None:
         can_plot(plot)
-    if isinstance(data, list) and not estimator.reads_numbers(data):
-        data = _open(data, reading.get("encoding", "utf-8"))
+    data = estimator.opened(data, reading.get("encoding", "utf-8"))
     if announcement:
         note(announcement)
 
@@ -127,8 +120,8 @@ def train(
     from ..tasks.generate.text.sizing import size_text
     from ..training import choose
 
-    if estimator.task == "generate":
-        reading = {**reading, "passages": 0 if quiet else 300}
+    if not quiet and "passages" in inspect.signature(estimator.fit).parameters:
+        reading = {**reading, "passages": 300}
     estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), **reading)
     outcome = estimator.outcome_
     if plot is not None:
@@ -145,20 +138,6 @@ def train(
         note(f"stopped after step {outcome.step}; {target} holds the best weights so far.")
         note(f"To go on: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
-
-
-def aligned(paths: list[str]) -> Any:
-    """One file as it is, or two as `data.paired.pairs.read_pairs` takes them."""
-    return paths[0] if len(paths) == 1 else tuple(paths)
-
-
-def _open(paths: list[str], encoding: str) -> StringIO:
-    """Their text as one open file."""
-    from ..data.readers.files import read_text
-
-    file = StringIO(read_text(paths, encoding))
-    file.name = ", ".join(paths)
-    return file
 
 
 def can_plot(picture: Path, force: bool = True) -> None:

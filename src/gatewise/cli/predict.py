@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
-from .decoding_options import LISTENING, WRITING, decoding, with_search
+from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, result
 
 
@@ -73,4 +73,4 @@ def predict(
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
 
 
-predict = with_search(predict, {**WRITING, **LISTENING})
+predict = with_search(predict, {**BEAM_OPTIONS, **CTC_OPTIONS})

@@ -1,1 +1,2 @@
-"""Where sequences come from: text, tables, databases; vocabularies, calendars, batches."""
+"""Where sequences come from: text, tables, databases, sound, pen strokes, images, arrays; how they are split and
+batched; vocabularies and calendars."""

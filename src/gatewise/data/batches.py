@@ -30,7 +30,7 @@ class Epochs(Generic[Batch]):
         seed: int | Sequence[int] | None,
     ):
         self.batches, self.draw = batches, draw
-        self.seed = [seed] if isinstance(seed, int) else seed
+        self.seed = seed if seed is None or isinstance(seed, Sequence) else [seed]
         self._current: tuple[int, Sequence[Batch]] = (-1, [])
 
     def __len__(self) -> int:
@@ -72,8 +72,8 @@ class Rows:
     The sequence is cut into B rows of equal length, n // B tokens, one after the other; up to B - 1 tokens at its end
     that fill no whole row are left out. Chunk k holds the next T tokens of every row, so that row r of chunk k + 1 goes
     on where row r of chunk k ended: carry the state over between chunks, and start afresh at chunk 0. A target is the
-    token behind its input in the same row. Every token of a row but its first is a target once a pass; the last chunk
-    may be shorter.
+    token after its input in the same row. Every token of a row but its first is a target once per epoch; the last
+    chunk may be shorter.
 
         >>> inputs, targets = Rows(ids, batch_size=32, chunk_length=128)[0]
 
@@ -83,7 +83,7 @@ class Rows:
         chunk_length: Targets per row and chunk, T; the last chunk has what remains.
 
     Shape:
-        rows[k]: inputs and targets, each (T, B), int64 and contiguous. len(rows) chunks make one pass.
+        rows[k]: inputs and targets, each (T, B), int64 and contiguous. len(rows) chunks make one epoch.
 
     Raises:
         DataError: there are fewer than two tokens a row, so no target.
@@ -111,7 +111,7 @@ class Rows:
 
     @property
     def targets(self) -> int:
-        """Tokens predicted in one pass, B (n // B - 1)."""
+        """Tokens predicted in one epoch, B (n // B - 1)."""
         return self.batch_size * (self._rows.shape[1] - 1)
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class Rows:
 
     def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         if not -len(self) <= k < len(self):
-            raise IndexError(f"no chunk {k}: a pass has {len(self)}.")
+            raise IndexError(f"no chunk {k}: an epoch has {len(self)}.")
         start = k % len(self) * self.chunk_length
         window = self._rows[:, start : start + self.chunk_length + 1].T.astype(np.int64, order="C")
         return window[:-1], window[1:].copy()  # apart, so that noise put on inputs leaves targets alone

@@ -1,4 +1,4 @@
-"""Sound as a network hears it: resampling and log-mel energies, in plain numpy so that a served model needs no more.
+"""Input features of sound: resampling and log-mel energies, in plain numpy so that a served model needs no more.
 
 T samples, F frames, M mel bands, R frequencies of a frame's Fourier transform.
 """

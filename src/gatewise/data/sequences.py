@@ -1,4 +1,4 @@
-"""What every reader gives and every task takes: sequences as columns of values, one per step or one per sequence."""
+"""What every reader returns and every task takes: sequences as columns of values, one per step or per sequence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Sequences:
-    """N sequences of different lengths, one after the other.
+    """N sequences of different lengths, stored one after the other.
 
     Attributes:
         offsets: (N + 1,) int64, rising from 0: sequence i has the steps offsets[i] : offsets[i + 1] of every column of

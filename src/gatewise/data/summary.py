@@ -41,11 +41,11 @@ class Summary:
     columns: tuple[Mapping[str, Any], ...]
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """For JSON."""
         return dict(vars(self))
 
     def describe(self) -> str:
-        """All of it for people, in lines of at most 80 columns."""
+        """For people, in lines of at most 80 columns."""
         lines = [f"{self.name}: {self.sequences:,} {self.format}"]
         if self.lengths is not None:
             least, median, most = self.lengths
@@ -69,11 +69,11 @@ class Text:
     examples: Summary | None
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """For JSON."""
         return {**vars(self), "examples": self.examples and self.examples.document()}
 
     def describe(self) -> str:
-        """All of it for people."""
+        """For people."""
         size = (
             f"{self.name}: text of {self.characters:,} characters, {self.different:,} different, {self.lines:,} lines"
         )

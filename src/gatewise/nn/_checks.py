@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from .. import cells, engine
 from ..algebra import Cell
+from ..checks import number
 from ..errors import OptionError, OptionTypeError, ShapeError
 
 
@@ -59,8 +59,7 @@ def check_options(
 ) -> None:
     """Refuse what torch.nn refuses, with the same types of exception."""
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= float(dropout) <= 1:
-        raise OptionError(f"dropout must be a probability, a number from 0 to 1, not {dropout!r}")
+    number("dropout", dropout, "from 0 to 1", lambda v: 0 <= v <= 1)
     for name, value, kind in (
         ("bias", bias, bool),
         ("batch_first", batch_first, bool),

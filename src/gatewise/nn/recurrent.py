@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from inspect import signature
-from numbers import Real
 from typing import Any, TypedDict
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from .. import engine
 from ..algebra import Cell
+from ..checks import number, whole
 from ..errors import OptionError, OptionTypeError, ShapeError
 from ._checks import check_options, check_tensor, checked_lengths, found_cell
 from .regularisation import Regularisers, draw_seed
@@ -93,8 +93,8 @@ class Recurrent(nn.Module):
             dropout=dropout,
             proj_size=proj_size,
         )
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise OptionError(f"threads must be a whole number from 1 on, not {threads!r}")
+        if threads is not None:
+            threads = whole("threads", threads, 1)
         self.cell = found_cell(cell)
         if self.cell.projected != (proj_size > 0):
             wants = "projects its output: give it a proj_size" if self.cell.projected else "has no projection"
@@ -134,11 +134,11 @@ class Recurrent(nn.Module):
         bound = 1.0 / math.sqrt(self.hidden_size)
         for weights in self._names.values():
             for names, parameter in zip(weights, self.cell.parameters, strict=True):
-                for number, name in enumerate(names):  # whose sum is the parameter
+                for place, name in enumerate(names):  # whose sum is the parameter
                     if parameter.initial is None:
                         nn.init.uniform_(getattr(self, name), -bound, bound)
                     else:
-                        nn.init.constant_(getattr(self, name), parameter.initial if number == 0 else 0.0)
+                        nn.init.constant_(getattr(self, name), parameter.initial if place == 0 else 0.0)
 
     def flatten_parameters(self) -> None:
         """Nothing to do; here so that code written for torch.nn runs."""
@@ -362,9 +362,7 @@ def _suffix(layer: int, direction: int) -> str:
 
 
 def _rate(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
-        raise OptionError(f"{name} must be a probability, a number from 0 to below 1, not {value!r:.60}")
-    return float(value)
+    return number(name, value, "from 0 to below 1", lambda v: 0 <= v < 1)
 
 
 def _rates(name: str, value: Any, carry: Sequence[str]) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -39,6 +39,9 @@ class Estimator(CommonOptions, ABC):
 
     task: ClassVar[str]  # its name on the command line and in model files
     kind: ClassVar[str]  # what scikit-learn calls it: "classifier", "regressor", "outlier_detector"; "" for the rest
+
+    # Help of DATA on the command line, where `fit` takes several files, and else "".
+    several_files: ClassVar[str] = ""
 
     model_: Any
     metrics_: dict[str, Any]
@@ -92,6 +95,17 @@ class Estimator(CommonOptions, ABC):
             raise OptionError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
 
     # What a task says of itself.
+
+    @classmethod
+    def data_at(cls, paths: Sequence[str]) -> Any:
+        """What `fit` and `evaluate` take for these paths of a command line. OptionError if they are too many."""
+        if len(paths) > 1:
+            raise OptionError(f"a model of the task '{cls.task}' takes one DATA at a time, not {len(paths)}")
+        return paths[0]
+
+    def opened(self, data: Any, encoding: str) -> Any:
+        """What `data_at` gave, read if that is quick, so that what cannot be read shows before torch is loaded."""
+        return data
 
     @abstractmethod
     def fit(self, *args: Any, **kwargs: Any) -> Self:

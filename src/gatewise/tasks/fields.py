@@ -12,7 +12,6 @@ from typing import Any, Self, TypeVar, dataclass_transform
 
 from .. import checks
 from ..algebra import Cell
-from ..data.split import split
 from ..errors import OptionError, suggest
 
 Check = Callable[[str, Any], None]  # of an option's name and value; raises OptionError
@@ -161,6 +160,8 @@ def a_cell(name: str, value: Any) -> None:
 
 def shares(name: str, value: Any) -> None:
     """Three shares of the data."""
+    from ..data.split import split  # numpy is not paid for by who only asks for help
+
     try:
         split(1, value)
     except OptionError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -21,11 +21,27 @@ from ..errors import ModelFileError, OptionError
 from ..training import Outcome, Plan, TrainingStopped, train
 
 if TYPE_CHECKING:
+    from ..algebra import Cell
     from ..training import Batches, ProgressFor, Trainable
-    from .estimator import Estimator
     from .options import CommonOptions
 
 _NOT_IDENTITY = ("preset", "threads")  # options that may change when a run is resumed
+
+
+class Fittable(Protocol):
+    """What can be fitted: an `Estimator`, as far as fitting knows it."""
+
+    threads: int | None
+    seed: int
+    model_: Any
+    metrics_: dict[str, Any]
+    outcome_: Outcome
+    provenance_: dict[str, Any]
+
+    def check(self) -> None: ...
+    def find_cell(self) -> Cell: ...
+    def plain_options(self) -> dict[str, Any]: ...
+    def save(self, path: str | os.PathLike[str]) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +83,7 @@ class Prepared:
     on_evaluation: Callable[[int], str | None] | None = None
 
 
-def fit(estimator: Estimator, prepare: Callable[[], Prepared], run: Run) -> None:
+def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     """Fit an estimator whose task says how its data are prepared.
 
     Raises:
@@ -108,7 +124,7 @@ def plan_of(
     )
 
 
-def _train(estimator: Estimator, prepared: Prepared, run: Run, path: Path) -> None:
+def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> None:
     """Train, measure and save; what is left of a training that was stopped can be used.
 
     Args:
@@ -153,7 +169,7 @@ def _train(estimator: Estimator, prepared: Prepared, run: Run, path: Path) -> No
 
 
 def _save(
-    estimator: Estimator, output: str | os.PathLike[str], checkpoint: Path, stopped: TrainingStopped | None
+    estimator: Fittable, output: str | os.PathLike[str], checkpoint: Path, stopped: TrainingStopped | None
 ) -> None:
     try:
         estimator.save(output)
@@ -164,7 +180,7 @@ def _save(
         raise ModelFileError(f"{error} {hint}") from error
 
 
-def _identity(estimator: Estimator) -> dict[str, Any]:
+def _identity(estimator: Fittable) -> dict[str, Any]:
     """What must be the same for a run to be resumed, whatever the task."""
     options = {name: value for name, value in estimator.plain_options().items() if name not in _NOT_IDENTITY}
     equations = hashlib.sha256(estimator.find_cell().equations.encode()).hexdigest()[
@@ -173,7 +189,7 @@ def _identity(estimator: Estimator) -> dict[str, Any]:
     return {**options, "equations": equations, "threads": torch.get_num_threads()}
 
 
-def _provenance(estimator: Estimator, data: dict[str, Any], started: float) -> dict[str, Any]:
+def _provenance(estimator: Fittable, data: dict[str, Any], started: float) -> dict[str, Any]:
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
     return {

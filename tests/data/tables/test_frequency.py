@@ -3,7 +3,14 @@ import pytest
 
 from gatewise.data.sequences import Column, Sequences
 from gatewise.data.tables import _spill
-from gatewise.data.tables.frequency import Frequency, calendar_features, frequency_of, infer, next_timestamps, regular
+from gatewise.data.tables.frequency import (
+    Frequency,
+    calendar_features,
+    frequency_of,
+    infer_frequency,
+    next_timestamps,
+    regular,
+)
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
 from gatewise.errors import DataError
@@ -40,12 +47,12 @@ def test_agrees_with_pandas(row, zone):
     if zone and wanted.unit != "span":
         index = (pandas.date_range("2019-12-30", periods=100, freq=theirs) + clock).tz_localize(zone)
     utc = (index.tz_convert("UTC").tz_localize(None) if zone else index).to_numpy("M8[us]")
-    found = infer(utc[:60], zone)
+    found = infer_frequency(utc[:60], zone)
     assert (found, str(found), found.seasonal_period) == (wanted, called, season)
     np.testing.assert_array_equal(next_timestamps(utc[59], found, 40, zone), utc[60:])
     np.testing.assert_array_equal(found.places(utc, zone), np.arange(100))
     kept = np.sort(np.random.default_rng(1).choice(60, 45, replace=False))
-    assert infer(utc[kept], zone) == wanted
+    assert infer_frequency(utc[kept], zone) == wanted
     np.testing.assert_array_equal(wanted.timestamps(utc[kept[0]], np.arange(100 - kept[0]), zone), utc[kept[0] :])
 
 

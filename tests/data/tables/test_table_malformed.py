@@ -6,7 +6,7 @@ import pytest
 
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
-from gatewise.data.tables.wide import wide
+from gatewise.data.tables.wide import read_wide
 from gatewise.errors import DataError, OptionError
 
 duckdb = pytest.importorskip("duckdb")
@@ -148,18 +148,18 @@ WIDE = "id,v1,v2,v3\na,1,2,3\nb,4\nc,5,NA,7\n"
 def test_malformed_wide_tables(tmp_path, contents, told):
     (tmp_path / "w.csv").write_bytes(contents if isinstance(contents, bytes) else contents.encode())
     with pytest.raises(DataError, match=told) as caught:
-        wide(tmp_path / "w.csv")
+        read_wide(tmp_path / "w.csv")
     assert "\n" not in str(caught.value)
 
 
 def test_wide_tables(tmp_path, shared):
     (tmp_path / "w.csv").write_text(WIDE)
-    found = wide(tmp_path / "w.csv")
+    found = read_wide(tmp_path / "w.csv")
     assert found.lengths.tolist() == [3, 1, 3]
     assert found.static["id"].strings() == ["a", "b", "c"]
     assert str(found.steps["value"].values.tolist()) == "[1.0, 2.0, 3.0, 4.0, 5.0, nan, 7.0]"
     assert found.lines.tolist() == [2, 2, 2, 3, 4, 4, 4]
-    train, test = (wide(shared / "m4_hourly" / f"Hourly-{part}.csv.gz") for part in ("train", "test"))
+    train, test = (read_wide(shared / "m4_hourly" / f"Hourly-{part}.csv.gz") for part in ("train", "test"))
     assert (len(train), train.lengths.min(), train.lengths.max(), set(test.lengths)) == (414, 700, 960, {48})
     assert train.static["id"].strings() == test.static["id"].strings() == [f"H{i}" for i in range(1, 415)]
     assert train.steps["value"].values[:4].tolist() == [605, 586, 586, 559]

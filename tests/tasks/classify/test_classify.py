@@ -16,7 +16,6 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
-from gatewise.data.augmentation import vary
 from gatewise.data.readers.strokes import read_strokes
 from gatewise.data.readers.ts import read_ts
 from gatewise.data.sequences import Column, Sequences
@@ -215,14 +214,6 @@ def test_a_stride_reads_overlapping_frames():
     frames = inputs.encode(data)["numbers"][:, 0] * column.scale[0] + column.mean[0]
     # Frames of four steps, one every two; beyond the ends the first and the last step again.
     assert frames.round(5).tolist() == [[0, 0, 1, 2], [1, 2, 3, 4], [3, 4, 4, 4]]
-
-
-def test_variation_keeps_sequences_apart_and_changes_their_pace():
-    x = np.concatenate([np.full((20, 1), 100.0), np.full((30, 1), -100.0)]).astype(np.float32)
-    found, lengths = vary(x, np.array([20, 30]), rng=np.random.default_rng(0), strength=1.0, channels=1)
-    assert len(found) == lengths.sum() != 50
-    assert (found[: lengths[0]] > 0).all()
-    assert (found[lengths[0] :] < 0).all()
 
 
 def test_drawings_are_bent_in_training_alone_and_their_writers_are_not_read(tmp_path):

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from gatewise import bundle
-from gatewise.data.augmentation import SpecAugment
 from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
 from gatewise.decoding import CTCDecoding
@@ -325,29 +324,6 @@ def test_numbers_that_float32_cannot_hold_are_refused():
 
 def steps_of(x):
     return Sequences(np.array([0, len(x)]), {"x": Column("x", "number", x)})
-
-
-def test_spec_augment_hides_bands_and_moments():
-    frames = np.ones((100, 40), np.float32)
-    for seed in range(20):
-        found = SpecAugment(0.0, 0.25, 0.1)(frames, np.random.default_rng(seed))
-        hidden = found == 0
-        assert (hidden.all(0) | ~hidden.any(0) | (hidden.sum(0) == hidden.all(1).sum())).all()
-        assert hidden.all(0).sum() <= 2 * 10
-        assert hidden.all(1).sum() <= 2 * 10
-    assert (frames == 1).all()
-
-
-def test_time_is_warped_between_its_ends():
-    ramp = np.repeat(np.arange(50, dtype=np.float32)[:, None], 3, 1)
-    moved = []
-    for seed in range(20):
-        found = SpecAugment(0.1, 0.0, 0.0)(ramp, np.random.default_rng(seed))
-        assert found.shape == ramp.shape
-        np.testing.assert_allclose(found[[0, -1]], ramp[[0, -1]])
-        assert (np.diff(found[:, 0]) > 0).all()
-        moved.append(np.abs(found - ramp).max())
-    assert 1 < max(moved) <= 0.1 * 49 * 1.01
 
 
 def test_batches_hold_what_was_read():

@@ -1,4 +1,4 @@
-"""Images, clips or features of their places, and their captions."""
+"""Images, clips or features of image regions, and their captions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = (1, 3, 4)  # channels by which the last axis is known for one of colo
 
 @dataclass(frozen=True)
 class Captioned:
-    """N images, clips or sets of features, one behind the other.
+    """N images, clips or sets of features, one after the other.
 
     Attributes:
         inputs: "images", "clips" or "features".

@@ -20,7 +20,7 @@ from ..tables.table import Table, open_table
 
 @dataclass(frozen=True)
 class Pairs:
-    """N texts, each with what it is to become.
+    """N source texts, each with its target.
 
     Attributes:
         sources: N texts, none of them blank.

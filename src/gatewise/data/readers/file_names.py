@@ -1,4 +1,4 @@
-"""Labels in the names of files: where the user says, `{label}_{speaker}_{index}`, or where they usually stand."""
+"""Labels in file names: by a pattern of the user's such as `{label}_{speaker}_{index}`, or by common conventions."""
 
 from __future__ import annotations
 

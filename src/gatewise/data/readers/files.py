@@ -14,7 +14,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from ...errors import DataError, suggest
 
@@ -80,6 +80,13 @@ def read_bytes(source: Source) -> bytes:
     """One whole file. DataError if it is a folder or cannot be read."""
     _check_file(source)
     return _bytes(source)
+
+
+def open_unpacked(path: Source) -> IO[bytes] | gzip.GzipFile:
+    """A file opened for reading, unpacked on the way if it is a gzip file by its first bytes."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
 def files_in(folder: Source) -> Iterator[Path]:
@@ -244,7 +251,7 @@ def _hint(raw: bytes, encoding: str) -> str:
 
 
 def _likely(raw: bytes) -> str | None:
-    """An encoding in which these bytes do decode, and that one could believe; None if there is none."""
+    """A plausible encoding in which these bytes decode; None if there is none."""
     if wide := _wide(raw):
         return wide
     if b"\0" in raw:

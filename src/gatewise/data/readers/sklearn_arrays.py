@@ -1,4 +1,4 @@
-"""Arrays as scikit-learn's users give them, refused in the words that its checks look for."""
+"""Arrays as scikit-learn's users give them, with the error messages that its checks expect."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import gzip
 import io
 import itertools
 import os
@@ -20,10 +19,9 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 from ...errors import DataError, suggest
-from ..readers.files import COMMON_ENCODINGS, GZIP_MAGIC
+from ..readers.files import COMMON_ENCODINGS, open_unpacked
 from ._timestamps import read_text
 from .session import Session, identifier, literal, one_line
 
@@ -99,7 +97,7 @@ def utf8(path: str, encoding: str, session: Session) -> str:
     target = Path(session.folder) / Path(path).name.removesuffix(".gz")
     try:
         with (
-            io.TextIOWrapper(unzipped(path), encoding=encoding, newline="") as source,
+            io.TextIOWrapper(open_unpacked(path), encoding=encoding, newline="") as source,
             open(target, "w", encoding="utf-8", newline="") as copy,
         ):
             while piece := source.read(1 << 20):
@@ -111,16 +109,10 @@ def utf8(path: str, encoding: str, session: Session) -> str:
     return str(target)
 
 
-def unzipped(path: str) -> IO[bytes] | gzip.GzipFile:
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else open(path, "rb")
-
-
 def first_characters(path: str, name: str) -> str:
     """The beginning of a file, of whole lines; bytes that are no UTF-8 are for the reader to refuse."""
     try:
-        with unzipped(path) as file:
+        with open_unpacked(path) as file:
             raw = file.read(HEAD)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, OptionTypeError, suggest
+from ..readers.files import open_unpacked
 from ._arrow import Once
-from ._csv import import_csv, unzipped
+from ._csv import import_csv
 from .session import POSTGRES, RELATION, Session, identifier, literal, one_line
 
 CSV = (".csv", ".tsv", ".txt", ".data")
@@ -51,7 +52,7 @@ def connect(
         _postgres(session, source, query)
         return Found({}, {})
     if isinstance(source, str | os.PathLike):
-        path = checked(source, session.name)
+        path = check_path(source, session.name)
         suffix = _suffix(path)
         if suffix in DATABASE:
             _database(session, path, query)
@@ -84,7 +85,7 @@ def _suffix(path: str) -> str:
     return os.path.splitext(name.removesuffix(".gz"))[1]
 
 
-def checked(source: str | os.PathLike[str], name: str) -> str:
+def check_path(source: str | os.PathLike[str], name: str) -> str:
     """The path, if there is a file to read. DataError names what is like it."""
     path = os.fspath(source)
     if not isinstance(path, str):
@@ -153,7 +154,7 @@ def _name_bad_line(session: Session, path: str) -> None:
     """Refuse the first line that is not JSON; DuckDB counts lines from where it began to read a piece of the file."""
     if _suffix(path) == ".json":
         return
-    with unzipped(path) as file:
+    with open_unpacked(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 json.loads(line.strip() or b"{}")

@@ -1,4 +1,4 @@
-"""Columns of any length: in memory, or in temporary files once they would be too large for it."""
+"""Columns of any length: in memory, or in temporary files where they would be too large for it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ IN_MEMORY = 256 << 20  # bytes of one Sequences; what is larger goes to files
 
 
 class Spill:
-    """Where the columns of one `Sequences` are kept.
+    """Stores the columns of one `Sequences`, in memory or in temporary files.
 
     Args:
-        size: Bytes that are about to come.
+        size: Bytes that are expected.
     """
 
     def __init__(self, size: int):
@@ -34,7 +34,7 @@ class Spill:
         return self._sinks[-1]
 
     def keep(self, sequences: Sequences) -> Sequences:
-        """Tie the files to `sequences`: they go when it goes."""
+        """Tie the files to `sequences`: they are deleted when it is."""
         if self.folder is not None:
             weakref.finalize(sequences, shutil.rmtree, self.folder, ignore_errors=True)
         return sequences
@@ -49,7 +49,7 @@ class Spill:
 class Sink:
     """Takes a column piece by piece.
 
-    Files are written, not mapped, so that what is on its way to the disk does not count as memory of this process.
+    Files are written, not mapped, so that pages not yet on disk do not count as memory of this process.
     """
 
     def __init__(self, dtype: np.dtype, path: str | None):

@@ -150,7 +150,7 @@ class Regular:
     added: np.ndarray
 
 
-def infer(timestamps: np.ndarray, zone: str | None = None) -> Frequency | None:
+def infer_frequency(timestamps: np.ndarray, zone: str | None = None) -> Frequency | None:
     """The frequency of one series from its timestamps, rising, in UTC. None for a single one."""
     if len(timestamps) < 2:
         return None
@@ -207,7 +207,7 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
                 f"{sequences.name}: {_who(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
                 f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
             )
-        own = infer(timestamps, zone)
+        own = infer_frequency(timestamps, zone)
         found.append(own)
         if own:
             steps[own] += len(timestamps) - 1

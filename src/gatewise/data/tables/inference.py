@@ -28,7 +28,7 @@ from .table import Table, open_table
 
 TIMES = {"time", "timestamp", "date", "datetime", "ds", "epoch", "unix", "unixtime", "ts", "year", "month", "day"}
 TARGETS = {"target", "label", "class", "y", "output", "category", "is_anomaly"}
-LOOKED_AT = 5_000_000  # rows; in a larger table nobody waits for gaps
+LOOKED_AT = 5_000_000  # rows; in a larger table looking for gaps would take too long
 WIDTH = 80
 
 
@@ -62,7 +62,7 @@ class TableSummary:
         shortest, longest: Steps of a series.
         frequency: In words; None without time, and if there is not one.
         gaps: Steps that are missing between others.
-        duplicates: Rows whose key and time stand in a row above.
+        duplicates: Rows that repeat the key and time of an earlier row.
         note: Why there is no frequency.
     """
 
@@ -81,11 +81,11 @@ class TableSummary:
     note: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """For JSON."""
         return asdict(self)
 
     def describe(self) -> str:
-        """All of it for people, in lines of at most 80 columns."""
+        """For people, in lines of at most 80 columns."""
         heads = ("column", "kind", "missing", "distinct", "values")
         rows = [
             (column.name, column.kind, f"{column.missing:,}", f"{column.distinct:,}", _values(column))
@@ -115,7 +115,7 @@ class TableSummary:
         if self.gaps:
             found.append(f"gaps: {_count(self.gaps, 'step')} missing between others")
         if self.duplicates:
-            found.append(f"duplicates: {_count(self.duplicates, 'row')} at a time that stands above already")
+            found.append(f"duplicates: {_count(self.duplicates, 'row')} with the timestamp of an earlier one")
         if self.target:
             found.append(f"target: perhaps {self.target}")
         return found + ([f"note: {self.note}"] if self.note else [])
@@ -129,9 +129,9 @@ def summarise_table(
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
 ) -> TableSummary:
-    """What a table seems to be. Arguments and errors as for `open_table`."""
+    """What a table seems to hold. Arguments and errors as for `open_table`."""
     with open_table(source, query, header=header, names=names, encoding=encoding) as table:
-        table.look([name for name in table.columns if table.kind(name) != "other"])
+        table.profile_columns([name for name in table.columns if table.kind(name) != "other"])
         columns = tuple(_column(table, name) for name in table.columns)
         time = _time(table)
         key = _key(table, time)
@@ -190,7 +190,7 @@ def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _repeated(table: Table, rows: str, names: Sequence[str]) -> int:
-    """Rows whose values in these columns stand in a row above."""
+    """Rows that repeat the values of an earlier row in these columns."""
     columns = ", ".join(identifier(name) for name in names)
     return table.session.row(
         f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM {rows} GROUP BY {columns})"

@@ -120,7 +120,7 @@ class _Job:
         if not table.rows:
             raise DataError(f"{table.name} has no rows. Give a table with data in it.")
         names = [*columns, *static]
-        table.look([name for name in names if table.kind(name) == "number"])
+        table.profile_columns([name for name in names if table.kind(name) == "number"])
         fields = {name: self._field(name, static=name in static and not self.by_row) for name in names}
         if self.by_row:
             static = [name for name in names if name in static or fields[name].kind == "text"]

@@ -22,7 +22,7 @@ LEAST_MEMORY = 128 << 20  # bytes; DuckDB cannot sort in less
 
 
 class Session:
-    """A DuckDB connection of its own, which spills into a folder of its own and takes it along when it goes.
+    """A separate DuckDB connection, which spills into a folder of its own and deletes it when it is closed.
 
     Args:
         name: What messages call the source.
@@ -51,7 +51,7 @@ class Session:
         self._finalizer = weakref.finalize(self, _close, self.con, self.folder)
 
     def fresh(self, prefix: str) -> str:
-        """A name that nothing has yet."""
+        """A name that is not in use yet."""
         return f"{prefix}_{next(self._numbers)}"
 
     def run(self, sql: str) -> None:
@@ -112,7 +112,7 @@ def literal(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of DuckDB or a database says first, without its advice on options that are not ours."""
+    """The first line of an error of DuckDB or a database, without its advice on options that are not ours."""
     text = str(error).split("\n\n")[0].split("\nPossible ")[0]
     text = " ".join(text.split())
     for prefix in ("Invalid Input Error: ", "IO Error: "):

@@ -31,7 +31,7 @@ FEW_ROWS = 1_000_000  # of which different values are counted exactly
 
 @dataclass(frozen=True)
 class Profile:
-    """What one look at a column shows.
+    """Statistics of a column.
 
     Attributes:
         missing: Values that are not given.
@@ -49,7 +49,7 @@ class Profile:
 
 
 class Table:
-    """Rows and columns that DuckDB can read, wherever they lie.
+    """Rows and columns that DuckDB can read, wherever they are stored.
 
     Attributes:
         name: What messages call it.
@@ -100,12 +100,12 @@ class Table:
             return None
 
     def profile(self, name: str) -> Profile:
-        """What one look at a column shows; kept for the next time."""
+        """Statistics of a column; computed once."""
         if name not in self._profiles:
-            self.look([name])
+            self.profile_columns([name])
         return self._profiles[name]
 
-    def look(self, names: Sequence[str]) -> None:
+    def profile_columns(self, names: Sequence[str]) -> None:
         """Profile several columns in one pass."""
         wanted = [self.check(name) for name in names if name not in self._profiles]
         if not wanted:
@@ -152,7 +152,7 @@ class Table:
         return "text" if many or look.length > LONG else "category"
 
     def close(self) -> None:
-        """Let go of the connection and its temporary files now."""
+        """Close the connection and delete its temporary files now."""
         self.session.close()
 
     def __enter__(self) -> Table:

@@ -1,4 +1,4 @@
-"""Between what clocks show in a time zone and UTC. Timestamps are datetime64[us], or their microseconds since 1970.
+"""Between local time in a time zone and UTC. Timestamps are datetime64[us], or their microseconds since 1970.
 
 Two rules for the days on which clocks change. A time that clocks show twice is the first of the two, unless the same
 series holds it twice: then the second one is the second. A time that clocks skip is read with the offset before the
@@ -96,7 +96,7 @@ def _changes(zone: str, first_day: int, last_day: int) -> Changes:
 
 
 def to_local(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
-    """UTC timestamps, datetime64[us], as clocks in the zone show them; without a zone as they are."""
+    """UTC timestamps, datetime64[us], in the local time of a zone; without a zone as they are."""
     if zone is None or zone == "UTC" or not len(timestamps):
         return timestamps
     utc = timestamps.astype("M8[us]").astype(np.int64)
@@ -104,7 +104,7 @@ def to_local(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
 
 
 def to_utc(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
-    """What clocks in the zone show as UTC timestamps; without a zone as they are."""
+    """Local times of a zone as UTC timestamps; without a zone as they are."""
     if zone is None or zone == "UTC" or not len(timestamps):
         return timestamps
     local = timestamps.astype("M8[us]").astype(np.int64)

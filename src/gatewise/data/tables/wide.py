@@ -1,4 +1,4 @@
-"""Wide tables: a line is a whole series, its name first, then its values; lines may have different lengths."""
+"""Wide tables: each line is a whole series, first its name and then its values; lines may differ in length."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...errors import DataError
+from ..readers.files import open_unpacked
 from ..sequences import Column, Sequences
-from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of, unzipped
+from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of
 from ._fields import EXACT
-from ._sources import checked
+from ._sources import check_path
 from .session import source_name
 
 
-def wide(
+def read_wide(
     source: str | os.PathLike[str], *, header: bool | None = None, encoding: str = "utf-8", value: str = "value"
 ) -> Sequences:
     """The series in a CSV file that has one per line, in the order of its lines. They have to fit in memory.
@@ -38,10 +39,10 @@ def wide(
         DataError: no such file, a cell that is not a number, two series of one name, a series without values.
 
     Example:
-        >>> hourly = wide("Hourly-train.csv.gz")
+        >>> hourly = read_wide("Hourly-train.csv.gz")
     """
     name = source_name(source)
-    path = checked(source, name)
+    path = check_path(source, name)
     ids: dict[str, int] = {}
     pieces: list[np.ndarray] = []
     for line, cells in _lines(path, name, header, encoding):
@@ -74,7 +75,7 @@ def _lines(path: str, name: str, header: bool | None, encoding: str) -> Iterator
     """Line number and cells of each line that is not blank."""
     separator = separator_of(first_characters(path, name), ragged=True)
     # A number of a long series is short; a cell beyond csv's limit is a quote that is not closed.
-    with io.TextIOWrapper(unzipped(path), encoding=encoding, newline="") as text:
+    with io.TextIOWrapper(open_unpacked(path), encoding=encoding, newline="") as text:
         reader = csv.reader(text, delimiter=separator, strict=True)
         try:
             for index, cells in enumerate(reader):

@@ -35,7 +35,7 @@ class Lookup:
 
 
 class Bytes:
-    """Holds back the first bytes of a character until the last has come. Bytes that are no UTF-8 become U+FFFD."""
+    """Holds back the first bytes of a character until the last has come. Bytes that are not UTF-8 become U+FFFD."""
 
     def __init__(self, texts: Sequence[bytes]):
         self._texts = texts
@@ -51,7 +51,7 @@ class Bytes:
 
 
 class Joiner:
-    """Puts words together as print does, and never so that they would be read as others."""
+    """Puts words together as in print, and never so that they would be read as other words."""
 
     NO_SPACE_BEFORE = frozenset(".,;:!?%…")  # and what Unicode calls closing
     NO_SPACE_AFTER = frozenset("$£#@¿¡")  # and what Unicode calls opening

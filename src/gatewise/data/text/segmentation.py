@@ -1,4 +1,4 @@
-"""Where text may be cut: into words, and into chunks that can be worked on one after the other with the same result."""
+"""Segmentation of text: into words, and into chunks that can be processed one by one with the same result."""
 
 from __future__ import annotations
 

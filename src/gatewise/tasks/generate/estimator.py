@@ -7,8 +7,9 @@ layers and a mixture of Gaussians for the next step; see `_trajectories`.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...algebra import Cell
@@ -59,6 +60,19 @@ class Generator(Estimator, GenerateOptions):
 
     task: ClassVar[str] = "generate"
     kind: ClassVar[str] = ""
+    several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
+
+    @classmethod
+    def data_at(cls, paths: Sequence[str]) -> Any:
+        return paths
+
+    def opened(self, data: Any, encoding: str) -> Any:
+        if self.reads_numbers(data):
+            return data
+        text, name = text_of(data, encoding)
+        file = io.StringIO(text)
+        file.name = name
+        return file
 
     numbers_: _trajectories.Learned | None = None
 

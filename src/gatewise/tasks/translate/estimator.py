@@ -69,6 +69,11 @@ class Translator(Estimator, TranslateOptions):
 
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
+    several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
+
+    @classmethod
+    def data_at(cls, paths: Sequence[str]) -> Any:
+        return paths[0] if len(paths) == 1 else tuple(paths)
 
     def fit(
         self,
