@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...data.sequences import Sequences
-from ...data.sources import Roles, read
 from ...errors import OptionError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
@@ -24,6 +23,7 @@ from .evaluation import Evaluator
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor
+from .reading import read_sequences
 from .report import report
 from .sizing import Sizing, sizing
 from .split import split_sequences
@@ -98,11 +98,12 @@ class Tagger(Estimator, TagOptions):
         from ..fitting import Prepared, plan_of
         from .batches import Pieces
 
-        whole = self._read(data, y, query, encoding, self._chosen_columns())
+        columns = self.columns and names(self.columns)
+        whole = read_sequences(data, y, self, columns, query=query, encoding=encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_sequences(whole, shares, int(self.seed))
         if validation is not None:
-            parts["validation"] = self._read(validation, None, query, encoding, self._chosen_columns())
+            parts["validation"] = read_sequences(validation, None, self, columns, query=query, encoding=encoding)
         self._learn(parts)
         train = parts["train"]
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
@@ -120,7 +121,7 @@ class Tagger(Estimator, TagOptions):
         def measure(finished: bool) -> dict[str, Any]:
             if held_out == "validation":
                 self.model_.calibrate(validated)
-            return self._evaluator().evaluate(parts, encoded, with_baselines=finished)
+            return Evaluator(self._predictor(), self.baselines_).evaluate(parts, encoded, with_baselines=finished)
 
         return Prepared(
             build=self._build,
@@ -149,22 +150,25 @@ class Tagger(Estimator, TagOptions):
         Raises:
             DataError: The data cannot be read, or has no labels.
         """
-        whole = self._fitted_read(data, y, query, encoding)
+        predictor = self._predictor()
+        whole = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
         target_column(whole, self.target)  # refuse data without labels before anything is computed
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             parts = split_sequences(whole, self.provenance_["data"]["shares"], int(self.seed))
-        return self._evaluator().evaluate(parts, {name: self.features_.encode(part) for name, part in parts.items()})
+        encoded = {name: self.features_.encode(part) for name, part in parts.items()}
+        return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers."""
-        return self._predictor().predict(self._fitted_read(data, None, None, "utf-8", labelled=False))
+        return self._predictor().predict(data)
 
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""
-        whole = self._fitted_read(data, y, None, "utf-8")
-        encoded = self.features_.encode(whole)
-        found = self._evaluator().evaluate({"all": whole}, {"all": encoded}, with_baselines=False)["all"]
+        predictor = self._predictor()
+        whole = predictor.read(data, y, labelled=True)
+        evaluator = Evaluator(predictor, self.baselines_)
+        found = evaluator.evaluate({"all": whole}, {"all": self.features_.encode(whole)}, with_baselines=False)["all"]
         return float(found["f1" if "f1" in found else "accuracy" if self.classes_ else "r2"])
 
     def predictions(
@@ -172,7 +176,7 @@ class Tagger(Estimator, TagOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
         name where there are any, and "predicted"."""
-        yield from self._predictor().predictions(self._fitted_read(data, None, query, encoding, labelled=False))
+        yield from self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:
         """Predict step by step: takes a row at a time and answers at once, for live control.
@@ -202,35 +206,6 @@ class Tagger(Estimator, TagOptions):
         return self.targets_.scheme
 
     # Steps of fit.
-
-    def _read(
-        self, data: Any, y: Any, query: str | None, encoding: str, columns: Any, labelled: bool = True
-    ) -> Sequences:
-        """Sequences of these columns and, if they are to be labelled, of the target."""
-        if columns and labelled:
-            columns = [*columns, self.target or "label"]
-        target = (self.target,) if self.target and labelled else ()
-        roles = Roles(
-            target,
-            names(self.key),
-            self.time,
-            columns,
-            per_step=True,
-            lines="tokens",
-            zone=self.zone,
-            duplicates=self.duplicates,
-            repair=self.repair,
-        )
-        return read(data, y, roles, query=query, encoding=encoding)
-
-    def _fitted_read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
-        """Data for a fitted model, which reads the columns that it learned from."""
-        self._must_be_fitted()
-        return self._read(data, y, query, encoding, self.features_.columns, labelled)
-
-    def _chosen_columns(self) -> Any:
-        """The columns that the option names, or None."""
-        return self.columns and names(self.columns)
 
     def _learn(self, parts: Mapping[str, Sequences]) -> None:
         """Targets, from training and validation data, and features, from training data."""
@@ -274,10 +249,7 @@ class Tagger(Estimator, TagOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(self.model_, self.features_, self.targets_)
-
-    def _evaluator(self) -> Evaluator:
-        return Evaluator(self._predictor(), self.baselines_, self.target)
+        return Predictor(net=self.model_, options=self, features=self.features_, targets=self.targets_)
 
     # The model file.
 

@@ -18,15 +18,10 @@ from .targets import target_column
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates a trained tagger and its baselines.
-
-    Attributes:
-        target: The option: the column of the true labels.
-    """
+    """Evaluates a trained tagger and its baselines."""
 
     predictor: Predictor
     baselines: Baselines
-    target: str | None
 
     def evaluate(
         self, parts: Mapping[str, Sequences], encoded: Mapping[str, Encoded], with_baselines: bool = True
@@ -45,7 +40,7 @@ class Evaluator:
 
     def _scores(self, data: Sequences, predicted: Any) -> dict[str, Any]:
         targets = self.predictor.targets
-        truth = targets.truth(target_column(data, self.target), data)
+        truth = targets.truth(target_column(data, self.predictor.options.target), data)
         if not targets.classes:
             return number_scores(truth, np.asarray(predicted))
         return label_scores(truth, list(predicted), data.offsets, targets.scheme)

@@ -6,7 +6,7 @@ Letters: T steps, B sequences, N measurements, U distinct words of a batch, C le
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -173,8 +173,8 @@ class TagNetwork(Network):
         self.layers.open_forget_gates()
         self.crf = CRF(targets.outputs, targets.allowed) if crf else None
 
-    def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        return forward(self, batch, state)
+    def forward(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return forward(self, batch)
 
     def dropout(self, x: Tensor) -> Tensor:
         """Features of tokens, some zeroed in training."""

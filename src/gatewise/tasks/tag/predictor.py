@@ -10,19 +10,21 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from .features import Encoded, Features
+from .options import TagOptions
+from .reading import read_sequences
 from .targets import Targets
 
 _ROWS_AT_ONCE = 4096  # rows of a chunk of `predictions`
 _BATCH_STEPS = 8192  # steps of a batch, padding included
 
 
-def forward(net: Any, batch: Mapping[str, Any], state: Any = None) -> tuple[Any, tuple[Any, ...]]:
-    """Scores (T, B, outputs), and the last state of the layers, one array per carried name.
+def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Scores (T, B, outputs), and the last state of the layers, one array per name that the cell carries.
 
     Args:
         net: The network: a `TagNetwork`, or what offers the same parts.
-        batch: What `Encoded.batch` gives, in the arrays of these parts.
-        state: The last state of the steps before; None at the beginning of the sequences.
+        batch: What `Encoded.batch` gives, in the arrays of these parts; and "state", the last state of the steps
+            before, if the sequences do not begin here.
     """
     words = [_read_words(net, own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
     categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
@@ -31,7 +33,7 @@ def forward(net: Any, batch: Mapping[str, Any], state: Any = None) -> tuple[Any,
         numbers = batch["numbers"]
         cut = numbers if net.bins is None else net.concatenate([numbers, net.bins(numbers)])
         found.append(net.relu(net.combined(net.relu(net.measured(cut)))))
-    y, state = net.layers(net.concatenate(found), state, lengths=batch["lengths"])
+    y, state = net.layers(net.concatenate(found), batch.get("state"), lengths=batch["lengths"])
     return net.output(net.output_dropout(y)), state if isinstance(state, tuple) else (state,)
 
 
@@ -50,15 +52,10 @@ def _read_words(net: Any, words: Any, batch: Mapping[str, Any]) -> Any:
     return net.concatenate(found)
 
 
-def decode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The most probable labels (T, B), as indices, or the standardised numbers; then the last state of the layers.
-
-    Args:
-        net: As for `forward`.
-        batch: As for `forward`; with the last state of the steps before, if there were any, as "state.0" and so on.
-    """
-    scores, state = forward(net, batch, tuple(_of(batch, "state.").values()) or None)
-    return net.decode(scores, batch["lengths"]), *state
+def decode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """The most probable labels (T, B), as indices, or the standardised numbers; and the last state, as `forward`."""
+    scores, state = forward(net, batch)
+    return net.decode(scores, batch["lengths"]), state
 
 
 def _of(batch: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -66,30 +63,41 @@ def _of(batch: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 class Predictor:
-    """A trained tagger: predicts a label, or a number, for each step of sequences.
+    """A trained tagger without its training: from anything that a reader takes to a label, or a number, for each step.
 
     Args:
-        net: Its network.
+        net: The trained network, such as `TagNetwork`.
+        options: Of the tagger.
         features: What the network reads.
         targets: What it predicts.
     """
 
-    def __init__(self, net: Any, features: Features, targets: Targets):
-        self.net, self.features, self.targets = net, features, targets
+    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets):
+        self.net, self.options, self.features, self.targets = net, options, features, targets
 
-    def predict(self, data: Sequences) -> list[np.ndarray]:
+    def read(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
+    ) -> Sequences:
+        """Sequences of the columns that were learned from; and of the target, if they are labelled."""
+        columns = self.features.columns
+        return read_sequences(data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled)
+
+    def predict(self, data: Any) -> list[np.ndarray]:
         """The labels or numbers of each sequence, (T,)."""
-        found = self.labels(self.features.encode(data))
-        return [found[start:stop] for start, stop in pairwise(data.offsets)]
+        sequences = self.read(data)
+        found = self.labels(self.features.encode(sequences))
+        return [found[start:stop] for start, stop in pairwise(sequences.offsets)]
 
-    def predictions(self, data: Sequences) -> Iterator[dict[str, np.ndarray]]:
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
         """The same as columns of a table, some thousand steps at a time; see `Tagger.predictions`."""
-        first = 0
-        while first < len(data):
+        sequences, first = self.read(data, query=query, encoding=encoding), 0
+        while first < len(sequences):
             # As many sequences as fill a chunk, but at least one.
-            last = int(np.searchsorted(data.offsets, data.offsets[first] + _ROWS_AT_ONCE, "right")) - 1
-            last = max(last, first + 1)
-            some = data.take(range(first, last))
+            end = sequences.offsets[first] + _ROWS_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(sequences.offsets, end, "right")) - 1)
+            some = sequences.take(range(first, last))
             columns = {
                 "sequence": np.repeat(np.arange(first, last), some.lengths),
                 "step": np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths),

@@ -22,11 +22,11 @@ class State:
     """Where a sequence stands: all that a stream keeps of the steps so far.
 
     Attributes:
-        layers: One array (layers, 1, H) per name that the cell carries; empty at the beginning.
+        layers: One array (layers, 1, H) per name that the cell carries; None at the beginning.
         tokens: The last token of each column of words.
     """
 
-    layers: tuple[np.ndarray, ...] = ()
+    layers: tuple[np.ndarray, ...] | None = None
     tokens: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,15 +71,15 @@ class Stream:
             row = _as_mapping(row, features.columns)
         columns = {name: _column(name, row, features) for name in features.columns}
         encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
-        carried = {f"state.{place}": array for place, array in enumerate(self.state.layers)}
-        found, *layers = net.compute(decode, {**encoded.batch(_START, _ONE), **carried})
+        found, layers = net.compute(decode, {**encoded.batch(_START, _ONE), "state": self.state.layers})
         tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
-        self.state = State(tuple(layers), tokens)
+        self.state = State(layers, tokens)
         label = self._predictor.targets.decode(found[0])[0]
         return label if isinstance(label, str) else float(label)
 
     def finish(self) -> None:
-        """The sequence has ended. Nothing is left to predict, as every step was answered at once."""
+        """The sequence has ended. Nothing is pending: each step was answered when it was pushed."""
+        self.reset()
 
 
 def _as_mapping(row: Any, columns: list[str]) -> dict[str, Any]:
