@@ -99,24 +99,27 @@ class Tagger(Estimator, TagOptions):
         from .batches import Pieces
 
         columns = self.columns and names(self.columns)
-        whole = read_sequences(data, y, self, columns, query=query, encoding=encoding)
+        sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_sequences(whole, shares, int(self.seed))
+        parts = split_sequences(sequences, shares, int(self.seed))
         if validation is not None:
             parts["validation"] = read_sequences(validation, None, self, columns, query=query, encoding=encoding)
-        self._learn(parts)
         train = parts["train"]
-        encoded = {name: self.features_.encode(part) for name, part in parts.items()}
-        targets = {name: self.targets_.encode(self._truth(part)) for name, part in parts.items()}
-        self.baselines_ = Baselines.learn(train, encoded["train"], self.features_, self._truth(train))
-        self.sizing_ = chosen = sizing(self, int(train.offsets[-1]), bool(self.features_.words))
+        targets = self._learn_targets(parts)
+        features = Features.learn(train, self._inputs(train), bool(self.bidirectional))
+        encoded = {name: features.encode(part) for name, part in parts.items()}
+        truth = {name: targets.truth(target_column(part, self.target), part) for name, part in parts.items()}
+        wanted = {name: targets.encode(values) for name, values in truth.items()}
+        steps = int(train.offsets[-1])
+        chosen = sizing(self, steps, bool(features.words))
         training = Pieces(
-            encoded["train"], targets["train"], chosen.batch_size, chosen.chunk_length, seed=int(self.seed)
+            encoded["train"], wanted["train"], chosen.batch_size, chosen.chunk_length, seed=int(self.seed)
         )
         held_out = "validation" if "validation" in parts else "train"
-        validated = Pieces(encoded[held_out], targets[held_out], 2 * chosen.batch_size)
+        validated = Pieces(encoded[held_out], wanted[held_out], 2 * chosen.batch_size)
         updates = max(1, round(len(training) * chosen.epochs))
-        steps = int(train.offsets[-1])
+        self.targets_, self.features_, self.sizing_ = targets, features, chosen
+        self.baselines_ = Baselines.learn(train, encoded["train"], features, truth["train"])
 
         def measure(finished: bool) -> dict[str, Any]:
             if held_out == "validation":
@@ -128,7 +131,12 @@ class Tagger(Estimator, TagOptions):
             training=training,
             validation=validated,
             plan=plan_of(self, updates, chosen.learning_rate, max(len(training), -(-updates // 20))),
-            data={"name": whole.name, "fingerprint": whole.fingerprint(), "steps": steps, "shares": list(shares)},
+            data={
+                "name": sequences.name,
+                "fingerprint": sequences.fingerprint(),
+                "steps": steps,
+                "shares": list(shares),
+            },
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
             unit="steps",
@@ -151,11 +159,11 @@ class Tagger(Estimator, TagOptions):
             DataError: The data cannot be read, or has no labels.
         """
         predictor = self._predictor()
-        whole = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
-        target_column(whole, self.target)  # refuse data without labels before anything is computed
-        parts = {"all": whole}
-        if self._is_training_data(whole.fingerprint()):
-            parts = split_sequences(whole, self.provenance_["data"]["shares"], int(self.seed))
+        sequences = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
+        target_column(sequences, self.target)  # refuse data without labels before anything is computed
+        parts = {"all": sequences}
+        if self._is_training_data(sequences.fingerprint()):
+            parts = split_sequences(sequences, self.provenance_["data"]["shares"], int(self.seed))
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
         return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
@@ -166,9 +174,9 @@ class Tagger(Estimator, TagOptions):
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""
         predictor = self._predictor()
-        whole = predictor.read(data, y, labelled=True)
-        evaluator = Evaluator(predictor, self.baselines_)
-        found = evaluator.evaluate({"all": whole}, {"all": self.features_.encode(whole)}, with_baselines=False)["all"]
+        sequences = predictor.read(data, y, labelled=True)
+        parts, encoded = {"all": sequences}, {"all": self.features_.encode(sequences)}
+        found = Evaluator(predictor, self.baselines_).evaluate(parts, encoded, with_baselines=False)["all"]
         return float(found["f1" if "f1" in found else "accuracy" if self.classes_ else "r2"])
 
     def predictions(
@@ -187,7 +195,7 @@ class Tagger(Estimator, TagOptions):
         from .stream import Stream
 
         self._must_be_fitted()
-        for option, looks_ahead in (("bidirectional", self.bidirectional), ("crf", self._uses_crf())):
+        for option, looks_ahead in (("bidirectional", self.bidirectional), ("crf", self._uses_crf(self.targets_))):
             if looks_ahead:
                 raise OptionError(
                     f"this tagger's labels depend on later steps ({option}=True), so it cannot answer at once. "
@@ -207,15 +215,15 @@ class Tagger(Estimator, TagOptions):
 
     # Steps of fit.
 
-    def _learn(self, parts: Mapping[str, Sequences]) -> None:
-        """Targets, from training and validation data, and features, from training data."""
+    def _learn_targets(self, parts: Mapping[str, Sequences]) -> Targets:
+        """Targets of the training and validation data."""
         data = [parts[name] for name in ("train", "validation") if name in parts]
         columns = [target_column(part, self.target) for part in data]
-        self.targets_ = Targets.learn(columns, data, self.scheme, self.crf)
-        if self._uses_crf():
+        targets = Targets.learn(columns, data, self.scheme, self.crf)
+        if self._uses_crf(targets):
             for column, part in zip(columns, data, strict=True):
                 check_all_labelled(column, part)
-        self.features_ = Features.learn(data[0], self._inputs(data[0]), bool(self.bidirectional))
+        return targets
 
     def _inputs(self, data: Sequences) -> list[str]:
         """The columns to learn from."""
@@ -224,11 +232,8 @@ class Tagger(Estimator, TagOptions):
         others = {target_name(data, self.target), *names(self.key), *names(self.time)}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
-    def _truth(self, data: Sequences) -> Any:
-        return self.targets_.truth(target_column(data, self.target), data)
-
-    def _uses_crf(self) -> bool:
-        return bool(self.bidirectional and self.scheme_) if self.crf is None else bool(self.crf)
+    def _uses_crf(self, targets: Targets) -> bool:
+        return bool(self.bidirectional and targets.scheme) if self.crf is None else bool(self.crf)
 
     def _build(self) -> TagNetwork:
         from .network import TagNetwork
@@ -238,7 +243,7 @@ class Tagger(Estimator, TagOptions):
             features=self.features_,
             targets=self.targets_,
             sizes=self.sizing_,
-            crf=self._uses_crf(),
+            crf=self._uses_crf(self.targets_),
             bidirectional=bool(self.bidirectional),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
