@@ -1,11 +1,11 @@
-"""Figures of `classify` as a table for the terminal."""
+"""Metrics of `classify` as a table for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_COLUMNS = {  # figure -> heading and digits
+_COLUMNS = {  # metric -> heading and digits
     "accuracy": ("accuracy", 4),
     "macro_f1": ("macro F1", 4),
     "subset_accuracy": ("all right", 4),
@@ -20,12 +20,12 @@ _COLUMNS = {  # figure -> heading and digits
 
 
 def report(metrics: Mapping[str, Any]) -> str:
-    """Ours by part, then the plain methods on the last part; a line each, below 80 columns."""
-    rows = {name: figures for name, figures in metrics.items() if name != "baselines"}
+    """The model by part, then the baselines on the last part; a line each, of at most 80 columns."""
+    rows = {name: found for name, found in metrics.items() if name != "baselines"}
     rows |= metrics.get("baselines", {})
-    shown = [name for name in _COLUMNS if any(name in figures for figures in rows.values())]
+    shown = [name for name in _COLUMNS if any(name in found for found in rows.values())]
     lines = [f"{'':20}" + "".join(f"{_COLUMNS[name][0]:>12}" for name in shown)]
-    for name, figures in rows.items():
-        cells = [f"{figures[key]:.{_COLUMNS[key][1]}g}" if key in figures else "" for key in shown]
+    for name, found in rows.items():
+        cells = [f"{found[key]:.{_COLUMNS[key][1]}g}" if key in found else "" for key in shown]
         lines.append(f"{name:20}" + "".join(f"{cell:>12}" for cell in cells))
     return "\n".join(lines)
