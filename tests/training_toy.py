@@ -107,7 +107,7 @@ class Workshop:
     def train(self, module: nn.Module, plan: Plan | None = None, **options: Any) -> Outcome:
         usual: dict[str, Any] = {
             "checkpoint": self.checkpoint,
-            "metrics": self.metrics,
+            "history": self.metrics,
             "identity": {"task": "toy", "data": {"sha": "abc"}},
         }
         return train(module, self.training, self.validation, plan or self.plan(), **{**usual, **options})

@@ -99,7 +99,7 @@ def test_training_goes_on_with_the_same_equations_only(call, monkeypatch):
     Path("mine.py").write_text(CELL.replace("(1 - f) * g", "f * g"))
     refused = call(*fit, "--resume")
     assert refused.code == 2
-    assert "which was made otherwise: equations was " in refused.err
+    assert "which was made differently: equations was " in refused.err
     Path("mine.py").write_text(CELL)
     assert call(*fit, "--resume").code == 0
 

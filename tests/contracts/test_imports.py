@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "metrics": {"data", "numpy", "sacrebleu"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "runtime": {"algebra", "data", "bundle", "numpy", "safetensors"},
+    "runtime": {"algebra", "data", "decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
         *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib"),
         *("decoding", "metrics", "plots", "sacrebleu", "safetensors", "sklearn"),

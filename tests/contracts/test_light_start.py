@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import gatewise
 from gatewise.cli import VERBS
+
+ROOT = Path(gatewise.__file__).parent
 
 HEAVY = ("torch", "lightning", "matplotlib", "pandas", "onnx")
 
@@ -35,6 +39,16 @@ def loaded(code):
 )
 def test_importing_needs_no_torch(code):
     assert loaded(code) == []
+
+
+@pytest.mark.parametrize("folder", ["decoding", "metrics", "runtime"])
+def test_what_serves_needs_neither_torch_nor_tasks(folder):
+    """In an interpreter that has no torch at all."""
+    names = [path.stem for path in (ROOT / folder).glob("[!_]*.py")]
+    assert names
+    imports = "; ".join(f"import gatewise.{folder}.{name}" for name in names)
+    found = modules_after(f"import sys; sys.modules['torch'] = None; {imports}")
+    assert not [name for name in found if name.startswith("gatewise.tasks")]
 
 
 def test_no_help_and_no_cells_need_torch():

@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.metrics.error_rates import edit_distance, transcription_scores
 from gatewise.tasks.baselines import most_frequent
-from gatewise.tasks.report import text_report
+from gatewise.tasks.report import transcribe_report
 
 
 def test_edit_distance_by_hand():
@@ -44,5 +44,5 @@ def test_scores_by_hand():
         "texts": 3,
     }
     assert most_frequent(["b", "a", "b", "a", "c"]) == "a"
-    assert "0.5000   0.6667   0.3333" in text_report({"test": found, "baselines": {"none": found}})
-    assert text_report({}) == "nothing was measured"
+    assert "0.5000   0.6667   0.3333" in transcribe_report({"test": found, "baselines": {"none": found}})
+    assert transcribe_report({}) == "nothing was measured"

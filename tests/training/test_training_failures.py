@@ -1,4 +1,4 @@
-"""Losses that are no numbers, disks that are full."""
+"""Losses that are not finite, disks that are full."""
 
 import math
 
@@ -9,7 +9,7 @@ from training_toy import Toy, at_call
 from gatewise.errors import TrainingError
 from gatewise.training import TrainingStopped
 from gatewise.training import checkpoint as checkpoints
-from gatewise.training.history import Metrics
+from gatewise.training.history import History
 
 
 def stop(workshop, module, **options):
@@ -85,7 +85,7 @@ def test_weights_without_numbers_never_get_into_a_checkpoint(workshop):
 
     module.training_loss = lose_a_weight_without_a_gradient
     text, _ = stop(workshop, module, checkpoint_seconds=0)
-    assert "head.bias holds values that are no numbers after step 9" in text
+    assert "head.bias holds values that are not finite after step 9" in text
     assert checkpoints.read(workshop.checkpoint)[0]["counters"]["step"] == 8
 
 
@@ -96,7 +96,7 @@ def test_a_learning_rate_that_explodes_is_named(workshop):
 
 
 def test_a_full_disk_under_the_record(workshop, monkeypatch):
-    opened = Metrics.__init__
+    opened = History.__init__
 
     def on_a_full_disk(self, path, keep):
         opened(self, path, keep)
@@ -109,9 +109,9 @@ def test_a_full_disk_under_the_record(workshop, monkeypatch):
             self._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
         real(self, **values)
 
-    real = Metrics.write
-    monkeypatch.setattr(Metrics, "__init__", on_a_full_disk)
-    monkeypatch.setattr(Metrics, "write", write)
+    real = History.write
+    monkeypatch.setattr(History, "__init__", on_a_full_disk)
+    monkeypatch.setattr(History, "write", write)
     module = Toy()
     text, outcome = stop(workshop, module)
     assert f"cannot write {workshop.metrics}: No space left on device" in text

@@ -110,7 +110,7 @@ def test_a_passage_stands_above_the_bar_set_off_wrapped_and_harmless(terminal, c
     bar = Bar("tokens", 1, terminal.stream)
     bar.start(0, 10)
     terminal.lines()
-    bar.passage(5, "[red]Shall[/red] I\n\n" + "long " * 30 + "\x1b[2J\x07")
+    bar.sample(5, "[red]Shall[/red] I\n\n" + "long " * 30 + "\x1b[2J\x07")
     lines = terminal.lines()
     bar.stop()
     assert any("written at step 5" in line and "─" in line for line in lines)
@@ -148,7 +148,7 @@ def test_lines_come_with_evaluations_and_every_ten_seconds_at_most(clock):
     lines.evaluation(50, 1.5, 1.75, True)
     run(lines, clock, 10, first=51)
     lines.evaluation(60, 1.5, 1.875, False)
-    lines.passage(60, "one\ntwo\x1b")
+    lines.sample(60, "one\ntwo\x1b")
     lines.note("stopping")
     lines.stop()
     assert stream.getvalue().splitlines() == [

@@ -139,7 +139,7 @@ def test_early_stop_at_a_validation_that_was_still_due(workshop):
     assert module.calls == 0
 
 
-def test_seconds_add_up_over_sittings(workshop):
+def test_seconds_add_up_over_sessions(workshop):
     first = workshop.train(Toy(on_training=at_call(20)))
     assert workshop.train(Toy(), resume=True).seconds > first.seconds
     seconds = [line["seconds"] for line in workshop.lines()]

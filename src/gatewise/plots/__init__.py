@@ -1,1 +1,1 @@
-"""Pictures that several tasks draw."""
+"""Plots that several tasks draw."""

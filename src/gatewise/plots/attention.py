@@ -1,4 +1,4 @@
-"""A picture of where a decoder looked."""
+"""Attention weights as a heat map."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .figure import figure
 
 
 def draw(source: Sequence[str], target: Sequence[str], attention: np.ndarray, picture: str | os.PathLike[str]) -> None:
-    """A row for each token written, a column for each token read; the darker, the more it was looked at.
+    """A row for each output token, a column for each input token; the darker, the more attention.
 
     Args:
-        attention: (len(target), len(source)), 0 .. 1.
+        attention: (len(target), len(source)), from 0 to 1.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -33,5 +33,5 @@ def draw(source: Sequence[str], target: Sequence[str], attention: np.ndarray, pi
 
 
 def _shown(token: str) -> str:
-    """Spaces show, and a dollar sign opens no formula."""
+    """Make spaces visible, and keep a dollar sign from starting a formula."""
     return token.replace(" ", "\u2423").replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Pictures as files, written whole or not at all."""
+"""Figures as PNG and SVG files, written atomically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = {".png": "png", ".svg": "svg"}
 
 @contextmanager
 def figure(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Lend an empty matplotlib figure; write it to `path` when the block ends well.
+    """Provide an empty matplotlib figure, and write it to `path` if the block succeeds.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -32,7 +32,7 @@ def figure(path: str | os.PathLike[str]) -> Iterator[Any]:
     except ImportError as error:
         raise MissingExtra("matplotlib", "plot") from error
 
-    lent = Figure(layout="constrained")
-    yield lent
+    found = Figure(layout="constrained")
+    yield found
     with atomic(target) as temporary:
-        lent.savefig(temporary, format=kind, dpi=150)
+        found.savefig(temporary, format=kind, dpi=150)

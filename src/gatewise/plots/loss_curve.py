@@ -1,4 +1,4 @@
-"""The loss curve of a training, from its record."""
+"""The loss curve of a training run, from its history."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from ..training.history import read
 from .figure import figure
 
 
-def plot(metrics: str | os.PathLike[str], picture: str | os.PathLike[str]) -> None:
+def plot(history: str | os.PathLike[str], picture: str | os.PathLike[str]) -> None:
     """Draw training and validation loss against the step, with the best validation marked.
 
     Args:
-        metrics: The record that `train` wrote.
-        picture: A .png or .svg file to write, whole or not at all.
+        history: The file that `train` wrote.
+        picture: The .png or .svg file to write.
 
     Raises:
-        DataError: The record is missing, empty or something else.
+        DataError: The history is missing, empty or another kind of file.
         MissingExtra: matplotlib is not installed.
         OptionError: The picture is to be neither PNG nor SVG.
     """
     with figure(picture) as drawn:
-        lines = read(metrics)
+        lines = read(history)
         evaluations = [line for line in lines if line["kind"] == "evaluation"]
-        # Between evaluations the train lines show more detail; a very short run may have none.
-        learned = [line for line in lines if line["kind"] == "train"] or evaluations
+        # Training lines are more detailed than evaluations; a very short run may have none.
+        training = [line for line in lines if line["kind"] == "train"] or evaluations
 
         drawn.set_size_inches(7.2, 4.2)
         axes = drawn.add_subplot()
-        axes.plot(*_points(learned, "train_loss"), color="#8fb3d9", linewidth=1.2, label="training")
+        axes.plot(*_points(training, "train_loss"), color="#8fb3d9", linewidth=1.2, label="training")
         if evaluations:
             best = min(evaluations, key=lambda line: line["validation_loss"])
             axes.plot(

@@ -22,7 +22,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "mul": np.multiply,
     "div": np.divide,
     "neg": np.negative,
-    # By tanh, for exp(-v) overflows where a gate is firmly shut.
+    # By tanh, as exp(-v) overflows where a gate is saturated.
     "sigmoid": lambda v: 0.5 * (1 + np.tanh(0.5 * v)),
     "tanh": np.tanh,
     "relu": lambda v: np.maximum(v, 0),
@@ -38,7 +38,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def operations(heads: int, units: int) -> dict[str, Callable[..., Any]]:
-    """All of a cell with so many heads of so many units each: H is (heads, units), M is (heads, units, units)."""
+    """The operations of a cell with heads: a vector H is (heads, units), a matrix M (heads, units, units)."""
     shape = heads, units, units
     return OPERATIONS | {
         "spread": lambda v: np.repeat(v, units),
@@ -65,7 +65,7 @@ class Layers:
     def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
         self.cell = cell
         self._values = [_blocks(cell, tensors, layer) for layer in range(num_layers)]
-        # Of a size letter there are as many as some weight of that letter has rows for.
+        # The value of a size letter is the number of rows of a weight that has this letter.
         rows = {node.size.letter: len(array) for node, array in self._values[0].items()}
         sizes = cell.sizes(0, rows.get("H", 0), rows.get("P", 0))
         self._sizes = [sizes[letter] for letter in cell.carry_sizes]
@@ -76,7 +76,7 @@ class Layers:
         return [[np.zeros(size, np.float32) for size in self._sizes] for _ in self._values]
 
     def step(self, x: Array, state: Sequence[Sequence[Array]]) -> tuple[Array, list[list[Array]]]:
-        """One step: input (D,) and the state before it, to the output (H,) and the state after. Changes neither."""
+        """One step: from input (D,) and state to output (H,) and next state. Changes neither argument."""
         after = []
         for values, before in zip(self._values, state, strict=True):
             known = {self.cell.x: x, **dict(zip(self.cell.before, before, strict=True)), **values}
@@ -86,7 +86,7 @@ class Layers:
 
 
 def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
-    """One layer's weights, cut into a block per gate; biases that were not stored are zero."""
+    """One layer's weights, split into a block per gate; biases that were not stored are zero."""
     found: dict[Node, Array] = {}
     for parameter, names in zip(cell.parameters, cell.stored(), strict=True):
         parts = [tensors[f"{name}_l{layer}"] for name in names if f"{name}_l{layer}" in tensors]

@@ -140,7 +140,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             prepared.validation,
             prepared.plan,
             checkpoint=checkpoint,
-            metrics=bundle.metrics_of(path),
+            history=bundle.metrics_of(path),
             identity={**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]},
             resume=run.resume,
             progress=run.progress(prepared.unit, prepared.per_step) if run.progress else None,

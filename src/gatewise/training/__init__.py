@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .trainable import Batches as Batches
     from .trainable import Trainable as Trainable
 
-_HOME = {  # public name -> module it lives in; torch and Lightning are paid for by who needs them
+_HOME = {  # public name -> module it lives in; torch and Lightning are imported on demand
     "Bar": "progress",
     "Batches": "trainable",
     "Lines": "progress",

@@ -1,7 +1,7 @@
 """Drives a `Run` with Lightning's Trainer. Imported by `train` alone, because importing Lightning takes seconds.
 
-One "epoch" of Lightning's is the stretch between two validations here, so that validation is its ordinary validation
-loop. Everything a resume needs is in our own `Run`; Lightning's loop state starts from zero each time.
+One "epoch" of Lightning's is what lies between two validations here, so that validation is its ordinary validation
+loop. Everything needed to resume is in our own `Run`; Lightning's loop state starts from zero each time.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ class _Adapter(lightning.LightningModule):
 
     def on_validation_end(self) -> None:
         self.run.end_validation()
-        if self.run.over:
+        if self.run.end_reason:
             self.trainer.should_stop = True
 
 
-class _Stretches:
-    """The training data as Lightning sees it: each iteration yields what is left until the next validation.
+class _TrainingData:
+    """The training data for Lightning: each iteration yields the batches until the next validation.
 
     It has no length, because the first one after a resume may be shorter than the others.
     """
@@ -75,11 +75,11 @@ class _Stretches:
         self._run = run
 
     def __iter__(self) -> Iterator[Any]:
-        return self._run.stretch()
+        return self._run.until_validation()
 
 
-class _Pass:
-    """One pass over the validation batches."""
+class _ValidationData:
+    """The validation batches for Lightning."""
 
     def __init__(self, batches: Batches):
         self._batches = batches
@@ -99,7 +99,7 @@ def drive(run: Run, accelerator: str) -> None:
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
 
     Raises:
-        Leave, Failed: See `Run`.
+        StopTraining, TrainingFailed: See `Run`.
     """
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
@@ -109,9 +109,9 @@ def drive(run: Run, accelerator: str) -> None:
             devices=1,
             precision=run.plan.precision,
             max_epochs=-1,
-            # A validation that was still due when the last sitting ended: Lightning's check before the first step,
-            # over all batches, is exactly that.
-            num_sanity_val_steps=-1 if run.pending else 0,
+            # A validation that was still due when the last session ended is the check over all batches that
+            # Lightning can make before the first step.
+            num_sanity_val_steps=-1 if run.validation_due else 0,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -123,23 +123,23 @@ def drive(run: Run, accelerator: str) -> None:
         adapter = _Adapter(run)
         adapter.train()
         try:
-            trainer.fit(adapter, _Stretches(run), _Pass(run.validation))
+            trainer.fit(adapter, _TrainingData(run), _ValidationData(run.validation))
         except SIGTERMException:
             # Lightning watches SIGTERM too, and may notice it first; it looks only between batches, as we do.
-            run.leave_if_asked()
+            run.stop_if_requested()
             raise
 
 
-# Warnings about Lightning's own code, or advice that does not hold here.
+# Warnings about Lightning's own code, or advice that does not apply here.
 _LIGHTNINGS_OWN = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 has not followed torch 2.13 yet
-    r"Found \d+ module\(s\) in eval mode",  # a module may keep frozen parts so
+    r"Found \d+ module\(s\) in eval mode",  # a module may keep frozen parts that way
 )
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps Lightning's advertisements, device listing and advice off the terminal; errors still show."""
+    """Hide Lightning's advertisements, device listing and advice; errors still show."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, in one safetensors file. No pickle: reading a stranger's file runs no code.
+"""Everything a run needs to resume, in one safetensors file. No pickle: reading an untrusted file runs no code.
 
 Tensors lie in the file under their names; the rest is one JSON document in its metadata.
 """
@@ -23,7 +23,7 @@ KEY = "gatewise_checkpoint"
 
 
 def write(path: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write a checkpoint whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
         path: Where; what was there stays until the new file is complete and flushed to disk.
@@ -76,7 +76,7 @@ def damaged(path: Path, why: object) -> ModelFileError:
 
 
 def require_same(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> None:
-    """Refuse to go on with other options or data than the checkpoint's.
+    """Refuse to resume with other options or data than the checkpoint's.
 
     Raises:
         ModelFileError: Names each differing key with both values.
@@ -89,13 +89,13 @@ def require_same(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> N
     ]
     if differences:
         raise ModelFileError(
-            f"cannot resume from {path}, which was made otherwise: {'; '.join(differences)}. "
+            f"cannot resume from {path}, which was made differently: {'; '.join(differences)}. "
             "Give it the same again, or start afresh without resuming."
         )
 
 
 def plain(value: Any) -> Any:
-    """A JSON value as it comes back from a file: tuples are lists, keys are text."""
+    """A JSON value as it is read back from a file: tuples become lists, keys text."""
     return json.loads(json.dumps(value))
 
 

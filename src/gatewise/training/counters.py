@@ -1,4 +1,4 @@
-"""Where a run is, in plain numbers: the JSON half of a checkpoint."""
+"""The progress of a run in plain numbers: the JSON half of a checkpoint."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Counters:
     best_step: What `step` was at the best validation.
     best_loss: Its loss; None before the first.
     waited: Validations since the best one.
-    seconds: Time spent training, over all sittings, when this was written.
-    since_line: Training loss since the last line of the record.
+    seconds: Time spent training, over all sessions, when this was written.
+    since_line: Training loss since the last line of the history.
     since_evaluation: Training loss since the last validation.
     norms: The last few gradient norms before clipping, newest last.
     """

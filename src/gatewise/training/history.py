@@ -1,4 +1,4 @@
-"""The training record: one JSON object per line, appended and flushed as training goes."""
+"""The training history: one JSON object per line, appended and flushed during training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..errors import DataError
 from ..files import atomic
 
 
-class Metrics:
-    """An open record.
+class History:
+    """An open history file.
 
     Lines have `kind` ("train" or "evaluation"), `step` (finished optimiser steps), `epoch` (passes over the training
     data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss` (nats,
     evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of training,
-    over all sittings). All but `seconds` are the same bits on every run with the same seed and thread count.
+    over all sessions). All but `seconds` are the same bits on every run with the same seed and thread count.
 
     Args:
         path: The file.
-        keep: The lines to begin with; everything else goes.
+        keep: The lines to start with; all others are dropped.
 
     Raises:
         OSError: The file cannot be written.
@@ -47,10 +47,10 @@ class Metrics:
 
 
 def lines_until(path: Path, step: int, evaluated: int) -> list[str]:
-    """The whole lines of a record that a checkpoint knows of.
+    """The complete lines of a history up to a checkpoint.
 
     Args:
-        path: The record; a missing one has no lines.
+        path: The history; a missing one has no lines.
         step: Finished steps at the checkpoint.
         evaluated: Step of its last evaluation: one may still be due at `step` itself.
     """
@@ -65,17 +65,17 @@ def lines_until(path: Path, step: int, evaluated: int) -> list[str]:
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a record; a last line that was cut short is left out.
+    """The lines of a history; a last line that was cut short is left out.
 
     Raises:
-        DataError: There is no such file, or it is no training record.
+        DataError: There is no such file, or it is not a training history.
     """
     try:
         lines = [line for _, line in _parsed(Path(path))]
     except OSError as error:
-        raise DataError(f"cannot read the training record {path}: {error.strerror or error}.") from error
+        raise DataError(f"cannot read the training history {path}: {error.strerror or error}.") from error
     if not lines:
-        raise DataError(f"{path} holds no line of a training record. Train at least until the first evaluation.")
+        raise DataError(f"{path} holds no line of a training history. Train at least until the first evaluation.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks training to stop in good order, a second Ctrl-C leaves at once."""
+"""Ctrl-C and SIGTERM: the first requests an orderly stop, a second Ctrl-C exits at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 _WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 
-class AtOnce(BaseException):
-    """The second Ctrl-C, on its way. Not yet a KeyboardInterrupt: Lightning turns that one into `sys.exit(1)`."""
+class ExitNow(BaseException):
+    """The second Ctrl-C. Not yet a KeyboardInterrupt, as Lightning turns that into `sys.exit(1)`."""
 
 
 class Interrupts:
-    """Watches both signals inside a `with` block: `requested` becomes true with the first, and a Ctrl-C after that is a
+    """Watches both signals inside a `with` block: the first sets `requested`, a Ctrl-C after that raises
     KeyboardInterrupt.
 
-    Handlers belong to the main thread; in another one this watches nothing. A Ctrl-C that the process was started to
-    ignore (by a shell's `&`) stays ignored.
+    Signal handlers work in the main thread only; in another one this does nothing. If the process was started to ignore
+    Ctrl-C (by a shell's `&`), it stays ignored.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _WATCHED:
                 previous = signal.getsignal(number)
-                if previous is None:  # installed by C code, and could not be put back
+                if previous is None:  # installed by C code, and cannot be restored
                     continue
                 if previous is signal.SIG_IGN and number is signal.SIGINT:
                     continue
@@ -40,10 +40,10 @@ class Interrupts:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if isinstance(error, AtOnce):
+        if isinstance(error, ExitNow):
             raise KeyboardInterrupt from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT:
-            raise AtOnce
+            raise ExitNow
         self.requested = True

@@ -10,12 +10,13 @@ from typing import Any
 
 from ..errors import DataError, TrainingError
 from . import checkpoint as checkpoints
-from .failures import Failed, Leave
+from .failures import StopTraining, TrainingFailed
 from .interrupts import Interrupts
 from .memory import keep_freed_memory
 from .plan import Plan
 from .progress import Progress, Silent
 from .run import Run
+from .run_files import RunFiles
 from .snapshot import generator_states, set_generator_states
 from .trainable import Batches, Trainable
 
@@ -27,11 +28,11 @@ class Outcome:
     Attributes:
         reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM); inside
             a `TrainingStopped` also "not a number", "no targets" and "cannot write".
-        step: Optimiser steps made, over all sittings.
+        step: Optimiser steps made, over all sessions.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
         best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
             was no validation, and the module holds its last weights.
-        seconds: Time spent training, over all sittings.
+        seconds: Time spent training, over all sessions.
     """
 
     reason: str
@@ -60,7 +61,7 @@ def train(
     plan: Plan,
     *,
     checkpoint: Path,
-    metrics: Path,
+    history: Path,
     identity: dict[str, Any],
     resume: bool = False,
     progress: Progress | None = None,
@@ -70,29 +71,29 @@ def train(
 ) -> Outcome:
     """Train a module and leave it with its best weights, in evaluation mode, on the CPU.
 
-    Ctrl-C and SIGTERM finish the present step, write the checkpoint and return. A resumed training ends with the
+    Ctrl-C and SIGTERM finish the current step, write the checkpoint and return. A resumed training ends with the
     same bits as one that was never interrupted, on the same machine with the same number of threads.
 
     Args:
-        module: A `torch.nn.Module` that fulfils `Trainable`.
+        module: A `torch.nn.Module` that implements `Trainable`.
         training: Batches to learn from.
         validation: Batches that decide which weights are best.
         plan: How long and how fast.
-        checkpoint: File that everything needed to go on is written to: before the first step, after every
-            validation, every `checkpoint_seconds`, and when interrupted.
-        metrics: JSON lines, see `Metrics`. Started afresh, or when resuming cut back to the checkpoint.
+        checkpoint: File with everything needed to resume, written before the first step, after every validation, every
+            `checkpoint_seconds`, and when interrupted.
+        history: JSON lines, see `History`. Started afresh, or when resuming cut back to the checkpoint.
         identity: Options and data fingerprint as plain JSON. Those of the plan are added.
-        resume: Go on from `checkpoint`, which must have been made with the same identity.
-        progress: Where progress shows; None is silent.
+        resume: Continue from `checkpoint`, which must have been made with the same identity.
+        progress: What shows progress; None is silent.
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
-            returns is shown. It may use carried state and torch's generator: both are put back afterwards.
-        checkpoint_seconds: Longest time between checkpoints, checked after each step.
+            returns is shown. It may use carried state and torch's generator: both are restored afterwards.
+        checkpoint_seconds: Maximum time between checkpoints, checked after each step.
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
 
     Raises:
         DataError: There is no batch to train or validate on.
         ModelFileError: The checkpoint to resume from is missing, damaged, foreign, newer or of another identity.
-        TrainingStopped: The loss or gradient is no number, or the disk is full (a `TrainingError`).
+        TrainingStopped: The loss or gradient is not finite, or the disk is full (a `TrainingError`).
         KeyboardInterrupt: Ctrl-C a second time. No file is damaged; resume from the last checkpoint.
     """
     for name, batches in (("training", training), ("validation", validation)):
@@ -105,10 +106,8 @@ def train(
         training,
         validation,
         plan,
-        checkpoint=Path(checkpoint),
-        metrics=Path(metrics),
-        # Two plans never make the same weights, so the plan is part of what a run is.
-        identity=checkpoints.plain({**asdict(plan), **identity}),
+        # Another plan makes other weights, so the plan is part of a run's identity.
+        files=RunFiles(Path(checkpoint), Path(history), checkpoints.plain({**asdict(plan), **identity})),
         progress=progress or Silent(),
         on_evaluation=on_evaluation,
         checkpoint_seconds=checkpoint_seconds,
@@ -116,11 +115,11 @@ def train(
     )
     if resume:
         run.restore()
-    reason = run.over
+    reason = run.end_reason
     if reason is None:
-        with _generators_put_back():
+        with _generators_restored():
             reason = _drive(run, interrupts, accelerator)
-    run.put_best()
+    run.load_best()
     return _outcome(run, reason)
 
 
@@ -132,21 +131,21 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
         run.progress.start(run.counters.step, run.plan.steps)
         try:
             drive(run, accelerator)
-        except Leave:
+        except StopTraining:
             return "interrupted"
-        except Failed as failure:
-            run.put_best()
+        except TrainingFailed as failure:
+            run.load_best()
             raise TrainingStopped(str(failure), _outcome(run, failure.reason)) from failure.__cause__
         finally:
-            run.close()
+            run.files.close()
             run.progress.stop()
-    assert run.over is not None
-    return run.over
+    assert run.end_reason is not None
+    return run.end_reason
 
 
 @contextmanager
-def _generators_put_back() -> Iterator[None]:
-    """The plan seeds torch's global generators; a caller's own draws go on as if nothing had happened."""
+def _generators_restored() -> Iterator[None]:
+    """The plan seeds torch's global generators; the caller's own draws must not notice."""
     states = generator_states()
     try:
         yield

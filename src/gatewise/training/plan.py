@@ -1,4 +1,4 @@
-"""How long and how fast to train: a declaration that checks itself."""
+"""How long and how fast to train, as a checked value."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PRECISIONS = ("32-true", "bf16-mixed")
 
 @dataclass(frozen=True)
 class Plan:
-    """What the training loop is to do, apart from the model and the data.
+    """Everything about a training run but the model and the data.
 
     Args:
         steps: Optimiser steps in all.
         evaluate_every: Steps between validations; one more follows the last step.
-        learning_rate: The highest rate, reached when the warm-up ends.
+        learning_rate: The peak rate, reached when the warm-up ends.
         warmup: Steps of linear warm-up, 0 <= warmup <= steps.
         final_rate: Fraction of `learning_rate` that the cosine decay ends at, on the last step; 1 keeps it constant.
         weight_decay: Decoupled (AdamW) decay per step, as a fraction of the learning rate.
         betas: Decay rates of AdamW's two moments, each in [0, 1).
-        clip: Largest norm of the whole gradient; None leaves it alone.
-        patience: Validations without a better loss before stopping early; None never does.
-        seed: Seed of everything random while training (dropout, sampling).
+        clip: Maximum norm of the whole gradient; None does not clip.
+        patience: Validations without improvement before stopping early; None never stops early.
+        seed: Random seed of training (dropout, sampling).
         precision: "32-true", or "bf16-mixed" for bfloat16 products with float32 weights.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How far training is, on stderr: a bar on a terminal, plain lines elsewhere, or nothing."""
+"""Training progress on stderr: a bar on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHORTEST_BAR, _LONGEST_BAR = 8, 40  # columns
 
 
 class Progress(Protocol):
-    """What the training loop tells while it runs. Losses are in nats."""
+    """What the training loop reports while it runs. Losses are in nats."""
 
     def start(self, step: int, steps: int) -> None:
-        """Training begins, with `step` of `steps` already made."""
+        """Training begins, with `step` of `steps` done."""
         ...
 
     def step(self, step: int, loss: float) -> None:
@@ -34,28 +34,29 @@ class Progress(Protocol):
         """A validation is finished; `best` if its loss is the lowest so far."""
         ...
 
-    def passage(self, step: int, text: str) -> None:
-        """Something to read that the model made."""
+    def sample(self, step: int, text: str) -> None:
+        """A text that the model generated."""
         ...
 
     def note(self, text: str) -> None:
-        """One line that the user should see."""
+        """A line for the user."""
         ...
 
     def stop(self) -> None:
-        """Training is over, well or not."""
+        """Training is over, successfully or not."""
         ...
 
 
 class ProgressFor(Protocol):
-    """Makes what shows the progress of one training, such as `choose` does."""
+    """Makes the progress display of a run, as `choose` does."""
 
     def __call__(self, unit: str, per_step: float, /) -> Progress:
-        """Progress that counts in this unit, in the plural, of which a step learns from so many."""
+        """A display that counts in this unit (plural), `per_step` of which each step learns from."""
+        ...
 
 
 class Silent:
-    """Says nothing."""
+    """Shows nothing."""
 
     def start(self, step: int, steps: int) -> None:
         pass
@@ -66,7 +67,7 @@ class Silent:
     def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
         pass
 
-    def passage(self, step: int, text: str) -> None:
+    def sample(self, step: int, text: str) -> None:
         pass
 
     def note(self, text: str) -> None:
@@ -101,7 +102,7 @@ class Meter:
 
     def step(self, step: int, loss: float, now: float) -> None:
         self.at = step
-        # A mean over about 50 steps, which begins with the first loss rather than with zero.
+        # A mean over about 50 steps that starts at the first loss rather than at zero.
         weight = max(0.02, 1 / (step - self._first))
         self.loss = loss if self.loss is None else self.loss + weight * (loss - self.loss)
         self._recent.append((now, step))
@@ -109,7 +110,7 @@ class Meter:
             self._recent.popleft()
 
     def restart(self) -> None:
-        """Measure speed afresh, after a pause that was no training."""
+        """Measure the speed afresh, after a pause in training."""
         if self._recent:
             self.speed_text()
         self._recent = deque([(time.monotonic(), self.at)])
@@ -126,7 +127,7 @@ class Meter:
 
     def speed_text(self) -> str:
         (then, before), (now, at) = self._recent[0], self._recent[-1]
-        if at > before and now > then:  # otherwise training only just went on, and the speed is the one before
+        if at > before and now > then:  # otherwise training has just resumed, and the previous speed holds
             self._speed = f"{_short((at - before) * self.per_step / (now - then))} {self.unit}/s"
         return self._speed
 
@@ -140,12 +141,12 @@ class Lines:
 
     Args:
         unit, per_step: See `Meter`.
-        stream: Where to; standard error if None.
+        stream: Standard error if None.
     """
 
     def __init__(self, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None):
         self._meter = Meter(unit, per_step)
-        self._stream = _Patient(stream or sys.stderr)
+        self._stream = _Tolerant(stream or sys.stderr)
         self._next = 0.0
 
     def start(self, step: int, steps: int) -> None:
@@ -163,7 +164,7 @@ class Lines:
         self._line(f"loss {train_loss:.3f}", f"val {validation_loss:.3f}{' (best)' if best else ''}")
         self._meter.restart()
 
-    def passage(self, step: int, text: str) -> None:
+    def sample(self, step: int, text: str) -> None:
         body = "\n".join(f"| {line}" for line in visible(text).split("\n"))
         self.note(f"--- written at step {step} ---\n{body}\n---")
 
@@ -188,7 +189,7 @@ class Lines:
 
 
 class Bar:
-    """A bar at the foot of the terminal, as wide as the terminal is at the moment.
+    """A bar at the bottom of the terminal, which follows the terminal's width.
 
     Args:
         unit, per_step: See `Meter`.
@@ -199,7 +200,7 @@ class Bar:
         from rich.console import Console
 
         self._meter = Meter(unit, per_step)
-        self._stream = _Patient(stream or sys.stderr)
+        self._stream = _Tolerant(stream or sys.stderr)
         self._console = Console(file=cast(TextIO, self._stream), highlight=False)
         self._live: Live | None = None
         self._next = 0.0
@@ -208,7 +209,7 @@ class Bar:
         from rich.live import Live
 
         self._meter.start(step, steps)
-        # No thread of its own: it would take turns with training. Standard output stays untouched, results go there.
+        # No thread of its own: it would compete with training. Standard output is left alone, as results go there.
         self._fit()
         self._live = Live(self, console=self._console, auto_refresh=False, redirect_stdout=False)
         self._live.start()
@@ -225,7 +226,7 @@ class Bar:
         self._meter.restart()
         self._draw()
 
-    def passage(self, step: int, text: str) -> None:
+    def sample(self, step: int, text: str) -> None:
         from rich.rule import Rule
         from rich.text import Text
 
@@ -252,7 +253,7 @@ class Bar:
         from rich.text import Text
 
         meter = self._meter
-        texts = {  # what is worth most first; a narrow terminal shows the first few
+        texts = {  # most useful first; a narrow terminal shows the first few
             "count": f"{meter.at}/{meter.steps}",
             "loss": meter.loss_text(),
             "validation": meter.validation_text(),
@@ -261,7 +262,7 @@ class Bar:
             "speed": meter.speed_text(),
             "elapsed": _clock(meter.elapsed),
         }
-        # One column stays free: writing into the last one makes some terminals start a new line.
+        # One column stays free: writing into the last one makes some terminals break the line.
         room = options.max_width - 1
         shown: dict[str, str] = {}
         for name, text in texts.items():
@@ -288,20 +289,20 @@ class Bar:
             self._next = time.monotonic() + _DRAW_SECONDS
 
     def _fit(self) -> None:
-        """Ask our own terminal for its size: rich asks standard input's, which may be another or none."""
+        """Ask our own terminal for its size: rich asks standard input's, which may be another one or none."""
         from rich.console import ConsoleDimensions
 
         with suppress(OSError, ValueError):
             size = os.get_terminal_size(self._stream.fileno())
             if size.columns:
-                # Some terminals do not tell their height; with none at all rich would draw nothing.
+                # Some terminals do not report their height; at 0 rich would draw nothing.
                 self._console.size = ConsoleDimensions(size.columns, size.lines or 24)
 
 
 def choose(
     quiet: bool = False, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None
 ) -> Bar | Lines | Silent:
-    """The progress that fits where it is shown: a bar on a terminal, lines elsewhere, nothing if `quiet`."""
+    """A bar on a terminal, lines elsewhere, nothing if `quiet`."""
     if quiet:
         return Silent()
     stream = stream or sys.stderr
@@ -310,8 +311,8 @@ def choose(
     return Lines(unit, per_step, stream)
 
 
-class _Patient:
-    """A stream that goes dumb when its reader is gone: a closed terminal must not end hours of training."""
+class _Tolerant:
+    """A stream that discards output once its reader is gone: a closed terminal must not end hours of training."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -330,7 +331,7 @@ class _Patient:
 
 
 def visible(text: str) -> str:
-    """Text with control characters written out, so that what a model wrote cannot steer the terminal."""
+    """Text with control characters escaped, so that generated text cannot control the terminal."""
     return "".join(c if c == "\n" or c.isprintable() else ("    " if c == "\t" else repr(c)[1:-1]) for c in text)
 
 

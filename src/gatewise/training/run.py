@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,20 +13,20 @@ from torch import Tensor, nn
 from ..errors import ModelFileError
 from . import checkpoint as checkpoints
 from .counters import Counters
-from .failures import Failed, Leave, Writing, diverged
-from .history import Metrics, lines_until
+from .failures import StopTraining, TrainingFailed, diverged
 from .interrupts import Interrupts
 from .plan import Plan
 from .progress import Progress
+from .run_files import RunFiles
 from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
 from .trainable import Batches, Trainable
 
 _NORMS_KEPT = 5  # gradient norms quoted when training diverges
-_MOST_STEPS_PER_LINE = 50  # of the record
+_MOST_STEPS_PER_LINE = 50  # of the history
 
 
 class Run:
-    """A training run: its counters, best weights, record and checkpoints.
+    """A training run: its counters and best weights, and what happens between steps.
 
     The driver calls `open`, then per step `before_step`, `gradient_ready`, `after_step`, and per validation
     `begin_validation`, `validate` for each batch, `end_validation`.
@@ -36,8 +34,8 @@ class Run:
     Args: As of `train`.
 
     Raises, while it runs:
-        Leave: An interrupt was asked for; the checkpoint is written.
-        Failed: The loss is no number, or a file cannot be written.
+        StopTraining: An interrupt was requested; the checkpoint is written.
+        TrainingFailed: The loss is not finite, or a file cannot be written.
     """
 
     def __init__(
@@ -47,9 +45,7 @@ class Run:
         validation: Batches,
         plan: Plan,
         *,
-        checkpoint: Path,
-        metrics: Path,
-        identity: dict[str, Any],
+        files: RunFiles,
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
         checkpoint_seconds: float,
@@ -57,48 +53,37 @@ class Run:
     ):
         self.module, self.training, self.validation, self.plan = module, training, validation, plan
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
-        self.checkpoint, self.metrics, self.identity = checkpoint, metrics, identity
-        self.checkpoint_seconds = checkpoint_seconds
+        self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.counters = Counters()
         self.best: dict[str, Tensor] = {}
-        self.loss: Tensor | None = None  # of the present step, a scalar; the driver puts it here
+        self.loss: Tensor | None = None  # of the current step, a scalar; set by the driver
         self._network = cast(nn.Module, module)
         self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
-        self._record: Metrics | None = None
         self._resumed: Snapshot | None = None
-        self._aside: tuple[list[Tensor], dict[str, Tensor]] | None = None
-        self._saved: tuple[int, int] | None = None  # (step, evaluated) in the checkpoint file
-        self._saved_time = 0.0
+        self._suspended: tuple[list[Tensor], dict[str, Tensor]] | None = None
         self._opened_time: float | None = None
 
     # Beginning and end
 
     def restore(self) -> None:
-        """Take counters and weights from the checkpoint; `open` takes the rest, once the model is on its device.
+        """Restore counters and weights from the checkpoint; `open` restores the rest, once the model is on its device.
 
         Raises:
             ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
         """
-        document, tensors = checkpoints.read(self.checkpoint)
-        try:
-            stored = dict(document["identity"])
-            self.counters = Counters.from_json(document["counters"])
-            self._resumed = Snapshot.from_named(tensors)
-        except (KeyError, TypeError, ValueError) as error:
-            raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
-        checkpoints.require_same(self.checkpoint, stored, self.identity)
+        self.counters, self._resumed = self.files.read()
         best = self._resumed.best if self.counters.best_loss is not None else None
         for values in (self._resumed.model, best):
             if values is not None and (problem := difference(self._network, values)):
                 raise ModelFileError(
-                    f"{self.checkpoint} is a checkpoint of another model: {problem}. "
+                    f"{self.files.checkpoint} is a checkpoint of another model: {problem}. "
                     "Resume with the options it was made with."
                 )
         load(self._network, self._resumed.model)
         self.best = best or {}
 
     def open(self, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        """Everything that has to wait until the weights are on their device, which is the last thing before training.
+        """What has to wait until the weights are on their device, right before training.
 
         Args:
             optimizer: Fresh, over the weights on `device`.
@@ -106,40 +91,33 @@ class Run:
         """
         self.optimizer = optimizer
         self.module.begin("train")
-        counters, resuming = self.counters, self._resumed is not None
+        resuming = self._resumed is not None
         if self._resumed is not None:
             self._restore_dynamics(self._resumed, device)
             self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
-            self._saved, self._resumed = (counters.step, counters.evaluated), None
+            self._resumed = None
         else:
             torch.manual_seed(self.plan.seed)
-            self.save()  # so that a full or read-only disk shows now, and not after hours
-        with self._writing(self.metrics):
-            known = lines_until(self.metrics, counters.step, counters.evaluated) if resuming else []
-            self._record = Metrics(self.metrics, known)
-        self._saved_time = self._opened_time = time.monotonic()
+            self.save()  # so that a full or read-only disk shows now, not after hours
+        self.files.open_history(self.counters, resuming)
+        self._opened_time = time.monotonic()
 
-    def close(self) -> None:
-        """Let go of the record."""
-        if self._record is not None:
-            self._record.close()
-
-    def put_best(self) -> None:
-        """Give the module its best weights (the present ones, if it was never validated) in evaluation mode."""
+    def load_best(self) -> None:
+        """Load the best weights (keep the current ones, if never validated), in evaluation mode."""
         if self.best:
             load(self._network, self.best)
         self._network.zero_grad(set_to_none=True)
         self._network.eval()
 
     @property
-    def pending(self) -> bool:
-        """Whether a validation is due before the next step: the last sitting ended between the two."""
+    def validation_due(self) -> bool:
+        """Whether a validation comes before the next step; so too if the last session ended between the two."""
         return self.plan.evaluates_at(self.counters.step) and self.counters.evaluated < self.counters.step
 
     @property
-    def over(self) -> str | None:
-        """Why there is nothing left to do, or None while there is."""
-        if self.pending:
+    def end_reason(self) -> str | None:
+        """Why training is over, or None while it is not."""
+        if self.validation_due:
             return None
         if self.counters.step >= self.plan.steps:
             return "finished"
@@ -149,14 +127,14 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Time spent training so far, over all sittings."""
-        here = 0.0 if self._opened_time is None else time.monotonic() - self._opened_time
-        return self.counters.seconds + here
+        """Time spent training so far, over all sessions."""
+        session = 0.0 if self._opened_time is None else time.monotonic() - self._opened_time
+        return self.counters.seconds + session
 
     # Training
 
-    def stretch(self) -> Iterator[Any]:
-        """The training batches from the present step to the next validation."""
+    def until_validation(self) -> Iterator[Any]:
+        """The training batches from the current step to the next validation."""
         step = self.counters.step
         while step < self.plan.steps:
             yield self.training.at(step)
@@ -172,7 +150,7 @@ class Run:
             group["lr"] = rate
 
     def gradient_ready(self) -> None:
-        """Clip the gradient; refuse it if it, or the loss, is no number, before it can reach the weights."""
+        """Clip the gradient. If it or the loss is not finite, fail before it can reach the weights."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         if self.plan.clip is None:
             norm = nn.utils.get_total_norm([cast(Tensor, p.grad) for p in parameters])
@@ -192,17 +170,17 @@ class Run:
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
         self.progress.step(counters.step, self._loss_value)
-        due = self.pending
+        due = self.validation_due
         if not due and counters.step % self._line_every == 0:
             self._write_line("train", train_loss=counters.since_line.take())
-        self.leave_if_asked()
-        if not due and time.monotonic() - self._saved_time >= self.checkpoint_seconds:
+        self.stop_if_requested()
+        if not due and self.files.age >= self.checkpoint_seconds:
             self.save()
 
     # Validation
 
     def begin_validation(self) -> None:
-        self._set_aside()
+        self._suspend()
         self.module.begin("validation")
         self._sum: Tensor | float = 0.0
         self._count = 0
@@ -211,13 +189,13 @@ class Run:
         total, count = self.module.validation_sums(batch)
         self._sum = self._sum + total.detach().double()
         self._count += int(count)
-        self.leave_if_asked()
+        self.stop_if_requested()
 
     def end_validation(self) -> None:
-        self._take_back()
+        self._continue()
         counters = self.counters
         if self._count == 0:
-            raise Failed("no targets", "the validation data holds nothing to predict. Give it more data.")
+            raise TrainingFailed("no targets", "the validation data holds nothing to predict. Give it more data.")
         loss = float(self._sum) / self._count
         if not math.isfinite(loss):
             raise self._diverged(f"the validation loss is {loss} after step {counters.step}")
@@ -234,46 +212,39 @@ class Run:
         self.save()
         self.progress.evaluation(counters.step, train_loss, loss, better)
         if self.on_evaluation is not None:
-            self._set_aside()
-            passage = self.on_evaluation(counters.step)
-            self._take_back()
-            if passage is not None:
-                self.progress.passage(counters.step, passage)
-        if not self.over:
-            self.leave_if_asked()
+            self._suspend()
+            sample = self.on_evaluation(counters.step)
+            self._continue()
+            if sample is not None:
+                self.progress.sample(counters.step, sample)
+        if not self.end_reason:
+            self.stop_if_requested()
 
-    def _set_aside(self) -> None:
-        """What validating and sampling must not disturb."""
+    def _suspend(self) -> None:
+        """Keep what validating and sampling must not disturb: carried state and random generators."""
         # Copies, in case `begin` clears the tensors or their list in place.
-        self._aside = ([tensor.clone() for tensor in self.module.carried], generator_states())
+        self._suspended = ([tensor.clone() for tensor in self.module.carried], generator_states())
 
-    def _take_back(self) -> None:
-        assert self._aside is not None
-        self.module.carried, generators = self._aside
+    def _continue(self) -> None:
+        assert self._suspended is not None
+        self.module.carried, generators = self._suspended
         set_generator_states(generators)
-        self._aside = None
+        self._suspended = None
 
     # Files
 
     def save(self) -> None:
         """Write the checkpoint, unless this very state is in it already."""
         counters = self.counters
-        if self._saved == (counters.step, counters.evaluated):
+        if self.files.has(counters):
             return
         for name, parameter in self._network.named_parameters():
             if not parameter.isfinite().all():
-                raise self._diverged(f"{name} holds values that are no numbers after step {counters.step}")
-        carried, generators = self._aside or (self.module.carried, generator_states())
+                raise self._diverged(f"{name} holds values that are not finite after step {counters.step}")
+        carried, generators = self._suspended or (self.module.carried, generator_states())
         optimizer = self.optimizer.state_dict()["state"]
         snapshot = Snapshot(weights(self._network), self.best, carried, generators, optimizer)
-        document = {
-            "counters": {**asdict(counters), "seconds": self.seconds},
-            "identity": self.identity,
-            "torch": torch.__version__,
-        }
-        with self._writing(self.checkpoint):
-            checkpoints.write(self.checkpoint, document, snapshot.named())
-        self._saved, self._saved_time = (counters.step, counters.evaluated), time.monotonic()
+        self.files.write_checkpoint(counters, self.seconds, snapshot)
 
     def _restore_dynamics(self, snapshot: Snapshot, device: torch.device) -> None:
         try:
@@ -285,41 +256,27 @@ class Run:
             self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
             set_generator_states(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise checkpoints.damaged(self.checkpoint, error) from error
+            raise checkpoints.damaged(self.files.checkpoint, error) from error
 
     def _write_line(self, kind: str, **losses: float) -> None:
-        assert self._record is not None
-        with self._writing(self.metrics):
-            self._record.write(
-                kind=kind,
-                step=self.counters.step,
-                epoch=self.counters.step / len(self.training),
-                **losses,
-                learning_rate=self.plan.rate(self.counters.step - 1),
-                gradient_norm=self.counters.norms[-1],
-                seconds=round(self.seconds, 3),
-            )
+        self.files.write_line(
+            kind=kind,
+            step=self.counters.step,
+            epoch=self.counters.step / len(self.training),
+            **losses,
+            learning_rate=self.plan.rate(self.counters.step - 1),
+            gradient_norm=self.counters.norms[-1],
+            seconds=round(self.seconds, 3),
+        )
 
-    # Ways out
+    # Stopping early
 
-    def leave_if_asked(self) -> None:
-        """After a Ctrl-C or SIGTERM: write the checkpoint and leave. Between steps or validation batches only."""
+    def stop_if_requested(self) -> None:
+        """After a Ctrl-C or SIGTERM: write the checkpoint and stop. Only between steps or validation batches."""
         if self.interrupts.requested:
             self.progress.note("stopping: writing the checkpoint (Ctrl-C again leaves at once)")
             self.save()
-            raise Leave
+            raise StopTraining
 
-    def _writing(self, path: Path) -> Writing:
-        if self._saved is None:
-            return Writing(path, "Nothing was learned yet. Make room there, or choose another folder.")
-        return Writing(
-            path, f"Training stopped with its best weights in memory. {self._last_good()} Make room, then resume."
-        )
-
-    def _diverged(self, what: str) -> Failed:
-        return diverged(what, self.plan, self.counters, self._last_good())
-
-    def _last_good(self) -> str:
-        if self._saved is None:
-            return "No checkpoint was written yet."
-        return f"The last good checkpoint is {self.checkpoint} (step {self._saved[0]})."
+    def _diverged(self, what: str) -> TrainingFailed:
+        return diverged(what, self.plan, self.counters, self.files.last_checkpoint())

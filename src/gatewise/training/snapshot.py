@@ -70,7 +70,7 @@ def load(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
-    """What keeps `values` from being this module's weights, or None if they fit."""
+    """The first way in which `values` do not fit this module's weights, or None if they fit."""
     wanted = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
     found = {name: tuple(tensor.shape) for name, tensor in values.items()}
     for name in sorted(found.keys() | wanted.keys()):
@@ -82,14 +82,14 @@ def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
 def generator_states() -> dict[str, Tensor]:
     """The states of torch's global generators."""
     states = {"cpu": torch.get_rng_state()}
-    # Only if this process uses the GPU: asking would set one up, and take its memory.
+    # Only if this process uses the GPU: asking would initialise it and take its memory.
     if torch.cuda.is_initialized():
         states["cuda"] = torch.cuda.get_rng_state()
     return states
 
 
 def set_generator_states(states: Mapping[str, Tensor]) -> None:
-    """Undo `generator_states`; a generator that is not in use here is passed over."""
+    """Restore the states; those of a generator that is not in use here are ignored."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(states["cuda"])

@@ -1,4 +1,4 @@
-"""What the training loop asks of a model and of its data."""
+"""What the training loop needs from a model and from its data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 class Trainable(Protocol):
-    """A `torch.nn.Module` that knows its loss.
+    """A `torch.nn.Module` that computes its loss.
 
     Attributes:
         carried: Tensors that pass from one training step to the next (truncated back-propagation), without a
-            gradient; an empty list if nothing does. The loop reads it for checkpoints and around validations, and
-            assigns what it read before. A property with a setter will do.
+            gradient; an empty list if none do. The loop reads it for checkpoints and before validations, and assigns
+            what it read afterwards. A property with a setter works too.
     """
 
     carried: list[Tensor]
@@ -28,24 +28,23 @@ class Trainable(Protocol):
         ...
 
     def begin(self, split: str) -> None:
-        """A pass over "train" or "validation" starts: forget the carried state."""
+        """An epoch of "train" or "validation" begins: reset the carried state."""
         ...
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """The optimiser's groups, `{"params": [...], "weight_decay": ...}`; biases usually get no decay."""
+        """The optimiser's groups, `{"params": [...], "weight_decay": ...}`; biases should get no decay."""
         ...
 
 
 class Batches(Protocol):
-    """Batches by number, so that the step alone decides what is learned from.
+    """Batches by index, so that the step alone determines the batch.
 
-    Training step s takes `at(s)`, pass number s // len, index s % len within it; a shuffle is seeded by the pass.
-    Validation takes `at(0)` to `at(len - 1)`. `at` must not draw from torch's global generator, and may be asked
-    for a batch one step early.
+    Training step s uses `at(s)`: epoch s // len, index s % len within it; shuffling is seeded by the epoch. Validation
+    uses `at(0)` to `at(len - 1)`. `at` must not draw from torch's global generator, and may be called one step early.
     """
 
     def __len__(self) -> int:
-        """Batches per pass, at least 1."""
+        """Batches per epoch, at least 1."""
         ...
 
     def at(self, step: int) -> Any:

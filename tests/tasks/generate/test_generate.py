@@ -24,6 +24,7 @@ from gatewise.tasks.generate.text.predictor import Writer
 from gatewise.tasks.generate.text.sizing import check_memory, sizing
 from gatewise.training import TrainingStopped
 from gatewise.training import history as metrics
+from gatewise.training.memory import free_memory
 
 TINY = {"hidden_size": 8, "batch_size": 2, "chunk_length": 16, "epochs": 0.05}
 CHINESE = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。\n" * 40
@@ -245,7 +246,7 @@ def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhym
     assert loaded.get_params() == generator.get_params() | {"cell": loaded.cell}
     assert loaded.evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
     writer = Writer.load("model")
-    writer.read("Peter")
+    writer.push("Peter")
     ids = torch.from_numpy(np.asarray(generator.vocabulary_.encode("Peter"))).long()[:, None]
     with torch.no_grad():
         scores, _ = loaded.model_(ids)
@@ -670,7 +671,7 @@ def test_too_large_for_memory(monkeypatch, rhyme, folder):
 
 
 def test_free_memory_is_known_here():
-    free = _sizing.free_memory()
+    free = free_memory()
     assert free is None or 10**6 < free < 10**15
 
 
@@ -776,7 +777,7 @@ def test_resuming_something_else(change, monkeypatch, ctrl_c, rhyme, folder):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     text = rhyme + change.get("text", "")
     with pytest.raises(
-        ModelFileError, match=r"cannot resume from model.checkpoint, which was made otherwise"
+        ModelFileError, match=r"cannot resume from model.checkpoint, which was made differently"
     ) as caught:
         fit_into("model", text, resume=True, **{k: v for k, v in change.items() if k != "text"})
     assert (*change, "")[0].replace("text", "data") in str(caught.value)

@@ -20,12 +20,12 @@ from gatewise.cli import main
 from gatewise.data.channels import Channels
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
-from gatewise.tasks._mixture_density import binary_loss, end_loss, log_density
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.numbers import batches as _trajectory_data
 from gatewise.tasks.generate.numbers.batches import Examples, Steps, Windows, cut
 from gatewise.tasks.generate.numbers.evaluation import Plain
 from gatewise.tasks.generate.numbers.mixture import NARROWEST, Expected, Layout, draw
+from gatewise.tasks.generate.numbers.network import binary_loss, end_loss, log_density
 from gatewise.tasks.generate.numbers.predictor import Tracer
 from gatewise.tasks.generate.text.predictor import Writer
 
@@ -130,19 +130,19 @@ def test_drawing_follows_the_density():
 
 def by_hand(tracer, sequence):
     """Nats of a sequence in its own units, step by step, from what the framework-free model says."""
-    place, nats = None, 0.0
+    state, nats = None, 0.0
     scale, real = np.array(tracer.channels.scale), tracer.channels.real
     layout = tracer.layout
     for number, step in enumerate(sequence):
-        place = tracer._read(tracer.channels.scaled(step), place)
-        found = torch.from_numpy(np.asarray(place.found, np.float64))
+        state = tracer._advance(tracer.channels.scaled(step), state)
+        found = torch.from_numpy(np.asarray(state.output, np.float64))
         scores, means, _, factor = (part.numpy() for part in parts(found, layout))
-        ends = 1 / (1 + math.exp(-place.found[-1]))
+        ends = 1 / (1 + math.exp(-state.output[-1]))
         if number + 1 == len(sequence):
             return nats - math.log(ends)
         nats -= math.log(1 - ends)
         units = tracer._expected.spread * scale[real]
-        middle = np.array(tracer.channels.mean)[real] + scale[real] * place.expected
+        middle = np.array(tracer.channels.mean)[real] + scale[real] * state.expected
         weights = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
         nats -= math.log(
             sum(
@@ -151,7 +151,7 @@ def by_hand(tracer, sequence):
                 for after in [sequence[number + 1][real]]
             )
         )
-        chances = 1 / (1 + np.exp(-place.found[-2:-1]))
+        chances = 1 / (1 + np.exp(-state.output[-2:-1]))
         nats -= np.log(np.where(sequence[number + 1][~real] > 0, chances, 1 - chances)).sum()
     return nats
 
@@ -473,7 +473,7 @@ def test_other_data_must_have_the_channels(fitted):
     with pytest.raises(DataError, match="'channels 2' holds other numbers than 0 and 1"):
         fitted.evaluate([np.full((5, 3), 0.5)] * 2)
     for beginning in ([[1.0, 2.0]], np.zeros((0, 3)), [1.0, 2.0, 3.0], [[1, 2, math.nan]]):
-        with pytest.raises(DataError, match="a beginning of shape"):
+        with pytest.raises(DataError, match=r"a beginning must be \(T, 3\) finite numbers \(.*\), not of shape"):
             fitted.sample(np.array(beginning))
     with pytest.raises(OptionError, match="length must be"):
         fitted.sample(length=0)
@@ -484,7 +484,7 @@ def test_other_data_must_have_the_channels(fitted):
     with pytest.raises(OptionError, match="unknown is for text"):
         fitted.evaluate(np.zeros((2, 5, 3)), unknown="skip")
     for beginning in ([[1.0, 2.0, 0.0], [3.0]], [["a", "b", "c"]]):
-        with pytest.raises(DataError, match=r"a list is no beginning of \(T, 3\) numbers"):
+        with pytest.raises(DataError, match=r"a beginning must be \(T, 3\) numbers \(.*\), not a list"):
             fitted.sample(beginning)
     with pytest.raises(OptionError, match="a prompt of numbers is an array"):
         fitted.sample("today.csv")

@@ -65,8 +65,8 @@ def test_two_calls_are_one(kind, model_file, worded):
 
 
 def test_reading_first_is_a_prompt(writer, model_file):
-    writer.read("If Peter ")
-    writer.read("Piper")
+    writer.push("If Peter ")
+    writer.push("Piper")
     want = "".join(Writer.load(model_file).write("If Peter Piper", 50, Sampler(0)))
     assert "".join(writer.write("", 50, Sampler(0))) == want
 
@@ -101,7 +101,7 @@ def test_states_that_are_not_its_own(writer, worded, tmp_path):
     "".join(writer.write("A ", 3))
     kept = writer.state
     writer.save_state(tmp_path / "state")
-    tensors, told = load_file(tmp_path / "state"), {"gatewise_state": json.dumps(writer.model)}
+    tensors, told = load_file(tmp_path / "state"), {"gatewise_state": json.dumps(writer.language_model.digest)}
     V, float64 = len(writer.vocabulary), tensors["scores"].astype(np.float64)
     for change, metadata in [
         ({}, {"gatewise_state": json.dumps("another digest")}),
@@ -137,7 +137,7 @@ def test_states_that_are_not_its_own(writer, worded, tmp_path):
 def test_a_state_that_cannot_be_written(writer, tmp_path):
     with pytest.raises(OptionError, match="nothing was read yet"):
         writer.save_state(tmp_path / "state")
-    writer.read("A ")
+    writer.push("A ")
     with pytest.raises(OptionError, match=r"cannot write the state to '.*none/state': No such file"):
         writer.save_state(tmp_path / "none" / "state")
 

@@ -21,10 +21,10 @@ from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ...metrics.text import sacrebleu, signatures, text_scores
 from ...training import ProgressFor
-from .._text_report import report
 from ..estimator import Estimator, cells_of, filled
 from ..fields import one_of
 from ..options import given_or
+from ..report import text_report
 from .baselines import most_frequent, nearest
 from .options import CaptionOptions
 from .reading import SIDE, pieces, read
@@ -233,7 +233,7 @@ class Captioner(Estimator, CaptionOptions):
         assert found.attention is not None
         draw(first, words, found.attention, self.model_.eye.map, picture)
 
-    report = staticmethod(report)
+    report = staticmethod(text_report)
 
     # Steps of fit.
 

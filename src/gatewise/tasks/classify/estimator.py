@@ -22,13 +22,13 @@ from ...errors import DataError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names
+from ..report import classify_report
 from .baselines import Baselines
 from .evaluation import Evaluator, calibrate
 from .inputs import Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor
 from .reading import read_sequences
-from .report import report
 from .sizing import Sizing, sizing, training_steps
 from .split import split_sequences
 from .statistics import learn_inputs
@@ -221,7 +221,7 @@ class Classifier(Estimator, ClassifyOptions):
         """
         yield from self._predictor().predictions(data, query=query, encoding=encoding)
 
-    report = staticmethod(report)
+    report = staticmethod(classify_report)
 
     # Steps of fit.
 

@@ -19,7 +19,8 @@ from ...errors import DataError, ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from .evaluation import BASELINES, Parts, measure, measure_baselines, report
+from ..report import detect_report
+from .evaluation import BASELINES, Parts, measure, measure_baselines
 from .options import DetectOptions
 from .scoring import MOST_REFERENCE, Event, Scorer, find_events, score_series, smoothed, tail_threshold
 from .series import Scale, Series, Steps, parts_of, pieces_of, quiet_steps, series_of
@@ -276,7 +277,7 @@ class Detector(Estimator, DetectOptions):
         scores = self._scored(self._errors(series.values[0]))
         draw(series, scores, self.threshold_, self._found(scores, self.threshold_), self.time, picture)
 
-    report = staticmethod(report)
+    report = staticmethod(detect_report)
 
     # Steps of all that.
 

@@ -75,26 +75,3 @@ def _figures(
         figures |= {f"range_{name}": value for name, value in by_range.items()}
         figures["average_precision"] = average_precision(truth, np.concatenate(cut))
     return figures
-
-
-_COLUMNS = {  # heading -> figure and how it is written
-    "steps": ("steps", "{:,}"),
-    "alarms": ("alarm_rate", "{:.3%}"),
-    "events": ("events", "{:,}"),
-    "true": ("anomalies", "{:,}"),
-    "F1": ("f1", "{:.3f}"),
-    "range F1": ("range_f1", "{:.3f}"),
-    "AP": ("average_precision", "{:.3f}"),
-}
-
-
-def report(metrics: Mapping[str, Any]) -> str:
-    """The figures as a table of at most 80 columns, the baselines below."""
-    rows = {name: figures for name, figures in metrics.items() if name != "baselines"}
-    rows |= metrics.get("baselines", {})
-    shown = {head: entry for head, entry in _COLUMNS.items() if any(entry[0] in figures for figures in rows.values())}
-    lines = [f"{'':<17}" + "".join(f"{head:>9}" for head in shown)]
-    for name, figures in rows.items():
-        cells = [form.format(figures[key]) if figures.get(key) is not None else "-" for key, form in shown.values()]
-        lines.append(f"{name:<17}" + "".join(f"{cell:>9}" for cell in cells))
-    return "\n".join(lines)

@@ -19,8 +19,8 @@ from ...errors import DataError, ModelFileError, OptionError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names
+from ..report import forecast_report
 from . import table as tables
-from .evaluation import table
 from .options import ForecastOptions
 from .predictor import ahead, columns, held_against, measured, picture_of, rows
 from .sizing import Sizing, course
@@ -235,10 +235,7 @@ class Forecaster(Estimator, ForecastOptions):
         """
         picture_of(self, self._table(data, query, encoding), picture, series, back)
 
-    @staticmethod
-    def report(metrics: Mapping[str, Any]) -> str:
-        """Figures beside the baselines, for a terminal."""
-        return table(dict(metrics))
+    report = staticmethod(forecast_report)
 
     # Steps of fit.
 

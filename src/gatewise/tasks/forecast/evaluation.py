@@ -61,23 +61,3 @@ def measure(
 def affordable(series: Series, part: Part, most: int = _MOST) -> Part:
     """The part, or windows of it evenly spaced, so that measuring takes no longer than it is worth."""
     return spaced(part, max(1, most // len(series.targets)))
-
-
-def table(metrics: dict[str, Any]) -> str:
-    """Figures of a forecaster beside the baselines, in at most 80 columns."""
-    part = next((name for name in ("test", "all", "validation", "train") if metrics.get(name)), None)
-    if part is None:
-        return "nothing was measured"
-    columns = ("mase", "smape", "mae", "rmse", "mse_standardised", "crps")
-    rows = [("model", metrics[part]), *metrics.get("baselines", {}).items()]
-    heads = ("MASE", "sMAPE", "MAE", "RMSE", "MSE std.", "CRPS")
-    lines = [f"{part:<16}" + "".join(f"{head:>10}" for head in heads)]
-    for name, figures in rows:
-        cells = ("-" if figures.get(key) is None else f"{figures[key]:.4g}" for key in columns)
-        lines.append(f"{name:<16}" + "".join(f"{cell:>10}" for cell in cells))
-    own = metrics[part]
-    if "coverage" in own:
-        lines.append(
-            f"{own['coverage']:.1%} of the values lie in the interval that should hold {own['coverage_meant']:.0%}"
-        )
-    return "\n".join(line.rstrip() for line in lines)

@@ -20,7 +20,7 @@ from ...decoding.sampling import Sampler
 from ...errors import OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..report import losses
+from ..report import generate_report
 from .numbers import fitting as _trajectories
 from .numbers.predictor import Tracer
 from .options import GenerateOptions
@@ -198,10 +198,7 @@ class Generator(Estimator, GenerateOptions):
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
         return {"all": found, "baselines": {"xz": xz}}
 
-    @staticmethod
-    def report(metrics: Mapping[str, Any]) -> str:
-        """Losses as a plain table."""
-        return losses(metrics)
+    report = staticmethod(generate_report)
 
     def sample(
         self,

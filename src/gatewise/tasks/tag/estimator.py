@@ -18,13 +18,13 @@ from ...errors import OptionError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
+from ..report import tag_report
 from .baselines import Baselines
 from .evaluation import Evaluator
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor
 from .reading import read_sequences
-from .report import report
 from .sizing import Sizing, sizing
 from .split import split_sequences
 from .targets import Targets, check_all_labelled, target_column, target_name
@@ -203,7 +203,7 @@ class Tagger(Estimator, TagOptions):
                 )
         return Stream(self._predictor())
 
-    report = staticmethod(report)
+    report = staticmethod(tag_report)
 
     @property
     def classes_(self) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data.sequences import Column, Sequences
 from ...errors import DataError
+from ...runtime import streams
 from .features import Features
 from .predictor import Predictor, decode
 
@@ -30,17 +31,13 @@ class State:
     tokens: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stream:
+class Stream(streams.Stream[State]):
     """Takes one row at a time and predicts its label at once, keeping the state of the layers.
 
     The labels, and numbers to the last bit, are those that `Tagger.predict` gives for the whole sequence.
 
     Args:
         predictor: Of a tagger whose labels do not depend on later steps.
-
-    Attributes:
-        state: Where the sequence stands. Another stream of the same model that is given it goes on with the same
-            answers.
 
     Example:
         >>> stream = tagger.stream()
@@ -49,26 +46,21 @@ class Stream:
     """
 
     def __init__(self, predictor: Predictor):
+        super().__init__()
         self._predictor = predictor
-        self.state = State()
 
-    def reset(self) -> None:
-        """Begin a new sequence."""
-        self.state = State()
-
-    def push(self, row: Mapping[str, Any] | Any) -> Any:
+    def push(self, piece: Mapping[str, Any] | Any) -> Any:
         """The label of the next step, or its number.
 
         Args:
-            row: Values by column. Where there is one column, its value may be given alone: a token, or a row of
+            piece: Values by column. Where there is one column, its value may be given alone: a token, or a row of
                 numbers.
 
         Raises:
             DataError: A column is missing, or is not of the kind that the model learned from.
         """
         net, features = self._predictor.net, self._predictor.features
-        if not isinstance(row, Mapping):
-            row = _as_mapping(row, features.columns)
+        row = piece if isinstance(piece, Mapping) else _as_mapping(piece, features.columns)
         columns = {name: _column(name, row, features) for name in features.columns}
         encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
         found, layers = net.compute(decode, {**encoded.batch(_START, _ONE), "state": self.state.layers})
@@ -77,9 +69,8 @@ class Stream:
         label = self._predictor.targets.decode(found[0])[0]
         return label if isinstance(label, str) else float(label)
 
-    def finish(self) -> None:
-        """The sequence has ended. Nothing is pending: each step was answered when it was pushed."""
-        self.reset()
+    def _initial_state(self) -> State:
+        return State()
 
 
 def _as_mapping(row: Any, columns: list[str]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from ..report import text_report
+from ..report import transcribe_report
 from .decoder import Decoder
 from .frames import NORMALISATIONS, Frames
 from .options import TranscribeOptions
@@ -259,7 +259,7 @@ class Transcriber(Estimator, TranscribeOptions):
         search = Decoder(decoding or CTCDecoding(), self.characters_).search()
         return Stream(self.model_, self.frames_, self.characters_, self.sound_, search)
 
-    report = staticmethod(text_report)
+    report = staticmethod(transcribe_report)
 
     @property
     def characters_(self) -> str:

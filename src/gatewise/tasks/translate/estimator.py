@@ -22,6 +22,7 @@ from ...metrics.text import sacrebleu, signatures, text_scores
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
+from ..report import text_report
 from .baselines import Nearest, first_words, usual_first_words
 from .options import TranslateOptions
 from .sizing import Sizing, sizing
@@ -269,12 +270,7 @@ class Translator(Estimator, TranslateOptions):
         assert best.attention is not None
         draw(self.texts_.words_of(text), self.texts_.pieces(best.tokens), best.attention, picture)
 
-    @staticmethod
-    def report(metrics: Mapping[str, Any]) -> str:
-        """Figures as a plain table."""
-        from .._text_report import report
-
-        return report(metrics)
+    report = staticmethod(text_report)
 
     # Steps of fit.
 

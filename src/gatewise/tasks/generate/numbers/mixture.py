@@ -1,4 +1,4 @@
-"""What a mixture-density network says of the next step, and how to draw from it. Needs no framework.
+"""The output of a mixture-density network, and sampling from it. numpy only.
 
 D real channels, F binary ones, K Gaussians.
 """
@@ -11,15 +11,15 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-WIDEST_COUPLED = 6  # real channels up to which the Gaussians may lie aslant
-NARROWEST = 0.02  # least width of a Gaussian, of scaled channels: else a value that comes back often has no finite loss
+WIDEST_COUPLED = 6  # real channels up to which the Gaussians have correlations
+NARROWEST = 0.02  # minimum width of a Gaussian, in scaled units: else the loss of a frequent value has no lower bound
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the numbers that a network puts out are divided: K scores of the Gaussians, K * D means, K * D widths before
-    `softplus`, K * D * (D - 1) / 2 couplings if D is at most 6, F scores of the binary channels, and, if sequences may
-    end, one of the end.
+    """How the output of the network is divided: K scores of the Gaussians, K * D means, K * D widths before
+    `softplus`, K * D * (D - 1) / 2 couplings if D is at most 6, F logits of the binary channels, and, if sequences may
+    end, a logit of the end.
 
     Gaussian k stands for mean + width * (I + R) noise, where R, below its diagonal, holds the couplings row by row: a
     Cholesky factor whose diagonal never comes near 0.
@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of each part."""
+        """Size of each part."""
         D, K = self.real, self.mixtures
         return K, K * D, K * D, K * D * (D - 1) // 2 if self.coupled else 0, self.binary, int(self.ends)
 
@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def parts(self) -> Iterator[slice]:
-        """Where each part stands."""
+        """Position of each part."""
         return (slice(start, end) for start, end in pairwise(accumulate(self.sizes, initial=0)))
 
     @property
@@ -60,38 +60,38 @@ class Layout:
 
 @dataclass(frozen=True)
 class Expected:
-    """Where least squares on the last step would have the next one. The Gaussians stand around that, in units of how
-    far it is usually wrong: so a network begins as good as least squares are, and what it reads and says is of one size
-    however slowly a channel moves.
+    """The next step as least squares predict it from the last. The Gaussians are relative to that, in units of its
+    typical error: so a network starts as good as least squares, and its inputs and outputs have one scale, however
+    slowly a channel moves.
 
     Attributes:
         weights: (1 + D, D), of 1 and the last step; of scaled channels.
-        spread: (D,) how far it is wrong.
+        spread: (D,) standard deviation of its errors.
     """
 
     weights: np.ndarray
     spread: np.ndarray
 
     def __call__(self, last: np.ndarray) -> np.ndarray:
-        """(..., D) of the last step (..., D)."""
-        found: np.ndarray = self.weights[0] + last @ self.weights[1:]
-        return found
+        """(..., D) from the last step (..., D)."""
+        predicted: np.ndarray = self.weights[0] + last @ self.weights[1:]
+        return predicted
 
 
 def draw(
-    found: np.ndarray, layout: Layout, rng: np.random.Generator, temperature: float = 1.0
+    output: np.ndarray, layout: Layout, rng: np.random.Generator, temperature: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """One step: its real channels (D,), its binary ones (F,), and whether the sequence ends before it.
 
     Args:
-        found: (layout.size,), what the network put out.
-        temperature: 1 draws as the network believes; less, from likelier Gaussians that are narrower; 0 takes the mean
-            of the likeliest one, and the likelier of 0 and 1.
+        output: (layout.size,), of the network.
+        temperature: 1 samples from the model's distribution; lower values favour the more probable Gaussians, and
+            narrow them; 0 takes the mean of the most probable one, and the more probable of 0 and 1.
 
     Source: Ha & Eck (2018), "A neural representation of sketch drawings", section 3.3.
     """
-    found = np.asarray(found, np.float64)
-    scores, means, widths, couplings, binary, end = (found[part] for part in layout.parts)
+    output = np.asarray(output, np.float64)
+    scores, means, widths, couplings, binary, end = (output[part] for part in layout.parts)
     K, D = layout.mixtures, layout.real
     chosen, noise = int(scores.argmax()), np.zeros(D)
     if temperature > 0:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ....algebra import Cell
 from ....nn.regularisation import activation_penalty, temporal_activation_penalty
 from ....nn.stack import Stack
-from ..._mixture_density import binary_loss, end_loss, log_density
 from ...network import Network
 from .batches import Batch
-from .mixture import Layout
+from .mixture import NARROWEST, Layout
 
 
 class TrajectoryModel(Network):
@@ -103,3 +105,44 @@ class TrajectoryModel(Network):
             nats = nats + (end_loss(found, ended) * (follows + ended)).sum()
             count = count + ended.sum()
         return nats, int(count)
+
+
+def log_density(output: Tensor, layout: Layout, real: Tensor) -> Tensor:
+    """(...) logarithm of the mixture's density at `real`.
+
+    Args:
+        output: (..., layout.size), of the network.
+        real: (..., D), scaled.
+    """
+    scores, means, widths, couplings, _, _ = output.split(layout.sizes, -1)
+    K, D = layout.mixtures, layout.real
+    width = NARROWEST + softplus(widths.unflatten(-1, (K, D)))
+    apart = (real.unsqueeze(-2) - means.unflatten(-1, (K, D))) / width
+    if layout.coupled:
+        apart = _uncoupled(apart, couplings.unflatten(-1, (K, D * (D - 1) // 2)))
+    each = -0.5 * apart.square().sum(-1) - width.log().sum(-1) - 0.5 * D * math.log(2 * math.pi)
+    return (scores.log_softmax(-1) + each).logsumexp(-1)
+
+
+def binary_loss(output: Tensor, layout: Layout, binary: Tensor) -> Tensor:
+    """(...) nats of the binary channels (..., F)."""
+    scores = output.split(layout.sizes, -1)[4]
+    return binary_cross_entropy_with_logits(scores, binary, reduction="none").sum(-1)
+
+
+def end_loss(output: Tensor, ended: Tensor) -> Tensor:
+    """(...) nats of whether the sequence ended, (...), where the layout has ends."""
+    return binary_cross_entropy_with_logits(output[..., -1], ended, reduction="none")
+
+
+def _uncoupled(apart: Tensor, couplings: Tensor) -> Tensor:
+    """The noise e for which (I + R) e is `apart`, (..., D), channel by channel."""
+    noise: list[Tensor] = []
+    place = 0
+    for d in range(apart.shape[-1]):
+        value = apart[..., d]
+        for earlier in noise:
+            value = value - couplings[..., place] * earlier
+            place += 1
+        noise.append(value)
+    return torch.stack(noise, -1)

@@ -1,4 +1,4 @@
-"""A trained model that continues sequences of numbers: draws with a pen, moves on."""
+"""A trained model that continues sequences of numbers, such as pen strokes and motion."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ....runtime.layers import Layers
 from .mixture import Expected, Layout, draw
 
 
-class Place(NamedTuple):
-    """Where a sequence stands: all that the model keeps of what it has read.
+class State(NamedTuple):
+    """All that the model remembers of a sequence. A value: nothing changes it in place.
 
     Attributes:
         layers: Per layer one vector (H,) per carried name.
-        where: What its movements, if there are any, add up to.
+        position: The sum of its movements, if it has any.
         expected: (R,) scaled real channels of the next step, by least squares.
-        found: What the network says of it; see `Layout`.
+        output: Of the network, for the next step; see `Layout`.
     """
 
     layers: list[list[np.ndarray]]
-    where: np.ndarray
+    position: np.ndarray
     expected: np.ndarray
-    found: np.ndarray
+    output: np.ndarray
 
 
 class Tracer:
@@ -69,28 +69,28 @@ class Tracer:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Tracer:
-        """Open a model file. ModelFileError if it is none, or not one that continues numbers."""
+        """Open a model file. ModelFileError if it is none, or does not continue numbers."""
         found = bundle.load(path)
         return cls(found.document, found.tensors)
 
     def trace(
         self, beginning: np.ndarray | None = None, length: int = 500, temperature: float = 0.8, seed: Any = None
     ) -> Iterator[np.ndarray]:
-        """Go on, step by step, until the sequence ends.
+        """Continue a sequence, step by step, until it ends.
 
         Args:
-            beginning: (T, D) steps that come first; they are not yielded. None: the first step of a training sequence,
+            beginning: (T, D) steps to continue; they are not yielded. None: the first step of a training sequence,
                 which is yielded.
-            length: The most steps to yield, 1 or more.
+            length: Maximum number of steps to yield, 1 or more.
             temperature: See `mixture.draw`.
-            seed: Of the draw, or a `numpy.random.SeedSequence`; the same gives the same steps. None: others each time.
+            seed: Random seed, or a `numpy.random.SeedSequence`; None for different steps each time.
 
         Yields:
             (D,) float64, in the order of `channels.names`.
 
         Raises:
-            OptionError: A length below 1, a temperature that is no number from 0 up, or a seed below 0.
-            DataError: `beginning` has no step, not D channels, or values that are no numbers.
+            OptionError: A length below 1, a temperature below 0 or not finite, or a seed below 0.
+            DataError: `beginning` has no step, not D channels, or values that are not finite.
         """
         whole("length", length, 1)
         number("temperature", temperature, "0 or more", lambda t: t >= 0)
@@ -100,37 +100,37 @@ class Tracer:
         given = beginning is not None
         if beginning is None:
             beginning = self._beginnings[rng.integers(len(self._beginnings))][None]
-        return self._traced(self._checked(beginning), given, length, float(temperature), rng)
+        return self._steps(self._checked(beginning), given, length, float(temperature), rng)
 
-    def _traced(
+    def _steps(
         self, steps: np.ndarray, given: bool, length: int, temperature: float, rng: np.random.Generator
     ) -> Iterator[np.ndarray]:
-        place = None
+        state = None
         for step in self.channels.scaled(steps):
-            place = self._read(step, place)
-        assert place is not None
+            state = self._advance(step, state)
+        assert state is not None
         if not given:
             yield steps[-1]
         real = self.channels.real
         for _ in range(length - (not given)):
-            drawn, binary, ended = draw(place.found, self.layout, rng, temperature)
+            drawn, binary, ended = draw(state.output, self.layout, rng, temperature)
             if ended:
                 return
             step = np.empty(len(real), np.float32)
-            step[real], step[~real] = place.expected + self._expected.spread * drawn, binary
+            step[real], step[~real] = state.expected + self._expected.spread * drawn, binary
             yield self.channels.unscaled(step)
-            place = self._read(step, place)
+            state = self._advance(step, state)
 
-    def _read(self, step: np.ndarray, place: Place | None) -> Place:
-        """Take in a scaled step (D,)."""
+    def _advance(self, step: np.ndarray, state: State | None) -> State:
+        """The state after one more scaled step (D,)."""
         last = step[self.channels.real].astype(np.float64)
         surprise, layers = np.zeros_like(last), self._layers.start()
-        where = self.channels.unscaled(step)[self.channels.moves]
-        if place is not None:
-            surprise, layers = (last - place.expected) / self._expected.spread, place.layers
-            where = where + place.where
-        y, layers = self._layers.step(np.concatenate([step, surprise, where]).astype(np.float32), layers)
-        return Place(layers, where, self._expected(last), self._output @ y + self._bias)
+        position = self.channels.unscaled(step)[self.channels.moves]
+        if state is not None:
+            surprise, layers = (last - state.expected) / self._expected.spread, state.layers
+            position = position + state.position
+        y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
+        return State(layers, position, self._expected(last), self._output @ y + self._bias)
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a step.
@@ -145,10 +145,11 @@ class Tracer:
             "line": self._expected.weights.shape,
             "spread": self._expected.spread.shape,
         }
-        if found != wanted or self._read(np.zeros(len(self.channels), np.float32), None).found.shape != found["output"]:
+        first = self._advance(np.zeros(len(self.channels), np.float32), None)
+        if found != wanted or first.output.shape != found["output"]:
             raise ValueError(f"its weights do not fit each other: {found}, where its sizes say {wanted}")
         if not len(self._beginnings) or not np.all(self._expected.spread > 0):
-            raise ValueError("it does not know how sequences begin, or go on")
+            raise ValueError("it does not know how sequences begin or continue")
 
     def _checked(self, beginning: Any) -> np.ndarray:
         names = ", ".join(self.channels.names)
@@ -156,13 +157,14 @@ class Tracer:
             steps = np.asarray(beginning, np.float64)
         except (TypeError, ValueError):
             kind = type(beginning).__name__
-            raise DataError(f"a {kind} is no beginning of (T, {len(self.channels)}) numbers: {names}") from None
+            raise DataError(f"a beginning must be (T, {len(self.channels)}) numbers ({names}), not a {kind}") from None
         if steps.ndim != 2 or steps.shape[1] != len(self.channels) or not len(steps) or not np.isfinite(steps).all():
-            raise DataError(f"a beginning of shape {steps.shape} is no (T, {len(self.channels)}) numbers: {names}")
+            wanted = f"(T, {len(self.channels)}) finite numbers ({names})"
+            raise DataError(f"a beginning must be {wanted}, not of shape {steps.shape}")
         return steps
 
 
 def layout_of(channels: Channels, mixtures: int, ends: bool) -> Layout:
-    """What a model of these channels puts out."""
+    """The output of a model of these channels."""
     real = int(channels.real.sum())
     return Layout(real, len(channels) - real, mixtures, ends)

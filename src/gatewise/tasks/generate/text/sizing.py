@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ....algebra import Cell
 from ....errors import DataError, OptionError
+from ....training.memory import free_memory, size_text
 from ...options import PRESETS, given_or
 
 if TYPE_CHECKING:
@@ -162,22 +161,3 @@ def check_memory(chosen: Sizing, tokens: int) -> None:
             f"needs about {size_text(needed)} of memory, but {size_text(free)} are free. Lower hidden_size "
             f"(now {chosen.hidden_size}), num_layers{fewer}, batch_size or chunk_length"
         )
-
-
-def free_memory() -> int | None:
-    """Bytes that can be had without swapping, or None where the system does not tell."""
-    with suppress(OSError, ValueError, StopIteration):
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            line = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
-def size_text(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

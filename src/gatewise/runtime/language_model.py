@@ -1,0 +1,159 @@
+"""A trained language model without torch, as functions of its state."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import bundle
+from ..algebra import Cell
+from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
+from ..decoding.ctc import log_softmax
+from ..errors import CellError, ModelFileError
+from .layers import Layers
+
+_RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
+_KEY = "gatewise_state"
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the model remembers of a text. A value: nothing changes it in place.
+
+    Attributes:
+        layers: Per layer one vector (H,) per carried name.
+        scores: (V,) logits of the next token.
+        recent: The last tokens, which determine how the next one is spelled (with or without a space before it).
+    """
+
+    layers: list[list[np.ndarray]]
+    scores: np.ndarray
+    recent: tuple[int, ...] = ()
+
+
+class LanguageModel:
+    """Predicts the next token of a text. Immutable: a state goes in, another comes out.
+
+    Args:
+        document: A model's document, as in `bundle.Bundle`.
+        tensors: Its weights.
+
+    Attributes:
+        vocabulary: Its tokens.
+        digest: Identifies the model file; "" if it came from none.
+
+    Raises:
+        ModelFileError: The document is not of a language model, or lacks a weight.
+
+    Example:
+        >>> model = LanguageModel.load("alice.gatewise")
+        >>> state = model.begin()
+        >>> for token in model.vocabulary.encode("The Queen"):
+        ...     state = model.advance(state, token)
+        >>> model.log_probabilities(state)
+    """
+
+    def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
+        if document.get("task") != "generate":
+            raise ModelFileError(f"the model's task is {document.get('task')!r}, but only 'generate' writes")
+        if "channels" in document:
+            raise ModelFileError("the model continues numbers and does not write. `Tracer` runs it")
+        try:
+            self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
+            cell = Cell.from_json(document["cell"])
+            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
+            self._layers = Layers(cell, layers, int(document["sizes"]["num_layers"]))
+            self._start = int(document["start"])
+            self._embedding = tensors["embedding.weight"]
+            self._output = tensors.get("output.weight", self._embedding)  # tied, if there is none
+            self._bias = tensors["output.bias"]
+            self.digest = str(document.get("sha256", ""))
+            self._check()
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
+            raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
+        """Open a model file. ModelFileError if it is none, or not of a language model."""
+        found = bundle.load(path)
+        return cls(found.document, found.tensors)
+
+    @property
+    def forbidden(self) -> list[int]:
+        """Tokens that stand for no text and must never be generated: padding and "unknown"."""
+        return [self.vocabulary.PAD, self.vocabulary.UNK] if isinstance(self.vocabulary, Words) else []
+
+    def begin(self) -> State:
+        """The state at the beginning of a text."""
+        return self.advance(None, self._start)
+
+    def advance(self, state: State | None, token: int) -> State:
+        """The state after one more token; None is the state before any."""
+        before = State(self._layers.start(), self._bias) if state is None else state
+        with np.errstate(all="ignore"):  # damaged weights show in the scores, and the sampler reports them
+            y, after = self._layers.step(self._embedding[token], before.layers)
+            return State(after, self._output @ y + self._bias, (*before.recent[1 - _RECENT :], token))
+
+    def log_probabilities(self, state: State) -> np.ndarray:
+        """(V,) log-probability of each token being next, in nats, float64."""
+        return log_softmax(state.scores)
+
+    def state_to_bytes(self, state: State) -> bytes:
+        """A state as a safetensors file, which names the model that it belongs to."""
+        from safetensors.numpy import save
+
+        tensors = {f"{i}.{j}": value for i, layer in enumerate(state.layers) for j, value in enumerate(layer)}
+        tensors |= {"scores": state.scores, "recent": np.array(state.recent, np.int64)}
+        return save(tensors, metadata={_KEY: json.dumps(self.digest)})
+
+    def state_from_bytes(self, data: bytes) -> State:
+        """Undo `state_to_bytes`.
+
+        Raises:
+            ValueError: These are not the bytes of a state.
+            ModelFileError: They are of another model.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            tensors = load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            digest = json.loads(header.get("__metadata__", {}).get(_KEY, "null"))
+            fresh = self._layers.start()
+            layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
+            state = State(layers, tensors["scores"], tuple(map(int, tensors["recent"])))
+            known = set(range(len(self.vocabulary))).issuperset(state.recent)
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError("not a state") from error
+        V = len(self.vocabulary)
+        fits = _shapes(layers) == _shapes(fresh) and _shapes([[state.scores]]) == [[((V,), np.dtype(np.float32))]]
+        if digest != self.digest or not fits or not known:
+            raise ModelFileError("the state is of another model")
+        return state
+
+    def _check(self) -> None:
+        """Whether document and weights fit together, by reading a token.
+
+        Raises:
+            ValueError, or whatever numpy raises where they do not.
+        """
+        V = len(self.vocabulary)
+        for name, rows in (("embedding", self._embedding), ("output", self._output), ("output bias", self._bias)):
+            if len(rows) != V:
+                raise ValueError(f"the {name} has {len(rows)} rows for a vocabulary of {V}")
+        if not 0 <= self._start < V:
+            raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
+        state = self.begin()
+        found, fresh = [*state.layers, [state.scores]], [*self._layers.start(), [np.zeros(V, np.float32)]]
+        if _shapes(found) != _shapes(fresh):
+            raise ValueError("its weights do not fit each other")
+
+
+def _shapes(layers: list[list[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
+    return [[(value.shape, value.dtype) for value in layer] for layer in layers]

@@ -1,0 +1,98 @@
+"""The files of a training run: its checkpoint and its history."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import checkpoint as checkpoints
+from .counters import Counters
+from .failures import Writing
+from .history import History, lines_until
+from .snapshot import Snapshot
+
+
+class RunFiles:
+    """Reads and writes both, and knows which state the checkpoint holds.
+
+    Args:
+        checkpoint, history: Their paths.
+        identity: What must be the same for a run to be resumed.
+    """
+
+    def __init__(self, checkpoint: Path, history: Path, identity: dict[str, Any]):
+        self.checkpoint, self.history, self.identity = checkpoint, history, identity
+        self._open_history: History | None = None
+        self._saved: tuple[int, int] | None = None  # (step, evaluated) in the checkpoint
+        self._saved_time = 0.0
+
+    def read(self) -> tuple[Counters, Snapshot]:
+        """What the checkpoint holds.
+
+        Raises:
+            ModelFileError: It is missing, damaged, foreign, newer, or of another identity.
+        """
+        document, tensors = checkpoints.read(self.checkpoint)
+        try:
+            identity = dict(document["identity"])
+            counters = Counters.from_json(document["counters"])
+            snapshot = Snapshot.from_named(tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
+        checkpoints.require_same(self.checkpoint, identity, self.identity)
+        self._saved = counters.step, counters.evaluated
+        return counters, snapshot
+
+    def open_history(self, counters: Counters, resuming: bool) -> None:
+        """Start the history, or when resuming cut it back to what the checkpoint knows of."""
+        with self._writing(self.history):
+            known = lines_until(self.history, counters.step, counters.evaluated) if resuming else []
+            self._open_history = History(self.history, known)
+        self._saved_time = time.monotonic()
+
+    def close(self) -> None:
+        if self._open_history is not None:
+            self._open_history.close()
+
+    def has(self, counters: Counters) -> bool:
+        """Whether the checkpoint holds this very state."""
+        return self._saved == (counters.step, counters.evaluated)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the checkpoint was written, or training started."""
+        return time.monotonic() - self._saved_time
+
+    def write_checkpoint(self, counters: Counters, seconds: float, snapshot: Snapshot) -> None:
+        """Failed if it cannot be written."""
+        document = {
+            "counters": {**asdict(counters), "seconds": seconds},
+            "identity": self.identity,
+            "torch": torch.__version__,
+        }
+        with self._writing(self.checkpoint):
+            checkpoints.write(self.checkpoint, document, snapshot.named())
+        self._saved, self._saved_time = (counters.step, counters.evaluated), time.monotonic()
+
+    def write_line(self, **values: Any) -> None:
+        """Append to the history. Failed if it cannot be written."""
+        assert self._open_history is not None
+        with self._writing(self.history):
+            self._open_history.write(**values)
+
+    def last_checkpoint(self) -> str:
+        """A sentence for the user."""
+        if self._saved is None:
+            return "No checkpoint was written yet."
+        return f"The last good checkpoint is {self.checkpoint} (step {self._saved[0]})."
+
+    def _writing(self, path: Path) -> Writing:
+        if self._saved is None:
+            return Writing(path, "Nothing was learned yet. Make room there, or choose another folder.")
+        return Writing(
+            path, f"Training stopped with its best weights in memory. {self.last_checkpoint()} Make room, then resume."
+        )

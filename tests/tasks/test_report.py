@@ -1,0 +1,37 @@
+"""Reports: tables of scores for a terminal."""
+
+from gatewise.tasks.report import (
+    classify_report,
+    detect_report,
+    forecast_report,
+    generate_report,
+    table,
+    tag_report,
+    text_report,
+    transcribe_report,
+)
+
+
+def test_a_table_is_aligned_and_rows_may_be_short():
+    lines = table(["a", "b"], [("one", ["1", "2"]), ("two", ["3"])], left=6, widths=[4, 5], corner="what")
+    assert lines == ["what     a    b", "one      1    2", "two      3"]
+
+
+def test_only_columns_with_a_score_are_shown():
+    found = {"train": {"accuracy": 0.5}, "test": {"accuracy": 1.0}, "baselines": {"majority": {"accuracy": 0.25}}}
+    assert classify_report(found).split() == ["accuracy", "train", "0.5", "test", "1", "majority", "0.25"]
+    found = {"train": {"steps": 1200, "alarm_rate": 0.01, "events": 3}}
+    assert detect_report(found).split() == ["steps", "alarms", "events", "train", "1,200", "1.000%", "3"]
+
+
+def test_nothing_measured_is_said():
+    for report in (tag_report, forecast_report, text_report, transcribe_report):
+        assert report({}) == "nothing was measured"
+
+
+def test_undefined_scores_are_dashes():
+    assert "-" in forecast_report({"test": {"mae": 1.0, "mase": None}}).splitlines()[1]
+    found = {"all": {"loss": 1.0, "perplexity": 2.7, "bits_per_character": None}, "baselines": {"xz": {}}}
+    lines = generate_report(found).splitlines()
+    assert lines[1].split() == ["all", "-", "1.000", "2.70"]
+    assert lines[2:] == ["for comparison, plain methods on the same text:", f"{'xz':<14}{'-':>10}"]
