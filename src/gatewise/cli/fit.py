@@ -36,7 +36,7 @@ _OURS = {  # what every task's command has, whatever its estimator
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
-_ABOUT_FIT = {"output", "resume", "progress", "passages"}  # of `fit`, what is ours to give
+_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # of `fit`, what is ours to give
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -120,8 +120,8 @@ def train(
     from ..training import choose
     from ..training.memory import size_text
 
-    if not quiet and "passages" in inspect.signature(estimator.fit).parameters:
-        reading = {**reading, "passages": 300}
+    if not quiet and "sample_length" in inspect.signature(estimator.fit).parameters:
+        reading = {**reading, "sample_length": 300}
     estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), **reading)
     outcome = estimator.outcome_
     if plot is not None:
