@@ -76,7 +76,7 @@ def test_info_shows_what_it_is(call):
 MISTAKES = {
     "no such option for the task": (
         ("predict", "model", "clips", "--n-best", "2"),
-        "--n-best does not go with a model of",
+        "--n-best is not an option for models of",
     ),
     "no language model": (("predict", "model", "clips", "--language-model", "model"), "only 'generate' writes"),
     "a beam of none": (

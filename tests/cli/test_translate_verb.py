@@ -93,7 +93,7 @@ def test_info_tells_what_it_is(call):
         ("predict model new.txt --beam-size 2 --n-best 3", "--n-best is 3, but a beam of 2 finds no more"),
         ("predict model new.txt --length-penalty -1", "--length-penalty must be a number from 0 to 10, not -1.0"),
         ("predict model none.txt", "none.txt"),
-        ("predict model - --plot p.png", "--plot reads the data once more, which standard input does not allow"),
+        ("predict model - --plot p.png", "--plot reads the data a second time, which standard input does not allow"),
         ("predict model head.csv --plot h.png -o h.csv", "there is no text whose translation could be drawn"),
         ("predict blind new.txt --plot b.png -o b.csv", "this translator has no attention to draw"),
         ("evaluate model new.txt", "'new.txt', line 1: 'old dog' is not text, a tab and a text"),

@@ -203,11 +203,11 @@ def interrupted(call, folder, monkeypatch):
 def test_ctrl_c_says_how_to_go_on(interrupted, call, folder):
     assert interrupted.code == 130
     assert listing(folder) == ["model", "model.checkpoint", "model.metrics.jsonl", "rhyme.txt"]
-    stopping, best, way_out = interrupted.err.splitlines()[-3:]
+    stopping, best, hint = interrupted.err.splitlines()[-3:]
     assert stopping == "stopping: writing the checkpoint (Ctrl-C again leaves at once)"
-    assert best == "stopped after step 17; model holds the best weights so far."
+    assert best == "interrupted after step 17; model has the best weights so far."
     command = f"gatewise fit generate rhyme.txt -o model {' '.join(LONGER)} --resume"
-    assert way_out == f"To go on: {command}"
+    assert hint == f"To continue: {command}"
     assert call("sample", "model", "-n", "5").code == 0
     assert call("fit", "generate", "rhyme.txt", "-o", "whole", *LONGER).code == 0
     assert call(*shlex.split(command)[1:]).code == 0
@@ -229,7 +229,7 @@ def test_a_second_ctrl_c_is_one_line_more(call, folder, monkeypatch):
     [
         (
             [],
-            "'model.checkpoint' is left of a training that was stopped. --resume goes on with it, --force starts over",
+            "'model.checkpoint' is left from an interrupted training. --resume continues it, --force starts over",
         ),
         (["--resume", "--hidden-size", "9"], "hidden_size was 8 and is 9"),
         (["--resume", "--seed", "1"], "seed was 0 and is 1"),
@@ -283,7 +283,7 @@ def test_a_training_that_was_stopped_from_outside(folder):
             child.kill()
             child.wait()
         assert child.returncode == 130, err
-        assert err.splitlines()[-1] == f"To go on: gatewise {' '.join(words)} --resume"
+        assert err.splitlines()[-1] == f"To continue: gatewise {' '.join(words)} --resume"
         assert "Traceback" not in err
         assert "bits/char" in out
         bundle.load("model")
@@ -421,7 +421,7 @@ BAD = {  # what is wrong -> (words, what is said)
     "a folder": ("fit generate rhyme.txt -o nothing", "'nothing' is a folder. Name a file in it"),
     "not writable": ("fit generate rhyme.txt -o /proc/model", "'/proc/model' cannot be written in '/proc'"),
     "output exists": ("fit generate rhyme.txt -o model", "'model' exists. Pass --force to replace it"),
-    "picture": ("fit generate rhyme.txt --plot curve.doc", "--plot draws .png or .svg, not 'curve.doc'"),
+    "picture": ("fit generate rhyme.txt --plot curve.doc", "--plot writes .png or .svg, not 'curve.doc'"),
     "picture folder": ("fit generate rhyme.txt --plot none/curve.png", "there is no folder 'none'"),
     "no checkpoint": ("fit generate rhyme.txt --resume", "there is no checkpoint at rhyme.gatewise.checkpoint"),
     "no data": ("fit generate", "`gatewise fit generate` needs DATA"),
@@ -569,7 +569,7 @@ def test_demo_quick(call, folder, monkeypatch):
     done = call("demo", "--quick")
     assert done.code == 0
     assert "Learning to write from 9,000 characters of Python's documentation" in done.err
-    assert all(word in done.out for word in ("5-gram", "xz", "A passage it wrote:", "More: gatewise sample demo.gat"))
+    assert all(word in done.out for word in ("5-gram", "xz", "A generated passage:", "More: gatewise sample demo.gat"))
     assert listing(folder) == ["demo.gatewise", "demo.gatewise.metrics.jsonl", "rhyme.txt"]
     assert bundle.read_document("demo.gatewise")["training"]["data"]["name"] == "pydoc_data.topics"
     done = call("demo", "--quick", "--force", "--json", "-o", "other")
@@ -580,7 +580,10 @@ def test_demo_quick(call, folder, monkeypatch):
     ("task", "said"),
     [
         ("translate", ("nearest (baseline)", "the third of March, 2031    ", "More: echo 'May the 4th, 1977' | gate")),
-        ("caption", ("nearest image (baseline)", "  drawn: ", "  said:  ", "More: gatewise predict demo.gatewise PIC")),
+        (
+            "caption",
+            ("nearest image (baseline)", "  actual:    ", "  generated: ", "More: gatewise predict demo.gatewise PIC"),
+        ),
     ],
 )
 def test_other_demos_quick(task, said, call, folder, monkeypatch):
@@ -602,7 +605,7 @@ def test_a_demo_that_was_stopped_goes_on(call, folder, monkeypatch):
         interrupt(patch, signal.SIGTERM, step=3)
         done = call("demo", "--quick")
     assert done.code == 130
-    assert done.err.splitlines()[-1] == "To go on: gatewise demo --quick --resume"
+    assert done.err.splitlines()[-1] == "To continue: gatewise demo --quick --resume"
     assert call("demo", "--quick", "--resume").code == 0
 
 

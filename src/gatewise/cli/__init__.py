@@ -1,10 +1,10 @@
-"""The command line. One file per verb; `frame.py` is what all of them share."""
+"""The command line. One file per verb; `frame.py` has what all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-VERBS = {  # verb -> where its function (or its frame.Group) stands; imported when it is needed
+VERBS = {  # verb -> where its function (or its frame.Group) is; imported only when it is needed
     "demo": "gatewise.cli.demo:demo",
     "fit": "gatewise.cli.fit:fit",
     "evaluate": "gatewise.cli.evaluate:evaluate",

@@ -1,4 +1,4 @@
-"""`gatewise bench`: how fast the layers are here, beside other libraries and beside what the machine allows."""
+"""`gatewise bench`: the speed of the layers, compared with other libraries and with the limits of the machine."""
 
 from __future__ import annotations
 
@@ -17,45 +17,48 @@ def bench(
     shape: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="B,T,I,H[xL]", help="Batch, steps, input size, hidden size, layers; may be repeated. Default: six."
+            metavar="B,T,I,H[xL]",
+            help="Batch, steps, input size, hidden size, layers; may be repeated. Default: six shapes.",
         ),
     ] = None,
     work: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Out of forward, training, training-dx (the input needs a gradient, too), ragged, ragged-training, "
-            "gru, gru-training, projected, projected-training, peephole, peephole-training, step, memory; cell and "
-            "cell-training for --cell. Default: all.",
+            help="Comma-separated: forward, training, training-dx (with the gradient of the input), ragged, "
+            "ragged-training, gru, gru-training, projected, projected-training, peephole, peephole-training, step, "
+            "memory; cell and cell-training with --cell. Default: all.",
         ),
     ] = None,
     peers: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Out of torch, lstmcell, onnxruntime, jax, keras, eager, compiled. Default: all installed.",
+            help="Comma-separated: torch, lstmcell, onnxruntime, jax, keras, eager, compiled. Default: all installed.",
         ),
     ] = None,
     cell: Annotated[
-        str | None, typer.Option(metavar="FILE.py:NAME", help="A cell of yours, to measure beside an eager loop.")
+        str | None, typer.Option(metavar="FILE.py:NAME", help="Cell of your own, to compare with an eager loop.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Seconds per comparison; 2 if omitted.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds per comparison. Default: 2.")] = None,
     compile: Annotated[
-        bool, typer.Option("--compile", help="Also torch.compile of the loops; each takes half a minute or more.")
+        bool, typer.Option("--compile", help="Also time torch.compile of the loops; each takes half a minute or more.")
     ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two small shapes, the main work, short: half a minute in all.")
+        bool, typer.Option("--quick", help="Two small shapes and the main kinds of work; half a minute in all.")
     ] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file to write, too.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace that file.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the results to this JSON file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     json: Json = False,
 ) -> None:
-    """Time our layers beside torch and, where installed, ONNX Runtime, JAX and Keras.
+    """Compare the speed of the layers with torch and, if installed, ONNX Runtime, JAX and Keras.
 
-    Results are checked equal before they are timed, and contestants take turns in one process. For each shape, shows
-    what limits it here (arithmetic, reading the weights, or a call's own cost), the least time that leaves, and how
-    near we come. Run it while the machine does nothing else.
+    All results are checked to be equal before anything is timed, and the libraries take turns in one process. For each
+    shape, the table shows what limits the speed on this machine (arithmetic, reading the weights, or the overhead of a
+    call), the shortest time that this limit allows, and how close Gatewise comes. Run it on an idle machine.
     """
     from ..bench import peers as others
     from ..bench import shapes, works
@@ -68,11 +71,11 @@ def bench(
         from ..bundle import writable
 
         writable(output, force)
-    # Others are measured as they are without our command line, whose short spin makes torch several times slower.
+    # Other libraries are measured as they run without this command line, whose short spin makes torch much slower.
     if os.environ.get("GOMP_SPINCOUNT") == frame.SHORT_SPIN:
         del os.environ["GOMP_SPINCOUNT"]
     if compile:
-        note("torch.compile takes half a minute or more for each loop that it compiles.")
+        note("torch.compile takes half a minute or more for each loop.")
     from ..bench import compare, document, save, text
     from ..bench.comparison import QUESTION, mistakes
     from ..cells import load

@@ -1,4 +1,4 @@
-"""`gatewise cells`: the family, and what each cell computes."""
+"""`gatewise cells`: all cells, and what each of them computes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 def cells(
     name: Annotated[
-        str | None, typer.Argument(metavar="[CELL]", help="One of them, or FILE.py:NAME.", show_default=False)
+        str | None, typer.Argument(metavar="[CELL]", help="Name of a cell, or FILE.py:NAME.", show_default=False)
     ] = None,
     program: Annotated[
-        bool, typer.Option("--program", help="Show the programs derived from the equations, forward and backward.")
+        bool, typer.Option("--program", help="Show the forward and backward programs derived from the equations.")
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Show the equations as LaTeX.")] = False,
-    input_size: Annotated[int, typer.Option(min=1, help="Features, to count the parameters for.")] = 128,
-    hidden_size: Annotated[int, typer.Option(min=1, help="Units, to count the parameters for.")] = 128,
+    input_size: Annotated[int, typer.Option(min=1, help="Input size for which parameters are counted.")] = 128,
+    hidden_size: Annotated[int, typer.Option(min=1, help="Hidden size for which parameters are counted.")] = 128,
     json: Json = False,
 ) -> None:
-    """List the cells, or show one: equations, source, number of parameters."""
+    """List all cells, or show the equations, source and number of parameters of one."""
     from ..algebra.listing import equations, listing
     from ..algebra.listing import latex as typeset
     from ..cells import NAMES, find, load

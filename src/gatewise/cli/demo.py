@@ -1,4 +1,4 @@
-"""`gatewise demo`: the main job, and others, on data that every machine has."""
+"""`gatewise demo`: complete examples on data that is available on any machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from ..errors import OptionError, suggest
 from .frame import Json
 
-# Characters to read in all, over every pass: two to three and a half minutes on two cores.
+# Characters to train on, over all epochs: two to three and a half minutes on two cores.
 _BUDGET = 3_200_000
 _DATES = ("the third of March, 2031", "MON, 12 JAN 1953", "7.11.1989", "February 29th, 2096", "31-dec-99")
 
@@ -24,10 +24,10 @@ class Show:
     """One demonstration.
 
     Attributes:
-        estimator: With its options.
-        data: What it learns from.
-        announcement: Said before it does.
-        after: Shows what it has learned, given the estimator and the name of its file.
+        estimator: The estimator, with its options.
+        data: Its training data.
+        announcement: Printed before training.
+        after: Shows what the model has learned, given the estimator and the name of the model file.
     """
 
     estimator: Any
@@ -37,12 +37,12 @@ class Show:
 
 
 def full(text: str) -> dict[str, Any]:
-    """Options of the demo of `generate` on its whole text."""
+    """Options of the `generate` demo when it uses the whole text."""
     return {"seed": 1, "epochs": _BUDGET / (0.9 * len(text))}
 
 
 def writing(quick: bool) -> Show:
-    """Python's own documentation, whose words it spells and whose sentences it continues."""
+    """Generating text, learned from Python's own documentation."""
     from ..data.datasets.builtin import python_documentation
     from ..tasks.generate.estimator import Generator
 
@@ -56,33 +56,33 @@ def writing(quick: bool) -> Show:
 
     def after(generator: Any, file: str) -> None:
         prompt = "The "
-        print("\nA passage it wrote:\n")
+        print("\nA generated passage:\n")
         print(prompt + "".join(generator.sample(prompt, 700, temperature=0.7, seed=1)))
         print(f"\nMore: gatewise sample {file} --prompt 'A class '")
 
-    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are for the test."
+    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are the test set."
     return Show(Generator(**options), data, said, after)
 
 
 def dates(quick: bool) -> Show:
-    """Dates as people and machines write them, to ISO 8601."""
+    """Translating dates in many written forms to ISO 8601."""
     from ..data.datasets.builtin import written_dates
     from ..tasks.translate.estimator import Translator
 
     pairs = written_dates(400 if quick else 4000, seed=1)
 
     def after(translator: Any, file: str) -> None:
-        print("\nDates, and what it makes of them:\n")
+        print("\nDates and their translations:\n")
         for date, found in zip(_DATES, translator.predict(list(_DATES)), strict=True):
             print(f"  {date:<28}{found}")
         print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} -")
 
-    said = f"Learning from {len(pairs):,} dates in 23 forms to write them as ISO 8601 does; 5 % are for the test."
+    said = f"Learning to convert dates to ISO 8601 from {len(pairs):,} pairs in 23 forms; 5 % are the test set."
     return Show(Translator(seed=1, epochs=4 if quick else None), pairs, said, after)
 
 
 def pictures(quick: bool) -> Show:
-    """Drawn shapes, and what is said of them."""
+    """Captioning drawings of simple shapes."""
     from ..data.datasets.scenes import scenes
     from ..tasks.caption.estimator import Captioner
 
@@ -90,12 +90,12 @@ def pictures(quick: bool) -> Show:
 
     def after(captioner: Any, file: str) -> None:
         unseen = scenes(5, "test")
-        print("\nScenes it has not seen, and what it says of them:\n")
+        print("\nUnseen scenes, with an actual and a generated caption:\n")
         for known, found in zip(unseen.captions, captioner.predict(unseen), strict=True):
-            print(f"  drawn: {known[0]}\n  said:  {found}\n")
+            print(f"  actual:    {known[0]}\n  generated: {found}\n")
         print(f"More: gatewise predict {file} PICTURES")
 
-    said = f"Learning from {len(data):,} drawn scenes to say what is on them; 10 % are for the test."
+    said = f"Learning to caption drawings from {len(data):,} scenes; 10 % are the test set."
     return Show(Captioner(seed=1, epochs=1 if quick else None), data, said, after)
 
 
@@ -103,15 +103,19 @@ TASKS = {"generate": writing, "translate": dates, "caption": pictures}
 
 
 def demo(
-    task: Annotated[str, typer.Argument(metavar="[TASK]", help=f"What to show: {', '.join(TASKS)}.")] = "generate",
+    task: Annotated[
+        str, typer.Argument(metavar="[TASK]", help=f"Task to demonstrate: {', '.join(TASKS)}.")
+    ] = "generate",
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path("demo.gatewise"),
     force: Annotated[bool, typer.Option("--force", help="Replace the model file.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint that Ctrl-C left.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="A few seconds of training: to see that all works.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint that Ctrl-C left.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train for a few seconds only, to see that everything works.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Train a model on data that every machine has, and show what it learned: to write, from Python's own
-    documentation; to bring dates into one form; or to say what is on drawn pictures."""
+    """Train a model on built-in data and show its results: generate text like Python's documentation, convert dates to
+    ISO 8601, or caption drawings."""
     if task not in TASKS:
         raise OptionError(suggest("demo", task, tuple(TASKS)))
     from .fit import train

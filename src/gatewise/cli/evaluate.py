@@ -1,4 +1,4 @@
-"""`gatewise evaluate`: how good a model is on some data."""
+"""`gatewise evaluate`: metrics of a model on some data."""
 
 from __future__ import annotations
 
@@ -14,32 +14,30 @@ from .frame import Json, Query, Unknown, result
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
     data: Annotated[
         list[str],
-        typer.Argument(
-            metavar="DATA", help="A file, folder or database's URL; - for standard input.", show_default=False
-        ),
+        typer.Argument(metavar="DATA", help="File, folder or database URL; - for standard input.", show_default=False),
     ],
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     unknown: Unknown = "error",
-    captions: Annotated[str | None, typer.Option(help="File of captions, where DATA is a folder of images.")] = None,
+    captions: Annotated[str | None, typer.Option(help="File with captions, if DATA is a folder of images.")] = None,
     lists: Annotated[
-        str | None, typer.Option(help="Comma-separated files with the names of images, one a line: only these.")
+        str | None, typer.Option(help="Comma-separated files with names of images, one per line; evaluate only these.")
     ] = None,
     json: Json = False,
     **search: Any,
 ) -> None:
-    """Measure a model on data, beside plain baselines.
+    """Compute a model's metrics on data, next to simple baselines.
 
-    The data that it was trained on is cut into training, validation and test part as it was then; of any other all is
-    measured.
+    The data that the model was trained on is split into training, validation and test set as it was then. Any other
+    data is evaluated as a whole.
     """
     from ..bundle import read_header
     from ..tasks import find
 
-    task = str(read_header(model).document.get("task"))  # a wrong file should show before torch is loaded
+    task = str(read_header(model).document.get("task"))  # report a wrong file before torch is loaded
     estimator = find(task)
     possible = inspect.signature(estimator.evaluate).parameters
     given: dict[str, Any] = {"encoding": encoding}
@@ -51,7 +49,7 @@ def evaluate(
     )
     for name, value, default in options:
         if value != default and name not in possible:
-            raise OptionError(f"--{name} does not go with a model of the task '{task}'. Leave it out")
+            raise OptionError(f"--{name} is not an option for models of the task '{task}'. Leave it out")
         if name in possible:
             given[name] = value
     given |= decoding(task, estimator.evaluate, search)

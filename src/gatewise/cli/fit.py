@@ -20,23 +20,24 @@ from .frame import Group, Json, note, result
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
 _FILES = "Files"
-_ONE = "A file, folder or database's URL."
-_OURS = {  # what every task's command has, whatever its estimator
+_ONE = "File, folder or database URL."
+_OURS = {  # options that the command of every task has, whatever its estimator
     "output": Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Model file to write; NAME.gatewise if omitted.", rich_help_panel=_FILES),
+        typer.Option("--output", "-o", help="Model file to write. Default: NAME.gatewise.", rich_help_panel=_FILES),
     ],
     "force": Annotated[bool, typer.Option("--force", help="Replace the model file.", rich_help_panel=_FILES)],
     "resume": Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.", rich_help_panel=_FILES)
+        bool,
+        typer.Option("--resume", help="Continue from the checkpoint beside the model file.", rich_help_panel=_FILES),
     ],
     "plot": Annotated[
-        Path | None, typer.Option(help="Draw the loss curve into this PNG or SVG.", rich_help_panel=_FILES)
+        Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
     ],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
-_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # of `fit`, what is ours to give
+_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # parameters of `fit` that this module sets itself
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -47,7 +48,7 @@ def __getattr__(task: str) -> Callable[..., None]:
 
 
 def _verb(task: str) -> Callable[..., None]:
-    """A function for typer whose options are those of the task's estimator and of its `fit`."""
+    """A function for typer that has the options of the task's estimator and of its `fit`."""
     estimator = find(task)
     several = bool(estimator.several_files)
     argument = typer.Argument(metavar="DATA", help=estimator.several_files or _ONE, show_default=False)
@@ -75,8 +76,8 @@ def _verb(task: str) -> Callable[..., None]:
 
     verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
 
-    Shows progress, and ends with figures beside plain baselines. Ctrl-C leaves the best model so far and a checkpoint,
-    from which `--resume` goes on.
+    Shows progress, and at the end the metrics next to simple baselines. Ctrl-C keeps the best model so far and a
+    checkpoint, from which `--resume` continues.
     """
     vars(verb)["__signature__"] = inspect.Signature(list(parameters.values()))
     verb.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
@@ -96,20 +97,20 @@ def train(
     json: bool = False,
     announcement: str = "",
 ) -> None:
-    """Train an estimator on data, save it, and print its figures.
+    """Train an estimator on data, save it, and print its metrics.
 
     Args:
-        reading: How to read the data: further arguments of its `fit`.
+        reading: Further arguments of its `fit`, which say how to read the data.
     """
     from ..bundle import checkpoint_of, metrics_of, writable
 
     checkpoint = checkpoint_of(target)
     if checkpoint.exists() and not (force or resume):
         raise OptionError(
-            f"'{checkpoint}' is left of a training that was stopped. --resume goes on with it, --force starts over"
+            f"'{checkpoint}' is left from an interrupted training. --resume continues it, --force starts over"
         )
     writable(target, force or resume)
-    # What is missing or wrong should show before training, and before torch is loaded.
+    # Report what is missing or wrong before training, and before torch is loaded.
     if plot is not None:
         can_plot(plot)
     data = estimator.opened(data, reading.get("encoding", "utf-8"))
@@ -127,31 +128,31 @@ def train(
     if plot is not None:
         try:
             draw(metrics_of(target), plot)
-        except DataError:  # stopped before there was anything to draw
-            note(f"'{plot}' was not drawn: there is no loss yet.")
+        except DataError:  # interrupted before there was anything to draw
+            note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}
     weights = sum(weight.numel() for weight in estimator.model_.parameters())
     size = f"{target} ({weights:,} weights, {size_text(target.stat().st_size)})"
     result(f"{estimator.report(estimator.metrics_)}\n\n{size}", document, json)
     if outcome.reason == "interrupted":
         words = [word for word in frame.words_given if word not in ("--force", "--resume")]
-        note(f"stopped after step {outcome.step}; {target} holds the best weights so far.")
-        note(f"To go on: gatewise {shlex.join([*words, '--resume'])}")
+        note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")
+        note(f"To continue: gatewise {shlex.join([*words, '--resume'])}")
         raise typer.Exit(130)
 
 
 def can_plot(picture: Path, force: bool = True) -> None:
-    """Make sure, before the work, that a picture can be drawn there. OptionError, ModelFileError."""
+    """Make sure, before the work starts, that a plot can be written there. OptionError, ModelFileError."""
     from ..bundle import writable
     from ..plots.figure import FORMATS
 
     if picture.suffix.lower() not in FORMATS:
-        raise OptionError(f"--plot draws {' or '.join(FORMATS)}, not '{picture}'. End its name in one of them")
+        raise OptionError(f"--plot writes {' or '.join(FORMATS)}, not '{picture}'. Give it one of these suffixes")
     writable(picture, force)
-    import matplotlib  # noqa: F401 - a missing one should show now
+    import matplotlib  # noqa: F401 - if it is missing, say so now
 
 
 def _stem(path: str) -> str:
-    """What to call a model of this data."""
+    """The name, without suffix, of a model of this data."""
     name = Path(path).resolve().name if path != "-" else "stdin"
     return name.removesuffix(".gz").rpartition(".")[0] or name

@@ -1,10 +1,10 @@
-"""What every verb shares: finding it, printing its result, and saying on one line what went wrong.
+"""What all verbs share: finding the verb, printing its result, and reporting errors on one line.
 
-A verb is a function with typer's annotations. Its docstring is its help, it imports what it needs inside (so that
-`--help` stays quick), and it prints through `result` and `note`. Where a verb has a level below it (`gatewise fit
-TASK`), its file holds a `Group` of the same name instead.
+A verb is a function with typer's annotations. Its docstring is its help. It imports what it needs inside the function,
+so that `--help` stays fast, and prints through `result` and `note`. If a verb has sub-commands (`gatewise fit TASK`),
+its file has a `Group` of the same name instead.
 
-Exit codes: 0 done, 1 a bug of ours, 2 a mistake that the user can mend, 130 Ctrl-C, 141 the reader of stdout left.
+Exit codes: 0 success, 1 a bug in Gatewise, 2 a mistake that the user can fix, 130 Ctrl-C, 141 stdout was closed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .. import __version__
 from ..errors import GatewiseError, MissingExtra, OptionError, suggest
 from .usage_errors import UsageMistake, in_our_words, with_flags
 
-EXTRA_OF = {  # package -> the extra that brings it; a test compares this with pyproject.toml
+EXTRA_OF = {  # package -> the extra that installs it; a test compares this with pyproject.toml
     "torch": "train",
     "lightning": "train",
     "tokenizers": "text",
@@ -38,27 +38,29 @@ EXTRA_OF = {  # package -> the extra that brings it; a test compares this with p
 
 SHORT_SPIN = "1000"
 
-words_given: list[str] = []  # the command line as it was called, for advice that repeats it
+words_given: list[str] = []  # the command line as it was called, for hints that repeat it
 
 _SETTINGS = {"help_option_names": ["--help", "-h"]}  # the levels below inherit them
 
 # For a verb's signature: `json: Json = False`, handed on to `result`.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Unknown = Annotated[
-    str, typer.Option(help="What to do about characters that the model never saw: error, or skip to leave them out.")
+    str, typer.Option(help="What to do about characters outside the model's vocabulary: error, or skip to drop them.")
 ]
-Query = Annotated[str | None, typer.Option(help="SQL whose result is the table; a file's own is called `data` in it.")]
-_REFUSED = re.compile(r"tried to allocate (\d\S* \w+)", re.IGNORECASE)  # what torch says where there is no memory
+Query = Annotated[
+    str | None, typer.Option(help="SQL query whose result is the table; in it, the rows of a file are called `data`.")
+]
+_REFUSED = re.compile(r"tried to allocate (\d\S* \w+)", re.IGNORECASE)  # torch's message when it is out of memory
 LESS = "Lower sizes such as --hidden-size, or learn from less at once."
 
 
 @dataclass(frozen=True)
 class Group:
-    """A verb with a level below it, such as `gatewise fit TASK`.
+    """A verb with sub-commands, such as `gatewise fit TASK`.
 
     Args:
-        kind: What the level below is called, in one word: "task".
-        help: What `--help` says.
+        kind: What a sub-command is called, in one word: "task".
+        help: The help text.
         rows: Name -> "module:function" (or "module:group"), in the order of the help.
     """
 
@@ -68,7 +70,7 @@ class Group:
 
 
 def result(text: str, document: Any, json: bool) -> None:
-    """Print a verb's result to stdout: `text` for people, or `document` as JSON, where NaN and infinities are null."""
+    """Print a verb's result to stdout: `text`, or `document` as JSON, in which NaN and infinities are null."""
     if json:
         from json import dumps
 
@@ -79,40 +81,38 @@ def result(text: str, document: Any, json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Print progress or advice to stderr, at once."""
+    """Print progress or a hint to stderr immediately."""
     print(text, file=sys.stderr, flush=True)
 
 
 def width(stream: TextIO | None = None) -> int | None:
-    """Columns of the terminal that `stream` (stdout) is, or None where lines need not be wrapped: a file or a pipe."""
+    """Width of the terminal behind `stream` (default: stdout); None for a file or pipe, which gets no wrapping."""
     stream = stream or sys.stdout
     return typer.get_terminal_size().columns if stream is not None and stream.isatty() else None
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with control characters escaped: a stranger's file may hold commands for the terminal."""
+    """`text` on one line, with control characters escaped: an untrusted file may contain terminal commands."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
 def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
     """Run the command line; see `gatewise.cli.main`."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # None when closed; a test's stand-in may lack it
-            stream.reconfigure(
-                encoding="utf-8", errors="backslashreplace"
-            )  # also where LANG=C or Windows says otherwise
-    # Idle OpenMP threads spin for the next piece of work, and where another program wants the same core they spin in
-    # its place, until both all but stand still. A short spin loses nothing when alone and little when not.
+        if hasattr(stream, "reconfigure"):  # it is None when closed, and a test's substitute may lack the method
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # even if LANG=C or Windows says otherwise
+    # Idle OpenMP threads spin while they wait for work. If another program needs the same core, they take time from it,
+    # until both hardly progress. A short spin costs nothing on an idle machine, and little on a busy one.
     os.environ.setdefault("GOMP_SPINCOUNT", SHORT_SPIN)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # --debug may stand anywhere, so it is taken out here; what follows "--" is the user's own.
+    # --debug may be anywhere, so it is removed here. Words after "--" are arguments and stay.
     ours = words[: words.index("--")] if "--" in words else words
     debug = "--debug" in ours
     words = [word for word in ours if word != "--debug"] + words[len(ours) :]
     words_given[:] = words
     try:
         code = _invoke(_root(verbs), words)
-        for stream in (sys.stdout, sys.stderr):  # here, where a reader that left or a full disk can still be reported
+        for stream in (sys.stdout, sys.stderr):  # here, where a closed pipe or a full disk can still be reported
             if stream is not None:
                 stream.flush()
         return code
@@ -130,7 +130,7 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
-    """The exit code and the message for whatever ended a verb."""
+    """The exit code and the message for the exception that ended a verb."""
     match error:
         case GatewiseError():
             return 2, str(error)
@@ -139,7 +139,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case KeyboardInterrupt() | typer.Abort():
             return 130, "stopped by Ctrl-C."
         case BrokenPipeError():
-            return 141, ""  # as a shell reports other programs whose reader left
+            return 141, ""  # 128 + SIGPIPE, as for other programs whose output is closed
         case ModuleNotFoundError(name=str(name)) if (package := name.partition(".")[0]) in EXTRA_OF:
             return 2, str(MissingExtra(package, EXTRA_OF[package]))
         case RuntimeError() if refused := _REFUSED.search(str(error)):
@@ -151,7 +151,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case OSError(strerror=str(reason), filename=name):
             return 2, f"'{name}': {reason}."
         case _:
-            # The traceback above this line is printed unasked: repeating hours of training to see it would be worse.
+            # Here the traceback is always printed: nobody should have to repeat hours of training to see it.
             return (
                 1,
                 f"{type(error).__name__} is a bug in Gatewise {__version__}. Please report it with the lines above.",
@@ -159,7 +159,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 
 def _abandon_output() -> None:
-    """Point stdout at nothing if it cannot take what is left, or Python would complain once more on its way out."""
+    """Redirect stdout to the null device if it cannot be flushed; Python would print one more error at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -171,10 +171,10 @@ def _abandon_output() -> None:
 
 
 def _invoke(command: Any, words: list[str]) -> int:
-    if "_GATEWISE_COMPLETE" in os.environ:  # the shell asks what could stand here
+    if "_GATEWISE_COMPLETE" in os.environ:  # the shell asks for completions
         command.main(words, prog_name="gatewise")
     try:
-        # Not command.main(), which would print errors in a form of its own.
+        # Not command.main(), which prints errors in its own format.
         with command.make_context("gatewise", words) as context:
             command.invoke(context)
     except typer.Exit as stop:
@@ -189,7 +189,7 @@ def _root(verbs: Mapping[str, str]) -> Any:
             bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
         ] = False,
         debug: Annotated[
-            bool, typer.Option("--debug", help="With an error, show where in the code it arose; also after a verb.")
+            bool, typer.Option("--debug", help="Show the traceback of an error; may also follow a verb.")
         ] = False,
     ) -> None:
         if context.invoked_subcommand is None:
@@ -214,7 +214,7 @@ def _group(callback: Any, group: Group, completion: bool = False) -> Any:
 
 
 class _Level(TyperGroup):
-    """A level of verbs that imports the file of a verb when it is asked for."""
+    """A group of verbs that imports the file of a verb only when it is used."""
 
     group: Group
 
@@ -240,7 +240,7 @@ class _Level(TyperGroup):
 
 
 class _Verb(TyperCommand):
-    """A verb whose errors call its options by the names that they have here."""
+    """A verb whose errors name options as they are written on the command line."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -251,7 +251,7 @@ class _Verb(TyperCommand):
 
 
 def _help_style() -> Any:
-    """Panels; plain text where they would be so narrow that names of options are cut off."""
+    """Panels, or plain text on a terminal so narrow that panels would cut off option names."""
     return "markdown" if typer.get_terminal_size().columns >= 78 else None
 
 

@@ -1,4 +1,4 @@
-"""`gatewise info`: what a model file is, from its document alone; or what data seems to be."""
+"""`gatewise info`: describes a model file, from its document alone, or how data is understood."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from .frame import Json, Query, printable, result, width
 if TYPE_CHECKING:
     from ..bundle import Header
 
-_INDENT = 16  # columns for labels
+_INDENT = 16  # width of the labels
 _SPLITS = ("train", "validation", "test", "baselines")  # the order in which metrics are read
 
 
 def info(
     source: Annotated[
-        str, typer.Argument(metavar="MODEL|DATA", help="A model file; or any data to learn from.", show_default=False)
+        str, typer.Argument(metavar="MODEL|DATA", help="Model file, or any data to train on.", show_default=False)
     ],
     query: Query = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     json: Json = False,
 ) -> None:
-    """Show what a model is, or how data is understood, before anything is learned from it.
+    """Describe a model, or show how data is understood before training.
 
-    Of a model: its task, cell and sizes, and the data, seed and versions that it was trained with; only the head of the
-    file is read. Of data: its columns and their kinds, what looks like time, key and target, gaps, lengths, labels.
+    For a model: its task, cell and sizes, and the data, seed and versions it was trained with. Only the header of the
+    file is read. For data: its columns and their kinds, which ones look like time, key and target, gaps, lengths and
+    labels.
     """
     from ..bundle import read_header
 
@@ -49,19 +50,19 @@ def info(
 
 
 def describe(header: Header, columns: int | None) -> str:
-    """A line per fact, wrapped to `columns` (None: not wrapped). Copes with any document, known or not."""
+    """One line per property, wrapped to `columns` (None: not wrapped). Works for any document, also unknown ones."""
     lines = []
     for label, text in _facts(header):
         text = printable(text)
         if columns is not None and columns > 2 * _INDENT:
             lined = textwrap.wrap(text, columns - _INDENT, break_long_words=False, break_on_hyphens=False)
-            text = ("\n" + " " * _INDENT).join(lined)  # a digest stays in one piece, to be copied
+            text = ("\n" + " " * _INDENT).join(lined)  # a digest stays in one piece, so that it can be copied
         lines.append(f"{printable(label):<{_INDENT - 1}} {text}".rstrip())
     return "\n".join(lines)
 
 
 def _facts(header: Header) -> Iterator[tuple[str, str]]:
-    """(label, text), the known ones first, in the order in which people ask."""
+    """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training = rest.pop("training", None)
     count = len(header.tensors)
@@ -87,7 +88,7 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "took", _duration(rest.pop("seconds"))
     for key in ("steps", "best_step", "seed", "versions", *rest):
         if key in rest:
-            # A seed is a name, not an amount.
+            # A seed is an identifier, so it gets no thousands separators.
             yield _words(key), str(rest.pop(key)) if key == "seed" else _brief(rest.pop(key))
     if not isinstance(metrics, Mapping):
         metrics = {} if metrics is None else {"metrics": metrics}
@@ -101,7 +102,7 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _headline(key: str, value: Any) -> Any:
-    """A cell by its name and a vocabulary by its size; `--json` shows the programs and the tokens."""
+    """Shorten a cell to its name and a vocabulary to its size; `--json` shows their programs and tokens."""
     if not isinstance(value, Mapping):
         return value
     if key == "cell" and "name" in value:
@@ -110,13 +111,13 @@ def _headline(key: str, value: Any) -> Any:
         sizes = [len(item) for name, item in value.items() if name != "kind" and isinstance(item, list | str)]
         size = value.get("size", max(sizes, default=None))
         return {"": value["kind"]} | ({} if size is None else {"size": size})
-    if key == "options":  # what was left open shows in the sizes
+    if key == "options":  # those that were not set appear among the sizes
         return {name: option for name, option in value.items() if option is not None}
     return value
 
 
 def _brief(value: Any) -> str:
-    """Any JSON value on one line; long lists and texts by their length."""
+    """Any JSON value on one line, with long lists and texts abbreviated."""
     match value:
         case bool() | None:
             return {True: "yes", False: "no", None: "none"}[value]

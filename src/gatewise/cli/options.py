@@ -1,7 +1,7 @@
-"""Command-line options made from what is written down in Python: the options of a task, or a function's parameters.
+"""Command-line options derived from Python: from the options of a task, or from a function's parameters.
 
-`hidden_size: int | None = option(default=None, help="Units per layer.")` is `--hidden-size`, a whole number, with that
-help; so is `hidden_size: int | None = None` with the docstring's line "hidden_size: Units per layer.".
+`hidden_size: int | None = option(default=None, help="Units per layer.")` becomes `--hidden-size`, an integer with that
+help. So does `hidden_size: int | None = None` with the line "hidden_size: Units per layer." in the docstring.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Parameters = Mapping[str, inspect.Parameter]
 
 
 def of_task(estimator: type[Any]) -> Parameters:
-    """The options of a task's estimator as parameters for typer, by name, in the order in which help shows them."""
+    """The options of a task's estimator as parameters for typer, by name, in the order of the help."""
     found = {}
     for f in in_order(estimator):
-        off = f.metadata["off"]  # what None means, which a command line gives as 0
+        off = f.metadata["off"]  # the meaning of None, which is written as 0 on the command line
         text = f"{f.metadata['help'].rstrip('.')}; 0: {off}." if off else f.metadata["help"]
         found[f.name] = _parameter(f.name, f.type, f.default, text, f.metadata["panel"])
     return found
@@ -36,7 +36,7 @@ def of_function(function: Callable[..., Any], panel: str, without: Collection[st
     """The keyword-only parameters of a function or class as parameters for typer, by name.
 
     Args:
-        panel: Part of the help that shows them.
+        panel: Panel of the help in which they appear.
         without: Parameters to leave out.
     """
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
@@ -59,7 +59,7 @@ def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> ins
 
 
 def described(docstring: str) -> dict[str, str]:
-    """What a docstring's "Args:" say of each parameter."""
+    """The description of each parameter in a docstring's "Args:" section."""
     part = re.search(r"^( *)Args:\n((?:\1 +.*\n|\n)+)", inspect.cleandoc(docstring) + "\n", re.MULTILINE)
     if part is None:
         return {}
@@ -69,7 +69,7 @@ def described(docstring: str) -> dict[str, str]:
 
 
 def plain(hint: Any) -> Any:
-    """The one type in which a command line gives it: text for what is a list or a name."""
+    """The type of the option on the command line: a string if the parameter is a list or a name."""
     kinds = [kind for kind in (get_args(hint) if _union(hint) else (hint,)) if kind is not type(None)]
     for kind in (bool, int, float):
         if kinds == [kind]:
@@ -78,16 +78,16 @@ def plain(hint: Any) -> Any:
 
 
 def read_task(estimator: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a task that the command line's values stand for. OptionError as `read`."""
+    """The task's options for the values of the command line. Raises OptionError as `read` does."""
     off = {f.name for f in fields(estimator) if f.metadata["off"]}
     return {name: value or None if name in off else value for name, value in read(estimator, given).items()}
 
 
 def read(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for the function's parameters that the command line's values stand for.
+    """The values of the function's parameters for the values of the command line.
 
     Raises:
-        OptionError: A list of numbers holds something else.
+        OptionError: A list of numbers contains something else.
     """
     hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
     parameters = inspect.signature(function).parameters

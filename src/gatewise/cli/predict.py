@@ -1,4 +1,4 @@
-"""`gatewise predict`: what a model says of data."""
+"""`gatewise predict`: a table of a model's predictions."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .frame import Json, Query, result
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.", show_default=False)],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A file, folder or database's URL.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="File, folder or database URL.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .csv, .jsonl or .parquet.")
     ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
-            help="Draw the first series with its forecast or its events, or where a decoder looked: PNG, SVG."
+            help="Draw the first series with its forecast or events, or the decoder's attention, to this PNG or SVG."
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
-    times: Annotated[bool, typer.Option("--times", help="A row for each word, with when it is said.")] = False,
+    times: Annotated[bool, typer.Option("--times", help="Write one row per word, with its start and end.")] = False,
     json: Json = False,
     **search: Any,
 ) -> None:
-    """Predict, and write a table: a row for each sequence, step, word or date that is predicted.
+    """Write a table of predictions, with one row per sequence, step, word or date.
 
-    Without `--output` the table goes to standard output: CSV, or with `--json` JSON lines. Data larger than memory is
-    read and written piece by piece.
+    Without `--output` the table is printed to standard output as CSV, or as JSON lines with `--json`. Data larger than
+    memory is read and written in chunks.
     """
     from ..bundle import read_header, writable
     from ..data.tables.writing import check_suffix, write_csv, write_lines, write_table
@@ -46,24 +46,24 @@ def predict(
     task = str(read_header(model).document.get("task"))
     estimator = find(task)
     if not hasattr(estimator, "predictions"):
-        raise OptionError(f"a model of the task '{task}' predicts no table. Try: gatewise sample {model}")
+        raise OptionError(f"a model of the task '{task}' has no table of predictions. Try: gatewise sample {model}")
     possible = inspect.signature(estimator.predictions).parameters
     for flag, given in (("query", query is not None), ("times", times)):
         if given and flag not in possible:
-            raise OptionError(f"--{flag} does not go with a model of the task '{task}'. Leave it out")
+            raise OptionError(f"--{flag} is not an option for models of the task '{task}'. Leave it out")
     reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
     options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
-    if output is not None:  # what is wrong should show before the work is done
+    if output is not None:  # report mistakes before the work is done
         check_suffix(output)
         writable(output, force)
     if plot is not None:
         if not hasattr(estimator, "plot"):
-            raise OptionError(f"--plot draws nothing for a model of the task '{task}'. Leave it out")
+            raise OptionError(f"--plot has nothing to draw for models of the task '{task}'. Leave it out")
         if data == "-":
-            raise OptionError("--plot reads the data once more, which standard input does not allow. Name a file")
+            raise OptionError("--plot reads the data a second time, which standard input does not allow. Name a file")
         can_plot(plot, force)
     predictor: Any = estimator.load(model)
-    if plot is not None:  # first, for a model may have nothing to draw
+    if plot is not None:  # first, since a model may have nothing to draw
         predictor.plot(data, plot, **reading)
     chunks = predictor.predictions(data, **options)
     if output is None:

@@ -1,4 +1,4 @@
-"""typer's usage errors in our words: one line that names the value and the way out."""
+"""typer's usage errors in our own words: one line that names the value and says what to do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typer
 from ..errors import suggest
 from ..tasks.fields import RENAMED
 
-# The parent of all of click's errors. typer has moved click from a dependency into itself, and the exported
-# BadParameter is the one road to it that holds in both; hence also the names of classes, below.
+# The base class of all of click's errors. Newer versions of typer bundle click instead of depending on it. The exported
+# BadParameter works in both; for the same reason, errors are told apart below by the names of their classes.
 UsageMistake: type[Exception] = typer.BadParameter.__mro__[2]
 
 
@@ -20,7 +20,7 @@ def in_our_words(error: Any) -> str:
     """The message for one of click's errors."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "gatewise"
-    way_out = f"`{path} --help` lists them all."
+    hint = f"`{path} --help` lists them all."
     param = getattr(error, "param", None)
     message = error.format_message()
     match type(error).__name__:
@@ -29,7 +29,7 @@ def in_our_words(error: Any) -> str:
             now = RENAMED.get(error.option_name.strip("-").replace("-", "_"), "").replace("_", "-")
             if f"--{now}" in known:
                 return f"`{error.option_name}` is called `--{now}` now"
-            return suggest("option", error.option_name, [name for name in known if name.startswith("--")], way_out)
+            return suggest("option", error.option_name, [name for name in known if name.startswith("--")], hint)
         case "MissingParameter" if param is not None:
             return f"`{path}` needs {_label(param)}. `{path} --help` says what that is."
         case "BadParameter" if param is not None:
@@ -41,16 +41,16 @@ def in_our_words(error: Any) -> str:
 
 
 def with_flags(message: str, options: Mapping[str, str]) -> str:
-    """A message of the library as the command line's user would write it: `hidden_size=64` is `--hidden-size 64`.
+    """A message of the library with options as written on the command line: `hidden_size=64` is `--hidden-size 64`.
 
     Args:
-        options: Flag by parameter name.
+        options: Parameter name -> flag.
     """
 
     def flag(found: re.Match[str]) -> str:
         name, value, quoted, bare = found.groups()
         option = options.get(name, "")
-        # Alone, a name such as `split` may be just a word; at the beginning, or with _ or =, it is an option.
+        # A name such as `split` may be an ordinary word; at the start, or with _ or =, it is an option.
         if not option.startswith("--") or not (value or "_" in name or found.start() == 0):
             return found[0]
         return f"{option} {quoted or bare}" if value else option
@@ -59,14 +59,14 @@ def with_flags(message: str, options: Mapping[str, str]) -> str:
 
 
 def _label(param: Any) -> str:
-    """How the user writes it: the longest name of an option, or the placeholder of an argument."""
+    """The longest name of an option, or the placeholder of an argument."""
     if param.param_type_name == "option":
         return str(max(param.opts, key=len))
     return str(param.metavar or param.name).upper()
 
 
 def _value(error: Any) -> str:
-    """The refused value, where typer's validator (pydantic) kept it."""
+    """The refused value, if typer's validator (pydantic) kept it."""
     details = getattr(error.__cause__, "errors", None)
     return f"'{details()[0]['input']}'" if details else "that"
 

@@ -208,7 +208,8 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is None:
             raise OptionError("this model writes text and does not continue numbers. Call writer")
-        return Tracer({"task": self.task, **self._document()}, self._tensors())
+        document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        return Tracer(document, self._tensors())
 
     # Text.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ...data.log_mel import LogMel
 from ...decoding.ctc import log_softmax
 from ...errors import DataError
+from ...runtime import streams
 from .frames import Running
 from .predictor import Predictor, forward
 
@@ -36,7 +38,7 @@ class State:
     finished: bool
 
 
-class Stream:
+class Stream(streams.Stream[State]):
     """Takes pieces of any size and gives the text so far, keeping the state of the layers.
 
     However the signal is cut into pieces, the text that `finish` gives is that of `Transcriber.predict` for the whole,
@@ -44,9 +46,6 @@ class Stream:
 
     Args:
         predictor: Of a transcriber whose scores do not depend on later steps.
-
-    Attributes:
-        state: Where the signal stands. Another stream of the same model that is given it goes on with the same text.
 
     Example:
         >>> stream = transcriber.stream()
@@ -57,39 +56,14 @@ class Stream:
 
     def __init__(self, predictor: Predictor):
         self._predictor, self._frames, self._sound = predictor, predictor.frames, predictor.sound
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new signal."""
-        channels = sum(self._frames.channels)
-        self._search, self._running = self._predictor.decoder.search(), Running(channels)
-        self._layers: tuple[np.ndarray, ...] = ()
-        self._samples = np.zeros(0, np.float32)
-        self._waiting = np.zeros((0, channels), np.float32)
-        self._frames_read = 0
-        self._finished = False
-
-    @property
-    def state(self) -> State:
-        return State(
-            layers=self._layers,
-            statistics=self._running.state,
-            samples=self._samples,
-            frames=self._waiting,
-            frames_read=self._frames_read,
-            search=self._search.state,
-            finished=self._finished,
-        )
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self._layers, self._samples, self._waiting = state.layers, state.samples, state.frames
-        self._frames_read, self._finished = state.frames_read, state.finished
-        self._running.state, self._search.state = state.statistics, state.search
+        self._search = predictor.decoder.search()
+        self._start = self._search.state
+        super().__init__()
 
     @property
     def text(self) -> str:
         """The text so far."""
+        self._search.state = self._state.search
         return self._predictor.decoder.text(self._search.labels())
 
     def push(self, piece: Any) -> str:
@@ -102,7 +76,8 @@ class Stream:
         Raises:
             DataError: It is something else, or the stream was finished.
         """
-        if self._finished:
+        state = self._state
+        if state.finished:
             raise DataError("this stream was finished. Begin a new one")
         values = np.asarray(piece)
         wanted = (None,) if self._sound else (None, sum(self._frames.channels))
@@ -112,46 +87,70 @@ class Stream:
             raise DataError(f"a piece must hold {what}, not {values.dtype} of shape {values.shape}")
         if not np.isfinite(values).all() and self._sound:
             raise DataError("a piece holds samples that are not finite")
-        self._read(self._framed(values.astype(np.float32)) if self._sound else _in_table_precision(values))
+        if self._sound:
+            frames, state = _framed(self._sound, values.astype(np.float32), state)
+        else:
+            frames = _in_table_precision(values)
+        self._state = self._read(frames, state)
         return self.text
 
     def finish(self) -> str:
         """The whole text, read to the end of the last frame and step."""
-        if not self._finished:
-            if self._sound and not self._frames_read and len(self._samples):
-                self._read(self._sound(self._samples))  # a clip shorter than a frame
-            if len(self._waiting):
-                self._run(self._frames.stacked(self._waiting))
-            self._finished = True
+        state = self._state
+        if not state.finished:
+            if self._sound and not state.frames_read and len(state.samples):
+                state = self._read(self._sound(state.samples), state)  # a clip shorter than a frame
+            if len(state.frames):
+                state = self._run(self._frames.stacked(state.frames), state)
+            self._state = replace(state, finished=True)
         return self.text
 
-    def _framed(self, samples: np.ndarray) -> np.ndarray:
-        """(F, M), the frames that are complete."""
-        assert self._sound is not None
-        size, hop = self._sound.window_length, self._sound.hop_length
-        self._samples = np.concatenate([self._samples, samples])
-        count = max(0, 1 + (len(self._samples) - size) // hop)
-        if not count:
-            return np.zeros((0, self._sound.n_mels), np.float32)
-        frames = self._sound(self._samples[: (count - 1) * hop + size])
-        self._samples = self._samples[count * hop :]
-        return frames
+    def _initial_state(self) -> State:
+        channels = sum(self._frames.channels)
+        return State(
+            layers=(),
+            statistics=Running(channels).state,
+            samples=np.zeros(0, np.float32),
+            frames=np.zeros((0, channels), np.float32),
+            frames_read=0,
+            search=self._start,
+            finished=False,
+        )
 
-    def _read(self, values: np.ndarray) -> None:
-        self._frames_read += len(values)
-        frames = self._frames.normalised(self._frames.standardised(values), self._running)
-        self._waiting = np.concatenate([self._waiting, frames])
-        whole = len(self._waiting) // self._frames.stack * self._frames.stack
+    def _read(self, values: np.ndarray, state: State) -> State:
+        """The state after more frames (F, C)."""
+        running = Running(sum(self._frames.channels))
+        running.state = state.statistics
+        frames = self._frames.normalised(self._frames.standardised(values), running)
+        waiting = np.concatenate([state.frames, frames])
+        whole = len(waiting) // self._frames.stack * self._frames.stack
         if whole:
-            self._run(self._frames.stacked(self._waiting[:whole]))
-            self._waiting = self._waiting[whole:]
+            state = self._run(self._frames.stacked(waiting[:whole]), state)
+        return replace(
+            state,
+            statistics=running.state,
+            frames=waiting[whole:],
+            frames_read=state.frames_read + len(values),
+        )
 
-    def _run(self, steps: np.ndarray) -> None:
+    def _run(self, steps: np.ndarray, state: State) -> State:
+        """The state after more steps (T, D)."""
         batch = {"x": np.ascontiguousarray(steps[:, None]), "lengths": np.array([len(steps)], np.int64)}
-        batch |= {f"state.{place}": array for place, array in enumerate(self._layers)}
+        batch |= {f"state.{place}": array for place, array in enumerate(state.layers)}
         scores, *layers = self._predictor.net.compute(forward, batch)
-        self._layers = tuple(layers)
+        self._search.state = state.search
         self._search.push(log_softmax(scores[:, 0]))
+        return replace(state, layers=tuple(layers), search=self._search.state)
+
+
+def _framed(sound: LogMel, samples: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    """The frames (F, M) that are complete, and the state with the samples that follow them."""
+    samples = np.concatenate([state.samples, samples])
+    count = max(0, 1 + (len(samples) - sound.window_length) // sound.hop_length)
+    if not count:
+        return np.zeros((0, sound.n_mels), np.float32), replace(state, samples=samples)
+    frames = sound(samples[: (count - 1) * sound.hop_length + sound.window_length])
+    return frames, replace(state, samples=samples[count * sound.hop_length :])
 
 
 def _in_table_precision(values: np.ndarray) -> np.ndarray:

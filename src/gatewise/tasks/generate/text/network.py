@@ -45,25 +45,23 @@ class LanguageModel(SequenceModel):
         if sizes.tied:
             self.output.weight = embedding.weight
 
-    # What the training loop asks for: `training.Trainable`.
+    # What the training loop asks for: `training.Trainable`. A chunk continues the chunk before, but gradients stop
+    # between them: truncated backpropagation through time.
 
     def training_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         inputs, targets = batch
-        y = self._read(inputs)
+        y, state = self.layers(self.embedding(inputs), self.carried_state())
+        self.carry(state)
         dropped = self.dropout(y)
-        return self.penalised(cross_entropy(self._scores(dropped), targets.flatten()), y, dropped)
+        loss = cross_entropy(self.output(dropped).flatten(0, 1).float(), targets.flatten())
+        return self.penalised(loss, y, dropped)
 
     def validation_sums(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
         inputs, targets = batch
-        scores = self._scores(self.dropout(self._read(inputs)))
-        return cross_entropy(scores, targets.flatten(), reduction="sum"), targets.numel()
+        return cross_entropy(self._scores(inputs), targets.flatten(), reduction="sum"), targets.numel()
 
-    def _read(self, inputs: Tensor) -> Tensor:
-        """(T, B, H) of one chunk, which continues the chunk before: truncated backpropagation through time."""
-        y, state = self.layers(self.embedding(inputs), self.carried_state())
+    def _scores(self, inputs: Tensor) -> Tensor:
+        """(T * B, V) of one chunk, which continues the chunk before."""
+        scores, state = self(inputs, self.carried_state())
         self.carry(state)
-        return y
-
-    def _scores(self, y: Tensor) -> Tensor:
-        """(T * B, V)."""
-        return self.output(y).flatten(0, 1).float()
+        return scores.flatten(0, 1).float()
