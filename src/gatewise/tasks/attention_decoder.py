@@ -124,10 +124,6 @@ class AttentionDecoder(Network):
 
     # Parts. `encode` and the steps below are made of them.
 
-    def concatenate(self, parts: list[Tensor]) -> Tensor:
-        """Along the features."""
-        return torch.cat(parts, -1)
-
     def dropout(self, x: Tensor) -> Tensor:
         return x * dropout_mask(x, self.dropout_rate) if self.training and self.dropout_rate else x
 
