@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,11 @@ class Network(nn.Module):
     def begin(self, split: str) -> None:
         """A pass starts: forget what was carried."""
         self.carried = []
+
+    @staticmethod
+    def concatenate(arrays: Sequence[Tensor]) -> Tensor:
+        """Features side by side, for a predictor's function."""
+        return torch.cat(list(arrays), -1)
 
     @contextmanager
     def predicting(self) -> Iterator[None]:
