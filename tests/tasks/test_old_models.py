@@ -120,7 +120,8 @@ def ask(model, how, data, options, folder):
     if how == "stream":
         stream = model.stream()
         said = [stream.push(piece) for piece in given]
-        return [*said, stream.finish()] if hasattr(stream, "finish") else said
+        rest = stream.finish() if hasattr(stream, "finish") else None
+        return said if rest is None else [*said, rest]
     found = getattr(model, how)(given, **options)
     return list(found) if isinstance(found, Iterator) else found
 

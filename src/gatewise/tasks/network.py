@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,11 @@ class Network(nn.Module):
         """A pass starts: forget what was carried."""
         self.carried = []
 
+    @staticmethod
+    def concatenate(arrays: Sequence[Tensor]) -> Tensor:
+        """Features side by side, for a predictor's function."""
+        return torch.cat(list(arrays), -1)
+
     @contextmanager
     def predicting(self) -> Iterator[None]:
         """Neither dropout nor gradients; afterwards the mode is the one of before."""
@@ -34,17 +38,27 @@ class Network(nn.Module):
         finally:
             self.train(was_training)
 
-    def compute(self, forward: Callable[..., Any], arrays: Mapping[str, np.ndarray]) -> Any:
+    def compute(self, forward: Callable[..., Any], arrays: Mapping[str, Any]) -> Any:
         """What a predictor's function of a network and a batch gives, numpy in and out.
 
         Args:
             forward: Takes this network and tensors by name; gives a tensor, or several.
+            arrays: Arrays by name; a state may also be None, or a tuple of arrays.
         """
         with self.predicting():
-            found = forward(self, {name: torch.from_numpy(array) for name, array in arrays.items()})
-        return found.numpy() if isinstance(found, Tensor) else tuple(each.numpy() for each in found)
+            return _arrays(forward(self, {name: _tensors(array) for name, array in arrays.items()}))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]
         biases = [p for p in self.parameters() if p.dim() < 2]
         return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_tensors, value))
+    return None if value is None else torch.from_numpy(value)
+
+
+def _arrays(value: Any) -> Any:
+    return tuple(map(_arrays, value)) if isinstance(value, tuple) else value.numpy()

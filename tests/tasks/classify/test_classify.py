@@ -2,82 +2,22 @@
 
 import signal
 import wave
-from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics as judge
+from classify_examples import TINY, category, mixed, number, waves
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
-from gatewise.data.readers.strokes import read_strokes
 from gatewise.data.readers.ts import read_ts
-from gatewise.data.sequences import Column, Sequences
+from gatewise.data.sequences import Sequences
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.metrics import classification as metrics
-from gatewise.tasks.classify import baselines as baselines
-from gatewise.tasks.classify.batches import InOrder, Shuffled
 from gatewise.tasks.classify.estimator import Classifier
-from gatewise.tasks.classify.inputs import UNKNOWN, Inputs
-from gatewise.tasks.classify.network import Member, Shape
-from gatewise.tasks.classify.split import FEWEST, cut
-from gatewise.tasks.classify.statistics import learn
-from gatewise.tasks.classify.targets import Targets
-
-TINY = {"hidden_size": 4, "num_layers": 1, "ensemble": 1, "epochs": 2, "batch_size": 16}
-
-
-def number(name, values):
-    return Column(name, "number", np.asarray(values, np.float32))
-
-
-def category(name, words):
-    levels = sorted({word for word in words if word is not None})
-    codes = [-1 if word is None else levels.index(word) for word in words]
-    return Column(name, "category", np.array(codes, np.int32), tuple(levels))
-
-
-def text(name, values):
-    column = np.empty(len(values), object)
-    column[:] = values
-    return Column(name, "text", column)
-
-
-def reviews(*texts, labels=None):
-    facts = {"text": text("text", texts)}
-    if labels is not None:
-        facts["label"] = category("label", labels)
-    return Sequences(np.zeros(len(texts) + 1, np.int64), static=facts)
-
-
-def mixed(count=24, seed=0):
-    """Sequences of 2 to 5 steps with numbers (some missing), a category per step, and facts; the label is the fact."""
-    rng = np.random.default_rng(seed)
-    offsets = np.concatenate([[0], np.cumsum(rng.integers(2, 6, count))])
-    total = offsets[-1]
-    heat = rng.normal(20, 5, total)
-    heat[::7] = np.nan
-    shops = rng.choice(["north", "south"], count)
-    steps = {"heat": number("heat", heat), "state": category("state", rng.choice(["on", "off"], total))}
-    facts = {"shop": category("shop", shops), "size": number("size", rng.normal(size=count))}
-    return Sequences(offsets, steps, {**facts, "label": category("label", shops)})
-
-
-def rows_of(data):
-    return np.arange(len(data))
-
-
-def waves(count, seed):
-    """Series of one channel: rising or falling, from a random height."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, 2, count)
-    return np.where(y, 1, -1)[:, None] * np.linspace(-1, 1, 9) + rng.normal(size=(count, 1)), y
 
 
 def weights(model):
@@ -86,223 +26,6 @@ def weights(model):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-# --- figures, against scikit-learn ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_figures_of_classes_are_those_of_scikit_learn(classes):
-    rng = np.random.default_rng(classes)
-    truth = rng.integers(0, classes, 200)
-    chances = rng.dirichlet(np.ones(classes), 200).round(2) + 1e-3  # rounded, so that there are ties
-    chances /= chances.sum(1, keepdims=True)
-    guess = chances.argmax(1)
-    found = metrics.class_scores(truth, chances)
-    area = judge.roc_auc_score(truth, chances if classes > 2 else chances[:, 1], multi_class="ovr")
-    assert found["accuracy"] == pytest.approx(judge.accuracy_score(truth, guess))
-    assert found["macro_f1"] == pytest.approx(judge.f1_score(truth, guess, average="macro"))
-    assert found["roc_auc"] == pytest.approx(area, abs=1e-9 if classes > 2 else 2e-3)  # rounding breaks other ties
-    assert found["log_loss"] == pytest.approx(judge.log_loss(truth, chances))
-    assert found["confusion"] == judge.confusion_matrix(truth, guess).tolist()
-
-
-def test_figures_of_labels_and_numbers_are_those_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    truth, chances = rng.integers(0, 2, (100, 3)).astype(np.float32), rng.random((100, 3))
-    found = metrics.multilabel_scores(truth, chances)
-    assert found["subset_accuracy"] == pytest.approx(judge.accuracy_score(truth, chances > 0.5))
-    assert found["micro_f1"] == pytest.approx(judge.f1_score(truth, chances > 0.5, average="micro"))
-    assert found["roc_auc"] == pytest.approx(judge.roc_auc_score(truth, chances))
-    truth, guess = rng.normal(size=(2, 50))
-    found = metrics.regression_scores(truth, guess)
-    assert found["mae"] == pytest.approx(judge.mean_absolute_error(truth, guess))
-    assert found["rmse"] == pytest.approx(judge.root_mean_squared_error(truth, guess))
-    assert found["r2"] == pytest.approx(judge.r2_score(truth, guess))
-
-
-def test_calibration_error_by_hand():
-    # One bin of width 1/15 holds .90 and .92, one of them right: |.5 - .91|; another holds .5, right: |1 - .5|.
-    error = metrics.calibration_error(np.array([True, False, True]), np.array([0.90, 0.92, 0.5]))
-    assert error == pytest.approx((2 * 0.41 + 0.5) / 3)
-
-
-def test_a_class_that_never_occurs_has_no_area():
-    assert "roc_auc" not in metrics.class_scores(np.zeros(3, int), np.full((3, 2), 0.5))
-
-
-# --- what it reads ----------------------------------------------------------------------------------------------------
-
-
-def test_numbers_are_scaled_and_what_is_missing_is_marked():
-    data = Sequences(np.array([0, 2, 3]), {"a": number("a", [1, np.nan, 5])}, {"label": category("label", ["x", "y"])})
-    found = learn(data, rows_of(data), ["label"]).encode(data)["numbers"]  # value, mark, change
-    assert found.shape == (2, 2, 3)
-    assert found[:, 0, :2].tolist() == [[-1, 0], [0, 1]]  # mean 3, spread 2
-    assert found[:, 1, :2].tolist() == [[1, 0], [0, 0]]  # behind the end there are zeros
-    assert found[0, :, 2].tolist() == [0, 0]  # nothing is before the first step
-
-
-def test_scales_come_from_the_training_sequences_alone():
-    data = Sequences(np.array([0, 1, 2, 3]), {"a": number("a", [1, 3, 1000])}, {"label": category("label", "xyx")})
-    assert learn(data, np.array([0, 1]), ["label"]).numbers[0].mean == [2]
-
-
-def test_a_heavy_tail_is_read_as_a_logarithm():
-    values = np.zeros(1000)
-    values[:3] = [1e6, 10, 100]
-    data = Sequences(np.arange(1001), {"bytes": number("bytes", values)}, {"label": number("label", values)})
-    inputs = learn(data, rows_of(data), ["label"])
-    assert inputs.numbers[0].heavy == [True]
-    assert inputs.numbers[0].mean[0] == pytest.approx(np.log1p(values).mean(), rel=1e-5)
-
-
-def test_columns_of_all_kinds_stand_side_by_side():
-    data = mixed()
-    inputs = learn(data, rows_of(data), ["label"])
-    found = inputs.encode(data)
-    T = data.lengths.max()
-    assert found["numbers"].shape == (T, 24, inputs.width) == (T, 24, 4)  # heat, its mark and change, size
-    assert found["categories"].shape == (T, 24, 2)
-    one = inputs.encode(data.take([5]))
-    length = data.lengths[5]
-    assert np.array_equal(found["numbers"][:length, 5], one["numbers"][:, 0])
-    assert np.array_equal(found["categories"][:length, 5], one["categories"][:, 0])
-
-
-def test_a_level_that_training_did_not_have_is_unknown():
-    data = reviews("a", "b")
-    data = Sequences(data.offsets, static={"shop": category("shop", ["n", "s"]), "label": category("label", "xy")})
-    inputs = learn(data, rows_of(data), ["label"])
-    other = Sequences(data.offsets, static={"shop": category("shop", ["w", None])})
-    assert inputs.encode(other)["categories"].ravel().tolist() == [0, 0]
-
-
-def test_words_are_folded_and_their_letters_are_not():
-    data = reviews("Good film", "good", labels="xy")
-    inputs = learn(data, rows_of(data), ["label"])
-    assert inputs.text.tokens == "both"
-    assert inputs.text.words == ["good", "film"]
-    found = inputs.encode(reviews("Good good bad", ""))
-    assert found["words"].T.tolist() == [[2, 2, UNKNOWN], [UNKNOWN, 0, 0]]
-    G, g = found["spelling"][0, found["word_of"][:2, 0]]
-    assert g != G
-    assert found["lengths"].tolist() == [3, 1]  # an empty text has the empty word
-
-
-def test_chinese_is_read_by_the_character():
-    data = reviews("房间很好", "很差", labels="xy")
-    inputs = learn(data, rows_of(data), ["label"])
-    assert inputs.text.tokens == "words"
-    assert inputs.encode(data)["lengths"].tolist() == [4, 2]
-
-
-@pytest.mark.parametrize("tokens", ["words", "characters", "both"])
-def test_what_it_reads_survives_the_file(tokens):
-    data = reviews("so good", "so bad", labels="xy")
-    inputs = learn(data, rows_of(data), ["label"], tokens)
-    again = Inputs.from_json(bundle.plain(inputs.to_json()))
-    a, b = inputs.encode(data), again.encode(data)
-    assert a.keys() == b.keys()
-    assert all(np.array_equal(a[name], b[name]) for name in a)
-
-
-def test_a_stride_reads_overlapping_frames():
-    data = Sequences(np.array([0, 5]), {"a": number("a", range(5))}, {"label": number("label", [0.5])})
-    inputs = learn(data, rows_of(data), ["label"]).with_stride(2)
-    column = inputs.numbers[0]
-    frames = inputs.encode(data)["numbers"][:, 0] * column.scale[0] + column.mean[0]
-    # Frames of four steps, one every two; beyond the ends the first and the last step again.
-    assert frames.round(5).tolist() == [[0, 0, 1, 2], [1, 2, 3, 4], [3, 4, 4, 4]]
-
-
-def test_drawings_are_bent_in_training_alone_and_their_writers_are_not_read(tmp_path):
-    for number in range(60):
-        points = [(0, 0), (9, 0), (9, 4 + number % 5)] if number % 2 else [(0, 0), (0, 9)]
-        lines = [f"{x},{y},0" for x, y in points]
-        path = tmp_path / ("corner" if number % 2 else "line") / f"x_{number}.txt"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join(["START", *lines, "BREAK", ""]))
-    drawn = read_strokes(tmp_path)
-    classifier = Classifier(hidden_size=8, num_layers=1, ensemble=1, epochs=12, augmentation=0.5).fit(drawn)
-    assert [column.name for column in classifier.inputs_.numbers] == ["x", "y", "dx", "dy", "up"]
-    assert classifier.inputs_.categories == []
-    assert classifier.score(drawn) > 0.9
-    rows = np.arange(60)
-
-    def batch(variation):
-        return Shuffled(classifier.inputs_, drawn, rows, rows, 60, 0, variation).at(0)["numbers"]
-
-    calm = InOrder(classifier.inputs_, drawn, rows, rows).at(0)["numbers"]
-    assert torch.equal(batch(0.0).sort(1).values, calm.sort(1).values)
-    assert torch.equal(batch(1.0), batch(1.0))
-    assert not torch.equal(batch(0.0), batch(1.0))
-
-
-def test_every_pass_holds_each_sequence_once():
-    data = mixed(23)
-    inputs = learn(data, rows_of(data), ["label"])
-    truth = np.arange(23)
-    batches = Shuffled(inputs, data, rows_of(data), truth, 5, 0, 0.0)
-    passes = [np.concatenate([batches.at(step)["targets"] for step in range(s, s + 5)]) for s in (0, 5)]
-    assert [sorted(seen) for seen in passes] == [list(range(23))] * 2
-    assert passes[0].tolist() != passes[1].tolist()
-    assert np.concatenate([InOrder(inputs, data, rows_of(data), truth).at(0)["targets"]]).tolist() == list(range(23))
-
-
-# --- the split --------------------------------------------------------------------------------------------------------
-
-
-def test_parts_are_disjoint_and_each_has_its_share_of_every_class():
-    labels = ["rare"] * 100 + ["common"] * 900
-    data = reviews(*["a"] * 1000, labels=labels)
-    parts = cut(data, None, Targets("category", ("label",), ("common", "rare")), (0.8, 0.1, 0.1), False, 3)
-    assert sorted(np.concatenate([parts.train, parts.validation, parts.test])) == list(range(1000))
-    for rows, share in ((parts.train, 80), (parts.validation, 10), (parts.test, 10)):
-        assert abs((rows < 100).sum() - share) <= 1
-
-
-def test_with_few_sequences_all_are_learned_from():
-    data = reviews(*["a"] * (10 * FEWEST - 10), labels=["x", "y"] * (5 * FEWEST - 5))
-    parts = cut(data, None, Targets("category", ("label",), ("x", "y")), (0.8, 0.1, 0.1), True, 0)
-    assert len(parts.train) == len(data)
-    assert parts.held_out == {}
-
-
-# --- the network ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_padding_never_reaches_a_result(pooling, bidirectional):
-    data = mixed(9)
-    inputs = learn(data, rows_of(data), ["label"])
-    torch.manual_seed(0)
-    from gatewise import cells
-
-    shape = Shape(cells.find("lstm"), 8, 5, 2, bidirectional, (pooling,), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    model = Member(inputs, 3, shape).eval()
-    together = model(tensors(inputs.encode(data)))
-    alone = torch.cat([model(tensors(inputs.encode(one))) for one in data])
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
-
-
-def test_pooling_by_hand():
-    from gatewise import cells
-
-    data = mixed(3)
-    inputs = learn(data, rows_of(data), ["label"])
-    shape = Shape(cells.find("gru"), 8, 1, 1, True, ("mean", "max", "last"), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    model = Member(inputs, 2, shape)
-    y = torch.tensor([[[1.0, 5.0]], [[3.0, -1.0]], [[0.0, 0.0]]])  # two steps, and one of padding
-    lengths = torch.tensor([2])
-    assert model._mean(y, lengths).tolist() == [[2.0, 2.0]]
-    assert model._max(y - 4, lengths).tolist() == [[-1.0, 1.0]]
-    assert model._last(y, lengths).tolist() == [[3.0, 5.0]]
-
-
-def tensors(arrays):
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
@@ -350,7 +73,7 @@ def test_a_table_with_a_test_part_of_its_own(tmp_path):
     assert model.metrics_["test"]["sequences"] == 60
     assert model.metrics_["test"]["accuracy"] > 0.95
     again = Classifier.load(tmp_path / "m")
-    assert again.evaluate(data) == model.metrics_  # cut as it was then
+    assert again.evaluate(data) == model.metrics_  # split as it was then
     chunks = list(again.predictions(data))
     assert [*chunks[0]] == ["sequence", "label", "probability"]
     assert np.array_equal(np.concatenate([chunk["label"] for chunk in chunks]), model.predict(data))
@@ -439,58 +162,6 @@ def test_class_weights_shift_the_decision():
         assert set(model.predict(X)) == {max(weight, key=weight.get)}
     with pytest.raises(OptionError, match="no class named '7'"):
         Classifier(**TINY, class_weight={7: 1.0}).fit(X, y)
-
-
-def test_the_regression_is_that_of_scikit_learn():
-    X, y = waves(50, 0)
-    X = X + np.random.default_rng(1).normal(size=X.shape)
-    data = Sequences(np.arange(0, 451, 9), {"a": number("a", X.ravel())}, {"label": category("label", list("ab"))[y]})
-    inputs, targets = learn(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
-    found = baselines.learn(inputs, targets, data, rows_of(data), 0)
-    features = np.concatenate([rest for _, _, rest in baselines._features(inputs, data, rows_of(data))])
-    spread = features.std(0)
-    features = (features - features.mean(0)) / np.where(spread > 1e-6, spread, 1)
-    # Two weight vectors, one a class, that are punished alike, are half as long as a single one: C = 2 / (N penalty).
-    theirs = LogisticRegression(C=2 / (50 * baselines.PENALTY), max_iter=5000, tol=1e-8).fit(features, y)
-    ours = baselines._shares(found._scores(inputs, data, rows_of(data)), "category")
-    assert np.abs(ours - theirs.predict_proba(features)).max() < 0.05
-    assert found.usual == pytest.approx(np.bincount(y) / 50)
-
-
-def test_what_is_predicted_is_the_trusted_mixture_of_networks_and_regression(tmp_path):
-    words = ["warm and kind", "cold and dull", "kind of dull", "warm but cold"]
-    labels = ["good", "bad", "bad", "good"]
-    learned, held = (reviews(*words * n, labels=labels * n) for n in (40, 10))
-    model = Classifier(**TINY, seed=1).fit(learned, validation=held, output=tmp_path / "m")
-    chosen = model.trust_, model.temperature_
-    again = Classifier.load(tmp_path / "m")
-    assert (again.trust_, again.temperature_) == chosen
-
-    def probabilities(trust, temperature):
-        model.trust_, model.temperature_ = trust, temperature
-        return model.predict_proba(held)
-
-    rows = np.arange(len(held))
-    plain = probabilities(0.0, 1.0)
-    assert np.allclose(plain, model.baselines_.regression(model.inputs_, model.targets_, held, rows))
-    networks = torch.from_numpy(probabilities(1.0, 1.0)).log().div(0.7).softmax(1).numpy()
-    assert np.allclose(probabilities(0.25, 0.7), 0.25 * networks + 0.75 * plain, atol=1e-6)
-    truth = held.static["label"].values
-    told = {pair: probabilities(*pair)[rows, truth] for pair in product(np.linspace(0, 1, 11), (0.5, 0.7, 1, 1.2, 2))}
-    assert -np.log(probabilities(*chosen)[rows, truth]).mean() <= min(-np.log(p).mean() for p in told.values()) + 1e-6
-
-
-def test_a_temperature_makes_labels_surer_or_less_sure():
-    X, _ = waves(40, 0)
-    data = Sequences(np.arange(0, 361, 9), {"a": number("a", X.ravel())}, {n: number(n, [0, 1] * 20) for n in "bc"})
-    targets = Targets.of(data, ["b", "c"], "labels")
-    chances = np.array([[0.9, 0.5], [0.2, 0.0]], np.float32)
-    wanted = torch.from_numpy(chances).logit().div(0.5).sigmoid().numpy()
-    assert targets.tempered(chances, 0.5) == pytest.approx(wanted, abs=1e-6)
-
-
-def test_without_a_validation_part_the_networks_are_trusted():
-    assert Classifier(**TINY).fit(mixed(), validation=None).trust_ == 1.0
 
 
 def test_japanese_vowels(shared):

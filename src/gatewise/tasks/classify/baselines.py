@@ -1,15 +1,15 @@
-"""What a classifier must beat to have been worth the training: the most frequent class, and logistic regression.
+"""Baselines of `classify`: the most frequent class, and logistic regression on simple features.
 
-The regression sees which words and pairs of words (or one to three characters) a text has, and of each number in a
-sequence its mean, spread, least, greatest, first and last value; it does not see in which order things came.
+The regression reads which words and pairs of words (or runs of one to three characters) a text has, and of each number
+in a sequence its mean, standard deviation, least, greatest, first and last value. It does not read the order of steps.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,41 +17,59 @@ from ...data.sequences import Sequences
 from .inputs import Inputs, Text, pieces
 from .targets import Targets
 
-BUCKETS = 1 << 17  # that words and pairs are hashed into: of some 100,000 in a small data set, most have their own
-MOST = 20_000  # sequences that it learns from, drawn at random where there are more
+BUCKETS = 1 << 17  # for hashed words and pairs: of some 100,000 in a small data set, most have a bucket of their own
+MOST = 20_000  # sequences to learn from, drawn at random where there are more
 PENALTY = 1e-4  # times half the squared weights, added to the mean loss
 _PIECE = 512
 
-Features = tuple[np.ndarray, np.ndarray, np.ndarray]  # hashed places (n,), how many per sequence (B,), others (B, F)
+Features = tuple[np.ndarray, np.ndarray, np.ndarray]  # buckets (n,), how many per sequence (B,), others (B, F)
 
 
 class Baselines:
-    """Both plain methods, learned.
+    """Both baselines, learned.
 
     Attributes:
-        usual: (outputs,) share of each class or label in training, or the mean, scaled, of a number.
-        words: (BUCKETS, outputs) weights of what is in a text, or (0, outputs).
+        prior: (outputs,) share of each class or label in training, or the standardised mean of a number.
+        words: (BUCKETS, outputs) weights of words and pairs, or (0, outputs) without text.
         rest: (F, outputs) weights of the other features.
         bias: (outputs,).
     """
 
-    def __init__(self, usual: np.ndarray, words: np.ndarray, rest: np.ndarray, bias: np.ndarray):
-        self.usual, self.words, self.rest, self.bias = (np.asarray(v, np.float32) for v in (usual, words, rest, bias))
+    def __init__(self, *, prior: np.ndarray, words: np.ndarray, rest: np.ndarray, bias: np.ndarray):
+        self.prior, self.words, self.rest, self.bias = (np.asarray(v, np.float32) for v in (prior, words, rest, bias))
 
-    def measure(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
-        """Figures of both on these sequences, see `Targets.measure`; without the confusion."""
+    @classmethod
+    def learn(cls, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, seed: int) -> Self:
+        """Learn both from these sequences."""
+        if len(rows) > MOST:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
+        truth = targets.standardised(np.concatenate([targets.encode(piece) for piece in pieces(data, rows)]))
+        if targets.kind == "category":
+            prior = np.bincount(truth, minlength=targets.outputs) / len(truth)
+        else:
+            truth = truth.reshape(len(truth), -1)
+            prior = truth.mean(0)
+        places, counts, rest = (np.concatenate(parts) for parts in zip(*_features(inputs, data, rows), strict=True))
+        mean, scale = rest.mean(0), rest.std(0)
+        scale = np.where(scale > 1e-6, scale, 1.0)
+        features = places, counts, ((rest - mean) / scale).astype(np.float32)
+        words, others, bias = _regress(features, truth, targets, buckets=BUCKETS if inputs.text is not None else 0)
+        others = others / scale[:, None]
+        return cls(prior=prior, words=words, rest=others, bias=bias - mean @ others)
+
+    def evaluate(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> dict[str, Any]:
+        """Metrics of both on these sequences, see `Targets.metrics`; without the confusion matrix."""
         truth = targets.encode(data.take(rows))
-        usual = np.broadcast_to(self.usual, (len(rows), len(self.usual)))
-        found = {
-            usual_name(targets.kind): usual,
+        scores = {
+            prior_name(targets.kind): np.broadcast_to(self.prior, (len(rows), len(self.prior))),
             regression_name(targets.kind): self.regression(inputs, targets, data, rows),
         }
-        measured = {name: targets.measure(truth, targets.predictions(scores)) for name, scores in found.items()}
-        return {name: {k: v for k, v in figures.items() if k != "confusion"} for name, figures in measured.items()}
+        found = {name: targets.metrics(truth, targets.predictions(values)) for name, values in scores.items()}
+        return {name: {k: v for k, v in own.items() if k != "confusion"} for name, own in found.items()}
 
     def regression(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> np.ndarray:
-        """(B, outputs): probabilities, or scaled numbers, as the networks give them."""
-        return _shares(self._scores(inputs, data, rows), targets.kind)
+        """(B, outputs): probabilities, or standardised numbers, as the networks give them."""
+        return _probabilities(self._scores(inputs, data, rows), targets.kind)
 
     def _scores(self, inputs: Inputs, data: Sequences, rows: np.ndarray) -> np.ndarray:
         parts = []
@@ -63,11 +81,17 @@ class Baselines:
         return np.concatenate(parts)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in ("usual", "words", "rest", "bias")}
+        """For the model file, which calls the prior "usual"."""
+        return {"usual": self.prior, "words": self.words, "rest": self.rest, "bias": self.bias}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
+        """What `tensors` gave. TypeError if one is missing."""
+        return cls(**{"prior" if name == "usual" else name: array for name, array in tensors.items()})
 
 
-def usual_name(kind: str) -> str:
-    """What the model file and reports call the prediction that looks at nothing."""
+def prior_name(kind: str) -> str:
+    """What the model file and reports call the prediction that reads nothing."""
     return {"category": "majority", "labels": "usual labels", "number": "mean"}[kind]
 
 
@@ -75,31 +99,17 @@ def regression_name(kind: str) -> str:
     return "linear regression" if kind == "number" else "logistic regression"
 
 
-def learn(inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, seed: int) -> Baselines:
-    """Learn both from these sequences, by as many steps of L-BFGS as it takes, up to a hundred."""
+def _regress(features: Features, truth: np.ndarray, targets: Targets, buckets: int) -> tuple[np.ndarray, ...]:
+    """Weights of the buckets and of the other features, and the bias, by up to a hundred steps of L-BFGS."""
     import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, embedding_bag, mse_loss
 
-    if len(rows) > MOST:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST, replace=False))
-    truth = np.concatenate([targets.encode(piece) for piece in pieces(data, rows)])
-    K = targets.outputs
-    if targets.kind == "number":
-        truth = ((truth - targets.mean) / targets.scale)[:, None].astype(np.float32)
-        usual = truth.mean(0)
-    else:
-        usual = np.bincount(truth, minlength=K) / len(truth) if targets.kind == "category" else truth.mean(0)
-    found = list(_features(inputs, data, rows))
-    places, counts, rest = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    mean, scale = rest.mean(0), rest.std(0)
-    scale = np.where(scale > 1e-6, scale, 1.0)
-    dense = torch.from_numpy(((rest - mean) / scale).astype(np.float32))
-    size = BUCKETS if inputs.text is not None else 0
+    places, counts, rest = features
+    dense, index, wanted = torch.from_numpy(rest), torch.from_numpy(places), torch.from_numpy(truth)
     ends = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
     weight = torch.from_numpy(np.repeat(1 / np.sqrt(np.maximum(counts, 1)), counts).astype(np.float32))
-    index = torch.from_numpy(places)
-    wanted = torch.from_numpy(truth)
-    parameters = [torch.zeros(size, K), torch.zeros(dense.shape[1], K), torch.zeros(K)]
+    K = targets.outputs
+    parameters = [torch.zeros(buckets, K), torch.zeros(dense.shape[1], K), torch.zeros(K)]
     for parameter in parameters:
         parameter.requires_grad_()
     loss_of: Any = {"number": mse_loss, "labels": binary_cross_entropy_with_logits, "category": cross_entropy}
@@ -109,8 +119,8 @@ def learn(inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, s
         optimizer.zero_grad()
         words, others, bias = parameters
         scores = dense @ others + bias
-        if size:
-            scores = scores + torch.nn.functional.embedding_bag(
+        if buckets:
+            scores = scores + embedding_bag(
                 index, words, ends, mode="sum", per_sample_weights=weight, include_last_offset=True
             )
         total = loss_of[targets.kind](scores, wanted)
@@ -119,9 +129,7 @@ def learn(inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, s
         return total
 
     optimizer.step(loss)
-    words, others, bias = (parameter.detach().numpy() for parameter in parameters)
-    others = others / scale[:, None]
-    return Baselines(usual, words, others, bias - mean @ others)
+    return tuple(parameter.detach().numpy() for parameter in parameters)
 
 
 def _features(inputs: Inputs, data: Sequences, rows: np.ndarray) -> Iterator[Features]:
@@ -150,9 +158,9 @@ def _summaries(x: np.ndarray, inside: np.ndarray, lengths: np.ndarray) -> list[n
     """(B, D) each, of (T, B, D)."""
     n = lengths[:, None]
     mean = np.where(inside, x, 0).sum(0) / n
-    spread = np.sqrt(np.where(inside, np.square(x - mean), 0).sum(0) / n)
+    deviation = np.sqrt(np.where(inside, np.square(x - mean), 0).sum(0) / n)
     least, most = np.where(inside, x, np.inf).min(0), np.where(inside, x, -np.inf).max(0)
-    return [mean, spread, least, most, x[0], x[lengths - 1, np.arange(len(lengths))]]
+    return [mean, deviation, least, most, x[0], x[lengths - 1, np.arange(len(lengths))]]
 
 
 def _hashed(tokens: list[str], text: Text) -> list[int]:
@@ -163,7 +171,7 @@ def _hashed(tokens: list[str], text: Text) -> list[int]:
     return sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) % BUCKETS for each in kept for word in each})
 
 
-def _shares(scores: np.ndarray, kind: str) -> np.ndarray:
+def _probabilities(scores: np.ndarray, kind: str) -> np.ndarray:
     """Scores as probabilities."""
     if kind == "number":
         return scores

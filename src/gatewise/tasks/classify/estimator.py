@@ -1,7 +1,6 @@
-"""`classify`: learn to give a sequence one label, several labels, or a number.
+"""`classify`: predict a class, several labels, or a number for a sequence.
 
-Features of each step, recurrent layers in both directions, pooling over the steps, scores; the training sequences are
-split at random, each class alike.
+Features of each step, recurrent layers in both directions, pooling over the steps, scores.
 """
 
 from __future__ import annotations
@@ -16,44 +15,44 @@ import numpy as np
 
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
-from ...data.readers.sklearn_arrays import are_integers, checked, column_of, features_of, in_memory
+from ...data.readers.sklearn_arrays import are_integers, features_of, in_memory
 from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
-from ...data.sources import Roles, read
-from ...errors import DataError, OptionError
+from ...errors import DataError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names
 from ..report import classify_report
+from .baselines import Baselines
+from .evaluation import Evaluator, calibrate
 from .inputs import Inputs
 from .options import ClassifyOptions
-from .sizing import Sizing, course, sizing
-from .split import cut
-from .statistics import learn
-from .targets import KINDS, Targets, target_columns
-
-_TOKENS = ("words", "characters", "both")
-_POOLINGS = ("last", "mean", "max", "attention")
-_NAMED = {"tokens": ("kind of tokens", _TOKENS), "target_kind": ("kind of target", KINDS)}
+from .predictor import Predictor
+from .reading import read_sequences
+from .sizing import Sizing, sizing, training_steps
+from .split import split_sequences
+from .statistics import learn_inputs
+from .targets import Targets, target_columns
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
+    from .network import Ensemble
 
 
 class Classifier(Estimator, ClassifyOptions):
-    """Learns to give a sequence one label, several labels, or a number.
+    """Predicts a class, several labels, or a number for every sequence.
 
-    Sizes, rate and passes that are not given follow from the kind of data and how much there is.
+    Sizes, learning rate and epochs that are not given are chosen from the kind and amount of data.
 
     Attributes (after fit):
         model_: The networks, a `torch.nn.Module`.
         classes_: (K,) classes in the order of `predict_proba`, or names of the labels; absent for a number.
         inputs_: What it reads, and how.
-        trust_: Share of the networks in a prediction. The rest is that of the logistic regression which is also the
-            baseline: a validation part has shown that both together are better. 1 where classes have weights.
-        temperature_: What the logits behind the networks' averaged probabilities are divided by, so that they are as
-            sure as the validation part shows them to be right. 1 where classes have weights.
-        metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
+        blend_weight_: Share of the networks in a prediction. The rest is the share of the logistic regression that is
+            also a baseline, chosen on the validation part. 1 without one, or where classes have weights.
+        temperature_: What the logits of the networks' averaged probabilities are divided by, to calibrate them on the
+            validation part. 1 without one, or where classes have weights.
+        metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
 
     Example:
@@ -85,13 +84,13 @@ class Classifier(Estimator, ClassifyOptions):
         Args:
             data: A file, folder, URL or table; `Sequences`; or in memory an array (N, T) of one channel, an array
                 (N, T, C), a list of arrays (T,) or (T, C) of different lengths, or texts.
-            y: Targets of what is in memory: (N,) classes or numbers, or (N, L) zeros and ones.
-            validation: Data that decides which weights are best, or a pair (data, y). With it, or with y, no test part
-                is held out of `data`.
+            y: Targets of data in memory: (N,) classes or numbers, or (N, L) zeros and ones.
+            validation: Data that chooses the best weights, or a pair (data, y). With it, or with y, no test part is
+                held out of `data`.
             query: SQL whose result is the table.
-            encoding: Of text files.
+            encoding: Encoding of text files.
             output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
-                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Go on from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
@@ -106,61 +105,59 @@ class Classifier(Estimator, ClassifyOptions):
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
         from ..fitting import Prepared, plan_of
-        from . import baselines
         from .batches import InOrder, Shuffled
 
-        if in_memory(data) and y is None:
-            raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
-        self.sound_ = None
-        sequences = self._sequences(data, y, query, encoding)
-        if "log_mel" in sequences.steps and not isinstance(data, Sequences):
-            self.sound_ = settings_for(data)  # so that sound of another rate is brought to this one
-        columns = target_columns(sequences, names(self.target))
-        self.targets_ = Targets.of(sequences, columns, self.target_kind)
-        if are_integers(y):
-            self.targets_ = self.targets_.with_classes(int)
-        judged = None if validation is None else self._validation(validation, query, encoding)
-        parts = cut(sequences, judged, self.targets_, self.split, y is not None, int(self.seed))
-        size, least = self.vocabulary_size, int(self.min_frequency)
-        self.inputs_ = learn(sequences, parts.train, self._unread(sequences, columns), self.tokens, size, least)
-        self.sizing_ = chosen = sizing(self, self.inputs_, len(parts.train), self.inputs_.typical_length(sequences))
-        self.inputs_ = self.inputs_.with_stride(chosen.stride)
-        self._keep(features_of(sequences) if in_memory(data) else None)
-        truth = self._scaled(self.targets_.encode(sequences))
+        sequences, sound, targets = self._read_training(data, y, query, encoding)
+        own = None if validation is None else self._read_validation(validation, sound, query, encoding)
+        parts = split_sequences(
+            sequences,
+            targets,
+            self.split,
+            seed=int(self.seed),
+            targets_apart=y is not None,
+            validated_apart=own is not None,
+        )
+        inputs, chosen = self._learn_inputs(sequences, parts.train, targets)
+        truth = targets.standardised(targets.encode(sequences))
+        weights = targets.weights(self.class_weight, truth[parts.train])
         training = Shuffled(
-            self.inputs_,
+            inputs,
             sequences,
             parts.train,
             truth[parts.train],
-            chosen.batch_size,
-            int(self.seed),
-            chosen.augmentation,
+            batch_size=chosen.batch_size,
+            seed=int(self.seed),
+            augmentation=chosen.augmentation,
         )
-        held, rows = (sequences, parts.validation) if judged is None else (judged, np.arange(len(judged)))
-        wanted = truth[rows] if judged is None else self._scaled(self.targets_.encode(judged))
-        chooses = judged is not None or "validation" in parts.held_out
-        weights = self.targets_.weights(self.class_weight, truth[parts.train])
+        if own is None:
+            held, rows, wanted = sequences, parts.validation, truth[parts.validation]
+        else:
+            held, rows, wanted = own, np.arange(len(own)), targets.standardised(targets.encode(own))
+        validated = own is not None or "validation" in parts.held_out
+        steps, evaluate_every = training_steps(chosen, len(training), validated)
+        self.sound_, self.targets_, self.inputs_, self.sizing_ = sound, targets, inputs, chosen
+        self._set_attributes(features_of(sequences) if in_memory(data) else None)
 
         def measure(finished: bool) -> dict[str, Any]:
-            self.baselines_, self.trust_, self.temperature_ = None, 1.0, 1.0
+            self.baselines_, self.blend_weight_, self.temperature_ = None, 1.0, 1.0
             if finished:
-                self.baselines_ = baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
-            if chooses and self.class_weight is None:  # weights shift what is predicted, and the regression has none
-                self.trust_, self.temperature_ = self._judge().trusted(held, rows)
-            return self._judge().parts(sequences, judged, parts)
+                self.baselines_ = Baselines.learn(inputs, targets, sequences, parts.train, int(self.seed))
+            if validated and self.class_weight is None:  # weights shift the predictions; the regression has none
+                self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
+            return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
 
         return Prepared(
             build=lambda: self._build(weights),
             training=training,
-            validation=InOrder(self.inputs_, held, rows, wanted),
-            plan=plan_of(self, *course(chosen, len(training), chooses)),
+            validation=InOrder(inputs, held, rows, wanted),
+            plan=plan_of(self, steps, chosen.learning_rate, evaluate_every),
             data={
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
                 "sequences": len(sequences),
-                "held_out": y is None and judged is None,
+                "held_out": y is None and own is None,
             },
-            identity={**vars(chosen), "validation": None if judged is None else judged.fingerprint()},
+            identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
             measure=measure,
             unit="sequences",
             per_step=chosen.batch_size,
@@ -169,56 +166,49 @@ class Classifier(Estimator, ClassifyOptions):
     def evaluate(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8"
     ) -> dict[str, Any]:
-        """Figures of the model, beside the plain "baselines" that learned from the same sequences.
+        """Metrics of the model, and of the "baselines" that learned from the same sequences.
 
         Args:
-            data, y, query, encoding: As for `fit`. Data that the model was trained on is cut as it was then; of any
-                other, all is measured.
+            data, y, query, encoding: As for `fit`. The training data is split as it was then; all of any other data is
+                evaluated.
 
         Returns:
-            By part, "train", "validation" and "test", or "all" for other data: of classes "accuracy", "macro_f1",
-            "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; of labels "subset_accuracy", "micro_f1",
-            "roc_auc" and "log_loss"; of numbers "mae", "rmse" and "r2". "baselines" has the same of plain methods, on
-            the test part or, where there is none, the validation part or all.
+            By part, "train", "validation" and "test", or "all" for other data: for classes "accuracy", "macro_f1",
+            "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; for labels "subset_accuracy", "micro_f1",
+            "roc_auc" and "log_loss"; for numbers "mae", "rmse" and "r2". "baselines" has the same of the baselines, on
+            the test part or, where there is none, on the validation part or all.
 
         Raises:
             DataError: The data cannot be read, lacks a column, or has a class that training did not have.
         """
-        self._must_be_fitted()
-        sequences = self._sequences(data, y, query, encoding)
-        known = self.provenance_["data"]
-        if known["held_out"] and sequences.fingerprint() == known["fingerprint"]:
-            parts = cut(sequences, None, self.targets_, self.split, False, int(self.seed))
-            return self._judge().parts(sequences, None, parts)
-        return self._judge().all(sequences)
+        predictor = self._predictor()
+        sequences = predictor.read(data, y, query=query, encoding=encoding, with_target=True)
+        evaluator = Evaluator(predictor)
+        if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
+            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed))
+            return evaluator.evaluate_parts(sequences, None, parts)
+        return evaluator.evaluate(sequences)
 
     def predict(self, data: Any) -> np.ndarray:
-        """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; a target in it is not looked at."""
-        return self.targets_.decided(self._predicted(data))
+        """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; targets in it are ignored."""
+        return self._predictor().predict(data)
 
     def predict_proba(self, data: Any) -> np.ndarray:
         """(N, K) probabilities of `classes_`, or (N, L) of each label. OptionError if the target is a number."""
-        self._must_be_fitted()
-        if self.targets_.kind == "number":
-            raise OptionError("a number has no probability: this model predicts numbers. Call predict")
-        return self._predicted(data)
+        return self._predictor().predict_proba(data)
 
     def decision_function(self, data: Any) -> np.ndarray:
-        """(N, K) logarithms of the probabilities; of two classes (N,), of the second one's odds; of labels (N, L), of
-        each one's odds."""
-        chances = np.clip(self.predict_proba(data), 1e-15, 1 - 1e-15)
-        if self.targets_.kind == "labels":
-            return np.log(chances / (1 - chances))
-        scores = np.log(chances)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        """(N, K) logarithms of the probabilities. Of two classes (N,) log odds of the second; of labels (N, L) log odds
+        of each."""
+        return self._predictor().decision_function(data)
 
     def score(self, data: Any, y: Any = None) -> float:
-        """Accuracy; of several labels the share of sequences where all are right; of numbers R²."""
-        self._must_be_fitted()
-        sequences = self._sequences(data, y, None, "utf-8")
-        figures = self._judge().figures(sequences, np.arange(len(sequences)))
+        """Accuracy; of several labels the share of sequences where all are correct; of numbers R²."""
+        predictor = self._predictor()
+        sequences = predictor.read(data, y, with_target=True)
+        found = Evaluator(predictor).metrics(sequences, np.arange(len(sequences)))
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
-        return float(figures.get(name, math.nan))
+        return float(found.get(name, math.nan))
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
@@ -227,48 +217,49 @@ class Classifier(Estimator, ClassifyOptions):
 
         Yields:
             By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
-            of classes "probability", that of the predicted one, of labels one column each, 0 or 1.
+            for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
         """
-        self._must_be_fitted()
-        sequences = self._sequences(data, None, query, encoding, with_target=False)
-        yield from self._judge().tables(sequences, names(self.key))
+        yield from self._predictor().predictions(data, query=query, encoding=encoding)
 
     report = staticmethod(classify_report)
 
     # Steps of fit.
 
-    def _sequences(self, data: Any, y: Any, query: str | None, encoding: str, with_target: bool = True) -> Sequences:
-        roles = Roles(
-            target=names(self.target) if with_target else (),
-            key=names(self.key),
-            time=self.time,
-            zone=self.zone,
-            duplicates=self.duplicates,
-            columns=None if self.columns is None else names(self.columns),
-            lines="labels",
-            label_from=self.label_from,
-        )
-        if in_memory(data):
-            data = checked(data)
-            y = column_of(y)
-        sequences = read(data, y, roles, query=query, encoding=encoding, sound=self.sound_)
-        if not len(sequences):
-            raise DataError(f"{sequences.name}: there is no sequence in it")
-        return sequences
+    def _read_training(
+        self, data: Any, y: Any, query: str | None, encoding: str
+    ) -> tuple[Sequences, LogMel | None, Targets]:
+        """The sequences, how recordings are read (so that later ones are brought to the same rate), and the targets."""
+        if in_memory(data) and y is None:
+            raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
+        sequences = read_sequences(data, y, self, query=query, encoding=encoding)
+        recorded = "log_mel" in sequences.steps and not isinstance(data, Sequences)
+        targets = Targets.of(sequences, target_columns(sequences, names(self.target)), self.target_kind)
+        if are_integers(y):
+            targets = targets.with_classes(int)
+        return sequences, settings_for(data) if recorded else None, targets
 
-    def _validation(self, validation: Any, query: str | None, encoding: str) -> Sequences:
+    def _read_validation(self, validation: Any, sound: LogMel | None, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-        return self._sequences(data, y, query, encoding)
+        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding)
 
-    def _unread(self, data: Sequences, targets: Sequence[str]) -> set[str]:
-        """Columns that are not learned from: targets, keys, what file names tell, and those that were not chosen."""
+    def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
+        """What is read of the training sequences, and sizes that suit it."""
+        ignored = self._ignored(data, targets.columns)
+        inputs = learn_inputs(data, rows, ignored, self.tokens, self.vocabulary_size, int(self.min_frequency))
+        chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
+        return inputs.with_stride(chosen.stride), chosen
+
+    def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
+        """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""
         from_files = "log_mel" in data.steps or holds_strokes(data)
-        unread = {*targets, *names(self.key), *(data.static if from_files else ())}
+        ignored = {*targets, *names(self.key), *(data.static if from_files else ())}
         chosen = names(self.columns)
-        return unread if self.columns is None else unread | {n for n in (*data.steps, *data.static) if n not in chosen}
+        return (
+            ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}
+        )
 
-    def _keep(self, features: int | None) -> None:
-        """What scikit-learn's users look for after fit."""
+    def _set_attributes(self, features: int | None) -> None:
+        """What scikit-learn's users expect after fit."""
         for name in ("classes_", "n_features_in_"):
             self.__dict__.pop(name, None)
         if self.targets_.kind != "number":
@@ -276,12 +267,7 @@ class Classifier(Estimator, ClassifyOptions):
         if features is not None:
             self.n_features_in_ = features
 
-    def _scaled(self, truth: np.ndarray) -> np.ndarray:
-        if self.targets_.kind != "number":
-            return truth
-        return ((truth - self.targets_.mean) / self.targets_.scale).astype(np.float32)
-
-    def _build(self, weights: np.ndarray | None) -> Any:
+    def _build(self, weights: np.ndarray | None) -> Ensemble:
         from .network import Ensemble, Shape
 
         chosen = self.sizing_
@@ -299,24 +285,35 @@ class Classifier(Estimator, ClassifyOptions):
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
         )
-        kind, smoothing = self.targets_.kind, float(self.label_smoothing)
-        return Ensemble(self.inputs_, self.targets_.outputs, kind, chosen.ensemble, shape, smoothing, weights)
+        return Ensemble(
+            self.inputs_,
+            shape,
+            outputs=self.targets_.outputs,
+            kind=self.targets_.kind,
+            members=chosen.ensemble,
+            label_smoothing=float(self.label_smoothing),
+            weights=weights,
+        )
 
-    def _judge(self) -> Any:
-        from .evaluation import Judge
+    # The trained model.
 
-        return Judge(self.model_, self.inputs_, self.targets_, self.baselines_, self.trust_, self.temperature_)
-
-    def _predicted(self, data: Any) -> np.ndarray:
+    def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        sequences = self._sequences(data, None, None, "utf-8", with_target=False)
-        found: np.ndarray = self._judge().predicted(sequences, np.arange(len(sequences)))
-        return found
+        return Predictor(
+            net=self.model_,
+            options=self,
+            inputs=self.inputs_,
+            targets=self.targets_,
+            sound=self.sound_,
+            baselines=self.baselines_,
+            blend_weight=self.blend_weight_,
+            temperature=self.temperature_,
+        )
 
     # The model file.
 
     def plain_options(self, **changed: Any) -> dict[str, Any]:
-        if isinstance(self.class_weight, Mapping):  # whose classes may be of any type, but are words in a file
+        if isinstance(self.class_weight, Mapping):  # classes may be of any type, but are strings in a file
             changed = {"class_weight": {str(name): weight for name, weight in self.class_weight.items()}, **changed}
         return super().plain_options(**changed)
 
@@ -328,7 +325,7 @@ class Classifier(Estimator, ClassifyOptions):
             "targets": self.targets_.to_json(),
             "sound": None if self.sound_ is None else asdict(self.sound_),
             "features": getattr(self, "n_features_in_", None),
-            "trust": self.trust_,
+            "blend_weight": self.blend_weight_,
             "temperature": self.temperature_,
         }
 
@@ -337,15 +334,15 @@ class Classifier(Estimator, ClassifyOptions):
         return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        from .baselines import Baselines
-
         self.check()
         self.sizing_ = self._sizes(document, Sizing, checked=False)
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.targets_ = Targets.from_json(document["targets"])
         self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
-        self._keep(document["features"])
-        self.trust_, self.temperature_ = float(document["trust"]), float(document["temperature"])
-        plain = {name.partition(".")[2]: tensors.pop(name) for name in [*tensors] if name.startswith("baselines.")}
-        self.baselines_ = Baselines(**{name: tensor.numpy() for name, tensor in plain.items()}) if plain else None
+        self._set_attributes(document["features"])
+        blend_weight = document["trust" if "trust" in document else "blend_weight"]  # as older files call it
+        self.blend_weight_, self.temperature_ = float(blend_weight), float(document["temperature"])
+        prefix = "baselines."
+        plain = {n.removeprefix(prefix): tensors.pop(n).numpy() for n in [*tensors] if n.startswith(prefix)}
+        self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

@@ -1,6 +1,7 @@
-"""What `classify` reads: columns of any kind as arrays for its network, one set of features per step.
+"""What `classify` reads: columns of any kind as arrays for its networks, one set of features per step.
 
-S steps of all sequences of a batch one after the other, B sequences, T steps of the longest, D features, U spellings.
+Letters: S steps of all sequences of a batch one after the other, B sequences, T steps of the longest, D features,
+U different spellings.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from ...data.sequences import Column, Sequences, starts_of
 from ...data.text.segmentation import token_pattern
 from ...errors import DataError
 
-PAD, UNKNOWN = 0, 1  # ids of words and characters; those that are known begin at 2
+PAD, UNKNOWN = 0, 1  # ids of words and characters; known ones begin at 2
 LONGEST_WORD = 20  # letters of a word that are read
-_PIECE = 4096  # sequences that are looked at together while statistics are made
+TOGETHER = 256  # sequences that are validated or predicted at once
+_PIECE = 4096  # sequences whose statistics are computed at once
 
-Vary = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # numbers (S, D) and lengths -> others
+Augment = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]  # numbers (S, D) and lengths -> others
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class Numbers:
     """A column of numbers, (n,) or (n, C): each channel as (value - mean) / scale, and 0 where it is missing.
 
     Attributes:
-        per_step: Whether it has a value per step; otherwise every step is told the sequence's one.
+        per_step: Whether it has a value per step; a static value is repeated at every step.
         heavy: Per channel, whether its logarithm is taken first.
-        missing: Per channel, whether a feature more says where it is missing: where it ever was in training.
-        pace: Per channel, the spread of its changes from step to step; empty where there are none to read, for it is a
-            fact, or no sequence has two steps.
+        missing: Per channel, whether it was ever missing in training; then one more feature marks where it is.
+        pace: Per channel, the root mean square of its changes from step to step. Empty where there are none: the column
+            is static, or no sequence has two steps.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Numbers:
     pace: list[float]
 
     def features(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
-        """(n, C) scaled values, and (n, M) ones where those of the channels that may be missing are."""
+        """(n, C) scaled values, and (n, M) ones where the channels that may be missing are."""
         values = channels_of(column)
         if values.shape[1] != len(self.mean):
             raise DataError(
@@ -59,7 +61,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of categories: its levels in training have ids from 1; 0 is for missing and for unknown ones."""
+    """A column of categories: levels that occurred in training have ids from 1; missing and unknown ones are 0."""
 
     name: str
     per_step: bool
@@ -79,11 +81,11 @@ class Text:
     """Columns of text: words by their lower-cased form, characters as they are written.
 
     Attributes:
-        names: Columns; of several, the texts follow each other with a line end between.
+        names: Columns; the texts of several are joined by line ends.
         per_step: Whether each step is a word already.
-        tokens: "words", "characters", or "both": words, and how they are spelled.
-        words: What has an embedding of its own, in the order of the ids from 2; of "characters", characters.
-        characters: Those of spellings, in the order of the ids from 2.
+        tokens: "words", "characters", or "both", words and their spelling.
+        words: Words (or characters) with an embedding of their own, in the order of the ids from 2.
+        characters: Characters of spellings, in the order of the ids from 2.
     """
 
     names: list[str]
@@ -99,7 +101,7 @@ class Text:
         object.__setattr__(self, "_character_ids", {letter: number for number, letter in enumerate(self.characters, 2)})
 
     def cut(self, data: Sequences) -> list[list[str]]:
-        """The tokens of each sequence; an empty text has one, the empty word, which no vocabulary has."""
+        """The tokens of each sequence. An empty text has one, the empty word, which is in no vocabulary."""
         if self.per_step:
             words = [value or "" for value in data.steps[self.names[0]].strings()]
             return [words[a:b] for a, b in zip(data.offsets[:-1], data.offsets[1:], strict=True)]
@@ -114,7 +116,7 @@ class Text:
         for b, tokens in enumerate(sequences):
             found["words"][: len(tokens), b] = [self._word_ids.get(fold(token), UNKNOWN) for token in tokens]
         if self.tokens == "both":
-            place: dict[str, int] = {"": 0}  # so that there is one, whatever the batch
+            place: dict[str, int] = {"": 0}  # so that there is at least one spelling in any batch
             found["word_of"] = np.zeros((T, B), np.int64)
             for b, tokens in enumerate(sequences):
                 found["word_of"][: len(tokens), b] = [place.setdefault(t[:LONGEST_WORD], len(place)) for t in tokens]
@@ -128,11 +130,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a model reads, and how.
+    """Everything that a model reads, and how.
 
     Attributes:
-        stride: Steps of numbers that are read as one, together with as many of its neighbours; 1 reads each step, and
-            its change since the step before.
+        stride: Steps of numbers that are read as one, together with as many neighbouring steps. With 1, each step is
+            read, with its change since the step before.
     """
 
     numbers: list[Numbers]
@@ -141,8 +143,8 @@ class Inputs:
     stride: int = 1
 
     def typical_length(self, data: Sequences) -> float:
-        """The median length in steps; 1 where no column has steps, and for whole texts, which are cut later."""
-        has_steps = self.moves or (self.text is not None and self.text.per_step)
+        """The median length in steps; 1 where no column has steps, and for texts, which become tokens later."""
+        has_steps = self.has_steps or (self.text is not None and self.text.per_step)
         return float(np.median(data.lengths)) if has_steps else 1.0
 
     def with_stride(self, stride: int) -> Inputs:
@@ -150,34 +152,34 @@ class Inputs:
 
     @property
     def only_numbers(self) -> bool:
-        """Whether the steps hold numbers alone, so that they may be stretched, and read several at once."""
+        """Whether steps hold nothing but numbers, so that they can be stretched, and several read as one."""
         return self.text is None and not any(c.per_step for c in self.categories) and self.channels > 0
 
     @property
-    def moves(self) -> bool:
-        """Whether there are columns of a value per step."""
+    def has_steps(self) -> bool:
+        """Whether any number or category has a value per step."""
         return any(c.per_step for c in self.numbers) or any(c.per_step for c in self.categories)
 
     @property
     def channels(self) -> int:
-        """Numbers per step, C, without static ones and marks of what is missing."""
+        """Numbers per step, C, without static ones and marks of missing values."""
         return sum(len(column.mean) for column in self.numbers if column.per_step)
 
     @property
     def width(self) -> int:
-        """Numbers that the network sees at a step, D."""
+        """Numbers that the network reads at each step, D."""
         marks = sum(sum(column.missing) for column in self.numbers if column.per_step)
-        moving = self.channels + marks
+        varying = self.channels + marks
         static = sum(len(column.mean) + sum(column.missing) for column in self.numbers if not column.per_step)
         changes = sum(len(column.pace) for column in self.numbers)
-        return static + (moving * 2 * self.stride if self.stride > 1 else moving + changes)
+        return static + (varying * 2 * self.stride if self.stride > 1 else varying + changes)
 
-    def encode(self, data: Sequences, vary: Vary | None = None) -> dict[str, np.ndarray]:
+    def encode(self, data: Sequences, augment: Augment | None = None) -> dict[str, np.ndarray]:
         """Arrays of these sequences: "lengths" (B,), and where there are such columns, "numbers" (T, B, D) float32,
         "categories" (T, B, K) and those of `Text.ids`, int64.
 
         Args:
-            vary: What is done to the numbers of the steps in training, if they are all there is per step.
+            augment: What changes the numbers of the steps in training, where there is nothing else per step.
 
         Raises:
             DataError: A column is missing or of another kind, or a sequence has no step.
@@ -188,14 +190,14 @@ class Inputs:
             tokens = self.text.cut(data)
             lengths = np.array([len(sequence) for sequence in tokens], np.int64)
         else:
-            lengths = data.lengths if self.moves else np.ones(len(data), np.int64)
+            lengths = data.lengths if self.has_steps else np.ones(len(data), np.int64)
         if (lengths == 0).any():
             row = int((lengths == 0).argmax())
             raise DataError(f"{data.name}: sequence {row} has no steps. Leave it out")
         if self.text is not None:
             found |= self.text.ids(tokens)
         if self.numbers:
-            flat, lengths = self._numbers(data, lengths, vary)
+            flat, lengths = self._numbers(data, lengths, augment)
             found["numbers"] = _padded(flat, lengths)
         if self.categories:
             ids = [
@@ -207,14 +209,14 @@ class Inputs:
             found["categories"] = _padded(np.stack(ids, 1), lengths)
         return {**found, "lengths": lengths}
 
-    def _numbers(self, data: Sequences, lengths: np.ndarray, vary: Vary | None) -> tuple[np.ndarray, np.ndarray]:
-        """(S, D) of all sequences, and their lengths, which differ from the given ones once varied or strided."""
-        moving = [column.features(data.steps[column.name]) for column in self.numbers if column.per_step]
+    def _numbers(self, data: Sequences, lengths: np.ndarray, augment: Augment | None) -> tuple[np.ndarray, np.ndarray]:
+        """(S, D) of all sequences, and their lengths, which augmentation and strides change."""
+        varying = [column.features(data.steps[column.name]) for column in self.numbers if column.per_step]
         parts = []
-        if moving:
-            values = np.concatenate([v for v, _ in moving] + [m for _, m in moving], 1)
-            if vary is not None:
-                values, lengths = vary(values, lengths)
+        if varying:
+            values = np.concatenate([v for v, _ in varying] + [m for _, m in varying], 1)
+            if augment is not None:
+                values, lengths = augment(values, lengths)
             if self.stride > 1:
                 values, lengths = _frames(values, lengths, self.stride)
                 parts.append(values)
@@ -226,7 +228,7 @@ class Inputs:
         return np.concatenate(parts, 1), lengths
 
     def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-        """(S, C) of each column that has any."""
+        """(S, C) changes of each column that has any."""
         first = 0
         for column in self.numbers:
             if column.per_step:
@@ -235,7 +237,7 @@ class Inputs:
                     yield changes_of(values[:, channels], lengths) / np.array(column.pace, np.float32)
 
     def _check(self, data: Sequences) -> None:
-        """Refuse data that lacks a column, or has it as another kind or in another place."""
+        """Refuse data that lacks a column, or has it of another kind, or per sequence instead of per step."""
         wanted = [(column.name, column.per_step, "number") for column in self.numbers]
         wanted += [(column.name, column.per_step, "category") for column in self.categories]
         wanted += [(name, self.text.per_step, "text") for name in self.text.names] if self.text is not None else []
@@ -265,7 +267,7 @@ class Inputs:
 
 
 def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Sequences]:
-    """These sequences, some at a time."""
+    """These sequences, `size` at a time."""
     return (data.take(rows[start : start + size]) for start in range(0, len(rows), size))
 
 
@@ -282,7 +284,7 @@ def signed_log(values: np.ndarray) -> np.ndarray:
 
 
 def _padded(flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(S, ...) -> (T, B, ...), with zeros behind the ends."""
+    """(S, ...) -> (T, B, ...), with zeros beyond the ends."""
     found = np.zeros((int(lengths.max()), len(lengths), *flat.shape[1:]), flat.dtype)
     row = np.repeat(np.arange(len(lengths)), lengths)
     found[np.arange(len(flat)) - starts_of(lengths)[row], row] = flat

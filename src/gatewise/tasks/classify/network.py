@@ -1,6 +1,6 @@
 """The networks of `classify`: features of each step, recurrent layers, pooling over the steps, scores.
 
-T steps, B sequences, H units per direction, U different spellings in a batch.
+Letters: T steps, B sequences, D features, H units of all directions, U different spellings of a batch.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, dropout, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from ...algebra import Cell
 from ...nn import Recurrent
 from ..network import Network
 from .inputs import PAD, UNKNOWN, Inputs
+from .predictor import forward, member_scores
 
-SPELLING_SIZE = 32  # features of a letter, and units per direction that read a word's letters
-POOLINGS = ("last", "mean", "max", "attention")
+SPELLING_SIZE = 32  # features of a letter, and units per direction of the layer that reads a word's letters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """Sizes and rates of one network.
 
     Attributes:
-        input_dropout: Chance that a number, or a feature of a category, is zeroed in training.
-        pooling: One or more of `POOLINGS`, whose results stand side by side.
+        input_dropout: Probability that a number, or a feature of a category, is zeroed in training.
+        pooling: Ways of pooling, whose results stand side by side.
         others: As in `Classifier`.
     """
 
@@ -38,26 +38,31 @@ class Shape:
     num_layers: int
     bidirectional: bool
     pooling: tuple[str, ...]
-    dropout: float
-    input_dropout: float
-    word_dropout: float
-    recurrent_dropout: float
-    zoneout: float
-    weight_dropout: float
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    word_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: float = 0.0
+    weight_dropout: float = 0.0
 
 
 class Member(nn.Module):
-    """One network: what a step holds -> recurrent layers -> pooling -> scores.
+    """One network: features of each step -> recurrent layers -> pooling -> scores.
 
     Shape:
         batch: What `Inputs.encode` gives, as tensors.
         returns: (B, outputs).
     """
 
+    words: nn.Embedding | None
+    letters: nn.Embedding | None
+    speller: Recurrent | None
+
     def __init__(self, inputs: Inputs, outputs: int, shape: Shape):
         super().__init__()
         self.shape = shape
         width, text = inputs.width, inputs.text
+        self.words = self.letters = self.speller = None
         if text is not None:
             self.words = nn.Embedding(len(text.words) + 2, shape.embedding_size, padding_idx=PAD)
             width += shape.embedding_size
@@ -84,103 +89,107 @@ class Member(nn.Module):
         if "attention" in shape.pooling:
             self.question = nn.Sequential(nn.Linear(H, H), nn.Tanh(), nn.Linear(H, 1))
         self.output = nn.Linear(H * len(shape.pooling), outputs)
+        self.dropout, self.input_dropout = nn.Dropout(shape.dropout), nn.Dropout(shape.input_dropout)
         for embedding in self.modules():
             if isinstance(embedding, nn.Embedding):
                 nn.init.normal_(embedding.weight, std=0.1)
 
+    concatenate = staticmethod(Network.concatenate)
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        lengths = batch["lengths"]
-        y, _ = self.layers(self._steps(batch), lengths=lengths)
-        pooled = torch.cat([getattr(self, f"_{name}")(y, lengths) for name in self.shape.pooling], -1)
-        return self.output(dropout(pooled, self.shape.dropout, self.training))
+        scores: Tensor = member_scores(self, batch)
+        return scores
 
-    def _steps(self, batch: dict[str, Tensor]) -> Tensor:
-        """(T, B, D): all that is known of each step."""
-        parts = []
-        if "words" in batch:
-            words = batch["words"]
-            if self.training and self.shape.word_dropout:
-                words = words.masked_fill(
-                    torch.rand(words.shape, device=words.device) < self.shape.word_dropout, UNKNOWN
-                )
-            told = [self.words(words)]
-            if "spelling" in batch:
-                told.append(self._spelled(batch)[batch["word_of"]])
-            parts.append(dropout(torch.cat(told, -1), self.shape.dropout, self.training))
-        if "numbers" in batch:
-            parts.append(batch["numbers"])
-        parts += [embed(batch["categories"][..., k]) for k, embed in enumerate(self.categories)]
-        x = torch.cat(parts, -1)
-        return dropout(x, self.shape.input_dropout, self.training)
+    def hide_words(self, ids: Tensor) -> Tensor:
+        """Some of these words as unknown, in training."""
+        if not self.training or not self.shape.word_dropout:
+            return ids
+        return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.shape.word_dropout, UNKNOWN)
 
-    def _spelled(self, batch: dict[str, Tensor]) -> Tensor:
-        """(U, features) of each different word, by its letters."""
-        y, _ = self.speller(self.letters(batch["spelling"]), lengths=batch["spelling_lengths"])
-        return _ends(y, batch["spelling_lengths"], SPELLING_SIZE, True)
+    def spellings(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """(U, 2 * SPELLING_SIZE) features of each different word, from the output of the layer that reads letters."""
+        return _ends(y, lengths, SPELLING_SIZE, True)
+
+    def pool(self, y: Tensor, lengths: Tensor) -> Tensor:
+        """(B, H * ways) of the output (T, B, H) of the layers, by each way of pooling."""
+        return torch.cat([getattr(self, f"_{name}")(y, lengths) for name in self.shape.pooling], -1)
 
     def _last(self, y: Tensor, lengths: Tensor) -> Tensor:
         return _ends(y, lengths, self.shape.hidden_size, self.shape.bidirectional)
 
     def _mean(self, y: Tensor, lengths: Tensor) -> Tensor:
-        return y.sum(0) / lengths[:, None]  # the layers' output behind the end is zero
+        return y.sum(0) / lengths[:, None]  # the layers' output beyond the end is zero
 
     def _max(self, y: Tensor, lengths: Tensor) -> Tensor:
-        return y.masked_fill(_behind(y, lengths)[..., None], -torch.inf).amax(0)
+        return y.masked_fill(_beyond(y, lengths)[..., None], -torch.inf).amax(0)
 
     def _attention(self, y: Tensor, lengths: Tensor) -> Tensor:
         """Mean of the steps, weighted by how well each answers one learned question.
 
         Source: Yang et al. (2016), "Hierarchical attention networks for document classification", equations 5 to 7.
         """
-        marks = self.question(y)[..., 0].masked_fill(_behind(y, lengths), -torch.inf)
-        return (marks.softmax(0)[..., None] * y).sum(0)
+        scores = self.question(y)[..., 0].masked_fill(_beyond(y, lengths), -torch.inf)
+        return (scores.softmax(0)[..., None] * y).sum(0)
 
 
-def _ends(y: Tensor, lengths: Tensor, units: int, both: bool) -> Tensor:
-    """What each direction put out last: forward at the last step, backward at the first."""
+def _ends(y: Tensor, lengths: Tensor, units: int, bidirectional: bool) -> Tensor:
+    """The last output of each direction: forward at the last step, backward at the first."""
     last = y[lengths - 1, torch.arange(y.shape[1], device=y.device)]
-    return torch.cat([last[:, :units], y[0, :, units:]], -1) if both else last
+    return torch.cat([last[:, :units], y[0, :, units:]], -1) if bidirectional else last
 
 
-def _behind(y: Tensor, lengths: Tensor) -> Tensor:
-    """(T, B): whether a step lies behind its sequence's end."""
+def _beyond(y: Tensor, lengths: Tensor) -> Tensor:
+    """(T, B): whether a step lies beyond its sequence's end."""
     return torch.arange(len(y), device=y.device)[:, None] >= lengths
 
 
 class Ensemble(Network):
-    """Networks that learn side by side, each from its own beginning, and whose predictions are averaged.
+    """Networks that are trained side by side, each from its own initial weights, and whose predictions are averaged.
 
     Args:
         inputs: What they read.
+        shape: Of each.
         outputs: Scores per sequence.
         kind: Of the target: "category", "labels" or "number".
         members: How many.
-        shape: Of each.
-        smoothing: Share of a class's probability that training spreads over all classes.
+        label_smoothing: Share of a class's probability that training spreads over all classes.
         weights: (K,) weight of each class in the training loss.
     """
 
+    weights: Tensor | None
+
     def __init__(
-        self, inputs: Inputs, outputs: int, kind: str, members: int, shape: Shape, smoothing: float, weights: Any = None
+        self,
+        inputs: Inputs,
+        shape: Shape,
+        *,
+        outputs: int,
+        kind: str,
+        members: int,
+        label_smoothing: float = 0.0,
+        weights: Any = None,
     ):
         super().__init__()
         self.members = nn.ModuleList(Member(inputs, outputs, shape) for _ in range(members))
-        self.kind, self.smoothing = kind, smoothing if kind == "category" else 0.0
-        self.weights: Tensor | None
+        self.kind, self.label_smoothing = kind, label_smoothing if kind == "category" else 0.0
         self.register_buffer("weights", None if weights is None else torch.as_tensor(weights), persistent=False)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, outputs): mean probabilities of classes or labels, or mean scaled numbers."""
-        every = torch.stack([member(batch) for member in self.members])
+        found: Tensor = forward(self, batch)
+        return found
+
+    def average(self, scores: Sequence[Tensor]) -> Tensor:
+        """(B, outputs): mean probabilities of classes or labels, or mean standardised numbers."""
+        stacked = torch.stack(list(scores))
         if self.kind == "category":
-            return every.softmax(-1).mean(0)
-        return every.sigmoid().mean(0) if self.kind == "labels" else every.mean(0)
+            return stacked.softmax(-1).mean(0)
+        return stacked.sigmoid().mean(0) if self.kind == "labels" else stacked.mean(0)
 
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        every = [self._loss(member(batch), batch["targets"]) for member in self.members]
-        return torch.stack(every).mean()
+        losses = [self._loss(member(batch), batch["targets"]) for member in self.members]
+        return torch.stack(losses).mean()
 
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
         found, targets = self(batch), batch["targets"]
@@ -188,17 +197,12 @@ class Ensemble(Network):
             return mse_loss(found[:, 0], targets, reduction="sum"), len(targets)
         if self.kind == "labels":
             return -torch.where(targets > 0, found, 1 - found).clamp_min(1e-7).log().sum(), targets.numel()
-        chosen = found.gather(1, targets[:, None]).clamp_min(1e-7)
-        return -chosen.log().sum(), len(targets)
+        probabilities = found.gather(1, targets[:, None]).clamp_min(1e-7)
+        return -probabilities.log().sum(), len(targets)
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         if self.kind == "number":
             return mse_loss(scores[:, 0], targets)
         if self.kind == "labels":
             return binary_cross_entropy_with_logits(scores, targets)
-        return cross_entropy(scores, targets, self.weights, label_smoothing=self.smoothing)
-
-
-def poolings(option: str | Sequence[str]) -> tuple[str, ...]:
-    """The option `pooling` as names."""
-    return (option,) if isinstance(option, str) else tuple(option)
+        return cross_entropy(scores, targets, self.weights, label_smoothing=self.label_smoothing)

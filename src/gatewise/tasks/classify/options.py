@@ -96,5 +96,5 @@ class ClassifyOptions(WordOptions, BatchOptions, RegulariserOptions, CommonOptio
         default=0.1, help="Share of a class's probability that training spreads over all classes.", check=PROBABILITY
     )
     class_weight: str | Mapping[Any, float] | None = option(
-        default=None, help='"balanced", or the weight of each class by name; all alike if omitted.', check=_class_weight
+        default=None, help='"balanced", or the weight of each class by name; all equal if omitted.', check=_class_weight
     )

@@ -1,4 +1,4 @@
-"""How large a classifier its data deserves, and how long it is trained."""
+"""Sizes and rates that suit the data, and how long training takes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .inputs import Inputs
 if TYPE_CHECKING:
     from .options import ClassifyOptions
 
-LONGEST = 64  # steps that long numeric sequences are brought down to, by reading several as one
+LONGEST = 64  # steps that long numeric sequences are reduced to, by reading several as one
 
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given.
+    """Every size and rate of one training, given or chosen.
 
     Attributes:
-        input_dropout: Of what a table says of a sequence of one step: nothing else says it again, so that a network
-            would come to rely on a single column.
+        input_dropout: Of the columns of a table whose sequences have one step: nothing repeats what a column says, so a
+            network would come to rely on a single one.
         others: As in `Classifier`.
     """
 
@@ -40,8 +40,7 @@ class Sizing:
 
 @dataclass(frozen=True)
 class Row:
-    """What suits up to `sequences` sequences to learn from; `examples` is how many are seen in all, counting each
-    every time it is."""
+    """What suits up to `sequences` training sequences; `examples` is how many training sees over all epochs."""
 
     sequences: float
     hidden_size: int
@@ -53,7 +52,8 @@ class Row:
     batch_size: int
 
 
-# Found by trials on parts of training data. Few sequences are seen often, by several networks whose mistakes differ.
+# Found by experiments on parts of training data. Few sequences are learned from often, by several networks whose errors
+# differ.
 TEXT = (
     Row(2_000, 96, 1, 3, 0.5, 2e-3, 20_000, 32),
     Row(20_000, 128, 1, 5, 0.5, 2e-3, 40_000, 32),
@@ -64,8 +64,8 @@ SERIES = (
     Row(20_000, 128, 2, 1, 0.3, 2e-3, 40_000, 32),
     Row(float("inf"), 128, 2, 1, 0.2, 2e-3, 400_000, 128),
 )
-# Of a table, sequences of one step. Small, short and with much left out, a network still knows an attack of a kind that
-# it has not seen: found with seven kinds held out of NSL-KDD's training file.
+# Rows of a table are sequences of one step. A small network, trained briefly with much dropout, still recognises kinds
+# of attacks that it has not seen: found with seven kinds held out of NSL-KDD's training file.
 ROWS = (
     Row(2_000, 64, 1, 3, 0.3, 3e-3, 60_000, 32),
     Row(float("inf"), 64, 1, 3, 0.5, 2e-3, 70_000, 256),
@@ -73,12 +73,12 @@ ROWS = (
 
 
 def sizing(options: ClassifyOptions, inputs: Inputs, sequences: int, typical_length: float) -> Sizing:
-    """Fill in what the user left open.
+    """Choose what the user left open.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
-        sequences: How many are learned from.
-        typical_length: Steps of most of them.
+        options: Checked options, None where nothing was given.
+        sequences: Number of training sequences.
+        typical_length: Steps of a typical one.
     """
     wider, longer = PRESETS[options.preset or "medium"]
     table = TEXT if inputs.text is not None else ROWS if typical_length <= 1 else SERIES
@@ -101,14 +101,14 @@ def sizing(options: ClassifyOptions, inputs: Inputs, sequences: int, typical_len
     )
 
 
-def course(chosen: Sizing, per_epoch: int, chooses: bool) -> tuple[int, float, int]:
-    """Steps, learning rate, and steps between validations.
+def training_steps(chosen: Sizing, per_epoch: int, validated: bool) -> tuple[int, int]:
+    """Steps of a training, and steps between its validations.
 
     Args:
-        per_epoch: Steps in a pass.
-        chooses: Whether there is a validation part; without one, the only validation is at the end, so that the last
+        per_epoch: Steps of an epoch.
+        validated: Whether there is a validation part. Without one, the only validation is at the end, so that the last
             weights are kept.
     """
     steps = max(1, round(per_epoch * chosen.epochs))
-    often = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
-    return steps, chosen.learning_rate, often if chooses else steps
+    between = max(math.ceil(steps / 20), min(steps, math.ceil(per_epoch / 2)))
+    return steps, between if validated else steps

@@ -1,4 +1,4 @@
-"""Which sequences are learned from, which choose the best weights, and which tell how good they are."""
+"""Training, validation and test parts of sequences with a target each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...data.split import shuffled_split
 from ..options import shares_of
 from .targets import Targets
 
-FEWEST = 50  # sequences below which a validation part chooses by luck
+FEWEST = 50  # with fewer sequences than this, a validation part would choose by chance
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Parts:
     Attributes:
         train: What is learned from.
         validation: What chooses the best weights; the training rows themselves, where there are too few.
-        test: What is looked at when all is over; may be empty.
+        test: What the trained model is evaluated on; may be empty.
     """
 
     train: np.ndarray
@@ -36,19 +36,23 @@ class Parts:
         return {name: rows for name, rows in parts.items() if len(rows) and rows is not self.train}
 
 
-def cut(
-    data: Sequences, judged: Sequences | None, targets: Targets, shares: Sequence[float], apart: bool, seed: int
+def split_sequences(
+    data: Sequences,
+    targets: Targets,
+    shares: Sequence[float],
+    *,
+    seed: int,
+    targets_apart: bool = False,
+    validated_apart: bool = False,
 ) -> Parts:
     """The three parts, drawn at random, with each class spread evenly over them.
 
     Args:
-        judged: Validation data of its own: then all of `data` is learned from.
         shares: The option `split`.
-        apart: Whether the targets came apart from the data, as scikit-learn's users give them, who split it themselves:
-            then the test part is learned from too.
+        targets_apart, validated_apart: As for `shares_of`.
     """
     strata = targets.encode(data) if targets.kind == "category" else None
-    shares = shares_of(shares, apart, judged is not None)
+    shares = shares_of(shares, targets_apart, validated_apart)
     parts = shuffled_split(len(data), shares, [seed, 2], strata)
     if len(parts["validation"]) < FEWEST:
         parts["train"] = parts["validation"] = np.sort(np.concatenate([parts["train"], parts["validation"]]))

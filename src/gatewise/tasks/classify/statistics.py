@@ -1,4 +1,4 @@
-"""What there is to read in training data: scales of numbers, levels of categories, words and letters of texts."""
+"""Learns from training data how it is read: scales of numbers, levels of categories, words and letters of texts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...data.sequences import Sequences
 from ...errors import DataError
 from .inputs import Category, Inputs, Numbers, Text, changes_of, channels_of, pieces, signed_log
 
-HEAVY_TAIL = 20.0  # standard deviations: a column that has values beyond is read as sign(x) log(1 + |x|)
-_ROUGHLY = 4096  # sequences whose changes from step to step are looked at
+HEAVY_TAIL = 20.0  # standard deviations: a column with values beyond this is read as sign(x) log(1 + |x|)
+_MOST_FOR_CHANGES = 4096  # sequences that the size of changes from step to step is estimated from
 
 
-def learn(
+def learn_inputs(
     data: Sequences,
     rows: np.ndarray,
     without: Iterable[str],
@@ -25,14 +25,14 @@ def learn(
     vocabulary_size: int | None = None,
     min_frequency: int = 1,
 ) -> Inputs:
-    """What there is to read in these sequences, which are learned from.
+    """Learn from these training sequences what is read, and how.
 
     Args:
         without: Columns that are not read.
-        tokens: As in `Text`; None: both, or words alone where they are single characters, as in Chinese.
+        tokens: As in `Text`. None: both, or words alone where they are single characters, as in Chinese.
 
     Raises:
-        DataError: There is nothing to read, or text beside steps.
+        DataError: There is nothing to read, or text stands beside columns with steps.
     """
     without = set(without)
     columns = [(True, column) for name, column in data.steps.items() if name not in without]
@@ -61,7 +61,7 @@ def learn(
 
 
 def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) -> Numbers:
-    """Scales of a column, from sums over pieces, for it may be larger than memory."""
+    """Scales of a column, from sums over pieces, as it may be larger than memory."""
     data = _only(data, name)
     count: Any = 0
     sums = [np.zeros(1), np.zeros(1)]  # of the values and of their logarithms
@@ -81,23 +81,25 @@ def _statistics(data: Sequences, rows: np.ndarray, name: str, per_step: bool) ->
         low = np.minimum(low, np.where(known, raw, np.inf).min(0, initial=np.inf))
     n = np.maximum(count, 1)
     means = [total / n for total in sums]
-    spreads = [np.sqrt(np.maximum(s / n - m * m, 0)) for s, m in zip(squares, means, strict=True)]
-    spreads = [np.where(spread > 1e-6 * np.abs(m), spread, 0) for spread, m in zip(spreads, means, strict=True)]
+    deviations = [np.sqrt(np.maximum(s / n - m * m, 0)) for s, m in zip(squares, means, strict=True)]
+    deviations = [
+        np.where(deviation > 1e-6 * np.abs(m), deviation, 0) for deviation, m in zip(deviations, means, strict=True)
+    ]
     reach = np.maximum(high - means[0], means[0] - low)
-    heavy = np.where(count > 0, reach > HEAVY_TAIL * np.maximum(spreads[0], 1e-30), False) & (spreads[0] > 0)
-    mean, spread = np.where(heavy, means[1], means[0]), np.where(heavy, spreads[1], spreads[0])
-    scale = np.where(spread > 0, spread, 1.0)
+    heavy = np.where(count > 0, reach > HEAVY_TAIL * np.maximum(deviations[0], 1e-30), False) & (deviations[0] > 0)
+    mean, deviation = np.where(heavy, means[1], means[0]), np.where(heavy, deviations[1], deviations[0])
+    scale = np.where(deviation > 0, deviation, 1.0)
     column = Numbers(name, per_step, _plain(heavy), _plain(mean), _plain(scale), _plain(missing), [])
     if not per_step or data.lengths.max() < 2:
         return column
-    for piece in pieces(data, rows[:_ROUGHLY]):  # roughly is enough
+    for piece in pieces(data, rows[:_MOST_FOR_CHANGES]):
         changes = changes_of(column.features(piece.steps[name])[0], piece.lengths)
         moved, moves = moved + np.square(changes, dtype=np.float64).sum(0), moves + len(changes)
     return replace(column, pace=_plain(np.where(moved > 0, np.sqrt(moved / max(1, moves)), 1.0)))
 
 
 def _only(data: Sequences, name: str) -> Sequences:
-    """The same with one column, so that taking some of it costs no others."""
+    """The same with one column, so that taking some sequences does not copy the others."""
     steps, static = ({n: c for n, c in columns.items() if n == name} for columns in (data.steps, data.static))
     return Sequences(data.offsets, steps, static, data.name, data.lines)
 
@@ -114,7 +116,7 @@ def _vocabulary(
     vocabulary_size: int | None,
     min_frequency: int,
 ) -> Text:
-    """The words and characters that are known: frequent ones first, equally frequent ones in their own order."""
+    """The known words and characters: frequent ones first, equally frequent ones in alphabetical order."""
     names, per_step = [name for _, name in texts], texts[0][0]
     cutter = Text(names, per_step, tokens or "words", [], "")
     counts: Counter[str] = Counter()

@@ -12,8 +12,7 @@ from ...data.sequences import MISSING, Column, Sequences
 from ...errors import DataError, OptionError, suggest
 from ...metrics.classification import class_scores, multilabel_scores, regression_scores
 
-KINDS = ("category", "labels", "number")
-MOST_KINDS = 20  # a column of more different whole numbers is one of numbers, not of classes
+MOST_KINDS = 20  # a column of more different whole numbers than this holds numbers, not classes
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Targets:
     Attributes:
         kind: "category" (one class), "labels" (any number of labels) or "number".
         columns: Its columns.
-        classes: The classes in the order of their numbers, or the labels' names; empty for a number.
-        mean, scale: Of a number in training; the network sees (value - mean) / scale.
+        classes: The classes in the order of their indices, or the names of the labels; empty for a number.
+        mean, scale: Mean and standard deviation of a number in training; the networks learn (value - mean) / scale.
     """
 
     kind: str
@@ -35,7 +34,7 @@ class Targets:
 
     @property
     def outputs(self) -> int:
-        """Values that the network puts out."""
+        """Outputs of a network."""
         return len(self.classes) or 1
 
     @classmethod
@@ -43,9 +42,9 @@ class Targets:
         """The target as the training data has it.
 
         Args:
-            columns: Its columns; several, of zeros and ones, are several labels.
-            kind: One of `KINDS`, or None to go by the column: categories and whole numbers of at most 20 kinds are
-                classes, a column or columns of several zeros and ones are labels, other numbers are numbers.
+            columns: Its columns; several columns of zeros and ones are several labels.
+            kind: The option `target_kind`. None goes by the column: categories and whole numbers of at most 20
+                different values are classes, several columns of zeros and ones are labels, other numbers are numbers.
 
         Raises:
             DataError: A value is missing or cannot be of that kind, or there are not two classes.
@@ -69,8 +68,8 @@ class Targets:
         column = found[0]
         if kind == "number":
             values = _numbers(data, column)
-            spread = float(values.std())
-            return cls(kind, names, mean=float(values.mean()), scale=spread if spread > 0 else 1.0)
+            deviation = float(values.std())
+            return cls(kind, names, mean=float(values.mean()), scale=deviation if deviation > 0 else 1.0)
         _refuse_missing(data, column)
         if column.kind == "category":
             classes: list[Any] = [column.levels[code] for code in np.unique(column.values)]
@@ -86,11 +85,11 @@ class Targets:
         return cls(kind, names, tuple(classes))
 
     def with_classes(self, kind: type) -> Targets:
-        """The same, with classes that are whole numbers rather than the words that readers make of them."""
+        """The same, with classes of this type instead of the strings that readers make of them."""
         return replace(self, classes=tuple(sorted(map(kind, self.classes))))
 
     def encode(self, data: Sequences) -> np.ndarray:
-        """The targets of these sequences: (N,) class numbers, (N, L) float32 zeros and ones, or (N,) float32 numbers
+        """The targets of these sequences: (N,) class indices, (N, L) float32 zeros and ones, or (N,) float32 numbers
         as the data has them.
 
         Raises:
@@ -117,12 +116,16 @@ class Targets:
                 raise DataError(f"{_place(data, row)}: unknown class '{value}'. The model knows {known}")
         return np.array([place[value] for value in values], np.int64)
 
+    def standardised(self, encoded: np.ndarray) -> np.ndarray:
+        """What `encode` gives, as the networks learn it."""
+        return ((encoded - self.mean) / self.scale).astype(np.float32) if self.kind == "number" else encoded
+
     def weights(self, option: str | Mapping[Any, float] | None, truth: np.ndarray) -> np.ndarray | None:
-        """(K,) weight of each class in the training loss; None where all weigh alike.
+        """(K,) weight of each class in the training loss; None where all are equal.
 
         Args:
-            option: "balanced", or weights by class, those left out being 1.
-            truth: (N,) class numbers of the training sequences.
+            option: "balanced", or weights by class; those left out are 1.
+            truth: (N,) class indices of the training sequences.
 
         Raises:
             OptionError: There is no such class, a weight is not above 0, or the target is no class.
@@ -145,8 +148,8 @@ class Targets:
         return weights
 
     def tempered(self, scores: np.ndarray, temperature: float) -> np.ndarray:
-        """(N, outputs): probabilities as they would be had their logits been divided by `temperature`, which makes them
-        surer below 1 and less sure above it. Numbers have none, and stay.
+        """(N, outputs): the probabilities that result if logits are divided by `temperature`. Below 1 they get surer,
+        above 1 less sure. Numbers stay as they are.
 
         Source: Guo et al. (2017), "On calibration of modern neural networks", ICML, section 4.2.
         """
@@ -159,31 +162,30 @@ class Targets:
         return powers / others
 
     def predictions(self, scores: np.ndarray) -> np.ndarray:
-        """(N, K) probabilities of classes, (N, L) of labels, or (N,) numbers, from the network's scores, averaged over
-        its members: (N, outputs)."""
+        """(N, K) probabilities of classes, (N, L) of labels, or (N,) numbers, from the average output of the networks,
+        (N, outputs)."""
         return scores[:, 0] * self.scale + self.mean if self.kind == "number" else scores
 
-    def decided(self, predictions: np.ndarray) -> np.ndarray:
-        """(N,) the likeliest classes, (N, L) zeros and ones, or the numbers."""
+    def decide(self, predictions: np.ndarray) -> np.ndarray:
+        """(N,) the most probable classes, (N, L) zeros and ones, or the numbers."""
         if self.kind == "category":
             return np.array(self.classes)[predictions.argmax(1)]
         return (predictions > 0.5).astype(np.int64) if self.kind == "labels" else predictions
 
     def loss(self, truth: np.ndarray, scores: np.ndarray) -> float:
-        """Mean loss of scores as `predictions` takes them: nats, or squared error of numbers."""
+        """Mean loss of what `predictions` takes: nats, or squared error of numbers."""
         found = self.predictions(scores)
         if self.kind == "number":
             return float(np.square(found - truth).mean())
-        told = found[np.arange(len(truth)), truth] if self.kind == "category" else np.where(truth > 0, found, 1 - found)
-        return float(-np.log(np.maximum(told, 1e-7)).mean())
+        if self.kind == "category":
+            probabilities = found[np.arange(len(truth)), truth]
+        else:
+            probabilities = np.where(truth > 0, found, 1 - found)
+        return float(-np.log(np.maximum(probabilities, 1e-7)).mean())
 
-    def measure(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
-        """Scores; see `metrics.classification`."""
-        scores = {
-            "category": class_scores,
-            "labels": multilabel_scores,
-            "number": regression_scores,
-        }
+    def metrics(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
+        """How good the predictions are; see `metrics.classification`."""
+        scores = {"category": class_scores, "labels": multilabel_scores, "number": regression_scores}
         return scores[self.kind](truth, predictions)
 
     def to_json(self) -> dict[str, Any]:
@@ -196,10 +198,10 @@ class Targets:
 
 
 def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns that are named; else the one called "label"; else the only one that can be a target.
+    """The columns that are named; or else the one called "label"; or else the only one that can be a target.
 
     Raises:
-        DataError: There is none, or more than one could be meant.
+        DataError: There is none, or several are possible.
     """
     if target:
         for name in target:
@@ -266,7 +268,7 @@ def _refuse_missing(data: Sequences, column: Column) -> None:
 
 
 def _place(data: Sequences, row: int) -> str:
-    """Where a sequence is, for a message: its first line in the source, or its number from 0."""
+    """The position of a sequence in its source, for messages: its first line, or its number from 0."""
     if data.lines is not None and data.lengths[row]:
         return f"{data.name}, line {data.lines[data.offsets[row]]}"
     return f"{data.name}, sequence {row}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -16,17 +16,19 @@ from .features import Encoded, Features
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a tagger must beat, learned in one look at the training data.
+    """Three methods that a tagger should beat, learned in one pass over the training data.
 
     Attributes:
-        usual: The most frequent label of all, or the mean number.
-        columns: Of tokens and categories.
-        table: By their values, joined with tabs, the most frequent label, where it is not the usual one; or the mean.
-        weights: (N + 1, labels) of a linear model of the measurements, fitted by least squares; empty without any.
-        labels: Of its columns; empty for a number.
+        constant: The most frequent label of all, or the mean number.
+        columns: Names of the columns of tokens and categories.
+        table: By the values of these columns, joined with tabs, the most frequent label or the mean; only where it
+            differs from the constant.
+        weights: (N + 1, labels) weights of a linear model of the measurements, fitted by least squares; empty without
+            measurements.
+        labels: The labels that its columns score; empty for a number.
     """
 
-    usual: Any
+    constant: Any
     columns: list[str]
     table: dict[str, Any]
     weights: list[list[float]]
@@ -34,14 +36,16 @@ class Baselines:
 
     @classmethod
     def learn(cls, data: Sequences, encoded: Encoded, features: Features, targets: Sequence[Any]) -> Self:
-        """Args:
-        targets: One per step: labels, None where not given; or numbers, NaN where not given.
+        """Learn all three.
+
+        Args:
+            targets: One per step: labels, None where missing; or numbers, NaN where missing.
         """
         numeric = isinstance(targets, np.ndarray)
         given = [i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target))]
         known = [targets[i] for i in given]
         columns = [*(words.column for words in features.words), *features.categories]
-        usual = float(np.mean(known)) if numeric else most_frequent(known)
+        constant = float(np.mean(known)) if numeric else most_frequent(known)
         table = {}
         if columns:
             groups: dict[str, list[Any]] = defaultdict(list)
@@ -49,30 +53,35 @@ class Baselines:
             for i, target in zip(given, known, strict=True):
                 groups[keys[i]].append(target)
             table = {k: float(np.mean(v)) if numeric else most_frequent(v) for k, v in groups.items()}
-            table = {key: value for key, value in table.items() if value != usual}
+            table = {key: value for key, value in table.items() if value != constant}
         labels: list[str] = [] if numeric else sorted(set(known))
         weights: list[list[float]] = []
         if features.width:
             wanted = np.array(known)[:, None] if numeric else np.array(known)[:, None] == np.array(labels)
             X = _with_one(encoded)[given]
-            square = X.T @ X + 1e-3 * np.eye(X.shape[1])  # so that columns that say the same can be solved for
+            square = X.T @ X + 1e-3 * np.eye(X.shape[1])  # keeps it solvable where columns are collinear
             weights = np.linalg.solve(square, X.T @ wanted.astype(np.float64)).tolist()
-        return cls(usual, columns, table, weights, labels)
+        return cls(constant, columns, table, weights, labels)
 
     def predictions(self, data: Sequences, encoded: Encoded) -> dict[str, Any]:
-        """By name of the baseline, what it says of each step."""
+        """The labels or numbers that each baseline predicts for every step, by its name."""
         n, numeric = int(data.offsets[-1]), not self.labels
-        found: dict[str, Any] = {"mean" if numeric else "majority": [self.usual] * n}
+        found: dict[str, Any] = {"mean" if numeric else "majority": [self.constant] * n}
         if self.columns:
             name = "mean per value" if numeric else "most frequent per token"
-            found[name] = [self.table.get(key, self.usual) for key in _keys(data, self.columns)]
+            found[name] = [self.table.get(key, self.constant) for key in _keys(data, self.columns)]
         if self.weights:
             scores = _with_one(encoded) @ np.array(self.weights)
             found["linear"] = scores[:, 0] if numeric else [self.labels[int(i)] for i in scores.argmax(1)]
         return {name: np.asarray(values, np.float64) if numeric else values for name, values in found.items()}
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        document = asdict(self)
+        return {"usual": document.pop("constant"), **document}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**{"constant" if name == "usual" else name: value for name, value in document.items()})
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:

@@ -1,6 +1,8 @@
-"""What a tagger reads at each step, as numbers: words and their parts, categories, measurements.
+"""Encodes what a tagger reads at each step as arrays: words and their parts, categories, measurements.
 
 Everything is learned from training data once and kept as plain lists, so that a model file can hold it.
+
+Letters: T steps, B sequences, U distinct words of a batch, C letters of a word.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ import numpy as np
 from ...data.sequences import Column, Sequences
 from ...errors import DataError
 
-UNKNOWN = 0  # of every vocabulary, and what stands where nothing is
-MOST_LEVELS = 100  # a category of more is spelled, as text is
-_MOST_LETTERS = 24  # of a word that are read: its first and last half of these
-_MOST_BINS, _MOST_CUTS = 40, 1024  # that a measurement's range is cut into, and those of all together
+UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
+MOST_LEVELS = 100  # a category with more levels than this is read as text, by its spelling
+_MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
+_MOST_BINS, _MOST_CUTS = 40, 1024  # bins of one measurement, and edges of all measurements together
 _DIGITS = str.maketrans("123456789", "000000000")
 
 
 def shape(word: str) -> str:
-    """How a word is written, runs shortened: "McDonald's" is "XxXx'x", "B-52" is "X-d"."""
+    """The pattern of a word's characters, with runs shortened: "McDonald's" is "XxXx'x", "B-52" is "X-d"."""
     letters: list[str] = []
     for c in word:
         kind = "X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else "z" if c.isalpha() else c
@@ -32,7 +34,7 @@ def shape(word: str) -> str:
     return "".join(letters)[:12]
 
 
-# Part of a word -> how it is found, and how often one must occur in training to be known.
+# Part of a word -> how to compute it, and how often a value must occur in training to be in the vocabulary.
 PARTS: dict[str, tuple[Callable[[str], str], int]] = {
     "word": (lambda word: word.lower().translate(_DIGITS), 1),
     "shape": (shape, 2),
@@ -44,14 +46,14 @@ PARTS: dict[str, tuple[Callable[[str], str], int]] = {
 
 @dataclass(frozen=True)
 class Words:
-    """How one column of tokens is read.
+    """How one column of tokens is encoded.
 
     Attributes:
         column: Its name.
-        parts: By name of `PARTS`, those known, most frequent first; number 0 is left for the unknown.
-        counts: How often each known word occurred in training.
-        letters: Characters known, or empty where tokens are single characters and have nothing to spell.
-        pairs: Neighbouring tokens known, where tokens are single characters; else empty.
+        parts: Vocabulary of each of `PARTS` by name, most frequent first; ids begin at 1, and 0 is the unknown.
+        counts: How often each word of the vocabulary occurred in training.
+        letters: Known characters; empty where tokens are single characters, which have no spelling to read.
+        pairs: Known pairs of neighbouring tokens, where tokens are single characters; else empty.
         ahead: Whether the pair with the next token may be read.
     """
 
@@ -82,7 +84,7 @@ class Words:
                 if name == "word":
                     words = found
         letters = Counter(c for word in counts for c in word) if not single else Counter()
-        # Both sides give the same pairs, but for those at the beginnings and at the ends: the larger count of the two.
+        # Both sides give the same pairs except at the beginnings and ends of sequences, so take the larger count.
         backward, forward = _pairs(tokens, offsets) if single else ([], [])
         pairs = Counter(backward) | Counter(forward)
         return cls(
@@ -94,11 +96,11 @@ class Words:
             ahead,
         )
 
-    def read(self, column: Column, offsets: np.ndarray, before: str = "") -> EncodedWords:
-        """Numbers of the tokens of these sequences.
+    def encode(self, column: Column, offsets: np.ndarray, before: str = "") -> EncodedWords:
+        """The tokens of these sequences as ids.
 
         Args:
-            before: The token that came before the first, if it is not the beginning of a sequence.
+            before: The token before the first one, if the first one does not begin a sequence.
         """
         tokens = _tokens(column)
         distinct: dict[str, int] = {}
@@ -111,7 +113,7 @@ class Words:
         lengths = np.array(list(map(len, spellings)), np.int64)
         letters = np.zeros((len(distinct), max(1, lengths.max(initial=1))), np.int64)
         for row, spelling in enumerate(spellings):
-            # An unknown letter has a number of its own, for 0 is no letter at all.
+            # An unknown letter has an id of its own, as 0 is padding.
             letters[row, : len(spelling)] = [self._numbers["letters"].get(c, len(self.letters) + 1) for c in spelling]
         pairs = np.zeros((len(tokens), 0), np.int64)
         if self.pairs:
@@ -125,13 +127,13 @@ class Words:
 
 @dataclass(frozen=True)
 class EncodedWords:
-    """Tokens as numbers: n steps of W distinct words.
+    """Tokens as ids: n steps of W distinct words.
 
     Attributes:
-        index: (n,) which of the distinct words.
+        index: (n,) which of the distinct words each step has.
         parts: (W, parts).
-        letters: (W, letters of the longest), 0 beyond a word's end.
-        lengths: (W,) letters of each.
+        letters: (W, C), 0 beyond a word's end.
+        lengths: (W,) number of letters of each word.
         pairs: (n, 2), or (n, 1) without the next token, or (n, 0).
     """
 
@@ -141,28 +143,58 @@ class EncodedWords:
     lengths: np.ndarray
     pairs: np.ndarray
 
+    def at(self, steps: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays of the words at these steps, (T, B) indices: "index" (T, B) of the distinct words, "parts" (U, parts),
+        "letters" (C, U), "letter_counts" (U,) and "pairs" (T, B, 0 to 2)."""
+        used, index = np.unique(self.index[steps], return_inverse=True)
+        counts = self.lengths[used]
+        return {
+            "index": index.reshape(steps.shape),
+            "parts": self.parts[used],
+            "letters": self.letters[used, : max(1, counts.max())].T.copy(),
+            "letter_counts": counts,
+            "pairs": self.pairs[steps],
+        }
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """Sequences as numbers: words by column, categories (n, K) int64, measurements (n, N) float32."""
+    """Encoded sequences: words by column, categories (n, K) int64, measurements (n, N) float32."""
 
     offsets: np.ndarray
     words: list[EncodedWords]
     categories: np.ndarray
     numbers: np.ndarray
 
+    def batch(self, starts: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays of the pieces of these lengths that begin at these steps, side by side and time-major: "categories"
+        (T, B, K), "numbers" (T, B, N), "lengths" (B,), and those of `EncodedWords.at` under "words.0.index" and so on,
+        with the place of the column."""
+        at, _ = piece_steps(starts, lengths)
+        words = {f"words.{k}.{name}": array for k, own in enumerate(self.words) for name, array in own.at(at).items()}
+        return {**words, "categories": self.categories[at], "numbers": self.numbers[at], "lengths": lengths}
+
+
+def piece_steps(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, B) indices of the steps of pieces side by side, and which of them lie inside; padding repeats a piece's first
+    step, which nothing reads."""
+    steps = np.arange(lengths.max())[:, None]
+    inside = steps < lengths
+    return np.where(inside, starts + steps, starts), inside
+
 
 @dataclass(frozen=True)
 class Features:
-    """All columns that a tagger reads, and how.
+    """All columns that a tagger reads, and how they are encoded.
 
     Attributes:
         words: Columns of tokens.
         categories: Levels by column.
-        means, scales: Of each measurement, by column: mean and standard deviation in training.
-        gaps: Whether measurements were missing in training: then one more number says where each is.
-        edges: Of each measurement, quantiles in training, in units of its scale: the network cuts its range there, so
-            that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
+        means, scales: Mean and standard deviation of each measurement in training, by column.
+        gaps: Whether measurements were missing in training; then each has a second number that is 1 where it is
+            missing.
+        edges: Quantiles of each measurement in training, in units of its scale. The network divides the range there,
+            so that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
     """
 
     words: list[Words]
@@ -174,12 +206,12 @@ class Features:
 
     @classmethod
     def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool) -> Self:
-        """From these columns of training data. DataError if there is nothing to learn from."""
+        """Learn the encoding of these columns of training data. DataError if there is nothing to learn from."""
         words, categories, means, scales, gaps = [], {}, {}, {}, False
         scaled: list[np.ndarray] = []
         for name in columns:
             column = _per_step(data, name)
-            if _is_spelled(column):
+            if _is_text(column):
                 words.append(Words.learn(column, data.offsets, ahead))
             elif column.kind == "category":
                 categories[name] = list(column.levels)
@@ -209,14 +241,18 @@ class Features:
 
     @property
     def width(self) -> int:
-        """Numbers per step, N."""
+        """Numbers that the measurements of a step are encoded as, N."""
         return sum(map(len, self.means.values())) * (2 if self.gaps else 1)
 
-    def read(self, data: Sequences, before: Mapping[str, str] | None = None) -> Encoded:
-        """These sequences as numbers; what is unknown or missing is read as such. DataError: a column is not there."""
+    def encode(self, data: Sequences, before: Mapping[str, str] | None = None) -> Encoded:
+        """These sequences as arrays, unknown and missing values marked as such. DataError if a column is missing.
+
+        Args:
+            before: By column the token before the first one, if the first one does not begin a sequence.
+        """
         n = int(data.offsets[-1])
         words = [
-            own.read(_of_kind(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
+            own.encode(_of_kind(data, own.column, "text"), data.offsets, (before or {}).get(own.column, ""))
             for own in self.words
         ]
         categories = np.zeros((n, len(self.categories)), np.int64)
@@ -250,27 +286,27 @@ class Features:
 
 
 def place_of(data: Sequences, step: int) -> str:
-    """Where a step is, for people."""
+    """The position of a step in its source, for messages."""
     return f"{data.name}, " + (f"step {step}" if data.lines is None else f"line {data.lines[step]}")
 
 
 def _per_step(data: Sequences, name: str) -> Column:
-    """A column of `steps`. DataError: there is none of this name."""
+    """A column with a value per step. DataError if there is none of this name."""
     if name not in data.steps:
-        data.column(name)  # says what there is
+        data.column(name)  # raises an error that lists the columns, if there is none of this name
         raise DataError(f"{data.name}: column '{name}' has one value per sequence, a tagger reads one per step")
     return data.steps[name]
 
 
 def _of_kind(data: Sequences, name: str, kind: str) -> Column:
-    """The same, of the kind that was learned from: a number or none."""
+    """The same, refused where only one of it and the training data holds numbers."""
     column = _per_step(data, name)
     if (column.kind == "number") != (kind == "number"):
         raise DataError(f"{data.name}: column '{name}' is of kind '{column.kind}', but '{kind}' was learned from")
     return column
 
 
-def _is_spelled(column: Column) -> bool:
+def _is_text(column: Column) -> bool:
     return column.kind == "text" or (column.kind == "category" and len(column.levels) > MOST_LEVELS)
 
 
@@ -284,7 +320,7 @@ def _spelling(word: str) -> str:
 
 
 def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tuple[list[str], list[str]]:
-    """Of each token the pair with the one before it, and with the one behind; "" is beyond the ends."""
+    """The pairs of each token with the one before it and with the one after it; "" stands beyond the ends."""
     first, last = np.zeros(len(tokens) + 1, bool), np.zeros(len(tokens) + 1, bool)
     first[offsets[:-1]] = True
     last[offsets[1:] - 1] = True

@@ -1,4 +1,4 @@
-"""How large a tagger its data deserve."""
+"""Sizes and rates that suit the amount of data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given; see `Tagger`."""
+    """Every size and rate of one training, given or chosen; see `Tagger`."""
 
     embedding_size: int
     char_hidden_size: int
@@ -26,7 +26,7 @@ class Sizing:
     chunk_length: int
 
 
-# What suits up to so many steps of training data, found by trials on validation data.
+# What suits up to so many training steps, found by experiments on validation data; in the order of `Sizing`.
 TOKENS = (
     (20_000, Sizing(64, 32, 100, 1, 0.5, 5e-3, 30, 8, 256)),
     (80_000, Sizing(64, 50, 128, 1, 0.5, 2e-3, 15, 16, 256)),
@@ -42,14 +42,14 @@ NUMBERS = (
 
 
 def sizing(options: TagOptions, steps: int, tokens: bool) -> Sizing:
-    """Fill in what the user left open.
+    """Choose what the user left open.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
-        steps: Of the training data.
-        tokens: Whether any are words.
+        options: Checked options, None where nothing was given.
+        steps: Number of training steps.
+        tokens: Whether words are read.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for most, row in (TOKENS if tokens else NUMBERS) if steps <= most))
-    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    return Sizing(**sized(options, usual))
+    defaults = vars(next(row for most, row in (TOKENS if tokens else NUMBERS) if steps <= most))
+    hidden_size, epochs = int(defaults["hidden_size"] * wider), defaults["epochs"] * longer
+    return Sizing(**sized(options, {**defaults, "hidden_size": hidden_size, "epochs": epochs}))

@@ -8,13 +8,13 @@ from ...data.sequences import Sequences
 from ...data.split import shuffled_split, split_by_time
 from ...errors import DataError
 
-_FEW_SEQUENCES = 10  # of fewer, each is cut by time
-_FEW_STEPS = 2000  # of fewer, a part held out for validation would choose nothing
+_FEW_SEQUENCES = 10  # fewer sequences than this are each split by time
+_FEW_STEPS = 2000  # with fewer training steps than this, a validation part would choose by chance
 
 
-def parts_of(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
-    """The parts that are not empty, by name. Many sequences are shuffled; of few, each is cut, earlier steps for
-    training and later ones for validation and test.
+def split_sequences(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
+    """The parts that are not empty, by name. Many sequences are shuffled; few are each split by time, the earlier steps
+    for training and the later ones for validation and test.
 
     Raises:
         DataError: There is nothing to learn from.

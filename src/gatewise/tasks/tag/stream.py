@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...data.sequences import Column, Sequences
 from ...errors import DataError
+from ...runtime import streams
 from .features import Features
-from .network import Pieces, TagNetwork
+from .predictor import Predictor, decode
 
 _START = np.zeros(1, np.int64)
 _ONE = np.ones(1, np.int64)
 
 
-class Stream:
-    """Takes one row at a time and says its label, keeping what the layers carry.
+@dataclass(frozen=True)
+class State:
+    """Where a sequence stands: all that a stream keeps of the steps so far.
+
+    Attributes:
+        layers: One array (layers, 1, H) per name that the cell carries; None at the beginning.
+        tokens: The last token of each column of words.
+    """
+
+    layers: tuple[np.ndarray, ...] | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stream(streams.Stream[State]):
+    """Takes one row at a time and predicts its label at once, keeping the state of the layers.
 
     The labels, and numbers to the last bit, are those that `Tagger.predict` gives for the whole sequence.
 
     Args:
-        model, features: Of the tagger.
-        named: Turns what the network says into labels or numbers.
+        predictor: Of a tagger whose labels do not depend on later steps.
 
     Example:
         >>> stream = tagger.stream()
@@ -31,46 +45,42 @@ class Stream:
         ...     robot.steer(stream.push(row))
     """
 
-    def __init__(self, model: TagNetwork, features: Features, named: Callable[[np.ndarray], np.ndarray]):
-        self._model, self._features, self._named = model, features, named
-        self.reset()
+    def __init__(self, predictor: Predictor):
+        super().__init__()
+        self._predictor = predictor
 
-    def reset(self) -> None:
-        """Begin a new sequence."""
-        self._state: Any = None
-        self._before: dict[str, str] = {}
-
-    def push(self, row: Mapping[str, Any] | Any) -> Any:
+    def push(self, piece: Mapping[str, Any] | Any) -> Any:
         """The label of the next step, or its number.
 
         Args:
-            row: Values by column; or the value itself, where there is one column: a token, or a row of numbers.
+            piece: Values by column. Where there is one column, its value may be given alone: a token, or a row of
+                numbers.
 
         Raises:
-            DataError: A column is missing, or is not what was learned from.
+            DataError: A column is missing, or is not of the kind that the model learned from.
         """
-        features = self._features
-        if not isinstance(row, Mapping):
-            row = self._as_mapping(row)
+        net, features = self._predictor.net, self._predictor.features
+        row = piece if isinstance(piece, Mapping) else _as_mapping(piece, features.columns)
         columns = {name: _column(name, row, features) for name in features.columns}
-        encoded = features.read(Sequences(np.array([0, 1]), columns, name="row"), self._before)
-        batch = Pieces(encoded, None, 1).batch(_START, _ONE)
-        found, self._state = self._model.decode(batch, self._state)
-        self._before = {own.column: columns[own.column].values[0] or "" for own in features.words}
-        label = self._named(found.numpy()[0])[0]
+        encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
+        found, layers = net.compute(decode, {**encoded.batch(_START, _ONE), "state": self.state.layers})
+        tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
+        self.state = State(layers, tokens)
+        label = self._predictor.targets.decode(found[0])[0]
         return label if isinstance(label, str) else float(label)
 
-    def _as_mapping(self, row: Any) -> dict[str, Any]:
-        """A row without names: the one column's, or the measurements in their order."""
-        columns = self._features.columns
-        if len(columns) == 1:
-            return {columns[0]: row}
-        values = np.asarray(row)
-        if values.shape != (len(columns),):
-            raise DataError(
-                f"a row without names must hold {len(columns)} values, for {', '.join(columns)}: {row!r:.60}"
-            )
-        return dict(zip(columns, values.tolist(), strict=True))
+    def _initial_state(self) -> State:
+        return State()
+
+
+def _as_mapping(row: Any, columns: list[str]) -> dict[str, Any]:
+    """A row without names: the value of the only column, or the measurements in their order."""
+    if len(columns) == 1:
+        return {columns[0]: row}
+    values = np.asarray(row)
+    if values.shape != (len(columns),):
+        raise DataError(f"a row without names must hold {len(columns)} values, for {', '.join(columns)}: {row!r:.60}")
+    return dict(zip(columns, values.tolist(), strict=True))
 
 
 def _column(name: str, row: Mapping[str, Any], features: Features) -> Column:

@@ -1,4 +1,4 @@
-"""What a tagger is to say at each step: one of some labels, or a number."""
+"""What a tagger predicts at each step: a label, or a number."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .features import place_of
 
 @dataclass(frozen=True)
 class Targets:
-    """Learned from training and validation data.
+    """The targets of a model, learned from training and validation data.
 
     Attributes:
-        classes: The labels, sorted; empty for a number.
-        scheme: How labels mark spans, or None.
+        classes: The labels, sorted; empty if the target is a number.
+        scheme: The tagging scheme by which labels mark spans, or None.
         center, scale: Mean and standard deviation of a number.
     """
 
@@ -31,14 +31,16 @@ class Targets:
 
     @classmethod
     def learn(cls, parts: Sequence[Column], data: Sequence[Sequences], scheme: str | None, crf: bool | None) -> Self:
-        """Args:
+        """Learn the targets.
+
+        Args:
             parts: The column in training data, and in validation data if there is any.
-            data: What they are columns of.
-            scheme, crf: As the user gave them.
+            data: The sequences that these columns belong to.
+            scheme, crf: The options.
 
         Raises:
-            DataError: There is too little to tell apart, or labels break their scheme.
-            OptionError: Options of labels, for numbers.
+            DataError: There are fewer than two labels, no finite number, or labels that break their scheme.
+            OptionError: Options for labels were given, but the column holds numbers.
         """
         column, name = parts[0], f"{data[0].name}: column '{parts[0].name}'"
         if column.kind == "time":
@@ -66,43 +68,68 @@ class Targets:
         return cls(classes, found, 0.0, 1.0)
 
     def truth(self, column: Column, data: Sequences) -> Any:
-        """Of each step its label, None where missing; or its number, NaN where missing."""
+        """The label of each step, None where it is missing; or its number, NaN where it is missing."""
         return column.strings() if self.classes else _numbers(column, data)
 
-    def numbers(self, truth: Any) -> np.ndarray:
-        """Of each step the number of its label, -1 where missing; or a number in units of the scale."""
+    def encode(self, truth: Any) -> np.ndarray:
+        """The index of each step's label, -1 where it is missing; or its standardised number."""
         if not self.classes:
             return ((truth - self.center) / self.scale).astype(np.float32)
-        number: Mapping[str | None, int] = {label: place for place, label in enumerate(self.classes)}
-        return np.array([number.get(label, -1) for label in truth], np.int64)
+        index: Mapping[str | None, int] = {label: place for place, label in enumerate(self.classes)}
+        return np.array([index.get(label, -1) for label in truth], np.int64)
 
-    def named(self, found: np.ndarray) -> np.ndarray:
-        """What the network says, as labels or numbers of the data."""
+    def decode(self, encoded: np.ndarray) -> np.ndarray:
+        """The labels of these indices, or the numbers that were standardised."""
         if self.classes:
-            return np.array(self.classes, object)[found]
-        return np.asarray(found * np.float64(self.scale) + self.center)
+            return np.array(self.classes, object)[encoded]
+        return np.asarray(encoded * np.float64(self.scale) + self.center)
 
-    def spans(self, numbers: Sequence[int]) -> list[schemes.Span]:
-        """The spans that these labels mark, by number; -1 marks none."""
+    def spans(self, indices: Sequence[int]) -> list[schemes.Span]:
+        """The spans that the labels of these indices mark; -1 marks none."""
         assert self.scheme is not None
-        return schemes.spans([self.classes[i] if i >= 0 else schemes.OUTSIDE for i in numbers], self.scheme)
+        return schemes.spans([self.classes[i] if i >= 0 else schemes.OUTSIDE for i in indices], self.scheme)
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network: a score for each label, or one number."""
+        return len(self.classes) or 1
 
     @property
     def outside(self) -> int | None:
-        """Number of the label that is part of no span; None where labels mark none, or all are in one."""
+        """Index of the label outside all spans; None where labels mark no spans, or there is no such label."""
         known = self.scheme is not None and schemes.OUTSIDE in self.classes
         return self.classes.index(schemes.OUTSIDE) if known else None
 
     @property
     def allowed(self) -> np.ndarray:
-        """Which label may follow which, as a CRF needs it."""
+        """Which label may follow which, as `CRF` takes it."""
         if self.scheme is None:
             return np.ones((len(self.classes) + 2,) * 2, bool)
         return schemes.allowed_transitions(self.classes, self.scheme)
 
 
-def all_labelled(column: Column, data: Sequences) -> None:
-    """A CRF needs a label at every step. DataError names the first that has none."""
+def target_column(data: Sequences, target: str | None) -> Column:
+    """The column of labels or numbers that the option `target` names, or else the one called "label".
+
+    Raises:
+        DataError: There is none.
+    """
+    name = target_name(data, target)
+    if name not in data.steps:
+        hint = "" if target else " Name the column of labels with target"
+        there = ", ".join(data.steps) or "none"
+        raise DataError(f"{data.name}: no column '{name}' with a label per step. Columns per step: {there}.{hint}")
+    return data.steps[name]
+
+
+def target_name(data: Sequences, target: str | None) -> str:
+    """The name of that column; where columns have no names of their own, readers call it "label"."""
+    nameless = set(data.steps) <= {"token", "channels", "label"}
+    return "label" if target is None or nameless else target
+
+
+def check_all_labelled(column: Column, data: Sequences) -> None:
+    """Refuse a step without a label, as a CRF needs one everywhere. DataError names the first."""
     labels = column.strings()
     if None in labels:
         where = place_of(data, labels.index(None))

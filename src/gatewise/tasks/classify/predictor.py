@@ -1,0 +1,145 @@
+"""From sequences to classes, labels or numbers: what a trained classifier computes, whatever runs its networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...data.log_mel import LogMel
+from ...data.sequences import Sequences
+from ...errors import OptionError
+from ..options import names
+from .baselines import Baselines
+from .inputs import TOGETHER, Inputs, pieces
+from .options import ClassifyOptions
+from .reading import read_sequences
+from .targets import Targets
+
+_ROWS = 4096  # rows of a chunk of `predictions`
+
+
+def forward(net: Any, batch: Mapping[str, Any]) -> Any:
+    """(B, outputs): mean probabilities of classes or labels, or mean standardised numbers.
+
+    Args:
+        net: The networks: an `Ensemble`, or what offers the same parts.
+        batch: What `Inputs.encode` gives, in the arrays of these parts.
+    """
+    return net.average([member_scores(member, batch) for member in net.members])
+
+
+def member_scores(member: Any, batch: Mapping[str, Any]) -> Any:
+    """(B, outputs): scores of one network."""
+    y, _ = member.layers(_features(member, batch), lengths=batch["lengths"])
+    return member.output(member.dropout(member.pool(y, batch["lengths"])))
+
+
+def _features(member: Any, batch: Mapping[str, Any]) -> Any:
+    """(T, B, D): everything that is known of each step."""
+    parts = []
+    if member.words is not None:
+        found = [member.words(member.hide_words(batch["words"]))]
+        if member.speller is not None:
+            y, _ = member.speller(member.letters(batch["spelling"]), lengths=batch["spelling_lengths"])
+            found.append(member.spellings(y, batch["spelling_lengths"])[batch["word_of"]])
+        parts.append(member.dropout(member.concatenate(found)))
+    if "numbers" in batch:
+        parts.append(batch["numbers"])
+    parts += [embed(batch["categories"][..., k]) for k, embed in enumerate(member.categories)]
+    return member.input_dropout(member.concatenate(parts))
+
+
+class Predictor:
+    """A trained classifier without its training: from anything that a reader takes to classes, labels or numbers.
+
+    Args:
+        net: The trained networks, such as `Ensemble`.
+        options: Of the classifier.
+        inputs: What the networks read.
+        targets: What they predict.
+        sound: How recordings become frames; None where nothing is heard.
+        baselines: They hold the regression whose predictions are blended in; None where training was interrupted.
+        blend_weight: Share of the networks in a prediction; the rest is the regression's, which makes other errors.
+        temperature: Of the networks' probabilities, see `Targets.tempered`.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Any,
+        options: ClassifyOptions,
+        inputs: Inputs,
+        targets: Targets,
+        sound: LogMel | None,
+        baselines: Baselines | None,
+        blend_weight: float,
+        temperature: float,
+    ):
+        self.net, self.options, self.inputs, self.targets, self.sound = net, options, inputs, targets, sound
+        self.baselines, self.blend_weight, self.temperature = baselines, blend_weight, temperature
+
+    def read(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_target: bool = False
+    ) -> Sequences:
+        """Sequences as the networks know them. DataError if there are none."""
+        return read_sequences(
+            data, y, self.options, sound=self.sound, query=query, encoding=encoding, with_target=with_target
+        )
+
+    def predict(self, data: Any) -> np.ndarray:
+        """(N,) classes or numbers, or (N, L) zeros and ones."""
+        return self.targets.decide(self._predicted(data))
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """(N, K) probabilities of the classes, or (N, L) of each label. OptionError if the target is a number."""
+        if self.targets.kind == "number":
+            raise OptionError("a number has no probability: this model predicts numbers. Call predict")
+        return self._predicted(data)
+
+    def decision_function(self, data: Any) -> np.ndarray:
+        """Logarithms of the probabilities, or of the odds; see `Classifier.decision_function`."""
+        probabilities = np.clip(self.predict_proba(data), 1e-15, 1 - 1e-15)
+        if self.targets.kind == "labels":
+            return np.log(probabilities / (1 - probabilities))
+        scores = np.log(probabilities)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Predictions by column, some thousand sequences at a time; see `Classifier.predictions`."""
+        sequences = self.read(data, query=query, encoding=encoding)
+        for start in range(0, len(sequences), _ROWS):
+            rows = np.arange(start, min(start + _ROWS, len(sequences)))
+            found = self.outputs(sequences, rows)
+            keys = [name for name in names(self.options.key) if name in sequences.static]
+            table = {name: np.array(sequences.static[name][rows].strings(), object) for name in keys}
+            table = table or {"sequence": rows}
+            decided = self.targets.decide(found)
+            if self.targets.kind == "labels":
+                table |= {str(name): decided[:, label] for label, name in enumerate(self.targets.classes)}
+            else:
+                table[self.targets.columns[0]] = decided
+            if self.targets.kind == "category":
+                table["probability"] = found.max(1)
+            yield table
+
+    def outputs(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        """What `Targets.predictions` makes of these sequences: probabilities or numbers, networks and regression
+        blended."""
+        found = self.targets.tempered(self.networks(data, rows), self.temperature)
+        if self.baselines is not None and self.blend_weight < 1:
+            plain = self.baselines.regression(self.inputs, self.targets, data, rows)
+            found = self.blend_weight * found + (1 - self.blend_weight) * plain
+        return self.targets.predictions(found)
+
+    def networks(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), outputs) float64: what the networks alone predict for these sequences."""
+        encoded = (self.inputs.encode(piece) for piece in pieces(data, rows, TOGETHER))
+        return np.concatenate([self.net.compute(forward, arrays).astype(np.float64) for arrays in encoded])
+
+    def _predicted(self, data: Any) -> np.ndarray:
+        sequences = self.read(data)
+        return self.outputs(sequences, np.arange(len(sequences)))

@@ -1,0 +1,52 @@
+"""Reads sequences with a target each, from arrays as well as from files and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...data.log_mel import LogMel
+from ...data.readers.sklearn_arrays import checked, column_of, in_memory
+from ...data.sequences import Sequences
+from ...data.sources import Roles, read
+from ...errors import DataError
+from ..options import names
+from .options import ClassifyOptions
+
+
+def read_sequences(
+    data: Any,
+    y: Any,
+    options: ClassifyOptions,
+    *,
+    sound: LogMel | None = None,
+    query: str | None = None,
+    encoding: str = "utf-8",
+    with_target: bool = True,
+) -> Sequences:
+    """Whatever `data.sources.read` takes, as one sequence or more.
+
+    Args:
+        y: Targets of what is in memory.
+        sound: How recordings become frames; chosen by their sample rate, if omitted.
+        with_target: Whether the target's columns are read too.
+
+    Raises:
+        DataError: There is none.
+    """
+    roles = Roles(
+        target=names(options.target) if with_target else (),
+        key=names(options.key),
+        time=options.time,
+        zone=options.zone,
+        duplicates=options.duplicates,
+        columns=None if options.columns is None else names(options.columns),
+        lines="labels",
+        label_from=options.label_from,
+    )
+    if in_memory(data):
+        data = checked(data)
+        y = column_of(y)
+    sequences = read(data, y, roles, query=query, encoding=encoding, sound=sound)
+    if not len(sequences):
+        raise DataError(f"{sequences.name}: there is no sequence in it")
+    return sequences

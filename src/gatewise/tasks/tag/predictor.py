@@ -1,0 +1,128 @@
+"""From features to labels or numbers: what a trained tagger computes, whatever runs its network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...data.sequences import Sequences
+from .features import Encoded, Features
+from .options import TagOptions
+from .reading import read_sequences
+from .targets import Targets
+
+_ROWS_AT_ONCE = 4096  # rows of a chunk of `predictions`
+_BATCH_STEPS = 8192  # steps of a batch, padding included
+
+
+def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Scores (T, B, outputs), and the last state of the layers, one array per name that the cell carries.
+
+    Args:
+        net: The network: a `TagNetwork`, or what offers the same parts.
+        batch: What `Encoded.batch` gives, in the arrays of these parts; and "state", the last state of the steps
+            before, if the sequences do not begin here.
+    """
+    words = [_read_words(net, own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
+    categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
+    found = [net.dropout(net.concatenate([*words, *categories]))] if words or categories else []
+    if net.measured is not None:
+        numbers = batch["numbers"]
+        cut = numbers if net.bins is None else net.concatenate([numbers, net.bins(numbers)])
+        found.append(net.relu(net.combined(net.relu(net.measured(cut)))))
+    y, state = net.layers(net.concatenate(found), batch.get("state"), lengths=batch["lengths"])
+    return net.output(net.output_dropout(y)), state if isinstance(state, tuple) else (state,)
+
+
+def _read_words(net: Any, words: Any, batch: Mapping[str, Any]) -> Any:
+    """(T, B, width) features of one column of tokens."""
+    index, parts = batch["index"], batch["parts"]
+    found = [words.parts[0](words.hide_rare(parts[:, 0][index]))]
+    rest = [part(parts[:, place]) for place, part in enumerate(words.parts) if place]
+    if words.spelling is not None:
+        _, (h, _) = words.spelling(words.letters(batch["letters"]), lengths=batch["letter_counts"])
+        rest += [h[0], h[1]]
+    # Each distinct word is encoded once, however often it occurs in the batch.
+    found.append(net.concatenate(rest)[index])
+    if words.pairs is not None:
+        found.append(words.neighbours(batch["pairs"]))
+    return net.concatenate(found)
+
+
+def decode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """The most probable labels (T, B), as indices, or the standardised numbers; and the last state, as `forward`."""
+    scores, state = forward(net, batch)
+    return net.decode(scores, batch["lengths"]), state
+
+
+def _of(batch: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in batch.items() if name.startswith(prefix)}
+
+
+class Predictor:
+    """A trained tagger without its training: from anything that a reader takes to a label, or a number, for each step.
+
+    Args:
+        net: The trained network, such as `TagNetwork`.
+        options: Of the tagger.
+        features: What the network reads.
+        targets: What it predicts.
+    """
+
+    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets):
+        self.net, self.options, self.features, self.targets = net, options, features, targets
+
+    def read(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
+    ) -> Sequences:
+        """Sequences of the columns that were learned from; and of the target, if they are labelled."""
+        columns = self.features.columns
+        return read_sequences(data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled)
+
+    def predict(self, data: Any) -> list[np.ndarray]:
+        """The labels or numbers of each sequence, (T,)."""
+        sequences = self.read(data)
+        found = self.labels(self.features.encode(sequences))
+        return [found[start:stop] for start, stop in pairwise(sequences.offsets)]
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """The same as columns of a table, some thousand steps at a time; see `Tagger.predictions`."""
+        sequences, first = self.read(data, query=query, encoding=encoding), 0
+        while first < len(sequences):
+            # As many sequences as fill a chunk, but at least one.
+            end = sequences.offsets[first] + _ROWS_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(sequences.offsets, end, "right")) - 1)
+            some = sequences.take(range(first, last))
+            columns = {
+                "sequence": np.repeat(np.arange(first, last), some.lengths),
+                "step": np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths),
+                **{own.column: some.steps[own.column].values for own in self.features.words},
+                "predicted": self.labels(self.features.encode(some)),
+            }
+            for start in range(0, int(some.offsets[-1]), _ROWS_AT_ONCE):
+                yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
+            first = last
+
+    def labels(self, data: Encoded) -> np.ndarray:
+        """The label or number of every step, (n,)."""
+        return self.targets.decode(self.decode(data))
+
+    def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
+        """The index of every step's label, or its standardised number, (n,). Sequences of similar length are computed
+        side by side."""
+        lengths = np.diff(data.offsets)
+        found = np.zeros(int(data.offsets[-1]), np.int64 if self.targets.classes else np.float32)
+        order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
+        while order:
+            count = max(1, batch_steps // int(lengths[order[0]]))
+            some, order = np.array(order[:count]), order[count:]
+            labels = self.net.compute(decode, data.batch(data.offsets[some], lengths[some]))[0]
+            for row, sequence in enumerate(some):
+                start, stop = data.offsets[sequence], data.offsets[sequence + 1]
+                found[start:stop] = labels[: stop - start, row]
+        return found

@@ -1,0 +1,52 @@
+"""From features to labels: the tagger's predictor."""
+
+import numpy as np
+from tag_examples import SMALL, tagged
+
+from gatewise.tasks import Tagger
+from gatewise.tasks.tag.predictor import forward
+
+
+def test_predictions_obey_the_scheme_even_untrained():
+    data = tagged(30)
+    tagger = Tagger(**{**SMALL, "epochs": 0.01}).fit(data)
+    for labels in tagger.predict(data):
+        before = "O"
+        for label in labels:
+            assert label[0] != "I" or before[1:] == label[1:]
+            before = label
+
+
+def test_a_prediction_depends_on_its_sequence_alone(namer):
+    data = tagged(40, seed=5)
+    together = namer.predict(data)
+    for one, labels in zip(data, together, strict=True):
+        assert namer.predict(one)[0].tolist() == labels.tolist()
+    encoded = namer.features_.encode(data)
+    scores = namer.model_.compute(scored, encoded.batch(data.offsets[:-1], data.lengths))
+    for row in range(5):
+        alone = namer.model_.compute(scored, encoded.batch(data.offsets[row : row + 1], data.lengths[row : row + 1]))
+        assert np.array_equal(alone[:, 0], scores[: len(alone), row])
+
+
+def scored(net, batch):
+    return forward(net, batch)[0]
+
+
+def test_predictions_come_in_chunks(namer):
+    data = tagged(1500, seed=6)
+    chunks = list(namer.predictions(data))
+    assert len(chunks) > 1
+    assert all(len(chunk["predicted"]) <= 4096 for chunk in chunks)
+    joined = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    assert joined["predicted"].tolist() == np.concatenate(namer.predict(data)).tolist()
+    assert joined["token"].tolist() == data.steps["token"].strings()
+    assert joined["sequence"].tolist() == np.repeat(np.arange(1500), data.lengths).tolist()
+    assert joined["step"][:12].tolist() == [*range(data.lengths[0]), *range(12 - data.lengths[0])]
+
+
+def test_decoding_in_small_batches_changes_nothing(namer):
+    data = tagged(30, seed=11)
+    encoded = namer.features_.encode(data)
+    predictor = namer._predictor()
+    assert np.array_equal(predictor.decode(encoded, 8), predictor.decode(encoded))
