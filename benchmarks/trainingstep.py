@@ -23,6 +23,7 @@ from torch.nn.utils import clip_grad_norm_
 from gatewise import cells
 from gatewise.engine import native
 from gatewise.tasks.generate.text.network import LanguageModel
+from gatewise.tasks.generate.text.sizing import Sizing
 from gatewise.training.memory import keep_freed_memory
 
 from .record import RESULTS, write
@@ -32,23 +33,12 @@ ROUNDS, STEPS = 7, 6
 
 
 def measure(text: str) -> dict[str, object]:
-    sizes = json.loads((RESULTS / f"languagemodels-{text}.json").read_text())["answer"]["sizes"]
+    sizes = Sizing(**json.loads((RESULTS / f"languagemodels-{text}.json").read_text())["answer"]["sizes"])
     torch.manual_seed(0)
-    model = LanguageModel(
-        cells.find("lstm"),
-        sizes["vocabulary_size"],
-        sizes["embedding_size"],
-        sizes["hidden_size"],
-        sizes["num_layers"],
-        proj_size=0,
-        dropout=sizes["dropout"],
-        variational=False,
-        tied=False,
-        forget_bias=1.0,
-    )
+    model = LanguageModel(cell=cells.find("lstm"), sizes=sizes)
     weights = list(model.parameters())
     optimizer = torch.optim.AdamW(weights, lr=1e-4, fused=True)
-    ids = torch.randint(0, sizes["vocabulary_size"], (sizes["chunk_length"] + 1, sizes["batch_size"]))
+    ids = torch.randint(0, sizes.vocabulary_size, (sizes.chunk_length + 1, sizes.batch_size))
 
     def step() -> float:
         optimizer.zero_grad()

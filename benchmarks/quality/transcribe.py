@@ -16,8 +16,8 @@ import numpy as np
 
 from gatewise.data.readers.strokes import read_strokes, vary_strokes
 from gatewise.data.sequences import Column, Sequences
+from gatewise.decoding import CTCDecoding
 from gatewise.tasks.generate.estimator import Generator
-from gatewise.tasks.transcribe.decoder import CTCDecoding
 from gatewise.tasks.transcribe.estimator import Transcriber
 
 from .classify import by_writer
