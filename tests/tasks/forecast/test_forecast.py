@@ -354,13 +354,6 @@ def test_importing_it_costs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_forecasts_needs_no_torch():
-    names = ("predictor", "options", "inputs", "table", "windows", "split", "linear", "sizing", "evaluation", "plot")
-    code = "import importlib, sys\nsys.modules['torch'] = None\n"
-    code += "\n".join(f"importlib.import_module('gatewise.tasks.forecast.{name}')" for name in names)
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_a_model_that_is_the_first_of_a_process_can_be_used(folder):
     """Its shapes are checked without memory, where nothing may be made that is kept."""
     Forecaster(**TINY, head="gaussian", samples=5).fit([np.arange(60.0) % 7]).save("model")
