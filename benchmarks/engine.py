@@ -1,4 +1,4 @@
-"""How fast are the layers beside other libraries, and what limits them?
+"""How fast are the layers, compared with other libraries, and what limits them?
 
 python -m benchmarks.engine
 """

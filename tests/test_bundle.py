@@ -106,7 +106,7 @@ def test_numpy_values_and_nan_in_the_document_are_made_plain(tmp_path):
         ({"merges": [{3: "x"}]}, {}, "document.merges[0]: its key 3 is not a string"),
         ({}, {"x": np.array(["text"])}, "tensor 'x' of type <U4"),
         ({}, {"x": np.array([1j])}, "tensor 'x' of type complex128"),
-        ({}, {"__metadata__": np.zeros(1)}, "safetensors keeps that name"),
+        ({}, {"__metadata__": np.zeros(1)}, "safetensors reserves that name"),
     ],
 )
 def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, document, tensors, said):
@@ -127,17 +127,17 @@ def test_changed_numbers_are_found(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert "digest does not fit" in refusal(path)
+    assert "digest does not match" in refusal(path)
 
 
 def test_a_changed_document_is_found(path):
     path.write_bytes(path.read_bytes().replace(b"generate", b"classify"))
-    assert "digest does not fit" in refusal(path)
+    assert "digest does not match" in refusal(path)
 
 
 def test_a_model_without_a_digest_is_refused(path):
     save_file(TENSORS, path, metadata={"gatewise": json.dumps(DOCUMENT | {"format": 1})})
-    assert "digest does not fit" in refusal(path)
+    assert "digest does not match" in refusal(path)
 
 
 def test_a_newer_format_is_refused_before_anything_else(path):
@@ -152,7 +152,7 @@ def test_a_newer_format_is_refused_before_anything_else(path):
     [
         (b"", "is empty"),
         (b"\x08\x00\x00", "cut off: it has only 3 bytes"),
-        (raw({})[:-1], "cut off: its header alone needs 10 bytes, but it has 9"),
+        (raw({})[:-1], "cut off: its header alone needs 10 bytes, but the file has 9"),
         (b"To be, or not to be, that is the question\n", "looks like text"),
         ("日本語のテキスト".encode(), "looks like text"),
         (b"\xff\xfet\x00e\x00x\x00t\x00s\x00!\x00", "looks like text"),
@@ -162,7 +162,7 @@ def test_a_newer_format_is_refused_before_anything_else(path):
         (pickle.dumps({"a": 1}, protocol=2), "a Python pickle, as older PyTorch files are"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (bytes(range(128, 228)), "binary data of an unknown kind (it starts with 80 81"),
-        (struct.pack("<Q", 2**63) + b"{}", "its header claims 9223372036854775808 bytes"),
+        (struct.pack("<Q", 2**63) + b"{}", "its header claims to have 9223372036854775808 bytes"),
         (raw(b"{" * 50), "its header is not valid JSON"),
         (raw(b"{\xff}"), "its header is not valid JSON"),
         (raw(b'{"a":' * 100_000), "its header is not valid JSON"),
@@ -173,10 +173,10 @@ def test_a_newer_format_is_refused_before_anything_else(path):
         (raw({"__metadata__": {"format": "pt"}}), "with 0 tensors but no Gatewise"),
         (raw({"__metadata__": [1]}), "no Gatewise document"),
         (raw({"__metadata__": {"gatewise": 3}}), "no Gatewise document"),
-        (raw({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}), "tensors need 4 bytes, but 0 are there"),
+        (raw({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}), "tensors need 4 bytes, but it has 0"),
         (raw({"x": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, bytes(4)), "describes tensor 'x' as"),
         (raw({"x": "y" * 200}), "describes tensor 'x' as"),
-        (raw({"__metadata__": {"gatewise": "{}"}}, b"more"), "4 bytes follow its last tensor"),
+        (raw({"__metadata__": {"gatewise": "{}"}}, b"more"), "there are 4 bytes after its last tensor"),
         (raw({"__metadata__": {"gatewise": "{oops"}}), "its Gatewise document is not valid JSON"),
         (raw({"__metadata__": {"gatewise": '{"format": NaN}'}}), "its Gatewise document is not valid JSON"),
         (raw({"__metadata__": {"gatewise": "[1]"}}), "is a JSON list, not an object"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .tasks import Transcriber as Transcriber
     from .tasks import Translator as Translator
     from .tasks import Writer as Writer
+    from .tasks import load as load
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
@@ -42,6 +43,7 @@ _HOME = {
     "Transcriber": "tasks",
     "Translator": "tasks",
     "Writer": "tasks",
+    "load": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }
 __all__ = ["__version__", *sorted(_HOME)]

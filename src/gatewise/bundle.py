@@ -1,11 +1,11 @@
-"""A model is one file: standard safetensors, whose metadata holds one JSON document under the key "gatewise".
+"""A model is one file: standard safetensors, with a JSON document under the key "gatewise" of its metadata.
 
     {"__metadata__": {"gatewise": "{'format': 1, 'task': ..., 'sha256': ...}"}, "cell.weight_ih_l0": {...}, ...}
 
-Nothing here is pickled, so opening a stranger's model runs no code. The digest finds bit rot and careless edits; it is
-no signature, since whoever changes a file on purpose can also compute a new digest.
+Nothing is pickled, so opening an untrusted model runs no code. The digest detects bit rot and accidental edits. It is
+not a signature: whoever changes a file on purpose can also compute a new digest.
 
-numpy and safetensors are imported on use, so that `gatewise info` starts without either.
+numpy and safetensors are imported when they are used, so that `gatewise info` starts without either.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer 
 _NO_MODEL = "Give a model that `gatewise fit` wrote."
 _DAMAGED = "Copy or download it again, or train it again."
 
-# What numpy can hold of safetensors' types: name in the file -> bytes per value.
+# The types of safetensors that numpy supports: name in the file -> bytes per value.
 _WIDTH = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2}
 _WIDTH |= {"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
 
-_LOOKS_LIKE = {  # first bytes -> what people mistake for a model
+_LOOKS_LIKE = {  # first bytes -> kind of a file that may be mistaken for a model
     b"PK\x03\x04": "a PyTorch checkpoint or another zip archive",
     b"\x80\x02": "a Python pickle, as older PyTorch files are",
     b"\x80\x03": "a Python pickle",
@@ -68,7 +68,7 @@ class Bundle:
 
     Attributes:
         document: The JSON document, with "format" and "sha256".
-        tensors: Name -> array; the arrays are the caller's own and may be written to.
+        tensors: Name -> array. The arrays belong to the caller, who may write to them.
     """
 
     document: dict[str, Any]
@@ -77,10 +77,10 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a model without reading its numbers.
+    """What is known about a model without reading its weights.
 
     Attributes:
-        document: The JSON document; its digest is not checked, for that needs the numbers.
+        document: The JSON document. Its digest is not checked, since that would need the weights.
         tensors: Name -> (safetensors type such as "F32", shape).
     """
 
@@ -89,20 +89,20 @@ class Header:
 
     @property
     def values(self) -> int:
-        """Numbers in all tensors together."""
+        """Number of values in all tensors."""
         return sum(math.prod(shape) for _, shape in self.tensors.values())
 
     @property
     def bytes(self) -> int:
-        """Bytes of all tensors together."""
+        """Size of all tensors in bytes."""
         return sum(_WIDTH.get(kind, 0) * math.prod(shape) for kind, shape in self.tensors.values())
 
 
 def save(path: str | os.PathLike[str], document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Write a model whole or not at all, replacing what `path` held.
+    """Write a model atomically, replacing an existing file.
 
-    "format" and "sha256" are added to the document. A NaN or infinite number in it is stored as null, for JSON has
-    neither, and a metric that came out as NaN is no reason to lose a trained model.
+    "format" and "sha256" are added to the document. NaN and infinities in it are stored as null, since JSON has
+    neither, and a metric that is NaN is no reason to lose a trained model.
 
     Raises:
         ModelFileError: The document or a tensor cannot be stored, or the file cannot be written (a full disk).
@@ -118,20 +118,20 @@ def save(path: str | os.PathLike[str], document: Mapping[str, Any], tensors: Map
             save_file(arrays, temporary, metadata={KEY: json.dumps(body, allow_nan=False)})
     except OSError as error:
         raise ModelFileError(f"cannot write {_name(path)}: {error.strerror or error}.") from error
-    except SafetensorError as error:  # how the library reports a full disk
+    except SafetensorError as error:  # this is how the library reports a full disk
         raise ModelFileError(f"cannot write {_name(path)}: {error}.") from error
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:
-    """Read a model, checking everything that can be checked.
+    """Read a model and check everything that can be checked.
 
     Raises:
-        ModelFileError: The file is missing, damaged, foreign, or from a newer Gatewise.
+        ModelFileError: The file is missing, damaged, not a Gatewise model, or from a newer Gatewise.
     """
     header = read_header(path)
     for name, (kind, _) in header.tensors.items():
         if kind not in _WIDTH:
-            _fail(path, f"holds tensor '{name}' of type {kind}, which numpy cannot hold. Convert it to F32 first.")
+            _fail(path, f"has a tensor '{name}' of type {kind}, which numpy does not support. Convert it to F32 first.")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -141,34 +141,34 @@ def load(path: str | os.PathLike[str]) -> Bundle:
         _fail(path, f"is damaged ({error}). {_DAMAGED}", error)
     body = {key: value for key, value in header.document.items() if key != "sha256"}
     try:
-        sound = _digest(body, tensors) == header.document.get("sha256")
+        intact = _digest(body, tensors) == header.document.get("sha256")
     except RecursionError:  # nested more deeply than anything that `save` could have written
-        sound = False
-    if not sound:
-        _fail(path, f"is not what was saved: its digest does not fit its content. {_DAMAGED}")
+        intact = False
+    if not intact:
+        _fail(path, f"has changed since it was saved: its digest does not match its content. {_DAMAGED}")
     return Bundle(header.document, tensors)
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON document of a model, in milliseconds however large the model is; see `read_header`."""
+    """The JSON document of a model. Takes milliseconds, however large the model is; see `read_header`."""
     return read_header(path).document
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read a model's document and the shapes of its tensors, but not its numbers.
+    """Read a model's document and the shapes of its tensors, but not its weights.
 
     Raises:
-        ModelFileError: As for `load`, except that damage inside the numbers stays unseen.
+        ModelFileError: As for `load`, except that damage to the weights is not noticed.
     """
     try:
         size = _regular_size(path)
         with open(path, "rb") as file:
-            text, room = _header_text(path, file, size)
+            text, available = _header_text(path, file, size)
     except OSError as error:
         _fail(path, f"cannot be read: {error.strerror or error}.", error)
     entries = _json_object(path, text, "its header")
     metadata = entries.pop("__metadata__", {})
-    tensors = _shapes(path, entries, room)
+    tensors = _shapes(path, entries, available)
     if not isinstance(metadata, dict) or not isinstance(metadata.get(KEY), str):
         _fail(path, f"is a safetensors file with {len(tensors)} tensors but no Gatewise document. {_NO_MODEL}")
     document = _json_object(path, metadata[KEY], "its Gatewise document")
@@ -182,12 +182,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def checkpoint_of(model: str | os.PathLike[str]) -> Path:
-    """Where the training of a model keeps what it needs to go on."""
+    """Path of the checkpoint from which the training of a model can be resumed."""
     return _beside(model, "checkpoint")
 
 
 def metrics_of(model: str | os.PathLike[str]) -> Path:
-    """Where the training of a model writes its losses, as JSON lines."""
+    """Path to which the training of a model writes its losses, as JSON lines."""
     return _beside(model, "metrics.jsonl")
 
 
@@ -197,37 +197,38 @@ def _beside(model: str | os.PathLike[str], suffix: str) -> Path:
 
 
 def writable(path: str | os.PathLike[str], force: bool) -> None:
-    """Make sure, before hours of work, that a result can be written to `path`. Leaves nothing behind.
+    """Make sure, before hours of work, that a result can be written to `path`. Leaves no file behind.
 
     Raises:
-        ModelFileError: Its folder is missing or read-only, it is no ordinary file, or it exists and `force` is false.
+        ModelFileError: The folder is missing or read-only, the path is not a regular file, or it exists and `force` is
+            false.
     """
     target = Path(path)
     if os.fspath(path).endswith(("/", os.sep)) or not target.name or target.is_dir():
         _fail(path, "is a folder. Name a file in it, such as 'model.gatewise'.")
     try:
         if target.exists() and not target.is_file():  # /dev/null: a rename would replace the device itself
-            _fail(path, "is a device or a pipe. Name an ordinary file.")
+            _fail(path, "is a device or a pipe. Name a regular file.")
         if target.exists() and not force:
             _fail(path, "exists. Pass --force to replace it, or name another file.")
-        # The very thing `atomic` will do: this also finds read-only disks and names that grow too long.
+        # `atomic` will do the same, so this also detects read-only disks and names that become too long.
         with tempfile.NamedTemporaryFile(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent):
             pass
-    except ModelFileError:  # a ValueError too, but said already
+    except ModelFileError:  # also a ValueError, but it has its message already
         raise
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError) and not target.parent.is_dir():
-            where = f"there is no folder '{target.parent}'. Make it first, or name another."
+            where = f"there is no folder '{target.parent}'. Create it first, or name another."
             _fail(path, f"cannot be written: {where}", error)
         reason = getattr(error, "strerror", None) or error
         _fail(path, f"cannot be written in '{target.parent}': {reason}. Name another folder or file.", error)
 
 
 def plain(value: Any, where: str = "document") -> Any:
-    """`value` as JSON can hold it: numpy numbers and tuples made plain, NaN and infinities null.
+    """`value` in JSON's types: numpy values and tuples are converted, and NaN and infinities become null.
 
     Raises:
-        ModelFileError: Something has no JSON form; the message says where it stands.
+        ModelFileError: Something has no JSON form; the message says where.
     """
     if isinstance(value, Mapping):
         for key in value:
@@ -246,7 +247,7 @@ def plain(value: Any, where: str = "document") -> Any:
 
 
 def _regular_size(path: str | os.PathLike[str]) -> int:
-    """Bytes of an ordinary file. A pipe or device would block, or never end."""
+    """Size of a regular file in bytes. A pipe or a device is refused: reading it could block, or never end."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
@@ -260,22 +261,22 @@ def _regular_size(path: str | os.PathLike[str]) -> int:
     if not stat.S_ISREG(found.st_mode):
         _fail(path, f"is a device or a pipe. {_NO_MODEL}")
     if found.st_size == 0:
-        _fail(path, f"is empty: nothing was ever written to it. {_NO_MODEL}")
+        _fail(path, f"is empty. {_NO_MODEL}")
     return found.st_size
 
 
 def _header_text(path: str | os.PathLike[str], file: BinaryIO, size: int) -> tuple[bytes, int]:
-    """The JSON text at the head of a safetensors file, and how many bytes of numbers follow it."""
+    """The JSON text at the start of a safetensors file, and the number of bytes after it."""
     start = file.read(512)
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{" or length < 2:
         if size < 9 and start[3:8].strip(b"\0") == b"":
             _fail(path, f"is cut off: it has only {size} bytes. {_DAMAGED}")
         _fail(path, f"is not a model: it looks like {_kind(start)}. {_NO_MODEL}")
-    if length > _LIMIT:  # before anything is allocated
-        _fail(path, f"is not a model: its header claims {length} bytes. {_NO_MODEL}")
+    if length > _LIMIT:  # checked before anything is allocated
+        _fail(path, f"is not a model: its header claims to have {length} bytes. {_NO_MODEL}")
     if length > size - 8:
-        _fail(path, f"is cut off: its header alone needs {length + 8} bytes, but it has {size}. {_DAMAGED}")
+        _fail(path, f"is cut off: its header alone needs {length + 8} bytes, but the file has {size}. {_DAMAGED}")
     file.seek(8)
     return file.read(length), size - 8 - length
 
@@ -285,7 +286,7 @@ def _kind(start: bytes) -> str:
         if start.startswith(magic):
             return name
     for codec in ("utf-8", "utf-16") if start.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8",):
-        # The last character of an excerpt may be cut in two.
+        # The excerpt may end in the middle of a character.
         text = start.decode(codec, errors="ignore")
         if len(text.encode(codec)) > len(start) - 4 and not any(c < " " and c not in "\t\r\n\f" for c in text):
             return "text"
@@ -293,11 +294,11 @@ def _kind(start: bytes) -> str:
 
 
 def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> dict[str, Any]:
-    def no_number(name: str) -> NoReturn:
+    def refuse(name: str) -> NoReturn:  # NaN and Infinity
         raise ValueError(f"{name} is not JSON")
 
     try:
-        found = json.loads(text, parse_constant=no_number)
+        found = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         _fail(path, f"is damaged: {what} is not valid JSON ({error}). {_DAMAGED}", error)
     if not isinstance(found, dict):
@@ -305,8 +306,10 @@ def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> 
     return found
 
 
-def _shapes(path: str | os.PathLike[str], entries: dict[str, Any], room: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Name -> (type, shape), in the file's order; `room` is the bytes of numbers that the file has."""
+def _shapes(
+    path: str | os.PathLike[str], entries: dict[str, Any], available: int
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name -> (type, shape), in the order of the file, which has `available` bytes of values."""
     tensors = {}
     needed = 0
     for name, entry in entries.items():
@@ -318,27 +321,27 @@ def _shapes(path: str | os.PathLike[str], entries: dict[str, Any], room: int) ->
                 needed = max(needed, end)
             case _:
                 _fail(path, f"is damaged: its header describes tensor '{name}' as {_short(entry)}. {_DAMAGED}")
-    if needed > room:
-        _fail(path, f"is cut off: its tensors need {needed} bytes, but {room} are there. {_DAMAGED}")
-    if needed < room:
-        _fail(path, f"is damaged: {room - needed} bytes follow its last tensor. {_DAMAGED}")
+    if needed > available:
+        _fail(path, f"is cut off: its tensors need {needed} bytes, but it has {available}. {_DAMAGED}")
+    if needed < available:
+        _fail(path, f"is damaged: there are {available - needed} bytes after its last tensor. {_DAMAGED}")
     return tensors
 
 
 def _storable(name: str, tensor: np.ndarray) -> np.ndarray:
-    """The tensor in C order and little-endian: safetensors copies memory as it lies."""
+    """The tensor in C order and little-endian, since safetensors copies memory as it is."""
     import numpy as np
 
     array = np.asarray(tensor)
     if name == "__metadata__":
-        raise ModelFileError("cannot store a tensor named '__metadata__': safetensors keeps that name for itself.")
+        raise ModelFileError("cannot store a tensor named '__metadata__': safetensors reserves that name.")
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise ModelFileError(f"cannot store tensor '{name}' of type {array.dtype}. Convert it to float32 first.")
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
 
 
 def _digest(body: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    """sha256 over the document without its digest, and over name, type, shape and bytes of each tensor by name."""
+    """sha256 of the document without its digest, and of name, type, shape and bytes of each tensor, sorted by name."""
     import numpy as np
 
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
@@ -350,7 +353,7 @@ def _digest(body: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
 
 
 def _short(value: Any, limit: int = 60) -> str:
-    """A stranger's value, short enough for a message."""
+    """A value of an untrusted file, short enough for a message."""
     try:
         text = json.dumps(value)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Checks of options: a whole number, a number in a range. One message for each, whoever asks."""
+"""Checks of options: an integer or a number in a range, with the same message everywhere."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .errors import OptionError
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None, hint: str = "") -> int:
-    """The value as an int, if it is a whole number in a range; numpy's integers are, booleans are not.
+    """The value as an int, if it is an integer in a range. numpy's integers are accepted, booleans are not.
 
     Args:
-        name: What the option is called.
-        least, most: The range, both ends included; without `most` there is no upper end.
+        name: Name of the option.
+        least, most: The range, both ends included. Without `most` there is no upper end.
         hint: A sentence to add to the error, such as how to ask for no limit.
 
     Raises:
-        OptionError: It is not.
+        OptionError: The value is something else.
     """
     number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
     if number is None or number < least or (most is not None and number > most):
-        # Of a number that is too large, both ends are worth knowing; else the upper one would only be noise.
+        # The upper end matters only if the number is too large.
         wanted = f"{least} or more" if number is None or number < least else f"from {least} to {most}"
         raise OptionError(_with_hint(f"{name} must be a whole number, {wanted}, not {value!r:.60}", hint))
     return number
@@ -32,16 +32,16 @@ def whole(name: str, value: Any, least: int, most: int | None = None, hint: str 
 def number(
     name: str, value: Any, wanted: str = "", fits: Callable[[Any], bool] = lambda _: True, hint: str = ""
 ) -> float:
-    """The value as a float, if it is a finite number that fits; booleans do not count as numbers.
+    """The value as a float, if it is a finite number in a range. Booleans are not accepted.
 
     Args:
-        name: What the option is called.
+        name: Name of the option.
         wanted: The range in words, as they follow "must be a number".
-        fits: The range as a test.
+        fits: Whether a number is in the range.
         hint: A sentence to add to the error.
 
     Raises:
-        OptionError: It is not.
+        OptionError: The value is something else.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
         range_ = f" {wanted}" if wanted else ""

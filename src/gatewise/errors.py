@@ -1,7 +1,7 @@
-"""Errors that tell a user what was wrong, which value it was, and what to do.
+"""Errors that tell the user what was wrong, which value it was, and what to do.
 
-Each is a `GatewiseError` and also the built-in exception that fits, so that code written for torch or for plain
-Python catches it without knowing us. The command line prints the message on one line and exits with 2.
+Each is a `GatewiseError` and also the matching built-in exception, so that code written for torch or plain Python can
+catch it without knowing Gatewise. The command line prints the message on one line and exits with 2.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class GatewiseError(Exception):
-    """A mistake that the user can mend; the message says how."""
+    """A mistake that the user can fix; the message says how."""
 
 
 class CellError(GatewiseError, ValueError):
@@ -19,11 +19,11 @@ class CellError(GatewiseError, ValueError):
 
 
 class ShapeError(GatewiseError, ValueError, RuntimeError):
-    """Tensors whose sizes do not fit: torch raises ValueError for some of these mistakes, RuntimeError for others."""
+    """Tensors whose sizes do not match. torch raises ValueError for some such mistakes, RuntimeError for others."""
 
 
 class OptionError(GatewiseError, ValueError):
-    """An option, size or name that is impossible or unknown."""
+    """An option, size or name that is invalid or unknown."""
 
 
 class OptionTypeError(OptionError, TypeError):
@@ -31,23 +31,23 @@ class OptionTypeError(OptionError, TypeError):
 
 
 class DataError(GatewiseError, ValueError):
-    """Data that cannot be read, or is not what the job needs."""
+    """Data that cannot be read, or is not what the task needs."""
 
 
 class ModelFileError(GatewiseError, ValueError):
-    """A model file or checkpoint that is damaged, foreign, too new, or does not fit."""
+    """A model file or checkpoint that is damaged, of another kind, too new, or does not match."""
 
 
 class TrainingError(GatewiseError, RuntimeError):
-    """Training that cannot go on: a loss that is no number, a full disk."""
+    """Training that cannot continue, because the loss is NaN or the disk is full."""
 
 
-class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - it reads as what is wrong
-    """A package that this verb needs is not installed.
+class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - the name says what is wrong
+    """A package that is needed is not installed.
 
     Args:
-        package: What failed to import, as the user knows it.
-        extra: The extra of Gatewise that brings it.
+        package: The name of the package, as the user knows it.
+        extra: The extra of Gatewise that installs it.
     """
 
     def __init__(self, package: str, extra: str):
@@ -55,7 +55,7 @@ class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - it reads as what
 
 
 def suggest(kind: str, name: str, known: Iterable[str], listing: str = "") -> str:
-    """The text of an error about an unknown name: what is close to it, or all there is."""
+    """The message for an unknown name: the closest known one, or all of them."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files that are written atomically."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a temporary path beside `path`; put it in place, flushed to disk, when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path`, flushed to disk, when the block succeeds.
 
-    If the block or the flush fails (a full disk, Ctrl-C), the temporary file goes and `path` keeps what it held. A link
-    is followed, and a file that is replaced keeps its permissions.
+    If the block or the flush fails (a full disk, Ctrl-C), the temporary file is removed and `path` stays as it was.
+    Symbolic links are followed, and a file that is replaced keeps its permissions.
 
     Example:
         >>> with atomic("notes.txt") as temporary:
@@ -22,7 +22,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    # Made by hand, for so the system gives it the permissions of any new file, which are then put off to the end.
+    # Created with os.open, so that it gets the default permissions of a new file. They are applied at the end.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         permissions = (target if target.exists() else temporary).stat().st_mode & 0o777
@@ -35,7 +35,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         raise
-    with suppress(OSError):  # the name, too; some systems cannot flush a folder
+    with suppress(OSError):  # also flush the rename; some systems cannot flush a folder
         _flush(target.parent)
 
 

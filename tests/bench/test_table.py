@@ -23,7 +23,7 @@ def document(*comparisons, **more):
 
 def test_one_row_in_full():
     shown = text(document(comparison("32,50,16,64", 182.4)))
-    assert "float32, 2 threads. The most seen here: 492 GFLOP/s" in shown
+    assert "float32, 2 threads. Highest measured here: 492 GFLOP/s" in shown
     assert shown.splitlines()[-4:] == [
         "forward: LSTM, forward",
         "B,T,I,H          gatewise    floor limit      %    torch",

@@ -20,7 +20,7 @@ def test_names_are_taken_once_in_their_order():
     [
         ("forwrd", "no kind of work named 'forwrd'. Did you mean 'forward'?"),
         ("forward,", "no kind of work named ''"),
-        ("cell", "--work cell measures a cell of yours. Name it: --cell FILE.py:NAME"),
+        ("cell", "--work cell measures a cell of your own. Name it: --cell FILE.py:NAME"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(text, said):

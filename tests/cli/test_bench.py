@@ -105,7 +105,7 @@ def test_a_wrong_peer_is_shown_and_ends_in_an_error(call, monkeypatch):
             "--shape takes batch, steps, input size and hidden size, each 1 or more, such as 32,100,64,128",
         ),
         ("--work forwrd", "no kind of work named 'forwrd'. Did you mean 'forward'?"),
-        ("--work cell", "--work cell measures a cell of yours. Name it: --cell FILE.py:NAME"),
+        ("--work cell", "--work cell measures a cell of your own. Name it: --cell FILE.py:NAME"),
         (
             "--peers jax",
             "the peer 'jax' needs jax, not installed here. Install it: pip install jax, or leave 'jax' out",

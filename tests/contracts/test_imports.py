@@ -14,7 +14,7 @@ COMMON = {"checks", "errors", "files"}
 MAY_IMPORT = {
     "algebra": set(),
     "cells": {"algebra"},
-    "native": {"algebra"},
+    "native": {"algebra", "numpy"},
     "engine": {"algebra", "cells", "native", "torch"},
     "nn": {"cells", "algebra", "engine", "torch"},
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},

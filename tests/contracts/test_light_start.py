@@ -30,6 +30,7 @@ def loaded(code):
     [
         "import gatewise",
         "import gatewise.cells, gatewise.algebra",
+        "import gatewise.native.arrays",
         "import gatewise.tasks.generate.text.predictor, gatewise.tasks.generate.numbers.predictor",
         "import gatewise.decoding.beam_search, gatewise.decoding.ctc, gatewise.decoding.stop",
         "import gatewise.tasks.transcribe.decoder, gatewise.tasks.transcribe.frames",

@@ -25,6 +25,7 @@ from table import (
 from gatewise import cells, engine, nn
 from gatewise.algebra import cell
 from gatewise.engine import native
+from gatewise.native import calls
 from gatewise.native.library import _native
 
 LSTM = cells.find("lstm")
@@ -50,9 +51,9 @@ def threads(count, division):
     """This many, each with some of the rows or with some of the units, however short the call."""
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "_SHORT", 0)
-        patch.setattr(native, "_SHORT_STEP", 0)
-        patch.setattr(native, "_SMALL_WEIGHTS", 1 << 60 if division == "rows" else 0)
+        patch.setattr(calls, "_SHORT", 0)
+        patch.setattr(calls, "_SHORT_STEP", 0)
+        patch.setattr(calls, "_SMALL_WEIGHTS", 1 << 60 if division == "rows" else 0)
         torch.set_num_threads(count)
         try:
             yield
@@ -402,8 +403,8 @@ def test_rounding_is_to_the_nearest_even_on_every_set(name):
 
 @pytest.mark.skipif(SETS == ["plain"], reason="this machine has one set only")
 def test_packed_weights_of_another_precision_are_refused():
-    program = native._forward_program(LSTM, False, False)
+    program = calls._forward_program(LSTM, False, False)
     inputs = draw(LSTM, ODD, torch.float32)
-    sizes = native._Call(native.Layer(LSTM, inputs.x, inputs.state, inputs.weights)).sizes
+    sizes = calls.Call(native.Layer(LSTM, inputs.x, inputs.state, inputs.weights), native.TENSORS).sizes
     with instruction_set("plain"), pytest.raises(ValueError, match="precision"):
         _native.pack(_native.Plan(program, sizes, (1, 1), True), inputs.weights)

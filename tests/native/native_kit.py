@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from table import Inputs, Size
 
 from gatewise import engine
-from gatewise.engine import native
+from gatewise.native import calls
 
 TESTS = Path(__file__).resolve().parents[1]
 
 # How a call is divided: what it takes to be too short for two threads, and weights small enough to split by rows.
-DIVISIONS = {"rows": (0, 1 << 60), "units": (0, 0), "as it is": (native._SHORT, native._SMALL_WEIGHTS)}
+DIVISIONS = {"rows": (0, 1 << 60), "units": (0, 0), "as it is": (calls._SHORT, calls._SMALL_WEIGHTS)}
 
 laws = settings(derandomize=True, deadline=None, max_examples=6)
 SIZES = st.builds(
@@ -36,8 +36,8 @@ def threads(count: int, division: str = "as it is"):
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         short, small = DIVISIONS[division]
-        patch.setattr(native, "_SHORT", short)
-        patch.setattr(native, "_SMALL_WEIGHTS", small)
+        patch.setattr(calls, "_SHORT", short)
+        patch.setattr(calls, "_SMALL_WEIGHTS", small)
         torch.set_num_threads(count)
         try:
             yield

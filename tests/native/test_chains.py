@@ -13,6 +13,7 @@ from table import NATIVE, Size, cells, draw, generator, ragged, restarts
 
 from gatewise import engine, nn
 from gatewise.engine import native
+from gatewise.native import calls
 
 SANITIZED = "san.so" in os.environ.get("LD_PRELOAD", "")  # slow, and at odds with a limit to memory
 SIZE = Size(T=40, B=3, D=5, H=20, P=9)
@@ -23,7 +24,7 @@ LENGTHS, RESETS = ragged(SIZE), restarts(SIZE)
 def chained(count, limit=99):
     """On so many threads, chains of up to `limit` layers whether that pays or not, or none at all."""
     with pytest.MonkeyPatch.context() as patch, threads(count):
-        patch.setattr(native, "_chained", lambda layers, threads: min(len(layers), limit))
+        patch.setattr(native, "chained", lambda layers, threads: min(len(layers), limit))
         yield
 
 
@@ -139,8 +140,8 @@ def test_frozen_layers(which, monkeypatch):
     lstm = cells.find("lstm")
     check(lstm, 3, freeze=FROZEN[which])
     runs = []
-    backward = native._native.backward
-    monkeypatch.setattr(native._native, "backward", lambda jobs, *rest: (runs.append(jobs), backward(jobs, *rest)))
+    backward = calls._native.backward
+    monkeypatch.setattr(calls._native, "backward", lambda jobs, *rest: (runs.append(jobs), backward(jobs, *rest)))
     x, states, weights = stack_of(lstm, 3)
     FROZEN[which](x, states, weights)
     with chained(2):
@@ -262,7 +263,7 @@ def test_where_it_pays():
     def chained_of(layers, count, size):
         x, states, weights = stack_of(lstm, layers, size)
         stack = [native.Layer(lstm, x, s, w) for s, w in zip(states, weights, strict=True)]
-        return native._chained(stack, count)
+        return calls.chained(stack, count)
 
     few, many = Size(100, 4, 64, 64, 1), Size(100, 12, 64, 64, 1)
     assert [chained_of(layers, 2, few) for layers in (1, 2, 3, 4, 5)] == [1, 2, 2, 4, 4]
@@ -279,12 +280,12 @@ def test_tapes_go_with_the_graph(monkeypatch):
     """And with the first backward pass, if none is to follow; nothing waits for the garbage collector."""
     made = []
 
-    class Call(native._Call):
-        def __init__(self, layer):
-            super().__init__(layer)
+    class Call(calls.Call):
+        def __init__(self, layer, arrays):
+            super().__init__(layer, arrays)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr(native, "_Call", Call)
+    monkeypatch.setattr(calls, "Call", Call)
     x, states, weights = stack_of(cells.find("lstm"), 3)
     gc.disable()
     try:
@@ -363,7 +364,7 @@ def layer(i):
     wide = 512 if i == failing else 8
     inputs = draw(cell, Size(2000, 8, 4, wide, 4), torch.float32)
     return native.Layer(cell, inputs.x, inputs.state, [w.requires_grad_() for w in inputs.weights])
-native._chained = lambda layers, threads: len(layers)
+native.chained = lambda layers, threads: len(layers)
 def run():
     return native.run_stack([layer(i) for i in range(3)])[-1][0]
 with threads(2):
@@ -399,8 +400,8 @@ from native_kit import threads
 from gatewise import nn
 from gatewise.engine import native
 
-chained, counts = native._chained, set()
-native._chained = lambda *arguments: (counts.add(chained(*arguments)), chained(*arguments))[1]
+chained, counts = native.chained, set()
+native.chained = lambda *arguments: (counts.add(chained(*arguments)), chained(*arguments))[1]
 layer, x = nn.LSTM(64, 64, num_layers=2), torch.randn(100, 2, 64)
 with threads(2), torch.no_grad():
     layer(x)
@@ -426,17 +427,17 @@ def test_what_is_no_chain_is_refused():
     """The engine would wait for what never comes, or read what is not there yet."""
     lstm = cells.find("lstm")
     x, states, weights = stack_of(lstm, 2)
-    jobs, calls, y = [], [], x
+    jobs, made, y = [], [], x
     for state, own in zip(states, weights, strict=True):
-        calls.append(native._Call(native.Layer(lstm, y, state, own)))
-        fields, (y, *_) = calls[-1].forward([y, *state, *own], True)
+        made.append(calls.Call(native.Layer(lstm, y, state, own), native.TENSORS))
+        fields, (y, *_) = made[-1].forward([y, *state, *own], True)
         jobs.append(fields)
-    other = native._Call(native.Layer(lstm, x[:1], states[0], weights[0])).forward(
+    other = calls.Call(native.Layer(lstm, x[:1], states[0], weights[0]), native.TENSORS).forward(
         [x[:1], *states[0], *weights[0]], True
     )
     for wrong in (jobs[::-1], [jobs[0], jobs[0]], [jobs[0], other[0]]):
         with pytest.raises(ValueError, match="a chain"):
-            native._native.forward(wrong, 2)
+            calls._native.forward(wrong, 2)
     with pytest.raises(ValueError, match="threads"):
-        native._native.forward(jobs, -1)
-    assert all(native._native.forward(jobs, 2))
+        calls._native.forward(jobs, -1)
+    assert all(calls._native.forward(jobs, 2))

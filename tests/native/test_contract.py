@@ -11,6 +11,7 @@ from table import LARGE, NATIVE, ODD, Size, draw, ragged, restarts, run_and_diff
 
 from gatewise.algebra import cell, sigmoid, tanh
 from gatewise.engine import native
+from gatewise.native import calls
 
 
 @cell(carry="h c", pack="a b d e g")
@@ -251,7 +252,7 @@ def test_these_tests_can_fail():
 
 @pytest.mark.parametrize(("division", "wanted"), [("rows", (2, 2)), ("units", (1, 2))])
 def test_the_work_is_divided_as_these_tests_mean(division, wanted, monkeypatch):
-    real, seen = native._native, []
+    real, seen = calls._native, []
 
     class Native:
         def __getattr__(self, name):
@@ -262,7 +263,7 @@ def test_the_work_is_divided_as_these_tests_mean(division, wanted, monkeypatch):
             seen.extend(call[0].work for call, *_ in calls)
             return real.forward(calls)
 
-    monkeypatch.setattr(native, "_native", Native())
+    monkeypatch.setattr(calls, "_native", Native())
     with threads(2, division):
         run_inputs(NATIVE[0], draw(NATIVE[0], LARGE, torch.float32))
     assert seen == [wanted]

@@ -12,7 +12,7 @@ from native_kit import child, run_inputs, same, succeeded, threads
 from table import NATIVE, Inputs, Size, assert_close, cells, draw, reference
 
 from gatewise import engine, nn
-from gatewise.engine import native
+from gatewise.native import calls
 
 SIZE = Size(T=5, B=7, D=20, H=40, P=9)
 LSTM = cells.find("lstm")
@@ -52,8 +52,8 @@ def tapes(monkeypatch):
         def __init__(self, tape):
             self.tape = tape
 
-    real = native._native
-    monkeypatch.setattr(native, "_native", Native())
+    real = calls._native
+    monkeypatch.setattr(calls, "_native", Native())
     return found
 
 
@@ -226,22 +226,22 @@ def test_one_tensor_as_two_weights():
 
 def test_packed_weights_go_when_the_weights_go():
     gc.collect()
-    before = len(native._cache)
+    before = len(calls._cache)
     layer = nn.LSTM(20, 40, num_layers=2, bidirectional=True)
     for rows in (1, 7):
         layer(torch.randn(5, rows, 20))[0].sum().backward()
     with threads(2, "units"):
         layer(torch.randn(5, 7, 20))[0].sum().backward()
-    assert len(native._cache) == before + 4
+    assert len(calls._cache) == before + 4
     del layer
     gc.collect()
-    assert len(native._cache) == before
+    assert len(calls._cache) == before
 
 
 def test_packed_weights_that_are_never_used_again_do_not_pile_up():
     """One layer, many versions of its weights."""
     layer, x = nn.LSTM(20, 40), torch.randn(5, 7, 20)
-    entries = native._cache
+    entries = calls._cache
     for _ in range(10):
         with torch.no_grad():
             layer.weight_hh_l0.mul_(0.9)

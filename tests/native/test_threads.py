@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from gatewise import nn
 from gatewise.engine import native
 from gatewise.errors import OptionError
+from gatewise.native import calls
 
 SIZE = Size(T=8, B=26, D=20, H=40, P=9)
 
@@ -228,10 +229,10 @@ def test_a_layer_has_threads_of_its_own(monkeypatch):
     """`threads=` divides its work, backward too, whatever torch uses; the result is the same."""
     seen = []
     for name in ("forward", "backward"):
-        run = getattr(native._native, name)
+        run = getattr(calls._native, name)
         spy = lambda jobs, run=run: (seen.extend(call[0].work for call, *_ in jobs), run(jobs))[1]  # noqa: E731
-        monkeypatch.setattr(native._native, name, spy)
-    monkeypatch.setattr(native, "_SHORT", 0)
+        monkeypatch.setattr(calls._native, name, spy)
+    monkeypatch.setattr(calls, "_SHORT", 0)
     with threads(1, "as it is"):
         plain, divided = nn.LSTM(20, 40), nn.LSTM(20, 40, threads=2)
         divided.load_state_dict(plain.state_dict())

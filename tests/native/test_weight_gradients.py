@@ -17,6 +17,7 @@ from table import (
 )
 
 from gatewise.engine import native
+from gatewise.native import calls
 
 LSTM = cells.find("lstm")
 each_team = pytest.mark.parametrize("team", [TEAMS[0], TEAMS[1], TEAMS[4]], ids=str)
@@ -81,7 +82,7 @@ def test_some_weights_are_frozen(cell, team):
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("cell", [LSTM, *(c for c in NATIVE if c.name == "used_twice")], ids=lambda c: c.name)
 def test_parts_without_a_step(cell, count):
-    """Rows are dealt out to threads by length; those that get none, or none that runs, have nothing to add."""
+    """Rows are divided among threads by length; those that get none, or none that runs, have nothing to add."""
     size = Size(T=6, B=5, D=20, H=33, P=1)
     for lengths in ([0, 0, 4, 0, 0], [1, 0, 0, 0, 6], [0, 0, 0, 0, 0]):
         check(cell, size, (count, "rows"), lengths=torch.tensor(lengths))
@@ -100,7 +101,7 @@ def test_the_order_of_summation_is_the_same_from_run_to_run(team):
             assert all(torch.equal(one, other) for (_, one), (_, other) in zip(first, again, strict=True))
 
 
-@pytest.mark.skipif(not native._native.rounds(), reason="this machine does not multiply in bfloat16")
+@pytest.mark.skipif(not calls._native.rounds(), reason="this machine does not multiply in bfloat16")
 @each_team
 @pytest.mark.parametrize("columns", [1, 6, 8, 9, 16, 50, 64, 130])
 def test_pairs_of_bfloat16(columns, team):
@@ -114,7 +115,7 @@ def test_pairs_of_bfloat16(columns, team):
 
 
 def test_a_gradient_whose_rows_are_not_in_one_piece_is_refused(monkeypatch):
-    real = native._native
+    real = calls._native
 
     class Native:
         def __getattr__(self, name):
@@ -125,6 +126,6 @@ def test_a_gradient_whose_rows_are_not_in_one_piece_is_refused(monkeypatch):
             [(*fields, dweights)] = calls
             return real.backward([(*fields, [d.mT.contiguous().mT if d.dim() == 2 else d for d in dweights])], *options)
 
-    monkeypatch.setattr(native, "_native", Native())
+    monkeypatch.setattr(calls, "_native", Native())
     with pytest.raises(ValueError, match="stride"):
         run_and_differentiate(native.recurrence, LSTM, draw(LSTM, Size(T=2, B=2, D=3, H=4, P=1), torch.float32))

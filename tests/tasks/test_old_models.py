@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gatewise
 from gatewise import Writer
-from gatewise.tasks import find
 
 MODELS = Path(__file__).parent / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.json"))
@@ -49,7 +49,7 @@ def story(name):
 
 @pytest.fixture
 def model(name, story, tmp_path):
-    return find(story["task"]).load(opened(name, tmp_path))
+    return gatewise.load(opened(name, tmp_path))
 
 
 def test_it_says_what_it_said(model, story, tmp_path):
@@ -75,7 +75,7 @@ def test_a_writer_without_torch_reads_the_same_file():
     story = json.loads((MODELS / "generate_text.json").read_text())
     [asked] = [asked for asked in story["asked"] if asked["ask"] == "next token"]
     writer = Writer.load(opened("generate_text", None))
-    writer.read(story["data"][asked["of"]])
+    writer.push(story["data"][asked["of"]])
     np.testing.assert_allclose(writer.state.scores, asked["answer"], rtol=1e-5, atol=1e-6)
 
 
@@ -115,7 +115,7 @@ def ask(model, how, data, options, folder):
     given = read(data, folder)
     if how == "next token":
         writer = model.writer()
-        writer.read(given)
+        writer.push(given)
         return writer.state.scores
     if how == "stream":
         stream = model.stream()

@@ -1,8 +1,8 @@
-"""Speed and memory of the layers beside other libraries', and the limits of the machine that they run on.
+"""Speed and memory of the layers, compared with other libraries and with the limits of the machine.
 
-`shapes` and `works` say what is asked, `problem` makes the numbers, `peers` the contestants. `contest` checks and times
-them, `limits` says what the machine allows, `memory` what it costs. `comparison` does all of that; `table` and `record`
-show and keep the answer.
+`shapes` and `works` define what is measured. `problem` draws the data, and `peers` has the other implementations.
+`contest` checks and times them, `limits` estimates what the machine allows, and `memory` measures peak memory.
+`comparison` puts this together; `table` prints the results and `record` stores them.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .record import save as save
     from .table import text as text
 
-_HOME = {  # public name -> module it lives in; torch is paid for by who compares
+_HOME = {  # public name -> its module, imported on use, so that torch is only loaded for a comparison
     "compare": "comparison",
     "document": "record",
     "save": "record",

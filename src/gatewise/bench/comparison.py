@@ -1,4 +1,4 @@
-"""Every kind of work at every shape: checked, timed in turn, and held against what the machine allows."""
+"""Every kind of work at every shape: checked, timed in turns, and compared with the limits of the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .works import DEFAULT, MEMORY, WORKS
 
 _SETTINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MKL_NUM_THREADS", "XLA_FLAGS", "KERAS_BACKEND")
 
-QUESTION = "How fast are the layers beside other libraries, and what limits them?"
+QUESTION = "How fast are the layers, compared with other libraries, and what limits them?"
 
 
 def compare(
@@ -39,26 +39,27 @@ def compare(
     compiled: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Measure our layers beside others.
+    """Compare our layers with other implementations.
 
     Args:
-        shapes: Sizes.
-        works: Names out of `works.NAMES`.
-        peer_names: Names out of `peers.PEERS`; all that are installed if None.
-        cell: For the work "cell" and "cell-training".
-        threads: CPU threads; as many as torch uses if None.
-        seconds: For each comparison, of which each contestant gets the same share; more where a call is long.
-        rounds: In how many turns.
-        compiled: Measure `torch.compile` of the eager loop, too: half a minute or more for each.
-        progress: Told what begins.
+        shapes: Sizes of the layers and their input.
+        works: Kinds of work, out of `works.NAMES`.
+        peer_names: Names out of `peers.PEERS`; None for all that are installed.
+        cell: The cell for the work "cell" and "cell-training".
+        threads: CPU threads; None for as many as torch uses.
+        seconds: Time per comparison, shared equally by the contestants. Long calls may take more.
+        rounds: Number of rounds.
+        compiled: Also measure `torch.compile` of the eager loop, which takes half a minute or more each time.
+        progress: Called with a line of text at the start of each comparison.
 
     Returns:
-        A document: "threads", "seconds", "environment" (settings that libraries look at), "ceilings", "comparisons"
-        (one per work and shape: see `_comparison` and `_limited`), "memory" (one per shape, bytes by who and work).
+        A document: "threads", "seconds", "environment" (variables that libraries read), "ceilings", "comparisons" (one
+        per work and shape, see `_comparison` and `_limited`), "memory" (one per shape, bytes by library and work).
         Times are in microseconds.
 
     Raises:
-        OptionError: A peer is unknown or not installed, a number impossible, a kind of work impossible at a shape.
+        OptionError: A peer is unknown or not installed, a number is invalid, or a kind of work is impossible at a
+            shape.
     """
     if threads is not None and threads < 1:
         raise OptionError(f"threads must be 1 or more, not {threads}")
@@ -66,7 +67,7 @@ def compare(
         raise OptionError(f"seconds must be more than 0 and finite, not {seconds:g}")
     chosen = peers.choose(peer_names, compiled)
     tasks = [(WORKS[name], shape) for name in works if name != MEMORY for shape in shapes]
-    for work, shape in tasks:  # what is impossible should show before the first is measured
+    for work, shape in tasks:  # refuse what is impossible before anything is measured
         cell_for(work, shape, cell)
     with _threads(threads) as count:
         ceilings = Ceilings(count, seconds / 20)
@@ -88,7 +89,7 @@ def compare(
 
 
 def mistakes(document: dict[str, Any]) -> list[str]:
-    """Peers that failed or whose results differ, a line each."""
+    """Peers that failed or whose results differ, one line each."""
     return [
         f"{found['work']} {found['shape']}: {name} {row['error']}"
         for found in document["comparisons"]
@@ -98,8 +99,8 @@ def mistakes(document: dict[str, Any]) -> list[str]:
 
 
 def _comparison(problem: Problem, chosen: Sequence[str], seconds: float, rounds: int) -> dict[str, Any]:
-    """One kind of work at one shape: "contestants" with times and, for peers, how many times as long as ours they take
-    ("ratio", of each round's times)."""
+    """One kind of work at one shape: "contestants" with their times and, for peers, the "ratio" to our time in each
+    round."""
     first = ours(problem)
     want = first.read(first.run())
     contestants, rows = [first], {first.name: dict[str, Any]()}
@@ -123,7 +124,7 @@ def _comparison(problem: Problem, chosen: Sequence[str], seconds: float, rounds:
 
 
 def _limited(found: Mapping[str, Any], limit: Limit) -> dict[str, Any]:
-    """The limit of a comparison, and how near ours comes."""
+    """The limit of a comparison, and how close ours comes to it."""
     floor = limit.floor * 1e6
     return {
         "limit": {"rule": limit.rule, "floor_microseconds": rounded(floor), "flops": int(limit.flops)},
@@ -132,13 +133,13 @@ def _limited(found: Mapping[str, Any], limit: Limit) -> dict[str, Any]:
 
 
 def _admitted(name: str, problem: Problem, want: Mapping[str, Tensor]) -> tuple[Contestant | None, dict[str, Any]]:
-    """A peer whose results equal ours, or None; and what is to be said of it."""
+    """The peer as a contestant, or None if its results differ from ours, and its row of the document."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is slow or old there
+            warnings.simplefilter("ignore")  # about slow or deprecated features of other libraries
             entrant = peers.enter(name, problem)
             where, share = difference(entrant.read(entrant.run()), want)
-    except Exception as error:  # other people's software, in whatever version is installed
+    except Exception as error:  # other libraries, in whatever version is installed
         return None, {"error": f"failed: {type(error).__name__}: {error}".partition("\n")[0]}
     tolerance = TOLERANCE["training" if problem.work.training else "forward"]
     if share > tolerance:
@@ -155,7 +156,7 @@ def _memory(shape: Shape, threads: int, progress: Callable[[str], None]) -> dict
 
 @contextmanager
 def _threads(wanted: int | None) -> Iterator[int]:
-    """Set torch's number of threads, and ours with it, for a while."""
+    """Set the number of threads of torch, which is also ours, inside a block."""
     before = torch.get_num_threads()
     torch.set_num_threads(wanted or before)
     try:

@@ -1,4 +1,4 @@
-"""Contestants: checked against each other, then timed in turn."""
+"""Contestants: compared with each other for equal results, then timed in turns."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Largest difference to our result that counts as equal, as a share of the largest value in the tensor: float32 sums of
-# some thousand products in another order, and activations that some libraries approximate.
+# Largest difference from our result that counts as equal, relative to the largest value of the tensor. It allows for
+# float32 sums of some thousand products in another order, and for activations that some libraries approximate.
 TOLERANCE = {"forward": 2e-5, "training": 1e-4}
 
 ROUNDS = 7
-_PAUSE = 0.005  # seconds, for the threads of who was on before to stop spinning
+_PAUSE = 0.005  # seconds, in which the threads of the previous contestant stop spinning
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """Someone who does the work.
+    """An implementation that takes part in a comparison.
 
     Args:
-        name: Who.
-        run: Does it once.
-        read: What `run` returned, as tensors by name: "y" (T, B, R), "h" and "c" after live work, "dL/dNAME" of a
-            weight or of x after training.
-        detail: What else there is to know, such as the backend of a library that has several.
+        name: Its name.
+        run: Does the work once.
+        read: Converts what `run` returned to tensors by name: "y" (T, B, R), "h" and "c" after live work, and
+            "dL/dNAME" of each weight, or of x, after training.
+        detail: Further information, such as the backend of a library that has several.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and most of some rounds."""
+    """Median, minimum and maximum over rounds."""
 
     median: float
     least: float
@@ -54,13 +54,13 @@ class Spread:
 
 
 def rounded(value: float) -> float:
-    """Four digits: more than the measurement is good for."""
+    """Rounded to four digits, which is more than the measurement's precision."""
     return float(f"{value:.4g}")
 
 
 def difference(got: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> tuple[str, float]:
-    """Where two results differ most, and by what share of the largest value there; infinity for a tensor that is
-    missing, has another shape, or holds what is no number."""
+    """The tensor in which two results differ most, and the difference relative to its largest value: infinity if the
+    tensor is missing, has another shape, or contains NaN."""
     return max(((name, _difference(got.get(name), want)) for name, want in ours.items()), key=lambda found: found[1])
 
 
@@ -78,24 +78,24 @@ def alternate(
     rounds: int = ROUNDS,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> dict[str, list[float]]:
-    """Time them in turn, so that all see the same machine.
+    """Time the contestants in turns, so that all of them see the same machine.
 
-    In each round everyone has a slice of the same length. The first call of a slice, which wakes threads up and finds
-    cold caches, is not counted unless it fills the slice, nor is the first round.
+    In each round every contestant has a time slice of the same length. The first round is not counted, and neither is
+    the first call of a slice, which wakes up threads and finds cold caches, unless it fills the slice.
 
     Args:
-        seconds: For all of it, in so far as it suffices for a call each in four rounds.
-        clock: Nanoseconds. With `time.process_time_ns`, for work on one thread, other programs do not count.
+        seconds: Total time, unless four rounds with one call each take longer.
+        clock: Returns nanoseconds. With `time.process_time_ns`, for single-threaded work, other programs do not count.
 
     Returns:
-        Microseconds per call of every round, by name: the median of the round's calls.
+        Microseconds per call in every round, by name: the median of the round's calls.
     """
     times: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
     share = seconds / (rounds + 1) / len(contestants)
     start = time.perf_counter()
     for played in range(rounds + 1):
         if played > 3 and time.perf_counter() - start > 2 * seconds:
-            break  # each call is long, and a few tell as much
+            break  # the calls are long, so fewer of them are enough
         for contestant in contestants:
             found = _slice(contestant.run, share, clock)
             if played:
@@ -117,7 +117,7 @@ def _slice(run: Callable[[], Any], seconds: float, clock: Callable[[], int] = ti
 
 
 def fastest(run: Callable[[], Any], seconds: float) -> float:
-    """Seconds of the fastest call, for ceilings: what got in the way is no part of them."""
+    """Seconds of the fastest call, for ceilings, which should not include disturbances."""
     run()
     least = float("inf")
     end = time.perf_counter() + seconds

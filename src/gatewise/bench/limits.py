@@ -1,12 +1,13 @@
-"""What the machine allows: its ceilings, and from them the least time that some work can take.
+"""The limits of the machine: its ceilings, and the shortest time for some work that follows from them.
 
-Ceilings are the most that was seen of some stand-ins, in the same process as everything else, and as crude as those:
+A ceiling is the highest value that was measured with a simple substitute, in the same process as everything else. The
+ceilings are only as precise as these substitutes:
 
-- Arithmetic: large matrix products by torch and a large forward pass of ours. Both come to 90-95 % of what the
-  processor's multiply-add units could do, so percentages here are that much too kind.
+- Arithmetic: large matrix products by torch and a large forward pass of ours. Both reach 90-95 % of the peak of the
+  processor's multiply-add units, so the percentages here are too high by that much.
 - Reading weights: the sum over a buffer of their size, read many times in one call. Below 1 MiB a core can read
   faster than it can sum.
-- A call: our layer on the smallest sizes there are, so all that surrounds the arithmetic.
+- A call: our layer at the smallest possible sizes, which measures everything but the arithmetic.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ _FLOAT = 4  # bytes
 
 @dataclass(frozen=True)
 class Part:
-    """Products to be done, and weights to be read for them at the same time.
+    """Matrix products, and the weights that are read for them at the same time.
 
     Args:
         flops: Additions and multiplications.
-        bytes: Of weights, as often as they have to be read.
-        working_set: Bytes of the weights that are read again and again.
+        bytes: Bytes of weights to read, counted as often as they are read.
+        working_set: Bytes of the weights that are read repeatedly.
     """
 
     flops: float
@@ -46,11 +47,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Demand:
-    """What some work asks of the machine.
+    """What some work demands of the machine.
 
     Args:
-        parts: They wait for each other.
-        call: What names a call's own cost in `Ceilings`.
+        parts: Parts that run one after the other.
+        call: Key of the overhead of a call in `Ceilings`.
     """
 
     parts: tuple[Part, ...]
@@ -59,10 +60,10 @@ class Demand:
 
 @dataclass(frozen=True)
 class Limit:
-    """The least time for some work on this machine, and what makes it so.
+    """The shortest time for some work on this machine, and what determines it.
 
     Args:
-        rule: "compute", "weights" (reading them) or "latency" (a call's own cost).
+        rule: "compute", "weights" (reading them) or "latency" (the overhead of a call).
         floor: Seconds.
         flops: Additions and multiplications in the matrix products.
     """
@@ -73,13 +74,13 @@ class Limit:
 
 
 class Ceilings:
-    """The most that this machine was seen to do.
+    """The highest values that were measured on this machine.
 
-    It is asked again and again while other things are measured, because the one answer may fall in a bad moment.
+    They are measured repeatedly, between other measurements, since a single one may come at a bad moment.
 
     Args:
-        threads: How many run.
-        seconds: For each question.
+        threads: Number of threads.
+        seconds: Time for each measurement.
     """
 
     def __init__(self, threads: int, seconds: float):
@@ -90,12 +91,12 @@ class Ceilings:
         self._latency: dict[str, float] = {}
 
     def ask(self, problem: Problem) -> Demand:
-        """Measure what rules this work; returns what it demands, to be held against the ceilings in the end."""
+        """Measure the ceilings that matter for this work. Returns its demand, for `limit` at the end."""
         demand = Demand(tuple(parts(problem)), f"{problem.work.name} of {problem.cell.name}, {problem.shape.layers}")
         for run, flops, name in self._products:
             self._arithmetic = max(self._arithmetic, (flops / fastest(run, self.seconds), name))
         for size in {_rounded_up(part.working_set) for part in demand.parts}:
-            again = max(1, 2**24 // size)  # so that the call's own time does not count
+            again = max(1, 2**24 // size)  # so that the overhead of the call does not matter
             buffer = torch.ones(size // _FLOAT).expand(again, -1)
             rate = again * size / fastest(buffer.sum, self.seconds)
             self._bandwidth[size] = max(rate, self._bandwidth.get(size, 0.0))
@@ -107,7 +108,7 @@ class Ceilings:
         return demand
 
     def limit(self, demand: Demand) -> Limit:
-        """What rules it."""
+        """The limit of some work, from all ceilings measured so far."""
         kinds = {"compute": 0.0, "weights": 0.0}
         for part in demand.parts:
             reading = part.bytes / self._bandwidth[_rounded_up(part.working_set)]
@@ -119,7 +120,7 @@ class Ceilings:
         return Limit(rule, max(floor, latency), sum(part.flops for part in demand.parts))
 
     def document(self) -> dict[str, Any]:
-        """What was measured."""
+        """The ceilings as a document."""
         rates, calls = sorted(self._bandwidth.items()), self._latency.items()
         return {
             "gflops": rounded(self._arithmetic[0] / 1e9),
@@ -135,7 +136,7 @@ def _rounded_up(size: int) -> int:
 
 
 def _products() -> Iterator[tuple[Callable[[], Any], float, str]]:
-    """(run, flops, name) of work that comes as near the processor's peak as any."""
+    """(run, flops, name) of work that comes as close as possible to the peak of the processor."""
     for n in (512, 1024):
         a, b, out = torch.randn(n, n), torch.randn(n, n), torch.empty(n, n)
         yield partial(torch.mm, a, b, out=out), 2 * n**3, f"a product of {n} x {n} matrices"
@@ -152,9 +153,9 @@ def _products() -> Iterator[tuple[Callable[[], Any], float, str]]:
 def parts(problem: Problem) -> Iterator[Part]:
     """The parts of the work.
 
-    Products of a layer's input can be done for all steps at once, so their weights need reading but once. Products of
-    carried values happen step by step and read theirs at every step, which takes longer than the arithmetic where few
-    rows share them. Elementwise functions are not counted.
+    Products of a layer's input can be computed for all steps at once, so their weights are read only once. Products of
+    carried values are computed step by step, and their weights are read at every step. With few rows, that takes longer
+    than the arithmetic. Elementwise functions are not counted.
     """
     work, shape, cell = problem.work, problem.shape, problem.cell
     rows = shape.T * shape.B if problem.lengths is None else int(problem.lengths.sum())
@@ -174,7 +175,7 @@ def parts(problem: Problem) -> Iterator[Part]:
 
 
 def _matrices(cell: Cell, sizes: dict[str, int]) -> tuple[int, int]:
-    """Weights in matrices that multiply the input, and in those that multiply anything computed inside the steps."""
+    """Number of weights in matrices that multiply the input, and in those that multiply values computed in a step."""
     counts = {True: 0, False: 0}
     for parameter in cell.parameters:
         if (columns := parameter.blocks[0].columns) is not None:

@@ -2,7 +2,7 @@
 
     python -m gatewise.bench.memory gatewise|torch WORK SHAPE THREADS
 
-prints the bytes by which the process grew at most, from the state in which weights and inputs are there.
+prints the peak growth of the process in bytes, from the point at which the weights and the input exist.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _STATUS = Path("/proc/self/status")
 
 
 def measurable() -> bool:
-    """Whether this system tells a process its peak, as Linux does."""
+    """Whether the system reports the peak memory of a process, as Linux does."""
     return _STATUS.exists() and "VmHWM" in _STATUS.read_text()
 
 
 def peak(who: str, work: str, shape: Shape, threads: int) -> int:
-    """Bytes by which a fresh process grows at most."""
+    """Peak growth of a new process, in bytes."""
     command = [sys.executable, "-m", __name__, who, work, str(shape), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -44,14 +44,14 @@ def _measure(who: str, work: str, shape: Shape, threads: int) -> int:
 
     torch.set_num_threads(threads)
     enter = {"gatewise": pytorch.ours, "torch": pytorch.torch_layer}[who]
-    enter(pose(kind, Shape(2, 2, 2, 2), threads)).run()  # what is loaded at first use is no part of it
+    enter(pose(kind, Shape(2, 2, 2, 2), threads)).run()  # what is loaded on first use should not count
     run = enter(pose(kind, shape, threads)).run
-    with suppress(OSError, AttributeError):  # glibc alone has it
-        ctypes.CDLL(None).malloc_trim(0)  # or what making the weights left behind would be used first
+    with suppress(OSError, AttributeError):  # only glibc has malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)  # otherwise memory freed after making the weights would be used first
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = _high_water()
-    for _ in range(2):  # the second time, some libraries keep more
+    for _ in range(2):  # some libraries keep more memory in the second call
         run()
     return _high_water() - before
 

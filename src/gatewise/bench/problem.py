@@ -1,4 +1,4 @@
-"""The numbers of one comparison: the same layer, input and upstream gradient for every contestant."""
+"""The data of one comparison: the same layer, input and upstream gradient for every contestant."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ..nn import GRU, LSTM, Recurrent
 from .shapes import Shape
 from .works import USERS, Work
 
-_LAYERS: dict[str, type[Recurrent]] = {"lstm": LSTM, "lstmp": LSTM, "gru": GRU}  # else a plain `Recurrent`
+_LAYERS: dict[str, type[Recurrent]] = {"lstm": LSTM, "lstmp": LSTM, "gru": GRU}  # other cells: `Recurrent`
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What everyone has to compute.
+    """What every contestant has to compute.
 
     Args:
         work: The kind of work.
-        shape: Its sizes; B and T are 1 in live work, whatever was asked for.
-        threads: How many each contestant may use.
-        layer: Ours; its `state_dict` holds the weights.
+        shape: Its sizes. In live work B and T are always 1.
+        threads: Threads that each contestant may use.
+        layer: Our layer, whose `state_dict` has the weights.
         x: (T, B, D).
-        upstream: (T, B, R), the gradient that arrives at the output.
-        lengths: (B,) steps of each row that count, or None.
-        state: The state to start from, as `torch.nn.LSTM` takes it, or None for zeros.
+        upstream: (T, B, R), the gradient of the loss with respect to the output.
+        lengths: (B,) length of each row, or None.
+        state: The initial state, as `torch.nn.LSTM` takes it, or None for zeros.
     """
 
     work: Work
@@ -49,18 +49,18 @@ class Problem:
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
-        """Weights by name, without gradients; not copies."""
+        """Weights by name, without gradients. They are not copies."""
         return self.layer.state_dict()
 
 
 def pose(work: Work, shape: Shape, threads: int, own: Cell | None = None) -> Problem:
-    """Draw the numbers, the same at every call.
+    """Draw the data; every call gives the same.
 
     Args:
-        own: The user's cell, for work that wants one.
+        own: The user's cell, for work that needs one.
 
     Raises:
-        OptionError: This work cannot be done at this shape.
+        OptionError: This work is impossible at this shape.
     """
     cell = cell_for(work, shape, own)
     if work.live:
@@ -83,10 +83,10 @@ def pose(work: Work, shape: Shape, threads: int, own: Cell | None = None) -> Pro
 
 
 def cell_for(work: Work, shape: Shape, own: Cell | None) -> Cell:
-    """The cell that does this work.
+    """The cell for this work.
 
     Raises:
-        OptionError: It cannot at this shape.
+        OptionError: This work is impossible at this shape.
     """
     cell = own if own is not None and work.cell == USERS else cells.find(work.cell)
     if cell.projected and shape.H < 2:

@@ -1,4 +1,4 @@
-"""A measurement with where and with what it was made, and the file that keeps it."""
+"""The file of a measurement, which also records the machine and the versions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _CHECKOUT = Path(__file__).parents[3]
 
 
 def document(question: str, command: str, answer: Any) -> dict[str, Any]:
-    """The answer, and what is needed to judge it."""
+    """The answer, with what is needed to interpret it."""
     return {"question": question, "command": command, "answer": answer, "measured": setting()}
 
 
 def save(document: Any, path: str | os.PathLike[str]) -> None:
-    """Write it as JSON, all of it or nothing."""
+    """Write a document atomically as JSON."""
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def setting() -> dict[str, Any]:
-    """Machine, versions, commit and day."""
+    """Machine, versions, commit and date."""
     return {
         "day": time.strftime("%Y-%m-%d", time.gmtime()),
         **({"commit": _commit()} if (_CHECKOUT / ".git").exists() else {}),
@@ -54,8 +54,8 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    stripped = {key.strip(): value.strip() for key, value in facts.items()}
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    stripped = {key.strip(): value.strip() for key, value in fields.items()}
     return " ".join(stripped.get(key, "") for key in ("vendor_id", "model name", "cpu family", "model")).strip()
 
 

@@ -1,4 +1,4 @@
-"""Sizes of a layer and its input, as `--shape` writes them."""
+"""Sizes of a layer and its input, in the notation of `--shape`."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Shape:
 
     @classmethod
     def read(cls, text: str) -> Shape:
-        """The shape that is written `B,T,I,H`, or `B,T,I,HxL` for L layers.
+        """Parse `B,T,I,H`, or `B,T,I,HxL` for L layers.
 
         Raises:
-            OptionError: The text is no shape.
+            OptionError: The text is not a shape.
         """
         found = _FORM.fullmatch(text.strip())
         numbers = [int(number) for number in found.groups("1")] if found else []

@@ -1,4 +1,4 @@
-"""The answer as tables of 80 columns."""
+"""The results as tables of at most 80 columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD = f"{'B,T,I,H':<15}{'gatewise':>10}{'floor':>9} {'limit':<8}{'%':>4}"
 
 
 def text(document: Mapping[str, Any]) -> str:
-    """A table per kind of work, and one of memory."""
+    """One table per kind of work, and one for memory."""
     lines = [*_preface(document)]
     for _, found in groupby(document["comparisons"], key=lambda comparison: comparison["work"]):
         lines += ["", *_work(list(found))]
@@ -28,9 +28,9 @@ def _preface(document: Mapping[str, Any]) -> Iterator[str]:
         return
     rates = ", ".join(f"{rate:.0f} ({size})" for size, rate in ceilings["weights_gigabytes_per_second"].items())
     yield from wrap(
-        f"float32, {threads} thread{'s' * (threads != 1)}. The most seen here: {ceilings['gflops']:.0f} GFLOP/s "
-        f"({ceilings['gflops_by']}); GB/s when reading weights: {rates}. The floor is the least time that these allow, "
-        "% how near gatewise comes. Peers: times as long as gatewise. Below each: least-most of the rounds.",
+        f"float32, {threads} thread{'s' * (threads != 1)}. Highest measured here: {ceilings['gflops']:.0f} GFLOP/s "
+        f"({ceilings['gflops_by']}); GB/s when reading weights: {rates}. The floor is the shortest time that these "
+        "allow; % is floor / time of gatewise. Peers: time relative to gatewise. Below each: min-max over the rounds.",
         79,
     )
 
@@ -55,9 +55,9 @@ def _work(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _memory(found: Sequence[Mapping[str, Any]] | None) -> Iterator[str]:
-    yield "memory: MiB that a process grows by at most"
+    yield "memory: peak growth of a process, in MiB"
     if found is None:
-        yield "not measured: this system does not tell a process its peak"
+        yield "not measured: this system does not report the peak memory of a process"
         return
     columns = [(work, who) for work in found[0]["bytes"]["gatewise"] for who in found[0]["bytes"]]
     yield f"{'':<15}" + "".join(f"{work if who == 'gatewise' else '':>11}" for work, who in columns)

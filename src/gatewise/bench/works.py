@@ -1,4 +1,4 @@
-"""What can be measured: a row per kind of work."""
+"""What can be measured: one row per kind of work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import OptionError, suggest
 
 MEMORY = "memory"
-USERS = "cell"  # the kinds of work with the user's own cell begin with this, and it is their cell's name in the table
+USERS = "cell"  # names of work with the user's own cell start with this; it also stands for that cell in `WORKS`
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Work:
     """A kind of work.
 
     Args:
-        name: What `--work` calls it.
-        summary: What is done, in a line.
-        cell: A cell of the family; `USERS` for the one that the user brings.
-        peers: Who can do it besides us.
-        training: Forward and backward pass, else forward alone.
-        input_gradient: The input needs a gradient, too, as it does above other layers that learn.
-        ragged: The rows have lengths of T/2 to T.
-        live: One step of one sequence, from a state that is given.
+        name: Its name for `--work`.
+        summary: What is done, in one line.
+        cell: Name of a built-in cell, or `USERS` for the user's own.
+        peers: The peers that can do it.
+        training: Forward and backward pass instead of only forward.
+        input_gradient: The input needs a gradient too, as it does above other trainable layers.
+        ragged: The rows have lengths from T/2 to T.
+        live: One step of one sequence, from a given state.
     """
 
     name: str
@@ -70,14 +70,14 @@ DEFAULT = tuple(name for name in NAMES if not name.startswith(USERS))
 
 
 def choose(text: str | None, own_cell: bool, quick: bool = False) -> tuple[str, ...]:
-    """Names of the kinds of work in a list such as `forward,training`; the default ones if it is None.
+    """The kinds of work in a list such as `forward,training`, or the default ones if it is None.
 
     Args:
-        own_cell: The user brings a cell.
-        quick: The default is a smaller set.
+        own_cell: Whether the user has given a cell.
+        quick: Use a smaller default set.
 
     Raises:
-        OptionError: A name is unknown, or needs a cell that there is not.
+        OptionError: A name is unknown, or needs a cell that was not given.
     """
     if text is None:
         if own_cell:
@@ -86,13 +86,13 @@ def choose(text: str | None, own_cell: bool, quick: bool = False) -> tuple[str, 
     names = unique(text)
     for name in names:
         if name not in NAMES:
-            raise OptionError(suggest("kind of work", name, NAMES, "`gatewise bench --help` says how to ask for it."))
+            raise OptionError(suggest("kind of work", name, NAMES, "`gatewise bench --help` lists all of them."))
         if name.startswith(USERS) and not own_cell:
-            raise OptionError(f"--work {name} measures a cell of yours. Name it: --cell FILE.py:NAME")
+            raise OptionError(f"--work {name} measures a cell of your own. Name it: --cell FILE.py:NAME")
     return names
 
 
 def unique(text: str) -> tuple[str, ...]:
-    """The words of a list with commas, each once, in their order."""
+    """The words of a comma-separated list, without duplicates, in order."""
     words: Sequence[str] = [word.strip() for word in text.split(",")]
     return tuple(dict.fromkeys(words))

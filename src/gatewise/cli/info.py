@@ -52,7 +52,7 @@ def info(
 def describe(header: Header, columns: int | None) -> str:
     """One line per property, wrapped to `columns` (None: not wrapped). Works for any document, also unknown ones."""
     lines = []
-    for label, text in _facts(header):
+    for label, text in _properties(header):
         text = printable(text)
         if columns is not None and columns > 2 * _INDENT:
             lined = textwrap.wrap(text, columns - _INDENT, break_long_words=False, break_on_hyphens=False)
@@ -61,7 +61,7 @@ def describe(header: Header, columns: int | None) -> str:
     return "\n".join(lines)
 
 
-def _facts(header: Header) -> Iterator[tuple[str, str]]:
+def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training = rest.pop("training", None)

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
+from ..native.calls import check_lengths
 from . import native, operators
 from .native import threads
 from .reference import pointwise_parameters, transformed
 
 __all__ = [
     "both_directions",
+    "check_lengths",
     "pointwise",
     "pointwise_parameters",
     "recurrence",

@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from .native import _native
+from ..native.library import _native
 from .reference import transformed
 
 _WORD = 0xFFFFFFFF

@@ -126,6 +126,8 @@ class _Mean:
 
 
 class _Lowering:
+    is_backward = False
+
     def __init__(self, cell: Cell, program: Program):
         self.cell = cell
         self.letters = letters(cell)
@@ -232,7 +234,7 @@ class _Lowering:
             self.totals,
             max((slots for _, slots in written), default=0),
             len(self.cell.parameters),
-            isinstance(self, _Backward),
+            self.is_backward,
         )
 
     def fuse_complements(self) -> None:
@@ -379,6 +381,8 @@ class _Forward(_Lowering):
 
 
 class _Backward(_Lowering):
+    is_backward = True
+
     def __init__(self, cell: Cell):
         found, program = backward(cell), backward_program(cell)
         super().__init__(cell, program)

@@ -86,16 +86,8 @@ def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
         raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
     if lengths.numel() == 0:
         lengths = lengths.long()  # an empty list has no type of its own
-    if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
-        raise ShapeError(f"lengths must be whole numbers, not {lengths.dtype}")
-    if lengths.shape != x.shape[1:2]:
-        raise ShapeError(f"lengths has shape {tuple(lengths.shape)}, but the batch has {x.shape[1]} rows")
-    if (
-        not torch.compiler.is_compiling()
-        and not engine.transformed()  # under vmap each example has its own lengths, and their values cannot be read
-        and lengths.numel()
-        and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(x)
-    ):
-        wrong = next(int(n) for n in lengths if not 0 <= n <= len(x))
-        raise ShapeError(f"a length of {wrong} does not fit an input of {len(x)} steps")
+    whole = not (lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool)
+    # Under vmap each example has its own lengths, and their values cannot be read.
+    known = not torch.compiler.is_compiling() and not engine.transformed()
+    engine.check_lengths(lengths, x.shape[0], x.shape[1], whole, known)  # len(x) would fix T in an export
     return lengths

@@ -3,6 +3,7 @@
 A new task is one folder with the same file names as the others, and one row in `_TASKS`.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ _HOME = {
     "Writer": "generate.text.predictor",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
-__all__ = ["TASKS", "find", *sorted(_HOME)]
+__all__ = ["TASKS", "find", "load", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
@@ -46,6 +47,13 @@ def find(task: str) -> "type[Estimator]":
         raise ModelFileError(suggest("task", task, TASKS))
     estimator: type[Estimator] = __getattr__(_TASKS[task])
     return estimator
+
+
+def load(path: str | os.PathLike[str]) -> "Estimator":
+    """Open a model file of any task. ModelFileError if it is none, or damaged."""
+    from ..bundle import read_header
+
+    return find(str(read_header(path).document.get("task"))).load(path)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who else can do it: a row per peer, and a module of this folder that lets it enter."""
+"""The other implementations: one row per peer, each with a module of this folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...errors import OptionError, suggest
 
 @dataclass(frozen=True)
 class Peer:
-    """Another way to do the same.
+    """Another implementation of the same work.
 
     Args:
-        label: What the printed table calls it, in 8 letters at most.
+        label: Its name in the printed table, at most 8 letters.
         enter: "module:function", relative to this folder; the function takes a `Problem` and returns a `Contestant`.
-        packages: What has to be installed for it.
+        packages: Packages that it needs.
     """
 
     label: str
@@ -41,7 +41,7 @@ def choose(names: Iterable[str] | None, compiled: bool = False) -> tuple[str, ..
     """The peers of these names, or all that are installed if None.
 
     Args:
-        compiled: Include `torch.compile`, which takes half a minute or more for each loop that it compiles.
+        compiled: Include `torch.compile`, which takes half a minute or more for each loop.
 
     Raises:
         OptionError: A name is unknown, or its package is not installed.
@@ -62,7 +62,7 @@ def choose(names: Iterable[str] | None, compiled: bool = False) -> tuple[str, ..
 
 
 def missing(name: str) -> list[str]:
-    """The packages that this peer needs and that are not installed."""
+    """The packages of this peer that are not installed."""
     return [package for package in PEERS[name].packages if find_spec(package) is None]
 
 

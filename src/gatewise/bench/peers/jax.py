@@ -1,4 +1,4 @@
-"""JAX: a `lax.scan` over time, compiled. XLA decides itself how many threads it uses."""
+"""JAX: a compiled `lax.scan` over time. XLA chooses its own number of threads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def enter(problem: Problem) -> Contestant:
 
     def loss(weights: Mapping[str, Any], x: Any) -> Any:
         y = forward(weights, x)
-        return jnp.vdot(y, upstream), y  # its gradient by y is what arrives there
+        return jnp.vdot(y, upstream), y  # its gradient with respect to y is `upstream`
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1) if problem.work.input_gradient else (0,), has_aux=True))
 

@@ -1,4 +1,4 @@
-"""Keras: `keras.layers.LSTM` on whichever backend it has. The backend decides how many threads it uses."""
+"""Keras: `keras.layers.LSTM` on the installed backend, which chooses its own number of threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def enter(problem: Problem) -> Contestant:
     for n, layer in enumerate(layers):
         W, U, b, b_h = (
             problem.weights[f"{name}_l{n}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )  # Keras has the same order of gates, and one bias
+        )  # Keras has the same order of gates, but one bias
         layer.set_weights([W.T.numpy(), U.T.numpy(), (b + b_h).numpy()])
     x = problem.x.transpose(0, 1).contiguous().numpy()
 
@@ -31,7 +31,7 @@ def enter(problem: Problem) -> Contestant:
 
 
 def _keras() -> Any:
-    """Keras on TensorFlow, as it is unless told otherwise, or on what else is installed."""
+    """Keras on its default backend, TensorFlow, or on another one that is installed."""
     if find_spec("tensorflow") is None:
         os.environ.setdefault("KERAS_BACKEND", "jax" if find_spec("jax") else "torch")
     import keras

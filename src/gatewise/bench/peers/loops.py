@@ -1,4 +1,4 @@
-"""A loop over time in Python, as one writes it for a cell that no library has; and `torch.compile` of it."""
+"""A loop over time in Python, as one would write it for a cell that no library has, and `torch.compile` of it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .pytorch import contestant
 
 
 def eager(problem: Problem) -> Contestant:
-    """The loop, run by PyTorch operation by operation."""
+    """The loop in eager PyTorch."""
     return _looped("eager", problem, lambda loop: loop)
 
 
 def compiled(problem: Problem) -> Contestant:
-    """The loop, compiled."""
-    torch.compiler.reset()  # every shape is compiled anew, and there is a limit to how often one function may be
+    """The loop, compiled by `torch.compile`."""
+    torch.compiler.reset()  # each shape is compiled again, and there is a limit for one function
     return _looped("compiled", problem, lambda loop: torch.compile(loop, dynamic=False))
 
 
@@ -41,7 +41,7 @@ def _looped(name: str, problem: Problem, finish: Callable[[Any], Any]) -> Contes
 
 
 def _peephole(x: Tensor, weights: Mapping[str, Tensor], layer: int) -> Tensor:
-    """A peephole layer written with care: the input's products for all steps at once, all gates in one product."""
+    """A carefully written peephole layer: the input's products for all steps at once, and one product for all gates."""
     W, U, b, b_h, p = (
         weights[f"{name}_l{layer}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_p")
     )
@@ -58,7 +58,7 @@ def _peephole(x: Tensor, weights: Mapping[str, Tensor], layer: int) -> Tensor:
 
 
 def _any_cell(problem: Problem, x: Tensor, weights: Mapping[str, Tensor], layer: int) -> Tensor:
-    """The reference loop, for a cell that nobody has written by hand: a product per gate and step."""
+    """The reference loop, for any other cell: one product per gate and step."""
     cell, shape = problem.cell, problem.shape
     stored = [[weights[f"{name}_l{layer}"] for name in names] for names in cell.stored()]
     sizes = cell.sizes(x.shape[2], shape.H, problem.layer.proj_size)

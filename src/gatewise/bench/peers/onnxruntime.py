@@ -14,7 +14,10 @@ from torch import Tensor
 from ..contest import Contestant, as_tensor
 from ..problem import Problem
 
-_OPSET, _IR_VERSION = 14, 8  # the first with this LSTM, and of its time, so that any later runtime takes both
+_OPSET, _IR_VERSION = (
+    14,
+    8,
+)  # the first opset with this LSTM, and an IR version of its time; later runtimes take both
 
 
 def enter(problem: Problem) -> Contestant:
@@ -69,6 +72,6 @@ def _value(name: str, shape: Any) -> Any:
 
 
 def _reordered(weight: Tensor) -> Tensor:
-    """Gate blocks as ONNX stores them, i o f c, of torch's i f g o."""
+    """Reorder torch's gate blocks i f g o to ONNX's i o f c."""
     i, f, g, o = weight.chunk(4)
     return torch.cat([i, o, f, g])

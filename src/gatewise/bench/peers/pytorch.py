@@ -1,4 +1,4 @@
-"""PyTorch modules: our own layers and torch's, driven the same way."""
+"""PyTorch modules: our own layers and torch's, used in the same way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def torch_layer(problem: Problem) -> Contestant:
 
 
 def torch_cells(problem: Problem) -> Contestant:
-    """`torch.nn.LSTMCell`, one per layer, for live work: less to do per call than `torch.nn.LSTM`."""
+    """`torch.nn.LSTMCell`, one per layer, for live work: it has less overhead per call than `torch.nn.LSTM`."""
     shape, state = problem.shape, problem.state
     assert state is not None
     layers = nn.ModuleList(nn.LSTMCell(shape.D if n == 0 else shape.H, shape.H) for n in range(shape.layers))
@@ -59,8 +59,8 @@ def contestant(
     """A contestant that autograd differentiates.
 
     Args:
-        call: x to (y, state).
-        parameters: Weights that training needs the gradients of, by the names that ours have.
+        call: Maps x to (y, state).
+        parameters: Weights whose gradients training needs, under the names of our layer.
     """
     x = problem.x
     if not problem.work.training:

@@ -18,13 +18,13 @@ constexpr int NARROW_ROWS = 3;
 #endif
 
 // What a word of an operand is: a float, or two bfloat16.
-struct Full {
+struct F32 {
     static constexpr int ROW = LANES;  // words in a row of a block
     GATEWISE_INLINE V multiply_add(V a, V b, V c) { return fma(a, b, c); }
 };
 
 #if defined(__AVX512BF16__)
-struct Low {
+struct Bf16 {
     static constexpr int ROW = LANES / 2;
     GATEWISE_INLINE V multiply_add(V a, V b, V c) { return (V)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b); }
 };
@@ -334,7 +334,7 @@ void pair(const float* values, const int* rows, int count, float* out, ptrdiff_t
     }
 }
 
-constexpr Products LOW = {multiply_tile<Low>, outer_tile<Low>};
+constexpr Products BF16 = {multiply_tile<Bf16>, outer_tile<Bf16>};
 #else
 bfloat16 rounded(float value) {
     uint32_t bits;
@@ -348,7 +348,7 @@ void round_rows(const float* values, int rows, int lanes, bfloat16* out) {
         for (int i = 0; i < LANES; i++) out[i] = i < lanes ? rounded(values[i]) : 0;
 }
 
-constexpr Products LOW = {nullptr, nullptr};
+constexpr Products BF16 = {nullptr, nullptr};
 constexpr decltype(Kernels::pair) pair = nullptr;
 #endif
 
@@ -361,8 +361,8 @@ extern const Kernels table;
 const Kernels table = {
     GATEWISE_NAME(GATEWISE_ISA),
     {0, WIDE ? 12 : NARROW_ROWS, WIDE ? 12 : NARROW_ROWS, WIDE ? 8 : NARROW_ROWS, WIDE ? 6 : NARROW_ROWS},
-    {multiply_tile<Full>, outer_tile<Full>},
-    LOW,
+    {multiply_tile<F32>, outer_tile<F32>},
+    BF16,
     run,
     fingerprint,
     transpose,

@@ -4,11 +4,11 @@
 // rows of a block follow one another. A kernel works on a tile: some rows times up to four columns, a column being one
 // accumulator's block of 16 units.
 //
-// The matrix kernels also take their operands in bfloat16, two of them in one 32-bit word, where the processor multiplies
-// pairs ("low" precision below): sums stay float32. Words are declared as floats, for they are moved, never computed with.
+// The matrix kernels also take their operands in bfloat16 (bf16 in names), two of them in one 32-bit word, where the
+// processor multiplies pairs: sums stay float32. Words are declared as floats, for they are moved, never computed with.
 //
 // Bits: every output is bias + sum over k in ascending order, one fused multiply-add at a time (of one k, or in
-//       low precision of two), so a row's result does not depend on the tile it sits in.
+//       bfloat16 of two), so a row's result does not depend on the tile it sits in.
 // None of these allocates, throws or synchronises.
 #pragma once
 
@@ -35,7 +35,7 @@ struct Instruction {
     uint16_t out, a, b, c;
 };
 
-// A product's share of a tile: `depth` values per row of the vector, times packed weights. In low precision a word holds
+// A product's share of a tile: `depth` values per row of the vector, times packed weights. In bfloat16 a word holds
 // the values of k and k + 1, of odd sizes the last with zero; everything here is then counted in words.
 struct Segment {
     const float* vector;   // [blocks][...][16 values], rows 16 values apart
@@ -58,8 +58,8 @@ struct Products {
                      ptrdiff_t start_row, float* const* out);
 
     // out[i][j] = sum over rows of left[row][i] * right[row][j], added to what is there if `add`; i < height <= OUTER,
-    // j < 16 columns, `block` floats from one column of `right` to the next, `out_row` from one i to the next. In low
-    // precision a row is a pair of rows, as `Kernels::pair` makes it.
+    // j < 16 columns, `block` floats from one column of `right` to the next, `out_row` from one i to the next. In
+    // bfloat16 a row is a pair of rows, as `Kernels::pair` makes it.
     void (*outer)(int height, int columns, const Span* spans, int count, const float* left, const float* right,
                   ptrdiff_t block, float* out, ptrdiff_t out_row, bool add);
 };
@@ -67,7 +67,7 @@ struct Products {
 struct Kernels {
     const char* name;
     int rows[COLUMNS + 1];  // rows of a tile that fit the registers, by its columns
-    Products full, low;     // float32; bfloat16, null where the processor does not multiply pairs
+    Products f32, bf16;      // operands of float32; of bfloat16, null where the processor does not multiply pairs
 
     // Runs a pointwise program over `length` floats (a multiple of 16) of each value.
     void (*run)(const Instruction* program, int count, float* const* values, int length);
@@ -93,7 +93,7 @@ struct Kernels {
     void (*round)(const float* values, int rows, int lanes, bfloat16* out);
 
     // The same for two rows at once: words of [rows[2 i]] and [rows[2 i + 1]] (zero after an odd last one) at
-    // out + i * stride. Null where there is no low precision.
+    // out + i * stride. Null where the processor does not multiply pairs.
     void (*pair)(const float* values, const int* rows, int count, float* out, ptrdiff_t stride);
 };
 

@@ -46,7 +46,7 @@ std::vector<Part> cut(const Shape& shape, int parts, int chunk_rows, int chunk_s
         std::stable_sort(order.begin(), order.end(),
                          [&](int a, int b) { return shape.lengths[a] > shape.lengths[b]; });
     for (int i = 0; i < shape.rows; i++) {
-        // Rows of equal length in blocks; others dealt out like cards, to and fro, so that the parts take equally long.
+        // Rows of equal length in blocks; others in turns, to and fro, so that the parts take equally long.
         int round = i / parts, place = i % parts;
         int part = shape.lengths ? (round % 2 ? parts - 1 - place : place)
                                  : static_cast<int>(static_cast<int64_t>(i) * parts / shape.rows);

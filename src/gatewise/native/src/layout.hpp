@@ -1,8 +1,8 @@
 // How the rows and steps of one call are cut up, and where each of them lies in memory.
 //
-// Rows are dealt to parts, which run without knowing of one another, and sorted by length within a part, so that those
-// still running at a step come first: padding has no place here. Steps are cut into chunks that fit the caches. Within a
-// chunk the running rows of one step follow those of the step before it: "flat" rows.
+// Rows are distributed among parts, which run without knowing of one another, and sorted by length within a part, so that
+// those still running at a step come first: padding has no place here. Steps are cut into chunks that fit the caches.
+// Within a chunk the running rows of one step follow those of the step before it: "flat" rows.
 #pragma once
 
 #include <cstddef>

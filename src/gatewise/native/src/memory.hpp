@@ -27,4 +27,21 @@ private:
     size_t bytes_ = 0;
 };
 
+// Where each of many pieces will lie in a memory that is made once the size of all is known.
+class Arena {
+public:
+    // The place of another piece, in floats. It begins a cache line, so that no two threads write to the same one.
+    size_t take(size_t floats) {
+        const size_t place = size_;
+        size_ += (floats + LINE - 1) / LINE * LINE;
+        return place;
+    }
+
+    size_t size() const { return size_; }
+
+private:
+    static constexpr size_t LINE = 16;
+    size_t size_ = 0;
+};
+
 }  // namespace gatewise

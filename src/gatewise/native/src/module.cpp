@@ -1,6 +1,5 @@
-// The native engine's Python side. Tensors come as they are and are looked at by the C functions of DLPack, which
-// PyTorch has from 2.10 on: to ask each for its attributes takes longer than a whole step of a small layer. What Python
-// passes is checked here against the plan, so that nothing is read or written beyond a tensor.
+// The native engine's Python side. What Python passes is checked here against the plan, so that nothing is read or
+// written beyond a tensor.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -13,64 +12,19 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
-#include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 
+#include "jobs.hpp"
 #include "layer.hpp"
+#include "program_fields.hpp"
 #include "team.hpp"
+#include "tensor.hpp"
 
-namespace nb = nanobind;
 using namespace nb::literals;
-
-namespace gatewise {
-namespace {
-
-// PyTorch's functions for a tensor's memory and shape: the part of DLPack's `DLPackExchangeAPI` that is used here.
-struct Exchange {
-    uint32_t major, minor;
-    void *older, *allocate, *own, *wrap;
-    int (*look)(void* object, nb::dlpack::dltensor* out);
-};
-
-const Exchange* exchange = nullptr;
-nb::handle tensor_type, parameter_type;
-
-// A tensor on the CPU, as long as the caller holds it; absent where Python has None.
-struct Tensor : nb::dlpack::dltensor {
-    explicit operator bool() const { return ndim >= 0; }
-    bool is(nb::dlpack::dtype_code code, int bits) const { return dtype.code == uint8_t(code) && dtype.bits == bits; }
-    bool low() const { return is(nb::dlpack::dtype_code::Bfloat, 16); }
-    bool floats() const { return is(nb::dlpack::dtype_code::Float, 32); }
-
-    // Whether it is a tensor of PyTorch's, and nothing that only behaves like one.
-    bool look(nb::handle object) {
-        if (!object.type().is(tensor_type) && !object.type().is(parameter_type)) return false;
-        if (exchange->look(object.ptr(), this)) {  // of a layout or on a device that DLPack has no name for
-            PyErr_Clear();
-            return false;
-        }
-        return device.device_type == nb::device::cpu::value;
-    }
-};
-
-}  // namespace
-}  // namespace gatewise
-
-template <>
-struct nanobind::detail::type_caster<gatewise::Tensor> {
-    NB_TYPE_CASTER(gatewise::Tensor, const_name("torch.Tensor | None"))
-
-    bool from_python(handle source, uint8_t, cleanup_list*) noexcept {
-        value.ndim = -1;
-        return source.is_none() || value.look(source);
-    }
-};
 
 namespace gatewise {
 namespace {
@@ -85,89 +39,18 @@ std::string use(const std::string& name) {
     return found->name;
 }
 
-template <class Enum>
-Enum checked(int number, const char* what) {
-    if (number < 0 || number >= static_cast<int>(Enum::count)) throw std::invalid_argument(what);
-    return static_cast<Enum>(number);
-}
-
-void need(bool holds, const char* what) {
-    if (!holds) throw std::invalid_argument(what);
-}
-
-using Pairs = std::vector<std::pair<int, int>>;
-using ValueFields = std::tuple<int, int, float, int, bool, bool>;
-using ProductFields = std::tuple<int, int, bool>;
-using ShareFields = std::tuple<int, int, int, std::vector<ProductFields>>;
-using GroupFields = std::tuple<std::vector<int>, std::vector<std::vector<int>>, std::vector<int>, std::vector<ShareFields>>;
-using InstructionFields = std::tuple<int, int, int, int, int>;
-using PhaseFields = std::tuple<int, int, std::vector<ValueFields>, Pairs, std::vector<GroupFields>,
-                               std::vector<InstructionFields>, Pairs, Pairs, Pairs>;
-using OuterFields = std::tuple<int, int, int, int, Pairs>;
-using BlockFields = std::tuple<int, int, int, int, int>;
-using TotalFields = std::tuple<int, int, int>;
-
-uint16_t narrow(int value) {
-    if (value < 0 || value > std::numeric_limits<uint16_t>::max()) throw std::invalid_argument("an instruction's value");
-    return static_cast<uint16_t>(value);
-}
-
-Phase phase_from(const PhaseFields& fields) {
-    const auto& [when, size, values, means, groups, program, arrivals, emissions, reductions] = fields;
-    Phase phase{checked<When>(when, "a phase's time"), size, {}, {}, {}, {}, arrivals, emissions, reductions};
-    for (const auto& [place, index] : means)
-        phase.means.emplace_back(checked<Place>(place, "a mean's vector"), index);
-    for (const auto& [place, index, number, slot, read, written] : values)
-        phase.values.push_back({checked<Place>(place, "a value's place"), index, number, slot, read, written});
-    for (const auto& [accumulators, biases, start, shares] : groups) {
-        Group group{accumulators, biases, start, {}};
-        for (const auto& [place, index, length, products] : shares) {
-            Share share{checked<Place>(place, "a product's vector"), index, length, {}};
-            for (const auto& [accumulator, block, transposed] : products)
-                share.products.push_back({accumulator, block, transposed});
-            group.shares.push_back(std::move(share));
-        }
-        phase.groups.push_back(std::move(group));
-    }
-    for (const auto& [op, out, a, b, c] : program)
-        phase.program.push_back({checked<Op>(op, "an operation"), narrow(out), narrow(a), narrow(b), narrow(c)});
-    return phase;
-}
-
-std::unique_ptr<Program> program_from(const std::vector<int>& carry, const Pairs& streams,
-                                      const std::vector<BlockFields>& blocks, const std::vector<PhaseFields>& phases,
-                                      const std::vector<OuterFields>& outers, const std::vector<TotalFields>& totals,
-                                      int slots, int parameters, bool backward) {
-    static std::atomic<long> made{0};
-    auto program = std::make_unique<Program>();
-    program->serial = ++made;
-    program->carry = carry;
-    for (const auto& [size, source] : streams)
-        program->streams.push_back({size, checked<Source>(source, "a stream's source")});
-    for (const auto& [parameter, place, rows, columns, head] : blocks)
-        program->blocks.push_back({parameter, place, rows, columns, head});
-    for (const PhaseFields& fields : phases) program->phases.push_back(phase_from(fields));
-    for (const auto& [place, index, size, value_size, values] : outers)
-        program->outers.push_back({checked<Place>(place, "an outer product's vector"), index, size, value_size, values});
-    for (const auto& [size, block, weight] : totals) program->totals.push_back({size, block, weight});
-    program->slots = slots;
-    program->parameters = parameters;
-    program->backward = backward;
-    if (std::string wrong = mistakes(*program); !wrong.empty()) throw std::invalid_argument(wrong);
-    return program;
-}
-
-// Whether the engine can take them: 0 if it cannot, 1 if all are float32, 2 if all are bfloat16, 3 if they are mixed.
+// Whether these are plain tensors of torch's that the engine can take: 0 if not, 1 if all are float32, 2 if all are
+// bfloat16, 3 if they are mixed.
 int kind(const nb::list& tensors) {
     static PyObject* const is_neg = PyUnicode_InternFromString("is_neg");
     int result = 0;
     for (nb::handle object : tensors) {
         Tensor tensor;
-        if (!tensor.look(object) || !(tensor.floats() || tensor.low())) return 0;
+        if (!tensor.look_at_tensor(object) || !(tensor.floats() || tensor.bf16())) return 0;
         const nb::object negative = nb::steal(PyObject_CallMethodNoArgs(object.ptr(), is_neg));
         if (!negative) throw nb::python_error();
         if (negative.is(nb::handle(Py_True))) return 0;  // lazily: its memory holds something else
-        result |= tensor.low() ? 2 : 1;
+        result |= tensor.bf16() ? 2 : 1;
     }
     return result;
 }
@@ -176,17 +59,22 @@ nb::tuple shapes(const nb::list& tensors) {
     nb::tuple result = nb::steal<nb::tuple>(PyTuple_New(nb::len(tensors)));
     for (size_t i = 0; i < nb::len(tensors); i++) {
         Tensor tensor;
-        if (!tensor.look(tensors[i])) throw nb::type_error("a tensor on the CPU is needed");
-        PyObject* shape = PyTuple_New(tensor.ndim);
-        for (int axis = 0; axis < tensor.ndim; axis++)
-            PyTuple_SET_ITEM(shape, axis, PyLong_FromLongLong(tensor.shape[axis]));
+        if (!tensor.look(tensors[i])) throw nb::type_error("a tensor or array on the CPU is needed");
+        PyObject* shape;
+        if (tensor.ndim > Tensor::AXES) {
+            shape = nb::tuple(tensors[i].attr("shape")).release().ptr();
+        } else {
+            shape = PyTuple_New(tensor.ndim);
+            for (int axis = 0; axis < tensor.ndim; axis++)
+                PyTuple_SET_ITEM(shape, axis, PyLong_FromLongLong(tensor.shape[axis]));
+        }
         PyTuple_SET_ITEM(result.ptr(), i, shape);
     }
     return result;
 }
 
-// A number that changes with any value of the matrices among the tensors, the same for any number of threads; none if they
-// cannot be read as 32-bit words.
+// A number that changes with any value of the matrices among the tensors, the same for any number of threads; none if
+// they cannot be read as 32-bit words.
 std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors, int threads) {
     constexpr size_t PIECE = 1 << 16;
     struct Piece {
@@ -221,7 +109,7 @@ std::optional<uint64_t> fingerprint(const std::vector<Tensor>& tensors, int thre
 }
 
 void bernoulli(const Tensor& out, uint64_t seed, uint64_t stream, double rate, float value) {
-    need(out.floats() && out.ndim == 1 && (out.strides[0] == 1 || out.shape[0] <= 1), "the result");
+    need(out.floats() && out.writable && out.ndim == 1 && (out.strides[0] == 1 || out.shape[0] <= 1), "the result");
     need(rate >= 0 && rate < 1, "the rate");
     const uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
     const uint32_t counter[4] = {0, 0, static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)};
@@ -235,10 +123,10 @@ struct Plan {
     const Program& program;
     Sizes sizes;
     Work work;
-    bool low;
+    bool bf16;
 
-    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, bool low)
-        : program(program), sizes(sizes), work{work.first, work.second}, low(low) {
+    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, bool bf16)
+        : program(program), sizes(sizes), work{work.first, work.second}, bf16(bf16) {
         const auto [parts, threads] = work;
         need(parts >= 1 && threads >= 1 && (parts == 1 || parts <= threads), "threads");
         int letters = 1;
@@ -260,19 +148,24 @@ void need_shape(const Tensor& tensor, std::initializer_list<int64_t> shape, cons
     need(tensor.ndim == last + 1 && std::equal(shape.begin(), shape.end(), tensor.shape), what);
     const bool empty = std::count(shape.begin(), shape.end(), 0);
     need(empty || tensor.strides[last] == 1 || tensor.shape[last] == 1, what);
-    need(tensor.floats() || tensor.low(), what);
+    need(tensor.floats() || tensor.bf16(), what);
+}
+
+// Whether the engine may write to those that are present: numpy's arrays may be read-only.
+void need_writable(const std::vector<Tensor>& tensors, const char* what) {
+    for (const Tensor& tensor : tensors) need(!tensor || tensor.writable, what);
 }
 
 Series series(const Tensor& tensor, const Shape& shape, int units, const char* what) {
     if (!tensor) return {};
     need_shape(tensor, {shape.steps, shape.rows, units}, what);
-    return {{tensor.data, tensor.low()}, tensor.strides[0], tensor.strides[1]};
+    return {{tensor.data, tensor.bf16()}, tensor.strides[0], tensor.strides[1]};
 }
 
 Rows rows(const Tensor& tensor, int count, int units, const char* what) {
     if (!tensor) return {};
     need_shape(tensor, {count, units}, what);
-    return {{tensor.data, tensor.low()}, tensor.strides[0]};
+    return {{tensor.data, tensor.bf16()}, tensor.strides[0]};
 }
 
 // Weights, or places for their gradients, of which `some` may be absent. In bfloat16 they may be matrices that are read
@@ -287,7 +180,7 @@ std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensor
             continue;
         }
         need(tensor.ndim == 1 || tensor.ndim == 2, "a weight's shape");
-        need(tensor.floats() || (packed && tensor.ndim == 2 && tensor.low()), "a weight's precision");
+        need(tensor.floats() || (packed && tensor.ndim == 2 && tensor.bf16()), "a weight's precision");
         const bool flat = tensor.ndim == 1;
         need(tensor.shape[0] < 1 << 30 && (flat || tensor.shape[1] < 1 << 30), "a weight's shape");
         result.push_back({static_cast<float*>(tensor.data), tensor.strides[0], flat ? 0 : tensor.strides[1],
@@ -303,74 +196,6 @@ std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensor
     return result;
 }
 
-// Calls shorter than about 10 us keep the interpreter's lock: to hand it over costs more than others would gain.
-class Released {
-public:
-    template <class Job>
-    explicit Released(const std::vector<Job>& jobs) {
-        double work = 0;
-        for (const Job& job : jobs) {
-            double units = 0;
-            for (int size : job.call.sizes) units += size;
-            work += units * units * job.call.shape.steps * job.call.shape.rows;
-        }
-        if (work > 1e5) thread_ = PyEval_SaveThread();
-    }
-    ~Released() {
-        if (thread_) PyEval_RestoreThread(thread_);
-    }
-    Released(const Released&) = delete;
-    Released& operator=(const Released&) = delete;
-
-private:
-    PyThreadState* thread_ = nullptr;
-};
-
-bool operator==(const Series& one, const Series& other) {
-    return one.data.address == other.data.address && one.data.low == other.data.low && one.step == other.step &&
-           one.row == other.row;
-}
-
-// Has each call of a chain follow the one before it.
-template <class Job>
-std::unique_ptr<Progress[]> chain(std::vector<Job>& jobs) {
-    auto progress = std::make_unique<Progress[]>(jobs.size());
-    for (size_t i = 0; i < jobs.size(); i++) {
-        const Shape &shape = jobs[i].call.shape, &ahead = jobs[i ? i - 1 : 0].call.shape;
-        need(jobs[i].call.work.threads == 1 && shape.steps == ahead.steps && shape.rows == ahead.rows &&
-                 shape.lengths == ahead.lengths && shape.reverse == ahead.reverse && (!i || jobs[i].follows(jobs[i - 1])),
-             "a chain");
-        jobs[i].call.link = {i ? &progress[i - 1] : nullptr, &progress[i]};
-    }
-    return progress;
-}
-
-// Calls at the same time: those that wait for nothing from one another on a thread each, or a chain, in which each waits
-// for the one before it, on so many threads.
-//
-// A chain ends, however few threads come: of its calls that are not done the first waits for none, as the one before it
-// is done, and its thread, which takes its calls in ascending order, is at it, as those before it are done. So one call
-// is always running, or has failed, and that those behind it are told, too.
-template <class Job>
-void run_jobs(std::vector<Job>& jobs, int chained, const std::function<void(size_t)>& run) {
-    need(chained >= 0, "threads");
-    const std::unique_ptr<Progress[]> progress = chained ? chain(jobs) : nullptr;
-    Released released(jobs);
-    if (jobs.size() == 1) return run(0);
-    std::vector<std::exception_ptr> failed(jobs.size());
-    const int threads = static_cast<int>(jobs.size());
-    run_together(chained ? std::min(threads, chained) : threads, [&](const Member& member) {
-        for (size_t job = member.thread; job < jobs.size(); job += member.threads) try {
-                run(job);
-            } catch (...) {
-                failed[job] = std::current_exception();  // no exception may leave a team
-                if (progress) progress[job].abandon();
-            }
-    });
-    for (const std::exception_ptr& error : failed)  // of a chain the first has stopped the others
-        if (error) std::rethrow_exception(error);
-}
-
 // What both directions of a call are given: plan, packed weights, weights, x and further inputs, lengths, resets, whether
 // in reverse.
 using CallFields =
@@ -381,6 +206,25 @@ using ForwardFields = std::tuple<CallFields, std::vector<Tensor>, std::vector<Te
 using BackwardFields = std::tuple<CallFields, const Tape*, std::vector<Tensor>, std::vector<Tensor>, Tensor,
                                   std::vector<Tensor>, std::vector<Tensor>>;
 
+const int64_t* lengths_of(const Tensor& lengths, const Shape& shape) {
+    if (!lengths) return nullptr;
+    need(lengths.is(nb::dlpack::dtype_code::Int, 64) && lengths.ndim == 1 && lengths.shape[0] == shape.rows &&
+             (lengths.strides[0] == 1 || shape.rows <= 1),
+         "the lengths");
+    const int64_t* const found = static_cast<const int64_t*>(lengths.data);
+    for (int row = 0; found && row < shape.rows; row++)
+        need(found[row] >= 0 && found[row] <= shape.steps, "a length");
+    return found;
+}
+
+Resets resets_of(const Tensor& resets, const Shape& shape) {
+    if (!resets) return {};
+    need(resets.is(nb::dlpack::dtype_code::Bool, 8) && resets.ndim == 2 && resets.shape[0] == shape.steps &&
+             resets.shape[1] == shape.rows,
+         "the resets");
+    return {static_cast<const uint8_t*>(resets.data), resets.strides[0], resets.strides[1]};
+}
+
 Call call_of(const CallFields& fields, bool backward) {
     const auto& [plan, packed, weights, inputs, lengths, resets, reverse] = fields;
     need(!inputs.empty(), "the number of inputs");
@@ -389,24 +233,10 @@ Call call_of(const CallFields& fields, bool backward) {
     need(plan->program.backward == backward, "a program's direction");
     need(packed->made_for(plan->program, plan->sizes, plan->work), "the packed weights");
     const Kernels& kernels = *chosen.load();
-    need(!packed->low() || kernels.pair, "the precision of the packed weights");
+    need(!packed->bf16() || kernels.pair, "the precision of the packed weights");
     need(x && x.ndim == 3 && x.shape[0] < 1 << 30 && x.shape[1] < 1 << 30, "the input's shape");
     Shape shape{static_cast<int>(x.shape[0]), static_cast<int>(x.shape[1]), nullptr, reverse};
-    if (lengths) {
-        need(lengths.is(nb::dlpack::dtype_code::Int, 64) && lengths.ndim == 1 && lengths.shape[0] == shape.rows &&
-                 (lengths.strides[0] == 1 || shape.rows <= 1),
-             "the lengths");
-        shape.lengths = static_cast<const int64_t*>(lengths.data);
-        for (int row = 0; shape.lengths && row < shape.rows; row++)
-            need(shape.lengths[row] >= 0 && shape.lengths[row] <= shape.steps, "a length");
-    }
-    Restarts restarts{};
-    if (resets) {
-        need(resets.is(nb::dlpack::dtype_code::Bool, 8) && resets.ndim == 2 && resets.shape[0] == shape.steps &&
-                 resets.shape[1] == shape.rows,
-             "the resets");
-        restarts = {static_cast<const uint8_t*>(resets.data), resets.strides[0], resets.strides[1]};
-    }
+    shape.lengths = lengths_of(lengths, shape);
     std::vector<Series> all;
     for (const Stream& stream : plan->program.streams) {
         if (stream.source != Source::input) continue;
@@ -421,7 +251,7 @@ Call call_of(const CallFields& fields, bool backward) {
             shape,
             plan->work,
             std::move(all),
-            restarts,
+            resets_of(resets, shape),
             matrices(*plan, weights, false, true)};
 }
 
@@ -441,15 +271,6 @@ std::vector<Rows> carried_rows(const Call& call, const std::vector<Tensor>& tens
     return result;
 }
 
-struct ForwardJob {
-    Call call;
-    std::vector<Rows> state;
-    std::vector<Series> outputs;
-    std::vector<Rows> last;
-
-    bool follows(const ForwardJob& ahead) const { return call.inputs[0] == ahead.outputs[0]; }
-};
-
 std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>& fields, int chained) {
     std::vector<ForwardJob> jobs;
     std::vector<std::unique_ptr<Tape>> tapes;
@@ -457,6 +278,8 @@ std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>&
         const Call call = call_of(call_fields, false);
         for (const auto* given : {&state, &last})
             for (const Tensor& tensor : *given) need(bool(tensor), "a missing state");
+        need_writable(outputs, "an output");
+        need_writable(last, "a last state");
         jobs.push_back({call, carried_rows(call, state, "a state"), carried_series(call, outputs, "an output"),
                         carried_rows(call, last, "a last state")});
         tapes.push_back(keep ? std::make_unique<Tape>() : nullptr);
@@ -467,22 +290,14 @@ std::vector<std::unique_ptr<Tape>> run_forward(const std::vector<ForwardFields>&
     return tapes;
 }
 
-struct BackwardJob {
-    Call call;
-    const Tape& tape;
-    Arriving arriving;
-    Series dx;
-    std::vector<Rows> dstate;
-    std::vector<Matrix> dweights;
-
-    bool follows(const BackwardJob& ahead) const { return arriving.outputs[0] == ahead.dx; }
-};
-
 void run_backward(const std::vector<BackwardFields>& fields, int chained) {
     std::vector<BackwardJob> jobs;
     for (const auto& [call_fields, tape, douts, dlast, dx, dstate, dweights] : fields) {
         const Call call = call_of(call_fields, true);
         need(tape && tape->fits(call), "the tape");
+        need_writable({dx}, "the input's gradient");
+        need_writable(dstate, "a state's gradient");
+        need_writable(dweights, "a weight's gradient");
         jobs.push_back({call,
                         *tape,
                         {carried_series(call, douts, "a gradient"), carried_rows(call, dlast, "a state's gradient")},
@@ -522,7 +337,7 @@ NB_MODULE(_native, m) {
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
     m.def("rounds", [] { return chosen.load()->pair != nullptr; }, "Whether that set multiplies in bfloat16.");
     m.def(
-        "know",
+        "register_types",
         [](nb::handle tensor, nb::handle parameter) {
             nb::object capsule = tensor.attr("__dlpack_c_exchange_api__");
             exchange = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
@@ -530,24 +345,27 @@ NB_MODULE(_native, m) {
             need(exchange->major == 1 && exchange->look, "the version of DLPack");
             tensor_type = tensor.inc_ref(), parameter_type = parameter.inc_ref();
         },
-        "tensor"_a, "parameter"_a, "Take tensors of these two types, and no others.");
+        "tensor"_a, "parameter"_a, "Take torch's tensors of these two types, and no others of torch's.");
+    m.def(
+        "register_array_type", [](nb::handle array) { array_type = array.inc_ref(); }, "array"_a,
+        "Take numpy's arrays, of this type alone.");
     m.def("kind", &kind, "tensors"_a, "1: all are float32, 2: bfloat16, 3: mixed; 0: not all are plain tensors on the CPU.");
     m.def("shapes", &shapes, "tensors"_a, "Their shapes.");
     m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1,
           "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
     nb::class_<Plan>(m, "Plan")
         .def(nb::init<const Program&, const Sizes&, std::pair<int, int>, bool>(), nb::keep_alive<1, 2>(), "program"_a,
-             "sizes"_a, "work"_a, "low"_a = false)
+             "sizes"_a, "work"_a, "bf16"_a = false)
         .def_prop_ro("work", [](const Plan& plan) { return std::make_pair(plan.work.parts, plan.work.threads); });
     m.def(
         "pack",
         [](const Plan& plan, const std::vector<Tensor>& weights, int threads) {
             const Kernels& kernels = *chosen.load();
-            need(!plan.low || kernels.pair, "the precision");
+            need(!plan.bf16 || kernels.pair, "the precision");
             return std::make_unique<Packed>(plan.program, plan.sizes, matrices(plan, weights, false, false), plan.work,
-                                            kernels, plan.low, threads);
+                                            kernels, plan.bf16, threads);
         },
-        "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them; if the plan is low, in bfloat16.");
+        "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them, in the plan's precision.");
     m.def("bernoulli", &bernoulli, "out"_a, "seed"_a, "stream"_a, "rate"_a, "value"_a,
           "Fill a vector with `value`, or 0 at this rate, drawn by a generator that counts.");
     m.def("forward", &run_forward, "calls"_a, "chained"_a = 0,

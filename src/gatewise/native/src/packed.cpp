@@ -1,14 +1,14 @@
 // Weights in the order in which the kernels read them.
 #include <cstring>
 
-#include "setting.hpp"
+#include "call_plan.hpp"
 
 namespace gatewise {
 namespace {
 
 // Weights of one share as tiles read them: [panel][k][column][16], a column being one product's block of 16 units.
 void pack_share(const Program& program, const Share& share, const Sizes& sizes, const std::vector<Matrix>& weights,
-                int units, int per_panel, int panel, const Kernels& kernels, bool low, float* out) {
+                int units, int per_panel, int panel, const Kernels& kernels, bool bf16, float* out) {
     static constexpr int IN_ORDER[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const int products = static_cast<int>(share.products.size());
     const int first = panel * per_panel, last = std::min(first + per_panel, blocks_of(units));
@@ -51,7 +51,7 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
                         for (int j = 0; j < lanes; j++)
                             square[n][j] = head ? on_diagonal(j, reached.begin + k + n)
                                                 : corner[j * across + (k + n) * along];
-                if (low) {
+                if (bf16) {
                     kernels.pair(square[0], IN_ORDER, some, to + static_cast<ptrdiff_t>(k / 2) * columns * LANES,
                               columns * LANES);
                     continue;
@@ -66,8 +66,8 @@ void pack_share(const Program& program, const Share& share, const Sizes& sizes, 
 }  // namespace
 
 Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-               const Kernels& kernels, bool low, int threads)
-    : program_(program.serial), sizes_(sizes), work_(work), low_(low) {
+               const Kernels& kernels, bool bf16, int threads)
+    : program_(program.serial), sizes_(sizes), work_(work), bf16_(bf16) {
     size_t size = 0;
     for (const Phase& phase : program.phases) {
         places_.emplace_back();
@@ -76,7 +76,7 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
             for (const Share& share : group.shares) {
                 places_.back().back().push_back(size);
                 const int units = sizes[phase.size], per_panel = panel_blocks(phase, sizes, work);
-                size += static_cast<size_t>(share_depth(program, share, sizes, units, per_panel, low)) *
+                size += static_cast<size_t>(share_depth(program, share, sizes, units, per_panel, bf16)) *
                         share.products.size() * LANES * blocks_of(units);
             }
         }
@@ -91,10 +91,10 @@ Packed::Packed(const Program& program, const Sizes& sizes, const std::vector<Mat
                 for (size_t i = 0; i < phase.groups[g].shares.size(); i++) {
                     const Share& share = phase.groups[g].shares[i];
                     const ptrdiff_t one =
-                        static_cast<ptrdiff_t>(share_depth(program, share, sizes, units, per_panel, low)) * per_panel *
+                        static_cast<ptrdiff_t>(share_depth(program, share, sizes, units, per_panel, bf16)) * per_panel *
                         share.products.size() * LANES;
                     for (int panel = panels.begin; panel < panels.end; panel++)
-                        pack_share(program, share, sizes, weights, units, per_panel, panel, kernels, low,
+                        pack_share(program, share, sizes, weights, units, per_panel, panel, kernels, bf16,
                                    memory_.data() + places_[p][g][i] + panel * one);
                 }
         }

@@ -1,4 +1,4 @@
-// A phase over a band of rows: sums of matrix products, then the pointwise program on them, tile by tile.
+// A phase over a range of rows: sums of matrix products, then the pointwise program on them, tile by tile.
 #include <cstring>
 
 #include "rows.hpp"
@@ -14,119 +14,120 @@ bool in_memory(Place place) {
 
 }  // namespace
 
-void Runner::run_phases(When when, const Region& region, const Band& band) {
-    for (size_t i = 0; i < s_.program.phases.size(); i++) {
-        const Phase& phase = s_.program.phases[i];
+void Runner::run_phases(When when, const Region& region, const RowRange& range) {
+    for (size_t i = 0; i < plan_.program.phases.size(); i++) {
+        const Phase& phase = plan_.program.phases[i];
         if (phase.when != when) continue;
-        const int per_panel = s_.panels[i];
-        run_phase(static_cast<int>(i), region, band, Range((s_.blocks(phase.size) + per_panel - 1) / per_panel, member_));
+        const int per_panel = plan_.panels[i];
+        const Range panels((plan_.blocks(phase.size) + per_panel - 1) / per_panel, member_);
+        run_phase(static_cast<int>(i), region, range, panels);
         member_.meet();
     }
 }
 
-Spot Runner::spot(Place place, int index, const Places& places, const Band& band) const {
+BlockView Runner::view(Place place, int index, const Places& places, const RowRange& range) const {
     switch (place) {
-    case Place::stream: return {places.streams[index] + band.flat * places.row, places.stride};
-    case Place::before: return {places.before[index] + band.before * places.row, places.before_stride};
-    case Place::after: return {places.after[index] + band.after * places.row, places.after_stride};
-    case Place::arriving: return {ring_[band.parity] + ring_places_[index], ring_stride_};
-    case Place::leaving: return {ring_[band.parity ^ 1] + ring_places_[index], ring_stride_};
-    case Place::mean: return {const_cast<float*>(means_.data()) + index * band.count * LANES, 0};
+    case Place::stream: return {places.streams[index] + range.flat * places.row, places.stride};
+    case Place::before: return {places.before[index] + range.before * places.row, places.before_stride};
+    case Place::after: return {places.after[index] + range.after * places.row, places.after_stride};
+    case Place::arriving: return {ring_[range.parity] + ring_places_[index], ring_stride_};
+    case Place::leaving: return {ring_[range.parity ^ 1] + ring_places_[index], ring_stride_};
+    case Place::mean: return {const_cast<float*>(means_.data()) + index * range.count * LANES, 0};
     default: return {nullptr, 0};
     }
 }
 
 // The matrix products of a panel's blocks, ready to be run for any of its rows.
-void Runner::prepare(int number, const Region& region, const Band& band, int panel, int count) {
-    const Phase& phase = s_.program.phases[number];
-    const int per_panel = s_.panels[number], first = panel * per_panel, width = static_cast<int>(phase.values.size());
-    for (const Pass& pass : s_.passes[number]) {
+void Runner::prepare(int number, const Region& region, const RowRange& range, int panel, int count) {
+    const Phase& phase = plan_.program.phases[number];
+    const int per_panel = plan_.panels[number], first = panel * per_panel;
+    const int width = static_cast<int>(phase.values.size());
+    for (const Pass& pass : plan_.passes[number]) {
         const Group& group = phase.groups[pass.group];
-        Ready ready{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}};
+        PreparedPass prepared{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}};
         for (int block = 0; block < count; block++)
-            for (size_t i = 0; i < pass.accumulators.size(); i++, ready.columns++) {
+            for (size_t i = 0; i < pass.accumulators.size(); i++, prepared.columns++) {
                 const int a = pass.accumulators[i];
-                ready.value[ready.columns] = (first + block - first_) * width + group.values[a];
-                ready.begin[ready.columns] = pass.begin[i];
-                ready.stride[ready.columns] = group.start[a] < 0 ? 0 : LANES;
+                prepared.value[prepared.columns] = (first + block - first_) * width + group.values[a];
+                prepared.begin[prepared.columns] = pass.begin[i];
+                prepared.stride[prepared.columns] = group.start[a] < 0 ? 0 : LANES;
                 if (pass.begin[i])
-                    ready.from[ready.columns] =
+                    prepared.from[prepared.columns] =
                         group.start[a] < 0
-                            ? s_.constants.data() + s_.biases[number][pass.group][a] + (first + block) * LANES
-                            : region.streams[group.start[a]] + (first + block) * region.stride + band.flat * LANES;
+                            ? plan_.constants.data() + plan_.biases[number][pass.group][a] + (first + block) * LANES
+                            : region.streams[group.start[a]] + (first + block) * region.stride + range.flat * LANES;
             }
         for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
-            const int units = s_.units(phase.size), row = row_words(s_.low);
+            const int units = plan_.units(phase.size), row = row_words(plan_.bf16);
             const Range reached =
-                reach(s_.program, share, s_.sizes, first * LANES, std::min((first + count) * LANES, units));
-            const int depth = depth_words(reached.end - reached.begin, s_.low), start = reached.begin / LANES;
-            const ptrdiff_t size =
-                static_cast<ptrdiff_t>(share_depth(s_.program, share, s_.sizes, units, per_panel, s_.low)) * per_panel *
-                static_cast<int>(share.products.size()) * LANES;
-            const float* weights = s_.call.packed.share(number, pass.group, i) + panel * size;
+                reach(plan_.program, share, plan_.sizes, first * LANES, std::min((first + count) * LANES, units));
+            const int depth = depth_words(reached.end - reached.begin, plan_.bf16), start = reached.begin / LANES;
+            const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.bf16);
+            const ptrdiff_t size = most * per_panel * static_cast<int>(share.products.size()) * LANES;
+            const float* weights = plan_.call.packed.share(number, pass.group, i) + panel * size;
             if (share.place == Place::weight) {
-                const float* vector = s_.low ? s_.low_constants.data() + s_.repeated[share.index] / 2
-                                             : s_.constants.data() + s_.repeated[share.index];
+                const float* vector = plan_.bf16 ? plan_.bf16_constants.data() + plan_.repeated[share.index] / 2
+                                             : plan_.constants.data() + plan_.repeated[share.index];
                 segments_.push_back({vector + start * ROWS * row, ROWS * row, depth, weights, size});
                 moves_.push_back(0);
             } else {
-                const Spot from = spot(share.place, share.index, s_.low ? region.low : region, band);
+                const BlockView from = view(share.place, share.index, plan_.bf16 ? region.bf16 : region, range);
                 segments_.push_back({from.base + start * from.block, from.block, depth, weights, size});
                 moves_.push_back(row);
             }
         }
-        ready_.push_back(ready);
+        prepared_.push_back(prepared);
     }
 }
 
 // Those products for `rows` rows from `row` on, into their accumulators.
-void Runner::multiply(const Ready& ready, int tile, int row, int rows, float* const* values) {
+void Runner::multiply(const PreparedPass& prepared, int tile, int row, int rows, float* const* values) {
     constexpr int MANY = 8;
     const float* start[COLUMNS];
     float* out[COLUMNS];
-    for (int c = 0; c < ready.columns; c++) start[c] = out[c] = values[ready.value[c]];
-    if (ready.start == Pass::Start::mixed) {
-        for (int c = 0; c < ready.columns; c++)
-            for (int r = 0; ready.begin[c] && r < rows; r++)
-                std::memcpy(out[c] + r * LANES, ready.from[c] + (ready.stride[c] ? row + r : 0) * LANES,
+    for (int c = 0; c < prepared.columns; c++) start[c] = out[c] = values[prepared.value[c]];
+    if (prepared.start == Pass::Start::mixed) {
+        for (int c = 0; c < prepared.columns; c++)
+            for (int r = 0; prepared.begin[c] && r < rows; r++)
+                std::memcpy(out[c] + r * LANES, prepared.from[c] + (prepared.stride[c] ? row + r : 0) * LANES,
                             LANES * sizeof(float));
-    } else if (ready.start != Pass::Start::sum) {
-        for (int c = 0; c < ready.columns; c++) start[c] = ready.from[c] + row * ready.stride[c];
+    } else if (prepared.start != Pass::Start::sum) {
+        for (int c = 0; c < prepared.columns; c++) start[c] = prepared.from[c] + row * prepared.stride[c];
     }
     Segment segments[MANY];
-    for (int done = 0; done < ready.count;) {
+    for (int done = 0; done < prepared.count;) {
         int some = 0;
-        for (; some < MANY && done < ready.count; some++, done++) {
-            segments[some] = segments_[ready.first + done];
-            segments[some].vector += row * moves_[ready.first + done];
+        for (; some < MANY && done < prepared.count; some++, done++) {
+            segments[some] = segments_[prepared.first + done];
+            segments[some].vector += row * moves_[prepared.first + done];
             // The first tiles of a panel fetch the next panel's weights, one column each.
-            segments[some].ahead = tile < ready.columns ? segments[some].ahead + tile * LANES : 0;
+            segments[some].ahead = tile < prepared.columns ? segments[some].ahead + tile * LANES : 0;
         }
-        const bool bias = ready.start == Pass::Start::bias && done == some;
-        s_.products.multiply(rows, ready.columns, segments, some, start, bias ? 0 : LANES, out);
-        for (int c = 0; c < ready.columns; c++) start[c] = out[c];
+        const bool bias = prepared.start == Pass::Start::bias && done == some;
+        plan_.products.multiply(rows, prepared.columns, segments, some, start, bias ? 0 : LANES, out);
+        for (int c = 0; c < prepared.columns; c++) start[c] = out[c];
     }
 }
 
 // What is in memory of a phase's values, and which of it a product will read in bfloat16. Means, which every thread takes
 // for itself, are one value per row.
-void Runner::find_values(const Phase& phase, const Region& region, const Band& band) {
-    means_.resize(phase.means.size() * band.count * LANES);
+void Runner::find_values(const Phase& phase, const Region& region, const RowRange& range) {
+    means_.resize(phase.means.size() * range.count * LANES);
     for (size_t i = 0; i < phase.means.size(); i++) {
-        const Spot from = spot(phase.means[i].first, phase.means[i].second, region, band);
-        s_.call.kernels.mean(from.base, from.block, band.count, s_.units(phase.size),
-                             means_.data() + i * band.count * LANES);
+        const BlockView from = view(phase.means[i].first, phase.means[i].second, region, range);
+        plan_.call.kernels.mean(from.base, from.block, range.count, plan_.units(phase.size),
+                             means_.data() + i * range.count * LANES);
     }
-    spots_.clear();
+    views_.clear();
     rounded_.clear();
     for (int v = 0; v < static_cast<int>(phase.values.size()); v++) {
         const Value& value = phase.values[v];
         if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, SLOT, value.number);
-        if (in_memory(value.place)) spots_.push_back({v, spot(value.place, value.index, region, band)});
-        if (value.written && ((value.place == Place::stream && s_.low_streams[value.index]) ||
-                              (value.place == Place::after && s_.low_carry[value.index])))
-            rounded_.push_back({v, spot(value.place, value.index, region.low, band)});
+        if (in_memory(value.place)) views_.push_back({v, view(value.place, value.index, region, range)});
+        if (value.written && ((value.place == Place::stream && plan_.bf16_streams[value.index]) ||
+                              (value.place == Place::after && plan_.bf16_carry[value.index])))
+            rounded_.push_back({v, view(value.place, value.index, region.bf16, range)});
     }
 }
 
@@ -139,7 +140,7 @@ void Runner::lay_out(const Phase& phase, const Tile& tile) {
             *pointer++ = at + (value.place == Place::constant ? 0 : b * tile.rows * LANES);
             if (value.place == Place::weight)
                 for (int r = 0; r < tile.rows; r++)
-                    std::memcpy(at + (b * tile.rows + r) * LANES, s_.vector(value.index) + (tile.first + b) * LANES,
+                    std::memcpy(at + (b * tile.rows + r) * LANES, plan_.vector(value.index) + (tile.first + b) * LANES,
                                 LANES * sizeof(float));
         }
 }
@@ -147,7 +148,7 @@ void Runner::lay_out(const Phase& phase, const Tile& tile) {
 // Values in memory: pointed at where they are, or gathered.
 void Runner::read_values(const Phase& phase, const Tile& tile) {
     const size_t width = phase.values.size();
-    for (const auto& [v, from] : spots_)
+    for (const auto& [v, from] : views_)
         for (int b = 0; b < tile.blocks; b++) {
             float* const at = from.base + (tile.first + b) * from.block + tile.row * LANES;
             if (!tile.gathered)
@@ -158,11 +159,11 @@ void Runner::read_values(const Phase& phase, const Tile& tile) {
 }
 
 // Gradients of carried values: what the step after handed back, and what arrives at the output of this one.
-void Runner::receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile) {
-    const int units = s_.units(phase.size);
+void Runner::receive(const Phase& phase, const Region& region, const RowRange& range, const Tile& tile) {
+    const int units = plan_.units(phase.size);
     for (const auto& [v, carry] : phase.arrivals) {
-        const Series& dy = s_.arriving.outputs[carry];
-        const Spot ring = spot(Place::arriving, carry, region, band);
+        const Series& dy = plan_.arriving.outputs[carry];
+        const BlockView ring = view(Place::arriving, carry, region, range);
         for (int b = 0; b < tile.blocks; b++) {
             const float* from = ring.base + (tile.first + b) * ring.block + tile.row * LANES;
             float* to = pointers_[b * phase.values.size() + v];
@@ -172,7 +173,7 @@ void Runner::receive(const Phase& phase, const Region& region, const Band& band,
                 continue;
             }
             for (int r = 0; r < tile.rows; r++, from += LANES, to += LANES) {
-                const Where& where = chunk_->where[band.flat + tile.row + r];
+                const Where& where = chunk_->where[range.flat + tile.row + r];
                 read_row(to, dy.data, where.time * dy.step + where.row * dy.row + unit, lanes);
                 for (int i = 0; i < LANES; i++) to[i] += from[i];
             }
@@ -184,85 +185,85 @@ void Runner::run_program(const Phase& phase, const Tile& tile) {
     if (phase.program.empty()) return;
     const int runs = tile.gathered ? 1 : tile.blocks, length = (tile.gathered ? tile.blocks : 1) * tile.rows * LANES;
     for (int b = 0; b < runs; b++)
-        s_.call.kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
+        plan_.call.kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
                             pointers_.data() + b * phase.values.size(), length);
 }
 
 // New values to where they belong in memory, if they were gathered, and in bfloat16 beside it.
 void Runner::write_values(const Phase& phase, const Tile& tile) {
     const size_t width = phase.values.size();
-    const int units = s_.units(phase.size);
+    const int units = plan_.units(phase.size);
     if (tile.gathered)
-        for (const auto& [v, to] : spots_)
+        for (const auto& [v, to] : views_)
             if (phase.values[v].written)
                 for (int b = 0; b < tile.blocks; b++)
                     std::memcpy(to.base + (tile.first + b) * to.block + tile.row * LANES, pointers_[b * width + v],
                                 tile.rows * LANES * sizeof(float));
     for (const auto& [v, to] : rounded_)
         for (int b = 0; b < tile.blocks; b++)
-            s_.call.kernels.round(
+            plan_.call.kernels.round(
                 pointers_[b * width + v], tile.rows, std::min(LANES, units - (tile.first + b) * LANES),
                 reinterpret_cast<bfloat16*>(to.base + (tile.first + b) * to.block + tile.row * LANES / 2));
 }
 
 // Results to the caller, and sums over all rows.
-void Runner::emit(const Phase& phase, const Band& band, const Tile& tile) {
+void Runner::emit(const Phase& phase, const RowRange& range, const Tile& tile) {
     const size_t width = phase.values.size();
-    const int units = s_.units(phase.size);
+    const int units = plan_.units(phase.size);
     for (const auto& [v, output] : phase.emissions) {
-        const Series& out = s_.outputs[output];
+        const Series& out = plan_.outputs[output];
         if (!out.data) continue;
         for (int b = 0; b < tile.blocks; b++) {
             const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
             const float* from = pointers_[b * width + v];
             for (int r = 0; r < tile.rows; r++, from += LANES) {
-                const Where& where = chunk_->where[band.flat + tile.row + r];
-                write_row(s_.call.kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
+                const Where& where = chunk_->where[range.flat + tile.row + r];
+                write_row(plan_.call.kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
             }
         }
     }
     for (const auto& [v, total] : phase.reductions)
         for (int b = 0; b < tile.blocks; b++)
-            s_.call.kernels.reduce(pointers_[b * width + v], tile.rows,
+            plan_.call.kernels.reduce(pointers_[b * width + v], tile.rows,
                                    totals_ + total_places_[total] + (tile.first + b) * LANES);
 }
 
-void Runner::run_phase(int number, const Region& region, const Band& band, Range panels) {
-    if (band.count == 0 || panels.begin == panels.end) return;
-    const Phase& phase = s_.program.phases[number];
-    const int per_panel = s_.panels[number], blocks = s_.blocks(phase.size);
+void Runner::run_phase(int number, const Region& region, const RowRange& range, Range panels) {
+    if (range.count == 0 || panels.begin == panels.end) return;
+    const Phase& phase = plan_.program.phases[number];
+    const int per_panel = plan_.panels[number], blocks = plan_.blocks(phase.size);
     int most = SLOT / LANES / per_panel;
     for (const Group& group : phase.groups)
-        most = std::min(most, s_.call.kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
-    const int tiles = (band.count + most - 1) / most;
+        most = std::min(most, plan_.call.kernels.rows[std::min<int>(COLUMNS, group.values.size() * per_panel)]);
+    const int tiles = (range.count + most - 1) / most;
     // A pointwise program over few floats is slow, so few rows are gathered from several panels.
-    const bool gather = band.count * LANES < 96 && panels.end - panels.begin > 1;
-    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * band.count)) : 1;
+    const bool gather = range.count * LANES < 96 && panels.end - panels.begin > 1;
+    const int at_once = gather ? std::max(1, SLOT / LANES / (per_panel * range.count)) : 1;
     pointers_.resize(std::max(pointers_.size(), phase.values.size() * at_once * per_panel));
-    find_values(phase, region, band);
+    find_values(phase, region, range);
 
     for (int panel = panels.begin; panel < panels.end; panel += at_once) {
         Tile tile{gather, panel * per_panel, 0, 0, 0};
         tile.blocks = std::min({at_once * per_panel, blocks - tile.first, (panels.end - panel) * per_panel});
         first_ = tile.first;
-        ready_.clear();
+        prepared_.clear();
         segments_.clear();
         moves_.clear();
         for (int p = 0; p * per_panel < tile.blocks; p++)
-            prepare(number, region, band, panel + p, std::min(per_panel, tile.blocks - p * per_panel));
+            prepare(number, region, range, panel + p, std::min(per_panel, tile.blocks - p * per_panel));
         int laid_out = 0;  // rows for which the pointers into scratch are set
         for (int i = 0; i < tiles; i++, tile.row += tile.rows) {
-            tile.rows = (band.count - tile.row) / (tiles - i);
+            tile.rows = (range.count - tile.row) / (tiles - i);
             if (laid_out < tile.rows || (tile.blocks > 1 && laid_out != tile.rows)) {
                 laid_out = tile.rows;
                 lay_out(phase, tile);
             }
             read_values(phase, tile);
-            for (const Ready& ready : ready_) multiply(ready, i, tile.row, tile.rows, pointers_.data());
-            receive(phase, region, band, tile);
+            for (const PreparedPass& prepared : prepared_) multiply(prepared, i, tile.row, tile.rows, pointers_.data());
+            receive(phase, region, range, tile);
             run_program(phase, tile);
             write_values(phase, tile);
-            emit(phase, band, tile);
+            emit(phase, range, tile);
         }
     }
 }

@@ -167,6 +167,6 @@ private:
 
 }  // namespace
 
-std::string mistakes(const Program& program) { return Checker(program).check(); }
+std::string error_in(const Program& program) { return Checker(program).check(); }
 
 }  // namespace gatewise

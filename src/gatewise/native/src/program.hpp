@@ -41,8 +41,8 @@ struct Stream {
     Source source;
 };
 
-// A gate's block of rows of a stored parameter. columns = -1: a vector. head = -1: a whole matrix; or else square blocks along
-// the diagonal, with `head` the letter of their size: a row has columns for the units of its own head alone.
+// A gate's block of rows of a stored parameter. columns = -1: a vector. head = -1: a whole matrix; or else square blocks
+// along the diagonal, with `head` the letter of their size: a row has columns for the units of its own head alone.
 struct Block {
     int parameter, place, rows, columns, head;
 
@@ -115,7 +115,7 @@ struct Program {
     size_t outputs() const { return backward ? 1 : carry.size(); }
 };
 
-// An empty text, or what is wrong with it. Whatever passes is safe to run on memory of the right sizes.
-std::string mistakes(const Program& program);
+// What is wrong with a program, or an empty text. Whatever passes is safe to run on memory of the right sizes.
+std::string error_in(const Program& program);
 
 }  // namespace gatewise

@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "layer.hpp"
+#include "call.hpp"
 
 namespace gatewise {
 
@@ -18,7 +18,7 @@ void copy_row(Number* to, const Number* from, int lanes) {
 
 // Up to 16 values of a caller's tensor from `place` on, and zeros for the rest of a block.
 inline void read_row(float* to, const Data& from, ptrdiff_t place, int lanes) {
-    if (from.low) {
+    if (from.bf16) {
         bfloat16 values[LANES] = {};
         uint32_t bits[LANES];
         copy_row(values, static_cast<const bfloat16*>(from.address) + place, lanes);
@@ -31,7 +31,7 @@ inline void read_row(float* to, const Data& from, ptrdiff_t place, int lanes) {
 }
 
 inline void write_row(const Kernels& kernels, const Data& to, ptrdiff_t place, const float* from, int lanes) {
-    if (to.low) {
+    if (to.bf16) {
         bfloat16 rounded[LANES];
         kernels.round(from, 1, LANES, rounded);
         copy_row(static_cast<bfloat16*>(to.address) + place, rounded, lanes);

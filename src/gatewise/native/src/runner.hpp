@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "setting.hpp"
+#include "gradients.hpp"
 
 namespace gatewise {
 
@@ -18,17 +18,17 @@ struct Places {
 };
 
 struct Region : Places {
-    Places low;  // the same in bfloat16, of those that products read; null for the others
+    Places bf16;  // the same in bfloat16, of those that products read; null for the others
 };
 
-// A value in memory: where its first block and row are.
-struct Spot {
+// A value in memory, block by block: where its first block and row are.
+struct BlockView {
     float* base;
     ptrdiff_t block;  // words to the next block
 };
 
 // The rows that a phase runs over.
-struct Band {
+struct RowRange {
     int flat;           // first of them, in the chunk
     int before, after;  // first of them, among carried values
     int count;
@@ -38,12 +38,12 @@ struct Band {
 // One thread's run over one part of the rows: alone, or with the others of its team over all of them.
 class Runner {
 public:
-    Runner(const Setting& setting, const Part& part, const Member& member, float* scratch, float* totals)
-        : s_(setting), part_(part), member_(member), scratch_(scratch), totals_(totals) {
+    Runner(const CallPlan& plan, const Part& part, const Member& member, float* scratch, float* totals)
+        : plan_(plan), part_(part), member_(member), scratch_(scratch), totals_(totals) {
         size_t place = 0;
-        for (const Total& total : s_.program.totals) {
+        for (const Total& total : plan_.program.totals) {
             total_places_.push_back(place);
-            place += s_.blocks(total.size) * LANES;
+            place += plan_.blocks(total.size) * LANES;
         }
         // Short enough for the next call to begin soon, long enough for products of x to be worth taking in advance.
         const int rows = std::accumulate(part.running.begin(), part.running.end(), 0);
@@ -51,16 +51,16 @@ public:
     }
 
     void forward(const std::vector<Rows>& state, const std::vector<Rows>& last, float* kept,
-                 const std::vector<size_t>* places, float* local, const Extent& local_extent, float* low);
+                 const std::vector<size_t>* places, float* local, const Extent& local_extent, float* bf16);
     void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
-                  float* low, float* paired, float* ring, bool want_dx, const std::vector<Gradient>& gradients);
+                  float* bf16, float* paired, float* ring, bool want_dx, const std::vector<Gradient>& gradients);
 
 private:
-    Region region(const Chunk& chunk, float* kept, float* local, float* history, float* low) const;
-    void place_low(float* low, Region& region) const;
-    void run_phases(When when, const Region& region, const Band& band);
-    void run_phase(int number, const Region& region, const Band& band, Range panels);
-    struct Ready {  // a pass, for the blocks of one panel
+    Region region(const Chunk& chunk, float* kept, float* local, float* history, float* bf16) const;
+    void place_bf16(float* bf16, Region& region) const;
+    void run_phases(When when, const Region& region, const RowRange& range);
+    void run_phase(int number, const Region& region, const RowRange& range, Range panels);
+    struct PreparedPass {  // a pass, for the blocks of one panel
         Pass::Start start;
         int first, count;  // segments
         int columns;
@@ -74,16 +74,16 @@ private:
         int first, blocks;
         int row, rows;
     };
-    void find_values(const Phase& phase, const Region& region, const Band& band);
+    void find_values(const Phase& phase, const Region& region, const RowRange& range);
     void lay_out(const Phase& phase, const Tile& tile);
     void read_values(const Phase& phase, const Tile& tile);
-    void prepare(int number, const Region& region, const Band& band, int panel, int count);
-    void multiply(const Ready& ready, int tile, int row, int rows, float* const* values);
-    void receive(const Phase& phase, const Region& region, const Band& band, const Tile& tile);
+    void prepare(int number, const Region& region, const RowRange& range, int panel, int count);
+    void multiply(const PreparedPass& prepared, int tile, int row, int rows, float* const* values);
+    void receive(const Phase& phase, const Region& region, const RowRange& range, const Tile& tile);
     void run_program(const Phase& phase, const Tile& tile);
     void write_values(const Phase& phase, const Tile& tile);
-    void emit(const Phase& phase, const Band& band, const Tile& tile);
-    Spot spot(Place place, int index, const Places& places, const Band& band) const;
+    void emit(const Phase& phase, const RowRange& range, const Tile& tile);
+    BlockView view(Place place, int index, const Places& places, const RowRange& range) const;
     void round(const float* from, ptrdiff_t stride, float* to, int rows, int units, Range blocks) const;
     void round_kept(const Region& region) const;
     void pair_operands(const Region& region, const std::vector<Gradient>& gradients, float* paired);
@@ -92,18 +92,18 @@ private:
     std::vector<Span> spans(Place vector) const;
     void outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin);
     struct Factor {   // of an outer product: gradients of a sum,
-        Spot values;
+        BlockView values;
         Gradient to;  // and where their products with the vector go,
         bool add;     // to what is there already
     };
-    void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
-    void multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
-    void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const Spot& vector);
-    bool restarts(int flat) const;
-    void restart_rows(const Region& region, const Band& band, int row);
-    void stop_gradients(const Band& band);
+    void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
+    void multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
+    void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
+    bool begins_anew(int flat) const;
+    void reset_rows(const Region& region, const RowRange& range, int row);
+    void stop_gradients(const RowRange& range);
 
-    const Setting& s_;
+    const CallPlan& plan_;
     const Part& part_;
     const Member& member_;
     float* const scratch_;
@@ -114,10 +114,10 @@ private:
     std::vector<size_t> ring_places_, total_places_;
     std::vector<float> means_;      // of the phase, by row
     std::vector<float*> pointers_;  // where the values of a tile are, by block
-    std::vector<std::pair<int, Spot>> spots_;  // values in memory,
-    std::vector<std::pair<int, Spot>> rounded_;  // those whose bfloat16 a product will read
-    std::vector<Ready> ready_;
-    std::vector<Segment> segments_;  // of what is ready, at the first row,
+    std::vector<std::pair<int, BlockView>> views_;    // values in memory,
+    std::vector<std::pair<int, BlockView>> rounded_;  // those whose bfloat16 a product will read
+    std::vector<PreparedPass> prepared_;
+    std::vector<Segment> segments_;  // of what is prepared, at the first row,
     std::vector<int> moves_;         // and how far their vectors move from row to row
     int first_ = 0;                  // block at which the pointers begin
     ptrdiff_t ring_stride_ = 0, paired_stride_ = 0;

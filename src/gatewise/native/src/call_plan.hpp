@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "layer.hpp"
+#include "call.hpp"
 #include "team.hpp"
 
 namespace gatewise {
@@ -12,8 +12,8 @@ namespace gatewise {
 inline int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
 // Values of one operand in a block's row of 16, and of a whole depth, in words: see kernels.hpp.
-inline int row_words(bool low) { return low ? LANES / 2 : LANES; }
-inline int depth_words(int depth, bool low) { return low ? (depth + 1) / 2 : depth; }
+inline int row_words(bool bf16) { return bf16 ? LANES / 2 : LANES; }
+inline int depth_words(int depth, bool bf16) { return bf16 ? (depth + 1) / 2 : depth; }
 
 // The part of `count` things that falls to one member.
 struct Range {
@@ -25,11 +25,12 @@ struct Range {
     Range(int begin, int end) : begin(begin), end(end) {}
 };
 
-// Which values of a share's vector the units from `first` to `last` multiply, from a whole block on: all, or those of their heads.
+// Which values of a share's vector the units from `first` to `last` multiply, from a whole block on: all, or those of
+// their heads.
 Range reach(const Program& program, const Share& share, const Sizes& sizes, int first, int last);
 
 // The most of them that a panel's units multiply, in words.
-int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool low);
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool bf16);
 
 // Columns of a panel: whole blocks of units, as many as fill a tile; fewer where each thread must get some.
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work);
@@ -44,12 +45,6 @@ struct Pass {
     Start start;
 };
 
-// Where a part sums the gradient of a block of weights, rows in the order in which they are stored; null: nowhere.
-struct Gradient {
-    float* data;
-    ptrdiff_t row;  // floats to the next
-};
-
 struct Operand {  // of a weight gradient
     Place place;
     int index;
@@ -57,28 +52,28 @@ struct Operand {  // of a weight gradient
 };
 
 // Everything about a call that all its threads share.
-struct Setting {
+struct CallPlan {
     const Call& call;
     const Program& program;
     const Sizes& sizes;
     bool keep;
-    bool low;
+    bool bf16;
     const Products& products;
     std::vector<Part> own_parts;
     const std::vector<Part>& parts;
-    std::vector<int> panels;           // blocks per panel, by phase
-    std::vector<std::vector<Pass>> passes;  // by phase
-    std::vector<size_t> vectors;       // by block: padded weight vectors
-    std::vector<size_t> repeated;      // by block: those that products read, as ROWS equal rows
+    std::vector<int> panels;                               // blocks per panel, by phase
+    std::vector<std::vector<Pass>> passes;                 // by phase
+    std::vector<size_t> vectors;                           // by block: padded weight vectors
+    std::vector<size_t> repeated;                          // by block: those that products read, as ROWS equal rows
     std::vector<std::vector<std::vector<size_t>>> biases;  // by phase, group, accumulator
-    std::vector<float> constants, low_constants;
+    std::vector<float> constants, bf16_constants;
     std::vector<Series> outputs;
     Arriving arriving;
-    std::vector<bool> low_streams, low_carry;  // those that products read in bfloat16
-    std::vector<Operand> operands;             // of the weight gradients in bfloat16, each once
+    std::vector<bool> bf16_streams, bf16_carry;  // those that products read in bfloat16
+    std::vector<Operand> operands;               // of the weight gradients in bfloat16, each once
 
     // `tape`: of the forward call, if this is its counterpart.
-    Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps);
+    CallPlan(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps);
 
     int units(int letter) const { return sizes[letter]; }
     int blocks(int letter) const { return blocks_of(sizes[letter]); }
@@ -99,10 +94,10 @@ struct Extent {
 Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, Source source, bool resets);
 
 // Words that the same chunk takes in bfloat16: of all that products read, whatever its source.
-size_t low_extent(const Setting& setting, const Chunk& chunk);
+size_t bf16_extent(const CallPlan& plan, const Chunk& chunk);
 
 // Words from one block to the next of an operand of the weight gradients, by pairs of rows; and of all of them.
 ptrdiff_t pair_stride(const Chunk& chunk);
-size_t pair_extent(const Setting& setting, const Chunk& chunk);
+size_t pair_extent(const CallPlan& plan, const Chunk& chunk);
 
 }  // namespace gatewise

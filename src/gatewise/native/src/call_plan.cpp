@@ -1,4 +1,4 @@
-#include "setting.hpp"
+#include "call_plan.hpp"
 
 namespace gatewise {
 namespace {
@@ -45,14 +45,14 @@ Range reach(const Program& program, const Share& share, const Sizes& sizes, int 
     return Range(first / units * units / LANES * LANES, std::min(depth, ((last - 1) / units + 1) * units));
 }
 
-int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool low) {
-    if (program.blocks[share.products[0].block].head < 0) return depth_words(sizes[share.size], low);
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool bf16) {
+    if (program.blocks[share.products[0].block].head < 0) return depth_words(sizes[share.size], bf16);
     int most = 0;
     for (int first = 0; first < units; first += per_panel * LANES) {
         const Range k = reach(program, share, sizes, first, std::min(first + per_panel * LANES, units));
         most = std::max(most, k.end - k.begin);
     }
-    return depth_words(most, low);
+    return depth_words(most, bf16);
 }
 
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
@@ -64,9 +64,9 @@ int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
     return std::max(1, std::min(COLUMNS / static_cast<int>(most), each));
 }
 
-Setting::Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
-    : call(call), program(call.program), sizes(call.sizes), keep(keep), low(call.packed.low()),
-      products(low ? call.kernels.low : call.kernels.full),
+CallPlan::CallPlan(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
+    : call(call), program(call.program), sizes(call.sizes), keep(keep), bf16(call.packed.bf16()),
+      products(bf16 ? call.kernels.bf16 : call.kernels.f32),
       own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
       parts(tape && !keep ? tape->parts : own_parts) {
     for (const Phase& phase : program.phases) {
@@ -74,23 +74,23 @@ Setting::Setting(const Call& call, bool keep, const Tape* tape, int chunk_rows, 
         passes.push_back(passes_of(phase));
     }
     gather_vectors();
-    low_streams.resize(program.streams.size());
-    low_carry.resize(program.carry.size());
-    if (low) note_operands();
+    bf16_streams.resize(program.streams.size());
+    bf16_carry.resize(program.carry.size());
+    if (bf16) note_operands();
 }
 
-int Setting::operand(Place place, int index) const {
+int CallPlan::operand(Place place, int index) const {
     for (size_t i = 0; i < operands.size(); i++)
         if (operands[i].place == place && operands[i].index == index) return static_cast<int>(i);
     return -1;
 }
 
-void Setting::note_operands() {
+void CallPlan::note_operands() {
     for (const Phase& phase : program.phases)
         for (const Group& group : phase.groups)
             for (const Share& share : group.shares) {
-                if (share.place == Place::stream) low_streams[share.index] = true;
-                if (share.place == Place::before || share.place == Place::after) low_carry[share.index] = true;
+                if (share.place == Place::stream) bf16_streams[share.index] = true;
+                if (share.place == Place::before || share.place == Place::after) bf16_carry[share.index] = true;
             }
     auto note = [&](Place place, int index, int size) {
         if (operand(place, index) < 0) operands.push_back({place, index, size});
@@ -99,12 +99,12 @@ void Setting::note_operands() {
         note(outer.place, outer.index, outer.size);
         for (const auto& [stream, block] : outer.values) note(Place::stream, stream, outer.value_size);
     }
-    low_constants.resize(constants.size() / 2);
+    bf16_constants.resize(constants.size() / 2);
     call.kernels.round(constants.data(), static_cast<int>(constants.size() / LANES), LANES,
-                       reinterpret_cast<bfloat16*>(low_constants.data()));
+                       reinterpret_cast<bfloat16*>(bf16_constants.data()));
 }
 
-void Setting::gather_vectors() {
+void CallPlan::gather_vectors() {
     auto room = [&](int letter, int rows = 1) {
         size_t place = constants.size();
         constants.resize(place + blocks(letter) * LANES * rows);
@@ -157,23 +157,23 @@ Extent extent(const Program& program, const Sizes& sizes, const Chunk& chunk, So
     return result;
 }
 
-size_t low_extent(const Setting& setting, const Chunk& chunk) {
+size_t bf16_extent(const CallPlan& plan, const Chunk& chunk) {
     size_t result = 0;
-    for (size_t i = 0; i < setting.low_streams.size(); i++)
-        if (setting.low_streams[i]) result += setting.blocks(setting.program.streams[i].size) * chunk.stride / 2;
-    for (size_t k = 0; k < setting.low_carry.size(); k++) {
-        if (!setting.low_carry[k]) continue;
-        result += setting.blocks(setting.program.carry[k]) * chunk.history / 2;
-        if (setting.call.resets.data) result += setting.blocks(setting.program.carry[k]) * chunk.stride / 2;
+    for (size_t i = 0; i < plan.bf16_streams.size(); i++)
+        if (plan.bf16_streams[i]) result += plan.blocks(plan.program.streams[i].size) * chunk.stride / 2;
+    for (size_t k = 0; k < plan.bf16_carry.size(); k++) {
+        if (!plan.bf16_carry[k]) continue;
+        result += plan.blocks(plan.program.carry[k]) * chunk.history / 2;
+        if (plan.call.resets.data) result += plan.blocks(plan.program.carry[k]) * chunk.stride / 2;
     }
     return result;
 }
 
 ptrdiff_t pair_stride(const Chunk& chunk) { return static_cast<ptrdiff_t>((chunk.rows + 1) / 2 | 1) * LANES; }
 
-size_t pair_extent(const Setting& setting, const Chunk& chunk) {
+size_t pair_extent(const CallPlan& plan, const Chunk& chunk) {
     size_t result = 0;
-    for (const Operand& operand : setting.operands) result += setting.blocks(operand.size) * pair_stride(chunk);
+    for (const Operand& operand : plan.operands) result += plan.blocks(operand.size) * pair_stride(chunk);
     return result;
 }
 
