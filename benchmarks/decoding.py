@@ -25,7 +25,7 @@ from torch import Tensor
 from gatewise.data.paired.pairs import read_pairs
 from gatewise.decoding import Decoding
 from gatewise.tasks.translate.estimator import Translator
-from gatewise.tasks.translate.evaluation import translated
+from gatewise.tasks.translate.predictor import Predictor
 from gatewise.tasks.translate.texts import Texts
 
 from .record import ROOT, write
@@ -51,7 +51,7 @@ class Eager:
     @torch.no_grad()
     def __call__(self, source: np.ndarray) -> list[int]:
         model, edge, penalty = self.model, self.texts.edge, lambda n: (5 + n) / 6
-        y, (h, _) = self.encoder(model.scale * model.source_embedding(torch.from_numpy(source))[:, None])
+        y, (h, _) = self.encoder(model.embedding_scale * model.source_embedding(torch.from_numpy(source))[:, None])
         end = torch.cat([h[-2], h[-1]], -1)
         state = tuple(torch.tanh(model.start[name](end)).view(-1, 1, self.decoder.hidden_size) for name in "hc")
         keys, values = model.attention.W(y[:, 0]), y[:, 0]
@@ -59,7 +59,7 @@ class Eager:
         ended: list[tuple[float, list[int]]] = []
         [limit] = self.texts.limits([source])
         for place in range(limit + 1):
-            q, state = self.decoder(model.scale * model.embedding(written[:, -1])[None], state)
+            q, state = self.decoder(model.embedding_scale * model.embedding(written[:, -1])[None], state)
             looked = (q[0] @ keys.T).softmax(-1)
             log_p = model.output(torch.tanh(model.combine(torch.cat([looked @ values, q[0]], -1)))).log_softmax(-1)
             if place == limit:
@@ -85,20 +85,21 @@ def main(names: list[str]) -> None:
     translator = Translator.load(names[0]) if names else _trained()
     test = read_pairs((DATA / "test_2016_flickr.en.gz", DATA / "test_2016_flickr.de.gz"))
     texts: Texts = translator.texts_
+    predictor = Predictor(translator.model_, texts)
     sources = texts.sources(test.sources[:SENTENCES])
     eager = Eager(translator)
-    ours = [some[0].tokens.tolist() for some in translated(translator.model_, texts, sources, Decoding())]
+    ours = [some[0].tokens.tolist() for some in predictor.decode(sources, Decoding())]
     theirs = [eager(source) for source in sources]
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
     if same < len(sources):
         print(f"{len(sources) - same} of {len(sources)} sentences differ", file=sys.stderr)
-    alone = [translated(translator.model_, texts, [source], Decoding())[0][0].tokens.tolist() for source in sources]
+    alone = [predictor.decode([source], Decoding())[0][0].tokens.tolist() for source in sources]
     speeds: dict[str, list[float]] = {"gatewise, together": [], "gatewise, one by one": [], "eager PyTorch": []}
     for _ in range(RUNS):  # in turn, so that a busy machine is unfair to none
-        _timed(speeds["gatewise, together"], lambda: translated(translator.model_, texts, sources, Decoding()))
+        _timed(speeds["gatewise, together"], lambda: predictor.decode(sources, Decoding()))
         _timed(
             speeds["gatewise, one by one"],
-            lambda: [translated(translator.model_, texts, [source], Decoding()) for source in sources],
+            lambda: [predictor.decode([source], Decoding()) for source in sources],
         )
         _timed(speeds["eager PyTorch"], lambda: [eager(source) for source in sources])
     medians = {name: statistics.median(found) for name, found in speeds.items()}

@@ -25,13 +25,20 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """The tests' models are tiny: a second thread costs more than it brings, on a busy machine a hundred times more."""
-    threads = torch.get_num_threads()
+    """The tests' models are tiny: a second thread costs more than it brings, on a busy machine a hundred times more.
+
+    For the session, so that fixtures of a module train with one thread too: pytest makes them before a test's own.
+    """
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def threads_put_back(one_thread):
+    """A test may ask for another number of threads; the next one begins with one again."""
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

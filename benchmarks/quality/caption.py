@@ -1,7 +1,7 @@
 """Rows of the table of quality for `caption`: scenes and clips that are drawn on the spot.
 
-A caption is judged by what it says, whatever its words: `attributes` reads sizes, colours, shapes and relations, or
-digit and directions, out of it. Settings were chosen on the validation parts alone.
+A caption is evaluated by what it states, whatever its words: `attributes` reads sizes, colours, shapes and relations,
+or digit and directions, out of it. Settings were chosen on the validation parts alone.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ def clips(_: Any, seed: int) -> dict[str, Any]:
 def captioned(parts: Sequence[Captioned], attributes: Attributes, seed: int, options: dict[str, Any]) -> dict[str, Any]:
     train, validation, test = parts
     model = Captioner(seed=seed, **options).fit(train, validation=validation)
-    said = model.predict(test)
+    predicted = model.predict(test)
     plain = {
         "most frequent": [most_frequent(train.captions)] * len(test),
         "nearest image": nearest(test, train),
     }
     return {
-        **judged(said, test, attributes),
-        **text_scores(said, test.captions),
-        "validation": judged(model.predict(validation), validation, attributes),
-        "baselines": {name: judged(texts, test, attributes)["attribute_accuracy"] for name, texts in plain.items()},
+        **score(predicted, test, attributes),
+        **text_scores(predicted, test.captions),
+        "validation": score(model.predict(validation), validation, attributes),
+        "baselines": {name: score(texts, test, attributes)["attribute_accuracy"] for name, texts in plain.items()},
         "options": options,
     }
 
 
-def judged(said: Sequence[str], data: Captioned, attributes: Attributes) -> dict[str, float]:
-    """The share of attributes that are told as they are, "attribute_accuracy"; and of captions that tell all of them
-    so, and nothing else, "all_right"."""
+def score(predicted: Sequence[str], data: Captioned, attributes: Attributes) -> dict[str, float]:
+    """The share of attributes that are stated correctly, "attribute_accuracy"; and that of captions that state all of
+    them correctly, and nothing else, "all_right"."""
     right = asked = whole = 0
-    for caption, references in zip(said, data.captions, strict=True):
+    for caption, references in zip(predicted, data.captions, strict=True):
         found, truth = attributes(caption), attributes(references[0])
         right += sum(found.get(name) == value for name, value in truth.items())
         asked += len(truth)
         whole += found == truth
-    return {"attribute_accuracy": right / asked, "all_right": whole / len(said)}
+    return {"attribute_accuracy": right / asked, "all_right": whole / len(predicted)}
 
 
 ROWS = (

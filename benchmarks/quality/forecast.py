@@ -45,9 +45,9 @@ def _figures(own: dict[str, Any], baselines: dict[str, Any], measure: str) -> di
 
 
 def _chosen(forecaster: Forecaster) -> dict[str, Any]:
-    """What followed from the data; "kept" is the share of what the recurrent part learned that validation kept: at 0
-    the forecasts are those of the solved linear part alone."""
-    return {**vars(forecaster.sizing_), "kept": float(forecaster.model_.trust)}
+    """What was chosen from the data; "kept" is the blend weight of the recurrent part, chosen on validation windows: at
+    0 the forecasts are those of the solved linear part alone."""
+    return {**vars(forecaster.sizing_), "kept": float(forecaster.model_.blend_weight)}
 
 
 @lru_cache(maxsize=4)  # two rows of one training

@@ -12,7 +12,7 @@ from gatewise.data.paired.pairs import Pairs, read_pairs
 from gatewise.data.split import split_at_random
 from gatewise.decoding import Decoding
 from gatewise.metrics.text import text_scores
-from gatewise.tasks.translate.baselines import Nearest, first_words, usual_first_words
+from gatewise.tasks.translate.baselines import Nearest, count_first_words, first_words
 from gatewise.tasks.translate.estimator import Translator
 
 from .row import Row
@@ -32,10 +32,10 @@ def captions(language: str, options: dict[str, Any], data: Path, seed: int) -> d
 
 def summaries(data: Path, seed: int) -> dict[str, Any]:
     """Docstrings that say little behind their summary, or nothing, are learned from as well. The figure is how far chrF
-    is above that of the first words of the text, as many as a usual summary has.
+    is above that of the first words of the text, as many as a summary has on average.
 
-    chrF asks more for what is left out than for what is too much, so that long summaries are searched for. That, the
-    dropout, arguments beside names, and what more to learn from were chosen on the validation part.
+    chrF weights recall, so the search favours longer summaries. That, the dropout, arguments beside names, and what
+    more to learn from were chosen on the validation part.
     """
     pairs = docstring_summaries()
     train, validation, test = split_at_random(pairs, (0.9, 0.05, 0.05), seed, "pairs").values()
@@ -48,7 +48,7 @@ def summaries(data: Path, seed: int) -> dict[str, Any]:
     search = {"length_penalty": 3.0, "no_repeat_ngram": 2}
     translator = Translator(seed=seed, **options).fit(whole, validation=validation)
     metrics = translator.evaluate(test, decoding=Decoding(**search))
-    metrics["baselines"]["first words"] = figures(partial(first_words, count=usual_first_words(train)), test)
+    metrics["baselines"]["first words"] = figures(partial(first_words, count=count_first_words(train)), test)
     metrics["baselines"]["nearest"] = figures(Nearest(train.sources, train.targets or []), test)
     found = answer(metrics, "all", "chrf", options | search)
     return found | {"chrf_above_first_words": found["chrf"] - found["baselines"]["first words"]}

@@ -1,6 +1,9 @@
-"""Which folder may import which: `docs/architecture.md`, "The house"."""
+"""Which module may import which: `docs/architecture.md`, "The house"."""
 
 import ast
+import functools
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,81 +11,223 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "gatewise"
 
-# Modules that belong to the whole house.
-COMMON = {"checks", "errors", "files"}
+COMMON = {"errors", "files", "checks"}  # modules that belong to the whole house
 
-MAY_IMPORT = {
+MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides the standard library
     "algebra": set(),
     "cells": {"algebra"},
     "native": {"algebra", "numpy"},
     "engine": {"algebra", "cells", "native", "torch"},
-    "nn": {"cells", "algebra", "engine", "torch"},
+    "nn": {"algebra", "cells", "engine", "torch", "numpy"},
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},
     "metrics": {"data", "numpy", "sacrebleu"},
+    "bundle": {"numpy", "safetensors"},
     "training": {"torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "runtime": {"algebra", "data", "decoding", "bundle", "numpy", "safetensors"},
+    "runtime": {"algebra", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
-        *("algebra", "cells", "nn", "data", "training", "runtime", "bundle", "torch", "numpy", "matplotlib"),
-        *("decoding", "metrics", "plots", "sacrebleu", "safetensors", "sklearn"),
+        *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
+        *("runtime", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "cli": None,  # anything, inside functions; see test_light_start.py
+    "__main__": None,
+    "__init__": None,
 }
 
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT)
+# Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
+LEARNS = {"network", "batches", "heads", "fitting", "attention_decoder"}
+MEASURES = {"estimator", "evaluation", "baselines"}
+NEEDS_TORCH = {"engine", "nn", "training", "bench"}  # folders of which some files import it at the top
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def module_of(path):
+    """`gatewise.data.tables.table`; a package's is its folder's."""
+    parts = ("gatewise", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+@functools.cache
+def imported(path, deferred):
+    """(line, absolute name) of what a file imports: when it is imported itself, or with `deferred` wherever in it."""
+    package = ["gatewise", *path.relative_to(ROOT).parts[:-1]]
+    found = []
+    for node in walk(ast.parse(path.read_text()), deferred):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *(node.module.split(".") if node.module else [])])
+            for alias in node.names:  # `from . import x` may name a module, or what a package hands on
+                inside = f"{stem}.{alias.name}"
+                found.append((node.lineno, inside if inside in MODULES else stem))
+    return found
+
+
+def walk(tree, deferred):
+    """The nodes of a file; without `deferred` neither those inside functions nor those for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if not deferred and (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        ):
+            continue
+        yield node
+        yield from walk(node, deferred)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_folder_imports_only_what_it_may(path):
-    folder = path.relative_to(ROOT).parts[0]
-    allowed = MAY_IMPORT[folder]
-    if allowed is None:
+    folder = path.relative_to(ROOT).with_suffix("").parts[0]
+    allowed = MAY_IMPORT.get(folder, set())
+    if allowed is None or (path.parent == ROOT and path.stem == "__init__"):
         return
-    for line, name in imported(path):
-        parts = name.split(".")
-        fits = (
-            parts[0] in sys.stdlib_module_names
-            or (parts[0] == "gatewise" and own(parts[1:], folder, allowed))
-            or parts[0] in allowed
+    for line, name in imported(path, deferred=True):
+        first, *rest = name.split(".")
+        stays = first == "gatewise" and (not rest or rest[0] in COMMON | allowed | {folder})
+        assert stays or first in sys.stdlib_module_names or first in allowed, (
+            f"{path.relative_to(ROOT)}:{line} imports {name}, which {folder} may not"
         )
-        assert fits, f"{path.relative_to(ROOT)}:{line} imports {name}, which {folder}/ may not"
 
 
-def own(parts, folder, allowed):
-    """Whether a module of ours may be imported."""
-    whole = ".".join(parts)
-    return (
-        not parts or parts[0] in (COMMON | allowed | {folder}) or any(whole.startswith(a) for a in allowed if "." in a)
-    )
-
-
-def imported(path):
-    """(line, absolute name) of everything a file imports, wherever in it."""
-    package = ["gatewise", *path.relative_to(ROOT).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            stem = [*base, *(node.module.split(".") if node.module else [])]
-            for alias in node.names:
-                # `from . import x` names a module, `from .x import y` one in it; from the package's top, a folder.
-                yield node.lineno, ".".join([*stem, alias.name] if stem == base else stem + deeper(stem, alias.name))
-
-
-def deeper(stem, name):
-    """The imported name too, if it is a module of ours."""
-    inside = ROOT.joinpath(*stem[1:], f"{name}.py") if stem[0] == "gatewise" else None
-    return [name] if inside is not None and inside.exists() else []
-
-
-@pytest.mark.parametrize("folder", ["cells"])
+@pytest.mark.parametrize("folder", ["cells", "tasks"])
 def test_siblings_do_not_import_each_other(folder):
-    public = {path.stem for path in (ROOT / folder).glob("*.py") if not path.stem.startswith("_")}
-    for path in (ROOT / folder).glob("[!_]*.py"):
-        for line, name in imported(path):
+    """No cell another cell, no task another task."""
+    homes = {p.stem if p.suffix else p.name for p in (ROOT / folder).iterdir() if folder == "cells" or p.is_dir()}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        own = path.relative_to(ROOT / folder).with_suffix("").parts[0]
+        for line, name in imported(path, deferred=True):
             parts = name.split(".")
-            sibling = parts[:2] == ["gatewise", folder] and len(parts) > 2 and parts[2] in public - {path.stem}
-            assert not sibling, f"{path.relative_to(ROOT)}:{line} imports its sibling {parts[2]}"
+            sibling = parts[:2] == ["gatewise", folder] and len(parts) > 2 and parts[2] in homes - {own}
+            assert not sibling or path.name == "__init__.py", f"{path.relative_to(ROOT)}:{line} imports {name}"
+
+
+def graph(deferred):
+    """Module -> the modules of ours that it imports. What a package hands on lazily is not its own."""
+    return {
+        name: {
+            other
+            for _, other in imported(path, deferred and path.name != "__init__.py")
+            if other in MODULES and other != name
+        }
+        for name, path in MODULES.items()
+    }
+
+
+def reached(start, edges):
+    """Every module that importing one loads, with the packages on the way to each."""
+    seen, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in edges:
+            continue
+        seen.add(name)
+        parents = name.split(".")[:-1]
+        waiting += [*edges[name], *(".".join(parents[:n]) for n in range(1, len(parents) + 1))]
+    return seen
+
+
+def test_there_is_no_circle():
+    """Not even one that a function or a type checker closes."""
+    edges = graph(deferred=True)
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name in done:
+            return
+        path.append(name)
+        for other in sorted(edges[name]):
+            visit(other)
+        done.add(path.pop())
+
+    for name in sorted(edges):
+        visit(name)
+
+
+def serves(name):
+    """Whether a module belongs to the half that runs without torch."""
+    parts = name.split(".")[1:]
+    if parts[:1] == ["tasks"]:
+        return parts[-1] not in LEARNS
+    return not parts or parts[0] not in NEEDS_TORCH
+
+
+SERVING = sorted(filter(serves, MODULES))
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_what_serves_loads_no_torch(name):
+    """Whatever it imports imports none either."""
+    edges = graph_at_import()
+    for other in sorted(reached(name, edges)):
+        for line, imports in imported(MODULES[other], deferred=False):
+            assert imports.split(".")[0] != "torch", f"{name} loads {other}, whose line {line} imports {imports}"
+
+
+graph_at_import = functools.cache(lambda: graph(deferred=False))
+
+
+@pytest.mark.parametrize("name", [name for name in SERVING if name.startswith("gatewise.tasks.")])
+def test_what_answers_knows_no_torch(name):
+    """Predictors and what they need do not even import it inside a function, nor a module that does."""
+    last = name.split(".")[-1]
+    if last in MEASURES:
+        return
+    for line, imports in imported(MODULES[name], deferred=True):
+        learns = imports.startswith("gatewise.tasks.") and imports.split(".")[-1] in LEARNS | MEASURES - {"baselines"}
+        hint = f"{name}, line {line}, imports {imports}"
+        assert imports.split(".")[0] != "torch", hint
+        assert not learns or typed_only(MODULES[name], line), hint
+
+
+def typed_only(path, line):
+    """Whether an import is for type checkers alone."""
+    blocks = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.If)]
+    return any("TYPE_CHECKING" in ast.unparse(n.test) and n.lineno < line <= (n.end_lineno or 0) for n in blocks)
+
+
+def test_what_serves_can_be_imported_where_torch_cannot():
+    code = f"""
+import importlib, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "lightning"):
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Blocked())
+for name in {SERVING!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tree_of_the_docs_is_the_tree_on_disk():
+    text = (ROOT.parents[1] / "docs" / "architecture.md").read_text()
+    tree = re.search(r"```\nsrc/gatewise/\n(.*?)```", text, re.DOTALL)[1]
+    said, stack = set(), []
+    for line in filter(str.strip, tree.split("\n")):
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        stack = [*stack[: depth - 1], name.rstrip("/")]
+        said.add("/".join(stack))
+    there = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"}
+    there |= {path.name for path in ROOT.glob("*.py") if path.name != "__init__.py"}
+    assert said == there
+
+
+def test_the_table_of_the_docs_is_the_one_that_is_tested():
+    text = (ROOT.parents[1] / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+?)(?:/|\.py)` \| (.*) \|$", text, re.MULTILINE))
+    for folder, allowed in MAY_IMPORT.items():
+        if allowed is not None:
+            words = set(re.findall(r"\w+", rows[folder]))
+            assert allowed <= words, f"docs/architecture.md does not say that {folder} may import {allowed - words}"

@@ -37,7 +37,7 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
-_ABOUT_FIT = {"output", "resume", "progress", "passages"}  # parameters of `fit` that this module sets itself
+_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # parameters of `fit` that this module sets itself
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -121,8 +121,8 @@ def train(
     from ..training import choose
     from ..training.memory import size_text
 
-    if not quiet and "passages" in inspect.signature(estimator.fit).parameters:
-        reading = {**reading, "passages": 300}
+    if not quiet and "sample_length" in inspect.signature(estimator.fit).parameters:
+        reading = {**reading, "sample_length": 300}
     estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), **reading)
     outcome = estimator.outcome_
     if plot is not None:

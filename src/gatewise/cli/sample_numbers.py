@@ -1,11 +1,10 @@
-"""`gatewise sample` of a model that continues numbers: as a table, or as a picture. Needs no torch."""
+"""`gatewise sample` with a model that continues numbers: a table or a picture. Needs no torch."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +12,14 @@ from ..checks import whole
 from ..errors import OptionError
 from .frame import result
 
-GRID = 16  # sequences in a picture, unless told
+if TYPE_CHECKING:
+    from ..tasks.generate.numbers.predictor import Tracer
+
+GRID = 16  # sequences in a picture, by default
 
 
 def trace(
-    document: Mapping[str, Any],
-    tensors: Mapping[str, np.ndarray],
+    tracer: Tracer,
     *,
     prompt: str,
     first: int | None,
@@ -31,40 +32,49 @@ def trace(
     json: bool,
 ) -> None:
     """Continue the sequences in the file `prompt`, one after the other, or begin new ones."""
-    from ..bundle import writable
-    from ..data.tables.writing import check_suffix, write_csv, write_lines, write_table
-    from ..plots.figure import FORMATS
-    from ..tasks.generate.numbers.predictor import Tracer
-
     for name, value, least in (("count", count, 1), ("first", first, 1), ("seed", seed, 0)):
         if value is not None:
             whole(f"--{name}", value, least)
     if first is not None and not prompt:
         raise OptionError("--first is how many steps of a prompt are read, and there is none. Name its file: --prompt")
-    tracer = Tracer(document, tensors)
-    picture = output is not None and output.suffix.lower() in FORMATS
-    if output is not None:
-        if not picture:
-            check_suffix(output)
-        writable(output, force)
-    beginnings = _beginnings(document, tracer, prompt, first) if prompt else [None]
+    picture = output is not None and _is_picture(output, force)
+    beginnings = tracer.read(prompt, first) if prompt else [None]
     count = count or (len(beginnings) if prompt else GRID if picture else 1)
     sequences, given = [], []
-    draws = np.random.SeedSequence(seed).spawn(count)
-    for number, draw in enumerate(draws):
+    for number, draw in enumerate(np.random.SeedSequence(seed).spawn(count)):
         beginning = beginnings[number % len(beginnings)]
         steps = [*([] if beginning is None else beginning), *tracer.trace(beginning, length, temperature, draw)]
         sequences.append(np.array(steps))
         given.append(0 if beginning is None else len(beginning))
-    if picture and output is not None:
-        from ..tasks.generate.numbers.plot import draw as paint
-
-        paint(output, sequences, given, tracer.channels.names)
+    if output is not None and picture:
+        tracer.plot(sequences, output, given)
         result(f"{output}: {count:,} sequences", {"output": str(output), "sequences": count}, json)
-        return
-    chunks = [
+    else:
+        _write_table(tracer.channels.names, sequences, given, output, json)
+
+
+def _is_picture(output: Path, force: bool) -> bool:
+    """Whether the file is to be a picture; else it is a table. Reports mistakes before the work is done."""
+    from ..bundle import writable
+    from ..data.tables.writing import check_suffix
+    from ..plots.figure import FORMATS
+
+    picture = output.suffix.lower() in FORMATS
+    if not picture:
+        check_suffix(output)
+    writable(output, force)
+    return picture
+
+
+def _write_table(
+    names: list[str], sequences: list[np.ndarray], given: list[int], output: Path | None, json: bool
+) -> None:
+    """A row for each step that was added."""
+    from ..data.tables.writing import write_csv, write_lines, write_table
+
+    chunks: list[dict[str, Any]] = [
         {"sequence": np.full(len(steps) - known, number), "step": np.arange(known, len(steps))}
-        | dict(zip(tracer.channels.names, steps[known:].T, strict=True))
+        | dict(zip(names, steps[known:].T, strict=True))
         for number, (steps, known) in enumerate(zip(sequences, given, strict=True))
     ]
     if output is None:
@@ -72,14 +82,3 @@ def trace(
     else:
         rows = write_table(output, chunks)
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
-
-
-def _beginnings(document: Mapping[str, Any], tracer: Any, prompt: str, first: int | None) -> list[Any]:
-    """Of each sequence in the file its first steps."""
-    from ..tasks.generate.numbers.fitting import sequences_of
-
-    options = document["options"]
-    data = sequences_of(prompt, options["key"], options["time"], options["columns"])
-    values = tracer.channels.matrix(data)
-    ends = data.offsets[1:] if first is None else np.minimum(data.offsets[:-1] + first, data.offsets[1:])
-    return [values[start:end] for start, end in zip(data.offsets[:-1], ends, strict=True)]

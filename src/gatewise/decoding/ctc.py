@@ -69,6 +69,16 @@ class Greedy:
     def labels(self) -> list[int]:
         return list(self._labels)
 
+    @property
+    def state(self) -> Any:
+        """The search so far, as a value: another `Greedy` that is given it goes on from there."""
+        return tuple(self._labels), self._last
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        labels, self._last = state
+        self._labels = list(labels)
+
 
 @dataclass(frozen=True)
 class _Prefix:
@@ -119,6 +129,16 @@ class PrefixBeam:
         """The best labelling of the steps so far."""
         totals = self._scores() + [self._end(prefix) for prefix in self._prefixes]
         return list(self._prefixes[int(totals.argmax())].labels)
+
+    @property
+    def state(self) -> Any:
+        """The search so far, as a value: another `PrefixBeam` of the same options that is given it goes on from
+        there."""
+        return self._prefixes, self._blank, self._label
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._prefixes, self._blank, self._label = state
 
     def _step(self, p: np.ndarray) -> None:
         K, V = len(self._prefixes), len(p)

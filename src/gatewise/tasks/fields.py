@@ -34,6 +34,7 @@ RENAMED = {
     "memory": "history",
     "past": "past_covariates",
     "season": "season_length",
+    "spread": "learn_variance",
     "stack": "frame_stacking",
     "static": "static_covariates",
     "variation": "augmentation",

@@ -121,9 +121,7 @@ def forecast_report(metrics: Metrics) -> str:
     )
     lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
     if "coverage" in own:
-        lines.append(
-            f"{own['coverage']:.1%} of the values lie in the interval that should hold {own['coverage_meant']:.0%}"
-        )
+        lines.append(f"{own['coverage_meant']:.0%} interval: covers {own['coverage']:.1%}")
     return "\n".join(lines)
 
 

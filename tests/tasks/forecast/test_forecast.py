@@ -1,32 +1,22 @@
-"""The estimator `Forecaster`: laws of its windows, of its linear part and heads, and what it says of bad input."""
+"""The estimator `Forecaster`: what it learns, its forecasts, its file, and its errors on bad input."""
 
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from forecast_kit import sequences, wave
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from gatewise import cells
-from gatewise.data.sequences import Column, Sequences
+from gatewise.data.sequences import Column
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
-from gatewise.tasks.forecast import table as tables
+from gatewise.tasks.forecast.batches import Windows
 from gatewise.tasks.forecast.estimator import Forecaster
-from gatewise.tasks.forecast.heads import DISTRIBUTIONS, Gaussian, NegativeBinomial, Quantiles, StudentT
-from gatewise.tasks.forecast.linear import rules, solve
-from gatewise.tasks.forecast.network import Autoregressive, Direct, Shape, Windows, tensors
-from gatewise.tasks.forecast.windows import (
-    Inputs,
-    Part,
-    Series,
-    in_units,
-    last_origins,
-    parts,
-    spaced,
-    training_ends,
-    training_part,
-)
+from gatewise.tasks.forecast.heads import DISTRIBUTIONS
 
-NOTHING = Inputs({}, {}, (), {})
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
 
 
@@ -34,23 +24,6 @@ TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batc
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def sequences(*series, stamps=False, columns=("y",), static=None, **others):
-    """Series (n,) or (n, C) as a reader gives them."""
-    values = np.concatenate([np.asarray(s, float).reshape(len(s), -1) for s in series])
-    offsets = np.concatenate([[0], np.cumsum([len(s) for s in series])]).astype(np.int64)
-    steps = {name: Column(name, "number", values[:, place].copy()) for place, name in enumerate(columns)}
-    if stamps:
-        hours = np.concatenate([np.arange(len(s)) for s in series]) * np.timedelta64(3_600_000_000, "us")
-        steps["at"] = Column("at", "time", np.datetime64("2024-01-01", "us") + hours)
-    steps |= {name: Column(name, "number", np.asarray(given, float)) for name, given in others.items()}
-    return Sequences(offsets, steps, static or {}, "sales")
-
-
-def wave(n=150, noise=0.1, seed=0, level=5.0):
-    t = np.arange(n)
-    return level + 2 * np.sin(2 * np.pi * t / 6) + noise * np.random.default_rng(seed).normal(size=n)
 
 
 @pytest.fixture(scope="module")
@@ -63,221 +36,7 @@ def fitted(data):
     return Forecaster(**TINY).fit(data)
 
 
-# --- parts and windows ------------------------------------------------------------------------------------------------
-
-
-def test_parts_follow_each_other_and_no_target_is_in_two():
-    series = Series(sequences(np.arange(100.0), np.arange(40.0)), ["y"])
-    split = (0.7, 0.1, 0.2)
-    ends = training_ends(series, 5, split)
-    assert ends.tolist() == [70, 100 + 40 - 8 - 5]  # a share takes a horizon at least
-    found = {"train": training_part(series, ends, 5, 12), **parts(series, 5, split)}
-    targets = {}
-    for name, part in found.items():
-        index, origins = part[np.arange(len(part))]
-        for place, origin in zip(index, origins, strict=True):
-            targets.setdefault((name, place), set()).update(range(origin, origin + 5))
-    assert targets["train", 0] == set(range(12, 70))
-    assert targets["validation", 0] == set(range(70, 80))
-    assert targets["test", 0] == set(range(80, 100))
-    assert targets["validation", 1] == set(range(127, 132))
-    assert targets["test", 1] == set(range(132, 140))
-
-
-def test_a_part_counts_its_windows_as_a_list_would():
-    part = Part(np.array([3, 10, 20]), np.array([2, 0, 3]), stride=2)
-    index, origins = part[np.arange(len(part))]
-    assert list(zip(index, origins, strict=True)) == [(0, 3), (0, 5), (2, 20), (2, 22), (2, 24)]
-    few = spaced(Part(np.array([0]), np.array([10])), 4)
-    assert few[np.arange(len(few))][1].tolist() == [0, 3, 6, 9]
-
-
-def test_rolling_origins_end_a_horizon_before_the_end():
-    series = Series(sequences(np.arange(20.0), np.arange(5.0), np.arange(3.0)), ["y"])
-    part = last_origins(series, series.ends, 4, origins=3, stride=4)
-    index, origins = part[np.arange(len(part))]
-    assert list(zip(index, origins, strict=True)) == [(0, 8), (0, 12), (0, 16), (1, 21)]
-
-
-@pytest.mark.parametrize("scaling", ["standard", "last", "mean", "log", "none"])
-def test_a_window_in_its_units_is_the_window(scaling):
-    values = np.exp(np.random.default_rng(0).normal(size=30))
-    batch = Series(sequences(values), ["y"]).batch(np.array([0]), np.array([20]), 12, 5, scaling, NOTHING)
-    back = in_units(batch.past, batch.loc[..., None], batch.scale[..., None], scaling)
-    assert back[0, 0] == pytest.approx(values[8:20], rel=1e-5)
-    ahead = in_units(batch.target, batch.loc[..., None], batch.scale[..., None], scaling)
-    assert ahead[0, 0] == pytest.approx(values[20:25], rel=1e-5)
-
-
-def test_holes_are_filled_by_the_value_before_and_never_a_target():
-    values = np.array([np.nan, 2, np.nan, 4, 6, np.nan, 8, 10.0])
-    batch = Series(sequences(values), ["y"]).batch(np.array([0]), np.array([5]), 6, 3, "none", NOTHING)
-    assert batch.past[0, 0].tolist() == [0, 0, 2, 2, 4, 6]  # before the series, and before its first value: nothing
-    assert batch.seen[0, 0].tolist() == [0, 0, 1, 0, 1, 1]
-    assert batch.wanted[0, 0].tolist() == [0, 1, 1]
-    assert batch.target[0, 0].tolist() == [0, 8, 10]
-
-
-def test_units_come_from_the_values_that_are_there():
-    values = np.array([1, np.nan, 3, np.nan, 5, 9.0])
-    batch = Series(sequences(values), ["y"]).batch(np.array([0]), np.array([5]), 5, 1, "standard", NOTHING)
-    assert (batch.loc.item(), batch.scale.item()) == pytest.approx((3, np.std([1, 3, 5])))
-
-
-@pytest.mark.parametrize(
-    ("scaling", "value", "scale"),
-    [("standard", 50, 0.05), ("last", 0, 1), ("log", 1, 1e-3), ("mean", 50, 50), ("mean", 0, 1)],
-)
-def test_a_flat_window_has_units_too(scaling, value, scale):
-    batch = Series(sequences(np.full(9, value)), ["y"]).batch(np.array([0]), np.array([6]), 5, 2, scaling, NOTHING)
-    assert batch.scale.item() == pytest.approx(scale)
-    assert (batch.target == (1 if scaling == "mean" and value else 0)).all()
-
-
-def test_the_loss_sees_only_what_was_observed():
-    shape = Shape(1, False, 6, 3, 1, 0, 0, 0, True, 4, 1, 0.0)
-    network = Direct(shape, "quantiles", (0.5,), cells.find("lstm"), {})
-    series = Series(sequences(np.array([1.0, 2, 3, 4, 5, 6, np.nan, 8, np.nan])), ["y"])
-    batch = tensors(series.batch(np.array([0]), np.array([6]), 6, 3, "none", NOTHING))
-    with torch.no_grad():
-        total, count = network.validation_sums(batch)
-    assert (float(total), count) == (pytest.approx(8.0), 1)  # it begins by forecasting zeros
-
-
-def test_columns_apart_are_series_apart():
-    """A network that reads each column on its own says of two columns what it says of each alone."""
-    torch.manual_seed(0)
-    pair = np.stack([wave(), wave(seed=3, level=2)], 1)
-    networks = [
-        Direct(Shape(c, False, 12, 4, 3, 0, 0, 0, True, 4, 1, 0.0), "quantiles", (0.5,), cells.find("lstm"), {})
-        for c in (1, 2)
-    ]
-    with torch.no_grad():
-        networks[0].output.weight.normal_()
-    networks[1].load_state_dict(networks[0].state_dict())
-    at = np.array([50])
-    both = Series(sequences(pair, columns=("a", "b")), ["a", "b"]).batch(np.array([0]), at, 12, 4, "standard", NOTHING)
-    for place in (0, 1):
-        one = Series(sequences(pair[:, place]), ["y"]).batch(np.array([0]), at, 12, 4, "standard", NOTHING)
-        with torch.no_grad():
-            assert torch.allclose(networks[1](tensors(both))[:, place], networks[0](tensors(one))[:, 0], atol=1e-6)
-
-
-# --- the linear part --------------------------------------------------------------------------------------------------
-
-
-def test_rules_are_the_baselines():
-    past = np.arange(12.0) ** 2
-    known = rules(12, 8, 5)
-    assert (known["last value"] @ past).tolist() == [121] * 8
-    assert (known["last season"] @ past).tolist() == [49, 64, 81, 100, 121, 49, 64, 81]
-    assert (known["mean of the last seasons"] @ past)[0] == (49 + 4) / 2
-
-
-def test_the_linear_part_is_that_of_least_squares():
-    """A noiseless sum of waves obeys a linear recurrence, which the strongest fit finds."""
-    t = np.arange(300)
-    series = Series(sequences(np.sin(t / 3) + 0.5 * np.cos(t / 7)), ["y"])
-    training, check = Part(np.array([20]), np.array([180])), Part(np.array([220]), np.array([60]))
-    found = solve(series, training, series, check, 5, 1, [20], ["none"], 0)
-    assert found.error < 1e-3
-    values = series.values(np.zeros(60, int), 220 + np.arange(60)[:, None] + np.arange(-20, 5))[:, 0]
-    assert values[:, :20] @ found.weights.T == pytest.approx(values[:, 20:], abs=5e-3)
-
-
-def test_without_signal_the_linear_part_stays_a_rule():
-    walk = np.cumsum(np.random.default_rng(4).normal(size=400))
-    series = Series(sequences(walk), ["y"])
-    found = solve(
-        series,
-        Part(np.array([40]), np.array([200])),
-        series,
-        Part(np.array([280]), np.array([100])),
-        4,
-        1,
-        [32],
-        ["last"],
-        0,
-    )
-    assert found.rule == "last value"
-    assert np.abs(found.weights - rules(32, 4, 1)["last value"]).max() < 0.25
-
-
-# --- heads ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_a_likelihood_is_that_of_torch(name):
-    torch.manual_seed(0)
-    head = DISTRIBUTIONS[name]()
-    out, scale = torch.randn(50, len(head.located)).double(), torch.full((50,), 3.0).double()
-    soft = torch.nn.functional.softplus
-    if name == "negative-binomial":
-        target = torch.randint(0, 9, (50,)).double() / scale
-        mu, alpha = (soft(out[:, 0], beta=10) + 1e-4) * scale, soft(out[:, 1]) + 1e-4
-        right, value = torch.distributions.NegativeBinomial(1 / alpha, logits=(mu * alpha).log()), target * scale
-    else:
-        target = value = torch.randn(50).double()
-        spread = soft(out[:, 1]) + 1e-4
-        right = torch.distributions.Normal(out[:, 0], spread)
-        if name == "student-t":
-            right = torch.distributions.StudentT(2 + soft(out[:, 2]), out[:, 0], spread)
-    assert torch.allclose(head.loss(out, target, scale), -right.log_prob(value), rtol=1e-6)
-
-
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_draws_have_the_moments_of_their_distribution(name):
-    head = DISTRIBUTIONS[name]()
-    out = torch.tensor([1.5, 0.3, 4.0])[: len(head.located)].expand(40_000, -1)
-    scale, noise = torch.full((40_000,), 2.0), torch.Generator().manual_seed(0)
-    drawn = head.draw(out, scale, noise)
-    assert float(drawn.mean()) == pytest.approx(float(head.point(out, scale)[0]), abs=0.03)
-    spread = float(torch.nn.functional.softplus(out[0, 1]))
-    mu = 2 * float(head.point(out, scale)[0])
-    want = {
-        "gaussian": spread**2,
-        "student-t": spread**2 * (6.018 / 4.018),
-        "negative-binomial": (mu + spread * mu**2) / 4,
-    }[name]
-    assert float(drawn.var()) == pytest.approx(want, rel=0.06)
-
-
-def test_quantiles_never_cross_and_begin_as_what_was_left_over():
-    head = Quantiles((0.1, 0.5, 0.9))
-    found = head.quantiles(torch.tensor([[3.0, 1.0, 2.0]]))
-    assert found.tolist() == [[1, 2, 3]]
-    residuals = np.random.default_rng(0).normal(size=(500, 2))
-    assert head.start(residuals) == pytest.approx(np.quantile(residuals, [0.1, 0.5, 0.9], axis=0).T)
-
-
-@pytest.mark.parametrize("head", [Gaussian(), StudentT(), NegativeBinomial()])
-def test_a_head_begins_as_finite_numbers(head):
-    assert np.isfinite(head.start(np.zeros((3, 2)))).all()
-
-
-def test_teacher_forcing_is_what_sampling_walks_through():
-    """With (almost) no noise, a path is the values that the network expects given the path itself."""
-    torch.manual_seed(1)
-    network = Autoregressive(
-        Shape(1, False, 6, 4, 1, 0, 0, 0, True, 5, 1, 0.0), "gaussian", (0.5,), cells.find("lstm"), {}
-    ).double()
-    with torch.no_grad():
-        network.output.weight[0].normal_()
-        network.linear[0, -1] = 0.5
-        network.start[0, 1] = -30.0  # a standard deviation of 1e-4
-    series = Series(sequences(wave(30)), ["y"])
-    batch = {
-        name: value.double()
-        for name, value in tensors(series.batch(np.array([0]), np.array([12]), 6, 4, "standard", NOTHING)).items()
-    }
-    _, _, paths = network.forecast(batch, 3, torch.Generator().manual_seed(0))
-    assert paths.shape == (3, 1, 1, 4)
-    batch["target"] = paths[0]
-    out, values, _ = network.scored(batch)
-    assert torch.allclose(out[..., -4:, 0], values[..., -4:], atol=1e-3)
-
-
-# --- the estimator ----------------------------------------------------------------------------------------------------
+# --- forecasts --------------------------------------------------------------------------------------------------------
 
 
 def test_it_learns_beyond_the_baselines(data):
@@ -289,7 +48,7 @@ def test_it_learns_beyond_the_baselines(data):
     assert found.predict(data)[0] == pytest.approx(5 + 2 * np.sin(2 * np.pi * np.arange(150, 156) / 6), abs=0.5)
 
 
-def test_data_that_it_learned_from_are_cut_as_they_were(fitted, data):
+def test_data_that_it_learned_from_are_split_as_they_were(fitted, data):
     found = fitted.evaluate(data)
     assert found.keys() == {"train", "validation", "test", "baselines"}
     assert found["test"] == fitted.metrics_["test"]
@@ -316,22 +75,22 @@ def test_predictions_are_columns(fitted, data):
     assert (found["y"] == found["y_0.5"]).all()
 
 
-def test_stamps_go_on(data):
-    stamped = sequences(
-        wave(), stamps=True, static={"shop": Column("shop", "category", np.zeros(1, np.int32), ("north",))}
+def test_timestamps_go_on(data):
+    hourly = sequences(
+        wave(), timestamps=True, static={"shop": Column("shop", "category", np.zeros(1, np.int32), ("north",))}
     )
-    found = Forecaster(**TINY, key="shop").fit(stamped)
+    found = Forecaster(**TINY, key="shop").fit(hourly)
     assert found.sizing_.season == 6
     assert found.inputs_.calendar
-    [columns] = found.predictions(stamped)
+    [columns] = found.predictions(hourly)
     assert columns["shop"].tolist() == ["north"] * 4
-    assert columns["at"][0] - stamped.steps["at"].values[-1] == np.timedelta64(1, "h")
-    with pytest.raises(DataError, match="without stamps, but the model learned from data that are hourly"):
+    assert columns["at"][0] - hourly.steps["at"].values[-1] == np.timedelta64(1, "h")
+    with pytest.raises(DataError, match="without timestamps, but the model learned from data that are hourly"):
         found.predict(data)
 
 
-def test_a_season_follows_from_the_stamps():
-    assert Forecaster(**{**TINY, "season_length": None}).fit(sequences(wave(), stamps=True)).sizing_.season == 24
+def test_a_season_follows_from_the_timestamps():
+    assert Forecaster(**{**TINY, "season_length": None}).fit(sequences(wave(), timestamps=True)).sizing_.season == 24
 
 
 def test_what_is_known_ahead_is_used(folder):
@@ -398,16 +157,6 @@ def test_validation_apart(data):
     assert found.outcome_.best_loss is not None
 
 
-def test_the_linear_part_is_found_in_spite_of_holes():
-    values = wave(400, noise=0.01)
-    values[np.random.default_rng(0).random(400) < 0.2] = np.nan
-    series = Series(sequences(values), ["y"])
-    parts_of = Part(np.array([40]), np.array([200])), Part(np.array([280]), np.array([90]))
-    found = solve(series, parts_of[0], series, parts_of[1], 24, 6, [36], ["standard"], 0)
-    assert found.rule != "last value"
-    assert np.median(np.abs(found.residuals)) < 0.3
-
-
 def test_holes_everywhere_are_no_obstacle():
     values = wave(300)
     values[np.random.default_rng(0).random(300) < 0.3] = np.nan
@@ -460,7 +209,7 @@ def test_resumed_is_as_if_never_stopped(data, folder, monkeypatch):
     monkeypatch.setattr(Windows, "at", interrupting)
     stopped = Forecaster(**options).fit(data, output="model")
     scaled = {**options, "scaling": "standard"}  # which validation data would choose else
-    Forecaster(**scaled).fit(data, validation=data, output="judged")
+    Forecaster(**scaled).fit(data, validation=data, output="validated")
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     assert stopped.outcome_.reason == "interrupted"
@@ -468,7 +217,7 @@ def test_resumed_is_as_if_never_stopped(data, folder, monkeypatch):
     assert resumed.outcome_.reason != "interrupted"
     assert same(weights(resumed), weights(whole))
     with pytest.raises(ModelFileError, match="validation"):
-        Forecaster(**scaled).fit(data, validation=sequences(wave(seed=3)), output="judged", resume=True)
+        Forecaster(**scaled).fit(data, validation=sequences(wave(seed=3)), output="validated", resume=True)
 
 
 def test_saved_and_loaded_it_is_the_same(fitted, data, folder):
@@ -480,9 +229,6 @@ def test_saved_and_loaded_it_is_the_same(fitted, data, folder):
 
 
 def test_as_scikit_learn_users_expect(data):
-    from sklearn.base import clone
-    from sklearn.model_selection import GridSearchCV, cross_val_score
-
     forecaster = Forecaster(**TINY)
     assert clone(forecaster).get_params() == forecaster.get_params()
     series = [wave(60, seed=k) for k in range(4)]
@@ -538,6 +284,9 @@ def test_the_report_is_narrow(fitted):
     lines = fitted.report(fitted.metrics_).splitlines()
     assert max(map(len, lines)) <= 80
     assert [line.split()[0] for line in lines[:4]] == ["test", "model", "seasonal", "drift"]
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -601,18 +350,19 @@ def test_a_file_that_contradicts_itself(fitted, folder, monkeypatch):
 
 
 def test_importing_it_costs_no_torch():
-    import subprocess
-    import sys
-
     code = "import sys, gatewise.tasks.forecast.estimator; assert not {'torch', 'duckdb'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_calendar_is_that_of_the_stamps():
-    table = tables.prepared(sequences(wave(48), stamps=True), Forecaster())
-    series = table.series(calendar=True)
-    described = Inputs({}, {}, table.calendar, {})
-    batch = series.batch(np.array([0]), np.array([30]), 6, 3, "none", described)
-    sine = table.calendar.index("hour of day (sine)")
-    assert batch.ahead[0, :, sine] == pytest.approx(np.sin(2 * np.pi * np.arange(30, 33) / 24), abs=1e-6)
-    assert batch.covariates[0, :, sine] == pytest.approx(np.sin(2 * np.pi * np.arange(24, 30) / 24), abs=1e-6)
+def test_what_forecasts_needs_no_torch():
+    names = ("predictor", "options", "inputs", "table", "windows", "split", "linear", "sizing", "evaluation", "plot")
+    code = "import importlib, sys\nsys.modules['torch'] = None\n"
+    code += "\n".join(f"importlib.import_module('gatewise.tasks.forecast.{name}')" for name in names)
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_that_is_the_first_of_a_process_can_be_used(folder):
+    """Its shapes are checked without memory, where nothing may be made that is kept."""
+    Forecaster(**TINY, head="gaussian", samples=5).fit([np.arange(60.0) % 7]).save("model")
+    code = "import gatewise, numpy; gatewise.Forecaster.load('model').predict([numpy.arange(40.0) % 7])"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,12 +16,15 @@ from gatewise.decoding import Sampler
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
 from gatewise.tasks.generate import estimator as generate
 from gatewise.tasks.generate.estimator import Generator
+from gatewise.tasks.generate.network import Regularisation
 from gatewise.tasks.generate.text import corpus as _corpus
 from gatewise.tasks.generate.text import evaluation as _measuring
 from gatewise.tasks.generate.text import sizing as _sizing
-from gatewise.tasks.generate.text.network import LanguageModel, measuring_steps, total_loss
+from gatewise.tasks.generate.text.batches import evaluation_chunk_length
+from gatewise.tasks.generate.text.evaluation import total_loss
+from gatewise.tasks.generate.text.network import LanguageModel
 from gatewise.tasks.generate.text.predictor import Writer
-from gatewise.tasks.generate.text.sizing import check_memory, sizing
+from gatewise.tasks.generate.text.sizing import Sizing, check_memory, sizing
 from gatewise.training import TrainingStopped
 from gatewise.training import history as metrics
 from gatewise.training.memory import free_memory
@@ -42,7 +45,27 @@ def fit(text, **options):
 
 def network(cell="lstm", V=11, E=5, H=8, layers=2, proj=0, dropout=0.0, variational=False, tied=False, bias=1.0):
     torch.manual_seed(0)
-    return LanguageModel(cells.find(cell), V, E, H, layers, proj, dropout, variational, tied, bias)
+    regularisation = Regularisation(variational=variational, forget_bias=bias)
+    return LanguageModel(
+        cell=cells.find(cell), sizes=sizes(V, E, H, layers, proj, dropout, tied), regularisation=regularisation
+    )
+
+
+def sizes(V=11, E=5, H=8, layers=2, proj=0, dropout=0.0, tied=False):
+    return Sizing(
+        vocabulary_size=V,
+        embedding_size=E,
+        hidden_size=H,
+        num_layers=layers,
+        proj_size=proj,
+        dropout=dropout,
+        learning_rate=0.01,
+        epochs=1,
+        batch_size=1,
+        chunk_length=1,
+        parameters=0,
+        tied=tied,
+    )
 
 
 def weights(generator):
@@ -114,9 +137,9 @@ def test_the_cut_into_chunks_does_not_show(trained, rhyme):
 
 
 def test_few_steps_at_once_where_the_vocabulary_is_large():
-    assert measuring_steps(32, 65) == 256
-    assert measuring_steps(32, 50_000) * 32 * 50_000 <= 2**23
-    assert measuring_steps(32, 10**7) == 1
+    assert evaluation_chunk_length(32, 65) == 256
+    assert evaluation_chunk_length(32, 50_000) * 32 * 50_000 <= 2**23
+    assert evaluation_chunk_length(32, 10**7) == 1
 
 
 def test_the_text_it_learned_from_is_measured_in_its_parts(trained, model_file, rhyme):
@@ -215,7 +238,8 @@ def test_each_regulariser_of_the_recurrence_changes_training_alone(name, rhyme):
     torch.manual_seed(0)
     batch = tuple(torch.randint(0, 11, (12, 3)) for _ in range(2))
     plain, model = (
-        LanguageModel(cells.find("lstm"), 11, 5, 8, 2, 0, 0.0, False, False, 1.0, **o) for o in ({}, {name: 0.3})
+        LanguageModel(cell=cells.find("lstm"), sizes=sizes(), regularisation=Regularisation(**o))
+        for o in ({}, {name: 0.3})
     )
     model.load_state_dict(plain.state_dict())
     assert model.training_loss(batch) != plain.training_loss(batch)
@@ -407,9 +431,10 @@ def test_the_order_of_a_text_is_kept(monkeypatch):
     generator = Generator(**TINY, split=(0.5, 0.3, 0.2))
     with pytest.raises(ZeroDivisionError):
         generator.fit(io.StringIO(text))
-    corpus = _corpus.cut(text, "", generator.split, generator.vocabulary_)
+    vocabulary = _corpus.learn_vocabulary(text, "characters", generator.split, None, 1)
+    corpus = _corpus.split_text(text, "", generator.split, vocabulary)
     assert "".join(corpus.texts.values()) == text
-    assert generator.vocabulary_.decode(np.concatenate(list(corpus.ids.values()))) == text
+    assert vocabulary.decode(np.concatenate(list(corpus.ids.values()))) == text
     assert seen == {"train": 500, "validation": 300, "test": 200}
 
 
@@ -624,7 +649,7 @@ def test_impossible_options(name, value, rhyme, folder):
         ({"cell": "gru", "proj_size": 3}, "proj_size is 3, but the cell 'gru' has no projection"),
         ({"cell": "lstmp"}, "the cell 'lstmp' projects its output: give it a proj_size"),
         ({"split": (1, 0, 0)}, "the validation part of the text has 0 tokens, but at least 2 are needed"),
-        ({"split": (0.9999, 0.00005, 0.00005)}, "larger share (split is 0.9999, 5e-05, 5e-05)"),
+        ({"split": (0.9999, 0.00005, 0.00005)}, "or raise the validation share of split (now 0.9999, 5e-05, 5e-05)"),
     ],
     ids=lambda value: str(value)[:40],
 )

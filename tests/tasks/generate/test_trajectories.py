@@ -22,8 +22,8 @@ from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.numbers import batches as _trajectory_data
-from gatewise.tasks.generate.numbers.batches import Examples, Steps, Windows, cut
-from gatewise.tasks.generate.numbers.evaluation import Plain
+from gatewise.tasks.generate.numbers.baselines import Plain
+from gatewise.tasks.generate.numbers.batches import Examples, Steps, Windows, split_sequences
 from gatewise.tasks.generate.numbers.mixture import NARROWEST, Expected, Layout, draw
 from gatewise.tasks.generate.numbers.network import binary_loss, end_loss, log_density
 from gatewise.tasks.generate.numbers.predictor import Tracer
@@ -166,7 +166,7 @@ def test_the_loss_is_that_of_each_step_by_hand(fitted, waves):
 def test_pieces_are_as_good_as_the_whole(fitted, waves, monkeypatch):
     whole = fitted.evaluate(waves[:9])["all"]
     monkeypatch.setattr(_trajectory_data, "CHUNK", 7)
-    monkeypatch.setattr(_trajectory_data, "MEASURED", 4)
+    monkeypatch.setattr(_trajectory_data, "ROWS", 4)
     assert fitted.evaluate(waves[:9])["all"] == pytest.approx(whole, rel=1e-5)
 
 
@@ -202,7 +202,7 @@ def test_plain_methods_are_those_of_scipy(waves):
     sequences = read(data)
     channels = Channels.fit(sequences)
     steps = Steps.of(sequences, channels)
-    found = Plain.learn(steps, channels).measure(steps, channels, True)
+    found = Plain.learn(steps, channels).evaluate(steps, channels, True)
     after = np.concatenate([one[1:, :2] for one in data])
     before = np.concatenate([one[:-1, :2] for one in data])
     lifted = np.concatenate([one[1:, 2] for one in data])
@@ -227,7 +227,7 @@ def test_two_steps_tell_a_sine_from_its_slope():
     steps = Steps.of(data, channels)
     plain = Plain.learn(steps, channels)
     np.testing.assert_allclose(plain.weights[3][:, 0], [0, 2 * math.cos(0.2), -1], atol=5e-3)
-    found = plain.measure(steps, channels, False)
+    found = plain.evaluate(steps, channels, False)
     assert found["linear, two steps"]["loss"] < found["linear"]["loss"] - 4
 
 
@@ -397,7 +397,7 @@ def test_validation_data_of_its_own(waves):
 
 def test_few_sequences_are_cut_by_time():
     data = read([np.arange(100.0), np.arange(40.0)])
-    found = cut(data, None, (0.5, 0.25, 0.25), 0)
+    found = split_sequences(data, None, (0.5, 0.25, 0.25), 0)
     assert [part.lengths.tolist() for part in found.values()] == [[50, 20], [25, 10], [25, 10]]
     assert found["validation"].steps["channels"].values.ravel()[[0, 24, 25]].tolist() == [50, 74, 20]
 
@@ -405,7 +405,7 @@ def test_few_sequences_are_cut_by_time():
 @pytest.mark.parametrize("count", [9, 10, 11, 13, 15, 16, 20])
 def test_any_number_of_sequences_leaves_some_to_choose_the_weights_by(count):
     data = read([np.arange(40.0) + 100 * number for number in range(count)])
-    found = cut(data, None, (0.9, 0.05, 0.05), 0)
+    found = split_sequences(data, None, (0.9, 0.05, 0.05), 0)
     assert {"train", "validation"} <= found.keys()
     firsts = np.concatenate([part.steps["channels"].values.ravel()[part.offsets[:-1]] for part in found.values()])
     if count >= 10:  # whole, each in one part

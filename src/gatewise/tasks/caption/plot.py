@@ -1,4 +1,4 @@
-"""A picture of where the decoder looked at each word of a caption."""
+"""Plots the attention of the decoder at each word of a caption."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def draw(
     places: tuple[int, ...],
     picture: str | os.PathLike[str],
 ) -> None:
-    """One image, once for each word, aglow where the decoder looked; of a clip a row for each word, its frames side by
-    side; of features, which have no picture, their weights.
+    """An image once for each word, highlighted where the attention is large; for a clip a row of frames for each word,
+    and for features a matrix of the weights.
 
     Args:
-        data: The image alone.
+        data: One image.
         attention: (n, S) weights of n words.
         places: (h, w) of a frame, or (P,) features.
 
@@ -49,7 +49,7 @@ def draw(
             axes = drawn.subplots(len(words), len(which), squeeze=False)
             for word, row, own in zip(words, axes, weights, strict=True):
                 for axis, frame in zip(row, which, strict=True):
-                    _look(axis, frames[frame], own[frame], float(own.max()))
+                    _highlight(axis, frames[frame], own[frame], float(own.max()))
                 row[0].set_ylabel(word, rotation=0, ha="right", va="center")
             for axis, frame in zip(axes[0], which, strict=True):
                 axis.set_title(f"frame {frame + 1}", fontsize=9)
@@ -59,14 +59,14 @@ def draw(
         drawn.set_size_inches(1.8 * columns, 2.1 * rows)
         axes = drawn.subplots(rows, columns, squeeze=False).flatten()
         for axis, word, own in zip(axes, words, weights, strict=False):
-            _look(axis, frames[0], own[0], float(own.max()))
+            _highlight(axis, frames[0], own[0], float(own.max()))
             axis.set_title(word)
         for axis in axes[len(words) :]:
             axis.set_axis_off()
 
 
-def _look(axis: Any, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
-    """A frame, and over it a glow where the weights (h, w) are large beside the most of the word."""
+def _highlight(axis: Any, frame: np.ndarray, weights: np.ndarray, most: float) -> None:
+    """Show a frame, highlighted where the weights (h, w) are large, compared with the largest of the word."""
     height, width = frame.shape[:2]
     glow = np.empty((*weights.shape, 4), np.float32)
     glow[..., :3], glow[..., 3] = _GLOW, 0.75 * weights / most
@@ -77,7 +77,7 @@ def _look(axis: Any, frame: np.ndarray, weights: np.ndarray, most: float) -> Non
 
 
 def _shown(values: np.ndarray) -> np.ndarray:
-    """(F, H, W, 3) from 0 to 1: colours as they are, any other number of channels as their mean in grey."""
+    """(F, H, W, 3) from 0 to 1: colours as they are, other numbers of channels as their mean, in grey."""
     low, high = (0, 255) if values.dtype == np.uint8 else (values.min(), values.max())
     scaled = (values.astype(np.float32) - low) / max(float(high - low), 1e-6)
     return scaled[..., :3] if values.shape[-1] >= 3 else np.repeat(scaled.mean(-1, keepdims=True), 3, -1)

@@ -1,4 +1,4 @@
-"""Where a captioner's images and captions come from."""
+"""Reads images and captions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ...data.sources import describe_source
 from ...errors import DataError, OptionError
 from ..options import names
 
-SIDE = 64  # pixels that images from files are brought to, where nothing else is asked for
-_AT_ONCE = 256  # images of `pieces`
+SIDE = 64  # default height and width of images from files, in pixels
+_CHUNK = 256  # images of a chunk of `read_chunks`
 
 
 def read(
@@ -30,16 +30,16 @@ def read(
     size: tuple[int, int] = (SIDE, SIDE),
     encoding: str = "utf-8",
 ) -> tuple[Captioned, list[int]]:
-    """Images, clips or features with their captions; and how many are of each list.
+    """Images, clips or features with their captions; and how many there are in each list.
 
     Args:
         data: A `Captioned`, as it is; a folder of images, or one of them; an `.npz` or `.npy` file; arrays.
         y: Captions beside arrays.
         captions: File of captions, for a folder.
-        lists: Comma-separated files of names, for a folder: only these are read, in this order.
+        lists: Comma-separated files of names, for a folder: only those images are read, in this order.
         inputs: What arrays hold; see `from_arrays`.
-        size: Height and width that images from files are brought to.
-        encoding: Of text files.
+        size: Height and width to which images from files are scaled.
+        encoding: Encoding of text files.
 
     Raises:
         DataError: Something cannot be read, or has no caption.
@@ -66,22 +66,22 @@ def read(
         return read_folder(os.path.dirname(data), [os.path.basename(data)], None, size, clips), []
     if not folder:
         return read_arrays(data, inputs), []
-    said = None if captions is None else read_captions(captions, encoding)
+    known = None if captions is None else read_captions(captions, encoding)
     parts = [read_names(path, encoding) for path in names(lists)]
-    wanted = [name for part in parts for name in part] or list(said or names_in(data))
+    wanted = [name for part in parts for name in part] or list(known or names_in(data))
     if len(set(wanted)) < len(wanted):
         twice = next(name for i, name in enumerate(wanted) if name in wanted[:i])
         raise DataError(f"'{twice}' is in two of the lists. An image belongs to one part.")
-    return read_folder(data, wanted, said, size, clips), [len(part) for part in parts]
+    return read_folder(data, wanted, known, size, clips), [len(part) for part in parts]
 
 
-def pieces(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:
-    """What is to be captioned, some hundred at a time: of a folder of any size few images are in memory at once."""
+def read_chunks(data: Any, inputs: str, size: tuple[int, int]) -> Iterator[Captioned]:
+    """What is to be captioned, some hundred at a time: however large a folder is, few of its images are in memory."""
     if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
         whole, _ = read(data, inputs=inputs, size=size)
-        for start in range(0, len(whole), _AT_ONCE):
-            yield whole.take(np.arange(start, min(start + _AT_ONCE, len(whole))))
+        for start in range(0, len(whole), _CHUNK):
+            yield whole.take(np.arange(start, min(start + _CHUNK, len(whole))))
         return
     found = iter(names_in(data))
-    while some := list(islice(found, _AT_ONCE)):
+    while some := list(islice(found, _CHUNK)):
         yield read_folder(Path(data), some, None, size, clips=inputs == "clips")

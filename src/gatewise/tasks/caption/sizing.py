@@ -1,4 +1,4 @@
-"""How large a captioner its images deserve."""
+"""Default sizes of a captioner, from the number of its images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given; see `Captioner`."""
+    """Every size and rate of one training, given or default; see `Captioner`."""
 
     channels: int
     embedding_size: int
@@ -25,7 +25,7 @@ class Sizing:
     batch_size: int
 
 
-# What suits up to so many images of training, found by trials on validation data.
+# Defaults for up to so many training images, found by trials on validation data.
 ROWS = (
     (1_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 40, 16)),
     (5_000, Sizing(64, 128, 128, 1, 0.1, 3e-3, 15, 32)),
@@ -34,19 +34,19 @@ ROWS = (
 
 
 def sizing(options: CaptionOptions, images: int, clips: bool) -> Sizing:
-    """Fill in what the user left open.
+    """Sizes and rates, the defaults where no option was given.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
+        options: Checked; None where nothing was given.
         images: Of the training data.
-        clips: Whether they are clips, each with so many frames to look at that half the channels must do.
+        clips: Whether they are clips, whose many frames allow for half the channels only.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for most, row in ROWS if images <= most))
-    usual = {
-        **usual,
-        "channels": int(usual["channels"] * wider / (2 if clips else 1)),
-        "hidden_size": int(usual["hidden_size"] * wider),
-        "epochs": usual["epochs"] * longer,
+    defaults = vars(next(row for most, row in ROWS if images <= most))
+    defaults = {
+        **defaults,
+        "channels": int(defaults["channels"] * wider / (2 if clips else 1)),
+        "hidden_size": int(defaults["hidden_size"] * wider),
+        "epochs": defaults["epochs"] * longer,
     }
-    return Sizing(**sized(options, usual))
+    return Sizing(**sized(options, defaults))

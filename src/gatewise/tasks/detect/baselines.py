@@ -1,8 +1,9 @@
-"""Plain anomaly detectors that a learned one must beat. Both judge a step by those before it alone."""
+"""Plain anomaly detectors that a trained one must beat. Both score a step by those before it alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:
 
     Args:
         values: (n,) or (n, D); of several channels the furthest out counts. NaN where missing: scored 0.
-        window: Steps looked back at; fewer at the beginning, where fewer than 2 score 0.
+        window: Number of earlier values; fewer at the beginning, where fewer than 2 score 0.
 
     Returns:
         (n,) scores, 0 or more.
@@ -25,16 +26,16 @@ def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:
     x = np.where(seen, x - _middle(x), 0.0)
     count = _window_sums(seen.astype(np.float64), window)
     mean = _window_sums(x, window) / np.maximum(count, 1)
-    spread = np.sqrt(np.maximum(_window_sums(x * x, window) / np.maximum(count, 1) - mean * mean, 0.0))
-    z = np.abs(x - mean) / np.maximum(spread, _least(x))
+    std = np.sqrt(np.maximum(_window_sums(x * x, window) / np.maximum(count, 1) - mean * mean, 0.0))
+    z = np.abs(x - mean) / np.maximum(std, _least(x))
     return np.where(seen & (count >= 2), z, 0.0).max(axis=1)
 
 
 def windowed_gaussian(values: np.ndarray, window: int = 6400, step: int = 100) -> np.ndarray:
-    """One minus the Gaussian tail probability of each value, as the benchmark NAB's own baseline has it.
+    """One minus the Gaussian tail probability of each value, as in the NAB benchmark's own baseline.
 
-    The Gaussian is that of all values so far until there are `window` of them, and then of the last `window`, looked
-    at anew every `step` steps. Both sizes are the benchmark's, which tuned them on its data.
+    The Gaussian is fitted to all values so far until there are `window` of them, and from then on to the last `window`,
+    again every `step` steps. Both sizes are the benchmark's, which tuned them on its data.
 
     Args:
         values: (n,) or (n, D); of several channels the furthest out counts. NaN where missing: scored 0.
@@ -54,14 +55,14 @@ def _gaussian(column: np.ndarray, window: int, step: int) -> np.ndarray:
     ends = np.arange(1, len(seen))  # of what each value but the first is compared with
     ends = np.where(ends <= window, ends, window + (ends - window) // step * step)
     starts = np.maximum(ends - window, 0)
-    mean, spread = np.empty(len(ends)), np.empty(len(ends))
+    mean, std = np.empty(len(ends)), np.empty(len(ends))
     for k in range(len(ends)):
         if k and ends[k] == ends[k - 1]:
-            mean[k], spread[k] = mean[k - 1], spread[k - 1]
+            mean[k], std[k] = mean[k - 1], std[k - 1]
         else:
             part = seen[starts[k] : ends[k]]
-            mean[k], spread[k] = part.mean(), part.std()
-    z = np.abs(seen[1:] - mean) / np.where(spread == 0, 1e-6, spread)
+            mean[k], std[k] = part.mean(), part.std()
+    z = np.abs(seen[1:] - mean) / np.where(std == 0, 1e-6, std)
     scores = np.zeros(len(column))
     scores[np.flatnonzero(np.isfinite(column))[1:]] = 1 - 0.5 * _erfc(z / math.sqrt(2)).astype(np.float64)
     return scores
@@ -77,7 +78,7 @@ def _middle(x: np.ndarray) -> np.ndarray:
 
 
 def _least(x: np.ndarray) -> np.ndarray:
-    """The least standard deviation to divide by: a line that has been flat until now is no reason to divide by zero."""
+    """The least standard deviation to divide by, for a line that has been flat until now has none."""
     return np.maximum(1e-6 * np.abs(x).max(axis=0), 1e-12)
 
 
@@ -86,3 +87,9 @@ def _window_sums(v: np.ndarray, window: int) -> np.ndarray:
     sums = np.vstack([np.zeros((1, v.shape[1])), np.cumsum(v, axis=0)])
     end = np.arange(len(v))
     return sums[end] - sums[np.maximum(end - window, 0)]
+
+
+BASELINES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "rolling z-score": rolling_z,
+    "windowed Gaussian": windowed_gaussian,
+}

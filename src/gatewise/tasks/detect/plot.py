@@ -17,12 +17,18 @@ MOST_CHANNELS = 6  # drawn
 def draw(
     series: Series,
     scores: np.ndarray,
-    threshold: float,
     events: list[Event],
-    time: str | None,
     picture: str | os.PathLike[str],
+    *,
+    threshold: float,
+    time: str | None,
 ) -> None:
     """Channels of the first series above, its scores with their threshold below; events in red, anomalies in grey.
+
+    Args:
+        scores, events: Of that series.
+        picture: A .png or .svg file to write, whole or not at all.
+        time: Column of the timestamps; without it, steps are counted.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -44,9 +50,9 @@ def draw(
             )
         axes[-1].set_ylabel("score")
         axes[-1].set_xlabel(time or "step")
-        ordinary = max(1.0, float(threshold)) if np.isfinite(threshold) else 1.0
-        if scores.max() > 20 * ordinary:  # the usual scores would be a flat line
-            axes[-1].set_yscale("symlog", linthresh=ordinary)
+        normal = max(1.0, float(threshold)) if np.isfinite(threshold) else 1.0
+        if scores.max() > 20 * normal:  # normal scores would be a flat line
+            axes[-1].set_yscale("symlog", linthresh=normal)
         known = ranges(series.labels[0]) if series.labels is not None else []
         half = 0.5 if when.dtype.kind in "iu" else np.timedelta64(0)
         for axis in axes:

@@ -1,130 +1,232 @@
-"""A trained network reads series, whole or as they arrive: the same code, and for predictions the same bits."""
+"""What happens between a user's series and a detector's answers. Importing it costs no torch.
+
+A series read whole and one that arrives step by step go through the same code; errors of prediction are even the same
+bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ...errors import DataError
-from .network import LEAST_SCALE, Detection, energy, features, prepared
-from .scoring import Scorer
-from .series import Scale, Steps
+from .options import DetectOptions
+from .scoring import Event, Scoring
+from .series import Scale, Series, Steps, filled_forward, read_series
 
+FREEDOM = 4.0  # degrees of freedom of the Student distribution: tails heavy enough for sensors, a variance still finite
+LEAST_SCALE = 1e-3  # of a prediction, in standard deviations of the channel
 CHUNK = 1024  # steps read at a time
+_ROWS = 4096  # of a chunk of predictions
 
 
-class Reader:
-    """Errors of one series, from its beginning: negative log-likelihoods in nats, mean over what is observed.
+# The forward pass, less the output layers. It uses nothing but parts of the network: in training they are PyTorch's.
+
+
+def predict_steps(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Output (T, B, H) of the step predictor's layers after each step, and their last state.
 
     Args:
-        model: The network, in evaluation mode.
+        net: Such as `Detection`.
+        batch: "values" and "observed", (T, B, D), and the "state" before them, or None.
+    """
+    return net.predictor.layers(net.features(batch["values"], batch["observed"]), batch["state"])
+
+
+def reconstruct(net: Any, batch: Mapping[str, Any]) -> Any:
+    """Output (T, B, H) of the autoencoder's decoder, the last step first.
+
+    Args:
+        batch: "values" and "observed" of the windows, (T, B, D).
+    """
+    return _decoded(net, batch, len(batch["values"]))
+
+
+def reconstruct_newest(net: Any, batch: Mapping[str, Any]) -> Any:
+    """(B, H) the same of the last step of each window alone."""
+    return _decoded(net, batch, 1)[0]
+
+
+def _decoded(net: Any, batch: Mapping[str, Any], steps: int) -> Any:
+    part = net.autoencoder
+    y, _ = part.encoder(net.features(batch["values"], batch["observed"]))
+    y, _ = part.decoder(part.repeat(part.compress(y[-1]), steps))
+    return y
+
+
+@dataclass(frozen=True)
+class ReadState:
+    """What the errors of a series' next steps depend on. D channels, windows of L steps.
+
+    Attributes:
+        hidden: State of the step predictor's layers; None before the first step.
+        last: (D,) float32 last observed value of each channel, standardised; 0, the mean, before the first.
+        expected: Location and scale, (1, D) each, predicted for the next step; None before the first.
+        recent: (L - 1, D) float32 last steps, standardised; NaN where missing, or before the first.
+    """
+
+    hidden: Any
+    last: np.ndarray
+    expected: tuple[np.ndarray, np.ndarray] | None
+    recent: np.ndarray
+
+
+class ErrorReader:
+    """Errors of series: negative log-likelihoods in nats, averaged over the channels that are observed.
+
+    Args:
+        net: The trained network, such as `Detection`.
         scale: Of its channels.
     """
 
-    def __init__(self, model: Detection, scale: Scale):
-        self.model, self.scale = model, scale
-        D = len(scale.location)
-        self._state: Any = None
-        self._last = np.zeros(D, np.float32)
-        self._given: tuple[np.ndarray, np.ndarray] | None = None  # what was predicted of the next step
-        self._past = np.full((model.window - 1, D), np.nan, np.float32)
+    def __init__(self, net: Any, scale: Scale):
+        self.net, self.scale = net, scale
+        self._heads = net.heads()
 
-    def read(self, values: np.ndarray | Steps) -> np.ndarray:
-        """The errors (T,) of the next steps (T, D), one at least; NaN where nothing is observed or was predicted."""
-        return np.concatenate([self._chunk(values[s : s + CHUNK]) for s in range(0, len(values), CHUNK)])
+    def start(self) -> ReadState:
+        """The state at the beginning of a series."""
+        D = len(self.scale.location)
+        recent = np.full((self.net.window - 1, D), np.nan, np.float32)
+        return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=None, recent=recent)
 
-    @torch.no_grad()
-    def _chunk(self, values: np.ndarray) -> np.ndarray:
+    def errors(self, values: np.ndarray | Steps) -> np.ndarray:
+        """Errors (n,) of a whole series (n, D)."""
+        return self.read(values, self.start())[0]
+
+    def read(self, values: np.ndarray | Steps, state: ReadState) -> tuple[np.ndarray, ReadState]:
+        """Errors (T,) of the next steps (T, D), at least one, and the state after them.
+
+        An error is NaN where nothing is observed or nothing was predicted.
+        """
+        found = []
+        for start in range(0, len(values), CHUNK):
+            errors, state = self._chunk(values[start : start + CHUNK], state)
+            found.append(errors)
+        return np.concatenate(found), state
+
+    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
         z = self.scale.apply(values)
-        errors = []
-        if self.model.predictor is not None:
-            errors.append(self._predicted(z))
-        if self.model.repeater is not None:
-            errors.append(self._repeated(z))
-        if len(errors) == 1:
-            return errors[0]
-        return np.where(np.isnan(errors[0]), errors[1], (errors[0] + errors[1]) / 2)  # no prediction of a first step
+        found = []
+        if self.net.predictor is not None:
+            errors, state = self._prediction_errors(z, state)
+            found.append(errors)
+        if self.net.autoencoder is not None:
+            errors, state = self._reconstruction_errors(z, state)
+            found.append(errors)
+        if len(found) == 1:
+            return found[0], state
+        predicted, reconstructed = found  # the first step of a series is not predicted
+        return np.where(np.isnan(predicted), reconstructed, (predicted + reconstructed) / 2), state
 
-    def _predicted(self, z: np.ndarray) -> np.ndarray:
-        predictor = self.model.predictor
-        assert predictor is not None
-        filled, observed = self._filled(z)
-        y, self._state = predictor.layers(features(filled[:, None], observed[:, None]), self._state)
-        change, scale = _head(predictor.head, y[:, 0])
-        location = filled.numpy() + change
-        first = self._given or (np.full_like(location[:1], np.nan), np.ones_like(scale[:1]))
-        self._given = location[-1:], scale[-1:]
-        return self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
+    def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
+        filled, observed = filled_forward(z, state.last)
+        batch = {"values": filled[:, None], "observed": observed[:, None], "state": state.hidden}
+        y, hidden = self.net.compute(predict_steps, batch)
+        change, scale = self._read_out("predictor", y[:, 0])
+        location = filled + change
+        first = state.expected or (np.full_like(location[:1], np.nan), np.ones_like(scale[:1]))
+        errors = self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
+        return errors, replace(state, hidden=hidden, last=filled[-1], expected=(location[-1:], scale[-1:]))
 
-    def _filled(self, z: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Each missing value as the last before it, however long ago, and what was observed."""
-        seen = np.isfinite(z)
-        rows = np.vstack([self._last[None], np.where(seen, z, 0)])
-        where = np.maximum.accumulate(np.where(seen, np.arange(1, len(z) + 1)[:, None], 0), axis=0)
-        filled = np.take_along_axis(rows, where, axis=0)
-        self._last = filled[-1]
-        return torch.from_numpy(filled), torch.from_numpy(seen.astype(np.float32))
+    def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
+        """How well the newest step of each window is reconstructed."""
+        rows = np.vstack([state.recent, z])
+        windows = np.lib.stride_tricks.sliding_window_view(rows, self.net.window, axis=0)  # (T, D, L)
+        filled, observed = filled_forward(windows.transpose(2, 0, 1))
+        y = self.net.compute(reconstruct_newest, {"values": filled, "observed": observed})
+        return self._errors(z, *self._read_out("autoencoder", y)), replace(state, recent=rows[len(z) :])
 
-    def _repeated(self, z: np.ndarray) -> np.ndarray:
-        """How well the newest value of each window is repeated by its end."""
-        repeater = self.model.repeater
-        assert repeater is not None
-        rows = np.vstack([self._past, z])
-        self._past = rows[len(z) :]
-        windows = np.lib.stride_tricks.sliding_window_view(rows, self.model.window, axis=0)  # (T, D, L)
-        location, scale = _head(repeater.head, repeater.newest(*prepared(windows.transpose(2, 0, 1))))
-        return self._errors(z, location, scale)
+    def _read_out(self, part: str, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What an output layer makes of y (T, H): location and scale, (T, D) each.
+
+        It is summed row by row, for the bits of a matrix product would depend on T.
+        """
+        weight, bias = self._heads[part]
+        both = np.stack([(y * w).sum(axis=1) for w in weight], axis=1) + bias
+        location, scale = np.split(both, 2, axis=1)
+        return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
 
     def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         off = (z.astype(np.float64) - location) / scale
-        nats = energy(off, self.model.distribution) + np.log(scale.astype(np.float64))
-        seen = np.isfinite(nats)
-        count = seen.sum(axis=1)
-        total = np.where(seen, nats, 0.0).sum(axis=1)
+        nats = energy(off, self.net.distribution) + np.log(scale.astype(np.float64))
+        observed = np.isfinite(nats)
+        count = observed.sum(axis=1)
+        total = np.where(observed, nats, 0.0).sum(axis=1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _head(head: Any, y: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """What a head says of each row of y (T, H), summed row by row: a matrix product's bits would depend on T."""
-    weight, bias = head.weight.numpy(), head.bias.numpy()
-    rows = y.numpy()
-    both = np.stack([(rows * w).sum(axis=1) for w in weight], axis=1) + bias
-    location, scale = np.split(both, 2, axis=1)
-    return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
+def energy(z: np.ndarray, distribution: str) -> np.ndarray:
+    """Nats by which a value that is z scales off is less likely than the likeliest one: 0 or more."""
+    if distribution == "student":
+        return (FREEDOM + 1) / 2 * np.log1p(z * z / FREEDOM)
+    return 0.5 * z * z
 
 
-class Stream:
-    """Scores steps as they arrive, each from what came before; made by `Detector.stream`."""
+class Predictor:
+    """A trained detector without its training: from anything that a reader takes to scores, alarms and events.
 
-    def __init__(self, reader: Reader, scorer: Scorer, threshold: float, channels: tuple[str, ...]):
-        self._reader, self._scorer = reader, scorer
-        self.threshold, self.channels = threshold, channels
+    Args:
+        net: The trained network, such as `Detection`.
+        options: Of the detector.
+        channels: Names of the values of a step.
+        scale: Of the channels.
+        scoring: How errors become scores, alarms and events.
+    """
 
-    def push(self, row: Any) -> tuple[float, bool]:
-        """The next step's score, and whether it is an alarm.
+    def __init__(self, *, net: Any, options: DetectOptions, channels: tuple[str, ...], scale: Scale, scoring: Scoring):
+        self.reader = ErrorReader(net, scale)
+        self.options, self.channels, self.scoring = options, channels, scoring
 
-        Args:
-            row: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there is
-                one channel.
+    def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
+        """Series as the network knows them. DataError if they have other channels."""
+        return read_series(data, y, self.options, channels=self.channels, query=query, encoding=encoding)
 
-        Raises:
-            DataError: There are more or fewer values, or one is no number.
-        """
-        if isinstance(row, Mapping):
-            unknown = [name for name in self.channels if name not in row]
-            if unknown:
-                raise DataError(f"the step has no '{unknown[0]}'. Give it as None, if it is missing")
-            row = [row[name] for name in self.channels]
-        try:
-            values = np.array([row] if np.ndim(row) == 0 else row, np.float64)
-        except (TypeError, ValueError):
-            raise DataError(f"a step is a row of numbers, not {row!r:.60}") from None
-        if values.shape != (len(self.channels),) or np.isinf(values).any():
-            wanted = f"{len(self.channels)} finite numbers, or NaN where missing ({', '.join(self.channels[:5])})"
-            raise DataError(f"a step of this detector has {wanted}, not {row!r:.60}")
-        score = self._scorer.push(float(self._reader.read(values[None])[0]))
-        return score, score >= self.threshold
+    def scored(self, values: np.ndarray | Steps) -> np.ndarray:
+        """Scores (n,) of one series (n, D)."""
+        return self.scoring.scores(self.reader.errors(values))
+
+    def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
+        """Scores (n,) of each series."""
+        return [self.scored(values) for values in self.series(data, query=query, encoding=encoding).values]
+
+    def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """(steps,) -1 where there is an alarm, else 1, series after series."""
+        scores = self.scores(data, query=query, encoding=encoding)
+        return np.where(np.concatenate(scores) >= self.scoring.threshold, -1, 1)
+
+    def events(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[Event]:
+        """Events, series after series."""
+        found = enumerate(self.scores(data, query=query, encoding=encoding))
+        return [event for number, scores in found for event in self.scoring.events(scores, number)]
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Chunks of named columns; see `Detector.predictions`."""
+        series = self.series(data, query=query, encoding=encoding)
+        for number, values in enumerate(series.values):
+            scores = self.scored(values)
+            inside = np.zeros(len(scores), np.int64)
+            for k, event in enumerate(self.scoring.events(scores), 1):
+                inside[event.start : event.end + 1] = k
+            for first in range(0, len(values), _ROWS):
+                rows = slice(first, min(first + _ROWS, len(values)))
+                yield {
+                    "series": np.full(rows.stop - first, number),
+                    "step": np.arange(first, rows.stop),
+                    **series.named(number, rows, self.options.time),
+                    "score": scores[rows],
+                    "alarm": scores[rows] >= self.scoring.threshold,
+                    "event": inside[rows],
+                }
+
+    def log_likelihood(self, data: Any) -> float:
+        """Mean log-likelihood of a step, in nats. DataError if no step has an error."""
+        errors = np.concatenate([self.reader.errors(values) for values in self.series(data).values])
+        known = errors[~np.isnan(errors)]
+        if not len(known):
+            raise DataError("there is no step to score: each has no value, or nothing before it")
+        return -float(known.mean())

@@ -1,4 +1,4 @@
-"""From errors to scores, from scores to alarms, from alarms to events. Each step is judged by what came before it."""
+"""From errors to scores, from scores to alarms, from alarms to events; no step depends on later ones."""
 
 from __future__ import annotations
 
@@ -10,37 +10,52 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .options import DetectOptions
+
 HIGH = 0.99  # the share of the reference below a score of 1
-MOST_REFERENCE = 10_000  # errors kept of quiet data where nothing is forgotten: more say the same
+MOST_REFERENCE = 10_000  # errors of normal data that are kept where there is no history: more say the same
 
 _LEAST_TAIL = 50  # scores that a Pareto tail is fitted to, at least; fewer get an exponential one
 _TAIL_SHARE = 0.1
 _COUNTED = 10  # expected false alarms from which they are counted rather than extrapolated
 
 
-class Scorer:
-    """Scores one series, step by step: how far the mean error of the last few steps stands out.
+@dataclass(frozen=True)
+class ScorerState:
+    """What scores of a series' next steps depend on.
 
-    A score of 0 is the median of the reference, a score of 1 what one of its steps in a hundred exceeds. The reference
-    is the quiet data's errors, or, with a memory, the last `memory` steps' errors, so that what has become usual stops
-    being strange.
+    Attributes:
+        history: Mean errors that define what is normal, the oldest first; None where they are always the reference.
+        recent: Errors that the next one is averaged with.
+    """
+
+    history: tuple[float, ...] | None
+    recent: tuple[float, ...]
+
+
+class Scorer:
+    """Scores one series step by step: how far the mean error of the last few steps stands out.
+
+    A score of 0 is the median of the reference, a score of 1 is exceeded by one of its steps in a hundred. The
+    reference is the errors of normal data or, with a history, those of the last `history` steps, so that a lasting
+    change stops being an anomaly.
 
     Args:
-        reference: (n,) mean errors of quiet data, in their order, at least 1.
+        reference: (n,) mean errors of normal data, in their order, at least 1.
         smoothing: Steps that an error is averaged over.
-        memory: Steps that are remembered, or None.
+        history: Steps that define what is normal, or None.
 
     Source: after Ahmad et al. (2017), "Unsupervised real-time anomaly detection for streaming data", Neurocomputing
     262, section 3.2: recent errors against the distribution of past ones; here by its quantiles instead of a Gaussian,
     for errors have heavy tails.
     """
 
-    def __init__(self, reference: Sequence[float] | np.ndarray, smoothing: int, memory: int | None):
-        kept = [float(error) for error in reference][-(memory or MOST_REFERENCE) :]
-        self._memory = memory
+    def __init__(self, reference: Sequence[float] | np.ndarray, smoothing: int, history: int | None):
+        kept = [float(error) for error in reference][-(history or MOST_REFERENCE) :]
+        self._history = history
         self._order = deque(kept)
         self._sorted = sorted(kept)
-        # As if all had been usual before: one large error of a network that knows nothing yet is no alarm.
+        # As if all had been normal before: one large error of a network that knows nothing yet is no alarm.
         self._recent = deque([self._sorted[len(kept) // 2]] * smoothing, maxlen=smoothing)
 
     def push(self, error: float) -> float:
@@ -51,24 +66,101 @@ class Scorer:
         mean = sum(self._recent) / len(self._recent)
         median = self._sorted[len(self._sorted) // 2]
         high = self._sorted[int(HIGH * len(self._sorted))]
-        # Quiet data without any spread would make every score infinite.
+        # Normal data without any spread would make every score infinite.
         score = (mean - median) / max(high - median, 1e-3)
-        if self._memory is not None:
+        if self._history is not None:
             insort(self._sorted, mean)
             self._order.append(mean)
-            if len(self._order) > self._memory:
+            if len(self._order) > self._history:
                 del self._sorted[bisect_left(self._sorted, self._order.popleft())]
         return score
 
+    @property
+    def state(self) -> ScorerState:
+        """As a value: a scorer with the same reference that is given it goes on from there."""
+        return ScorerState(None if self._history is None else tuple(self._order), tuple(self._recent))
 
-def score_series(errors: np.ndarray, reference: np.ndarray, smoothing: int, memory: int | None) -> np.ndarray:
-    """(n,) scores of a whole series from its errors (n,), the very numbers that pushing them one by one gives."""
-    scorer = Scorer(reference, smoothing, memory)
+    @state.setter
+    def state(self, state: ScorerState) -> None:
+        if state.history is not None:
+            self._order, self._sorted = deque(state.history), sorted(state.history)
+        self._recent.extend(state.recent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How errors become scores, alarms and events.
+
+    Attributes:
+        reference: (n,) mean errors of normal data, in their order, at least 1.
+        threshold: A step is an alarm if its score is this or more.
+        smoothing, history, gap, min_length: Options of `Detector`.
+    """
+
+    reference: np.ndarray
+    threshold: float
+    smoothing: int
+    history: int | None
+    gap: int
+    min_length: int
+
+    @classmethod
+    def of(cls, options: DetectOptions, reference: np.ndarray, threshold: float) -> Scoring:
+        return cls(
+            reference=reference,
+            threshold=threshold,
+            smoothing=int(options.smoothing),
+            history=options.history,
+            gap=int(options.gap),
+            min_length=int(options.min_length),
+        )
+
+    def scorer(self) -> Scorer:
+        """For a series, from its beginning."""
+        return Scorer(self.reference, self.smoothing, self.history)
+
+    def scores(self, errors: np.ndarray) -> np.ndarray:
+        """(n,) scores of a whole series from its errors (n,)."""
+        return score_series(errors, self.reference, self.smoothing, self.history)
+
+    def events(self, scores: np.ndarray, sequence: int = 0, threshold: float | None = None) -> list[Event]:
+        """Events of one series.
+
+        Args:
+            sequence: Its number.
+            threshold: Another one than the detector's.
+        """
+        least = self.threshold if threshold is None else threshold
+        return find_events(scores, least, self.gap, self.min_length, sequence)
+
+
+def score_series(errors: np.ndarray, reference: np.ndarray, smoothing: int, history: int | None) -> np.ndarray:
+    """(n,) scores of a whole series from its errors (n,), to the last bit those of pushing them one by one."""
+    scorer = Scorer(reference, smoothing, history)
     return np.array([scorer.push(error) for error in errors.tolist()])
 
 
+def calibrate(options: DetectOptions, errors: Sequence[np.ndarray], normal: Sequence[np.ndarray]) -> Scoring:
+    """Reference and threshold, from normal steps.
+
+    Args:
+        errors: Per series, (n,).
+        normal: Per series, (n,) whether a step counts.
+    """
+    means = [smoothed(e[mask], int(options.smoothing)) for e, mask in zip(errors, normal, strict=True)]
+    reference = np.concatenate(means)[-max(MOST_REFERENCE, options.history or 0) :]
+    scoring = Scoring.of(options, reference, math.inf)
+    scores = [scoring.scores(e) for e in errors]
+    return Scoring.of(options, reference, threshold_of(scores, normal, float(options.false_alarm_rate)))
+
+
+def threshold_of(scores: Sequence[np.ndarray], normal: Sequence[np.ndarray], rate: float) -> float:
+    """The threshold that a share `rate` of normal steps exceeds; `scores` and `normal` are (n,) per series."""
+    return tail_threshold(np.concatenate([s[mask] for s, mask in zip(scores, normal, strict=True)]), rate)
+
+
 def smoothed(errors: np.ndarray, smoothing: int) -> np.ndarray:
-    """Mean errors of a series, of the steps where something was observed: what a reference is made of."""
+    """Moving average of a series' errors, less the steps where nothing was observed: what a reference is made of."""
     recent: deque[float] = deque(maxlen=smoothing)
     means = []
     for error in errors[~np.isnan(errors)].tolist():
@@ -78,14 +170,14 @@ def smoothed(errors: np.ndarray, smoothing: int) -> np.ndarray:
 
 
 def tail_threshold(scores: np.ndarray, rate: float) -> float:
-    """The value that a share `rate` of quiet data's scores exceeds.
+    """The value that a share `rate` of the scores of normal data exceeds.
 
-    Where there are enough scores for that to be ten of them or more, it is their quantile. Further out, a generalised
-    Pareto distribution of what exceeds the 90 % quantile (or the highest 50 scores) is continued; with fewer than 50
-    scores above it, an exponential one.
+    If ten scores or more are expected above it, it is a quantile of the scores. Further out, it is extrapolated with a
+    generalised Pareto distribution, fitted to the scores above the 90 % quantile (or to the highest 50); with fewer
+    than 50 of them, with an exponential one.
 
     Args:
-        scores: (n,) of quiet data, n at least 2.
+        scores: (n,) of normal data, n at least 2.
         rate: Above 0, below 1.
 
     Source: Pickands (1975), Annals of Statistics 3(1); fitted by probability-weighted moments, Hosking & Wallis (1987),
@@ -113,12 +205,12 @@ def tail_threshold(scores: np.ndarray, rate: float) -> float:
 
 @dataclass(frozen=True)
 class Event:
-    """Alarms that belong together.
+    """Alarms merged into one event.
 
     Attributes:
         sequence: Which series they are in.
         start: Step of the first alarm.
-        end: Step of the last one, inside.
+        end: Step of the last alarm, included.
         peak: Step of the highest score.
         score: The highest score.
     """
@@ -131,8 +223,8 @@ class Event:
 
 
 def find_events(scores: np.ndarray, threshold: float, gap: int, min_length: int, sequence: int = 0) -> list[Event]:
-    """Events of one series: runs of steps that score `threshold` or more, merged over up to `gap` quiet steps; those of
-    fewer than `min_length` steps from first to last are dropped."""
+    """Events of one series: runs of steps that score `threshold` or more, merged over up to `gap` other steps; those
+    that last fewer than `min_length` steps are dropped."""
     alarms = np.flatnonzero(scores >= threshold)
     if not len(alarms):
         return []

@@ -1,4 +1,4 @@
-"""Series for `detect`: channels, labels, where the parts lie, and one scale for all."""
+"""Series for `detect`: channels, labels, which steps train and validate, and one scale for all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.split import named_split
 from ...errors import DataError
+from ..options import names
+from .options import DetectOptions
 
 _LIMIT = 1e30  # of values: beyond, a scale in float64 could overflow
-_FURTHEST = 1e9  # standard deviations: what is further out must not become infinite, and then missing, in float32
-_PIECE = 1 << 16  # steps looked at together
+_FURTHEST = 1e9  # standard deviations: further out, a value could become infinite in float32, and so count as missing
+_PIECE = 1 << 16  # steps checked together
+# Normal held-out steps from which weights and threshold are chosen on them; with fewer, on all there are.
+_ENOUGH = 500
 
 
 class Steps:
-    """(n, D) float64 values of one series that lie in columns, which may be larger than memory: made where sliced."""
+    """(n, D) float64 values of one series whose columns may be larger than memory: a slice is made when asked for."""
 
     def __init__(self, columns: Sequence[np.ndarray], start: int, stop: int):
         self.columns, self.start, self.stop = columns, start, stop
@@ -39,8 +43,8 @@ class Series:
     """What a detector reads.
 
     Attributes:
-        values: Per series, (n, D) float64, NaN where missing; to be sliced, all of it by `[:]`.
-        labels: Per series, (n,) whether each step is an anomaly; None if nobody knows.
+        values: Per series, (n, D) float64, NaN where missing; `[:]` gives all of it.
+        labels: Per series, (n,) whether each step is an anomaly; None without labels.
         channels: Names of the D values.
         source: What they were made of, for its names, keys and times.
     """
@@ -52,46 +56,67 @@ class Series:
 
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
-        names: dict[str, np.ndarray] = {}
+        found: dict[str, np.ndarray] = {}
         for name, column in self.source.static.items():
             if column.kind in ("category", "text"):
-                names[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
+                found[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
             else:
-                names[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
+                found[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
         if time is not None and time in self.source.steps:
             start = int(self.source.offsets[number])
-            names[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
-        return names
+            found[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
+        return found
 
 
-def series_of(
-    data: Any, y: Any, roles: Roles, known: tuple[str, ...] | None, query: str | None, encoding: str
+def read_series(
+    data: Any,
+    y: Any,
+    options: DetectOptions,
+    *,
+    channels: tuple[str, ...] | None = None,
+    query: str | None = None,
+    encoding: str = "utf-8",
 ) -> Series:
     """Series from whatever holds them.
 
     Args:
         data: An array (n,) or (n, D) is one series of n steps; a list of arrays, or an array (N, n, D), is many; all
             else, a list of dicts too, goes to the readers.
-        y: Labels of an array, shaped as it without its channels: 1 or true where a step is an anomaly.
-        roles: What a table's columns are for; its target holds the labels.
-        known: The channels that a fitted detector wants; None: all that are there.
+        y: Labels of an array, in its shape without the channels: 1 or true where a step is an anomaly.
+        options: They say what the columns of a table are for; the target holds the labels.
+        channels: Those that a fitted detector needs; None: all that are there.
+        query: SQL whose result is the table.
+        encoding: Encoding of text files.
 
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
     """
+    roles = _roles(options)
     rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
     if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
     else:
-        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, known)
-    if known is not None and found.channels != known:
-        wanted, has = ", ".join(known[:5]), ", ".join(found.channels[:5])
+        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, channels)
+    if channels is not None and found.channels != channels:
+        wanted, has = ", ".join(channels[:5]), ", ".join(found.channels[:5])
         raise DataError(
-            f"{found.source.name} has {len(found.channels)} channels ({has}), but the detector learned {len(known)} "
+            f"{found.source.name} has {len(found.channels)} channels ({has}), but the detector learned {len(channels)} "
             f"({wanted}). Give it the same"
         )
     _check(found)
     return found
+
+
+def _roles(options: DetectOptions) -> Roles:
+    return Roles(
+        target=names(options.target),
+        key=names(options.key),
+        time=options.time,
+        columns=None if options.columns is None else names(options.columns),
+        per_step=True,
+        zone=options.zone,
+        duplicates=options.duplicates,
+    )
 
 
 def _of_arrays(data: Any, y: Any) -> Series:
@@ -155,23 +180,23 @@ def _of_sequences(source: Sequences, roles: Roles, known: tuple[str, ...] | None
         columns.append(column)
     if not columns:
         raise DataError(f"{source.name} has no column of numbers to learn from. It has: {', '.join(source.steps)}")
-    names: list[str] = []
+    channels: list[str] = []
     for column in columns:
         width = column.values.shape[1] if column.values.ndim == 2 else 1
-        names += [column.name] if column.values.ndim == 1 else [f"{column.name}{d}" for d in range(width)]
+        channels += [column.name] if column.values.ndim == 1 else [f"{column.name}{d}" for d in range(width)]
     places = list(pairwise(source.offsets.tolist()))
     table = [column.values for column in columns]
-    return Series([Steps(table, start, stop) for start, stop in places], labels, tuple(names), source)
+    return Series([Steps(table, start, stop) for start, stop in places], labels, tuple(channels), source)
 
 
 def _truths(column: Column, source: Sequences) -> np.ndarray:
     values = column.values
     if column.kind == "category":
-        names = [level.lower() for level in column.levels]
-        strange = [level for level in names if level not in _WORDS]
-        if strange:
-            raise DataError(f"{source.name}: '{column.name}' says '{strange[0]}'. Labels are 0 or 1, or true or false")
-        values = np.array([_WORDS[level] for level in names] + [np.nan])[values]
+        levels = [level.lower() for level in column.levels]
+        unknown = [level for level in levels if level not in _WORDS]
+        if unknown:
+            raise DataError(f"{source.name}: '{column.name}' is '{unknown[0]}'. Labels are 0 or 1, or true or false")
+        values = np.array([_WORDS[level] for level in levels] + [np.nan])[values]
     elif column.kind != "number":
         raise DataError(f"{source.name}: '{column.name}' holds {column.kind}. Labels are 0 or 1")
     return _flags(values, len(values), f"{source.name}, '{column.name}'", source.lines)
@@ -202,9 +227,57 @@ def _check(found: Series) -> None:
                 place = f"series {number}, step {step}" if lines is None else f"line {lines[before + step]}"
                 raise DataError(
                     f"{found.source.name}, {place}: '{found.channels[channel]}' is {value}. "
-                    "Leave it missing, if it is no number"
+                    "Leave it out (NaN), if it is not a measurement"
                 )
         before += len(values)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Which steps train, and which choose the weights and set the threshold.
+
+    Attributes:
+        parts: Per series, where training, validation and test lie, by name.
+        training: Stretches of normal data (n, D) to learn from.
+        validation: The same, to choose the weights by.
+        calibration: The series whose normal steps set the threshold.
+        normal: Per series of `calibration`, (n,) which steps those are.
+    """
+
+    parts: list[dict[str, slice]]
+    training: list[np.ndarray]
+    validation: list[np.ndarray]
+    calibration: Series
+    normal: list[np.ndarray]
+
+
+def training_data(series: Series, validation: Series | None, shares: Sequence[float]) -> TrainingData:
+    """Choose the steps that train and validate.
+
+    Args:
+        validation: Series of their own to validate on, if the user gave them.
+        shares: Of the three parts.
+
+    Raises:
+        DataError: No two normal steps follow each other.
+    """
+    parts = parts_of(series, shares)
+    learned: tuple[str, ...] = ("train",)
+    if validation is not None:
+        calibration, normal = validation, normal_steps(validation, parts_of(validation, shares), ("train",))
+    else:
+        calibration, normal = series, normal_steps(series, parts, ("validation",))
+        if sum(int(mask.sum()) for mask in normal) < _ENOUGH:
+            learned = ("train", "validation")  # so few held-out steps are too few to choose by
+            normal = normal_steps(series, parts, learned)
+    training = stretches(series, normal_steps(series, parts, learned))
+    validated = stretches(calibration, normal)
+    if not training or not validated:
+        raise DataError(
+            f"{series.source.name} has no two steps in a row to learn from, one to read and one to predict. Give "
+            "longer series"
+        )
+    return TrainingData(parts, training, validated, calibration, normal)
 
 
 def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
@@ -212,32 +285,32 @@ def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
     return [named_split(len(values), shares) for values in series.values]
 
 
-def quiet_steps(series: Series, parts: Sequence[Mapping[str, slice]], names: Sequence[str]) -> list[np.ndarray]:
-    """Per series, (n,) whether a step lies in one of these parts, has a value, and is no labelled anomaly."""
+def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+    """Per series, (n,) whether a step lies in one of these parts, has a value, and is not labelled as an anomaly."""
     masks = []
     for number, (values, places) in enumerate(zip(series.values, parts, strict=True)):
         mask = np.zeros(len(values), bool)
-        for name in names:
+        for name in which:
             mask[places[name]] = True
         mask &= np.isfinite(values[:]).any(axis=1)
         masks.append(mask & ~series.labels[number] if series.labels is not None else mask)
     return masks
 
 
-def pieces_of(series: Series, quiet: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What is learned from: each series from its first quiet step to its last, all others missing; two or more."""
-    pieces = []
-    for values, mask in zip(series.values, quiet, strict=True):
+def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Each series from its first normal step to its last, other steps missing; those of two steps or more."""
+    found = []
+    for values, mask in zip(series.values, normal, strict=True):
         inside = np.flatnonzero(mask)
         if len(inside) > 1:
             whole = slice(inside[0], inside[-1] + 1)
-            pieces.append(np.where(mask[whole, None], values[whole], np.nan))
-    return pieces
+            found.append(np.where(mask[whole, None], values[whole], np.nan))
+    return found
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of each channel in quiet data, (D,) float64 each."""
+    """Mean and standard deviation of each channel in normal data, (D,) float64 each."""
 
     location: np.ndarray
     scale: np.ndarray
@@ -258,3 +331,19 @@ class Scale:
         """(n, D) float32, standardised."""
         scaled = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
         return scaled.astype(np.float32)
+
+
+def filled_forward(values: np.ndarray, last: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Values (T, ...) as the networks read them, and which of them are observed: float32 both.
+
+    A missing value (NaN) becomes the last observed one before it, however long ago.
+
+    Args:
+        last: What was observed before the first step; 0, the mean, if nothing was.
+    """
+    observed = np.isfinite(values)
+    before = np.broadcast_to(np.asarray(last, np.float32), (1, *values.shape[1:]))
+    rows = np.concatenate([before, np.where(observed, values, 0).astype(np.float32)])
+    steps = np.arange(1, len(values) + 1).reshape(-1, *[1] * (values.ndim - 1))
+    newest = np.maximum.accumulate(np.where(observed, steps, 0), axis=0)
+    return np.take_along_axis(rows, newest, axis=0), observed.astype(np.float32)

@@ -1,4 +1,4 @@
-"""`forecast`: learn from series, and say what comes next, with how much doubt.
+"""`forecast`: learn from series, and predict what comes next, with its uncertainty.
 
 One network for one or thousands of series: a recurrent part, over normalised windows of the past, that corrects a
 linear one. Training, validation and test follow each other in time in every series.
@@ -12,35 +12,39 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ... import checks
 from ...data.sequences import Sequences
-from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency
-from ...errors import DataError, ModelFileError, OptionError
+from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..options import names
 from ..report import forecast_report
-from . import table as tables
+from .evaluation import evaluate_part, evaluate_split
+from .inputs import Inputs
+from .linear import Linear
 from .options import ForecastOptions
-from .predictor import ahead, columns, held_against, measured, picture_of, rows
-from .sizing import Sizing, course
-from .windows import Inputs, Part, last_origins, training_ends
+from .predictor import Predictor, window_of, windows_at_once
+from .sizing import Sizing, training_setup
+from .split import Part, Split, last_origins, training_ends
+from .table import Table, check_values, inputs_of, read_sequences, table_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Shape
 
+_RENAMED_TENSORS = {"trust": "blend_weight"}  # name in older model files -> the name that it has now
+
 
 class Forecaster(Estimator, ForecastOptions):
-    """Learns to continue series, one or thousands with one network.
+    """Forecasts time series, one or thousands with one network, with their uncertainty.
 
-    Sizes, rate, passes, length of the past and scaling that are not given follow from the data: their amount, their
-    season, and validation windows. Values of the past may be missing; what is missing is not learned from.
+    Sizes, learning rate, epochs, context length and scaling that are not given are chosen from the data: their amount,
+    their season, and validation windows. Values of the past may be missing; missing values are not learned from.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
-        sizing_: What was chosen.
-        metrics_: Figures per part, and of the baselines.
+        sizing_: Sizes and rates, given or chosen.
+        metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
 
     Example:
@@ -68,17 +72,17 @@ class Forecaster(Estimator, ForecastOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
     ) -> Self:
-        """Learn.
+        """Train.
 
         Args:
             data: A table by path, URL or as Python holds it; arrays or lists of series; or `Sequences`.
             y: Not used; here for scikit-learn.
             validation: Series to validate on, instead of a part of `data`.
             query: SQL whose result is the table.
-            encoding: Of text files.
-            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
-                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
-            resume: Go on from that checkpoint.
+            encoding: Encoding of text files.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -90,38 +94,34 @@ class Forecaster(Estimator, ForecastOptions):
         return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress)
 
     def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
-        """Read, split, encode and size."""
+        """Read, split, size and encode."""
         from ..fitting import Prepared, plan_of
-        from .network import Windows
+        from .batches import Windows
 
-        raw = self._sequences(data, query, encoding)
-        own = tables.prepared(raw, self)
+        raw = read_sequences(data, self, query=query, encoding=encoding)
+        own = self._table(raw)
+        self.targets_, self.frequency_ = own.targets, own.frequency
         apart = None
         if validation is not None:
-            apart = tables.prepared(self._sequences(validation, query, encoding), self, own.targets)
-        for given in (own, apart or own):
-            tables.check_values(given, self.head, self.scaling)
-        self.targets_, self.frequency_ = own.targets, own.frequency
+            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
-        chosen = course(self, series, apart.series(self.calendar) if apart else None, season)
-        self.sizing_ = chosen.sizing
-        self.inputs_ = tables.inputs(own, self, chosen.training, chosen.sizing.context_length)
-        sizing, shape = chosen.sizing, self._shape()
-        training = Windows(
-            series, chosen.training, sizing.batch_size, shape, sizing.scaling, self.inputs_, int(self.seed)
-        )
-        checked = Windows(chosen.checked, chosen.validation, rows(self), shape, sizing.scaling, self.inputs_, None)
+        setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
+        self.sizing_ = sizing = setup.sizing
+        self.inputs_ = inputs_of(own, self, setup.training, sizing.context_length)
+        window = window_of(self, sizing, self.inputs_)
+        at_once = windows_at_once(self, self.targets_)
+        validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
 
         def measure(finished: bool) -> dict[str, Any]:
-            if chosen.held_out:
-                self.model_.settle(checked)
-            return measured(self, series, finished)
+            if setup.held_out:
+                self.model_.calibrate(validated)
+            return evaluate_split(self._predictor(), setup.split, finished)
 
         return Prepared(
-            build=lambda: self._build(chosen.linear),
-            training=training,
-            validation=checked,
+            build=lambda: self._build(setup.linear),
+            training=Windows(series, setup.training, window, batch_size=sizing.batch_size, seed=int(self.seed)),
+            validation=validated,
             plan=plan_of(self, sizing.steps, sizing.learning_rate),
             data={
                 "name": raw.name,
@@ -135,139 +135,27 @@ class Forecaster(Estimator, ForecastOptions):
             per_step=sizing.batch_size,
         )
 
-    def evaluate(
-        self, data: Any, y: None = None, *, query: str | None = None, encoding: str = "utf-8"
-    ) -> dict[str, Any]:
-        """Measure forecasts from every origin in the held-out end of each series.
-
-        Args:
-            data: As for `fit`. Those that the model was trained on are cut as they were then; of others the same share
-                at the end of each series is forecast, as "all".
-
-        Returns:
-            Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
-            "coverage" and "coverage_meant", "windows" and "values"; and "baselines".
-        """
-        self._must_be_fitted()
-        raw = self._sequences(data, query, encoding)
-        series = self._known(raw).series(self.calendar)
-        if raw.fingerprint() == self.provenance_["data"]["fingerprint"]:
-            return measured(self, series, True)
-        ends = training_ends(series, self.horizon, (0.8, 0.0, self.split[2] or 0.1), False)
-        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - self.horizon + 1))
-        return held_against(self, series, part, ends, "all")
-
-    def backtest(
-        self,
-        data: Any,
-        *,
-        origins: int = 10,
-        stride: int | None = None,
-        query: str | None = None,
-        encoding: str = "utf-8",
-    ) -> dict[str, Any]:
-        """Forecast the end of each series as if it had not come yet, from several origins.
-
-        The network is not trained again between origins; what it reads is what was known at each.
-
-        Args:
-            data: As for `fit`.
-            origins: How many; the last one is a horizon before the end. 1 holds the last horizon against what came.
-            stride: Steps from one to the next; a horizon, if omitted.
-
-        Returns:
-            As `evaluate`, under "all" and "baselines".
-
-        Raises:
-            DataError: No series is longer than a horizon.
-        """
-        self._must_be_fitted()
-        for name, value in (("origins", origins), ("stride", 1 if stride is None else stride)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionError(f"{name} must be a whole number, 1 or more, not {value!r}")
-        series = self._table(data, query, encoding).series(self.calendar)
-        part = last_origins(series, series.ends, self.horizon, origins, stride or self.horizon)
-        return held_against(self, series, part, part.first, "all")
-
-    def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
-        """What comes after the end of each series: (N, horizon), or (N, horizon, targets) if there are several."""
-        points = [forecast.point for _, _, forecast in ahead(self, self._table(data, query, encoding))]
-        found = np.concatenate(points).transpose(0, 2, 1)
-        return found[..., 0] if len(self.targets_) == 1 else found
-
-    def sample(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
-        """Drawn futures, (samples, N, horizon) or (samples, N, horizon, targets); of a head that is a distribution."""
-        if self.head == "quantiles":
-            raise OptionError("the head 'quantiles' has no samples. Train with another head, or use predictions()")
-        drawn = [forecast.samples for _, _, forecast in ahead(self, self._table(data, query, encoding))]
-        found = np.concatenate([paths for paths in drawn if paths is not None], 1).transpose(0, 1, 3, 2)
-        return found[..., 0] if len(self.targets_) == 1 else found
-
-    def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """What comes after the end of each series, as columns: the series, the stamp or step, points and quantiles."""
-        for which, part, forecast in ahead(self, self._table(data, query, encoding)):
-            yield columns(self, which, part, forecast)
-
-    def score(self, data: Any, y: None = None) -> float:
-        """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""
-        mase = self.backtest(data, origins=1)["all"].get("mase")
-        return -float("nan") if mase is None else -float(mase)
-
-    def plot(
-        self,
-        data: Any,
-        picture: str | os.PathLike[str],
-        *,
-        series: int = 0,
-        back: int | None = None,
-        query: str | None = None,
-        encoding: str = "utf-8",
-    ) -> None:
-        """Draw history, forecast fan and, where it has come, the truth.
-
-        Args:
-            data: As for `fit`.
-            picture: A .png or .svg file to write, whole or not at all.
-            series: Which one, counted from 0.
-            back: Steps before the end from which to forecast; a horizon, if omitted. 0 forecasts what is to come.
-        """
-        picture_of(self, self._table(data, query, encoding), picture, series, back)
-
-    report = staticmethod(forecast_report)
-
-    # Steps of fit.
-
-    def _sequences(self, data: Any, query: str | None, encoding: str) -> Sequences:
-        static = [name for name in names(self.static_covariates) if name not in names(self.key)]
-        ahead = [*names(self.past_covariates), *names(self.future_covariates)]
-        roles = Roles(
-            target=names(self.target),
-            key=names(self.key),
-            time=self.time,
-            zone=self.zone,
-            duplicates=self.duplicates,
-            columns=ahead if names(self.target) else None,
-            static=static,
-            per_step=True,
-        )
-        return read(data, None, roles, query=query, encoding=encoding)
-
-    def _table(self, data: Any, query: str | None, encoding: str) -> tables.Table:
-        self._must_be_fitted()
-        return self._known(self._sequences(data, query, encoding))
-
-    def _known(self, data: Sequences) -> tables.Table:
-        """Data as the model knows its own. DataError if they are not like those."""
-        found = tables.prepared(data, self, self.targets_)
-        tables.check_values(found, self.head, self.sizing_.scaling)
-        if self.inputs_.calendar and found.frequency != self.frequency_:
-            raise DataError(
-                f"{found.data.name} is {found.frequency or 'without stamps'}, but the model learned from data that are "
-                f"{self.frequency_}"
-            )
+    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
+        """Data to train or validate on."""
+        found = table_of(data, self, targets)
+        check_values(found, self.head, self.scaling)
         return found
+
+    def _build(self, linear: Linear | None = None) -> Any:
+        from .network import Autoregressive, Direct
+
+        network = Direct if self.mode == "direct" else Autoregressive
+        return network(
+            shape=self._shape(),
+            head=self.head,
+            quantiles=tuple(self.quantiles),
+            cell=self.find_cell(),
+            regularisation={
+                name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")
+            },
+            linear=None if linear is None else linear.weights,
+            residuals=None if linear is None else linear.residuals,
+        )
 
     def _shape(self) -> Shape:
         from .network import Shape
@@ -282,19 +170,127 @@ class Forecaster(Estimator, ForecastOptions):
             covariates=inputs.past_width,
             ahead=inputs.future_width,
             static=inputs.static_width,
-            spread=sizing.spread,
+            learn_variance=sizing.learn_variance,
             hidden_size=sizing.hidden_size,
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
         )
 
-    def _build(self, linear: Any = None) -> Any:
-        from .network import Autoregressive, Direct
+    # What it forecasts.
 
-        network = Direct if self.mode == "direct" else Autoregressive
-        layers = {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")}
-        start = (None, None) if linear is None else (linear.weights, linear.residuals)
-        return network(self._shape(), self.head, tuple(self.quantiles), self.find_cell(), layers, *start)
+    def _predictor(self) -> Predictor:
+        self._must_be_fitted()
+        return Predictor(
+            net=self.model_,
+            options=self,
+            sizing=self.sizing_,
+            inputs=self.inputs_,
+            targets=self.targets_,
+            frequency=self.frequency_,
+        )
+
+    def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """Forecasts after the end of each series: (N, horizon), or (N, horizon, targets) if there are several."""
+        return self._predictor().predict(data, query=query, encoding=encoding)
+
+    def sample(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """Sample paths after the end of each series, if the head is a distribution: (samples, N, horizon) or (samples,
+        N, horizon, targets)."""
+        return self._predictor().sample(data, query=query, encoding=encoding)
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Forecasts after the end of each series, in chunks of named columns: keys of the series, or "series", counted
+        from 0; the timestamp, or "step"; points; and quantiles."""
+        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+
+    def score(self, data: Any, y: None = None) -> float:
+        """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""
+        mase = self.backtest(data, origins=1)["all"].get("mase")
+        return -float("nan") if mase is None else -float(mase)
+
+    def evaluate(
+        self, data: Any, y: None = None, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> dict[str, Any]:
+        """Measure forecasts from every origin in the held-out end of each series.
+
+        Args:
+            data, query, encoding: As for `fit`. The data that the model was trained on are split as they were then; of
+                others the same share at the end of each series is forecast, as "all".
+
+        Returns:
+            Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
+            "coverage" and "coverage_meant", "windows" and "values"; and "baselines".
+        """
+        predictor = self._predictor()
+        raw = predictor.read(data, query=query, encoding=encoding)
+        series = predictor.table(raw).series(self.calendar)
+        horizon = predictor.horizon
+        if self._is_training_data(raw.fingerprint()):
+            split = Split.of(series, horizon, self.split, validated=self.sizing_.validated)
+            return evaluate_split(predictor, split, with_baselines=True)
+        ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
+        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - horizon + 1))
+        return evaluate_part(predictor, series, part, ends, name="all")
+
+    def backtest(
+        self,
+        data: Any,
+        *,
+        origins: int = 10,
+        stride: int | None = None,
+        query: str | None = None,
+        encoding: str = "utf-8",
+    ) -> dict[str, Any]:
+        """Forecast the end of each series from several origins, as if it were still unknown.
+
+        The network is not trained again between origins; it reads what was known at each.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            origins: How many; the last one is a horizon before the end. 1 forecasts the last horizon alone.
+            stride: Steps from one to the next; a horizon, if omitted.
+
+        Returns:
+            As `evaluate`, under "all" and "baselines".
+
+        Raises:
+            DataError: No series is longer than a horizon.
+        """
+        predictor = self._predictor()
+        checks.whole("origins", origins, 1)
+        stride = predictor.horizon if stride is None else checks.whole("stride", stride, 1)
+        raw = predictor.read(data, query=query, encoding=encoding)
+        series = predictor.table(raw).series(self.calendar)
+        part = last_origins(series, series.ends, predictor.horizon, origins, stride)
+        return evaluate_part(predictor, series, part, part.first, name="all")
+
+    def plot(
+        self,
+        data: Any,
+        picture: str | os.PathLike[str],
+        *,
+        series: int = 0,
+        back: int | None = None,
+        query: str | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
+        """Draw history, forecast with its intervals and, where they are known, the actual values.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            picture: A .png or .svg file to write, whole or not at all.
+            series: Which one, counted from 0.
+            back: Steps before the end from which to forecast; a horizon, if omitted. 0 forecasts what is to come.
+        """
+        from .plot import draw_series
+
+        predictor = self._predictor()
+        own = predictor.table(predictor.read(data, query=query, encoding=encoding))
+        draw_series(predictor, own, picture, series=series, back=back)
+
+    report = staticmethod(forecast_report)
 
     # The model file.
 
@@ -315,4 +311,5 @@ class Forecaster(Estimator, ForecastOptions):
         self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
         if self.sizing_.context_length < 1 or self.sizing_.patch < 1:
             raise ModelFileError(f"its context of {self.sizing_.context_length} steps is impossible")
-        self.model_ = filled(self._build, tensors)
+        named = {_RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
+        self.model_ = filled(self._build, named)

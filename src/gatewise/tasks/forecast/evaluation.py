@@ -1,56 +1,73 @@
-"""How well forecasts of some windows were, beside plain methods. Plain numpy."""
+"""How good forecasts of some windows are, beside plain baselines. Plain numpy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ...errors import DataError
 from ...metrics.forecasting import Forecast, ForecastScores, seasonal_error
 from .baselines import BASELINES
-from .windows import Part, Series, spaced
+from .predictor import Predictor
+from .split import Part, Split, spaced
+from .windows import Series
 
-_MOST = 60_000  # windows times columns to measure
+_MOST = 60_000  # windows to evaluate, counting each column
+_MOST_TRAINING = 2_000  # of the training part
 
-Forecasts = Iterator[tuple[np.ndarray, Forecast]]  # numbers of the windows, and what is said of them
+
+def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> dict[str, Any]:
+    """Figures of each part, and of the baselines on the last one."""
+    parts = split.parts(predictor.window.context_length)
+    if "train" in parts:
+        parts["train"] = _affordable(split.series, parts["train"], _MOST_TRAINING)
+    last = list(parts)[-1]
+    metrics: dict[str, Any] = {}
+    for name, part in parts.items():
+        metrics |= evaluate_part(
+            predictor, split.series, part, split.ends, name=name, with_baselines=with_baselines and name == last
+        )
+    return metrics
 
 
-def measure(
-    series: Series,
-    part: Part,
-    forecasts: Callable[[Part], Forecasts],
-    horizon: int,
-    season: int,
-    levels: np.ndarray,
-    learned: np.ndarray,
-    with_baselines: bool,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Figures of the model and of the baselines on the same windows.
+def evaluate_part(
+    predictor: Predictor, series: Series, part: Part, ends: np.ndarray, *, name: str, with_baselines: bool = True
+) -> dict[str, Any]:
+    """Figures of one part under its name, and of the "baselines".
 
-    The standard deviation of the standardised figures is taken from a series' steps before `learned`, the (N,) end of
-    what was trained on, and what MASE divides by from those, too, and all others before its first window.
+    Args:
+        ends: (N,) absolute step at which what was trained on ends.
+
+    Raises:
+        DataError: There is no window to evaluate.
     """
-    own = ForecastScores(horizon, levels)
+    if not len(part):
+        raise DataError(
+            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps, too few to compare a "
+            f"forecast of {predictor.horizon} steps with the actual values"
+        )
+    own, plain = _figures(predictor, series, _affordable(series, part), ends, with_baselines)
+    return {name: own, **({"baselines": plain} if with_baselines else {})}
+
+
+def _figures(
+    predictor: Predictor, series: Series, part: Part, ends: np.ndarray, with_baselines: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Figures of the model and of the baselines on the same windows."""
+    horizon, season = predictor.horizon, predictor.sizing.season
+    own = ForecastScores(horizon, np.array(predictor.options.quantiles))
     plain = {name: ForecastScores(horizon) for name in BASELINES if with_baselines}
-    shape = (len(series), len(series.targets))
-    scale, std = np.full(shape, np.nan), np.full(shape, np.nan)
-    for index in map(int, np.flatnonzero(part.counts)):
-        for column in range(shape[1]):
-            scale[index, column] = seasonal_error(
-                series.history(index, column, max(part.first[index], learned[index])), season
-            )
-            known = series.history(index, column, learned[index])
-            known = known[np.isfinite(known)]
-            std[index, column] = (known.std() if len(known) else 0.0) or np.nan
-    for which, forecast in forecasts(part):
+    columns = range(len(series.targets))
+    scale, std = _units(series, part, ends, season)
+    for which, forecast in predictor.forecasts(series, part):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
         for name, scores in plain.items():
             point = np.stack(
                 [
-                    [BASELINES[name](series.history(i, column, at), horizon, season) for column in range(shape[1])]
+                    [BASELINES[name](series.history(i, column, at), horizon, season) for column in columns]
                     for i, at in zip(rows, origins, strict=True)
                 ]
             )
@@ -58,6 +75,24 @@ def measure(
     return own.figures(), {name: scores.figures() for name, scores in plain.items()}
 
 
-def affordable(series: Series, part: Part, most: int = _MOST) -> Part:
-    """The part, or windows of it evenly spaced, so that measuring takes no longer than it is worth."""
+def _units(series: Series, part: Part, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
+    """What errors of each series are divided by, (N, C) each: the scale of MASE, and a standard deviation.
+
+    The standard deviation is that of the steps before `ends`; the scale is that of those and of all others before the
+    first window.
+    """
+    shape = (len(series), len(series.targets))
+    scale, std = np.full(shape, np.nan), np.full(shape, np.nan)
+    for index in map(int, np.flatnonzero(part.counts)):
+        for column in range(shape[1]):
+            history = series.history(index, column, max(part.first[index], ends[index]))
+            scale[index, column] = seasonal_error(history, season)
+            known = series.history(index, column, ends[index])
+            known = known[np.isfinite(known)]
+            std[index, column] = (known.std() if len(known) else 0.0) or np.nan
+    return scale, std
+
+
+def _affordable(series: Series, part: Part, most: int = _MOST) -> Part:
+    """The part, or evenly spaced windows of it, so that evaluation does not take too long."""
     return spaced(part, max(1, most // len(series.targets)))

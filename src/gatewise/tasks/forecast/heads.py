@@ -1,7 +1,7 @@
-"""What a forecast says of each future value: quantiles, or a distribution. One class per head.
+"""What is forecast of each value: quantiles, or a distribution. One class per head.
 
-A network gives each value P numbers in the units of its normalised window; `located` of them (1 or 0) are moved by what
-the linear part of the network expects.
+A network gives each value P outputs, in the units of its normalised window. The linear part of the network is added to
+those whose `location_mask` is 1.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _LEAST = 1e-4  # of a scale, so that no likelihood is infinite
 
 
 class Quantiles:
-    """Values at given levels, by the pinball loss (Koenker & Bassett 1978); the point forecast is the median."""
+    """Quantiles at given levels, by the pinball loss (Koenker & Bassett 1978); the point forecast is the median."""
 
     def __init__(self, levels: Sequence[float]):
         self.levels = torch.tensor(list(levels))
-        self.located = torch.ones(len(self.levels))
+        self.location_mask = (1.0,) * len(levels)
         self._median = list(levels).index(0.5)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
-        """(H, P) numbers that fit what the linear part left over, (N, H)."""
+        """(H, P) outputs that fit the residuals of the linear part, (N, H)."""
         return np.quantile(residuals, self.levels.double().numpy(), axis=0).T
 
     def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        """Of each value, given `out` (..., P) and the target (...) in normalised units; scale (...) is the window's."""
+        """Of each value, given outputs (..., P), targets (...) in normalised units, and the window's scale (...)."""
         above = target[..., None] - out
         levels = self.levels.to(out.device)
         # Twice the pinball loss: for the median alone, the absolute error.
@@ -47,7 +47,7 @@ class Quantiles:
 class Gaussian:
     """Normal distribution, by its likelihood."""
 
-    located = torch.tensor([1.0, 0.0])
+    location_mask = (1.0, 0.0)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
         return np.stack([residuals.mean(0), _unsoft(residuals.std(0))], -1)
@@ -60,7 +60,7 @@ class Gaussian:
         return out[..., 0]
 
     def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
-        """One value of each, in normalised units."""
+        """A sample of each value, in normalised units."""
         normal = torch.empty_like(out[..., 0]).normal_(generator=noise)
         return out[..., 0] + (softplus(out[..., 1]) + _LEAST) * normal
 
@@ -68,12 +68,12 @@ class Gaussian:
 class StudentT:
     """Student's t: heavy tails, with degrees of freedom above 2 so that the variance is finite."""
 
-    located = torch.tensor([1.0, 0.0, 0.0])
+    location_mask = (1.0, 0.0, 0.0)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
         middle = np.median(residuals, axis=0)
-        spread = 1.4 * np.median(np.abs(residuals - middle), axis=0)
-        return np.stack([middle, _unsoft(spread), np.full_like(middle, 3.0)], -1)
+        std = 1.4 * np.median(np.abs(residuals - middle), axis=0)
+        return np.stack([middle, _unsoft(std), np.full_like(middle, 3.0)], -1)
 
     def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         sigma, df = self._shape(out)
@@ -97,7 +97,7 @@ class StudentT:
 class NegativeBinomial:
     """Counts, whose variance mu + alpha mu^2 is above their mean (Salinas et al. 2020, DeepAR, section 3.1)."""
 
-    located = torch.tensor([1.0, 0.0])
+    location_mask = (1.0, 0.0)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
         return np.stack([residuals.mean(0), np.full(residuals.shape[1], -1.0)], -1)
@@ -117,7 +117,7 @@ class NegativeBinomial:
 
     @staticmethod
     def _shape(out: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        # beta=10: nearly the identity above 0.3, so that the linear part's expectation is the mean.
+        # beta=10: nearly the identity above 0.3, so that what the linear part predicts is the mean.
         return (softplus(out[..., 0], beta=10) + _LEAST) * scale, softplus(out[..., 1]) + _LEAST
 
 
@@ -130,14 +130,15 @@ DISTRIBUTIONS: dict[str, type[Gaussian] | type[StudentT] | type[NegativeBinomial
 
 
 def head_of(name: str, levels: Sequence[float]) -> Head:
+    """The head of a name; `levels` are of its quantiles, if it has them."""
     return Quantiles(levels) if name == "quantiles" else DISTRIBUTIONS[name]()
 
 
 def _unsoft(value: np.ndarray) -> np.ndarray:
-    """What softplus makes `value` of, for values that are no wider than a window's own spread."""
+    """Inverse of softplus, for standard deviations no larger than those of a window."""
     return np.log(np.expm1(np.clip(value, 1e-3, 20.0)))
 
 
 def _gamma(shape: Tensor, noise: torch.Generator) -> Tensor:
-    """Draws of the gamma distribution with rate 1, which torch draws with a generator of one's own only so."""
+    """Samples of the gamma distribution with rate 1; PyTorch's public functions take no generator of one's own."""
     return torch._standard_gamma(shape, generator=noise)

@@ -31,7 +31,7 @@ class ForecastOptions(BatchOptions, RegulariserOptions, CommonOptions, Timestamp
     )
     season_length: int | None = option(
         default=None,
-        help="Steps of a season; the usual one for the frequency of the timestamps, if omitted.",
+        help="Steps of a season; the default for the frequency of the timestamps, if omitted.",
         panel=DATA,
         check=SIZE,
     )

@@ -1,17 +1,39 @@
-"""A picture of one series: history, forecast fan, and the truth where it has come."""
+"""A picture of one series: history, forecast with its intervals, and actual values where they are known."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from ...errors import OptionError
 from ...metrics.forecasting import Forecast
 from ...plots.figure import figure
-from .table import Table
+from ..options import names
+from .predictor import Predictor
+from .table import Table, ends
 
 _SHOWN = 3  # horizons of history
+
+
+def draw_series(
+    predictor: Predictor, table: Table, picture: str | os.PathLike[str], *, series: int, back: int | None
+) -> None:
+    """Draw one series and its forecast; see `Forecaster.plot`."""
+    if not 0 <= series < len(table.data):
+        raise OptionError(f"there is no series {series}: {table.data.name} has {len(table.data)}, counted from 0")
+    one = replace(table, data=table.data.take([series]))
+    length = int(one.data.offsets[-1])
+    steps = predictor.horizon if back is None else back
+    if not 0 <= steps < length:
+        raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
+    options = predictor.options
+    origin = ends(one.series(False), options) if steps == 0 else np.array([length - steps])
+    known = names(options.future_covariates) if steps == 0 else ()
+    cut, forecast = predictor.continuation(one, origin, length, known)
+    draw(picture, one, cut, forecast, np.array(options.quantiles), predictor.window.context_length)
 
 
 def draw(
@@ -21,9 +43,10 @@ def draw(
 
     Args:
         picture: A .png or .svg file to write, whole or not at all.
-        whole: The series as it is known.
+        whole: The series as far as it is known.
         cut: The same up to where the forecast begins, and the horizon without targets.
-        forecast: For the end of `cut`.
+        forecast: Of the end of `cut`.
+        levels: Of its quantiles.
         context: Steps that it was made from.
 
     Raises:
@@ -41,7 +64,7 @@ def draw(
         panels = drawn.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]
         for place, (axes, name) in enumerate(zip(panels, cut.targets, strict=True)):
             values = np.asarray(whole.data.steps[name].values[shown], np.float64)
-            axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="what came", zorder=3)
+            axes.plot(x[shown], values, color="#333333", linewidth=1.2, label="actual", zorder=3)
             ahead, fan = x[origin:], forecast.quantiles
             if fan is not None:
                 _fan(axes, ahead, fan[0, place], levels)
@@ -55,7 +78,7 @@ def draw(
 
 
 def _fan(axes: Any, ahead: np.ndarray, quantiles: np.ndarray, levels: np.ndarray) -> None:
-    """The intervals between opposite levels, one in the other; the widest is named."""
+    """The intervals between opposite levels, one within another; the widest is named."""
     pairs = [(low, len(levels) - 1 - low) for low in range(len(levels) // 2)]
     for low, high in pairs:
         label = f"{levels[high] - levels[low]:.0%} interval" if low == 0 else None

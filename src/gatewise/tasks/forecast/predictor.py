@@ -1,159 +1,219 @@
-"""A trained forecaster at work: windows to forecasts, forecasts to columns and figures. Importing it costs no torch."""
+"""What happens between a user's series and forecasts of them. Importing it costs no torch.
+
+The quantiles and samples of a head are still PyTorch's: see `heads`.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...data.tables.frequency import Frequency
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
-from .evaluation import affordable, measure
-from .table import Table, ends, extended, output, stamps
-from .windows import Part, Series, in_units, parts, training_ends, training_part
+from .inputs import Inputs
+from .options import ForecastOptions
+from .sizing import Sizing
+from .split import Part
+from .table import Table, check_values, ends, extended, output, read_sequences, table_of, timestamps
+from .windows import Series, Window, in_units
 
-if TYPE_CHECKING:
-    from .estimator import Forecaster
-
-_ROWS = 512  # windows that are forecast at once
-_PATHS = 16  # times fewer where each is many drawn paths
-_TRAIN = 2_000  # training windows that are measured
-
-
-def rows(model: Forecaster) -> int:
-    """Windows that are forecast at once."""
-    return max(1, _ROWS // len(model.targets_) // (1 if model.mode == "direct" else _PATHS))
+_WINDOWS = 512  # windows that are forecast at once
+_PATHS = 16  # times fewer where each is many sample paths
 
 
-def forecasts(model: Forecaster, series: Series, part: Part) -> Iterator[tuple[np.ndarray, Forecast]]:
-    """Numbers of the windows, and what is said of them, in the units of the data."""
-    import torch
-
-    from .network import Windows, tensors
-
-    sizing = model.sizing_
-    windows = Windows(series, part, rows(model), model.model_.shape, sizing.scaling, model.inputs_, None)
-    for which in windows:
-        batch = windows.batch(which)
-        # Seeded by the window, so that a forecast does not depend on what was asked before.
-        noise = torch.Generator().manual_seed(int(model.seed) + int(which[0]))
-        point, quantiles, samples = model.model_.forecast(tensors(batch), int(model.samples), noise)
-        loc, scale = batch.loc[..., None], batch.scale[..., None]
-        if samples is not None:
-            paths = in_units(samples.double().numpy(), loc, scale, sizing.scaling)
-            fan = np.moveaxis(np.quantile(paths, model.quantiles, axis=0), 0, -1)
-        else:
-            paths, fan = None, in_units(quantiles.double().numpy(), loc[..., None], scale[..., None], sizing.scaling)
-        yield which, Forecast(in_units(point.double().numpy(), loc, scale, sizing.scaling), fan, paths)
+# The forward pass. It uses nothing but parts of the network: in training they are PyTorch's.
 
 
-def ahead(model: Forecaster, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
-    """Series in pieces: their numbers, their last steps with those to come, and the forecast.
+def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
+    """Outputs of the head for all steps at once, (B, C, H, P).
 
-    Raises:
-        DataError: A series has no value, or what must be known ahead is not.
+    Args:
+        net: Such as `Direct`.
+        batch: As `Batch`, by the names of its fields.
     """
-    horizon, context = int(model.horizon), model.sizing_.context_length
-    for start in range(0, len(table.data), rows(model)):
-        which = np.arange(start, min(len(table.data), start + rows(model)))
-        part = replace(table, data=_tails(table.data, which, context, bool(names(model.future_covariates))))
-        plain = part.series(False)
-        empty = np.flatnonzero(plain.last_known() <= plain.starts)
-        if len(empty):
-            raise DataError(f"{part.data.name}: series {start + int(empty[0]) + 1} has no value to forecast from")
-        cut = extended(part, ends(plain, model), context, horizon, names(model.future_covariates))
-        last = Part(cut.data.offsets[1:] - horizon, np.ones(len(which), np.int64))
-        [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
-        yield which, cut, forecast
+    y, _ = net.layers(net.patches(batch))
+    h = net.dropout(y[-1])
+    learned = net.of_all_steps(h)
+    if net.shape.ahead:
+        learned = learned + net.of_known_ahead(h, batch["ahead"])
+    base = net.rows(batch["past"]) @ net.linear_weights.T
+    return net.per_window(net.combine(learned, base))
 
 
-def _tails(data: Sequences, which: np.ndarray, steps: int, whole: bool) -> Sequences:
-    """These series: their last steps or, where columns are known ahead and nobody knows how far, all of them."""
+def forward_steps(net: Any, batch: Mapping[str, Any], state: Any = None) -> tuple[Any, Any]:
+    """Outputs of the head for n steps, each given the values before it, (R, G, n, P); and the state after them.
+
+    Args:
+        net: Such as `Autoregressive`.
+        batch: "before" and "seen", (R, G, n): the value before each step, and whether it was observed; "windows",
+            (R, G, n, T): all that the linear part reads; "ahead" (R, n, F) and "static" (R, S).
+        state: Of the layers.
+    """
+    y, state = net.layers(net.features(batch), state)
+    learned = net.of_each_step(net.dropout(y))
+    return net.combine(learned, batch["windows"] @ net.linear_weights[0]), state
+
+
+def windows_at_once(options: ForecastOptions, targets: Sequence[str]) -> int:
+    """How many windows are forecast at once."""
+    return max(1, _WINDOWS // len(targets) // (1 if options.mode == "direct" else _PATHS))
+
+
+def window_of(options: ForecastOptions, sizing: Sizing, inputs: Inputs) -> Window:
+    """How windows are cut for training and forecasting."""
+    return Window(
+        context_length=sizing.context_length, horizon=int(options.horizon), scaling=sizing.scaling, inputs=inputs
+    )
+
+
+class Predictor:
+    """A trained forecaster without its training: from anything that a reader takes to forecasts.
+
+    Args:
+        net: The trained network, such as `Direct`.
+        options: Of the forecaster.
+        sizing: What was chosen for its training.
+        inputs: What the network reads beside the targets.
+        targets: Columns to forecast.
+        frequency: Of the timestamps that it was trained on, if there were any.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Any,
+        options: ForecastOptions,
+        sizing: Sizing,
+        inputs: Inputs,
+        targets: tuple[str, ...],
+        frequency: Frequency | None,
+    ):
+        self.net, self.options, self.sizing, self.targets, self.frequency = net, options, sizing, targets, frequency
+        self.horizon = int(options.horizon)
+        self.window = window_of(options, sizing, inputs)
+
+    def read(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> Sequences:
+        """What any reader makes of the data."""
+        return read_sequences(data, self.options, query=query, encoding=encoding)
+
+    def table(self, data: Sequences) -> Table:
+        """Data as the network knows them. DataError if they are not like those that it was trained on."""
+        found = table_of(data, self.options, self.targets)
+        check_values(found, self.options.head, self.sizing.scaling)
+        if self.window.inputs.calendar and found.frequency != self.frequency:
+            raise DataError(
+                f"{found.data.name} is {found.frequency or 'without timestamps'}, but the model learned from data that "
+                f"are {self.frequency}"
+            )
+        return found
+
+    def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """Point forecasts; see `Forecaster.predict`."""
+        table = self.table(self.read(data, query=query, encoding=encoding))
+        points = [forecast.point for _, _, forecast in self.continuations(table)]
+        found = np.concatenate(points).transpose(0, 2, 1)
+        return found[..., 0] if len(self.targets) == 1 else found
+
+    def sample(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
+        """Sample paths; see `Forecaster.sample`."""
+        if self.options.head == "quantiles":
+            raise OptionError("the head 'quantiles' has no samples. Train with another head, or use predictions()")
+        table = self.table(self.read(data, query=query, encoding=encoding))
+        drawn = [forecast.samples for _, _, forecast in self.continuations(table)]
+        found = np.concatenate([paths for paths in drawn if paths is not None], 1).transpose(0, 1, 3, 2)
+        return found[..., 0] if len(self.targets) == 1 else found
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Forecasts as columns; see `Forecaster.predictions`."""
+        table = self.table(self.read(data, query=query, encoding=encoding))
+        for which, extended_table, forecast in self.continuations(table):
+            yield self._columns(which, extended_table, forecast)
+
+    def forecasts(self, series: Series, part: Part) -> Iterator[tuple[np.ndarray, Forecast]]:
+        """Numbers of some windows, and their forecasts in the units of the data."""
+        scaling, at_once = self.window.scaling, windows_at_once(self.options, self.targets)
+        for start in range(0, len(part), at_once):
+            which = np.arange(start, min(len(part), start + at_once))
+            batch = series.batch(*part[which], self.window)
+            # Seeded by the window, so that a forecast does not depend on what was asked before.
+            seed = int(self.options.seed) + int(which[0])
+            point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
+            loc, scale = batch.loc[..., None], batch.scale[..., None]
+            paths = None
+            if samples is not None:
+                paths = in_units(samples, loc, scale, scaling)
+                fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
+            else:
+                fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
+            yield which, Forecast(in_units(point, loc, scale, scaling), fan, paths)
+
+    def continuation(
+        self, table: Table, origins: np.ndarray, context: int, known: Sequence[str]
+    ) -> tuple[Table, Forecast]:
+        """One forecast for each series.
+
+        Args:
+            origins: (N,) absolute steps from which to forecast.
+            context: Steps before them to keep.
+            known: Covariates that must be known ahead.
+
+        Returns:
+            The table up to the end of the forecast, and the forecast.
+        """
+        cut = extended(table, origins, context, self.horizon, known)
+        last = Part(cut.data.offsets[1:] - self.horizon, np.ones(len(origins), np.int64))
+        [(_, forecast)] = self.forecasts(cut.series(self.options.calendar), last)
+        return cut, forecast
+
+    def continuations(self, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
+        """What comes after the end of each series: the numbers of some series, and as `continuation`.
+
+        Raises:
+            DataError: A series has no value, or what must be known ahead is not.
+        """
+        known, context = names(self.options.future_covariates), self.window.context_length
+        at_once = windows_at_once(self.options, self.targets)
+        for start in range(0, len(table.data), at_once):
+            which = np.arange(start, min(len(table.data), start + at_once))
+            # How far covariates are known ahead is only seen in whole series.
+            part = replace(table, data=_tails(table.data, which, None if known else context))
+            plain = part.series(False)
+            empty = np.flatnonzero(plain.last_known() <= plain.starts)
+            if len(empty):
+                raise DataError(f"{part.data.name}: series {start + int(empty[0]) + 1} has no value to forecast from")
+            yield which, *self.continuation(part, ends(plain, self.options), context, known)
+
+    def _columns(self, which: np.ndarray, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
+        """Forecasts as columns: keys of the series, or their numbers from 0, the timestamp or step, points and
+        quantiles."""
+        horizon, static = self.horizon, table.data.static
+        keys = [name for name in names(self.options.key) if name in static] or list(static)
+        found = {name: np.repeat(output(static[name]), horizon) for name in keys}
+        if not keys:
+            found["series"] = np.repeat(which, horizon)
+        found[table.time or "step"] = timestamps(table, horizon).ravel()
+        for place, name in enumerate(table.targets):
+            found[name] = forecast.point[:, place].ravel()
+            if forecast.quantiles is not None:
+                quantiles = np.moveaxis(forecast.quantiles[:, place], -1, 0)
+                for level, values in zip(self.options.quantiles, quantiles, strict=True):
+                    found[f"{name}_{level:g}"] = values.ravel()
+        return found
+
+
+def _tails(data: Sequences, which: np.ndarray, steps: int | None) -> Sequences:
+    """These series, or the last steps of each."""
     lengths = data.lengths[which]
-    kept = lengths if whole else np.minimum(lengths, steps)
+    kept = lengths if steps is None else np.minimum(lengths, steps)
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
     rows = np.arange(offsets[-1]) + np.repeat(data.offsets[1:][which] - offsets[1:], kept)
     steps_of = {name: column[rows] for name, column in data.steps.items()}
     return Sequences(offsets, steps_of, {name: column[which] for name, column in data.static.items()}, data.name)
-
-
-def columns(model: Forecaster, which: np.ndarray, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
-    """Forecasts as columns: what tells the series apart, or their numbers from 0, the stamp or step, points and
-    quantiles."""
-    horizon, static = int(model.horizon), table.data.static
-    keys = [name for name in names(model.key) if name in static] or list(static)
-    found = {name: np.repeat(output(static[name]), horizon) for name in keys} or {"series": np.repeat(which, horizon)}
-    found[table.time or "step"] = stamps(table, horizon).ravel()
-    for place, name in enumerate(table.targets):
-        found[name] = forecast.point[:, place].ravel()
-        if forecast.quantiles is not None:
-            for level, values in zip(model.quantiles, np.moveaxis(forecast.quantiles[:, place], -1, 0), strict=True):
-                found[f"{name}_{level:g}"] = values.ravel()
-    return found
-
-
-def measured(model: Forecaster, series: Series, with_baselines: bool) -> dict[str, Any]:
-    """Figures of the parts that training cut the series into; the baselines' are those of the last one."""
-    horizon = int(model.horizon)
-    learned = training_ends(series, horizon, model.split, validated=model.sizing_.validated)
-    train = training_part(series, learned, horizon, model.sizing_.context_length)
-    found = {"train": affordable(series, train, _TRAIN), **parts(series, horizon, model.split)}
-    learned_too = () if model.sizing_.validated else ("validation",)
-    found = {name: part for name, part in found.items() if len(part) and name not in learned_too}
-    last = list(found)[-1]
-    metrics: dict[str, Any] = {}
-    for name, part in found.items():
-        metrics |= held_against(model, series, part, learned, name, with_baselines and name == last)
-    return metrics
-
-
-def held_against(
-    model: Forecaster, series: Series, part: Part, learned: np.ndarray, name: str, with_baselines: bool = True
-) -> dict[str, Any]:
-    """Figures of one part under its name, and of the baselines.
-
-    Args:
-        learned: (N,) absolute step at which what was trained on ends.
-
-    Raises:
-        DataError: There is no window to measure.
-    """
-    if not len(part):
-        raise DataError(
-            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps, too few to hold a "
-            f"forecast of {model.horizon} against what came"
-        )
-    own, plain = measure(
-        series,
-        affordable(series, part),
-        lambda few: forecasts(model, series, few),
-        int(model.horizon),
-        model.sizing_.season,
-        np.array(model.quantiles),
-        learned,
-        with_baselines,
-    )
-    return {name: own, **({"baselines": plain} if with_baselines else {})}
-
-
-def picture_of(model: Forecaster, table: Table, picture: str | os.PathLike[str], series: int, back: int | None) -> None:
-    """Draw one series and its forecast; see `Forecaster.plot`."""
-    from .plot import draw
-
-    if not 0 <= series < len(table.data):
-        raise OptionError(f"there is no series {series}: {table.data.name} has {len(table.data)}, counted from 0")
-    one = replace(table, data=table.data.take([series]))
-    length, horizon = int(one.data.offsets[-1]), int(model.horizon)
-    steps = horizon if back is None else back
-    if not 0 <= steps < length:
-        raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
-    origin = ends(one.series(False), model) if steps == 0 else np.array([length - steps])
-    cut = extended(one, origin, length, horizon, names(model.future_covariates) if steps == 0 else ())
-    last = Part(cut.data.offsets[1:] - horizon, np.ones(1, np.int64))
-    [(_, forecast)] = forecasts(model, cut.series(model.calendar), last)
-    draw(picture, one, cut, forecast, np.array(model.quantiles), model.sizing_.context_length)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import DataError
 from ..options import PRESETS, given_or
 from .linear import Linear, solve
-from .windows import Part, Series, parts, spaced, training_ends, training_part
-
-if TYPE_CHECKING:
-    from .options import ForecastOptions
+from .options import ForecastOptions
+from .split import Part, Split, spaced, training_part
+from .windows import Series
 
 _LONGEST = 1024  # steps of past that are tried
 # Lengths of past that are tried, in seasons, or in horizons where there is no season.
 _SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
 _PATCHES = 24  # steps of the recurrent layers, about
-_FEW = 200  # windows below which holding some out chooses nothing
-_MOST_CHECKED = 4_000  # windows to validate on
+_FEW = 200  # windows, counting each column, below which holding some out tells nothing
+_MOST_VALIDATED = 4_000  # windows to validate on, counting each column
 
 
 @dataclass(frozen=True)
 class Row:
-    """What suits up to `windows` windows to train on, counting each column."""
+    """Sizes and rates for up to so many windows to train on, counting each column."""
 
     windows: float
     hidden_size: int
@@ -49,10 +47,11 @@ class Sizing:
     """Every size and rate of one training, chosen or given; as in `Forecaster`.
 
     Attributes:
+        season: Steps of a season.
         patch: Steps of past that make one step of the recurrent layers.
         steps: Of the optimiser.
         validated: Whether a part of each series was held out to validate on.
-        spread: Whether the network learns how uncertain its forecasts are, for which it needs windows enough.
+        learn_variance: Whether the network learns how uncertain its forecasts are, which needs enough windows.
     """
 
     context_length: int
@@ -66,81 +65,102 @@ class Sizing:
     steps: int
     batch_size: int
     validated: bool
-    spread: bool
+    learn_variance: bool
 
 
 @dataclass(frozen=True)
-class Course:
-    """What one training has: windows to learn from and to validate on, and its linear part.
+class TrainingSetup:
+    """What a training starts from.
 
     Attributes:
-        checked: The series that `validation` is a part of.
-        held_out: Whether it is apart from the training windows.
+        split: Of the series.
+        training: Windows to train on.
+        validation_series: The series that validation windows are cut from.
+        validation: Windows to validate on; if none are held out, those that are trained on. Evenly spaced, if many.
+        held_out: Whether validation windows are held out.
+        linear: The linear part of the network.
+        sizing: Of the network and its training.
     """
 
+    split: Split
     training: Part
-    checked: Series
+    validation_series: Series
     validation: Part
     held_out: bool
     linear: Linear
     sizing: Sizing
 
 
-def course(options: ForecastOptions, series: Series, apart: Series | None, season: int) -> Course:
-    """Choose what the user left open, by validation windows.
+def training_setup(options: ForecastOptions, series: Series, apart: Series | None, season: int) -> TrainingSetup:
+    """Choose what the user left open, on validation windows.
 
     Args:
         apart: Series to validate on, if the user gave them.
+        season: Steps of a season.
 
     Raises:
         DataError: No series is long enough.
     """
-    horizon, columns = int(options.horizon), len(series.targets)
-    ends = training_ends(series, horizon, options.split, validated=apart is None)
-    few = len(training_part(series, ends, horizon, 1)) * columns < _FEW
-    if few and apart is None:  # too few to choose by: all of them are learned from
-        ends = training_ends(series, horizon, options.split, validated=False)
-    everything = training_part(series, ends, horizon, 1)
-    if not len(everything):
+    columns = len(series.targets)
+    split = _split(options, series, apart is not None)
+    contexts = _contexts(options, season, _typical_length(split))
+    held_out = split.validation if apart is None else training_part(apart, apart.ends, split.horizon, max(contexts))
+    validated = len(held_out) > 0
+    linear = solve(
+        series,
+        split.training(max(contexts)),
+        apart or series,
+        held_out if validated else None,
+        horizon=split.horizon if options.mode == "direct" else 1,
+        season=season,
+        contexts=contexts,
+        scalings=_scalings(options, min(series.least(), (apart or series).least()) > 0),
+        seed=int(options.seed),
+    )
+    training = split.training(linear.context_length)
+    return TrainingSetup(
+        split=split,
+        training=training,
+        validation_series=apart if apart is not None and validated else series,
+        validation=spaced(held_out if validated else training, _MOST_VALIDATED // columns + 1),
+        held_out=validated,
+        linear=linear,
+        sizing=_sizing(options, linear, season, training, columns, validated=validated and apart is None),
+    )
+
+
+def _split(options: ForecastOptions, series: Series, apart: bool) -> Split:
+    """The parts of the series. Their validation part is trained on if there is validation data apart, or so little data
+    that held-out windows would tell nothing."""
+    horizon = int(options.horizon)
+    split = Split.of(series, horizon, options.split, validated=not apart)
+    windows = len(split.training(1))
+    if not apart and windows * len(series.targets) < _FEW:
+        split = Split.of(series, horizon, options.split, validated=False)
+        windows = len(split.training(1))
+    if not windows:
         raise DataError(
             f"{series.data.name}: the longest series has {int(max(series.lengths, default=0))} steps, of which "
             f"{horizon} are forecast at a time, and some are held out. Give longer series, or lower horizon"
         )
-    # What three quarters of the series that can be learned from have.
-    usual = int(np.quantile(everything.counts[everything.counts > 0], 0.25)) + horizon
-    contexts = _contexts(options, horizon, season, usual)
-    checked, check = apart or series, None
-    if apart is not None:
-        check = training_part(apart, apart.ends, horizon, max(contexts))
-    elif not few:
-        check = parts(series, horizon, options.split)["validation"]
-    if check is not None and not len(check):
-        check = None
-    linear = solve(
-        series,
-        training_part(series, ends, horizon, max(contexts)),
-        checked,
-        check,
-        horizon if options.mode == "direct" else 1,
-        season,
-        contexts,
-        _scalings(options, min(series.least(), checked.least()) > 0),
-        int(options.seed),
-    )
-    training = training_part(series, ends, horizon, linear.context_length)
-    validation = spaced(check or training, _MOST_CHECKED // columns + 1)
-    chosen = _sizing(options, linear, season, training, columns, validated=check is not None and apart is None)
-    return Course(training, checked if check else series, validation, check is not None, linear, chosen)
+    return split
 
 
-def _contexts(options: ForecastOptions, horizon: int, season: int, usual: int) -> list[int]:
-    """Lengths of past to try: seasons, as far as a training part of `usual` steps has windows for them."""
+def _typical_length(split: Split) -> int:
+    """Steps to train on that three quarters of the series have, of those that are long enough at all."""
+    counts = split.training(1).counts
+    return int(np.quantile(counts[counts > 0], 0.25)) + split.horizon
+
+
+def _contexts(options: ForecastOptions, season: int, length: int) -> list[int]:
+    """Context lengths to try: seasons, as far as a training part of this length has windows for them."""
     if options.context_length is not None:
         return [int(options.context_length)]
-    most = max(2, min(_LONGEST, (usual - horizon) * 2 // 3))
+    horizon = int(options.horizon)
+    most = max(2, min(_LONGEST, (length - horizon) * 2 // 3))
     unit = season if season > 1 else max(4, min(horizon, 64))
     found = sorted({unit * times for times in _SEASONS if unit * times <= most})
-    # Less than a horizon says little of it; a season at least, or the rule of the season could not be had.
+    # Less than a horizon says little of it; but one season at least, or the seasonal rule would be impossible.
     return [context for context in found if context >= min(horizon // 2, found[-1])] or [most]
 
 
@@ -174,12 +194,12 @@ def _sizing(
         steps=steps,
         batch_size=batch,
         validated=validated,
-        spread=len(training) * columns >= _FEW,
+        learn_variance=len(training) * columns >= _FEW,
     )
 
 
 def _patch(context: int, season: int) -> int:
-    """Steps of past that become one: a season, or such a part of it that there are some two dozen patches."""
+    """Steps of past that become one step: a fraction of a season, such that there are about two dozen of them."""
     wanted = max(1, context // _PATCHES)
     whole = [size for size in range(1, season + 1) if season % size == 0] if season > 1 else []
     return min(whole, key=lambda size: abs(np.log(size / wanted))) if whole else wanted

@@ -1,21 +1,22 @@
-"""From what was read to series: which columns do what, an even grid of stamps, and steps beyond the end."""
+"""From what was read to series: the roles of columns, an even grid of timestamps, and steps beyond the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...data.sequences import MISSING, Column, Sequences
+from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
 from ...errors import DataError
 from ..options import names
-from .windows import Inputs, Part, Series, described
-
-if TYPE_CHECKING:
-    from .options import ForecastOptions
+from .inputs import Inputs, describe
+from .options import ForecastOptions
+from .split import Part
+from .windows import Series
 
 _PIECE = 1 << 20  # values that are looked at together
 _DESCRIBED = 4096  # training windows that covariates are described from
@@ -28,8 +29,8 @@ class Table:
     Attributes:
         data: On an even grid.
         targets: Columns to forecast.
-        time: The column of stamps, or None.
-        frequency: Of the stamps.
+        time: The column of timestamps, or None.
+        frequency: Of the timestamps.
     """
 
     data: Sequences
@@ -42,30 +43,46 @@ class Table:
 
     @property
     def calendar(self) -> tuple[str, ...]:
-        """Names of the calendar's features."""
+        """Names of the calendar features."""
         if self.time is None or self.frequency is None:
             return ()
         return calendar_features(np.zeros(1, "M8[us]"), self.frequency)[0]
 
     def _features(self, steps: np.ndarray) -> np.ndarray:
-        """(..., features) of the stamps at absolute steps."""
+        """(..., features) of the timestamps at absolute steps."""
         assert self.time is not None
         assert self.frequency is not None
         column = self.data.steps[self.time]
-        # Windows overlap, and the calendar is slow: each stamp once.
+        # Windows overlap, and the calendar is slow: each timestamp once.
         different, where = np.unique(steps, return_inverse=True)
         _, features = calendar_features(column.values[different], self.frequency, column.zone)
         return features[where.reshape(steps.shape)]
 
 
-def prepared(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:
+def read_sequences(data: Any, options: ForecastOptions, *, query: str | None, encoding: str) -> Sequences:
+    """What any reader makes of the data, with columns in the roles that the options give them."""
+    covariates = [*names(options.past_covariates), *names(options.future_covariates)]
+    roles = Roles(
+        target=names(options.target),
+        key=names(options.key),
+        time=options.time,
+        zone=options.zone,
+        duplicates=options.duplicates,
+        columns=covariates if names(options.target) else None,
+        static=[name for name in names(options.static_covariates) if name not in names(options.key)],
+        per_step=True,
+    )
+    return read(data, None, roles, query=query, encoding=encoding)
+
+
+def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:
     """Put sequences on an even grid and find the columns.
 
     Args:
         targets: What a trained model forecasts.
 
     Raises:
-        DataError: A column is missing or of the wrong kind, or a series' stamps have no frequency.
+        DataError: A column is missing or of the wrong kind, or a series' timestamps have no frequency.
     """
     if not len(data):
         raise DataError(f"{data.name} has no series")
@@ -75,7 +92,7 @@ def prepared(data: Sequences, options: ForecastOptions, targets: Sequence[str] |
     if time is not None:
         even = regular(data, time)
         data, frequency = even.sequences, even.frequency
-    data = _apart(_with_static(data, names(options.static_covariates)))
+    data = _separated(_with_static(data, names(options.static_covariates)))
     others = {*names(options.past_covariates), *names(options.future_covariates), *names(options.static_covariates)}
     for name in others:
         data.column(name)  # it must be there
@@ -92,8 +109,8 @@ def prepared(data: Sequences, options: ForecastOptions, targets: Sequence[str] |
     return Table(data, chosen, time, frequency)
 
 
-def _apart(data: Sequences) -> Sequences:
-    """Columns of several numbers per step, which arrays come as, are as many columns."""
+def _separated(data: Sequences) -> Sequences:
+    """A column of several numbers per step, as arrays have it, becomes as many columns."""
     steps = {}
     for name, column in data.steps.items():
         if column.values.ndim == 1:
@@ -107,7 +124,7 @@ def _apart(data: Sequences) -> Sequences:
 
 
 def _with_static(data: Sequences, static: Sequence[str]) -> Sequences:
-    """Static columns that came with a value per step have that of the first step."""
+    """Static columns that came with a value per step keep that of the first step."""
     moved = {name: data.steps[name][data.offsets[:-1]] for name in static if name in data.steps}
     if not moved:
         return data
@@ -115,23 +132,23 @@ def _with_static(data: Sequences, static: Sequence[str]) -> Sequences:
     return replace(data, steps=steps, static={**data.static, **moved})
 
 
-def inputs(table: Table, options: ForecastOptions, training: Part, context: int) -> Inputs:
-    """What a network will read beside the targets, as training windows show it."""
+def inputs_of(table: Table, options: ForecastOptions, training: Part, context: int) -> Inputs:
+    """What a network reads beside the targets, described by training windows with `context` steps of past."""
     which = np.unique(np.linspace(0, len(training) - 1, _DESCRIBED).astype(np.int64))
     index, origins = training[which]
     starts = table.data.offsets[:-1][index]
     rows = np.unique(np.maximum(origins[:, None] - np.arange(1, context + 1), starts[:, None]))
     steps, static = table.data.steps, table.data.static
     return Inputs(
-        past={name: described(steps[name], rows) for name in names(options.past_covariates)},
-        future={name: described(steps[name], rows) for name in names(options.future_covariates)},
+        past={name: describe(steps[name], rows) for name in names(options.past_covariates)},
+        future={name: describe(steps[name], rows) for name in names(options.future_covariates)},
         calendar=table.calendar if options.calendar else (),
-        static={name: described(static[name], np.unique(index)) for name in names(options.static_covariates)},
+        static={name: describe(static[name], np.unique(index)) for name in names(options.static_covariates)},
     )
 
 
 def check_values(table: Table, head: str, scaling: str | None) -> None:
-    """Refuse targets that the head or the scaling cannot have. DataError names the row."""
+    """Refuse targets that do not fit the head or the scaling. DataError names the row."""
     if head == "negative-binomial":
         _check(table, lambda v: (v >= 0) & (v == np.floor(v)), "the head 'negative-binomial' is for counts", "head")
     if scaling == "log":
@@ -154,7 +171,7 @@ def _check(table: Table, fits: Callable[[np.ndarray], np.ndarray], what: str, op
 
 
 def ends(series: Series, options: ForecastOptions) -> np.ndarray:
-    """(N,) absolute step from which to forecast: behind the last target, if columns are known ahead; else the end."""
+    """(N,) absolute step from which to forecast: after the last target if covariates are known ahead, else the end."""
     return series.last_known() if names(options.future_covariates) else series.ends
 
 
@@ -162,7 +179,7 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
     """The last `context` steps before each origin and `horizon` steps from it, whose targets are missing.
 
     Raises:
-        DataError: Columns that must be known ahead are not.
+        DataError: Covariates that must be known ahead are not.
     """
     data = table.data
     for index, (origin, end) in enumerate(zip(origins, data.offsets[1:], strict=True)):
@@ -197,13 +214,13 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
 _BLANK: Mapping[str, Any] = {"number": np.nan, "category": MISSING, "text": None, "time": np.datetime64("NaT")}
 
 
-def stamps(table: Table, horizon: int) -> np.ndarray:
-    """(N, H) stamps of the last `horizon` steps, or how many steps ahead they are."""
+def timestamps(table: Table, horizon: int) -> np.ndarray:
+    """(N, H) timestamps of the last `horizon` steps or, without timestamps, how many steps ahead they are."""
     if table.time is None:
         return np.broadcast_to(np.arange(1, horizon + 1), (len(table.data), horizon))
     return table.data.steps[table.time].values[table.data.offsets[1:, None] + np.arange(-horizon, 0)]
 
 
 def output(column: Column) -> np.ndarray:
-    """A static column as an output column holds it."""
+    """Values of a static column, as an output column holds them."""
     return np.array(column.strings(), object) if column.kind in ("category", "text") else column.values

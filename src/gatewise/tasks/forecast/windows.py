@@ -1,52 +1,36 @@
-"""Series for `forecast`: which columns do what, the parts by time, and windows of past and future. Plain numpy."""
+"""Series for `forecast`, and windows of their past and future in normalised units. Plain numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences
+from ...data.sequences import Sequences
 from ...errors import DataError
+from .inputs import Inputs, encode
 
-_MOST_LEVELS = 100  # of a category that is a covariate at each step: each level is an input
 _PIECE = 1 << 20  # values that are looked at together
-_FLAT = 1e-3  # of a window's size, below which its spread is not taken for what the future will have
-TINY = 1e-8
+_FLAT = 1e-3  # of a window's mean absolute value: its standard deviation counts as this much at least
+_TINY = 1e-8
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a network reads beside the targets' own past.
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How windows are cut from series and encoded.
 
     Attributes:
-        past, future: Columns known until now, and beyond it: name -> (mean, standard deviation) of a number, or the
-            levels of a category.
-        calendar: Names of the calendar's features.
-        static: Columns of one value per series, described likewise.
+        context_length, horizon: Steps of past, T, and of future, H.
+        scaling: As in `normaliser`.
+        inputs: What is read beside the targets.
     """
 
-    past: Mapping[str, Any]
-    future: Mapping[str, Any]
-    calendar: tuple[str, ...]
-    static: Mapping[str, Any]
-
-    @property
-    def future_width(self) -> int:
-        """Numbers per step that are known ahead."""
-        return _width(self.future) + len(self.calendar)
-
-    @property
-    def past_width(self) -> int:
-        """Numbers per step that are known of the past: those known ahead among them."""
-        return _width(self.past) + self.future_width
-
-    @property
-    def static_width(self) -> int:
-        return _width(self.static)
+    context_length: int
+    horizon: int
+    scaling: str
+    inputs: Inputs
 
 
 @dataclass(frozen=True)
@@ -54,12 +38,12 @@ class Batch:
     """Windows in normalised units: C columns, T steps of past, H of future.
 
     Attributes:
-        past: (B, C, T) float32, holes filled with the value before.
-        seen: (B, C, T) float32, 1 where a value was there.
-        loc, scale: (B, C) float64, what was taken off and divided by.
-        covariates: (B, T, K) float32.
-        ahead: (B, H, F) float32, covariates of the future.
-        static: (B, S) float32.
+        past: (B, C, T) float32, missing values filled with the one before.
+        seen: (B, C, T) float32, 1 where a value was observed.
+        loc, scale: (B, C) float64, what was subtracted and divided by.
+        covariates: (B, T, K) float32 features of the past.
+        ahead: (B, H, F) float32 features known ahead.
+        static: (B, S) float32 features.
         target: (B, C, H) float32, 0 where unknown.
         wanted: (B, C, H) float32, 1 where there is a target.
     """
@@ -74,33 +58,9 @@ class Batch:
     target: np.ndarray
     wanted: np.ndarray
 
-
-@dataclass(frozen=True)
-class Part:
-    """Windows whose targets lie in one stretch of each series. They are counted, not listed: a large table has many.
-
-    Attributes:
-        first: (N,) absolute step of each series' first origin: the first step to be predicted.
-        counts: (N,) origins of each series.
-        stride: Steps from an origin to the next.
-    """
-
-    first: np.ndarray
-    counts: np.ndarray
-    stride: int = 1
-
-    def __len__(self) -> int:
-        return int(self.counts.sum())
-
-    def __getitem__(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(series, origins) of these windows."""
-        before = self._before
-        series = np.searchsorted(before, which, side="right") - 1
-        return series, self.first[series] + self.stride * (which - before[series])
-
-    @cached_property
-    def _before(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Series:
@@ -109,7 +69,7 @@ class Series:
     Args:
         data: As read; steps of a series are evenly spaced.
         targets: Number columns to forecast.
-        calendar: Gives (..., features) of the stamps at absolute steps (...); None if there are no stamps.
+        calendar: Gives (..., features) of the timestamps at absolute steps (...); None if there are none.
     """
 
     def __init__(
@@ -135,7 +95,7 @@ class Series:
         return np.asarray(self._columns[column][max(int(self.starts[series]), stop - _PIECE) : stop], np.float64)
 
     def last_known(self) -> np.ndarray:
-        """(N,) absolute step behind the last one at which a target was there."""
+        """(N,) absolute step after the last one at which a target was observed."""
         found = self.starts.copy()
         for index, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
             known = np.zeros(end - start, bool)
@@ -164,44 +124,27 @@ class Series:
         found[~np.isfinite(found)] = np.nan
         return np.where(inside[:, None], found, np.nan)
 
-    def batch(
-        self, series: np.ndarray, origins: np.ndarray, context: int, horizon: int, scaling: str, inputs: Inputs | None
-    ) -> Batch:
-        """Windows of `context` steps before each origin and `horizon` from it on."""
+    def batch(self, series: np.ndarray, origins: np.ndarray, window: Window) -> Batch:
+        """Windows around these origins, the first steps to be predicted.
+
+        Args:
+            series: (B,) the series of each.
+            origins: (B,) absolute steps.
+        """
+        context, horizon = window.context_length, window.horizon
         steps = origins[:, None] + np.arange(-context, horizon)
         values = self.values(series, steps)
-        if scaling == "log":
+        if window.scaling == "log":
             with np.errstate(divide="ignore", invalid="ignore"):  # `Forecaster` has refused what has no logarithm
                 values = np.log(values)
         past, target = values[..., :context], values[..., context:]
         seen, wanted = np.isfinite(past), np.isfinite(target)
         filled = fill(past, seen)
-        loc, scale = normaliser(filled, seen, scaling)
+        loc, scale = normaliser(filled, seen, window.scaling)
         wanted &= seen.any(-1, keepdims=True)  # a window without any past has no units to learn in
         normal = (filled - loc[..., None]) / scale[..., None]
         goal = (np.where(wanted, target, loc[..., None]) - loc[..., None]) / scale[..., None]
-        count = len(origins)
-        if inputs is None:
-            covariates, ahead = (np.zeros((count, n, 0), np.float32) for n in (context, horizon))
-            static = np.zeros((count, 0), np.float32)
-        else:
-            known = self._along(inputs.future, series, steps)
-            if self.calendar is not None and inputs.calendar:
-                known = np.concatenate(
-                    [
-                        known,
-                        self.calendar(np.clip(steps, self.starts[series][:, None], self.ends[series][:, None] - 1)),
-                    ],
-                    -1,
-                )
-            extra = self._along(inputs.past, series, steps[:, :context])
-            covariates = np.concatenate([extra, known[:, :context]], -1).astype(np.float32)
-            ahead = known[:, context:].astype(np.float32)
-            static = np.concatenate(
-                [np.zeros((count, 0), np.float32)]
-                + [_encoded(self.data.static[name][series], how, name) for name, how in inputs.static.items()],
-                -1,
-            )
+        covariates, ahead = self._covariates(series, steps, window)
         return Batch(
             past=np.nan_to_num(normal).astype(np.float32),
             seen=seen.astype(np.float32),
@@ -209,10 +152,26 @@ class Series:
             scale=scale,
             covariates=covariates,
             ahead=ahead,
-            static=static.astype(np.float32),
+            static=self._static(series, window.inputs),
             target=goal.astype(np.float32),
             wanted=wanted.astype(np.float32),
         )
+
+    def _covariates(self, series: np.ndarray, steps: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the past (B, T, K), and those known ahead (B, H, F)."""
+        context, inputs = window.context_length, window.inputs
+        known = self._along(inputs.future, series, steps)
+        if self.calendar is not None and inputs.calendar:
+            inside = np.clip(steps, self.starts[series][:, None], self.ends[series][:, None] - 1)
+            known = np.concatenate([known, self.calendar(inside)], -1)
+        past = self._along(inputs.past, series, steps[:, :context])
+        covariates = np.concatenate([past, known[:, :context]], -1)
+        return covariates.astype(np.float32), known[:, context:].astype(np.float32)
+
+    def _static(self, series: np.ndarray, inputs: Inputs) -> np.ndarray:
+        """(B, S) features of the static covariates."""
+        parts = [encode(self.data.static[name][series], how, name) for name, how in inputs.static.items()]
+        return np.concatenate([np.zeros((len(series), 0), np.float32), *parts], -1).astype(np.float32)
 
     def _along(self, columns: Mapping[str, Any], series: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(B, n, features) of covariates at absolute steps; 0, the mean, where a number is missing."""
@@ -220,7 +179,7 @@ class Series:
         safe = np.clip(steps, 0, self.data.offsets[-1] - 1).ravel()
         parts = [np.zeros((*steps.shape, 0), np.float32)]
         for name, how in columns.items():
-            encoded = _encoded(self.data.steps[name][safe], how, name)
+            encoded = encode(self.data.steps[name][safe], how, name)
             parts.append(encoded.reshape(*steps.shape, -1) * inside[..., None])
         return np.concatenate(parts, -1)
 
@@ -234,12 +193,12 @@ def fill(past: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    """(loc, scale), each (B, C), of windows (B, C, T): reversible instance normalisation, of the values that are there.
+    """(loc, scale), each (B, C), of windows (B, C, T): reversible instance normalisation of the observed values.
 
-    "standard" takes off the mean, "last" the last value, both divide by the standard deviation (Kim et al. 2022,
-    "Reversible instance normalization", ICLR); "mean" only divides, by the mean size (Salinas et al. 2020, DeepAR);
-    "none" does neither. With "log", logarithms of the values are standardised. What a nearly flat window is
-    divided by is a thousandth of its size at least.
+    "standard" subtracts the mean, "last" the last value, both divide by the standard deviation (Kim et al. 2022,
+    "Reversible instance normalization", ICLR); "mean" only divides, by the mean absolute value (Salinas et al. 2020,
+    DeepAR); "none" does neither. With "log", logarithms of the values are standardised. A nearly flat window is divided
+    by a thousandth of its mean absolute value at least.
     """
     count = np.maximum(1, seen.sum(-1))
     known = np.where(seen, filled, 0.0)
@@ -247,11 +206,11 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
     if scaling == "none":
         return np.zeros_like(mean), np.ones_like(mean)
     if scaling == "mean":
-        return np.zeros_like(mean), np.where(size > TINY, size, 1.0)
-    spread = np.sqrt((np.where(seen, filled - mean[..., None], 0.0) ** 2).sum(-1) / count)
-    # A logarithm's own size says nothing: it depends on the unit of the data.
-    scale = np.maximum(spread, _FLAT * (1.0 if scaling == "log" else size))
-    scale = np.where(scale > TINY, scale, 1.0)
+        return np.zeros_like(mean), np.where(size > _TINY, size, 1.0)
+    std = np.sqrt((np.where(seen, filled - mean[..., None], 0.0) ** 2).sum(-1) / count)
+    # The absolute value of a logarithm says nothing: it depends on the unit of the data.
+    scale = np.maximum(std, _FLAT * (1.0 if scaling == "log" else size))
+    scale = np.where(scale > _TINY, scale, 1.0)
     return (np.nan_to_num(filled[..., -1]) if scaling == "last" else mean), scale
 
 
@@ -259,87 +218,3 @@ def in_units(normal: np.ndarray, loc: np.ndarray, scale: np.ndarray, scaling: st
     """Normalised values back in the units of the data."""
     values = normal * scale + loc
     return np.exp(np.minimum(values, 700.0)) if scaling == "log" else values
-
-
-def parts(series: Series, horizon: int, split: Sequence[float]) -> dict[str, Part]:
-    """Validation and test windows: in each series the test part is its end, and validation lies before it.
-
-    Targets lie wholly in their part; the past may reach back.
-    """
-    borders = [training_ends(series, horizon, split), training_ends(series, horizon, split, False), series.ends]
-    first = [np.maximum(series.starts + 1, border) for border in borders]
-    return {
-        "validation": _stretch(first[0], borders[1], horizon),
-        "test": _stretch(first[1], borders[2], horizon),
-    }
-
-
-def training_ends(series: Series, horizon: int, split: Sequence[float], validated: bool = True) -> np.ndarray:
-    """(N,) absolute step where each series' training part ends; a share that is above 0 takes one horizon at least.
-
-    Args:
-        validated: Whether the validation part is held out too.
-    """
-    held = [share for share in split[1 if validated else 2 :] if share > 0]
-    taken = sum(np.maximum(horizon, np.round(share * series.lengths).astype(np.int64)) for share in held)
-    return np.maximum(series.starts, series.ends - taken)
-
-
-def training_part(series: Series, ends: np.ndarray, horizon: int, least: int) -> Part:
-    """All windows whose targets lie before `ends`, with `least` steps of past, or half of what a short series has."""
-    room = ends - series.starts - horizon
-    past = np.maximum(1, np.minimum(least, room // 2))
-    return _stretch(series.starts + past, ends, horizon)
-
-
-def spaced(part: Part, most: int) -> Part:
-    """The same stretch with at most some `most` windows, evenly spaced in each series."""
-    stride = -(-len(part) // most)
-    return part if stride <= 1 else Part(part.first, -(-part.counts // stride), stride)
-
-
-def last_origins(series: Series, ends: np.ndarray, horizon: int, origins: int, stride: int) -> Part:
-    """The last `origins` windows before `ends`, `stride` apart; fewer where a series is too short for them."""
-    room = ends - horizon - series.starts  # the last origin's distance from the start, which needs a past of one step
-    counts = np.clip((room - 1) // stride + 1, 0, origins)
-    counts = np.where(room >= 1, counts, 0)
-    return Part(ends - horizon - stride * (counts - 1), counts, stride)
-
-
-def _stretch(first: np.ndarray, end: np.ndarray, horizon: int) -> Part:
-    return Part(first, np.maximum(0, end - horizon - first + 1))
-
-
-def described(column: Column, rows: np.ndarray) -> Any:
-    """How a covariate becomes numbers, learned from these rows: see `Inputs`."""
-    if column.kind == "category":
-        if len(column.levels) > _MOST_LEVELS:
-            raise DataError(
-                f"column '{column.name}' has {len(column.levels)} different values; as a covariate it may have up to "
-                f"{_MOST_LEVELS}. Leave it out, or group its values"
-            )
-        return list(column.levels)
-    if column.kind == "number" and column.values.ndim == 1:
-        values = np.asarray(column.values[rows], np.float64)
-        values = values[np.isfinite(values)]
-        spread = float(values.std()) if len(values) else 0.0
-        return [float(values.mean()) if len(values) else 0.0, spread if spread > TINY else 1.0]
-    raise DataError(f"column '{column.name}' holds {column.kind}; a covariate is a number or a category")
-
-
-def _encoded(column: Column, how: Any, name: str) -> np.ndarray:
-    """(n, features) float32 of a column as it was described; a missing or unknown value is all 0."""
-    if isinstance(how[0], str) if how else column.kind == "category":
-        if column.kind != "category":
-            raise DataError(f"column '{name}' was a category when the model was trained, and holds {column.kind} now")
-        places = {level: place for place, level in enumerate(how)}
-        here = np.array([places.get(level, len(how)) for level in column.levels] + [len(how)])
-        return np.eye(len(how) + 1, len(how), dtype=np.float32)[here[column.values]]
-    if column.kind != "number":
-        raise DataError(f"column '{name}' was a number when the model was trained, and holds {column.kind} now")
-    mean, spread = how
-    return np.nan_to_num((column.values.astype(np.float64) - mean) / spread)[:, None].astype(np.float32)
-
-
-def _width(columns: Mapping[str, Any]) -> int:
-    return sum(len(how) if how and isinstance(how[0], str) else 1 for how in columns.values())

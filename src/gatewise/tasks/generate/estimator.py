@@ -1,8 +1,8 @@
-"""`generate`: learn to continue a text, or sequences of numbers.
+"""`generate`: learn to continue text, or sequences of numbers.
 
 Of text: embedding, recurrent layers, scores of the next token, trained by truncated backpropagation through time; the
-text's three parts, training, validation and test, follow each other and are never shuffled. Of numbers: recurrent
-layers and a mixture of Gaussians for the next step; see `_trajectories`.
+three parts of the text, training, validation and test, follow each other. Of numbers: recurrent layers and a mixture of
+Gaussians for the next step; see `numbers`.
 """
 
 from __future__ import annotations
@@ -12,39 +12,38 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ...algebra import Cell
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
-from ...data.text.vocabulary import KINDS, Vocabulary, vocabulary_from_json
+from ...data.sequences import Sequences
+from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
-from ...errors import OptionError
+from ...errors import DataError, OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..report import generate_report
-from .numbers import fitting as _trajectories
 from .numbers.predictor import Tracer
+from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
-from .text.corpus import Corpus, cut, learn_vocabulary, text_of
+from .text.corpus import Corpus, learn_vocabulary, split_text, text_of
 from .text.predictor import Writer
 from .text.sizing import Sizing, check_length, check_memory, sizing
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
+    from .numbers.fitting import Learned
     from .text.network import LanguageModel
-
-_NAMED = {"tokens": ("kind of tokens", KINDS)}
 
 
 class Generator(Estimator, GenerateOptions):
-    """Learns to continue text, and writes; or sequences of numbers, and draws or moves on.
+    """Generates text, or continues numeric sequences such as pen strokes.
 
-    Sizes, rate and passes that are not given follow from the amount of data.
+    Sizes, learning rate and epochs that are not given are chosen from the amount of data.
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
-        vocabulary_: Its tokens, of text.
-        numbers_: Of numbers, its channels and what else it knows; of text None.
-        metrics_: Losses per split, and of the baselines.
+        vocabulary_: The tokens, of text.
+        numbers_: Of numbers, the channels and what else the model knows of them; None of text.
+        metrics_: Losses by part, and of the baselines.
         outcome_: How training ended.
 
     Example:
@@ -62,6 +61,8 @@ class Generator(Estimator, GenerateOptions):
     kind: ClassVar[str] = ""
     several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
 
+    numbers_: Learned | None = None
+
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
         return paths
@@ -74,8 +75,6 @@ class Generator(Estimator, GenerateOptions):
         file.name = name
         return file
 
-    numbers_: _trajectories.Learned | None = None
-
     def fit(
         self,
         data: Any,
@@ -86,23 +85,23 @@ class Generator(Estimator, GenerateOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
-        passages: int = 0,
+        sample_length: int = 0,
     ) -> Self:
         """Learn.
 
         Args:
-            data: A text file, folder or list of them; "-" for standard input; or an open text file, so that text at
-                hand is `io.StringIO(text)`. Numbers: files or folders of pen strokes, a .ts or .npz file, a table of
-                which `columns`, `key` or `time` are named; in Python also `Sequences`, arrays, or a table of any kind.
+            data: A text file, a folder or a list of them; "-" for standard input; or an open text file, such as
+                `io.StringIO(text)`. Numbers: files or folders of pen strokes, a .ts or .npz file, a table of which
+                `columns`, `key` or `time` are given; in Python also `Sequences`, arrays, or any table.
             y: Not used; here for scikit-learn.
-            validation: Of numbers, data that decides which weights are best; nothing is held out of `data` then. Of
-                less than ten sequences the end of each is held out, of more, whole sequences.
-            encoding: Of the files.
-            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
-                `.checkpoint` and `.metrics.jsonl` added; the checkpoint goes when training has finished.
+            validation: Of numbers, data that chooses the best weights; then nothing is held out of `data`. If omitted,
+                some sequences are held out, or if there are less than ten, the end of each.
+            encoding: Encoding of text files.
+            output: Model file to write. Checkpoint and metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Go on from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
-            passages: Tokens to write as a sample after a validation now and then; 0 for none.
+            sample_length: Of text, tokens of a sample that is written about four times in a training; 0 for none.
 
         Raises:
             DataError: The text cannot be read or is too short.
@@ -110,91 +109,60 @@ class Generator(Estimator, GenerateOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, validation, encoding, passages), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress)
 
-    def _prepare(self, data: Any, validation: Any, encoding: str, passages: int) -> Prepared:
+    def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
         """Read, split, encode and size."""
-        from ..fitting import Prepared, plan_of
-        from .text.evaluation import measure, rows_for
-        from .text.network import Chunks, measuring_steps
-
-        if self.reads_numbers(data):
-            self.numbers_, prepared = _trajectories.prepare(self, data, validation, encoding)
-            return prepared
-        for name in _trajectories.OF_NUMBERS:
-            if getattr(self, name) is not None:
-                raise OptionError(f"{name}={getattr(self, name)!r} is for numbers, and this is text. Leave it out")
+        numbers = self.reads_numbers(data)
+        self.check_kind(numbers)
+        if numbers:
+            return self._prepare_numbers(data, validation, encoding)
         if validation is not None:
             raise OptionError("validation is for numbers: of text, a part is held out. Leave it out")
-        cell = self.find_cell()
-        corpus = self._read(data, encoding)
-        chosen = sizing(self, cell, len(corpus.ids["train"]), len(self.vocabulary_))
-        self.sizing_ = chosen
-        check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
-        check_memory(chosen, sum(map(len, corpus.ids.values())))
-        training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
-        rows = rows_for(corpus.ids["validation"])
-        steps = measuring_steps(rows, chosen.vocabulary_size)
-        plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
-        self.start_ = self._start_token(corpus)
-        self.numbers_ = None
-        characters = sum(map(len, corpus.texts.values()))
-        return Prepared(
-            build=lambda: self._build(cell, chosen),
-            training=training,
-            validation=Chunks(Rows(corpus.ids["validation"], rows, steps)),
-            plan=plan,
-            data={"name": corpus.name, "fingerprint": corpus.fingerprint, "characters": characters},
-            identity=vars(chosen),
-            measure=lambda finished: measure(self.model_, self.vocabulary_, corpus, with_baselines=finished),
-            unit="tokens",
-            per_step=chosen.batch_size * chosen.chunk_length,
-            on_evaluation=self._passages(passages, plan) if passages else None,
-        )
+        return self._prepare_text(data, encoding, sample_length)
 
     def reads_numbers(self, data: Any) -> bool:
         """Whether `fit` reads such data as numbers, rather than as text."""
-        return _trajectories.is_numbers(data, self)
+        return is_numbers(data, self)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the mean loss in nats per token or step: larger is better, as scikit-learn wants it."""
-        from .text.evaluation import measure_all
+        from .text.evaluation import evaluate_text
 
         self._must_be_fitted()
         if self.numbers_ is not None:
-            return -float(_trajectories.evaluate(self, data, whole=True)["all"]["loss"])
+            return -float(self._evaluate_numbers(data, "utf-8", whole=True)["all"]["loss"])
         text, name = text_of(data, "utf-8")
-        return -float(measure_all(self.model_, self.vocabulary_, text, name, "error")["loss"])
+        return -float(evaluate_text(self.model_, self.vocabulary_, text, name, "error")["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
         """Loss, bits per character and perplexity.
 
         Args:
-            data: As for `fit`. The text that the model was trained on is cut as it was then, and measured beside the
-                baselines; of any other text, all is measured.
-            unknown: "skip" leaves out characters that the model never saw.
+            data: As for `fit`. The training data is split as it was then; of other data, all is evaluated.
+            unknown: "skip" leaves out characters outside the vocabulary.
 
         Returns:
-            Per split ("train", "validation", "test", or "all" for a text of its own) "loss" in nats per token,
-            "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters"; where they occur,
-            "unknown_tokens" and "skipped_characters"; and "baselines". Of numbers "loss" in nats per step, of the
-            values as they are, "steps" and "sequences"; where sequences end, their ends count as steps.
+            For each part ("train", "validation", "test", or "all" for other data) of text the "loss" in nats per token,
+            "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters", and where they occur
+            "unknown_tokens" and "skipped_characters"; of numbers the "loss" in nats per step, of the values before
+            scaling, "steps" and "sequences"; where sequences end, their ends count as steps. And the "baselines".
 
         Raises:
-            DataError: The text cannot be read, has characters that the model never saw, or is too short.
+            DataError: The data cannot be read, has characters outside the vocabulary, or is too short.
         """
-        from .text.evaluation import known_part, measure, measure_all, xz_alone
+        from .text.evaluation import evaluate_parts, evaluate_text, known_part, xz_alone
 
         self._must_be_fitted()
         if self.numbers_ is not None:
             if unknown != "error":
                 raise OptionError("unknown is for text, and this model continues numbers. Leave it out")
-            return _trajectories.evaluate(self, data, encoding)
+            return self._evaluate_numbers(data, encoding)
         text, name = text_of(data, encoding)
-        if fingerprint(text) == self.provenance_["data"]["fingerprint"]:
-            corpus = cut(text, name, self.split, self.vocabulary_)
-            return measure(self.model_, self.vocabulary_, corpus, with_baselines=True)
-        found = measure_all(self.model_, self.vocabulary_, text, name, unknown)
+        if self._is_training_data(fingerprint(text)):
+            corpus = split_text(text, name, self.split, self.vocabulary_)
+            return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
+        found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
         return {"all": found, "baselines": {"xz": xz}}
 
@@ -212,10 +180,10 @@ class Generator(Estimator, GenerateOptions):
         stop: str = "",
         unknown: str = "error",
     ) -> Iterator[Any]:
-        """Continue a prompt, piece by piece. See `decoding.Sampler` for the options and `writer` for more.
+        """Continue a prompt, piece by piece. For the options see `decoding.Sampler` and `Writer.write`.
 
-        Of numbers the prompt is an array (T, D), or "" to begin anywhere, and each piece a step (D,); `length`,
-        `temperature` and `seed` are the options, see `Tracer.trace`.
+        Of numbers, the prompt is an array (T, D), or "" for the first step of a training sequence, and each piece is a
+        step (D,). The options are then `length`, `temperature` and `seed`; see `Tracer.trace`.
         """
         self._must_be_fitted()
         if self.numbers_ is not None:
@@ -229,47 +197,62 @@ class Generator(Estimator, GenerateOptions):
         return writer.write(prompt, length, sampler, stop, unknown)
 
     def writer(self) -> Writer:
-        """The trained model as one that writes, with a state that can be kept. OptionError if it learned numbers."""
+        """The trained model as a `Writer` of text, whose state can be kept. OptionError if it learned numbers."""
         self._must_be_fitted()
         if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
         return Writer({"task": self.task, **self._document()}, self._tensors())
 
     def tracer(self) -> Tracer:
-        """The trained model as one that continues numbers. OptionError if it learned text."""
+        """The trained model as a `Tracer`, which continues numbers. OptionError if it learned text."""
         self._must_be_fitted()
         if self.numbers_ is None:
             raise OptionError("this model writes text and does not continue numbers. Call writer")
-        return Tracer({"task": self.task, **self._document()}, self._tensors())
+        document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        return Tracer(document, self._tensors())
 
-    # Steps of fit.
+    # Text.
 
-    def _read(self, data: Any, encoding: str) -> Corpus:
+    def _prepare_text(self, data: Any, encoding: str, sample_length: int) -> Prepared:
+        from ..fitting import Prepared, plan_of
+        from .text.batches import Chunks, evaluation_chunk_length
+        from .text.evaluation import evaluate_parts, rows_for
+
         text, name = text_of(data, encoding)
-        size, least = self.vocabulary_size, int(self.min_frequency)
-        self.vocabulary_: Vocabulary = learn_vocabulary(text, self.tokens, self.split, size, least)
-        return cut(text, name, self.split, self.vocabulary_)
+        vocabulary = learn_vocabulary(text, self.tokens, self.split, self.vocabulary_size, int(self.min_frequency))
+        corpus = split_text(text, name, self.split, vocabulary)
+        chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary))
+        check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
+        check_memory(chosen, sum(map(len, corpus.ids.values())))
+        training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
+        rows = rows_for(corpus.ids["validation"])
+        validation = Rows(corpus.ids["validation"], rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
+        plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
-    def _build(self, cell: Cell, chosen: Sizing) -> LanguageModel:
+        self.vocabulary_, self.sizing_, self.numbers_ = vocabulary, chosen, None
+        self.start_ = self._start_token(corpus)
+        return Prepared(
+            build=self._build,
+            training=training,
+            validation=Chunks(validation),
+            plan=plan,
+            data={
+                "name": corpus.name,
+                "fingerprint": corpus.fingerprint,
+                "characters": sum(map(len, corpus.texts.values())),
+            },
+            identity=vars(chosen),
+            measure=lambda finished: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
+            unit="tokens",
+            per_step=chosen.batch_size * chosen.chunk_length,
+            on_evaluation=self._samples(sample_length, plan) if sample_length else None,
+        )
+
+    def _build(self) -> LanguageModel:
+        from .network import Regularisation
         from .text.network import LanguageModel
 
-        return LanguageModel(
-            cell,
-            len(self.vocabulary_),
-            chosen.embedding_size,
-            chosen.hidden_size,
-            chosen.num_layers,
-            chosen.proj_size,
-            chosen.dropout,
-            self.variational_dropout,
-            chosen.tied,
-            float(self.forget_bias),
-            float(self.recurrent_dropout),
-            float(self.zoneout),
-            float(self.weight_dropout),
-            float(self.activation_penalty),
-            float(self.temporal_activation_penalty),
-        )
+        return LanguageModel(cell=self.find_cell(), sizes=self.sizing_, regularisation=Regularisation.of(self))
 
     def _start_token(self, corpus: Corpus) -> int:
         """What the model reads before an empty prompt: a line end, where the text has any."""
@@ -277,18 +260,72 @@ class Generator(Estimator, GenerateOptions):
             return int(line[-1])
         return int(corpus.ids["train"][0])
 
-    def _passages(self, length: int, plan: Plan) -> Callable[[int], str | None]:
-        """Write a little about four times in a training."""
+    def _samples(self, length: int, plan: Plan) -> Callable[[int], str | None]:
+        """Writes a sample of this many tokens about four times in a training."""
         due = [plan.steps * part // 4 for part in range(4)]
 
-        def passage(step: int) -> str | None:
+        def sample(step: int) -> str | None:
             if not due or step < due[0]:
                 return None
             while due and step >= due[0]:
                 del due[0]
             return "".join(self.sample("", length, temperature=0.8, seed=self.seed)).strip("\n")
 
-        return passage
+        return sample
+
+    # Numbers.
+
+    def _prepare_numbers(self, data: Any, validation: Any, encoding: str) -> Prepared:
+        from ..fitting import Prepared, plan_of
+        from .numbers.batches import InOrder, Windows
+        from .numbers.evaluation import evaluate
+        from .numbers.fitting import learn
+
+        sequences = self._read_numbers(data, encoding)
+        validated = None if validation is None else self._read_numbers(validation, encoding)
+        learned, steps = learn(self, sequences, validated)
+        chosen, examples = learned.sizing, learned.examples(steps["train"])
+        training = Windows(examples, chosen.batch_size, chosen.chunk_length, int(self.seed))
+
+        self.numbers_ = learned
+        return Prepared(
+            build=lambda: learned.network(self),
+            training=training,
+            validation=InOrder(learned.examples(steps["validation"])),
+            plan=plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
+            data={
+                "name": sequences.name,
+                "fingerprint": sequences.fingerprint(),
+                "sequences": len(sequences),
+                "held_out": validated is None,
+            },
+            identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
+            measure=lambda finished: evaluate(self.model_, learned, steps, with_baselines=finished),
+            unit="steps",
+            per_step=int(steps["train"].offsets[-1]) / len(training),
+        )
+
+    def _read_numbers(self, data: Any, encoding: str) -> Sequences:
+        return read_sequences(data, key=self.key, time=self.time, columns=self.columns, encoding=encoding)
+
+    def _evaluate_numbers(self, data: Any, encoding: str, whole: bool = False) -> dict[str, Any]:
+        """See `evaluate`.
+
+        Args:
+            whole: Do not split the training data either.
+        """
+        from .numbers.batches import Steps, split_sequences
+        from .numbers.evaluation import evaluate
+
+        assert self.numbers_ is not None
+        sequences = self._read_numbers(data, encoding)
+        parts = {"all": sequences}
+        if self.provenance_["data"]["held_out"] and not whole and self._is_training_data(sequences.fingerprint()):
+            parts = split_sequences(sequences, None, self.split, int(self.seed))
+        steps = {name: Steps.of(part, self.numbers_.channels) for name, part in parts.items()}
+        if not any(part.pairs for part in steps.values()):
+            raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
+        return evaluate(self.model_, self.numbers_, steps, with_baselines=True)
 
     # The model file.
 
@@ -308,15 +345,16 @@ class Generator(Estimator, GenerateOptions):
         reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
         self.check()
         if "channels" in document:
-            self.numbers_ = learned = _trajectories.Learned.restore(document, tensors)
+            from .numbers.fitting import Learned
+
+            self.numbers_ = learned = Learned.restore(document, tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
             return
         self.sizing_ = self._sizes(document, Sizing)
         self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
         if self.sizing_.tied:
             tensors["output.weight"] = tensors["embedding.weight"]
-        cell = self.find_cell()
-        self.model_ = filled(lambda: self._build(cell, self.sizing_), tensors)
+        self.model_ = filled(self._build, tensors)
         self.start_ = int(document["start"])
 
     def _tensors(self) -> dict[str, Any]:

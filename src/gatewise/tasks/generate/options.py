@@ -1,7 +1,10 @@
 """Options of `Generator`."""
 
+from dataclasses import fields
+
 from ... import cells
 from ...algebra import Cell
+from ...errors import OptionError
 from ..fields import (
     DATA,
     MOST,
@@ -17,6 +20,9 @@ from ..fields import (
     whole,
 )
 from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions, WordOptions, check_tokens
+
+FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights")
+FOR_NUMBERS = ("columns", "key", "time", "mixtures")
 
 
 @options
@@ -99,6 +105,15 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, CommonOptio
     def check(self) -> None:
         super().check()
         check_tokens(self.tokens, self.vocabulary_size, self.min_frequency)
+
+    def check_kind(self, numbers: bool) -> None:
+        """OptionError if an option was given that is for text, and the data is numbers; or the other way round."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if numbers and f.name in FOR_TEXT and value != f.default:
+                raise OptionError(f"{f.name} is for text, and these are numbers. Leave it out")
+            if not numbers and f.name in FOR_NUMBERS and value != f.default:
+                raise OptionError(f"{f.name}={value!r} is for numbers, and this is text. Leave it out")
 
     def find_cell(self) -> Cell:
         cell = super().find_cell()

@@ -1,6 +1,6 @@
-"""What `transcribe` reads at each step: numbers in units of their own spread, several frames as one; numpy only.
+"""What `transcribe` reads at each step: normalised frames, several of them as one step.
 
-F frames of a sequence, C numbers of a frame, T steps, D = C * stack features of a step.
+F frames of a sequence, C numbers of a frame, T steps, B sequences, D = C * stack features of a step.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ import numpy as np
 from ...data.sequences import Sequences
 from ...errors import DataError
 
-NORMALISATIONS = ("utterance", "running", "training")
-_PRIOR = 100  # frames that the training data's mean and spread count for in the running ones: a second of sound
+_PRIOR = 100  # frames that the statistics of the training data count for in the running ones: a second of sound
 _PIECE = 1 << 16  # frames that are scaled at once
-_LEAST = 0.1  # spread, in units of training's, so that silence is not blown up to noise
+_LEAST = 0.1  # smallest divisor, in standard deviations of the training data, so that silence is not amplified to noise
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Learned from training data.
+    """How signals are read, learned from the training data.
 
     Attributes:
         columns: Step columns that are read, side by side.
         channels: Numbers in each.
-        mean, scale: (C,) of the training data.
-        normalisation: "utterance": each sequence by its own mean and spread; "running": by those of its frames so
-            far; "training": by those of the training data.
+        mean, scale: (C,) mean and standard deviation of the training data.
+        normalisation: Whose mean and standard deviation normalise a frame: those of its sequence ("utterance"), of the
+            frames of its sequence so far ("running"), or of the "training" data.
         stack: Frames that are read as one step.
     """
 
@@ -60,24 +59,24 @@ class Frames:
         return sum(self.channels) * self.stack
 
     def steps(self, frames: np.ndarray) -> np.ndarray:
-        """Of the lengths of sequences in frames, those in steps."""
+        """Lengths of sequences in steps, from those in frames."""
         return -(-frames // self.stack)
 
     def scaled(self, data: Sequences) -> np.ndarray:
-        """(n, C) float32 of all frames, in units of the training data; what is missing is at its mean."""
+        """(n, C) float32 of all frames, standardised by the training data; missing values are at the mean."""
         parts = [_numbers(data, name) for name in self.columns]
         for name, part, channels in zip(self.columns, parts, self.channels, strict=True):
             if part.shape[1] != channels:
                 raise DataError(
                     f"{data.name}: '{name}' has {part.shape[1]} numbers a step, but the model learned from {channels}"
                 )
-        return self.in_units(np.concatenate(parts, 1))
+        return self.standardised(np.concatenate(parts, 1))
 
-    def in_units(self, values: np.ndarray) -> np.ndarray:
-        """(F, C) float32, by the mean and spread of the training data; what is missing is at its mean.
+    def standardised(self, values: np.ndarray) -> np.ndarray:
+        """(F, C) float32, by the mean and standard deviation of the training data; missing values are at the mean.
 
         Raises:
-            DataError: A value is infinite, or too many spreads from the mean for float32.
+            DataError: A value is infinite, or too far from the mean for float32.
         """
         mean, scale = np.array(self.mean), np.array(self.scale)
         scaled = np.empty(values.shape, np.float32)
@@ -95,22 +94,26 @@ class Frames:
         return scaled
 
     def normalised(self, scaled: np.ndarray, running: Running | None = None) -> np.ndarray:
-        """Frames (F, C) of one sequence, in units of the training data, by the mean and spread that are wanted.
+        """Standardised frames (F, C) of one sequence, normalised as `normalisation` says.
 
         Args:
-            running: Where the sequence stands, to go on from; a new sequence, if omitted.
+            running: The statistics of the sequence so far, which are updated; a new sequence, if omitted.
         """
         if self.normalisation == "running":
             return (running or Running(scaled.shape[1]))(scaled)
         if self.normalisation == "utterance":
-            spread = np.maximum(scaled.std(0, dtype=np.float64), _LEAST)
-            return np.asarray((scaled - scaled.mean(0, dtype=np.float64)) / spread, np.float32)
+            deviation = np.maximum(scaled.std(0, dtype=np.float64), _LEAST)
+            return np.asarray((scaled - scaled.mean(0, dtype=np.float64)) / deviation, np.float32)
         return scaled
 
     def stacked(self, frames: np.ndarray) -> np.ndarray:
         """(F, C) as (T, D); zeros fill the last step."""
         missing = -len(frames) % self.stack
         return np.pad(frames, ((0, missing), (0, 0))).reshape(-1, self.stack * frames.shape[1])
+
+    def read(self, scaled: np.ndarray) -> np.ndarray:
+        """(T, D) of one sequence of standardised frames (F, C)."""
+        return self.stacked(self.normalised(scaled))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -122,39 +125,51 @@ class Frames:
         mean, scale = np.array(found.mean, np.float64), np.array(found.scale, np.float64)
         channels = (sum(found.channels),)
         if mean.shape != channels or scale.shape != channels or len(found.columns) != len(found.channels):
-            raise ValueError("its means and spreads are not those of its columns")
+            raise ValueError("its means and standard deviations are not those of its columns")
         if not (np.isfinite(mean) & np.isfinite(scale) & (scale > 0)).all():
-            raise ValueError("its means and spreads are not all numbers, or not above 0")
+            raise ValueError("its means are not finite, or its standard deviations not above 0")
         return replace(found, mean=mean.tolist(), scale=scale.tolist())
 
 
 class Running:
-    """Mean and spread of a sequence so far, frame by frame, so that nothing is read ahead.
+    """Normalises each frame by the mean and standard deviation of its sequence so far, without reading ahead.
 
-    The training data's count for as much as a second of sound. Sums go from frame to frame in float64, however the
-    sequence is cut into calls.
+    Those of the training data count for as much as a second of sound. Sums go from frame to frame in float64, so that
+    the result does not depend on how the sequence is cut into calls.
 
     Args:
         channels: Numbers of a frame, C.
+
+    Attributes:
+        state: Number of frames so far, and the sums (2, C) of their values and squares. A call replaces it.
     """
 
     def __init__(self, channels: int):
-        self._count = 0
-        self._sums = np.zeros((2, channels))  # of the values and of their squares
+        self.state = 0, np.zeros((2, channels))
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """The next frames (F, C), each by the mean and spread up to itself."""
+        """The next frames (F, C), normalised."""
+        seen, before = self.state
         x = frames.astype(np.float64)
         sums, squares = (
-            np.add.accumulate(np.concatenate([before[None], values]))[1:]
-            for before, values in zip(self._sums, (x, x * x), strict=True)
+            np.add.accumulate(np.concatenate([start[None], values]))[1:]
+            for start, values in zip(before, (x, x * x), strict=True)
         )
-        count = _PRIOR + self._count + np.arange(1, len(x) + 1)[:, None]
+        count = _PRIOR + seen + np.arange(1, len(x) + 1)[:, None]
         if len(x):
-            self._count, self._sums = self._count + len(x), np.stack([sums[-1], squares[-1]])
+            self.state = seen + len(x), np.stack([sums[-1], squares[-1]])
         mean = sums / count
         variance = (_PRIOR + squares) / count - mean * mean
         return np.asarray((x - mean) / np.sqrt(np.maximum(variance, _LEAST**2)), np.float32)
+
+
+def padded(steps: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Sequences (T, D) side by side: "x" (T, B, D), zero beyond the end of each, and their "lengths" (B,)."""
+    lengths = np.array([len(own) for own in steps], np.int64)
+    x = np.zeros((int(lengths.max()), len(steps), steps[0].shape[1]), np.float32)
+    for place, own in enumerate(steps):
+        x[: len(own), place] = own
+    return {"x": x, "lengths": lengths}
 
 
 def _numbers(data: Sequences, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What `transcribe` learns from: signals, their texts, and which of them train, validate and test."""
+"""What `transcribe` learns from: signals and their texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .options import TranscribeOptions
 
 TEXT = "text"  # the column of texts, if none is named
-_MEDIA = {"log_mel": "sound", "pixels": "images"}  # by the column that their reader makes
+_MEDIA = {"log_mel": "sound", "pixels": "images"}  # column that a reader makes -> what was read
 
 
 def read_signals(
@@ -41,13 +41,13 @@ def read_signals(
 
     Args:
         data, y, query, encoding: As for `Transcriber.fit`.
-        options: The estimator, which says what columns and names are for.
+        options: What columns and file names mean.
         labelled: Whether there must be texts.
-        sound, height: How a trained model reads sound and images.
+        sound, height: How a trained model reads sound and images; None where the data decide.
 
     Raises:
-        DataError: They cannot be read, or one has no steps.
-        OptionError: Something is given that goes with other data.
+        DataError: The data cannot be read, or a sequence has no steps.
+        OptionError: An option does not go with such data.
     """
     if isinstance(data, str) and data == "-":
         raise DataError("standard input cannot hold signals. Name a file or folder")
@@ -79,7 +79,9 @@ def read_signals(
         if "log_mel" in found.steps and not isinstance(data, Sequences):
             sound = sound or settings_for(data)
     if not len(found) or (found.lengths == 0).any():
-        what = f"{which(found, int((found.lengths == 0).argmax()))} has no steps" if len(found) else "there is nothing"
+        what = (
+            f"{name_of(found, int((found.lengths == 0).argmax()))} has no steps" if len(found) else "there is nothing"
+        )
         raise DataError(f"{found.name}: {what}. Leave it out")
     return found, sound
 
@@ -96,12 +98,28 @@ def _names_files(data: Any, y: Any, options: TranscribeOptions, labelled: bool) 
 
 
 def medium_of(data: Sequences) -> str:
-    """ "sound", "images", or "numbers" of any other kind."""
+    """What the signals are: "sound", "images" or other "numbers"."""
     return next((medium for column, medium in _MEDIA.items() if column in data.steps), "numbers")
 
 
+def height_of(data: Sequences) -> int | None:
+    """The height of images in pixels; None if the data are no images."""
+    return data.steps["pixels"].values.shape[1] if "pixels" in data.steps else None
+
+
+def columns_of(data: Sequences, options: TranscribeOptions) -> list[str]:
+    """The columns to learn from. DataError if there is none."""
+    if options.columns is not None:
+        return list(names(options.columns))
+    found = [name for name, column in data.steps.items() if column.kind == "number" and name not in names(options.time)]
+    if not found:
+        there = ", ".join(f"{name} ({column.kind})" for name, column in data.steps.items()) or "none"
+        raise DataError(f"{data.name}: no column of numbers per step to learn from. Columns per step: {there}")
+    return found
+
+
 def texts_of(data: Sequences, target: str | None) -> list[str]:
-    """Of each sequence its text, runs of white space in it as one space. DataError if there is none."""
+    """The text of each sequence, with single spaces between its words. DataError if there is none."""
     name = next((name for name in (target or TEXT, "label") if name in data.static), None)
     if name is None:
         there = ", ".join(data.static) or "none"
@@ -114,20 +132,20 @@ def texts_of(data: Sequences, target: str | None) -> list[str]:
         raise DataError(f"{data.name}: column '{name}' holds {column.kind}s, not texts")
     texts = column.strings()
     if None in texts:
-        raise DataError(f"{data.name}: {which(data, texts.index(None))} has no text. Fill it in, or leave it out")
+        raise DataError(f"{data.name}: {name_of(data, texts.index(None))} has no text. Fill it in, or leave it out")
     return [" ".join(str(text).split()) for text in texts]
 
 
 def check_room(data: Sequences, targets: Sequence[np.ndarray], frames: Frames) -> None:
-    """Refuse a sequence with fewer steps than its text needs. DataError names the first."""
+    """DataError if a sequence has fewer steps than its text needs; it names the first."""
     for place, (labels, steps) in enumerate(zip(targets, frames.steps(data.lengths), strict=True)):
         if (needed := steps_needed(labels.tolist())) > steps:
             raise DataError(
-                f"{data.name}: {which(data, place)} has {steps} steps of {frames.stack} frames, but its text of "
-                f"{len(labels)} characters needs {needed}. Leave it out, or lower stack"
+                f"{data.name}: {name_of(data, place)} has {steps} steps of {frames.stack} frames, but its text of "
+                f"{len(labels)} characters needs {needed}. Leave it out, or lower frame_stacking"
             )
 
 
-def which(data: Sequences, place: int) -> str:
-    """A sequence as messages call it."""
+def name_of(data: Sequences, place: int) -> str:
+    """What messages call a sequence."""
     return f"'{data.static['file'].values[place]}'" if "file" in data.static else f"sequence {place}"

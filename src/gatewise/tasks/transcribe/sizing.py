@@ -1,9 +1,9 @@
-"""How large a transcriber its data deserve."""
+"""Sizes of a transcriber, chosen from the amount of data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .options import TranscribeOptions
 
 _STACKS = (3, 2, 1)
-_ROOM = 0.7  # of a sequence's steps, what its characters may need: shorter ones would have to be said at once
+_ROOM = 0.7  # largest share of a sequence's steps that its characters may need, so that some steps are left over
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sizing:
     batch_size: int
 
 
-# What suits up to so many frames of training data, found by trials on validation data.
+# Up to this many frames of training data -> sizes, found by trials on validation data.
 SOUND = (
     (100_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 40, 16)),
     (2_000_000, Sizing(128, 2, 0, 0.2, 0.15, 0.05, 0.1, 3e-3, 10, 16)),
@@ -44,27 +44,37 @@ OTHER = (
     (100_000, Sizing(96, 1, 0, 0.2, 0.0, 0.0, 0.0, 5e-3, 30, 16)),
     (float("inf"), Sizing(128, 2, 0, 0.2, 0.0, 0.0, 0.0, 3e-3, 15, 16)),
 )
-MAPS = 8  # units per direction of the 2-D LSTM that reads images
+IMAGE_HIDDEN_SIZE = 8  # units per direction of the 2-D LSTM that reads images
 
 
 def sizing(options: TranscribeOptions, frames: int, medium: str) -> Sizing:
     """Fill in what the user left open.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
-        frames: Of the training data.
+        options: Checked; None where nothing was given.
+        frames: Frames of the training data.
         medium: "sound", "images" or "numbers".
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most))
-    maps = MAPS if medium == "images" else 0
-    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    usual["image_hidden_size"] = int(maps * wider)
-    return Sizing(**sized(options, usual))
+    row = next(row for most, row in (SOUND if medium == "sound" else OTHER) if frames <= most)
+    image_hidden_size = IMAGE_HIDDEN_SIZE if medium == "images" else 0
+    defaults = replace(
+        row,
+        hidden_size=int(row.hidden_size * wider),
+        image_hidden_size=int(image_hidden_size * wider),
+        epochs=row.epochs * longer,
+    )
+    return Sizing(**sized(options, vars(defaults)))
 
 
 def stack_for(lengths: np.ndarray, targets: Sequence[np.ndarray], medium: str) -> int:
-    """Frames that are read as one step: of sound as many as leave every text room enough, but at most three; else 1."""
+    """Frames that are read as one step: of sound up to three, as long as every text has room; else 1.
+
+    Args:
+        lengths: (N,) frames of each sequence.
+        targets: The labels of each.
+        medium: As for `sizing`.
+    """
     if medium != "sound":
         return 1
     needed = np.array([steps_needed(own.tolist()) for own in targets])

@@ -1,32 +1,51 @@
-"""A transcriber that listens: sound comes in pieces, and the text grows."""
+"""A transcriber that listens: a signal arrives in pieces, and its text grows."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from ...data.log_mel import LogMel
-from ...decoding.ctc import Greedy, PrefixBeam, log_softmax
+from ...decoding.ctc import log_softmax
 from ...errors import DataError
-from .frames import Frames, Running
-from .network import TranscribeNetwork
+from ...runtime import streams
+from .frames import Running
+from .predictor import Predictor, forward
 
 
-class Stream:
-    """Takes pieces of any size and gives the text of all of them so far, keeping what the layers carry.
-
-    However the pieces are cut, the text behind `finish` is that of `Transcriber.predict` for the whole, and its scores
-    have the same bits.
-
-    Args:
-        model, frames, characters: Of the transcriber.
-        sound: How samples become frames; None where frames themselves are given.
-        decoder: Of the scores.
+@dataclass(frozen=True)
+class State:
+    """Where a signal stands: all that a stream keeps of the pieces so far.
 
     Attributes:
-        text: Of all that was heard.
+        layers: One array (layers, 1, H) per name that the cell carries; empty at the beginning.
+        statistics: See `Running.state`.
+        samples: From the beginning of the next frame on.
+        frames: Frames that do not yet fill a step.
+        frames_read: Number of frames so far.
+        search: See `Greedy.state` and `PrefixBeam.state`.
+        finished: Whether the signal has ended.
+    """
+
+    layers: tuple[np.ndarray, ...]
+    statistics: tuple[int, np.ndarray]
+    samples: np.ndarray
+    frames: np.ndarray
+    frames_read: int
+    search: Any
+    finished: bool
+
+
+class Stream(streams.Stream[State]):
+    """Takes pieces of any size and gives the text so far, keeping the state of the layers.
+
+    However the signal is cut into pieces, the text that `finish` gives is that of `Transcriber.predict` for the whole,
+    and its scores have the same bits.
+
+    Args:
+        predictor: Of a transcriber whose scores do not depend on later steps.
 
     Example:
         >>> stream = transcriber.stream()
@@ -35,44 +54,30 @@ class Stream:
         >>> print(stream.finish())
     """
 
-    def __init__(
-        self,
-        model: TranscribeNetwork,
-        frames: Frames,
-        characters: str,
-        sound: LogMel | None,
-        decoder: Greedy | PrefixBeam,
-    ):
-        self._model, self._frames, self._characters, self._sound, self._decoder = (
-            model,
-            frames,
-            characters,
-            sound,
-            decoder,
-        )
-        self._state: Any = None
-        self._running = Running(sum(frames.channels))
-        self._samples = np.zeros(0, np.float32)  # that no frame has left behind yet
-        self._heard = 0  # frames
-        self._waiting = np.zeros((0, sum(frames.channels)), np.float32)  # too few for a step
-        self._finished = False
+    def __init__(self, predictor: Predictor):
+        self._predictor, self._frames, self._sound = predictor, predictor.frames, predictor.sound
+        self._search = predictor.decoder.search()
+        self._start = self._search.state
+        super().__init__()
 
     @property
     def text(self) -> str:
-        """Of all that was heard."""
-        return "".join(self._characters[label - 1] for label in self._decoder.labels())
+        """The text so far."""
+        self._search.state = self._state.search
+        return self._predictor.decoder.text(self._search.labels())
 
     def push(self, piece: Any) -> str:
         """The text so far.
 
         Args:
-            piece: Samples (n,) from -1 to 1 at the sample rate of the model; or, of a model that reads numbers, its
-                next steps (n, C).
+            piece: The next samples (n,), from -1 to 1, at the sample rate of the model; of a model that reads numbers,
+                the next steps (n, C).
 
         Raises:
             DataError: It is something else, or the stream was finished.
         """
-        if self._finished:
+        state = self._state
+        if state.finished:
             raise DataError("this stream was finished. Begin a new one")
         values = np.asarray(piece)
         wanted = (None,) if self._sound else (None, sum(self._frames.channels))
@@ -81,49 +86,74 @@ class Stream:
             what = "samples (n,) from -1 to 1" if self._sound else f"steps (n, {wanted[-1]})"
             raise DataError(f"a piece must hold {what}, not {values.dtype} of shape {values.shape}")
         if not np.isfinite(values).all() and self._sound:
-            raise DataError("a piece holds samples that are no finite numbers")
-        self._read(self._framed(values.astype(np.float32)) if self._sound else _as_read(values))
+            raise DataError("a piece holds samples that are not finite")
+        if self._sound:
+            frames, state = _framed(self._sound, values.astype(np.float32), state)
+        else:
+            frames = _in_table_precision(values)
+        self._state = self._read(frames, state)
         return self.text
 
     def finish(self) -> str:
-        """The whole text: what is left in parts of a frame or step is read too."""
-        if not self._finished:
-            if self._sound and not self._heard and len(self._samples):
-                self._read(self._sound(self._samples))  # a clip shorter than a frame
-            if len(self._waiting):
-                self._run(self._frames.stacked(self._waiting))
-            self._finished = True
+        """The whole text, read to the end of the last frame and step."""
+        state = self._state
+        if not state.finished:
+            if self._sound and not state.frames_read and len(state.samples):
+                state = self._read(self._sound(state.samples), state)  # a clip shorter than a frame
+            if len(state.frames):
+                state = self._run(self._frames.stacked(state.frames), state)
+            self._state = replace(state, finished=True)
         return self.text
 
-    def _framed(self, samples: np.ndarray) -> np.ndarray:
-        """(F, M) of the frames that are complete."""
-        assert self._sound is not None
-        size, hop = self._sound.window_length, self._sound.hop_length
-        self._samples = np.concatenate([self._samples, samples])
-        count = max(0, 1 + (len(self._samples) - size) // hop)
-        if not count:
-            return np.zeros((0, self._sound.n_mels), np.float32)
-        frames = self._sound(self._samples[: (count - 1) * hop + size])
-        self._samples = self._samples[count * hop :]
-        return frames
+    def _initial_state(self) -> State:
+        channels = sum(self._frames.channels)
+        return State(
+            layers=(),
+            statistics=Running(channels).state,
+            samples=np.zeros(0, np.float32),
+            frames=np.zeros((0, channels), np.float32),
+            frames_read=0,
+            search=self._start,
+            finished=False,
+        )
 
-    def _read(self, values: np.ndarray) -> None:
-        self._heard += len(values)
-        frames = self._frames.normalised(self._frames.in_units(values), self._running)
-        self._waiting = np.concatenate([self._waiting, frames])
-        whole = len(self._waiting) // self._frames.stack * self._frames.stack
+    def _read(self, values: np.ndarray, state: State) -> State:
+        """The state after more frames (F, C)."""
+        running = Running(sum(self._frames.channels))
+        running.state = state.statistics
+        frames = self._frames.normalised(self._frames.standardised(values), running)
+        waiting = np.concatenate([state.frames, frames])
+        whole = len(waiting) // self._frames.stack * self._frames.stack
         if whole:
-            self._run(self._frames.stacked(self._waiting[:whole]))
-            self._waiting = self._waiting[whole:]
+            state = self._run(self._frames.stacked(waiting[:whole]), state)
+        return replace(
+            state,
+            statistics=running.state,
+            frames=waiting[whole:],
+            frames_read=state.frames_read + len(values),
+        )
 
-    @torch.no_grad()
-    def _run(self, steps: np.ndarray) -> None:
-        x = torch.from_numpy(np.ascontiguousarray(steps[:, None]))
-        scores, self._state = self._model(x, torch.tensor([len(steps)]), self._state)
-        self._decoder.push(log_softmax(scores[:, 0].numpy()))
+    def _run(self, steps: np.ndarray, state: State) -> State:
+        """The state after more steps (T, D)."""
+        batch = {"x": np.ascontiguousarray(steps[:, None]), "lengths": np.array([len(steps)], np.int64)}
+        batch |= {f"state.{place}": array for place, array in enumerate(state.layers)}
+        scores, *layers = self._predictor.net.compute(forward, batch)
+        self._search.state = state.search
+        self._search.push(log_softmax(scores[:, 0]))
+        return replace(state, layers=tuple(layers), search=self._search.state)
 
 
-def _as_read(values: np.ndarray) -> np.ndarray:
+def _framed(sound: LogMel, samples: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+    """The frames (F, M) that are complete, and the state with the samples that follow them."""
+    samples = np.concatenate([state.samples, samples])
+    count = max(0, 1 + (len(samples) - sound.window_length) // sound.hop_length)
+    if not count:
+        return np.zeros((0, sound.n_mels), np.float32), replace(state, samples=samples)
+    frames = sound(samples[: (count - 1) * sound.hop_length + sound.window_length])
+    return frames, replace(state, samples=samples[count * sound.hop_length :])
+
+
+def _in_table_precision(values: np.ndarray) -> np.ndarray:
     """Numbers in the precision in which `predict` reads them, which `data.tables.sequences` chooses."""
     with np.errstate(over="ignore"):
         return np.where(np.abs(values) > 2**24, values, values.astype(np.float32))

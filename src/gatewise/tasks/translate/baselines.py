@@ -1,4 +1,4 @@
-"""What a translator must beat: the source itself, its first words, and what the most similar source became."""
+"""Baselines of translation: the source itself, its first words, and the target of the most similar source."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from ...data.paired.pairs import Pairs
 from ...data.text.segmentation import words_of
+from ...metrics.text import text_scores
 
 
 class Nearest:
-    """Of each text, the target of the training source that is most like it: BM25 over lower-cased words.
+    """Gives a text the target of the most similar training source: BM25 over lower-cased words.
 
     Args:
-        sources: Of training.
-        targets: What they became.
+        sources, targets: Of training.
 
     Source: Robertson & Zaragoza (2009), "The Probabilistic Relevance Framework: BM25 and Beyond", with k1 = 1.2 and
     b = 0.75.
@@ -50,14 +50,32 @@ class Nearest:
 
 
 def first_words(text: str, count: int) -> str:
-    """The beginning of a text, which often says what it is about."""
+    """The beginning of a text, which often is a summary of it."""
     return " ".join(text.split()[:count])
 
 
-def usual_first_words(pairs: Pairs) -> int:
-    """Words of a usual target, if it is less than half as long as its source; else 0."""
+def count_first_words(pairs: Pairs) -> int:
+    """Mean words of a target, if targets are less than half as long as their sources; else 0."""
     source, target = (sum(len(text.split()) for text in texts) for texts in (pairs.sources, pairs.targets or []))
     return round(target / len(pairs)) if 2 * target < source else 0
+
+
+def evaluate_baselines(pairs: Pairs, train: Pairs | None, first_words_count: int) -> dict[str, dict[str, float]]:
+    """Scores of the baselines.
+
+    Args:
+        pairs: To predict.
+        train: For `Nearest`, which is left out without it.
+        first_words_count: Words of a target; 0 if its first words are no baseline.
+    """
+    predicted = {"copy": pairs.sources}
+    if first_words_count:
+        predicted["first words"] = [first_words(text, first_words_count) for text in pairs.sources]
+    if train is not None:
+        nearest = Nearest(train.sources, train.targets or [])
+        predicted["nearest"] = [nearest(text) for text in pairs.sources]
+    references = [[target] for target in pairs.targets or []]
+    return {name: text_scores(texts, references) for name, texts in predicted.items()}
 
 
 def _words(text: str) -> list[str]:

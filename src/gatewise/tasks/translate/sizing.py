@@ -1,4 +1,4 @@
-"""How large a translator its data deserve."""
+"""Default sizes of a translator, from the amount of its data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given; see `Translator`."""
+    """Every size and rate of one training, given or default; see `Translator`."""
 
     embedding_size: int
     hidden_size: int
@@ -24,7 +24,7 @@ class Sizing:
     batch_tokens: int
 
 
-# What suits up to so many target tokens of training data.
+# Defaults for up to so many target tokens of training data.
 ROWS = (
     (5_000, Sizing(32, 64, 1, 0.1, 1e-2, 60, 250)),
     (100_000, Sizing(128, 256, 1, 0.2, 4e-3, 22, 600)),
@@ -35,13 +35,13 @@ ROWS = (
 
 
 def sizing(options: TranslateOptions, tokens: int) -> Sizing:
-    """Fill in what the user left open.
+    """Sizes and rates, the defaults where no option was given.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
+        options: Checked; None where nothing was given.
         tokens: Target tokens of the training data.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    usual = vars(next(row for most, row in ROWS if tokens <= most))
-    usual = {**usual, "hidden_size": int(usual["hidden_size"] * wider), "epochs": usual["epochs"] * longer}
-    return Sizing(**sized(options, usual))
+    defaults = vars(next(row for most, row in ROWS if tokens <= most))
+    defaults = {**defaults, "hidden_size": int(defaults["hidden_size"] * wider), "epochs": defaults["epochs"] * longer}
+    return Sizing(**sized(options, defaults))

@@ -17,20 +17,20 @@ from ....data.split import shuffled_split, split_by_time
 from ....errors import DataError
 from .mixture import Expected
 
-FEWEST = 10  # sequences below which each is cut by time
-MEASURED, CHUNK = 64, 256  # sequences and steps that are measured at once
+FEWEST = 10  # sequences below which each is split by time
+ROWS, CHUNK = 64, 256  # sequences and steps of a batch in evaluation
 POOL = 16  # batches whose windows are sorted by length before they are shuffled, so that few steps are padding
 
 
 class Batch(NamedTuple):
-    """Steps that are read, and what came next.
+    """Steps that are read, and what follows them.
 
     Attributes:
         inputs: (T, B, features).
-        targets: (T, B, D) outcomes; what lies behind an end is 0.
+        targets: (T, B, D) outcomes; 0 beyond the end of a sequence.
         lengths: (B,) steps that are read.
-        marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends behind a step.
-        fresh: Whether the sequences begin here; else they go on from the batch before.
+        marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends after a step.
+        fresh: Whether the sequences begin here; else they continue those of the batch before.
     """
 
     inputs: Tensor
@@ -63,8 +63,13 @@ class Steps:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    @property
+    def pairs(self) -> int:
+        """Number of steps that are followed by another."""
+        return len(self.values) - len(self.lengths)
+
     def before(self) -> np.ndarray:
-        """(S,) where the step before each step stands; of a first step, itself."""
+        """(S,) the place of the step before each step; of a first step, its own."""
         at = np.arange(len(self.values)) - 1
         at[self.offsets[:-1]] += 1
         return at
@@ -75,9 +80,9 @@ class Examples:
     """Sequences as a network reads and predicts them.
 
     Attributes:
-        features: (S, D + R + M): scaled channels, by how much the R real ones are not what was expected, and what the
-            M movements among them add up to since the beginning.
-        outcomes: (S, D): the latter, and the binary channels.
+        features: (S, D + R + M): scaled channels, the errors of what was expected of the R real ones, and the sums
+            since the beginning of the M movements among them.
+        outcomes: (S, D): these errors, and the binary channels.
         offsets: (N + 1,).
     """
 
@@ -102,7 +107,14 @@ class Examples:
         return np.diff(self.offsets)
 
     def batch(self, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray, fresh: bool = True) -> Batch:
-        """Of each of these sequences so many steps from there on; as many as there are, if it has fewer."""
+        """Steps of these sequences.
+
+        Args:
+            rows: (B,) which sequences.
+            starts: (B,) the first step of each.
+            counts: How many steps of each, or as many as there are, if it has fewer.
+            fresh: See `Batch`.
+        """
         counts = np.clip(self.lengths[rows] - starts, 0, counts)
         step = np.arange(counts.max())[:, None]
         inside = step < counts
@@ -116,22 +128,24 @@ class Examples:
         return Batch(tensors[0], tensors[1], tensors[2], tensors[3], fresh)
 
 
-def kept_whole(data: Sequences, judged: Sequences | None) -> bool:
-    """Whether sequences are learned from to their end, which then is one. Arguments as for `cut`."""
-    return judged is not None or len(data) >= FEWEST
+def whole_sequences(data: Sequences, validation: Sequences | None) -> bool:
+    """Whether no sequence is split by time, so that each has its own end. Arguments as for `split_sequences`."""
+    return validation is not None or len(data) >= FEWEST
 
 
-def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: int) -> dict[str, Sequences]:
+def split_sequences(
+    data: Sequences, validation: Sequences | None, shares: Many[float], seed: int
+) -> dict[str, Sequences]:
     """The sequences by part: at random, at least one for validation if it has a share; if they are few, each by time.
 
     Args:
-        judged: Validation data of its own: then all of `data` is learned from.
+        validation: Validation data that was given apart: then all of `data` is learned from.
         shares: Of "train", "validation" and "test".
     """
     data = replace(data, static={}, lines=None)
-    if judged is not None:
-        return {"train": data, "validation": judged}
-    if kept_whole(data, judged):
+    if validation is not None:
+        return {"train": data, "validation": validation}
+    if whole_sequences(data, validation):
         places = shuffled_split(len(data), shares, [seed, 2])
         if shares[1] and not len(places["validation"]):  # rounded away
             train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
@@ -143,42 +157,46 @@ def cut(data: Sequences, judged: Sequences | None, shares: Many[float], seed: in
 
 
 class Windows:
-    """Training batches: every sequence once in a pass, one that is longer than a window as several windows anywhere in
-    it, all shuffled."""
+    """Training batches: every sequence once per epoch, shuffled; one that is longer than a window as several windows at
+    random places.
 
-    def __init__(self, steps: Examples, batch_size: int, longest: int, seed: int):
-        self.steps, self.batch_size, self.longest, self.seed = steps, batch_size, longest, seed
-        self._rows = np.repeat(np.arange(len(steps.lengths)), -(-steps.lengths // longest))
-        self._epochs = Epochs(-(-len(self._rows) // batch_size), self._drawn, [seed, 0])
+    Args:
+        longest: Steps of a window.
+    """
+
+    def __init__(self, examples: Examples, batch_size: int, longest: int, seed: int):
+        self.examples, self.batch_size, self.longest = examples, batch_size, longest
+        self._rows = np.repeat(np.arange(len(examples.lengths)), -(-examples.lengths // longest))
+        self._epochs = Epochs(-(-len(self._rows) // batch_size), self._draw, [seed, 0])
 
     def __len__(self) -> int:
         return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        return self.steps.batch(*self._epochs.at(step), np.array(self.longest))
+        return self.examples.batch(*self._epochs.at(step), np.array(self.longest))
 
-    def _drawn(self, random: np.random.Generator | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _draw(self, random: np.random.Generator | None) -> list[tuple[np.ndarray, np.ndarray]]:
         """The sequence and the start of each window, batch by batch."""
         assert random is not None
-        spare = np.maximum(self.steps.lengths[self._rows] - self.longest, 0)
+        spare = np.maximum(self.examples.lengths[self._rows] - self.longest, 0)
         starts = (random.random(len(spare)) * (spare + 1)).astype(np.int64)
-        lengths = np.minimum(self.steps.lengths, self.longest)[self._rows]
+        lengths = np.minimum(self.examples.lengths, self.longest)[self._rows]
         batches = bucketed(lengths, self.batch_size, random, POOL)
         return [(self._rows[chosen], starts[chosen]) for chosen in batches]
 
 
 class InOrder:
-    """Batches to measure on: whole sequences, long ones piece after piece."""
+    """Batches for evaluation: whole sequences, long ones piece after piece."""
 
-    def __init__(self, steps: Examples):
-        self.steps = steps
-        order = np.argsort(steps.lengths, kind="stable")
-        groups = [order[start : start + MEASURED] for start in range(0, len(order), MEASURED)]
-        self._pieces = [(rows, at) for rows in groups for at in range(0, int(steps.lengths[rows].max()), CHUNK)]
+    def __init__(self, examples: Examples):
+        self.examples = examples
+        order = np.argsort(examples.lengths, kind="stable")
+        groups = [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
+        self._pieces = [(rows, at) for rows in groups for at in range(0, int(examples.lengths[rows].max()), CHUNK)]
 
     def __len__(self) -> int:
         return len(self._pieces)
 
     def at(self, step: int) -> Batch:
         rows, start = self._pieces[step]
-        return self.steps.batch(rows, np.full(len(rows), start), np.array(CHUNK), start == 0)
+        return self.examples.batch(rows, np.full(len(rows), start), np.array(CHUNK), start == 0)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ....algebra import Cell
-from ....nn.regularisation import activation_penalty, temporal_activation_penalty
-from ....nn.stack import Stack
-from ...network import Network
+from ..network import LayerSizes, Regularisation, SequenceModel
 from .batches import Batch
 from .mixture import NARROWEST, Layout
 
 
-class TrajectoryModel(Network):
+class TrajectoryModel(SequenceModel):
     """Predicts the next step from all before it. T steps, B sequences.
 
     Args:
         cell: The recurrent cell.
-        layout: Of what it puts out.
+        layout: Of its output.
         features: Numbers that it reads at each step.
-        log_scale: Added to the loss of each step, so that it is of the values as they were before scaling.
-        others: As of `LanguageModel`.
+        log_scale: Added to the loss of each step, so that it is of the values before scaling.
+        sizes, regularisation: See `SequenceModel`.
 
     Shape:
         inputs: (T, B, features), see `Examples`.
@@ -35,74 +32,42 @@ class TrajectoryModel(Network):
 
     def __init__(
         self,
+        *,
         cell: Cell,
         layout: Layout,
         features: int,
         log_scale: float,
-        hidden_size: int,
-        num_layers: int,
-        *,
-        proj_size: int = 0,
-        dropout: float = 0.0,
-        variational: bool = False,
-        forget_bias: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float = 0.0,
-        weight_dropout: float = 0.0,
-        activation_penalty: float = 0.0,
-        temporal_activation_penalty: float = 0.0,
+        sizes: LayerSizes,
+        regularisation: Regularisation,
     ):
-        super().__init__()
-        self.layers = Stack(
-            cell,
-            features,
-            hidden_size,
-            num_layers,
-            proj_size=proj_size,
-            recurrent_dropout=recurrent_dropout,
-            zoneout=zoneout,
-            weight_dropout=weight_dropout,
+        super().__init__(
+            cell=cell, input_size=features, output_size=layout.size, sizes=sizes, regularisation=regularisation
         )
-        self.layers.rate, self.layers.variational = dropout, variational
-        self.output = nn.Linear(proj_size or hidden_size, layout.size)
         self.layout, self.log_scale = layout, log_scale
-        nn.init.zeros_(self.output.bias)
         nn.init.normal_(self.output.bias[tuple(layout.parts)[1]])  # means apart, or all Gaussians would learn the same
-        self.layers.open_forget_gates(forget_bias)
-        self.activation_penalty, self.temporal_activation_penalty = activation_penalty, temporal_activation_penalty
-
-    def forward(self, inputs: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
-        y, state = self.layers(inputs, state, lengths=lengths)
-        return self.output(self.layers.between_layers(y)), state
 
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: Batch) -> Tensor:
         y, _ = self.layers(batch.inputs, lengths=batch.lengths)
-        dropped = self.layers.between_layers(y)
+        dropped = self.dropout(y)
         nats, count = self._nats(self.output(dropped), batch)
-        loss = nats / max(1, count)
-        if self.activation_penalty:
-            loss = loss + activation_penalty(dropped.float(), self.activation_penalty)
-        if self.temporal_activation_penalty:
-            loss = loss + temporal_activation_penalty(y.float(), self.temporal_activation_penalty)
-        return loss
+        return self.penalised(nats / max(1, count), y, dropped)
 
     def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
-        """Long sequences come piece after piece: the state goes on from the batch before, unless this one is fresh."""
-        state = None if batch.fresh else self.carried if len(self.carried) > 1 else self.carried[0]
-        found, after = self(batch.inputs, state, batch.lengths)
-        self.carried = list(after) if isinstance(after, tuple) else [after]
-        return self._nats(found, batch)
+        """Long sequences come piece after piece: the state is that of the batch before, unless this one is fresh."""
+        output, state = self(batch.inputs, None if batch.fresh else self.carried_state(), batch.lengths)
+        self.carry(state)
+        return self._nats(output, batch)
 
-    def _nats(self, found: Tensor, batch: Batch) -> tuple[Tensor, int]:
+    def _nats(self, output: Tensor, batch: Batch) -> tuple[Tensor, int]:
         """Summed loss of all that is predicted, and how much that is."""
-        found, (follows, ended) = found.float(), batch.marks
+        output, (follows, ended) = output.float(), batch.marks
         real, binary = batch.targets.split((self.layout.real, self.layout.binary), -1)
-        each = self.log_scale - log_density(found, self.layout, real) + binary_loss(found, self.layout, binary)
+        each = self.log_scale - log_density(output, self.layout, real) + binary_loss(output, self.layout, binary)
         nats, count = (each * follows).sum(), follows.sum()
         if self.layout.ends:
-            nats = nats + (end_loss(found, ended) * (follows + ended)).sum()
+            nats = nats + (end_loss(output, ended) * (follows + ended)).sum()
             count = count + ended.sum()
         return nats, int(count)
 

@@ -1,4 +1,4 @@
-"""Pictures of what was continued: drawings in a grid, or channels over time."""
+"""Pictures of sequences of numbers: pen strokes in a grid, or channels over time."""
 
 from __future__ import annotations
 
@@ -13,23 +13,17 @@ import numpy as np
 from ....plots.figure import figure
 
 GIVEN, ADDED = "#9aa0a6", "#c0392b"
-INK = "#222222"  # of a drawing that is new from its first step
-MOST_CHANNELS = 6  # drawn
+INK = "#222222"  # of a drawing of which nothing was given
+MOST_CHANNELS = 6  # maximum number of channels drawn
 
 
 def draw(
     picture: str | os.PathLike[str], sequences: Sequence[np.ndarray], given: Sequence[int], names: Sequence[str]
 ) -> None:
-    """Draw sequences (T, D), what was given of each in grey.
+    """Draw sequences (T, D), the given steps of each in grey; see `Tracer.plot`.
 
     Args:
-        picture: A .png or .svg file to write, whole or not at all.
-        given: How many steps of each were given.
-        names: Of the channels; "dx", "dy" and "up" are a pen's.
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-        OptionError: The picture is to be neither PNG nor SVG.
+        names: Of the channels; "dx", "dy" and "up" are those of a pen.
     """
     with figure(picture) as drawn:
         pen = list(names) == ["dx", "dy", "up"]
@@ -47,7 +41,7 @@ def draw(
 
 
 def _strokes(axes: Any, steps: np.ndarray, given: int, names: Sequence[str]) -> None:
-    """A pen's way, with nothing where it is lifted."""
+    """The lines of a pen, broken where it is lifted."""
     place = np.cumsum(steps[:, :2], 0)
     lifts = np.concatenate([[0], np.flatnonzero(steps[:, 2]) + 1, [len(steps)]])
     for start, end in pairwise(lifts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +63,8 @@ class Tracer:
             self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
             self._beginnings = np.array(document["beginnings"], np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
+            options = document.get("options", {})
+            self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
@@ -72,6 +74,40 @@ class Tracer:
         """Open a model file. ModelFileError if it is none, or does not continue numbers."""
         found = bundle.load(path)
         return cls(found.document, found.tensors)
+
+    def read(self, source: Any, first: int | None = None) -> list[np.ndarray]:
+        """Sequences to continue, each (T, D).
+
+        Args:
+            source: A file, or anything else that `Generator.fit` reads as numbers.
+            first: Read only this many steps of each.
+
+        Raises:
+            DataError: The data cannot be read, or lacks a channel.
+        """
+        from .reading import read_sequences
+
+        data = read_sequences(source, **self._reading)
+        values = self.channels.matrix(data)
+        ends = data.offsets[1:] if first is None else np.minimum(data.offsets[:-1] + first, data.offsets[1:])
+        return [values[start:end] for start, end in zip(data.offsets[:-1], ends, strict=True)]
+
+    def plot(
+        self, sequences: Sequence[np.ndarray], picture: str | os.PathLike[str], given: Sequence[int] | None = None
+    ) -> None:
+        """Draw sequences (T, D): pen strokes in a grid, other channels over time.
+
+        Args:
+            picture: A .png or .svg file to write.
+            given: How many steps of each sequence were given; these are grey. None: no step.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+            OptionError: The picture is neither PNG nor SVG.
+        """
+        from .plot import draw as draw_sequences
+
+        draw_sequences(picture, sequences, given or [0] * len(sequences), self.channels.names)
 
     def trace(
         self, beginning: np.ndarray | None = None, length: int = 500, temperature: float = 0.8, seed: Any = None

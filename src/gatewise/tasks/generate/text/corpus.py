@@ -1,4 +1,4 @@
-"""A text in three parts: what is learned from, what chooses the best weights, and what tests them."""
+"""A text in its three parts: training, validation and test."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Corpus:
     """A text in its three parts, as text and as token ids.
 
     Attributes:
-        texts: Per split, its text.
-        ids: Per split, (n,) integers.
-        name: Where it came from, for people.
-        fingerprint: sha256 of all of it.
+        texts: The text of each part.
+        ids: Its token ids, (n,).
+        name: What messages call the text.
+        fingerprint: sha256 of the whole text.
     """
 
     texts: dict[str, str]
@@ -32,16 +32,19 @@ class Corpus:
     fingerprint: str
 
 
-def cut(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
-    """The text in three contiguous parts, in this order."""
+def split_text(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
+    """The text in three contiguous parts, in the order of `PARTS`."""
     parts = split_in_order(text, shares)
     ids = {part: vocabulary.encode(piece) for part, piece in parts.items()}
     return Corpus(parts, ids, name, fingerprint(text))
 
 
 def learn_vocabulary(text: str, kind: str, shares: Sequence[float], size: int | None, min_frequency: int) -> Vocabulary:
-    """Tokens of one kind. What can occur is known beforehand, as an alphabet is; how often, and which words, only the
-    training part tells."""
+    """A vocabulary of tokens of one kind.
+
+    Characters are those of the whole text, as an alphabet is known beforehand; words and byte-pairs, and how frequent
+    they are, are learned from the training part alone.
+    """
     if kind == Characters.kind:
         return Characters.fit(text)
     learned = split_in_order(text, shares)["train"]
@@ -51,7 +54,7 @@ def learn_vocabulary(text: str, kind: str, shares: Sequence[float], size: int | 
 
 
 def text_of(data: Any, encoding: str) -> tuple[str, str]:
-    """The text of what `fit` was given, and what to call it."""
+    """The text of what `fit` was given, and its name."""
     if hasattr(data, "read"):
         text = data.read()
         if not isinstance(text, str) or not text:

@@ -1,26 +1,31 @@
-"""How well a language model knows a text, and how well plain methods do."""
+"""How well a language model predicts a text, and how well plain methods do."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....data.batches import Rows
 from ....data.split import PARTS
 from ....data.text.vocabulary import Vocabulary, Words
 from ....errors import DataError
 from . import baselines
 from .corpus import Corpus
-from .network import LanguageModel, total_loss
 
-# Characters of training text that baselines learn from, at its end: xz looks back no further, and the 5-gram takes
+if TYPE_CHECKING:
+    from .network import LanguageModel
+
+# Characters at the end of the training text that baselines learn from: xz looks back no further, and the 5-gram takes
 # a hundred bytes of memory for each.
 BASELINE_TEXT = 20_000_000
 
 
-def measure(model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool) -> dict[str, Any]:
-    """Losses per split, and of the baselines on the test part (the validation part, if there is none)."""
+def evaluate_parts(
+    model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
+) -> dict[str, Any]:
+    """Losses by part, and those of the baselines on the test part (the validation part, if there is none)."""
     metrics: dict[str, Any] = {}
     for part in PARTS:
         text, ids = corpus.texts[part], corpus.ids[part]
@@ -34,8 +39,13 @@ def measure(model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_b
     return metrics
 
 
-def measure_all(model: LanguageModel, vocabulary: Vocabulary, text: str, name: str, unknown: str) -> dict[str, Any]:
-    """Loss on a whole text of its own."""
+def evaluate_text(model: LanguageModel, vocabulary: Vocabulary, text: str, name: str, unknown: str) -> dict[str, Any]:
+    """Loss on a whole text.
+
+    Args:
+        name: What messages call the text.
+        unknown: "error", or "skip" to leave out characters that the vocabulary lacks.
+    """
     known = known_part(vocabulary, text, unknown)
     ids = vocabulary.encode(known, unknown=unknown)
     if len(ids) < 2:
@@ -52,14 +62,14 @@ def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
 
 
 def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
-    """Loss in nats per token, and what follows from it."""
+    """Loss in nats per token, and the figures derived from it."""
     nats, count = total_loss(model, ids, rows_for(ids))
     unknown = int((ids == vocabulary.UNK).sum()) if isinstance(vocabulary, Words) else 0
     loss = nats / count
     return {
         "loss": loss,
         "bits_per_token": loss / math.log(2),
-        # Where a token stands for many words, its bits do not tell which: there is no such figure then.
+        # An unknown token stands for many words, and its bits do not say which: then this is not defined.
         "bits_per_character": None if unknown else loss / math.log(2) * len(ids) / len(text),
         "perplexity": math.exp(min(loss, 700)),
         "tokens": count,
@@ -69,17 +79,35 @@ def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.nda
 
 
 def rows_for(ids: np.ndarray) -> int:
-    """Rows to read side by side when measuring: few enough that each is long, for each starts knowing nothing."""
+    """Rows to read side by side in evaluation: few, so that each is long, as each starts without any context."""
     return max(1, min(32, len(ids) // 5_000))
 
 
+def total_loss(
+    model: LanguageModel, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
+) -> tuple[float, int]:
+    """Summed loss in nats over one contiguous text, and the number of tokens predicted."""
+    from .batches import Chunks, evaluation_chunk_length
+
+    length = chunk_length or evaluation_chunk_length(batch_size, model.output.out_features)
+    chunks, carried = Chunks(Rows(ids, batch_size, length)), model.carried
+    model.begin("test")
+    nats, count = 0.0, 0
+    with model.predicting():
+        for step in range(len(chunks)):
+            total, targets = model.validation_sums(chunks.at(step))
+            nats, count = nats + float(total), count + targets
+    model.carried = carried
+    return nats, count
+
+
 def xz_alone(text: str, tokens: int) -> dict[str, float]:
-    """xz on a text of its own, which it learned nothing for."""
+    """xz on a text, without any training text."""
     return _per_unit(baselines.xz_bits("", text), text, tokens)
 
 
 def _baselines(vocabulary: Vocabulary, corpus: Corpus, part: str) -> dict[str, Any]:
-    """The same held-out text by plain methods that learned from the same training text."""
+    """Plain methods that learned from the same training text, on the same held-out text."""
     train_text, train_ids = corpus.texts["train"][-BASELINE_TEXT:], corpus.ids["train"][-BASELINE_TEXT:]
     text, ids, size = corpus.texts[part], corpus.ids[part], len(vocabulary)
     bits = {

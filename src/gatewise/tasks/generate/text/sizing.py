@@ -1,4 +1,4 @@
-"""How large a language model a text deserves, and whether it fits into memory."""
+"""Sizes of a language model, chosen from the amount of text, and whether it fits into memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sizing:
-    """Every size and rate of one training, chosen or given.
+    """Every size and rate of one training, chosen or given; see `Generator`.
 
     Attributes:
-        vocabulary_size: Tokens.
-        parameters: Weights in all.
-        tied: Whether tokens are scored with their embeddings.
-        others: As in `Generator`.
+        vocabulary_size: Number of tokens in the vocabulary.
+        parameters: Total number of weights.
+        tied: Whether the embedding's weights are also those of the output layer.
     """
 
     vocabulary_size: int
@@ -54,7 +53,7 @@ class Row:
     chunk_length: int
 
 
-# Found by trials on validation text. Small texts want small models that see them often; large ones are read once, by as
+# Found by trials on validation text. Small texts need small models and many epochs; large ones are read once, by as
 # large a model as an hour or two on two cores allows.
 ROWS = (
     Row(20_000, 128, 1, 0.5, 1e-2, 40, 4, 64),
@@ -71,8 +70,9 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
     """Fill in what the user left open.
 
     Args:
-        options: The estimator, its options checked, None where nothing was given.
-        tokens: Tokens of training text.
+        options: Checked; None where nothing was given.
+        cell: The cell that the options name.
+        tokens: Number of tokens in the training text.
 
     Raises:
         OptionError: The sizes contradict each other.
@@ -86,17 +86,17 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
     if proj >= hidden:
         raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
     width = proj or hidden
-    # Characters are few and say little each; words are many, and share one table with the scores.
-    usual = min(64, hidden) if vocabulary_size <= 1000 else width
-    embedding = int(given_or(options.embedding_size, width if options.tie_weights else usual))
+    # A few characters need small embeddings; with many words, embedding and output layer share their weights.
+    default = min(64, hidden) if vocabulary_size <= 1000 else width
+    embedding = int(given_or(options.embedding_size, width if options.tie_weights else default))
     tied = given_or(options.tie_weights, embedding == width)
     if tied and embedding != width:
         raise OptionError(
             f"tie_weights needs embedding_size={width}, the size of the layers' output, not {embedding}. "
-            "Change it, or leave the weights apart"
+            "Change it, or leave tie_weights out"
         )
     chunk = int(given_or(options.chunk_length, row.chunk_length))
-    # A smaller batch if the text is so short that a pass would be less than ten steps.
+    # A smaller batch if the text is so short that an epoch would have less than ten steps.
     batch = int(given_or(options.batch_size, max(1, min(row.batch_size, tokens // (10 * chunk)))))
     weights = vocabulary_size * embedding + vocabulary_size + (0 if tied else vocabulary_size * width)
     for layer in range(layers):
@@ -121,11 +121,11 @@ def check_length(chosen: Sizing, lengths: Mapping[str, int], shares: Any) -> Non
     """Refuse a text that is shorter than one training chunk, or leaves nothing to validate on.
 
     Args:
-        lengths: Tokens of each split.
+        lengths: Number of tokens by part.
         shares: The option `split`.
 
     Raises:
-        DataError: Says how many tokens there are, how many are needed, and the way out.
+        DataError: Says how many tokens there are, how many are needed, and what to do.
     """
     B, T = chosen.batch_size, chosen.chunk_length
     needed = B * (T + 1)  # the first token of a row is only read
@@ -138,15 +138,16 @@ def check_length(chosen: Sizing, lengths: Mapping[str, int], shares: Any) -> Non
     if lengths["validation"] < 2:
         raise DataError(
             f"the validation part of the text has {lengths['validation']} tokens, but at least 2 are needed to choose "
-            f"the best weights. Give more text, or it a larger share (split is {', '.join(f'{s:g}' for s in shares)})"
+            f"the best weights. Give more text, or raise the validation share of split (now "
+            f"{', '.join(f'{s:g}' for s in shares)})"
         )
 
 
 def check_memory(chosen: Sizing, tokens: int) -> None:
-    """Refuse what cannot fit, before hours are spent on it.
+    """Refuse a training that does not fit into memory, before hours are spent on it.
 
     Raises:
-        OptionError: Training needs more memory than this machine has free; the message says how much.
+        OptionError: Training needs more memory than is free; the message says how much.
     """
     # Weights, their gradient, AdamW's two moments, the best weights, and one copy while a checkpoint is written.
     weights = 6 * 4 * chosen.parameters

@@ -1,0 +1,71 @@
+"""How good captions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...data.paired.captions import Captioned
+from ...decoding.options import Decoding
+from ...errors import DataError
+from ...metrics.text import signatures, text_scores
+from .baselines import evaluate_baselines
+from .predictor import Predictor
+
+_MOST_TRAINING = 500  # images of the training part that are captioned
+
+
+def evaluate(
+    predictor: Predictor,
+    parts: Mapping[str, Captioned],
+    decoding: Decoding | None = None,
+    *,
+    batch_size: int,
+    most_frequent: str,
+    with_baselines: bool,
+) -> dict[str, Any]:
+    """Scores of each part, those of the baselines on the last one, and the signatures; see `Captioner.evaluate`.
+
+    Args:
+        batch_size: Images that the loss is computed of at a time.
+        most_frequent: The most frequent caption of training.
+    """
+    parts = {name: with_captions(part) for name, part in parts.items() if any(part.captions)}
+    found: dict[str, Any] = {}
+    for name, part in parts.items():
+        some = part.take(np.arange(min(len(part), _MOST_TRAINING))) if name == "train" else part
+        found[name] = {**evaluate_captions(predictor, some, decoding), "loss": loss(predictor, some, batch_size)}
+    if with_baselines:
+        last = list(parts)[-1]
+        train = parts["train"] if last not in ("train", "all") else None
+        found["baselines"] = evaluate_baselines(parts[last], train, most_frequent)
+    references = [captions for part in parts.values() for captions in part.captions]
+    return {**found, "signatures": signatures(references)}
+
+
+def evaluate_captions(predictor: Predictor, data: Captioned, decoding: Decoding | None = None) -> dict[str, Any]:
+    """Scores of the captions of images, each of which has some."""
+    predicted = [predictor.tokens.text(best.tokens) for best, *_ in predictor.decode(data, decoding)]
+    return {**text_scores(predicted, data.captions), "images": len(data)}
+
+
+def loss(predictor: Predictor, data: Captioned, batch_size: int) -> float:
+    """Nats per word with teacher forcing."""
+    from .batches import ImageBatches
+
+    tokens, network = predictor.tokens, predictor.net
+    captions = tokens.encode(data.captions)
+    batches = ImageBatches(data, captions, start=tokens.start, end=tokens.end, batch_size=batch_size)
+    with network.predicting():
+        sums = [network.validation_sums(batches.at(step)) for step in range(len(batches))]
+    return float(sum(float(nats) for nats, _ in sums) / sum(count for _, count in sums))
+
+
+def with_captions(data: Captioned) -> Captioned:
+    """The images that have captions. DataError if none has."""
+    which = np.flatnonzero([bool(captions) for captions in data.captions])
+    if not len(which):
+        raise DataError(f"{data.name} has no captions to evaluate against. Give them: y, or a file of captions")
+    return data if len(which) == len(data) else data.take(which)

@@ -1,0 +1,136 @@
+"""From images to captions: what a trained captioner computes, whatever runs its network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...data.paired.captions import Captioned
+from ...decoding.beam_search import Hypothesis, decode
+from ...decoding.options import Decoding
+from .inputs import Inputs
+from .reading import SIDE, read, read_chunks
+from .targets import CaptionTokens
+
+_BATCH = 64  # images that are captioned side by side
+
+
+def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The mean of the places of each image, (B, D), from which the decoder starts; and these as the memory that the
+    decoder attends to.
+
+    Args:
+        net: The network: a `CaptionNetwork`, or what offers the same parts.
+        batch: "frames" and "lengths" as of `encode_places`; and where some images have several captions or none,
+            "rows": the image of each caption.
+    """
+    places, lengths = encode_places(net.encoder, batch["frames"], batch["lengths"])
+    memory = net.memory(places, lengths)
+    mean = memory.values.sum(1) / lengths[:, None]
+    if "rows" not in batch:
+        return mean, memory
+    return mean[batch["rows"]], net.select(memory, batch["rows"])
+
+
+def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
+    """Features (S, B, D) of all places of each image, and how many places each has, (B,).
+
+    Args:
+        encoder: An `ImageEncoder`, or what offers the same parts.
+        frames: (F, height, width, C) or (F, P, D), as in the data.
+        lengths: (B,) frames of each.
+    """
+    x = (frames - encoder.mean) / encoder.std
+    if encoder.inputs == "features":
+        places = encoder.project(x)
+        return places, lengths * len(places)
+    maps = encoder.convolve(x)
+    per_frame = maps.shape[2]
+    if encoder.inputs == "clips":
+        maps = encoder.by_clip(maps, lengths)
+        maps = maps + encoder.read_in_time(maps, lengths)
+    return encoder.places_first(maps), lengths * per_frame
+
+
+def frames(data: Captioned, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What `encode` reads of these images."""
+    some = data.take(images)
+    return {"frames": some.values, "lengths": some.lengths}
+
+
+class Predictor:
+    """A trained captioner.
+
+    Args:
+        net: Its network; see `encode`.
+        inputs: What it was trained on.
+        tokens: What it writes.
+    """
+
+    def __init__(self, net: Any, inputs: Inputs, tokens: CaptionTokens):
+        self.net, self.inputs, self.tokens = net, inputs, tokens
+
+    def read(
+        self, data: Any, y: Any = None, captions: str | None = None, lists: str | None = None, encoding: str = "utf-8"
+    ) -> tuple[Captioned, list[int]]:
+        """Data like those of training; see `reading.read`. DataError if they are of another kind."""
+        size = self.inputs.size or (SIDE, SIDE)
+        found = read(data, y, captions=captions, lists=lists, inputs=self.inputs.kind, size=size, encoding=encoding)
+        self.inputs.check(found[0])
+        return found
+
+    def predict(self, data: Any, decoding: Decoding | None = None) -> list[str]:
+        """A caption of each image or clip; see `Captioner.predict`."""
+        return [self._text(best) for part in self._chunks(data) for best, *_ in self.decode(part, decoding)]
+
+    def predictions(self, data: Any, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
+        """Captions as columns of a table; see `Captioner.predictions`."""
+        for part in self._chunks(data):
+            found = self.decode(part, decoding)
+            yield {
+                "image": [name for name, some in zip(part.names, found, strict=True) for _ in some],
+                "caption": [self._text(one) for some in found for one in some],
+                "score": np.array([one.score for some in found for one in some]),
+            }
+
+    def attention(self, data: Any) -> tuple[Captioned, list[str], np.ndarray]:
+        """The first image, the words of its caption, and the attention weights (words, S)."""
+        first = next(self._chunks(data)).take([0])
+        [[found, *_]] = self.decode(first)
+        assert found.attention is not None
+        return first, self.tokens.words(found.tokens), found.attention
+
+    def decode(self, data: Captioned, decoding: Decoding | None = None) -> list[list[Hypothesis]]:
+        """Captions of each image, the best first."""
+        net, tokens, options = self.net, self.tokens, decoding or Decoding()
+        options = replace(options, min_length=max(1, options.min_length))
+        # A caption may be longer than any in training, but there has to be an end to it.
+        longest = options.max_length or max(options.min_length, 2 * tokens.longest + 5)
+        found: list[list[Hypothesis]] = []
+        with net.predicting():
+            for start in range(0, len(data), _BATCH):
+                images = np.arange(start, min(start + _BATCH, len(data)))
+                rows = -(-len(images) // net.row_multiple) * net.row_multiple
+                found += decode(
+                    net.decoder_step(frames(data, np.resize(images, rows)), options.width),
+                    len(images),
+                    tokens.start,
+                    tokens.end,
+                    options,
+                    limits=np.full(len(images), longest),
+                    forbidden=tokens.forbidden,
+                    lengths=data.lengths[images] * int(np.prod(net.encoder.map)),
+                )
+        return found
+
+    def _text(self, hypothesis: Hypothesis) -> str:
+        return self.tokens.text(hypothesis.tokens)
+
+    def _chunks(self, data: Any) -> Iterator[Captioned]:
+        """What is to be captioned, some hundred at a time."""
+        for part in read_chunks(data, self.inputs.kind, self.inputs.size or (SIDE, SIDE)):
+            self.inputs.check(part)
+            yield part

@@ -1,0 +1,86 @@
+"""Steps scored as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from ...runtime import streams
+from .predictor import Predictor, ReadState
+from .scoring import ScorerState
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream knows of the steps so far."""
+
+    reading: ReadState
+    scoring: ScorerState
+
+
+class Stream(streams.Stream[StreamState]):
+    """Scores steps as they arrive, each from what came before; made by `Detector.stream`.
+
+    Attributes:
+        threshold: A step is an alarm if its score is this or more.
+        channels: Names of the values of a step.
+    """
+
+    def __init__(self, predictor: Predictor):
+        self._reader, self._scoring = predictor.reader, predictor.scoring
+        self._reading, self._scorer = self._reader.start(), self._scoring.scorer()
+        self.threshold, self.channels = predictor.scoring.threshold, predictor.channels
+        super().__init__()
+
+    def reset(self) -> None:
+        """Start a new series."""
+        self.state = self._initial_state()
+
+    def _initial_state(self) -> StreamState:
+        return StreamState(self._reader.start(), self._scoring.scorer().state)
+
+    def push(self, row: Any) -> tuple[float, bool]:
+        """The next step's score, and whether it is an alarm.
+
+        Args:
+            row: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there is
+                one channel.
+
+        Raises:
+            DataError: There are more or fewer values, or one is not a number.
+        """
+        errors, self._reading = self._reader.read(self._values(row)[None], self._reading)
+        score = self._scorer.push(float(errors[0]))
+        return score, score >= self.threshold
+
+    # A history is kept sorted from push to push, for sorting it again would cost more than all the rest. So it is made
+    # a value only when asked for.
+
+    @property
+    def state(self) -> StreamState:
+        """What the stream remembers, to be set again later."""
+        return StreamState(self._reading, self._scorer.state)
+
+    @state.setter
+    def state(self, state: StreamState) -> None:
+        self._reading, self._scorer.state = state.reading, state.scoring
+
+    def _values(self, row: Any) -> np.ndarray:
+        """(D,) float64."""
+        if isinstance(row, Mapping):
+            missing = [name for name in self.channels if name not in row]
+            if missing:
+                raise DataError(f"the step has no '{missing[0]}'. Give it as None, if it is missing")
+            row = [row[name] for name in self.channels]
+        try:
+            values = np.array([row] if np.ndim(row) == 0 else row, np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"a step is a row of numbers, not {row!r:.60}") from None
+        if values.shape != (len(self.channels),) or np.isinf(values).any():
+            wanted = f"{len(self.channels)} finite numbers, or NaN where missing ({', '.join(self.channels[:5])})"
+            raise DataError(f"a step of this detector has {wanted}, not {row!r:.60}")
+        return values

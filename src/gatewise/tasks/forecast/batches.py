@@ -1,0 +1,42 @@
+"""Windows of series as batches for the training loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .split import Part
+from .windows import Series, Window
+
+
+class Windows:
+    """Windows as batches: drawn at random, by a seed and the number of the step, or in order.
+
+    Args:
+        series: The series that windows are cut from.
+        part: Which windows.
+        window: How they are cut.
+        batch_size: Windows per batch.
+        seed: Of the draw; None: all windows, in order.
+    """
+
+    def __init__(self, series: Series, part: Part, window: Window, *, batch_size: int, seed: int | None):
+        self.series, self.part, self.window = series, part, window
+        self.batch_size, self.seed = batch_size, seed
+
+    def __len__(self) -> int:
+        return -(-len(self.part) // self.batch_size)
+
+    def at(self, step: int) -> dict[str, Tensor]:
+        """A `Batch` by the names of its fields."""
+        if self.seed is None:
+            which = np.arange(step * self.batch_size, min(len(self.part), (step + 1) * self.batch_size))
+        else:
+            which = np.random.default_rng([self.seed, 2, step]).integers(0, len(self.part), self.batch_size)
+        return tensors(self.series.batch(*self.part[which], self.window).arrays())
+
+
+def tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays by name as tensors."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

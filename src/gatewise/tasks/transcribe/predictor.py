@@ -1,0 +1,105 @@
+"""From signals to texts: what a trained transcriber computes, whatever runs its network.
+
+T steps, B sequences, D features of a step, V symbols, the blank first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...data.log_mel import LogMel
+from ...data.sequences import Sequences
+from ...decoding.ctc import log_softmax
+from ...decoding.options import CTCDecoding
+from .decoder import Decoder
+from .frames import Frames, padded
+
+_SEQUENCES_AT_ONCE = 256  # of a chunk of `predictions`
+_BATCH_STEPS = 8192  # steps of a batch, padding included
+
+
+def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Scores (T, B, V), of which those beyond a length mean nothing; then the last state of the layers, an array for
+    each name that the cell carries.
+
+    Args:
+        net: The network: a `TranscribeNetwork`, or what offers the same parts.
+        batch: "x" (T, B, D) and "lengths" (B,), in the arrays of these parts; and, where the sequences go on, the last
+            state of the steps before, as "state.0" and so on.
+    """
+    x, lengths = batch["x"], batch["lengths"]
+    if net.image is not None:
+        x = net.image(x, lengths)
+    before = tuple(array for name, array in batch.items() if name.startswith("state."))
+    y, state = net.layers(x, before or None, lengths=lengths)
+    return net.output(net.dropout(y)), *(state if isinstance(state, tuple) else (state,))
+
+
+class Predictor:
+    """A trained transcriber: turns signals into texts.
+
+    Args:
+        net: Its network.
+        frames: How the network reads signals.
+        characters: What it can write; character i is its symbol i + 1.
+        sound: How samples become frames; None if it does not read sound.
+        decoding: How to search for texts; the most probable symbol of each step, if omitted.
+
+    Raises:
+        OptionError: The language model does not know the characters.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        frames: Frames,
+        characters: str,
+        sound: LogMel | None = None,
+        decoding: CTCDecoding | None = None,
+    ):
+        self.net, self.frames, self.characters, self.sound = net, frames, characters, sound
+        self.decoder = Decoder(decoding or CTCDecoding(), characters)
+
+    @property
+    def step_length(self) -> float:
+        """How long a step is: for sound in seconds, else in frames."""
+        return self.frames.stack * (1 if self.sound is None else self.sound.hop_length / self.sound.sample_rate)
+
+    def predict(self, data: Sequences) -> list[str]:
+        """The text of each sequence."""
+        return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
+
+    def predictions(self, data: Sequences, times: bool = False) -> Iterator[dict[str, np.ndarray]]:
+        """The same as columns of a table, some hundred sequences at a time; see `Transcriber.predictions`."""
+        for first in range(0, len(data), _SEQUENCES_AT_ONCE):
+            some = data.take(range(first, min(first + _SEQUENCES_AT_ONCE, len(data))))
+            name, sequence = "sequence", np.arange(first, first + len(some))
+            if "file" in some.static:
+                name, sequence = "file", np.array(some.static["file"].strings(), object)
+            if not times:
+                yield {name: sequence, "text": np.array(self.predict(some), object)}
+                continue
+            found = [self.decoder.words(p) for p in self.log_probabilities(some)]
+            words = [word for own in found for word in own]
+            yield {
+                name: np.repeat(sequence, [len(own) for own in found]),
+                "word": np.array([word for word, _, _ in words], object),
+                "start": np.array([start for _, start, _ in words], np.int64) * self.step_length,
+                "end": np.array([end for _, _, end in words], np.int64) * self.step_length,
+            }
+
+    def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:
+        """(T, V) of each sequence. Sequences of similar length are computed side by side."""
+        scaled, lengths = self.frames.scaled(data), self.frames.steps(data.lengths)
+        found: dict[int, np.ndarray] = {}
+        order: list[int] = np.argsort(-lengths, kind="stable").tolist()
+        while order:
+            count = max(1, batch_steps // int(lengths[order[0]]))
+            some, order = order[:count], order[count:]
+            steps = [self.frames.read(scaled[data.offsets[row] : data.offsets[row + 1]]) for row in some]
+            scores = self.net.compute(forward, padded(steps))[0]
+            found |= {row: log_softmax(scores[: lengths[row], place]) for place, row in enumerate(some)}
+        return [found[row] for row in range(len(data))]

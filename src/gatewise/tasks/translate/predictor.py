@@ -1,0 +1,163 @@
+"""From texts to translations: what a trained translator computes, whatever runs its network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...data.paired.pairs import read_pairs
+from ...data.text.vocabulary import Words
+from ...decoding.beam_search import Hypothesis, decode, source_positions
+from ...decoding.options import Decoding
+from ...errors import DataError, OptionError
+from .texts import Texts, padded
+
+_BATCH = 128  # sentences that are decoded side by side
+_CHUNK = 256  # texts of a chunk of `predictions`
+
+
+def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The encoder's last output in both directions, (B, D), from which the decoder starts; and all of its output as the
+    memory that the decoder attends to.
+
+    Args:
+        net: The network: a `TranslationNetwork`, or what offers the same parts.
+        batch: "source" (S, B) and "lengths" (B,).
+    """
+    y, last = net.encoder(net.embed_source(batch["source"]), lengths=batch["lengths"])
+    ends = last[0] if isinstance(last, tuple) else last
+    return net.concatenate([ends[-2], ends[-1]]), net.memory(y, batch["lengths"])  # of the last layer
+
+
+class Translation(NamedTuple):
+    """One translation of a text."""
+
+    text: str
+    hypothesis: Hypothesis
+
+
+class Predictor:
+    """A trained translator.
+
+    Args:
+        net: Its network; see `encode`.
+        texts: Its vocabularies.
+        source, target: Columns of tables; see `read_pairs`.
+    """
+
+    def __init__(self, net: Any, texts: Texts, source: str | None = None, target: str | None = None):
+        self.net, self.texts, self.source, self.target = net, texts, source, target
+
+    def read(self, data: Any, query: str | None = None, encoding: str = "utf-8") -> list[str]:
+        """The texts to translate."""
+        return read_pairs(
+            data, source=self.source, target=self.target, query=query, encoding=encoding, with_targets=False
+        ).sources
+
+    def predict(
+        self, data: Any, *, decoding: Decoding | None = None, prefixes: Sequence[str] | None = None
+    ) -> list[Any]:
+        """The translation of each text, or several of them; see `Translator.predict`."""
+        sources, options = self.read(data), decoding or Decoding()
+        if isinstance(prefixes, str) or (prefixes is not None and len(prefixes) != len(sources)):
+            count = "one string" if isinstance(prefixes, str) else len(prefixes)
+            raise OptionError(f"prefixes must be a list with one for each of {len(sources)} texts, not {count}")
+        begun = None if prefixes is None else self.texts.encode_prefixes(prefixes)
+        found = [
+            [one.text for one in some]
+            for chunk in _chunks(len(sources))
+            for some in self.translate(sources[chunk], options, None if begun is None else begun[chunk])
+        ]
+        return found if options.n_best > 1 else [some[0] for some in found]
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", decoding: Decoding | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Translations as columns of a table; see `Translator.predictions`."""
+        sources, options = self.read(data, query, encoding), decoding or Decoding()
+        for chunk in _chunks(len(sources)):
+            found = self.translate(sources[chunk], options)
+            rows = [
+                (number, rank, source, one.text, one.hypothesis.score)
+                for number, source, some in zip(range(chunk.start, chunk.stop), sources[chunk], found, strict=True)
+                for rank, one in enumerate(some, 1)
+            ]
+            numbers, ranks, texts, predicted, scores = zip(*rows, strict=True)
+            places = {"text": np.array(numbers), "rank": np.array(ranks)} if options.n_best > 1 else {}
+            yield {**places, "source": list(texts), "predicted": list(predicted), "score": np.array(scores)}
+
+    def attention(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+    ) -> tuple[list[str], list[str], np.ndarray]:
+        """The tokens of the first text, those of its translation, and the weights (tokens of the translation, tokens of
+        the text) of the attention.
+
+        Raises:
+            OptionError: The model has no attention.
+            DataError: There is no text, or its translation is empty.
+        """
+        if self.net.attention is None:
+            raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
+        sources = self.read(data, query, encoding)
+        if not sources:
+            raise DataError("there is no text whose translation could be drawn. Give at least one")
+        [[(_, best), *_]] = self.translate(sources[:1], Decoding())
+        if not len(best.tokens):
+            raise DataError(f"the translation of '{sources[0][:40]}' is empty: there is no attention to draw")
+        assert best.attention is not None
+        return self.texts.words_of(sources[0]), self.texts.pieces(best.tokens), best.attention
+
+    def translate(
+        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
+    ) -> list[list[Translation]]:
+        """Translations of each text, the best first.
+
+        Args:
+            prefixes: Tokens that each must begin with.
+        """
+        ids = self.texts.sources(sources)
+        return [
+            [Translation(self._text(text, own, one), one) for one in some]
+            for text, own, some in zip(sources, ids, self.decode(ids, decoding, prefixes), strict=True)
+        ]
+
+    def decode(
+        self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
+    ) -> list[list[Hypothesis]]:
+        """The same for tokens; sources of about the same length are decoded side by side."""
+        texts = self.texts
+        found: list[list[Hypothesis]] = [[] for _ in sources]
+        order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+        # An unknown word can only be copied with attention to the source.
+        forbidden = [Words.PAD] if isinstance(texts.target, Words) else []
+        forbidden += [Words.UNK] if isinstance(texts.target, Words) and self.net.attention is None else []
+        with self.net.predicting():
+            for start in range(0, len(order), _BATCH):
+                which = order[start : start + _BATCH]
+                own = [sources[i] for i in which]
+                results = decode(
+                    self.net.decoder_step(padded(own, self.net.row_multiple), decoding.width),
+                    len(own),
+                    texts.edge,
+                    texts.edge,
+                    decoding,
+                    limits=texts.limits(own),
+                    forbidden=forbidden,
+                    prefixes=None if prefixes is None else [prefixes[i] for i in which],
+                    lengths=[max(1, len(ids)) for ids in own],
+                )
+                for i, result in zip(which, results, strict=True):
+                    found[i] = result
+        return found
+
+    def _text(self, source: str, ids: np.ndarray, hypothesis: Hypothesis) -> str:
+        """The text of a hypothesis, unknown words copied from where the attention was largest."""
+        unknown = self.texts.unknown
+        places = source_positions(hypothesis, unknown) if unknown is not None else ()
+        return self.texts.text(hypothesis.tokens, ids, source, places)
+
+
+def _chunks(count: int) -> list[slice]:
+    return [slice(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]

@@ -1,0 +1,56 @@
+"""Heads: likelihoods, samples and quantiles."""
+
+import numpy as np
+import pytest
+import torch
+
+from gatewise.tasks.forecast.heads import DISTRIBUTIONS, Gaussian, NegativeBinomial, Quantiles, StudentT
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_likelihood_is_that_of_torch(name):
+    torch.manual_seed(0)
+    head = DISTRIBUTIONS[name]()
+    out, scale = torch.randn(50, len(head.location_mask)).double(), torch.full((50,), 3.0).double()
+    soft = torch.nn.functional.softplus
+    if name == "negative-binomial":
+        target = torch.randint(0, 9, (50,)).double() / scale
+        mu, alpha = (soft(out[:, 0], beta=10) + 1e-4) * scale, soft(out[:, 1]) + 1e-4
+        right, value = torch.distributions.NegativeBinomial(1 / alpha, logits=(mu * alpha).log()), target * scale
+    else:
+        target = value = torch.randn(50).double()
+        spread = soft(out[:, 1]) + 1e-4
+        right = torch.distributions.Normal(out[:, 0], spread)
+        if name == "student-t":
+            right = torch.distributions.StudentT(2 + soft(out[:, 2]), out[:, 0], spread)
+    assert torch.allclose(head.loss(out, target, scale), -right.log_prob(value), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_draws_have_the_moments_of_their_distribution(name):
+    head = DISTRIBUTIONS[name]()
+    out = torch.tensor([1.5, 0.3, 4.0])[: len(head.location_mask)].expand(40_000, -1)
+    scale, noise = torch.full((40_000,), 2.0), torch.Generator().manual_seed(0)
+    drawn = head.draw(out, scale, noise)
+    assert float(drawn.mean()) == pytest.approx(float(head.point(out, scale)[0]), abs=0.03)
+    spread = float(torch.nn.functional.softplus(out[0, 1]))
+    mu = 2 * float(head.point(out, scale)[0])
+    want = {
+        "gaussian": spread**2,
+        "student-t": spread**2 * (6.018 / 4.018),
+        "negative-binomial": (mu + spread * mu**2) / 4,
+    }[name]
+    assert float(drawn.var()) == pytest.approx(want, rel=0.06)
+
+
+def test_quantiles_never_cross_and_begin_as_what_was_left_over():
+    head = Quantiles((0.1, 0.5, 0.9))
+    found = head.quantiles(torch.tensor([[3.0, 1.0, 2.0]]))
+    assert found.tolist() == [[1, 2, 3]]
+    residuals = np.random.default_rng(0).normal(size=(500, 2))
+    assert head.start(residuals) == pytest.approx(np.quantile(residuals, [0.1, 0.5, 0.9], axis=0).T)
+
+
+@pytest.mark.parametrize("head", [Gaussian(), StudentT(), NegativeBinomial()])
+def test_a_head_begins_as_finite_numbers(head):
+    assert np.isfinite(head.start(np.zeros((3, 2)))).all()
