@@ -176,7 +176,7 @@ def test_japanese_vowels(shared):
 
 
 @pytest.mark.parametrize(
-    ("X", "y", "said"),
+    ("X", "y", "message"),
     [
         (np.zeros((4, 3)), [1, 1, 1, 1], "one class only, '1'"),
         (np.zeros((4, 3)), ["a", None, "b", "a"], "sequence 1: the target 'label' is missing"),
@@ -190,8 +190,8 @@ def test_japanese_vowels(shared):
     ],
     ids=str,
 )
-def test_bad_data_is_one_line(X, y, said):
-    with pytest.raises(DataError, match=said) as found:
+def test_bad_data_is_one_line(X, y, message):
+    with pytest.raises(DataError, match=message) as found:
         Classifier(**TINY).fit(X, y)
     assert "\n" not in str(found.value)
 
