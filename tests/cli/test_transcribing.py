@@ -91,7 +91,7 @@ MISTAKES = {
     ),
     "too few steps": (
         ("fit", "transcribe", "clips", "-o", "m", *TINY, "--frame-stacking", "40"),
-        "Leave it out, or lower stack",
+        "Leave it out, or lower --frame-stacking",
     ),
 }
 

@@ -1,0 +1,75 @@
+"""Mixtures of Gaussians: their density, held against that of torch and scipy, and samples."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numbers_examples import parts
+from scipy.stats import multivariate_normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+from gatewise.tasks.generate.numbers.mixture import NARROWEST, Layout, draw
+from gatewise.tasks.generate.numbers.network import binary_loss, end_loss, log_density
+
+
+@pytest.mark.parametrize("layout", [Layout(D, 2, 4, True) for D in (1, 2, 3, 6, 7)], ids=str)
+def test_the_density_is_that_of_torch(layout):
+    torch.manual_seed(1)
+    found, real = torch.randn(5, 3, layout.size).double(), torch.randn(5, 3, layout.real).double()
+    scores, means, width, factor = parts(found, layout)
+    apart = Independent(Normal(means, width), 1)
+    each = MultivariateNormal(means, scale_tril=factor) if layout.coupled else apart
+    want = MixtureSameFamily(Categorical(logits=scores), each).log_prob(real)
+    torch.testing.assert_close(log_density(found, layout, real), want)
+
+
+def test_two_channels_are_graves_bivariate_gaussian():
+    """With the correlation that the coupling r stands for, r / sqrt(1 + r^2), and the second width grown by it."""
+    found, layout = torch.tensor([0.0, 0.3, -0.2, 0.5, -0.4, 0.9], dtype=torch.float64), Layout(2, 0, 1, False)
+    first, second = (NARROWEST + math.log1p(math.exp(v)) for v in (0.5, -0.4))
+    second *= math.sqrt(1 + 0.9**2)
+    rho = 0.9 / math.sqrt(1 + 0.9**2)
+    covariance = [[first**2, rho * first * second], [rho * first * second, second**2]]
+    want = multivariate_normal([0.3, -0.2], covariance).logpdf([1.0, 0.5])
+    got = log_density(found, layout, torch.tensor([1.0, 0.5], dtype=torch.float64))
+    assert got.item() == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize("layout", [Layout(2, 1, 3, True), Layout(8, 0, 2, False)], ids=str)
+def test_gradients(layout):
+    torch.manual_seed(2)
+    found = torch.randn(4, layout.size).double().requires_grad_()
+    real, binary = torch.randn(4, layout.real).double(), (torch.rand(4, layout.binary) < 0.5).double()
+    assert torch.autograd.gradcheck(lambda f: log_density(f, layout, real) - binary_loss(f, layout, binary), found)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_it_stays_finite_far_away(size):
+    layout = Layout(2, 1, 3, True)
+    torch.manual_seed(3)
+    found = (size * torch.randn(50, layout.size)).requires_grad_()
+    loss = binary_loss(found, layout, torch.ones(50, 1)) + end_loss(found, torch.zeros(50))
+    (loss - log_density(found, layout, torch.randn(50, 2))).sum().backward()
+    assert found.grad.isfinite().all()
+
+
+def test_drawing_follows_the_density():
+    layout, rng = Layout(2, 1, 3, True), np.random.default_rng(0)
+    found = torch.randn(layout.size, generator=torch.Generator().manual_seed(4)).double()
+    scores, means, _, factor = (part.numpy() for part in parts(found, layout))
+    drawn = [draw(found.numpy(), layout, rng) for _ in range(10_000)]
+    weights = np.exp(scores) / np.exp(scores).sum()
+    mean = weights @ means
+    each = [w * (f @ f.T + np.outer(m, m)) for w, m, f in zip(weights, means, factor, strict=True)]
+    points = np.array([real for real, _, _ in drawn])
+    np.testing.assert_allclose(points.mean(0), mean, atol=0.06)
+    np.testing.assert_allclose(np.cov(points.T), sum(each) - np.outer(mean, mean), atol=0.1)
+    chances = 1 / (1 + np.exp(-found.numpy()[-2:]))
+    np.testing.assert_allclose(np.mean([[b.item(), e] for _, b, e in drawn], 0), chances, atol=0.02)
+    real, binary, ended = draw(found.numpy(), layout, rng, 0)
+    np.testing.assert_allclose(real, means[scores.argmax()])
+    assert ([binary.item() == 1, ended] == (chances > 0.5)).all()
+    cold = np.array([draw(found.numpy(), layout, rng, 0.01)[0] for _ in range(2000)])
+    k = scores.argmax()
+    np.testing.assert_allclose(np.cov(cold.T), 0.01 * factor[k] @ factor[k].T, rtol=0.15, atol=1e-4)
