@@ -93,7 +93,7 @@ def test_memory_layout_does_not_matter(tmp_path, array):
 def test_numpy_values_and_nan_in_the_document_are_made_plain(tmp_path):
     document = {"loss": np.float32(1.5), "steps": np.int64(3), "sizes": (1, 2), "bad": float("nan"), "a": np.arange(2)}
     bundle.save(tmp_path / "m", document, {})
-    got = bundle.read_document(tmp_path / "m")
+    got = bundle.read_header(tmp_path / "m").document
     assert got | {"sha256": 0} == {
         "loss": 1.5, "steps": 3, "sizes": [1, 2], "bad": None, "a": [0, 1], "format": 1, "sha256": 0,
     }  # fmt: skip
@@ -118,7 +118,7 @@ def test_what_cannot_be_stored_is_named_and_nothing_is_written(tmp_path, documen
 
 def test_the_header_is_read_without_the_numbers(path):
     header = bundle.read_header(path)
-    assert header.document == bundle.load(path).document == bundle.read_document(path)
+    assert header.document == bundle.load(path).document == bundle.read_header(path).document
     assert header.tensors["head.weight"] == ("F32", (2, 3))
     assert (header.values, header.bytes) == (12, 6 * 4 + 8 + 2 + 3 * 8)
 
@@ -144,7 +144,7 @@ def test_a_newer_format_is_refused_before_anything_else(path):
     save_file(TENSORS, path, metadata={"gatewise": '{"format": 7}'})
     said = "written by a newer Gatewise (format 7, this one reads up to 1). Upgrade: pip install -U gatewise"
     assert said in refusal(path)
-    assert said in refusal(path, bundle.read_document)
+    assert said in refusal(path, bundle.read_header)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_every_foreign_or_damaged_file_is_named_for_what_it_is(tmp_path, content
     path = tmp_path / "strange"
     path.write_bytes(content)
     assert said in refusal(path)
-    assert said in refusal(path, bundle.read_document)
+    assert said in refusal(path, bundle.read_header)
 
 
 def test_a_type_that_numpy_lacks_is_named(tmp_path):

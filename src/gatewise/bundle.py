@@ -149,11 +149,6 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     return Bundle(header.document, tensors)
 
 
-def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON document of a model. Takes milliseconds, however large the model is; see `read_header`."""
-    return read_header(path).document
-
-
 def read_header(path: str | os.PathLike[str]) -> Header:
     """Read a model's document and the shapes of its tensors, but not its weights.
 

@@ -43,10 +43,17 @@ def number(
     Raises:
         OptionError: The value is something else.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not fits(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not _finite(value) or not fits(value):
         range_ = f" {wanted}" if wanted else ""
         raise OptionError(_with_hint(f"{name} must be a number{range_}, not {value!r:.60}", hint))
     return float(value)
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond what a float can hold
+        return False
 
 
 def _with_hint(message: str, hint: str) -> str:

@@ -44,7 +44,7 @@ def path(tmp_path):
 
 def test_every_fact_has_a_line_in_good_order(path, capsys):
     assert main(["info", path]) == 0
-    digest = bundle.read_document(path)["sha256"]
+    digest = bundle.read_header(path).document["sha256"]
     assert (
         capsys.readouterr().out
         == f"""\
@@ -73,7 +73,7 @@ file            format 1, sha256 {digest}
 
 def test_json_is_the_document(path, capsys):
     assert main(["info", "--json", path]) == 0
-    assert json.loads(capsys.readouterr().out) == bundle.read_document(path)
+    assert json.loads(capsys.readouterr().out) == bundle.read_header(path).document
 
 
 def test_lines_are_wrapped_on_a_terminal_only(path):

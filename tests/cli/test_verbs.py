@@ -107,7 +107,7 @@ def test_fit_names_the_model_after_the_text(call, folder):
     found = json.loads(forced.out)
     assert found["model"] == "rhyme.gatewise"
     assert found["outcome"]["reason"] == "finished"
-    assert found["metrics"] == bundle.read_document("rhyme.gatewise")["training"]["metrics"]
+    assert found["metrics"] == bundle.read_header("rhyme.gatewise").document["training"]["metrics"]
 
 
 def test_every_option_reaches_the_estimator(call, folder):
@@ -141,7 +141,7 @@ def test_every_option_reaches_the_estimator(call, folder):
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     flags = ["--variational-dropout", "--no-tie-weights", "--split", "0.8,0.1,0.1"]
     assert call("fit", "generate", "rhyme.txt", "-o", "model", *words, *flags, "-q").code == 0
-    options = bundle.read_document("model")["options"]
+    options = bundle.read_header("model").document["options"]
     rest = {"variational_dropout": True, "tie_weights": False, "split": [0.8, 0.1, 0.1]}
     of_numbers = dict.fromkeys(("key", "time", "columns", "mixtures"))
     assert options == given | rest | of_numbers
@@ -149,7 +149,7 @@ def test_every_option_reaches_the_estimator(call, folder):
 
 def test_patience_0_never_stops_early(call):
     assert call("fit", "generate", "rhyme.txt", "-o", "m", *TINY, "--patience", "0", "-q").code == 0
-    assert bundle.read_document("m")["options"]["patience"] is None
+    assert bundle.read_header("m").document["options"]["patience"] is None
 
 
 def test_sources_of_text(call, folder, monkeypatch, rhyme):
@@ -166,7 +166,7 @@ def test_sources_of_text(call, folder, monkeypatch, rhyme):
     ):
         done = call("fit", "generate", *words, *TINY, "-q")
         assert (done.code, done.err) == (0, "")
-        document = bundle.read_document(f"{name}.gatewise")
+        document = bundle.read_header(f"{name}.gatewise").document
         assert document["training"]["data"]["characters"] == len(rhyme)
         assert document["training"]["data"]["name"] == words[0]
         assert ("á" in document["vocabulary"]["characters"]) == (name == "accents")
@@ -255,7 +255,7 @@ def test_a_checkpoint_is_gone_on_with_as_it_was(words, said, interrupted, call, 
 def test_force_starts_over(interrupted, call, folder):
     assert call("fit", "generate", "rhyme.txt", "-o", "model", *TINY, "--force", "-q").code == 0
     assert listing(folder) == ["model", "model.metrics.jsonl", "rhyme.txt"]
-    assert bundle.read_document("model")["options"]["epochs"] == 0.05
+    assert bundle.read_header("model").document["options"]["epochs"] == 0.05
 
 
 def test_a_training_that_was_stopped_from_outside(folder):
@@ -435,7 +435,7 @@ BAD = {  # what is wrong -> (words, what is said)
     "length 0": ("sample model -n 0", "--length must be a whole number, 1 or more, not 0"),
     "temperature": (
         "sample model --temperature -1",
-        "--temperature must be a number 0 or more (0: always the best token), not -1.0",
+        "--temperature must be a number of 0 or more (0: always the best token), not -1.0",
     ),
     "top-k": ("sample model --top-k 0", "--top-k must be a whole number, 1 or more, not 0"),
     "top-p": ("sample model --top-p 2", "--top-p must be a number above 0, up to 1, not 2.0"),
@@ -484,7 +484,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(words, said, call, folder, mod
 def test_evaluate(call, model):
     done = call("evaluate", model, "rhyme.txt", "--json")
     assert (done.code, done.err) == (0, "")
-    assert json.loads(done.out) == bundle.read_document(model)["training"]["metrics"]
+    assert json.loads(done.out) == bundle.read_header(model).document["training"]["metrics"]
     Path("other.txt").write_text("Peter Piper picked a peck of pickled peppers, a péck.")
     assert call("evaluate", model, "other.txt").code == 2
     done = call("evaluate", model, "other.txt", "--unknown", "skip", "--json")
@@ -571,7 +571,7 @@ def test_demo_quick(call, folder, monkeypatch):
     assert "Learning to write from 9,000 characters of Python's documentation" in done.err
     assert all(word in done.out for word in ("5-gram", "xz", "A generated passage:", "More: gatewise sample demo.gat"))
     assert listing(folder) == ["demo.gatewise", "demo.gatewise.metrics.jsonl", "rhyme.txt"]
-    assert bundle.read_document("demo.gatewise")["training"]["data"]["name"] == "pydoc_data.topics"
+    assert bundle.read_header("demo.gatewise").document["training"]["data"]["name"] == "pydoc_data.topics"
     done = call("demo", "--quick", "--force", "--json", "-o", "other")
     assert json.loads(done.out)["model"] == "other"
 

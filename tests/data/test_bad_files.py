@@ -63,7 +63,7 @@ POEM = "\n".join(f"{word} goes on and on" for word in "abcdefghijklmnopqrstuvwxy
 
 BAD = {  # name: reader, file name, contents, what the message holds besides the name
     "ts no data": (read_ts, "a.ts", b"@problemName X\n", ["has no line @data"]),
-    "ts no case": (read_ts, "a.ts", ts(), ["no case behind @data"]),
+    "ts no case": (read_ts, "a.ts", ts(), ["no case after @data"]),
     "ts a table": (read_ts, "a.ts", b"1,2,3\n4,5,6\n", ["line 1: '1,2,3' stands before @data"]),
     "ts directive": (
         read_ts,
@@ -84,7 +84,7 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
     "ts empty value": (read_ts, "a.ts", ts("1,,2:a"), ["line 3, dimension 1, value 2: '' is not a number"]),
     "ts infinite": (read_ts, "a.ts", ts("1,2:3,inf:a"), ["line 3, dimension 2, value 2: inf is outside"]),
     "ts class": (read_ts, "a.ts", ts("1,2:a", "", "1,2:c"), ["line 5: no class named 'c'. Known: a, b", "@classLabel"]),
-    "ts no label": (read_ts, "a.ts", ts("1,2"), ["line 3: no label behind '1,2'"]),
+    "ts no label": (read_ts, "a.ts", ts("1,2"), ["line 3: no label after '1,2'"]),
     "ts target": (read_ts, "a.ts", ts("1:x", head="@targetLabel true"), ["line 3: the target 'x' is not a number"]),
     "ts dimensions": (read_ts, "a.ts", ts("1:2:a", "1:a"), ["line 4 has 1 dimensions, but should have 2"]),
     "ts univariate": (
@@ -187,12 +187,12 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         ["line 3, column 1: id '1' where 3 was expected", "blank line"],
     ),
     "conllu id word": (read_conll, "a.conllu", WORD.format("x").encode(), ["line 1, column 1: id 'x' where 1"]),
-    "text no text": (read_labelled_text, "a.txt", b"1 fine\n0\n", ["line 2: no text behind the label: '0'", "a space"]),
+    "text no text": (read_labelled_text, "a.txt", b"1 fine\n0\n", ["line 2: no text after the label: '0'", "a space"]),
     "text no tab": (
         read_labelled_text,
         "a.txt",
         b"1\tfine\n0 bad\n",
-        ["line 2: no text behind the label: '0 bad'", "a tab"],
+        ["line 2: no text after the label: '0 bad'", "a tab"],
     ),
     "text fasttext": (
         read_labelled_text,
@@ -200,7 +200,7 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         b"__label__a x\n\nb y\n",
         ["line 3: 'b y' does not open with __label__"],
     ),
-    "text fasttext no text": (read_labelled_text, "a.txt", b"__label__a\n", ["line 1: no text behind the label"]),
+    "text fasttext no text": (read_labelled_text, "a.txt", b"__label__a\n", ["line 1: no text after the label"]),
     "text fasttext no name": (read_labelled_text, "a.txt", b"__label__ x y\n", ["line 1: no label: '__label__ x y'"]),
     "text blank": (read_labelled_text, "a.txt", b"\n \n", ["only blank lines"]),
     "text a poem": (

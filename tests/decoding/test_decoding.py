@@ -134,17 +134,17 @@ def test_other_shapes_are_refused(shape):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"temperature": -0.1}, "temperature must be a number 0 or more (0: always the best token), not -0.1"),
+        ({"temperature": -0.1}, "temperature must be a number of 0 or more (0: always the best token), not -0.1"),
         (
             {"temperature": float("nan")},
-            "temperature must be a number 0 or more (0: always the best token), not nan",
+            "temperature must be a number of 0 or more (0: always the best token), not nan",
         ),
         (
             {"temperature": float("inf")},
-            "temperature must be a number 0 or more (0: always the best token), not inf",
+            "temperature must be a number of 0 or more (0: always the best token), not inf",
         ),
-        ({"temperature": "hot"}, "temperature must be a number 0 or more (0: always the best token), not 'hot'"),
-        ({"temperature": None}, "temperature must be a number 0 or more (0: always the best token), not None"),
+        ({"temperature": "hot"}, "temperature must be a number of 0 or more (0: always the best token), not 'hot'"),
+        ({"temperature": None}, "temperature must be a number of 0 or more (0: always the best token), not None"),
         ({"top_k": 0}, "top_k must be a whole number, 1 or more, not 0. Leave it out for no limit."),
         ({"top_k": 2.5}, "top_k must be a whole number, 1 or more, not 2.5"),
         ({"top_p": 0}, "top_p must be a number above 0, up to 1, not 0"),

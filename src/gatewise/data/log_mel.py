@@ -49,7 +49,7 @@ class LogMel:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "n_mels"):
-            whole(name, getattr(self, name), 1)
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         for name in ("window", "hop", "floor"):
             number(name, getattr(self, name), "above 0", lambda v: v > 0)
         top = self.sample_rate / 2

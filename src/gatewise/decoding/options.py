@@ -95,7 +95,7 @@ class CTCDecoding:
     Args:
         beam_size: Prefixes that are kept; 1 takes the most probable symbol of each step, unless there is a language
             model.
-        language_model: A model of `generate` that was trained on lines of such text, or its file or `writer`.
+        language_model: A model of `generate` that was trained on lines of such text, the path of its file, or its `Writer`.
         language_weight: Its weight, 0.5 if omitted: texts are ranked by acoustic + weight * language + bonus *
             characters, the first two being log-probabilities.
         length_bonus: Added per character, with a beam or a language model.
@@ -124,7 +124,7 @@ class CTCDecoding:
 
 def check_sampling(temperature: float, top_k: int | None, top_p: float | None, seed: int | None) -> None:
     """Refuse impossible options of a `Sampler`, with an OptionError."""
-    number("temperature", temperature, "0 or more (0: always the best token)", lambda t: t >= 0)
+    number("temperature", temperature, "of 0 or more (0: always the best token)", lambda t: t >= 0)
     if top_k is not None:
         whole("top_k", top_k, 1, hint="Leave it out for no limit.")
     if top_p is not None:

@@ -68,7 +68,7 @@ class RunFiles:
         return time.monotonic() - self._saved_time
 
     def write_checkpoint(self, counters: Counters, seconds: float, snapshot: Snapshot) -> None:
-        """Failed if it cannot be written."""
+        """TrainingFailed if it cannot be written."""
         document = {
             "counters": {**asdict(counters), "seconds": seconds},
             "identity": self.identity,
@@ -79,7 +79,7 @@ class RunFiles:
         self._saved, self._saved_time = (counters.step, counters.evaluated), time.monotonic()
 
     def write_line(self, **values: Any) -> None:
-        """Append to the history. Failed if it cannot be written."""
+        """Append to the history. TrainingFailed if it cannot be written."""
         assert self._open_history is not None
         with self._writing(self.history):
             self._open_history.write(**values)

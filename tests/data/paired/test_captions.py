@@ -188,7 +188,7 @@ def test_features_come_from_files(tmp_path):
     with pytest.raises(DataError, match=r"holds 'y'\. The names it may have: x, captions, names"):
         read_arrays(tmp_path / "g.npz")
     (tmp_path / "h.npy").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="is no NumPy file"):
+    with pytest.raises(DataError, match="is not a NumPy file"):
         read_arrays(tmp_path / "h.npy")
 
 

@@ -57,7 +57,7 @@ def test_lists_as_librispeech_has_them(tmp_path):
     (tmp_path / "19" / "198" / "19-198.trans.txt").write_text("19-198-0000 NORTHANGER ABBEY\n19-198-0001 THIS WORK\n")
     assert list(texts(tmp_path).values()) == ["NORTHANGER ABBEY", "THIS WORK"]
     (tmp_path / "19" / "198" / "19-198.trans.txt").write_text("19-198-0000\n")
-    with pytest.raises(DataError, match=r"trans.txt', line 1: no text behind '19-198-0000'"):
+    with pytest.raises(DataError, match=r"trans.txt', line 1: no text after '19-198-0000'"):
         read_transcripts(tmp_path)
 
 

@@ -55,14 +55,14 @@ def python_documentation() -> str:
 
 
 def docstring_summaries(least: int = 10) -> Pairs:
-    """Long text to short: what the docstrings of Python's standard library say behind their first paragraph, after the
+    """Long text to short: what the docstrings of Python's standard library say after their first paragraph, after the
     words of the name of what they describe and its plain arguments (those that a call gives by place or by name), and
     that paragraph. A few thousand pairs; no text occurs twice on either side.
 
     The files are parsed, never imported.
 
     Args:
-        least: Words that must stand behind the first paragraph; with 0 the name alone is enough.
+        least: Words that must follow the first paragraph; with 0 the name alone is enough.
     """
     library = Path(sysconfig.get_path("stdlib"))
     pairs: dict[str, str] = {}

@@ -135,7 +135,7 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
         for number, line in enumerate(lines, 1):
             name, _, rest = line.strip().partition(" ")
             if name and not rest:
-                raise DataError(f"{place}, line {number}: no text behind '{name}'. Each line is a name and a text.")
+                raise DataError(f"{place}, line {number}: no text after '{name}'. Each line is a name and a text.")
             known[page.parent / name] = rest
     found: Named = []
     for file in (file for file in files if _kind(file.name)):

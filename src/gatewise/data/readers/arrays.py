@@ -64,7 +64,7 @@ def read_arrays(source: Source) -> Sequences:
     """The sequences in a `.npy` or `.npz` file.
 
     `.npy` holds numbers (N, T, C) or (N, T). `.npz` holds under the name
-        x: the same; or, with `offsets`, all sequences behind one another, (steps, C) or (steps,);
+        x: the same; or, with `offsets`, all sequences one after another, (steps, C) or (steps,);
         lengths: (N,), how many steps of each row of x count; the rest is padding;
         offsets: (N + 1,), rising from 0: sequence i is x[offsets[i] : offsets[i + 1]];
         y: labels per sequence, (N,) or (N, L); or y_steps: per step, laid out as x is.
@@ -111,7 +111,7 @@ def load_arrays(source: Source) -> dict[str, np.ndarray]:
     except Exception as error:  # numpy reads a header as Python, and a damaged one raises anything from there
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).split("\n")[0].rstrip(".")
         raise DataError(
-            f"{name} is no NumPy file of plain numbers or strings: {reason}. Write it by np.savez."
+            f"{name} is not a NumPy file of plain numbers or strings: {reason}. Write it by np.savez."
         ) from None
 
 

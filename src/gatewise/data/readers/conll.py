@@ -58,7 +58,7 @@ def read_conll(
     label_at = _column(label, "upos" if universal else -1, width, universal, name)
     numbers, tokens, labels, lengths = _collect(lines, fields, token_at, label_at)
     if not tokens:
-        raise DataError(f"{name} has no sentence. Write one token per line, with its label behind a tab or space.")
+        raise DataError(f"{name} has no sentence. Write one token per line, with its label after a tab or space.")
     for words, at in ((tokens, token_at), (labels, label_at)):
         if "" in words:
             where = f"{name}, line {numbers[words.index('')]}, column {at + 1}"

@@ -53,7 +53,7 @@ def read_labelled_text(source: Source, separator: str | None = None, encoding: s
             raise DataError(f"{where}: '{line[:40]}' does not open with {FASTTEXT}, as the first line does.")
         if not rest.strip() or not all(found):
             shown = {"\t": "tab", " ": "space"}.get(separator, f"'{separator}'")
-            what = "no label" if rest.strip() else "no text behind the label"
+            what = "no label" if rest.strip() else "no text after the label"
             raise DataError(f"{where}: {what}: '{line[:40]}'. Each line is a label, a {shown} and a text.")
         labels.append(found)
         texts.append(rest.strip())

@@ -72,8 +72,8 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
             return DataError(f"{name}, line {number}{what}")
 
         if header.timestamps:
-            stamps, values, label = _stamped(line, header, fail)
-            times.append(stamps)
+            timestamps, values, label = _timestamped(line, header, fail)
+            times.append(timestamps)
         else:
             values, label = _plain(line, header, fail)
         _check_shape(values, cases, header, fail)
@@ -81,7 +81,7 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
         labels.append(_label(label, header, fail))
         numbers.append(number)
     if not cases:
-        raise DataError(f"{name} has no case behind @data. Each case is one line of numbers separated by commas.")
+        raise DataError(f"{name} has no case after @data. Each case is one line of numbers separated by commas.")
     steps = {"channels": Column("channels", "number", np.concatenate(cases))}
     if header.timestamps:
         steps["time"] = _time(times, name, numbers)
@@ -96,7 +96,7 @@ def read_ts(source: Source, encoding: str = "utf-8") -> Sequences:
 
 
 def _header(name: str, lines: list[str]) -> tuple[Header, int]:
-    """What the header says, and the number of the line behind @data."""
+    """What the header says, and the number of the line after @data."""
     header = Header()
     for number, line in enumerate(lines, 1):
         words = line.split()
@@ -145,7 +145,7 @@ def _plain(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, str | Non
     parts = line.split(":")
     label = parts.pop().strip() if header.classes is not None or header.target else None
     if not parts:
-        raise fail(f": no label behind '{line[:40]}'. Write values, a colon and the label, or @classLabel false.")
+        raise fail(f": no label after '{line[:40]}'. Write values, a colon and the label, or @classLabel false.")
     rows = [_numbers(part.split(","), dimension, fail) for dimension, part in enumerate(parts, 1)]
     return _stack(rows, fail), label
 
@@ -181,30 +181,30 @@ def _stack(rows: list[list[float]], fail: Fail) -> np.ndarray:
     return np.ascontiguousarray(exact, np.float32)
 
 
-def _stamped(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, np.ndarray, str | None]:
+def _timestamped(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, np.ndarray, str | None]:
     """(T,) times, (T, C) values and the label of a case written as (time,value),(time,value):...:label."""
     body, label = line, None
     if header.classes is not None or header.target:
         body, _, label = line.rpartition(":")
         label = label.strip()
     rows: list[list[float]] = []
-    stamps: list[list[str]] = []
+    timestamps: list[list[str]] = []
     # Times hold colons too, so dimensions end where a parenthesis closes before one.
     for dimension, part in enumerate(re.split(r"(?<=\))\s*:", body), 1):
         left = PAIR.sub("", part).replace(",", "").strip()
         pairs = PAIR.findall(part)
         if left or not pairs:
             raise fail(f", dimension {dimension}: '{left[:40]}' is not (time,value). Or is @timeStamps false?")
-        stamps.append([time.strip().strip("\"'") for time, _ in pairs])
+        timestamps.append([time.strip().strip("\"'") for time, _ in pairs])
         rows.append(_numbers([value for _, value in pairs], dimension, fail))
-        if len(stamps[-1]) == len(stamps[0]) and stamps[-1] != stamps[0]:
-            place = next(i for i, (a, b) in enumerate(zip(stamps[-1], stamps[0], strict=True)) if a != b)
+        if len(timestamps[-1]) == len(timestamps[0]) and timestamps[-1] != timestamps[0]:
+            place = next(i for i, (a, b) in enumerate(zip(timestamps[-1], timestamps[0], strict=True)) if a != b)
             raise fail(
-                f", dimension {dimension}, value {place + 1}: time {stamps[-1][place]}, but {stamps[0][place]} in "
+                f", dimension {dimension}, value {place + 1}: time {timestamps[-1][place]}, but {timestamps[0][place]} in "
                 "dimension 1. All dimensions of a case have the same times."
             )
     values = _stack(rows, fail)
-    return _times(stamps[0], fail), values, label
+    return _times(timestamps[0], fail), values, label
 
 
 def _times(words: list[str], fail: Fail) -> np.ndarray:

@@ -242,7 +242,7 @@ def _explain(file: str, message: str) -> str:
         return f"{where} has {cells[2]} cells, but the first line has {cells[1]}. Fix that line."
     if "unterminated quote" in text and line:
         return (
-            f"{where} has a quote that is not closed, or text behind a closing one. "
+            f"{where} has a quote that is not closed, or text after a closing one. "
             "Write a quote in a quoted cell twice."
         )
     if "unicode" in text.lower():

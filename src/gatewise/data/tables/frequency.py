@@ -350,7 +350,7 @@ def calendar_features(
 
     Args:
         timestamps: (n,) datetime64, in UTC.
-        zone: Where the clocks hang.
+        zone: The time zone, such as Europe/Berlin; None for UTC.
 
     Returns:
         Names of the C features, and (n, C) float32; C is 0 for yearly timestamps.

@@ -83,7 +83,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
     """Through a DuckDB table on disk, for a Parquet file cannot be added to."""
     import duckdb
 
-    with tempfile.TemporaryDirectory() as spill, duckdb.connect(os.path.join(spill, "table.duckdb")) as connection:
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect(os.path.join(folder, "table.duckdb")) as connection:
         made = False
         for chunk in chunks:
             columns = {name: _storable(column) for name, column in chunk.items()}
