@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.metrics.error_rates import edit_distance, transcription_scores
 from gatewise.tasks.baselines import most_frequent
-from gatewise.tasks.report import transcribe_report
+from gatewise.tasks.transcribe.evaluation import transcribe_report
 
 
 def test_edit_distance_by_hand():

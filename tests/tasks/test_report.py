@@ -1,15 +1,12 @@
 """Reports: tables of scores for a terminal."""
 
-from gatewise.tasks.report import (
-    classify_report,
-    detect_report,
-    forecast_report,
-    generate_report,
-    table,
-    tag_report,
-    text_report,
-    transcribe_report,
-)
+from gatewise.tasks.classify.evaluation import classify_report
+from gatewise.tasks.detect.evaluation import detect_report
+from gatewise.tasks.forecast.evaluation import forecast_report
+from gatewise.tasks.generate.evaluation import generate_report
+from gatewise.tasks.report import table, text_report
+from gatewise.tasks.tag.evaluation import tag_report
+from gatewise.tasks.transcribe.evaluation import transcribe_report
 
 
 def test_a_table_is_aligned_and_rows_may_be_short():

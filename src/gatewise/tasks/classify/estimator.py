@@ -22,9 +22,8 @@ from ...errors import DataError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names
-from ..report import classify_report
 from .baselines import Baselines
-from .evaluation import Evaluator, calibrate
+from .evaluation import Evaluator, calibrate, classify_report
 from .inputs import Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Sequences
+from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from .predictor import Predictor
 from .split import Parts
 
@@ -73,3 +74,22 @@ class Evaluator:
         if predictor.baselines is None:
             return {}
         return {"baselines": predictor.baselines.evaluate(predictor.inputs, predictor.targets, data, rows)}
+
+
+_CLASSES: Columns = {
+    "accuracy": ("accuracy", "{:.4g}".format),
+    "macro_f1": ("macro F1", "{:.4g}".format),
+    "subset_accuracy": ("all right", "{:.4g}".format),
+    "micro_f1": ("micro F1", "{:.4g}".format),
+    "roc_auc": ("ROC AUC", "{:.4g}".format),
+    "log_loss": ("log loss", "{:.4g}".format),
+    "calibration_error": ("calib. err.", "{:.4g}".format),
+    "mae": ("MAE", "{:.4g}".format),
+    "rmse": ("RMSE", "{:.4g}".format),
+    "r2": ("R2", "{:.4g}".format),
+}
+
+
+def classify_report(metrics: Metrics) -> str:
+    """A row for each part, then the baselines on the last part."""
+    return "\n".join(scores_table(parts_and_baselines(metrics), _CLASSES, left=20, width=12))

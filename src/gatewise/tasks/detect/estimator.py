@@ -17,8 +17,7 @@ from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
-from ..report import detect_report
-from .evaluation import baseline_thresholds, evaluate
+from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
 from .predictor import ErrorReader, Predictor
 from .scoring import Event, Scoring, calibrate

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...metrics.detection import average_precision, pointwise_scores, range_scores, ranges
+from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from .baselines import BASELINES
 from .predictor import Predictor
 from .scoring import Event, threshold_of
@@ -95,3 +96,19 @@ def _figures(
         figures |= {f"range_{name}": value for name, value in by_range.items()}
         figures["average_precision"] = average_precision(truth, np.concatenate(own))
     return figures
+
+
+_ALARMS: Columns = {
+    "steps": ("steps", "{:,}".format),
+    "alarm_rate": ("alarms", "{:.3%}".format),
+    "events": ("events", "{:,}".format),
+    "anomalies": ("true", "{:,}".format),
+    "f1": ("F1", "{:.3f}".format),
+    "range_f1": ("range F1", "{:.3f}".format),
+    "average_precision": ("AP", "{:.3f}".format),
+}
+
+
+def detect_report(metrics: Metrics) -> str:
+    """A row for each part, then the baselines."""
+    return "\n".join(scores_table(parts_and_baselines(metrics), _ALARMS, left=17, width=9, missing="-"))

@@ -18,8 +18,7 @@ from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..report import forecast_report
-from .evaluation import evaluate_part, evaluate_split
+from .evaluation import evaluate_part, evaluate_split, forecast_report
 from .inputs import Inputs
 from .linear import Linear
 from .options import ForecastOptions

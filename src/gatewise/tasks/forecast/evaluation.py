@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...metrics.forecasting import Forecast, ForecastScores, seasonal_error
+from ..report import NOTHING_MEASURED, Metrics, table
 from .baselines import BASELINES
 from .predictor import Predictor
 from .split import Part, Split, spaced
@@ -96,3 +97,29 @@ def _units(series: Series, part: Part, ends: np.ndarray, season: int) -> tuple[n
 def _affordable(series: Series, part: Part, most: int = _MOST) -> Part:
     """The part, or evenly spaced windows of it, so that evaluation does not take too long."""
     return spaced(part, max(1, most // len(series.targets)))
+
+
+_FORECASTS = {
+    "mase": "MASE",
+    "smape": "sMAPE",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mse_standardised": "MSE std.",
+    "crps": "CRPS",
+}
+
+
+def forecast_report(metrics: Metrics) -> str:
+    """The model and the baselines, on the last part."""
+    part = next((name for name in ("test", "all", "validation", "train") if metrics.get(name)), None)
+    if part is None:
+        return NOTHING_MEASURED
+    own = metrics[part]
+    rows = (
+        (name, ["-" if scores.get(key) is None else f"{scores[key]:.4g}" for key in _FORECASTS])
+        for name, scores in {"model": own, **metrics.get("baselines", {})}.items()
+    )
+    lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
+    if "coverage" in own:
+        lines.append(f"{own['coverage_meant']:.0%} interval: covers {own['coverage']:.1%}")
+    return "\n".join(lines)

@@ -20,7 +20,7 @@ from ...decoding.sampling import Sampler
 from ...errors import DataError, OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..report import generate_report
+from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions

@@ -18,9 +18,8 @@ from ...errors import OptionError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
-from ..report import tag_report
 from .baselines import Baselines
-from .evaluation import Evaluator
+from .evaluation import Evaluator, tag_report
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor

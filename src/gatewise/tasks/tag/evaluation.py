@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...metrics.tagging import label_scores, number_scores
+from ..report import NOTHING_MEASURED, Metrics, parts_and_baselines, table
 from .baselines import Baselines
 from .features import Encoded
 from .predictor import Predictor
@@ -44,3 +45,24 @@ class Evaluator:
         if not targets.classes:
             return number_scores(truth, np.asarray(predicted))
         return label_scores(truth, list(predicted), data.offsets, targets.scheme)
+
+
+_TAGS = ("f1", "precision", "recall", "accuracy", "macro_f1", "mae", "rmse", "r2")
+_TYPES = 30  # types that are listed, the most frequent first
+
+
+def tag_report(metrics: Metrics) -> str:
+    """A row for each part, then the baselines; below, a row for each type of the last part."""
+    rows = parts_and_baselines(metrics, " (baseline)")
+    if not rows:
+        return NOTHING_MEASURED
+    heads = [name for name in _TAGS if name in next(iter(rows.values()))][:4]
+    cells = ((row[:34], [f"{scores[name]:.4f}" for name in heads]) for row, scores in rows.items())
+    lines = table(heads, cells, left=34, widths=[11] * 4)
+    last = next((name for name in reversed(list(metrics)) if name != "baselines"), None)
+    if last and (types := metrics[last].get("types")):
+        ranked = sorted(types.items(), key=lambda item: -item[1]["gold"])[:_TYPES]
+        heads = ["f1", "precision", "recall"]
+        cells = ((kind[:34], [*(f"{some[name]:.4f}" for name in heads), f"{some['gold']:,}"]) for kind, some in ranked)
+        lines += ["", *table([*heads, "count"], cells, left=34, widths=[11] * 4, corner=f"{last}, by type")]
+    return "\n".join(lines)

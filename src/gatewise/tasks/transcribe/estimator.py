@@ -25,7 +25,7 @@ from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
-from ..report import transcribe_report
+from .evaluation import evaluate, transcribe_report
 from .frames import Frames
 from .options import TranscribeOptions
 from .predictor import Predictor
@@ -300,8 +300,6 @@ class Transcriber(Estimator, TranscribeOptions):
         with_baselines: bool,
         decoding: CTCDecoding | None = None,
     ) -> dict[str, Any]:
-        from .evaluation import evaluate
-
         return evaluate(self._predictor(decoding), parts, texts, self.most_frequent_ if with_baselines else None)
 
     # The model file.

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...data.sequences import Sequences
 from ...metrics.error_rates import transcription_scores
+from ..report import NOTHING_MEASURED, Metrics, parts_and_baselines, table
 from .predictor import Predictor
 
 
@@ -26,3 +27,16 @@ def evaluate(
         truth = texts[list(parts)[-1]]
         found["baselines"] = {"most frequent": transcription_scores(truth, [baseline] * len(truth))}
     return found
+
+
+def transcribe_report(metrics: Metrics) -> str:
+    """The parts, then the baselines."""
+    rows = parts_and_baselines(metrics, " (baseline)")
+    if not rows:
+        return NOTHING_MEASURED
+    rates, counts = ("cer", "wer", "exact"), ("words", "texts")
+    cells = (
+        (row[:34], [*(f"{scores[name]:.4f}" for name in rates), *(f"{scores[name]:,}" for name in counts)])
+        for row, scores in rows.items()
+    )
+    return "\n".join(table([*rates, *counts], cells, left=34, widths=[9] * 5))
