@@ -41,6 +41,8 @@ LEARNS = {"network", "batches", "heads", "fitting", "attention_decoder"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {"engine", "nn", "training", "bench"}  # folders of which some files import it at the top
 
+TORCH = {"torch", "lightning"}
+
 FILES = sorted(ROOT.rglob("*.py"))
 
 
@@ -105,7 +107,8 @@ def test_siblings_do_not_import_each_other(folder):
         for line, name in imported(path, deferred=True):
             parts = name.split(".")
             sibling = parts[:2] == ["gatewise", folder] and len(parts) > 2 and parts[2] in homes - {own}
-            assert not sibling or path.name == "__init__.py", f"{path.relative_to(ROOT)}:{line} imports {name}"
+            registry = path == ROOT / folder / "__init__.py"
+            assert not sibling or registry, f"{path.relative_to(ROOT)}:{line} imports {name}"
 
 
 def graph(deferred):
@@ -168,7 +171,7 @@ def test_what_serves_loads_no_torch(name):
     edges = graph_at_import()
     for other in sorted(reached(name, edges)):
         for line, imports in imported(MODULES[other], deferred=False):
-            assert imports.split(".")[0] != "torch", f"{name} loads {other}, whose line {line} imports {imports}"
+            assert imports.split(".")[0] not in TORCH, f"{name} loads {other}, whose line {line} imports {imports}"
 
 
 graph_at_import = functools.cache(lambda: graph(deferred=False))
@@ -176,15 +179,28 @@ graph_at_import = functools.cache(lambda: graph(deferred=False))
 
 @pytest.mark.parametrize("name", [name for name in SERVING if name.startswith("gatewise.tasks.")])
 def test_what_answers_knows_no_torch(name):
-    """Predictors and what they need do not even import it inside a function, nor a module that does."""
-    last = name.split(".")[-1]
-    if last in MEASURES:
+    """Predictors and what they need do not import it inside a function either, nor a module that loads it."""
+    if name.split(".")[-1] in MEASURES:
         return
     for line, imports in imported(MODULES[name], deferred=True):
-        learns = imports.startswith("gatewise.tasks.") and imports.split(".")[-1] in LEARNS | MEASURES - {"baselines"}
         hint = f"{name}, line {line}, imports {imports}"
-        assert imports.split(".")[0] != "torch", hint
-        assert not learns or typed_only(MODULES[name], line), hint
+        assert imports.split(".")[0] not in TORCH, hint
+        if typed_only(MODULES[name], line):
+            continue
+        learns = imports.startswith("gatewise.tasks.") and imports.split(".")[-1] in LEARNS | MEASURES - {"baselines"}
+        assert not learns, hint
+        assert not (culprits := loading_torch(imports)), f"{hint}, which loads torch through {', '.join(culprits)}"
+
+
+def loading_torch(name):
+    """The modules that import torch when this one is imported, or when a name is used that it hands on lazily."""
+    starts = {name}
+    if name in MODULES and MODULES[name].name == "__init__.py":
+        starts |= {other for _, other in imported(MODULES[name], deferred=True)}
+    loaded = set().union(*(reached(start, graph_at_import()) for start in starts))
+    return sorted(
+        other for other in loaded if any(n.split(".")[0] in TORCH for _, n in imported(MODULES[other], deferred=False))
+    )
 
 
 def typed_only(path, line):
@@ -199,7 +215,7 @@ import importlib, sys
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "lightning"):
+        if name.split(".")[0] in {TORCH!r}:
             raise ModuleNotFoundError(name, name=name)
 
 sys.meta_path.insert(0, Blocked())
