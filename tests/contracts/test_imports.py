@@ -247,3 +247,23 @@ def test_the_table_of_the_docs_is_the_one_that_is_tested():
         if allowed is not None:
             words = set(re.findall(r"\w+", rows[folder]))
             assert allowed <= words, f"docs/architecture.md does not say that {folder} may import {allowed - words}"
+
+
+def test_the_file_names_of_the_docs_are_those_of_the_tasks():
+    """And its column on torch is what is tested."""
+    text = (ROOT.parents[1] / "docs" / "architecture.md").read_text()
+    table = text.partition("| file | what is in it | torch |\n")[2].partition("\n\n")[0]
+    said = [(name, row[2]) for row in map(columns_of, table.splitlines()) for name in re.findall(r"`(\w+)`", row[0])]
+    stems = {path.stem for folder in (ROOT / "tasks").iterdir() if folder.is_dir() for path in folder.rglob("*.py")}
+    stems.remove("__init__")
+    assert sorted(name for name, _ in said) == sorted(stems)
+    for torch, names in {
+        "at the top": LEARNS & stems,
+        "inside functions": MEASURES,
+        "never": stems - LEARNS - MEASURES,
+    }.items():
+        assert {name for name, column in said if column == torch} == names, torch
+
+
+def columns_of(row):
+    return [cell.strip() for cell in row.strip("|").split("|")]
