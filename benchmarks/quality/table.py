@@ -31,7 +31,7 @@ NAMES = {
 }
 HEADS = {
     "README.md": ("data", "task", "measure", "Gatewise", "best plain baseline"),
-    "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最好的朴素基线"),
+    "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最好的简单基线"),
     "docs/tasks.md": ("data", "task", "measure", "Gatewise", "best plain baseline", "goal", "reference"),
 }
 
