@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from gatewise.files import atomic
+from gatewise.files import atomic, size_text
 
 
 def names(folder):
@@ -112,3 +112,10 @@ def test_writers_at_the_same_time_do_not_mix(tmp_path):
         thread.join()
     assert target.read_text() in contents
     assert names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1234567, "1.23 MB"), (5e15, "5e+03 TB")]
+)
+def test_sizes_are_shown_with_three_digits(count, text):
+    assert size_text(count) == text

@@ -1,4 +1,4 @@
-"""Files that are written atomically."""
+"""Files: written atomically, and their sizes for messages."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     with suppress(OSError):  # also flush the rename; some systems cannot flush a folder
         _flush(target.parent)
+
+
+def size_text(count: float) -> str:
+    """1234567 -> "1.23 MB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
 
 
 def _flush(path: Path) -> None:

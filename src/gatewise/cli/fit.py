@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError, OptionError
+from ..files import size_text
 from ..tasks import TASKS, find
 from . import frame
 from . import options as derived
@@ -119,7 +120,6 @@ def train(
 
     from ..plots.loss_curve import plot as draw
     from ..training import choose
-    from ..training.memory import size_text
 
     if not quiet and "sample_length" in inspect.signature(estimator.fit).parameters:
         reading = {**reading, "sample_length": 300}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ....algebra import Cell
 from ....errors import DataError, OptionError
-from ....training.memory import free_memory, size_text
+from ....files import size_text
+from ....training.memory import free_memory
 from ...options import PRESETS, given_or
 
 if TYPE_CHECKING:
