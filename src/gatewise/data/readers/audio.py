@@ -84,9 +84,7 @@ def settings_for(source: Source | Sequence[Source]) -> LogMel:
 
 
 def _clips(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
-    return named_files(
-        source, SUFFIXES, ARCHIVES, _unpacked, f"sound. Files must end in {', '.join(SUFFIXES + ARCHIVES)}"
-    )
+    return named_files(source, SUFFIXES, ARCHIVES, _unpacked, "sound")
 
 
 def _unpacked(archive: Path) -> Iterator[NamedFile]:

@@ -113,7 +113,7 @@ def named_files(
         suffixes: Of the files.
         archives: Suffixes of archives.
         unpacked: The files in an archive.
-        contents: What the files hold and how they must be named, for the error.
+        contents: What the files hold, such as "sound", for the error.
 
     Raises:
         DataError: A source is missing or has no such file.
@@ -131,7 +131,8 @@ def named_files(
                 found = True
                 yield name, name_of(file), read_bytes(file)
         if not found:
-            raise DataError(f"{name_of(one)} holds no {contents}.")
+            *most, last = suffixes + archives
+            raise DataError(f"{name_of(one)} holds no {contents}. Files must end in {', '.join(most)} or {last}.")
 
 
 def is_folder(path: Source) -> bool:

@@ -152,9 +152,7 @@ def _affine(rng: np.random.Generator, spread: float) -> np.ndarray:
 
 
 def _drawn(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
-    return named_files(
-        source, (SUFFIX,), (ARCHIVE,), _unzipped, f"pen strokes. Files must end in {SUFFIX} or {ARCHIVE}"
-    )
+    return named_files(source, (SUFFIX,), (ARCHIVE,), _unzipped, "pen strokes")
 
 
 def _unzipped(archive: Path) -> Iterator[NamedFile]:
