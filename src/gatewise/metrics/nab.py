@@ -46,10 +46,13 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Result:
-    """Attributes:
-    score: 100 if all windows are detected at their first step without false alarms, 0 for a detector that never alarms.
-    threshold: A step is a detection if its score is at least this; infinite if no detections score best.
-    raw: Per series, the sum of earnings and costs.
+    """The score of a detector on a corpus.
+
+    Attributes:
+        score: 100 if all windows are detected at their first step without false alarms, 0 for a detector that never
+            alarms.
+        threshold: A step is a detection if its score is at least this; infinite if no detections score best.
+        raw: Per series, the sum of earnings and costs.
     """
 
     score: float

@@ -32,7 +32,7 @@ def figure(path: str | os.PathLike[str]) -> Iterator[Any]:
     except ImportError as error:
         raise MissingExtra("matplotlib", "plot") from error
 
-    found = Figure(layout="constrained")
-    yield found
+    drawing = Figure(layout="constrained")
+    yield drawing
     with atomic(target) as temporary:
-        found.savefig(temporary, format=kind, dpi=150)
+        drawing.savefig(temporary, format=kind, dpi=150)
