@@ -35,8 +35,9 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Clones from before gatewise/native/ have a compiled engine in gatewise/engine/, which nothing imports any more.
 clean:
-	rm -rf $(VENV) build dist $(ENGINE)/_native*.so .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist $(ENGINE)/_native*.so src/gatewise/engine/_native*.so .pytest_cache .mypy_cache .ruff_cache
 
 # `make native` always asks ninja, which takes a tenth of a second; every other target only when a source is newer.
 native $(READY): $(CONFIGURED)
