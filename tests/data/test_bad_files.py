@@ -159,7 +159,7 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         read_arrays,
         "a.npy",
         npy(np.ones((2, 3))).replace(b"}", b")"),
-        ["no NumPy file"],
+        ["not a NumPy file"],
     ),
     "wav loud": (read_audio, "a.wav", sound([0, 1e20], "WAV", "FLOAT"), ["sample 1 is 1"]),
     "conll bmes": (
@@ -210,8 +210,8 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         ["26 of 26 lines open with a label that no other line has", "'a'"],
     ),
     "npy objects": (read_arrays, "a.npy", npy(np.array([{}, []], object)), ["holds Python objects"]),
-    "npy cut": (read_arrays, "a.npy", npy(np.ones((3, 4)))[:-8], ["no NumPy file"]),
-    "npy text": (read_arrays, "a.npy", b"1,2,3\n", ["no NumPy file", "does not begin as one"]),
+    "npy cut": (read_arrays, "a.npy", npy(np.ones((3, 4)))[:-8], ["not a NumPy file"]),
+    "npy text": (read_arrays, "a.npy", b"1,2,3\n", ["not a NumPy file", "does not begin as one"]),
     "npy shape": (read_arrays, "a.npy", npy(np.ones(3)), ["x has the shape (3,), but must be (N, T) or (N, T, C)"]),
     "npy infinite": (
         read_arrays,
@@ -219,7 +219,7 @@ BAD = {  # name: reader, file name, contents, what the message holds besides the
         npy(np.array([[0, 1], [2, np.inf]])),
         ["sequence 1, step 1, channel 0: inf is not finite"],
     ),
-    "npz cut": (read_arrays, "a.npz", npz(x=np.ones((2, 2)))[:-30], ["no NumPy file"]),
+    "npz cut": (read_arrays, "a.npz", npz(x=np.ones((2, 2)))[:-30], ["not a NumPy file"]),
     "npz names": (read_arrays, "a.npz", npz(X=np.ones((2, 2))), ["holds 'X'", "x, y, y_steps, offsets, lengths"]),
     "npz no x": (read_arrays, "a.npz", npz(y=np.ones(2)), ["holds no 'x'"]),
     "npz both": (read_arrays, "a.npz", npz(x=np.ones((2, 2)), y=[1, 2], y_steps=[1, 2]), ["both y and y_steps"]),
