@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .fitting import Prepared
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Estimator(CommonOptions, ABC):
@@ -239,3 +240,16 @@ def filled(build: Callable[[], nn.Module], tensors: Mapping[str, Any]) -> Any:
     model = build()
     model.load_state_dict(dict(tensors))
     return model
+
+
+def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
+    """Tensors of an older model file by the names that they have now.
+
+    Args:
+        prefixes: Beginning of a name in older files -> what it is now. The first one that matches counts.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
+    return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import shares_of
 from ..report import detect_report
 from .evaluation import baseline_thresholds, evaluate
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Detection
 
-# Beginning of a tensor's name in older model files -> the name that it has now.
+# Prefix of tensors in older model files -> the one that they have now.
 _RENAMED_TENSORS = {
     "repeater.reader.": "autoencoder.encoder.",
     "repeater.writer.": "autoencoder.decoder.",
@@ -307,12 +307,4 @@ class Detector(Estimator, DetectOptions):
         if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
             raise ModelFileError("its scale and reference do not fit its channels")
         self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
-        self.model_ = filled(self._build, {_renamed(name): tensor for name, tensor in tensors.items()})
-
-
-def _renamed(tensor: str) -> str:
-    """The name that a tensor of a model file has now."""
-    for old, new in _RENAMED_TENSORS.items():
-        if tensor.startswith(old):
-            return new + tensor.removeprefix(old)
-    return tensor
+        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

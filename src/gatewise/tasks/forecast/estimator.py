@@ -17,7 +17,7 @@ from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..report import forecast_report
 from .evaluation import evaluate_part, evaluate_split
 from .inputs import Inputs
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Shape
 
-_RENAMED_TENSORS = {"trust": "blend_weight"}  # name in older model files -> the name that it has now
+# Prefix of tensors in older model files -> the one that they have now.
+_RENAMED_TENSORS = {"trust": "blend_weight"}
 
 
 class Forecaster(Estimator, ForecastOptions):
@@ -311,5 +312,4 @@ class Forecaster(Estimator, ForecastOptions):
         self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
         if self.sizing_.context_length < 1 or self.sizing_.patch < 1:
             raise ModelFileError(f"its context of {self.sizing_.context_length} steps is impossible")
-        named = {_RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
-        self.model_ = filled(self._build, named)
+        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
