@@ -110,12 +110,15 @@ class Detector(Estimator, DetectOptions):
             apart = read_series(validation, None, self, channels=series.channels, encoding=encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares)
-        self.channels_, self.scale_ = series.channels, Scale.of(steps.training, series.channels)
-        self.sizing_ = chosen = sizing(self, sum(map(len, steps.training)))
-        training, validated = ([self.scale_.apply(s) for s in part] for part in (steps.training, steps.validation))
+        scale = Scale.of(steps.training, series.channels)
+        chosen = sizing(self, sum(map(len, steps.training)))
+        training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
         window = int(self.window)
         batches = Windows(training, window=window, batch_size=chosen.batch_size, seed=int(self.seed))
         total = max(1, round(len(batches) * chosen.epochs))
+        self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
+        # `measure` sets the thresholds, and may be interrupted. The model is saved even so: one that never alarms.
+        self.reference_, self.threshold_, self.baseline_thresholds_ = np.zeros(1), math.inf, {}
 
         def measure(finished: bool) -> dict[str, Any]:
             self._calibrate(steps)
