@@ -101,18 +101,18 @@ class Forecaster(Estimator, ForecastOptions):
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
         own = self._table(raw)
-        self.targets_, self.frequency_ = own.targets, own.frequency
         apart = None
         if validation is not None:
             apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
-        self.sizing_ = sizing = setup.sizing
-        self.inputs_ = inputs_of(own, self, setup.training, sizing.context_length)
-        window = window_of(self, sizing, self.inputs_)
-        at_once = windows_at_once(self, self.targets_)
+        sizing = setup.sizing
+        inputs = inputs_of(own, self, setup.training, sizing.context_length)
+        window = window_of(self, sizing, inputs)
+        at_once = windows_at_once(self, own.targets)
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
+        self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
         def measure(finished: bool) -> dict[str, Any]:
             if setup.held_out:
