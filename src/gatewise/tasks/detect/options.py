@@ -48,7 +48,9 @@ class DetectOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOp
         check=whole(100),
     )
     gap: int = option(
-        default=10, help="Merge alarms into one event that are at most this many steps apart.", check=whole(0)
+        default=10,
+        help="Merge alarms into one event if at most this many steps without an alarm lie between them.",
+        check=whole(0),
     )
     min_length: int = option(default=1, help="Shortest event, in steps.", check=SIZE)
     window: int = option(
