@@ -132,16 +132,14 @@ class Estimator(CommonOptions, ABC):
         Whatever Python raises about a document that contradicts itself becomes a ModelFileError.
         """
 
-    def _sizes(self, document: Mapping[str, Any], kind: type[S], checked: bool = True) -> S:
-        """The sizes in a model's document. OptionError if one is impossible.
+    def _sizes(self, document: Mapping[str, Any], kind: type[S]) -> S:
+        """The sizes in a model's document. OptionError if the option of the same name could not have that value.
 
         Args:
             kind: The dataclass that holds them.
-            checked: Whether to hold them to the checks of the options of the same names.
         """
         sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
-        if checked:
-            self.check_values(sizes)
+        self.check_values(sizes)
         return kind(**sizes)
 
     def _tensors(self) -> dict[str, np.ndarray]:

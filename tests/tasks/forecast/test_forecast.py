@@ -374,6 +374,12 @@ def test_a_file_that_contradicts_itself(fitted, folder, monkeypatch):
     fitted.save("model")
     with pytest.raises(ModelFileError, match="contradicts itself"):
         Forecaster.load("model")
+    for name in ("context_length", "patch"):
+        sizes = {**vars(fitted.sizing_), name: 0}
+        monkeypatch.setattr(fitted, "_document", lambda sizes=sizes: {**Forecaster._document(fitted), "sizes": sizes})
+        fitted.save("model")
+        with pytest.raises(ModelFileError, match=name):
+            Forecaster.load("model")
 
 
 def test_importing_it_costs_no_torch():

@@ -87,7 +87,8 @@ class Detector(Estimator, DetectOptions):
             validation: Data that chooses the weights and sets the threshold, instead of a share of `data`.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write. The checkpoint and the metrics are written beside it.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
@@ -118,7 +119,8 @@ class Detector(Estimator, DetectOptions):
         total = max(1, round(len(batches) * chosen.epochs))
         self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
         # `measure` sets the thresholds, and may be interrupted. The model is saved even so: one that never alarms.
-        self.reference_, self.threshold_, self.baseline_thresholds_ = np.zeros(1), math.inf, {}
+        self.reference_, self.threshold_ = np.zeros(1), math.inf
+        self.baseline_thresholds_: dict[str, float] = {}
 
         def measure(finished: bool) -> dict[str, Any]:
             self._calibrate(steps)

@@ -306,10 +306,10 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         self.check()
-        self.sizing_ = self._sizes(document, Sizing, checked=False)
+        self.sizing_ = self._sizes(document, Sizing)
         self.targets_ = tuple(map(str, document["targets"]))
         self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
         self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.context_length < 1 or self.sizing_.patch < 1:
-            raise ModelFileError(f"its context of {self.sizing_.context_length} steps is impossible")
+        if self.sizing_.patch < 1:
+            raise ModelFileError(f"its patch of {self.sizing_.patch} steps is impossible")
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
