@@ -29,14 +29,14 @@ class Stream(ABC, Generic[State]):
 
     def reset(self) -> None:
         """Forget everything: the next piece is the first."""
-        self._state = self._initial_state()
+        self.state = self._initial_state()
 
     @abstractmethod
     def push(self, piece: Any) -> Any:
         """Read the next piece.
 
         Returns:
-            What the model predicts so far, or for this piece: each task says which.
+            What the model predicts so far, or for this piece: each task says which. None where it only reads.
 
         Raises:
             DataError: The piece is not what the model reads. The state is then what it was before.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .fitting import Prepared
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Estimator(CommonOptions, ABC):
@@ -129,16 +130,14 @@ class Estimator(CommonOptions, ABC):
         Whatever Python raises about a document that contradicts itself becomes a ModelFileError.
         """
 
-    def _sizes(self, document: Mapping[str, Any], kind: type[S], checked: bool = True) -> S:
-        """The sizes in a model's document. OptionError if one is impossible.
+    def _sizes(self, document: Mapping[str, Any], kind: type[S]) -> S:
+        """The sizes in a model's document. OptionError if the option of the same name could not have that value.
 
         Args:
             kind: The dataclass that holds them.
-            checked: Whether to hold them to the checks of the options of the same names.
         """
         sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
-        if checked:
-            self.check_values(sizes)
+        self.check_values(sizes)
         return kind(**sizes)
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -237,3 +236,16 @@ def filled(build: Callable[[], nn.Module], tensors: Mapping[str, Any]) -> Any:
     model = build()
     model.load_state_dict(dict(tensors))
     return model
+
+
+def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
+    """Tensors of an older model file by the names that they have now.
+
+    Args:
+        prefixes: Beginning of a name in older files -> what it is now. The first one that matches counts.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
+    return found

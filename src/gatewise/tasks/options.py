@@ -95,6 +95,18 @@ class CommonOptions(Options):
 
 
 @options
+class EarlyStoppingOptions(CommonOptions):
+    """Of tasks that stop early unless the user says otherwise."""
+
+    patience: int | None = option(
+        default=8,
+        help="Early stopping: validations without improvement after which training stops.",
+        check=SIZE,
+        off="never",
+    )
+
+
+@options
 class RegulariserOptions(Options):
     """Regularisers of recurrent layers, which every cell has."""
 
@@ -119,6 +131,14 @@ class BatchOptions(Options):
     """Of tasks that learn from so many sequences at once."""
 
     batch_size: int | None = option(default=None, help="Sequences per batch.", check=SIZE)
+
+
+@options
+class WindowOptions(BatchOptions, RegulariserOptions, EarlyStoppingOptions):
+    """Of tasks that learn from windows of series."""
+
+    num_layers: int = option(default=1, help="Recurrent layers.", panel=SIZES, check=whole(1, 1000))
+    batch_size: int | None = option(default=None, help="Windows per batch.", check=SIZE)
 
 
 @options

@@ -154,6 +154,40 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
         Classifier(**options).fit(X, y, output=tmp_path / "m", resume=True)
 
 
+def test_ctrl_c_while_measuring_keeps_what_was_learned(monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    (X, y), validation = waves(60, 0), waves(60, 1)
+    whole = Classifier(**TINY, seed=5).fit(X, y, validation=validation)
+    output = tmp_path / "model"
+    for step in ("Classifier._measure", "Baselines.learn", "calibrate", "Evaluator.evaluate_parts"):
+        monkeypatch.setattr(f"gatewise.tasks.classify.estimator.{step}", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Classifier(**TINY, seed=5).fit(X, y, validation=validation, output=output)
+        monkeypatch.undo()
+        loaded = Classifier.load(output)
+        assert loaded.metrics_ == {}
+        assert same(weights(loaded), weights(whole))
+        assert loaded.predict(X).shape == y.shape
+    resumed = Classifier(**TINY, seed=5).fit(X, y, validation=validation, output=output, resume=True)
+    assert resumed.metrics_ == whole.metrics_
+
+
+def test_a_refused_fit_leaves_the_earlier_model_whole():
+    X, y = waves(60, 0)
+    model = Classifier(**TINY).fit(X, y)
+    before, chosen = model.predict_proba(X), model.sizing_
+    with pytest.raises(DataError):
+        model.fit(X, np.zeros(60, int))
+    with pytest.raises(OptionError):
+        model.set_params(class_weight={"north": 2}).fit(X, np.where(y, "up", "down"))
+    model.set_params(class_weight=None)
+    assert model.sizing_ == chosen
+    assert model.classes_.tolist() == [0, 1]
+    assert np.array_equal(model.predict_proba(X), before)
+
+
 def test_class_weights_shift_the_decision():
     X, y = waves(60, 0)
     X = X * 0 + 1.0  # nothing to go by
@@ -253,6 +287,10 @@ def test_a_file_that_contradicts_itself(tmp_path):
         bundle.save(tmp_path / "m", {**document, part: {}}, model._tensors())
         with pytest.raises(ModelFileError, match="contradicts itself"):
             Classifier.load(tmp_path / "m")
+    sizes = {**vars(model.sizing_), "ensemble": 1000}
+    bundle.save(tmp_path / "m", {**document, "sizes": sizes}, model._tensors())
+    with pytest.raises(ModelFileError, match="ensemble"):
+        Classifier.load(tmp_path / "m")
 
 
 # --- scikit-learn -----------------------------------------------------------------------------------------------------

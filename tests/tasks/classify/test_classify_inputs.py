@@ -76,7 +76,7 @@ def test_chinese_is_read_by_the_character():
 @pytest.mark.parametrize("tokens", ["words", "characters", "both"])
 def test_what_it_reads_survives_the_file(tokens):
     data = reviews("so good", "so bad", labels="xy")
-    inputs = learn_inputs(data, rows_of(data), ["label"], tokens)
+    inputs = learn_inputs(data, rows_of(data), ["label"], tokens=tokens)
     again = Inputs.from_json(bundle.plain(inputs.to_json()))
     a, b = inputs.encode(data), again.encode(data)
     assert a.keys() == b.keys()

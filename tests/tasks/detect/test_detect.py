@@ -194,6 +194,39 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
         Detector(**TINY, seed=5).fit(data, **{**validated, "validation": waves(300, seed=2)}, resume=True)
 
 
+@pytest.mark.parametrize("step", ["calibrate", "baseline_thresholds", "evaluate"])
+def test_ctrl_c_while_measuring_keeps_what_was_learned(step, monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    data, output = waves(400), tmp_path / "model"
+    whole = Detector(**TINY, seed=5).fit(data)
+    monkeypatch.setattr(f"gatewise.tasks.detect.estimator.{step}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Detector(**TINY, seed=5).fit(data, output=output)
+    loaded = Detector.load(output)
+    assert loaded.metrics_ == {}
+    assert same(weights(loaded), weights(whole))
+    assert loaded.threshold_ == (np.inf if step == "calibrate" else whole.threshold_)
+    assert loaded.predict(data).shape == (400,)
+    monkeypatch.undo()
+    resumed = Detector(**TINY, seed=5).fit(data, output=output, resume=True)
+    assert resumed.metrics_ == whole.metrics_
+    assert Detector.load(output).threshold_ == whole.threshold_
+
+
+def test_a_refused_fit_leaves_the_earlier_model_whole():
+    data = waves(400, 2)
+    detector = Detector(**TINY).fit(data)
+    before, chosen = detector.scores(data), detector.sizing_
+    for refused in (np.full((400, 3), np.nan), waves(1, 3)):
+        with pytest.raises(DataError):
+            detector.fit(refused)
+    assert len(detector.channels_) == 2
+    assert detector.sizing_ == chosen
+    assert np.array_equal(detector.scores(data)[0], before[0])
+
+
 def test_labelled_anomalies_are_not_learned_from():
     data = waves(1500)
     broken, labels = data.copy(), np.zeros(1500, int)

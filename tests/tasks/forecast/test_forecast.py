@@ -1,5 +1,6 @@
 """The estimator `Forecaster`: what it learns, its forecasts, its file, and its errors on bad input."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -220,6 +221,32 @@ def test_resumed_is_as_if_never_stopped(data, folder, monkeypatch):
         Forecaster(**scaled).fit(data, validation=sequences(wave(seed=3)), output="validated", resume=True)
 
 
+def test_ctrl_c_while_measuring_keeps_what_was_learned(data, fitted, folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatewise.tasks.forecast.estimator.evaluate_split", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Forecaster(**TINY).fit(data, output="model")
+    loaded = Forecaster.load("model")
+    assert loaded.metrics_ == {}
+    assert np.array_equal(loaded.predict(data), fitted.predict(data))
+
+
+def test_a_refused_fit_leaves_the_earlier_model_whole(data):
+    forecaster = Forecaster(**TINY).fit(data)
+    before, chosen = forecaster.predict(data), forecaster.sizing_
+    with pytest.raises(DataError, match="longest series has 4 steps"):
+        forecaster.fit({"z": np.arange(4.0)})
+    shop = Column("shop", "category", np.array([0], np.int32), tuple(map(str, range(101))))
+    with pytest.raises(DataError, match="column 'shop' has 101 different values"):
+        forecaster.set_params(static_covariates="shop").fit(sequences(np.arange(90.0), static={"shop": shop}))
+    forecaster.set_params(static_covariates=())
+    assert forecaster.targets_ == ("y",)
+    assert forecaster.sizing_ == chosen
+    assert np.array_equal(forecaster.predict(data), before)
+
+
 def test_saved_and_loaded_it_is_the_same(fitted, data, folder):
     fitted.save("model")
     loaded = Forecaster.load("model")
@@ -347,6 +374,12 @@ def test_a_file_that_contradicts_itself(fitted, folder, monkeypatch):
     fitted.save("model")
     with pytest.raises(ModelFileError, match="contradicts itself"):
         Forecaster.load("model")
+    for name in ("context_length", "patch"):
+        sizes = {**vars(fitted.sizing_), name: 0}
+        monkeypatch.setattr(fitted, "_document", lambda sizes=sizes: {**Forecaster._document(fitted), "sizes": sizes})
+        fitted.save("model")
+        with pytest.raises(ModelFileError, match=name):
+            Forecaster.load("model")
 
 
 def test_importing_it_costs_no_torch():
@@ -356,6 +389,8 @@ def test_importing_it_costs_no_torch():
 
 def test_a_model_that_is_the_first_of_a_process_can_be_used(folder):
     """Its shapes are checked without memory, where nothing may be made that is kept."""
-    Forecaster(**TINY, head="gaussian", samples=5).fit([np.arange(60.0) % 7]).save("model")
-    code = "import gatewise, numpy; gatewise.Forecaster.load('model').predict([numpy.arange(40.0) % 7])"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    forecaster = Forecaster(**TINY, head="gaussian", samples=5).fit([np.arange(60.0) % 7])
+    forecaster.save("model")
+    code = "import gatewise, numpy; print(gatewise.Forecaster.load('model').predict([numpy.arange(40.0) % 7]).tolist())"
+    child = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
+    assert json.loads(child.stdout) == forecaster.predict([np.arange(40.0) % 7]).tolist()

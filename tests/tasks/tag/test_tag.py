@@ -235,3 +235,28 @@ def test_a_second_fit_reads_the_columns_of_its_own_data():
     tagger = Tagger(target="command", bidirectional=False, hidden_size=4, epochs=1)
     assert tagger.fit(rides("front", "left")).features_.columns == ["front", "left"]
     assert tagger.fit(rides("speed")).features_.columns == ["speed"]
+
+
+def test_ctrl_c_while_measuring_keeps_what_was_learned(monkeypatch, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatewise.tasks.tag.evaluation.Evaluator.evaluate", interrupted)
+    data = tagged(40)
+    with pytest.raises(KeyboardInterrupt):
+        Tagger(**SMALL).fit(data, output=tmp_path / "model")
+    loaded = Tagger.load(tmp_path / "model")
+    assert loaded.metrics_ == {}
+    monkeypatch.undo()
+    whole = Tagger(**SMALL).fit(data)
+    assert [labels.tolist() for labels in loaded.predict(data)] == [labels.tolist() for labels in whole.predict(data)]
+
+
+def test_a_refused_fit_leaves_the_earlier_model_whole():
+    data = tagged(40)
+    tagger = Tagger(**SMALL).fit(data)
+    before, chosen = tagger.predict(data), tagger.sizing_
+    with pytest.raises(DataError):
+        tagger.fit([["a", "b"]], [[None, None]])
+    assert tagger.sizing_ == chosen
+    assert [labels.tolist() for labels in tagger.predict(data)] == [labels.tolist() for labels in before]

@@ -34,7 +34,7 @@ def test_pieces_of_long_sequences():
     data = from_arrays([np.arange(100.0)[:, None], np.arange(7.0)[:, None]])
     features = Features.learn(data, ["channels"], ahead=True)
     encoded, targets = features.encode(data), np.arange(107)
-    pieces = Pieces(encoded, targets, 2, chunk_length=16, seed=1)
+    pieces = Pieces(encoded, targets, batch_size=2, chunk_length=16, seed=1)
     assert len(pieces) == 4  # 7 of the long one, 1 of the short one
     seen = [pieces.at(step) for step in range(4)]
     assert sorted(int(n) for batch in seen for n in batch["lengths"]) == [7, *[16] * 7]

@@ -29,7 +29,7 @@ from .options import ClassifyOptions
 from .predictor import Predictor
 from .reading import read_sequences
 from .sizing import Sizing, sizing, training_steps
-from .split import split_sequences
+from .split import Parts, split_sequences, validation_rows
 from .statistics import learn_inputs
 from .targets import Targets, target_columns
 
@@ -88,9 +88,9 @@ class Classifier(Estimator, ClassifyOptions):
                 held out of `data`.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write. The checkpoint and the metrics stand beside it, under its name with
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
-            resume: Go on from that checkpoint.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -128,23 +128,14 @@ class Classifier(Estimator, ClassifyOptions):
             seed=int(self.seed),
             augmentation=chosen.augmentation,
         )
-        if own is None:
-            held, rows, wanted = sequences, parts.validation, truth[parts.validation]
-        else:
-            held, rows, wanted = own, np.arange(len(own)), targets.standardised(targets.encode(own))
-        validated = own is not None or "validation" in parts.held_out
-        steps, evaluate_every = training_steps(chosen, len(training), validated)
+        held, rows, held_out = validation_rows(sequences, own, parts)
+        wanted = truth[rows] if own is None else targets.standardised(targets.encode(own))
+        steps, evaluate_every = training_steps(chosen, len(training), held_out)
         self.sound_, self.targets_, self.inputs_, self.sizing_ = sound, targets, inputs, chosen
         self._set_attributes(features_of(sequences) if in_memory(data) else None)
-
-        def measure(finished: bool) -> dict[str, Any]:
-            self.baselines_, self.blend_weight_, self.temperature_ = None, 1.0, 1.0
-            if finished:
-                self.baselines_ = Baselines.learn(inputs, targets, sequences, parts.train, int(self.seed))
-            if validated and self.class_weight is None:  # weights shift the predictions; the regression has none
-                self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
-            return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
-
+        # `_measure` sets these, and may be interrupted. The model is saved even so.
+        self.baselines_: Baselines | None = None
+        self.blend_weight_, self.temperature_ = 1.0, 1.0
         return Prepared(
             build=lambda: self._build(weights),
             training=training,
@@ -157,7 +148,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "held_out": y is None and own is None,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=measure,
+            measure=lambda finished: self._measure(finished, sequences, own, parts),
             unit="sequences",
             per_step=chosen.batch_size,
         )
@@ -244,7 +235,14 @@ class Classifier(Estimator, ClassifyOptions):
     def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
         """What is read of the training sequences, and sizes that suit it."""
         ignored = self._ignored(data, targets.columns)
-        inputs = learn_inputs(data, rows, ignored, self.tokens, self.vocabulary_size, int(self.min_frequency))
+        inputs = learn_inputs(
+            data,
+            rows,
+            ignored,
+            tokens=self.tokens,
+            vocabulary_size=self.vocabulary_size,
+            min_frequency=int(self.min_frequency),
+        )
         chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
         return inputs.with_stride(chosen.stride), chosen
 
@@ -256,6 +254,15 @@ class Classifier(Estimator, ClassifyOptions):
         return (
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}
         )
+
+    def _measure(self, finished: bool, sequences: Sequences, own: Sequences | None, parts: Parts) -> dict[str, Any]:
+        """Fit the baselines if training has finished, calibrate, and evaluate."""
+        if finished:
+            self.baselines_ = Baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+        held, rows, held_out = validation_rows(sequences, own, parts)
+        if held_out and self.class_weight is None:  # weights shift the predictions; the regression has none
+            self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
+        return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
 
     def _set_attributes(self, features: int | None) -> None:
         """What scikit-learn's users expect after fit."""
@@ -334,7 +341,7 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         self.check()
-        self.sizing_ = self._sizes(document, Sizing, checked=False)
+        self.sizing_ = self._sizes(document, Sizing)
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.targets_ = Targets.from_json(document["targets"])
         self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])

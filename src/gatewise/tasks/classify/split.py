@@ -36,6 +36,18 @@ class Parts:
         return {name: rows for name, rows in parts.items() if len(rows) and rows is not self.train}
 
 
+def validation_rows(data: Sequences, own: Sequences | None, parts: Parts) -> tuple[Sequences, np.ndarray, bool]:
+    """What chooses the best weights: sequences, which of them, and whether they are held out of training.
+
+    Args:
+        data: What the parts are of.
+        own: Validation data of its own.
+    """
+    if own is not None:
+        return own, np.arange(len(own)), True
+    return data, parts.validation, "validation" in parts.held_out
+
+
 def split_sequences(
     data: Sequences,
     targets: Targets,

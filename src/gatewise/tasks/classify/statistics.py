@@ -21,6 +21,7 @@ def learn_inputs(
     data: Sequences,
     rows: np.ndarray,
     without: Iterable[str],
+    *,
     tokens: str | None = None,
     vocabulary_size: int | None = None,
     min_frequency: int = 1,
@@ -53,7 +54,11 @@ def learn_inputs(
                 used.update(np.unique(piece.column(column.name).values).tolist())
             levels = [level for code, level in enumerate(column.levels) if code in used]
             categories.append(Category(column.name, per_step, levels))
-    text = _vocabulary(data, rows, texts, tokens, vocabulary_size, min_frequency) if texts else None
+    text = None
+    if texts:
+        text = _vocabulary(
+            data, rows, texts, tokens=tokens, vocabulary_size=vocabulary_size, min_frequency=min_frequency
+        )
     if not numbers and not categories and text is None:
         names = ", ".join(column.name for _, column in columns) or "none"
         raise DataError(f"{data.name}: nothing to learn from beside the target. Other columns: {names}")
@@ -112,6 +117,7 @@ def _vocabulary(
     data: Sequences,
     rows: np.ndarray,
     texts: list[tuple[bool, str]],
+    *,
     tokens: str | None,
     vocabulary_size: int | None,
     min_frequency: int,

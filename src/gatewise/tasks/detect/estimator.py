@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import shares_of
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Detection
 
-# Beginning of a tensor's name in older model files -> the name that it has now.
+# Prefix of tensors in older model files -> the one that they have now.
 _RENAMED_TENSORS = {
     "repeater.reader.": "autoencoder.encoder.",
     "repeater.writer.": "autoencoder.decoder.",
@@ -86,7 +86,8 @@ class Detector(Estimator, DetectOptions):
             validation: Data that chooses the weights and sets the threshold, instead of a share of `data`.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write. The checkpoint and the metrics are written beside it.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
@@ -109,12 +110,16 @@ class Detector(Estimator, DetectOptions):
             apart = read_series(validation, None, self, channels=series.channels, encoding=encoding)
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares)
-        self.channels_, self.scale_ = series.channels, Scale.of(steps.training, series.channels)
-        self.sizing_ = chosen = sizing(self, sum(map(len, steps.training)))
-        training, validated = ([self.scale_.apply(s) for s in part] for part in (steps.training, steps.validation))
+        scale = Scale.of(steps.training, series.channels)
+        chosen = sizing(self, sum(map(len, steps.training)))
+        training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
         window = int(self.window)
         batches = Windows(training, window=window, batch_size=chosen.batch_size, seed=int(self.seed))
         total = max(1, round(len(batches) * chosen.epochs))
+        self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
+        # `measure` sets the thresholds, and may be interrupted. The model is saved even so: one that never alarms.
+        self.reference_, self.threshold_ = np.zeros(1), math.inf
+        self.baseline_thresholds_: dict[str, float] = {}
 
         def measure(finished: bool) -> dict[str, Any]:
             self._calibrate(steps)
@@ -306,12 +311,4 @@ class Detector(Estimator, DetectOptions):
         if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
             raise ModelFileError("its scale and reference do not fit its channels")
         self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
-        self.model_ = filled(self._build, {_renamed(name): tensor for name, tensor in tensors.items()})
-
-
-def _renamed(tensor: str) -> str:
-    """The name that a tensor of a model file has now."""
-    for old, new in _RENAMED_TENSORS.items():
-        if tensor.startswith(old):
-            return new + tensor.removeprefix(old)
-    return tensor
+        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

@@ -1,11 +1,11 @@
 """Options of `Detector`."""
 
 from ..fields import DATA, PROBABILITY, SIZE, SIZES, one_of, option, options, real, shares, whole
-from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions, TimestampOptions
+from ..options import Columns, TableOptions, TimestampOptions, WindowOptions
 
 
 @options
-class DetectOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions, TableOptions):
+class DetectOptions(WindowOptions, TimestampOptions, TableOptions):
     """Every option of `Detector`."""
 
     target: str | None = option(
@@ -48,7 +48,9 @@ class DetectOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOp
         check=whole(100),
     )
     gap: int = option(
-        default=10, help="Merge alarms into one event that are at most this many steps apart.", check=whole(0)
+        default=10,
+        help="Merge alarms into one event if at most this many steps without an alarm lie between them.",
+        check=whole(0),
     )
     min_length: int = option(default=1, help="Shortest event, in steps.", check=SIZE)
     window: int = option(
@@ -57,16 +59,8 @@ class DetectOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOp
         panel=SIZES,
         check=whole(2, 100_000),
     )
-    num_layers: int = option(default=1, help="Recurrent layers.", panel=SIZES, check=whole(1, 1000))
     dropout: float = option(
         default=0.0,
         help="Dropout probability between layers.",
         check=PROBABILITY,
-    )
-    batch_size: int | None = option(default=None, help="Windows per batch.", check=SIZE)
-    patience: int | None = option(
-        default=8,
-        help="Early stopping: validations without improvement after which training stops.",
-        check=SIZE,
-        off="never",
     )

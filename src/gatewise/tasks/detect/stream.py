@@ -30,30 +30,28 @@ class Stream(streams.Stream[StreamState]):
         channels: Names of the values of a step.
     """
 
+    _reading: ReadState
+
     def __init__(self, predictor: Predictor):
         self._reader, self._scoring = predictor.reader, predictor.scoring
-        self._reading, self._scorer = self._reader.start(), self._scoring.scorer()
+        self._scorer = self._scoring.scorer()
         self.threshold, self.channels = predictor.scoring.threshold, predictor.channels
         super().__init__()
-
-    def reset(self) -> None:
-        """Start a new series."""
-        self.state = self._initial_state()
 
     def _initial_state(self) -> StreamState:
         return StreamState(self._reader.start(), self._scoring.scorer().state)
 
-    def push(self, row: Any) -> tuple[float, bool]:
+    def push(self, piece: Any) -> tuple[float, bool]:
         """The next step's score, and whether it is an alarm.
 
         Args:
-            row: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there is
-                one channel.
+            piece: Its values by channel, or in the order of `channels`, NaN or None where missing; a number, if there
+                is one channel.
 
         Raises:
             DataError: There are more or fewer values, or one is not a number.
         """
-        errors, self._reading = self._reader.read(self._values(row)[None], self._reading)
+        errors, self._reading = self._reader.read(self._values(piece)[None], self._reading)
         score = self._scorer.push(float(errors[0]))
         return score, score >= self.threshold
 

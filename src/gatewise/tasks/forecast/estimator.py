@@ -17,7 +17,7 @@ from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from .evaluation import evaluate_part, evaluate_split, forecast_report
 from .inputs import Inputs
 from .linear import Linear
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Shape
 
-_RENAMED_TENSORS = {"trust": "blend_weight"}  # name in older model files -> the name that it has now
+# Prefix of tensors in older model files -> the one that they have now.
+_RENAMED_TENSORS = {"trust": "blend_weight"}
 
 
 class Forecaster(Estimator, ForecastOptions):
@@ -99,18 +100,18 @@ class Forecaster(Estimator, ForecastOptions):
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
         own = self._table(raw)
-        self.targets_, self.frequency_ = own.targets, own.frequency
         apart = None
         if validation is not None:
             apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
-        self.sizing_ = sizing = setup.sizing
-        self.inputs_ = inputs_of(own, self, setup.training, sizing.context_length)
-        window = window_of(self, sizing, self.inputs_)
-        at_once = windows_at_once(self, self.targets_)
+        sizing = setup.sizing
+        inputs = inputs_of(own, self, setup.training, sizing.context_length)
+        window = window_of(self, sizing, inputs)
+        at_once = windows_at_once(self, own.targets)
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
+        self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
         def measure(finished: bool) -> dict[str, Any]:
             if setup.held_out:
@@ -304,11 +305,10 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         self.check()
-        self.sizing_ = self._sizes(document, Sizing, checked=False)
+        self.sizing_ = self._sizes(document, Sizing)
         self.targets_ = tuple(map(str, document["targets"]))
         self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
         self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.context_length < 1 or self.sizing_.patch < 1:
-            raise ModelFileError(f"its context of {self.sizing_.context_length} steps is impossible")
-        named = {_RENAMED_TENSORS.get(name, name): tensor for name, tensor in tensors.items()}
-        self.model_ = filled(self._build, named)
+        if self.sizing_.patch < 1:
+            raise ModelFileError(f"its patch of {self.sizing_.patch} steps is impossible")
+        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from ...errors import OptionError
 from ..fields import DATA, SIZE, SIZES, flag, one_of, option, options, shares, whole
-from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TimestampOptions, names
+from ..options import Columns, TimestampOptions, WindowOptions, names
 
 
 @options
-class ForecastOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions):
+class ForecastOptions(WindowOptions, TimestampOptions):
     """Every option of `Forecaster`."""
 
     horizon: int = option(default=12, help="Steps to forecast.", panel=DATA, check=whole(1, 100_000))
@@ -44,7 +44,6 @@ class ForecastOptions(BatchOptions, RegulariserOptions, CommonOptions, Timestamp
     context_length: int | None = option(
         default=None, help="Steps of the past that a forecast is made from.", panel=SIZES, check=whole(1, 100_000)
     )
-    num_layers: int = option(default=1, help="Recurrent layers.", panel=SIZES, check=whole(1, 1000))
     head: str = option(
         default="quantiles",
         help='What is forecast: "quantiles", or a distribution: "gaussian", "student-t" or, for counts, '
@@ -74,13 +73,6 @@ class ForecastOptions(BatchOptions, RegulariserOptions, CommonOptions, Timestamp
         default=False,
         help="Read all target columns together, instead of each on its own with shared weights.",
         check=flag,
-    )
-    batch_size: int | None = option(default=None, help="Windows per batch.", check=SIZE)
-    patience: int | None = option(
-        default=8,
-        help="Early stopping: validations without improvement after which training stops.",
-        check=SIZE,
-        off="never",
     )
 
     def check(self) -> None:

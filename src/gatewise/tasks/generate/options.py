@@ -19,14 +19,22 @@ from ..fields import (
     shares,
     whole,
 )
-from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions, WordOptions, check_tokens
+from ..options import (
+    BatchOptions,
+    Columns,
+    EarlyStoppingOptions,
+    RegulariserOptions,
+    TableOptions,
+    WordOptions,
+    check_tokens,
+)
 
 FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights")
 FOR_NUMBERS = ("columns", "key", "time", "mixtures")
 
 
 @options
-class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, CommonOptions, TableOptions):
+class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppingOptions, TableOptions):
     """Every option of `Generator`."""
 
     key: Columns = option(
@@ -94,12 +102,6 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, CommonOptio
         default=None,
         help="Length of truncated backpropagation, in steps; of numbers, the most of a sequence that is read at once.",
         check=SIZE,
-    )
-    patience: int | None = option(
-        default=8,
-        help="Early stopping: validations without improvement after which training stops.",
-        check=SIZE,
-        off="never",
     )
 
     def check(self) -> None:

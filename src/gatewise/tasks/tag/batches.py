@@ -29,6 +29,7 @@ class Pieces:
         self,
         data: Encoded,
         targets: np.ndarray,
+        *,
         batch_size: int,
         chunk_length: int | None = None,
         seed: int | None = None,

@@ -80,8 +80,9 @@ class Tagger(Estimator, TagOptions):
                 omitted.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write; see `Generator.fit`.
-            resume: Go on from the checkpoint beside the model file.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -112,13 +113,17 @@ class Tagger(Estimator, TagOptions):
         steps = int(train.offsets[-1])
         chosen = sizing(self, steps, bool(features.words))
         training = Pieces(
-            encoded["train"], wanted["train"], chosen.batch_size, chosen.chunk_length, seed=int(self.seed)
+            encoded["train"],
+            wanted["train"],
+            batch_size=chosen.batch_size,
+            chunk_length=chosen.chunk_length,
+            seed=int(self.seed),
         )
         held_out = "validation" if "validation" in parts else "train"
-        validated = Pieces(encoded[held_out], wanted[held_out], 2 * chosen.batch_size)
+        validated = Pieces(encoded[held_out], wanted[held_out], batch_size=2 * chosen.batch_size)
         updates = max(1, round(len(training) * chosen.epochs))
-        self.targets_, self.features_, self.sizing_ = targets, features, chosen
-        self.baselines_ = Baselines.learn(train, encoded["train"], features, truth["train"])
+        baselines = Baselines.learn(train, encoded["train"], features, truth["train"])
+        self.targets_, self.features_, self.sizing_, self.baselines_ = targets, features, chosen, baselines
 
         def measure(finished: bool) -> dict[str, Any]:
             if held_out == "validation":
