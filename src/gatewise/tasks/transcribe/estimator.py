@@ -85,8 +85,9 @@ class Transcriber(Estimator, TranscribeOptions):
                 omitted.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write; see `Generator.fit`.
-            resume: Go on from the checkpoint beside the model file.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
