@@ -2,13 +2,11 @@
 
 import io
 import signal
-from pathlib import Path
 
 import pytest
 import torch
+from shared_data import SHARED
 from training_toy import Workshop
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 RHYME = """Peter Piper picked a peck of pickled peppers.
 A peck of pickled peppers Peter Piper picked.
@@ -17,9 +15,18 @@ where's the peck of pickled peppers Peter Piper picked?
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_at_first():
+    """Python's default answer to Ctrl-C: what a shell starts in the background begins deaf to it, and so would tests.
+
+    For the session, so that fixtures of a module that train can be interrupted too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def ctrl_c():
-    """Python's usual answer to Ctrl-C: what a shell starts in the background begins deaf to it, and so would tests."""
+    """The same for each test, whatever another one, or a library, has set."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -14,6 +14,7 @@ import weakref
 import pytest
 
 from gatewise.algebra import cell, sigmoid, tanh
+from gatewise.cells import find
 from gatewise.errors import CellError
 
 
@@ -303,6 +304,39 @@ def test_names_are_those_that_the_function_has_at_its_end(function, expected):
         assert names(function) == expected
 
 
-def test_a_cell_without_operations_is_refused_for_what_it_lacks():
+def test_a_cell_declared_while_another_of_the_same_code_is_traced():
+    inner = []
+
+    def make(depth):
+        def equations(x, h_prev, W, U):
+            a = tanh(W.a @ x + U.a @ h_prev)
+            if depth:
+                inner.append(make(depth - 1))
+            b = a * (W.b @ x)
+            h = a + b
+            return h
+
+        return cell(carry="h", pack="a b")(equations)
+
+    outer = make(1)
+    assert list(outer.names.values()) == list(inner[0].names.values()) == ["a", "b", "h"]
+
+
+def test_a_cell_without_weights_is_refused_for_what_it_lacks():
+    """So there is a weight in every cell that asks for its frame."""
     with pytest.raises(CellError, match="never uses its input x"):
         cell(carry="h")(lambda x, h_prev: h_prev)
+    with pytest.raises(CellError, match="vectors that differ in size"):
+        cell(carry="h")(lambda x, h_prev: tanh(h_prev * x))
+
+
+def test_coverage_sees_the_equations_and_names_stay(tmp_path):
+    code = "import json; from gatewise import cells; print(json.dumps([*cells.find('lstm').names.values()]))"
+    (tmp_path / "run.py").write_text(code)
+    command = [sys.executable, "-m", "coverage"]
+    run = [*command, "run", "--include", "*/cells/lstm.py", "run.py"]
+    found = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert json.loads(found) == [*find("lstm").names.values()]
+    subprocess.run([*command, "json", "-q", "-o", "lines.json"], cwd=tmp_path, capture_output=True, check=True)
+    [file] = json.loads((tmp_path / "lines.json").read_text())["files"].values()
+    assert not file["missing_lines"]

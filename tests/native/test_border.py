@@ -83,6 +83,8 @@ WRONG_TENSORS = {
     "a length beyond the end": ({"lengths": lambda t: t + 6}, SHAPE),
     "lengths of booleans": ({"lengths": lambda t: t > 0}, SHAPE),
     "lengths with fractions": ({"lengths": lambda t: t * 0.3}, SHAPE),
+    "a length without end": ({"lengths": lambda t: t / 0.0}, SHAPE),
+    "complex lengths": ({"lengths": lambda t: t * 1j}, SHAPE),
     "too few resets": ({"resets": fewer}, SHAPE),
     "resets of another batch": ({"resets": lambda t: t[:, 1:]}, SHAPE),
     "resets batch first": ({"resets": torch.Tensor.t}, SHAPE),

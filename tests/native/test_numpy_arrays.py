@@ -239,7 +239,7 @@ def test_a_step_has_no_time():
 def raw_call(**changes):
     """A forward call of the compiled side on arrays, but for what is changed."""
     _, (x, state, weights) = numpy_inputs(LSTM, ODD)
-    call = calls.Call(calls.Layer(LSTM, x, state, weights), arrays._ARRAYS)
+    call = calls.Call(calls.Layer(LSTM, x, state, weights), arrays.NUMPY)
     (fields, given, outputs, last, keep), _ = call.forward([x, *state, *weights], False)
     arguments = dict(zip(("plan", "packed", "weights", "inputs", "lengths", "resets", "reverse"), fields, strict=True))
     arguments |= {"state": given, "outputs": outputs, "last": last, "keep": keep}

@@ -69,7 +69,7 @@ class Weight(Symbol):
         name: As in the equations.
         pack: The gates that it may have blocks for.
         diagonal: Whether the blocks are block-diagonal.
-        run: Is told whenever the equations ask for a block.
+        run: Notified when the equations ask for a block.
     """
 
     def __init__(self, name: str, pack: Sequence[str], diagonal: bool, run: Run):
@@ -115,17 +115,19 @@ class Run:
     def __init__(self, function: Callable[..., Any]):
         self._function, self._code = function, inspect.unwrap(function).__code__
         self._frame: FrameType | None = None
+        self._caller: FrameType | None = None
 
     def find_frame(self) -> None:
-        """Hold the function's frame; the outermost, should the function call itself."""
+        """Hold the function's frame; the outermost of this run, should the function call itself."""
         frame = None if self._frame else inspect.currentframe()
-        while frame is not None:
+        while frame is not None and frame is not self._caller:
             if frame.f_code is self._code:
                 self._frame = frame
             frame = frame.f_back
 
     def call(self, label: str, arguments: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """What the function returns, and its local variables then, in the order of its code."""
+        self._caller = inspect.currentframe()  # beyond it another run may be tracing the same code
         try:
             returned = self._function(**arguments)
             # A copy, for in newer Pythons this is a view, which would keep the frame alive.
@@ -134,7 +136,7 @@ class Run:
             cause = None if isinstance(error, CellError) else error
             raise CellError(f"{self.place(error)}cell '{label}': {_reason(error, self._code)}") from cause
         finally:
-            self._frame = None  # its variables hold the weights, and these hold this: a circle
+            self._frame = self._caller = None  # their variables hold the weights, and these hold this: a circle
         code = self._code
         return returned, {n: known[n] for n in (*code.co_varnames, *code.co_cellvars, *code.co_freevars) if n in known}
 

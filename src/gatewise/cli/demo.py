@@ -60,8 +60,10 @@ def writing(quick: bool) -> Show:
         print(prompt + "".join(generator.sample(prompt, 700, temperature=0.7, seed=1)))
         print(f"\nMore: gatewise sample {file} --prompt 'A class '")
 
-    said = f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are the test set."
-    return Show(Generator(**options), data, said, after)
+    announcement = (
+        f"Learning to write from {len(text):,} characters of Python's documentation; the last 5 % are the test set."
+    )
+    return Show(Generator(**options), data, announcement, after)
 
 
 def dates(quick: bool) -> Show:
@@ -77,8 +79,8 @@ def dates(quick: bool) -> Show:
             print(f"  {date:<28}{found}")
         print(f"\nMore: echo 'May the 4th, 1977' | gatewise predict {file} -")
 
-    said = f"Learning to convert dates to ISO 8601 from {len(pairs):,} pairs in 23 forms; 5 % are the test set."
-    return Show(Translator(seed=1, epochs=4 if quick else None), pairs, said, after)
+    announcement = f"Learning to convert dates to ISO 8601 from {len(pairs):,} pairs in 23 forms; 5 % are the test set."
+    return Show(Translator(seed=1, epochs=4 if quick else None), pairs, announcement, after)
 
 
 def pictures(quick: bool) -> Show:
@@ -95,8 +97,8 @@ def pictures(quick: bool) -> Show:
             print(f"  actual:    {known[0]}\n  generated: {found}\n")
         print(f"More: gatewise predict {file} PICTURES")
 
-    said = f"Learning to caption drawings from {len(data):,} scenes; 10 % are the test set."
-    return Show(Captioner(seed=1, epochs=1 if quick else None), data, said, after)
+    announcement = f"Learning to caption drawings from {len(data):,} scenes; 10 % are the test set."
+    return Show(Captioner(seed=1, epochs=1 if quick else None), data, announcement, after)
 
 
 TASKS = {"generate": writing, "translate": dates, "caption": pictures}

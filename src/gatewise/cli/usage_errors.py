@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import suggest
-from ..tasks.fields import RENAMED
+from ..tasks.fields import new_name
 
 # The base class of all of click's errors. Newer versions of typer bundle click instead of depending on it. The exported
 # BadParameter works in both; for the same reason, errors are told apart below by the names of their classes.
@@ -26,9 +26,9 @@ def in_our_words(error: Any) -> str:
     match type(error).__name__:
         case "NoSuchOption":
             known = [name for param in context.command.get_params(context) for name in param.opts] if context else []
-            now = RENAMED.get(error.option_name.strip("-").replace("-", "_"), "").replace("_", "-")
-            if f"--{now}" in known:
-                return f"`{error.option_name}` is called `--{now}` now"
+            names = [name.removeprefix("--").replace("-", "_") for name in known]
+            if now := new_name(error.option_name.removeprefix("--").replace("-", "_"), names):
+                return f"`{error.option_name}` is called `--{now.replace('_', '-')}` now"
             return suggest("option", error.option_name, [name for name in known if name.startswith("--")], hint)
         case "MissingParameter" if param is not None:
             return f"`{path}` needs {_label(param)}. `{path} --help` says what that is."

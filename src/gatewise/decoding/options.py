@@ -95,7 +95,7 @@ class CTCDecoding:
     Args:
         beam_size: Prefixes that are kept; 1 takes the most probable symbol of each step, unless there is a language
             model.
-        language_model: A model of `generate` that was trained on lines of such text, the path of its file, or its `Writer`.
+        language_model: A model of `generate` that was trained on lines of such text, its file's path, or its `Writer`.
         language_weight: Its weight, 0.5 if omitted: texts are ranked by acoustic + weight * language + bonus *
             characters, the first two being log-probabilities.
         length_bonus: Added per character, with a beam or a language model.

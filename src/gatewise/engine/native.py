@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from ..algebra import Cell
-from ..errors import OptionError
+from ..errors import OptionError, ShapeError
 from ..native import lowering
 from ..native.calls import (
     Call,
@@ -84,7 +84,7 @@ def threads(count: int | None) -> Iterator[None]:
 class Tensors:
     """What the engine has to know of torch's tensors."""
 
-    float32 = torch.float32
+    float32, bfloat16 = torch.float32, torch.bfloat16
 
     @staticmethod
     def maker(like: Tensor, dtype: torch.dtype) -> Callable[..., Tensor]:
@@ -101,9 +101,14 @@ class Tensors:
 
     @staticmethod
     def lengths(lengths: Tensor, x: Tensor) -> Tensor:
-        whole = not lengths.is_floating_point() or bool((lengths == lengths.floor()).all())
-        check_lengths(lengths, len(x), x.shape[1], whole and lengths.dtype != torch.bool)
-        return lengths.to("cpu", torch.int64).contiguous()
+        whole = not (lengths.is_complex() or lengths.dtype == torch.bool)
+        if whole and lengths.is_floating_point():
+            whole = bool((lengths.isfinite() & (lengths == lengths.floor())).all())
+        if not whole:
+            raise ShapeError(f"lengths must be whole numbers, not {lengths.tolist()!r:.60}")
+        lengths = lengths.to("cpu", torch.int64).contiguous()
+        check_lengths(lengths, len(x), x.shape[1], whole=True)
+        return lengths
 
     @staticmethod
     def resets(resets: Tensor) -> Tensor:

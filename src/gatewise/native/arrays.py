@@ -63,7 +63,7 @@ def recurrence(
         *[_float32(f"weights[{i}]", w) for i, w in enumerate(weights)],
     ]
     split = 1 + len(state)
-    call = Call(Layer(cell, inputs[0], inputs[1:split], inputs[split:], lengths, None, reverse, history), _ARRAYS)
+    call = Call(Layer(cell, inputs[0], inputs[1:split], inputs[split:], lengths, None, reverse, history), NUMPY)
     call.divide(threads)
     results = run_forward([call], inputs, keep=False)
     return results[: call.shown], results[call.shown :]
@@ -89,10 +89,10 @@ def _float32(name: str, array: Any) -> Array:
     return np.asarray(array) if array.flags.aligned else np.array(array)
 
 
-class _Arrays:
+class NumpyArrays:
     """What the engine has to know of numpy's arrays."""
 
-    float32 = np.dtype(np.float32)
+    float32, bfloat16 = np.dtype(np.float32), None
 
     @staticmethod
     def maker(like: Array, dtype: Any) -> Callable[..., Array]:
@@ -123,4 +123,4 @@ class _Arrays:
         return np.asarray(resets, np.bool_)
 
 
-_ARRAYS = _Arrays()
+NUMPY = NumpyArrays()

@@ -42,7 +42,8 @@ _CHAIN_TILES = 8
 class Arrays(Protocol):
     """What a call has to know of its arrays."""
 
-    float32: Any  # the dtype; any other that a call meets is bfloat16
+    float32: Any  # the dtype
+    bfloat16: Any  # the dtype; None where there is none
 
     def maker(self, like: Array, dtype: Any) -> Callable[..., Array]:
         """A function of a shape, one argument per axis, that makes a row-major array whose values are not set."""
@@ -62,7 +63,19 @@ class Arrays(Protocol):
 
 @dataclass
 class Layer:
-    """One layer in one direction, and what it runs on; arguments as of `engine.recurrence`."""
+    """One layer in one direction, and what it runs on.
+
+    T steps, B rows; D, H and P as the cell names its sizes.
+
+    Attributes:
+        x: (T, B, D).
+        state: (B, H) or (B, P) per carried name, before the first step.
+        weights: One array per parameter of the cell.
+        lengths: (B,) steps of each row that count.
+        resets: (T, B) True where a sequence begins anew.
+        reverse: Whether rows run from their last step to their first.
+        extras: (T, B, H) per further input of the cell.
+    """
 
     cell: Cell
     x: Array
@@ -99,7 +112,7 @@ class Call:
         self.shown = self.carried if layer.history else 1
         self.results = self.shown + self.carried
         self.dtype = layer.dtype or x.dtype
-        self.bfloat16 = self.dtype != arrays.float32
+        self.bfloat16 = self.dtype == arrays.bfloat16
         self.work = (1, 1)  # parts that run apart, and threads in all
         self.threads = 1  # threads available to prepare the call
         self.tape: Any = None

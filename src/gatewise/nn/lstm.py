@@ -45,8 +45,20 @@ class LSTM(Recurrent):
     ):
         if cell is None:
             cell = "lstmp" if proj_size else "lstm"
-        shape = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        super().__init__(cell, *shape, device, dtype, **options)
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            device=device,
+            dtype=dtype,
+            **options,
+        )
 
 
 class GRU(Recurrent):
@@ -78,5 +90,17 @@ class GRU(Recurrent):
         proj_size: int = 0,  # torch.nn.GRU knows it too, to refuse it
         **options: Unpack[Options],
     ):
-        shape = (input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
-        super().__init__("gru", *shape, device, dtype, **options)
+        super().__init__(
+            "gru",
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            device=device,
+            dtype=dtype,
+            **options,
+        )

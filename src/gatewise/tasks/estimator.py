@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +57,7 @@ class Estimator(CommonOptions, ABC):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor options by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def set_params(self, **params: Any) -> Self:
         """Change options. OptionError for one that does not exist."""
@@ -71,8 +70,7 @@ class Estimator(CommonOptions, ABC):
         return self
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in inspect.signature(type(self)).parameters.items()}
-        given = {n: v for n, v in self.get_params().items() if v != defaults[n]}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -128,7 +126,7 @@ class Estimator(CommonOptions, ABC):
 
     @abstractmethod
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        """Undo `_document`, and build `model_` with these tensors (see `_filled`).
+        """Undo `_document`, and build `model_` with these tensors (see `filled`).
 
         Whatever Python raises about a document that contradicts itself becomes a ModelFileError.
         """
@@ -250,7 +248,7 @@ def filled(
     import torch
 
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
-    with torch.device("meta"):  # without memory, for a stranger's file may claim any size
+    with torch.device("meta"):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
     for name in wanted.keys() | tensors.keys():
         has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)

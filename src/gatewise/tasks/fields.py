@@ -67,8 +67,7 @@ class Options:
         """Refuse an option by the name that it once had."""
         known = {f.name for f in fields(cls)}
         for name in given:
-            if name not in known:
-                refuse_old_name(name, known)
+            refuse_old_name(name, known)
         return super().__new__(cls)
 
     def check(self) -> None:
@@ -88,21 +87,27 @@ class Options:
                 f.metadata["check"](f.name, given[f.name])
 
 
+def new_name(name: str, known: Collection[str]) -> str | None:
+    """What an option is called now, if it is not among those known but once was; else None."""
+    now = RENAMED.get(name)
+    return now if name not in known and now in known else None
+
+
 def refuse_old_name(name: str, known: Collection[str]) -> None:
-    """OptionError if an option that is not known is one that was renamed."""
-    if RENAMED.get(name) in known:
-        raise OptionError(f"`{name}` is called `{RENAMED[name]}` now")
+    """OptionError if an unknown option was renamed."""
+    if now := new_name(name, known):
+        raise OptionError(f"`{name}` is called `{now}` now")
 
 
 def renamed(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
     """Options or sizes of an older model file under the names that they have now."""
-    return {RENAMED[n] if n not in known and RENAMED.get(n) in known else n: value for n, value in given.items()}
+    return {new_name(name, known) or name: value for name, value in given.items()}
 
 
 def in_order(cls: type[Any]) -> list[Field[Any]]:
     """Options as help shows them: by panel, and in each a task's own before those that it shares."""
-    shared = {name for base in cls.__mro__ if base.__module__ == "gatewise.tasks.options" for name in vars(base)}
-    return sorted(fields(cls), key=lambda f: (PANELS.index(f.metadata["panel"]), f.name in shared))
+    own = next(base for base in cls.__mro__ if "__dataclass_fields__" in vars(base)).__annotations__
+    return sorted(fields(cls), key=lambda f: (PANELS.index(f.metadata["panel"]), f.name not in own))
 
 
 def document_of(cls: type[Any]) -> str:

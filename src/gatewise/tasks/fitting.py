@@ -183,10 +183,8 @@ def _save(
 def _identity(estimator: Fittable) -> dict[str, Any]:
     """What must be the same for a run to be resumed, whatever the task."""
     options = {name: value for name, value in estimator.plain_options().items() if name not in _NOT_IDENTITY}
-    equations = hashlib.sha256(estimator.find_cell().equations.encode()).hexdigest()[
-        :12
-    ]  # one's own may have been edited
-    return {**options, "equations": equations, "threads": torch.get_num_threads()}
+    digest = hashlib.sha256(estimator.find_cell().equations.encode()).hexdigest()  # one's own may have been edited
+    return {**options, "equations": digest[:12], "threads": torch.get_num_threads()}
 
 
 def _provenance(estimator: Fittable, data: dict[str, Any], started: float) -> dict[str, Any]:

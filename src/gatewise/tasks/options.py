@@ -173,7 +173,7 @@ def given_or(option: Any, default: Any) -> Any:
     return default if option is None else option
 
 
-def sized(options: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def sized(options: CommonOptions, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes and rates by name, as the user gave them, in the type of the default; or else the default."""
     given = {name: getattr(options, name) for name in defaults}
     return {name: default if given[name] is None else type(default)(given[name]) for name, default in defaults.items()}

@@ -1,14 +1,14 @@
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_data import SHARED, needs_shared
 
 from gatewise.data.readers.strokes import read_strokes, steps_of, vary_strokes
 from gatewise.data.sources import Roles, kind_of, read
 from gatewise.errors import DataError, OptionError
 
-OMNIGLOT = Path(__file__).parents[3] / "shared" / "data" / "omniglot_small1" / "strokes_background_small1.zip"
+OMNIGLOT = SHARED / "omniglot_small1" / "strokes_background_small1.zip"
 CROSS = "START\n0,-10,0\n0,-30,5\nBREAK\n-20,-20,9\n20,-20,12\nBREAK\n"
 DOT = "START\n7,7,0\nBREAK\n"
 
@@ -152,7 +152,7 @@ def test_what_holds_no_strokes(tmp_path):
         read_strokes(tmp_path, spacing=0)
 
 
-@pytest.mark.skipif(not OMNIGLOT.exists(), reason="the shared data sets are not here")
+@needs_shared
 def test_omniglot():
     found = read_strokes(OMNIGLOT)
     assert len(found) == 2720

@@ -3,15 +3,12 @@ import hashlib
 import io
 import os
 import sys
-from pathlib import Path
 
 import pytest
+from shared_data import SHARED, needs_shared
 
 from gatewise.data.readers.files import fingerprint, read_text
 from gatewise.errors import DataError
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no shared data at {SHARED}")
 
 
 def refusal(source, **options):

@@ -3,20 +3,18 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_data import SHARED, needs_shared
 
 from gatewise.data.readers.files import read_text
 from gatewise.data.text import segmentation, vocabulary
 from gatewise.data.text.vocabulary import KINDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
 from gatewise.errors import DataError, MissingExtra, ModelFileError, OptionError
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no shared data at {SHARED}")
 law = settings(derandomize=True, deadline=None, database=None, max_examples=200)
 
 SENTENCES = (

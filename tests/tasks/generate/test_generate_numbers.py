@@ -2,12 +2,12 @@
 
 import math
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numbers_examples import TINY
+from shared_data import SHARED, needs_shared
 
 from gatewise import bundle
 from gatewise.errors import DataError, ModelFileError, OptionError
@@ -177,14 +177,11 @@ def test_a_constant_channel_is_no_trouble():
     np.testing.assert_allclose(steps[:, 0], 7.5, atol=0.01)
 
 
-@pytest.mark.skipif(
-    not (Path(__file__).parents[3] / "shared" / "data" / "omniglot_small1").exists(),
-    reason="the shared data sets are not here",
-)
+@needs_shared
 def test_real_drawings_begin_and_end():
     from gatewise.data.readers.strokes import read_strokes
 
-    data = read_strokes(Path(__file__).parents[3] / "shared/data/omniglot_small1/strokes_background_small1.zip")
+    data = read_strokes(SHARED / "omniglot_small1" / "strokes_background_small1.zip")
     data = data.take(range(0, len(data), 60))
     model = Generator(hidden_size=16, epochs=3, batch_size=4, seed=0).fit(data)
     assert model.numbers_.ends

@@ -1,17 +1,16 @@
 import lzma
 import math
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_data import SHARED, needs_shared
 
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks.generate.text.baselines import _ngram_probabilities, ngram_bits, unigram_bits, xz_bits
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 law = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 tokens = st.lists(st.integers(0, 4), max_size=60)
 
@@ -105,7 +104,7 @@ def test_mistakes(function):
         ngram_bits([1], [1], 3, order=-1)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no shared data at {SHARED}")
+@needs_shared
 def test_shakespeare_by_character():
     text = (SHARED / "tinyshakespeare" / "input.txt").read_text()
     ids = np.unique(np.frombuffer(text.encode(), np.uint8), return_inverse=True)[1]

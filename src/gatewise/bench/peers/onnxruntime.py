@@ -14,10 +14,8 @@ from torch import Tensor
 from ..contest import Contestant, as_tensor
 from ..problem import Problem
 
-_OPSET, _IR_VERSION = (
-    14,
-    8,
-)  # the first opset with this LSTM, and an IR version of its time; later runtimes take both
+# The first opset with this LSTM, and an IR version of its time; later runtimes take both.
+_OPSET, _IR_VERSION = 14, 8
 
 
 def enter(problem: Problem) -> Contestant:

@@ -200,7 +200,8 @@ def _timestamped(line: str, header: Header, fail: Fail) -> tuple[np.ndarray, np.
         if len(timestamps[-1]) == len(timestamps[0]) and timestamps[-1] != timestamps[0]:
             place = next(i for i, (a, b) in enumerate(zip(timestamps[-1], timestamps[0], strict=True)) if a != b)
             raise fail(
-                f", dimension {dimension}, value {place + 1}: time {timestamps[-1][place]}, but {timestamps[0][place]} in "
+                f", dimension {dimension}, value {place + 1}: time {timestamps[-1][place]}, but "
+                f"{timestamps[0][place]} in "
                 "dimension 1. All dimensions of a case have the same times."
             )
     values = _stack(rows, fail)
