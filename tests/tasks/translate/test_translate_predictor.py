@@ -44,7 +44,7 @@ def test_together_as_alone_to_the_last_bit(attention, threads):
     words = [f"w{n}" for n in range(300)]
     draw = random.Random(3)
     lines = [" ".join(draw.choices(words, k=draw.randint(1, 25))) for _ in range(12)]
-    texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", True, None, 1)
+    texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", shared=True)
     texts = replace(texts, longest=9)
     torch.manual_seed(0)
     sizes = {"vocabulary_size": 303, "embedding_size": 64, "hidden_size": 96, "num_layers": 1}

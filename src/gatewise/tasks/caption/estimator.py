@@ -122,7 +122,9 @@ class Captioner(Estimator, CaptionOptions):
                 raise DataError(f"{part.name} has no captions to learn from. Give them: y, or a file of captions")
         inputs = Inputs.learn(train)
         inputs.check(held_out)
-        tokens = CaptionTokens.learn(train.captions, self.vocabulary_size, int(self.min_frequency))
+        tokens = CaptionTokens.learn(
+            train.captions, max_size=self.vocabulary_size, min_frequency=int(self.min_frequency)
+        )
         chosen = sizing(self, len(train), inputs.kind == "clips")
 
         self.inputs_, self.tokens_, self.sizing_ = inputs, tokens, chosen

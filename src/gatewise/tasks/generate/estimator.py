@@ -219,7 +219,9 @@ class Generator(Estimator, GenerateOptions):
         from .text.evaluation import evaluate_parts, rows_for
 
         text, name = text_of(data, encoding)
-        vocabulary = learn_vocabulary(text, self.tokens, self.split, self.vocabulary_size, int(self.min_frequency))
+        vocabulary = learn_vocabulary(
+            text, self.tokens, self.split, size=self.vocabulary_size, min_frequency=int(self.min_frequency)
+        )
         corpus = split_text(text, name, self.split, vocabulary)
         chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary))
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)

@@ -111,7 +111,13 @@ class Translator(Estimator, TranslateOptions):
         if validation is not None:
             parts["validation"] = read(validation)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
-        texts = Texts.learn(train, self.tokens, self.shared_vocabulary, self.vocabulary_size, int(self.min_frequency))
+        texts = Texts.learn(
+            train,
+            self.tokens,
+            shared=self.shared_vocabulary,
+            size=self.vocabulary_size,
+            min_frequency=int(self.min_frequency),
+        )
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
         chosen = sizing(self, tokens)
