@@ -85,7 +85,7 @@ def main(names: list[str]) -> None:
     translator = Translator.load(names[0]) if names else _trained()
     test = read_pairs((DATA / "test_2016_flickr.en.gz", DATA / "test_2016_flickr.de.gz"))
     texts: Texts = translator.texts_
-    predictor = Predictor(translator.model_, texts)
+    predictor = Predictor(net=translator.model_, texts=texts)
     sources = texts.sources(test.sources[:SENTENCES])
     eager = Eager(translator)
     ours = [some[0].tokens.tolist() for some in predictor.decode(sources, Decoding())]

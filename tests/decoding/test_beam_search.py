@@ -55,7 +55,7 @@ def test_a_beam_wide_enough_finds_what_looking_at_everything_finds(alpha, beta):
     options = Decoding(beam_size=500, n_best=7, length_penalty=alpha, coverage_penalty=beta)
     for seed in range(5):
         want = everything(seed, 4, options, places=3)[:7]
-        [got] = decode(Toy([seed], places=3), 1, START, END, options, limits=[4], forbidden=[START])
+        [got] = decode(Toy([seed], places=3), options, sentences=1, start=START, end=END, limits=[4], forbidden=[START])
         assert [tuple(one.tokens) for one in got] == [tokens for _, _, tokens in want]
         np.testing.assert_allclose([one.score for one in got], [score for score, _, _ in want])
         np.testing.assert_allclose([one.log_probability for one in got], [total for _, total, _ in want])
@@ -71,7 +71,9 @@ def test_a_beam_of_one_takes_the_best_token_each_time():
         if token == END:
             break
         tokens, history = [*tokens, token], (*history, token)
-    [[one]] = decode(Toy([3], 6), 1, START, END, Decoding(beam_size=1), limits=[20], forbidden=[START])
+    [[one]] = decode(
+        Toy([3], 6), Decoding(beam_size=1), sentences=1, start=START, end=END, limits=[20], forbidden=[START]
+    )
     assert one.tokens.tolist() == tokens
 
 
@@ -92,7 +94,7 @@ GARDEN = {0: [0, 0, 0.6, 0.4], 2: [0, 0.3, 0.4, 0.3], 3: [0, 0.9, 0.05, 0.05]}
 def test_a_beam_of_two_finds_what_greedy_misses():
     for width, tokens, p in ((1, [2, 2], 0.6 * 0.4 * 0.3), (2, [3], 0.4 * 0.9)):
         options = Decoding(beam_size=width, length_penalty=0)
-        [[one]] = decode(table(GARDEN), 1, START, END, options, limits=[2])
+        [[one]] = decode(table(GARDEN), options, sentences=1, start=START, end=END, limits=[2])
         assert one.tokens.tolist() == tokens
         assert one.log_probability == pytest.approx(np.log(p)) == one.score
 
@@ -108,7 +110,9 @@ def test_penalties_are_those_of_the_paper():
 
 def test_a_hypothesis_that_ends_gives_up_its_place():
     step = table({0: [0, 0.5, 0.3, 0.2], 2: [0, 0.9, 0.1, 0], 3: [0, 0.8, 0, 0.2]})
-    [found] = decode(step, 1, START, END, Decoding(beam_size=2, n_best=2, length_penalty=0), limits=[3])
+    [found] = decode(
+        step, Decoding(beam_size=2, n_best=2, length_penalty=0), sentences=1, start=START, end=END, limits=[3]
+    )
     # Ending at once (0.5) leaves one place, which a (0.3) takes: b is gone, though b and end (0.16) beat a, a, end.
     assert [one.tokens.tolist() for one in found] == [[], [2]]
     assert [np.exp(one.log_probability) for one in found] == pytest.approx([0.5, 0.27])
@@ -133,9 +137,13 @@ def test_sentences_are_decoded_together_as_alone(sentences, width, sampling, ngr
         seed=5,
     )
     seeds, limits = [s for s, _ in sentences], [n for _, n in sentences]
-    together = decode(Toy(seeds, 6, 3), len(seeds), START, END, options, limits=limits, forbidden=[START])
+    together = decode(
+        Toy(seeds, 6, 3), options, sentences=len(seeds), start=START, end=END, limits=limits, forbidden=[START]
+    )
     for seed, limit, found in zip(seeds, limits, together, strict=True):
-        [alone] = decode(Toy([seed], 6, 3), 1, START, END, options, limits=[limit], forbidden=[START])
+        [alone] = decode(
+            Toy([seed], 6, 3), options, sentences=1, start=START, end=END, limits=[limit], forbidden=[START]
+        )
         assert [one.tokens.tolist() for one in alone] == [one.tokens.tolist() for one in found]
         assert [one.score for one in alone] == [one.score for one in found]
         for a, b in zip(alone, found, strict=True):
@@ -157,14 +165,22 @@ def test_a_sentence_is_done_when_nothing_that_is_written_can_win():
     for alpha, n_best, steps in ((0, 1, 1), (0, 2, 2), (1, 1, 1), (10, 1, 9)):
         calls: list[int] = []
         options = Decoding(beam_size=20, n_best=n_best, length_penalty=alpha)
-        [found] = decode(step, 1, START, END, options, limits=[8])
+        [found] = decode(step, options, sentences=1, start=START, end=END, limits=[8])
         assert [len(one.tokens) for one in found][:n_best] == ([8] if alpha == 10 else [0, 1][:n_best])
         assert len(calls) == steps, (alpha, n_best)
 
 
 def test_finished_sentences_leave_the_batch():
     toy = Toy(range(8), 6)
-    decode(toy, 8, START, END, Decoding(beam_size=1), limits=[0, 0, 0, 0, 2, 2, 9, 9], forbidden=[START])
+    decode(
+        toy,
+        Decoding(beam_size=1),
+        sentences=8,
+        start=START,
+        end=END,
+        limits=[0, 0, 0, 0, 2, 2, 9, 9],
+        forbidden=[START],
+    )
     assert toy.calls[0] == 8
     assert all(rows <= 4 for rows in toy.calls[1:])
     assert toy.calls[-1] <= 2
@@ -173,7 +189,9 @@ def test_finished_sentences_leave_the_batch():
 def test_a_prefix_is_written_whatever_the_rules_say():
     toy = Toy([1, 2], 6)
     options = Decoding(beam_size=3, n_best=3, no_repeat_ngram=1)
-    found = decode(toy, 2, START, END, options, limits=[2, 6], forbidden=[START, 4], prefixes=[[4, 4, 3], []])
+    found = decode(
+        toy, options, sentences=2, start=START, end=END, limits=[2, 6], forbidden=[START, 4], prefixes=[[4, 4, 3], []]
+    )
     assert [one.tokens.tolist() for one in found[0]] == [[4, 4, 3]]
     history, total = (1, START), 0.0
     for token in (4, 4, 3, END):
@@ -185,24 +203,32 @@ def test_a_prefix_is_written_whatever_the_rules_say():
 def test_a_row_that_can_go_on_nowhere_is_kept_as_it_stands():
     step = table({0: [0, 0, 1, 0], 2: [0, 0, 1, 0]})
     for options in (Decoding(beam_size=2, no_repeat_ngram=1), Decoding(sampling=True, no_repeat_ngram=1)):
-        [[one]] = decode(step, 1, START, END, options, limits=[5])
+        [[one]] = decode(step, options, sentences=1, start=START, end=END, limits=[5])
         assert (one.tokens.tolist(), one.ended) == ([2], False)
 
 
 def test_samples_follow_the_distribution_and_the_seed():
     step = table({0: [0, 0, 0.7, 0.3], 2: [0, 1, 0, 0], 3: [0, 1, 0, 0]})
     options = Decoding(n_best=4000, sampling=True, seed=1)
-    [found] = decode(step, 1, START, END, options, limits=[3])
+    [found] = decode(step, options, sentences=1, start=START, end=END, limits=[3])
     assert np.mean([one.tokens[0] == 2 for one in found]) == pytest.approx(0.7, abs=0.03)
-    again = decode(step, 1, START, END, options, limits=[3])[0]
+    again = decode(step, options, sentences=1, start=START, end=END, limits=[3])[0]
     assert [one.tokens.tolist() for one in found] == [one.tokens.tolist() for one in again]
     best_only = Decoding(n_best=9, sampling=True, temperature=0)
-    assert {one.tokens.item() for one in decode(step, 1, START, END, best_only, limits=[3])[0]} == {2}
+    assert {one.tokens.item() for one in decode(step, best_only, sentences=1, start=START, end=END, limits=[3])[0]} == {
+        2
+    }
 
 
 def test_attention_is_that_of_the_written_tokens_within_the_source():
     [[one], _] = decode(
-        Toy([5, 6], 6, 4), 2, START, END, Decoding(beam_size=2, min_length=2), limits=[3, 3], lengths=[2, 4]
+        Toy([5, 6], 6, 4),
+        Decoding(beam_size=2, min_length=2),
+        sentences=2,
+        start=START,
+        end=END,
+        limits=[3, 3],
+        lengths=[2, 4],
     )
     assert one.attention.shape == (len(one.tokens), 2)
     history = (5, START)
@@ -255,15 +281,15 @@ def test_impossible_options_are_refused(options):
 
 def test_what_cannot_be_decoded_is_refused():
     with pytest.raises(OptionError, match="max_length"):
-        decode(table(GARDEN), 1, START, END)
+        decode(table(GARDEN), sentences=1, start=START, end=END)
     with pytest.raises(OptionError, match="end token"):
-        decode(table(GARDEN), 1, START, END, limits=[3], prefixes=[[2, END]])
+        decode(table(GARDEN), sentences=1, start=START, end=END, limits=[3], prefixes=[[2, END]])
     with pytest.raises(ShapeError, match="1 rows"):
-        decode(lambda *_: (np.zeros((2, 4)), None), 1, START, END, limits=[3])
+        decode(lambda *_: (np.zeros((2, 4)), None), sentences=1, start=START, end=END, limits=[3])
     for options in (Decoding(), Decoding(sampling=True)):
         with pytest.raises(DataError, match="NaN"):
-            decode(lambda *_: (np.full((1, 4), np.nan), None), 1, START, END, options, limits=[3])
+            decode(lambda *_: (np.full((1, 4), np.nan), None), options, sentences=1, start=START, end=END, limits=[3])
 
 
 def test_no_sentence_is_no_work():
-    assert decode(Toy([]), 0, START, END, limits=[]) == []
+    assert decode(Toy([]), sentences=0, start=START, end=END, limits=[]) == []

@@ -121,8 +121,8 @@ def _print(prompt: str, pieces: Iterator[str], json: bool) -> None:
     if json:
         result("", {"prompt": prompt, "text": "".join(pieces)}, json)
         return
-    begun = next(pieces, "")  # before the prompt is printed, so that a refused one leaves stdout empty
-    sys.stdout.write(prompt + begun)
+    first = next(pieces, "")  # before the prompt is printed, so that a refused one leaves stdout empty
+    sys.stdout.write(prompt + first)
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()

@@ -68,11 +68,11 @@ def source_positions(hypothesis: Hypothesis, token: int) -> np.ndarray:
 
 def decode(
     step: Step,
+    options: Decoding | None = None,
+    *,
     sentences: int,
     start: int,
     end: int,
-    options: Decoding | None = None,
-    *,
     limits: Sequence[int] | np.ndarray | None = None,
     forbidden: Iterable[int] = (),
     prefixes: Sequence[Sequence[int]] | None = None,
@@ -82,9 +82,9 @@ def decode(
 
     Args:
         step: The decoder, before its first step.
+        options: How to search; the defaults of `Decoding` if omitted.
         sentences: B.
         start, end: The token that a text begins after, and the one that ends it.
-        options: How to search; the defaults of `Decoding` if omitted.
         limits: (B,) maximum tokens of each, without the end; `max_length` if omitted. The smaller of the two applies.
         forbidden: Tokens that are never produced, such as the start.
         prefixes: Per sentence the tokens that it must begin with. They take precedence over every other rule.
@@ -99,7 +99,15 @@ def decode(
         DataError: The step returns NaN.
     """
     return _Search(
-        step, sentences, start, end, options or Decoding(), limits, sorted(set(forbidden)), prefixes, lengths
+        step,
+        options or Decoding(),
+        sentences=sentences,
+        start=start,
+        end=end,
+        limits=limits,
+        forbidden=sorted(set(forbidden)),
+        prefixes=prefixes,
+        lengths=lengths,
     ).run()
 
 
@@ -118,10 +126,11 @@ class _Search:
     def __init__(
         self,
         step: Step,
+        options: Decoding,
+        *,
         sentences: int,
         start: int,
         end: int,
-        options: Decoding,
         limits: Sequence[int] | np.ndarray | None,
         forbidden: list[int],
         prefixes: Sequence[Sequence[int]] | None,

@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from .. import bundle, cells
 from ..algebra import Cell
 from ..errors import ModelFileError, OptionError, suggest
-from .fields import document_of, refuse_old_name, renamed
+from .fields import Options, document_of, refuse_old_name, renamed
 from .options import CommonOptions
 
 if TYPE_CHECKING:
@@ -131,17 +132,17 @@ class Estimator(CommonOptions, ABC):
         """
 
     def _sizes(self, document: Mapping[str, Any], kind: type[S]) -> S:
-        """The sizes in a model's document. OptionError if the option of the same name could not have that value.
+        """See `sizes_of`."""
+        return sizes_of(document, kind, type(self))
 
-        Args:
-            kind: The dataclass that holds them.
-        """
-        sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
-        self.check_values(sizes)
-        return kind(**sizes)
+    @property
+    def _tied(self) -> dict[str, str]:
+        """Weights that are the same as another one -> that one. Model files hold only the latter."""
+        return {}
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.model_.state_dict().items()}
+        tensors = self.model_.state_dict()
+        return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
     def _fit(
         self,
@@ -203,6 +204,18 @@ class Estimator(CommonOptions, ABC):
         return self
 
 
+def sizes_of(document: Mapping[str, Any], kind: type[S], options: type[Options]) -> S:
+    """The sizes in a model's document. OptionError if the option of the same name could not have that value.
+
+    Args:
+        kind: The dataclass that holds them.
+        options: The task's options.
+    """
+    sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
+    options.check_values(sizes)
+    return kind(**sizes)
+
+
 def cell_from(document: Mapping[str, Any]) -> str | Cell:
     """The option `cell` of a model: the name of one of ours, or a cell of the user's own."""
     cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
@@ -219,14 +232,20 @@ def cells_of(layers: Any) -> dict[str, Any]:
     return {"cell": runs.to_json(), "cell_without_zoneout": layers.cell.to_json()}
 
 
-def filled(build: Callable[[], nn.Module], tensors: Mapping[str, Any]) -> Any:
+def filled(
+    build: Callable[[], nn.Module], tensors: Mapping[str, Any], tied: Mapping[str, str] = MappingProxyType({})
+) -> Any:
     """The network that `build` makes, holding these tensors.
+
+    Args:
+        tied: See `Estimator._tied`.
 
     Raises:
         ModelFileError: They are not its weights.
     """
     import torch
 
+    tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
     with torch.device("meta"):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
     for name in wanted.keys() | tensors.keys():
@@ -234,7 +253,7 @@ def filled(build: Callable[[], nn.Module], tensors: Mapping[str, Any]) -> Any:
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
     model = build()
-    model.load_state_dict(dict(tensors))
+    model.load_state_dict(tensors)
     return model
 
 

@@ -112,7 +112,8 @@ class RegulariserOptions(Options):
 
     recurrent_dropout: float = option(
         default=0.0,
-        help="Recurrent dropout: probability of hiding a unit of h from the recurrent weights, one mask per sequence.",
+        help="Recurrent dropout: probability of hiding a unit of h from the recurrent weights, one mask per sequence "
+        "or, where sequences are learned from in pieces, per piece.",
         check=PROBABILITY,
     )
     zoneout: float = option(

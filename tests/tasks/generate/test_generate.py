@@ -98,7 +98,7 @@ def test_the_order_of_a_text_is_kept(monkeypatch):
     generator = Generator(**TINY, split=(0.5, 0.3, 0.2))
     with pytest.raises(ZeroDivisionError):
         generator.fit(io.StringIO(text))
-    vocabulary = _corpus.learn_vocabulary(text, "characters", generator.split, None, 1)
+    vocabulary = _corpus.learn_vocabulary(text, "characters", generator.split)
     corpus = _corpus.split_text(text, "", generator.split, vocabulary)
     assert "".join(corpus.texts.values()) == text
     assert vocabulary.decode(np.concatenate(list(corpus.ids.values()))) == text

@@ -49,6 +49,37 @@ def test_a_saved_model_is_the_model(fitted, waves, tmp_path):
         Writer.load(tmp_path / "model")
 
 
+def test_a_pushed_beginning_is_continued_as_a_given_one(fitted, waves):
+    tracer, beginning = fitted.tracer(), waves[0]
+    want = list(tracer.trace(beginning, length=12, seed=3))
+    assert len(want) > 1
+    assert tracer.state is None
+    tracer.push(beginning[:4])
+    with pytest.raises(DataError, match="a piece must be"):
+        tracer.push([[np.nan]])
+    tracer.push(beginning[4:])
+    pushed = tracer.state
+    np.testing.assert_array_equal(list(tracer.trace(beginning, length=12, seed=3)), want)
+    assert tracer.state is pushed  # a beginning of its own leaves what was pushed
+    np.testing.assert_array_equal(list(tracer.trace(length=12, seed=3)), want)
+    assert tracer.finish() is None
+
+
+def test_a_state_goes_on_in_another_tracer(fitted, waves):
+    tracer, other = fitted.tracer(), fitted.tracer()
+    new = list(tracer.trace(length=12, seed=3))
+    tracer.push(waves[1])
+    next(tracer.trace(seed=0))  # the state follows what was traced
+    other.state = kept = tracer.state
+    want = list(tracer.trace(length=12, seed=4))
+    np.testing.assert_array_equal(list(other.trace(length=12, seed=4)), want)
+    tracer.state = kept
+    np.testing.assert_array_equal(list(tracer.trace(length=12, seed=4)), want)
+    tracer.reset()
+    assert tracer.state is None
+    np.testing.assert_array_equal(list(tracer.trace(length=12, seed=3)), new)
+
+
 def test_a_fit_that_fails_leaves_the_model_as_it_was(waves):
     model = Generator(**{**TINY, "epochs": 0.2}).fit(waves)
     want = list(model.sample(length=5, seed=1))

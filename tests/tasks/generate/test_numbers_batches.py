@@ -16,7 +16,7 @@ def test_windows_hold_every_sequence_once():
     values = np.arange(lengths.sum(), dtype=np.float32)[:, None]
     steps = Steps(values, np.concatenate([[0], np.cumsum(lengths)]))
     examples = Examples.of(steps, Expected(np.array([[1.0], [1.0]]), np.ones(1)), COUNT)
-    windows = Windows(examples, 3, 12, seed=0)
+    windows = Windows(examples, batch_size=3, longest=12, seed=0)
     for epoch in range(3):
         rows = []
         for number in range(len(windows)):

@@ -41,6 +41,4 @@ def from_list(x):
 
 
 def read_by(data, labelled=True, **options):
-    return read_signals(
-        data, None, Transcriber(**options), query=None, encoding="utf-8", labelled=labelled, sound=None, height=None
-    )
+    return read_signals(data, None, Transcriber(**options), labelled=labelled)

@@ -173,6 +173,14 @@ def test_impossible_options(options, message):
         Translator(**{**SMALL, **options}).fit(Pairs(*numbers(20)))
 
 
+def test_a_refused_refit_leaves_the_model_whole():
+    translator = Translator(**SMALL).fit(Pairs(*numbers(40)))
+    before = translator.predict(["one two", "six"])
+    with pytest.raises(DataError, match="no pair to learn from"):
+        translator.fit(Pairs(["a b", "c"], ["d", "e f"]), validation=Pairs([], []))
+    assert translator.predict(["one two", "six"]) == before
+
+
 def test_data_that_nothing_can_be_learned_from():
     with pytest.raises(DataError, match="leaves none to learn from"):
         Translator(split=(0.1, 0.0, 0.9)).fit(Pairs(["a"], ["b"]))

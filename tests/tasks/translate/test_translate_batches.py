@@ -12,7 +12,7 @@ from gatewise.tasks.translate.batches import PairBatches
 def test_every_pass_has_every_pair_once(lengths, batch_tokens):
     sources = [np.arange(s) for s, _ in lengths]
     targets = [np.full(t, n) for n, (_, t) in enumerate(lengths)]
-    batches = PairBatches(sources, targets, 99, batch_tokens, seed=3)
+    batches = PairBatches(sources, targets, edge=99, batch_tokens=batch_tokens, seed=3)
     for number in range(2):
         seen = []
         for place in range(len(batches)):
@@ -31,7 +31,7 @@ def test_every_pass_has_every_pair_once(lengths, batch_tokens):
 
 def test_passes_differ_and_a_seed_decides():
     pairs = [np.arange(n % 3) for n in range(60)], [np.full(n % 4, n) for n in range(60)]
-    one, other = (PairBatches(*pairs, 99, 20, seed=seed) for seed in (1, 1))
+    one, other = (PairBatches(*pairs, edge=99, batch_tokens=20, seed=seed) for seed in (1, 1))
     same = [np.array_equal(one.at(s)["targets"], other.at(s)["targets"]) for s in range(2 * len(one))]
     assert all(same)
     again = [np.array_equal(one.at(s)["targets"], one.at(s + len(one))["targets"]) for s in range(len(one))]

@@ -99,7 +99,7 @@ def test_one_token_at_a_time_is_the_same_as_all_at_once(cell, layers, attention,
 
 def test_a_decoder_that_is_fed_its_own_tokens_learns_from_the_targets_all_the_same():
     model = network().train()
-    batches = ScheduledSampling(PairBatches(SOURCES, TARGETS, 8, 100), 1.0, 4)
+    batches = ScheduledSampling(PairBatches(SOURCES, TARGETS, edge=8, batch_tokens=100), 1.0, 4)
     assert [batches.at(step)["sampling"] for step in range(5)] == [0, 0.25, 0.5, 0.75, 1]
     model.training_loss(batches.at(3)).backward()
     assert all(weight.grad is not None for weight in model.parameters())

@@ -44,12 +44,12 @@ def test_together_as_alone_to_the_last_bit(attention, threads):
     words = [f"w{n}" for n in range(300)]
     draw = random.Random(3)
     lines = [" ".join(draw.choices(words, k=draw.randint(1, 25))) for _ in range(12)]
-    texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", True, None, 1)
+    texts = Texts.learn(Pairs([*lines, " ".join(words)], [*lines, " ".join(words)]), "words", shared=True)
     texts = replace(texts, longest=9)
     torch.manual_seed(0)
     sizes = {"vocabulary_size": 303, "embedding_size": 64, "hidden_size": 96, "num_layers": 1}
     chosen = DecoderOptions(**sizes, attention=attention, input_feeding=False)
-    predictor = Predictor(TranslationNetwork(cells.find("lstm"), chosen).eval(), texts)
+    predictor = Predictor(net=TranslationNetwork(cells.find("lstm"), chosen).eval(), texts=texts)
     sources = texts.sources(lines)
     for options in (Decoding(n_best=5, coverage_penalty=0.1), Decoding(sampling=True, n_best=2, top_k=20)):
         for source, found in zip(sources, predictor.decode(sources, options), strict=True):

@@ -11,7 +11,7 @@ LINES = ["Zwei Männer, 2 Hunde.", "A dog's  life", "naïve 漢字 $5"]
 
 @pytest.mark.parametrize("tokens", ["byte-pairs", "characters"])
 def test_texts_come_back_as_they_were(tokens):
-    texts = Texts.learn(Pairs(LINES, LINES[::-1]), tokens, True, None, 1)
+    texts = Texts.learn(Pairs(LINES, LINES[::-1]), tokens, shared=True)
     assert [texts.text(ids) for ids in texts.targets(LINES)] == LINES
     assert Texts.from_json(texts.to_json()) == texts
     assert "".join(texts.words_of(LINES[0])).strip() == LINES[0]
@@ -19,12 +19,12 @@ def test_texts_come_back_as_they_were(tokens):
 
 
 def test_the_first_word_is_the_same_token_as_within_a_sentence():
-    texts = Texts.learn(Pairs(["dog dog dog dog"] * 9, ["dog dog dog dog"] * 9), "byte-pairs", True, 300, 1)
+    texts = Texts.learn(Pairs(["dog dog dog dog"] * 9, ["dog dog dog dog"] * 9), "byte-pairs", shared=True, size=300)
     assert len(set(texts.sources(["dog dog"])[0])) == 1
 
 
 def test_limits_follow_from_the_training_pairs():
-    texts = Texts.learn(Pairs(["a b c", "a"], ["x y z w", "x"]), "words", False, None, 1)
+    texts = Texts.learn(Pairs(["a b c", "a"], ["x y z w", "x"]), "words", shared=False)
     assert (texts.longest, texts.ratio) == (4, pytest.approx(4 / 13))
     assert texts.limits([np.zeros(3), np.zeros(90)]) == [4, 4]
     assert not texts.shared
@@ -32,7 +32,7 @@ def test_limits_follow_from_the_training_pairs():
 
 
 def test_unknown_words_are_copied_from_the_source():
-    texts = Texts.learn(Pairs(["one two"], ["eins zwei"]), "words", False, None, 1)
+    texts = Texts.learn(Pairs(["one two"], ["eins zwei"]), "words", shared=False)
     text = "one Ypsilon two"
     [source] = texts.sources([text])
     ids = np.array([*texts.targets(["eins"])[0], texts.unknown, *texts.targets(["zwei"])[0]])
@@ -42,7 +42,7 @@ def test_unknown_words_are_copied_from_the_source():
 
 def test_beginnings_of_byte_pairs_are_those_of_whole_texts():
     lines = ["the old dog", "the old cat", "the new dog"] * 40
-    texts = Texts.learn(Pairs(lines, lines), "byte-pairs", True, None, 1)
+    texts = Texts.learn(Pairs(lines, lines), "byte-pairs", shared=True)
     [whole] = texts.targets(["the old dog"])
     none, blank, begun = texts.encode_prefixes(["", "  ", "the old "])
     assert none == blank == []

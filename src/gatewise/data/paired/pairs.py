@@ -75,6 +75,8 @@ def read_pairs(
         OptionError: An option does not go with this data.
     """
     if isinstance(data, Pairs):
+        if with_targets and data.targets is None:
+            raise DataError(f"{data.name} has texts, but no targets")
         return data
     if source and source == target:
         raise OptionError(f"source and target are both '{source}'. Name two columns")

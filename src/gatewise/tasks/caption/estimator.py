@@ -11,15 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from ...data.paired.captions import Captioned
 from ...data.text.vocabulary import Words
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import given_or
 from ..report import text_report
 from .baselines import most_frequent
@@ -89,8 +87,9 @@ class Captioner(Estimator, CaptionOptions):
             validation: Data that decides which weights are best; then the model trains on all of `data`. By default a
                 share of `data`.
             encoding: Encoding of text files.
-            output: Model file to write; see `Generator.fit`.
-            resume: Continue from the checkpoint beside it.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -123,10 +122,13 @@ class Captioner(Estimator, CaptionOptions):
                 raise DataError(f"{part.name} has no captions to learn from. Give them: y, or a file of captions")
         inputs = Inputs.learn(train)
         inputs.check(held_out)
-        tokens = CaptionTokens.learn(train.captions, self.vocabulary_size, int(self.min_frequency))
-        self.inputs_, self.tokens_ = inputs, tokens
+        tokens = CaptionTokens.learn(
+            train.captions, max_size=self.vocabulary_size, min_frequency=int(self.min_frequency)
+        )
+        chosen = sizing(self, len(train), inputs.kind == "clips")
+
+        self.inputs_, self.tokens_, self.sizing_ = inputs, tokens, chosen
         self.most_frequent_ = most_frequent(train.captions)
-        self.sizing_ = chosen = sizing(self, len(train), inputs.kind == "clips")
         training = self._batches(train, int(self.seed))
         steps = max(1, round(len(training) * chosen.epochs))
         return Prepared(
@@ -176,7 +178,7 @@ class Captioner(Estimator, CaptionOptions):
         """
         predictor = self._predictor()
         sacrebleu()
-        whole, _ = predictor.read(data, y, captions, lists, encoding)
+        whole, _ = predictor.read(data, y, captions=captions, lists=lists, encoding=encoding)
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             trained = self.provenance_["data"]
@@ -274,7 +276,7 @@ class Captioner(Estimator, CaptionOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(self.model_, self.inputs_, self.tokens_)
+        return Predictor(net=self.model_, inputs=self.inputs_, tokens=self.tokens_)
 
     def _evaluate(
         self, parts: Mapping[str, Captioned], with_baselines: bool, decoding: Decoding | None = None
@@ -306,17 +308,8 @@ class Captioner(Estimator, CaptionOptions):
         self.inputs_ = Inputs.from_json(document["inputs"])
         self.tokens_ = CaptionTokens(Words.from_json(document["vocabulary"]), int(document["longest"]))
         self.most_frequent_ = str(document["most_frequent"])
-        tensors = {_tensor_name(name): tensor for name, tensor in tensors.items()}
-        tensors["output.weight"] = tensors["embedding.weight"]
-        self.model_ = filled(self._build, tensors)
+        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
 
-    def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = super()._tensors()
-        del tensors["output.weight"]  # the words' embedding
-        return tensors
-
-
-def _tensor_name(name: str) -> str:
-    """The name that a tensor of a model file has now."""
-    old = next((prefix for prefix in _RENAMED_TENSORS if name.startswith(prefix)), None)
-    return name if old is None else _RENAMED_TENSORS[old] + name.removeprefix(old)
+    @property
+    def _tied(self) -> dict[str, str]:
+        return {"output.weight": "embedding.weight"}

@@ -62,7 +62,7 @@ def frames(data: Captioned, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 class Predictor:
-    """A trained captioner.
+    """A trained captioner without its training: from anything that a reader takes to captions.
 
     Args:
         net: Its network; see `encode`.
@@ -70,11 +70,17 @@ class Predictor:
         tokens: What it writes.
     """
 
-    def __init__(self, net: Any, inputs: Inputs, tokens: CaptionTokens):
+    def __init__(self, *, net: Any, inputs: Inputs, tokens: CaptionTokens):
         self.net, self.inputs, self.tokens = net, inputs, tokens
 
     def read(
-        self, data: Any, y: Any = None, captions: str | None = None, lists: str | None = None, encoding: str = "utf-8"
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        captions: str | None = None,
+        lists: str | None = None,
+        encoding: str = "utf-8",
     ) -> tuple[Captioned, list[int]]:
         """Data like those of training; see `reading.read`. DataError if they are of another kind."""
         size = self.inputs.size or (SIDE, SIDE)
@@ -116,10 +122,10 @@ class Predictor:
                 rows = -(-len(images) // net.row_multiple) * net.row_multiple
                 found += decode(
                     net.decoder_step(frames(data, np.resize(images, rows)), options.width),
-                    len(images),
-                    tokens.start,
-                    tokens.end,
                     options,
+                    sentences=len(images),
+                    start=tokens.start,
+                    end=tokens.end,
                     limits=np.full(len(images), longest),
                     forbidden=tokens.forbidden,
                     lengths=data.lengths[images] * int(np.prod(net.encoder.map)),

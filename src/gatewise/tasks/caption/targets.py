@@ -23,7 +23,7 @@ class CaptionTokens:
     longest: int
 
     @classmethod
-    def learn(cls, captions: Iterable[Sequence[str]], max_size: int | None, min_frequency: int) -> CaptionTokens:
+    def learn(cls, captions: Iterable[Sequence[str]], *, max_size: int | None, min_frequency: int) -> CaptionTokens:
         """From the captions of each training image."""
         texts = [caption for some in captions for caption in some]
         vocabulary = Words.fit(" ".join(texts), max_size, min_frequency)

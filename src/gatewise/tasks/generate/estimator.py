@@ -97,9 +97,9 @@ class Generator(Estimator, GenerateOptions):
             validation: Of numbers, data that chooses the best weights; then nothing is held out of `data`. If omitted,
                 some sequences are held out, or if there are less than ten, the end of each.
             encoding: Encoding of text files.
-            output: Model file to write. Checkpoint and metrics are written beside it, under its name with
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
-            resume: Go on from that checkpoint.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             sample_length: Of text, tokens of a sample that is written about four times in a training; 0 for none.
 
@@ -219,7 +219,9 @@ class Generator(Estimator, GenerateOptions):
         from .text.evaluation import evaluate_parts, rows_for
 
         text, name = text_of(data, encoding)
-        vocabulary = learn_vocabulary(text, self.tokens, self.split, self.vocabulary_size, int(self.min_frequency))
+        vocabulary = learn_vocabulary(
+            text, self.tokens, self.split, size=self.vocabulary_size, min_frequency=int(self.min_frequency)
+        )
         corpus = split_text(text, name, self.split, vocabulary)
         chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary))
         check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
@@ -285,7 +287,7 @@ class Generator(Estimator, GenerateOptions):
         validated = None if validation is None else self._read_numbers(validation, encoding)
         learned, steps = learn(self, sequences, validated)
         chosen, examples = learned.sizing, learned.examples(steps["train"])
-        training = Windows(examples, chosen.batch_size, chosen.chunk_length, int(self.seed))
+        training = Windows(examples, batch_size=chosen.batch_size, longest=chosen.chunk_length, seed=int(self.seed))
 
         self.numbers_ = learned
         return Prepared(
@@ -352,15 +354,13 @@ class Generator(Estimator, GenerateOptions):
             return
         self.sizing_ = self._sizes(document, Sizing)
         self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
-        if self.sizing_.tied:
-            tensors["output.weight"] = tensors["embedding.weight"]
-        self.model_ = filled(self._build, tensors)
+        self.model_ = filled(self._build, tensors, self._tied)
         self.start_ = int(document["start"])
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()
-        if self.numbers_ is not None:
-            return {**tensors, **self.numbers_.tensors()}
-        if self.sizing_.tied:
-            del tensors["output.weight"]
-        return tensors
+        return tensors if self.numbers_ is None else {**tensors, **self.numbers_.tensors()}
+
+    @property
+    def _tied(self) -> dict[str, str]:
+        return {"output.weight": "embedding.weight"} if self.numbers_ is None and self.sizing_.tied else {}

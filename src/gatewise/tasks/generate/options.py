@@ -89,7 +89,7 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppi
     )
     temporal_activation_penalty: float = option(
         default=0.0,
-        help="Weight in the training loss of the mean square of its change from step to step.",
+        help="Weight in the training loss of the mean square of the change of the layers' output from step to step.",
         check=NOT_NEGATIVE,
     )
     forget_bias: float = option(
@@ -113,7 +113,7 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppi
         for f in fields(self):
             value = getattr(self, f.name)
             if numbers and f.name in FOR_TEXT and value != f.default:
-                raise OptionError(f"{f.name} is for text, and these are numbers. Leave it out")
+                raise OptionError(f"{f.name}={value!r} is for text, and these are numbers. Leave it out")
             if not numbers and f.name in FOR_NUMBERS and value != f.default:
                 raise OptionError(f"{f.name}={value!r} is for numbers, and this is text. Leave it out")
 

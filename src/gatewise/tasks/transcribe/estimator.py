@@ -84,8 +84,9 @@ class Transcriber(Estimator, TranscribeOptions):
                 omitted.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write; see `Generator.fit`.
-            resume: Go on from the checkpoint beside the model file.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -101,12 +102,15 @@ class Transcriber(Estimator, TranscribeOptions):
         from ..fitting import Prepared, plan_of
         from .batches import Utterances
 
-        whole, sound = self._signals(data, y, query, encoding)
+        whole, sound = read_signals(data, y, self, query=query, encoding=encoding)
+        height = height_of(whole)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_at_random(whole, shares, int(self.seed), "sequences")
         if validation is not None:
             x, texts_of_x = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-            parts["validation"], _ = self._signals(x, texts_of_x, query, encoding, sound=sound, height=height_of(whole))
+            parts["validation"], _ = read_signals(
+                x, texts_of_x, self, query=query, encoding=encoding, sound=sound, height=height
+            )
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         vocabulary = Characters.fit("".join(texts["train"]) or " ")
         # Characters that training did not have cannot be transcribed.
@@ -120,10 +124,14 @@ class Transcriber(Estimator, TranscribeOptions):
         )
         steps = max(1, round(len(training) * chosen.epochs))
 
-        self.sound_, self.height_ = sound, height_of(whole)
+        self.sound_, self.height_ = sound, height
         self.vocabulary_, self.most_frequent_ = vocabulary, most_frequent(texts["train"])
         self.frames_, self.sizing_ = frames, chosen
         fingerprint = whole.fingerprint()
+
+        def measure(finished: bool) -> dict[str, Any]:
+            return evaluate(self._predictor(), parts, texts, self.most_frequent_ if finished else None)
+
         return Prepared(
             build=self._build,
             training=training,
@@ -131,7 +139,7 @@ class Transcriber(Estimator, TranscribeOptions):
             plan=plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20))),
             data={"name": whole.name, "fingerprint": fingerprint, "sequences": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "stack": frames.stack, "validation": validated.fingerprint()},
-            measure=lambda finished: self._evaluate(parts, texts, with_baselines=finished),
+            measure=measure,
             unit="frames",
             per_step=int(parts["train"].offsets[-1]) / len(training),
         )
@@ -158,13 +166,14 @@ class Transcriber(Estimator, TranscribeOptions):
         Raises:
             DataError: The data cannot be read, or has no texts.
         """
-        whole = self._read(data, y, query, encoding)
+        predictor = self._predictor(decoding)
+        whole = predictor.read(data, y, query=query, encoding=encoding, labelled=True)
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             shares = tuple(self.provenance_["data"]["shares"])
             parts = split_at_random(whole, shares, int(self.seed), "sequences")
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
-        return self._evaluate(parts, texts, with_baselines=True, decoding=decoding)
+        return evaluate(predictor, parts, texts, self.most_frequent_)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:
         """The text of each sequence.
@@ -176,13 +185,13 @@ class Transcriber(Estimator, TranscribeOptions):
         Raises:
             OptionError: The language model does not know the characters.
         """
-        return self._predictor(decoding).predict(self._read(data, None, None, "utf-8", labelled=False))
+        return self._predictor(decoding).predict(data)
 
     def score(self, data: Any, y: Any = None) -> float:
         """Share of texts without any error: more is better, as scikit-learn wants it."""
-        whole = self._read(data, y, None, "utf-8")
-        truth = texts_of(whole, self.target)
-        return float(transcription_scores(truth, self._predictor().predict(whole))["exact"])
+        predictor = self._predictor()
+        whole = predictor.read(data, y, labelled=True)
+        return float(transcription_scores(texts_of(whole, self.target), predictor.texts(whole))["exact"])
 
     def predictions(
         self,
@@ -201,8 +210,7 @@ class Transcriber(Estimator, TranscribeOptions):
             decoding: As for `evaluate`.
             times: One row per "word" instead, with its "start" and "end": for sound in seconds, else in frames.
         """
-        predictor = self._predictor(decoding)
-        yield from predictor.predictions(self._read(data, None, query, encoding, labelled=False), times)
+        yield from self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """Transcribe live: takes samples, or steps, as they arrive, and gives the text so far.
@@ -237,21 +245,6 @@ class Transcriber(Estimator, TranscribeOptions):
 
     # Steps of fit.
 
-    def _signals(
-        self,
-        data: Any,
-        y: Any,
-        query: str | None,
-        encoding: str,
-        labelled: bool = True,
-        sound: LogMel | None = None,
-        height: int | None = None,
-    ) -> tuple[Sequences, LogMel | None]:
-        """See `read_signals`."""
-        return read_signals(
-            data, y, self, query=query, encoding=encoding, labelled=labelled, sound=sound, height=height
-        )
-
     def _learn_frames(
         self, parts: Mapping[str, Sequences], targets: Mapping[str, list[np.ndarray]], losses: Iterable[str]
     ) -> Frames:
@@ -284,23 +277,17 @@ class Transcriber(Estimator, TranscribeOptions):
 
     # The trained model.
 
-    def _read(self, data: Any, y: Any, query: str | None, encoding: str, labelled: bool = True) -> Sequences:
-        """Signals, read as those that the model learned from."""
-        self._must_be_fitted()
-        return self._signals(data, y, query, encoding, labelled, self.sound_, self.height_)[0]
-
     def _predictor(self, decoding: CTCDecoding | None = None) -> Predictor:
         self._must_be_fitted()
-        return Predictor(self.model_, self.frames_, self.characters_, self.sound_, decoding)
-
-    def _evaluate(
-        self,
-        parts: Mapping[str, Sequences],
-        texts: Mapping[str, list[str]],
-        with_baselines: bool,
-        decoding: CTCDecoding | None = None,
-    ) -> dict[str, Any]:
-        return evaluate(self._predictor(decoding), parts, texts, self.most_frequent_ if with_baselines else None)
+        return Predictor(
+            net=self.model_,
+            options=self,
+            frames=self.frames_,
+            characters=self.characters_,
+            sound=self.sound_,
+            height=self.height_,
+            decoding=decoding,
+        )
 
     # The model file.
 

@@ -21,7 +21,7 @@ def evaluate(
         baseline: The most frequent text of the training data; None to leave the baseline out.
     """
     found: dict[str, Any] = {
-        name: transcription_scores(texts[name], predictor.predict(part)) for name, part in parts.items()
+        name: transcription_scores(texts[name], predictor.texts(part)) for name, part in parts.items()
     }
     if baseline is not None:
         truth = texts[list(parts)[-1]]

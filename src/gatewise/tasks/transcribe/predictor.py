@@ -16,6 +16,8 @@ from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
 from .decoder import Decoder
 from .frames import Frames, padded
+from .options import TranscribeOptions
+from .reading import read_signals
 
 _SEQUENCES_AT_ONCE = 256  # of a chunk of `predictions`
 _BATCH_STEPS = 8192  # steps of a batch, padding included
@@ -39,13 +41,15 @@ def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 class Predictor:
-    """A trained transcriber: turns signals into texts.
+    """A trained transcriber without its training: from anything that a reader takes to texts.
 
     Args:
-        net: Its network.
+        net: The trained network, such as `TranscribeNetwork`.
+        options: Of the transcriber.
         frames: How the network reads signals.
         characters: What it can write; character i is its symbol i + 1.
         sound: How samples become frames; None if it does not read sound.
+        height: Of the images that it reads, in pixels; None if it does not read images.
         decoding: How to search for texts; the most probable symbol of each step, if omitted.
 
     Raises:
@@ -54,13 +58,17 @@ class Predictor:
 
     def __init__(
         self,
+        *,
         net: Any,
+        options: TranscribeOptions,
         frames: Frames,
         characters: str,
         sound: LogMel | None = None,
+        height: int | None = None,
         decoding: CTCDecoding | None = None,
     ):
-        self.net, self.frames, self.characters, self.sound = net, frames, characters, sound
+        self.net, self.options, self.frames, self.characters = net, options, frames, characters
+        self.sound, self.height = sound, height
         self.decoder = Decoder(decoding or CTCDecoding(), characters)
 
     @property
@@ -68,19 +76,38 @@ class Predictor:
         """How long a step is: for sound in seconds, else in frames."""
         return self.frames.stack * (1 if self.sound is None else self.sound.hop_length / self.sound.sample_rate)
 
-    def predict(self, data: Sequences) -> list[str]:
-        """The text of each sequence."""
-        return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
+    def read(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
+    ) -> Sequences:
+        """Signals, read as those that were learned from; and their texts, if they are labelled."""
+        found, _ = read_signals(
+            data,
+            y,
+            self.options,
+            query=query,
+            encoding=encoding,
+            labelled=labelled,
+            sound=self.sound,
+            height=self.height,
+        )
+        return found
 
-    def predictions(self, data: Sequences, times: bool = False) -> Iterator[dict[str, np.ndarray]]:
+    def predict(self, data: Any) -> list[str]:
+        """The text of each sequence."""
+        return self.texts(self.read(data))
+
+    def predictions(
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", times: bool = False
+    ) -> Iterator[dict[str, np.ndarray]]:
         """The same as columns of a table, some hundred sequences at a time; see `Transcriber.predictions`."""
-        for first in range(0, len(data), _SEQUENCES_AT_ONCE):
-            some = data.take(range(first, min(first + _SEQUENCES_AT_ONCE, len(data))))
+        signals = self.read(data, query=query, encoding=encoding)
+        for first in range(0, len(signals), _SEQUENCES_AT_ONCE):
+            some = signals.take(range(first, min(first + _SEQUENCES_AT_ONCE, len(signals))))
             name, sequence = "sequence", np.arange(first, first + len(some))
             if "file" in some.static:
                 name, sequence = "file", np.array(some.static["file"].strings(), object)
             if not times:
-                yield {name: sequence, "text": np.array(self.predict(some), object)}
+                yield {name: sequence, "text": np.array(self.texts(some), object)}
                 continue
             found = [self.decoder.words(p) for p in self.log_probabilities(some)]
             words = [word for own in found for word in own]
@@ -90,6 +117,10 @@ class Predictor:
                 "start": np.array([start for _, start, _ in words], np.int64) * self.step_length,
                 "end": np.array([end for _, _, end in words], np.int64) * self.step_length,
             }
+
+    def texts(self, data: Sequences) -> list[str]:
+        """The text of each sequence that was read."""
+        return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
 
     def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:
         """(T, V) of each sequence. Sequences of similar length are computed side by side."""

@@ -31,11 +31,11 @@ def read_signals(
     y: Any,
     options: TranscribeOptions,
     *,
-    query: str | None,
-    encoding: str,
-    labelled: bool,
-    sound: LogMel | None,
-    height: int | None,
+    query: str | None = None,
+    encoding: str = "utf-8",
+    labelled: bool = True,
+    sound: LogMel | None = None,
+    height: int | None = None,
 ) -> tuple[Sequences, LogMel | None]:
     """Signals as sequences of numbers, and how sound was read.
 

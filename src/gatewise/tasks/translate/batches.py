@@ -34,6 +34,7 @@ class PairBatches:
         self,
         sources: Sequence[np.ndarray],
         targets: Sequence[np.ndarray],
+        *,
         edge: int,
         batch_tokens: int,
         seed: int | None = None,

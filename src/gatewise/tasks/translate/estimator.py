@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-import numpy as np
 
 from ...data.paired.pairs import Pairs, read_pairs
 from ...data.split import split_at_random
 from ...decoding.options import Decoding
-from ...errors import DataError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
@@ -86,8 +84,9 @@ class Translator(Estimator, TranslateOptions):
                 share of `data`. Lists as a tuple (texts, targets); on the command line, two files with a comma between.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
-            output: Model file to write; see `Generator.fit`.
-            resume: Continue from the checkpoint beside it.
+            output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
+                `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
+            resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
 
         Raises:
@@ -105,30 +104,43 @@ class Translator(Estimator, TranslateOptions):
         from .batches import PairBatches, ScheduledSampling
 
         sacrebleu()  # before the work is done
-        whole = self._read(data, y, query, encoding)
+        read = partial(read_pairs, source=self.source, target=self.target, query=query, encoding=encoding)
+        whole = read(data, y)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_at_random(whole, shares, int(self.seed), "pairs")
         if validation is not None:
-            parts["validation"] = self._read(validation, None, query, encoding)
+            parts["validation"] = read(validation)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
-        self.texts_ = texts = Texts.learn(
-            train, self.tokens, self.shared_vocabulary, self.vocabulary_size, int(self.min_frequency)
+        texts = Texts.learn(
+            train,
+            self.tokens,
+            shared=self.shared_vocabulary,
+            size=self.vocabulary_size,
+            min_frequency=int(self.min_frequency),
         )
-        self.first_words_ = count_first_words(train)
         targets = texts.targets(train.targets or [])
         tokens = sum(map(len, targets)) + len(targets)
-        self.sizing_ = chosen = sizing(self, tokens)
-        training = PairBatches(texts.sources(train.sources), targets, texts.edge, chosen.batch_tokens, int(self.seed))
+        chosen = sizing(self, tokens)
+        training = PairBatches(
+            texts.sources(train.sources),
+            targets,
+            edge=texts.edge,
+            batch_tokens=chosen.batch_tokens,
+            seed=int(self.seed),
+        )
+        validation_batches = self._validation(held_out, texts, 2 * chosen.batch_tokens)
         steps = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
+
+        self.texts_, self.first_words_, self.sizing_ = texts, count_first_words(train), chosen
         return Prepared(
             build=self._build,
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
-            validation=self._validation(held_out),
+            validation=validation_batches,
             plan=replace(plan, precision=PRECISIONS[self.precision]),
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished: self._evaluate(parts, with_baselines=finished),
+            measure=lambda finished: self._evaluate(self._predictor(), parts, with_baselines=finished),
             unit="tokens",
             per_step=tokens / len(training),
         )
@@ -156,13 +168,13 @@ class Translator(Estimator, TranslateOptions):
         Raises:
             DataError: The data cannot be read, or has no targets.
         """
-        self._must_be_fitted()
+        predictor = self._predictor()
         sacrebleu()
-        whole = self._read(data, y, query, encoding)
+        whole = predictor.read(data, y, query=query, encoding=encoding, with_targets=True)
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             parts = split_at_random(whole, tuple(self.provenance_["data"]["shares"]), int(self.seed), "pairs")
-        return self._evaluate(parts, with_baselines=True, decoding=decoding)
+        return self._evaluate(predictor, parts, with_baselines=True, decoding=decoding)
 
     def predict(
         self, data: Any, *, decoding: Decoding | None = None, prefixes: Sequence[str] | None = None
@@ -186,9 +198,9 @@ class Translator(Estimator, TranslateOptions):
 
     def score(self, data: Any, y: Any = None) -> float:
         """chrF, 0 .. 100: more is better, for scikit-learn."""
-        self._must_be_fitted()
-        pairs = self._read(data, y, None, "utf-8")
-        return text_scores(self.predict(pairs), [[target] for target in pairs.targets or []])["chrf"]
+        predictor = self._predictor()
+        pairs = predictor.read(data, y, with_targets=True)
+        return text_scores(predictor.predict(pairs), [[target] for target in pairs.targets or []])["chrf"]
 
     def predictions(
         self,
@@ -228,19 +240,13 @@ class Translator(Estimator, TranslateOptions):
 
     # Steps of fit.
 
-    def _read(self, data: Any, y: Any, query: str | None, encoding: str) -> Pairs:
-        pairs = read_pairs(data, y, source=self.source, target=self.target, query=query, encoding=encoding)
-        if pairs.targets is None:
-            raise DataError(f"{pairs.name} has texts, but no targets")
-        return pairs
-
-    def _validation(self, pairs: Pairs) -> Batches:
+    def _validation(self, pairs: Pairs, texts: Texts, batch_tokens: int) -> Batches:
         from .batches import PairBatches, ScheduledSampling
 
         if self.stop_on == "bleu":
-            return BleuCriterion(self.texts_, pairs)
-        sources, targets = self.texts_.sources(pairs.sources), self.texts_.targets(pairs.targets or [])
-        return ScheduledSampling(PairBatches(sources, targets, self.texts_.edge, 2 * self.sizing_.batch_tokens))
+            return BleuCriterion(texts, pairs)
+        sources, targets = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
+        return ScheduledSampling(PairBatches(sources, targets, edge=texts.edge, batch_tokens=batch_tokens))
 
     def _build(self) -> TranslationNetwork:
         from ..attention_decoder import DecoderOptions
@@ -268,13 +274,13 @@ class Translator(Estimator, TranslateOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(self.model_, self.texts_, self.source, self.target)
+        return Predictor(net=self.model_, texts=self.texts_, source=self.source, target=self.target)
 
     def _evaluate(
-        self, parts: Mapping[str, Pairs], with_baselines: bool, decoding: Decoding | None = None
+        self, predictor: Predictor, parts: Mapping[str, Pairs], with_baselines: bool, decoding: Decoding | None = None
     ) -> dict[str, Any]:
         return evaluate(
-            self._predictor(),
+            predictor,
             parts,
             decoding or Decoding(),
             first_words_count=self.first_words_,
@@ -296,14 +302,9 @@ class Translator(Estimator, TranslateOptions):
         self.sizing_ = self._sizes(document, Sizing)
         self.texts_ = Texts.from_json(document["texts"])
         self.first_words_ = int(document["first_words"])
-        tensors["output.weight"] = tensors["embedding.weight"]
-        if self.texts_.shared:
-            tensors["source_embedding.weight"] = tensors["embedding.weight"]
-        self.model_ = filled(self._build, tensors)
+        self.model_ = filled(self._build, tensors, self._tied)
 
-    def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = super()._tensors()
-        del tensors["output.weight"]  # the targets' embedding
-        if self.texts_.shared:
-            del tensors["source_embedding.weight"]
-        return tensors
+    @property
+    def _tied(self) -> dict[str, str]:
+        names = ["output.weight", *(["source_embedding.weight"] if self.texts_.shared else [])]
+        return dict.fromkeys(names, "embedding.weight")

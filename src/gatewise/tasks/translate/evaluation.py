@@ -54,7 +54,8 @@ def teacher_forced(predictor: Predictor, pairs: Pairs) -> dict[str, float]:
     from .batches import PairBatches
 
     texts, network = predictor.texts, predictor.net
-    batches = PairBatches(texts.sources(pairs.sources), texts.targets(pairs.targets or []), texts.edge, _BATCH_TOKENS)
+    sources, targets = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
+    batches = PairBatches(sources, targets, edge=texts.edge, batch_tokens=_BATCH_TOKENS)
     nats = right = count = 0.0
     with network.predicting():
         for step in range(len(batches)):
@@ -85,6 +86,6 @@ class BleuCriterion:
 
         device = network.output.weight.device.type
         with torch.autocast(device, enabled=False):  # as it will translate, whatever precision it is trained in
-            found = Predictor(network, self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
+            found = Predictor(net=network, texts=self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
         references = [[target] for target in self.pairs.targets or []]
         return 1 - bleu([best.text for best, *_ in found], references) / 100

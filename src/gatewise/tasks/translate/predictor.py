@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...data.paired.pairs import read_pairs
+from ...data.paired.pairs import Pairs, read_pairs
 from ...data.text.vocabulary import Words
 from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
@@ -39,7 +39,7 @@ class Translation(NamedTuple):
 
 
 class Predictor:
-    """A trained translator.
+    """A trained translator without its training: from anything that a reader takes to translations.
 
     Args:
         net: Its network; see `encode`.
@@ -47,28 +47,38 @@ class Predictor:
         source, target: Columns of tables; see `read_pairs`.
     """
 
-    def __init__(self, net: Any, texts: Texts, source: str | None = None, target: str | None = None):
+    def __init__(self, *, net: Any, texts: Texts, source: str | None = None, target: str | None = None):
         self.net, self.texts, self.source, self.target = net, texts, source, target
 
-    def read(self, data: Any, query: str | None = None, encoding: str = "utf-8") -> list[str]:
-        """The texts to translate."""
+    def read(
+        self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_targets: bool = False
+    ) -> Pairs:
+        """The texts to translate; and their targets, if they are to be read. See `read_pairs`."""
         return read_pairs(
-            data, source=self.source, target=self.target, query=query, encoding=encoding, with_targets=False
-        ).sources
+            data,
+            y,
+            source=self.source,
+            target=self.target,
+            query=query,
+            encoding=encoding,
+            with_targets=with_targets,
+        )
 
     def predict(
         self, data: Any, *, decoding: Decoding | None = None, prefixes: Sequence[str] | None = None
     ) -> list[Any]:
         """The translation of each text, or several of them; see `Translator.predict`."""
-        sources, options = self.read(data), decoding or Decoding()
+        sources, options = self.read(data).sources, decoding or Decoding()
         if isinstance(prefixes, str) or (prefixes is not None and len(prefixes) != len(sources)):
             count = "one string" if isinstance(prefixes, str) else len(prefixes)
             raise OptionError(f"prefixes must be a list with one for each of {len(sources)} texts, not {count}")
-        begun = None if prefixes is None else self.texts.encode_prefixes(prefixes)
+        encoded_prefixes = None if prefixes is None else self.texts.encode_prefixes(prefixes)
         found = [
             [one.text for one in some]
             for chunk in _chunks(len(sources))
-            for some in self.translate(sources[chunk], options, None if begun is None else begun[chunk])
+            for some in self.translate(
+                sources[chunk], options, None if encoded_prefixes is None else encoded_prefixes[chunk]
+            )
         ]
         return found if options.n_best > 1 else [some[0] for some in found]
 
@@ -76,7 +86,8 @@ class Predictor:
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8", decoding: Decoding | None = None
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table; see `Translator.predictions`."""
-        sources, options = self.read(data, query, encoding), decoding or Decoding()
+        sources = self.read(data, query=query, encoding=encoding).sources
+        options = decoding or Decoding()
         for chunk in _chunks(len(sources)):
             found = self.translate(sources[chunk], options)
             rows = [
@@ -100,7 +111,7 @@ class Predictor:
         """
         if self.net.attention is None:
             raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
-        sources = self.read(data, query, encoding)
+        sources = self.read(data, query=query, encoding=encoding).sources
         if not sources:
             raise DataError("there is no text whose translation could be drawn. Give at least one")
         [[(_, best), *_]] = self.translate(sources[:1], Decoding())
@@ -139,10 +150,10 @@ class Predictor:
                 own = [sources[i] for i in which]
                 results = decode(
                     self.net.decoder_step(padded(own, self.net.row_multiple), decoding.width),
-                    len(own),
-                    texts.edge,
-                    texts.edge,
                     decoding,
+                    sentences=len(own),
+                    start=texts.edge,
+                    end=texts.edge,
                     limits=texts.limits(own),
                     forbidden=forbidden,
                     prefixes=None if prefixes is None else [prefixes[i] for i in which],

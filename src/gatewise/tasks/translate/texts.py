@@ -39,7 +39,9 @@ class Texts:
     ratio: float
 
     @classmethod
-    def learn(cls, pairs: Pairs, tokens: str | None, shared: bool, size: int | None, min_frequency: int) -> Self:
+    def learn(
+        cls, pairs: Pairs, tokens: str | None, *, shared: bool, size: int | None = None, min_frequency: int = 1
+    ) -> Self:
         """From training pairs. DataError if they give no vocabulary, OptionError if it cannot have such limits."""
         assert pairs.targets is not None
         kind = tokens or default_tokens(pairs)

@@ -164,7 +164,7 @@ class Windows:
         longest: Steps of a window.
     """
 
-    def __init__(self, examples: Examples, batch_size: int, longest: int, seed: int):
+    def __init__(self, examples: Examples, *, batch_size: int, longest: int, seed: int):
         self.examples, self.batch_size, self.longest = examples, batch_size, longest
         self._rows = np.repeat(np.arange(len(examples.lengths)), -(-examples.lengths // longest))
         self._epochs = Epochs(-(-len(self._rows) // batch_size), self._draw, [seed, 0])

@@ -11,6 +11,7 @@ import numpy as np
 from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....errors import DataError
+from ...estimator import sizes_of
 from ..network import Regularisation
 from ..options import GenerateOptions
 from .baselines import Plain
@@ -76,9 +77,8 @@ class Learned:
     def restore(cls, document: Mapping[str, Any], tensors: dict[str, Any]) -> Self:
         """Undo both; takes its own tensors out, so that those of the network are left."""
         own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
-        GenerateOptions.check_values(document["sizes"])
         return cls(
-            sizing=Sizing(**document["sizes"]),
+            sizing=sizes_of(document, Sizing, GenerateOptions),
             channels=Channels.from_json(document["channels"]),
             ends=bool(document["ends"]),
             beginnings=np.array(document["beginnings"], np.float64),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ....checks import number, whole
 from ....data.channels import Channels
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
+from ....runtime.streams import Stream
 from .mixture import Expected, Layout, draw
 
 
@@ -33,7 +35,7 @@ class State(NamedTuple):
     output: np.ndarray
 
 
-class Tracer:
+class Tracer(Stream[State | None]):
     """Continues sequences of numbers, one step at a time.
 
     Args:
@@ -42,6 +44,7 @@ class Tracer:
 
     Attributes:
         channels: What a step holds.
+        state: What it remembers of the steps that were pushed; None before the first.
 
     Raises:
         ModelFileError: The document is not of such a model, or lacks a weight.
@@ -66,6 +69,7 @@ class Tracer:
             options = document.get("options", {})
             self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
             self._check()
+            super().__init__()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
@@ -109,13 +113,25 @@ class Tracer:
 
         draw_sequences(picture, sequences, given or [0] * len(sequences), self.channels.names)
 
+    def push(self, piece: np.ndarray) -> None:
+        """Read steps that precede those to trace.
+
+        Args:
+            piece: (T, D) the next steps.
+
+        Raises:
+            DataError: It has no step, not D channels, or values that are not finite.
+        """
+        self._state = self._read(self._checked(piece, "a piece"), self._state)
+
     def trace(
         self, beginning: np.ndarray | None = None, length: int = 500, temperature: float = 0.8, seed: Any = None
     ) -> Iterator[np.ndarray]:
         """Continue a sequence, step by step, until it ends.
 
         Args:
-            beginning: (T, D) steps to continue; they are not yielded. None: the first step of a training sequence,
+            beginning: (T, D) steps to continue, instead of those that were pushed; they are not yielded. None: what
+                was pushed, and the state then follows each step; if nothing was, the first step of a training sequence,
                 which is yielded.
             length: Maximum number of steps to yield, 1 or more.
             temperature: See `mixture.draw`.
@@ -133,29 +149,46 @@ class Tracer:
         if not isinstance(seed, np.random.SeedSequence | None):
             whole("seed", seed, 0)
         rng = np.random.default_rng(seed)
-        given = beginning is not None
-        if beginning is None:
-            beginning = self._beginnings[rng.integers(len(self._beginnings))][None]
-        return self._steps(self._checked(beginning), given, length, float(temperature), rng)
+        if beginning is not None:
+            state = self._read(self._checked(beginning, "a beginning"), None)
+            return (step for step, _ in self._draws(state, length, float(temperature), rng))
+        if self._state is not None:
+            return self._continue(self._state, length, float(temperature), rng)
+        first = self._beginnings[rng.integers(len(self._beginnings))]
+        following = self._draws(self._read(first[None], None), length - 1, float(temperature), rng)
+        return chain([first], (step for step, _ in following))
 
-    def _steps(
-        self, steps: np.ndarray, given: bool, length: int, temperature: float, rng: np.random.Generator
+    def _initial_state(self) -> None:
+        return None
+
+    def _continue(
+        self, state: State, length: int, temperature: float, rng: np.random.Generator
     ) -> Iterator[np.ndarray]:
-        state = None
-        for step in self.channels.scaled(steps):
-            state = self._advance(step, state)
-        assert state is not None
-        if not given:
-            yield steps[-1]
+        """Steps that follow those pushed, which count as pushed themselves."""
+        for step, after in self._draws(state, length, temperature, rng):
+            self._state = after
+            yield step
+
+    def _draws(
+        self, state: State, length: int, temperature: float, rng: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, State]]:
+        """Steps (D,) that may follow a state, each with the state after it."""
         real = self.channels.real
-        for _ in range(length - (not given)):
+        for _ in range(length):
             drawn, binary, ended = draw(state.output, self.layout, rng, temperature)
             if ended:
                 return
             step = np.empty(len(real), np.float32)
             step[real], step[~real] = state.expected + self._expected.spread * drawn, binary
-            yield self.channels.unscaled(step)
             state = self._advance(step, state)
+            yield self.channels.unscaled(step), state
+
+    def _read(self, steps: np.ndarray, state: State | None) -> State:
+        """The state after more steps (T, D), of which there is at least one."""
+        for step in self.channels.scaled(steps):
+            state = self._advance(step, state)
+        assert state is not None
+        return state
 
     def _advance(self, step: np.ndarray, state: State | None) -> State:
         """The state after one more scaled step (D,)."""
@@ -187,16 +220,17 @@ class Tracer:
         if not len(self._beginnings) or not np.all(self._expected.spread > 0):
             raise ValueError("it does not know how sequences begin or continue")
 
-    def _checked(self, beginning: Any) -> np.ndarray:
+    def _checked(self, given: Any, what: str) -> np.ndarray:
+        """Steps (T, D) that a user gave. DataError, which says what they are, if they are none."""
         names = ", ".join(self.channels.names)
         try:
-            steps = np.asarray(beginning, np.float64)
+            steps = np.asarray(given, np.float64)
         except (TypeError, ValueError):
-            kind = type(beginning).__name__
-            raise DataError(f"a beginning must be (T, {len(self.channels)}) numbers ({names}), not a {kind}") from None
+            kind = type(given).__name__
+            raise DataError(f"{what} must be (T, {len(self.channels)}) numbers ({names}), not a {kind}") from None
         if steps.ndim != 2 or steps.shape[1] != len(self.channels) or not len(steps) or not np.isfinite(steps).all():
             wanted = f"(T, {len(self.channels)}) finite numbers ({names})"
-            raise DataError(f"a beginning must be {wanted}, not of shape {steps.shape}")
+            raise DataError(f"{what} must be {wanted}, not of shape {steps.shape}")
         return steps
 
 

@@ -39,7 +39,9 @@ def split_text(text: str, name: str, shares: Sequence[float], vocabulary: Vocabu
     return Corpus(parts, ids, name, fingerprint(text))
 
 
-def learn_vocabulary(text: str, kind: str, shares: Sequence[float], size: int | None, min_frequency: int) -> Vocabulary:
+def learn_vocabulary(
+    text: str, kind: str, shares: Sequence[float], *, size: int | None = None, min_frequency: int = 1
+) -> Vocabulary:
     """A vocabulary of tokens of one kind.
 
     Characters are those of the whole text, as an alphabet is known beforehand; words and byte-pairs, and how frequent
