@@ -25,7 +25,7 @@ FILES = [
     ("short.csv", GOOD.replace("a,7.5", "a"), r"'.*short.csv', line 8 has 2 cells, but the first line has 3"),
     ("long.csv", GOOD.replace("a,7.5", "a,7.5,1"), r"line 8 has 4 cells, but the first line has 3"),
     ("quote.csv", GOOD.replace("a,7.5", '"a,7.5'), r"line 8 has a quote that is not closed"),
-    ("behind.csv", GOOD.replace("a,7.5", '"a"b,7.5'), r"line 8 has a quote .* text behind a closing one"),
+    ("after_quote.csv", GOOD.replace("a,7.5", '"a"b,7.5'), r"line 8 has a quote .* text after a closing one"),
     ("latin.csv", GOOD.replace("a,7.5", "é,7.5").encode("latin-1"), r"line 8 is not utf-8. Pass --encoding"),
     ("nul.csv", GOOD.replace("a,7.5", "a\0,7.5"), r"row 7, column 'shop' holds a NUL byte"),
     ("twice.csv", GOOD.replace("time,shop", "time,sales"), r"columns 2 and 3 are both named 'sales'"),
