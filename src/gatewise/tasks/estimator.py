@@ -211,7 +211,8 @@ def sizes_of(document: Mapping[str, Any], kind: type[S], options: type[Options])
         kind: The dataclass that holds them.
         options: The task's options.
     """
-    sizes = renamed(document["sizes"], {f.name for f in fields(kind)})  # type: ignore[arg-type]
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # only typeshed can say "a dataclass"
+    sizes = renamed(document["sizes"], known)
     options.check_values(sizes)
     return kind(**sizes)
 
