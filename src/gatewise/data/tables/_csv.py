@@ -23,7 +23,7 @@ from pathlib import Path
 from ...errors import DataError, suggest
 from ..readers.files import COMMON_ENCODINGS, open_unpacked
 from ._timestamps import read_text
-from .session import Session, identifier, literal, one_line
+from .session import Session, identifier, literal, one_line, packing, pattern
 
 MISSING = (
     "",
@@ -74,9 +74,10 @@ def import_csv(
     spec = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
     missing = ", ".join(map(literal, [""] if as_written else MISSING))
     session.run(
-        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(path)}, auto_detect=false, "
+        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(pattern(path))}, auto_detect=false, "
         f"delim={literal(separator)}, quote='\"', escape='\"', header={str(header).lower()}, columns={{{spec}}}, "
-        f"nullstr=[{missing}], strict_mode=true, null_padding=false, max_line_size=16777216)"
+        f"nullstr=[{missing}], strict_mode=true, null_padding=false, max_line_size=16777216, hive_partitioning=false, "
+        f"compression={literal(packing(path))})"
     )
     try:
         return _typed(session, columns, as_written)
