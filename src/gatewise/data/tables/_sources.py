@@ -170,6 +170,8 @@ def _name_bad_line(session: Session, path: str) -> None:
                 raise DataError(
                     f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Fix it."
                 ) from None
+            except RecursionError:
+                raise DataError(f"{session.name}, line {number} is nested too deep. Write numbers and text.") from None
             except UnicodeDecodeError as error:
                 raise DataError(f"{session.name}, line {number} is not utf-8: {error.reason}. Fix that line.") from None
 
