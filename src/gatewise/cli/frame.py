@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
 from ..errors import GatewiseError, MissingExtra, OptionError, suggest
+from ..terminal import guarded
 from .usage_errors import UsageMistake, in_our_words, with_flags
 
 EXTRA_OF = {  # package -> the extra that installs it; a test compares this with pyproject.toml
@@ -122,7 +123,8 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
         code, message = _verdict(error)
         with suppress(OSError):
             if debug or code == 1:
-                traceback.print_exc()
+                with guarded():
+                    traceback.print_exc()
             if message and sys.stderr is not None:
                 note(f"gatewise: {printable(message)}")
         _abandon_output()
@@ -244,7 +246,8 @@ class _Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with guarded():
+                return super().invoke(ctx)
         except GatewiseError as error:
             error.args = (with_flags(str(error), {p.name: max(p.opts, key=len) for p in self.params}), *error.args[1:])
             raise
