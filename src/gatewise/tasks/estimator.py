@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
-from ..errors import ModelFileError, OptionError, suggest
+from ..errors import ModelFileError, OptionError, extras_named, suggest
 from .fields import Options, document_of, refuse_old_name, renamed
 from .options import CommonOptions
 
@@ -144,6 +144,7 @@ class Estimator(CommonOptions, ABC):
         tensors = self.model_.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
+    @extras_named()
     def _fit(
         self,
         prepare: Callable[[], Prepared],
@@ -176,6 +177,7 @@ class Estimator(CommonOptions, ABC):
         bundle.save(path, document, self._tensors())
 
     @classmethod
+    @extras_named()
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model file. ModelFileError if it is damaged or of another task."""
         found = bundle.load(path)
