@@ -84,9 +84,13 @@ def read_bytes(source: Source) -> bytes:
 
 def open_unpacked(path: Source) -> IO[bytes] | gzip.GzipFile:
     """A file opened for reading, unpacked on the way if it is a gzip file by its first bytes."""
+    return gzip.open(path, "rb") if is_packed(path) else open(path, "rb")
+
+
+def is_packed(path: Source) -> bool:
+    """Whether a file is a gzip file, by its first bytes."""
     with open(path, "rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else open(path, "rb")
+        return file.read(2) == GZIP_MAGIC
 
 
 def files_in(folder: Source) -> Iterator[Path]:

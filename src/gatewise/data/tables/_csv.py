@@ -24,7 +24,7 @@ from ._cells import infer
 from ._conversion import convert
 from ._sniffing import LOOKED_AT, MISSING, looks_like_header, rows_of, separator_of
 from .schema import SEPARATORS, ColumnSchema, CSVFormat, Schema, check_format
-from .session import Session, identifier, literal, one_line
+from .session import Session, identifier, literal, one_line, packing, pattern
 
 HEAD = 1 << 18  # characters that decide separator and header
 
@@ -91,9 +91,10 @@ def import_csv(
     missing = ["", *(asked.missing or learned.missing or ())]
     begins = f"header=false, skip={_lines_of_header(head, separator)}" if unnamed else f"header={str(header).lower()}"
     session.run(
-        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(path)}, auto_detect=false, "
+        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(pattern(path))}, auto_detect=false, "
         f"delim={literal(separator)}, quote='\"', escape='\"', {begins}, columns={{{spec}}}, "
-        f"nullstr=[{', '.join(map(literal, missing))}], strict_mode=true, null_padding=false, max_line_size=16777216)"
+        f"nullstr=[{', '.join(map(literal, missing))}], strict_mode=true, null_padding=false, "
+        f"max_line_size=16777216, hive_partitioning=false, compression={literal(packing(path))})"
     )
     found = replace(asked.over(learned), separator=separator, header=header)
     try:

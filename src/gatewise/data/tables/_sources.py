@@ -24,7 +24,7 @@ from ._csv import import_csv, utf8
 from ._sniffing import MISSING
 from ._timestamps import is_time
 from .schema import ANY_CSV, ColumnSchema, CSVFormat, Schema
-from .session import POSTGRES, RELATION, Session, identifier, literal, one_line
+from .session import POSTGRES, RELATION, Session, absolute, identifier, literal, one_line, packing, pattern
 
 CSV = (".csv", ".tsv", ".txt", ".data")
 JSON = (".jsonl", ".ndjson", ".json")
@@ -65,10 +65,12 @@ def connect(
     """Make the relation. Arguments as for `open_table`."""
     found, base = Found(), "data"
     if isinstance(source, str) and source.startswith(POSTGRES):
+        session.only()
         _postgres(session, source, query)
         query = None
     elif isinstance(source, str | os.PathLike):
         path = check_path(source, session.name)
+        session.only(path)
         suffix = _suffix(path)
         if suffix in DATABASE:
             base, query = _database(session, path, query), None
@@ -80,7 +82,9 @@ def connect(
         elif suffix in JSON:
             _json(session, utf8(path, encoding, session), as_written)
         elif suffix == ".parquet":
-            session.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(path)})")
+            session.run(
+                f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(pattern(path))}, hive_partitioning=false)"
+            )
         else:
             known = ", ".join((*CSV, ".parquet", *JSON, *DATABASE))
             raise DataError(
@@ -90,6 +94,7 @@ def connect(
         if base == "data" and stem and stem.lower() not in ("data", RELATION):
             session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
     else:
+        session.only()
         found = Found(zones=_object(session, source))
     if query is not None:
         base = "gatewise_query"
@@ -147,7 +152,10 @@ def _query(session: Session, query: str, into: str) -> None:
 
 def _json(session: Session, path: str, as_written: bool) -> None:
     lines = "'auto'" if _suffix(path) == ".json" else "'newline_delimited'"
-    reader = f"read_json({literal(path)}, format={lines}, sample_size=-1, maximum_object_size=16777216)"
+    reader = (
+        f"read_json({literal(pattern(path))}, format={lines}, sample_size=-1, maximum_object_size=16777216, "
+        f"hive_partitioning=false, compression={literal(packing(path))})"
+    )
     try:
         session.run(f"CREATE TABLE data AS SELECT * FROM {reader}")
     except DataError as error:
@@ -210,8 +218,10 @@ def _mixed(session: Session, name: str) -> None:
 
 def _database(session: Session, path: str, query: str | None) -> str:
     """The relation that is to be read: the only table, or what the query gives."""
+    if any(sign in path for sign in "?\\".replace(os.sep, "")):  # DuckDB would open another file
+        raise DataError(f"{session.name}: DuckDB opens no database with ? or \\ in its path. Rename it.")
     try:
-        session.run(f"ATTACH {literal(path)} AS source (READ_ONLY)")
+        session.run(f"ATTACH {literal(absolute(path))} AS source (READ_ONLY)")
     except DataError as error:
         message = str(error.__cause__)
         if "not a valid DuckDB" in message or "Catalog" in message or "extension" in message:
