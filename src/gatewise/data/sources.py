@@ -26,8 +26,8 @@ class Roles:
     """What the columns of a table are for; a source without named columns needs little of it.
 
     Attributes:
-        target: What is to be predicted; a column "label", if none is named. Readers of formats without column names
-            call it `label`.
+        target: What is to be predicted. Readers of formats without column names call it `label`.
+        default_target: Its column in a table that has it, if none is named.
         with_target: Whether it is read. To predict, it is not, whatever it holds.
         key: Columns that tell one sequence from another; none: see `per_step`.
         time: The column, or comma-separated columns, that order its steps.
@@ -46,6 +46,7 @@ class Roles:
     """
 
     target: Sequence[str] = ()
+    default_target: str | None = None
     with_target: bool = True
     key: Sequence[str] = ()
     time: str | None = None
@@ -209,7 +210,8 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
             raise OptionError(
                 "with a time, but no key, all rows are one sequence. Name what tells sequences apart: key="
             )
-        target = [*roles.target] or [name for name in ("label",) if name in table.columns and name not in roles.key]
+        default = roles.default_target
+        target = [*roles.target] or ([default] if default in table.columns and default not in roles.key else [])
         static = [*roles.static, *(target if roles.with_target and not roles.per_step else ())]
         return sequences(
             table,

@@ -96,7 +96,7 @@ def arrow_reader(folder):
 
 
 def relation(folder):
-    return duckdb.sql(f"SELECT * FROM read_csv('{csv_file(folder)}', nullstr='NA')")
+    return duckdb.sql(f"SELECT * FROM read_csv('{csv_file(folder)}')")
 
 
 SOURCES = [

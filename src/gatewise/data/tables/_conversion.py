@@ -6,12 +6,13 @@ Nothing is guessed. What cannot be read so is refused, naming the row, what was 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...errors import DataError
 from ._numbers import number_sql
 from ._timestamps import FORMATS, NUMBERS, REALS, UNITS, is_number, is_time, read_time, text_sql, zoned_sql
 from ._timestamps import number_sql as time_number_sql
-from .schema import PLAIN, ColumnSchema, Schema
+from .schema import ANY_CSV, PLAIN, ColumnSchema, CSVFormat, Schema, Spelling
 from .session import Session, identifier, literal
 
 TEXT = ("VARCHAR", "UUID", "TIME")
@@ -24,20 +25,30 @@ def given_sql(column: str, missing: Sequence[str]) -> str:
 
 
 def convert(
-    session: Session, relation: str, types: Mapping[str, str], schema: Schema, missing: Sequence[str]
+    session: Session,
+    relation: str,
+    types: Mapping[str, str],
+    schema: Schema,
+    missing: Sequence[str],
+    asked: CSVFormat = ANY_CSV,
 ) -> dict[str, str]:
     """What to select, by column: those in the schema as it says, the others as they are.
 
     Args:
         types: DuckDB's types of the relation's columns.
         missing: What stands for a missing number or time in text.
+        asked: How the user says that numbers are written now, if not as in the schema.
 
     Raises:
         DataError: A value cannot be read as what was learned.
     """
     parts = {}
+    respelled = (asked.decimal, asked.thousands) != (schema.csv.decimal, schema.csv.thousands)
     for name, type in types.items():
         learned, parts[name] = schema.columns.get(name), identifier(name)
+        if learned is not None and respelled and (asked.decimal or asked.thousands):
+            spelling = Spelling(asked.decimal or ".", asked.thousands or "", learned.spelling.symbol)
+            learned = replace(learned, spelling=spelling)
         if learned is not None and not _is(type, learned):
             parts[name] = f"{_sql(session, relation, name, type, learned, missing)} AS {identifier(name)}"
     return parts

@@ -82,14 +82,17 @@ def import_csv(
         header = bool(known.keys() & set(_tidy(first))) or (
             looks_like_header(lines) if learned.header is None else learned.header
         )
-    unnamed = header and len(lines) > 1 and all(len(row) == len(first) + 1 for row in lines[1:])
-    if unnamed:  # a name is missing: of row numbers, as R writes them, or behind a trailing separator
-        last = all(not row[-1].strip() for row in lines[1:])
-        first = [*first, ""] if last else ["", *first]
+    longer = header and len(lines) > 1 and all(len(row) == len(first) + 1 for row in lines[1:])
+    if longer and all(not row[-1].strip() for row in lines[1:]):
+        first = [*first, ""]  # a separator behind each row, but not behind the names
+    elif longer and all(row[0].isdecimal() for row in lines[1:]):
+        first = ["", *first]  # R numbers the rows, but gives the numbers no name
+    else:
+        longer = False
     columns = _names(session.name, first, header, names)
     spec = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
     missing = ["", *(asked.missing or learned.missing or ())]
-    begins = f"header=false, skip={_lines_of_header(head, separator)}" if unnamed else f"header={str(header).lower()}"
+    begins = f"header=false, skip={_lines_of_header(head, separator)}" if longer else f"header={str(header).lower()}"
     session.run(
         f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(pattern(path))}, auto_detect=false, "
         f"delim={literal(separator)}, quote='\"', escape='\"', {begins}, columns={{{spec}}}, "
@@ -102,20 +105,25 @@ def import_csv(
         if as_written:
             session.run("CREATE TABLE data AS SELECT * FROM raw")
             return Imported({}, {}, found, None)
-        return _typed(session, columns, found, labels=labels, schema=schema, nameless=_nameless(first, header, names))
+        nameless = _nameless(first, header, names)
+        return _typed(session, columns, found, labels=labels, schema=schema, asked=asked, nameless=nameless)
     except DataError as error:
         if error.__cause__ is None:  # ours already
             raise
         raise DataError(_explain(session.name, str(error.__cause__))) from None
 
 
-def utf8(path: str, encoding: str, session: Session) -> str:
-    """The path of the same file in UTF-8: itself, or a copy that goes with the session."""
+def utf8(path: str, encoding: str, session: Session, marks: bool = True) -> str:
+    """The path of the same file in UTF-8: itself, or a copy that goes with the session.
+
+    Args:
+        marks: Whether who reads it passes over a byte order mark of UTF-8.
+    """
     try:
         known = "".encode(encoding) is not None and encoding.lower().replace("_", "-")
     except (LookupError, ValueError, TypeError):
         raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
-    if known in ("utf-8", "utf8", "utf-8-sig", "ascii") and not (encoding := _wide(path, session.name)):
+    if known in ("utf-8", "utf8", "utf-8-sig", "ascii") and not (encoding := _marked(path, session.name, marks)):
         return path
     target = Path(session.folder) / Path(path).name.removesuffix(".gz")
     try:
@@ -132,8 +140,8 @@ def utf8(path: str, encoding: str, session: Session) -> str:
     return str(target)
 
 
-def _wide(path: str, name: str) -> str:
-    """The encoding of two or four bytes that a byte order mark announces, as Excel's "Unicode text" has it; else ""."""
+def _marked(path: str, name: str, utf8_passes: bool) -> str:
+    """The encoding that a byte order mark announces, such as that of Excel's "Unicode text"; "" if none has to be."""
     try:
         with open_unpacked(path) as file:
             mark = file.read(4)
@@ -141,6 +149,8 @@ def _wide(path: str, name: str) -> str:
         raise DataError(f"cannot read {name}: {error}.") from None
     if mark in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32"
+    if mark[:3] == b"\xef\xbb\xbf" and not utf8_passes:
+        return "utf-8-sig"
     return "utf-16" if mark[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
 
 
@@ -227,6 +237,7 @@ def _typed(
     *,
     labels: Collection[str],
     schema: Schema | None,
+    asked: CSVFormat,
     nameless: Sequence[str],
 ) -> Imported:
     """Make the table `data` of the view `raw`, every column in its type, or as text."""
@@ -236,7 +247,7 @@ def _typed(
     cells = infer(session, "raw", new, found, labels, missing)
     empty = [name for name in nameless if name in cells.empty and len(columns) > 1]
     types = dict.fromkeys((name for name in columns if name not in empty), "VARCHAR")
-    learned = convert(session, "raw", types, schema, missing)
+    learned = convert(session, "raw", types, schema, missing, asked)
     parts = [cells.sql.get(name, sql) for name, sql in learned.items()]
     session.run(f"CREATE TABLE data AS SELECT {', '.join(parts)} FROM raw")
     numbering = nameless[:1] == (columns[0],) and columns[0] in new and _numbers_rows(session, columns[0])

@@ -80,7 +80,7 @@ def connect(
             )
             found = Found(**vars(imported))
         elif suffix in JSON:
-            _json(session, utf8(path, encoding, session), as_written)
+            _json(session, utf8(path, encoding, session, marks=False), as_written)
         elif suffix == ".parquet":
             session.run(
                 f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(pattern(path))}, hive_partitioning=false)"
