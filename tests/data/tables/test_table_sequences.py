@@ -197,6 +197,7 @@ def test_clocks_that_go_back_show_an_hour_twice():
     columns = {"t": ["2020-10-25 01:30", "2020-10-25 02:30", "2020-10-25 02:30", "2020-10-25 03:30"], "v": [1, 2, 3, 4]}
     found = made(columns, time="t", zone="Europe/Berlin")
     assert found.steps["t"].zone == "Europe/Berlin"
+    assert not found.steps["t"].offset
     hours = ["2020-10-24T23:30", "2020-10-25T00:30", "2020-10-25T01:30", "2020-10-25T02:30"]
     assert found.steps["t"].values.tolist() == stamps(*hours)
     assert found.steps["v"].values.tolist() == [1, 2, 3, 4]
@@ -236,6 +237,7 @@ def test_a_zone_that_the_source_names_is_kept():
     ):
         found = made(source, time="t")
         assert found.steps["t"].zone == zone
+        assert found.steps["t"].offset
         assert found.steps["t"].values.tolist() == stamps("2020-03-28T23", "2020-03-29T22")
 
 

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -289,6 +291,33 @@ def test_a_table_from_a_file(folder):
     [columns] = found.predictions("sales.csv")
     assert columns["shop"].tolist() == ["north"] * 4 + ["south"] * 4
     assert columns["hour"][0] == np.datetime64("2024-01-05T00:00")
+
+
+@pytest.mark.parametrize(
+    ("written", "zone", "ahead"),
+    [
+        ("%Y-%m-%d %H:%M", "Europe/Berlin", ["2021-10-31T02:00", "2021-10-31T02:00", "2021-10-31T03:00"]),
+        (
+            "%Y-%m-%d %H:%M%z",
+            "Europe/Berlin",
+            ["2021-10-31T02:00+02:00", "2021-10-31T02:00+01:00", "2021-10-31T03:00+01:00"],
+        ),
+        ("%Y-%m-%d %H:%M%z", None, ["2021-10-31T00:00+00:00", "2021-10-31T01:00+00:00", "2021-10-31T02:00+00:00"]),
+    ],
+    ids=["local", "with offset", "with offset, read without a zone"],
+)  # fmt: skip
+def test_times_go_on_in_the_clock_of_the_data(folder, written, zone, ahead):
+    """Hours that end before clocks in Berlin go back."""
+    hours = [datetime(2021, 10, 30, 22, tzinfo=UTC) - timedelta(hours=i) for i in range(99, -1, -1)]
+    hours = [hour + timedelta(hours=1) for hour in hours]
+    rows = [f"{hour.astimezone(ZoneInfo('Europe/Berlin')):{written}},{i % 6}" for i, hour in enumerate(hours)]
+    (folder / "sold.csv").write_text("hour,sold\n" + "\n".join(rows))
+    options = {"time": "hour", "target": "sold", "zone": zone}
+    [columns] = Forecaster(**{**TINY, "horizon": 3}, **options).fit("sold.csv").predictions("sold.csv")
+    if "+" in ahead[0]:
+        assert [when.isoformat(timespec="minutes") for when in columns["hour"]] == ahead
+    else:
+        assert columns["hour"].tolist() == np.array(ahead, "M8[us]").tolist()
 
 
 def test_arrays_of_several_channels():

@@ -164,8 +164,8 @@ class _Job:
             sql = f"coalesce({column}::{'DOUBLE' if wide else 'FLOAT'}, 'nan')"
             return Field(name, kind, sql, np.float64 if wide else np.float32)
         if kind == "time":
-            sql, zone = self._timestamp((name,))
-            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone)
+            sql, zone, offset = self._timestamp((name,))
+            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone, offset=offset)
         if kind == "text" and not static:
             return Field(name, kind, f"{column}::VARCHAR", object)
         levels, code = self._enum(name)
@@ -199,12 +199,12 @@ class _Job:
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
         timestamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
-            timestamp, zone = self._timestamp(self.times)
+            timestamp, zone, offset = self._timestamp(self.times)
             reading = self._reading(self.times)
             given = reading.given
             taken = "time" in self.table.columns and "time" not in self.times
             name = self.times[0] if len(self.times) == 1 else ",".join(self.times) if taken else "time"
-            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
+            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone, offset=offset))
         values = "".join(
             f", {field.sql} AS c{index}"
             for index, field in enumerate([*self.steps, *self.static])
@@ -253,18 +253,18 @@ class _Job:
                 raise DataError(problem)
         return read_time(self.session, RELATION, self.table.columns, names)
 
-    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None]:
-        """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
+    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None, bool]:
+        """SQL of these columns as microseconds in UTC, their zone, and whether they say their offset."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
             named = self.table.zone(names[0]) if reading.zone else None
-            return reading.sql, self.zone or named or reading.zone
+            return reading.sql, self.zone or named or reading.zone, reading.zone is not None
         first, last = self.session.row(f"SELECT min({reading.sql}), max({reading.sql}) FROM {RELATION}")
         known = changes(self.zone, first or 0, last or 0)
         sql = known.utc_sql(f"({reading.sql})")
         spans = [span for span in known.twice() if first is not None and span[1] > first and span[0] <= last]
         if names != self.times or not spans:
-            return sql, self.zone
+            return sql, self.zone, False
         # Clocks showed some times twice: the second row of such a time belongs behind the change.
         within = " OR ".join(f"t >= {start} AND t < {end}" for start, end, _ in spans)
         self.session.run(
@@ -279,6 +279,7 @@ class _Job:
         return (
             f"(CASE WHEN gw_row IN (SELECT gw_row FROM {self._seconds}) THEN CASE{whens} END ELSE {sql} END)",
             self.zone,
+            False,
         )
 
     def _merged(self, inner: str) -> str:

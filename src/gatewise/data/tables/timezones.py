@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 
 from ...errors import DataError, suggest
+from ..sequences import Column
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -109,3 +110,18 @@ def to_utc(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
         return timestamps
     local = timestamps.astype("M8[us]").astype(np.int64)
     return changes(zone, int(local.min()), int(local.max())).to_utc(local).astype("M8[us]")
+
+
+def as_written(column: Column) -> np.ndarray:
+    """Timestamps of a column as an output has them: in the clock of their zone, as the source wrote them.
+
+    Returns:
+        datetime64[us]; if the source gave an offset with each, objects: `datetime` with its zone, None where missing.
+    """
+    if not column.offset:
+        return to_local(column.values, column.zone)
+    zone = ZoneInfo(column.zone or "UTC")
+    moments = np.asarray(column.values, "M8[us]").tolist()
+    written = np.empty(len(moments), object)
+    written[:] = [None if moment is None else moment.replace(tzinfo=UTC).astimezone(zone) for moment in moments]
+    return written

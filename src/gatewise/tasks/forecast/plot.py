@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.tables.timezones import to_local
 from ...errors import OptionError
 from ...metrics.forecasting import Forecast
 from ...plots.figure import figure
@@ -58,7 +59,10 @@ def draw(
         shown = slice(
             max(0, origin - max(context, _SHOWN * horizon)), min(origin + horizon, int(whole.data.offsets[-1]))
         )
-        x = np.arange(origin + horizon) if cut.time is None else cut.data.steps[cut.time].values
+        x = np.arange(origin + horizon)
+        if cut.time is not None:
+            column = cut.data.steps[cut.time]
+            x = to_local(column.values, column.zone)
 
         drawn.set_size_inches(9, 1.4 + 2.6 * len(cut.targets))
         panels = drawn.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]

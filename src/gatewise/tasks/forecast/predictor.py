@@ -199,7 +199,7 @@ class Predictor:
         found = {name: np.repeat(output(static[name]), horizon) for name in keys}
         if not keys:
             found["series"] = np.repeat(which, horizon)
-        found[table.time or "step"] = timestamps(table, horizon).ravel()
+        found[table.time or "step"] = timestamps(table, horizon)
         for place, name in enumerate(table.targets):
             found[name] = forecast.point[:, place].ravel()
             if forecast.quantiles is not None:

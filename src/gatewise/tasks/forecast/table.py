@@ -11,6 +11,7 @@ import numpy as np
 from ...data.sequences import MISSING, Column, Sequences
 from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
+from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
 from .inputs import Inputs, describe
@@ -215,12 +216,14 @@ _BLANK: Mapping[str, Any] = {"number": np.nan, "category": MISSING, "text": None
 
 
 def timestamps(table: Table, horizon: int) -> np.ndarray:
-    """(N, H) timestamps of the last `horizon` steps or, without timestamps, how many steps ahead they are."""
+    """(N * H,) timestamps of the last `horizon` steps or, without timestamps, how many steps ahead they are."""
     if table.time is None:
-        return np.broadcast_to(np.arange(1, horizon + 1), (len(table.data), horizon))
-    return table.data.steps[table.time].values[table.data.offsets[1:, None] + np.arange(-horizon, 0)]
+        return np.tile(np.arange(1, horizon + 1), len(table.data))
+    return as_written(table.data.steps[table.time][(table.data.offsets[1:, None] + np.arange(-horizon, 0)).ravel()])
 
 
 def output(column: Column) -> np.ndarray:
     """Values of a static column, as an output column holds them."""
-    return np.array(column.strings(), object) if column.kind in ("category", "text") else column.values
+    if column.kind == "time":
+        return as_written(column)
+    return column.values if column.kind == "number" else np.array(column.strings(), object)
