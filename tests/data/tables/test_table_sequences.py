@@ -218,6 +218,35 @@ def test_clocks_that_go_forward_skip_an_hour():
     assert found.steps["v"].values.tolist() == [1, 3, 2]
 
 
+@pytest.mark.parametrize(
+    ("twice", "zone"),
+    [
+        ("2021-10-31 02:15", "Europe/Berlin"),
+        ("2021-11-07 01:00", "America/New_York"),
+        ("2021-04-04 02:59", "Australia/Sydney"),
+        ("2021-04-04 01:30", "Australia/LHI"),  # half an hour; Lord Howe
+    ],
+)
+def test_an_hour_that_came_twice_asks_for_the_zone(twice, zone):
+    columns = {"t": [twice, twice], "v": [1, 2]}
+    with pytest.raises(DataError, match=f"which clocks in {zone} showed twice.*zone='{zone}'"):
+        made(columns, time="t")
+    assert len(made(columns, time="t", zone=zone).steps["v"]) == 2
+
+
+def test_only_hours_that_clocks_show_twice_ask_for_the_zone():
+    with pytest.raises(DataError, match=r"same time 2021-10-31T12:00:00\. Keep one"):
+        made({"t": ["2021-10-31 12:00"] * 2}, time="t")
+
+
+def test_an_hour_that_clocks_skip_is_told():
+    """A logger that keeps winter time all year, read with a zone that does not."""
+    with pytest.raises(
+        DataError, match="same time 2021-03-28T03:00:00: clocks in Europe/Berlin skipped 2021-03-28T02:00"
+    ):
+        made({"t": ["2021-03-28 02:00", "2021-03-28 03:00"], "v": [1, 2]}, time="t", zone="Europe/Berlin")
+
+
 def test_a_zone_in_the_data_stays():
     found = made({"t": ["2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z"], "v": [1, 2]}, time="t", zone="Asia/Tokyo")
     assert found.steps["t"].values.tolist() == stamps("2020-01-01", "2020-01-02")

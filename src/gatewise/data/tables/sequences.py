@@ -28,7 +28,7 @@ from ._spill import Sink, Spill
 from ._timestamps import Reading, read_time
 from .session import RELATION, identifier
 from .table import Table
-from .timezones import changes
+from .timezones import changes, skipped_by, to_local, zone_of_doubled
 
 DUPLICATES = ("error", "first", "last", "mean")
 ROWS = ("steps", "sequences")
@@ -396,9 +396,19 @@ class _Job:
 
     def _refuse_duplicate(self, first: int, second: int, code: int, timestamp: np.integer) -> None:
         whose = f" of series {self._shown(code)}" if self.keys else ""
+        moment = np.array([timestamp], np.int64).astype("M8[us]")
+        local = to_local(moment, self.steps[0].zone).astype("M8[s]")[0]
+        clocks = ""
+        if self.steps[0].zone is None and (zone := zone_of_doubled(local)):
+            clocks = f", which clocks in {zone} showed twice. If it is local time, name its zone: zone='{zone}'. Else"
+        elif self.zone and not self.steps[0].offset and (skipped := skipped_by(int(timestamp), self.zone)):
+            clocks = (
+                f": clocks in {self.zone} skipped {skipped}, which is read as that. If the data do not follow these "
+                "clocks, read them without a zone. Else"
+            )
         raise DataError(
-            f"{self.table.name}: rows {first} and {second}{whose} have the same time "
-            f"{np.datetime64(int(timestamp), 'us').astype('M8[s]')}. Keep one with duplicates='first', 'last' or 'mean'"
+            f"{self.table.name}: rows {first} and {second}{whose} have the same time {local}{clocks or '.'} "
+            f"{'keep' if clocks else 'Keep'} one with duplicates='first', 'last' or 'mean'"
             + ("." if self.keys else ", or name the column that tells series apart as key.")
         )
 

@@ -19,6 +19,24 @@ from ..sequences import Column
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+# One for each rule of summer time that many live by; messages suggest them.
+LIKELY_ZONES = (
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "Europe/Athens",
+    "America/Halifax",
+    "America/Sao_Paulo",
+    "America/Santiago",
+    "Asia/Jerusalem",
+    "Africa/Cairo",
+    "Australia/Sydney",
+    "Australia/Adelaide",
+    "Pacific/Auckland",
+)
 _BLOCK = 4096  # days: thousands of series of different lengths share a few tables of changes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -94,6 +112,26 @@ def _changes(zone: str, first_day: int, last_day: int) -> Changes:
             at.append(high)
             offsets.append(after)
     return Changes(np.array(at, np.int64) * SECOND, np.array(offsets, np.int64) * SECOND)
+
+
+def zone_of_doubled(local: np.datetime64) -> str | None:
+    """A zone whose clocks showed this local time twice, one of the likely ones before others."""
+    moment = local.astype("M8[us]").item()
+    for name in (*LIKELY_ZONES, *sorted(available_timezones())):
+        zone = ZoneInfo(name)
+        before, after = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        if before > after:
+            return name
+    return None
+
+
+def skipped_by(utc: int, zone: str) -> np.datetime64 | None:
+    """The local time that clocks skipped and that is read as this moment, in microseconds; None if there is none."""
+    known = changes(zone, utc, utc)
+    for at, before, after in zip(known.at, known.offsets[:-1], known.offsets[1:], strict=True):
+        if at <= utc < at + after - before:
+            return np.datetime64(int(utc + before), "us").astype("M8[s]")
+    return None
 
 
 def to_local(timestamps: np.ndarray, zone: str | None) -> np.ndarray:

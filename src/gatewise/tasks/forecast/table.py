@@ -200,7 +200,7 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
             past = column.values[start:end]
             if name == table.time:
                 assert table.frequency is not None
-                pieces += [past, next_timestamps(column.values[end - 1], table.frequency, missing, column.zone)]
+                pieces += [past, next_timestamps(column.values[start:end], table.frequency, missing, column.zone)]
             else:
                 blank = np.full((missing, *column.values.shape[1:]), _BLANK[column.kind], column.values.dtype)
                 pieces += [past, blank]
