@@ -434,11 +434,11 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
     steps: Counter[Frequency] = Counter()
     for index, timestamps in _series(sequences, time):
         if np.isnat(timestamps).any():
-            raise DataError(f"{sequences.name}: {_who(sequences, index)} has a step without a time in '{time}'.")
+            raise DataError(f"{sequences.name}: {name_of(sequences, index)} has a step without a time in '{time}'.")
         falls = np.flatnonzero(np.diff(timestamps).astype(np.int64) <= 0)
         if len(falls):
             raise DataError(
-                f"{sequences.name}: {_who(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
+                f"{sequences.name}: {name_of(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
                 f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
             )
         own = infer_frequency(timestamps, zone)
@@ -475,7 +475,7 @@ def _why(
     found: Sequence[Frequency | None],
 ) -> str:
     """Why a series is not of the common frequency, and what helps."""
-    column, own, who = _time(sequences, time), found[index], f"{sequences.name}: {_who(sequences, index)}"
+    column, own, who = _time(sequences, time), found[index], f"{sequences.name}: {name_of(sequences, index)}"
     zone = column.zone
     if column.offset and zone == "UTC":
         for name in LIKELY_ZONES:
@@ -497,8 +497,8 @@ def _why(
         model = found.index(common)
         return (
             f"{who} is {own} ({_at(timestamps[0], zone)}, {_at(timestamps[1], zone)}, ...), but "
-            f"{_who(sequences, model)} is {common}. One model needs one frequency: leave one kind out, or bring them "
-            f"to one with a query."
+            f"{name_of(sequences, model)} is {common}. One model needs one frequency: leave one kind out, or bring "
+            f"them to one with a query."
         )
     off = max(1, int(np.flatnonzero(np.isnan(common.places(timestamps, zone)))[0]))
     return (
@@ -531,8 +531,8 @@ def _series(sequences: Sequences, time: str) -> Iterator[tuple[int, np.ndarray]]
         yield index, np.asarray(values[start:stop])
 
 
-def _who(sequences: Sequences, index: int) -> str:
-    """How a message names a sequence: by what it is a sequence of."""
+def name_of(sequences: Sequences, index: int) -> str:
+    """How a message calls a sequence: by what it is a sequence of."""
     static = [column for column in sequences.static.values() if column.kind == "category"][:3]
     shown = ", ".join(f"{column.name} '{column[index : index + 1].strings()[0]}'" for column in static)
     return "the series" + (f" of {shown}" if shown else f" {index + 1}" if len(sequences) > 1 else "")
@@ -551,7 +551,7 @@ def _confirmed(sequences: Sequences, time: str, frequency: Frequency) -> Frequen
             continue
         own = infer_frequency(timestamps, zone)
         raise DataError(
-            f"{sequences.name}: {_who(sequences, index)} is {own or 'of one step'}, but the model learned from data "
+            f"{sequences.name}: {name_of(sequences, index)} is {own or 'of one step'}, but the model learned from data "
             f"that are {frequency}. Give it data like those, or bring them to that step with a query"
         )
     return frequency

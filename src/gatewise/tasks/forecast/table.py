@@ -171,11 +171,6 @@ def _check(table: Table, fits: Callable[[np.ndarray], np.ndarray], what: str, op
                 )
 
 
-def ends(series: Series, options: ForecastOptions) -> np.ndarray:
-    """(N,) absolute step from which to forecast: after the last target if covariates are known ahead, else the end."""
-    return series.last_known() if names(options.future_covariates) else series.ends
-
-
 def extended(table: Table, origins: np.ndarray, context: int, horizon: int, future: Sequence[str]) -> Table:
     """The last `context` steps before each origin and `horizon` steps from it, whose targets are missing.
 
