@@ -28,7 +28,8 @@ class Column:
         values: The array. May be a `numpy.memmap` of a table that is larger than memory: slice it, do not copy it.
         levels: Of a category, what the codes stand for. Of a number of shape (n, C) what its C columns are called, if
             anything; one that is named "label" and holds 0 and 1 says which of several labels apply.
-        zone: Of a time, the time zone that the source named, such as "Europe/Berlin"; None if it named none.
+        zone: Of a time, the time zone that the source or the user named, such as "Europe/Berlin"; None if none did.
+        offset: Of a time, whether the source says with each value how far it is from UTC.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     values: np.ndarray
     levels: tuple[str, ...] = ()
     zone: str | None = None
+    offset: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

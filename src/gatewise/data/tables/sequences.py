@@ -29,7 +29,7 @@ from ._timestamps import DECLARED, FORMATS, UNITS, Reading, read_time
 from .schema import Schema
 from .session import RELATION, identifier
 from .table import Table
-from .timezones import changes
+from .timezones import changes, skipped_by, to_local, zone_of_doubled
 
 DUPLICATES = ("error", "first", "last", "mean")
 ROWS = ("steps", "sequences")
@@ -175,8 +175,8 @@ class _Job:
             sql = f"coalesce({column}::{'DOUBLE' if wide else 'FLOAT'}, 'nan')"
             return Field(name, kind, sql, np.float64 if wide else np.float32)
         if kind == "time":
-            sql, zone = self._timestamp((name,))
-            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone)
+            sql, zone, offset = self._timestamp((name,))
+            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone, offset=offset)
         if kind == "text" and not static:
             return Field(name, kind, f"{column}::VARCHAR", object)
         levels, code = self._enum(name)
@@ -210,12 +210,12 @@ class _Job:
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
         timestamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
-            timestamp, zone = self._timestamp(self.times)
+            timestamp, zone, offset = self._timestamp(self.times)
             reading = self._reading(self.times)
             given, self._example = reading.given, reading.example
             taken = "time" in self.table.columns and "time" not in self.times
             name = self.times[0] if len(self.times) == 1 else ",".join(self.times) if taken else "time"
-            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
+            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone, offset=offset))
         values = "".join(
             f", {field.sql} AS c{index}"
             for index, field in enumerate([*self.steps, *self.static])
@@ -265,18 +265,18 @@ class _Job:
         written = self.table.learned.written if self.table.learned is not None else None
         return read_time(self.session, RELATION, self.table.columns, names, written)
 
-    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None]:
-        """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
+    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None, bool]:
+        """SQL of these columns as microseconds in UTC, their zone, and whether they say their offset."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
             named = self.table.zone(names[0]) if reading.zone else None
-            return reading.sql, self.zone or named or reading.zone
+            return reading.sql, self.zone or named or reading.zone, reading.zone is not None
         first, last = self.session.row(f"SELECT min({reading.sql}), max({reading.sql}) FROM {RELATION}")
         known = changes(self.zone, first or 0, last or 0)
         sql = known.utc_sql(f"({reading.sql})")
         spans = [span for span in known.twice() if first is not None and span[1] > first and span[0] <= last]
         if names != self.times or not spans:
-            return sql, self.zone
+            return sql, self.zone, False
         # Clocks showed some times twice: the second row of such a time belongs behind the change.
         within = " OR ".join(f"t >= {start} AND t < {end}" for start, end, _ in spans)
         self.session.run(
@@ -291,6 +291,7 @@ class _Job:
         return (
             f"(CASE WHEN gw_row IN (SELECT gw_row FROM {self._seconds}) THEN CASE{whens} END ELSE {sql} END)",
             self.zone,
+            False,
         )
 
     def _merged(self, inner: str) -> str:
@@ -407,9 +408,19 @@ class _Job:
 
     def _refuse_duplicate(self, first: int, second: int, code: int, timestamp: np.integer) -> None:
         whose = f" of series {self._shown(code)}" if self.keys else ""
+        moment = np.array([timestamp], np.int64).astype("M8[us]")
+        local = to_local(moment, self.steps[0].zone).astype("M8[s]")[0]
+        clocks = ""
+        if self.steps[0].zone is None and (zone := zone_of_doubled(local)):
+            clocks = f", which clocks in {zone} showed twice. If it is local time, name its zone: zone='{zone}'. Else"
+        elif self.zone and not self.steps[0].offset and (skipped := skipped_by(int(timestamp), self.zone)):
+            clocks = (
+                f": clocks in {self.zone} skipped {skipped}, which is read as that. If the data do not follow these "
+                "clocks, read them without a zone. Else"
+            )
         raise DataError(
-            f"{self.table.name}: rows {first} and {second}{whose} have the same time "
-            f"{np.datetime64(int(timestamp), 'us').astype('M8[s]')}. Keep one with duplicates='first', 'last' or 'mean'"
+            f"{self.table.name}: rows {first} and {second}{whose} have the same time {local}{clocks or '.'} "
+            f"{'keep' if clocks else 'Keep'} one with duplicates='first', 'last' or 'mean'"
             + ("." if self.keys else ", or name the column that tells series apart as key.")
         )
 

@@ -13,6 +13,7 @@ from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.split import named_split
 from ...data.tables.schema import Schema
+from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
 from .options import DetectOptions
@@ -55,17 +56,24 @@ class Series:
     channels: tuple[str, ...]
     source: Sequences
 
+    def time(self, named: str | None) -> str | None:
+        """The column of the timestamps: the one that the user named, else the only one that holds times."""
+        found = [name for name, column in self.source.steps.items() if column.kind == "time"]
+        return named if named in found else found[0] if len(found) == 1 else None
+
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
         found: dict[str, np.ndarray] = {}
         for name, column in self.source.static.items():
+            one = column[slice(number, number + 1)]
             if column.kind in ("category", "text"):
-                found[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
+                found[name] = np.full(rows.stop - rows.start, one.strings()[0], object)
             else:
-                found[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
-        if time is not None and time in self.source.steps:
+                value = as_written(one) if column.kind == "time" else one.values
+                found[name] = np.repeat(value, rows.stop - rows.start, axis=0)
+        if (when := self.time(time)) is not None:
             start = int(self.source.offsets[number])
-            found[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
+            found[when] = as_written(self.source.steps[when][start + rows.start : start + rows.stop])
         return found
 
 
