@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, result
 
@@ -44,7 +45,7 @@ def predict(
     from .fit import can_plot
 
     task = str(read_header(model).document.get("task"))
-    estimator = find(task)
+    estimator, csv = find(task), csv_options(search)
     if not hasattr(estimator, "predictions"):
         raise OptionError(f"a model of the task '{task}' has no table of predictions. Try: gatewise sample {model}")
     possible = inspect.signature(estimator.predictions).parameters
@@ -62,7 +63,7 @@ def predict(
         if data == "-":
             raise OptionError("--plot reads the data a second time, which standard input does not allow. Name a file")
         can_plot(plot, force)
-    predictor: Any = estimator.load(model)
+    predictor: Any = estimator.load(model).set_params(**csv)
     if plot is not None:  # first, since a model may have nothing to draw
         predictor.plot(data, plot, **reading)
     chunks = predictor.predictions(data, **options)
@@ -73,4 +74,4 @@ def predict(
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
 
 
-predict = with_search(predict, {**BEAM_OPTIONS, **CTC_OPTIONS})
+predict = with_csv(with_search(predict, {**BEAM_OPTIONS, **CTC_OPTIONS}))

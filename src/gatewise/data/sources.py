@@ -244,7 +244,8 @@ def is_table(source: Any) -> bool:
     """Whether it has named columns."""
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
         return True
-    if type(source).__module__.partition(".")[0] in ("duckdb", "_duckdb"):  # a relation
+    package, kind = type(source).__module__.partition(".")[0], type(source).__name__
+    if package in ("duckdb", "_duckdb") or (package == "polars" and kind == "LazyFrame"):
         return True
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 

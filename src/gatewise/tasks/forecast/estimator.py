@@ -104,7 +104,7 @@ class Forecaster(Estimator, ForecastOptions):
         apart = None
         if validation is not None:
             validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
-            apart = self._table(validated, own.targets)
+            apart = self._table(validated, own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -137,9 +137,9 @@ class Forecaster(Estimator, ForecastOptions):
             per_step=sizing.batch_size,
         )
 
-    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
-        """Data to train or validate on."""
-        found = table_of(data, self, targets)
+    def _table(self, data: Sequences, like: Table | None = None) -> Table:
+        """Data to train or, with the columns and the frequency of those, validate on."""
+        found = table_of(data, self) if like is None else table_of(data, self, like.targets, like.frequency)
         check_values(found, self.head, self.scaling)
         return found
 
