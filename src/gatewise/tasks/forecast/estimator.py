@@ -99,10 +99,12 @@ class Forecaster(Estimator, ForecastOptions):
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
+        self.schema_ = raw.schema
         own = self._table(raw)
         apart = None
         if validation is not None:
-            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
+            validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(validated, own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -187,6 +189,7 @@ class Forecaster(Estimator, ForecastOptions):
             inputs=self.inputs_,
             targets=self.targets_,
             frequency=self.frequency_,
+            schema=self.schema_,
         )
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
@@ -231,7 +234,7 @@ class Forecaster(Estimator, ForecastOptions):
             split = Split.of(series, horizon, self.split, validated=self.sizing_.validated)
             return evaluate_split(predictor, split, with_baselines=True)
         ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
-        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - horizon + 1))
+        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.known_ends - ends - horizon + 1))
         return evaluate_part(predictor, series, part, ends, name="all")
 
     def backtest(
@@ -263,7 +266,10 @@ class Forecaster(Estimator, ForecastOptions):
         stride = predictor.horizon if stride is None else checks.whole("stride", stride, 1)
         raw = predictor.read(data, query=query, encoding=encoding)
         series = predictor.table(raw).series(self.calendar)
-        part = last_origins(series, series.ends, predictor.horizon, origins, stride)
+        # A horizon of rows for the steps to come counts as it always has; a longer silence is the end of its series.
+        silent = series.ends - series.known_ends > predictor.horizon
+        ends = np.where(silent, series.known_ends, series.ends)
+        part = last_origins(series, ends, predictor.horizon, origins, stride)
         return evaluate_part(predictor, series, part, part.first, name="all")
 
     def plot(
