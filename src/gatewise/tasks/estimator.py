@@ -14,7 +14,7 @@ import numpy as np
 from .. import bundle, cells
 from ..algebra import Cell
 from ..data.tables.schema import Schema
-from ..errors import ModelFileError, OptionError, extras_named, suggest
+from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
 from .fields import Options, document_of, refuse_old_name, renamed
 from .options import CommonOptions
 
@@ -77,7 +77,7 @@ class Estimator(CommonOptions, ABC):
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        return "model_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
@@ -95,7 +95,15 @@ class Estimator(CommonOptions, ABC):
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
-            raise OptionError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+            raise NotFittedError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+
+    if not TYPE_CHECKING:  # to mypy, it would be any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Of an attribute that `fit` sets."""
+            if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
+                self._must_be_fitted()
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     # What a task says of itself.
 

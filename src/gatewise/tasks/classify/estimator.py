@@ -210,7 +210,7 @@ class Classifier(Estimator, ClassifyOptions):
             By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
             for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
         """
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     report = staticmethod(classify_report)
 

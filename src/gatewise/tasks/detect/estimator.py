@@ -262,7 +262,7 @@ class Detector(Estimator, DetectOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", and "event", which counts from 1 in each series and is 0 outside."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def plot(
         self,

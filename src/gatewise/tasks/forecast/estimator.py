@@ -206,7 +206,7 @@ class Forecaster(Estimator, ForecastOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts after the end of each series, in chunks of named columns: keys of the series, or "series", counted
         from 0; the timestamp, or "step"; points; and quantiles."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""

@@ -191,7 +191,7 @@ class Tagger(Estimator, TagOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
         name where there are any, and "predicted"."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:
         """Predict step by step: takes a row at a time and answers at once, for live control.

@@ -210,7 +210,7 @@ class Transcriber(Estimator, TranscribeOptions):
             decoding: As for `evaluate`.
             times: One row per "word" instead, with its "start" and "end": for sound in seconds, else in frames.
         """
-        yield from self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
+        return self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """Transcribe live: takes samples, or steps, as they arrive, and gives the text so far.

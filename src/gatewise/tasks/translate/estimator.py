@@ -212,7 +212,7 @@ class Translator(Estimator, TranslateOptions):
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table, some hundred texts at a time: "source", "predicted" and "score"; with
         `n_best` above 1 also "text", from 0, and "rank", from 1."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding)
 
     def plot(
         self,
