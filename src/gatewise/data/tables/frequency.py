@@ -18,15 +18,18 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 
+from ...checks import whole
 from ...errors import DataError
 from ..sequences import MISSING, Column, Sequences
 from ._spill import Spill
 from .timezones import DAY, SECOND, to_local, to_utc
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+_LONGEST = 10**16  # microseconds of a step: three centuries
 _SPANS = (
     (DAY, "day"),
     (HOUR, "hour"),
@@ -48,6 +51,10 @@ _NAMES = {
 }
 
 
+def _possible(name: str, count: int) -> None:
+    whole(name, count, 1, _LONGEST)
+
+
 @dataclass(frozen=True)
 class Frequency:
     """The step from one timestamp to the next.
@@ -58,8 +65,8 @@ class Frequency:
         month_end: Of months: every timestamp is the last day of its month.
     """
 
-    unit: str
-    count: int = 1
+    unit: Literal["span", "day", "business day", "month"]
+    count: Annotated[int, _possible] = 1
     month_end: bool = False
 
     def __str__(self) -> str:
