@@ -207,7 +207,9 @@ class Estimator(CommonOptions, ABC):
                 raise ModelFileError(f"its cell '{runs.name}' is not the one that a zoneout of {zoneout} makes of it")
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise ModelFileError(f"'{path}' is incomplete or contradicts itself ({reason}). Train it again.") from error
+            raise ModelFileError(
+                f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
+            ) from error
         self.model_.eval()
         return self
 
