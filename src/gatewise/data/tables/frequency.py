@@ -19,15 +19,18 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 
+from ...checks import whole
 from ...errors import DataError
 from ..sequences import MISSING, Column, Sequences
 from ._spill import Spill
 from .timezones import DAY, LIKELY_ZONES, SECOND, to_local, to_utc
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+_LONGEST = 10**16  # microseconds of a step: three centuries
 _SPANS = (
     (DAY, "day"),
     (HOUR, "hour"),
@@ -75,6 +78,10 @@ _RECENT = 60  # timestamps that tell where the next ones belong
 _MOST_CLOCKS = 300  # times of day that a session may have
 
 
+def _possible(name: str, count: int) -> None:
+    whole(name, count, 1, _LONGEST)
+
+
 @dataclass(frozen=True)
 class Frequency:
     """The step from one timestamp to the next.
@@ -88,8 +95,8 @@ class Frequency:
         clocks: Of sessions: times of day, in microseconds.
     """
 
-    unit: str
-    count: int = 1
+    unit: Literal["span", "day", "business day", "month"]
+    count: Annotated[int, _possible] = 1
     month_end: bool = False
     on: tuple[str, ...] = ()
     weekdays: tuple[int, ...] = ()

@@ -84,9 +84,17 @@ class Baselines:
         """For the model file, which calls the prior "usual"."""
         return {"usual": self.prior, "words": self.words, "rest": self.rest, "bias": self.bias}
 
+    @staticmethod
+    def shapes(inputs: Inputs, targets: Targets) -> dict[str, tuple[int | None, ...]]:
+        """Of what `tensors` gives."""
+        K, levels = targets.outputs, sum(len(column.levels) + 1 for column in inputs.categories)
+        others = 1 + 6 * replace(inputs, stride=1).width + levels
+        words = BUCKETS if inputs.text is not None else 0
+        return {"usual": (K,), "words": (words, K), "rest": (others, K), "bias": (K,)}
+
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
-        """What `tensors` gave. TypeError if one is missing."""
+        """What `tensors` gave."""
         return cls(**{"prior" if name == "usual" else name: array for name, array in tensors.items()})
 
 

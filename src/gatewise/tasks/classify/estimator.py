@@ -20,9 +20,10 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report
 from .inputs import Inputs
 from .options import ClassifyOptions
@@ -343,15 +344,12 @@ class Classifier(Estimator, ClassifyOptions):
         return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.inputs_ = Inputs.from_json(document["inputs"])
-        self.targets_ = Targets.from_json(document["targets"])
-        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
-        self._set_attributes(document["features"])
-        blend_weight = document["trust" if "trust" in document else "blend_weight"]  # as older files call it
-        self.blend_weight_, self.temperature_ = float(blend_weight), float(document["temperature"])
-        prefix = "baselines."
-        plain = {n.removeprefix(prefix): tensors.pop(n).numpy() for n in [*tensors] if n.startswith(prefix)}
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.inputs_, self.targets_, self.sound_ = found.sizes, found.inputs, found.targets, found.sound
+        self._set_attributes(found.features)
+        self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
+        has_baselines = any(name.startswith("baselines.") for name in tensors)
+        shapes = Baselines.shapes(self.inputs_, self.targets_) if has_baselines else {}
+        plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

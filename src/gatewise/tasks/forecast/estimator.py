@@ -14,16 +14,16 @@ import numpy as np
 
 from ... import checks
 from ...data.sequences import Sequences
-from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..options import names
+from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
-from .inputs import Inputs
 from .linear import Linear
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
-from .sizing import Sizing, training_setup
+from .sizing import training_setup
 from .split import Part, Split, last_origins, training_ends
 from .table import Table, check_values, inputs_of, read_sequences, table_of
 
@@ -310,11 +310,11 @@ class Forecaster(Estimator, ForecastOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.targets_ = tuple(map(str, document["targets"]))
-        self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
-        self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.patch < 1:
-            raise ModelFileError(f"its patch of {self.sizing_.patch} steps is impossible")
+        found = self._read_document(document, Document)
+        self.sizing_, self.targets_ = found.sizes, found.targets
+        self.frequency_, self.inputs_ = found.frequency, found.inputs
+        for option in ("past", "future", "static"):
+            chosen, described = names(getattr(self, f"{option}_covariates")), getattr(self.inputs_, option)
+            if {*chosen} != {*described}:
+                raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

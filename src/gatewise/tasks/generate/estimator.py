@@ -25,8 +25,9 @@ from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
 from .text.corpus import Corpus, learn_vocabulary, split_text, text_of
+from .text.document import Document
 from .text.predictor import Writer
-from .text.sizing import Sizing, check_length, check_memory, sizing
+from .text.sizing import check_length, check_memory, sizing
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -355,17 +356,18 @@ class Generator(Estimator, GenerateOptions):
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         reader = Tracer if "channels" in document else Writer
         reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
-        self.check()
         if "channels" in document:
+            from .numbers.document import Data
+            from .numbers.document import Document as OfNumbers
             from .numbers.fitting import Learned
 
-            self.numbers_ = learned = Learned.restore(document, tensors)
+            self.numbers_ = learned = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
             return
-        self.sizing_ = self._sizes(document, Sizing)
-        self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
+        found = self._read_document(document, Document)
+        self.sizing_, self.start_ = found.sizes, found.start
+        self.vocabulary_ = vocabulary_from_json(found.vocabulary)
         self.model_ = filled(self._build, tensors, self._tied)
-        self.start_ = int(document["start"])
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()

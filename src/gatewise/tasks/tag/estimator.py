@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...document import read
 from ...errors import OptionError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled
+from ..fields import renamed
 from ..options import names, shares_of
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, tag_report
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor
 from .reading import read_sequences
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .split import split_sequences
 from .targets import Targets, check_all_labelled, target_column, target_name
 
@@ -277,9 +280,8 @@ class Tagger(Estimator, TagOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.features_ = Features.from_json(document["features"])
-        self.targets_ = Targets(**document["targets"])
-        self.baselines_ = Baselines.from_json(document["baselines"])
+        plain = renamed(read(Mapping[str, Any], document.get("baselines"), "baselines"), {"constant"})
+        found = self._read_document({**document, "baselines": plain}, Document, Data)
+        self.sizing_, self.features_ = found.sizes, found.features
+        self.targets_, self.baselines_ = found.targets, found.baselines
         self.model_ = filled(self._build, tensors)

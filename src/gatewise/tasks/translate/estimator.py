@@ -21,10 +21,11 @@ from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
 from ..report import text_report
 from .baselines import count_first_words
+from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
 from .options import PRECISIONS, TranslateOptions
 from .predictor import Predictor
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .texts import Texts
 
 if TYPE_CHECKING:
@@ -298,10 +299,9 @@ class Translator(Estimator, TranslateOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.texts_ = Texts.from_json(document["texts"])
-        self.first_words_ = int(document["first_words"])
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.first_words_ = found.sizes, found.first_words
+        self.texts_ = Texts.from_json(vars(found.texts))
         self.model_ = filled(self._build, tensors, self._tied)
 
     @property

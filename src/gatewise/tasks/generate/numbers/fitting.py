@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,11 +10,13 @@ import numpy as np
 from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....errors import DataError
-from ...estimator import sizes_of
+from ...estimator import taken
 from ..network import Regularisation
 from ..options import GenerateOptions
 from .baselines import Plain
 from .batches import Examples, Steps, split_sequences, whole_sequences
+from .document import Document
+from .mixture import Expected
 from .network import TrajectoryModel
 from .predictor import layout_of
 from .reading import columns_of
@@ -74,15 +75,16 @@ class Learned:
         return {**plain, **{f"expected.{name}": array for name, array in vars(self.plain.expected).items()}}
 
     @classmethod
-    def restore(cls, document: Mapping[str, Any], tensors: dict[str, Any]) -> Self:
-        """Undo both; takes its own tensors out, so that those of the network are left."""
-        own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
+    def restore(cls, document: Document, tensors: dict[str, Any]) -> Self:
+        """Undo both; takes its own tensors out, so that those of the network are left. ModelFileError if they have
+        other shapes."""
+        taken(tensors, "expected.", Expected.shapes(int(document.channels.real.sum())))
         return cls(
-            sizing=sizes_of(document, Sizing, GenerateOptions),
-            channels=Channels.from_json(document["channels"]),
-            ends=bool(document["ends"]),
-            beginnings=np.array(document["beginnings"], np.float64),
-            plain=Plain(**{n.removeprefix("plain."): array for n, array in own.items() if n.startswith("plain.")}),
+            sizing=document.sizes,
+            channels=document.channels,
+            ends=document.ends,
+            beginnings=np.array(document.beginnings, np.float64),
+            plain=Plain(**taken(tensors, "plain.", Plain.shapes(document.channels))),
         )
 
 

@@ -72,6 +72,11 @@ class Expected:
     weights: np.ndarray
     spread: np.ndarray
 
+    @staticmethod
+    def shapes(real: int) -> dict[str, tuple[int | None, ...]]:
+        """Of both, for so many real channels."""
+        return {"weights": (1 + real, real), "spread": (real,)}
+
     def __call__(self, last: np.ndarray) -> np.ndarray:
         """(..., D) from the last step (..., D)."""
         predicted: np.ndarray = self.weights[0] + last @ self.weights[1:]
