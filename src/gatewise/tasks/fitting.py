@@ -6,9 +6,9 @@ import hashlib
 import math
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 
 from .. import bundle
 from ..errors import ModelFileError, OptionError
+from ..files import TemporaryFolder, only_run
 from ..training import Outcome, Plan, TrainingStopped, train
 
 if TYPE_CHECKING:
@@ -94,12 +95,17 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     run.check()
     if estimator.threads is not None:
         torch.set_num_threads(int(estimator.threads))
-    prepared = prepare()
-    with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-        torch.manual_seed(int(estimator.seed))
-        estimator.model_ = prepared.build()
-    with tempfile.TemporaryDirectory() as scratch:
-        _train(estimator, prepared, run, Path(run.output) if run.output is not None else Path(scratch) / "model")
+    with ExitStack() as stack:
+        if run.output is None:
+            path = Path(stack.enter_context(TemporaryFolder("run")), "model")
+        else:
+            path = Path(run.output)
+            stack.enter_context(only_run(path))
+        prepared = prepare()
+        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
+            torch.manual_seed(int(estimator.seed))
+            estimator.model_ = prepared.build()
+        _train(estimator, prepared, run, path)
 
 
 def plan_of(

@@ -42,9 +42,7 @@ class _Adapter(lightning.LightningModule):
         self.run.before_step()
 
     def training_step(self, batch: Any) -> Tensor:
-        loss = self.run.module.training_loss(batch)
-        self.run.loss = loss.detach()
-        return loss
+        return self.run.training_loss(batch)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         # Not Lightning's own clipping: it throws away the norm, and computing it twice would cost a pass more.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelFileError
 from . import checkpoint as checkpoints
-from .counters import Counters
+from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .interrupts import Interrupts
 from .plan import Plan
@@ -21,7 +21,6 @@ from .run_files import RunFiles
 from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
 from .trainable import Batches, Trainable
 
-_NORMS_KEPT = 5  # gradient norms quoted when training diverges
 _MOST_STEPS_PER_LINE = 50  # of the history
 
 
@@ -56,10 +55,11 @@ class Run:
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.counters = Counters()
         self.best: dict[str, Tensor] = {}
-        self.loss: Tensor | None = None  # of the current step, a scalar; set by the driver
+        self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
         self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
         self._resumed: Snapshot | None = None
+        self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
         self._suspended: tuple[list[Tensor], dict[str, Tensor]] | None = None
         self._opened_time: float | None = None
 
@@ -71,7 +71,7 @@ class Run:
         Raises:
             ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
         """
-        self.counters, self._resumed = self.files.read()
+        self.counters, self._resumed = self.files.read(self.plan)
         best = self._resumed.best if self.counters.best_loss is not None else None
         for values in (self._resumed.model, best):
             if values is not None and (problem := difference(self._network, values)):
@@ -79,6 +79,9 @@ class Run:
                     f"{self.files.checkpoint} is a checkpoint of another model: {problem}. "
                     "Resume with the options it was made with."
                 )
+            for name, tensor in (values or {}).items():
+                if not tensor.isfinite().all():
+                    raise checkpoints.damaged(self.files.checkpoint, f"{name} holds values that are not finite")
         load(self._network, self._resumed.model)
         self.best = best or {}
 
@@ -149,6 +152,18 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
+    def training_loss(self, batch: Any) -> Tensor:
+        """The loss of this step, with its gradient."""
+        try:
+            loss = self.module.training_loss(batch)
+        except ValueError as error:  # a `ShapeError`, for one
+            if self._unproven:
+                raise checkpoints.damaged(self.files.checkpoint, f"its carried state: {error}") from error
+            raise
+        self._unproven = False
+        self.loss = loss.detach()
+        return loss
+
     def gradient_ready(self) -> None:
         """Clip the gradient. If it or the loss is not finite, fail before it can reach the weights."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -162,7 +177,7 @@ class Run:
         for what, value in (("loss", self._loss_value), ("gradient norm", norm_value)):
             if not math.isfinite(value):
                 raise self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
-        self.counters.norms = [*self.counters.norms[1 - _NORMS_KEPT :], norm_value]
+        self.counters.norms = [*self.counters.norms[1 - NORMS_KEPT :], norm_value]
 
     def after_step(self) -> None:
         counters = self.counters
@@ -251,9 +266,17 @@ class Run:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
             for parameter, values in self.optimizer.state.items():
-                if not {"step", "exp_avg", "exp_avg_sq"} <= values.keys() or values["exp_avg"].shape != parameter.shape:
+                shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+                if {name: tensor.shape for name, tensor in values.items()} != shapes:
                     raise ValueError("the optimiser's state does not fit the weights")
+                if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in values.values()):
+                    raise ValueError("the optimiser's state holds values that are not finite")
+                if not 0 <= float(values["step"]) <= self.counters.step or (values["exp_avg_sq"] < 0).any():
+                    raise ValueError("the optimiser's state is of no run")
+            if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in snapshot.carried):
+                raise ValueError("the carried state holds values that are not finite")
             self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
+            self._unproven = True
             set_generator_states(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error

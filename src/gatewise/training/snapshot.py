@@ -71,11 +71,14 @@ def load(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
     """The first way in which `values` do not fit this module's weights, or None if they fit."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
+    inside = weights(module)
+    wanted = {name: tuple(tensor.shape) for name, tensor in inside.items()}
     found = {name: tuple(tensor.shape) for name, tensor in values.items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             return f"its {name} has shape {found.get(name, 'none')}, here it has {wanted.get(name, 'none')}"
+        if values[name].dtype != inside[name].dtype:
+            return f"its {name} holds {values[name].dtype}, here {inside[name].dtype}"
     return None
 
 

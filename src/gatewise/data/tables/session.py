@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
+from ...files import TemporaryFolder
 from ._arrow import batches
 
 RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
@@ -32,7 +31,8 @@ class Session:
         import duckdb
 
         self.name = name
-        self.folder = tempfile.mkdtemp(prefix="gatewise-table-")
+        folder = TemporaryFolder("table")
+        self.folder = folder.path
         self._errors = duckdb.Error
         self._numbers = itertools.count()
         # Nothing may be fetched from the network: an extension that is not in the wheel is an error, not a download.
@@ -48,7 +48,7 @@ class Session:
         self.con = duckdb.connect(":memory:", config=settings)
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET enable_progress_bar = false")
-        self._finalizer = weakref.finalize(self, _close, self.con, self.folder)
+        self._finalizer = weakref.finalize(self, _close, self.con, folder)
 
     def fresh(self, prefix: str) -> str:
         """A name that is not in use yet."""
@@ -88,9 +88,9 @@ class Session:
         self._finalizer()
 
 
-def _close(con: Any, folder: str) -> None:
+def _close(con: Any, folder: TemporaryFolder) -> None:
     con.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.close()
 
 
 def source_name(source: Any) -> str:
