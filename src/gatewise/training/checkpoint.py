@@ -1,7 +1,7 @@
 """Everything a run needs to resume, in one safetensors file. No pickle: reading an untrusted file runs no code.
 
-Tensors lie in the file under their names; the rest is one JSON document in its metadata. A digest over all of it detects
-damage; it is no signature.
+Tensors lie in the file under their names; the rest is one JSON document in its metadata. A digest over all of it
+detects damage; it is no signature.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP); inside
-            a `TrainingStopped` also "not a number", "no targets" and "cannot write".
+        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP);
+            inside a `TrainingStopped` also "not a number", "no targets" and "cannot write".
         step: Optimiser steps made, over all sessions.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
         best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
@@ -71,8 +71,8 @@ def train(
 ) -> Outcome:
     """Train a module and leave it with its best weights, in evaluation mode, on the CPU.
 
-    Ctrl-C, SIGTERM and SIGHUP finish the current step, write the checkpoint and return. A resumed training ends with the
-    same bits as one that was never interrupted, on the same machine with the same number of threads.
+    Ctrl-C, SIGTERM and SIGHUP finish the current step, write the checkpoint and return. A resumed training ends with
+    the same bits as one that was never interrupted, on the same machine with the same number of threads.
 
     Args:
         module: A `torch.nn.Module` that implements `Trainable`.
