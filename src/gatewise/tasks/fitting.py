@@ -7,11 +7,13 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -19,6 +21,7 @@ import torch
 from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
+from ..randomness import built
 from ..training import Outcome, Plan, TrainingStopped, train
 
 if TYPE_CHECKING:
@@ -26,6 +29,19 @@ if TYPE_CHECKING:
     from ..training import Batches, ProgressFor, Trainable
     from .options import CommonOptions
 
+_REGULARISERS = (  # options, and sizes that follow from the data, with which a training loss has more in it than validation
+    *("dropout", "input_dropout", "word_dropout", "recurrent_dropout", "zoneout", "weight_dropout", "label_smoothing"),
+    *(
+        "activation_penalty",
+        "temporal_activation_penalty",
+        "scheduled_sampling",
+        "augmentation",
+        "time_mask",
+        "time_warp",
+    ),
+    *("frequency_mask", "class_weight"),
+)
+_NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
 _NOT_IDENTITY = ("preset", "threads")  # options that may change when a run is resumed
 
 
@@ -63,7 +79,7 @@ class Prepared:
     """What a task hands over once its data are read, split, encoded and sized.
 
     Attributes:
-        build: Makes the network, from PyTorch's generator as the seed leaves it.
+        build: Makes the network; its draws follow from the seed, see `randomness.built`.
         training, validation: What to learn from, and what chooses the weights.
         data: What the model learns from, for its file: "name", "fingerprint" and more.
         identity: What must be the same for a run to be resumed, beside options and data.
@@ -93,19 +109,31 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     """
     estimator.check()
     run.check()
-    if estimator.threads is not None:
-        torch.set_num_threads(int(estimator.threads))
     with ExitStack() as stack:
+        if estimator.threads is not None:
+            stack.callback(_use_threads, torch.get_num_threads())
+            _use_threads(int(estimator.threads))
         if run.output is None:
             path = Path(stack.enter_context(TemporaryFolder("run")), "model")
         else:
             path = Path(run.output)
             stack.enter_context(only_run(path))
         prepared = prepare()
-        with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-            torch.manual_seed(int(estimator.seed))
-            estimator.model_ = prepared.build()
+        estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path)
+
+
+def _use_threads(count: int) -> None:
+    """`torch.set_num_threads`, for this thread alone.
+
+    PyTorch also keeps the number for threads that do not compute yet, and a fit that begins in one of them must not get
+    what another one asked for.
+    """
+    with _NEW_THREADS, ThreadPoolExecutor(1) as new, ThreadPoolExecutor(1) as another:
+        usual = new.submit(torch.get_num_threads).result()
+        torch.get_num_threads()  # or the first time that this thread asks, it would get the usual number
+        torch.set_num_threads(count)
+        another.submit(torch.set_num_threads, usual).result()
 
 
 def plan_of(
@@ -137,6 +165,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         path: Of the model; checkpoint and metrics stand beside it.
     """
     checkpoint = bundle.checkpoint_of(path)
+    identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
     stopped: TrainingStopped | None = None
     started = time.time()
     try:
@@ -147,10 +176,11 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             prepared.plan,
             checkpoint=checkpoint,
             history=bundle.metrics_of(path),
-            identity={**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]},
+            identity=identity,
             resume=run.resume,
             progress=run.progress(prepared.unit, prepared.per_step) if run.progress else None,
             on_evaluation=prepared.on_evaluation,
+            regularised=bool(_regularisers(identity)),
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
@@ -172,6 +202,12 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
     if leaving is not None:
         raise leaving
+
+
+def _regularisers(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those in use, by name."""
+    values = {name: chosen.get(name) for name in _REGULARISERS}
+    return {name: value for name, value in values.items() if (any(value) if isinstance(value, list) else value)}
 
 
 def _save(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelFileError
+from ..randomness import Generators
 from . import checkpoint as checkpoints
 from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
@@ -18,7 +19,7 @@ from .interrupts import Interrupts
 from .plan import Plan
 from .progress import Progress
 from .run_files import RunFiles
-from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
+from .snapshot import Snapshot, difference, load, weights
 from .trainable import Batches, Trainable
 
 _MOST_STEPS_PER_LINE = 50  # of the history
@@ -47,13 +48,14 @@ class Run:
         files: RunFiles,
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
+        regularised: bool,
         checkpoint_seconds: float,
         interrupts: Interrupts,
     ):
         self.module, self.training, self.validation, self.plan = module, training, validation, plan
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
-        self.files, self.checkpoint_seconds = files, checkpoint_seconds
-        self.counters = Counters()
+        self.files, self.checkpoint_seconds, self.regularised = files, checkpoint_seconds, regularised
+        self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
@@ -100,7 +102,6 @@ class Run:
             self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
             self._resumed = None
         else:
-            torch.manual_seed(self.plan.seed)
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
         self._opened_time = time.monotonic()
@@ -127,6 +128,18 @@ class Run:
         if self.plan.patience is not None and self.counters.waited >= self.plan.patience:
             return "early stop"
         return None
+
+    def ending(self) -> str:
+        """Why a run that is over ended, and which weights are kept; a sentence for the user."""
+        counters, every = self.counters, len(self.training)
+        end = f"step {counters.step} of {self.plan.steps} (epoch {counters.step / every:.3g})"
+        kept = f"Kept are the best weights: of step {counters.best_step} (epoch {counters.best_step / every:.3g})"
+        if self.end_reason == "finished":
+            why = f"finished after {end}."
+        else:
+            more = f"none of the last {counters.waited} validations was better (patience {self.plan.patience})"
+            why = f"stopped early after {end}: {more}."
+        return f"{why} {kept}, validation {counters.best_loss:.4g}."
 
     @property
     def seconds(self) -> float:
@@ -238,12 +251,12 @@ class Run:
     def _suspend(self) -> None:
         """Keep what validating and sampling must not disturb: carried state and random generators."""
         # Copies, in case `begin` clears the tensors or their list in place.
-        self._suspended = ([tensor.clone() for tensor in self.module.carried], generator_states())
+        self._suspended = ([tensor.clone() for tensor in self.module.carried], self.generators.states())
 
     def _continue(self) -> None:
         assert self._suspended is not None
         self.module.carried, generators = self._suspended
-        set_generator_states(generators)
+        self.generators.restore(generators)
         self._suspended = None
 
     # Files
@@ -256,7 +269,7 @@ class Run:
         for name, parameter in self._network.named_parameters():
             if not parameter.isfinite().all():
                 raise self._diverged(f"{name} holds values that are not finite after step {counters.step}")
-        carried, generators = self._suspended or (self.module.carried, generator_states())
+        carried, generators = self._suspended or (self.module.carried, self.generators.states())
         optimizer = self.optimizer.state_dict()["state"]
         snapshot = Snapshot(weights(self._network), self.best, carried, generators, optimizer)
         self.files.write_checkpoint(counters, self.seconds, snapshot)
@@ -277,7 +290,7 @@ class Run:
                 raise ValueError("the carried state holds values that are not finite")
             self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
             self._unproven = True
-            set_generator_states(snapshot.generators)
+            self.generators.restore(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error
 

@@ -15,7 +15,7 @@ class Snapshot:
     model: Weights by name.
     best: Best weights by name; empty before the first validation.
     carried: The module's carried state, in order.
-    generators: States of torch's global generators by device type, uint8.
+    generators: States of the run's generators by kind of device, uint8.
     optimizer: State by parameter number, then by name.
     """
 
@@ -80,19 +80,3 @@ def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
         if values[name].dtype != inside[name].dtype:
             return f"its {name} holds {values[name].dtype}, here {inside[name].dtype}"
     return None
-
-
-def generator_states() -> dict[str, Tensor]:
-    """The states of torch's global generators."""
-    states = {"cpu": torch.get_rng_state()}
-    # Only if this process uses the GPU: asking would initialise it and take its memory.
-    if torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def set_generator_states(states: Mapping[str, Tensor]) -> None:
-    """Restore the states; those of a generator that is not in use here are ignored."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(states["cuda"])

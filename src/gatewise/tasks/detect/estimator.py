@@ -139,7 +139,7 @@ class Detector(Estimator, DetectOptions):
             },
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
-            unit="steps",
+            unit="time steps",
             per_step=chosen.batch_size * window,
         )
 

@@ -303,7 +303,7 @@ class Generator(Estimator, GenerateOptions):
             },
             identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
             measure=lambda finished: evaluate(self.model_, learned, steps, with_baselines=finished),
-            unit="steps",
+            unit="time steps",
             per_step=int(steps["train"].offsets[-1]) / len(training),
         )
 

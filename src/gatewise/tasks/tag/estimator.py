@@ -143,7 +143,7 @@ class Tagger(Estimator, TagOptions):
             },
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
-            unit="steps",
+            unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
         )
 
