@@ -22,14 +22,15 @@ from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..randomness import built
-from ..training import Outcome, Plan, TrainingStopped, train
+from ..training import Outcome, Plan, Silent, TrainingStopped, train
 
 if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, ProgressFor, Trainable
     from .options import CommonOptions
 
-_REGULARISERS = (  # options, and sizes that follow from the data, with which a training loss has more in it than validation
+# Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
+_REGULARISERS = (
     *("dropout", "input_dropout", "word_dropout", "recurrent_dropout", "zoneout", "weight_dropout", "label_smoothing"),
     *(
         "activation_penalty",
@@ -83,7 +84,9 @@ class Prepared:
         training, validation: What to learn from, and what chooses the weights.
         data: What the model learns from, for its file: "name", "fingerprint" and more.
         identity: What must be the same for a run to be resumed, beside options and data.
-        measure: Gives the metrics of the trained model; with those of the baselines, if true.
+        settle: Learns what a trained model needs beside its weights, thresholds for example. Must be quick.
+        measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
+            the user a line.
         unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
         on_evaluation: See `training.train`.
     """
@@ -94,10 +97,11 @@ class Prepared:
     plan: Plan
     data: dict[str, Any]
     identity: dict[str, Any]
-    measure: Callable[[bool], dict[str, Any]]
+    measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
     unit: str
     per_step: float
     on_evaluation: Callable[[int], str | None] | None = None
+    settle: Callable[[], None] = lambda: None
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
@@ -168,6 +172,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
     identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
     stopped: TrainingStopped | None = None
     started = time.time()
+    progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
     try:
         estimator.outcome_ = train(
             estimator.model_,
@@ -178,7 +183,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             history=bundle.metrics_of(path),
             identity=identity,
             resume=run.resume,
-            progress=run.progress(prepared.unit, prepared.per_step) if run.progress else None,
+            progress=progress,
             on_evaluation=prepared.on_evaluation,
             regularised=bool(_regularisers(identity)),
         )
@@ -187,21 +192,26 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         if error.outcome.step == 0:  # nothing was learned, so there is nothing to keep
             raise
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
-    leaving: KeyboardInterrupt | None = None
+    estimator.metrics_ = {}
+
+    def keep() -> None:
+        estimator.provenance_ = _provenance(estimator, prepared.data, started)
+        if run.output is not None:
+            _save(estimator, run.output, checkpoint, stopped)
+
     try:
-        estimator.metrics_ = prepared.measure(finished)
-    except KeyboardInterrupt as error:  # a model that nobody waits to see measured is one to keep
-        estimator.metrics_, finished, leaving = {}, False, error
-    estimator.provenance_ = _provenance(estimator, prepared.data, started)
-    if run.output is not None:
-        _save(estimator, run.output, checkpoint, stopped)
-        if finished:
-            checkpoint.unlink(missing_ok=True)
+        prepared.settle()
+    finally:  # before it is measured: that takes a while, and a model that nobody waits to see measured is one to keep
+        keep()
+    if finished and run.output is not None:
+        progress.note(f"{os.fspath(run.output)} is saved. Measuring it beside plain baselines.")
+    estimator.metrics_ = prepared.measure(finished, progress.note)
+    keep()
+    if finished:
+        checkpoint.unlink(missing_ok=True)
     if stopped is not None:
         kept = f" The best weights so far are in {os.fspath(run.output)}." if run.output is not None else ""
         raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
-    if leaving is not None:
-        raise leaving
 
 
 def _regularisers(chosen: Mapping[str, Any]) -> dict[str, Any]:
