@@ -145,7 +145,7 @@ class Captioner(Estimator, CaptionOptions):
                 "listed": bool(listed),
             },
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished: self._evaluate(parts, with_baselines=finished),
+            measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -150,7 +150,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "held_out": y is None and own is None,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=lambda finished: self._measure(finished, sequences, own, parts),
+            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, tell),
             unit="sequences",
             per_step=chosen.batch_size,
         )
@@ -168,7 +168,8 @@ class Classifier(Estimator, ClassifyOptions):
             By part, "train", "validation" and "test", or "all" for other data: for classes "accuracy", "macro_f1",
             "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; for labels "subset_accuracy", "micro_f1",
             "roc_auc" and "log_loss"; for numbers "mae", "rmse" and "r2". "baselines" has the same of the baselines, on
-            the test part or, where there is none, on the validation part or all.
+            the test part or, where there is none, on the validation part or all. Where a regression has a share in the
+            predictions, "blend" says which, and "network" has the metrics of the networks alone, on the same part.
 
         Raises:
             DataError: The data cannot be read, lacks a column, or has a class that training did not have.
@@ -258,10 +259,28 @@ class Classifier(Estimator, ClassifyOptions):
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}
         )
 
-    def _measure(self, finished: bool, sequences: Sequences, own: Sequences | None, parts: Parts) -> dict[str, Any]:
+    def _measure(
+        self,
+        finished: bool,
+        sequences: Sequences,
+        own: Sequences | None,
+        parts: Parts,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
         """Fit the baselines if training has finished, calibrate, and evaluate."""
         if finished:
-            self.baselines_ = Baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+            layers = [weight for member in self.model_.members for weight in member.layers.parameters()]
+            epochs = self.outcome_.step * self.sizing_.batch_size / len(parts.train)
+            self.baselines_ = Baselines.learn(
+                self.inputs_,
+                self.targets_,
+                sequences,
+                parts.train,
+                int(self.seed),
+                size=sum(weight.numel() for weight in self.model_.parameters()),
+                effort=epochs * sum(weight.numel() for weight in layers),
+                tell=tell,
+            )
         held, rows, held_out = validation_rows(sequences, own, parts)
         if held_out and self.class_weight is None:  # weights shift the predictions; the regression has none
             self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
@@ -349,7 +368,8 @@ class Classifier(Estimator, ClassifyOptions):
         self._set_attributes(found.features)
         self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
         has_baselines = any(name.startswith("baselines.") for name in tensors)
-        shapes = Baselines.shapes(self.inputs_, self.targets_) if has_baselines else {}
+        chosen = "baselines.buckets" in tensors
+        shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
         plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -125,8 +125,7 @@ class Detector(Estimator, DetectOptions):
         self.reference_, self.threshold_ = np.zeros(1), math.inf
         self.baseline_thresholds_: dict[str, float] = {}
 
-        def measure(finished: bool) -> dict[str, Any]:
-            self._calibrate(steps)
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate(self._predictor(), series, steps.parts, self.baseline_thresholds_ if finished else {})
 
         return Prepared(
@@ -143,7 +142,8 @@ class Detector(Estimator, DetectOptions):
             },
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
-            unit="steps",
+            settle=lambda: self._calibrate(steps),
+            unit="time steps",
             per_step=chosen.batch_size * window,
         )
 

@@ -7,7 +7,7 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -115,9 +115,11 @@ class Forecaster(Estimator, ForecastOptions):
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def settle() -> None:
             if setup.held_out:
                 self.model_.calibrate(validated)
+
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate_split(self._predictor(), setup.split, finished)
 
         return Prepared(
@@ -133,6 +135,7 @@ class Forecaster(Estimator, ForecastOptions):
             },
             identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
+            settle=settle,
             unit="windows",
             per_step=sizing.batch_size,
         )

@@ -245,7 +245,7 @@ class Generator(Estimator, GenerateOptions):
                 "characters": sum(map(len, corpus.texts.values())),
             },
             identity=vars(chosen),
-            measure=lambda finished: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
+            measure=lambda finished, tell: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
             unit="tokens",
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
@@ -305,8 +305,8 @@ class Generator(Estimator, GenerateOptions):
                 "held_out": validated is None,
             },
             identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
-            measure=lambda finished: evaluate(self.model_, learned, steps, with_baselines=finished),
-            unit="steps",
+            measure=lambda finished, tell: evaluate(self.model_, learned, steps, with_baselines=finished),
+            unit="time steps",
             per_step=int(steps["train"].offsets[-1]) / len(training),
         )
 

@@ -7,7 +7,7 @@ directions. Where labels mark spans, a conditional random field keeps every span
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -131,9 +131,11 @@ class Tagger(Estimator, TagOptions):
         baselines = Baselines.learn(train, encoded["train"], features, truth["train"])
         self.targets_, self.features_, self.sizing_, self.baselines_ = targets, features, chosen, baselines
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def settle() -> None:
             if held_out == "validation":
                 self.model_.calibrate(validated)
+
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return Evaluator(self._predictor(), self.baselines_).evaluate(parts, encoded, with_baselines=finished)
 
         return Prepared(
@@ -149,7 +151,8 @@ class Tagger(Estimator, TagOptions):
             },
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
-            unit="steps",
+            settle=settle,
+            unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
         )
 

@@ -141,7 +141,7 @@ class Translator(Estimator, TranslateOptions):
             plan=replace(plan, precision=PRECISIONS[self.precision]),
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished: self._evaluate(self._predictor(), parts, with_baselines=finished),
+            measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
             unit="tokens",
             per_step=tokens / len(training),
         )
