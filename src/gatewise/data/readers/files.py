@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import stat
@@ -34,6 +35,8 @@ COMMON_ENCODINGS = (
     "euc-kr",
 )
 GZIP_MAGIC = b"\x1f\x8b"
+
+_CLOSED = "cannot read standard input: it is closed. Name a file instead of -."
 
 
 def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str:
@@ -74,6 +77,26 @@ def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
     """
     _check_file(source)
     return name_of(source), read_text(source, encoding).split("\n")
+
+
+def arriving_lines(encoding: str) -> Iterator[str]:
+    """The lines of standard input without their ends, each as soon as it is there.
+
+    Raises:
+        DataError: It is closed, or a line is not in this encoding.
+    """
+    _check_encoding(encoding)
+    try:
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding)
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        raise DataError(_CLOSED) from None
+    try:
+        for number, line in enumerate(text):
+            yield (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\n")
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Pass --encoding with the one it is in") from None
+    finally:
+        text.detach()
 
 
 def read_bytes(source: Source) -> bytes:
@@ -211,7 +234,7 @@ def _standard_input() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except (AttributeError, OSError, ValueError):  # there is none, or it is closed
-        raise DataError("cannot read standard input: it is closed. Name a file instead of -.") from None
+        raise DataError(_CLOSED) from None
 
 
 def _unzip(raw: bytes, name: str) -> bytes:
