@@ -99,7 +99,7 @@ def learn(
         OptionError: The sizes contradict each other.
     """
     parts = split_sequences(sequences, validation, options.split, int(options.seed))
-    if not parts.keys() >= {"train", "validation"}:
+    if options.split[1] and "validation" not in parts:
         raise DataError(
             f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
             "by. Give more data, or raise the validation share of split"
