@@ -252,7 +252,7 @@ Wrapped up in a note.
 
 
 def test_a_short_text_is_learned_by_heart():
-    generator = Generator(memorise=True, hidden_size=96).fit(io.StringIO(POEM))
+    generator = Generator(memorise=True, hidden_size=192).fit(io.StringIO(POEM))
     assert "".join(generator.sample(POEM[:10], len(POEM) - 10, temperature=0)) == POEM[10:]
     assert generator.metrics_.keys() == {"train"}
     assert generator.metrics_["train"]["bits_per_character"] < 0.1
