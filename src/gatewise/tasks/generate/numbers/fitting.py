@@ -16,6 +16,7 @@ from ..network import Regularisation
 from ..options import GenerateOptions
 from .baselines import Plain
 from .batches import Examples, Steps, split_sequences, whole_sequences
+from .mixture import NEVER_LEARNED, Ends
 from .network import TrajectoryModel
 from .predictor import layout_of
 from .reading import columns_of
@@ -34,6 +35,7 @@ class Learned:
         ends: Whether sequences have an end, which the model predicts too.
         beginnings: (n, D) first steps of sequences.
         plain: The baselines, one of which the network starts from.
+        lengths: When sequences end, as far as their lengths tell, from which the network starts, too.
     """
 
     sizing: Sizing
@@ -41,6 +43,7 @@ class Learned:
     ends: bool
     beginnings: np.ndarray
     plain: Plain
+    lengths: Ends
 
     def network(self, options: GenerateOptions) -> TrajectoryModel:
         channels = self.channels
@@ -55,7 +58,7 @@ class Learned:
 
     def examples(self, steps: Steps) -> Examples:
         """Steps as the network reads and predicts them."""
-        return Examples.of(steps, self.plain.expected, self.channels)
+        return Examples.of(steps, self.plain.expected, self.lengths, self.channels)
 
     # The model file.
 
@@ -69,20 +72,23 @@ class Learned:
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The baselines, and the one that the network starts from."""
+        """The baselines, and what the network starts from."""
         plain = {f"plain.{name}": array for name, array in self.plain.tensors().items()}
-        return {**plain, **{f"expected.{name}": array for name, array in vars(self.plain.expected).items()}}
+        expected = {f"expected.{name}": array for name, array in vars(self.plain.expected).items()}
+        return {**plain, **expected, "lengths.odds": self.lengths.odds}
 
     @classmethod
     def restore(cls, document: Mapping[str, Any], tensors: dict[str, Any]) -> Self:
         """Undo both; takes its own tensors out, so that those of the network are left."""
-        own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
+        ours = ("plain.", "expected.", "lengths.")
+        own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(ours)}
         return cls(
             sizing=sizes_of(document, Sizing, GenerateOptions),
             channels=Channels.from_json(document["channels"]),
             ends=bool(document["ends"]),
             beginnings=np.array(document["beginnings"], np.float64),
             plain=Plain(**{n.removeprefix("plain."): array for n, array in own.items() if n.startswith("plain.")}),
+            lengths=Ends(own["lengths.odds"]) if "lengths.odds" in own else NEVER_LEARNED,
         )
 
 
@@ -117,5 +123,6 @@ def learn(
         ends=whole_sequences(sequences, validation),
         beginnings=channels.matrix(parts["train"])[first[chosen]],
         plain=Plain.learn(steps["train"], channels),
+        lengths=Ends.learn(steps["train"].lengths),
     )
     return learned, steps

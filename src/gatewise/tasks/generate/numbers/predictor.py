@@ -16,7 +16,7 @@ from ....data.channels import Channels
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from ....runtime.streams import Stream
-from .mixture import Expected, Layout, draw
+from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
 
 
 class State(NamedTuple):
@@ -27,12 +27,14 @@ class State(NamedTuple):
         position: The sum of its movements, if it has any.
         expected: (R,) scaled real channels of the next step, by least squares.
         output: Of the network, for the next step; see `Layout`.
+        steps: How many there were.
     """
 
     layers: list[list[np.ndarray]]
     position: np.ndarray
     expected: np.ndarray
     output: np.ndarray
+    steps: int
 
 
 class Tracer(Stream[State | None]):
@@ -66,6 +68,7 @@ class Tracer(Stream[State | None]):
             self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
             self._beginnings = np.array(document["beginnings"], np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
+            self._ends = Ends(tensors["lengths.odds"]) if "lengths.odds" in tensors else NEVER_LEARNED
             options = document.get("options", {})
             self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
             self._check()
@@ -199,7 +202,10 @@ class Tracer(Stream[State | None]):
             surprise, layers = (last - state.expected) / self._expected.spread, state.layers
             position = position + state.position
         y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
-        return State(layers, position, self._expected(last), self._output @ y + self._bias)
+        output, steps = self._output @ y + self._bias, 1 if state is None else state.steps + 1
+        if self.layout.ends:
+            output[-1] += self._ends.after(np.array(steps))
+        return State(layers, position, self._expected(last), output, steps)
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a step.
@@ -207,6 +213,8 @@ class Tracer(Stream[State | None]):
         Raises:
             ValueError, or whatever numpy raises where they do not.
         """
+        if self._ends.odds.ndim != 1 or not len(self._ends.odds) or not np.isfinite(self._ends.odds).all():
+            raise ValueError("it does not know when sequences end")
         real = self.layout.real
         wanted = {"output": (self.layout.size,), "line": (1 + real, real), "spread": (real,)}
         found = {
