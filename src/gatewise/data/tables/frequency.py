@@ -61,7 +61,6 @@ _BUCKETS = {
     "7 days": 7 * DAY,
     "1 month": 30 * DAY,
 }
-_UNITS = ("span", "day", "business day", "session", "month")
 _TIMES = ("", "", "twice a month", "three times a month", "four times a month")
 _ORDINALS = ("first", "second", "third", "fourth", "last")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -95,7 +94,7 @@ class Frequency:
         clocks: Of sessions: times of day, in microseconds.
     """
 
-    unit: Literal["span", "day", "business day", "month"]
+    unit: Literal["span", "day", "business day", "session", "month"]
     count: Annotated[int, _possible] = 1
     month_end: bool = False
     on: tuple[str, ...] = ()
@@ -103,12 +102,10 @@ class Frequency:
     clocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("on", "weekdays", "clocks"):  # lists, as JSON has them
-            object.__setattr__(self, name, tuple(getattr(self, name)))
         known = all(rule in _RULES or (rule.isdecimal() and 1 <= int(rule) <= 31) for rule in self.on)
         days = all(0 <= day < 7 for day in self.weekdays)
         clocks = all(0 <= clock < DAY for clock in self.clocks) and sorted(set(self.clocks)) == [*self.clocks]
-        if self.unit not in _UNITS or self.count < 1 or not (known and days and clocks and len(self.on) < len(_TIMES)):
+        if not (known and days and clocks and len(self.on) < len(_TIMES)):
             raise ValueError(f"{self!r} is no frequency")
         if (self.unit == "session") != bool(self.clocks):
             raise ValueError("a session has times of day, and nothing else has")
@@ -125,7 +122,8 @@ class Frequency:
     def _step(self) -> str:
         if named := _NAMES.get((self.unit, self.count)):
             return named
-        count, unit = self.count, self.unit
+        count: int = self.count
+        unit: str = self.unit
         if unit == "span":
             size, unit = next((size, unit) for size, unit in _SPANS if count % size == 0)
             count //= size

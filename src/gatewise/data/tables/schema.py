@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated
 
 from ...errors import OptionError
 
@@ -77,6 +77,11 @@ class Spelling:
 PLAIN = Spelling()
 
 
+def _check_kind(name: str, value: str) -> None:
+    if value not in ("number", "category", "text", "time"):
+        raise OptionError(f"{name} is number, category, text or time, not {value!r:.60}")
+
+
 @dataclass(frozen=True)
 class ColumnSchema:
     """What one column holds.
@@ -88,7 +93,7 @@ class ColumnSchema:
         spelling: Of numbers.
     """
 
-    kind: Literal["number", "category", "text", "time"]
+    kind: Annotated[str, _check_kind]
     type: str
     written: str | None = None
     spelling: Spelling = PLAIN

@@ -20,6 +20,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from .baselines import Baselines
@@ -202,6 +203,14 @@ class Classifier(Estimator, ClassifyOptions):
         found = Evaluator(predictor).metrics(sequences, np.arange(len(sequences)))
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
         return float(found.get(name, math.nan))
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is, for a person and as JSON: its class and the probability of that, its labels, or a number.
+
+        Raises:
+            OptionError: The classifier reads more than a text.
+        """
+        yield from self._predictor().answers(texts)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"

@@ -103,8 +103,8 @@ class Forecaster(Estimator, ForecastOptions):
         own = self._table(raw)
         apart = None
         if validation is not None:
-            validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
-            apart = self._table(validated, own)
+            held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(held, own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)

@@ -7,7 +7,7 @@ directions. Where labels mark spans, a conditional random field keeps every span
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from ...data.sequences import Sequences
 from ...document import read
 from ...errors import OptionError
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
 from ..options import names, shares_of
@@ -183,6 +184,18 @@ class Tagger(Estimator, TagOptions):
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers."""
         return self._predictor().predict(data)
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """Tag sentences as people write them: they are cut into tokens as the training data were.
+
+        Yields:
+            For each sentence its spans with their kinds, "[Ann: PER] lives in [York: LOC].", or where labels mark no
+            spans each token with its label. See `Answer`.
+
+        Raises:
+            OptionError: The tagger reads more than words.
+        """
+        yield from self._predictor().answers(texts)
 
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""

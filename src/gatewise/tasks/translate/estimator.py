@@ -17,6 +17,7 @@ from ...data.split import split_at_random
 from ...decoding.options import Decoding
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
 from ..report import text_report
@@ -196,6 +197,10 @@ class Translator(Estimator, TranslateOptions):
                 write.
         """
         return self._predictor().predict(data, decoding=decoding, prefixes=prefixes)
+
+    def answers(self, texts: Sequence[str], *, decoding: Decoding | None = None) -> Iterator[Answer]:
+        """The translation of each text, for a person and as JSON; with `n_best` one per line, the best first."""
+        yield from self._predictor().answers(texts, decoding)
 
     def score(self, data: Any, y: Any = None) -> float:
         """chrF, 0 .. 100: more is better, for scikit-learn."""
