@@ -205,7 +205,10 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
     from .tables.table import open_table
 
     labels = {*roles.key, *roles.labels}
-    with open_table(source, query, csv=roles.csv, encoding=encoding, labels=labels, schema=schema) as table:
+    named = {*labels, *roles.target, *roles.static, *(roles.columns or ()), *([roles.time] if roles.time else ())}
+    with open_table(
+        source, query, csv=roles.csv, encoding=encoding, labels=labels, named=named, schema=schema
+    ) as table:
         alone = not (roles.per_step or roles.key or roles.time)
         if roles.time and not (roles.per_step or roles.key):
             raise OptionError(
