@@ -113,6 +113,15 @@ def test_what_unpacks_to_a_hundredfold_is_read(tmp_path, small):
     assert files.read_text(path) == text
 
 
+def test_the_limit_itself_is_allowed(small):
+    for packed, most in ((0, MiB), (MiB // 100, MiB), (MiB, 100 * MiB)):
+        unpacking = files.Unpacking("'a'", packed)
+        unpacking.take(most - 5)
+        unpacking.take(5)
+        with pytest.raises(DataError, match=r"^'a' unpacks to more than"):
+            unpacking.take(1)
+
+
 def test_a_sparse_member_of_a_tar_file_promises_gigabytes(tmp_path):
     member = bytearray(tarfile.TarInfo("a.wav").tobuf(tarfile.GNU_FORMAT)[:512])
     member[156:157] = tarfile.GNUTYPE_SPARSE
