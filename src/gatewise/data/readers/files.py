@@ -122,7 +122,7 @@ def is_packed(path: Source) -> bool:
 
 
 def open_bytes(path: Source) -> IO[bytes]:
-    """A file or pipe opened for reading.
+    """A file opened for reading, or all that a pipe brings.
 
     Raises:
         DataError: There is none, it is a folder, device or socket, or a pipe that nobody writes to.
@@ -133,12 +133,12 @@ def open_bytes(path: Source) -> IO[bytes]:
         what = "folder" if stat.S_ISDIR(mode) else "device or socket"
         raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. Use - for standard input.")
     try:
-        return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")
+        return io.BytesIO(_from_pipe(path)) if stat.S_ISFIFO(mode) else open(path, "rb")
     except OSError as error:
         _unreadable(error)
 
 
-def _open_pipe(path: Source) -> IO[bytes]:
+def _from_pipe(path: Source) -> bytes:
     """Opening a pipe would wait for a writer for ever, so it is opened without, and looked at whether one comes."""
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     poll = select.poll()
@@ -152,7 +152,8 @@ def _open_pipe(path: Source) -> IO[bytes]:
             os.close(pipe)
             raise DataError(f"cannot read {name_of(path)}: it is a pipe, and no program writes to it. Start one first.")
     os.set_blocking(pipe, True)
-    return os.fdopen(pipe, "rb")
+    with os.fdopen(pipe, "rb") as file:
+        return file.read()
 
 
 class Unpacking:
