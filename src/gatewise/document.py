@@ -90,8 +90,8 @@ def _checked(where: str, make: Callable[..., Any], *args: Any, **given: Any) -> 
     except ModelFileError:
         raise
     except ValueError as error:
-        text = str(error)
-        raise ModelFileError(text if where in text else f"{where}: {text}") from error
+        text, place = str(error), where or "the document"
+        raise ModelFileError(text if text.startswith(place) else f"{place}: {text}") from error
 
 
 def _one_of(kinds: Sequence[Any], value: Any, where: str) -> Any:
@@ -177,4 +177,5 @@ def _shown(value: Any) -> str:
 
 
 def _join(where: str, key: str) -> str:
-    return f"{where}.{key}"[-200:] if where else key
+    name = key[:60] if key.isprintable() else _shown(key)
+    return f"{where}.{name}" if where else name

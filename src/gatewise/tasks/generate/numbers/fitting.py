@@ -79,12 +79,14 @@ class Learned:
         """Undo both; takes its own tensors out, so that those of the network are left. ModelFileError if they have
         other shapes."""
         taken(tensors, "expected.", Expected.shapes(int(document.channels.real.sum())))
+        plain = Plain(**taken(tensors, "plain.", Plain.shapes(document.channels)))
+        plain.check()
         return cls(
             sizing=document.sizes,
             channels=document.channels,
             ends=document.ends,
             beginnings=np.array(document.beginnings, np.float64),
-            plain=Plain(**taken(tensors, "plain.", Plain.shapes(document.channels))),
+            plain=plain,
         )
 
 
