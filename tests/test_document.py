@@ -53,15 +53,14 @@ BICYCLE = {
 def test_a_dataclass_is_made_of_an_object():
     found = read(Bicycle, BICYCLE)
     assert found == Bicycle(
-        "red one", (Wheel(36, 0.35), Wheel(36, 0.35, "M")), [3, -7], ["red", "black"], {"frame": 2.0}, True
+        "red one", (Wheel(36, 0.35), Wheel(36, 0.35, "M")), [3, -7], ["red", "black"], {"frame": 2}, True
     )
-    assert type(found.weights["frame"]) is float
     assert read(Bicycle, json.loads(json.dumps(asdict(found)))) == found
 
 
 def test_a_typed_dict_may_hold_more():
     given = {"shop": "corner", "prices": [3, 4.5], "till": 2}
-    assert read(Bought, given, "sale") == {"shop": "corner", "prices": (3.0, 4.5), "till": 2}
+    assert read(Bought, given, "sale") == {"shop": "corner", "prices": (3, 4.5), "till": 2}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def test_a_typed_dict_may_hold_more():
         ({"wheels": [{**WHEEL, "spokes": 0}, WHEEL]}, "wheels[0].spokes must be a whole number, 1 or more, not 0"),
         ({"wheels": [{**WHEEL, "spokes": 10**12}, WHEEL]}, "from 1 to 2147483647, not 1000000000000"),
         ({"wheels": [{**WHEEL, "spokes": True}, WHEEL]}, "wheels[0].spokes is true, not a whole number"),
-        ({"wheels": [{**WHEEL, "radius": -1}, WHEEL]}, "wheels[0].radius must be a number above 0, not -1.0"),
+        ({"wheels": [{**WHEEL, "radius": -1}, WHEEL]}, "wheels[0].radius must be a number above 0, not -1"),
         ({"wheels": [{**WHEEL, "maker": []}, WHEEL]}, "wheels[0].maker is a list of 0, not text or null"),
         ({"gears": [1, 2.0]}, "gears[1] is 2.0, not a whole number"),
         ({"gears": [1, 2**70]}, f"gears[1] is {2**70}, not a whole number"),
@@ -115,13 +114,13 @@ def test_only_what_may_be_none_may_be_left_out():
         (str | Sequence[str] | None, "a", "a"),
         (str | Sequence[str] | None, ["a", "b"], ("a", "b")),
         (str | Sequence[str] | None, None, None),
-        (tuple[float, Positive] | Names, [1, 2], (1.0, 2.0)),
+        (tuple[float, Positive] | Names, [1, 2.5], (1, 2.5)),
         (tuple[float, Positive] | Names, ["x", "y"], ["x", "y"]),
         (tuple[float, Positive] | Names, [], []),
         (str | int | float, 3, 3),
         (str | int | float, 3.5, 3.5),
         (Literal["day", 3], 3, 3),
-        (Share, 1, 1.0),
+        (Share, 1, 1),
         (dict[str, Any], {"a": [None]}, {"a": [None]}),
         (Annotated[tuple[str | int, ...], distinct], ["1", 1], ("1", 1)),
     ],

@@ -35,9 +35,10 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
 
     Args:
         kind: bool, int, float, str, None, Any or literals; lists, tuples, sequences (which become tuples) and mappings
-            of them, and unions. A dataclass, which is made of an object with its fields as keys; one whose default is
-            None may be left out. A TypedDict, which is an object with at least its keys. Numbers are finite. Further
-            arguments of `Annotated` are called with the name and the value, and raise OptionError or ValueError.
+            of them; unions. A dataclass is made of an object with its fields as keys, of which those may be left out
+            whose default is None. A TypedDict is an object with at least its keys. Numbers are finite, and a whole one
+            may stand for a float. Further arguments of `Annotated` are called with the name and the value, and raise
+            OptionError or ValueError.
         where: The keys that lead to the value, for messages: "inputs.categories[0]".
 
     Raises:
@@ -67,7 +68,7 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
         return items if origin is list else tuple(items)
     if origin in (dict, Mapping):
         return {key: read(inside[1], item, _join(where, key)) for key, item in value.items()}
-    return float(value) if kind is float else value
+    return value
 
 
 def distinct(name: str, value: Sequence[Any]) -> None:
