@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -74,8 +75,7 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
 def distinct(name: str, value: Sequence[Any]) -> None:
     """OptionError if a value is there twice."""
     if len(set(value)) < len(value):
-        twice = next(item for place, item in enumerate(value) if item in value[:place])
-        raise OptionError(f"{name} holds {_shown(twice)} twice")
+        raise OptionError(f"{name} holds {_shown(Counter(value).most_common(1)[0][0])} twice")
 
 
 Count = Annotated[int, lambda name, value: whole(name, value, 1, MOST)]
