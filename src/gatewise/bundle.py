@@ -258,6 +258,8 @@ def _regular_size(path: str | os.PathLike[str]) -> int:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         target = Path(path)
+        if target.is_symlink():
+            raise ModelFileError(f"{_name(path)} is a link to {os.readlink(path)!r}, which is not there.") from error
         there = os.listdir(target.parent) if target.parent.is_dir() else []
         close = difflib.get_close_matches(target.name, there, n=1, cutoff=0.6)
         hint = f"Did you mean '{target.with_name(close[0])}'?" if close else "Check the path."

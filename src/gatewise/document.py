@@ -20,7 +20,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -37,7 +37,7 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
     Args:
         kind: bool, int, float, str, None, Any or literals; lists, tuples, sequences (which become tuples) and mappings
             of them; unions. A dataclass is made of an object with its fields as keys, of which those may be left out
-            whose default is None. A TypedDict is an object with at least its keys. Numbers are finite, and a whole one
+            that have a default. A TypedDict is an object with at least its keys. Numbers are finite, and a whole one
             may stand for a float. Further arguments of `Annotated` are called with the name and the value, and raise
             OptionError or ValueError.
         where: The keys that lead to the value, for messages: "inputs.categories[0]".
@@ -129,7 +129,7 @@ def _known(kind: Any) -> tuple[dict[str, Any], set[str]]:
     if is_typeddict(kind):
         return hints, set()
     own = [field for field in fields(kind) if field.init]
-    return {field.name: hints[field.name] for field in own}, {f.name for f in own if f.default is None}
+    return {field.name: hints[field.name] for field in own}, {f.name for f in own if f.default is not MISSING}
 
 
 def _fits(kind: Any, value: Any) -> bool:

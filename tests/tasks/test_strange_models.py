@@ -186,6 +186,26 @@ def test_weights_that_are_no_numbers_are_refused(name, value, tmp_path):
             gatewise.load(tmp_path / "changed")
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"options.key": 7}, "options.key is 7, not text or a list or null"),
+        ({"options": []}, "options is a list of 0, not an object"),
+        ({"sizes.num_layers": 10**12}, "sizes.num_layers must be a whole number"),
+        ({"sizes.mixtures": True}, "sizes.mixtures is true, not a whole number"),
+        ({"beginnings": [["a", "b", "c"]]}, 'beginnings[0][0] is "a", not a number'),
+    ],
+)
+def test_a_tracer_checks_what_it_reads(changed, said, tmp_path):
+    model = bundle.load(opened("generate_numbers", tmp_path))
+    document = model.document
+    for path, value in changed.items():
+        document = edited(document, path.split("."), lambda _, v=value: v)
+    with pytest.raises(ModelFileError) as caught:
+        Tracer(document, model.tensors)
+    assert said in str(caught.value)
+
+
 def test_results_have_an_end(monkeypatch, tmp_path):
     """Though the training data's longest is said to be endless, and the decoder never ends by itself."""
     for module in ("translate.texts", "caption.predictor"):

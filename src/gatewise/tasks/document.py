@@ -13,7 +13,7 @@ from .fields import Options, renamed
 D = TypeVar("D")
 
 # Keys that are read by `Estimator.load`, whatever the task.
-_COMMON = ("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "training")
+_COMMON = ("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "schema", "training")
 
 
 class TrainedOn(TypedDict):

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -15,8 +15,9 @@ import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
+from ..data.tables.schema import Schema
 from ..document import read
-from ..errors import ModelFileError, OptionError, suggest
+from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
 from .document import Provenance, TrainedOn, options_of, read_sized
 from .fields import document_of, refuse_old_name
 from .options import CommonOptions
@@ -40,6 +41,7 @@ class Estimator(CommonOptions, ABC):
         model_: The network, a `torch.nn.Module`.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
+        schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -51,6 +53,7 @@ class Estimator(CommonOptions, ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
+    schema_: Schema | None = None  # how the table was read that it learned from
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -78,7 +81,7 @@ class Estimator(CommonOptions, ABC):
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        return "model_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
@@ -96,7 +99,15 @@ class Estimator(CommonOptions, ABC):
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
-            raise OptionError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+            raise NotFittedError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+
+    if not TYPE_CHECKING:  # to mypy, it would be any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Of an attribute that `fit` sets."""
+            if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
+                self._must_be_fitted()
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     # What a task says of itself.
 
@@ -156,6 +167,7 @@ class Estimator(CommonOptions, ABC):
         tensors = self.model_.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
+    @extras_named()
     def _fit(
         self,
         prepare: Callable[[], Prepared],
@@ -184,10 +196,12 @@ class Estimator(CommonOptions, ABC):
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
         bundle.save(path, document, self._tensors())
 
     @classmethod
+    @extras_named()
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model file. ModelFileError if it is damaged or of another task."""
         found = bundle.load(path)
@@ -196,6 +210,7 @@ class Estimator(CommonOptions, ABC):
             raise ModelFileError(f"'{path}' is a model of the task {document.get('task')!r:.40}, not '{cls.task}'")
         try:
             self = cls(**options_of(document, cls), cell=cell_from(document))
+            self.schema_ = read(Schema | None, document.get("schema"), "schema")
             self.provenance_ = read(Provenance, document["training"], "training")
             self.metrics_ = self.provenance_["metrics"]
             import torch

@@ -145,7 +145,7 @@ class Captioner(Estimator, CaptionOptions):
                 "listed": bool(listed),
             },
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished: self._evaluate(parts, with_baselines=finished),
+            measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
         )
@@ -206,7 +206,7 @@ class Captioner(Estimator, CaptionOptions):
     def predictions(self, data: Any, *, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table, some hundred images at a time: "image", its name or number, "caption" and
         "score", its log-probability, normalised as `Decoding` says; with `n_best` a row for each."""
-        yield from self._predictor().predictions(data, decoding)
+        return self._predictor().predictions(data, decoding)
 
     def plot(self, data: Any, picture: str | os.PathLike[str]) -> None:
         """Plot the first image, or the frames of the first clip, once for each word of its caption, highlighted where

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from .baselines import Baselines
@@ -108,6 +109,7 @@ class Classifier(Estimator, ClassifyOptions):
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
+        self.schema_ = sequences.schema
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
         parts = split_sequences(
             sequences,
@@ -149,7 +151,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "held_out": y is None and own is None,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=lambda finished: self._measure(finished, sequences, own, parts),
+            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, tell),
             unit="sequences",
             per_step=chosen.batch_size,
         )
@@ -167,7 +169,8 @@ class Classifier(Estimator, ClassifyOptions):
             By part, "train", "validation" and "test", or "all" for other data: for classes "accuracy", "macro_f1",
             "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; for labels "subset_accuracy", "micro_f1",
             "roc_auc" and "log_loss"; for numbers "mae", "rmse" and "r2". "baselines" has the same of the baselines, on
-            the test part or, where there is none, on the validation part or all.
+            the test part or, where there is none, on the validation part or all. Where a regression has a share in the
+            predictions, "blend" says which, and "network" has the metrics of the networks alone, on the same part.
 
         Raises:
             DataError: The data cannot be read, lacks a column, or has a class that training did not have.
@@ -201,6 +204,14 @@ class Classifier(Estimator, ClassifyOptions):
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
         return float(found.get(name, math.nan))
 
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is, for a person and as JSON: its class and the probability of that, its labels, or a number.
+
+        Raises:
+            OptionError: The classifier reads more than a text.
+        """
+        yield from self._predictor().answers(texts)
+
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
@@ -210,7 +221,7 @@ class Classifier(Estimator, ClassifyOptions):
             By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
             for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
         """
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     report = staticmethod(classify_report)
 
@@ -224,14 +235,15 @@ class Classifier(Estimator, ClassifyOptions):
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
         sequences = read_sequences(data, y, self, query=query, encoding=encoding)
         recorded = "log_mel" in sequences.steps and not isinstance(data, Sequences)
-        targets = Targets.of(sequences, target_columns(sequences, names(self.target)), self.target_kind)
+        columns = target_columns(sequences, names(self.target), names(self.key))
+        targets = Targets.of(sequences, columns, self.target_kind)
         if are_integers(y):
             targets = targets.with_classes(int)
         return sequences, settings_for(data) if recorded else None, targets
 
     def _read_validation(self, validation: Any, sound: LogMel | None, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding)
+        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_)
 
     def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
         """What is read of the training sequences, and sizes that suit it."""
@@ -256,10 +268,28 @@ class Classifier(Estimator, ClassifyOptions):
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}
         )
 
-    def _measure(self, finished: bool, sequences: Sequences, own: Sequences | None, parts: Parts) -> dict[str, Any]:
+    def _measure(
+        self,
+        finished: bool,
+        sequences: Sequences,
+        own: Sequences | None,
+        parts: Parts,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
         """Fit the baselines if training has finished, calibrate, and evaluate."""
         if finished:
-            self.baselines_ = Baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+            layers = [weight for member in self.model_.members for weight in member.layers.parameters()]
+            epochs = self.outcome_.step * self.sizing_.batch_size / len(parts.train)
+            self.baselines_ = Baselines.learn(
+                self.inputs_,
+                self.targets_,
+                sequences,
+                parts.train,
+                int(self.seed),
+                size=sum(weight.numel() for weight in self.model_.parameters()),
+                effort=epochs * sum(weight.numel() for weight in layers),
+                tell=tell,
+            )
         held, rows, held_out = validation_rows(sequences, own, parts)
         if held_out and self.class_weight is None:  # weights shift the predictions; the regression has none
             self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
@@ -315,6 +345,7 @@ class Classifier(Estimator, ClassifyOptions):
             baselines=self.baselines_,
             blend_weight=self.blend_weight_,
             temperature=self.temperature_,
+            schema=self.schema_,
         )
 
     # The model file.
@@ -346,7 +377,8 @@ class Classifier(Estimator, ClassifyOptions):
         self._set_attributes(found.features)
         self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
         has_baselines = any(name.startswith("baselines.") for name in tensors)
-        shapes = Baselines.shapes(self.inputs_, self.targets_) if has_baselines else {}
+        chosen = "baselines.buckets" in tensors
+        shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
         plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

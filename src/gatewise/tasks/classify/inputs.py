@@ -6,16 +6,16 @@ U different spellings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences, starts_of
+from ...data.sequences import Column, Sequences, offsets_of, starts_of, text_column
 from ...data.text.segmentation import token_pattern
 from ...document import Count, Names, Positive
-from ...errors import DataError
+from ...errors import DataError, OptionError
 from ..fields import one_of
 
 PAD, UNKNOWN = 0, 1  # ids of words and characters; known ones begin at 2
@@ -159,6 +159,24 @@ class Inputs:
         """The median length in steps; 1 where no column has steps, and for texts, which become tokens later."""
         has_steps = self.has_steps or (self.text is not None and self.text.per_step)
         return float(np.median(data.lengths)) if has_steps else 1.0
+
+    def of_texts(self, texts: Sequence[str]) -> Sequences:
+        """Sequences of nothing but these texts. OptionError if more than a text is read."""
+        others = [*(c.name for c in self.numbers), *(c.name for c in self.categories)]
+        if self.text is not None and not others:
+            name, *rest = self.text.names
+            if self.text.per_step:
+                words = [_tokens(text, "words") or [""] for text in texts]
+                column = text_column(name, [word for own in words for word in own])
+                return Sequences(offsets_of(map(len, words)), {name: column}, {}, "the text")
+            static = {name: text_column(name, texts), **{n: text_column(n, [""] * len(texts)) for n in rest}}
+            return Sequences(np.zeros(len(texts) + 1, np.int64), {}, static, "the text")
+        if self.text is None and not self.numbers and len(others) == 1:  # so few texts that they are levels
+            columns = {others[0]: text_column(others[0], texts)}
+            steps, static = (columns, {}) if self.categories[0].per_step else ({}, columns)
+            return Sequences(np.arange(len(texts) + 1) * bool(steps), steps, static, "the text")
+        read = ", ".join([*([] if self.text is None else self.text.names), *others])
+        raise OptionError(f"this classifier reads {read}, and a text alone does not give that. Give it DATA")
 
     def with_stride(self, stride: int) -> Inputs:
         return replace(self, stride=stride)

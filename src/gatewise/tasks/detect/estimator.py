@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -106,9 +106,12 @@ class Detector(Estimator, DetectOptions):
         from .batches import Windows
 
         series = read_series(data, y, self, query=query, encoding=encoding)
+        self.schema_ = series.source.schema
         apart = None
         if validation is not None:
-            apart = read_series(validation, None, self, channels=series.channels, encoding=encoding)
+            apart = read_series(
+                validation, None, self, channels=series.channels, encoding=encoding, schema=self.schema_
+            )
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares)
         scale = Scale.of(steps.training, series.channels)
@@ -122,8 +125,7 @@ class Detector(Estimator, DetectOptions):
         self.reference_, self.threshold_ = np.zeros(1), math.inf
         self.baseline_thresholds_: dict[str, float] = {}
 
-        def measure(finished: bool) -> dict[str, Any]:
-            self._calibrate(steps)
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate(self._predictor(), series, steps.parts, self.baseline_thresholds_ if finished else {})
 
         return Prepared(
@@ -140,7 +142,8 @@ class Detector(Estimator, DetectOptions):
             },
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
-            unit="steps",
+            settle=lambda: self._calibrate(steps),
+            unit="time steps",
             per_step=chosen.batch_size * window,
         )
 
@@ -180,6 +183,7 @@ class Detector(Estimator, DetectOptions):
             channels=self.channels_,
             scale=self.scale_,
             scoring=Scoring.of(self, self.reference_, self.threshold_),
+            schema=self.schema_,
         )
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
@@ -259,7 +263,7 @@ class Detector(Estimator, DetectOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", and "event", which counts from 1 in each series and is 0 outside."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def plot(
         self,

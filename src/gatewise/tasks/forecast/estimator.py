@@ -7,7 +7,7 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -99,10 +99,12 @@ class Forecaster(Estimator, ForecastOptions):
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
+        self.schema_ = raw.schema
         own = self._table(raw)
         apart = None
         if validation is not None:
-            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
+            held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(held, own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -113,9 +115,11 @@ class Forecaster(Estimator, ForecastOptions):
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def settle() -> None:
             if setup.held_out:
                 self.model_.calibrate(validated)
+
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate_split(self._predictor(), setup.split, finished)
 
         return Prepared(
@@ -131,13 +135,14 @@ class Forecaster(Estimator, ForecastOptions):
             },
             identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
+            settle=settle,
             unit="windows",
             per_step=sizing.batch_size,
         )
 
-    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
-        """Data to train or validate on."""
-        found = table_of(data, self, targets)
+    def _table(self, data: Sequences, like: Table | None = None) -> Table:
+        """Data to train or, with the columns and the frequency of those, validate on."""
+        found = table_of(data, self) if like is None else table_of(data, self, like.targets, like.frequency)
         check_values(found, self.head, self.scaling)
         return found
 
@@ -187,6 +192,7 @@ class Forecaster(Estimator, ForecastOptions):
             inputs=self.inputs_,
             targets=self.targets_,
             frequency=self.frequency_,
+            schema=self.schema_,
         )
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
@@ -203,7 +209,7 @@ class Forecaster(Estimator, ForecastOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts after the end of each series, in chunks of named columns: keys of the series, or "series", counted
         from 0; the timestamp, or "step"; points; and quantiles."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""
@@ -231,7 +237,7 @@ class Forecaster(Estimator, ForecastOptions):
             split = Split.of(series, horizon, self.split, validated=self.sizing_.validated)
             return evaluate_split(predictor, split, with_baselines=True)
         ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
-        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - horizon + 1))
+        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.known_ends - ends - horizon + 1))
         return evaluate_part(predictor, series, part, ends, name="all")
 
     def backtest(
@@ -263,7 +269,10 @@ class Forecaster(Estimator, ForecastOptions):
         stride = predictor.horizon if stride is None else checks.whole("stride", stride, 1)
         raw = predictor.read(data, query=query, encoding=encoding)
         series = predictor.table(raw).series(self.calendar)
-        part = last_origins(series, series.ends, predictor.horizon, origins, stride)
+        # A horizon of rows for the steps to come counts as it always has; a longer silence is the end of its series.
+        silent = series.ends - series.known_ends > predictor.horizon
+        ends = np.where(silent, series.known_ends, series.ends)
+        part = last_origins(series, ends, predictor.horizon, origins, stride)
         return evaluate_part(predictor, series, part, part.first, name="all")
 
     def plot(

@@ -99,6 +99,15 @@ class Words:
             ahead,
         )
 
+    @property
+    def single(self) -> bool:
+        """Whether tokens are single characters."""
+        return "prefix" not in self.parts
+
+    def knows(self, word: str) -> bool:
+        """Whether a word occurred in training."""
+        return PARTS["word"][0](word) in self._numbers["word"]
+
     def encode(self, column: Column, offsets: np.ndarray, before: str = "") -> EncodedWords:
         """The tokens of these sequences as ids.
 

@@ -7,7 +7,7 @@ needs no alignment; greedy or beam search, with a language model if there is one
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -129,7 +129,7 @@ class Transcriber(Estimator, TranscribeOptions):
         self.frames_, self.sizing_ = frames, chosen
         fingerprint = whole.fingerprint()
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate(self._predictor(), parts, texts, self.most_frequent_ if finished else None)
 
         return Prepared(
@@ -210,7 +210,7 @@ class Transcriber(Estimator, TranscribeOptions):
             decoding: As for `evaluate`.
             times: One row per "word" instead, with its "start" and "end": for sound in seconds, else in frames.
         """
-        yield from self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
+        return self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """Transcribe live: takes samples, or steps, as they arrive, and gives the text so far.

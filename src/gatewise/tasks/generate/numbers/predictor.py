@@ -13,11 +13,13 @@ from .... import bundle
 from ....algebra import Cell
 from ....checks import number, whole
 from ....data.channels import Channels
+from ....data.tables.schema import Schema
 from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from ....runtime.streams import Stream
-from .mixture import Expected, Layout, draw
+from ...options import Columns
+from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
 
 
 class State(NamedTuple):
@@ -28,12 +30,14 @@ class State(NamedTuple):
         position: The sum of its movements, if it has any.
         expected: (R,) scaled real channels of the next step, by least squares.
         output: Of the network, for the next step; see `Layout`.
+        steps: How many there were.
     """
 
     layers: list[list[np.ndarray]]
     position: np.ndarray
     expected: np.ndarray
     output: np.ndarray
+    steps: int
 
 
 class Tracer(Stream[State | None]):
@@ -70,8 +74,12 @@ class Tracer(Stream[State | None]):
             beginnings = read(list[list[float]], document["beginnings"], "beginnings")
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
-            options = document.get("options", {})
-            self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
+            self._ends = Ends(tensors["lengths.odds"]) if "lengths.odds" in tensors else NEVER_LEARNED
+            options = read(Mapping[str, Any], document.get("options", {}), "options")
+            self._reading: dict[str, Any] = {
+                name: read(Columns, options.get(name), f"options.{name}") for name in ("key", "time", "columns")
+            }
+            self._reading["schema"] = read(Schema | None, document.get("schema"), "schema")
             self._check()
             super().__init__()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -203,7 +211,10 @@ class Tracer(Stream[State | None]):
             surprise, layers = (last - state.expected) / self._expected.spread, state.layers
             position = position + state.position
         y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
-        return State(layers, position, self._expected(last), self._output @ y + self._bias)
+        output, steps = self._output @ y + self._bias, 1 if state is None else state.steps + 1
+        if self.layout.ends:
+            output[-1] += self._ends.after(np.array(steps))
+        return State(layers, position, self._expected(last), output, steps)
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a step.
@@ -211,6 +222,8 @@ class Tracer(Stream[State | None]):
         Raises:
             ValueError, or whatever numpy raises where they do not.
         """
+        if self._ends.odds.ndim != 1 or not len(self._ends.odds) or not np.isfinite(self._ends.odds).all():
+            raise ValueError("it does not know when sequences end")
         wanted = {"output": (self.layout.size,), **Expected.shapes(self.layout.real)}
         found = {
             "output": self._bias.shape,
