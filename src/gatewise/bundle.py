@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEY = "gatewise"
 
+_DEEPEST = 100  # objects and lists in one another
 _LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer ones too
 _NO_MODEL = "Give a model that `gatewise fit` wrote."
 _DAMAGED = "Copy or download it again, or train it again."
@@ -318,7 +319,22 @@ def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> 
         _fail(path, f"is damaged: {what} is not valid JSON ({error}). {_DAMAGED}", error)
     if not isinstance(found, dict):
         _fail(path, f"is damaged: {what} is a JSON {type(found).__name__}, not an object. {_DAMAGED}")
+    if _deeper(found, _DEEPEST):
+        _fail(path, f"is damaged: {what} is nested more than {_DEEPEST} deep. {_DAMAGED}")
     return found
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects stand in one another more than so many times."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+    return bool(level)
 
 
 def _shapes(

@@ -261,7 +261,7 @@ def filled(
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
     with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in wanted.keys() | tensors.keys():
+    for name in {**wanted, **tensors}:
         has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
@@ -302,7 +302,7 @@ def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int |
         ModelFileError: One is missing, there is another one, or one has another shape.
     """
     found = {name.removeprefix(prefix): tensors.pop(name).numpy() for name in [*tensors] if name.startswith(prefix)}
-    for name in found.keys() | shapes.keys():
+    for name in {**shapes, **found}:
         has, needs = found[name].shape if name in found else None, shapes.get(name)
         fits = has is not None and needs is not None and len(has) == len(needs)
         if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):
