@@ -82,6 +82,7 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
 
 def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     metrics = rest.pop("metrics", None)
+    rest.pop("history", None)  # a value for each validation; `--json` has them
     if "data" in rest:
         yield "trained on", _brief(rest.pop("data"))
     if "seconds" in rest:

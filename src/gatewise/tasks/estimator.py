@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -36,6 +37,8 @@ class Estimator(CommonOptions, ABC):
         model_: The network, a `torch.nn.Module`.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
+        history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
+            `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -47,6 +50,7 @@ class Estimator(CommonOptions, ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
+    history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -150,10 +154,14 @@ class Estimator(CommonOptions, ABC):
         output: str | os.PathLike[str] | None,
         resume: bool,
         progress: ProgressFor | None,
+        verbose: int,
     ) -> Self:
         """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        from ..training import choose
         from .fitting import Run, fit
 
+        if progress is None and verbose:
+            progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
         return self
 
@@ -196,6 +204,7 @@ class Estimator(CommonOptions, ABC):
                 raise ModelFileError(f"its cell '{runs.name}' is not the one that a zoneout of {zoneout} makes of it")
             self.provenance_ = document["training"]
             self.metrics_ = self.provenance_["metrics"]
+            self.history_ = self.provenance_.get("history", {})
             str(self.provenance_["data"]["fingerprint"])
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())

@@ -101,7 +101,7 @@ def total_loss(
     return nats, count
 
 
-def xz_alone(text: str, tokens: int) -> dict[str, float]:
+def xz_alone(text: str, tokens: int) -> dict[str, float | None]:
     """xz on a text, without any training text."""
     return _per_unit(baselines.xz_bits("", text), text, tokens)
 
@@ -115,8 +115,13 @@ def _baselines(vocabulary: Vocabulary, corpus: Corpus, part: str) -> dict[str, A
         "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5) * len(ids),
         "xz": baselines.xz_bits(train_text, text),
     }
-    return {name: _per_unit(total, text, len(ids)) for name, total in bits.items()}
+    found = {name: _per_unit(total, text, len(ids)) for name, total in bits.items()}
+    if isinstance(vocabulary, Words) and (ids == vocabulary.UNK).any():
+        # The first two do not say which word an unknown token stands for, as the model does not; xz does.
+        for name, scores in found.items():
+            scores["bits_per_token" if name == "xz" else "bits_per_character"] = None
+    return found
 
 
-def _per_unit(bits: float, text: str, tokens: int) -> dict[str, float]:
+def _per_unit(bits: float, text: str, tokens: int) -> dict[str, float | None]:
     return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}
