@@ -77,6 +77,17 @@ class Estimator(CommonOptions, ABC):
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
 
+    def summary(self) -> None:
+        """Print the layers of the network, with the shapes of what they give and of their weights, as Keras does.
+
+        OptionError if nothing was learned yet.
+        """
+        from .summary import layers_of, layers_table
+
+        self._must_be_fitted()
+        weights = {name: tuple(weight.shape) for name, weight in self.model_.named_parameters()}
+        print(layers_table(weights, layers_of(self.model_)))
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
