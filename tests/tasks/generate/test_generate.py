@@ -141,7 +141,7 @@ def test_words_that_it_does_not_know(rhyme):
         shown = generator.metrics_["test"] if name == "test" else plain[name]
         nats = shown["bits_per_token"] * math.log(2)
         assert units[name] == ["-", f"{nats:.3f}", f"{math.exp(nats):.2f}"]
-    assert units["xz"][1:] == ["-", "-"]
+    assert len(units["xz"]) == 1
     written = "".join(generator.sample("peppers xyzzy", 300, temperature=2.0))
     assert not {"<pad>", "<unk>"} & set(written.split())
     writer = generator.writer()

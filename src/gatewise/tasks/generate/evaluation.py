@@ -28,9 +28,9 @@ def generate_report(metrics: Metrics) -> str:
 
 
 def _text_cells(scores: Metrics) -> list[str]:
-    """Bits per character, nats per token and perplexity; "-" for what is not defined."""
-    per_character, per_token = scores.get("bits_per_character"), scores.get("bits_per_token")
-    nats = None if per_token is None else per_token * math.log(2)
-    perplexity = None if nats is None else f"{math.exp(min(nats, 700)):.2f}"
-    shown = ["-" if value is None else f"{value:.3f}" for value in (per_character, nats)]
-    return [*shown, "-" if perplexity is None else perplexity]
+    """Bits per character, or "-" where they are not defined; nats per token and perplexity, where those are."""
+    bits, per_token = scores.get("bits_per_character"), scores.get("bits_per_token")
+    nats = scores.get("loss", None if per_token is None else per_token * math.log(2))
+    perplexity = scores.get("perplexity", None if nats is None else math.exp(min(nats, 700)))
+    shown = [] if nats is None else [f"{nats:.3f}", f"{perplexity:.2f}"]
+    return ["-" if bits is None else f"{bits:.3f}", *shown]
