@@ -38,7 +38,8 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
-_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # parameters of `fit` that this module sets itself
+# Parameters of `fit` that this module sets itself.
+_ABOUT_FIT = {"output", "resume", "progress", "verbose", "sample_length"}
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -129,7 +130,15 @@ def train(
     outcome = estimator.outcome_
     if plot is not None:
         try:
-            draw(metrics_of(target), plot)
+            losses = estimator.provenance_["loss"]
+            validated = losses["validation"] if losses["validation"] != losses["training"] else None
+            draw(
+                metrics_of(target),
+                plot,
+                loss=f"loss: {losses['training']}",
+                validated=validated,
+                regularised=losses["regularised"],
+            )
         except DataError:  # interrupted before there was anything to draw
             note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}

@@ -24,6 +24,7 @@ def info(
     ],
     query: Query = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    layers: Annotated[bool, typer.Option("--layers", help="Of a model: its layers, with shapes and weights.")] = False,
     json: Json = False,
 ) -> None:
     """Describe a model, or show how data is understood before training.
@@ -46,6 +47,12 @@ def info(
         found = summarise(source, query, encoding)
         result("" if json else found.describe(), found.document(), json)
     else:
+        if layers:
+            from ..tasks.summary import layers_table
+
+            tensors = {name: list(shape) for name, (_, shape) in header.tensors.items()}
+            result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
+            return
         result("" if json else describe(header, width()), header.document, json)
 
 
@@ -82,6 +89,7 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
 
 def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     metrics = rest.pop("metrics", None)
+    rest.pop("history", None)  # a value for each validation; `--json` has them
     if "data" in rest:
         yield "trained on", _brief(rest.pop("data"))
     if "seconds" in rest:

@@ -77,6 +77,7 @@ class Detector(Estimator, DetectOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn what is normal and set the threshold.
 
@@ -91,6 +92,7 @@ class Detector(Estimator, DetectOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, holds no numbers, or is too short.
@@ -98,10 +100,11 @@ class Detector(Estimator, DetectOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, standardise and size."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -143,6 +146,15 @@ class Detector(Estimator, DetectOptions):
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
             settle=lambda: self._calibrate(steps),
+            loss="negative log-likelihood, nats per value",
+            understood={
+                "inputs": f"numbers {listed(series.channels)}",
+                "parts": parts_text(
+                    {name: sum(part[name].stop - part[name].start for part in steps.parts) for name in steps.parts[0]},
+                    "steps",
+                    "in the order of time; validation chooses the weights and sets the threshold",
+                ),
+            },
             unit="time steps",
             per_step=chosen.batch_size * window,
         )

@@ -71,6 +71,7 @@ class Forecaster(Estimator, ForecastOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train.
 
@@ -84,6 +85,7 @@ class Forecaster(Estimator, ForecastOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or no series is long enough.
@@ -91,10 +93,11 @@ class Forecaster(Estimator, ForecastOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, size and encode."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -137,6 +140,27 @@ class Forecaster(Estimator, ForecastOptions):
             measure=measure,
             settle=settle,
             unit="windows",
+            loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
+            understood={
+                "target": f"{listed(own.targets)}, {self.horizon} steps ahead, from the {sizing.context_length} before",
+                "series": f"one for each {listed(names(self.key))}" if self.key else "one",
+                "time": f"{self.time}: {own.frequency}" if self.time and own.frequency else "steps, numbered",
+                "inputs": "; ".join(
+                    f"{kind} {listed(found)}"
+                    for kind, found in {
+                        "its own past": [*own.targets],
+                        "known until now": [*inputs.past],
+                        "known ahead": [*inputs.future, *inputs.calendar],
+                        "of a series": [*inputs.static],
+                    }.items()
+                    if found
+                ),
+                "parts": parts_text(
+                    {"train": len(setup.training), "validation": len(setup.validation) if setup.held_out else 0},
+                    "windows",
+                    "the ends of the series validate and test",
+                ),
+            },
             per_step=sizing.batch_size,
         )
 
