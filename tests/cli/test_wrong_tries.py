@@ -54,7 +54,7 @@ WRONG = {
     "a folder without sound": ("fit transcribe texts -o x", "name one of them"),
     "Keras": (
         "fit generate texts -o x.h5",
-        "'x.h5' is the name of a file of Keras, which a model is not. Name it x.gat",
+        "'x.h5' is the name of a file of Keras, which a model is not. Name it",
     ),
     "PyTorch": ("fit generate texts -o x.pt", "Name it x.gatewise"),
     "ONNX": ("fit forecast one.csv -o net.onnx", "Name it net.gatewise"),
@@ -81,8 +81,8 @@ def test_in_python_the_same_names_are_refused_before_training(tmp_path):
         Generator().fit(io.StringIO("abc " * 99), output=tmp_path / "x.keras")
     with pytest.raises(ModelFileError, match="which a model is not"):
         Generator.load(MODELS / "generate_text.model").save(tmp_path / "x.ckpt")
+    (tmp_path / "t.csv").write_text(TABLE)
     with pytest.raises(OptionError, match=r"is a table.*columns='x,y'"):
-        (tmp_path / "t.csv").write_text(TABLE)
         Generator().fit(tmp_path / "t.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
