@@ -13,6 +13,7 @@ from ..errors import DataError, GatewiseError, suggest
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
+from .readers.clips import holds_clips
 from .readers.files import contents_of, files_in, read_text
 from .sequences import Column, Sequences, text_column
 from .sources import Roles, is_text, kind_of, read
@@ -103,7 +104,11 @@ def summarise(
         if source == "-" or is_text(source):
             return _text(source, shown, encoding)
         if (kind := kind_of(source)) == "audio" and os.path.isdir(source) and not holds_sound(source):
-            return _images(source) if _holds_images(source) else _text(source, shown, encoding)
+            if _holds_images(source):
+                return _images(source)
+            if not holds_clips(source):
+                return _text(source, shown, encoding)
+            return _summary(read(source, roles=roles, kind=kind), shown, "clips of frames")
         if kind not in ("table", "text"):
             return _summary(read(source, roles=roles, encoding=encoding, kind=kind), shown, _FORMATS[kind])
     found = summarise_table(source, query, csv=roles.csv, encoding=encoding)
