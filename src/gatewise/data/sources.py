@@ -200,6 +200,11 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
 
     if os.path.isdir(source) and holds_clips(source):
         return read_clips(source, roles.label_from)
+    if os.path.isdir(source) and roles.lines == "labels":
+        from .readers.labelled_text import holds_texts, read_text_folder
+
+        if holds_texts(source):
+            return read_text_folder(source, roles.label_from, encoding)
 
     return read_audio(source, sound, roles.label_from)
 
