@@ -133,9 +133,9 @@ def read(
         schema: How a model read a table when it learned from it; this one is read in the same way.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
-    sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
-    .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt is a table where a role
-    names one of its columns.
+    sound or, if it holds images and no sound, clips; .ts, .conll and its like, .npy and .npz are what they say; .csv,
+    .tsv, .data, .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what
+    `roles` say; .txt is a table where a role names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
@@ -196,6 +196,15 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
 
         return read_strokes(source, label_from=roles.label_from)
     from .readers.audio import read_audio
+    from .readers.clips import holds_clips, read_clips
+
+    if os.path.isdir(source) and holds_clips(source):
+        return read_clips(source, roles.label_from)
+    if os.path.isdir(source) and roles.lines == "labels":
+        from .readers.labelled_text import holds_texts, read_text_folder
+
+        if holds_texts(source):
+            return read_text_folder(source, roles.label_from, encoding)
 
     return read_audio(source, sound, roles.label_from)
 

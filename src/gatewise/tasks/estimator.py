@@ -57,7 +57,7 @@ class Estimator(CommonOptions, ABC):
     metrics_: dict[str, Any]
     outcome_: Outcome
     schema_: Schema | None = None  # how the table was read that it learned from
-    history_: dict[str, list[float | None]]
+    history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -214,6 +214,7 @@ class Estimator(CommonOptions, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
+        bundle.check_name(path)
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_

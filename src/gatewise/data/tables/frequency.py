@@ -448,7 +448,8 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
         if len(falls):
             raise DataError(
                 f"{sequences.name}: {name_of(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
-                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
+                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each "
+                "time; if there are several series, name the columns that tell one from another: key."
             )
         own = infer_frequency(timestamps, zone)
         found.append(own)
