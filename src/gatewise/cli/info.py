@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -105,6 +106,11 @@ def _headline(key: str, value: Any) -> Any:
     """Shorten a cell to its name and a vocabulary to its size; `--json` shows their programs and tokens."""
     if not isinstance(value, Mapping):
         return value
+    if key == "frequency":
+        from ..data.tables.frequency import Frequency
+
+        with suppress(TypeError, ValueError):  # of a version to come, or of a stranger
+            return str(Frequency(**value))
     if key == "cell" and "name" in value:
         return {"": value["name"]} | {k: value[k] for k in ("source",) if k in value}
     if key == "vocabulary" and "kind" in value:

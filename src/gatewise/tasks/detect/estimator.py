@@ -292,6 +292,7 @@ class Detector(Estimator, DetectOptions):
             **cells_of(self.model_.layers),
             "sizes": vars(self.sizing_),
             "channels": list(self.channels_),
+            "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],
             "threshold": self.threshold_,
             "plain_thresholds": self.baseline_thresholds_,
         }
@@ -310,5 +311,6 @@ class Detector(Estimator, DetectOptions):
         kept = [tensors.pop(f"data.{name}").numpy() for name in ("location", "scale", "reference")]
         if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
             raise ModelFileError("its scale and reference do not fit its channels")
-        self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
+        constant = np.isin(self.channels_, document.get("constant", []))  # older files do not tell them
+        self.scale_, self.reference_ = Scale(kept[0], kept[1], constant), kept[2]
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

@@ -318,14 +318,21 @@ def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of each channel in normal data, (D,) float64 each."""
+    """Of each of D channels in normal data.
+
+    Attributes:
+        location: (D,) float64 mean.
+        scale: (D,) float64 standard deviation; of a channel that does not change, a hundredth of its value.
+        constant: (D,) which channels do not change.
+    """
 
     location: np.ndarray
     scale: np.ndarray
+    constant: np.ndarray
 
     @classmethod
     def of(cls, pieces: Sequence[np.ndarray], channels: tuple[str, ...]) -> Scale:
-        """DataError if a channel has no value at all. A constant one is not scaled."""
+        """DataError if a channel has no value at all."""
         table = np.concatenate(pieces)
         count = np.isfinite(table).sum(axis=0)
         if not count.all():
@@ -333,7 +340,9 @@ class Scale:
             raise DataError(f"'{name}' has no value in the data to learn from. Leave the column out, or give more data")
         location = np.nanmean(table, axis=0)
         scale = np.nanstd(table, axis=0)
-        return cls(location, np.where(scale > 1e-12 * np.maximum(np.abs(location), 1e-12), scale, 1.0))
+        size = np.abs(location)
+        constant = scale <= 1e-12 * np.maximum(size, 1e-12)
+        return cls(location, np.where(constant, np.where(size > 0, size / 100, 1.0), scale), constant)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(n, D) float32, standardised."""
