@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import DataError, ShapeError, suggest
+from .tables.schema import Schema
 
 KINDS = ("number", "category", "text", "time")
 MISSING = -1  # the code of a category that is not given
@@ -73,6 +74,7 @@ class Sequences:
         static: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
         name: Where they came from, for people.
         lines: (steps,) line of each step in its source where that is known, else None; for messages.
+        schema: How a table was read; None for what is no table.
     """
 
     offsets: np.ndarray
@@ -80,6 +82,7 @@ class Sequences:
     static: Mapping[str, Column] = field(default_factory=dict)
     name: str = "data"
     lines: np.ndarray | None = None
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         total = int(self.offsets[-1])
@@ -118,6 +121,7 @@ class Sequences:
             {name: column[index] for name, column in self.static.items()},
             self.name,
             None if self.lines is None else self.lines[rows],
+            self.schema,
         )
 
     def fingerprint(self) -> str:

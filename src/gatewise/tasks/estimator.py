@@ -13,7 +13,8 @@ import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
-from ..errors import ModelFileError, OptionError, suggest
+from ..data.tables.schema import Schema
+from ..errors import ModelFileError, OptionError, extras_named, suggest
 from .fields import Options, document_of, refuse_old_name, renamed
 from .options import CommonOptions
 
@@ -36,6 +37,7 @@ class Estimator(CommonOptions, ABC):
         model_: The network, a `torch.nn.Module`.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
+        schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -47,6 +49,7 @@ class Estimator(CommonOptions, ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
+    schema_: Schema | None = None  # how the table was read that it learned from
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -144,6 +147,7 @@ class Estimator(CommonOptions, ABC):
         tensors = self.model_.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
+    @extras_named()
     def _fit(
         self,
         prepare: Callable[[], Prepared],
@@ -172,10 +176,12 @@ class Estimator(CommonOptions, ABC):
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        document["schema"] = None if self.schema_ is None else self.schema_.to_json()
         document["training"] = self.provenance_
         bundle.save(path, document, self._tensors())
 
     @classmethod
+    @extras_named()
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model file. ModelFileError if it is damaged or of another task."""
         found = bundle.load(path)
@@ -187,6 +193,8 @@ class Estimator(CommonOptions, ABC):
             options["cell"] = cell_from(document)
             given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
             self = cls(**given)
+            if document.get("schema") is not None:
+                self.schema_ = Schema.from_json(document["schema"])
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})

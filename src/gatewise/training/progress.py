@@ -9,6 +9,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
+from ..terminal import shown
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
@@ -165,7 +167,7 @@ class Lines:
         self._meter.restart()
 
     def sample(self, step: int, text: str) -> None:
-        body = "\n".join(f"| {line}" for line in visible(text).split("\n"))
+        body = "\n".join(f"| {line}" for line in shown(text).split("\n"))
         self.note(f"--- written at step {step} ---\n{body}\n---")
 
     def note(self, text: str) -> None:
@@ -200,7 +202,8 @@ class Bar:
         from rich.console import Console
 
         self._meter = Meter(unit, per_step)
-        self._stream = _Tolerant(stream or sys.stderr)
+        stream = stream or sys.stderr
+        self._stream = _Tolerant(getattr(stream, "under", stream))  # of a `Terminal`, which shows no colours
         self._console = Console(file=cast(TextIO, self._stream), highlight=False)
         self._live: Live | None = None
         self._next = 0.0
@@ -233,13 +236,13 @@ class Bar:
         self._fit()
         edge = "|" if self._console.options.ascii_only else "│"
         self._console.print(Rule(f"written at step {step}", style="dim", align="left"))
-        for line in Text(visible(text)).wrap(self._console, max(8, self._console.width - 3), tab_size=4):
+        for line in Text(shown(text)).wrap(self._console, max(8, self._console.width - 3), tab_size=4):
             self._console.print(Text.assemble((f"{edge} ", "dim"), line))
         self._console.print()
 
     def note(self, text: str) -> None:
         self._fit()
-        self._console.print(text, markup=False)
+        self._console.print(shown(text), markup=False)
 
     def stop(self) -> None:
         if self._live is not None:
@@ -328,11 +331,6 @@ class _Tolerant:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def visible(text: str) -> str:
-    """Text with control characters escaped, so that generated text cannot control the terminal."""
-    return "".join(c if c == "\n" or c.isprintable() else ("    " if c == "\t" else repr(c)[1:-1]) for c in text)
 
 
 def _short(number: float) -> str:

@@ -25,6 +25,7 @@ ROWS = [
     ("s", Frequency("span", 10**6), "every second", 60),
     ("15s", Frequency("span", 15 * 10**6), "every 15 seconds", 4),
     ("min", Frequency("span", 60 * 10**6), "every minute", 60),
+    ("4min", Frequency("span", 240 * 10**6), "every 4 minutes", 15),
     ("5min", Frequency("span", 300 * 10**6), "every 5 minutes", 288),
     ("30min", Frequency("span", 1800 * 10**6), "every 30 minutes", 48),
     ("h", Frequency("span", 3600 * 10**6), "hourly", 24),
@@ -215,6 +216,14 @@ def test_the_frequency_of_a_model_is_not_guessed_again():
 def test_a_document_of_no_frequency(document):
     with pytest.raises(ValueError, match=r"no frequency|session"):
         Frequency(**document)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "season"),
+    [(59, 1), (60, 60), (90, 40), (240, 15), (299, 1), (300, 288), (3600, 24), (7200, 12), (86399, 1)],
+)
+def test_seasons_between_the_common_spans(seconds, season):
+    assert Frequency("span", seconds * 10**6).seasonal_period == season
 
 
 def series(*groups, zone=None):

@@ -1,5 +1,7 @@
 import gc
 import os
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -278,6 +280,34 @@ def test_zones_agree_with_pandas(zone):
     np.testing.assert_array_equal(to_local(utc, zone), theirs)
     first = pandas.DatetimeIndex(theirs).tz_localize(zone, ambiguous=np.ones(len(utc), bool))
     np.testing.assert_array_equal(to_utc(theirs, zone), first.tz_convert("UTC").tz_localize(None).to_numpy("M8[us]"))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tehran"])
+def test_at_the_moment_when_clocks_change(zone):
+    """To the microsecond, as Python's own zones have it; of an hour that is shown twice, the first one."""
+    found = changes(zone, *(np.array(["2018-01-01", "2021-12-31"], "M8[us]").astype(int).tolist()))
+    info, change = ZoneInfo(zone), [at for at in found.at.astype("M8[us]").tolist() if at.year in (2018, 2021)]
+    assert len(change) >= 2
+    near = [timedelta(microseconds=n) for n in (-1, 0, 1)]
+    utc = [at + by for at in change for by in near]
+    wanted = [moment.replace(tzinfo=UTC).astimezone(info).replace(tzinfo=None) for moment in utc]
+    assert to_local(np.array(utc, "M8[us]"), zone).tolist() == wanted
+    local = [one + by for at in change for one in _shown_around(at, info) for by in near]
+    wanted = [moment.replace(tzinfo=info).astimezone(UTC).replace(tzinfo=None) for moment in local]
+    assert to_utc(np.array(local, "M8[us]"), zone).tolist() == wanted
+    each = list(range(len(local)))  # a series of its own, for what is skipped is read as what comes later
+    columns = {"k": each, "t": [str(moment) for moment in local], "v": each}
+    steps = made(columns, key="k", time="t", zone=zone).steps
+    assert dict(zip(steps["v"].values.astype(int), steps["t"].values.tolist(), strict=True)) == dict(enumerate(wanted))
+
+
+def _shown_around(at, info):
+    """What clocks show before and after they are changed; between the two nothing is, or everything twice."""
+    before, after = ((at + by).replace(tzinfo=UTC).astimezone(info).replace(tzinfo=None) for by in (-ONE, ONE))
+    return before + ONE, after - ONE
+
+
+ONE = timedelta(microseconds=1)
 
 
 def test_the_changes_of_a_year():

@@ -107,6 +107,7 @@ class Classifier(Estimator, ClassifyOptions):
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
+        self.schema_ = sequences.schema
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
         parts = split_sequences(
             sequences,
@@ -223,14 +224,15 @@ class Classifier(Estimator, ClassifyOptions):
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
         sequences = read_sequences(data, y, self, query=query, encoding=encoding)
         recorded = "log_mel" in sequences.steps and not isinstance(data, Sequences)
-        targets = Targets.of(sequences, target_columns(sequences, names(self.target)), self.target_kind)
+        columns = target_columns(sequences, names(self.target), names(self.key))
+        targets = Targets.of(sequences, columns, self.target_kind)
         if are_integers(y):
             targets = targets.with_classes(int)
         return sequences, settings_for(data) if recorded else None, targets
 
     def _read_validation(self, validation: Any, sound: LogMel | None, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding)
+        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_)
 
     def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
         """What is read of the training sequences, and sizes that suit it."""
@@ -314,6 +316,7 @@ class Classifier(Estimator, ClassifyOptions):
             baselines=self.baselines_,
             blend_weight=self.blend_weight_,
             temperature=self.temperature_,
+            schema=self.schema_,
         )
 
     # The model file.

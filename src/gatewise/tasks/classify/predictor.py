@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
+from ...data.tables.schema import Schema
 from ...errors import OptionError
 from ..options import names
 from .baselines import Baselines
@@ -63,6 +64,7 @@ class Predictor:
         baselines: They hold the regression whose predictions are blended in; None where training was interrupted.
         blend_weight: Share of the networks in a prediction; the rest is the regression's, which makes other errors.
         temperature: Of the networks' probabilities, see `Targets.tempered`.
+        schema: How the table was read that they learned from; None if it was none.
     """
 
     def __init__(
@@ -76,16 +78,25 @@ class Predictor:
         baselines: Baselines | None,
         blend_weight: float,
         temperature: float,
+        schema: Schema | None,
     ):
         self.net, self.options, self.inputs, self.targets, self.sound = net, options, inputs, targets, sound
         self.baselines, self.blend_weight, self.temperature = baselines, blend_weight, temperature
+        self.schema = schema
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_target: bool = False
     ) -> Sequences:
         """Sequences as the networks know them. DataError if there are none."""
         return read_sequences(
-            data, y, self.options, sound=self.sound, query=query, encoding=encoding, with_target=with_target
+            data,
+            y,
+            self.options,
+            sound=self.sound,
+            query=query,
+            encoding=encoding,
+            with_target=with_target,
+            schema=self.schema,
         )
 
     def predict(self, data: Any) -> np.ndarray:

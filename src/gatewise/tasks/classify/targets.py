@@ -197,8 +197,9 @@ class Targets:
         return cls(**{**document, **lists})
 
 
-def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns that are named; or else the one called "label"; or else the only one that can be a target.
+def target_columns(data: Sequences, target: tuple[str, ...], key: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The columns that are named; or else the one called "label"; or else the only one that can be a target, which a
+    key cannot.
 
     Raises:
         DataError: There is none, or several are possible.
@@ -209,7 +210,7 @@ def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
         return target
     if "label" in data.static:
         return ("label",)
-    possible = [name for name, column in data.static.items() if column.kind in ("category", "number")]
+    possible = [n for n, column in data.static.items() if column.kind in ("category", "number") and n not in key]
     if len(possible) == 1:
         return (possible[0],)
     found = f"{len(possible)} columns could be it: {', '.join(possible)}" if possible else "no column could be it"

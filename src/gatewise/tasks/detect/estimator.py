@@ -105,9 +105,12 @@ class Detector(Estimator, DetectOptions):
         from .batches import Windows
 
         series = read_series(data, y, self, query=query, encoding=encoding)
+        self.schema_ = series.source.schema
         apart = None
         if validation is not None:
-            apart = read_series(validation, None, self, channels=series.channels, encoding=encoding)
+            apart = read_series(
+                validation, None, self, channels=series.channels, encoding=encoding, schema=self.schema_
+            )
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares)
         scale = Scale.of(steps.training, series.channels)
@@ -179,6 +182,7 @@ class Detector(Estimator, DetectOptions):
             channels=self.channels_,
             scale=self.scale_,
             scoring=Scoring.of(self, self.reference_, self.threshold_),
+            schema=self.schema_,
         )
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:

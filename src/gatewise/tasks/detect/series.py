@@ -12,6 +12,7 @@ import numpy as np
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.split import named_split
+from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
@@ -84,6 +85,7 @@ def read_series(
     channels: tuple[str, ...] | None = None,
     query: str | None = None,
     encoding: str = "utf-8",
+    schema: Schema | None = None,
 ) -> Series:
     """Series from whatever holds them.
 
@@ -95,6 +97,7 @@ def read_series(
         channels: Those that a fitted detector needs; None: all that are there.
         query: SQL whose result is the table.
         encoding: Encoding of text files.
+        schema: How the table was read that a detector learned from.
 
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
@@ -104,7 +107,7 @@ def read_series(
     if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
     else:
-        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, channels)
+        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding, schema=schema), roles, channels)
     if channels is not None and found.channels != channels:
         wanted, has = ", ".join(channels[:5]), ", ".join(found.channels[:5])
         raise DataError(
@@ -124,6 +127,7 @@ def _roles(options: DetectOptions) -> Roles:
         per_step=True,
         zone=options.zone,
         duplicates=options.duplicates,
+        csv=options.csv_format(),
     )
 
 

@@ -99,10 +99,12 @@ class Forecaster(Estimator, ForecastOptions):
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
+        self.schema_ = raw.schema
         own = self._table(raw)
         apart = None
         if validation is not None:
-            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
+            validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(validated, own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -187,6 +189,7 @@ class Forecaster(Estimator, ForecastOptions):
             inputs=self.inputs_,
             targets=self.targets_,
             frequency=self.frequency_,
+            schema=self.schema_,
         )
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency, name_of
+from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
@@ -82,6 +83,7 @@ class Predictor:
         inputs: What the network reads beside the targets.
         targets: Columns to forecast.
         frequency: Of the timestamps that it was trained on, if there were any.
+        schema: How the table was read that it learned from; None if it was none.
     """
 
     def __init__(
@@ -93,14 +95,16 @@ class Predictor:
         inputs: Inputs,
         targets: tuple[str, ...],
         frequency: Frequency | None,
+        schema: Schema | None,
     ):
         self.net, self.options, self.sizing, self.targets, self.frequency = net, options, sizing, targets, frequency
+        self.schema = schema
         self.horizon = int(options.horizon)
         self.window = window_of(options, sizing, inputs)
 
     def read(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> Sequences:
         """What any reader makes of the data."""
-        return read_sequences(data, self.options, query=query, encoding=encoding)
+        return read_sequences(data, self.options, query=query, encoding=encoding, schema=self.schema)
 
     def table(self, data: Sequences) -> Table:
         """Data as the network knows them. DataError if they are not like those that it was trained on."""

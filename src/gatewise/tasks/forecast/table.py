@@ -11,6 +11,7 @@ import numpy as np
 from ...data.sequences import MISSING, Column, Sequences
 from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
+from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
@@ -60,8 +61,14 @@ class Table:
         return features[where.reshape(steps.shape)]
 
 
-def read_sequences(data: Any, options: ForecastOptions, *, query: str | None, encoding: str) -> Sequences:
-    """What any reader makes of the data, with columns in the roles that the options give them."""
+def read_sequences(
+    data: Any, options: ForecastOptions, *, query: str | None, encoding: str, schema: Schema | None = None
+) -> Sequences:
+    """What any reader makes of the data, with columns in the roles that the options give them.
+
+    Args:
+        schema: How the table was read that a model learned from.
+    """
     covariates = [*names(options.past_covariates), *names(options.future_covariates)]
     roles = Roles(
         target=names(options.target),
@@ -72,8 +79,9 @@ def read_sequences(data: Any, options: ForecastOptions, *, query: str | None, en
         columns=covariates if names(options.target) else None,
         static=[name for name in names(options.static_covariates) if name not in names(options.key)],
         per_step=True,
+        csv=options.csv_format(),
     )
-    return read(data, None, roles, query=query, encoding=encoding)
+    return read(data, None, roles, query=query, encoding=encoding, schema=schema)
 
 
 def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:

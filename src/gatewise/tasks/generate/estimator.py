@@ -283,7 +283,9 @@ class Generator(Estimator, GenerateOptions):
         from .numbers.evaluation import evaluate
         from .numbers.fitting import learn
 
+        self.schema_ = None
         sequences = self._read_numbers(data, encoding)
+        self.schema_ = sequences.schema
         validated = None if validation is None else self._read_numbers(validation, encoding)
         learned, steps = learn(self, sequences, validated)
         chosen, examples = learned.sizing, learned.examples(steps["train"])
@@ -308,7 +310,15 @@ class Generator(Estimator, GenerateOptions):
         )
 
     def _read_numbers(self, data: Any, encoding: str) -> Sequences:
-        return read_sequences(data, key=self.key, time=self.time, columns=self.columns, encoding=encoding)
+        return read_sequences(
+            data,
+            key=self.key,
+            time=self.time,
+            columns=self.columns,
+            encoding=encoding,
+            csv=self.csv_format(),
+            schema=self.schema_,
+        )
 
     def _evaluate_numbers(self, data: Any, encoding: str, whole: bool = False) -> dict[str, Any]:
         """See `evaluate`.

@@ -100,10 +100,13 @@ class Tagger(Estimator, TagOptions):
 
         columns = self.columns and names(self.columns)
         sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
+        self.schema_ = sequences.schema
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_sequences(sequences, shares, int(self.seed))
         if validation is not None:
-            parts["validation"] = read_sequences(validation, None, self, columns, query=query, encoding=encoding)
+            parts["validation"] = read_sequences(
+                validation, None, self, columns, query=query, encoding=encoding, schema=self.schema_
+            )
         train = parts["train"]
         targets = self._learn_targets(parts)
         features = Features.learn(train, self._inputs(train), bool(self.bidirectional))
@@ -258,7 +261,9 @@ class Tagger(Estimator, TagOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(net=self.model_, options=self, features=self.features_, targets=self.targets_)
+        return Predictor(
+            net=self.model_, options=self, features=self.features_, targets=self.targets_, schema=self.schema_
+        )
 
     # The model file.
 

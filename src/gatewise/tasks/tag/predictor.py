@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...data.tables.schema import Schema
 from .features import Encoded, Features
 from .options import TagOptions
 from .reading import read_sequences
@@ -70,17 +71,21 @@ class Predictor:
         options: Of the tagger.
         features: What the network reads.
         targets: What it predicts.
+        schema: How the table was read that it learned from; None if it was none.
     """
 
-    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets):
+    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets, schema: Schema | None):
         self.net, self.options, self.features, self.targets = net, options, features, targets
+        self.schema = schema
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
     ) -> Sequences:
         """Sequences of the columns that were learned from; and of the target, if they are labelled."""
         columns = self.features.columns
-        return read_sequences(data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled)
+        return read_sequences(
+            data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled, schema=self.schema
+        )
 
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels or numbers of each sequence, (T,)."""

@@ -13,6 +13,7 @@ from .... import bundle
 from ....algebra import Cell
 from ....checks import number, whole
 from ....data.channels import Channels
+from ....data.tables.schema import Schema
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from ....runtime.streams import Stream
@@ -67,7 +68,9 @@ class Tracer(Stream[State | None]):
             self._beginnings = np.array(document["beginnings"], np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
             options = document.get("options", {})
-            self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
+            self._reading: dict[str, Any] = {name: options.get(name) for name in ("key", "time", "columns")}
+            schema = document.get("schema")
+            self._reading["schema"] = None if schema is None else Schema.from_json(schema)
             self._check()
             super().__init__()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
