@@ -99,11 +99,14 @@ class Schema:
         columns: Those that were read, by name, in their order; the one that orders the steps is of kind "time".
         written: How a time is written that is made of several columns, such as a date and a time of day.
         csv: Of a CSV file; all None for another source.
+        time, key: Columns that were taken for these because nobody named any.
     """
 
     columns: Mapping[str, ColumnSchema] = field(default_factory=dict)
     written: str | None = None
     csv: CSVFormat = ANY_CSV
+    time: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For the model file."""
@@ -117,6 +120,7 @@ class Schema:
             {str(name): _column(name, given) for name, given in document["columns"].items()},
             document["written"],
             CSVFormat(**{**csv, "missing": None if csv["missing"] is None else tuple(map(str, csv["missing"]))}),
+            *(tuple(map(str, document.get(role, ()))) for role in ("time", "key")),
         )
         check_format(found.csv)
         return found

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -144,7 +145,13 @@ class _Job:
         several = len(self.times) > 1
         written = self._example if self._example in FORMATS | DECLARED | UNITS else ""
         time = {} if several else dict.fromkeys(self.times, written)
-        return self.table.schema(names, time, written or None if several else None)
+        schema = self.table.schema(names, time, written or None if several else None)
+        if not several:
+            return schema
+        # Dates that are text are put together with their times of day as text.
+        parts = {name: schema.columns[name] for name in self.times if schema.columns[name].written}
+        texts = {name: replace(part, kind="text", written=None) for name, part in parts.items()}
+        return replace(schema, columns={**schema.columns, **texts})
 
     def tidy(self) -> None:
         self.session.run(f"DROP TABLE IF EXISTS {self._seconds}")

@@ -102,7 +102,7 @@ def read_series(
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
     """
-    roles = _roles(options)
+    roles = _roles(options, recognise=channels is None or schema is not None)
     rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
     if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
@@ -118,7 +118,7 @@ def read_series(
     return found
 
 
-def _roles(options: DetectOptions) -> Roles:
+def _roles(options: DetectOptions, recognise: bool) -> Roles:
     return Roles(
         target=names(options.target),
         key=names(options.key),
@@ -127,6 +127,7 @@ def _roles(options: DetectOptions) -> Roles:
         per_step=True,
         zone=options.zone,
         duplicates=options.duplicates,
+        recognise=recognise,
         csv=options.csv_format(),
     )
 

@@ -98,13 +98,13 @@ class Forecaster(Estimator, ForecastOptions):
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
-        raw = read_sequences(data, self, query=query, encoding=encoding)
+        raw = read_sequences(data, self, query=query, encoding=encoding, recognise=True)
         self.schema_ = raw.schema
         own = self._table(raw)
         apart = None
         if validation is not None:
-            validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
-            apart = self._table(validated, own.targets)
+            other = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(other, own.targets)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
