@@ -31,6 +31,10 @@ class OptionTypeError(OptionError, TypeError):
     """An option or argument of the wrong type."""
 
 
+class NotFittedError(OptionError, AttributeError):
+    """An estimator that has learned nothing yet. An AttributeError too: `hasattr` is False for what it lacks."""
+
+
 class DataError(GatewiseError, ValueError):
     """Data that cannot be read, or is not what the task needs."""
 

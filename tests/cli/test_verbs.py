@@ -252,6 +252,23 @@ def test_a_checkpoint_is_gone_on_with_as_it_was(words, said, interrupted, call, 
     assert {path: Path(path).read_bytes() for path in listing(folder)} == before
 
 
+@pytest.mark.parametrize("words", [[], ["--force"], ["--resume"]], ids=str)
+def test_two_runs_of_one_name_do_not_mix(words, interrupted, call, folder):
+    before = {path: Path(path).read_bytes() for path in listing(folder)}
+    holder = [sys.executable, "-c", "from gatewise.files import only_run\nwith only_run('model'): print(), input()"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.read(1)
+        done = call("fit", "generate", "rhyme.txt", "-o", "model", *LONGER, *words)
+        assert (done.code, done.out) == (2, "")
+        message = one_line(done.err)
+        assert f"'model' is being written by another run (process {other.pid})" in message
+        assert f"stop it with `kill {other.pid}`, or name another output" in message
+        other.kill()
+    assert call("fit", "generate", "rhyme.txt", "-o", "model", *LONGER, "--resume", "-q").code == 0
+    assert listing(folder) == ["model", "model.metrics.jsonl", "rhyme.txt"]
+    assert before.keys() - set(listing(folder)) == {"model.checkpoint"}
+
+
 def test_force_starts_over(interrupted, call, folder):
     assert call("fit", "generate", "rhyme.txt", "-o", "model", *TINY, "--force", "-q").code == 0
     assert listing(folder) == ["model", "model.metrics.jsonl", "rhyme.txt"]
@@ -259,7 +276,7 @@ def test_force_starts_over(interrupted, call, folder):
 
 
 def test_a_training_that_was_stopped_from_outside(folder):
-    """Real processes and real signals: SIGINT, then SIGTERM to the one that goes on, then to the end."""
+    """Real processes and real signals: SIGINT, then SIGTERM and SIGHUP to those that go on, then to the end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "5", "--dropout", "0.2", "--threads", "1"]
 
@@ -269,7 +286,7 @@ def test_a_training_that_was_stopped_from_outside(folder):
         command = [sys.executable, "-W", "error", "-c", code, *words, *more]
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
-    for more, number in (([], signal.SIGINT), (["--resume"], signal.SIGTERM)):
+    for more, number in (([], signal.SIGINT), (["--resume"], signal.SIGTERM), (["--resume"], signal.SIGHUP)):
         child = start(*more)
         try:
             heard = []
@@ -415,7 +432,10 @@ BAD = {  # what is wrong -> (words, what is said)
     "patience -1": ("fit generate rhyme.txt --patience -1", "--patience must be a whole number, 1 or more, not -1"),
     "split of two": ("fit generate rhyme.txt --split 0.5,0.5", "--split takes 3 numbers such as 0.9,0.05,0.05"),
     "split of 2": ("fit generate rhyme.txt --split 1,0.5,0.5", "--split is (1.0, 0.5, 0.5), which sums to 2"),
-    "split without validation": ("fit generate rhyme.txt --split 1,0,0", "the validation part of the text has 0 tok"),
+    "split without validation": (
+        "fit generate rhyme.txt --split 0.9999,0.0001,0",
+        "the validation part of the text has",
+    ),
     "memory": ("fit generate rhyme.txt --hidden-size 1000000", "needs about 96"),
     "no folder": ("fit generate rhyme.txt -o none/model", "'none/model' cannot be written: there is no folder 'none'"),
     "a folder": ("fit generate rhyme.txt -o nothing", "'nothing' is a folder. Name a file in it"),

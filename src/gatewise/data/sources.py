@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from .readers.columns import is_column, listed
 from .readers.files import Source, files_in
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
@@ -149,7 +150,7 @@ def read(
         from .readers.arrays import from_arrays
 
         refuse_query(query, "arrays")
-        return from_arrays(source, y, per_step=roles.per_step)
+        return from_arrays(listed(source), listed(y), per_step=roles.per_step)
     if y is not None:
         raise OptionError(
             f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
@@ -268,9 +269,12 @@ def _columns(table: Table, roles: Roles, target: Sequence[str], static: Sequence
 
 def is_table(source: Any) -> bool:
     """Whether it has named columns."""
+    if is_column(source):  # which may speak Arrow's language too
+        return False
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
         return True
-    if type(source).__module__.partition(".")[0] in ("duckdb", "_duckdb"):  # a relation
+    package, kind = type(source).__module__.partition(".")[0], type(source).__name__
+    if package in ("duckdb", "_duckdb") or (package == "polars" and kind == "LazyFrame"):
         return True
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 

@@ -179,6 +179,8 @@ def _inputs(x: Any, name: str) -> Sequences:
         return _of_channels(_numbers(x.reshape(count * length, -1), name, length), [length] * count, name)
     entries = _listed(x, f"{name}, x")
     kinds = [_kind(entry) for entry in entries]
+    if "nothing" in kinds:
+        raise DataError(f"{name}, sequence {kinds.index('nothing')}: no value. Leave it out, and what belongs to it.")
     if "empty" in kinds:
         raise DataError(f"{name}, sequence {kinds.index('empty')}: no steps. Leave it out.")
     for index, kind in enumerate(kinds):
@@ -214,6 +216,8 @@ def _inputs(x: Any, name: str) -> Sequences:
 def _kind(entry: Any) -> str:
     if isinstance(entry, str):
         return "a text"
+    if entry is None or (isinstance(entry, float) and entry != entry):
+        return "nothing"
     if not (entry.size if isinstance(entry, np.ndarray) else len(entry) if isinstance(entry, Sequence) else 1):
         return "empty"
     listed = isinstance(entry, Sequence) or (isinstance(entry, np.ndarray) and entry.ndim == 1)

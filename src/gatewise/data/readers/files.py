@@ -41,6 +41,8 @@ LEAST_UNPACKED = 256 << 20  # bytes that any packed file may unpack to
 MOST_RATIO = 100  # to more than that, what it unpacks to is at most so many times its size
 PIPE_SECONDS = 5.0  # that a pipe which nobody writes to is waited for
 
+_CLOSED = "cannot read standard input: it is closed. Name a file instead of -."
+
 
 def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str:
     """All the text in `source`, with LF line ends and without byte order marks.
@@ -80,6 +82,26 @@ def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
     """
     _check_file(source)
     return name_of(source), read_text(source, encoding).split("\n")
+
+
+def arriving_lines(encoding: str) -> Iterator[str]:
+    """The lines of standard input without their ends, each as soon as it is there.
+
+    Raises:
+        DataError: It is closed, or a line is not in this encoding.
+    """
+    _check_encoding(encoding)
+    try:
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding)
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        raise DataError(_CLOSED) from None
+    try:
+        for number, line in enumerate(text):
+            yield (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\n")
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Pass --encoding with the one it is in") from None
+    finally:
+        text.detach()
 
 
 def read_bytes(source: Source) -> bytes:
@@ -278,7 +300,7 @@ def _standard_input() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except (AttributeError, OSError, ValueError):  # there is none, or it is closed
-        raise DataError("cannot read standard input: it is closed. Name a file instead of -.") from None
+        raise DataError(_CLOSED) from None
 
 
 def _unzip(raw: bytes, name: str) -> bytes:

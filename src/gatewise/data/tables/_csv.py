@@ -23,7 +23,7 @@ from ..readers.files import COMMON_ENCODINGS, open_unpacked
 from ._cells import infer
 from ._conversion import convert
 from ._sniffing import LOOKED_AT, MISSING, looks_like_header, rows_of, separator_of
-from .schema import SEPARATORS, ColumnSchema, CSVFormat, Schema, check_format
+from .schema import SEPARATORS, ColumnSchema, CSVFormat, Schema
 from .session import Session, identifier, literal, one_line, packing, pattern
 
 HEAD = 1 << 18  # characters that decide separator and header
@@ -67,7 +67,6 @@ def import_csv(
     Raises:
         DataError: The file cannot be read, with its line where that is known.
     """
-    check_format(asked)
     path = utf8(path, encoding, session)
     head = first_characters(path, session.name)
     if not head.strip():

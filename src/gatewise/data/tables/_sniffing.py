@@ -33,8 +33,7 @@ def separator_of(head: str, ragged: bool = False) -> str:
         # The line after which something goes wrong is for the reader to name: most lines decide, not all.
         if widths and widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths):
             return separator
-    widths = {separator: _width(head, separator) for separator in SEPARATORS}
-    return max(SEPARATORS, key=widths.__getitem__)
+    return max(SEPARATORS, key=lambda separator: _width(head, separator))
 
 
 def _width(head: str, separator: str) -> int:

@@ -122,6 +122,8 @@ def check_path(source: str | os.PathLike[str], name: str) -> str:
         return path
     if os.path.exists(path):
         raise DataError(f"{name} is a folder or device, not a file with a table.")
+    if os.path.islink(path):
+        raise DataError(f"{name} is a link to {os.readlink(path)!r}, which is not there.")
     folder = os.path.dirname(path) or "."
     try:
         known = (*CSV, *JSON, *DATABASE, ".parquet")

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ...errors import DataError, OptionError
-from ...files import atomic
+from ...files import TemporaryFolder, atomic
 from .session import absolute, identifier, literal
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
@@ -85,7 +84,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
     """Through a DuckDB table on disk, for a Parquet file cannot be added to."""
     import duckdb
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(os.path.join(folder, "table.duckdb")) as connection:
+    with TemporaryFolder("parquet") as folder, duckdb.connect(os.path.join(folder, "table.duckdb")) as connection:
         made = False
         for chunk in chunks:
             columns = {name: _storable(column) for name, column in chunk.items()}

@@ -108,13 +108,10 @@ class Predictor:
 
     def table(self, data: Sequences) -> Table:
         """Data as the network knows them. DataError if they are not like those that it was trained on."""
-        found = table_of(data, self.options, self.targets)
+        found = table_of(data, self.options, self.targets, self.frequency)
         check_values(found, self.options.head, self.sizing.scaling)
-        if self.window.inputs.calendar and found.frequency != self.frequency:
-            raise DataError(
-                f"{found.data.name} is {found.frequency or 'without timestamps'}, but the model learned from data that "
-                f"are {self.frequency}"
-            )
+        if self.window.inputs.calendar and found.frequency is None:
+            raise DataError(f"{found.data.name} has no timestamps, but the model learned from {self.frequency} data")
         return found
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
