@@ -15,7 +15,8 @@ from gatewise.data.tables.frequency import (
 )
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
-from gatewise.errors import DataError
+from gatewise.document import read
+from gatewise.errors import DataError, ModelFileError
 
 pandas = pytest.importorskip("pandas")
 from pandas.tseries.holiday import USFederalHolidayCalendar  # noqa: E402 - it needs pandas
@@ -146,7 +147,7 @@ def test_calendars_that_people_keep(name):
     assert (str(found), found.seasonal_period) == (called, season)
     np.testing.assert_array_equal(found.places(utc, zone), np.arange(len(utc)))
     np.testing.assert_array_equal(next_timestamps(utc[:half], found, len(utc) - half, zone), utc[half:])
-    assert Frequency(**json.loads(json.dumps(vars(found)))) == found
+    assert read(Frequency, json.loads(json.dumps(vars(found)))) == found
 
 
 def before_holidays(days):
@@ -214,8 +215,8 @@ def test_the_frequency_of_a_model_is_not_guessed_again():
     "document", [{"unit": "moon"}, {"unit": "month", "on": ["32"]}, {"unit": "session"}, {"unit": "day", "count": 0}]
 )
 def test_a_document_of_no_frequency(document):
-    with pytest.raises(ValueError, match=r"no frequency|session"):
-        Frequency(**document)
+    with pytest.raises(ModelFileError, match=r"no frequency|session|unit is \"moon\"|count"):
+        read(Frequency, document)
 
 
 @pytest.mark.parametrize(

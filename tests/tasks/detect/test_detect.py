@@ -282,6 +282,18 @@ def test_rows_have_the_local_time_that_they_came_with(times, tmp_path):
     assert (tmp_path / "picture.svg").exists()
 
 
+def test_machines_are_told_apart_without_being_named():
+    rows = {
+        "machine": ["a", "b"] * 200,
+        "when": [f"2021-01-0{1 + k // 24} {k % 24:02}:00" for k in range(200) for _ in "ab"],
+    }
+    rows["heat"] = waves(400)[:, 0].tolist()
+    detector = Detector(**TINY).fit(rows)
+    assert detector.channels_ == ("heat",)
+    first, second = detector.predictions(rows)
+    assert (first["machine"][0], second["machine"][0], len(first["when"])) == ("a", "b", 200)
+
+
 def test_many_series_are_each_read_from_their_beginning(detector):
     series = [waves(n, 2, seed=n) for n in (50, 1, 300)]
     together = detector.scores(series)

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,6 +19,7 @@ from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionErro
 from gatewise.tasks.forecast.batches import Windows
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.forecast.heads import DISTRIBUTIONS
+from gatewise.training import Silent
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
 
@@ -291,6 +292,75 @@ def test_a_table_from_a_file(folder):
     [columns] = found.predictions("sales.csv")
     assert columns["shop"].tolist() == ["north"] * 4 + ["south"] * 4
     assert columns["hour"][0] == np.datetime64("2024-01-05T00:00")
+
+
+def days_of(*series, **columns):
+    """A table of days: sales of several series, day after day, and who they are of."""
+    days = [f"{date(2024, 1, 1) + timedelta(days=k)}" for k in range(len(series[0])) for _ in series]
+    table = {"date": days} | {name: list(values) * len(series[0]) for name, values in columns.items()}
+    return table | {"sold": np.stack(series, 1).ravel().round(3).tolist()}
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"),
+    [
+        ({"shop": ["north", "south"]}, ["shop"]),
+        ({"store": [1, 2]}, ["store"]),  # whole numbers
+        ({"city": ["x", "y"], "shop": ["a", "b"]}, ["city"]),  # either would do
+        ({"city": ["x", "x", "y", "y"], "shop": ["a", "b", "a", "b"]}, ["city", "shop"]),
+        ({"online": [True]}, []),
+    ],
+)
+def test_what_a_table_seems_to_hold_is_used_and_told(columns, key, capsys, folder):
+    """A time and a key that nobody named, in the model that was saved too."""
+    count = len(next(iter(columns.values())))
+    table = days_of(*(wave(60, seed=k, level=5 + 4 * k) for k in range(count)), **columns)
+    named = Forecaster(**TINY, target="sold", time="date", key=key).fit(table)
+    assert capsys.readouterr().err == ""
+    found = Forecaster(**TINY, target="sold").fit(table, output="model", progress=lambda *_: Silent())
+    assert same(weights(found), weights(named))
+    said = "taken as time: date (daily)"
+    said += f"; taken as key: {', '.join(key)} ({count} series)" if key else ""
+    assert capsys.readouterr().err == f"{said}. Others can be named: --time, --key\n"
+    one, other = (list(model.predictions(table)) for model in (Forecaster.load("model"), named))
+    assert [chunk.keys() for chunk in one] == [chunk.keys() for chunk in other]
+    np.testing.assert_array_equal(one[0]["date"], other[0]["date"])
+    assert one[0]["date"][0] == np.datetime64("2024-03-01")
+
+
+def test_a_key_of_codes_keeps_its_zeros(folder):
+    table = days_of(wave(60), wave(60, seed=2), shop=["007", "012"])
+    (folder / "sales.csv").write_text(
+        "date,shop,sold\n" + "\n".join(",".join(map(str, row)) for row in zip(*table.values(), strict=True))
+    )
+    [columns] = Forecaster(**TINY, target="sold").fit("sales.csv").predictions("sales.csv")
+    assert columns["shop"].tolist() == ["007"] * 4 + ["012"] * 4
+
+
+def test_series_one_below_the_other_are_told_apart():
+    table = {"shop": ["a"] * 60 + ["b"] * 60, "sold": np.concatenate([wave(60), wave(60, seed=2)]).tolist()}
+    assert Forecaster(**TINY, target="sold").fit(table).predict(table).shape == (2, 4)
+    table["shop"] = ["a", "b"] * 60  # the weather perhaps: nothing says that these are series
+    assert Forecaster(**TINY, target="sold").fit(table).predict(table).shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (days_of(wave(60), wave(60)), "values of 'date' stand in several rows.*key='shop,product'"),
+        (days_of(wave(60)) | {"shipped": days_of(wave(60))["date"]}, "2 columns of times: date, shipped.*time='date'"),
+    ],
+    ids=["no key", "two times"],
+)
+def test_what_is_not_clear_is_asked_for(table, message):
+    with pytest.raises(DataError, match=message):
+        Forecaster(**TINY, target="sold").fit(table)
+
+
+def test_a_month_without_a_year_is_no_time():
+    table = {"month": [1 + k % 12 for k in range(60)], "sold": wave(60).tolist()}
+    found = Forecaster(**TINY, target="sold").fit(table)
+    assert found.frequency_ is None
 
 
 @pytest.mark.parametrize(

@@ -189,9 +189,9 @@ def recognise(
     if not time:
         return (), _blocks(table, others)
     found = _key(table, time, others)
-    if not found and not repeats and 2 * _repeated(table, RELATION, time) > table.rows:
+    if not found and not repeats and 2 * _repeated(table, RELATION, time) >= table.rows:
         raise DataError(
-            f"{table.name}: most values of '{','.join(time)}' stand in several rows, and no column or pair of them "
+            f"{table.name}: values of '{','.join(time)}' stand in several rows, and no column or pair of them "
             "tells series apart. Name those that do, such as key='shop,product', or say what to do with rows of one "
             "time, such as duplicates='mean'"
         )

@@ -16,6 +16,15 @@ THOUSANDS = (",", ".", " ", "'")
 DECIMALS = (".", ",")
 
 
+def _check_signs(decimal: str | None, thousands: str | None) -> None:
+    if decimal not in (None, *DECIMALS):
+        raise OptionError(f"decimal is . or , and not {decimal!r:.60}")
+    if thousands not in (None, "", *THOUSANDS):
+        raise OptionError(f"thousands is one of {' '.join(map(repr, THOUSANDS))}, not {thousands!r:.60}")
+    if thousands and thousands == (decimal or "."):
+        raise OptionError(f"{thousands!r} cannot stand for decimals and thousands at once")
+
+
 @dataclass(frozen=True)
 class CSVFormat:
     """How a CSV file is written; None is found out from the file.
@@ -123,12 +132,3 @@ class Schema:
     csv: CSVFormat = ANY_CSV
     time: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
-
-
-def _check_signs(decimal: str | None, thousands: str | None) -> None:
-    if decimal not in (None, *DECIMALS):
-        raise OptionError(f"decimal is . or , and not {decimal!r:.60}")
-    if thousands not in (None, "", *THOUSANDS):
-        raise OptionError(f"thousands is one of {' '.join(map(repr, THOUSANDS))}, not {thousands!r:.60}")
-    if thousands and thousands == (decimal or "."):
-        raise OptionError(f"{thousands!r} cannot stand for decimals and thousands at once")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...errors import ModelFileError
+from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import shares_of
+from ..report import recognised
 from .document import Data, Document
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
@@ -98,15 +101,19 @@ class Detector(Estimator, DetectOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(
+            lambda: self._prepare(data, y, validation, query, encoding, progress is not None), output, resume, progress
+        )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, standardise and size."""
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
         series = read_series(data, y, self, query=query, encoding=encoding)
         self.schema_ = series.source.schema
+        if tell and (line := recognised(series.source)):
+            print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:
             apart = read_series(

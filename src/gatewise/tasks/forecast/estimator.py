@@ -7,6 +7,7 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,9 +16,11 @@ import numpy as np
 from ... import checks
 from ...data.sequences import Sequences
 from ...errors import ModelFileError
+from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import names
+from ..report import recognised
 from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
 from .linear import Linear
@@ -91,9 +94,11 @@ class Forecaster(Estimator, ForecastOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress)
+        return self._fit(
+            lambda: self._prepare(data, validation, query, encoding, progress is not None), output, resume, progress
+        )
 
-    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, size and encode."""
         from ..fitting import Prepared, plan_of
         from .batches import Windows
@@ -101,6 +106,8 @@ class Forecaster(Estimator, ForecastOptions):
         raw = read_sequences(data, self, query=query, encoding=encoding, recognise=True)
         self.schema_ = raw.schema
         own = self._table(raw)
+        if tell and (line := recognised(raw, own.frequency)):
+            print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:
             held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
