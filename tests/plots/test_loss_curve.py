@@ -79,3 +79,10 @@ def test_a_missing_matplotlib_names_the_extra(record, monkeypatch):
     with pytest.raises(MissingExtra, match=r"gatewise\[plot\]"):
         plot(record, record.with_suffix(".png"))
     assert not record.with_suffix(".png").exists()
+
+
+def test_the_axis_is_called_by_its_loss(record):
+    plot(record, record.with_suffix(".svg"), "squared error")
+    text = record.with_suffix(".svg").read_text()
+    assert "<!-- squared error -->" in text
+    assert "nats" not in text

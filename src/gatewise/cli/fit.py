@@ -129,7 +129,7 @@ def train(
     outcome = estimator.outcome_
     if plot is not None:
         try:
-            draw(metrics_of(target), plot)
+            draw(metrics_of(target), plot, estimator.loss_name)
         except DataError:  # interrupted before there was anything to draw
             note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}

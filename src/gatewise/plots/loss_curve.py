@@ -8,12 +8,15 @@ from ..training.history import read
 from .figure import figure
 
 
-def plot(history: str | os.PathLike[str], picture: str | os.PathLike[str]) -> None:
+def plot(
+    history: str | os.PathLike[str], picture: str | os.PathLike[str], loss: str = "loss (nats per target)"
+) -> None:
     """Draw training and validation loss against the step, with the best validation marked.
 
     Args:
         history: The file that `train` wrote.
         picture: The .png or .svg file to write.
+        loss: What the axis is called; see `Estimator.loss_name`.
 
     Raises:
         DataError: The history is missing, empty or another kind of file.
@@ -50,7 +53,7 @@ def plot(history: str | os.PathLike[str], picture: str | os.PathLike[str]) -> No
                 label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
             )
         axes.set_xlabel("step")
-        axes.set_ylabel("loss (nats per target)")
+        axes.set_ylabel(loss)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)

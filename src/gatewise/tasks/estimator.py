@@ -111,6 +111,11 @@ class Estimator(CommonOptions, ABC):
 
     # What a task says of itself.
 
+    @property
+    def loss_name(self) -> str:
+        """The loss of training and its unit, for the axis of a plot."""
+        return "loss (nats per target)"
+
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
         """What `fit` and `evaluate` take for these paths of a command line. OptionError if they are too many."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from forecast_kit import sequences, wave
+from matplotlib.axes import Axes
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
@@ -396,14 +397,33 @@ def test_arrays_of_several_channels():
 
 
 def test_a_picture(fitted, data, folder):
-    fitted.plot(data, "fan.png")
-    fitted.plot(data, "ahead.svg", series=1, back=0)
+    fitted.plot(data, "fan.png", back=4)
+    fitted.plot(data, "ahead.svg", series=1)
     assert (folder / "fan.png").stat().st_size > 10_000
     assert (folder / "ahead.svg").read_text().startswith("<?xml")
     with pytest.raises(OptionError, match=r"\.png or \.svg"):
         fitted.plot(data, "fan.pdf")
     with pytest.raises(OptionError, match="no series 2"):
         fitted.plot(data, "fan.png", series=2)
+
+
+def test_a_picture_draws_the_future_that_predictions_hold(folder, monkeypatch):
+    table = days_of(wave(60), wave(60, seed=2), shop=["north", "south"])
+    found = Forecaster(**TINY, target="sold", time="date", key="shop").fit(table)
+    drawn = []
+    monkeypatch.setattr(
+        Axes, "plot", lambda *given, own=Axes.plot, **how: drawn.append((given[1:3], how)) or own(*given, **how)
+    )
+    found.plot(table, "next.svg", series=1)
+    (known, _), (ahead, how) = drawn
+    rows = next(found.predictions(table))
+    assert how["label"] == "forecast"
+    np.testing.assert_array_equal(ahead[0], rows["date"][4:])
+    assert ahead[1] == pytest.approx(rows["sold"][4:], rel=1e-6)
+    assert known[0][-1] == np.datetime64("2024-02-29")
+    text = (folder / "next.svg").read_text()
+    for words in ("Forecast of sold for the next 4 days: shop south", "known values", "80% of values should lie here"):
+        assert f"<!-- {words} -->" in text
 
 
 def test_the_report_is_narrow(fitted):

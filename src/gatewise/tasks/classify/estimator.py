@@ -183,6 +183,10 @@ class Classifier(Estimator, ClassifyOptions):
             return evaluator.evaluate_parts(sequences, None, parts)
         return evaluator.evaluate(sequences)
 
+    @property
+    def loss_name(self) -> str:
+        return "squared error (standardised)" if self.targets_.kind == "number" else super().loss_name
+
     def predict(self, data: Any) -> np.ndarray:
         """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; targets in it are ignored."""
         return self._predictor().predict(data)

@@ -180,6 +180,10 @@ class Detector(Estimator, DetectOptions):
         rate = float(self.false_alarm_rate)
         self.baseline_thresholds_ = baseline_thresholds(steps.calibration, steps.normal, rate)
 
+    @property
+    def loss_name(self) -> str:
+        return "loss (nats per value)"
+
     # What it finds.
 
     def _predictor(self) -> Predictor:

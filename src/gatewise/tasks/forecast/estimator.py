@@ -188,6 +188,12 @@ class Forecaster(Estimator, ForecastOptions):
             dropout=sizing.dropout,
         )
 
+    @property
+    def loss_name(self) -> str:
+        if self.head == "quantiles":
+            return "quantile loss (standard deviations of the past)"
+        return "loss (nats per value)"
+
     # What it forecasts.
 
     def _predictor(self) -> Predictor:
@@ -288,17 +294,17 @@ class Forecaster(Estimator, ForecastOptions):
         picture: str | os.PathLike[str],
         *,
         series: int = 0,
-        back: int | None = None,
+        back: int = 0,
         query: str | None = None,
         encoding: str = "utf-8",
     ) -> None:
-        """Draw history, forecast with its intervals and, where they are known, the actual values.
+        """Draw the end of a series, its forecast with its interval and, where they are known, the actual values.
 
         Args:
             data, query, encoding: As for `fit`.
             picture: A .png or .svg file to write, whole or not at all.
             series: Which one, counted from 0.
-            back: Steps before the end from which to forecast; a horizon, if omitted. 0 forecasts what is to come.
+            back: Steps before the end from which to forecast, to compare with what came; 0 forecasts what is to come.
         """
         from .plot import draw_series
 

@@ -181,6 +181,13 @@ class Tagger(Estimator, TagOptions):
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
         return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
+    @property
+    def loss_name(self) -> str:
+        if self.model_.numeric:
+            return "squared error (standardised)"
+        # Training and validation have different ones here; see `TagNetwork.validation_sums`.
+        return f"training: nats per label; validation: {'wrong labels' if self.targets_.scheme is None else '1 - F1'}"
+
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers."""
         return self._predictor().predict(data)
