@@ -391,6 +391,24 @@ def test_times_go_on_in_the_clock_of_the_data(folder, written, zone, ahead):
         assert columns["hour"].tolist() == np.array(ahead, "M8[us]").tolist()
 
 
+def test_each_of_several_targets_is_measured(folder):
+    table = {"x": wave().tolist(), "y": wave(seed=5, level=50).tolist()}
+    found = Forecaster(**TINY, target="x,y").fit(table)
+    test = found.metrics_["test"]
+    each = test["by_target"]
+    assert list(each) == ["x", "y"]
+    assert each["x"]["values"] + each["y"]["values"] == test["values"]
+    assert test["mae"] == pytest.approx((each["x"]["mae"] + each["y"]["mae"]) / 2)
+    [columns] = found.predictions(table)
+    backtest = found.backtest(table, origins=1)["all"]["by_target"]["y"]
+    short = found.predict({name: values[:-4] for name, values in table.items()})
+    assert backtest["mae"] == pytest.approx(np.abs(short[0, :, 1] - table["y"][-4:]).mean())
+    assert {"x", "x_0.1", "y", "y_0.9"} < columns.keys()
+    lines = found.report(found.metrics_).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["model", "x", "y"]
+    assert "by_target" not in Forecaster(**TINY, target="x").fit(table).metrics_["test"]
+
+
 def test_arrays_of_several_channels():
     pair = np.stack([wave(), wave(seed=5)], 1)
     assert Forecaster(**TINY).fit([pair, pair[:100]]).predict([pair]).shape == (1, 4, 2)

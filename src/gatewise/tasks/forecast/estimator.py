@@ -240,7 +240,8 @@ class Forecaster(Estimator, ForecastOptions):
 
         Returns:
             Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
-            "coverage" and "coverage_meant", "windows" and "values"; and "baselines".
+            "coverage" and "coverage_meant", "windows" and "values", and of several targets the same "by_target"; and
+            "baselines".
         """
         predictor = self._predictor()
         raw = predictor.read(data, query=query, encoding=encoding)
