@@ -14,13 +14,14 @@ from __future__ import annotations
 import itertools
 import textwrap
 import unicodedata
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, Notice
 from ._timestamps import NUMBERS, PARTS, read_time
 from .frequency import frequency_of, regular
 from .schema import ANY_CSV, CSVFormat
@@ -203,6 +204,8 @@ def _blocks(table: Table, others: Collection[str]) -> tuple[str, ...]:
     for name in table.columns:
         if name in others or table.kind(name) != "category" or table.profile(name).missing:
             continue
+        if table.profile(name).distinct < 2:
+            continue
         column = identifier(name)
         begins = table.session.row(
             f"SELECT count(*) FROM (SELECT {column} AS v, lag({column}) OVER () AS b FROM {RELATION}) "
@@ -210,6 +213,12 @@ def _blocks(table: Table, others: Collection[str]) -> tuple[str, ...]:
         )[0]
         if 1 < table.profile(name).distinct == begins <= table.rows // 2:
             return (name,)
+        warnings.warn(
+            f"{table.name} is read as one series, in the order of its rows, without '{name}' "
+            f"({table.profile(name).distinct} values). If that tells series apart, name it: --key {name}",
+            Notice,
+            stacklevel=2,
+        )
     return ()
 
 
