@@ -258,7 +258,11 @@ def _parts(
 ) -> Reading:
     columns = [identifier(name) for name in names]
     given = "(" + " AND ".join(f"{column} IS NOT NULL" for column in columns) + ")"
-    shown = " || ' ' || ".join(f"coalesce({column}::VARCHAR, '')" for column in columns)
+    texts = [
+        f"strftime({column}, '%Y-%m-%d')" if is_time(types[name]) else f"{column}::VARCHAR"
+        for name, column in zip(names, columns, strict=True)
+    ]
+    shown = " || ' ' || ".join(f"coalesce({text}, '')" for text in texts)
     if all(types[name] in NUMBERS or types[name] in REALS for name in names):
         if not 2 <= len(names) <= len(PARTS):
             raise DataError(f"{session.name}: a time has the parts {', '.join(PARTS)}, not {len(names)} columns.")
