@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -156,6 +157,12 @@ def _headline(key: str, value: Any, task: Any) -> Any:
     """Shorten what has many parts to what people ask for; `--json` shows the rest."""
     if not isinstance(value, Mapping):
         return value
+    if key == "frequency":
+        from ..data.tables.frequency import Frequency
+        from ..document import read
+
+        with suppress(ModelFileError):  # of a version to come, or of a stranger
+            return str(read(Frequency, value))
     if key in ("cell", "cell_without_zoneout") and "name" in value:
         return {"": value["name"]} | {k: value[k] for k in ("source",) if k in value}
     if key == "vocabulary" and "kind" in value:
