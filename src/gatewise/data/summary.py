@@ -93,7 +93,8 @@ def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") ->
     if isinstance(source, str | os.PathLike) and (kind := kind_of(source)) not in ("table", "text"):
         if kind == "audio" and os.path.isdir(source) and not holds_sound(source):
             return _images(source)
-        return _summary(read(source, encoding=encoding, kind=kind), f"'{os.fspath(source)}'", _FORMATS[kind])
+        found = read(source, roles=Roles(every=True), encoding=encoding, kind=kind)
+        return _summary(found, f"'{os.fspath(source)}'", _FORMATS[kind])
     return summarise_table(source, query, encoding=encoding)
 
 
@@ -127,10 +128,11 @@ def _examples(source: Any, encoding: str) -> Summary | None:
         ("labels", "lines of a label and its text"),
     ):
         try:
-            found = read(source, roles=Roles(lines=lines), encoding=encoding)
+            found = read(source, roles=Roles(lines=lines, every=True), encoding=encoding)
         except GatewiseError:
             continue
         label = {**found.steps, **found.static}.get("label")
+        form = "lines of a label and its series of numbers" if "channels" in found.steps else form
         if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
             return _summary(found, "as examples", form)
     try:
