@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gatewise.randomness import Dropout
 from gatewise.training import Outcome, Plan, train
 
 VOCABULARY, WIDTH, BATCH, TIME = 7, 8, 4, 6
@@ -33,7 +34,7 @@ class Toy(nn.Module):
         torch.manual_seed(5)
         self.embedding = nn.Embedding(VOCABULARY, width)
         self.layer = nn.LSTM(width, width)
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = Dropout(0.3)
         self.head = nn.Linear(width, VOCABULARY)
         self.head.weight = self.embedding.weight
         self.register_buffer("seen", torch.zeros(1))

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import pty
 import resource
 import shlex
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from gatewise import bundle, files
 from gatewise.cli import main
 from gatewise.cli.usage_errors import with_flags
+from gatewise.training import checkpoint
 
 TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--epochs", "0.05")
 LONGER = (*TINY[:-1], "0.5", "--dropout", "0.2")
@@ -252,6 +254,23 @@ def test_a_checkpoint_is_gone_on_with_as_it_was(words, said, interrupted, call, 
     assert {path: Path(path).read_bytes() for path in listing(folder)} == before
 
 
+@pytest.mark.parametrize("words", [[], ["--force"], ["--resume"]], ids=str)
+def test_two_runs_of_one_name_do_not_mix(words, interrupted, call, folder):
+    before = {path: Path(path).read_bytes() for path in listing(folder)}
+    holder = [sys.executable, "-c", "from gatewise.files import only_run\nwith only_run('model'): print(), input()"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.read(1)
+        done = call("fit", "generate", "rhyme.txt", "-o", "model", *LONGER, *words)
+        assert (done.code, done.out) == (2, "")
+        message = one_line(done.err)
+        assert f"'model' is being written by another run (process {other.pid})" in message
+        assert f"stop it with `kill {other.pid}`, or name another output" in message
+        other.kill()
+    assert call("fit", "generate", "rhyme.txt", "-o", "model", *LONGER, "--resume", "-q").code == 0
+    assert listing(folder) == ["model", "model.metrics.jsonl", "rhyme.txt"]
+    assert before.keys() - set(listing(folder)) == {"model.checkpoint"}
+
+
 def test_force_starts_over(interrupted, call, folder):
     assert call("fit", "generate", "rhyme.txt", "-o", "model", *TINY, "--force", "-q").code == 0
     assert listing(folder) == ["model", "model.metrics.jsonl", "rhyme.txt"]
@@ -259,7 +278,7 @@ def test_force_starts_over(interrupted, call, folder):
 
 
 def test_a_training_that_was_stopped_from_outside(folder):
-    """Real processes and real signals: SIGINT, then SIGTERM to the one that goes on, then to the end."""
+    """Real processes and real signals: SIGINT, then SIGTERM and SIGHUP to those that go on, then to the end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "5", "--dropout", "0.2", "--threads", "1"]
 
@@ -269,7 +288,7 @@ def test_a_training_that_was_stopped_from_outside(folder):
         command = [sys.executable, "-W", "error", "-c", code, *words, *more]
         return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
-    for more, number in (([], signal.SIGINT), (["--resume"], signal.SIGTERM)):
+    for more, number in (([], signal.SIGINT), (["--resume"], signal.SIGTERM), (["--resume"], signal.SIGHUP)):
         child = start(*more)
         try:
             heard = []
@@ -294,6 +313,29 @@ def test_a_training_that_was_stopped_from_outside(folder):
     assert main([*words, "-q"]) == 0
     assert_same_model("model", "whole")
     assert lines("model.metrics.jsonl") == lines("whole.metrics.jsonl")
+
+
+def test_a_terminal_that_is_closed_during_training(folder):
+    """Its processes get SIGHUP, and can write nothing any more; what was learned stays, and can be continued."""
+    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "100", "--threads", "1"]
+    ours, theirs = pty.openpty()
+    code = "import sys; from gatewise.cli import main; sys.exit(main())"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"}
+    command = [sys.executable, "-W", "error", "-c", code, *words]
+    child = subprocess.Popen(command, env=environment, preexec_fn=lambda: os.login_tty(theirs))
+    os.close(theirs)
+    try:
+        shown = b""
+        while b" val " not in shown:  # the bar, after the first evaluation
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        assert child.wait(timeout=30) in (2, 130)
+    finally:
+        child.kill()
+        child.wait()
+    assert listing(folder) == ["model", "model.checkpoint", "model.metrics.jsonl", "rhyme.txt"]
+    bundle.load("model")
+    assert checkpoint.read(Path("model.checkpoint"))[0]["counters"]["step"] >= lines("model.metrics.jsonl")[-1]["step"]
 
 
 def test_interrupted_before_there_is_a_curve(call, folder, monkeypatch):
@@ -415,7 +457,10 @@ BAD = {  # what is wrong -> (words, what is said)
     "patience -1": ("fit generate rhyme.txt --patience -1", "--patience must be a whole number, 1 or more, not -1"),
     "split of two": ("fit generate rhyme.txt --split 0.5,0.5", "--split takes 3 numbers such as 0.9,0.05,0.05"),
     "split of 2": ("fit generate rhyme.txt --split 1,0.5,0.5", "--split is (1.0, 0.5, 0.5), which sums to 2"),
-    "split without validation": ("fit generate rhyme.txt --split 1,0,0", "the validation part of the text has 0 tok"),
+    "split without validation": (
+        "fit generate rhyme.txt --split 0.9999,0.0001,0",
+        "the validation part of the text has",
+    ),
     "memory": ("fit generate rhyme.txt --hidden-size 1000000", "needs about 96"),
     "no folder": ("fit generate rhyme.txt -o none/model", "'none/model' cannot be written: there is no folder 'none'"),
     "a folder": ("fit generate rhyme.txt -o nothing", "'nothing' is a folder. Name a file in it"),

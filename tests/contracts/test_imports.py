@@ -11,24 +11,25 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "gatewise"
 
-COMMON = {"errors", "files", "checks", "terminal"}  # modules that belong to the whole house
+COMMON = {"errors", "files", "checks", "document", "terminal"}  # modules that belong to the whole house
 
 MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides the standard library
     "algebra": set(),
     "cells": {"algebra"},
     "native": {"algebra", "numpy"},
     "engine": {"algebra", "cells", "native", "torch"},
-    "nn": {"algebra", "cells", "engine", "torch", "numpy"},
+    "nn": {"algebra", "cells", "engine", "randomness", "torch", "numpy"},
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},
     "metrics": {"data", "numpy", "sacrebleu"},
     "bundle": {"numpy", "safetensors"},
-    "training": {"torch", "lightning", "numpy", "safetensors", "rich"},
+    "randomness": {"torch"},
+    "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
     "runtime": {"algebra", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
-        *("runtime", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),
+        *("runtime", "randomness", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "cli": None,  # anything, inside functions; see test_light_start.py
@@ -39,7 +40,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
 LEARNS = {"network", "batches", "heads", "fitting", "attention_decoder"}
 MEASURES = {"estimator", "evaluation", "baselines"}
-NEEDS_TORCH = {"engine", "nn", "training", "bench"}  # folders of which some files import it at the top
+NEEDS_TORCH = {"engine", "nn", "randomness", "training", "bench"}  # folders of which some files import it at the top
 
 TORCH = {"torch", "lightning"}
 

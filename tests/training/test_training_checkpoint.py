@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from training_toy import Toy, at_call
 
-from gatewise.errors import ModelFileError
+from gatewise.errors import ModelFileError, ShapeError
 from gatewise.training import checkpoint as checkpoints
 
 
@@ -141,3 +141,105 @@ def test_another_model_is_refused_by_the_weight_that_differs(interrupted):
     module = Toy()
     module.layer = nn.LSTM(8, 8, num_layers=2)
     assert "layer.bias_hh_l1 has shape none, here it has (32,)" in refusal(interrupted, module)
+
+
+def test_one_flipped_bit_anywhere_is_noticed(interrupted):
+    data = interrupted.checkpoint.read_bytes()
+    places = range(0, len(data), max(1, len(data) // 97))
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        interrupted.checkpoint.write_bytes(flipped)
+        refusal(interrupted)
+    interrupted.checkpoint.write_bytes(data)
+    assert interrupted.train(Toy(), resume=True).reason == "finished"
+
+
+def test_a_checkpoint_without_a_digest_is_older(interrupted):
+    document, tensors = checkpoints.read(interrupted.checkpoint)
+    save_file(tensors, interrupted.checkpoint, {checkpoints.KEY: json.dumps({**document, "format": 1})})
+    assert "older Gatewise" in refusal(interrupted)
+    save_file(tensors, interrupted.checkpoint, {checkpoints.KEY: json.dumps(document)})
+    assert "damaged" in refusal(interrupted)
+
+
+MEAN = {"total": 0.0, "count": 0}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"step": -1},
+        {"step": 27},
+        {"step": 8.0},
+        {"step": True},
+        {"step": "8"},
+        {"step": 9},  # the mean since the validation is over 2 steps
+        {"evaluated": 7},
+        {"evaluated": 12},
+        {"evaluated": 0},
+        {"best_step": 0},
+        {"best_step": 5},
+        {"best_loss": None},
+        {"best_loss": "low"},
+        {"waited": 1},
+        {"waited": -1},
+        {"seconds": -1.0},
+        {"seconds": None},
+        {"norms": [1.0]},
+        {"norms": [1.0] * 4 + [-1.0]},
+        {"norms": ["a"] * 5},
+        {"norms": None},
+        {"since_line": MEAN | {"count": 3}},
+        {"since_line": MEAN | {"total": "0"}},
+        {"since_evaluation": MEAN},
+        {"since_evaluation": [0.0, 2]},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_counters_that_no_run_has(interrupted, changed):
+    """With a digest that is right: whoever changes a file on purpose can make a new one."""
+    document, tensors = checkpoints.read(interrupted.checkpoint)
+    assert (document["counters"]["step"], document["counters"]["evaluated"]) == (8, 6)
+    document["counters"] |= changed
+    checkpoints.write(interrupted.checkpoint, document, tensors)
+    assert "damaged" in refusal(interrupted)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("carried.0", lambda tensor: tensor * float("nan")),
+        ("carried.0", lambda tensor: tensor.long()),
+        ("model.head.bias", lambda tensor: tensor.double()),
+        ("model.head.bias", lambda tensor: tensor / 0),
+        ("best.head.bias", lambda tensor: tensor * float("nan")),
+        ("optimizer.1.exp_avg_sq", lambda tensor: -1 - tensor),
+        ("optimizer.1.exp_avg_sq", lambda tensor: tensor[:1]),
+        ("optimizer.1.exp_avg", lambda tensor: tensor / 0),
+        ("optimizer.1.step", lambda tensor: tensor + 1),
+        ("optimizer.1.step", lambda tensor: tensor[None]),
+        ("generator.cpu", lambda tensor: tensor[1:]),
+        ("generator.cpu", lambda tensor: tensor.float()),
+    ],
+)
+def test_tensors_that_no_run_has(interrupted, name, change):
+    document, tensors = checkpoints.read(interrupted.checkpoint)
+    tensors[name] = change(tensors[name]).contiguous()
+    checkpoints.write(interrupted.checkpoint, document, tensors)
+    text = refusal(interrupted)
+    assert "damaged" in text or "another model" in text
+
+
+def test_a_carried_state_that_the_model_refuses(interrupted):
+    class Particular(Toy):
+        def _loss(self, batch):
+            if self.carried and self.carried[0].shape[1] != batch.shape[1]:
+                raise ShapeError("a state of other rows")
+            return super()._loss(batch)
+
+    document, tensors = checkpoints.read(interrupted.checkpoint)
+    tensors["carried.0"] = tensors["carried.0"][:, :1].contiguous()
+    checkpoints.write(interrupted.checkpoint, document, tensors)
+    assert "a state of other rows" in refusal(interrupted, Particular())

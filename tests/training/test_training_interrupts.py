@@ -46,7 +46,18 @@ def test_a_second_ctrl_c_leaves_at_once(workshop):
     assert sorted(path.name for path in workshop.folder.iterdir()) == ["run.checkpoint", "run.jsonl"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_request_to_end_changes_nothing(workshop):
+    """Whoever waits for an orderly end sends SIGTERM again; a closed terminal sends SIGHUP to all its processes."""
+
+    def twice():
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+            signal.raise_signal(number)
+
+    assert workshop.train(Toy(on_training=at_call(9, run=twice))).reason == "interrupted"
+    assert checkpoints.read(workshop.checkpoint)[0]["counters"]["step"] == 9
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_arrives_between_steps(workshop, monkeypatch, number):
     """While the checkpoint that the clock asked for is written: after this step looked for signals."""
 
@@ -76,10 +87,15 @@ def test_handlers_are_put_back(workshop):
         signal.signal(signal.SIGTERM, before[0])
 
 
-def test_a_signal_that_is_ignored_stays_ignored(workshop):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert workshop.train(Toy(on_training=at_call(3))).reason == "finished"
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # as `&` in a script, and nohup, do
+def test_a_signal_that_is_ignored_stays_ignored(workshop, number):
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        raised = at_call(3, run=lambda: signal.raise_signal(number))
+        assert workshop.train(Toy(on_training=raised)).reason == "finished"
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_another_thread_can_train(workshop):

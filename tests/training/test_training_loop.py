@@ -13,7 +13,7 @@ from torch import nn
 from training_toy import Tokens, Toy
 
 from gatewise.errors import DataError
-from gatewise.training import Lines
+from gatewise.training import Lines, Silent
 
 
 def by_hand(workshop, plan):
@@ -205,3 +205,32 @@ def test_public_names_are_there():
         assert getattr(package, name).__name__ == name
     with pytest.raises(AttributeError):
         _ = package.nothing
+
+
+class Told(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def test_the_end_is_told_with_its_reason_and_what_is_kept(workshop):
+    told = Told()
+    outcome = workshop.train(Toy(), progress=told)
+    assert outcome.reason == "finished"
+    [note] = told.notes
+    assert note.startswith("finished after step 26 of 26 (epoch 2.89). Kept are the best weights: of step ")
+    assert (
+        f"of step {outcome.best_step} (epoch {outcome.best_step / 9:.3g}), validation {outcome.best_loss:.4g}." in note
+    )
+
+
+def test_an_early_stop_says_how_long_it_waited(workshop):
+    told = Told()
+    outcome = workshop.train(Toy(), workshop.plan(steps=400, learning_rate=0.5, patience=2), progress=told)
+    assert outcome.reason == "early stop"
+    [note] = told.notes
+    wanted = f"stopped early after step {outcome.step} of 400 (epoch {outcome.step / 9:.3g}): "
+    assert note.startswith(f"{wanted}none of the last 2 validations was better (patience 2). Kept are the best weights")
+    assert outcome.step - outcome.best_step == 12  # two validations, of six steps each

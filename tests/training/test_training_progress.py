@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import struct
+import sys
 import termios
 
 import pytest
@@ -241,3 +242,52 @@ def test_text_cannot_command_the_terminal(terminal, kind):
     for command in ("\x1b[2J ", "\x1b]", "\x07", "\x00", "\x9b", "\u202e"):
         assert command not in written
     assert ("\x1b[" in written) == (kind is Bar)
+
+
+def test_a_second_bar_on_a_terminal_writes_lines_above_the_first(terminal, clock, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    first, second = choose(unit="tokens"), choose(unit="images")
+    first.start(0, 100)
+    second.start(0, 50)
+    assert sys.stderr is not terminal.stream  # rich has put its own there
+    run(first, clock, 3)
+    run(second, clock, 3)
+    terminal.lines()
+    second.evaluation(3, 1.5, 1.25, True)
+    second.note("as it was")
+    above = terminal.lines()
+    assert any(line.startswith("step 3/50  loss 1.500  val 1.250 (best)") for line in above)
+    assert "as it was" in above
+    assert above[-1].startswith("3/100 ")
+    first.stop()
+    assert sys.stderr is terminal.stream
+    second.evaluation(4, 1.5, 1.125, True)
+    second.stop()
+    assert any("val 1.125" in line for line in terminal.lines())
+    third = choose()
+    third.start(0, 7)
+    assert terminal.lines()[-1].startswith("0/7 ")  # the place is free again
+    third.stop()
+
+
+def test_one_line_for_a_step(clock):
+    """A line that was due when a validation began is the validation's."""
+    stream = io.StringIO()
+    lines = Lines("tokens", 100, stream)
+    lines.start(0, 1000)
+    run(lines, clock, 20)
+    lines.evaluation(20, 1.5, 1.75, True)
+    run(lines, clock, 21, first=21)
+    steps = [line.split()[1] for line in stream.getvalue().splitlines()]
+    assert steps == ["20/1000", "40/1000"]
+
+
+@pytest.mark.parametrize("regularised", [False, True])
+def test_a_loss_with_dropout_in_it_says_so(clock, regularised):
+    stream = io.StringIO()
+    lines = Lines("tokens", 100, stream)
+    lines.start(0, 1000, regularised)
+    run(lines, clock, 3)
+    lines.evaluation(3, 1.5, 1.75, True)
+    assert ("loss 1.500 (regularised)  val 1.750 (best)" in stream.getvalue()) == regularised
+    assert ("loss 1.500  val 1.750 (best)" in stream.getvalue()) != regularised

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError, OptionError
-from ..files import size_text
+from ..files import only_run, size_text
 from ..tasks import TASKS, find
 from . import frame
 from . import options as derived
@@ -106,6 +106,8 @@ def train(
     from ..bundle import checkpoint_of, metrics_of, writable
 
     checkpoint = checkpoint_of(target)
+    with only_run(target):  # a checkpoint of a run that goes on is not "left"
+        pass
     if checkpoint.exists() and not (force or resume):
         raise OptionError(
             f"'{checkpoint}' is left from an interrupted training. --resume continues it, --force starts over"

@@ -233,7 +233,10 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
     from .tables.table import open_table
 
     labels = {*roles.key, *roles.labels}
-    with open_table(source, query, csv=roles.csv, encoding=encoding, labels=labels, schema=schema) as table:
+    named = {*labels, *roles.target, *roles.static, *(roles.columns or ()), *([roles.time] if roles.time else ())}
+    with open_table(
+        source, query, csv=roles.csv, encoding=encoding, labels=labels, named=named, schema=schema
+    ) as table:
         alone = not (roles.per_step or roles.key or roles.time)
         if roles.time and not (roles.per_step or roles.key):
             raise OptionError(
@@ -275,7 +278,8 @@ def is_table(source: Any) -> bool:
         return False
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
         return True
-    if type(source).__module__.partition(".")[0] in ("duckdb", "_duckdb"):  # a relation
+    package, kind = type(source).__module__.partition(".")[0], type(source).__name__
+    if package in ("duckdb", "_duckdb") or (package == "polars" and kind == "LazyFrame"):
         return True
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 

@@ -17,6 +17,7 @@ from .. import engine
 from ..algebra import Cell
 from ..checks import number, whole
 from ..errors import OptionError, OptionTypeError, ShapeError
+from ..randomness import dropout
 from ._checks import check_options, check_tensor, checked_lengths, found_cell
 from .regularisation import Regularisers, draw_seed
 
@@ -264,7 +265,7 @@ class Recurrent(nn.Module):
 
     def between_layers(self, y: Tensor) -> Tensor:
         """What happens to a layer's output (T, B, H) on its way to the next: dropout."""
-        return nn.functional.dropout(y, self.dropout, self.training)
+        return dropout(y, self.dropout, self.training)
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> Any:
         if packed.data.dim() != 2:

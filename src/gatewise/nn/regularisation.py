@@ -14,6 +14,7 @@ from torch import Tensor
 from ..algebra import Cell
 from ..algebra.regularise import drop_output, recurrent_weights, zone_out, zone_out_mean
 from ..engine import masks
+from ..randomness import generator
 
 
 class Regularisers:
@@ -79,8 +80,8 @@ class Regularisers:
 
 
 def draw_seed() -> Tensor:
-    """64 bits of torch's own generator, so that `torch.manual_seed` decides about masks too."""
-    return torch.randint(-(2**63), 2**63 - 1, ())
+    """64 bits of what the rest of the run draws from too; outside of one, `torch.manual_seed` decides about masks."""
+    return torch.randint(-(2**63), 2**63 - 1, (), generator=generator())
 
 
 def _stream(place: int, kind: int) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..algebra import Cell
 from ..algebra.expression import evaluate
 from ..engine.reference import OPERATIONS
+from ..randomness import generator
 from .recurrent import Recurrent
 
 
@@ -45,7 +46,8 @@ def dropout_mask(like: Tensor, rate: float) -> Tensor:
     which takes a tenth of a training step. The price is that the rate is rounded to a 256th.
     """
     shut = min(255, round(256 * rate))
-    bits = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device).random_(-(2**63), None)
+    words = torch.empty(-(-like.numel() // 8), dtype=torch.int64, device=like.device)
+    bits = words.random_(-(2**63), None, generator=generator(like.device))
     open_ = bits.view(torch.uint8)[: like.numel()].view(like.shape) >= shut
     return open_.to(like.dtype) * (256 / (256 - shut))
 

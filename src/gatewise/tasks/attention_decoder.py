@@ -25,6 +25,7 @@ from ..nn.attention import Memory
 from ..nn.linear import Product
 from ..nn.recurrent import Options as RecurrentOptions
 from ..nn.stack import Stack, dropout_mask
+from ..randomness import generator
 from .network import Network
 
 Batch = dict[str, Any]  # see `AttentionDecoder.forward`
@@ -238,8 +239,11 @@ class AttentionDecoder(Network):
         for step, tokens in enumerate(inputs):
             if sampling and step:
                 weights = attention[-1][:, 0].detach() if attention else None
-                drawn = self.scores(output.detach(), weights, source_tokens).softmax(-1).multinomial(1)[:, 0]
-                tokens = torch.where(torch.rand(tokens.shape, device=tokens.device) < sampling, drawn, tokens)
+                own = generator(tokens.device)
+                shares = self.scores(output.detach(), weights, source_tokens).softmax(-1)
+                drawn = shares.multinomial(1, generator=own)[:, 0]
+                replaced = torch.rand(tokens.shape, device=tokens.device, generator=own) < sampling
+                tokens = torch.where(replaced, drawn, tokens)
             x = self.embed(tokens)
             x = self.concatenate([x, output]) if self.input_feeding else x
             y, state, weights = self.advance(x[None], state, memory)

@@ -6,25 +6,43 @@ import hashlib
 import math
 import os
 import platform
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from .. import bundle
 from ..errors import ModelFileError, OptionError
-from ..training import Outcome, Plan, TrainingStopped, train
+from ..files import TemporaryFolder, only_run
+from ..randomness import built
+from ..training import Outcome, Plan, Silent, TrainingStopped, train
 
 if TYPE_CHECKING:
     from ..algebra import Cell
     from ..training import Batches, ProgressFor, Trainable
     from .options import CommonOptions
 
+# Options, and sizes that follow from the data, that put more into a training loss than a validation loss has.
+_REGULARISERS = (
+    *("dropout", "input_dropout", "word_dropout", "recurrent_dropout", "zoneout", "weight_dropout", "label_smoothing"),
+    *(
+        "activation_penalty",
+        "temporal_activation_penalty",
+        "scheduled_sampling",
+        "augmentation",
+        "time_mask",
+        "time_warp",
+    ),
+    *("frequency_mask", "class_weight"),
+)
+_NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
 _NOT_IDENTITY = ("preset", "threads")  # options that may change when a run is resumed
 
 
@@ -62,11 +80,13 @@ class Prepared:
     """What a task hands over once its data are read, split, encoded and sized.
 
     Attributes:
-        build: Makes the network, from PyTorch's generator as the seed leaves it.
+        build: Makes the network; its draws follow from the seed, see `randomness.built`.
         training, validation: What to learn from, and what chooses the weights.
         data: What the model learns from, for its file: "name", "fingerprint" and more.
         identity: What must be the same for a run to be resumed, beside options and data.
-        measure: Gives the metrics of the trained model; with those of the baselines, if true.
+        settle: Learns what a trained model needs beside its weights, thresholds for example. Must be quick.
+        measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
+            the user a line.
         unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
         on_evaluation: See `training.train`.
     """
@@ -77,10 +97,11 @@ class Prepared:
     plan: Plan
     data: dict[str, Any]
     identity: dict[str, Any]
-    measure: Callable[[bool], dict[str, Any]]
+    measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
     unit: str
     per_step: float
     on_evaluation: Callable[[int], str | None] | None = None
+    settle: Callable[[], None] = lambda: None
 
 
 def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
@@ -92,14 +113,31 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     """
     estimator.check()
     run.check()
-    if estimator.threads is not None:
-        torch.set_num_threads(int(estimator.threads))
-    prepared = prepare()
-    with torch.random.fork_rng(devices=[]):  # a caller's own draws go on as if nothing had happened
-        torch.manual_seed(int(estimator.seed))
-        estimator.model_ = prepared.build()
-    with tempfile.TemporaryDirectory() as scratch:
-        _train(estimator, prepared, run, Path(run.output) if run.output is not None else Path(scratch) / "model")
+    with ExitStack() as stack:
+        if estimator.threads is not None:
+            stack.callback(_use_threads, torch.get_num_threads())
+            _use_threads(int(estimator.threads))
+        if run.output is None:
+            path = Path(stack.enter_context(TemporaryFolder("run")), "model")
+        else:
+            path = Path(run.output)
+            stack.enter_context(only_run(path))
+        prepared = prepare()
+        estimator.model_ = built(int(estimator.seed), prepared.build)
+        _train(estimator, prepared, run, path)
+
+
+def _use_threads(count: int) -> None:
+    """`torch.set_num_threads`, for this thread alone.
+
+    PyTorch also keeps the number for threads that do not compute yet, and a fit that begins in one of them must not get
+    what another one asked for.
+    """
+    with _NEW_THREADS, ThreadPoolExecutor(1) as new, ThreadPoolExecutor(1) as another:
+        usual = new.submit(torch.get_num_threads).result()
+        torch.get_num_threads()  # or the first time that this thread asks, it would get the usual number
+        torch.set_num_threads(count)
+        another.submit(torch.set_num_threads, usual).result()
 
 
 def plan_of(
@@ -131,8 +169,10 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         path: Of the model; checkpoint and metrics stand beside it.
     """
     checkpoint = bundle.checkpoint_of(path)
+    identity = {**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]}
     stopped: TrainingStopped | None = None
     started = time.time()
+    progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
     try:
         estimator.outcome_ = train(
             estimator.model_,
@@ -141,31 +181,43 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             prepared.plan,
             checkpoint=checkpoint,
             history=bundle.metrics_of(path),
-            identity={**_identity(estimator), **prepared.identity, "data": prepared.data["fingerprint"]},
+            identity=identity,
             resume=run.resume,
-            progress=run.progress(prepared.unit, prepared.per_step) if run.progress else None,
+            progress=progress,
             on_evaluation=prepared.on_evaluation,
+            regularised=bool(_regularisers(identity)),
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
         if error.outcome.step == 0:  # nothing was learned, so there is nothing to keep
             raise
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
-    leaving: KeyboardInterrupt | None = None
+    estimator.metrics_ = {}
+
+    def keep() -> None:
+        estimator.provenance_ = _provenance(estimator, prepared.data, started)
+        if run.output is not None:
+            _save(estimator, run.output, checkpoint, stopped)
+
     try:
-        estimator.metrics_ = prepared.measure(finished)
-    except KeyboardInterrupt as error:  # a model that nobody waits to see measured is one to keep
-        estimator.metrics_, finished, leaving = {}, False, error
-    estimator.provenance_ = _provenance(estimator, prepared.data, started)
-    if run.output is not None:
-        _save(estimator, run.output, checkpoint, stopped)
-        if finished:
-            checkpoint.unlink(missing_ok=True)
+        prepared.settle()
+    finally:  # before it is measured: that takes a while, and a model that nobody waits to see measured is one to keep
+        keep()
+    if finished and run.output is not None:
+        progress.note(f"{os.fspath(run.output)} is saved. Measuring it beside plain baselines.")
+    estimator.metrics_ = prepared.measure(finished, progress.note)
+    keep()
+    if finished:
+        checkpoint.unlink(missing_ok=True)
     if stopped is not None:
         kept = f" The best weights so far are in {os.fspath(run.output)}." if run.output is not None else ""
         raise TrainingStopped(f"{stopped}{kept}", stopped.outcome) from stopped
-    if leaving is not None:
-        raise leaving
+
+
+def _regularisers(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those in use, by name."""
+    values = {name: chosen.get(name) for name in _REGULARISERS}
+    return {name: value for name, value in values.items() if (any(value) if isinstance(value, list) else value)}
 
 
 def _save(

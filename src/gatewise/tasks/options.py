@@ -5,8 +5,8 @@ from typing import Any
 
 from .. import cells
 from ..algebra import Cell
-from ..data.tables.schema import CSVFormat, check_format
-from ..errors import DataError, OptionError
+from ..data.tables.schema import CSVFormat
+from ..errors import OptionError
 from .fields import (
     DATA,
     MOST,
@@ -59,12 +59,7 @@ class CSVOptions(Options):
         """The same as the readers take it. OptionError if no file could be written so."""
         separator = {"tab": "\t", "\\t": "\t"}.get(str(self.separator), self.separator)
         missing = None if self.missing is None else names(self.missing)
-        found = CSVFormat(separator, self.header, self.decimal, self.thousands, missing)
-        try:
-            check_format(found)
-        except DataError as error:
-            raise OptionError(str(error)) from None
-        return found
+        return CSVFormat(separator, self.header, self.decimal, self.thousands, missing)
 
     def check(self) -> None:
         super().check()

@@ -7,9 +7,10 @@ loop. Everything needed to resume is in our own `Run`; Lightning's loop state st
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -42,9 +43,7 @@ class _Adapter(lightning.LightningModule):
         self.run.before_step()
 
     def training_step(self, batch: Any) -> Tensor:
-        loss = self.run.module.training_loss(batch)
-        self.run.loss = loss.detach()
-        return loss
+        return self.run.training_loss(batch)
 
     def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
         # Not Lightning's own clipping: it throws away the norm, and computing it twice would cost a pass more.
@@ -103,7 +102,7 @@ def drive(run: Run, accelerator: str) -> None:
     """
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
-    with _silence():
+    with _silence:
         trainer = lightning.Trainer(
             accelerator=accelerator,
             devices=1,
@@ -137,18 +136,32 @@ _LIGHTNINGS_OWN = (
 )
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Hide Lightning's advertisements, device listing and advice; errors still show."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+class _Silence:
+    """Hides Lightning's advertisements, device listing and advice; errors still show.
+
+    Levels and filters belong to the process: the first of several runs sets them, the last one puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._runs, self._put_back = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._runs += 1
+            if self._runs > 1:
+                return
+            for logger in (logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")):
+                self._put_back.callback(logger.setLevel, logger.level)
+                logger.setLevel(logging.ERROR)
+            self._put_back.enter_context(warnings.catch_warnings())
             for message in _LIGHTNINGS_OWN:
                 warnings.filterwarnings("ignore", message=message)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0:
+                self._put_back.close()
+
+
+_silence = _Silence()

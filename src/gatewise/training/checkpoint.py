@@ -1,16 +1,19 @@
 """Everything a run needs to resume, in one safetensors file. No pickle: reading an untrusted file runs no code.
 
-Tensors lie in the file under their names; the rest is one JSON document in its metadata.
+Tensors lie in the file under their names; the rest is one JSON document in its metadata. A digest over all of it
+detects damage; it is no signature.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,7 +21,7 @@ from torch import Tensor
 from ..errors import ModelFileError
 from ..files import atomic
 
-FORMAT = 1
+FORMAT = 2  # 1 had no digest
 KEY = "gatewise_checkpoint"
 
 
@@ -33,10 +36,11 @@ def write(path: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> N
     Raises:
         OSError: The disk is full, or the folder cannot be written.
     """
-    text = json.dumps({"format": FORMAT, **document}, allow_nan=False)
+    body, separate = plain({"format": FORMAT, **document}), _separate(tensors)
+    text = json.dumps({**body, "sha256": _digest(body, separate)}, allow_nan=False)
     with atomic(path) as temporary:
         try:
-            save_file(_separate(tensors), temporary, {KEY: text})
+            save_file(separate, temporary, {KEY: text})
         except SafetensorError as error:
             raise _as_os_error(error, path) from error
 
@@ -45,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The document and tensors (on the CPU, in memory of their own) that `write` was given.
 
     Raises:
-        ModelFileError: There is no such file, or it is damaged, foreign, or written by a newer Gatewise.
+        ModelFileError: There is no such file, or it is damaged, foreign, or written by another version of Gatewise.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -59,8 +63,13 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                     f"{path} was written by a newer Gatewise (checkpoint format {version}; this one reads up to "
                     f"{FORMAT}). Upgrade it: pip install -U gatewise"
                 )
+            if version < FORMAT:
+                raise ModelFileError(f"{path} was written by an older Gatewise. Start again without resuming.")
             # Cloned, because a matrix product on memory of another alignment may round differently.
-            return document, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - no mapping
+        if document.pop("sha256") != _digest(document, tensors):
+            raise damaged(path, "its digest does not match its content")
+        return document, tensors
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no checkpoint at {path}. Start without resuming.") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -124,6 +133,15 @@ def _separate(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         separate[name] = tensor.clone() if storage in seen else tensor
         seen.add(storage)
     return separate
+
+
+def _digest(document: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """sha256 of the document, and of name, type, shape and bytes of each tensor, sorted by name."""
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _as_os_error(error: SafetensorError, path: Path) -> OSError:

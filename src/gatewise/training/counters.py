@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from .plan import Plan
+
+NORMS_KEPT = 5  # gradient norms quoted when training diverges
 
 
 @dataclass
@@ -49,11 +54,50 @@ class Counters:
     norms: list[float] = field(default_factory=list)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Counters:
+    def from_json(cls, values: dict[str, Any], plan: Plan) -> Counters:
         """Undo `dataclasses.asdict`.
 
         Raises:
-            KeyError, TypeError: These are not all the counters, or others.
+            KeyError, TypeError, ValueError: These are not all the counters, or others, or no run of this plan has them.
         """
         means = {name: Mean(**values[name]) for name in ("since_line", "since_evaluation")}
-        return cls(**{**values, **means})
+        self = cls(**{**values, **means})
+        self._check(plan)
+        return self
+
+    def _check(self, plan: Plan) -> None:
+        def whole(name: str, value: Any, highest: int) -> None:
+            if type(value) is not int or not 0 <= value <= highest:
+                raise ValueError(f"{name} is {value!r:.30}, not a whole number from 0 to {highest}")
+
+        def finite(name: str, value: Any) -> None:
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise ValueError(f"{name} is {value!r:.30}, not a number")
+
+        def equal(name: str, value: Any, wanted: Any) -> None:
+            if value != wanted:
+                raise ValueError(f"{name} is {value!r:.30}, where the other counters say {wanted!r}")
+
+        whole("step", self.step, plan.steps)
+        whole("evaluated", self.evaluated, self.step)
+        whole("best_step", self.best_step, self.evaluated)
+        for name, step in (("evaluated", self.evaluated), ("best_step", self.best_step)):
+            if step and not plan.evaluates_at(step):
+                raise ValueError(f"{name} is {step}, where the plan has no validation")
+        equal("whether there is a best loss", self.best_loss is not None, self.best_step > 0)
+        equal("whether there is a best step", self.best_step > 0, self.evaluated > 0)
+        whole("waited", self.waited, self.evaluated)
+        equal("waited", self.waited, plan.evaluations(self.evaluated) - plan.evaluations(self.best_step))
+        whole("the steps since the last validation", self.since_evaluation.count, self.step)
+        equal("the steps since the last validation", self.since_evaluation.count, self.step - self.evaluated)
+        whole("the steps since the last line", self.since_line.count, self.since_evaluation.count)
+        numbers = {"the sum of losses": self.since_evaluation.total, "the sum of a line": self.since_line.total}
+        if self.best_loss is not None:
+            numbers["best_loss"] = self.best_loss
+        for name, number in numbers.items():
+            finite(name, number)
+        equal("the number of gradient norms", len(self.norms), min(self.step, NORMS_KEPT))
+        for name, number in (("seconds", self.seconds), *(("a gradient norm", norm) for norm in self.norms)):
+            finite(name, number)
+            if number < 0:
+                raise ValueError(f"{name} is {number!r:.30}, below 0")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first requests an orderly stop, a second Ctrl-C exits at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first requests an orderly stop, a second Ctrl-C exits at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_WATCHED = (signal.SIGINT, signal.SIGTERM)
+# The last one is sent by a terminal that is closed; Windows has none.
+_WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class ExitNow(BaseException):
@@ -15,11 +16,11 @@ class ExitNow(BaseException):
 
 
 class Interrupts:
-    """Watches both signals inside a `with` block: the first sets `requested`, a Ctrl-C after that raises
+    """Watches these signals inside a `with` block: the first sets `requested`, a Ctrl-C after that raises
     KeyboardInterrupt.
 
     Signal handlers work in the main thread only; in another one this does nothing. If the process was started to ignore
-    Ctrl-C (by a shell's `&`), it stays ignored.
+    Ctrl-C (by a shell's `&`) or SIGHUP (by nohup), it stays ignored.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Interrupts:
                 previous = signal.getsignal(number)
                 if previous is None:  # installed by C code, and cannot be restored
                     continue
-                if previous is signal.SIG_IGN and number is signal.SIGINT:
+                if previous is signal.SIG_IGN and number is not signal.SIGTERM:
                     continue
                 self._previous[number] = signal.signal(number, self._handle)
         return self

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, TrainingError
+from ..randomness import drawing
 from . import checkpoint as checkpoints
 from .failures import StopTraining, TrainingFailed
 from .interrupts import Interrupts
@@ -17,7 +17,6 @@ from .plan import Plan
 from .progress import Progress, Silent
 from .run import Run
 from .run_files import RunFiles
-from .snapshot import generator_states, set_generator_states
 from .trainable import Batches, Trainable
 
 
@@ -26,8 +25,8 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM); inside
-            a `TrainingStopped` also "not a number", "no targets" and "cannot write".
+        reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP);
+            inside a `TrainingStopped` also "not a number", "no targets" and "cannot write".
         step: Optimiser steps made, over all sessions.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
         best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
@@ -66,13 +65,14 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     on_evaluation: Callable[[int], str | None] | None = None,
+    regularised: bool = False,
     checkpoint_seconds: float = 120.0,
     accelerator: str = "auto",
 ) -> Outcome:
     """Train a module and leave it with its best weights, in evaluation mode, on the CPU.
 
-    Ctrl-C and SIGTERM finish the current step, write the checkpoint and return. A resumed training ends with the
-    same bits as one that was never interrupted, on the same machine with the same number of threads.
+    Ctrl-C, SIGTERM and SIGHUP finish the current step, write the checkpoint and return. A resumed training ends with
+    the same bits as one that was never interrupted, on the same machine with the same number of threads.
 
     Args:
         module: A `torch.nn.Module` that implements `Trainable`.
@@ -86,7 +86,8 @@ def train(
         resume: Continue from `checkpoint`, which must have been made with the same identity.
         progress: What shows progress; None is silent.
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
-            returns is shown. It may use carried state and torch's generator: both are restored afterwards.
+            returns is shown. It may use carried state and the run's generators: both are restored afterwards.
+        regularised: Whether the training loss has something in it that the validation loss has not, such as dropout.
         checkpoint_seconds: Maximum time between checkpoints, checked after each step.
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
 
@@ -110,6 +111,7 @@ def train(
         files=RunFiles(Path(checkpoint), Path(history), checkpoints.plain({**asdict(plan), **identity})),
         progress=progress or Silent(),
         on_evaluation=on_evaluation,
+        regularised=regularised,
         checkpoint_seconds=checkpoint_seconds,
         interrupts=interrupts,
     )
@@ -117,7 +119,7 @@ def train(
         run.restore()
     reason = run.end_reason
     if reason is None:
-        with _generators_restored():
+        with drawing(run.generators):
             reason = _drive(run, interrupts, accelerator)
     run.load_best()
     return _outcome(run, reason)
@@ -128,9 +130,10 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     from ._lightning import drive
 
     with interrupts:
-        run.progress.start(run.counters.step, run.plan.steps)
+        run.progress.start(run.counters.step, run.plan.steps, run.regularised)
         try:
             drive(run, accelerator)
+            run.progress.note(run.ending())
         except StopTraining:
             return "interrupted"
         except TrainingFailed as failure:
@@ -141,16 +144,6 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
             run.progress.stop()
     assert run.end_reason is not None
     return run.end_reason
-
-
-@contextmanager
-def _generators_restored() -> Iterator[None]:
-    """The plan seeds torch's global generators; the caller's own draws must not notice."""
-    states = generator_states()
-    try:
-        yield
-    finally:
-        set_generator_states(states)
 
 
 def _outcome(run: Run, reason: str) -> Outcome:

@@ -82,3 +82,7 @@ class Plan:
     def evaluates_at(self, step: int) -> bool:
         """Whether a validation follows the step that makes `step` finished ones."""
         return step > 0 and (step % self.evaluate_every == 0 or step == self.steps)
+
+    def evaluations(self, step: int) -> int:
+        """How many validations there are until `step` steps are finished, with the one that follows it."""
+        return step // self.evaluate_every + (step == self.steps and step % self.evaluate_every > 0)

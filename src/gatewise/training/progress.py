@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from ..terminal import shown
@@ -24,8 +25,12 @@ _SHORTEST_BAR, _LONGEST_BAR = 8, 40  # columns
 class Progress(Protocol):
     """What the training loop reports while it runs. Losses are in nats."""
 
-    def start(self, step: int, steps: int) -> None:
-        """Training begins, with `step` of `steps` done."""
+    def start(self, step: int, steps: int, regularised: bool) -> None:
+        """Training begins, with `step` of `steps` done.
+
+        `regularised`: the training loss has something in it that the validation loss has not, dropout for example, so
+        that they do not compare.
+        """
         ...
 
     def step(self, step: int, loss: float) -> None:
@@ -60,7 +65,7 @@ class ProgressFor(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False) -> None:
         pass
 
     def step(self, step: int, loss: float) -> None:
@@ -88,7 +93,7 @@ class Meter:
     """
 
     def __init__(self, unit: str, per_step: float):
-        self.unit, self.per_step = unit, per_step
+        self.unit, self.per_step, self.regularised = unit, per_step, False
         self.at = self.steps = self._first = 0
         self.loss: float | None = None
         self.validation: float | None = None
@@ -96,9 +101,9 @@ class Meter:
         self._recent: deque[tuple[float, int]] = deque()
         self._speed = ""
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False) -> None:
         self.at = self._first = step
-        self.steps = steps
+        self.steps, self.regularised = steps, regularised
         self._began = time.monotonic()
         self.restart()
 
@@ -121,8 +126,10 @@ class Meter:
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    def loss_text(self) -> str:
-        return f"loss {self.loss:.3f}" if self.loss is not None else ""
+    def loss_text(self, loss: float | None = None) -> str:
+        """Of this loss; the smoothed one if None."""
+        loss = self.loss if loss is None else loss
+        return "" if loss is None else f"loss {loss:.3f}{' (regularised)' if self.regularised else ''}"
 
     def validation_text(self) -> str:
         return f"val {self.validation:.3f}" if self.validation is not None else ""
@@ -150,20 +157,25 @@ class Lines:
         self._meter = Meter(unit, per_step)
         self._stream = _Tolerant(stream or sys.stderr)
         self._next = 0.0
+        self._waiting = ""  # a line that is due, unless a validation follows this step: one line per step is enough
 
-    def start(self, step: int, steps: int) -> None:
-        self._meter.start(step, steps)
+    def start(self, step: int, steps: int, regularised: bool = False) -> None:
+        self._meter.start(step, steps, regularised)
         self._next = time.monotonic() + _LINE_SECONDS
 
     def step(self, step: int, loss: float) -> None:
         now = time.monotonic()
+        if self._waiting:
+            self.note(self._waiting)
+            self._waiting = ""
         self._meter.step(step, loss, now)
         if now >= self._next:
-            self._line(self._meter.loss_text(), self._meter.validation_text())
+            self._waiting = self._line(self._meter.loss_text(), self._meter.validation_text())
 
     def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        self._waiting = ""
         self._meter.validation = validation_loss
-        self._line(f"loss {train_loss:.3f}", f"val {validation_loss:.3f}{' (best)' if best else ''}")
+        self.note(self._line(self._meter.loss_text(train_loss), f"{self._meter.validation_text()}{' (best)' * best}"))
         self._meter.restart()
 
     def sample(self, step: int, text: str) -> None:
@@ -171,14 +183,15 @@ class Lines:
         self.note(f"--- written at step {step} ---\n{body}\n---")
 
     def note(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write((shown(text) if self._stream.isatty() else text) + "\n")
         self._stream.flush()
 
     def stop(self) -> None:
         pass
 
-    def _line(self, *losses: str) -> None:
+    def _line(self, *losses: str) -> str:
         meter = self._meter
+        self._next = time.monotonic() + _LINE_SECONDS
         parts = [
             f"step {meter.at}/{meter.steps}",
             *losses,
@@ -186,12 +199,16 @@ class Lines:
             _clock(meter.elapsed),
             meter.left_text(),
         ]
-        self.note("  ".join(part for part in parts if part))
-        self._next = time.monotonic() + _LINE_SECONDS
+        return "  ".join(part for part in parts if part)
 
 
-class Bar:
+_DRAWN = Lock()  # held by the bar that is drawn: there is one at a time
+
+
+class Bar(Lines):
     """A bar at the bottom of the terminal, which follows the terminal's width.
+
+    While another run of this process has its bar there, this one writes lines above it.
 
     Args:
         unit, per_step: See `Meter`.
@@ -201,17 +218,19 @@ class Bar:
     def __init__(self, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None):
         from rich.console import Console
 
-        self._meter = Meter(unit, per_step)
         stream = stream or sys.stderr
-        self._stream = _Tolerant(getattr(stream, "under", stream))  # of a `Terminal`, which shows no colours
+        stream = getattr(stream, "under", stream)  # of a `Terminal`, which shows no colours
+        super().__init__(unit, per_step, stream)
         self._console = Console(file=cast(TextIO, self._stream), highlight=False)
         self._live: Live | None = None
-        self._next = 0.0
 
-    def start(self, step: int, steps: int) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False) -> None:
         from rich.live import Live
 
-        self._meter.start(step, steps)
+        super().start(step, steps, regularised)
+        if not _DRAWN.acquire(blocking=False):
+            self._stream = _Tolerant(sys.stderr)  # which the other bar has made to write above it
+            return
         # No thread of its own: it would compete with training. Standard output is left alone, as results go there.
         self._fit()
         self._live = Live(self, console=self._console, auto_refresh=False, redirect_stdout=False)
@@ -219,17 +238,26 @@ class Bar:
         self._draw()
 
     def step(self, step: int, loss: float) -> None:
+        if self._live is None:
+            super().step(step, loss)
+            return
         now = time.monotonic()
         self._meter.step(step, loss, now)
         if now >= self._next or step == self._meter.steps:
             self._draw()
 
     def evaluation(self, step: int, train_loss: float, validation_loss: float, best: bool) -> None:
+        if self._live is None:
+            super().evaluation(step, train_loss, validation_loss, best)
+            return
         self._meter.validation = validation_loss
         self._meter.restart()
         self._draw()
 
     def sample(self, step: int, text: str) -> None:
+        if self._live is None:
+            super().sample(step, text)
+            return
         from rich.rule import Rule
         from rich.text import Text
 
@@ -241,6 +269,9 @@ class Bar:
         self._console.print()
 
     def note(self, text: str) -> None:
+        if self._live is None:
+            super().note(text)
+            return
         self._fit()
         self._console.print(shown(text), markup=False)
 
@@ -249,6 +280,7 @@ class Bar:
             self._draw()
             self._live.stop()
             self._live = None
+            _DRAWN.release()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.progress_bar import ProgressBar
@@ -304,14 +336,13 @@ class Bar:
 
 def choose(
     quiet: bool = False, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None
-) -> Bar | Lines | Silent:
+) -> Lines | Silent:
     """A bar on a terminal, lines elsewhere, nothing if `quiet`."""
     if quiet:
         return Silent()
     stream = stream or sys.stderr
-    if stream.isatty() and os.environ.get("TERM") != "dumb":
-        return Bar(unit, per_step, stream)
-    return Lines(unit, per_step, stream)
+    kind = Bar if stream.isatty() and os.environ.get("TERM") != "dumb" else Lines
+    return kind(unit, per_step, stream)
 
 
 class _Tolerant:

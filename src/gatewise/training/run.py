@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelFileError
+from ..randomness import Generators
 from . import checkpoint as checkpoints
-from .counters import Counters
+from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .interrupts import Interrupts
 from .plan import Plan
 from .progress import Progress
 from .run_files import RunFiles
-from .snapshot import Snapshot, difference, generator_states, load, set_generator_states, weights
+from .snapshot import Snapshot, difference, load, weights
 from .trainable import Batches, Trainable
 
-_NORMS_KEPT = 5  # gradient norms quoted when training diverges
 _MOST_STEPS_PER_LINE = 50  # of the history
 
 
@@ -48,18 +48,20 @@ class Run:
         files: RunFiles,
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
+        regularised: bool,
         checkpoint_seconds: float,
         interrupts: Interrupts,
     ):
         self.module, self.training, self.validation, self.plan = module, training, validation, plan
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
-        self.files, self.checkpoint_seconds = files, checkpoint_seconds
-        self.counters = Counters()
+        self.files, self.checkpoint_seconds, self.regularised = files, checkpoint_seconds, regularised
+        self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
-        self.loss: Tensor | None = None  # of the current step, a scalar; set by the driver
+        self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
         self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
         self._resumed: Snapshot | None = None
+        self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
         self._suspended: tuple[list[Tensor], dict[str, Tensor]] | None = None
         self._opened_time: float | None = None
 
@@ -71,7 +73,7 @@ class Run:
         Raises:
             ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
         """
-        self.counters, self._resumed = self.files.read()
+        self.counters, self._resumed = self.files.read(self.plan)
         best = self._resumed.best if self.counters.best_loss is not None else None
         for values in (self._resumed.model, best):
             if values is not None and (problem := difference(self._network, values)):
@@ -79,6 +81,9 @@ class Run:
                     f"{self.files.checkpoint} is a checkpoint of another model: {problem}. "
                     "Resume with the options it was made with."
                 )
+            for name, tensor in (values or {}).items():
+                if not tensor.isfinite().all():
+                    raise checkpoints.damaged(self.files.checkpoint, f"{name} holds values that are not finite")
         load(self._network, self._resumed.model)
         self.best = best or {}
 
@@ -97,7 +102,6 @@ class Run:
             self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
             self._resumed = None
         else:
-            torch.manual_seed(self.plan.seed)
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
         self._opened_time = time.monotonic()
@@ -125,6 +129,18 @@ class Run:
             return "early stop"
         return None
 
+    def ending(self) -> str:
+        """Why a run that is over ended, and which weights are kept; a sentence for the user."""
+        counters, every = self.counters, len(self.training)
+        end = f"step {counters.step} of {self.plan.steps} (epoch {counters.step / every:.3g})"
+        kept = f"Kept are the best weights: of step {counters.best_step} (epoch {counters.best_step / every:.3g})"
+        if self.end_reason == "finished":
+            why = f"finished after {end}."
+        else:
+            more = f"none of the last {counters.waited} validations was better (patience {self.plan.patience})"
+            why = f"stopped early after {end}: {more}."
+        return f"{why} {kept}, validation {counters.best_loss:.4g}."
+
     @property
     def seconds(self) -> float:
         """Time spent training so far, over all sessions."""
@@ -149,6 +165,18 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
+    def training_loss(self, batch: Any) -> Tensor:
+        """The loss of this step, with its gradient."""
+        try:
+            loss = self.module.training_loss(batch)
+        except ValueError as error:  # a `ShapeError`, for one
+            if self._unproven:
+                raise checkpoints.damaged(self.files.checkpoint, f"its carried state: {error}") from error
+            raise
+        self._unproven = False
+        self.loss = loss.detach()
+        return loss
+
     def gradient_ready(self) -> None:
         """Clip the gradient. If it or the loss is not finite, fail before it can reach the weights."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -162,7 +190,7 @@ class Run:
         for what, value in (("loss", self._loss_value), ("gradient norm", norm_value)):
             if not math.isfinite(value):
                 raise self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
-        self.counters.norms = [*self.counters.norms[1 - _NORMS_KEPT :], norm_value]
+        self.counters.norms = [*self.counters.norms[1 - NORMS_KEPT :], norm_value]
 
     def after_step(self) -> None:
         counters = self.counters
@@ -223,12 +251,12 @@ class Run:
     def _suspend(self) -> None:
         """Keep what validating and sampling must not disturb: carried state and random generators."""
         # Copies, in case `begin` clears the tensors or their list in place.
-        self._suspended = ([tensor.clone() for tensor in self.module.carried], generator_states())
+        self._suspended = ([tensor.clone() for tensor in self.module.carried], self.generators.states())
 
     def _continue(self) -> None:
         assert self._suspended is not None
         self.module.carried, generators = self._suspended
-        set_generator_states(generators)
+        self.generators.restore(generators)
         self._suspended = None
 
     # Files
@@ -241,7 +269,7 @@ class Run:
         for name, parameter in self._network.named_parameters():
             if not parameter.isfinite().all():
                 raise self._diverged(f"{name} holds values that are not finite after step {counters.step}")
-        carried, generators = self._suspended or (self.module.carried, generator_states())
+        carried, generators = self._suspended or (self.module.carried, self.generators.states())
         optimizer = self.optimizer.state_dict()["state"]
         snapshot = Snapshot(weights(self._network), self.best, carried, generators, optimizer)
         self.files.write_checkpoint(counters, self.seconds, snapshot)
@@ -251,10 +279,18 @@ class Run:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
             for parameter, values in self.optimizer.state.items():
-                if not {"step", "exp_avg", "exp_avg_sq"} <= values.keys() or values["exp_avg"].shape != parameter.shape:
+                shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+                if {name: tensor.shape for name, tensor in values.items()} != shapes:
                     raise ValueError("the optimiser's state does not fit the weights")
+                if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in values.values()):
+                    raise ValueError("the optimiser's state holds values that are not finite")
+                if not 0 <= float(values["step"]) <= self.counters.step or (values["exp_avg_sq"] < 0).any():
+                    raise ValueError("the optimiser's state is of no run")
+            if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in snapshot.carried):
+                raise ValueError("the carried state holds values that are not finite")
             self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
-            set_generator_states(snapshot.generators)
+            self._unproven = True
+            self.generators.restore(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from ..errors import ModelFileError
 from . import checkpoint as checkpoints
 from .counters import Counters
 from .failures import Writing
 from .history import History, lines_until
+from .plan import Plan
 from .snapshot import Snapshot
 
 
@@ -30,20 +32,21 @@ class RunFiles:
         self._saved: tuple[int, int] | None = None  # (step, evaluated) in the checkpoint
         self._saved_time = 0.0
 
-    def read(self) -> tuple[Counters, Snapshot]:
-        """What the checkpoint holds.
+    def read(self, plan: Plan) -> tuple[Counters, Snapshot]:
+        """What the checkpoint of a run of this plan holds.
 
         Raises:
             ModelFileError: It is missing, damaged, foreign, newer, or of another identity.
         """
         document, tensors = checkpoints.read(self.checkpoint)
         try:
-            identity = dict(document["identity"])
-            counters = Counters.from_json(document["counters"])
+            checkpoints.require_same(self.checkpoint, dict(document["identity"]), self.identity)
+            counters = Counters.from_json(document["counters"], plan)
             snapshot = Snapshot.from_named(tensors)
         except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelFileError):
+                raise
             raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
-        checkpoints.require_same(self.checkpoint, identity, self.identity)
         self._saved = counters.step, counters.evaluated
         return counters, snapshot
 

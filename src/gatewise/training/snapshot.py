@@ -15,7 +15,7 @@ class Snapshot:
     model: Weights by name.
     best: Best weights by name; empty before the first validation.
     carried: The module's carried state, in order.
-    generators: States of torch's global generators by device type, uint8.
+    generators: States of the run's generators by kind of device, uint8.
     optimizer: State by parameter number, then by name.
     """
 
@@ -71,25 +71,12 @@ def load(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
     """The first way in which `values` do not fit this module's weights, or None if they fit."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
+    inside = weights(module)
+    wanted = {name: tuple(tensor.shape) for name, tensor in inside.items()}
     found = {name: tuple(tensor.shape) for name, tensor in values.items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             return f"its {name} has shape {found.get(name, 'none')}, here it has {wanted.get(name, 'none')}"
+        if values[name].dtype != inside[name].dtype:
+            return f"its {name} holds {values[name].dtype}, here {inside[name].dtype}"
     return None
-
-
-def generator_states() -> dict[str, Tensor]:
-    """The states of torch's global generators."""
-    states = {"cpu": torch.get_rng_state()}
-    # Only if this process uses the GPU: asking would initialise it and take its memory.
-    if torch.cuda.is_initialized():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def set_generator_states(states: Mapping[str, Tensor]) -> None:
-    """Restore the states; those of a generator that is not in use here are ignored."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_initialized():
-        torch.cuda.set_rng_state(states["cuda"])

@@ -20,7 +20,8 @@ class Trainable(Protocol):
     carried: list[Tensor]
 
     def training_loss(self, batch: Any) -> Tensor:
-        """Mean loss of the batch per target, in nats: a scalar with a gradient."""
+        """Mean loss of the batch per target, in nats: a scalar with a gradient. What it draws at random comes from
+        `randomness.generator`, which a checkpoint restores."""
         ...
 
     def validation_sums(self, batch: Any) -> tuple[Tensor, int]:
@@ -40,7 +41,7 @@ class Batches(Protocol):
     """Batches by index, so that the step alone determines the batch.
 
     Training step s uses `at(s)`: epoch s // len, index s % len within it; shuffling is seeded by the epoch. Validation
-    uses `at(0)` to `at(len - 1)`. `at` must not draw from torch's global generator, and may be called one step early.
+    uses `at(0)` to `at(len - 1)`. `at` must not draw from the generators of the run, and may be called one step early.
     """
 
     def __len__(self) -> int:

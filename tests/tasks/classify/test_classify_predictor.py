@@ -14,6 +14,7 @@ from gatewise.tasks.classify import baselines
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.classify.statistics import learn_inputs
 from gatewise.tasks.classify.targets import Targets
+from gatewise.training import Silent
 
 
 def test_the_regression_is_that_of_scikit_learn():
@@ -76,3 +77,107 @@ def test_older_files_call_the_blend_weight_trust(tmp_path):
     document = {"trust" if name == "blend_weight" else name: value for name, value in found.document.items()}
     bundle.save(tmp_path / "old", document, found.tensors)
     assert Classifier.load(tmp_path / "old").blend_weight_ == 0.25
+
+
+def learned(texts, labels, **bounds):
+    data = reviews(*texts, labels=labels)
+    inputs, targets = learn_inputs(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
+    return baselines.Baselines.learn(inputs, targets, data, rows_of(data), 0, **bounds), inputs, data
+
+
+def test_the_regression_reads_what_most_sequences_have(monkeypatch):
+    monkeypatch.setattr(baselines, "LEAST_SIZE", 0)
+    texts, labels = ["good", "good film", "bad", "bad film", "good one", "bad two"], ["a", "a", "b", "b", "a", "b"]
+    (full, inputs, data), (few, *_) = (learned(texts, labels, size=size) for size in (1000, 2 * 3))
+    assert full.words.shape == (9, 2)  # good bad film one two, and four pairs
+    assert few.words.shape == (3, 2)  # two classes, so three words have six weights
+    counts = dict.fromkeys(full.buckets, 0)
+    for places, *_ in baselines._features(inputs, data, rows_of(data)):
+        for place in places:
+            counts[place] += 1
+    kept = [counts[place] for place in few.buckets]
+    assert sorted(kept) == sorted(counts.values())[-3:] == [2, 3, 3]
+    # Words that it does not read change nothing but how many words a text has.
+    one, other = (few._scores(inputs, reviews(text, labels=["a"]), np.arange(1)) for text in ("good odd", "good queer"))
+    assert np.array_equal(one, other)
+
+
+def test_the_regression_has_no_more_work_than_the_networks_had(monkeypatch):
+    made, lines = [], []
+    real = torch.optim.LBFGS
+
+    def watched(*args, **options):
+        made.append(options)
+        return real(*args, **options)
+
+    monkeypatch.setattr(torch.optim, "LBFGS", watched)
+    monkeypatch.setattr(baselines, "_TELL_EVERY", -1.0)
+    texts, labels = ["good", "good film", "bad", "bad film"] * 5, ["a", "a", "b", "b"] * 5
+    for effort in (np.inf, 0.0, 800.0):
+        learned(texts, labels, effort=effort, tell=lines.append)
+    assert [options["max_iter"] for options in made[:2]] == [100, 10]
+    assert 10 < made[2]["max_iter"] < 100
+    assert lines[0] == "logistic regression: step 0 of at most 100, 0 s"
+    monkeypatch.setattr(baselines, "_ROOM", 1000)
+    learned(texts, labels)
+    assert 5 < made[-1]["history_size"] < 100
+
+
+def test_a_model_is_saved_before_its_baselines_are_learned(monkeypatch, tmp_path):
+    X, y = waves(60, 0)
+    seen, lines = [], []
+
+    def learn(*_, **__):
+        seen.append(Classifier.load(tmp_path / "m"))
+        raise MemoryError
+
+    class Told(Silent):
+        def note(self, text):
+            lines.append(text)
+
+    monkeypatch.setattr(baselines.Baselines, "learn", learn)
+    with pytest.raises(MemoryError):
+        Classifier(**TINY, seed=1).fit(X, y, output=tmp_path / "m", progress=lambda unit, per_step: Told())
+    assert f"{tmp_path / 'm'} is saved. Measuring it beside plain baselines." in lines
+    [saved] = seen
+    assert saved.metrics_ == {}
+    monkeypatch.undo()
+    assert np.array_equal(Classifier.load(tmp_path / "m").predict(X), saved.predict(X))
+    again = Classifier(**TINY, seed=1).fit(X, y, output=tmp_path / "m", resume=True)  # it had only to be measured
+    assert again.metrics_["train"]["sequences"] > 0
+
+
+def test_the_report_names_the_blend_and_what_it_is_made_of():
+    scores = {"accuracy": 0.5, "log_loss": 0.25}
+    metrics = {"train": scores, "test": scores | {"accuracy": 0.875}, "network": scores | {"accuracy": 0.75}}
+    metrics |= {"blend": {"network": 0.7, "logistic regression": 0.3}}
+    metrics |= {
+        "baselines": {"majority": scores | {"accuracy": 0.125}, "logistic regression": scores | {"accuracy": 0.625}}
+    }
+    lines = Classifier.report(metrics).splitlines()
+    assert [(line[:26].strip(), *line[26:].split()) for line in lines[1:-1]] == [
+        ("train", "0.5", "0.25"),
+        ("test", "0.875", "0.25"),
+        ("network alone", "0.75", "0.25"),
+        ("logistic regression alone", "0.625", "0.25"),
+        ("majority", "0.125", "0.25"),
+    ]
+    assert lines[-1] == (
+        "The model predicts a blend: 70% network and 30% logistic regression. The lower rows are measured on: test."
+    )
+    assert len(Classifier.report({"test": scores}).splitlines()) == 2
+
+
+def test_the_rows_of_the_report_are_what_they_say():
+    words = ["warm and kind", "cold and dull", "kind of dull", "warm but cold"]
+    labels = ["good", "bad", "bad", "good"]
+    some, held = (reviews(*words * n, labels=labels * n) for n in (40, 10))
+    model = Classifier(**TINY, seed=1).fit(some, validation=held)
+    assert model.blend_weight_ < 1
+    assert model.metrics_["blend"] == {
+        "network": model.blend_weight_,
+        "logistic regression": 1 - model.blend_weight_,
+    }
+    model.blend_weight_ = 1.0
+    alone = model.evaluate(held)["all"]
+    assert model.metrics_["network"]["log_loss"] == pytest.approx(alone["log_loss"])

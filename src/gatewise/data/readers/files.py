@@ -41,6 +41,8 @@ LEAST_UNPACKED = 256 << 20  # bytes that any packed file may unpack to
 MOST_RATIO = 100  # to more than that, what it unpacks to is at most so many times its size
 PIPE_SECONDS = 5.0  # that a pipe which nobody writes to is waited for
 
+_CLOSED = "cannot read standard input: it is closed. Name a file instead of -."
+
 
 def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str:
     """All the text in `source`, with LF line ends and without byte order marks.
@@ -82,6 +84,26 @@ def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
     return name_of(source), read_text(source, encoding).split("\n")
 
 
+def arriving_lines(encoding: str) -> Iterator[str]:
+    """The lines of standard input without their ends, each as soon as it is there.
+
+    Raises:
+        DataError: It is closed, or a line is not in this encoding.
+    """
+    _check_encoding(encoding)
+    try:
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding)
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        raise DataError(_CLOSED) from None
+    try:
+        for number, line in enumerate(text):
+            yield (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\n")
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Pass --encoding with the one it is in") from None
+    finally:
+        text.detach()
+
+
 def read_bytes(source: Source) -> bytes:
     """One whole file. DataError if it is a folder or cannot be read."""
     _check_file(source)
@@ -100,7 +122,7 @@ def is_packed(path: Source) -> bool:
 
 
 def open_bytes(path: Source) -> IO[bytes]:
-    """A file or pipe opened for reading.
+    """A file opened for reading, or all that a pipe brings.
 
     Raises:
         DataError: There is none, it is a folder, device or socket, or a pipe that nobody writes to.
@@ -111,12 +133,12 @@ def open_bytes(path: Source) -> IO[bytes]:
         what = "folder" if stat.S_ISDIR(mode) else "device or socket"
         raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. Use - for standard input.")
     try:
-        return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")
+        return io.BytesIO(_from_pipe(path)) if stat.S_ISFIFO(mode) else open(path, "rb")
     except OSError as error:
         _unreadable(error)
 
 
-def _open_pipe(path: Source) -> IO[bytes]:
+def _from_pipe(path: Source) -> bytes:
     """Opening a pipe would wait for a writer for ever, so it is opened without, and looked at whether one comes."""
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     poll = select.poll()
@@ -130,7 +152,8 @@ def _open_pipe(path: Source) -> IO[bytes]:
             os.close(pipe)
             raise DataError(f"cannot read {name_of(path)}: it is a pipe, and no program writes to it. Start one first.")
     os.set_blocking(pipe, True)
-    return os.fdopen(pipe, "rb")
+    with os.fdopen(pipe, "rb") as file:
+        return file.read()
 
 
 class Unpacking:
@@ -278,7 +301,7 @@ def _standard_input() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except (AttributeError, OSError, ValueError):  # there is none, or it is closed
-        raise DataError("cannot read standard input: it is closed. Name a file instead of -.") from None
+        raise DataError(_CLOSED) from None
 
 
 def _unzip(raw: bytes, name: str) -> bytes:

@@ -133,7 +133,9 @@ def _opened(source: Source) -> Iterator[Any]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # A file rather than its name, for of that Pillow maps the pixels, and scrambles those of a turned TIFF.
             with open_bytes(source) as file, Image.open(file, formats=FORMATS) as image:
-                most = max(LEAST_PIXELS, MOST_RATIO * os.fstat(file.fileno()).st_size)
+                place = file.tell()
+                most = max(LEAST_PIXELS, MOST_RATIO * file.seek(0, os.SEEK_END))
+                file.seek(place)
                 if image.width * image.height > most:
                     raise DataError(
                         f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "

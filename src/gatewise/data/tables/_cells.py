@@ -73,14 +73,16 @@ def infer(
         for name, look in looks.items()
         if look.numbers < look.given
     }
-    decimal = csv.decimal or decimal_of((form for form in forms.values() if form), str(csv.separator))
+    proven = csv.decimal or decimal_of(forms.values())
+    decimal = proven or {";": ",", ",": "."}.get(str(csv.separator))
     cells = Cells({}, {}, {}, [name for name, look in looks.items() if not look.filled])
     for name, look in looks.items():
         if name in labels and look.padded and look.whole == look.given:
             continue
         column = _Column(session, relation, name, given_sql(identifier(name), missing), look)
         try:
-            found = column.infer(forms.get(name, []), decimal)
+            dots = proven == "," or (decimal == "," and look.dotted < look.given)
+            found = column.infer(forms.get(name, []), decimal, dots)
         except _SpoiledError as error:
             cells.spoiled[name] = str(error)
             continue
@@ -133,18 +135,25 @@ class _Column:
     def __init__(self, session: Session, relation: str, name: str, value: str, look: _Look):
         self.session, self.relation, self.name, self.value, self.look = session, relation, name, value, look
 
-    def infer(self, forms: Sequence[Spelling], decimal: str | None) -> tuple[str, ColumnSchema] | None:
-        """SQL of numbers or times, and what they are; None for words."""
+    def infer(self, forms: Sequence[Spelling], decimal: str | None, dots: bool) -> tuple[str, ColumnSchema] | None:
+        """SQL of numbers or times, and what they are; None for words.
+
+        Args:
+            forms: Spellings of numbers that are not plain.
+            decimal: The decimal sign of the file, if it is known.
+            dots: Whether a dot may stand between thousands.
+        """
         look = self.look
         if look.numbers == look.given:
-            if decimal == "," and look.grouped and look.grouped == look.dotted:  # 1.234 is more than a thousand here
+            if dots and look.grouped and look.grouped == look.dotted:
                 return self._numbers(Spelling(",", "."))
             if look.whole == look.given and look.given:
                 return f"{self.value}::BIGINT", ColumnSchema("number", "BIGINT")
             return plain_sql(self.value), ColumnSchema("number", "DOUBLE")
         signs = {form.decimal for form in forms}
-        if len(signs) > 1 and decimal is None:
-            row, value = self._first(f"{plain_sql(self.value)} IS NULL")
+        signed = f"regexp_matches({self.value}, '[.,]')"
+        if len(signs) > 1 and decimal is None and self._count(f"CASE WHEN {signed} THEN 1 END"):
+            row, value = self._first(signed)
             raise _SpoiledError(
                 f"{self._at(row)}: {value!r} is a number with decimals or with thousands. Say which: --decimal , or "
                 f"--decimal ."

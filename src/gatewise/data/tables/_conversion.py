@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ...errors import DataError
 from ._numbers import number_sql
-from ._timestamps import FORMATS, NUMBERS, REALS, UNITS, is_number, is_time, read_time, text_sql, zoned_sql
+from ._timestamps import DECLARED, FORMATS, NUMBERS, REALS, UNITS, is_number, is_time, read_time, text_sql, zoned_sql
 from ._timestamps import number_sql as time_number_sql
 from .schema import ANY_CSV, PLAIN, ColumnSchema, CSVFormat, Schema, Spelling
 from .session import Session, identifier, literal
@@ -42,6 +42,9 @@ def convert(
     Raises:
         DataError: A value cannot be read as what was learned.
     """
+    for written in (schema.written, *(column.written for column in schema.columns.values())):
+        if written is not None and written not in FORMATS | DECLARED | UNITS:
+            raise DataError(f"the model read times like {written!r:.60}, which no table here has. Train it again.")
     parts = {}
     respelled = (asked.decimal, asked.thousands) != (schema.csv.decimal, schema.csv.thousands)
     for name, type in types.items():
@@ -105,7 +108,7 @@ def _sql(session: Session, relation: str, name: str, type: str, learned: ColumnS
     if learned.kind == "time" and is_number(type) and learned.written in FORMATS:
         return _sql_of_number_as_text(session, relation, name, learned)
     raise DataError(
-        f"{session.name}: column '{name}' is {type}, but the model learned {learned.shown} from it. Give it the same."
+        f"{session.name}: column '{name}' is {type}, but the model learned {learned} from it. Give it the same."
     )
 
 
@@ -126,6 +129,6 @@ def _check(session: Session, relation: str, name: str, wrong: str, learned: Colu
         row, value = found[0]
         way = "" if learned.spelling == PLAIN else ", or say how numbers are written with --decimal and --thousands"
         raise DataError(
-            f"{session.name}, row {row}, column '{name}': {value!r:.60} came where the model learned {learned.shown}. "
+            f"{session.name}, row {row}, column '{name}': {value!r:.60} came where the model learned {learned}. "
             f"Write it so, leave it empty if it is missing{way}."
         )

@@ -1,7 +1,8 @@
 """Numbers as tables write them: with a decimal comma, with thousands, with a currency or per cent sign.
 
 "1,234" may be a number and a bit or more than a thousand. What other columns of the file say decides, then its
-separator (where ; stands between cells, the comma is decimal), else the user has to say.
+separator (where ; stands between cells, the comma is decimal), else the user has to say. "1.234" is more than a
+thousand where the comma is decimal: where another column says so or, between semicolons, smaller numbers have no dot.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def any_number_sql(x: str) -> str:
 
 
 def grouped_sql(x: str) -> str:
-    """Whether a plain number may as well be thousands with dots between: 1.234."""
-    return f"regexp_full_match(trim({x}), '[-+]?\\d{{1,3}}(\\.\\d{{3}})+')"
+    """Whether a plain number may as well be thousands with dots between: 1.234, but not 0.123."""
+    return f"regexp_full_match(trim({x}), '[-+]?[1-9]\\d{{0,2}}(\\.\\d{{3}})+')"
 
 
 def _pattern(spelling: Spelling) -> str:
@@ -96,9 +97,7 @@ def _count(values: Sequence[str], spelling: Spelling) -> int:
     return sum(1 for value in values if fits(value))
 
 
-def decimal_of(candidates: Iterable[Sequence[Spelling]], separator: str) -> str | None:
-    """The decimal sign of a file whose columns could be spelled like this; None if nothing tells."""
+def decimal_of(candidates: Iterable[Sequence[Spelling]]) -> str | None:
+    """The decimal sign of a file whose columns could be spelled like this; None if no column tells."""
     votes = [signs.pop() for forms in candidates if len(signs := {form.decimal for form in forms}) == 1]
-    if votes:
-        return max(sorted(set(votes)), key=votes.count)
-    return {";": ",", ",": "."}.get(separator)
+    return max(sorted(set(votes)), key=votes.count, default=None)

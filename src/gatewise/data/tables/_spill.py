@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import weakref
 from typing import BinaryIO
 
 import numpy as np
 
 from ...errors import DataError
+from ...files import TemporaryFolder
 from ..sequences import Sequences
 
 IN_MEMORY = 256 << 20  # bytes of one Sequences; what is larger goes to files
@@ -24,26 +23,26 @@ class Spill:
     """
 
     def __init__(self, size: int):
-        self.folder = tempfile.mkdtemp(prefix="gatewise-columns-") if size > IN_MEMORY else None
+        self.folder = TemporaryFolder("columns") if size > IN_MEMORY else None
         self._sinks: list[Sink] = []
 
     def sink(self, dtype: np.dtype | type) -> Sink:
-        on_disk = self.folder is not None and np.dtype(dtype) != object
-        path = os.path.join(self.folder or "", f"{len(self._sinks)}.bin") if on_disk else None
+        on_disk = np.dtype(dtype) != object
+        path = os.path.join(self.folder.path, f"{len(self._sinks)}.bin") if self.folder and on_disk else None
         self._sinks.append(Sink(np.dtype(dtype), path))
         return self._sinks[-1]
 
     def keep(self, sequences: Sequences) -> Sequences:
         """Tie the files to `sequences`: they are deleted when it is."""
         if self.folder is not None:
-            weakref.finalize(sequences, shutil.rmtree, self.folder, ignore_errors=True)
+            weakref.finalize(sequences, self.folder.close)
         return sequences
 
     def discard(self) -> None:
         for sink in self._sinks:
             sink.close()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.close()
 
 
 class Sink:

@@ -19,15 +19,22 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 
+from ...checks import whole
 from ...errors import DataError
 from ..sequences import MISSING, Column, Sequences
 from ._spill import Spill
 from .timezones import DAY, LIKELY_ZONES, SECOND, to_local, to_utc
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+_GAP, _GAPS = (
+    1_000_000,
+    1000,
+)  # steps of a series in all, and per timestamp, from which a known frequency is not its own
+_LONGEST = 10**16  # microseconds of a step: three centuries
 _SPANS = (
     (DAY, "day"),
     (HOUR, "hour"),
@@ -58,7 +65,6 @@ _BUCKETS = {
     "7 days": 7 * DAY,
     "1 month": 30 * DAY,
 }
-_UNITS = ("span", "day", "business day", "session", "month")
 _TIMES = ("", "", "twice a month", "three times a month", "four times a month")
 _ORDINALS = ("first", "second", "third", "fourth", "last")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -75,6 +81,10 @@ _RECENT = 60  # timestamps that tell where the next ones belong
 _MOST_CLOCKS = 300  # times of day that a session may have
 
 
+def _possible(name: str, count: int) -> None:
+    whole(name, count, 1, _LONGEST)
+
+
 @dataclass(frozen=True)
 class Frequency:
     """The step from one timestamp to the next.
@@ -88,20 +98,18 @@ class Frequency:
         clocks: Of sessions: times of day, in microseconds.
     """
 
-    unit: str
-    count: int = 1
+    unit: Literal["span", "day", "business day", "session", "month"]
+    count: Annotated[int, _possible] = 1
     month_end: bool = False
     on: tuple[str, ...] = ()
     weekdays: tuple[int, ...] = ()
     clocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("on", "weekdays", "clocks"):  # lists, as JSON has them
-            object.__setattr__(self, name, tuple(getattr(self, name)))
         known = all(rule in _RULES or (rule.isdecimal() and 1 <= int(rule) <= 31) for rule in self.on)
         days = all(0 <= day < 7 for day in self.weekdays)
         clocks = all(0 <= clock < DAY for clock in self.clocks) and sorted(set(self.clocks)) == [*self.clocks]
-        if self.unit not in _UNITS or self.count < 1 or not (known and days and clocks and len(self.on) < len(_TIMES)):
+        if not (known and days and clocks and len(self.on) < len(_TIMES)):
             raise ValueError(f"{self!r} is no frequency")
         if (self.unit == "session") != bool(self.clocks):
             raise ValueError("a session has times of day, and nothing else has")
@@ -118,7 +126,8 @@ class Frequency:
     def _step(self) -> str:
         if named := _NAMES.get((self.unit, self.count)):
             return named
-        count, unit = self.count, self.unit
+        count: int = self.count
+        unit: str = self.unit
         if unit == "span":
             size, unit = next((size, unit) for size, unit in _SPANS if count % size == 0)
             count //= size
@@ -544,10 +553,12 @@ def _at(timestamp: np.datetime64, zone: str | None) -> str:
 
 
 def _confirmed(sequences: Sequences, time: str, frequency: Frequency) -> Frequency:
-    """The frequency, if all sequences have it; two timestamps may be any number of steps apart."""
+    """The frequency, if all sequences have it; timestamps may be some steps apart, but not so many that gaps are nearly
+    all there is."""
     zone = _time(sequences, time).zone
     for index, timestamps in _series(sequences, time):
-        if not len(timestamps) or not np.isnan(frequency.places(timestamps, zone)).any():
+        places = frequency.places(timestamps, zone) if len(timestamps) else np.zeros(1)
+        if not np.isnan(places).any() and places[-1] < max(_GAP, _GAPS * len(timestamps)):
             continue
         own = infer_frequency(timestamps, zone)
         raise DataError(

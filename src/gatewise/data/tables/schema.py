@@ -6,15 +6,23 @@ Importing it costs neither DuckDB nor numpy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
-from ...errors import DataError
+from ...errors import OptionError
 
-KINDS = ("number", "category", "text", "time")
 SEPARATORS = (",", ";", "\t", "|")
 THOUSANDS = (",", ".", " ", "'")
 DECIMALS = (".", ",")
+
+
+def _check_signs(decimal: str | None, thousands: str | None) -> None:
+    if decimal not in (None, *DECIMALS):
+        raise OptionError(f"decimal is . or , and not {decimal!r:.60}")
+    if thousands not in (None, "", *THOUSANDS):
+        raise OptionError(f"thousands is one of {' '.join(map(repr, THOUSANDS))}, not {thousands!r:.60}")
+    if thousands and thousands == (decimal or "."):
+        raise OptionError(f"{thousands!r} cannot stand for decimals and thousands at once")
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,11 @@ class CSVFormat:
         header: Whether the first line names the columns.
         decimal: The sign before the decimals of a number.
         thousands: The sign between groups of three digits; "" for none.
-        missing: Words that stand for a missing value in any column. Without them, `_csv.MISSING` do in columns of
+        missing: Words that stand for a missing value in any column. Without them, `_sniffing.MISSING` do in columns of
             numbers and times, and only empty cells elsewhere.
+
+    Raises:
+        OptionError: No file could be written so.
     """
 
     separator: str | None = None
@@ -35,6 +46,11 @@ class CSVFormat:
     decimal: str | None = None
     thousands: str | None = None
     missing: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
+            raise OptionError(f"separator is one sign such as ; or tab, not {self.separator!r:.60}")
+        _check_signs(self.decimal, self.thousands)
 
     def over(self, learned: CSVFormat) -> CSVFormat:
         """What is given here, and what was learned for the rest."""
@@ -58,6 +74,11 @@ class Spelling:
     thousands: str = ""
     symbol: str = ""
 
+    def __post_init__(self) -> None:
+        _check_signs(self.decimal, self.thousands)
+        if len(self.symbol) > 3:
+            raise OptionError(f"symbol is at most three letters, not {self.symbol!r:.60}")
+
     def __str__(self) -> str:
         return f"1{self.thousands}234{self.decimal}5{self.symbol}"
 
@@ -65,30 +86,34 @@ class Spelling:
 PLAIN = Spelling()
 
 
+def _check_kind(name: str, value: str) -> None:
+    if value not in ("number", "category", "text", "time"):
+        raise OptionError(f"{name} is number, category, text or time, not {value!r:.60}")
+
+
 @dataclass(frozen=True)
 class ColumnSchema:
     """What one column holds.
 
     Attributes:
-        kind: "number", "category", "text" or "time".
+        kind: See `data.sequences.Column`.
         type: DuckDB's type of it in the training data.
         written: Of times that are text or numbers, how they are written, as `_timestamps` calls it.
         spelling: Of numbers.
     """
 
-    kind: str
+    kind: Annotated[str, _check_kind]
     type: str
     written: str | None = None
     spelling: Spelling = PLAIN
 
-    @property
-    def shown(self) -> str:
+    def __str__(self) -> str:
         """In words, for messages and `info`."""
         if self.kind == "number":
             return "numbers" if self.spelling == PLAIN else f"numbers like {self.spelling}"
         if self.kind == "time":
             return "times" if self.written is None else f"times like {self.written}"
-        return {"category": "categories", "text": "text"}[self.kind]
+        return "categories" if self.kind == "category" else "text"
 
 
 @dataclass(frozen=True)
@@ -104,40 +129,3 @@ class Schema:
     columns: Mapping[str, ColumnSchema] = field(default_factory=dict)
     written: str | None = None
     csv: CSVFormat = ANY_CSV
-
-    def to_json(self) -> dict[str, Any]:
-        """For the model file."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """DataError if it says something that no table could be."""
-        csv = document["csv"]
-        found = cls(
-            {str(name): _column(name, given) for name, given in document["columns"].items()},
-            document["written"],
-            CSVFormat(**{**csv, "missing": None if csv["missing"] is None else tuple(map(str, csv["missing"]))}),
-        )
-        check_format(found.csv)
-        return found
-
-
-def _column(name: str, given: Mapping[str, Any]) -> ColumnSchema:
-    column = ColumnSchema(**{**given, "spelling": Spelling(**given["spelling"])})
-    spelling = column.spelling
-    known = spelling.decimal in DECIMALS and spelling.thousands in ("", *THOUSANDS) and len(spelling.symbol) <= 3
-    if column.kind not in KINDS or not known:
-        raise DataError(f"the schema of column '{name}' is impossible: {column}")
-    return column
-
-
-def check_format(csv: CSVFormat) -> None:
-    """Refuse what no CSV file could be. DataError."""
-    if csv.separator is not None and (len(csv.separator) != 1 or csv.separator in '"\r\n'):
-        raise DataError(f"a separator is one sign such as ; or a tab, not {csv.separator!r}")
-    if csv.decimal is not None and csv.decimal not in DECIMALS:
-        raise DataError(f"the decimal sign is . or , and not {csv.decimal!r}")
-    if csv.thousands is not None and csv.thousands not in ("", *THOUSANDS):
-        raise DataError(f"thousands are separated by one of {' '.join(map(repr, THOUSANDS))}, not {csv.thousands!r}")
-    if csv.thousands and csv.thousands == (csv.decimal or "."):
-        raise DataError(f"{csv.thousands!r} cannot stand for decimals and thousands at once")

@@ -9,8 +9,6 @@ import contextlib
 import itertools
 import os
 import re
-import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...errors import DataError
+from ...files import TemporaryFolder
 from ..readers.files import is_packed
 from ._arrow import batches
 
@@ -41,7 +40,8 @@ class Session:
         import duckdb
 
         self.name = name
-        self.folder = tempfile.mkdtemp(prefix="gatewise-table-")
+        folder = TemporaryFolder("table")
+        self.folder = folder.path
         self._errors = duckdb.Error
         self._numbers = itertools.count()
         # Nothing may be fetched from the network: an extension that is not in the wheel is an error, not a download.
@@ -57,7 +57,7 @@ class Session:
         self.con = duckdb.connect(":memory:", config=settings)
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute("SET enable_progress_bar = false")
-        self._finalizer = weakref.finalize(self, _close, self.con, self.folder)
+        self._finalizer = weakref.finalize(self, _close, self.con, folder)
 
     def fresh(self, prefix: str) -> str:
         """A name that is not in use yet."""
@@ -115,9 +115,9 @@ class Session:
         self._finalizer()
 
 
-def _close(con: Any, folder: str) -> None:
+def _close(con: Any, folder: TemporaryFolder) -> None:
     con.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.close()
 
 
 def source_name(source: Any) -> str:

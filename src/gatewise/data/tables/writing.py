@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from ...errors import DataError, OptionError
-from ...files import atomic
-from .session import absolute, identifier, literal
+from ...files import TemporaryFolder, atomic
+from .session import identifier, literal
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 
@@ -85,7 +84,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
     """Through a DuckDB table on disk, for a Parquet file cannot be added to."""
     import duckdb
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect(os.path.join(folder, "table.duckdb")) as connection:
+    with TemporaryFolder("parquet") as folder, duckdb.connect(os.path.join(folder, "table.duckdb")) as connection:
         made = False
         for chunk in chunks:
             columns = {name: _storable(column) for name, column in chunk.items()}
@@ -95,7 +94,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
             made = True
         if not made:
             raise DataError("there is nothing to write: the data has no rows")
-        connection.execute(f"COPY result TO {literal(absolute(os.fspath(path)))} (FORMAT parquet)")
+        connection.execute(f"COPY result TO {literal(os.fspath(path))} (FORMAT parquet)")
         found = connection.execute("SELECT count(*) FROM result").fetchone()
         return int(found[0]) if found else 0
 

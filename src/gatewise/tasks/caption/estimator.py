@@ -21,12 +21,13 @@ from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import given_or
 from ..report import text_report
 from .baselines import most_frequent
+from .document import Data, Document
 from .evaluation import evaluate, evaluate_captions, with_captions
 from .inputs import Inputs
 from .options import CaptionOptions
 from .predictor import Predictor
 from .reading import SIDE, read
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .split import part_sizes, split_images
 from .targets import CaptionTokens
 
@@ -144,7 +145,7 @@ class Captioner(Estimator, CaptionOptions):
                 "listed": bool(listed),
             },
             identity={**vars(chosen), "validation": held_out.fingerprint()},
-            measure=lambda finished: self._evaluate(parts, with_baselines=finished),
+            measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
             unit="images",
             per_step=len(train) / len(training),
         )
@@ -303,11 +304,9 @@ class Captioner(Estimator, CaptionOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.inputs_ = Inputs.from_json(document["inputs"])
-        self.tokens_ = CaptionTokens(Words.from_json(document["vocabulary"]), int(document["longest"]))
-        self.most_frequent_ = str(document["most_frequent"])
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.inputs_, self.most_frequent_ = found.sizes, found.inputs, found.most_frequent
+        self.tokens_ = CaptionTokens(Words.from_json(found.vocabulary), found.longest)
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
 
     @property

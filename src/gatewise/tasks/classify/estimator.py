@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,9 +20,11 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..answers import Answer
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report
 from .inputs import Inputs
 from .options import ClassifyOptions
@@ -149,7 +151,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "held_out": y is None and own is None,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=lambda finished: self._measure(finished, sequences, own, parts),
+            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, tell),
             unit="sequences",
             per_step=chosen.batch_size,
         )
@@ -167,7 +169,8 @@ class Classifier(Estimator, ClassifyOptions):
             By part, "train", "validation" and "test", or "all" for other data: for classes "accuracy", "macro_f1",
             "roc_auc", "log_loss" (nats), "calibration_error" and "confusion"; for labels "subset_accuracy", "micro_f1",
             "roc_auc" and "log_loss"; for numbers "mae", "rmse" and "r2". "baselines" has the same of the baselines, on
-            the test part or, where there is none, on the validation part or all.
+            the test part or, where there is none, on the validation part or all. Where a regression has a share in the
+            predictions, "blend" says which, and "network" has the metrics of the networks alone, on the same part.
 
         Raises:
             DataError: The data cannot be read, lacks a column, or has a class that training did not have.
@@ -200,6 +203,14 @@ class Classifier(Estimator, ClassifyOptions):
         found = Evaluator(predictor).metrics(sequences, np.arange(len(sequences)))
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
         return float(found.get(name, math.nan))
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is, for a person and as JSON: its class and the probability of that, its labels, or a number.
+
+        Raises:
+            OptionError: The classifier reads more than a text.
+        """
+        yield from self._predictor().answers(texts)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
@@ -257,10 +268,28 @@ class Classifier(Estimator, ClassifyOptions):
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}
         )
 
-    def _measure(self, finished: bool, sequences: Sequences, own: Sequences | None, parts: Parts) -> dict[str, Any]:
+    def _measure(
+        self,
+        finished: bool,
+        sequences: Sequences,
+        own: Sequences | None,
+        parts: Parts,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
         """Fit the baselines if training has finished, calibrate, and evaluate."""
         if finished:
-            self.baselines_ = Baselines.learn(self.inputs_, self.targets_, sequences, parts.train, int(self.seed))
+            layers = [weight for member in self.model_.members for weight in member.layers.parameters()]
+            epochs = self.outcome_.step * self.sizing_.batch_size / len(parts.train)
+            self.baselines_ = Baselines.learn(
+                self.inputs_,
+                self.targets_,
+                sequences,
+                parts.train,
+                int(self.seed),
+                size=sum(weight.numel() for weight in self.model_.parameters()),
+                effort=epochs * sum(weight.numel() for weight in layers),
+                tell=tell,
+            )
         held, rows, held_out = validation_rows(sequences, own, parts)
         if held_out and self.class_weight is None:  # weights shift the predictions; the regression has none
             self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
@@ -343,15 +372,13 @@ class Classifier(Estimator, ClassifyOptions):
         return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.inputs_ = Inputs.from_json(document["inputs"])
-        self.targets_ = Targets.from_json(document["targets"])
-        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
-        self._set_attributes(document["features"])
-        blend_weight = document["trust" if "trust" in document else "blend_weight"]  # as older files call it
-        self.blend_weight_, self.temperature_ = float(blend_weight), float(document["temperature"])
-        prefix = "baselines."
-        plain = {n.removeprefix(prefix): tensors.pop(n).numpy() for n in [*tensors] if n.startswith(prefix)}
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.inputs_, self.targets_, self.sound_ = found.sizes, found.inputs, found.targets, found.sound
+        self._set_attributes(found.features)
+        self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
+        has_baselines = any(name.startswith("baselines.") for name in tensors)
+        chosen = "baselines.buckets" in tensors
+        shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
+        plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)

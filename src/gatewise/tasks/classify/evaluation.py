@@ -9,6 +9,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ..report import Columns, Metrics, parts_and_baselines, scores_table
+from .baselines import regression_name
 from .predictor import Predictor
 from .split import Parts
 
@@ -49,12 +50,17 @@ class Evaluator:
         return targets.metrics(targets.encode(data.take(rows)), self.predictor.outputs(data, rows))
 
     def evaluate(self, data: Sequences) -> dict[str, Any]:
-        """Metrics of data that it was not trained on, under "all", and of the "baselines"."""
+        """Metrics of data that it was not trained on, under "all", and of the "baselines".
+
+        Where the regression has a share in the predictions, "blend" holds the shares and "network" the metrics of the
+        networks alone.
+        """
         rows = np.arange(len(data))
         return {"all": self.metrics(data, rows), **self._baselines(data, rows)}
 
     def evaluate_parts(self, data: Sequences, validation: Sequences | None, parts: Parts) -> dict[str, Any]:
-        """Metrics by part of the training data, and of the "baselines" on the last part that was held out.
+        """Metrics by part of the training data, and of the "baselines" on the last part that was held out; see
+        `evaluate`.
 
         Of the training part, as many sequences are evaluated as are held out, but at least a thousand.
 
@@ -73,7 +79,17 @@ class Evaluator:
         predictor = self.predictor
         if predictor.baselines is None:
             return {}
-        return {"baselines": predictor.baselines.evaluate(predictor.inputs, predictor.targets, data, rows)}
+        found = {"baselines": predictor.baselines.evaluate(predictor.inputs, predictor.targets, data, rows)}
+        if predictor.blend_weight < 1:
+            targets = predictor.targets
+            alone = targets.predictions(targets.tempered(predictor.networks(data, rows), predictor.temperature))
+            network = targets.metrics(targets.encode(data.take(rows)), alone)
+            found["network"] = {name: value for name, value in network.items() if name != "confusion"}
+            found["blend"] = {
+                "network": predictor.blend_weight,
+                regression_name(targets.kind): 1 - predictor.blend_weight,
+            }
+        return found
 
 
 _CLASSES: Columns = {
@@ -91,5 +107,17 @@ _CLASSES: Columns = {
 
 
 def classify_report(metrics: Metrics) -> str:
-    """A row for each part, then the baselines on the last part."""
-    return "\n".join(scores_table(parts_and_baselines(metrics), _CLASSES, left=20, width=12))
+    """A row for each part, then what the model is blended of and the baselines, on the last part."""
+    blend, alone = metrics.get("blend"), metrics.get("network")
+    parts = {name: scores for name, scores in metrics.items() if name not in ("blend", "network")}
+    if blend is None or alone is None:
+        return "\n".join(scores_table(parts_and_baselines(parts), _CLASSES, left=20, width=12))
+    rows = {name: scores for name, scores in parts.items() if name != "baselines"}
+    last = [*rows][-1]
+    rows |= {
+        f"{name} alone": scores for name, scores in {"network": alone, **parts["baselines"]}.items() if name in blend
+    }
+    rows |= {name: scores for name, scores in parts["baselines"].items() if name not in blend}
+    shares = " and ".join(f"{share:.0%} {name}" for name, share in blend.items())
+    lines = scores_table(rows, _CLASSES, left=26, width=11)
+    return "\n".join([*lines, f"The model predicts a blend: {shares}. The lower rows are measured on: {last}."])

@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from ...algebra import Cell
 from ...nn import Recurrent
+from ...randomness import Dropout, generator
 from ..network import Network
 from .inputs import PAD, UNKNOWN, Inputs
 from .predictor import forward, member_scores
@@ -89,7 +90,7 @@ class Member(nn.Module):
         if "attention" in shape.pooling:
             self.question = nn.Sequential(nn.Linear(H, H), nn.Tanh(), nn.Linear(H, 1))
         self.output = nn.Linear(H * len(shape.pooling), outputs)
-        self.dropout, self.input_dropout = nn.Dropout(shape.dropout), nn.Dropout(shape.input_dropout)
+        self.dropout, self.input_dropout = Dropout(shape.dropout), Dropout(shape.input_dropout)
         for embedding in self.modules():
             if isinstance(embedding, nn.Embedding):
                 nn.init.normal_(embedding.weight, std=0.1)
@@ -104,7 +105,8 @@ class Member(nn.Module):
         """Some of these words as unknown, in training."""
         if not self.training or not self.shape.word_dropout:
             return ids
-        return ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.shape.word_dropout, UNKNOWN)
+        drawn = torch.rand(ids.shape, device=ids.device, generator=generator(ids.device))
+        return ids.masked_fill(drawn < self.shape.word_dropout, UNKNOWN)
 
     def spellings(self, y: Tensor, lengths: Tensor) -> Tensor:
         """(U, 2 * SPELLING_SIZE) features of each different word, from the output of the layer that reads letters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
 from ...errors import OptionError
+from ..answers import Answer
 from ..options import names
 from .baselines import Baselines
 from .inputs import TOGETHER, Inputs, pieces
@@ -117,6 +118,13 @@ class Predictor:
         scores = np.log(probabilities)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is; see `Classifier.answers`."""
+        data = self.inputs.of_texts(texts)
+        found = self.outputs(data, np.arange(len(data)))
+        for text, row, decided in zip(texts, found, self.targets.decide(found), strict=True):
+            yield answer(text, row, decided, self.targets)
+
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
@@ -154,3 +162,22 @@ class Predictor:
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)
         return self.outputs(sequences, np.arange(len(sequences)))
+
+
+def answer(text: str, outputs: Any, decided: Any, targets: Targets) -> Answer:
+    """A text behind its class and the probability of that, its labels, or its number.
+
+    Args:
+        outputs: (K,) probabilities, or one number.
+        decided: A class, (K,) zeros and ones, or one number.
+    """
+    plain = decided.item() if isinstance(decided, np.generic) else decided
+    if targets.kind == "number":
+        return Answer(f"{plain:.4g}: {text}", {"text": text, "predicted": plain})
+    chances = dict(zip(map(str, targets.classes), map(float, outputs), strict=True))
+    if targets.kind == "labels":
+        labels = [name for name, on in zip(chances, decided, strict=True) if on]
+        shown = ", ".join(f"{name} {chances[name]:.2f}" for name in labels) or "no label"
+        return Answer(f"{shown}: {text}", {"text": text, "predicted": labels, "probabilities": chances})
+    shown = f"{plain} {chances[str(plain)]:.2f}"
+    return Answer(f"{shown}: {text}", {"text": text, "predicted": plain, "probabilities": chances})

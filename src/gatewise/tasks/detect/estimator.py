@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import shares_of
+from .document import Data, Document
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
 from .predictor import ErrorReader, Predictor
 from .scoring import Event, Scoring, calibrate
 from .series import Scale, TrainingData, parts_of, read_series, training_data
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ class Detector(Estimator, DetectOptions):
         self.reference_, self.threshold_ = np.zeros(1), math.inf
         self.baseline_thresholds_: dict[str, float] = {}
 
-        def measure(finished: bool) -> dict[str, Any]:
-            self._calibrate(steps)
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate(self._predictor(), series, steps.parts, self.baseline_thresholds_ if finished else {})
 
         return Prepared(
@@ -142,7 +142,8 @@ class Detector(Estimator, DetectOptions):
             },
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
-            unit="steps",
+            settle=lambda: self._calibrate(steps),
+            unit="time steps",
             per_step=chosen.batch_size * window,
         )
 
@@ -305,14 +306,17 @@ class Detector(Estimator, DetectOptions):
         return super()._tensors() | {f"data.{name}": values for name, values in data.items()}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.channels_ = tuple(str(name) for name in document["channels"])
-        threshold = document["threshold"]
-        self.threshold_ = math.inf if threshold is None else float(threshold)  # JSON has no infinity
-        self.baseline_thresholds_ = {name: float(value) for name, value in document["plain_thresholds"].items()}
-        kept = [tensors.pop(f"data.{name}").numpy() for name in ("location", "scale", "reference")]
-        if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
-            raise ModelFileError("its scale and reference do not fit its channels")
-        self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.channels_ = found.sizes, found.channels
+        self.threshold_ = _unbounded(found.threshold)
+        self.baseline_thresholds_ = {name: _unbounded(value) for name, value in found.plain_thresholds.items()}
+        channels = (len(self.channels_),)
+        data = taken(tensors, "data.", {"location": channels, "scale": channels, "reference": (None,)})
+        if not (data["scale"] > 0).all() or not len(data["reference"]):
+            raise ModelFileError("data.scale is not above 0, or data.reference is empty")
+        self.scale_, self.reference_ = Scale(data["location"], data["scale"]), data["reference"]
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+
+
+def _unbounded(threshold: float | None) -> float:
+    return math.inf if threshold is None else threshold

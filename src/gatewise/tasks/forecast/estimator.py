@@ -7,23 +7,23 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ... import checks
 from ...data.sequences import Sequences
-from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..options import names
+from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
-from .inputs import Inputs
 from .linear import Linear
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
-from .sizing import Sizing, training_setup
+from .sizing import training_setup
 from .split import Part, Split, last_origins, training_ends
 from .table import Table, check_values, inputs_of, read_sequences, table_of
 
@@ -103,8 +103,8 @@ class Forecaster(Estimator, ForecastOptions):
         own = self._table(raw)
         apart = None
         if validation is not None:
-            validated = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
-            apart = self._table(validated, own.targets)
+            held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(held, own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -115,9 +115,11 @@ class Forecaster(Estimator, ForecastOptions):
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def settle() -> None:
             if setup.held_out:
                 self.model_.calibrate(validated)
+
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate_split(self._predictor(), setup.split, finished)
 
         return Prepared(
@@ -133,13 +135,14 @@ class Forecaster(Estimator, ForecastOptions):
             },
             identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
+            settle=settle,
             unit="windows",
             per_step=sizing.batch_size,
         )
 
-    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
-        """Data to train or validate on."""
-        found = table_of(data, self, targets)
+    def _table(self, data: Sequences, like: Table | None = None) -> Table:
+        """Data to train or, with the columns and the frequency of those, validate on."""
+        found = table_of(data, self) if like is None else table_of(data, self, like.targets, like.frequency)
         check_values(found, self.head, self.scaling)
         return found
 
@@ -310,11 +313,11 @@ class Forecaster(Estimator, ForecastOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.targets_ = tuple(map(str, document["targets"]))
-        self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
-        self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.patch < 1:
-            raise ModelFileError(f"its patch of {self.sizing_.patch} steps is impossible")
+        found = self._read_document(document, Document)
+        self.sizing_, self.targets_ = found.sizes, found.targets
+        self.frequency_, self.inputs_ = found.frequency, found.inputs
+        for option in ("past", "future", "static"):
+            chosen, described = names(getattr(self, f"{option}_covariates")), getattr(self.inputs_, option)
+            if {*chosen} != {*described}:
+                raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

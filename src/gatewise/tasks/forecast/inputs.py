@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Column
+from ...document import Names, Positive
 from ...errors import DataError
 
 _MOST_LEVELS = 100  # of a category that is a covariate at each step: each level is a feature
@@ -26,10 +27,10 @@ class Inputs:
         static: Covariates of one value per series, described likewise.
     """
 
-    past: Mapping[str, Any]
-    future: Mapping[str, Any]
+    past: Mapping[str, tuple[float, Positive] | Names]
+    future: Mapping[str, tuple[float, Positive] | Names]
     calendar: tuple[str, ...]
-    static: Mapping[str, Any]
+    static: Mapping[str, tuple[float, Positive] | Names]
 
     @property
     def future_width(self) -> int:
@@ -65,7 +66,7 @@ def describe(column: Column, rows: np.ndarray) -> Any:
 
 def encode(column: Column, how: Any, name: str) -> np.ndarray:
     """(n, features) float32 of a covariate by its description; all 0 where a value is missing or unknown."""
-    if isinstance(how[0], str) if how else column.kind == "category":
+    if not how or isinstance(how[0], str):
         if column.kind != "category":
             raise DataError(f"column '{name}' was a category when the model was trained, and holds {column.kind} now")
         codes = {level: code for code, level in enumerate(how)}

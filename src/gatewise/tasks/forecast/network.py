@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from ...algebra import Cell
 from ...nn import Recurrent
+from ...randomness import Dropout
 from ..network import Network
 from .batches import Windows, tensors
 from .heads import Quantiles, head_of
@@ -95,7 +96,7 @@ class _Network(Network):
         between = shape.dropout if shape.num_layers > 1 else 0.0
         sizes = (self.width, shape.hidden_size, shape.num_layers)
         self.layers = Recurrent(cell, *sizes, dropout=between, **regularisation)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.output = nn.Linear(shape.hidden_size, self.columns * self.steps * self.learned_outputs)
         nn.init.zeros_(self.output.weight)  # the network starts as its linear part
         nn.init.zeros_(self.output.bias)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...document import Count
 from ...errors import DataError
 from ..options import PRESETS, given_or
 from .linear import Linear, solve
@@ -56,8 +57,8 @@ class Sizing:
 
     context_length: int
     scaling: str
-    season: int
-    patch: int
+    season: Count
+    patch: Count
     hidden_size: int
     num_layers: int
     dropout: float

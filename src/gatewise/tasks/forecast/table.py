@@ -84,11 +84,17 @@ def read_sequences(
     return read(data, None, roles, query=query, encoding=encoding, schema=schema)
 
 
-def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:
+def table_of(
+    data: Sequences,
+    options: ForecastOptions,
+    targets: Sequence[str] | None = None,
+    frequency: Frequency | None = None,
+) -> Table:
     """Put sequences on an even grid and find the columns.
 
     Args:
         targets: What a trained model forecasts.
+        frequency: That of the timestamps it learned from; that of these, if omitted.
 
     Raises:
         DataError: A column is missing or of the wrong kind, or a series' timestamps have no frequency.
@@ -97,9 +103,10 @@ def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] |
         raise DataError(f"{data.name} has no series")
     found = [name for name, column in data.steps.items() if column.kind == "time"]
     time = options.time if options.time in data.steps else found[0] if len(found) == 1 else None
-    frequency = None
-    if time is not None:
-        even = regular(data, time)
+    if time is None:
+        frequency = None
+    else:
+        even = regular(data, time, frequency)
         data, frequency = even.sequences, even.frequency
     data = _separated(_with_static(data, names(options.static_covariates)))
     others = {*names(options.past_covariates), *names(options.future_covariates), *names(options.static_covariates)}

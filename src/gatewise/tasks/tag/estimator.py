@@ -7,24 +7,28 @@ directions. Where labels mark spans, a conditional random field keeps every span
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...data.sequences import Sequences
-from ...errors import OptionError
+from ...document import read
+from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
+from ..fields import renamed
 from ..options import names, shares_of
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, tag_report
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor
 from .reading import read_sequences
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .split import split_sequences
 from .targets import Targets, check_all_labelled, target_column, target_name
 
@@ -128,9 +132,11 @@ class Tagger(Estimator, TagOptions):
         baselines = Baselines.learn(train, encoded["train"], features, truth["train"])
         self.targets_, self.features_, self.sizing_, self.baselines_ = targets, features, chosen, baselines
 
-        def measure(finished: bool) -> dict[str, Any]:
+        def settle() -> None:
             if held_out == "validation":
                 self.model_.calibrate(validated)
+
+        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return Evaluator(self._predictor(), self.baselines_).evaluate(parts, encoded, with_baselines=finished)
 
         return Prepared(
@@ -146,7 +152,8 @@ class Tagger(Estimator, TagOptions):
             },
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
-            unit="steps",
+            settle=settle,
+            unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
         )
 
@@ -177,6 +184,18 @@ class Tagger(Estimator, TagOptions):
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers."""
         return self._predictor().predict(data)
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """Tag sentences as people write them: they are cut into tokens as the training data were.
+
+        Yields:
+            For each sentence its spans with their kinds, "[Ann: PER] lives in [York: LOC].", or where labels mark no
+            spans each token with its label. See `Answer`.
+
+        Raises:
+            OptionError: The tagger reads more than words.
+        """
+        yield from self._predictor().answers(texts)
 
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""
@@ -277,9 +296,12 @@ class Tagger(Estimator, TagOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.features_ = Features.from_json(document["features"])
-        self.targets_ = Targets(**document["targets"])
-        self.baselines_ = Baselines.from_json(document["baselines"])
+        plain = renamed(read(Mapping[str, Any], document.get("baselines"), "baselines"), {"constant"})
+        found = self._read_document({**document, "baselines": plain}, Document, Data)
+        self.sizing_, self.features_ = found.sizes, found.features
+        self.targets_, self.baselines_ = found.targets, found.baselines
+        labels = len(self.targets_.classes)
+        # Before a network is built, even on paper: which label may follow which is a table of labels x labels.
+        if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):
+            raise ModelFileError(f"crf.transitions does not fit {labels} classes")
         self.model_ = filled(self._build, tensors)

@@ -16,6 +16,7 @@ from ...algebra import Cell
 from ...nn import CRF, LSTM
 from ...nn.linear import Linear
 from ...nn.stack import Stack, dropout_mask
+from ...randomness import generator
 from ..network import Network
 from .batches import Batch, Pieces
 from .features import UNKNOWN, Features, Words
@@ -67,7 +68,8 @@ class WordEncoder(nn.Module):
         """Some of these words as unknown, in training."""
         if not self.training:
             return ids
-        return torch.where(torch.rand(ids.shape, device=ids.device) < self.rare[ids], UNKNOWN, ids)
+        drawn = torch.rand(ids.shape, device=ids.device, generator=generator(ids.device))
+        return torch.where(drawn < self.rare[ids], UNKNOWN, ids)
 
     def neighbours(self, pairs: Tensor) -> Tensor:
         """Features of the pairs with the token before and, if it may be read, with the one after."""

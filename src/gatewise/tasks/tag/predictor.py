@@ -10,9 +10,11 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
+from ..answers import Answer
 from .features import Encoded, Features
 from .options import TagOptions
 from .reading import read_sequences
+from .sentences import answer, sequences_of
 from .targets import Targets
 
 _ROWS_AT_ONCE = 4096  # rows of a chunk of `predictions`
@@ -92,6 +94,12 @@ class Predictor:
         sequences = self.read(data)
         found = self.labels(self.features.encode(sequences))
         return [found[start:stop] for start, stop in pairwise(sequences.offsets)]
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """Each sentence tagged; see `Tagger.answers`."""
+        sequences, tokens = sequences_of(texts, self.features)
+        for text, own, labels in zip(texts, tokens, self.predict(sequences), strict=True):
+            yield answer(text, own, labels, self.targets)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"

@@ -44,6 +44,12 @@ class Plain:
         D = self.weights.shape[-1]
         return Expected(self.weights[ONE, : 1 + D], np.sqrt(np.diagonal(self.covariance[ONE])))
 
+    def check(self) -> None:
+        """ValueError if these are no covariances, or no probabilities."""
+        np.linalg.cholesky(self.covariance)
+        if not all(((part > 0) & (part < 1)).all() for part in (self.chances, self.ends)):
+            raise ValueError("plain.chances or plain.ends are not probabilities")
+
     @classmethod
     def learn(cls, steps: Steps, channels: Channels) -> Plain:
         pairs, real = _Pairs.of(steps, channels), channels.real
@@ -95,6 +101,17 @@ class Plain:
         standardised = np.linalg.solve(factor, left.T)
         constant = np.log(np.diag(factor)).sum() + 0.5 * left.shape[1] * math.log(2 * math.pi)
         return np.asarray(0.5 * np.square(standardised).sum(0) + constant)
+
+    @staticmethod
+    def shapes(channels: Channels) -> dict[str, tuple[int | None, ...]]:
+        """Of what `tensors` gives."""
+        D, patterns, methods = int(channels.real.sum()), _patterns(channels), len(NAMES)
+        return {
+            "weights": (methods, 1 + 2 * D, D),
+            "covariance": (methods, D, D),
+            "chances": (2, patterns, len(channels) - D),
+            "ends": (2, patterns),
+        }
 
     def tensors(self) -> dict[str, np.ndarray]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
