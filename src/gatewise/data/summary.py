@@ -110,7 +110,9 @@ def summarise(
                 return _text(source, shown, encoding)
             return _summary(read(source, roles=roles, kind=kind), shown, "clips of frames")
         if kind not in ("table", "text"):
-            return _summary(read(source, roles=roles, encoding=encoding, kind=kind), shown, _FORMATS[kind])
+            return _summary(
+                read(source, roles=replace(roles, every=True), encoding=encoding, kind=kind), shown, _FORMATS[kind]
+            )
     found = summarise_table(source, query, csv=roles.csv, encoding=encoding)
     if roles.columns is None:
         return found
@@ -168,10 +170,11 @@ def _examples(source: Any, encoding: str) -> Summary | None:
         ("labels", "lines of a label and its text"),
     ):
         try:
-            found = read(source, roles=Roles(lines=lines), encoding=encoding)
+            found = read(source, roles=Roles(lines=lines, every=True), encoding=encoding)
         except GatewiseError:
             continue
         label = {**found.steps, **found.static}.get("label")
+        form = "lines of a label and its series of numbers" if "channels" in found.steps else form
         if label is not None and _are_labels(label):
             return _summary(found, "as examples", form)
     return _pairs(source, encoding)

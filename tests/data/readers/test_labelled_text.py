@@ -108,3 +108,57 @@ def test_what_is_wrong_in_a_folder_of_texts_is_named(files, message, tmp_path):
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         read_text_folder(tmp_path)
+
+
+SERIES = [(1, [0.5, -1.25, 3.0]), (2, [1.0, 2.0]), (1, [-0.125])]
+WRITTEN = {
+    "columns": lambda label, values: f"  {label:.7e}  " + "  ".join(f"{v:.7e}" for v in values),
+    "spaces": lambda label, values: f"{label} " + " ".join(map(str, values)),
+    "tabs": lambda label, values: f"{label}\t" + "\t".join(map(str, values)),
+    "commas": lambda label, values: f"{label}," + ",".join(map(str, values)),
+    "commas-spaces": lambda label, values: f"{label}, " + ", ".join(map(str, values)),
+    "semicolons": lambda label, values: f"{label};" + ";".join(str(v).replace(".", ",") for v in values),
+    "decimal-commas": lambda label, values: f"{label} " + " ".join(str(v).replace(".", ",") for v in values),
+    "padded": lambda label, values: f"{label}\t" + "\t".join(map(str, [*values, *["NaN"] * (3 - len(values))])),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+@pytest.mark.parametrize("name", ["ucr_TRAIN.txt", "ucr_TRAIN", "ucr.tsv"])
+def test_lines_of_numbers_are_series(tmp_path, form, name):
+    path = tmp_path / name
+    path.write_text("\n".join(WRITTEN[form](*row) for row in SERIES) + "\n")
+    found = sources.read(path, roles=Roles(lines="labels"))
+    assert found.lengths.tolist() == [3, 2, 1]
+    assert found.steps["channels"].values.tolist() == [[v] for _, values in SERIES for v in values]
+    assert found.static["label"].strings() == ["1", "2", "1"]
+
+
+def test_series_with_gaps_and_with_numbers_for_targets(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("1.5 1 NaN 3\n-2 4 5 6\n")
+    found = read_labelled_text(path)
+    assert np.array_equal(found.steps["channels"].values[:, 0], [1, np.nan, 3, 4, 5, 6], equal_nan=True)
+    assert found.static["label"].values.tolist() == [1.5, -2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 2 3\n1 2 ?\n2 3 4\n", "line 2: '1 2 \\?' is not a label and numbers, as most lines are"),
+        ("1 2 3\n1 NaN NaN\n", "line 2: no value after the label"),
+        ("1 2 3\nNaN 2 4\n", "line 2: no label"),
+    ],
+)
+def test_series_that_are_broken(tmp_path, text, message):
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_labelled_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("text", ["1 to 3\n2 or 4\n", "good 1 2\nbad 3 4\n", "1 2 3\n0 so\n2 what\n"])
+def test_texts_may_hold_numbers(tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    assert read_labelled_text(tmp_path / "a.txt").static["text"].strings() == [
+        line.partition(" ")[2] for line in text.splitlines()
+    ]
