@@ -113,14 +113,14 @@ def summarise(
             return _summary(
                 read(source, roles=replace(roles, every=True), encoding=encoding, kind=kind), shown, _FORMATS[kind]
             )
-    found = summarise_table(source, query, csv=roles.csv, encoding=encoding)
+    table = summarise_table(source, query, csv=roles.csv, encoding=encoding)
     if roles.columns is None:
-        return found
-    known = {column.name: column for column in found.columns}
+        return table
+    known = {column.name: column for column in table.columns}
     for name in roles.columns:
         if name not in known:
-            raise DataError(f"{found.name}: {suggest('column', name, known)}")
-    return replace(found, columns=tuple(known[name] for name in roles.columns))
+            raise DataError(f"{table.name}: {suggest('column', name, known)}")
+    return replace(table, columns=tuple(known[name] for name in roles.columns))
 
 
 def _text(source: Any, name: str, encoding: str) -> Text:
