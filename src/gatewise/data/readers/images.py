@@ -141,16 +141,15 @@ def _opened(source: Source) -> Iterator[Any]:
             warnings.simplefilter("ignore")  # of what is odd, but does not keep the image from being read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # A file rather than its name, for of that Pillow maps the pixels, and scrambles those of a turned TIFF.
-            with open_bytes(source) as file, Image.open(file, formats=FORMATS) as image:
-                place = file.tell()
+            with open_bytes(source) as file:
                 most = max(LEAST_PIXELS, MOST_RATIO * file.seek(0, os.SEEK_END))
-                file.seek(place)
-                if image.width * image.height > most:
-                    raise DataError(
-                        f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "
-                        f"{most:,} are read from one of this size. Save it smaller, or leave it out."
-                    )
-                yield image
+                with Image.open(file, formats=FORMATS) as image:
+                    if image.width * image.height > most:
+                        raise DataError(
+                            f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "
+                            f"{most:,} are read from one of this size. Save it smaller, or leave it out."
+                        )
+                    yield image
     except DataError:
         raise
     # Decoders of damaged files raise whatever they stumble over.
