@@ -109,3 +109,10 @@ def test_what_is_wrong_in_a_folder_of_texts_is_named(files, message, tmp_path):
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         read_text_folder(tmp_path)
+
+
+def test_lines_of_a_token_and_its_label_are_no_labelled_texts(read):
+    tokens = [f"{word} O" for word in ["the", "a", "of", "to", "and", "in", "he", "she", "it", "was"]] * 30
+    rare = [f"word{n} B-PER" for n in range(40)]  # few of the lines, but most of the words
+    with pytest.raises(DataError, match=r"40 of 340 lines open with a label that no other line has.*the task tag"):
+        read("\n".join(tokens + rare))
