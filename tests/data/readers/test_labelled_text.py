@@ -91,7 +91,8 @@ def test_a_folder_of_texts_is_learned_and_read_again(tmp_path):
     classifier = Classifier(**tiny).fit(str(tmp_path / "reviews"))
     assert classifier.classes_.tolist() == ["neg", "pos"]
     assert classifier.predict(str(tmp_path / "reviews")).tolist() == ["neg"] * 20 + ["pos"] * 20
-    assert classifier.evaluate(str(tmp_path / "reviews")).keys() == {"train", "validation", "test", "baselines"}
+    again = classifier.evaluate(str(tmp_path / "reviews"))  # split as it was then
+    assert again["test"]["log_loss"] == pytest.approx(classifier.metrics_["test"]["log_loss"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +163,10 @@ def test_texts_may_hold_numbers(tmp_path, text):
     assert read_labelled_text(tmp_path / "a.txt").static["text"].strings() == [
         line.partition(" ")[2] for line in text.splitlines()
     ]
+
+
+def test_lines_of_a_token_and_its_label_are_no_labelled_texts(read):
+    tokens = [f"{word} O" for word in ["the", "a", "of", "to", "and", "in", "he", "she", "it", "was"]] * 30
+    rare = [f"word{n} B-PER" for n in range(40)]  # few of the lines, but most of the words
+    with pytest.raises(DataError, match=r"40 of 340 lines open with a label that no other line has.*the task tag"):
+        read("\n".join(tokens + rare))

@@ -47,9 +47,7 @@ def test_texts_so_few_that_they_are_levels(per_step):
     critic = Classifier(target="label", **TINY).fit(data)
     (known,) = critic.answers(["bad film"])
     assert [*known.document["probabilities"].values()] == pytest.approx(critic.predict_proba(data)[1].tolist())
-    with pytest.raises(
-        OptionError, match=r"no value of 'text' in training, whose values are levels, named 'bad fil'\. Did"
-    ):
+    with pytest.raises(OptionError, match="no value of 'text' in training, whose values are levels"):
         list(critic.answers(["bad fil"]))
 
 

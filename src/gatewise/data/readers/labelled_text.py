@@ -174,8 +174,9 @@ def _check_meant(name: str, labels: list[str]) -> None:
     """A poem has first words too; a label is something that comes back."""
     counts = Counter(labels)
     once = sum(count == 1 for count in counts.values())
-    if len(labels) >= 20 and once > len(labels) / 4:
+    if len(labels) >= 20 and (once > len(labels) / 4 or once > max(20, len(counts) / 2)):
         raise DataError(
             f"{name}: {once} of {len(labels)} lines open with a label that no other line has, such as "
-            f"'{next(label for label in counts if counts[label] == 1)[:40]}'. Does every line open with its label?"
+            f"'{next(label for label in counts if counts[label] == 1)[:40]}'. Does every line open with its label? "
+            "Lines of a token and its label are for the task tag."
         )
