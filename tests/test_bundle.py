@@ -179,6 +179,19 @@ def test_a_newer_format_is_refused_before_anything_else(path):
         (raw({"__metadata__": {"gatewise": "{}"}}, b"more"), "there are 4 bytes after its last tensor"),
         (raw({"__metadata__": {"gatewise": "{oops"}}), "its Gatewise document is not valid JSON"),
         (raw({"__metadata__": {"gatewise": '{"format": NaN}'}}), "its Gatewise document is not valid JSON"),
+        (raw({"__metadata__": {"gatewise": '{"format": 1, "loss": 1e999}'}}), "document is not valid JSON (1e999"),
+        (
+            raw({"__metadata__": {"gatewise": '{"task": "tag", "task": "x"}'}}),
+            "document is not valid JSON (a key stands",
+        ),
+        (raw(b'{"x": 1, "x": 2}'), "its header is not valid JSON (a key stands there twice)"),
+        (raw({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), "[2] does not fit its place"),
+        (raw({"x": {"dtype": "F8", "shape": [2**60] * 5000, "data_offsets": [0, 4]}}, bytes(4)), "not fit its place"),
+        (
+            raw({name: {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]} for name in "xy"}, bytes(4)),
+            "its tensors overlap, or leave gaps",
+        ),
+        (raw({"x": {"dtype": "U8", "shape": [2], "data_offsets": [2, 4]}}, bytes(4)), "overlap, or leave gaps"),
         (raw({"__metadata__": {"gatewise": "[1]"}}), "is a JSON list, not an object"),
         (raw({"__metadata__": {"gatewise": "{}"}}), "gives its format as null"),
         (raw({"__metadata__": {"gatewise": '{"format": true}'}}), "gives its format as true"),
@@ -191,6 +204,15 @@ def test_every_foreign_or_damaged_file_is_named_for_what_it_is(tmp_path, content
     path.write_bytes(content)
     assert said in refusal(path)
     assert said in refusal(path, bundle.read_header)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value, dtype):
+    weights = np.zeros((3, 4), dtype)
+    weights[1, 2] = value
+    bundle.save(tmp_path / "m", DOCUMENT, {**TENSORS, "head.bias": weights})
+    assert "holds weights that are not numbers: 'head.bias' has NaN or infinity" in refusal(tmp_path / "m")
 
 
 def test_a_type_that_numpy_lacks_is_named(tmp_path):

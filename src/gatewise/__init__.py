@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .errors import extras_named
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -52,4 +54,5 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    with extras_named():
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)

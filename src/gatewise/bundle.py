@@ -19,6 +19,7 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -139,6 +140,7 @@ def load(path: str | os.PathLike[str]) -> Bundle:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         _fail(path, f"is damaged ({error}). {_DAMAGED}", error)
+    _check_finite(path, tensors)
     body = {key: value for key, value in header.document.items() if key != "sha256"}
     try:
         intact = _digest(body, tensors) == header.document.get("sha256")
@@ -147,6 +149,14 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     if not intact:
         _fail(path, f"has changed since it was saved: its digest does not match its content. {_DAMAGED}")
     return Bundle(header.document, tensors)
+
+
+def _check_finite(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]) -> None:
+    import numpy as np
+
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            _fail(path, f"holds weights that are not numbers: '{name[:60]}' has NaN or infinity. Train it again.")
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -247,6 +257,8 @@ def _regular_size(path: str | os.PathLike[str]) -> int:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         target = Path(path)
+        if target.is_symlink():
+            raise ModelFileError(f"{_name(path)} is a link to {os.readlink(path)!r}, which is not there.") from error
         there = os.listdir(target.parent) if target.parent.is_dir() else []
         close = difflib.get_close_matches(target.name, there, n=1, cutoff=0.6)
         hint = f"Did you mean '{target.with_name(close[0])}'?" if close else "Check the path."
@@ -292,8 +304,16 @@ def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> 
     def refuse(name: str) -> NoReturn:  # NaN and Infinity
         raise ValueError(f"{name} is not JSON")
 
+    def finite(number: str) -> float:
+        return value if math.isfinite(value := float(number)) else refuse(number[:20])
+
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(unique := dict(pairs)) < len(pairs):  # of which others may read the first, and we the last
+            raise ValueError("a key stands there twice")
+        return unique
+
     try:
-        found = json.loads(text, parse_constant=refuse)
+        found = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=distinct)
     except (ValueError, RecursionError) as error:
         _fail(path, f"is damaged: {what} is not valid JSON ({error}). {_DAMAGED}", error)
     if not isinstance(found, dict):
@@ -305,22 +325,39 @@ def _shapes(
     path: str | os.PathLike[str], entries: dict[str, Any], available: int
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name -> (type, shape), in the order of the file, which has `available` bytes of values."""
-    tensors = {}
-    needed = 0
+    tensors, places = {}, []
     for name, entry in entries.items():
         match entry:
             case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(begin), int(end)]} if (
                 all(type(n) is int and 0 <= n < 2**63 for n in shape) and 0 <= begin <= end < 2**63
             ):
+                width, count = _WIDTH.get(kind), _count(shape, 8 * (end - begin))
+                if count * width != end - begin if width else count > 8 * (end - begin):  # of some, a value is a bit
+                    where = f"its tensor '{name[:60]}' of shape {_short(shape)} does not fit its place"
+                    _fail(path, f"is damaged: {where}. {_DAMAGED}")
                 tensors[name] = (kind, tuple(shape))
-                needed = max(needed, end)
+                places.append((begin, end))
             case _:
                 _fail(path, f"is damaged: its header describes tensor '{name}' as {_short(entry)}. {_DAMAGED}")
+    places.sort()
+    needed = max((end for _, end in places), default=0)
+    if any(end != begin for (_, end), (begin, _) in pairwise([(0, 0), *places])):
+        _fail(path, f"is damaged: its tensors overlap, or leave gaps. {_DAMAGED}")
     if needed > available:
         _fail(path, f"is cut off: its tensors need {needed} bytes, but it has {available}. {_DAMAGED}")
     if needed < available:
         _fail(path, f"is damaged: there are {available - needed} bytes after its last tensor. {_DAMAGED}")
     return tensors
+
+
+def _count(shape: list[int], most: int) -> int:
+    """Values of a tensor, or above `most` if there are more: the product of thousands of numbers would take long."""
+    count = 0 if 0 in shape else 1
+    for length in shape:
+        if count > most:
+            break
+        count *= length
+    return count
 
 
 def _storable(name: str, tensor: np.ndarray) -> np.ndarray:

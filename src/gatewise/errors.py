@@ -7,7 +7,8 @@ catch it without knowing Gatewise. The command line prints the message on one li
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class GatewiseError(Exception):
@@ -28,6 +29,10 @@ class OptionError(GatewiseError, ValueError):
 
 class OptionTypeError(OptionError, TypeError):
     """An option or argument of the wrong type."""
+
+
+class NotFittedError(OptionError, AttributeError):
+    """An estimator that has learned nothing yet. An AttributeError too: `hasattr` is False for what it lacks."""
 
 
 class DataError(GatewiseError, ValueError):
@@ -52,6 +57,32 @@ class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - the name says wh
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"this needs {package}, which is not installed. Install it: pip install 'gatewise[{extra}]'")
+
+
+EXTRA_OF = {  # package -> the extra that installs it; a test compares this with pyproject.toml
+    "torch": "train",
+    "lightning": "train",
+    "tokenizers": "text",
+    "sacrebleu": "text",
+    "matplotlib": "plot",
+    "soundfile": "audio",
+    "adbc_driver_postgresql": "postgres",
+}
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """What to raise instead of an import that failed, if an extra of Gatewise installs the package."""
+    package = (error.name or "").partition(".")[0]
+    return MissingExtra(package, EXTRA_OF[package]) if package in EXTRA_OF else None
+
+
+@contextmanager
+def extras_named() -> Iterator[None]:
+    """Inside the block an import that fails is a `MissingExtra`, if an extra of Gatewise installs the package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) or error from None
 
 
 def suggest(kind: str, name: str, known: Iterable[str], listing: str = "") -> str:

@@ -7,7 +7,7 @@ from table import CELLS, ODD, draw, generator
 from gatewise import cells
 from gatewise.algebra import Cell
 from gatewise.algebra.derive import backward
-from gatewise.algebra.regularise import drop_output, zone_out, zone_out_mean
+from gatewise.algebra.regularise import drop_output, recurrent_weights, zone_out, zone_out_mean
 from gatewise.engine import reference
 
 LSTM, GRU = cells.find("lstm"), cells.find("gru")
@@ -51,6 +51,40 @@ def test_a_gru_hands_on_what_its_products_do_not_see():
         drop_output(GRU), inputs.x, inputs.state, inputs.weights, extras=[drop.expand(ODD.T, ODD.B, ODD.H)]
     )
     torch.testing.assert_close(got, h)
+
+
+def test_a_mogrifier_mixes_into_x_what_is_dropped_and_keeps_h():
+    """Of its seven matrices only the first round's multiplies h_prev itself; h has been gated by x where U comes."""
+    cell = cells.find("mogrifier")
+    inputs, drop = draw(cell, ODD), mask(ODD.B, ODD.H) / 0.7
+    W, U, b, Q1, R2, Q3, R4, Q5 = inputs.weights
+    h, c = inputs.state
+    for x in inputs.x:
+        x = 2 * ((h * drop) @ Q1.T).sigmoid() * x
+        h = 2 * (x @ R2.T).sigmoid() * h
+        x = 2 * (h @ Q3.T).sigmoid() * x
+        h = 2 * (x @ R4.T).sigmoid() * h
+        x = 2 * (h @ Q5.T).sigmoid() * x
+        h, c = lstm_step(x, h, c, W, U, b)
+    _, last = reference.recurrence(
+        drop_output(cell), inputs.x, inputs.state, inputs.weights, extras=[drop.expand(ODD.T, ODD.B, ODD.H)]
+    )
+    torch.testing.assert_close(last, [h, c])
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("lstm", "U"),
+        ("gru_2014", "U"),
+        ("mogrifier", "U Q1 Q3 Q5"),  # R2 and R4 multiply what comes from x, though h has gated it
+        ("full_gate_recurrence", "U U_i U_f U_o"),
+        ("lstmp", "U P"),
+        ("minlstm", ""),
+    ],
+)
+def test_weights_that_are_dropped_are_those_of_what_is_carried(name, wanted):
+    assert recurrent_weights(cells.find(name)) == set(wanted.split())
 
 
 def test_zoneout_of_an_lstm_and_its_mean():

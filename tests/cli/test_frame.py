@@ -18,7 +18,7 @@ import typer
 import gatewise
 from gatewise import cli
 from gatewise.cli import frame
-from gatewise.errors import DataError, ModelFileError
+from gatewise.errors import EXTRA_OF, DataError, ModelFileError
 
 ROOT = Path(gatewise.__file__).parents[2]
 
@@ -255,7 +255,7 @@ def test_each_verb_exists_and_has_help(verb, capsys):
 
 def test_extras_are_those_of_pyproject():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for package, extra in frame.EXTRA_OF.items():
+    for package, extra in EXTRA_OF.items():
         assert any(requirement.startswith(package.replace("_", "-")) for requirement in extras[extra])
 
 

@@ -1,5 +1,6 @@
 """What must not cost the import of torch."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -50,6 +51,38 @@ def test_what_serves_needs_neither_torch_nor_tasks(folder):
     imports = "; ".join(f"import gatewise.{folder}.{name}" for name in names)
     found = modules_after(f"import sys; sys.modules['torch'] = None; {imports}")
     assert not [name for name in found if name.startswith("gatewise.tasks")]
+
+
+def test_without_torch_an_estimator_says_which_extra_it_needs():
+    """In an interpreter in which torch cannot be imported, before the data are read, and when a model is loaded."""
+    models = sorted(map(str, (Path(__file__).parents[1] / "tasks" / "models").glob("*.model")))
+    code = f"""
+import sys
+for name in ("torch", "lightning"):
+    sys.modules[name] = None
+import gatewise
+from gatewise.errors import MissingExtra
+from gatewise.tasks import TASKS, find
+
+def told(call):
+    try:
+        call()
+    except MissingExtra as error:
+        assert isinstance(error, ImportError) and error.__suppress_context__
+        return str(error)
+    except Exception as error:
+        return repr(error)
+
+calls = {{task: lambda task=task: find(task)().fit("nowhere") for task in TASKS}}
+calls |= {{name: lambda name=name: gatewise.load(name) for name in {models!r}}}
+calls |= {{name: lambda name=name: getattr(gatewise, name) for name in ("LSTM", "GRU")}}
+print({{name: told(call) for name, call in calls.items()}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = ast.literal_eval(done.stdout)
+    assert len(found) == 8 + len(models) + 2 > 20
+    wanted = "this needs torch, which is not installed. Install it: pip install 'gatewise[train]'"
+    assert {name: text for name, text in found.items() if text != wanted} == {}
 
 
 def test_no_help_and_no_cells_need_torch():

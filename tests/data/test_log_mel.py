@@ -7,6 +7,7 @@ import torch
 from scipy.signal import resample_poly
 
 from gatewise.data.log_mel import LogMel, resample
+from gatewise.document import read
 from gatewise.errors import ModelFileError, OptionError
 
 
@@ -111,10 +112,16 @@ def test_a_sine_stays_a_sine_and_what_does_not_fit_goes(rate, new_rate):
 
 def test_settings_survive_json():
     settings = LogMel(11025, n_mels=20, window=0.03, low=100)
-    assert LogMel.from_json(json.loads(json.dumps(settings.to_json()))) == settings
-    for document in (None, {}, {**settings.to_json(), "more": 1}, {**settings.to_json(), "hop": "x"}):
-        with pytest.raises(ModelFileError, match="log-mel features are damaged"):
-            LogMel.from_json(document)
+    assert read(LogMel, json.loads(json.dumps(settings.to_json())), "sound") == settings
+    for document, said in (
+        (None, "sound is null, not an object"),
+        ({}, "sound has no 'sample_rate'"),
+        ({**settings.to_json(), "more": 1}, 'sound has a key "more"'),
+        ({**settings.to_json(), "hop": "x"}, 'sound.hop is "x", not a number'),
+        ({**settings.to_json(), "hop": 0}, "sound: hop must be a number above 0, up to 60, not 0.0"),
+    ):
+        with pytest.raises(ModelFileError, match=said):
+            read(LogMel, document, "sound")
 
 
 @pytest.mark.parametrize(
@@ -123,11 +130,13 @@ def test_settings_survive_json():
         ({"sample_rate": 0}, "sample_rate must be a whole number, 1 or more, not 0"),
         ({"sample_rate": 8000.0}, "not 8000.0"),
         ({"n_mels": True}, "n_mels must be"),
-        ({"window": -1}, "window must be a number above 0, not -1"),
+        ({"window": -1}, "window must be a number above 0, up to 60, not -1"),
         ({"floor": 0}, "floor must be"),
         ({"hop": math.inf}, "hop must be"),
         ({"low": 4000}, "low must be a number from 0 to below 4000.0 Hz"),
         ({"window": 1e-5}, "too short at 8000 Hz"),
+        ({"window": 60, "sample_rate": 192_000}, "window 60 s is 11,520,000 samples, above 1,048,576"),
+        ({"sample_rate": 10**12}, "sample_rate must be a whole number, from 1 to 10000000"),
         ({"n_mels": 128}, "n_mels 128 is too many: band "),
     ],
 )

@@ -63,6 +63,15 @@ def test_equal_scores_favour_the_lower_id():
 
 
 @pytest.mark.parametrize(
+    ("top_p", "kept"), [(0.25, 1), (0.5, 2), (0.75, 3), (np.nextafter(0.5, 1), 3), (np.nextafter(0.5, 0), 2)]
+)
+def test_a_nucleus_that_reaches_its_sum_exactly_is_full(top_p, kept):
+    """Quarters have no rounding: two of them are 0.5, and a third one is not needed."""
+    found = Sampler(top_p=top_p).probabilities([3.0] * 4)
+    np.testing.assert_array_equal(found, [1 / kept] * kept + [0] * (4 - kept))
+
+
+@pytest.mark.parametrize(
     "options", [{}, {"temperature": 1e-300}, {"temperature": 5e-324}, {"top_k": 2}, {"top_p": 0.5}], ids=str
 )
 @pytest.mark.parametrize("scores", [[1e308, -1e308, 0], [-1e308, -np.inf, -1.7e308], [1e4, 1.0, -np.inf]], ids=str)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
 
 from gatewise.metrics import classification as metrics
 
@@ -43,6 +44,24 @@ def test_calibration_error_by_hand():
     # One bin of width 1/15 holds .90 and .92, one of them right: |.5 - .91|; another holds .5, right: |1 - .5|.
     error = metrics.calibration_error(np.array([True, False, True]), np.array([0.90, 0.92, 0.5]))
     assert error == pytest.approx((2 * 0.41 + 0.5) / 3)
+
+
+@pytest.mark.parametrize("count", [1, 40, 5000])
+def test_calibration_error_is_that_of_the_curve_of_scikit_learn(count):
+    rng = np.random.default_rng(count)
+    confidence = rng.beta(4, 2, count)
+    right = rng.random(count) < confidence**2
+    accuracy, mean = calibration_curve(right, confidence, n_bins=15)
+    held = np.histogram(confidence, 15, (0, 1))[0]
+    wanted = (held[held > 0] * np.abs(accuracy - mean)).sum() / count
+    assert metrics.calibration_error(right, confidence) == pytest.approx(wanted)
+
+
+def test_calibration_error_of_those_who_are_certain():
+    """1 belongs to the last bin, and 0, if there are so many classes, to the first."""
+    assert metrics.calibration_error(np.array([True, True]), np.array([1.0, 1.0])) == 0
+    assert metrics.calibration_error(np.array([False, True]), np.array([1.0, 1.0])) == 0.5
+    assert metrics.calibration_error(np.array([False, True]), np.array([0.0, 1.0])) == 0
 
 
 def test_a_class_that_never_occurs_has_no_area():

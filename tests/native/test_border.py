@@ -81,6 +81,8 @@ WRONG_TENSORS = {
     "lengths as a column": ({"lengths": lambda t: t[:, None]}, SHAPE),
     "a length below zero": ({"lengths": lambda t: t - 6}, SHAPE),
     "a length beyond the end": ({"lengths": lambda t: t + 6}, SHAPE),
+    "a length one step too long": ({"lengths": lambda t: t + 1}, SHAPE),  # the longest has all steps
+    "a length one step too short": ({"lengths": lambda t: t - 1}, SHAPE),
     "lengths of booleans": ({"lengths": lambda t: t > 0}, SHAPE),
     "lengths with fractions": ({"lengths": lambda t: t * 0.3}, SHAPE),
     "a length without end": ({"lengths": lambda t: t / 0.0}, SHAPE),

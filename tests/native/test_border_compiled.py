@@ -90,6 +90,121 @@ def test_a_program_of_nothing_is_refused():
         assert "ValueError" in kind or totals == [], message
 
 
+def program_of(cell, which):
+    return dict(lowerings(cells.find(cell)))[which]
+
+
+GROUP = (3, 0, 4, 0)  # the first group of the first phase: accumulators, biases, starts, shares
+X, H = (
+    (*GROUP, 3, 0),
+    (*GROUP, 3, 1),
+)  # products of the input, and of what is carried; each: place, index, size, products
+# A square matrix beside block-diagonal ones, in a parameter of its own: block number 12.
+MATRIX = {(2, 12): (3, 0, 1, 1, -1), (7,): 4}
+INCONSISTENT = [  # cell, program, what is put where, what is told. Every number alone is one that could stand there.
+    ("lstm", "forward", {(1, 0, 0): 1}, "the input's size"),
+    ("lstm", "forward", {(2, 1, 1): 0}, "a block's place"),
+    ("lstm", "forward", {(2, 1, 1): 2}, "a block's place"),
+    ("lstm", "forward", {(2, 1, 2): 2}, "a block's place"),
+    ("lstm", "forward", {(2, 1, 3): 1}, "a block's place"),
+    ("lstm", "forward", {(2, 4, 4): 1}, "a block's place"),
+    ("slstm", "forward", {(2, 5, 4): -1}, "a block's place"),
+    ("lstm", "forward", {(2, 0, 4): 1}, "a block"),  # of heads, but not square
+    ("lstm", "forward", {(2, 8, 4): 1}, "a block"),
+    ("lstm", "forward", {(3, 0, 2, 4, 1): 0}, "a value's place"),
+    ("lstmp", "forward", {(3, 0, 2, 9, 1): 0}, "a value's place"),
+    ("layer_norm_lstm", "forward", {(3, 2, 2, 29, 1): 0}, "a value's place"),  # a matrix
+    ("lstm", "forward", {(3, 0, 2, 9, 0): 4}, "a gradient's place"),
+    ("lstm", "forward", {(3, 0, 2, 9, 0): 5}, "a gradient's place"),
+    ("lstm", "forward", {(3, 0, 2, 9, 5): True}, "a result's place"),
+    ("lstm", "backward", {(3, 0, 2, 4, 5): True}, "a result's place"),
+    ("layer_norm_lstm", "forward", {(3, 2, 2, 29, 5): True}, "a result's place"),
+    ("lstm", "hoisted", {(3, 0, 2, 0): (2, 1, 0.0, 0, True, False)}, "a value of many steps"),
+    ("layer_norm_lstm", "forward", {(3, 1, 3, 0, 1): 0}, "a mean's vector"),
+    ("layer_norm_lstm", "forward", {(3, 1, 3, 0): (6, 8)}, "a mean's vector"),
+    ("lstm", "hoisted", {(3, 0, 3): [(2, 1)]}, "a mean's vector of many steps"),
+    ("layer_norm_lstm", "forward", {(3, 1, 2, 0, 5): True}, "a mean"),
+    ("lstm", "forward", {(*GROUP, 0): []}, "a group"),
+    ("lstm", "forward", {(*GROUP, 0): [0, 1, 2]}, "a group"),
+    ("lstm", "forward", {(*GROUP, 1): [[8], [9], [10]]}, "a group"),
+    ("lstm", "forward", {(*GROUP, 2): [-1] * 5}, "a group"),
+    ("lstm", "forward", {(*GROUP, 0): [0, 1, 2, 3, 4], (*GROUP, 1): [[]] * 5, (*GROUP, 2): [-1] * 5}, "a group"),
+    ("lstm", "forward", {(*GROUP, 1, 0, 0): 0}, "a bias"),
+    ("lstm", "hoisted", {(3, 1, 4, 0, 2, 0): 0}, "an accumulator's start"),
+    ("lstm", "forward", {(*H, 0): 4}, "a product's vector"),
+    ("lstm", "hoisted", {(*X, 0): 2, (*X, 2): 1}, "a product's vector"),
+    ("lstm", "hoisted", {(*X, 0): 3, (*X, 2): 1}, "a product's vector"),
+    ("lstm", "forward", {(*H, 2): 2}, "a product's vector"),
+    ("lstm", "forward", {(*H, 3): []}, "a share"),
+    ("lstm", "forward", {(*H, 3): [(k, 4, False) for k in range(5)]}, "a share"),
+    ("lstm", "forward", {(*H, 3, 1, 0): 0}, "a product"),
+    ("lstm", "forward", {(*X, 3, 0, 1): 4}, "a product's size"),
+    ("lstm", "forward", {(*H, 3, 0, 1): 0}, "a product's size"),
+    ("lstm", "forward", {(*X, 3, 0, 2): True}, "a product's size"),
+    ("lstm", "forward", {(*H, 3, 0, 1): 8}, "a product's size"),
+    ("lstmp", "forward", {(3, 1, 4, 0, 3, 0, 3, 0, 2): True}, "a product's size"),
+    ("slstm", "forward", {**MATRIX, (*H, 3, 2, 1): 12}, "a share's heads"),
+    ("lstm", "forward", {(*X, 3): [(0, 0, False)], (*H, 3): [(0, 4, False)]}, "an accumulator without products"),
+    ("lstm", "forward", {(3, 0, 6): [(0, 0)]}, "an arrival"),
+    ("lstm", "backward", {(3, 2, 6): [(0, 0)]}, "an arrival"),
+    ("lstmp", "backward", {(3, 0, 6, 0, 1): 1}, "an arrival"),
+    ("lstmp", "forward", {(3, 0, 7, 0, 1): 0}, "an emission"),
+    ("lstm", "backward", {(3, 0, 7): [(0, 0)]}, "an emission"),
+    ("lstm", "forward", {(5,): [(1, 8, -1)], (3, 0, 8): [(0, 0)]}, "a reduction"),
+    ("lstm", "backward", {(3, 2, 8): [(0, 0)]}, "a reduction"),
+    ("lstm", "backward", {(5, 4): (0, 8, -1)}, "a total's size"),
+    ("lstm", "backward", {(5, 4): (1, 0, -1)}, "a total's weight"),
+    ("lstm", "backward", {(5, 4): (1, 8, 8)}, "a total's weight"),
+    ("lstm", "backward", {(5, 4): (1, 0, 8)}, "a total's weight"),
+    ("lstm", "backward", {(4, 0, 0): 4, (4, 0, 2): 1}, "an outer product"),
+    ("lstm", "backward", {(4, 0, 0): 6, (4, 0, 1): 8, (4, 0, 2): 1}, "an outer product"),
+    ("lstm", "backward", {(4, 0, 2): 1}, "an outer product"),
+    ("lstm", "backward", {(4, 0, 4): []}, "an outer product"),
+    ("lstm", "backward", {(4, 0, 3): 0}, "an outer product's values"),
+    ("lstm", "backward", {(4, 0, 4, 1, 0): 0}, "an outer product's values"),
+    ("lstm", "backward", {(4, 0, 4, 0, 1): 4}, "an outer product's weight"),
+    ("lstm", "backward", {(4, 1, 4, 0, 1): 0}, "an outer product's weight"),
+    ("lstm", "backward", {(4, 1, 4, 0, 1): 8}, "an outer product's weight"),
+    ("slstm", "backward", {**MATRIX, (4, 1, 4, 2, 1): 12}, "an outer product's heads"),
+]
+
+
+def put(tree, path, value):
+    """`changed`, which may also add what comes next at the end of a list."""
+    *ahead, last = path
+    held = at(tree, ahead)
+    return changed(tree, path, value) if last < len(held) else changed(tree, tuple(ahead), [*held, value])
+
+
+@pytest.mark.parametrize(
+    ("cell", "which", "changes", "told"), INCONSISTENT, ids=[f"{told}-{n}" for n, (*_, told) in enumerate(INCONSISTENT)]
+)
+def test_a_program_whose_numbers_do_not_fit_together_is_refused(cell, which, changes, told):
+    program = program_of(cell, which)
+    for path, value in changes.items():
+        program = put(program, path, value)
+    kind, message = apart(lambda: _native.Program(*program))
+    assert "ValueError" in kind, (kind, message)
+    assert f"{told} is out of range" in message
+
+
+def test_what_is_added_to_a_program_above_may_stand_there():
+    """It is refused for what it does not fit, and not because nothing may be added."""
+    for cell, which, changes in (
+        ("slstm", "forward", MATRIX),
+        ("slstm", "backward", MATRIX),
+        ("lstm", "backward", {(5, 4): (1, 8, -1)}),
+        ("lstm", "backward", {(5, 4): (1, 4, 8)}),
+        ("lstm", "hoisted", {(3, 1, 3): [(2, 1)]}),
+        ("lstm", "forward", {(*X, 3): [(0, 0, False)]}),
+    ):
+        program = program_of(cell, which)
+        for path, value in changes.items():
+            program = put(program, path, value)
+        kind, message = apart(lambda program=program: _native.Program(*program))
+        assert kind == "returned", message
+
+
 class Arena:
     """Memory of exactly the right sizes, with something beside each piece that must not change."""
 

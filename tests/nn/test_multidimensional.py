@@ -284,7 +284,7 @@ MISTAKES = {
     ),
     "negative": (lambda layer, x: layer(x, [[4, 5], [-1, 5], [1, 1]]), r"of size \(-1, 5\) does not fit"),
     "count": (lambda layer, x: layer(x, [[4, 5]]), r"sizes has shape \(1, 2\), but should have \(3, 2\)"),
-    "floats": (lambda layer, x: layer(x, [[4.0, 5.0]] * 3), "sizes must be whole numbers, not torch.float32"),
+    "floats": (lambda layer, x: layer(x, [[4.0, 5.0]] * 3), "sizes must be whole numbers, not float64"),
     "ragged": (lambda layer, x: layer(x, [[4, 5], [1]]), "sizes must be whole numbers, two per image"),
     "dtype": (lambda layer, x: layer(x.float()), "the input is torch.float32 but the weights of MultiDimensionalLSTM"),
     "numpy": (lambda layer, x: layer(x.numpy()), "takes a tensor, not ndarray"),

@@ -7,7 +7,7 @@ from table import CELLS
 from gatewise.engine import native
 from gatewise.errors import OptionError
 from gatewise.nn import GRU, LSTM, Recurrent
-from gatewise.nn.regularisation import activation_penalty, temporal_activation_penalty
+from gatewise.nn.regularisation import Regularisers, activation_penalty, temporal_activation_penalty
 
 T, B, D, H = 7, 3, 4, 8
 ALL = {"recurrent_dropout": 0.3, "zoneout": (0.2, 0.4), "weight_dropout": 0.25}
@@ -106,6 +106,20 @@ def test_dropped_weights_are_the_recurrent_ones():
     y.square().sum().backward()
     assert 0.3 < (layer.weight_hh_l0.grad == 0).float().mean() < 0.7
     assert (layer.weight_ih_l0.grad != 0).all()
+
+
+def test_what_is_not_dropped_is_scaled_so_that_the_mean_stays():
+    cell = LSTM(D, H).cell
+    weights = [torch.randn(4 * 300, 200), torch.randn(4 * 300, 300), torch.randn(4 * 300)]
+    dropped = Regularisers(cell, 0.0, (0.0, 0.0), 0.2).weights(weights, torch.tensor(5), 0)
+    share = dropped[1] / weights[1]
+    torch.testing.assert_close(share, torch.where(share == 0, 0, 1.25))
+    assert abs(share.mean() - 1) < 0.005  # five standard errors
+    assert (dropped[0] is weights[0], dropped[2] is weights[2]) == (True, True)
+    [mask] = Regularisers(cell, 0.2, (0.0, 0.0), 0.0).extras(torch.zeros(T, 500, D), (200, 200), torch.tensor(5), 0)
+    torch.testing.assert_close(mask, torch.where(mask == 0, 0, 1.25))
+    assert abs(mask.mean() - 1) < 0.008
+    assert (mask == mask[:1]).all()
 
 
 def test_with_a_captured_graph():

@@ -32,3 +32,27 @@ def test_undefined_scores_are_dashes():
     lines = generate_report(found).splitlines()
     assert lines[1].split() == ["all", "-", "1.000", "2.70"]
     assert lines[2:] == ["for comparison, plain methods on the same text:", f"{'xz':<14}{'-':>10}"]
+
+
+def test_a_text_model_that_is_worse_than_a_baseline_says_so():
+    text = {"loss": 1.4, "perplexity": 4.0, "bits_per_character": 2.0, "bits_per_token": 2.0, "characters": 5000}
+    plain = {"xz": {"bits_per_character": 3.0}, "5-gram": {"bits_per_character": 1.9, "bits_per_token": 1.9}}
+    assert "'5-gram' does better than the model here." in generate_report({"test": text, "baselines": plain})
+    plain["5-gram"]["bits_per_character"] = 2.1
+    assert "does better" not in generate_report({"test": text, "baselines": plain})
+    unknown = {**text, "bits_per_character": None}  # only what sees the same tokens can be compared
+    plain = {"xz": {"bits_per_character": 1.0, "bits_per_token": 1.0}, "5-gram": {"bits_per_token": 2.1}}
+    assert "does better" not in generate_report({"test": unknown, "baselines": plain})
+    plain["5-gram"]["bits_per_token"] = 1.5
+    assert "'5-gram' does better" in generate_report({"test": unknown, "baselines": plain})
+    numbers = {"loss": 1.4, "steps": 9, "sequences": 2}
+    found = {"test": numbers, "baselines": {"linear": {"loss": 1.3}, "last step": {"loss": 1.2}}}
+    assert "'last step' does better than the model here." in generate_report(found)
+
+
+def test_few_characters_held_out_are_said_to_be_few():
+    text = {"loss": 1.4, "perplexity": 4.0, "bits_per_character": 2.0, "characters": 95}
+    plain = {"xz": {"bits_per_character": 3.0}}
+    assert "Only 95 characters were held out" in generate_report({"test": text, "baselines": plain})
+    assert "held out" not in generate_report({"all": text, "baselines": plain})
+    assert "held out" not in generate_report({"test": {**text, "characters": 500}, "baselines": plain})

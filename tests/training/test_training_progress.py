@@ -9,9 +9,10 @@ import termios
 
 import pytest
 
+from gatewise.terminal import Terminal as Guard
 from gatewise.training import Bar, Lines, Silent, choose
 from gatewise.training import progress as module
-from gatewise.training.progress import Meter, visible
+from gatewise.training.progress import Meter
 
 
 class Clock:
@@ -40,8 +41,8 @@ class Terminal:
     def resize(self, columns, rows=24):
         fcntl.ioctl(self.stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def lines(self):
-        """What was written since last asked, without colours, cut where the cursor goes back or down."""
+    def written(self):
+        """What was written since last asked."""
         self.stream.flush()
         written = b""
         try:
@@ -49,7 +50,11 @@ class Terminal:
                 written += part
         except BlockingIOError:
             pass
-        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+        return written.decode()
+
+    def lines(self):
+        """The same without colours, cut where the cursor goes back or down."""
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written())
         return [line for line in re.split(r"[\r\n]+", text) if line]
 
     def close(self):
@@ -222,8 +227,21 @@ def test_what_fits_is_chosen(terminal, monkeypatch):
     assert isinstance(choose(stream=terminal.stream), Lines)
 
 
-def test_control_characters_are_written_out():
-    assert visible("a\tb\nü—字\r\x00\x9b") == "a    b\nü—字\\r\\x00\\x9b"
+@pytest.mark.parametrize("kind", [Bar, Lines])
+def test_text_cannot_command_the_terminal(terminal, kind):
+    """Not even if the bar is told to write to what guards it: its own colours still arrive."""
+    progress = kind(stream=Guard(terminal.stream))
+    progress.start(0, 10)
+    progress.note("a note\x1b[2J \x9b1A")
+    progress.sample(1, "ü—字\r\x00\x9b\x1b]0;title\x07\n\u202ereversed")
+    progress.stop()
+    written = terminal.written()
+    assert "a note\\x1b[2J \\x9b1A" in written
+    assert "ü—字\\r\\x00\\x9b\\x1b]0;title\\x07" in written
+    assert "\\u202ereversed" in written
+    for command in ("\x1b[2J ", "\x1b]", "\x07", "\x00", "\x9b", "\u202e"):
+        assert command not in written
+    assert ("\x1b[" in written) == (kind is Bar)
 
 
 def test_a_second_bar_on_a_terminal_writes_lines_above_the_first(terminal, clock, monkeypatch):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from math import prod
@@ -11,6 +12,10 @@ from typing import Any
 
 from ..errors import CellError, OptionError
 from .expression import MAPS, OPERATIONS, Node, Size, as_node, linear, order, pointwise
+
+# Values of a cell, and entries of each list in its document: far above any known cell. What runs a cell may take time
+# in the square of their number, and a document may be a stranger's.
+MOST = 4000
 
 # What two cells that compute the same may differ in.
 _FOR_PEOPLE = frozenset({"name", "source", "summary", "text", "names", "initial"})
@@ -197,11 +202,13 @@ class Cell:
             return _rebuild(document)
         except Exception as error:  # the document may be a stranger's: whatever is wrong in it is one kind of error
             reason = f"{error}" if isinstance(error, CellError) else f"{type(error).__name__}: {error}"
-            raise CellError(f"this is not the program of a cell ({reason})") from error
+            raise CellError(f"this is not the program of a cell ({reason:.300})") from error
 
 
 def _errors(cell: Cell) -> Iterator[str]:
     """What keeps this from being a cell, the most telling first. Each step relies on those before it."""
+    if (count := len(order(cell.after))) > MOST:
+        yield f"has {count:,} values. More than {MOST:,} are not possible"
     yield from _errors_of_names(cell)
     yield from _errors_of_sizes(cell)
     yield from _errors_of_results(cell)
@@ -225,8 +232,8 @@ def _errors_of_names(cell: Cell) -> Iterator[str]:
         for name in names:
             if not name.isidentifier():
                 yield f"has {name!r} among its {kind}, which is not a valid name"
-            if list(names).count(name) > 1:
-                yield f"has {name!r} twice among its {kind}"
+        if len(set(names)) < len(names):
+            yield f"has {_twice(names)!r} twice among its {kind}"
 
 
 def _errors_of_sizes(cell: Cell) -> Iterator[str]:
@@ -278,12 +285,21 @@ def _errors_of_weights(cell: Cell) -> Iterator[str]:
         if parameter.diagonal and parameter.blocks[0].columns is None:
             yield f"calls {parameter.name} block-diagonal, but uses it unit by unit"
     stored = [name for names in cell.stored() for name in names]
-    for name in stored:
-        if stored.count(name) > 1:
-            yield f"stores two of its weights as {name!r}. Rename one of its arguments"
+    if len(set(stored)) < len(stored):
+        yield f"stores two of its weights as {_twice(stored)!r}. Rename one of its arguments"
+
+
+def _twice(names: Sequence[str]) -> str:
+    """The most frequent of these names."""
+    return Counter(names).most_common(1)[0][0]
 
 
 def _rebuild(document: Mapping[str, Any]) -> Cell:
+    lists = {part: document.get(part, ()) for part in ("carry", "pack", "extras", "parameters", "nodes", "names")}
+    lists["gates"] = [gate for _, gates in lists["parameters"] for gate in gates]
+    for part, entries in lists.items():
+        if len(entries) > MOST:
+            raise CellError(f"its {part} are {len(entries):,}. More than {MOST:,} are not possible")
     carried = {f"{_string(c)}_prev": _string(size) for c, size in document["carry"]}
     extras = {_string(label): _string(size) for label, size in document.get("extras", [])}
     diagonal = tuple(map(_string, document.get("block_diagonal", [])))

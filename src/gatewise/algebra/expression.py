@@ -68,8 +68,9 @@ class Size:
 
     def _root(self) -> Size:
         root = self
-        while root._same is not None:
-            root = root._same
+        while (further := root._same) is not None:
+            root._same = further._same or further  # half as long next time: a long cell makes long chains
+            root = further
         return root
 
     def __repr__(self) -> str:
@@ -82,9 +83,6 @@ class Size:
     def unify(self, other: Size) -> bool:
         """Make the two sizes one; False if they are known and differ."""
         mine, theirs = self._root(), other._root()
-        for size, root in ((self, mine), (other, theirs)):
-            if size is not root:
-                size._same = root  # a shorter way next time: a long cell makes long chains
         if mine is theirs:
             return True
         if mine._letter and theirs._letter and mine._letter != theirs._letter:

@@ -85,10 +85,10 @@ def _again(node: Node, args: Sequence[Node]) -> Node:
 @lru_cache(maxsize=256)
 def recurrent_weights(cell: Cell) -> frozenset[str]:
     """Names of the matrices through which carried values act on later ones: what they multiply is no input."""
-    carried = set(cell.before)
-    found = {
-        node.args[0]
-        for node in order(cell.after)
-        if node.op == "matmul" and node.args[1].size.letter != "D" and not carried.isdisjoint(order([node.args[1]]))
-    }
+    carried, found = set(cell.before), set()  # what depends on carried values; the matrices that multiply it
+    for node in order(cell.after):
+        if not carried.isdisjoint(node.args):
+            carried.add(node)
+            if node.op == "matmul" and node.args[1].size.letter != "D":
+                found.add(node.args[0])
     return frozenset(p.name for p in cell.parameters if not found.isdisjoint(p.blocks))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, Unknown, result
 
@@ -38,7 +39,7 @@ def evaluate(
     from ..tasks import find
 
     task = str(read_header(model).document.get("task"))  # report a wrong file before torch is loaded
-    estimator = find(task)
+    estimator, csv = find(task), csv_options(search)
     possible = inspect.signature(estimator.evaluate).parameters
     given: dict[str, Any] = {"encoding": encoding}
     options = (
@@ -54,9 +55,9 @@ def evaluate(
             given[name] = value
     given |= decoding(task, estimator.evaluate, search)
     measured = estimator.data_at(data)
-    found = estimator.load(model)
+    found = estimator.load(model).set_params(**csv)
     metrics = found.evaluate(measured, **given)
     result(found.report(metrics), metrics, json)
 
 
-evaluate = with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS})
+evaluate = with_csv(with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS}))

@@ -23,18 +23,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
-from ..errors import GatewiseError, MissingExtra, OptionError, suggest
+from ..errors import GatewiseError, OptionError, missing_extra, suggest
+from ..terminal import guarded
 from .usage_errors import UsageMistake, in_our_words, with_flags
-
-EXTRA_OF = {  # package -> the extra that installs it; a test compares this with pyproject.toml
-    "torch": "train",
-    "lightning": "train",
-    "tokenizers": "text",
-    "sacrebleu": "text",
-    "matplotlib": "plot",
-    "soundfile": "audio",
-    "adbc_driver_postgresql": "postgres",
-}
 
 SHORT_SPIN = "1000"
 
@@ -122,7 +113,8 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
         code, message = _verdict(error)
         with suppress(OSError):
             if debug or code == 1:
-                traceback.print_exc()
+                with guarded():
+                    traceback.print_exc()
             if message and sys.stderr is not None:
                 note(f"gatewise: {printable(message)}")
         _abandon_output()
@@ -140,8 +132,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return 130, "stopped by Ctrl-C."
         case BrokenPipeError():
             return 141, ""  # 128 + SIGPIPE, as for other programs whose output is closed
-        case ModuleNotFoundError(name=str(name)) if (package := name.partition(".")[0]) in EXTRA_OF:
-            return 2, str(MissingExtra(package, EXTRA_OF[package]))
+        case ModuleNotFoundError() if missing := missing_extra(error):
+            return 2, str(missing)
         case RuntimeError() if refused := _REFUSED.search(str(error)):
             return 2, f"there is not enough memory for {refused[1]}. {LESS}"
         case MemoryError():
@@ -244,7 +236,8 @@ class _Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with guarded():
+                return super().invoke(ctx)
         except GatewiseError as error:
             error.args = (with_flags(str(error), {p.name: max(p.opts, key=len) for p in self.params}), *error.args[1:])
             raise

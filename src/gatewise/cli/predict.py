@@ -1,22 +1,35 @@
-"""`gatewise predict`: a table of a model's predictions."""
+"""`gatewise predict`: a table of a model's predictions, or its answer to a text."""
 
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import OptionError
+from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, result
 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="File, folder or database URL.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="File, folder or database URL.", show_default=False)
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="TEXT",
+            help="A text or sentence to answer, instead of DATA; may be repeated. - reads lines of standard input.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .csv, .jsonl or .parquet.")
     ] = None,
@@ -33,39 +46,81 @@ def predict(
     json: Json = False,
     **search: Any,
 ) -> None:
-    """Write a table of predictions, with one row per sequence, step, word or date.
+    """Write a table of predictions, with one row per sequence, step, word or date, or answer a text.
 
     Without `--output` the table is printed to standard output as CSV, or as JSON lines with `--json`. Data larger than
-    memory is read and written in chunks.
+    memory is read and written in chunks. With `--text` there is no table: entities are marked in the sentence, a class
+    or translation is printed as it is; `--json` prints a line of JSON for each text.
     """
     from ..bundle import read_header, writable
-    from ..data.tables.writing import check_suffix, write_csv, write_lines, write_table
+    from ..data.tables.writing import check_suffix
     from ..tasks import find
     from .fit import can_plot
 
     task = str(read_header(model).document.get("task"))
-    estimator = find(task)
+    estimator: Any = find(task)
+    csv = csv_options(search)
     if not hasattr(estimator, "predictions"):
-        raise OptionError(f"a model of the task '{task}' has no table of predictions. Try: gatewise sample {model}")
-    possible = inspect.signature(estimator.predictions).parameters
-    for flag, given in (("query", query is not None), ("times", times)):
-        if given and flag not in possible:
-            raise OptionError(f"--{flag} is not an option for models of the task '{task}'. Leave it out")
-    reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
-    options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
-    if output is not None:  # report mistakes before the work is done
-        check_suffix(output)
-        writable(output, force)
-    if plot is not None:
+        prompt = f" --prompt {shlex.quote(text[0])}" if text else ""
+        raise OptionError(f"a model of the task '{task}' continues what it reads. Try: gatewise sample {model}{prompt}")
+    if not text and data is None:
+        raise OptionError("`gatewise predict` needs DATA, or a text: --text. `gatewise predict --help` explains both")
+    if plot is not None:  # report mistakes before the work is done
         if not hasattr(estimator, "plot"):
             raise OptionError(f"--plot has nothing to draw for models of the task '{task}'. Leave it out")
-        if data == "-":
+        if "-" in (data, *(text or ())):
             raise OptionError("--plot reads the data a second time, which standard input does not allow. Name a file")
         can_plot(plot, force)
-    predictor: Any = estimator.load(model)
-    if plot is not None:  # first, since a model may have nothing to draw
-        predictor.plot(data, plot, **reading)
-    chunks = predictor.predictions(data, **options)
+    if text:
+        given = {"DATA": data, "--output": output, "--query": query, "--times": times or None}
+        _refuse_beside_text(estimator, given)
+        options = decoding(task, estimator.answers, search)
+        predictor = estimator.load(model)
+        if plot is not None:
+            predictor.plot(text, plot)
+        _answer(predictor, text, options, encoding, json)
+    else:
+        possible = inspect.signature(estimator.predictions).parameters
+        for flag, used in (("query", query is not None), ("times", times)):
+            if used and flag not in possible:
+                raise OptionError(f"--{flag} is not an option for models of the task '{task}'. Leave it out")
+        reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
+        options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
+        if output is not None:
+            check_suffix(output)
+            writable(output, force)
+        predictor = estimator.load(model).set_params(**csv)
+        if plot is not None:  # first, since a model may have nothing to draw
+            predictor.plot(data, plot, **reading)
+        _print_table(predictor.predictions(data, **options), output, json)
+
+
+def _refuse_beside_text(estimator: Any, given: Mapping[str, Any]) -> None:
+    """OptionError if the model answers no texts, or if something was given, not None, that does not go with one."""
+    if not hasattr(estimator, "answers"):
+        raise OptionError(f"a model of the task '{estimator.task}' reads no text. Leave --text out, and name its DATA")
+    for name, value in given.items():
+        if value is not None:
+            raise OptionError(f"{name} does not go with --text, whose answers are printed. Leave one of them out")
+
+
+def _answer(predictor: Any, texts: Sequence[str], options: Mapping[str, Any], encoding: str, json: bool) -> None:
+    """Print the answer to each text; to those of standard input as they come."""
+    from json import dumps
+
+    from ..bundle import plain
+    from ..data.readers.files import arriving_lines
+
+    for text in texts:
+        for one in arriving_lines(encoding) if text == "-" else [text]:
+            for answer in predictor.answers([one], **options):
+                print(dumps(plain(answer.document), ensure_ascii=False) if json else answer.shown, flush=True)
+
+
+def _print_table(chunks: Iterable[Mapping[str, Any]], output: Path | None, json: bool) -> None:
+    """The predictions, to a file or to standard output."""
+    from ..data.tables.writing import write_csv, write_lines, write_table
+
     if output is None:
         (write_lines if json else write_csv)(sys.stdout, chunks)
     else:
@@ -73,4 +128,4 @@ def predict(
         result(f"{output}: {rows:,} rows", {"output": str(output), "rows": rows}, json)
 
 
-predict = with_search(predict, {**BEAM_OPTIONS, **CTC_OPTIONS})
+predict = with_csv(with_search(predict, {**BEAM_OPTIONS, **CTC_OPTIONS}))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
+from ..document import Names, Positive
 from ..errors import DataError, suggest
 from .readers.strokes import holds_strokes
 from .sequences import Sequences
@@ -25,10 +26,14 @@ class Channels:
     """
 
     names: list[str]
-    columns: list[str]
+    columns: Names
     binary: list[bool]
     mean: list[float]
-    scale: list[float]
+    scale: list[Positive]
+
+    def __post_init__(self) -> None:
+        if not self.names or {len(self.binary), len(self.mean), len(self.scale)} != {len(self.names)}:
+            raise ValueError(f"its lists are not one value for each of {len(self.names)} names")
 
     @classmethod
     def fit(cls, data: Sequences, names: Sequence[str] | None = None, others: Sequence[Sequences] = ()) -> Self:
@@ -98,15 +103,6 @@ class Channels:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """ValueError if it contradicts itself."""
-        found = cls(**{name: list(document[name]) for name in cls.__dataclass_fields__})
-        sizes = {len(found.names), len(found.binary), len(found.mean), len(found.scale)}
-        if len(sizes) > 1 or not found.names or not np.all(np.array(found.scale, float) > 0):
-            raise ValueError(f"its channels {found.names} have scales {found.scale}")
-        return found
 
 
 def _matrix(data: Sequences, names: Sequence[str]) -> np.ndarray:

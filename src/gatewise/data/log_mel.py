@@ -6,15 +6,17 @@ T samples, F frames, M mel bands, R frequencies of a frame's Fourier transform.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ..checks import number, whole
-from ..errors import ModelFileError, OptionError
+from ..errors import OptionError
 
+_LONGEST = 60  # seconds of a frame
+_MOST_SAMPLES = 1 << 20  # of a frame
 BLOCK = 4096  # frames transformed at a time, so that an hour of sound needs no gigabyte
 
 
@@ -48,12 +50,15 @@ class LogMel:
     floor: float = 1e-10
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "n_mels"):
-            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
-        for name in ("window", "hop", "floor"):
-            number(name, getattr(self, name), "above 0", lambda v: v > 0)
+        for name, most in (("sample_rate", 10_000_000), ("n_mels", 10_000)):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1, most))
+        for name in ("window", "hop"):
+            number(name, getattr(self, name), f"above 0, up to {_LONGEST}", lambda v: 0 < v <= _LONGEST)
+        number("floor", self.floor, "above 0", lambda v: v > 0)
         top = self.sample_rate / 2
         number("low", self.low, f"from 0 to below {top} Hz, half the rate", lambda v: 0 <= v < top)
+        if self.window_length > _MOST_SAMPLES:
+            raise OptionError(f"window {self.window} s is {self.window_length:,} samples, above {_MOST_SAMPLES:,}.")
         if self.window_length < 2 or self.hop_length < 1:
             raise OptionError(f"window {self.window} and hop {self.hop} s are too short at {self.sample_rate} Hz.")
         empty = np.flatnonzero(_bands(self).count[:-1] + _bands(self).count[1:] == 0)
@@ -91,19 +96,8 @@ class LogMel:
         return energies
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON document from which `from_json` makes an equal object; the model file keeps it."""
+        """For the model file."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Any) -> Self:
-        """What `to_json` described. ModelFileError if it is something else."""
-        names = [field.name for field in fields(cls)]
-        if not isinstance(document, dict) or sorted(document) != sorted(names):
-            raise ModelFileError(f"the settings of the log-mel features are damaged: not exactly {', '.join(names)}.")
-        try:
-            return cls(**document)
-        except OptionError as error:
-            raise ModelFileError(f"the settings of the log-mel features are damaged: {error}") from None
 
 
 def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import DataError, ShapeError, suggest
+from .tables.schema import Schema
 
 KINDS = ("number", "category", "text", "time")
 MISSING = -1  # the code of a category that is not given
@@ -27,7 +28,8 @@ class Column:
         values: The array. May be a `numpy.memmap` of a table that is larger than memory: slice it, do not copy it.
         levels: Of a category, what the codes stand for. Of a number of shape (n, C) what its C columns are called, if
             anything; one that is named "label" and holds 0 and 1 says which of several labels apply.
-        zone: Of a time, the time zone that the source named, such as "Europe/Berlin"; None if it named none.
+        zone: Of a time, the time zone that the source or the user named, such as "Europe/Berlin"; None if none did.
+        offset: Of a time, whether the source says with each value how far it is from UTC.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Column:
     values: np.ndarray
     levels: tuple[str, ...] = ()
     zone: str | None = None
+    offset: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -71,6 +74,7 @@ class Sequences:
         static: Columns of one value per sequence, by name: a label, a whole text, the shop that the sales are of.
         name: Where they came from, for people.
         lines: (steps,) line of each step in its source where that is known, else None; for messages.
+        schema: How a table was read; None for what is no table.
     """
 
     offsets: np.ndarray
@@ -78,6 +82,7 @@ class Sequences:
     static: Mapping[str, Column] = field(default_factory=dict)
     name: str = "data"
     lines: np.ndarray | None = None
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         total = int(self.offsets[-1])
@@ -116,6 +121,7 @@ class Sequences:
             {name: column[index] for name, column in self.static.items()},
             self.name,
             None if self.lines is None else self.lines[rows],
+            self.schema,
         )
 
     def fingerprint(self) -> str:

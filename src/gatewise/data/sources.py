@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from .readers.columns import is_column, listed
 from .readers.files import Source, files_in
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
 from .sequences import Sequences
+from .tables.schema import ANY_CSV, CSVFormat, Schema
 
 if TYPE_CHECKING:
     from .readers.audio import LogMel
+    from .tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Roles:
 
     Attributes:
         target: What is to be predicted. Readers of formats without column names call it `label`.
+        default_target: Its column in a table that has it, if none is named.
+        with_target: Whether it is read. To predict, it is not, whatever it holds.
         key: Columns that tell one sequence from another; none: see `per_step`.
         time: The column, or comma-separated columns, that order its steps.
         columns: What to learn from; None: all columns that have no other role.
@@ -35,11 +40,15 @@ class Roles:
             its label.
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
+        labels: Columns whose values are names beside the key, so that 007 is not 7.
+        csv: How a CSV file is written.
         label_from: Where labels stand in the names of files of sound or strokes; see `audio.read_audio`.
         repair: Read spans that break their tagging scheme as conlleval does, instead of refusing them.
     """
 
     target: Sequence[str] = ()
+    default_target: str | None = None
+    with_target: bool = True
     key: Sequence[str] = ()
     time: str | None = None
     columns: Sequence[str] | None = None
@@ -48,6 +57,8 @@ class Roles:
     lines: str = "rows"
     zone: str | None = None
     duplicates: str = "error"
+    labels: Sequence[str] = ()
+    csv: CSVFormat = ANY_CSV
     label_from: str | None = None
     repair: bool = False
 
@@ -106,6 +117,7 @@ def read(
     encoding: str = "utf-8",
     sound: LogMel | None = None,
     kind: str | None = None,
+    schema: Schema | None = None,
 ) -> Sequences:
     """Sequences from a file, folder, URL, table or arrays.
 
@@ -118,6 +130,7 @@ def read(
         encoding: Of text files.
         sound: How to make features of sound; None: what suits the files.
         kind: What `kind_of` says of a path, from whoever has asked it already.
+        schema: How a model read a table when it learned from it; this one is read in the same way.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
     sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
@@ -135,7 +148,7 @@ def read(
         from .readers.arrays import from_arrays
 
         refuse_query(query, "arrays")
-        return from_arrays(source, y, per_step=roles.per_step)
+        return from_arrays(listed(source), listed(y), per_step=roles.per_step)
     if y is not None:
         raise OptionError(
             f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
@@ -143,7 +156,7 @@ def read(
     if is_path and (reader := roles.reader_for(kind or kind_of(source), os.fspath(source))) != "table":
         refuse_query(query, describe_source(source))
         return _read_file(source, reader, roles, encoding, sound)
-    return _read_table(source, roles, query, encoding)
+    return _read_table(source, roles, query, encoding, schema)
 
 
 _SUFFIXES = {
@@ -168,9 +181,8 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     if reader == "tokens":
         from .readers.conll import read_conll
 
-        return read_conll(
-            source, label=roles.target[0] if roles.target else None, repair=roles.repair, encoding=encoding
-        )
+        label = roles.target[0] if roles.target and roles.with_target else None
+        return read_conll(source, label=label, repair=roles.repair, encoding=encoding)
     if reader == "labels":
         from .readers.labelled_text import read_labelled_text
 
@@ -188,25 +200,25 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     return read_audio(source, sound, roles.label_from)
 
 
-def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> Sequences:
+def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, schema: Schema | None) -> Sequences:
     from .tables.sequences import sequences
     from .tables.table import open_table
 
-    with open_table(source, query, encoding=encoding) as table:
-        static = [*roles.static, *(() if roles.per_step else roles.target)]
+    labels = {*roles.key, *roles.labels}
+    with open_table(source, query, csv=roles.csv, encoding=encoding, labels=labels, schema=schema) as table:
         alone = not (roles.per_step or roles.key or roles.time)
         if roles.time and not (roles.per_step or roles.key):
             raise OptionError(
                 "with a time, but no key, all rows are one sequence. Name what tells sequences apart: key="
             )
-        columns = roles.columns
-        if columns is not None and roles.per_step:
-            columns = [*columns, *(name for name in roles.target if name not in columns)]
+        default = roles.default_target
+        target = [*roles.target] or ([default] if default in table.columns and default not in roles.key else [])
+        static = [*roles.static, *(target if roles.with_target and not roles.per_step else ())]
         return sequences(
             table,
             key=roles.key,
             time=roles.time,
-            columns=columns,
+            columns=_columns(table, roles, target, static),
             static=static,
             zone=roles.zone,
             duplicates=roles.duplicates,
@@ -214,11 +226,29 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str) -> 
         )
 
 
+def _columns(table: Table, roles: Roles, target: Sequence[str], static: Sequence[str]) -> list[str]:
+    """The columns of steps: those that are named or were learned from, or all; and a target per step."""
+    from .tables.sequences import split_names
+
+    others = {*roles.key, *static, *target, *split_names(roles.time or (), table.columns)}
+    if roles.columns is not None:
+        chosen = [name for name in roles.columns if name not in target]
+    elif table.learned is not None:
+        chosen = [name for name in table.learned.columns if name in table.columns and name not in others]
+    else:
+        chosen = [name for name in table.usable if name not in others]
+    wanted = roles.per_step and roles.with_target
+    return [*chosen, *(name for name in target if wanted)]
+
+
 def is_table(source: Any) -> bool:
     """Whether it has named columns."""
+    if is_column(source):  # which may speak Arrow's language too
+        return False
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__"):
         return True
-    if type(source).__module__.partition(".")[0] in ("duckdb", "_duckdb"):  # a relation
+    package, kind = type(source).__module__.partition(".")[0], type(source).__name__
+    if package in ("duckdb", "_duckdb") or (package == "polars" and kind == "LazyFrame"):
         return True
     return isinstance(source, list) and bool(source) and isinstance(source[0], Mapping)
 

@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
+from ..errors import OptionError
 from ..native.calls import check_lengths
-from . import native, operators
+from . import aten, native, operators, reference
 from .native import threads
-from .reference import pointwise_parameters, transformed
+from .reference import pointwise_parameters, recorded, transformed
 
 __all__ = [
+    "autocasts",
     "both_directions",
     "check_lengths",
     "pointwise",
     "pointwise_parameters",
+    "recorded",
     "recurrence",
     "stack",
     "step",
@@ -59,7 +62,18 @@ def recurrence(
     else:
         x, state, weights = _autocast(x, state, weights)
         extras = [extra.to(x.dtype) for extra in extras]
-        run = operators.recurrence if torch.compiler.is_compiling() else operators.run_recurrence
+        exports = torch.onnx.is_in_onnx_export()
+        fused = lengths is None and aten.fits(cell, resets, history) and not (exports and cell.projected)
+        if torch.jit.is_tracing() and fused:
+            # A layer of torch's own: ONNX has it, and a file of TorchScript does not need Gatewise to run.
+            y, last = aten.recurrence(cell, x, state, weights, reverse=reverse)
+            return [y], last
+        if exports:
+            raise OptionError(
+                f"ONNX has no layer for cell '{cell.name}' with all that is asked of it, but for lstm, gru, rnn_tanh "
+                "and rnn_relu without lengths, resets and cell states"
+            )
+        run = operators.recurrence if recorded(x) else operators.run_recurrence
         results = run(cell.key, x, state, weights, lengths, resets, reverse, history, extras)
     return _parted(cell, results, history)
 
@@ -117,7 +131,9 @@ def stack(
 def step(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]) -> list[Tensor]:
     """One step: x (B, D) and the state before it to the state after, for decoders and loops of one's own."""
     x, state, weights = _autocast(x, state, weights)
-    run = operators.step if torch.compiler.is_compiling() else operators.run_step
+    if torch.jit.is_tracing():  # plain operations, as ONNX has them
+        return reference.step(cell, x, state, weights)
+    run = operators.step if recorded(x) else operators.run_step
     return run(cell.key, x, state, weights)
 
 
@@ -142,7 +158,7 @@ def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Seque
 
     Under autocast to bfloat16 it takes float32 as it is and rounds what it multiplies, no more.
     """
-    if torch.compiler.is_compiling() or not native.runs(cell):
+    if recorded(x) or not native.runs(cell):
         return None
     if not torch.is_autocast_enabled("cpu") or x.device.type != "cpu":
         return x.dtype if native.fits(x, state, weights) else None
@@ -150,14 +166,18 @@ def _native_dtype(cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Seque
     return torch.bfloat16 if rounds else None
 
 
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on there; "meta" knows none."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
 def _autocast(
     x: Tensor, state: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Under autocast, what is float32 goes to the dtype asked for, as `torch.nn.LSTM` does; float64 stays."""
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
+    if not autocasts(x.device):
         return x, list(state), list(weights)
-    low = torch.get_autocast_dtype(device)
+    low = torch.get_autocast_dtype(x.device.type)
 
     def cast(tensor: Tensor) -> Tensor:
         return tensor if tensor.dtype == torch.float64 else tensor.to(low)

@@ -42,7 +42,8 @@ def recurrence(
 ) -> tuple[Tensor, list[Tensor]]:
     """As `reference.recurrence`, but only the first carried value is returned for every step."""
     inputs = (x, *state, *weights)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    if wanted and not torch.jit.is_tracing():  # which records no function of ours
         y, *last = _Fused.apply(cell, len(state), lengths, reverse, *inputs)
     else:
         y, *last = _run(cell, len(state), lengths, reverse, *inputs)
@@ -137,8 +138,8 @@ def _layer(
     hx: Any = [s[None] for s in state] if call is torch.lstm else state[0][None]
     # The equations have one bias, but for the GRU's, PyTorch's call two; the second is nothing.
     weights_ = weights if kind == "gru" else [*weights[:3], torch.zeros_like(weights[2]), *weights[3:]]
-    # has_biases, num_layers, dropout, train, bidirectional
-    options = (True, 1, 0.0, torch.is_grad_enabled(), False)
+    train = torch.is_grad_enabled() or torch.jit.is_tracing()  # what is traced may be trained later
+    options = (True, 1, 0.0, train, False)  # has_biases, num_layers, dropout, train, bidirectional
     with _without_onednn() if kind == "lstmp" else nullcontext():
         if batch_sizes is None:
             y, *last = call(x, hx, weights_, *options, False)  # not batch_first

@@ -90,8 +90,8 @@ def _run(
     units = q.shape[-1]
     C, n = C.unflatten(-1, (heads, units, units)), n.unflatten(-1, (heads, units))
     outputs = []
-    for chunk in torch.arange(len(x)).split(_STEPS):
-        here = slice(int(chunk[0]), int(chunk[-1]) + 1)
+    for begin in range(0, len(x), _STEPS):
+        here = slice(begin, begin + _STEPS)
         h, C, n, m = _chunk(q[:, :, here], k[:, :, here], v[:, :, here], write[..., here], forget[..., here], C, n, m)
         outputs.append(h)
     h = torch.cat(outputs, 2).permute(2, 0, 1, 3).flatten(-2)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..native.library import _native
-from .reference import transformed
+from .reference import recorded, transformed
 
 _WORD = 0xFFFFFFFF
 
@@ -30,7 +30,7 @@ def bernoulli(
         seed: One int64, all of its bits; each draw of a program has its own.
         stream: 63 bits; draws with the same seed and another stream have nothing to do with one another.
     """
-    run = _operator if torch.compiler.is_compiling() else _bernoulli
+    run = _operator if recorded(seed) and not torch.jit.is_tracing() else _bernoulli
     return run(shape, rate, value, seed, stream, torch.device(device))
 
 
@@ -38,8 +38,8 @@ def _bernoulli(
     shape: Sequence[int], rate: float, value: float, seed: Tensor, stream: int, device: torch.device
 ) -> Tensor:
     count = prod(shape)
-    # Under vmap every example may have its own seed, whose value cannot be read.
-    if device.type == "cpu" and not transformed():
+    # Under vmap every example may have its own seed, whose value cannot be read. A trace knows plain operations alone.
+    if device.type == "cpu" and not transformed() and not torch.jit.is_tracing():
         mask = torch.empty(count)
         _native.bernoulli(mask, int(seed) & (_WORD << 32 | _WORD), stream, rate, value)
         return mask.view(shape)

@@ -203,6 +203,21 @@ def transformed() -> bool:
     return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
+def recorded(x: Tensor) -> bool:
+    """Whether operations on x are recorded, or run without values, by a compiler, a tracer or a mode of torch's.
+
+    What C++ writes to memory leaves no trace there, so a record of it would give back memory that nobody has set. Our
+    operators are recorded instead.
+    """
+    if torch.compiler.is_compiling():
+        return True
+    if transformed():  # by plain operations, which a tracer below sees as well
+        return False
+    seen = type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__  # as of a fake tensor
+    modes = torch._C._len_torch_dispatch_stack() or torch._ops._len_torch_dispatch_stack_pre_dispatch()
+    return seen or torch.jit.is_tracing() or modes > 0
+
+
 def blocks(cell: Cell, weights: Sequence[Tensor]) -> dict[Node, Tensor]:
     """Cut stored weights into one block per gate; a block-diagonal one gets its zeros."""
     values: dict[Node, Tensor] = {}

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,7 @@ def check_tensor(title: str, input: Any, weight: Tensor) -> None:
     """The input must be a tensor of the weights' dtype, on their device."""
     if not isinstance(input, Tensor):
         raise OptionTypeError(f"{title} takes a tensor, not {type(input).__name__}. Convert it: torch.as_tensor(input)")
-    if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
+    if input.dtype != weight.dtype and not engine.autocasts(input.device):
         raise ShapeError(
             f"the input is {input.dtype} but the weights of {title} are {weight.dtype}. "
             f"Convert one: input.to({weight.dtype}), or model.to({input.dtype})"
@@ -79,15 +80,19 @@ def check_options(
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
-    """Lengths of the rows of x (T, B, ...) as a tensor (B,) of integers from 0 to T, wherever they are."""
+    """Lengths of the rows of x (T, B, ...) as a tensor (B,) of int64 from 0 to T, wherever they are."""
     try:
+        if not isinstance(lengths, Tensor | Sequence):  # of a table's column torch would ask for elements by label
+            lengths = np.array(lengths)
+            lengths = lengths.astype(np.int64) if lengths.dtype.kind in "iu" else lengths
         lengths = torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError):
         raise ShapeError(f"lengths must be whole numbers, one per row, not {lengths!r:.60}") from None
     if lengths.numel() == 0:
         lengths = lengths.long()  # an empty list has no type of its own
     whole = not (lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool)
-    # Under vmap each example has its own lengths, and their values cannot be read.
-    known = not torch.compiler.is_compiling() and not engine.transformed()
+    lengths = lengths.long() if whole else lengths  # torch neither compares nor orders the unsigned ones
+    # Under vmap each example has its own lengths; those, and recorded ones, have no values that could be read.
+    known = not (lengths.is_meta or engine.recorded(lengths) or engine.transformed())
     engine.check_lengths(lengths, x.shape[0], x.shape[1], whole, known)  # len(x) would fix T in an export
     return lengths

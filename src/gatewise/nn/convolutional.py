@@ -117,7 +117,6 @@ class ConvLSTM(nn.Module):
         self,
         input: Tensor,
         hx: Tensor | Sequence[Tensor] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Tensor, Any]:
         self._check_input(input)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -117,8 +118,8 @@ class MultiDimensionalLSTM(nn.Module):
 
     def forward(self, input: Tensor, sizes: Tensor | Sequence[Sequence[int]] | None = None) -> tuple[Tensor, Any]:
         self._check_input(input)
-        batch, height, width, _ = input.shape
-        plan = _plan(_checked_sizes(sizes, input), height, width)
+        batch, height, width = map(int, input.shape[:3])  # which a record fixes, for the steps follow from them
+        plan = _plan(_checked_sizes(sizes, input), height, width, input.device)
         outputs, ends = [], []
         for direction, places in enumerate(plan.places[: self.directions]):
             diagonals = input.flatten(0, 2)[places].split(plan.counts)
@@ -184,58 +185,65 @@ class _Plan:
     corners: Tensor
 
 
-def _plan(sizes: Tensor, height: int, width: int) -> _Plan:
-    heights, widths = sizes.unbind(1)
-    images = torch.arange(len(sizes), device=sizes.device)
-    axes = torch.arange(height, device=sizes.device), torch.arange(width, device=sizes.device), images
-    row, column, image = torch.meshgrid(*axes, indexing="ij")
+def _plan(sizes: np.ndarray, height: int, width: int, device: torch.device) -> _Plan:
+    heights, widths = sizes.T
+    axes = np.arange(height), np.arange(width), np.arange(len(sizes))
+    row, column, image = np.meshgrid(*axes, indexing="ij")
     row, column, image = (part[(row < heights) & (column < widths)] for part in (row, column, image))
-    order = (row + column).argsort(stable=True)
+    order = (row + column).argsort(kind="stable")
     row, column, image = row[order], column[order], image[order]
     diagonal = row + column
-    counts = diagonal.bincount()
-    ends = counts.cumsum(0)
+    counts = np.bincount(diagonal)
+    ends = counts.cumsum()
 
-    number = sizes.new_full((height + 1, width + 1, len(sizes)), -1)  # in the order; row and column 0 are the border
-    number[row + 1, column + 1, image] = torch.arange(len(row), device=sizes.device)
+    number = np.full((height + 1, width + 1, len(sizes)), -1)  # in the order; row and column 0 are the border
+    number[row + 1, column + 1, image] = np.arange(len(row))
     # The diagonal before has `missing` positions, the first of them is number `begin`.
-    begin, missing = (torch.cat([v.new_zeros(n), v])[diagonal] for v, n in ((ends, 2), (counts, 1)))
+    begin, missing = (np.concatenate([np.zeros(n, int), v])[diagonal] for v, n in ((ends, 2), (counts, 1)))
 
-    def within(neighbour: Tensor) -> Sequence[Tensor]:
-        return torch.where(neighbour < 0, missing, neighbour - begin).split(counts.tolist())
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.tensor(values, device=device)
+
+    def within(neighbour: np.ndarray) -> Sequence[Tensor]:
+        return tensor(np.where(neighbour < 0, missing, neighbour - begin)).split(counts.tolist())
 
     def place(up: bool, left: bool) -> Tensor:
         r = heights[image] - 1 - row if up else row
         c = widths[image] - 1 - column if left else column
-        return (image * height + r) * width + c
+        return tensor((image * height + r) * width + c)
 
-    corners = number[heights, widths, images]
+    corners = number[heights, widths, np.arange(len(sizes))]
     return _Plan(
         counts=counts.tolist(),
         above=within(number[row, column + 1, image]),
         before=within(number[row + 1, column, image]),
         places=[place(up, left) for up in (False, True) for left in (False, True)],
-        corners=torch.where(corners < 0, len(row), corners),
+        corners=tensor(np.where(corners < 0, len(row), corners)),
     )
 
 
-def _checked_sizes(sizes: Any, input: Tensor) -> Tensor:
-    batch, height, width, _ = input.shape
+def _checked_sizes(sizes: Any, input: Tensor) -> np.ndarray:
+    batch, height, width = map(int, input.shape[:3])
     if sizes is None:
-        return torch.tensor([height, width], device=input.device).expand(batch, 2)
+        return np.full((batch, 2), [height, width])
+    if isinstance(sizes, Tensor):
+        if sizes.is_meta or engine.recorded(sizes) or torch._is_functional_tensor(sizes):
+            raise OptionError(
+                "MultiDimensionalLSTM's steps follow from the values of sizes, so it takes no recorded ones"
+            )
+        sizes = sizes.cpu()
     try:
-        sizes = torch.as_tensor(sizes)
+        found = np.asarray(sizes)
     except (TypeError, ValueError, RuntimeError):
         raise ShapeError(f"sizes must be whole numbers, two per image, not {sizes!r:.60}") from None
-    if sizes.numel() == 0:
-        sizes = sizes.long().view(-1, 2)  # an empty list has no type of its own
-    if sizes.dtype.is_floating_point or sizes.dtype.is_complex or sizes.dtype == torch.bool:
-        raise ShapeError(f"sizes must be whole numbers, not {sizes.dtype}")
-    if sizes.shape != (batch, 2):
-        raise ShapeError(f"sizes has shape {tuple(sizes.shape)}, but should have ({batch}, 2): height, width per image")
-    sizes = sizes.to("cpu", torch.int64)
-    wrong = ((sizes < 0) | (sizes > torch.tensor([height, width]))).any(1)
+    if found.size == 0:
+        found = found.astype(np.int64).reshape(-1, 2)  # an empty list has no type of its own
+    if found.dtype.kind not in "iu":
+        raise ShapeError(f"sizes must be whole numbers, not {found.dtype}")
+    if found.shape != (batch, 2):
+        raise ShapeError(f"sizes has shape {found.shape}, but should have ({batch}, 2): height, width per image")
+    wrong = ((found < 0) | (found > [height, width])).any(1)
     if wrong.any():
-        found = tuple(sizes[wrong][0].tolist())
-        raise ShapeError(f"an image of size {found} does not fit an input of {height} by {width} positions")
-    return sizes.to(input.device)
+        shown = tuple(found[wrong][0].tolist())
+        raise ShapeError(f"an image of size {shown} does not fit an input of {height} by {width} positions")
+    return found.astype(np.int64)

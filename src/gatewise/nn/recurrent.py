@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .. import engine
@@ -18,6 +20,11 @@ from ..errors import OptionError, OptionTypeError, ShapeError
 from ..randomness import dropout
 from ._checks import check_options, check_tensor, checked_lengths, found_cell
 from .regularisation import Regularisers, draw_seed
+
+# Of what is checked here a trace keeps nothing. As torch does for its own modules: warn of the user's lines alone.
+warnings.filterwarnings(
+    "ignore", category=torch.jit.TracerWarning, module=r"gatewise\.(nn\.(recurrent|_checks)|native\.calls)$"
+)
 
 
 class Options(TypedDict, total=False):
@@ -162,7 +169,6 @@ class Recurrent(nn.Module):
         self,
         input: Tensor | PackedSequence,
         hx: Tensor | Sequence[Tensor] | None = None,
-        *,
         lengths: Tensor | Sequence[int] | None = None,
         resets: Tensor | None = None,
         return_cell_states: bool = False,
@@ -205,7 +211,7 @@ class Recurrent(nn.Module):
 
     def _run(self, *arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """`_run_layers` on the threads asked for; but a captured graph runs on as many as torch uses."""
-        if self.threads is None or torch.compiler.is_compiling():
+        if self.threads is None or engine.recorded(arguments[0]):
             return self._run_layers(*arguments)
         with engine.threads(self.threads):
             return self._run_layers(*arguments)
@@ -265,6 +271,9 @@ class Recurrent(nn.Module):
         if packed.data.dim() != 2:
             raise ShapeError(f"a PackedSequence must hold (steps, features), but its data is {packed.data.dim()}-D")
         self._check_input(packed.data)
+        if not torch.compiler.is_compiling() and get_proxy_mode() is not None:
+            # `pad_packed_sequence` would record the lengths of today, and memory that is not set in place of its own.
+            raise OptionError("make_fx cannot record a PackedSequence. Pad it, and give the layer its lengths")
         x, lengths = pad_packed_sequence(packed)
         y, last, _ = self._run(x, self._starts(x, hx, single=False), lengths, None, False)
         if packed.sorted_indices is not None:
@@ -339,7 +348,7 @@ class Recurrent(nn.Module):
         for name, tensor, size in zip(self.cell.carry, given, sizes, strict=True):
             if not isinstance(tensor, Tensor):
                 raise OptionTypeError(f"the initial {name} must be a tensor, not {type(tensor).__name__}")
-            if (tensor.dtype, tensor.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
+            if (tensor.dtype, tensor.device) != (x.dtype, x.device) and not engine.autocasts(x.device):
                 raise ShapeError(
                     f"the initial {name} is {tensor.dtype} on {tensor.device}, but the input is {x.dtype} on "
                     f"{x.device}. Convert it: {name}.to(input)"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..terminal import shown
 from .figure import figure
 
 
@@ -34,5 +35,5 @@ def draw(source: Sequence[str], output: Sequence[str], attention: np.ndarray, pi
 
 
 def _shown(token: str) -> str:
-    """Make spaces visible, and keep a dollar sign from starting a formula."""
-    return token.replace(" ", "\u2423").replace("$", r"\$")
+    """Make spaces and control characters visible."""
+    return shown(token.replace(" ", "\u2423"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import MissingExtra, OptionError
 from ..files import atomic
+from ..terminal import shown
 
 FORMATS = {".png": "png", ".svg": "svg"}
 
@@ -29,10 +30,15 @@ def figure(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         # Figure alone, without pyplot: no global state, no window system.
         from matplotlib.figure import Figure
+        from matplotlib.text import Text
     except ImportError as error:
         raise MissingExtra("matplotlib", "plot") from error
 
     drawing = Figure(layout="constrained")
     yield drawing
+    for text in drawing.findobj(Text):
+        if found := text.get_text():  # a name of a user's, or words of ours; numbers at the axes come later
+            text.set_text(shown(found))
+            text.set_parse_math(False)  # a dollar sign is no formula
     with atomic(target) as temporary:
         drawing.savefig(temporary, format=kind, dpi=150)

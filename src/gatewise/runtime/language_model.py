@@ -14,6 +14,7 @@ from .. import bundle
 from ..algebra import Cell
 from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
+from ..document import Count, read
 from ..errors import CellError, ModelFileError
 from .layers import Layers
 
@@ -67,8 +68,9 @@ class LanguageModel:
             self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
             cell = Cell.from_json(document["cell"])
             layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
-            self._layers = Layers(cell, layers, int(document["sizes"]["num_layers"]))
-            self._start = int(document["start"])
+            num_layers = read(Count, document["sizes"]["num_layers"], "sizes.num_layers")
+            self._layers = Layers(cell, layers, num_layers)
+            self._start = read(int, document["start"], "start")
             self._embedding = tensors["embedding.weight"]
             self._output = tensors.get("output.weight", self._embedding)  # tied, if there is none
             self._bias = tensors["output.bias"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from functools import partial
+from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -14,8 +16,11 @@ import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
-from ..errors import ModelFileError, OptionError, suggest
-from .fields import Options, document_of, refuse_old_name, renamed
+from ..data.tables.schema import Schema
+from ..document import read
+from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
+from .document import Provenance, TrainedOn, options_of, read_sized
+from .fields import document_of, refuse_old_name
 from .options import CommonOptions
 
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     from ..training import Outcome, ProgressFor
     from .fitting import Prepared
 
-S = TypeVar("S")
+D = TypeVar("D")
 T = TypeVar("T")
 
 
@@ -39,6 +44,7 @@ class Estimator(CommonOptions, ABC):
         outcome_: How training ended.
         history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
             `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
+        schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -51,6 +57,7 @@ class Estimator(CommonOptions, ABC):
     metrics_: dict[str, Any]
     outcome_: Outcome
     history_: dict[str, list[float]]
+    schema_: Schema | None = None  # how the table was read that it learned from
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -89,7 +96,7 @@ class Estimator(CommonOptions, ABC):
         print(layers_table(weights, layers_of(self.model_)))
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
+        return "model_" in vars(self)
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
@@ -107,7 +114,15 @@ class Estimator(CommonOptions, ABC):
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
-            raise OptionError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+            raise NotFittedError(f"this {name.lower()} has learned nothing yet. Call fit, or {name}.load(a model file)")
+
+    if not TYPE_CHECKING:  # to mypy, it would be any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Of an attribute that `fit` sets."""
+            if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
+                self._must_be_fitted()
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     # What a task says of itself.
 
@@ -143,12 +158,20 @@ class Estimator(CommonOptions, ABC):
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         """Undo `_document`, and build `model_` with these tensors (see `filled`).
 
-        Whatever Python raises about a document that contradicts itself becomes a ModelFileError.
+        Nothing is built before the document was read as the task's `Document` (see `_read_document`), and no tensor
+        beside the network's is used before its shape was checked (see `taken`). Whatever Python raises about a document
+        that contradicts itself becomes a ModelFileError.
         """
 
-    def _sizes(self, document: Mapping[str, Any], kind: type[S]) -> S:
-        """See `sizes_of`."""
-        return sizes_of(document, kind, type(self))
+    def _read_document(self, document: Mapping[str, Any], kind: type[D], data: Any = TrainedOn) -> D:
+        """What a model file says of this task; see `read_sized`.
+
+        Args:
+            data: A TypedDict of what it says of the training data.
+        """
+        self.check()
+        read(data, document["training"]["data"], "training.data")
+        return read_sized(document, kind, type(self))
 
     @property
     def _tied(self) -> dict[str, str]:
@@ -159,6 +182,7 @@ class Estimator(CommonOptions, ABC):
         tensors = self.model_.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
+    @extras_named()
     def _fit(
         self,
         prepare: Callable[[], Prepared],
@@ -191,10 +215,12 @@ class Estimator(CommonOptions, ABC):
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
+        document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
         bundle.save(path, document, self._tensors())
 
     @classmethod
+    @extras_named()
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a model file. ModelFileError if it is damaged or of another task."""
         found = bundle.load(path)
@@ -202,39 +228,25 @@ class Estimator(CommonOptions, ABC):
         if document.get("task") != cls.task:
             raise ModelFileError(f"'{path}' is a model of the task {document.get('task')!r:.40}, not '{cls.task}'")
         try:
-            options = renamed(document["options"], {f.name for f in fields(cls)})
-            options["cell"] = cell_from(document)
-            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-            self = cls(**given)
+            self = cls(**options_of(document, cls), cell=cell_from(document))
+            self.schema_ = read(Schema | None, document.get("schema"), "schema")
+            self.provenance_ = read(Provenance, document["training"], "training")
+            self.metrics_ = self.provenance_["metrics"]
+            self.history_ = read(dict[str, list[int | float]], self.provenance_.get("history", {}), "history")
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
             runs = Cell.from_json(self._document()["cell"])
             if runs.equations != Cell.from_json(document["cell"]).equations:
-                zoneout = options.get("zoneout", 0)
+                zoneout = getattr(self, "zoneout", 0)
                 raise ModelFileError(f"its cell '{runs.name}' is not the one that a zoneout of {zoneout} makes of it")
-            self.provenance_ = document["training"]
-            self.metrics_ = self.provenance_["metrics"]
-            self.history_ = self.provenance_.get("history", {})
-            str(self.provenance_["data"]["fingerprint"])
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise ModelFileError(f"'{path}' is incomplete or contradicts itself ({reason}). Train it again.") from error
+            raise ModelFileError(
+                f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
+            ) from error
         self.model_.eval()
         return self
-
-
-def sizes_of(document: Mapping[str, Any], kind: type[S], options: type[Options]) -> S:
-    """The sizes in a model's document. OptionError if the option of the same name could not have that value.
-
-    Args:
-        kind: The dataclass that holds them.
-        options: The task's options.
-    """
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # only typeshed can say "a dataclass"
-    sizes = renamed(document["sizes"], known)
-    options.check_values(sizes)
-    return kind(**sizes)
 
 
 def cell_from(document: Mapping[str, Any]) -> str | Cell:
@@ -267,7 +279,7 @@ def filled(
     import torch
 
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
-    with torch.device("meta"):  # without memory, for an untrusted file may claim any size
+    with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
     for name in wanted.keys() | tensors.keys():
         has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
@@ -276,6 +288,46 @@ def filled(
     model = build()
     model.load_state_dict(tensors)
     return model
+
+
+@contextmanager
+def _at_most(count: int) -> Iterator[None]:
+    """ModelFileError as soon as a network is made of more weights, or of as many layers, as an untrusted file may
+    claim."""
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    thread, made = get_ident(), 0
+
+    def register(module: Any, name: str, parameter: Any) -> None:
+        nonlocal made
+        if get_ident() == thread:  # other threads may be building networks too
+            made += 1
+            if made > 2 * count:  # a weight that two parts share is registered by both
+                raise ModelFileError(f"it has {count} tensors, and its sizes need more")
+
+    hook = register_module_parameter_registration_hook(register)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:
+    """Take tensors that are not the network's out of those of a model file, by their names without the prefix.
+
+    Args:
+        shapes: Of each; None stands for any number.
+
+    Raises:
+        ModelFileError: One is missing, there is another one, or one has another shape.
+    """
+    found = {name.removeprefix(prefix): tensors.pop(name).numpy() for name in [*tensors] if name.startswith(prefix)}
+    for name in found.keys() | shapes.keys():
+        has, needs = found[name].shape if name in found else None, shapes.get(name)
+        fits = has is not None and needs is not None and len(has) == len(needs)
+        if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):
+            raise ModelFileError(f"{prefix}{name} has the shape {has}, where the model needs {needs}")
+    return found
 
 
 def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:

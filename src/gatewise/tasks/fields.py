@@ -23,7 +23,7 @@ PANELS = (DATA, SIZES, TRAINING)  # of the help, in the order in which they are 
 
 MOST = 2**31 - 1  # of any size
 
-# Old name of an option -> the name that it has now.
+# Old name of an option, or of a key of a model's document -> the name that it has now.
 RENAMED = {
     "context": "context_length",
     "copying": "copy_mechanism",
@@ -37,6 +37,8 @@ RENAMED = {
     "spread": "learn_variance",
     "stack": "frame_stacking",
     "static": "static_covariates",
+    "trust": "blend_weight",
+    "usual": "constant",
     "variation": "augmentation",
 }
 

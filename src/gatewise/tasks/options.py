@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import cells
 from ..algebra import Cell
+from ..data.tables.schema import CSVFormat
 from ..errors import OptionError
 from .fields import (
     DATA,
@@ -32,7 +33,41 @@ Columns = str | Sequence[str] | None  # names of columns: one, several with comm
 
 
 @options
-class CommonOptions(Options):
+class CSVOptions(Options):
+    """How a CSV file is written, where it does not tell or tells wrong."""
+
+    separator: str | None = option(
+        default=None, help='Sign between the cells of a CSV file, or "tab"; found out, if omitted.', panel=DATA
+    )
+    header: bool | None = option(
+        default=None, help="Whether the first line of a CSV file names the columns; found out, if omitted.", panel=DATA
+    )
+    decimal: str | None = option(
+        default=None, help='Sign before decimals in a CSV file, "." or ","; found out, if omitted.', panel=DATA
+    )
+    thousands: str | None = option(
+        default=None, help="Sign between groups of three digits in a CSV file; found out, if omitted.", panel=DATA
+    )
+    missing: Columns = option(
+        default=None,
+        help='Comma-separated words that stand for a missing value in a CSV file, such as "-999"; NA and its like in '
+        "columns of numbers and times, if omitted.",
+        panel=DATA,
+    )
+
+    def csv_format(self) -> CSVFormat:
+        """The same as the readers take it. OptionError if no file could be written so."""
+        separator = {"tab": "\t", "\\t": "\t"}.get(str(self.separator), self.separator)
+        missing = None if self.missing is None else names(self.missing)
+        return CSVFormat(separator, self.header, self.decimal, self.thousands, missing)
+
+    def check(self) -> None:
+        super().check()
+        self.csv_format()
+
+
+@options
+class CommonOptions(CSVOptions):
     """What every task has. A task that says more of one, or has another default, declares it again."""
 
     split: tuple[float, float, float] = option(

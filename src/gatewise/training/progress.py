@@ -10,6 +10,8 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
+from ..terminal import shown
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
@@ -177,7 +179,7 @@ class Lines:
         self._meter.restart()
 
     def sample(self, step: int, text: str) -> None:
-        body = "\n".join(f"| {line}" for line in visible(text).split("\n"))
+        body = "\n".join(f"| {line}" for line in shown(text).split("\n"))
         self.note(f"--- written at step {step} ---\n{body}\n---")
 
     def note(self, text: str) -> None:
@@ -216,6 +218,8 @@ class Bar(Lines):
     def __init__(self, unit: str = "steps", per_step: float = 1, stream: TextIO | None = None):
         from rich.console import Console
 
+        stream = stream or sys.stderr
+        stream = getattr(stream, "under", stream)  # of a `Terminal`, which shows no colours
         super().__init__(unit, per_step, stream)
         self._console = Console(file=cast(TextIO, self._stream), highlight=False)
         self._live: Live | None = None
@@ -260,7 +264,7 @@ class Bar(Lines):
         self._fit()
         edge = "|" if self._console.options.ascii_only else "│"
         self._console.print(Rule(f"written at step {step}", style="dim", align="left"))
-        for line in Text(visible(text)).wrap(self._console, max(8, self._console.width - 3), tab_size=4):
+        for line in Text(shown(text)).wrap(self._console, max(8, self._console.width - 3), tab_size=4):
             self._console.print(Text.assemble((f"{edge} ", "dim"), line))
         self._console.print()
 
@@ -269,7 +273,7 @@ class Bar(Lines):
             super().note(text)
             return
         self._fit()
-        self._console.print(text, markup=False)
+        self._console.print(shown(text), markup=False)
 
     def stop(self) -> None:
         if self._live is not None:
@@ -358,11 +362,6 @@ class _Tolerant:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def visible(text: str) -> str:
-    """Text with control characters escaped, so that generated text cannot control the terminal."""
-    return "".join(c if c == "\n" or c.isprintable() else ("    " if c == "\t" else repr(c)[1:-1]) for c in text)
 
 
 def _short(number: float) -> str:

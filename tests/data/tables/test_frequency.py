@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -13,15 +15,18 @@ from gatewise.data.tables.frequency import (
 )
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
-from gatewise.errors import DataError
+from gatewise.document import read
+from gatewise.errors import DataError, ModelFileError
 
 pandas = pytest.importorskip("pandas")
+from pandas.tseries.holiday import USFederalHolidayCalendar  # noqa: E402 - it needs pandas
 
 # pandas' name for a frequency, ours, how it is called, its usual season
 ROWS = [
     ("s", Frequency("span", 10**6), "every second", 60),
     ("15s", Frequency("span", 15 * 10**6), "every 15 seconds", 4),
     ("min", Frequency("span", 60 * 10**6), "every minute", 60),
+    ("4min", Frequency("span", 240 * 10**6), "every 4 minutes", 15),
     ("5min", Frequency("span", 300 * 10**6), "every 5 minutes", 288),
     ("30min", Frequency("span", 1800 * 10**6), "every 30 minutes", 48),
     ("h", Frequency("span", 3600 * 10**6), "hourly", 24),
@@ -35,6 +40,11 @@ ROWS = [
     ("QS", Frequency("month", 3), "quarterly", 4),
     ("QE", Frequency("month", 3, month_end=True), "quarterly", 4),
     ("YS", Frequency("month", 12), "yearly", 1),
+    ("BME", Frequency("month", on=("last business day",)), "monthly, on the last business day", 12),
+    ("BQE", Frequency("month", 3, on=("last business day",)), "quarterly, on the last business day", 4),
+    ("WOM-3FRI", Frequency("month", on=("third Friday",)), "monthly, on the third Friday", 12),
+    ("SME", Frequency("month", on=("15", "31")), "twice a month, on the 15th and last day", 24),
+    ("SMS", Frequency("month", on=("1", "15")), "twice a month, on the 1st and 15th", 24),
 ]
 
 
@@ -49,11 +59,172 @@ def test_agrees_with_pandas(row, zone):
     utc = (index.tz_convert("UTC").tz_localize(None) if zone else index).to_numpy("M8[us]")
     found = infer_frequency(utc[:60], zone)
     assert (found, str(found), found.seasonal_period) == (wanted, called, season)
-    np.testing.assert_array_equal(next_timestamps(utc[59], found, 40, zone), utc[60:])
+    np.testing.assert_array_equal(next_timestamps(utc[:60], found, 40, zone), utc[60:])
     np.testing.assert_array_equal(found.places(utc, zone), np.arange(100))
     kept = np.sort(np.random.default_rng(1).choice(60, 45, replace=False))
     assert infer_frequency(utc[kept], zone) == wanted
-    np.testing.assert_array_equal(wanted.timestamps(utc[kept[0]], np.arange(100 - kept[0]), zone), utc[kept[0] :])
+    np.testing.assert_array_equal(wanted.timestamps(utc[kept], np.arange(100 - kept[0]), zone), utc[kept[0] :])
+
+
+def utc_of(index):
+    """(n,) datetime64[us] of a pandas index."""
+    index = pandas.DatetimeIndex(index)
+    return (index.tz_convert("UTC").tz_localize(None) if index.tz else index).to_numpy("M8[us]")
+
+
+def days_like(mask, count=120, start="2019-01-07"):
+    return pandas.date_range(start, periods=count, freq=pandas.offsets.CustomBusinessDay(weekmask=mask))
+
+
+def hours_of(days, *minutes):
+    return [day + pandas.Timedelta(minutes=one) for day in days for one in minutes]
+
+
+MONTHS = pandas.date_range("2019-01-01", periods=60, freq="MS")
+TRADING = range(570, 961, 30)  # half past nine to four o'clock
+EXACT = {
+    "29th": ([m.replace(day=min(29, m.days_in_month)) for m in MONTHS], None, "monthly", 12),
+    "30th, from February": ([m.replace(day=min(30, m.days_in_month)) for m in MONTHS[1:]], None, "monthly", 12),
+    "ten days": (
+        [m.replace(day=d) for m in MONTHS for d in (1, 11, 21)],
+        None,
+        "three times a month, on the 1st, 11th and 21st",
+        36,
+    ),
+    "leap days": (
+        [pandas.Timestamp(y, 2, 29 if y % 4 == 0 else 28) for y in range(1981, 2021)], None, "yearly", 1
+    ),
+    "Saturdays too": (days_like("Mon Tue Wed Thu Fri Sat"), None, "every Monday to Saturday", 6),
+    "weekends on Friday": (days_like("Sun Mon Tue Wed Thu"), None, "every Sunday to Thursday", 5),
+    "lessons": (days_like("Tue Thu"), None, "every Tuesday and Thursday", 2),
+    "trading": (
+        pandas.DatetimeIndex(hours_of(days_like("1111100", 60), *TRADING)).tz_localize("America/New_York"),
+        "America/New_York",
+        "every 30 minutes from 09:30 to 16:00, Monday to Friday",
+        14,
+    ),
+    "lunch break": (
+        hours_of(days_like("1111100", 30), 570, 630, 780, 840),
+        None,
+        "4 times a day from 09:30 to 14:00, Monday to Friday",
+        4,
+    ),
+    "open every day": (
+        hours_of(days_like("1111111", 30), *range(480, 1200, 60)), None, "hourly from 08:00 to 19:00, every day", 12
+    ),
+    "six hours of a clock that changes": (
+        pandas.DatetimeIndex(hours_of(days_like("1111111", 60, "2021-03-10"), 0, 360, 720, 1080)).tz_localize(
+            "Europe/Berlin"
+        ),
+        "Europe/Berlin",
+        "every 6 hours from 00:00 to 18:00, every day",
+        4,
+    ),
+    "quarters of an hour that clocks show twice": (
+        pandas.date_range("2021-10-29", periods=600, freq="15min", tz="Europe/Berlin"),
+        "Europe/Berlin",
+        "every 15 minutes",
+        96,
+    ),
+    "midnights that clocks skip": (
+        pandas.date_range("2017-10-01", periods=40, freq="D").tz_localize(
+            "America/Sao_Paulo", nonexistent="shift_forward"
+        ),
+        "America/Sao_Paulo",
+        "daily",
+        7,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_calendars_that_people_keep(name):
+    """What is found in the first half goes on as the second half does."""
+    index, zone, called, season = EXACT[name]
+    utc = utc_of(index)
+    half = len(utc) // 2
+    found = infer_frequency(utc[:half], zone)
+    assert (str(found), found.seasonal_period) == (called, season)
+    np.testing.assert_array_equal(found.places(utc, zone), np.arange(len(utc)))
+    np.testing.assert_array_equal(next_timestamps(utc[:half], found, len(utc) - half, zone), utc[half:])
+    assert read(Frequency, json.loads(json.dumps(vars(found)))) == found
+
+
+def before_holidays(days):
+    holidays = USFederalHolidayCalendar().holidays("2018", "2025")
+
+    def working(day):
+        return day if day.weekday() < 5 and day not in holidays else working(day - pandas.Timedelta(days=1))
+
+    return [working(day) for day in days]
+
+
+MOVED = {
+    "weekly": (pandas.date_range("2019-01-04", periods=120, freq="W-FRI"), "weekly"),
+    "month ends": (pandas.date_range("2019-01-04", periods=60, freq="BME"), "monthly, on the last business day"),
+    "paydays": (MONTHS + pandas.Timedelta(days=24), "monthly"),
+    "twice a month": (
+        pandas.date_range("2019-01-04", periods=100, freq="SME"), "twice a month, on the 15th and last day"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_holidays_move_days_and_not_the_calendar(name):
+    due, called = MOVED[name]
+    came = utc_of(before_holidays(due))
+    due = utc_of(due)
+    assert (came != due).any()
+    found = infer_frequency(came)
+    assert str(found) == called
+    np.testing.assert_array_equal(found.places(came), np.arange(len(due)))
+    last = np.flatnonzero(came[:-5] != due[:-5])[-1] + 1  # a series whose end was moved goes on where it is due
+    np.testing.assert_array_equal(next_timestamps(came[:last], found, 5), due[last : last + 5])
+
+
+def test_gaps_of_a_session_and_of_moved_weeks_are_filled():
+    trading = utc_of(hours_of(days_like("1111100", 20), *TRADING))
+    found = regular(series(np.delete(trading, [3, 4, 30])), "t")
+    assert found.added.tolist() == [3]
+    np.testing.assert_array_equal(found.sequences.steps["t"].values, trading)
+    weeks = utc_of(pandas.date_range("2019-01-07", periods=20, freq="W-MON")).copy()
+    weeks[5] += np.timedelta64(1, "D")
+    found = regular(series(np.delete(weeks, 12)), "t")
+    assert found.added.tolist() == [1]
+    np.testing.assert_array_equal(found.sequences.steps["t"].values, weeks)  # moved ones stay as they are
+
+
+def test_a_series_without_days_off_makes_theirs_gaps():
+    trading = utc_of(hours_of(days_like("1111100", 40), *range(540, 1080, 60)))
+    always = utc_of(pandas.date_range("2019-01-07", periods=50, freq="h"))
+    assert str(frequency_of(series(trading, always), "t")) == "hourly"
+    assert str(frequency_of(series(trading, trading[5:]), "t")) == "hourly from 09:00 to 17:00, Monday to Friday"
+
+
+def test_the_frequency_of_a_model_is_not_guessed_again():
+    week = ["2021-01-04", "2021-01-05", "2021-01-06", "2021-01-07", "2021-01-08"]
+    business = Frequency("business day")
+    assert regular(series(week), "t").frequency != business
+    assert regular(series(week), "t", business).frequency == business
+    assert regular(series(week[:1]), "t", business).added.tolist() == [0]
+    with pytest.raises(DataError, match="is daily, but the model learned from data that are every business day"):
+        regular(series([*week, "2021-01-09"]), "t", business)
+
+
+@pytest.mark.parametrize(
+    "document", [{"unit": "moon"}, {"unit": "month", "on": ["32"]}, {"unit": "session"}, {"unit": "day", "count": 0}]
+)
+def test_a_document_of_no_frequency(document):
+    with pytest.raises(ModelFileError, match=r"no frequency|session|unit is \"moon\"|count"):
+        read(Frequency, document)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "season"),
+    [(59, 1), (60, 60), (90, 40), (240, 15), (299, 1), (300, 288), (3600, 24), (7200, 12), (86399, 1)],
+)
+def test_seasons_between_the_common_spans(seconds, season):
+    assert Frequency("span", seconds * 10**6).seasonal_period == season
 
 
 def series(*groups, zone=None):
@@ -125,6 +296,10 @@ def test_a_single_step_and_an_empty_series_take_the_frequency_of_the_others():
         ([["2020-01-02", "2020-01-02"]], "does not come after"),
         ([["2020-01-02", "NaT"]], "has a step without a time in 't'"),
         ([["2020-01-02"], ["2020-01-02"]], "no sequence has two steps"),
+        (
+            [["2020-01-01T00:00", "2020-01-01T00:07", "2020-01-01T01:30", "2020-01-01T01:41", "2020-01-01T03:00"]],
+            r"no regular step: timestamps lie 7 minutes to 1 hour 23 minutes .*time_bucket\(INTERVAL '1 hour', t\)",
+        ),
     ],
 )
 def test_what_has_no_one_frequency(groups, told):

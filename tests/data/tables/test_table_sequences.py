@@ -1,5 +1,7 @@
 import gc
 import os
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -197,6 +199,7 @@ def test_clocks_that_go_back_show_an_hour_twice():
     columns = {"t": ["2020-10-25 01:30", "2020-10-25 02:30", "2020-10-25 02:30", "2020-10-25 03:30"], "v": [1, 2, 3, 4]}
     found = made(columns, time="t", zone="Europe/Berlin")
     assert found.steps["t"].zone == "Europe/Berlin"
+    assert not found.steps["t"].offset
     hours = ["2020-10-24T23:30", "2020-10-25T00:30", "2020-10-25T01:30", "2020-10-25T02:30"]
     assert found.steps["t"].values.tolist() == stamps(*hours)
     assert found.steps["v"].values.tolist() == [1, 2, 3, 4]
@@ -215,6 +218,35 @@ def test_clocks_that_go_forward_skip_an_hour():
     )
     assert found.steps["t"].values.tolist() == stamps("2020-03-29T00:30", "2020-03-29T01:30", "2020-03-29T01:45")
     assert found.steps["v"].values.tolist() == [1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("twice", "zone"),
+    [
+        ("2021-10-31 02:15", "Europe/Berlin"),
+        ("2021-11-07 01:00", "America/New_York"),
+        ("2021-04-04 02:59", "Australia/Sydney"),
+        ("2021-04-04 01:30", "Australia/LHI"),  # half an hour; Lord Howe
+    ],
+)
+def test_an_hour_that_came_twice_asks_for_the_zone(twice, zone):
+    columns = {"t": [twice, twice], "v": [1, 2]}
+    with pytest.raises(DataError, match=f"which clocks in {zone} showed twice.*zone='{zone}'"):
+        made(columns, time="t")
+    assert len(made(columns, time="t", zone=zone).steps["v"]) == 2
+
+
+def test_only_hours_that_clocks_show_twice_ask_for_the_zone():
+    with pytest.raises(DataError, match=r"same time 2021-10-31T12:00:00\. Keep one"):
+        made({"t": ["2021-10-31 12:00"] * 2}, time="t")
+
+
+def test_an_hour_that_clocks_skip_is_told():
+    """A logger that keeps winter time all year, read with a zone that does not."""
+    with pytest.raises(
+        DataError, match="same time 2021-03-28T03:00:00: clocks in Europe/Berlin skipped 2021-03-28T02:00"
+    ):
+        made({"t": ["2021-03-28 02:00", "2021-03-28 03:00"], "v": [1, 2]}, time="t", zone="Europe/Berlin")
 
 
 def test_a_zone_in_the_data_stays():
@@ -236,6 +268,7 @@ def test_a_zone_that_the_source_names_is_kept():
     ):
         found = made(source, time="t")
         assert found.steps["t"].zone == zone
+        assert found.steps["t"].offset
         assert found.steps["t"].values.tolist() == stamps("2020-03-28T23", "2020-03-29T22")
 
 
@@ -247,6 +280,34 @@ def test_zones_agree_with_pandas(zone):
     np.testing.assert_array_equal(to_local(utc, zone), theirs)
     first = pandas.DatetimeIndex(theirs).tz_localize(zone, ambiguous=np.ones(len(utc), bool))
     np.testing.assert_array_equal(to_utc(theirs, zone), first.tz_convert("UTC").tz_localize(None).to_numpy("M8[us]"))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tehran"])
+def test_at_the_moment_when_clocks_change(zone):
+    """To the microsecond, as Python's own zones have it; of an hour that is shown twice, the first one."""
+    found = changes(zone, *(np.array(["2018-01-01", "2021-12-31"], "M8[us]").astype(int).tolist()))
+    info, change = ZoneInfo(zone), [at for at in found.at.astype("M8[us]").tolist() if at.year in (2018, 2021)]
+    assert len(change) >= 2
+    near = [timedelta(microseconds=n) for n in (-1, 0, 1)]
+    utc = [at + by for at in change for by in near]
+    wanted = [moment.replace(tzinfo=UTC).astimezone(info).replace(tzinfo=None) for moment in utc]
+    assert to_local(np.array(utc, "M8[us]"), zone).tolist() == wanted
+    local = [one + by for at in change for one in _shown_around(at, info) for by in near]
+    wanted = [moment.replace(tzinfo=info).astimezone(UTC).replace(tzinfo=None) for moment in local]
+    assert to_utc(np.array(local, "M8[us]"), zone).tolist() == wanted
+    each = list(range(len(local)))  # a series of its own, for what is skipped is read as what comes later
+    columns = {"k": each, "t": [str(moment) for moment in local], "v": each}
+    steps = made(columns, key="k", time="t", zone=zone).steps
+    assert dict(zip(steps["v"].values.astype(int), steps["t"].values.tolist(), strict=True)) == dict(enumerate(wanted))
+
+
+def _shown_around(at, info):
+    """What clocks show before and after they are changed; between the two nothing is, or everything twice."""
+    before, after = ((at + by).replace(tzinfo=UTC).astimezone(info).replace(tzinfo=None) for by in (-ONE, ONE))
+    return before + ONE, after - ONE
+
+
+ONE = timedelta(microseconds=1)
 
 
 def test_the_changes_of_a_year():

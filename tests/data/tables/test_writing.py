@@ -8,6 +8,8 @@ import duckdb
 import numpy as np
 import pytest
 
+from gatewise.data.sequences import Column
+from gatewise.data.tables.timezones import as_written
 from gatewise.data.tables.writing import write_csv, write_lines, write_table
 from gatewise.errors import DataError, OptionError
 
@@ -96,3 +98,34 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="nothing to write"):
         write_table(tmp_path / "out.parquet", [])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_moments_are_read_back_wherever_the_reader_is(suffix, tmp_path):
+    """The hour that clocks in Berlin showed twice, and one that is missing."""
+    utc = np.array(["2021-10-31T00:30", "2021-10-31T01:30", "NaT"], "M8[us]")
+    moments = as_written(Column("t", "time", utc, zone="Europe/Berlin", offset=True))
+    assert [None if m is None else str(m) for m in moments] == [
+        "2021-10-31 02:30:00+02:00", "2021-10-31 02:30:00+01:00", None
+    ]  # fmt: skip
+    write_table(tmp_path / f"out{suffix}", [{"t": moments, "v": np.arange(3)}])
+    if suffix == ".csv":
+        assert "2021-10-31T02:30:00+02:00,0" in (tmp_path / "out.csv").read_text()
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        rows = connection.execute(f"SELECT epoch(t::TIMESTAMPTZ) FROM '{tmp_path}/out{suffix}'").fetchall()
+    assert [row[0] for row in rows] == [1635640200, 1635643800, None]
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset", "written"),
+    [
+        (None, False, "2021-07-01T00:00:00.000000"),  # nobody said where: as it came
+        ("Asia/Kolkata", False, "2021-07-01T05:30:00.000000"),  # local without an offset, and so again
+        ("America/New_York", True, "2021-06-30 20:00:00-04:00"),
+        ("UTC", True, "2021-07-01 00:00:00+00:00"),
+    ],
+)
+def test_times_are_written_in_the_clock_that_they_came_in(zone, offset, written):
+    column = Column("t", "time", np.array(["2021-07-01"], "M8[us]"), zone=zone, offset=offset)
+    assert str(as_written(column)[0]) == written

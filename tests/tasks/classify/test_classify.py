@@ -4,6 +4,7 @@ import signal
 import wave
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from classify_examples import TINY, category, mixed, number, waves
@@ -305,6 +306,22 @@ def test_clone_pipeline_and_searches():
     assert cross_val_score(pipeline, X, y, cv=2).shape == (2,)
     search = GridSearchCV(model, {"epochs": [1, 2]}, cv=2).fit(X, y)
     assert search.predict(X).shape == (30,)
+
+
+def test_columns_of_a_data_frame():
+    table = pd.DataFrame({"text": [f"a {'good' if i % 2 else 'bad'} day {i}" for i in range(40)]})
+    table["mood"] = ["up" if i % 2 else "down" for i in range(40)]
+    table = table[::-1]
+    X, y = table["text"], table["mood"].astype("category")
+    fitted = Classifier(**TINY).fit(X, y)
+    plain = Classifier(**TINY).fit(list(X), list(y))
+    assert np.array_equal(fitted.predict_proba(X), plain.predict_proba(list(X)))
+    assert fitted.score(X, y) == plain.score(list(X), list(y))
+    assert [next(fitted.predictions(X))[name].tolist() for name in ("sequence", "label")] == [
+        list(range(40)),
+        plain.predict(list(X)).tolist(),
+    ]
+    assert cross_val_score(Classifier(**TINY), X, y, cv=2, error_score="raise").shape == (2,)
 
 
 LEFT_OUT = {  # scikit-learn's check -> why it does not apply

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from classify_examples import category, mixed, number, reviews, rows_of
 
-from gatewise import bundle
+from gatewise import bundle, document
 from gatewise.data.sequences import Sequences
 from gatewise.tasks.classify.inputs import UNKNOWN, Inputs
 from gatewise.tasks.classify.statistics import learn_inputs
@@ -77,7 +77,7 @@ def test_chinese_is_read_by_the_character():
 def test_what_it_reads_survives_the_file(tokens):
     data = reviews("so good", "so bad", labels="xy")
     inputs = learn_inputs(data, rows_of(data), ["label"], tokens=tokens)
-    again = Inputs.from_json(bundle.plain(inputs.to_json()))
+    again = document.read(Inputs, bundle.plain(inputs.to_json()))
     a, b = inputs.encode(data), again.encode(data)
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)

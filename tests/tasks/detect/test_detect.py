@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -263,6 +264,22 @@ def test_a_table_with_labels_is_measured_by_part_beside_the_baselines():
     assert rows[1]["when"][0] == np.datetime64("2026-01-01", "us")
     assert rows[0]["event"][1560] > 0
     assert {event.sequence for event in detector.events(data)} >= {0, 1}
+
+
+@pytest.mark.parametrize("times", ["day,hour", "when"])
+def test_rows_have_the_local_time_that_they_came_with(times, tmp_path):
+    """Of one column, or put together from two; the plot has it too."""
+    days = [f"2021-07-0{1 + i // 24}" for i in range(96)]
+    hours = [f"{i % 24:02}:00" for i in range(96)]
+    data = {"day": days, "hour": hours, "when": [f"{d} {h}" for d, h in zip(days, hours, strict=True)]}
+    data["heat"] = waves(96)[:, 0].tolist()
+    detector = Detector(**TINY, time=times, columns="heat", zone="Asia/Tokyo").fit(data)
+    [chunk] = detector.predictions(data)
+    assert chunk[times if times == "when" else "time"][[0, 95]].tolist() == [
+        datetime(2021, 7, 1), datetime(2021, 7, 4, 23)
+    ]  # fmt: skip
+    detector.plot(data, tmp_path / "picture.svg")
+    assert (tmp_path / "picture.svg").exists()
 
 
 def test_many_series_are_each_read_from_their_beginning(detector):

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -291,6 +293,33 @@ def test_a_table_from_a_file(folder):
     assert columns["hour"][0] == np.datetime64("2024-01-05T00:00")
 
 
+@pytest.mark.parametrize(
+    ("written", "zone", "ahead"),
+    [
+        ("%Y-%m-%d %H:%M", "Europe/Berlin", ["2021-10-31T02:00", "2021-10-31T02:00", "2021-10-31T03:00"]),
+        (
+            "%Y-%m-%d %H:%M%z",
+            "Europe/Berlin",
+            ["2021-10-31T02:00+02:00", "2021-10-31T02:00+01:00", "2021-10-31T03:00+01:00"],
+        ),
+        ("%Y-%m-%d %H:%M%z", None, ["2021-10-31T00:00+00:00", "2021-10-31T01:00+00:00", "2021-10-31T02:00+00:00"]),
+    ],
+    ids=["local", "with offset", "with offset, read without a zone"],
+)  # fmt: skip
+def test_times_go_on_in_the_clock_of_the_data(folder, written, zone, ahead):
+    """Hours that end before clocks in Berlin go back."""
+    hours = [datetime(2021, 10, 30, 22, tzinfo=UTC) - timedelta(hours=i) for i in range(99, -1, -1)]
+    hours = [hour + timedelta(hours=1) for hour in hours]
+    rows = [f"{hour.astimezone(ZoneInfo('Europe/Berlin')):{written}},{i % 6}" for i, hour in enumerate(hours)]
+    (folder / "sold.csv").write_text("hour,sold\n" + "\n".join(rows))
+    options = {"time": "hour", "target": "sold", "zone": zone}
+    [columns] = Forecaster(**{**TINY, "horizon": 3}, **options).fit("sold.csv").predictions("sold.csv")
+    if "+" in ahead[0]:
+        assert [when.isoformat(timespec="minutes") for when in columns["hour"]] == ahead
+    else:
+        assert columns["hour"].tolist() == np.array(ahead, "M8[us]").tolist()
+
+
 def test_arrays_of_several_channels():
     pair = np.stack([wave(), wave(seed=5)], 1)
     assert Forecaster(**TINY).fit([pair, pair[:100]]).predict([pair]).shape == (1, 4, 2)
@@ -359,6 +388,84 @@ def test_bad_data(table, options, message):
 def test_a_series_without_values_cannot_be_continued(fitted):
     with pytest.raises(DataError, match="series 2 has no value to forecast from"):
         fitted.predict(sequences(wave(), np.full(9, np.nan)))
+
+
+# --- series that end, and parts that are empty ------------------------------------------------------------------------
+
+
+def missing(values, *stretches):
+    values = values.copy()
+    for stretch in stretches:
+        values[stretch] = np.nan
+    return values
+
+
+def test_a_forecast_starts_where_its_series_ended(fitted):
+    """Whether its rows go on without values, for longer than the context too, or not."""
+    whole = wave(100, seed=1)
+    silent = sequences(missing(whole, slice(60, None)), whole, missing(whole, slice(97, None)))
+    cut = sequences(whole[:60], whole, whole[:97])
+    np.testing.assert_array_equal(fitted.predict(silent), fitted.predict(cut))
+
+
+def test_its_timestamps_do_too():
+    whole = wave(100, seed=1)
+    found = Forecaster(**TINY).fit(sequences(whole, timestamps=True))
+    silent = sequences(missing(whole, slice(60, None)), whole, missing(whole, slice(97, None)), timestamps=True)
+    times = np.concatenate([chunk["at"] for chunk in found.predictions(silent)]).reshape(3, 4)
+    np.testing.assert_array_equal(times[:, 0] - np.datetime64("2024-01-01", "us"), np.array([60, 100, 97], "m8[h]"))
+
+
+@pytest.mark.parametrize(
+    ("stretches", "parts"),
+    [
+        ([slice(350, None)], {"train", "validation", "test"}),
+        ([slice(20, None)], {"train", "test"}),  # too short to hold out two parts
+        ([slice(318, 362)], {"train", "test"}),
+        ([slice(0, 100)], {"train", "validation", "test"}),
+        ([slice(318, 399)], {"train", "test"}),
+        ([slice(30, 390)], {"train", "test"}),
+    ],
+    ids=["silent end", "long silent end", "validation part", "beginning", "all but the last", "few at both ends"],
+)
+def test_parts_without_values_are_left_out(stretches, parts, folder):
+    values = sequences(missing(wave(400), *stretches))
+    found = Forecaster(**TINY).fit(values)
+    assert found.metrics_.keys() - {"baselines"} == parts
+    assert all(found.metrics_[part]["mae"] is not None for part in parts)
+    assert all(found.metrics_[part]["mae"] < 3 for part in parts)  # a wave of height 2
+    assert "interval: covers" in found.report(found.metrics_)
+    assert found.evaluate(values) == found.metrics_
+    assert np.isfinite(found.predict(values)).all()
+    found.backtest(values, origins=2)
+    found.plot(values, "fan.svg")
+
+
+def test_nothing_to_learn_from_is_said(fitted):
+    with pytest.raises(DataError, match="no value of y lies in the part to train on"):
+        Forecaster(**TINY).fit(sequences(missing(wave(), slice(0, 149))))
+    with pytest.raises(DataError, match="too few to compare a forecast of 4 steps"):
+        fitted.evaluate(sequences(missing(wave(), slice(1, 149))))
+    with pytest.raises(DataError, match="the series 2 has no value to draw"):
+        fitted.plot(sequences(wave(), np.full(9, np.nan)), "fan.svg", series=1)
+
+
+def test_a_history_shorter_than_horizon_and_context(fitted, folder):
+    brief = sequences(wave(2), wave(1))
+    assert np.isfinite(fitted.predict(brief)).all()
+    for series in (0, 1):
+        fitted.plot(brief, "fan.svg", series=series)
+        fitted.plot(brief, "fan.svg", series=series, back=0)
+    with pytest.raises(DataError, match="the longest series has 2 steps up to its last value"):
+        fitted.evaluate(brief)
+
+
+def test_a_target_without_a_past_has_no_forecast():
+    pair = np.stack([wave(60), missing(wave(60, seed=3), slice(30, None))], 1)
+    found = Forecaster(**TINY, context_length=12).fit([np.stack([wave(), wave(seed=5)], 1)])
+    [forecast] = found.predict([pair])
+    assert np.isfinite(forecast[:, 0]).all()
+    assert np.isnan(forecast[:, 1]).all()
 
 
 def test_an_untrained_one_says_so(data):

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
-from numbers_examples import TINY
+from numbers_examples import TINY, wave
 from shared_data import SHARED, needs_shared
 
 from gatewise import bundle
@@ -25,9 +25,9 @@ def test_it_learns_what_no_gaussian_can():
     test = model.metrics_["test"]["loss"]
     assert test < min(plain["loss"] for plain in model.metrics_["baselines"].values()) - 0.5
     ways = [np.array(list(model.sample(length=20, temperature=1.0, seed=seed)))[:, 0] for seed in range(30)]
-    assert sum(len(way) == 8 for way in ways) > 25
+    assert {len(way) for way in ways} == {8}
     assert 5 < sum(way[-1] > 0 for way in ways) < 25
-    assert all(abs(abs(way[-1]) - 7) < 1 for way in ways if len(way) == 8)
+    assert sum(abs(abs(way[-1]) - 7) < 1 for way in ways) > 28
     going = np.array(list(model.sample(data[0][:4], seed=0)))[:, 0]
     np.testing.assert_allclose(going[:3], np.sign(data[0][3, 0]) * np.arange(4, 7), atol=0.5)
 
@@ -50,7 +50,7 @@ def test_a_saved_model_is_the_model(fitted, waves, tmp_path):
 
 
 def test_a_pushed_beginning_is_continued_as_a_given_one(fitted, waves):
-    tracer, beginning = fitted.tracer(), waves[0]
+    tracer, beginning = fitted.tracer(), waves[0][:8]
     want = list(tracer.trace(beginning, length=12, seed=3))
     assert len(want) > 1
     assert tracer.state is None
@@ -188,3 +188,37 @@ def test_real_drawings_begin_and_end():
     assert model.numbers_.channels.binary == [False, False, True]
     np.testing.assert_array_equal(np.unique(model.numbers_.beginnings[:, :2]), [0])
     assert model.metrics_["test"]["loss"] < model.metrics_["baselines"]["Gaussian"]["loss"]
+
+
+@pytest.mark.parametrize(("least", "most"), [(40, 40), (38, 42), (9, 9)])
+def test_new_sequences_are_as_long_as_those_of_training(least, most):
+    """Even where there was hardly any training: the network need not learn to count."""
+    rng = np.random.default_rng(3)
+    model = Generator(**{**TINY, "epochs": 0.5}).fit([wave(rng, rng.integers(least, most + 1)) for _ in range(40)])
+    lengths = [len(list(model.sample("", 500, temperature=t, seed=s))) for s in range(20) for t in (0.8, 1.0)]
+    assert least <= np.median(lengths) <= most
+    assert np.mean([least - 1 <= length <= most + 2 for length in lengths]) > 0.85
+    prompt = wave(rng, 5)
+    assert least - 6 <= np.median([len(list(model.sample(prompt, 500, seed=s))) for s in range(20)]) <= most - 4
+
+
+def test_numbers_of_which_none_are_held_out(waves):
+    model = Generator(**{**TINY, "epochs": 0.5, "split": (1, 0, 0)}).fit(waves)
+    assert model.metrics_.keys() == {"train"}
+    assert model.metrics_["train"]["sequences"] == len(waves)
+    assert model.outcome_.best_loss == pytest.approx(model.metrics_["train"]["loss"], rel=1e-5)
+    assert model.evaluate(waves).keys() == {"train"}
+
+
+def test_what_a_model_knows_of_ends_is_checked(fitted):
+    tracer = fitted.tracer()
+    document = {"task": "generate", **fitted._document(), "options": fitted.plain_options()}
+    for odds in (np.zeros(0, np.float32), np.zeros((2, 2), np.float32), np.full(3, np.nan, np.float32)):
+        with pytest.raises(ModelFileError, match="it does not know when sequences end"):
+            Tracer(document, {**fitted._tensors(), "lengths.odds": odds})
+    old = {name: array for name, array in fitted._tensors().items() if name != "lengths.odds"}
+    before = Tracer(document, old)  # a model from before: the network alone says when
+    for one in (tracer, before):
+        one.push(wave(np.random.default_rng(0), 4))
+    odds = fitted.numbers_.lengths.after(np.array(4))
+    assert tracer.state.output[-1] == pytest.approx(before.state.output[-1] + odds, rel=1e-5)

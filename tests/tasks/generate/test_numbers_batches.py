@@ -6,7 +6,7 @@ from numbers_examples import read
 
 from gatewise.data.channels import Channels
 from gatewise.tasks.generate.numbers.batches import Examples, Steps, Windows, split_sequences
-from gatewise.tasks.generate.numbers.mixture import Expected
+from gatewise.tasks.generate.numbers.mixture import NEVER_LEARNED, Expected
 
 COUNT = Channels(["x"], ["x"], [False], [0.0], [1.0])
 
@@ -15,7 +15,7 @@ def test_windows_hold_every_sequence_once():
     lengths = np.array([5, 12, 3, 31])
     values = np.arange(lengths.sum(), dtype=np.float32)[:, None]
     steps = Steps(values, np.concatenate([[0], np.cumsum(lengths)]))
-    examples = Examples.of(steps, Expected(np.array([[1.0], [1.0]]), np.ones(1)), COUNT)
+    examples = Examples.of(steps, Expected(np.array([[1.0], [1.0]]), np.ones(1)), NEVER_LEARNED, COUNT)
     windows = Windows(examples, batch_size=3, longest=12, seed=0)
     for epoch in range(3):
         rows = []

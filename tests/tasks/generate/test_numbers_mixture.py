@@ -9,7 +9,7 @@ from numbers_examples import parts
 from scipy.stats import multivariate_normal
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from gatewise.tasks.generate.numbers.mixture import NARROWEST, Layout, draw
+from gatewise.tasks.generate.numbers.mixture import NARROWEST, Ends, Layout, draw
 from gatewise.tasks.generate.numbers.network import binary_loss, end_loss, log_density
 
 
@@ -49,7 +49,7 @@ def test_it_stays_finite_far_away(size):
     layout = Layout(2, 1, 3, True)
     torch.manual_seed(3)
     found = (size * torch.randn(50, layout.size)).requires_grad_()
-    loss = binary_loss(found, layout, torch.ones(50, 1)) + end_loss(found, torch.zeros(50))
+    loss = binary_loss(found, layout, torch.ones(50, 1)) + end_loss(found, torch.zeros(50), torch.zeros(50))
     (loss - log_density(found, layout, torch.randn(50, 2))).sum().backward()
     assert found.grad.isfinite().all()
 
@@ -73,3 +73,34 @@ def test_drawing_follows_the_density():
     cold = np.array([draw(found.numpy(), layout, rng, 0.01)[0] for _ in range(2000)])
     k = scores.argmax()
     np.testing.assert_allclose(np.cov(cold.T), 0.01 * factor[k] @ factor[k].T, rtol=0.15, atol=1e-4)
+
+
+def survival(ends, count):
+    """The probability of each length from 1 to `count`."""
+    chance = 1 / (1 + np.exp(-ends.after(np.arange(1, count + 1)).astype(np.float64)))
+    return chance * np.cumprod(np.concatenate([[1], 1 - chance[:-1]]))
+
+
+def test_sequences_of_one_length_end_there():
+    ends = Ends.learn(np.full(60, 120))
+    chance = 1 / (1 + np.exp(-ends.odds.astype(np.float64)))
+    assert chance[:119] == pytest.approx(np.full(119, 0.5 / 121 / 60.5), rel=1e-5)
+    assert chance[119] == pytest.approx((60 + 0.5 / 121) / 60.5)
+    assert survival(ends, 120)[119] > 0.98
+    assert ends.after(np.array([120, 121, 1000])).tolist() == [ends.odds[-1]] * 3
+
+
+@pytest.mark.parametrize("lengths", [[5, 6, 7, 8], [100] * 50 + [101] * 50, [3], [1, 1, 1], [2, 40, 300, 7, 7, 9]])
+def test_ends_have_the_mean_of_the_lengths_and_are_never_sure(lengths):
+    lengths = np.array(lengths * 20)
+    ends = Ends.learn(lengths)
+    chances = survival(ends, 20 * lengths.max())
+    assert np.isfinite(ends.odds).all()
+    assert chances.sum() == pytest.approx(1, abs=0.02)
+    assert (chances * np.arange(1, len(chances) + 1)).sum() == pytest.approx(lengths.mean(), rel=0.15)
+
+
+def test_lengths_that_vary_are_smoothed():
+    """Ten lengths say little of which one comes next; one that lies between them is not impossible."""
+    ends = Ends.learn(np.array([20, 22, 25, 26, 29, 31, 33, 38, 40, 45]))
+    assert survival(ends, 60)[26] > 0.01  # 27, which none has

@@ -74,7 +74,7 @@ def test_tables_may_be_in_any_encoding(tmp_path):
         (one([1, math.nan, *range(80)]), {}, "'x' is [nan] at step 1. Fill such gaps first"),
         (one([1.0, 2.0]), {}, "too few steps|no validation part"),
         (one(np.arange(50.0)), {"columns": "y"}, "no column of steps named 'y'"),
-        (one(np.arange(50.0)), {"split": (1, 0, 0)}, "50 steps leave no validation part"),
+        (one(np.arange(50.0)), {"split": (0.999, 0.001, 0)}, "50 steps leave no validation part"),
         (one(np.arange(50.0)), {"tie_weights": False}, "tie_weights=False is for text, and these are numbers"),
         (one(np.arange(100.0)), {"proj_size": 12}, "proj_size must be below hidden_size, which is 12"),
         (np.zeros((2, 0)), {}, "Give at least one sequence"),

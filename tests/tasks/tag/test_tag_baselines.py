@@ -1,5 +1,6 @@
 """Baselines of `tag`, and the report that shows them."""
 
+from gatewise import document
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.tasks import Tagger
 from gatewise.tasks.tag.baselines import Baselines
@@ -15,7 +16,8 @@ def test_baselines_by_hand():
         "majority": ["Y", "Y", "Y"],
         "most frequent per token": ["X", "Y", "Y"],
     }
-    assert Baselines.from_json(learned.to_json()) == learned
+    written = learned.to_json()
+    assert document.read(Baselines, {"constant": written.pop("usual"), **written}) == learned
 
 
 def test_the_report_fits_a_terminal(namer, steerer):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gatewise import document
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.data.sequences import Column, Sequences
 from gatewise.tasks.tag.features import Features, Words, shape
@@ -50,4 +51,4 @@ def test_measurements_and_categories_as_numbers():
     assert read.categories[:, 0].tolist() == [1, 2, 0, 1]
     other = {**steps, "mode": Column("mode", "category", np.array([0, 1, 1, 0], np.int32), ("stop", "fast"))}
     assert features.encode(Sequences(np.array([0, 4]), other)).categories[:, 0].tolist() == [0, 2, 2, 0]
-    assert Features.from_json(features.to_json()) == features
+    assert document.read(Features, features.to_json()) == features

@@ -78,3 +78,12 @@ def test_a_picture_of_attention(reverser, tmp_path):
     with pytest.raises(DataError, match="there is no text whose translation could be drawn"):
         reverser.plot([], tmp_path / "none.png")
     assert [path.name for path in tmp_path.iterdir()] == ["looked.png"]
+
+
+def test_answers_are_translations_and_with_n_best_several_lines(reverser):
+    text = numbers(1, seed=9)[0][0]
+    (found,) = reverser.answers([text])
+    assert found.shown == found.document["predicted"] == reverser.predict([text])[0]
+    (found,) = reverser.answers([text], decoding=Decoding(n_best=3))
+    assert found.document["predicted"] == reverser.predict([text], decoding=Decoding(n_best=3))[0]
+    assert found.shown.split("\n") == found.document["predicted"]

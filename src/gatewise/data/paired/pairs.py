@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, OptionError
+from ..readers.columns import listed
 from ..readers.files import read_lines
 from ..sources import is_table, kind_of
 from ..tables.session import RELATION, identifier
@@ -113,7 +114,7 @@ def _texts(given: Any, what: str) -> list[str]:
     if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
         raise DataError(f"{what} are a list of str, not {given!r:.60}")
     found = []
-    for place, text in enumerate(given):
+    for place, text in enumerate(listed(given)):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{what}[{place}] is {text!r:.60}, which is not text. Leave it out, and what belongs to it")
         found.append(text.strip())

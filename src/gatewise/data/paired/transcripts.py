@@ -14,6 +14,7 @@ from ..readers import audio, images
 from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
 from ..sequences import Sequences, text_column
 from ..sources import describe_source, refuse_query
+from ..tables.schema import CSVFormat
 from ..tables.session import RELATION, identifier, source_name
 from ..tables.table import open_table
 
@@ -154,7 +155,7 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
 
 def _in_table(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
     base = Path(source).parent if _is_local(source) else Path()
-    with open_table(source, query, header=True, encoding=encoding, as_written=True) as table:
+    with open_table(source, query, csv=CSVFormat(header=True), encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:
             _check(table.name, column, table.columns)
         transcript = f"{identifier(target)}::VARCHAR" if texts else "NULL"

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..sequences import Column, Sequences, category_column, offsets_of, text_column
-from .files import Source, name_of, read_bytes
+from .files import Source, Unpacking, name_of, read_bytes
 from .labelled_text import several_labels
 
 ZIP_KEYS = ("x", "y", "y_steps", "offsets", "lengths")
@@ -107,7 +107,14 @@ def load_arrays(source: Source) -> dict[str, np.ndarray]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers from Python 2, which are as good
             found = np.load(io.BytesIO(raw), allow_pickle=False)
-        return {"x": found} if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
+        if not isinstance(found, np.ndarray):
+            Unpacking(name, len(raw)).take(sum(entry.file_size for entry in found.zip.infolist()))
+        arrays = {"x": found} if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
+        if empty := next((key for key, array in arrays.items() if not array.dtype.itemsize), None):
+            raise ValueError(f"the values of {empty} have no bytes")  # a few bytes could promise any number of them
+        return arrays
+    except DataError:
+        raise
     except Exception as error:  # numpy reads a header as Python, and a damaged one raises anything from there
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error).split("\n")[0].rstrip(".")
         raise DataError(
@@ -172,6 +179,8 @@ def _inputs(x: Any, name: str) -> Sequences:
         return _of_channels(_numbers(x.reshape(count * length, -1), name, length), [length] * count, name)
     entries = _listed(x, f"{name}, x")
     kinds = [_kind(entry) for entry in entries]
+    if "nothing" in kinds:
+        raise DataError(f"{name}, sequence {kinds.index('nothing')}: no value. Leave it out, and what belongs to it.")
     if "empty" in kinds:
         raise DataError(f"{name}, sequence {kinds.index('empty')}: no steps. Leave it out.")
     for index, kind in enumerate(kinds):
@@ -207,6 +216,8 @@ def _inputs(x: Any, name: str) -> Sequences:
 def _kind(entry: Any) -> str:
     if isinstance(entry, str):
         return "a text"
+    if entry is None or (isinstance(entry, float) and entry != entry):
+        return "nothing"
     if not (entry.size if isinstance(entry, np.ndarray) else len(entry) if isinstance(entry, Sequence) else 1):
         return "empty"
     listed = isinstance(entry, Sequence) or (isinstance(entry, np.ndarray) and entry.ndim == 1)

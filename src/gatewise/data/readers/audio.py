@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import tarfile
 import wave
@@ -11,18 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, MissingExtra
+from ...errors import DataError, MissingExtra, OptionError
 from ..log_mel import LogMel, resample
 from ..sequences import Column, Sequences, offsets_of, text_column
 from .file_names import columns_of, folder_or_prefix, pattern_of
-from .files import NamedFile, Source, name_of, named_files, read_bytes
+from .files import NamedFile, Source, Unpacking, name_of, named_files, read_bytes
 
 SUFFIXES = (".wav", ".flac")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 HIGHEST_RATE = 16_000  # hertz, in which all of speech fits
+SLOWEST = 100  # how many times the rate of a file may be lower than the one it is brought to
+MOST_PHASES = 1_000_000
 LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range of 16 or 32 bits
 
 
@@ -66,6 +70,7 @@ def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = Non
     features: list[np.ndarray] = []
     for name, place, raw in _clips(source):
         signal, rate = _decode(raw, place)
+        _check_rate(rate, settings.sample_rate, place)
         names.append(name)
         features.append(settings(resample(signal.mean(axis=1), rate, settings.sample_rate)))
     return Sequences(
@@ -79,8 +84,11 @@ def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = Non
 def settings_for(source: Source | Sequence[Source]) -> LogMel:
     """Features at the lowest sample rate among the files, for a lower one leaves upper bands without content; but at
     most 16 kHz. The errors are those of `read_audio`."""
-    rates = [_rate(raw, place) for _, place, raw in _clips(source)]
-    return LogMel(min(min(rates), HIGHEST_RATE))
+    rate, place = min((_rate(raw, place), place) for _, place, raw in _clips(source))
+    try:
+        return LogMel(min(rate, HIGHEST_RATE))
+    except OptionError:  # about bands and windows that nobody has asked for
+        raise DataError(f"{place} has {rate} samples per second, too few to hear anything. Leave it out.") from None
 
 
 def _clips(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
@@ -90,13 +98,23 @@ def _clips(source: Source | Sequence[Source]) -> Iterator[NamedFile]:
 def _unpacked(archive: Path) -> Iterator[NamedFile]:
     """Sound files in an archive, sorted by name like those of a folder."""
     place, raw = name_of(archive), read_bytes(archive)
+    unpacking = Unpacking(place, len(raw))
     try:
         with tarfile.open(fileobj=io.BytesIO(raw)) as file:
             held = {}
             for member in file:
-                hidden = any(part.startswith(".") for part in PurePosixPath(member.name).parts)
-                if not hidden and member.name.lower().endswith(SUFFIXES) and (content := file.extractfile(member)):
-                    held[member.name] = content.read()
+                hidden = any(part.startswith(".") and part != ".." for part in PurePosixPath(member.name).parts)
+                if hidden or not member.name.lower().endswith(SUFFIXES):
+                    continue
+                try:
+                    content = file.extractfile(member)
+                except (KeyError, RecursionError):
+                    raise DataError(
+                        f"{place}, {member.name} is a link to '{member.linkname}', behind which the archive holds no "
+                        "file. Unpack it yourself, or leave the link out."
+                    ) from None
+                if content:
+                    held[member.name] = unpacking.read(content)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         reason = str(error).split(":")[0]  # behind it stands, in several lines, why each compression does not fit
         raise DataError(
@@ -126,6 +144,14 @@ def _rate(raw: bytes, place: str) -> int:
         raise _damaged(place, error) from None
 
 
+def _check_rate(rate: int, new_rate: int, place: str) -> None:
+    """Refuse what takes gigabytes to resample: far fewer samples than are wanted, or a filter of millions of phases."""
+    if rate * SLOWEST < new_rate or max(rate, new_rate) // math.gcd(rate, new_rate) > MOST_PHASES:
+        raise DataError(
+            f"{place} has {rate} samples per second, of which no {new_rate} can be made. Leave it out, or convert it."
+        )
+
+
 def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
     """(T, channels) float32 in -1 to 1, and the sample rate."""
     promised = 8 + int.from_bytes(raw[4:8], "little")
@@ -137,7 +163,7 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
         if library:
             with library.SoundFile(io.BytesIO(raw)) as file:
                 rate, frames = file.samplerate, file.frames
-                signal = file.read(dtype="float32", always_2d=True)
+                signal = _blocks(file, Unpacking(place, len(raw)))
         else:
             with _wave(raw, place) as file:
                 rate, frames = file.getframerate(), file.getnframes()
@@ -153,6 +179,15 @@ def _decode(raw: bytes, place: str) -> tuple[np.ndarray, int]:
         sample, channel = np.argwhere(impossible)[0]
         raise DataError(f"{place}: sample {sample} is {signal[sample, channel]}. Fix it, or leave the file out.")
     return signal, rate
+
+
+def _blocks(file: Any, unpacking: Unpacking) -> np.ndarray:
+    """All samples, block by block: how many its head promises is not to be believed."""
+    found = [np.empty((0, file.channels), np.float32)]
+    while len(block := file.read(1 << 18, dtype="float32", always_2d=True)):
+        unpacking.take(block.nbytes)
+        found.append(block)
+    return np.concatenate(found)
 
 
 def _wave(raw: bytes, place: str) -> wave.Wave_read:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import re
+import select
 import stat
 import sys
 import zlib
@@ -34,6 +36,12 @@ COMMON_ENCODINGS = (
     "euc-kr",
 )
 GZIP_MAGIC = b"\x1f\x8b"
+PIECE = 1 << 20  # bytes that are read at a time
+LEAST_UNPACKED = 256 << 20  # bytes that any packed file may unpack to
+MOST_RATIO = 100  # to more than that, what it unpacks to is at most so many times its size
+PIPE_SECONDS = 5.0  # that a pipe which nobody writes to is waited for
+
+_CLOSED = "cannot read standard input: it is closed. Name a file instead of -."
 
 
 def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str:
@@ -76,6 +84,26 @@ def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:
     return name_of(source), read_text(source, encoding).split("\n")
 
 
+def arriving_lines(encoding: str) -> Iterator[str]:
+    """The lines of standard input without their ends, each as soon as it is there.
+
+    Raises:
+        DataError: It is closed, or a line is not in this encoding.
+    """
+    _check_encoding(encoding)
+    try:
+        text = io.TextIOWrapper(sys.stdin.buffer, encoding)
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        raise DataError(_CLOSED) from None
+    try:
+        for number, line in enumerate(text):
+            yield (line.removeprefix("\ufeff") if number == 0 else line).rstrip("\n")
+    except UnicodeError as error:
+        raise DataError(f"standard input is not {encoding}: {error}. Pass --encoding with the one it is in") from None
+    finally:
+        text.detach()
+
+
 def read_bytes(source: Source) -> bytes:
     """One whole file. DataError if it is a folder or cannot be read."""
     _check_file(source)
@@ -84,9 +112,78 @@ def read_bytes(source: Source) -> bytes:
 
 def open_unpacked(path: Source) -> IO[bytes] | gzip.GzipFile:
     """A file opened for reading, unpacked on the way if it is a gzip file by its first bytes."""
+    return gzip.open(path, "rb") if is_packed(path) else open(path, "rb")
+
+
+def is_packed(path: Source) -> bool:
+    """Whether a file is a gzip file, by its first bytes."""
     with open(path, "rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return gzip.open(path, "rb") if packed else open(path, "rb")
+        return file.read(2) == GZIP_MAGIC
+
+
+def open_bytes(path: Source) -> IO[bytes]:
+    """A file or pipe opened for reading.
+
+    Raises:
+        DataError: There is none, it is a folder, device or socket, or a pipe that nobody writes to.
+    """
+    mode = _mode(path)
+    # A pipe is what a shell's <(command) gives. A device may never end (/dev/zero).
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        what = "folder" if stat.S_ISDIR(mode) else "device or socket"
+        raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. Use - for standard input.")
+    try:
+        return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")
+    except OSError as error:
+        _unreadable(error)
+
+
+def _open_pipe(path: Source) -> IO[bytes]:
+    """Opening a pipe would wait for a writer for ever, so it is opened without, and looked at whether one comes."""
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    if not poll.poll(PIPE_SECONDS * 1000):  # neither bytes nor an end: a slow writer, or none
+        try:
+            os.read(pipe, 1)  # nothing, if there is no writer
+        except BlockingIOError:
+            pass
+        else:
+            os.close(pipe)
+            raise DataError(f"cannot read {name_of(path)}: it is a pipe, and no program writes to it. Start one first.")
+    os.set_blocking(pipe, True)
+    return os.fdopen(pipe, "rb")
+
+
+class Unpacking:
+    """Counts what comes out of a packed file, so that a small one does not fill the memory.
+
+    Args:
+        name: What messages call the file.
+        packed: Its size in bytes.
+    """
+
+    def __init__(self, name: str, packed: int):
+        self.name = name
+        self.most = max(LEAST_UNPACKED, MOST_RATIO * packed)
+        self._left = self.most
+
+    def take(self, size: int) -> None:
+        """Count bytes that come out next. DataError if they are too many."""
+        self._left -= size
+        if self._left < 0:
+            raise DataError(
+                f"{self.name} unpacks to more than {self.most >> 20:,} MiB, over {MOST_RATIO} times its size. If that "
+                "is meant, unpack it yourself."
+            )
+
+    def read(self, file: IO[bytes] | gzip.GzipFile) -> bytes:
+        """All that an open file of it holds."""
+        pieces = []
+        while piece := file.read(PIECE):
+            self.take(len(piece))
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 def files_in(folder: Source) -> Iterator[Path]:
@@ -140,11 +237,6 @@ def is_folder(path: Source) -> bool:
     return stat.S_ISDIR(_mode(path))
 
 
-def check_exists(path: Source) -> None:
-    """DataError if there is no such file or folder, or it cannot be looked at."""
-    _mode(path)
-
-
 def name_of(path: Source) -> str:
     """The path as a message shows it: on one line and not longer than is useful."""
     text = os.fspath(path)
@@ -193,14 +285,11 @@ def _mode(path: Source) -> int:
 
 
 def _bytes(path: Source) -> bytes:
-    mode = _mode(path)
-    # A pipe is what a shell's <(command) gives. A device may never end (/dev/zero).
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise DataError(f"cannot read {name_of(path)}: it is a device or socket, not a file. Use - for standard input.")
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        _unreadable(error)
+    with open_bytes(path) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            _unreadable(OSError(error.errno, error.strerror, os.fspath(path)))
 
 
 def _unreadable(error: OSError) -> NoReturn:
@@ -211,14 +300,14 @@ def _standard_input() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except (AttributeError, OSError, ValueError):  # there is none, or it is closed
-        raise DataError("cannot read standard input: it is closed. Name a file instead of -.") from None
+        raise DataError(_CLOSED) from None
 
 
 def _unzip(raw: bytes, name: str) -> bytes:
     if not (name.endswith(".gz'") or raw.startswith(GZIP_MAGIC)):
         return raw
     try:
-        return gzip.decompress(raw)
+        return Unpacking(name, len(raw)).read(gzip.GzipFile(fileobj=io.BytesIO(raw)))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{name} is not a complete gzip file: {error}. Unpack it yourself, or fetch it again."

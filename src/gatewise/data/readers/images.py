@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,12 @@ import numpy as np
 
 from ...errors import DataError, MissingExtra
 from ..sequences import Column, Sequences, offsets_of, text_column
-from .files import Source, check_exists, name_of
+from .files import Source, name_of, open_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # others that Pillow knows run programs, such as EPS
+LEAST_PIXELS = 40_000_000  # that any file may hold: a page at 600 dots per inch, which may be blank and so a few kB
+MOST_RATIO = 100  # of pixels to bytes in a file with more
 HIGHEST = 32  # pixels of a line's height, at which print and handwriting can still be read
 _ORIENTATION = 0x0112  # EXIF's tag of how the camera was held
 _UPRIGHT = {  # its values, and what Pillow calls the way back
@@ -58,7 +62,9 @@ def read_image(source: Source, colour: bool = False) -> np.ndarray:
             return np.repeat(grey[..., None], 3, 2) if colour else grey
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-        return np.asarray(image.convert("RGB" if colour else "L"), np.float32) / np.float32(255)
+        levels = np.asarray(image.convert("RGB" if colour else "L"), np.float32)
+        levels /= np.float32(255)  # in place, for a photograph has hundreds of megabytes in float32
+        return levels
 
 
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -95,6 +101,11 @@ def read_line_images(files: Sequence[Source], height: int | None = None) -> Sequ
     for file in files:
         image = read_image(file)
         width = max(1, round(image.shape[1] * height / image.shape[0]))
+        if width * height > LEAST_PIXELS:
+            raise DataError(
+                f"{name_of(file)} is {image.shape[0]} pixels high and {image.shape[1]} wide, which is no line of text. "
+                "Leave it out."
+            )
         columns.append(resized(image, height, width).T)
     return Sequences(
         offsets_of(map(len, columns)),
@@ -116,13 +127,18 @@ def _opened(source: Source) -> Iterator[Any]:
         from PIL import Image
     except ImportError:
         raise MissingExtra("pillow", "image") from None
-    check_exists(source)  # our own message for a missing file
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd, but does not keep the image from being read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # A file rather than its name, for of that Pillow maps the pixels, and scrambles those of a turned TIFF.
-            with open(source, "rb") as file, Image.open(file) as image:
+            with open_bytes(source) as file, Image.open(file, formats=FORMATS) as image:
+                most = max(LEAST_PIXELS, MOST_RATIO * os.fstat(file.fileno()).st_size)
+                if image.width * image.height > most:
+                    raise DataError(
+                        f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "
+                        f"{most:,} are read from one of this size. Save it smaller, or leave it out."
+                    )
                 yield image
     except DataError:
         raise

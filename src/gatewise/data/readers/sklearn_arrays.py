@@ -9,11 +9,14 @@ import numpy as np
 
 from ...errors import DataError, OptionTypeError
 from ..sequences import Sequences
+from .columns import is_column, listed
 
 
 def in_memory(data: Any) -> bool:
     """Whether this is an array or list, rather than a path, `Sequences` or a table with named columns."""
     if hasattr(data, "toarray"):  # sparse, and one of scipy's formats is a dict
+        return True
+    if is_column(data):
         return True
     table = hasattr(data, "__arrow_c_stream__") or isinstance(data, dict) or type(data).__module__ == "duckdb"
     return not table and not isinstance(data, str | os.PathLike | Sequences) and not _records(data)
@@ -26,10 +29,12 @@ def checked(data: Any) -> Any:
         DataError: There is no row, no column, or one row only without its brackets.
         OptionTypeError: It is sparse, or holds neither numbers nor text.
     """
+    data = listed(data)
     if hasattr(data, "toarray"):
         raise OptionTypeError("sparse input is not supported: sequences are dense. Give data.toarray()")
-    listed = isinstance(data, list | tuple)
-    if not listed or (len(data) and not isinstance(data[0], str) and len({np.shape(row) for row in data}) == 1):
+    rows = isinstance(data, list | tuple)
+    numbers = rows and len(data) and not any(isinstance(row, str) for row in data)
+    if not rows or (numbers and len({np.shape(row) for row in data}) == 1):
         data = np.asarray(data)
     if not isinstance(data, np.ndarray):
         return data
@@ -60,9 +65,11 @@ def are_integers(y: Any) -> bool:
 
 def column_of(y: Any) -> Any:
     """Targets as an array: (N, 1) as (N,), and booleans as 0 and 1; but lists of labels as they are."""
+    y = listed(y)
     if y is None or (isinstance(y, list | tuple) and any(isinstance(v, list | tuple | set | frozenset) for v in y)):
         return y
-    y = np.asarray(y)
+    words = isinstance(y, list | tuple) and any(isinstance(value, str) for value in y)
+    y = np.array(y, object) if words else np.asarray(y)  # as text, what is missing would be the word "nan"
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     return y.astype(int) if y.dtype.kind == "b" and y.ndim == 1 else y
 

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError, OptionError
 from ..sequences import Column, Sequences, offsets_of, text_column
 from .file_names import columns_of, folders_and_suffix, pattern_of
-from .files import NamedFile, Source, name_of, named_files
+from .files import NamedFile, Source, Unpacking, name_of, named_files
 
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
@@ -159,11 +159,14 @@ def _unzipped(archive: Path) -> Iterator[NamedFile]:
     """Stroke files in an archive, sorted by name like those of a folder."""
     place = name_of(archive)
     try:
+        unpacking = Unpacking(place, os.path.getsize(archive))
         with zipfile.ZipFile(archive) as file:
             for name in sorted(file.namelist(), key=lambda name: PurePosixPath(name).parts):
-                hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+                parts = [part for part in PurePosixPath(name).parts if part != ".."]
+                hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
                 if not hidden and name.lower().endswith(SUFFIX):
-                    yield name, f"{place}, {name}", file.read(name)
+                    with file.open(name) as member:
+                        yield name, f"{place}, {name}", unpacking.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
         reason = str(error).partition(":")[0].rstrip(".")  # RuntimeError: it is encrypted
         raise DataError(

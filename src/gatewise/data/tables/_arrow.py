@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 
-def batches(source: Any) -> Iterator[dict[str, np.ndarray]]:
+def batches(source: Any) -> Generator[dict[str, np.ndarray], None, None]:
     """What an object's `__arrow_c_stream__` gives, batch by batch, in memory of our own.
 
     Columns may be float32, float64, int32, int64 (no missing values) or utf-8 (object arrays of str and None).

@@ -1,98 +1,128 @@
-"""CSV files: which sign separates, whether there is a header, what is missing, and what each column holds.
+"""CSV files. What separates, and whether there is a header: `_sniffing`. What the cells are: `_cells`, where no model
+has learned it already.
 
-- The separator is the one of , ; tab | that cuts the first lines into the same number of cells, the most of them.
-- The first line is a header unless one of its cells is empty, missing or a number.
-- Cells that say `MISSING` are missing, quoted or not.
-- A column is numbers if all its cells are; times if all are written in one of `_timestamps.FORMATS`; else text. One in
-  which a few cells (a tenth at most, or one) spoil that is refused when it is used, naming the first of them.
+- Columns of names that are empty: a first one that numbers the rows is not learned from (`DataFrame.to_csv` writes it),
+  a last one without values (behind a trailing comma) is left out.
 - Rows are counted from 1 below the header; blank lines do not count.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import itertools
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import DataError, suggest
 from ..readers.files import COMMON_ENCODINGS, open_unpacked
-from ._timestamps import read_text
-from .session import Session, identifier, literal, one_line
+from ._cells import infer
+from ._conversion import convert
+from ._sniffing import LOOKED_AT, MISSING, looks_like_header, rows_of, separator_of
+from .schema import SEPARATORS, ColumnSchema, CSVFormat, Schema
+from .session import Session, identifier, literal, one_line, packing, pattern
 
-MISSING = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "na",
-    "#N/A",
-    "<NA>",
-    "NaN",
-    "nan",
-    "NAN",
-    "-nan",
-    "null",
-    "NULL",
-    "Null",
-    "None",
-    "?",
-)
-SEPARATORS = (",", ";", "\t", "|")
 HEAD = 1 << 18  # characters that decide separator and header
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A CSV file in the table `data`.
+
+    Attributes:
+        spoiled: What is wrong with columns that a few cells spoil, by column.
+        columns: Of columns of numbers and times, how they are written.
+        csv: How the file is written; nothing is left open.
+        row_numbers: A column without a name that numbers the rows, if there is one.
+    """
+
+    spoiled: dict[str, str]
+    columns: dict[str, ColumnSchema]
+    csv: CSVFormat
+    row_numbers: str | None
 
 
 def import_csv(
     session: Session,
     path: str,
-    header: bool | None,
+    asked: CSVFormat,
+    *,
     names: Sequence[str] | None,
     encoding: str,
     as_written: bool,
-) -> dict[str, str]:
+    labels: Collection[str],
+    schema: Schema | None,
+) -> Imported:
     """Read a CSV file into the table `data`.
 
-    Returns:
-        What is wrong with columns that a few cells spoil, by column.
+    Args:
+        asked: What the user says of it; the rest is found out, or was learned.
+        labels: Columns whose values are names, so that 007 is not 7.
+        schema: What a model learned of these columns.
 
     Raises:
-        DataError: the file cannot be read, with its line where that is known.
+        DataError: The file cannot be read, with its line where that is known.
     """
     path = utf8(path, encoding, session)
     head = first_characters(path, session.name)
     if not head.strip():
         raise DataError(f"{session.name} is empty. Give a file with rows in it.")
-    separator = "\t" if ".tsv" in os.path.basename(path).lower() else separator_of(head)
-    first = next(_rows(head, separator), [])
-    header = looks_like_header(first) if header is None else header
+    learned = schema.csv if schema is not None else CSVFormat()
+    known = schema.columns if schema is not None else {}
+    separator = asked.separator or _separator(path, head, known, learned)
+    lines = [row for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
+    first = lines[0] if lines else []
+    header = asked.header
+    if header is None:
+        header = bool(known.keys() & set(_tidy(first))) or (
+            looks_like_header(lines) if learned.header is None else learned.header
+        )
+    longer = header and len(lines) > 1 and all(len(row) == len(first) + 1 for row in lines[1:])
+    if longer and all(not row[-1].strip() for row in lines[1:]):
+        first = [*first, ""]  # a separator behind each row, but not behind the names
+    elif longer and all(row[0].isdecimal() for row in lines[1:]):
+        first = ["", *first]  # R numbers the rows, but gives the numbers no name
+    else:
+        longer = False
     columns = _names(session.name, first, header, names)
     spec = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-    missing = ", ".join(map(literal, [""] if as_written else MISSING))
+    missing = ["", *(asked.missing or learned.missing or ())]
+    begins = f"header=false, skip={_lines_of_header(head, separator)}" if longer else f"header={str(header).lower()}"
     session.run(
-        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(path)}, auto_detect=false, "
-        f"delim={literal(separator)}, quote='\"', escape='\"', header={str(header).lower()}, columns={{{spec}}}, "
-        f"nullstr=[{missing}], strict_mode=true, null_padding=false, max_line_size=16777216)"
+        f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({literal(pattern(path))}, auto_detect=false, "
+        f"delim={literal(separator)}, quote='\"', escape='\"', {begins}, columns={{{spec}}}, "
+        f"nullstr=[{', '.join(map(literal, missing))}], strict_mode=true, null_padding=false, "
+        f"max_line_size=16777216, hive_partitioning=false, compression={literal(packing(path))})"
     )
+    found = replace(asked.over(learned), separator=separator, header=header)
     try:
-        return _typed(session, columns, as_written)
+        _refuse_binary(session, columns)
+        if as_written:
+            session.run("CREATE TABLE data AS SELECT * FROM raw")
+            return Imported({}, {}, found, None)
+        nameless = _nameless(first, header, names)
+        return _typed(session, columns, found, labels=labels, schema=schema, asked=asked, nameless=nameless)
     except DataError as error:
         if error.__cause__ is None:  # ours already
             raise
         raise DataError(_explain(session.name, str(error.__cause__))) from None
 
 
-def utf8(path: str, encoding: str, session: Session) -> str:
-    """The path of the same file in UTF-8: itself, or a copy that goes with the session."""
+def utf8(path: str, encoding: str, session: Session, marks: bool = True) -> str:
+    """The path of the same file in UTF-8: itself, or a copy that goes with the session.
+
+    Args:
+        marks: Whether who reads it passes over a byte order mark of UTF-8.
+    """
     try:
         known = "".encode(encoding) is not None and encoding.lower().replace("_", "-")
     except (LookupError, ValueError, TypeError):
         raise DataError(suggest("text encoding", str(encoding), COMMON_ENCODINGS)) from None
-    if known in ("utf-8", "utf8", "utf-8-sig", "ascii"):
+    if known in ("utf-8", "utf8", "utf-8-sig", "ascii") and not (encoding := _marked(path, session.name, marks)):
         return path
     target = Path(session.folder) / Path(path).name.removesuffix(".gz")
     try:
@@ -109,6 +139,20 @@ def utf8(path: str, encoding: str, session: Session) -> str:
     return str(target)
 
 
+def _marked(path: str, name: str, utf8_passes: bool) -> str:
+    """The encoding that a byte order mark announces, such as that of Excel's "Unicode text"; "" if none has to be."""
+    try:
+        with open_unpacked(path) as file:
+            mark = file.read(4)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {name}: {error}.") from None
+    if mark in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if mark[:3] == b"\xef\xbb\xbf" and not utf8_passes:
+        return "utf-8-sig"
+    return "utf-16" if mark[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+
+
 def first_characters(path: str, name: str) -> str:
     """The beginning of a file, of whole lines; bytes that are no UTF-8 are for the reader to refuse."""
     try:
@@ -122,36 +166,36 @@ def first_characters(path: str, name: str) -> str:
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1 or len(text)]
 
 
-def separator_of(head: str, ragged: bool = False) -> str:
-    """The separator of a file that begins like this; `ragged` where lines may be of any length."""
-    if ragged:
-        return max(SEPARATORS, key=head.count)
-    best, chosen = 1, SEPARATORS[0]
-    for separator in SEPARATORS:
-        widths = [len(row) for row in itertools.islice(_rows(head, separator), 20) if row]
-        # The line after which something goes wrong is for the reader to name: most lines decide, not all.
-        common = max(set(widths), key=widths.count) if widths else 1
-        if widths.count(common) * 2 > len(widths) and common > best:
-            best, chosen = common, separator
-    return chosen
+def _separator(path: str, head: str, known: Mapping[str, ColumnSchema], learned: CSVFormat) -> str:
+    """The separator; where columns are known, the one by which the first line names most of them."""
+    if ".tsv" in os.path.basename(path).lower():
+        return "\t"
+    if known:
+        candidates = [*([learned.separator] if learned.separator else []), *SEPARATORS]
+        named = {sign: len(known.keys() & set(_tidy(next(rows_of(head, sign), [])))) for sign in candidates}
+        best = max(candidates, key=named.__getitem__)
+        if named[best] or learned.separator:
+            return best
+    return separator_of(head)
 
 
-def _rows(head: str, separator: str) -> Iterator[list[str]]:
-    """Cells of the first lines, up to one that is not CSV: that is for DuckDB to name."""
-    with contextlib.suppress(csv.Error):
-        yield from csv.reader(io.StringIO(head, newline=None), delimiter=separator)
+def _lines_of_header(head: str, separator: str) -> int:
+    """Lines of the file up to the end of the first row that is not blank."""
+    reader = csv.reader(io.StringIO(head, newline=None), delimiter=separator)
+    next(row for row in reader if row)
+    return reader.line_num
 
 
-def looks_like_header(cells: Sequence[str]) -> bool:
-    return not any(cell.strip() in MISSING or is_number(cell) for cell in cells)
+def _tidy(cells: Sequence[str]) -> list[str]:
+    """Names as a header has them; "" where there is none."""
+    return [" ".join(cell.split()) for cell in cells]
 
 
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _nameless(first: Sequence[str], header: bool, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Of a header, the columns without a name."""
+    if not header or names is not None:
+        return ()
+    return tuple(f"column{index}" for index, cell in enumerate(first, 1) if not cell.strip())
 
 
 def _names(file: str, first: list[str], header: bool, names: Sequence[str] | None) -> list[str]:
@@ -160,70 +204,59 @@ def _names(file: str, first: list[str], header: bool, names: Sequence[str] | Non
             raise DataError(f"{file} has {len(first)} columns, but {len(names)} names were given for them.")
         columns = list(names)
     elif header:
-        columns = [" ".join(cell.split()) or f"column{index}" for index, cell in enumerate(first, 1)]
+        columns = [name or f"column{index}" for index, name in enumerate(_tidy(first), 1)]
     else:
         columns = [f"column{index}" for index in range(1, len(first) + 1)]
     places: dict[str, int] = {}
     for index, name in enumerate(columns, 1):
         if name.lower() in places:  # DuckDB does not tell upper case from lower
             raise DataError(
-                f"{file}: columns {places[name.lower()]} and {index} are both named '{name}'. Rename one, "
-                f"give names=..., or header=False if the first line is data."
+                f"{file}: columns {places[name.lower()]} and {index} are both named '{name}'. Rename one, or say "
+                f"--no-header if the first line is data."
             )
         places[name.lower()] = index
     return columns
 
 
-def _typed(session: Session, columns: list[str], as_written: bool) -> dict[str, str]:
-    """Make the table `data` of the view `raw`, every column in its type, or as text."""
-    quoted = [identifier(name) for name in columns]
-    counts = ", ".join(
-        f"count({c}), count(try_cast({c} AS DOUBLE)), "
-        f"count(*) FILTER (WHERE try_cast({c} AS DOUBLE) = try_cast({c} AS BIGINT) AND NOT contains({c}, '.')), "
-        f"count(*) FILTER (WHERE contains({c}, chr(0)))"
-        for c in quoted
-    )
-    found = session.row(f"SELECT {counts} FROM raw")
-    expressions, spoiled = [], {}
-    for index, (name, column) in enumerate(zip(columns, quoted, strict=True)):
-        given, numbers, whole, binary = found[4 * index : 4 * index + 4]
+def _refuse_binary(session: Session, columns: Sequence[str]) -> None:
+    counts = ", ".join(f"count(*) FILTER (WHERE contains({identifier(name)}, chr(0)))" for name in columns)
+    for name, binary in zip(columns, session.row(f"SELECT {counts} FROM raw"), strict=True):
         if binary:
-            row, _ = _first(session, column, f"contains({column}, chr(0))")
+            row, _ = _first(session, identifier(name), f"contains({identifier(name)}, chr(0))")
             raise DataError(
-                f"{session.name}, row {row}, column '{name}' holds a NUL byte: this is not text. Remove it."
+                f"{session.name}, row {row}, column '{name}' holds a NUL byte: this is not text. Remove it, or pass "
+                f"--encoding with the one it was written in, such as utf-16."
             )
-        if as_written:
-            expressions.append(column)
-            continue
-        if numbers == given:
-            expressions.append(f"{column}::{'BIGINT' if whole == given and given else 'DOUBLE'} AS {column}")
-            continue
-        expression = column
-        if _spoiled(given, numbers):
-            row, value = _first(session, column, f"{column} IS NOT NULL AND try_cast({column} AS DOUBLE) IS NULL")
-            spoiled[name] = (
-                f"{session.name}, row {row}, column '{name}': {value!r} is not a number, though {numbers} of the "
-                f"{given} values are. Fix it, write NA if it is missing, or take the column as text: "
-                f'--query "SELECT * REPLACE ({name}::VARCHAR AS {name}) FROM data"'
-            )
-        elif not numbers and (times := read_text(session, "raw", column, name)):
-            reading, given, good = times
-            if good == given:
-                expression = f"make_timestamp({reading.sql}){'::TIMESTAMPTZ' if reading.zone else ''} AS {column}"
-            elif _spoiled(given, good):
-                row, value = _first(session, column, f"{column} IS NOT NULL AND {reading.sql} IS NULL")
-                spoiled[name] = (
-                    f"{session.name}, row {row}, column '{name}': {value!r} is not a time like {reading.example}, "
-                    f"though {good} of the {given} values are. Fix it, or write NA if it is missing."
-                )
-        expressions.append(expression)
-    session.run(f"CREATE TABLE data AS SELECT {', '.join(expressions)} FROM raw")
-    return spoiled
 
 
-def _spoiled(given: int, good: int) -> bool:
-    """Whether so few values are bad that they are mistakes."""
-    return good >= 2 and given - good <= max(1, given // 10)
+def _typed(
+    session: Session,
+    columns: list[str],
+    found: CSVFormat,
+    *,
+    labels: Collection[str],
+    schema: Schema | None,
+    asked: CSVFormat,
+    nameless: Sequence[str],
+) -> Imported:
+    """Make the table `data` of the view `raw`, every column in its type, or as text."""
+    missing = found.missing or MISSING
+    schema = schema or Schema()
+    new = [name for name in columns if name not in schema.columns]
+    cells = infer(session, "raw", new, found, labels, missing)
+    empty = [name for name in nameless if name in cells.empty and len(columns) > 1]
+    types = dict.fromkeys((name for name in columns if name not in empty), "VARCHAR")
+    learned = convert(session, "raw", types, schema, missing, asked)
+    parts = [cells.sql.get(name, sql) for name, sql in learned.items()]
+    session.run(f"CREATE TABLE data AS SELECT {', '.join(parts)} FROM raw")
+    numbering = nameless[:1] == (columns[0],) and columns[0] in new and _numbers_rows(session, columns[0])
+    return Imported(cells.spoiled, cells.columns, found, columns[0] if numbering else None)
+
+
+def _numbers_rows(session: Session, name: str) -> bool:
+    """Whether a column holds a whole number of its own in every row."""
+    whole = session.describe("data").get(name) == "BIGINT"
+    return whole and session.row(f"SELECT count(DISTINCT {identifier(name)}) = count(*) FROM data")[0]
 
 
 def _first(session: Session, column: str, condition: str) -> tuple[int, str]:

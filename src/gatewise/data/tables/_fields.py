@@ -23,6 +23,7 @@ class Field:
     dtype: type
     levels: tuple[str, ...] = ()
     zone: str | None = None
+    offset: bool = False
     coded_text: bool = False
 
     def column(self, values: np.ndarray) -> Column:
@@ -31,7 +32,7 @@ class Field:
         if self.coded_text:
             words = np.array([*self.levels, None], object)
             return Column(self.name, "text", words[values.astype(np.int64)])
-        return Column(self.name, self.kind, values, self.levels, self.zone)
+        return Column(self.name, self.kind, values, self.levels, self.zone, self.offset)
 
 
 class StaticField:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,12 @@ import numpy as np
 from ...errors import DataError, OptionTypeError, suggest
 from ..readers.files import open_unpacked
 from ._arrow import Once
-from ._csv import import_csv
-from .session import POSTGRES, RELATION, Session, identifier, literal, one_line
+from ._conversion import convert
+from ._csv import import_csv, utf8
+from ._sniffing import MISSING
+from ._timestamps import is_time
+from .schema import ANY_CSV, ColumnSchema, CSVFormat, Schema
+from .session import POSTGRES, RELATION, Session, absolute, identifier, literal, one_line, packing, pattern
 
 CSV = (".csv", ".tsv", ".txt", ".data")
 JSON = (".jsonl", ".ndjson", ".json")
@@ -29,10 +33,21 @@ DATABASE = (".duckdb", ".db")
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of columns beside their types: what is wrong with those that a few cells spoil, and time zones."""
+    """What is known of columns beside their types.
 
-    spoiled: dict[str, str]
-    zones: dict[str, str]
+    Attributes:
+        spoiled: What is wrong with those that a few cells spoil.
+        zones: Time zones that the source names.
+        columns: How numbers and times are written, where they are text.
+        csv: How a CSV file is written.
+        row_numbers: A column without a name that only numbers the rows.
+    """
+
+    spoiled: Mapping[str, str] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, ColumnSchema] = field(default_factory=dict)
+    csv: CSVFormat = ANY_CSV
+    row_numbers: str | None = None
 
 
 def connect(
@@ -40,44 +55,57 @@ def connect(
     source: Any,
     query: str | None,
     *,
-    header: bool | None,
+    csv: CSVFormat,
     names: Sequence[str] | None,
     encoding: str,
     as_written: bool,
+    labels: Collection[str],
+    schema: Schema | None,
 ) -> Found:
-    """Make the relation."""
-    spoiled: dict[str, str] = {}
-    zones: dict[str, str] = {}
+    """Make the relation. Arguments as for `open_table`."""
+    found, base = Found(), "data"
     if isinstance(source, str) and source.startswith(POSTGRES):
+        session.only()
         _postgres(session, source, query)
-        return Found({}, {})
-    if isinstance(source, str | os.PathLike):
+        query = None
+    elif isinstance(source, str | os.PathLike):
         path = check_path(source, session.name)
+        session.only(path)
         suffix = _suffix(path)
         if suffix in DATABASE:
-            _database(session, path, query)
-            return Found({}, {})
-        if suffix in CSV:
-            spoiled = import_csv(session, path, header, names, encoding, as_written)
+            base, query = _database(session, path, query), None
+        elif suffix in CSV:
+            imported = import_csv(
+                session, path, csv, names=names, encoding=encoding, as_written=as_written, labels=labels, schema=schema
+            )
+            found = Found(**vars(imported))
         elif suffix in JSON:
-            _json(session, path, as_written)
+            _json(session, utf8(path, encoding, session, marks=False), as_written)
         elif suffix == ".parquet":
-            session.run(f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(path)})")
+            session.run(
+                f"CREATE VIEW data AS SELECT * FROM read_parquet({literal(pattern(path))}, hive_partitioning=false)"
+            )
         else:
             known = ", ".join((*CSV, ".parquet", *JSON, *DATABASE))
             raise DataError(
                 f"{session.name} does not end in one of {known} (or .csv.gz), nor begin with {POSTGRES[0]}."
             )
         stem = Path(path).name.partition(".")[0]
-        if stem and stem.lower() not in ("data", RELATION):
+        if base == "data" and stem and stem.lower() not in ("data", RELATION):
             session.run(f"CREATE VIEW {identifier(stem)} AS SELECT * FROM data")
     else:
-        zones = _object(session, source)
-    if query is None:
-        session.run(f"CREATE VIEW {RELATION} AS SELECT * FROM data")
-        return Found(spoiled, zones)
-    _query(session, query)
-    return Found({}, zones)  # what a query gives is what it says
+        session.only()
+        found = Found(zones=_object(session, source))
+    if query is not None:
+        base = "gatewise_query"
+        _query(session, query, base)
+        found = Found(zones=found.zones, csv=found.csv)  # what a query gives is what it says
+    selected = "*"
+    if schema is not None:
+        missing = found.csv.missing or schema.csv.missing or MISSING
+        selected = ", ".join(convert(session, base, session.describe(base), schema, missing).values())
+    session.run(f"CREATE VIEW {RELATION} AS SELECT {selected} FROM {base}")
+    return found
 
 
 def _suffix(path: str) -> str:
@@ -94,6 +122,8 @@ def check_path(source: str | os.PathLike[str], name: str) -> str:
         return path
     if os.path.exists(path):
         raise DataError(f"{name} is a folder or device, not a file with a table.")
+    if os.path.islink(path):
+        raise DataError(f"{name} is a link to {os.readlink(path)!r}, which is not there.")
     folder = os.path.dirname(path) or "."
     try:
         known = (*CSV, *JSON, *DATABASE, ".parquet")
@@ -105,8 +135,8 @@ def check_path(source: str | os.PathLike[str], name: str) -> str:
     raise DataError(suggest("file", os.path.basename(path), beside[:50]) + f" (in {folder!r})")
 
 
-def _query(session: Session, query: str, into: str = f"TABLE {RELATION}") -> None:
-    """Run a user's query, which may only select."""
+def _query(session: Session, query: str, into: str) -> None:
+    """Put what a user's query, which may only select, gives into a table of this name."""
     if not isinstance(query, str) or not query.strip():
         raise OptionTypeError(f"query is one SQL SELECT, not {query!r}.")
     try:
@@ -117,14 +147,17 @@ def _query(session: Session, query: str, into: str = f"TABLE {RELATION}") -> Non
         raise DataError(f"the query on {session.name} must be one SELECT, not {query.strip()[:60]!r}.")
     text = query.strip().rstrip(";").rstrip()
     try:
-        session.run(f"CREATE {into} AS SELECT * FROM (\n{text}\n)")
+        session.run(f"CREATE TABLE {into} AS SELECT * FROM (\n{text}\n)")
     except DataError as error:
         raise DataError(f"the query on {error}") from None
 
 
 def _json(session: Session, path: str, as_written: bool) -> None:
     lines = "'auto'" if _suffix(path) == ".json" else "'newline_delimited'"
-    reader = f"read_json({literal(path)}, format={lines}, sample_size=-1, maximum_object_size=16777216)"
+    reader = (
+        f"read_json({literal(pattern(path))}, format={lines}, sample_size=-1, maximum_object_size=16777216, "
+        f"hive_partitioning=false, compression={literal(packing(path))})"
+    )
     try:
         session.run(f"CREATE TABLE data AS SELECT * FROM {reader}")
     except DataError as error:
@@ -145,9 +178,13 @@ def _json(session: Session, path: str, as_written: bool) -> None:
     for name, type in columns.items():
         if type == "JSON":
             _mixed(session, name)
-    if as_written:  # DuckDB takes "05-04-2020" for a date
-        texts = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-        session.run(f"CREATE OR REPLACE TABLE data AS SELECT * FROM {reader[:-1]}, columns={{{texts}}})")
+    # DuckDB takes "05-04-2020" for a date, and which part of it is the day for known.
+    texts = [name for name, type in columns.items() if as_written or is_time(type) or type in ("TIME", "UUID")]
+    if texts:
+        types = ", ".join(
+            f"{literal(name)}: {literal('VARCHAR' if name in texts else type)}" for name, type in columns.items()
+        )
+        session.run(f"CREATE OR REPLACE TABLE data AS SELECT * FROM {reader[:-1]}, columns={{{types}}})")
 
 
 def _name_bad_line(session: Session, path: str) -> None:
@@ -162,6 +199,8 @@ def _name_bad_line(session: Session, path: str) -> None:
                 raise DataError(
                     f"{session.name}, line {number}, column {error.colno} is not whole JSON: {error.msg}. Fix it."
                 ) from None
+            except RecursionError:
+                raise DataError(f"{session.name}, line {number} is nested too deep. Write numbers and text.") from None
             except UnicodeDecodeError as error:
                 raise DataError(f"{session.name}, line {number} is not utf-8: {error.reason}. Fix that line.") from None
 
@@ -181,9 +220,12 @@ def _mixed(session: Session, name: str) -> None:
         )
 
 
-def _database(session: Session, path: str, query: str | None) -> None:
+def _database(session: Session, path: str, query: str | None) -> str:
+    """The relation that is to be read: the only table, or what the query gives."""
+    if any(sign in path for sign in "?\\".replace(os.sep, "")):  # DuckDB would open another file
+        raise DataError(f"{session.name}: DuckDB opens no database with ? or \\ in its path. Rename it.")
     try:
-        session.run(f"ATTACH {literal(path)} AS source (READ_ONLY)")
+        session.run(f"ATTACH {literal(absolute(path))} AS source (READ_ONLY)")
     except DataError as error:
         message = str(error.__cause__)
         if "not a valid DuckDB" in message or "Catalog" in message or "extension" in message:
@@ -196,14 +238,13 @@ def _database(session: Session, path: str, query: str | None) -> None:
         )
     ]
     if query is None:
-        only = _only(session.name, tables)
-        session.run(f"CREATE VIEW {RELATION} AS SELECT * FROM source.{identifier(only)}")
-        return
+        return f"source.{identifier(_only(session.name, tables))}"
     session.run("USE source")
     try:
-        _query(session, query, f"TABLE memory.{RELATION}")
+        _query(session, query, "memory.gatewise_query")
     finally:
         session.run("USE memory")
+    return "gatewise_query"
 
 
 def _only(name: str, tables: Sequence[str]) -> str:
@@ -222,13 +263,15 @@ def _object(session: Session, source: Any) -> dict[str, str]:
     elif isinstance(source, list | tuple) and source and all(isinstance(row, Mapping) for row in source):
         keys = list(dict.fromkeys(key for row in source for key in row))
         source = _columns({key: [row.get(key) for row in source] for key in keys})
-    elif not hasattr(source, "__arrow_c_stream__") and not _is_pandas(source):
+    elif not hasattr(source, "__arrow_c_stream__") and not _is_pandas(source) and not hasattr(source, "collect"):
         raise OptionTypeError(
             f"a table is a path, a postgresql:// URL, a table of pandas, polars, Arrow or DuckDB, a dict of columns or "
             f"a list of dicts, not {type(source).__name__}."
         )
-    if _is_pandas(source) and type(source.index).__name__ != "RangeIndex":
-        source = source.reset_index()  # the time is often there
+    if type(source).__name__ == "LazyFrame":
+        source = source.collect()
+    if _is_pandas(source):
+        source = _of_pandas(source)
     try:
         if isinstance(source, dict):
             zones = {}
@@ -237,6 +280,7 @@ def _object(session: Session, source: Any) -> dict[str, str]:
         else:
             source = Once(source)
             zones = source.zones
+            _refuse_twins(session.name, [name for name, _, _ in source.fields])
         session.con.register("gatewise_source", source)
         session.run("CREATE TABLE data AS SELECT * FROM gatewise_source")
         session.con.unregister("gatewise_source")
@@ -249,6 +293,25 @@ def _object(session: Session, source: Any) -> dict[str, str]:
 
 def _is_pandas(source: Any) -> bool:
     return type(source).__module__.partition(".")[0] == "pandas" and type(source).__name__ == "DataFrame"
+
+
+def _of_pandas(source: Any) -> Any:
+    """A DataFrame with its index as a column, for the time is often there, and periods as the times they begin at."""
+    if type(source.index).__name__ != "RangeIndex":
+        source = source.reset_index()
+    _refuse_twins("the DataFrame", list(map(str, source.columns)))
+    periods = [name for name, dtype in source.dtypes.items() if str(dtype).startswith("period")]
+    return source.assign(**{name: source[name].dt.to_timestamp() for name in periods}) if periods else source
+
+
+def _refuse_twins(table: str, names: Sequence[str]) -> None:
+    """DataError if two columns have one name; DuckDB does not tell upper case from lower."""
+    lower = [name.lower() for name in names]
+    for index, name in enumerate(lower):
+        if (first := lower.index(name)) < index:
+            raise DataError(
+                f"columns {first + 1} and {index + 1} of {table} are both named '{names[index]}'. Rename one."
+            )
 
 
 def _columns(source: Mapping[Any, Any]) -> dict[str, np.ndarray]:
@@ -305,4 +368,3 @@ def _postgres(session: Session, url: str, query: str | None) -> None:
     from ._postgres import load
 
     load(session, url, query, _only)
-    session.run(f"ALTER TABLE data RENAME TO {RELATION}")

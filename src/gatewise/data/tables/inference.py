@@ -22,6 +22,7 @@ import numpy as np
 from ...errors import DataError
 from ._timestamps import PARTS, read_time
 from .frequency import frequency_of, regular
+from .schema import ANY_CSV, CSVFormat
 from .sequences import sequences
 from .session import RELATION, identifier
 from .table import Table, open_table
@@ -125,12 +126,12 @@ def summarise_table(
     source: Any,
     query: str | None = None,
     *,
-    header: bool | None = None,
+    csv: CSVFormat = ANY_CSV,
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
 ) -> TableSummary:
     """What a table seems to hold. Arguments and errors as for `open_table`."""
-    with open_table(source, query, header=header, names=names, encoding=encoding) as table:
+    with open_table(source, query, csv=csv, names=names, encoding=encoding) as table:
         table.profile_columns([name for name in table.columns if table.kind(name) != "other"])
         columns = tuple(_column(table, name) for name in table.columns)
         time = _time(table)
@@ -154,6 +155,8 @@ def _column(table: Table, name: str) -> ColumnSummary:
         examples = tuple(row[0] for row in table.session.rows(grouped if kind == "category" else first))
         least = most = None
     problem = table.spoiled(name)
+    if name == table.row_numbers:
+        problem = f"{name} has no name in the file and counts its rows: it is not learned from, unless it is named"
     return ColumnSummary(name, kind, type, look.missing, look.distinct, least, most, examples, problem)
 
 

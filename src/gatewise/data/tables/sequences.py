@@ -25,10 +25,11 @@ from ...errors import DataError, OptionError, suggest
 from ..sequences import MISSING, Column, Sequences
 from ._fields import EXACT, NEVER, NOT_A_TIME, Field, StaticField
 from ._spill import Sink, Spill
-from ._timestamps import Reading, read_time
+from ._timestamps import DECLARED, FORMATS, UNITS, Reading, read_time
+from .schema import Schema
 from .session import RELATION, identifier
 from .table import Table
-from .timezones import changes
+from .timezones import changes, skipped_by, to_local, zone_of_doubled
 
 DUPLICATES = ("error", "first", "last", "mean")
 ROWS = ("steps", "sequences")
@@ -72,24 +73,23 @@ def sequences(
         raise OptionError(suggest("rule for duplicates", duplicates, DUPLICATES))
     if rows not in ROWS:
         raise OptionError(suggest("reading of rows as", rows, ROWS))
-    keys, times = _listed(key), _listed(time or (), table.columns)
+    keys, times = split_names(key), split_names(time or (), table.columns)
     if rows == "sequences" and (keys or times):
         raise OptionError("where every row is a sequence, there is neither key nor time. Leave out rows='sequences'.")
-    named = [table.check(name) for name in (*keys, *times, *_listed(static))]
-    chosen = _listed(columns) if columns is not None else [n for n in table.columns if n not in named]
+    named = [table.check(name) for name in (*keys, *times, *split_names(static))]
+    chosen = split_names(columns) if columns is not None else [n for n in table.usable if n not in named]
     for name in chosen:
         if table.check(name) in named or chosen.count(name) > 1:
             raise OptionError(f"column '{name}' is named twice. Name it once: as key, time, static or other column.")
-    if columns is None:
-        chosen = [name for name in chosen if table.kind(name) != "other"]
-    job = _Job(table, tuple(keys), tuple(times), chosen, list(_listed(static)), zone, duplicates, rows)
+    job = _Job(table, tuple(keys), tuple(times), chosen, list(split_names(static)), zone, duplicates, rows)
     try:
         return job.run()
     finally:
         job.tidy()
 
 
-def _listed(names: str | Iterable[str], known: Iterable[str] = ()) -> list[str]:
+def split_names(names: str | Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """Names in a list, or in one string with commas between, unless that is the name of a column."""
     if not isinstance(names, str):
         return list(names)
     if names in known or "," not in names:
@@ -116,6 +116,7 @@ class _Job:
         self.by_row = rows == "sequences"
         self._types: list[str] = []
         self._seconds = self.session.fresh("gw_seconds")
+        self._example = ""  # how the time is written
         self._packed: tuple[int, int] | None = None  # first time and span, where series and time are one number
         if not table.rows:
             raise DataError(f"{table.name} has no rows. Give a table with data in it.")
@@ -134,6 +135,16 @@ class _Job:
         if self.times and self.duplicates != "error":
             inner = self._merged(inner)
         return self._collect(inner, order)
+
+    def _schema(self) -> Schema:
+        """What a model has to know to read such a table again."""
+        names = [name for name in self.table.columns if name in (*self.keys, *self.times)]
+        fields = [field for field in (*self.steps, *self.static) if field.sql != "gw_time"]
+        names += [field.name for field in fields if field.name not in names]
+        several = len(self.times) > 1
+        written = self._example if self._example in FORMATS | DECLARED | UNITS else ""
+        time = {} if several else dict.fromkeys(self.times, written)
+        return self.table.schema(names, time, written or None if several else None)
 
     def tidy(self) -> None:
         self.session.run(f"DROP TABLE IF EXISTS {self._seconds}")
@@ -164,8 +175,8 @@ class _Job:
             sql = f"coalesce({column}::{'DOUBLE' if wide else 'FLOAT'}, 'nan')"
             return Field(name, kind, sql, np.float64 if wide else np.float32)
         if kind == "time":
-            sql, zone = self._timestamp((name,))
-            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone)
+            sql, zone, offset = self._timestamp((name,))
+            return Field(name, kind, f"coalesce({sql}, {NEVER})", np.int64, zone=zone, offset=offset)
         if kind == "text" and not static:
             return Field(name, kind, f"{column}::VARCHAR", object)
         levels, code = self._enum(name)
@@ -199,12 +210,12 @@ class _Job:
         rows = f"(SELECT row_number() OVER () AS gw_row, * FROM {RELATION})"
         timestamp, given, reading = "NULL::BIGINT", "true", None
         if self.times:
-            timestamp, zone = self._timestamp(self.times)
+            timestamp, zone, offset = self._timestamp(self.times)
             reading = self._reading(self.times)
-            given = reading.given
+            given, self._example = reading.given, reading.example
             taken = "time" in self.table.columns and "time" not in self.times
             name = self.times[0] if len(self.times) == 1 else ",".join(self.times) if taken else "time"
-            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone))
+            self.steps.insert(0, Field(name, "time", "gw_time", np.int64, zone=zone, offset=offset))
         values = "".join(
             f", {field.sql} AS c{index}"
             for index, field in enumerate([*self.steps, *self.static])
@@ -251,20 +262,21 @@ class _Job:
         for name in names:
             if problem := self.table.spoiled(name):
                 raise DataError(problem)
-        return read_time(self.session, RELATION, self.table.columns, names)
+        written = self.table.learned.written if self.table.learned is not None else None
+        return read_time(self.session, RELATION, self.table.columns, names, written)
 
-    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None]:
-        """SQL of these columns as microseconds in UTC, and the zone they are shown in."""
+    def _timestamp(self, names: tuple[str, ...]) -> tuple[str, str | None, bool]:
+        """SQL of these columns as microseconds in UTC, their zone, and whether they say their offset."""
         reading = self._reading(names)
         if reading.zone or self.zone is None:
             named = self.table.zone(names[0]) if reading.zone else None
-            return reading.sql, self.zone or named or reading.zone
+            return reading.sql, self.zone or named or reading.zone, reading.zone is not None
         first, last = self.session.row(f"SELECT min({reading.sql}), max({reading.sql}) FROM {RELATION}")
         known = changes(self.zone, first or 0, last or 0)
         sql = known.utc_sql(f"({reading.sql})")
         spans = [span for span in known.twice() if first is not None and span[1] > first and span[0] <= last]
         if names != self.times or not spans:
-            return sql, self.zone
+            return sql, self.zone, False
         # Clocks showed some times twice: the second row of such a time belongs behind the change.
         within = " OR ".join(f"t >= {start} AND t < {end}" for start, end, _ in spans)
         self.session.run(
@@ -279,6 +291,7 @@ class _Job:
         return (
             f"(CASE WHEN gw_row IN (SELECT gw_row FROM {self._seconds}) THEN CASE{whens} END ELSE {sql} END)",
             self.zone,
+            False,
         )
 
     def _merged(self, inner: str) -> str:
@@ -310,7 +323,7 @@ class _Job:
             if self.by_row:
                 static = {column.name: column for column in columns[len(self.steps) :]}
             steps = {column.name: column for column in columns[: len(self.steps)]}
-            return spill.keep(Sequences(offsets, steps, static, self.table.name, lines.values()))
+            return spill.keep(Sequences(offsets, steps, static, self.table.name, lines.values(), self._schema()))
         except BaseException:
             spill.discard()
             raise
@@ -395,9 +408,19 @@ class _Job:
 
     def _refuse_duplicate(self, first: int, second: int, code: int, timestamp: np.integer) -> None:
         whose = f" of series {self._shown(code)}" if self.keys else ""
+        moment = np.array([timestamp], np.int64).astype("M8[us]")
+        local = to_local(moment, self.steps[0].zone).astype("M8[s]")[0]
+        clocks = ""
+        if self.steps[0].zone is None and (zone := zone_of_doubled(local)):
+            clocks = f", which clocks in {zone} showed twice. If it is local time, name its zone: zone='{zone}'. Else"
+        elif self.zone and not self.steps[0].offset and (skipped := skipped_by(int(timestamp), self.zone)):
+            clocks = (
+                f": clocks in {self.zone} skipped {skipped}, which is read as that. If the data do not follow these "
+                "clocks, read them without a zone. Else"
+            )
         raise DataError(
-            f"{self.table.name}: rows {first} and {second}{whose} have the same time "
-            f"{np.datetime64(int(timestamp), 'us').astype('M8[s]')}. Keep one with duplicates='first', 'last' or 'mean'"
+            f"{self.table.name}: rows {first} and {second}{whose} have the same time {local}{clocks or '.'} "
+            f"{'keep' if clocks else 'Keep'} one with duplicates='first', 'last' or 'mean'"
             + ("." if self.keys else ", or name the column that tells series apart as key.")
         )
 

@@ -1,23 +1,32 @@
-"""Our own DuckDB: one thread-bounded, memory-bounded, offline connection per table, with errors in one line."""
+"""Our own DuckDB: one thread-bounded, memory-bounded, offline connection per table, with errors in one line.
+
+What a query, or a view of somebody's database, says is untrusted: after `only`, SQL reaches no file but the one named.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
+import threading
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...errors import DataError
 from ...files import TemporaryFolder
+from ..readers.files import is_packed
 from ._arrow import batches
 
 RELATION = "gatewise_rows"  # the view or table in DuckDB that a `Table` reads
 POSTGRES = ("postgresql://", "postgres://")
 LEAST_MEMORY = 128 << 20  # bytes; DuckDB cannot sort in less
+
+_T = TypeVar("_T")
 
 
 class Session:
@@ -54,18 +63,21 @@ class Session:
         """A name that is not in use yet."""
         return f"{prefix}_{next(self._numbers)}"
 
+    def only(self, *files: str) -> None:
+        """From now on SQL reads these files and no others, and writes nothing outside the folder of the session."""
+        real = [os.path.realpath(file) for file in files]
+        paths = [*map(absolute, files), *map(pattern, files), *real, *(path + ".wal" for path in real)]
+        for name, allowed in ("paths", paths), ("directories", [self.folder, pattern(self.folder)]):
+            self.con.execute(f"SET allowed_{name} = [{', '.join(map(literal, allowed))}]")
+        self.con.execute("SET enable_external_access = false")
+        self.con.execute("SET lock_configuration = true")  # a view may call enable_logging() with a path
+
     def run(self, sql: str) -> None:
-        try:
-            self.con.execute(sql)
-        except self._errors as error:
-            raise DataError(f"{self.name}: {one_line(error)}") from error
+        self._finish(self.con, lambda: self.con.execute(sql))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The answer as Python values; for small answers."""
-        try:
-            return self.con.execute(sql).fetchall()
-        except self._errors as error:
-            raise DataError(f"{self.name}: {one_line(error)}") from error
+        return self._finish(self.con, lambda: self.con.execute(sql).fetchall())
 
     def row(self, sql: str) -> tuple[Any, ...]:
         return self.rows(sql)[0]
@@ -74,11 +86,26 @@ class Session:
         """The answer in pieces, as numpy arrays; for answers of any size. See `_arrow.batches` for the types."""
         cursor = self.con.cursor()  # a half-read result would block the connection for everything else
         try:
-            yield from batches(cursor.sql(sql))
-        except self._errors as error:
-            raise DataError(f"{self.name}: {one_line(error)}") from error
+            with contextlib.closing(batches(self._finish(cursor, lambda: cursor.sql(sql)))) as pieces:
+                while (piece := self._finish(cursor, lambda: next(pieces, None))) is not None:
+                    yield piece
         finally:
             cursor.close()
+
+    def _finish(self, con: Any, work: Callable[[], _T]) -> _T:
+        """Let DuckDB work where Ctrl-C still arrives: it looks at signals between its tasks, and one may take hours."""
+        try:
+            if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+                return work()
+            with ThreadPoolExecutor(1) as thread:
+                done = thread.submit(work)
+                try:
+                    return done.result()
+                except BaseException:
+                    con.interrupt()
+                    raise
+        except self._errors as error:
+            raise DataError(f"{self.name}: {one_line(error)}") from error
 
     def describe(self, relation: str) -> dict[str, str]:
         """Column names and DuckDB's types."""
@@ -111,10 +138,27 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def absolute(path: str) -> str:
+    """A path that names a local file to DuckDB, even if it begins with `~` or `s3://`; `..` and links as they are."""
+    return os.path.join(os.getcwd(), path)
+
+
+def packing(path: str) -> str:
+    """The `compression` of a file for DuckDB's readers, which do not see the .gz behind a `?`."""
+    return "gzip" if path.lower().endswith(".gz") or is_packed(path) else "none"
+
+
+def pattern(path: str) -> str:
+    """The pattern that only this path matches: where DuckDB reads files, `[ ] * ?` stand for others."""
+    return re.sub(r"[][*?]", r"[\g<0>]", absolute(path))
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error of DuckDB or a database, without its advice on options that are not ours."""
     text = str(error).split("\n\n")[0].split("\nPossible ")[0]
     text = " ".join(text.split())
+    if denied := re.search(r'Cannot access (file|directory) "(.*)" - file system operations are disabled', text):
+        return f"its SQL reads the {denied[1]} {denied[2]!r}, but may read nothing beside the table that was named."
     for prefix in ("Invalid Input Error: ", "IO Error: "):
         text = text.removeprefix(prefix)
     return text if len(text) <= 400 else text[:400] + "..."

@@ -13,14 +13,15 @@ Whole numbers stay numbers however few of them differ; a query makes categories 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ...errors import DataError, suggest
 from ._sources import Found, connect
-from ._timestamps import NUMBERS, REALS, is_time, read_text
+from ._timestamps import REALS, is_number, is_time, read_text
+from .schema import ANY_CSV, ColumnSchema, CSVFormat, Schema
 from .session import RELATION, Session, identifier, source_name
 
 MOST_LEVELS = 1000
@@ -54,14 +55,20 @@ class Table:
     Attributes:
         name: What messages call it.
         columns: Column names and DuckDB's types, in order.
+        learned: What a model learned of them; None if it is to be found out.
     """
 
-    def __init__(self, name: str, session: Session, found: Found):
+    def __init__(
+        self, name: str, session: Session, found: Found, labels: Collection[str] = (), learned: Schema | None = None
+    ):
         self.name = name
         self.columns = session.describe(RELATION)
         self.session = session
+        self.learned = learned
         self._found = found
+        self._labels = labels
         self._kinds: dict[str, str] = {}
+        self._written: dict[str, str] = {}  # how text columns of times are written
         self._profiles: dict[str, Profile] = {}
         self._rows: int | None = None
 
@@ -80,6 +87,34 @@ class Table:
         if name not in self._kinds:
             self._kinds[name] = self._kind(self.check(name))
         return self._kinds[name]
+
+    @property
+    def usable(self) -> list[str]:
+        """The columns to learn from, if none is named: all that sequences can hold but one that counts the rows."""
+        return [name for name in self.columns if name != self.row_numbers and self.kind(name) != "other"]
+
+    @property
+    def row_numbers(self) -> str | None:
+        """A column without a name that only counts the rows, such as `DataFrame.to_csv` writes."""
+        return self._found.row_numbers
+
+    def schema(self, names: Sequence[str], time: Mapping[str, str], written: str | None) -> Schema:
+        """What a model keeps of these columns.
+
+        Args:
+            time: Of these, the one that orders the steps, with how it is written; "" if its type says so.
+            written: How a time of several columns is written.
+        """
+        if self.learned is not None:
+            return self.learned
+        columns = {}
+        for name in names:
+            known = self._found.columns.get(name, ColumnSchema(self.kind(name), self.columns[name]))
+            if name in time:
+                columns[name] = replace(known, kind="time", written=known.written or time[name] or None)
+            else:
+                columns[name] = replace(known, kind=self.kind(name), written=known.written or self._written.get(name))
+        return Schema(columns, written, self._found.csv)
 
     def check(self, name: str) -> str:
         """The name, if there is such a column."""
@@ -116,7 +151,7 @@ class Table:
             if type in REALS:
                 column = f"(CASE WHEN NOT isnan({column}) THEN {column} END)"  # as missing as NULL
             text = f"{column}::VARCHAR"
-            order = f"{column}::DOUBLE" if _is_number(type) else text
+            order = f"{column}::DOUBLE" if is_number(type) else text
             length = f"avg(length({column}))" if type == "VARCHAR" else "0"
             parts += [
                 f"count({column})",
@@ -133,8 +168,10 @@ class Table:
             self._profiles[name] = Profile(self._rows - given, min(distinct, given), least, most, float(length))
 
     def _kind(self, name: str) -> str:
+        if self.learned is not None and name in self.learned.columns:
+            return self.learned.columns[name].kind
         type = self.columns[name]
-        if _is_number(type) or type == '"NULL"':
+        if is_number(type) or type == '"NULL"':
             return "number"
         if is_time(type):
             return "time"
@@ -144,9 +181,10 @@ class Table:
             return "other"
         look = self.profile(name)
         given = self.rows - look.missing
-        if type == "VARCHAR" and given:
+        if type == "VARCHAR" and given and name not in self._labels:
             times = read_text(self.session, RELATION, identifier(name), name)
             if times and times[1] == times[2]:
+                self._written[name] = times[0].example
                 return "time"
         many = look.distinct > MOST_LEVELS or look.distinct > max(FEW, given // 2)
         return "text" if many or look.length > LONG else "category"
@@ -169,10 +207,12 @@ def open_table(
     source: Any,
     query: str | None = None,
     *,
-    header: bool | None = None,
+    csv: CSVFormat = ANY_CSV,
     names: Sequence[str] | None = None,
     encoding: str = "utf-8",
     as_written: bool = False,
+    labels: Collection[str] = (),
+    schema: Schema | None = None,
 ) -> Table:
     """A table to read.
 
@@ -182,11 +222,13 @@ def open_table(
             DuckDB relation; a dict of columns; a list of dicts.
         query: One SQL SELECT. For files and Python objects the rows are the view `data`, for files also a view with the
             name of the file up to its first dot; for databases it sees their tables.
-        header: Whether the first line of a CSV file names the columns; None finds out, see `_csv`.
+        csv: How a CSV file is written; what is None in it is found out, see `_sniffing`.
         names: Names for the columns of a CSV file, in place of those in it.
         encoding: Of a CSV file; Python's name.
         as_written: Of a CSV or JSON file all columns are text, each cell as it stands in the file, and of a CSV file
             only empty cells are missing.
+        labels: Columns whose values are names: 007 in a CSV file stays 007.
+        schema: How a model read these columns when it learned from them; they are read in the same way.
 
     Raises:
         DataError: it cannot be read; the message names file, row and column where they are known.
@@ -198,12 +240,18 @@ def open_table(
     """
     session = Session(source_name(source))
     try:
-        found = connect(session, source, query, header=header, names=names, encoding=encoding, as_written=as_written)
-        return Table(session.name, session, found)
+        found = connect(
+            session,
+            source,
+            query,
+            csv=csv,
+            names=names,
+            encoding=encoding,
+            as_written=as_written,
+            labels=labels,
+            schema=schema,
+        )
+        return Table(session.name, session, found, labels, schema)
     except BaseException:
         session.close()
         raise
-
-
-def _is_number(type: str) -> bool:
-    return type in NUMBERS or type in REALS or type.startswith("DECIMAL") or type == "UHUGEINT"

@@ -15,9 +15,28 @@ from zoneinfo import ZoneInfo, available_timezones
 import numpy as np
 
 from ...errors import DataError, suggest
+from ..sequences import Column
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+# One for each rule of summer time that many live by; messages suggest them.
+LIKELY_ZONES = (
+    "Europe/Berlin",
+    "Europe/London",
+    "America/New_York",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "Europe/Athens",
+    "America/Halifax",
+    "America/Sao_Paulo",
+    "America/Santiago",
+    "Asia/Jerusalem",
+    "Africa/Cairo",
+    "Australia/Sydney",
+    "Australia/Adelaide",
+    "Pacific/Auckland",
+)
 _BLOCK = 4096  # days: thousands of series of different lengths share a few tables of changes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,6 +114,26 @@ def _changes(zone: str, first_day: int, last_day: int) -> Changes:
     return Changes(np.array(at, np.int64) * SECOND, np.array(offsets, np.int64) * SECOND)
 
 
+def zone_of_doubled(local: np.datetime64) -> str | None:
+    """A zone whose clocks showed this local time twice, one of the likely ones before others."""
+    moment = local.astype("M8[us]").item()
+    for name in (*LIKELY_ZONES, *sorted(available_timezones())):
+        zone = ZoneInfo(name)
+        before, after = (moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        if before > after:
+            return name
+    return None
+
+
+def skipped_by(utc: int, zone: str) -> np.datetime64 | None:
+    """The local time that clocks skipped and that is read as this moment, in microseconds; None if there is none."""
+    known = changes(zone, utc, utc)
+    for at, before, after in zip(known.at, known.offsets[:-1], known.offsets[1:], strict=True):
+        if at <= utc < at + after - before:
+            return np.datetime64(int(utc + before), "us").astype("M8[s]")
+    return None
+
+
 def to_local(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
     """UTC timestamps, datetime64[us], in the local time of a zone; without a zone as they are."""
     if zone is None or zone == "UTC" or not len(timestamps):
@@ -109,3 +148,18 @@ def to_utc(timestamps: np.ndarray, zone: str | None) -> np.ndarray:
         return timestamps
     local = timestamps.astype("M8[us]").astype(np.int64)
     return changes(zone, int(local.min()), int(local.max())).to_utc(local).astype("M8[us]")
+
+
+def as_written(column: Column) -> np.ndarray:
+    """Timestamps of a column as an output has them: in the clock of their zone, as the source wrote them.
+
+    Returns:
+        datetime64[us]; if the source gave an offset with each, objects: `datetime` with its zone, None where missing.
+    """
+    if not column.offset:
+        return to_local(column.values, column.zone)
+    zone = ZoneInfo(column.zone or "UTC")
+    moments = np.asarray(column.values, "M8[us]").tolist()
+    written = np.empty(len(moments), object)
+    written[:] = [None if moment is None else moment.replace(tzinfo=UTC).astimezone(zone) for moment in moments]
+    return written

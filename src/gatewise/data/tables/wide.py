@@ -13,8 +13,9 @@ import numpy as np
 from ...errors import DataError
 from ..readers.files import open_unpacked
 from ..sequences import Column, Sequences
-from ._csv import MISSING, first_characters, is_number, looks_like_header, separator_of
+from ._csv import first_characters
 from ._fields import EXACT
+from ._sniffing import MISSING, is_number, separator_of
 from ._sources import check_path
 from .session import source_name
 
@@ -81,7 +82,7 @@ def _lines(path: str, name: str, header: bool | None, encoding: str) -> Iterator
             for index, cells in enumerate(reader):
                 if index == 0:
                     cells = [cells[0].removeprefix("\ufeff"), *cells[1:]] if cells else cells
-                    if header or (header is None and looks_like_header(cells)):
+                    if header or (header is None and not any(c.strip() in MISSING or is_number(c) for c in cells)):
                         continue
                 if cells:
                     yield reader.line_num, cells

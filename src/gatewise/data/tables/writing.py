@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ...errors import DataError, OptionError
 from ...files import TemporaryFolder, atomic
-from .session import identifier
+from .session import absolute, identifier, literal
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 
@@ -22,7 +23,8 @@ Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 def write_table(path: str | os.PathLike[str], chunks: Iterable[Chunk]) -> int:
     """Write chunks that all have the same columns into one file; returns the number of rows.
 
-    Reading a number gives the same value; what is missing (NaN, NaT, None) is written as nothing, times in ISO 8601.
+    Reading a number gives the same value; what is missing (NaN, NaT, None) is written as nothing, times in ISO 8601,
+    with their offset if they are `datetime` with a zone.
 
     Raises:
         OptionError: The suffix is none that we write.
@@ -92,8 +94,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
             made = True
         if not made:
             raise DataError("there is nothing to write: the data has no rows")
-        target = os.fspath(path).replace("'", "''")
-        connection.execute(f"COPY result TO '{target}' (FORMAT parquet)")
+        connection.execute(f"COPY result TO {literal(absolute(os.fspath(path)))} (FORMAT parquet)")
         found = connection.execute("SELECT count(*) FROM result").fetchone()
         return int(found[0]) if found else 0
 
@@ -112,10 +113,16 @@ def _storable(column: Any) -> np.ndarray:
 
 
 def _selected(columns: Mapping[str, np.ndarray]) -> str:
-    """SQL for a chunk: text of which nothing is there is text still, which DuckDB cannot see."""
-    empty = [name for name, column in columns.items() if column.dtype == object and all(v is None for v in column)]
-    replaced = ", ".join(f"{identifier(name)}::VARCHAR AS {identifier(name)}" for name in empty)
-    return f"SELECT * REPLACE ({replaced}) FROM chunk" if empty else "FROM chunk"
+    """SQL for a chunk. Times with an offset are moments, whatever their zone; text of which nothing is there is text
+    still, which DuckDB cannot see."""
+    replaced = []
+    for name, column in columns.items():
+        if column.dtype == object:
+            first = next((value for value in column if value is not None), None)
+            if first is None or isinstance(first, datetime):
+                type = "VARCHAR" if first is None else "TIMESTAMPTZ"
+                replaced.append(f"{identifier(name)}::{type} AS {identifier(name)}")
+    return f"SELECT * REPLACE ({', '.join(replaced)}) FROM chunk" if replaced else "FROM chunk"
 
 
 def _plain(column: Any) -> list[Any]:
@@ -132,8 +139,12 @@ def _plain(column: Any) -> list[Any]:
 def _csv_cell(value: Any) -> Any:
     if value is None or value == "NaT" or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
     return repr(value) if isinstance(value, float) else value
 
 
 def _json_cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
     return None if value == "NaT" or (isinstance(value, float) and not math.isfinite(value)) else value

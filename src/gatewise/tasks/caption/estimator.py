@@ -21,12 +21,13 @@ from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import given_or
 from ..report import text_report
 from .baselines import most_frequent
+from .document import Data, Document
 from .evaluation import evaluate, evaluate_captions, with_captions
 from .inputs import Inputs
 from .options import CaptionOptions
 from .predictor import Predictor
 from .reading import SIDE, read
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .split import part_sizes, split_images
 from .targets import CaptionTokens
 
@@ -213,7 +214,7 @@ class Captioner(Estimator, CaptionOptions):
     def predictions(self, data: Any, *, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table, some hundred images at a time: "image", its name or number, "caption" and
         "score", its log-probability, normalised as `Decoding` says; with `n_best` a row for each."""
-        yield from self._predictor().predictions(data, decoding)
+        return self._predictor().predictions(data, decoding)
 
     def plot(self, data: Any, picture: str | os.PathLike[str]) -> None:
         """Plot the first image, or the frames of the first clip, once for each word of its caption, highlighted where
@@ -264,8 +265,8 @@ class Captioner(Estimator, CaptionOptions):
         encoder = ImageEncoder(
             inputs.kind,
             inputs.shape,
-            mean=torch.tensor(inputs.mean, dtype=torch.float32),
-            std=torch.tensor(inputs.std, dtype=torch.float32),
+            mean=torch.tensor(inputs.mean),
+            std=torch.tensor(inputs.std),
             features=chosen.channels,
             cell=cell,
             hidden_size=chosen.hidden_size,
@@ -311,11 +312,9 @@ class Captioner(Estimator, CaptionOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.inputs_ = Inputs.from_json(document["inputs"])
-        self.tokens_ = CaptionTokens(Words.from_json(document["vocabulary"]), int(document["longest"]))
-        self.most_frequent_ = str(document["most_frequent"])
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.inputs_, self.most_frequent_ = found.sizes, found.inputs, found.most_frequent
+        self.tokens_ = CaptionTokens(Words.from_json(found.vocabulary), found.longest)
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
 
     @property

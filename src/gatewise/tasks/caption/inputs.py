@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from ...data.paired.captions import INPUTS, NUMBERS, Captioned
+from ...document import Count, Positive
 from ...errors import DataError
 from ..fields import one_of
 
 _FRAMES = 1024  # float64 of all at once would need eight times the memory of uint8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Inputs:
     """The inputs of a captioner.
 
@@ -23,19 +23,25 @@ class Inputs:
         kind: "images", "clips" or "features".
         shape: Of a frame, (H, W, C); or of features, (P, D).
         numbers: One of `NUMBERS`.
-        mean, std: (C,) float32 of each channel, or feature, in training.
+        mean, std: Of each channel, or feature, in training, C of them.
     """
 
-    kind: str
-    shape: tuple[int, ...]
-    numbers: str
-    mean: np.ndarray
-    std: np.ndarray
+    kind: Annotated[str, one_of("kind of inputs", INPUTS)]
+    shape: tuple[Count, ...]
+    numbers: Annotated[str, one_of("kind of numbers", NUMBERS)]
+    mean: list[float]
+    std: list[Positive]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != (2 if self.kind == "features" else 3):
+            raise ValueError(f"the shape of {self.kind} has {len(self.shape)} sizes")
+        if {len(self.mean), len(self.std)} != {self.shape[-1]}:
+            raise ValueError("its means and standard deviations are not those of its channels")
 
     @classmethod
     def learn(cls, data: Captioned) -> Self:
         """From training data."""
-        return cls(data.inputs, data.shape, data.numbers, *_scale(data.values))
+        return cls(data.inputs, data.shape, data.numbers, *(part.tolist() for part in _scale(data.values)))
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -55,24 +61,7 @@ class Inputs:
             raise DataError(f"{data.name} holds {found}, but this captioner was trained on {wanted}. Bring it to that")
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "shape": list(self.shape),
-            "numbers": self.numbers,
-            "mean": self.mean.tolist(),
-            "std": self.std.tolist(),
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """ValueError, or another of Python's errors, if the document contradicts itself."""
-        one_of("kind of inputs", INPUTS)("inputs", document["kind"])
-        one_of("kind of numbers", NUMBERS)("numbers", document["numbers"])
-        shape = tuple(map(int, document["shape"]))
-        mean, std = (np.array(document[name], np.float32) for name in ("mean", "std"))
-        if mean.shape != shape[-1:] or std.shape != shape[-1:] or not (std > 0).all():
-            raise ValueError("its means and standard deviations are not those of its channels")
-        return cls(document["kind"], shape, document["numbers"], mean, std)
+        return asdict(self)
 
 
 def _scale(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...data.paired.captions import Captioned
 from ...decoding.beam_search import Hypothesis, decode
-from ...decoding.options import Decoding
+from ...decoding.options import MOST_TOKENS, Decoding
 from .inputs import Inputs
 from .reading import SIDE, read, read_chunks
 from .targets import CaptionTokens
@@ -114,7 +114,7 @@ class Predictor:
         net, tokens, options = self.net, self.tokens, decoding or Decoding()
         options = replace(options, min_length=max(1, options.min_length))
         # A caption may be longer than any in training, but there has to be an end to it.
-        longest = options.max_length or max(options.min_length, 2 * tokens.longest + 5)
+        longest = options.max_length or max(options.min_length, min(2 * tokens.longest + 5, MOST_TOKENS))
         found: list[list[Hypothesis]] = []
         with net.predicting():
             for start in range(0, len(data), _BATCH):

@@ -123,12 +123,34 @@ class Baselines:
             "bias": self.bias,
         }
 
+    @staticmethod
+    def shapes(inputs: Inputs, targets: Targets, chosen: bool) -> dict[str, tuple[int | None, ...]]:
+        """Of what `tensors` gives.
+
+        Args:
+            chosen: Whether buckets are chosen; older files have all of them, and no list.
+        """
+        K, levels = targets.outputs, sum(len(column.levels) + 1 for column in inputs.categories)
+        others = 1 + 6 * replace(inputs, stride=1).width + levels
+        found: dict[str, tuple[int | None, ...]] = {"usual": (K,), "rest": (others, K), "bias": (K,)}
+        if chosen:
+            return {**found, "buckets": (None,), "words": (None, K)}
+        return {**found, "words": (BUCKETS if inputs.text is not None else 0, K)}
+
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
-        """What `tensors` gave. TypeError if one is missing."""
+        """What `tensors` gave. ValueError if it cannot be that."""
         given = {"prior" if name == "usual" else name: array for name, array in tensors.items()}
-        given.setdefault("buckets", np.arange(len(given["words"])))  # older files have them all
+        buckets = given.setdefault("buckets", np.arange(len(given["words"])))  # older files have them all
+        if len(buckets) != len(given["words"]) or not _rising(buckets):
+            raise ValueError(f"the {len(given['words'])} words of the regression do not have a bucket each")
         return cls(**given)
+
+
+def _rising(buckets: np.ndarray) -> bool:
+    """Whether these are buckets, each one once and in order."""
+    inside = not len(buckets) or (buckets[0] >= 0 and buckets[-1] < BUCKETS)
+    return bool(inside and buckets.dtype.kind == "i" and (np.diff(buckets) > 0).all())
 
 
 def prior_name(kind: str) -> str:

@@ -21,9 +21,11 @@ from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
 from ..announcement import listed
-from ..estimator import Estimator, cells_of, filled
+from ..answers import Answer
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report
 from .inputs import Inputs
 from .options import ClassifyOptions
@@ -111,6 +113,7 @@ class Classifier(Estimator, ClassifyOptions):
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
+        self.schema_ = sequences.schema
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
         parts = split_sequences(
             sequences,
@@ -220,6 +223,14 @@ class Classifier(Estimator, ClassifyOptions):
         name = {"category": "accuracy", "labels": "subset_accuracy", "number": "r2"}[self.targets_.kind]
         return float(found.get(name, math.nan))
 
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is, for a person and as JSON: its class and the probability of that, its labels, or a number.
+
+        Raises:
+            OptionError: The classifier reads more than a text.
+        """
+        yield from self._predictor().answers(texts)
+
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
@@ -229,7 +240,7 @@ class Classifier(Estimator, ClassifyOptions):
             By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
             for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
         """
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     report = staticmethod(classify_report)
 
@@ -243,14 +254,15 @@ class Classifier(Estimator, ClassifyOptions):
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
         sequences = read_sequences(data, y, self, query=query, encoding=encoding)
         recorded = "log_mel" in sequences.steps and not isinstance(data, Sequences)
-        targets = Targets.of(sequences, target_columns(sequences, names(self.target)), self.target_kind)
+        columns = target_columns(sequences, names(self.target), names(self.key))
+        targets = Targets.of(sequences, columns, self.target_kind)
         if are_integers(y):
             targets = targets.with_classes(int)
         return sequences, settings_for(data) if recorded else None, targets
 
     def _read_validation(self, validation: Any, sound: LogMel | None, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding)
+        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_)
 
     def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
         """What is read of the training sequences, and sizes that suit it."""
@@ -352,6 +364,7 @@ class Classifier(Estimator, ClassifyOptions):
             baselines=self.baselines_,
             blend_weight=self.blend_weight_,
             temperature=self.temperature_,
+            schema=self.schema_,
         )
 
     # The model file.
@@ -378,16 +391,14 @@ class Classifier(Estimator, ClassifyOptions):
         return {**super()._tensors(), **{f"baselines.{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.inputs_ = Inputs.from_json(document["inputs"])
-        self.targets_ = Targets.from_json(document["targets"])
-        self.sound_ = None if document["sound"] is None else LogMel(**document["sound"])
-        self._set_attributes(document["features"])
-        blend_weight = document["trust" if "trust" in document else "blend_weight"]  # as older files call it
-        self.blend_weight_, self.temperature_ = float(blend_weight), float(document["temperature"])
-        prefix = "baselines."
-        plain = {n.removeprefix(prefix): tensors.pop(n).numpy() for n in [*tensors] if n.startswith(prefix)}
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.inputs_, self.targets_, self.sound_ = found.sizes, found.inputs, found.targets, found.sound
+        self._set_attributes(found.features)
+        self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
+        has_baselines = any(name.startswith("baselines.") for name in tensors)
+        chosen = "baselines.buckets" in tensors
+        shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
+        plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)
 

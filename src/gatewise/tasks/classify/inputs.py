@@ -6,15 +6,17 @@ U different spellings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Annotated, Any
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences, starts_of
+from ...data.sequences import Column, Sequences, offsets_of, starts_of, text_column
 from ...data.text.segmentation import token_pattern
-from ...errors import DataError
+from ...document import Count, Names, Positive
+from ...errors import DataError, OptionError
+from ..fields import one_of
 
 PAD, UNKNOWN = 0, 1  # ids of words and characters; known ones begin at 2
 LONGEST_WORD = 20  # letters of a word that are read
@@ -40,9 +42,14 @@ class Numbers:
     per_step: bool
     heavy: list[bool]
     mean: list[float]
-    scale: list[float]
+    scale: list[Positive]
     missing: list[bool]
-    pace: list[float]
+    pace: list[Positive]
+
+    def __post_init__(self) -> None:
+        channels = len(self.mean)
+        if {len(self.heavy), len(self.scale), len(self.missing), len(self.pace) or channels} != {channels}:
+            raise ValueError(f"its lists are not one value for each of {channels} channels")
 
     def features(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
         """(n, C) scaled values, and (n, M) ones where the channels that may be missing are."""
@@ -65,7 +72,7 @@ class Category:
 
     name: str
     per_step: bool
-    levels: list[str]
+    levels: Names
 
     def ids(self, column: Column) -> np.ndarray:
         """(n,) int64."""
@@ -88,15 +95,17 @@ class Text:
         characters: Characters of spellings, in the order of the ids from 2.
     """
 
-    names: list[str]
+    names: Names
     per_step: bool
-    tokens: str
-    words: list[str]
+    tokens: Annotated[str, one_of("kind of tokens", ("words", "characters", "both"))]
+    words: Names
     characters: str
     _word_ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _character_ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.names or (self.per_step and len(self.names) > 1):
+            raise ValueError(f"it reads {len(self.names)} columns of text as one")
         object.__setattr__(self, "_word_ids", {word: number for number, word in enumerate(self.words, 2)})
         object.__setattr__(self, "_character_ids", {letter: number for number, letter in enumerate(self.characters, 2)})
 
@@ -140,12 +149,34 @@ class Inputs:
     numbers: list[Numbers]
     categories: list[Category]
     text: Text | None
-    stride: int = 1
+    stride: Count = 1
+
+    def __post_init__(self) -> None:
+        if self.text is not None and self.has_steps and not self.text.per_step:
+            raise ValueError("they have columns with steps of their own beside whole texts")
 
     def typical_length(self, data: Sequences) -> float:
         """The median length in steps; 1 where no column has steps, and for texts, which become tokens later."""
         has_steps = self.has_steps or (self.text is not None and self.text.per_step)
         return float(np.median(data.lengths)) if has_steps else 1.0
+
+    def of_texts(self, texts: Sequence[str]) -> Sequences:
+        """Sequences of nothing but these texts. OptionError if more than a text is read."""
+        others = [*(c.name for c in self.numbers), *(c.name for c in self.categories)]
+        if self.text is not None and not others:
+            name, *rest = self.text.names
+            if self.text.per_step:
+                words = [_tokens(text, "words") or [""] for text in texts]
+                column = text_column(name, [word for own in words for word in own])
+                return Sequences(offsets_of(map(len, words)), {name: column}, {}, "the text")
+            static = {name: text_column(name, texts), **{n: text_column(n, [""] * len(texts)) for n in rest}}
+            return Sequences(np.zeros(len(texts) + 1, np.int64), {}, static, "the text")
+        if self.text is None and not self.numbers and len(others) == 1:  # so few texts that they are levels
+            columns = {others[0]: text_column(others[0], texts)}
+            steps, static = (columns, {}) if self.categories[0].per_step else ({}, columns)
+            return Sequences(np.arange(len(texts) + 1) * bool(steps), steps, static, "the text")
+        read = ", ".join([*([] if self.text is None else self.text.names), *others])
+        raise OptionError(f"this classifier reads {read}, and a text alone does not give that. Give it DATA")
 
     def with_stride(self, stride: int) -> Inputs:
         return replace(self, stride=stride)
@@ -254,16 +285,6 @@ class Inputs:
     def to_json(self) -> dict[str, Any]:
         text = None if self.text is None else {k: v for k, v in asdict(self.text).items() if not k.startswith("_")}
         return {**asdict(self), "text": text}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        text = document["text"]
-        return cls(
-            [Numbers(**column) for column in document["numbers"]],
-            [Category(**column) for column in document["categories"]],
-            None if text is None else Text(**text),
-            int(document["stride"]),
-        )
 
 
 def pieces(data: Sequences, rows: np.ndarray, size: int = _PIECE) -> Iterator[Sequences]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
+from ...data.tables.schema import Schema
 from ...errors import OptionError
+from ..answers import Answer
 from ..options import names
 from .baselines import Baselines
 from .inputs import TOGETHER, Inputs, pieces
@@ -63,6 +65,7 @@ class Predictor:
         baselines: They hold the regression whose predictions are blended in; None where training was interrupted.
         blend_weight: Share of the networks in a prediction; the rest is the regression's, which makes other errors.
         temperature: Of the networks' probabilities, see `Targets.tempered`.
+        schema: How the table was read that they learned from; None if it was none.
     """
 
     def __init__(
@@ -76,16 +79,25 @@ class Predictor:
         baselines: Baselines | None,
         blend_weight: float,
         temperature: float,
+        schema: Schema | None,
     ):
         self.net, self.options, self.inputs, self.targets, self.sound = net, options, inputs, targets, sound
         self.baselines, self.blend_weight, self.temperature = baselines, blend_weight, temperature
+        self.schema = schema
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_target: bool = False
     ) -> Sequences:
         """Sequences as the networks know them. DataError if there are none."""
         return read_sequences(
-            data, y, self.options, sound=self.sound, query=query, encoding=encoding, with_target=with_target
+            data,
+            y,
+            self.options,
+            sound=self.sound,
+            query=query,
+            encoding=encoding,
+            with_target=with_target,
+            schema=self.schema,
         )
 
     def predict(self, data: Any) -> np.ndarray:
@@ -105,6 +117,13 @@ class Predictor:
             return np.log(probabilities / (1 - probabilities))
         scores = np.log(probabilities)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """What each text is; see `Classifier.answers`."""
+        data = self.inputs.of_texts(texts)
+        found = self.outputs(data, np.arange(len(data)))
+        for text, row, decided in zip(texts, found, self.targets.decide(found), strict=True):
+            yield answer(text, row, decided, self.targets)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
@@ -143,3 +162,22 @@ class Predictor:
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)
         return self.outputs(sequences, np.arange(len(sequences)))
+
+
+def answer(text: str, outputs: Any, decided: Any, targets: Targets) -> Answer:
+    """A text behind its class and the probability of that, its labels, or its number.
+
+    Args:
+        outputs: (K,) probabilities, or one number.
+        decided: A class, (K,) zeros and ones, or one number.
+    """
+    plain = decided.item() if isinstance(decided, np.generic) else decided
+    if targets.kind == "number":
+        return Answer(f"{plain:.4g}: {text}", {"text": text, "predicted": plain})
+    chances = dict(zip(map(str, targets.classes), map(float, outputs), strict=True))
+    if targets.kind == "labels":
+        labels = [name for name, on in zip(chances, decided, strict=True) if on]
+        shown = ", ".join(f"{name} {chances[name]:.2f}" for name in labels) or "no label"
+        return Answer(f"{shown}: {text}", {"text": text, "predicted": labels, "probabilities": chances})
+    shown = f"{plain} {chances[str(plain)]:.2f}"
+    return Answer(f"{shown}: {text}", {"text": text, "predicted": plain, "probabilities": chances})

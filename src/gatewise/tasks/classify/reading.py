@@ -8,6 +8,7 @@ from ...data.log_mel import LogMel
 from ...data.readers.sklearn_arrays import checked, column_of, in_memory
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
+from ...data.tables.schema import Schema
 from ...errors import DataError
 from ..options import names
 from .options import ClassifyOptions
@@ -22,6 +23,7 @@ def read_sequences(
     query: str | None = None,
     encoding: str = "utf-8",
     with_target: bool = True,
+    schema: Schema | None = None,
 ) -> Sequences:
     """Whatever `data.sources.read` takes, as one sequence or more.
 
@@ -29,12 +31,17 @@ def read_sequences(
         y: Targets of what is in memory.
         sound: How recordings become frames; chosen by their sample rate, if omitted.
         with_target: Whether the target's columns are read too.
+        schema: How the table was read that a model learned from.
 
     Raises:
         DataError: There is none.
     """
     roles = Roles(
-        target=names(options.target) if with_target else (),
+        target=names(options.target),
+        default_target="label",
+        with_target=with_target,
+        labels=() if options.target_kind == "number" else (names(options.target) or ("label",)),
+        csv=options.csv_format(),
         key=names(options.key),
         time=options.time,
         zone=options.zone,
@@ -46,7 +53,7 @@ def read_sequences(
     if in_memory(data):
         data = checked(data)
         y = column_of(y)
-    sequences = read(data, y, roles, query=query, encoding=encoding, sound=sound)
+    sequences = read(data, y, roles, query=query, encoding=encoding, sound=sound, schema=schema)
     if not len(sequences):
         raise DataError(f"{sequences.name}: there is no sequence in it")
     return sequences

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ...data.sequences import MISSING, Column, Sequences
+from ...document import Positive, distinct
 from ...errors import DataError, OptionError, suggest
 from ...metrics.classification import class_scores, multilabel_scores, regression_scores
+from ..fields import one_of
 
 MOST_KINDS = 20  # a column of more different whole numbers than this holds numbers, not classes
 
@@ -26,11 +28,15 @@ class Targets:
         mean, scale: Mean and standard deviation of a number in training; the networks learn (value - mean) / scale.
     """
 
-    kind: str
-    columns: tuple[str, ...]
-    classes: tuple[Any, ...] = ()
+    kind: Annotated[str, one_of("kind of target", ("category", "labels", "number"))]
+    columns: Annotated[tuple[str, ...], distinct]
+    classes: Annotated[tuple[str | int | float, ...], distinct] = ()
     mean: float = 0.0
-    scale: float = 1.0
+    scale: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.columns or (self.kind == "number") != (not self.classes):
+            raise ValueError(f"a {self.kind} of {len(self.columns)} columns has {len(self.classes)} classes")
 
     @property
     def outputs(self) -> int:
@@ -191,14 +197,10 @@ class Targets:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Targets:
-        lists = {"columns": tuple(document["columns"]), "classes": tuple(document["classes"])}
-        return cls(**{**document, **lists})
 
-
-def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns that are named; or else the one called "label"; or else the only one that can be a target.
+def target_columns(data: Sequences, target: tuple[str, ...], key: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The columns that are named; or else the one called "label"; or else the only one that can be a target, which a
+    key cannot.
 
     Raises:
         DataError: There is none, or several are possible.
@@ -209,7 +211,7 @@ def target_columns(data: Sequences, target: tuple[str, ...]) -> tuple[str, ...]:
         return target
     if "label" in data.static:
         return ("label",)
-    possible = [name for name, column in data.static.items() if column.kind in ("category", "number")]
+    possible = [n for n, column in data.static.items() if column.kind in ("category", "number") and n not in key]
     if len(possible) == 1:
         return (possible[0],)
     found = f"{len(possible)} columns could be it: {', '.join(possible)}" if possible else "no column could be it"

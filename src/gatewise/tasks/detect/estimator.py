@@ -15,14 +15,15 @@ import numpy as np
 
 from ...errors import ModelFileError
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import shares_of
+from .document import Data, Document
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
 from .predictor import ErrorReader, Predictor
 from .scoring import Event, Scoring, calibrate
 from .series import Scale, TrainingData, parts_of, read_series, training_data
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -108,9 +109,12 @@ class Detector(Estimator, DetectOptions):
         from .batches import Windows
 
         series = read_series(data, y, self, query=query, encoding=encoding)
+        self.schema_ = series.source.schema
         apart = None
         if validation is not None:
-            apart = read_series(validation, None, self, channels=series.channels, encoding=encoding)
+            apart = read_series(
+                validation, None, self, channels=series.channels, encoding=encoding, schema=self.schema_
+            )
         shares = shares_of(self.split, y is not None, validation is not None)
         steps = training_data(series, apart, shares)
         scale = Scale.of(steps.training, series.channels)
@@ -191,6 +195,7 @@ class Detector(Estimator, DetectOptions):
             channels=self.channels_,
             scale=self.scale_,
             scoring=Scoring.of(self, self.reference_, self.threshold_),
+            schema=self.schema_,
         )
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
@@ -270,7 +275,7 @@ class Detector(Estimator, DetectOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", and "event", which counts from 1 in each series and is 0 outside."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def plot(
         self,
@@ -313,14 +318,17 @@ class Detector(Estimator, DetectOptions):
         return super()._tensors() | {f"data.{name}": values for name, values in data.items()}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.channels_ = tuple(str(name) for name in document["channels"])
-        threshold = document["threshold"]
-        self.threshold_ = math.inf if threshold is None else float(threshold)  # JSON has no infinity
-        self.baseline_thresholds_ = {name: float(value) for name, value in document["plain_thresholds"].items()}
-        kept = [tensors.pop(f"data.{name}").numpy() for name in ("location", "scale", "reference")]
-        if [part.shape for part in kept[:2]] != [(len(self.channels_),)] * 2 or kept[2].ndim != 1 or not len(kept[2]):
-            raise ModelFileError("its scale and reference do not fit its channels")
-        self.scale_, self.reference_ = Scale(*kept[:2]), kept[2]
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.channels_ = found.sizes, found.channels
+        self.threshold_ = _unbounded(found.threshold)
+        self.baseline_thresholds_ = {name: _unbounded(value) for name, value in found.plain_thresholds.items()}
+        channels = (len(self.channels_),)
+        data = taken(tensors, "data.", {"location": channels, "scale": channels, "reference": (None,)})
+        if not (data["scale"] > 0).all() or not len(data["reference"]):
+            raise ModelFileError("data.scale is not above 0, or data.reference is empty")
+        self.scale_, self.reference_ = Scale(data["location"], data["scale"]), data["reference"]
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+
+
+def _unbounded(threshold: float | None) -> float:
+    return math.inf if threshold is None else threshold

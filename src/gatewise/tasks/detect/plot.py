@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ...data.tables.timezones import to_local
 from ...metrics.detection import ranges
 from ...plots.figure import figure
 from .scoring import Event
@@ -36,7 +37,10 @@ def draw(
     """
     with figure(picture) as drawn:
         values = series.values[0][:][:, :MOST_CHANNELS]
-        when = series.named(0, slice(0, len(values)), time).get(time or "", np.arange(len(values)))
+        time, when = series.time(time), np.arange(len(values))
+        if time is not None:
+            stamps = series.source.steps[time]
+            when = to_local(stamps.values[: len(values)], stamps.zone)
         count = values.shape[1]
         drawn.set_size_inches(9, 2.2 + 1.3 * (count + 1))
         axes = drawn.subplots(count + 1, 1, sharex=True, squeeze=False)[:, 0]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.tables.schema import Schema
 from ...errors import DataError
 from .options import DetectOptions
 from .scoring import Event, Scoring
@@ -174,15 +175,27 @@ class Predictor:
         channels: Names of the values of a step.
         scale: Of the channels.
         scoring: How errors become scores, alarms and events.
+        schema: How the table was read that it learned from; None if it was none.
     """
 
-    def __init__(self, *, net: Any, options: DetectOptions, channels: tuple[str, ...], scale: Scale, scoring: Scoring):
+    def __init__(
+        self,
+        *,
+        net: Any,
+        options: DetectOptions,
+        channels: tuple[str, ...],
+        scale: Scale,
+        scoring: Scoring,
+        schema: Schema | None,
+    ):
         self.reader = ErrorReader(net, scale)
-        self.options, self.channels, self.scoring = options, channels, scoring
+        self.options, self.channels, self.scoring, self.schema = options, channels, scoring, schema
 
     def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         """Series as the network knows them. DataError if they have other channels."""
-        return read_series(data, y, self.options, channels=self.channels, query=query, encoding=encoding)
+        return read_series(
+            data, y, self.options, channels=self.channels, query=query, encoding=encoding, schema=self.schema
+        )
 
     def scored(self, values: np.ndarray | Steps) -> np.ndarray:
         """Scores (n,) of one series (n, D)."""

@@ -12,6 +12,8 @@ import numpy as np
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
 from ...data.split import named_split
+from ...data.tables.schema import Schema
+from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
 from .options import DetectOptions
@@ -54,17 +56,24 @@ class Series:
     channels: tuple[str, ...]
     source: Sequences
 
+    def time(self, named: str | None) -> str | None:
+        """The column of the timestamps: the one that the user named, else the only one that holds times."""
+        found = [name for name, column in self.source.steps.items() if column.kind == "time"]
+        return named if named in found else found[0] if len(found) == 1 else None
+
     def named(self, number: int, rows: slice, time: str | None) -> dict[str, np.ndarray]:
         """Keys and times of some steps of one series, by name, as far as the source has them."""
         found: dict[str, np.ndarray] = {}
         for name, column in self.source.static.items():
+            one = column[slice(number, number + 1)]
             if column.kind in ("category", "text"):
-                found[name] = np.full(rows.stop - rows.start, column[slice(number, number + 1)].strings()[0], object)
+                found[name] = np.full(rows.stop - rows.start, one.strings()[0], object)
             else:
-                found[name] = np.repeat(column.values[number : number + 1], rows.stop - rows.start, axis=0)
-        if time is not None and time in self.source.steps:
+                value = as_written(one) if column.kind == "time" else one.values
+                found[name] = np.repeat(value, rows.stop - rows.start, axis=0)
+        if (when := self.time(time)) is not None:
             start = int(self.source.offsets[number])
-            found[time] = self.source.steps[time].values[start + rows.start : start + rows.stop]
+            found[when] = as_written(self.source.steps[when][start + rows.start : start + rows.stop])
         return found
 
 
@@ -76,6 +85,7 @@ def read_series(
     channels: tuple[str, ...] | None = None,
     query: str | None = None,
     encoding: str = "utf-8",
+    schema: Schema | None = None,
 ) -> Series:
     """Series from whatever holds them.
 
@@ -87,6 +97,7 @@ def read_series(
         channels: Those that a fitted detector needs; None: all that are there.
         query: SQL whose result is the table.
         encoding: Encoding of text files.
+        schema: How the table was read that a detector learned from.
 
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
@@ -96,7 +107,7 @@ def read_series(
     if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
     else:
-        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding), roles, channels)
+        found = _of_sequences(read(data, y, roles, query=query, encoding=encoding, schema=schema), roles, channels)
     if channels is not None and found.channels != channels:
         wanted, has = ", ".join(channels[:5]), ", ".join(found.channels[:5])
         raise DataError(
@@ -116,6 +127,7 @@ def _roles(options: DetectOptions) -> Roles:
         per_step=True,
         zone=options.zone,
         duplicates=options.duplicates,
+        csv=options.csv_format(),
     )
 
 

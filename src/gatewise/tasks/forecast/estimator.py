@@ -14,17 +14,16 @@ import numpy as np
 
 from ... import checks
 from ...data.sequences import Sequences
-from ...data.tables.frequency import Frequency
 from ...errors import ModelFileError
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import names
+from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
-from .inputs import Inputs
 from .linear import Linear
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
-from .sizing import Sizing, training_setup
+from .sizing import training_setup
 from .split import Part, Split, last_origins, training_ends
 from .table import Table, check_values, inputs_of, read_sequences, table_of
 
@@ -103,10 +102,12 @@ class Forecaster(Estimator, ForecastOptions):
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding)
+        self.schema_ = raw.schema
         own = self._table(raw)
         apart = None
         if validation is not None:
-            apart = self._table(read_sequences(validation, self, query=query, encoding=encoding), own.targets)
+            held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            apart = self._table(held, own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -163,9 +164,9 @@ class Forecaster(Estimator, ForecastOptions):
             per_step=sizing.batch_size,
         )
 
-    def _table(self, data: Sequences, targets: tuple[str, ...] | None = None) -> Table:
-        """Data to train or validate on."""
-        found = table_of(data, self, targets)
+    def _table(self, data: Sequences, like: Table | None = None) -> Table:
+        """Data to train or, with the columns and the frequency of those, validate on."""
+        found = table_of(data, self) if like is None else table_of(data, self, like.targets, like.frequency)
         check_values(found, self.head, self.scaling)
         return found
 
@@ -215,6 +216,7 @@ class Forecaster(Estimator, ForecastOptions):
             inputs=self.inputs_,
             targets=self.targets_,
             frequency=self.frequency_,
+            schema=self.schema_,
         )
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
@@ -231,7 +233,7 @@ class Forecaster(Estimator, ForecastOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts after the end of each series, in chunks of named columns: keys of the series, or "series", counted
         from 0; the timestamp, or "step"; points; and quantiles."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""
@@ -259,7 +261,7 @@ class Forecaster(Estimator, ForecastOptions):
             split = Split.of(series, horizon, self.split, validated=self.sizing_.validated)
             return evaluate_split(predictor, split, with_baselines=True)
         ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
-        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.ends - ends - horizon + 1))
+        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.known_ends - ends - horizon + 1))
         return evaluate_part(predictor, series, part, ends, name="all")
 
     def backtest(
@@ -291,7 +293,10 @@ class Forecaster(Estimator, ForecastOptions):
         stride = predictor.horizon if stride is None else checks.whole("stride", stride, 1)
         raw = predictor.read(data, query=query, encoding=encoding)
         series = predictor.table(raw).series(self.calendar)
-        part = last_origins(series, series.ends, predictor.horizon, origins, stride)
+        # A horizon of rows for the steps to come counts as it always has; a longer silence is the end of its series.
+        silent = series.ends - series.known_ends > predictor.horizon
+        ends = np.where(silent, series.known_ends, series.ends)
+        part = last_origins(series, ends, predictor.horizon, origins, stride)
         return evaluate_part(predictor, series, part, part.first, name="all")
 
     def plot(
@@ -332,11 +337,11 @@ class Forecaster(Estimator, ForecastOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.targets_ = tuple(map(str, document["targets"]))
-        self.frequency_ = None if document["frequency"] is None else Frequency(**document["frequency"])
-        self.inputs_ = Inputs(**{**document["inputs"], "calendar": tuple(document["inputs"]["calendar"])})
-        if self.sizing_.patch < 1:
-            raise ModelFileError(f"its patch of {self.sizing_.patch} steps is impossible")
+        found = self._read_document(document, Document)
+        self.sizing_, self.targets_ = found.sizes, found.targets
+        self.frequency_, self.inputs_ = found.frequency, found.inputs
+        for option in ("past", "future", "static"):
+            chosen, described = names(getattr(self, f"{option}_covariates")), getattr(self.inputs_, option)
+            if {*chosen} != {*described}:
+                raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))

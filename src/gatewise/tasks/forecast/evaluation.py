@@ -11,7 +11,7 @@ from ...metrics.forecasting import Forecast, ForecastScores, seasonal_error
 from ..report import NOTHING_MEASURED, Metrics, table
 from .baselines import BASELINES
 from .predictor import Predictor
-from .split import Part, Split, spaced
+from .split import Part, Split, holds_targets, spaced
 from .windows import Series
 
 _MOST = 60_000  # windows to evaluate, counting each column
@@ -23,7 +23,8 @@ def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> 
     parts = split.parts(predictor.window.context_length)
     if "train" in parts:
         parts["train"] = _affordable(split.series, parts["train"], _MOST_TRAINING)
-    last = list(parts)[-1]
+    parts = {name: part for name, part in parts.items() if _can_be_measured(predictor, split.series, part)}
+    last = next(reversed(parts), None)
     metrics: dict[str, Any] = {}
     for name, part in parts.items():
         metrics |= evaluate_part(
@@ -43,13 +44,17 @@ def evaluate_part(
     Raises:
         DataError: There is no window to evaluate.
     """
-    if not len(part):
+    if not _can_be_measured(predictor, series, part):
         raise DataError(
-            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps, too few to compare a "
-            f"forecast of {predictor.horizon} steps with the actual values"
+            f"{series.data.name}: the longest series has {int(max(series.lengths))} steps up to its last value, too "
+            f"few to compare a forecast of {predictor.horizon} steps with the actual values"
         )
     own, plain = _figures(predictor, series, _affordable(series, part), ends, with_baselines)
     return {name: own, **({"baselines": plain} if with_baselines else {})}
+
+
+def _can_be_measured(predictor: Predictor, series: Series, part: Part) -> bool:
+    return holds_targets(series, part, predictor.horizon, predictor.window.context_length)
 
 
 def _figures(
@@ -72,6 +77,7 @@ def _figures(
                     for i, at in zip(rows, origins, strict=True)
                 ]
             )
+            point[np.isnan(forecast.point)] = np.nan  # the same values for all
             scores.add(truth, Forecast(point), scale[rows], std[rows])
     return own.figures(), {name: scores.figures() for name, scores in plain.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Column
+from ...document import Names, Positive
 from ...errors import DataError
 
 _MOST_LEVELS = 100  # of a category that is a covariate at each step: each level is a feature
@@ -26,10 +27,10 @@ class Inputs:
         static: Covariates of one value per series, described likewise.
     """
 
-    past: Mapping[str, Any]
-    future: Mapping[str, Any]
+    past: Mapping[str, tuple[float, Positive] | Names]
+    future: Mapping[str, tuple[float, Positive] | Names]
     calendar: tuple[str, ...]
-    static: Mapping[str, Any]
+    static: Mapping[str, tuple[float, Positive] | Names]
 
     @property
     def future_width(self) -> int:

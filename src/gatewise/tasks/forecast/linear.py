@@ -93,17 +93,19 @@ def solve(
     limit = max(_FEWEST, _MOST_NUMBERS // ((longest + horizon) * len(series.targets)))
     rng = np.random.default_rng([seed, 1])
     everything = _raw(series, training, longest, horizon, limit, rng)
-    if validation is None:
-        trials = _folds(everything)
-    else:
+    trials = []
+    if validation is not None:
         trials = [(everything, _raw(validation_series, validation, longest, horizon, limit // 3, rng))]
+    folded = not trials or not len(trials[0][1][0])  # windows may be held out whose future is hardly known
+    if folded:
+        trials = _folds(everything)
     found = [_best(trials, context, season, scaling) for context in contexts for scaling in scalings]
     least = min(linear.error for linear in found)
     good = [linear for linear in found if linear.error <= (1 + NOISE) * least]
     # A network may find more in a longer past; but where a bare rule is as good as any, there is nothing to find.
     bare = any(np.isinf(linear.strength) for linear in good)
     best = min(good, key=lambda linear: (linear.context_length if bare else -linear.context_length, linear.error))
-    if validation is None:
+    if folded:
         rule = rules(best.context_length, horizon, season)[best.rule]
         best = replace(best, weights=_path(everything, best.context_length, best.scaling, rule)(best.strength))
     return best

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError
+from ...data.tables.frequency import name_of
+from ...data.tables.timezones import to_local
+from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ...plots.figure import figure
 from ..options import names
 from .predictor import Predictor
-from .table import Table, ends
+from .table import Table
 
 _SHOWN = 3  # horizons of history
 
@@ -25,14 +27,14 @@ def draw_series(
     if not 0 <= series < len(table.data):
         raise OptionError(f"there is no series {series}: {table.data.name} has {len(table.data)}, counted from 0")
     one = replace(table, data=table.data.take([series]))
-    length = int(one.data.offsets[-1])
-    steps = predictor.horizon if back is None else back
+    options, length = predictor.options, int(one.series(False).lengths[0])
+    if not length:
+        raise DataError(f"{table.data.name}: {name_of(table.data, series)} has no value to draw. Choose another series")
+    steps = min(predictor.horizon, length - 1) if back is None else back
     if not 0 <= steps < length:
         raise OptionError(f"back must be from 0 to {length - 1}, the steps of this series, not {back!r}")
-    options = predictor.options
-    origin = ends(one.series(False), options) if steps == 0 else np.array([length - steps])
     known = names(options.future_covariates) if steps == 0 else ()
-    cut, forecast = predictor.continuation(one, origin, length, known)
+    cut, forecast = predictor.continuation(one, np.array([length - steps]), length, known)
     draw(picture, one, cut, forecast, np.array(options.quantiles), predictor.window.context_length)
 
 
@@ -58,7 +60,10 @@ def draw(
         shown = slice(
             max(0, origin - max(context, _SHOWN * horizon)), min(origin + horizon, int(whole.data.offsets[-1]))
         )
-        x = np.arange(origin + horizon) if cut.time is None else cut.data.steps[cut.time].values
+        x = np.arange(origin + horizon)
+        if cut.time is not None:
+            column = cut.data.steps[cut.time]
+            x = to_local(column.values, column.zone)
 
         drawn.set_size_inches(9, 1.4 + 2.6 * len(cut.targets))
         panels = drawn.subplots(len(cut.targets), sharex=True, squeeze=False)[:, 0]

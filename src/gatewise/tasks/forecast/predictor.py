@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Sequences
-from ...data.tables.frequency import Frequency
+from ...data.tables.frequency import Frequency, name_of
+from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
@@ -20,7 +21,7 @@ from .inputs import Inputs
 from .options import ForecastOptions
 from .sizing import Sizing
 from .split import Part
-from .table import Table, check_values, ends, extended, output, read_sequences, table_of, timestamps
+from .table import Table, check_values, extended, output, read_sequences, table_of, timestamps
 from .windows import Series, Window, in_units
 
 _WINDOWS = 512  # windows that are forecast at once
@@ -82,6 +83,7 @@ class Predictor:
         inputs: What the network reads beside the targets.
         targets: Columns to forecast.
         frequency: Of the timestamps that it was trained on, if there were any.
+        schema: How the table was read that it learned from; None if it was none.
     """
 
     def __init__(
@@ -93,24 +95,23 @@ class Predictor:
         inputs: Inputs,
         targets: tuple[str, ...],
         frequency: Frequency | None,
+        schema: Schema | None,
     ):
         self.net, self.options, self.sizing, self.targets, self.frequency = net, options, sizing, targets, frequency
+        self.schema = schema
         self.horizon = int(options.horizon)
         self.window = window_of(options, sizing, inputs)
 
     def read(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> Sequences:
         """What any reader makes of the data."""
-        return read_sequences(data, self.options, query=query, encoding=encoding)
+        return read_sequences(data, self.options, query=query, encoding=encoding, schema=self.schema)
 
     def table(self, data: Sequences) -> Table:
         """Data as the network knows them. DataError if they are not like those that it was trained on."""
-        found = table_of(data, self.options, self.targets)
+        found = table_of(data, self.options, self.targets, self.frequency)
         check_values(found, self.options.head, self.sizing.scaling)
-        if self.window.inputs.calendar and found.frequency != self.frequency:
-            raise DataError(
-                f"{found.data.name} is {found.frequency or 'without timestamps'}, but the model learned from data that "
-                f"are {self.frequency}"
-            )
+        if self.window.inputs.calendar and found.frequency is None:
+            raise DataError(f"{found.data.name} has no timestamps, but the model learned from {self.frequency} data")
         return found
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
@@ -146,7 +147,8 @@ class Predictor:
             # Seeded by the window, so that a forecast does not depend on what was asked before.
             seed = int(self.options.seed) + int(which[0])
             point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
-            loc, scale = batch.loc[..., None], batch.scale[..., None]
+            # Without any past a window has no units, and so no forecast.
+            loc, scale = np.where(batch.seen.any(-1), batch.loc, np.nan)[..., None], batch.scale[..., None]
             paths = None
             if samples is not None:
                 paths = in_units(samples, loc, scale, scaling)
@@ -174,22 +176,27 @@ class Predictor:
         return cut, forecast
 
     def continuations(self, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
-        """What comes after the end of each series: the numbers of some series, and as `continuation`.
+        """What comes after the last known target of each series: the numbers of some series, and as `continuation`.
 
         Raises:
             DataError: A series has no value, or what must be known ahead is not.
         """
         known, context = names(self.options.future_covariates), self.window.context_length
         at_once = windows_at_once(self.options, self.targets)
+        series = table.series(False)
+        empty = np.flatnonzero(series.lengths == 0)
+        if len(empty):
+            raise DataError(
+                f"{table.data.name}: {name_of(table.data, int(empty[0]))} has no value to forecast from. Give it one, "
+                "or leave the series out with a query"
+            )
         for start in range(0, len(table.data), at_once):
             which = np.arange(start, min(len(table.data), start + at_once))
-            # How far covariates are known ahead is only seen in whole series.
-            part = replace(table, data=_tails(table.data, which, None if known else context))
-            plain = part.series(False)
-            empty = np.flatnonzero(plain.last_known() <= plain.starts)
-            if len(empty):
-                raise DataError(f"{part.data.name}: series {start + int(empty[0]) + 1} has no value to forecast from")
-            yield which, *self.continuation(part, ends(plain, self.options), context, known)
+            origins = series.known_ends[which]
+            starts = np.maximum(series.starts[which], origins - context)
+            # What is known ahead stands behind the last target.
+            part = replace(table, data=_cut(table.data, which, starts, series.ends[which] if known else origins))
+            yield which, *self.continuation(part, part.data.offsets[:-1] + origins - starts, context, known)
 
     def _columns(self, which: np.ndarray, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
         """Forecasts as columns: keys of the series, or their numbers from 0, the timestamp or step, points and
@@ -199,7 +206,7 @@ class Predictor:
         found = {name: np.repeat(output(static[name]), horizon) for name in keys}
         if not keys:
             found["series"] = np.repeat(which, horizon)
-        found[table.time or "step"] = timestamps(table, horizon).ravel()
+        found[table.time or "step"] = timestamps(table, horizon)
         for place, name in enumerate(table.targets):
             found[name] = forecast.point[:, place].ravel()
             if forecast.quantiles is not None:
@@ -209,11 +216,10 @@ class Predictor:
         return found
 
 
-def _tails(data: Sequences, which: np.ndarray, steps: int | None) -> Sequences:
-    """These series, or the last steps of each."""
-    lengths = data.lengths[which]
-    kept = lengths if steps is None else np.minimum(lengths, steps)
+def _cut(data: Sequences, which: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Sequences:
+    """These series from one absolute step to another."""
+    kept = stops - starts
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
-    rows = np.arange(offsets[-1]) + np.repeat(data.offsets[1:][which] - offsets[1:], kept)
+    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], kept)
     steps_of = {name: column[rows] for name, column in data.steps.items()}
     return Sequences(offsets, steps_of, {name: column[which] for name, column in data.static.items()}, data.name)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...document import Count
 from ...errors import DataError
 from ..options import PRESETS, given_or
 from .linear import Linear, solve
 from .options import ForecastOptions
-from .split import Part, Split, spaced, training_part
+from .split import Part, Split, holds_targets, spaced, training_part
 from .windows import Series
 
 _LONGEST = 1024  # steps of past that are tried
@@ -56,8 +57,8 @@ class Sizing:
 
     context_length: int
     scaling: str
-    season: int
-    patch: int
+    season: Count
+    patch: Count
     hidden_size: int
     num_layers: int
     dropout: float
@@ -102,10 +103,15 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
         DataError: No series is long enough.
     """
     columns = len(series.targets)
+    least = min(series.least(), (apart or series).least())
     split = _split(options, series, apart is not None)
     contexts = _contexts(options, season, _typical_length(split))
-    held_out = split.validation if apart is None else training_part(apart, apart.ends, split.horizon, max(contexts))
-    validated = len(held_out) > 0
+    held_out = (
+        split.validation if apart is None else training_part(apart, apart.known_ends, split.horizon, max(contexts))
+    )
+    validated = holds_targets(apart or series, held_out, split.horizon, min(contexts))
+    if apart is None and not validated:
+        split = Split.of(series, split.horizon, options.split, validated=False)
     linear = solve(
         series,
         split.training(max(contexts)),
@@ -114,7 +120,7 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
         horizon=split.horizon if options.mode == "direct" else 1,
         season=season,
         contexts=contexts,
-        scalings=_scalings(options, min(series.least(), (apart or series).least()) > 0),
+        scalings=_scalings(options, least > 0),
         seed=int(options.seed),
     )
     training = split.training(linear.context_length)
@@ -142,6 +148,11 @@ def _split(options: ForecastOptions, series: Series, apart: bool) -> Split:
         raise DataError(
             f"{series.data.name}: the longest series has {int(max(series.lengths, default=0))} steps, of which "
             f"{horizon} are forecast at a time, and some are held out. Give longer series, or lower horizon"
+        )
+    if not holds_targets(series, split.training(1), horizon, _LONGEST):
+        raise DataError(
+            f"{series.data.name}: no value of {', '.join(series.targets)} lies in the part to train on, which is the "
+            "beginning of each series. Give longer series, or leave out their empty beginnings"
         )
     return split
 

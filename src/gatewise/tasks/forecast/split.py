@@ -10,6 +10,8 @@ import numpy as np
 
 from .windows import Series
 
+_LOOKED_AT = 10_000  # windows in which a target is looked for
+
 
 @dataclass(frozen=True)
 class Part:
@@ -43,6 +45,8 @@ class Part:
 class Split:
     """Windows of three parts: in each series the test part is its end, and validation lies before it.
 
+    A series ends with its last known target, whatever rows come after it.
+
     Targets lie within their part; the past may reach back into earlier ones.
 
     Attributes:
@@ -70,7 +74,7 @@ class Split:
         ends = training_ends(series, horizon, shares, validated)
         tested = training_ends(series, horizon, shares, False)
         validation = _stretch(np.maximum(series.starts + 1, ends), tested, horizon)
-        test = _stretch(np.maximum(series.starts + 1, tested), series.ends, horizon)
+        test = _stretch(np.maximum(series.starts + 1, tested), series.known_ends, horizon)
         return cls(series, horizon, ends, validation, test)
 
     def training(self, context: int) -> Part:
@@ -91,7 +95,7 @@ def training_ends(series: Series, horizon: int, split: Sequence[float], validate
     """
     held = [share for share in split[1 if validated else 2 :] if share > 0]
     taken = sum(np.maximum(horizon, np.round(share * series.lengths).astype(np.int64)) for share in held)
-    return np.maximum(series.starts, series.ends - taken)
+    return np.maximum(series.starts, series.known_ends - taken)
 
 
 def training_part(series: Series, ends: np.ndarray, horizon: int, least: int) -> Part:
@@ -105,6 +109,14 @@ def spaced(part: Part, most: int) -> Part:
     """At most about `most` windows of the same stretches, evenly spaced in each series."""
     stride = -(-len(part) // most)
     return part if stride <= 1 else Part(part.first, -(-part.counts // stride), stride)
+
+
+def holds_targets(series: Series, part: Part, horizon: int, context: int) -> bool:
+    """Whether there are a past and a target in one of these windows, or of some of many."""
+    some = spaced(part, _LOOKED_AT)
+    index, origins = some[np.arange(len(some))]
+    known = np.isfinite(series.values(index, origins[:, None] + np.arange(-context, horizon)))
+    return bool((known[..., :context].any(-1) & known[..., context:].any(-1)).any())
 
 
 def last_origins(series: Series, ends: np.ndarray, horizon: int, origins: int, stride: int) -> Part:

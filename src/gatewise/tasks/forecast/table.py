@@ -11,6 +11,8 @@ import numpy as np
 from ...data.sequences import MISSING, Column, Sequences
 from ...data.sources import Roles, read
 from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
+from ...data.tables.schema import Schema
+from ...data.tables.timezones import as_written
 from ...errors import DataError
 from ..options import names
 from .inputs import Inputs, describe
@@ -59,8 +61,14 @@ class Table:
         return features[where.reshape(steps.shape)]
 
 
-def read_sequences(data: Any, options: ForecastOptions, *, query: str | None, encoding: str) -> Sequences:
-    """What any reader makes of the data, with columns in the roles that the options give them."""
+def read_sequences(
+    data: Any, options: ForecastOptions, *, query: str | None, encoding: str, schema: Schema | None = None
+) -> Sequences:
+    """What any reader makes of the data, with columns in the roles that the options give them.
+
+    Args:
+        schema: How the table was read that a model learned from.
+    """
     covariates = [*names(options.past_covariates), *names(options.future_covariates)]
     roles = Roles(
         target=names(options.target),
@@ -71,15 +79,22 @@ def read_sequences(data: Any, options: ForecastOptions, *, query: str | None, en
         columns=covariates if names(options.target) else None,
         static=[name for name in names(options.static_covariates) if name not in names(options.key)],
         per_step=True,
+        csv=options.csv_format(),
     )
-    return read(data, None, roles, query=query, encoding=encoding)
+    return read(data, None, roles, query=query, encoding=encoding, schema=schema)
 
 
-def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] | None = None) -> Table:
+def table_of(
+    data: Sequences,
+    options: ForecastOptions,
+    targets: Sequence[str] | None = None,
+    frequency: Frequency | None = None,
+) -> Table:
     """Put sequences on an even grid and find the columns.
 
     Args:
         targets: What a trained model forecasts.
+        frequency: That of the timestamps it learned from; that of these, if omitted.
 
     Raises:
         DataError: A column is missing or of the wrong kind, or a series' timestamps have no frequency.
@@ -88,9 +103,10 @@ def table_of(data: Sequences, options: ForecastOptions, targets: Sequence[str] |
         raise DataError(f"{data.name} has no series")
     found = [name for name, column in data.steps.items() if column.kind == "time"]
     time = options.time if options.time in data.steps else found[0] if len(found) == 1 else None
-    frequency = None
-    if time is not None:
-        even = regular(data, time)
+    if time is None:
+        frequency = None
+    else:
+        even = regular(data, time, frequency)
         data, frequency = even.sequences, even.frequency
     data = _separated(_with_static(data, names(options.static_covariates)))
     others = {*names(options.past_covariates), *names(options.future_covariates), *names(options.static_covariates)}
@@ -170,11 +186,6 @@ def _check(table: Table, fits: Callable[[np.ndarray], np.ndarray], what: str, op
                 )
 
 
-def ends(series: Series, options: ForecastOptions) -> np.ndarray:
-    """(N,) absolute step from which to forecast: after the last target if covariates are known ahead, else the end."""
-    return series.last_known() if names(options.future_covariates) else series.ends
-
-
 def extended(table: Table, origins: np.ndarray, context: int, horizon: int, future: Sequence[str]) -> Table:
     """The last `context` steps before each origin and `horizon` steps from it, whose targets are missing.
 
@@ -199,7 +210,7 @@ def extended(table: Table, origins: np.ndarray, context: int, horizon: int, futu
             past = column.values[start:end]
             if name == table.time:
                 assert table.frequency is not None
-                pieces += [past, next_timestamps(column.values[end - 1], table.frequency, missing, column.zone)]
+                pieces += [past, next_timestamps(column.values[start:end], table.frequency, missing, column.zone)]
             else:
                 blank = np.full((missing, *column.values.shape[1:]), _BLANK[column.kind], column.values.dtype)
                 pieces += [past, blank]
@@ -215,12 +226,14 @@ _BLANK: Mapping[str, Any] = {"number": np.nan, "category": MISSING, "text": None
 
 
 def timestamps(table: Table, horizon: int) -> np.ndarray:
-    """(N, H) timestamps of the last `horizon` steps or, without timestamps, how many steps ahead they are."""
+    """(N * H,) timestamps of the last `horizon` steps or, without timestamps, how many steps ahead they are."""
     if table.time is None:
-        return np.broadcast_to(np.arange(1, horizon + 1), (len(table.data), horizon))
-    return table.data.steps[table.time].values[table.data.offsets[1:, None] + np.arange(-horizon, 0)]
+        return np.tile(np.arange(1, horizon + 1), len(table.data))
+    return as_written(table.data.steps[table.time][(table.data.offsets[1:, None] + np.arange(-horizon, 0)).ravel()])
 
 
 def output(column: Column) -> np.ndarray:
     """Values of a static column, as an output column holds them."""
-    return np.array(column.strings(), object) if column.kind in ("category", "text") else column.values
+    if column.kind == "time":
+        return as_written(column)
+    return column.values if column.kind == "number" else np.array(column.strings(), object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,22 +88,24 @@ class Series:
 
     @property
     def lengths(self) -> np.ndarray:
-        return self.ends - self.starts
+        """(N,) steps up to the last known target."""
+        return self.known_ends - self.starts
 
-    def history(self, series: int, column: int, end: int | None = None) -> np.ndarray:
-        """(n,) float64: a series' target column before the absolute step `end`, at most its last million steps."""
-        stop = int(self.ends[series] if end is None else end)
+    def history(self, series: int, column: int, stop: int) -> np.ndarray:
+        """(n,) float64: a series' target column before the absolute step `stop`, at most its last million steps."""
         return np.asarray(self._columns[column][max(int(self.starts[series]), stop - _PIECE) : stop], np.float64)
 
-    def last_known(self) -> np.ndarray:
-        """(N,) absolute step after the last one at which a target was observed."""
+    @cached_property
+    def known_ends(self) -> np.ndarray:
+        """(N,) absolute step after the last one at which a target was observed; its start, if there is none."""
         found = self.starts.copy()
         for index, (start, end) in enumerate(zip(self.starts, self.ends, strict=True)):
-            known = np.zeros(end - start, bool)
-            for column in self._columns:
-                known |= np.isfinite(column[start:end])
-            where = np.flatnonzero(known)
-            found[index] = start + (where[-1] + 1 if len(where) else 0)
+            for stop in range(end, start, -_PIECE):
+                first = max(start, stop - _PIECE)
+                known = np.flatnonzero(np.any([np.isfinite(column[first:stop]) for column in self._columns], 0))
+                if len(known):
+                    found[index] = first + known[-1] + 1
+                    break
         return found
 
     def least(self) -> float:

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
 from ...data.sequences import Sequences
@@ -20,18 +22,23 @@ from ...decoding.sampling import Sampler
 from ...errors import DataError, OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
+from ..options import shares_of
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
 from .text.corpus import Corpus, learn_vocabulary, split_text, text_of
+from .text.document import Document
 from .text.predictor import Writer
-from .text.sizing import Sizing, check_length, check_memory, sizing
+from .text.sizing import check_length, check_memory, is_sparse, sizing
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .numbers.fitting import Learned
     from .text.network import LanguageModel
+
+
+MOST_REMEMBERED = 100_000  # tokens of the training text that validate where nothing is held out
 
 
 class Generator(Estimator, GenerateOptions):
@@ -95,8 +102,8 @@ class Generator(Estimator, GenerateOptions):
                 `io.StringIO(text)`. Numbers: files or folders of pen strokes, a .ts or .npz file, a table of which
                 `columns`, `key` or `time` are given; in Python also `Sequences`, arrays, or any table.
             y: Not used; here for scikit-learn.
-            validation: Of numbers, data that chooses the best weights; then nothing is held out of `data`. If omitted,
-                some sequences are held out, or if there are less than ten, the end of each.
+            validation: Data that chooses the best weights; then nothing is held out of `data`. If omitted, a part of
+                the text is held out; of numbers some sequences, or if there are less than ten, the end of each.
             encoding: Encoding of text files.
             output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
@@ -121,9 +128,7 @@ class Generator(Estimator, GenerateOptions):
         self.check_kind(numbers)
         if numbers:
             return self._prepare_numbers(data, validation, encoding)
-        if validation is not None:
-            raise OptionError("validation is for numbers: of text, a part is held out. Leave it out")
-        return self._prepare_text(data, encoding, sample_length)
+        return self._prepare_text(data, validation, encoding, sample_length)
 
     def reads_numbers(self, data: Any) -> bool:
         """Whether `fit` reads such data as numbers, rather than as text."""
@@ -164,12 +169,11 @@ class Generator(Estimator, GenerateOptions):
             return self._evaluate_numbers(data, encoding)
         text, name = text_of(data, encoding)
         if self._is_training_data(fingerprint(text)):
-            corpus = split_text(text, name, self.split, self.vocabulary_)
+            shares = self.provenance_["data"].get("shares", self.split)  # which older files do not say
+            corpus = split_text(text, name, shares, self.vocabulary_)
             return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
-        if "unknown_tokens" in found:  # which xz does tell apart
-            xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
 
     report = staticmethod(generate_report)
@@ -219,38 +223,49 @@ class Generator(Estimator, GenerateOptions):
 
     # Text.
 
-    def _prepare_text(self, data: Any, encoding: str, sample_length: int) -> Prepared:
+    def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .text.batches import Chunks, evaluation_chunk_length
         from .text.evaluation import evaluate_parts, rows_for
 
         text, name = text_of(data, encoding)
+        if self.memorise and validation is not None:
+            raise OptionError("memorise holds nothing out, and so takes no validation text. Leave one of them out")
+        own = None if validation is None else text_of(validation, encoding)[0]
+        shares = shares_of(self.split, targets_apart=False, validated_apart=own is not None or self.memorise)
         vocabulary = learn_vocabulary(
-            text, self.tokens, self.split, size=self.vocabulary_size, min_frequency=int(self.min_frequency)
+            text,
+            self.tokens,
+            shares,
+            size=self.vocabulary_size,
+            min_frequency=int(self.min_frequency),
+            validation=own or "",
         )
-        corpus = split_text(text, name, self.split, vocabulary)
+        corpus = split_text(text, name, shares, vocabulary, own)
         chosen = sizing(self, self.find_cell(), len(corpus.ids["train"]), len(vocabulary))
-        check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, self.split)
+        check_length(chosen, {part: len(ids) for part, ids in corpus.ids.items()}, shares)
         check_memory(chosen, sum(map(len, corpus.ids.values())))
         training = Chunks(Rows(corpus.ids["train"], chosen.batch_size, chosen.chunk_length))
-        rows = rows_for(corpus.ids["validation"])
-        validation = Rows(corpus.ids["validation"], rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
+        held_out = corpus.ids["validation"] if len(corpus.ids["validation"]) else corpus.ids["train"][:MOST_REMEMBERED]
+        rows = rows_for(held_out)
+        validated = Rows(held_out, rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
         plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
         self.vocabulary_, self.sizing_, self.numbers_ = vocabulary, chosen, None
         self.start_ = self._start_token(corpus)
         return Prepared(
-            build=self._build,
+            build=lambda: self._begin(corpus.ids["train"]),
             training=training,
-            validation=Chunks(validation),
+            validation=Chunks(validated),
             plan=plan,
             data={
                 "name": corpus.name,
                 "fingerprint": corpus.fingerprint,
-                "characters": sum(map(len, corpus.texts.values())),
+                "characters": len(text),
+                "shares": list(shares),
             },
-            identity=vars(chosen),
+            identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
             measure=lambda finished, tell: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
             unit="tokens",
             loss="cross-entropy, nats per token",
@@ -263,6 +278,15 @@ class Generator(Estimator, GenerateOptions):
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
         )
+
+    def _begin(self, ids: np.ndarray) -> LanguageModel:
+        """The network before training on these tokens."""
+        import torch
+
+        network, size = self._build(), len(self.vocabulary_)
+        if is_sparse(len(ids), size) and not self.memorise:
+            network.start_at(torch.from_numpy(np.bincount(ids, minlength=size)))
+        return network
 
     def _build(self) -> LanguageModel:
         from .network import Regularisation
@@ -298,7 +322,9 @@ class Generator(Estimator, GenerateOptions):
         from .numbers.evaluation import evaluate
         from .numbers.fitting import learn
 
+        self.schema_ = None
         sequences = self._read_numbers(data, encoding)
+        self.schema_ = sequences.schema
         validated = None if validation is None else self._read_numbers(validation, encoding)
         learned, steps = learn(self, sequences, validated)
         chosen, examples = learned.sizing, learned.examples(steps["train"])
@@ -308,7 +334,7 @@ class Generator(Estimator, GenerateOptions):
         return Prepared(
             build=lambda: learned.network(self),
             training=training,
-            validation=InOrder(learned.examples(steps["validation"])),
+            validation=InOrder(learned.examples(steps.get("validation", steps["train"]))),
             plan=plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
             data={
                 "name": sequences.name,
@@ -328,7 +354,15 @@ class Generator(Estimator, GenerateOptions):
         )
 
     def _read_numbers(self, data: Any, encoding: str) -> Sequences:
-        return read_sequences(data, key=self.key, time=self.time, columns=self.columns, encoding=encoding)
+        return read_sequences(
+            data,
+            key=self.key,
+            time=self.time,
+            columns=self.columns,
+            encoding=encoding,
+            csv=self.csv_format(),
+            schema=self.schema_,
+        )
 
     def _evaluate_numbers(self, data: Any, encoding: str, whole: bool = False) -> dict[str, Any]:
         """See `evaluate`.
@@ -365,17 +399,18 @@ class Generator(Estimator, GenerateOptions):
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         reader = Tracer if "channels" in document else Writer
         reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
-        self.check()
         if "channels" in document:
+            from .numbers.document import Data
+            from .numbers.document import Document as OfNumbers
             from .numbers.fitting import Learned
 
-            self.numbers_ = learned = Learned.restore(document, tensors)
+            self.numbers_ = learned = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
             return
-        self.sizing_ = self._sizes(document, Sizing)
-        self.vocabulary_ = vocabulary_from_json(document["vocabulary"])
+        found = self._read_document(document, Document)
+        self.sizing_, self.start_ = found.sizes, found.start
+        self.vocabulary_ = vocabulary_from_json(found.vocabulary)
         self.model_ = filled(self._build, tensors, self._tied)
-        self.start_ = int(document["start"])
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()

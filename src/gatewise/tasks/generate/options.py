@@ -29,7 +29,7 @@ from ..options import (
     check_tokens,
 )
 
-FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights")
+FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise")
 FOR_NUMBERS = ("columns", "key", "time", "mixtures")
 
 
@@ -65,6 +65,12 @@ class GenerateOptions(WordOptions, BatchOptions, RegulariserOptions, EarlyStoppi
         help="Shares of the training, validation and test parts, which follow each other in a text.",
         panel=DATA,
         check=shares,
+    )
+    memorise: bool = option(
+        default=False,
+        help="Learn the text by heart: nothing is held out, and there is no dropout.",
+        panel=DATA,
+        check=flag,
     )
     mixtures: int | None = option(
         default=None,

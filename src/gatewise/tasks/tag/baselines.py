@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...document import Names
 from ..baselines import most_frequent
 from .features import Encoded, Features
 
@@ -28,11 +29,16 @@ class Baselines:
         labels: The labels that its columns score; empty for a number.
     """
 
-    constant: Any
-    columns: list[str]
-    table: dict[str, Any]
+    constant: str | float
+    columns: Names
+    table: dict[str, str | float]
     weights: list[list[float]]
-    labels: list[str]
+    labels: Names
+
+    def __post_init__(self) -> None:
+        kind = str if self.labels else float
+        if not all(isinstance(value, kind) for value in (self.constant, *self.table.values())):
+            raise ValueError("it predicts labels and numbers")
 
     @classmethod
     def learn(cls, data: Sequences, encoded: Encoded, features: Features, targets: Sequence[Any]) -> Self:
@@ -78,10 +84,6 @@ class Baselines:
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)
         return {"usual": document.pop("constant"), **document}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**{"constant" if name == "usual" else name: value for name, value in document.items()})
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:

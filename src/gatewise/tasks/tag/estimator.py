@@ -7,25 +7,29 @@ directions. Where labels mark spans, a conditional random field keeps every span
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...document import read
 from ...errors import OptionError
 from ...training import ProgressFor
 from ..announcement import listed
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
+from ..fields import renamed
 from ..options import names, shares_of
 from .baselines import Baselines
+from .document import Data, Document
 from .evaluation import Evaluator, tag_report
 from .features import Features
 from .options import TagOptions
 from .predictor import Predictor
 from .reading import read_sequences
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .split import split_sequences
 from .targets import Targets, check_all_labelled, target_column, target_name
 
@@ -104,10 +108,13 @@ class Tagger(Estimator, TagOptions):
 
         columns = self.columns and names(self.columns)
         sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
+        self.schema_ = sequences.schema
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_sequences(sequences, shares, int(self.seed))
         if validation is not None:
-            parts["validation"] = read_sequences(validation, None, self, columns, query=query, encoding=encoding)
+            parts["validation"] = read_sequences(
+                validation, None, self, columns, query=query, encoding=encoding, schema=self.schema_
+            )
         train = parts["train"]
         targets = self._learn_targets(parts)
         features = Features.learn(train, self._inputs(train), bool(self.bidirectional))
@@ -197,6 +204,18 @@ class Tagger(Estimator, TagOptions):
         """The labels of each sequence, (T,), or its numbers."""
         return self._predictor().predict(data)
 
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """Tag sentences as people write them: they are cut into tokens as the training data were.
+
+        Yields:
+            For each sentence its spans with their kinds, "[Ann: PER] lives in [York: LOC].", or where labels mark no
+            spans each token with its label. See `Answer`.
+
+        Raises:
+            OptionError: The tagger reads more than words.
+        """
+        yield from self._predictor().answers(texts)
+
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""
         predictor = self._predictor()
@@ -210,7 +229,7 @@ class Tagger(Estimator, TagOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
         name where there are any, and "predicted"."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:
         """Predict step by step: takes a row at a time and answers at once, for live control.
@@ -280,7 +299,9 @@ class Tagger(Estimator, TagOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(net=self.model_, options=self, features=self.features_, targets=self.targets_)
+        return Predictor(
+            net=self.model_, options=self, features=self.features_, targets=self.targets_, schema=self.schema_
+        )
 
     # The model file.
 
@@ -294,11 +315,10 @@ class Tagger(Estimator, TagOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.features_ = Features.from_json(document["features"])
-        self.targets_ = Targets(**document["targets"])
-        self.baselines_ = Baselines.from_json(document["baselines"])
+        plain = renamed(read(Mapping[str, Any], document.get("baselines"), "baselines"), {"constant"})
+        found = self._read_document({**document, "baselines": plain}, Document, Data)
+        self.sizing_, self.features_ = found.sizes, found.features
+        self.targets_, self.baselines_ = found.targets, found.baselines
         self.model_ = filled(self._build, tensors)
 
 

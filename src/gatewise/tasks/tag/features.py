@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...data.sequences import Column, Sequences
+from ...document import Count, Names, Positive
 from ...errors import DataError
 
 UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
@@ -58,14 +59,16 @@ class Words:
     """
 
     column: str
-    parts: dict[str, list[str]]
-    counts: list[int]
-    letters: list[str]
-    pairs: list[str]
+    parts: dict[str, Names]
+    counts: list[Count]
+    letters: Names
+    pairs: Names
     ahead: bool
     _numbers: dict[str, dict[str, int]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not {"word"} <= self.parts.keys() <= PARTS.keys() or len(self.counts) != len(self.parts["word"]):
+            raise ValueError(f"it has {len(self.counts)} counts for parts {', '.join(map(repr, self.parts))}")
         for name, known in {**self.parts, "letters": self.letters, "pairs": self.pairs}.items():
             self._numbers[name] = {text: number for number, text in enumerate(known, 1)}
 
@@ -95,6 +98,15 @@ class Words:
             _frequent(pairs, 2),
             ahead,
         )
+
+    @property
+    def single(self) -> bool:
+        """Whether tokens are single characters."""
+        return "prefix" not in self.parts
+
+    def knows(self, word: str) -> bool:
+        """Whether a word occurred in training."""
+        return PARTS["word"][0](word) in self._numbers["word"]
 
     def encode(self, column: Column, offsets: np.ndarray, before: str = "") -> EncodedWords:
         """The tokens of these sequences as ids.
@@ -198,11 +210,19 @@ class Features:
     """
 
     words: list[Words]
-    categories: dict[str, list[str]]
+    categories: dict[str, Names]
     means: dict[str, list[float]]
-    scales: dict[str, list[float]]
+    scales: dict[str, list[Positive]]
     gaps: bool
     edges: list[list[float]]
+
+    def __post_init__(self) -> None:
+        channels, columns = {name: len(mean) for name, mean in self.means.items()}, self.columns
+        if len({*columns}) < len(columns) or channels != {name: len(scale) for name, scale in self.scales.items()}:
+            raise ValueError("its means and scales are not those of different columns")
+        lengths = {len(edges) for edges in self.edges}
+        if self.edges and (len(self.edges) != sum(channels.values()) or len(lengths) > 1 or lengths & {0, 1}):
+            raise ValueError("its edges are not as many for each channel")
 
     @classmethod
     def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool) -> Self:
@@ -279,10 +299,6 @@ class Features:
     def to_json(self) -> dict[str, Any]:
         words = [{name: v for name, v in asdict(own).items() if name != "_numbers"} for own in self.words]
         return {**vars(self), "words": words}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        return cls(**{**document, "words": [Words(**own) for own in document["words"]]})
 
 
 def place_of(data: Sequences, step: int) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...data.tables.schema import Schema
+from ..answers import Answer
 from .features import Encoded, Features
 from .options import TagOptions
 from .reading import read_sequences
+from .sentences import answer, sequences_of
 from .targets import Targets
 
 _ROWS_AT_ONCE = 4096  # rows of a chunk of `predictions`
@@ -70,23 +73,33 @@ class Predictor:
         options: Of the tagger.
         features: What the network reads.
         targets: What it predicts.
+        schema: How the table was read that it learned from; None if it was none.
     """
 
-    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets):
+    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets, schema: Schema | None):
         self.net, self.options, self.features, self.targets = net, options, features, targets
+        self.schema = schema
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
     ) -> Sequences:
         """Sequences of the columns that were learned from; and of the target, if they are labelled."""
         columns = self.features.columns
-        return read_sequences(data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled)
+        return read_sequences(
+            data, y, self.options, columns, query=query, encoding=encoding, labelled=labelled, schema=self.schema
+        )
 
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels or numbers of each sequence, (T,)."""
         sequences = self.read(data)
         found = self.labels(self.features.encode(sequences))
         return [found[start:stop] for start, stop in pairwise(sequences.offsets)]
+
+    def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
+        """Each sentence tagged; see `Tagger.answers`."""
+        sequences, tokens = sequences_of(texts, self.features)
+        for text, own, labels in zip(texts, tokens, self.predict(sequences), strict=True):
+            yield answer(text, own, labels, self.targets)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"

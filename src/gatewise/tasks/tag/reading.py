@@ -7,6 +7,7 @@ from typing import Any
 
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
+from ...data.tables.schema import Schema
 from ..options import names
 from .options import TagOptions
 
@@ -20,6 +21,7 @@ def read_sequences(
     query: str | None = None,
     encoding: str = "utf-8",
     labelled: bool = True,
+    schema: Schema | None = None,
 ) -> Sequences:
     """Whatever `data.sources.read` takes, as sequences of these columns.
 
@@ -27,11 +29,14 @@ def read_sequences(
         y: Labels of arrays or lists.
         columns: Columns to learn from; all if omitted.
         labelled: Whether the target is read too.
+        schema: How the table was read that a model learned from.
     """
-    if columns and labelled:
-        columns = [*columns, options.target or "label"]
     roles = Roles(
-        target=(options.target,) if options.target and labelled else (),
+        target=(options.target,) if options.target else (),
+        default_target="label",
+        with_target=labelled,
+        labels=(options.target or "label",),
+        csv=options.csv_format(),
         key=names(options.key),
         time=options.time,
         columns=columns,
@@ -41,4 +46,4 @@ def read_sequences(
         duplicates=options.duplicates,
         repair=options.repair,
     )
-    return read(data, y, roles, query=query, encoding=encoding)
+    return read(data, y, roles, query=query, encoding=encoding, schema=schema)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from ...data.sequences import Column, Sequences
 from ...data.text import tagging_schemes as schemes
+from ...document import Names, Positive
 from ...errors import DataError, OptionError
+from ..fields import one_of
 from .features import place_of
 
 
@@ -24,10 +26,10 @@ class Targets:
         center, scale: Mean and standard deviation of a number.
     """
 
-    classes: list[str]
-    scheme: str | None
+    classes: Names
+    scheme: Annotated[str, one_of("tagging scheme", tuple(schemes.SCHEMES))] | None
     center: float
-    scale: float
+    scale: Positive
 
     @classmethod
     def learn(cls, parts: Sequence[Column], data: Sequence[Sequences], scheme: str | None, crf: bool | None) -> Self:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...data.augmentation import SpecAugment
-from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
 from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
@@ -25,12 +24,13 @@ from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
+from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
 from .frames import Frames
 from .options import TranscribeOptions
 from .predictor import Predictor
 from .reading import check_room, columns_of, height_of, medium_of, read_signals, texts_of
-from .sizing import Sizing, sizing, stack_for
+from .sizing import sizing, stack_for
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -218,7 +218,7 @@ class Transcriber(Estimator, TranscribeOptions):
             decoding: As for `evaluate`.
             times: One row per "word" instead, with its "start" and "end": for sound in seconds, else in frames.
         """
-        yield from self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
+        return self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """Transcribe live: takes samples, or steps, as they arrive, and gives the text so far.
@@ -311,12 +311,8 @@ class Transcriber(Estimator, TranscribeOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.frames_ = Frames.from_json(document["frames"])
-        self.check_values({"frame_stacking": self.frames_.stack, "normalisation": self.frames_.normalisation})
-        self.height_ = None if document["height"] is None else int(document["height"])
-        self.sound_ = None if document["sound"] is None else LogMel.from_json(document["sound"])
-        self.vocabulary_ = Characters.from_json(document["vocabulary"])
-        self.most_frequent_ = str(document["usual"])
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.frames_, self.height_, self.sound_ = found.sizes, found.frames, found.height, found.sound
+        self.vocabulary_ = Characters.from_json(found.vocabulary)
+        self.most_frequent_ = found.usual
         self.model_ = filled(self._build, tensors)

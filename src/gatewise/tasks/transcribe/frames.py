@@ -5,14 +5,17 @@ F frames of a sequence, C numbers of a frame, T steps, B sequences, D = C * stac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from ...data.sequences import Sequences
+from ...document import Count, Names, Positive
 from ...errors import DataError
+from ..fields import one_of, whole
+from .options import NORMALISATIONS
 
 _PRIOR = 100  # frames that the statistics of the training data count for in the running ones: a second of sound
 _PIECE = 1 << 16  # frames that are scaled at once
@@ -32,12 +35,16 @@ class Frames:
         stack: Frames that are read as one step.
     """
 
-    columns: list[str]
-    channels: list[int]
+    columns: Names
+    channels: list[Count]
     mean: list[float]
-    scale: list[float]
-    normalisation: str
-    stack: int
+    scale: list[Positive]
+    normalisation: Annotated[str, one_of("normalisation", NORMALISATIONS)]
+    stack: Annotated[int, whole(1, 1000)]
+
+    def __post_init__(self) -> None:
+        if len(self.columns) != len(self.channels) or {len(self.mean), len(self.scale)} != {sum(self.channels)}:
+            raise ValueError("its means and standard deviations are not those of its columns")
 
     @classmethod
     def learn(cls, data: Sequences, columns: Sequence[str], normalisation: str, stack: int) -> Self:
@@ -117,18 +124,6 @@ class Frames:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """ValueError if a mean or scale is not that of a channel."""
-        found = cls(**document)
-        mean, scale = np.array(found.mean, np.float64), np.array(found.scale, np.float64)
-        channels = (sum(found.channels),)
-        if mean.shape != channels or scale.shape != channels or len(found.columns) != len(found.channels):
-            raise ValueError("its means and standard deviations are not those of its columns")
-        if not (np.isfinite(mean) & np.isfinite(scale) & (scale > 0)).all():
-            raise ValueError("its means are not finite, or its standard deviations not above 0")
-        return replace(found, mean=mean.tolist(), scale=scale.tolist())
 
 
 class Running:

@@ -17,14 +17,16 @@ from ...data.split import split_at_random
 from ...decoding.options import Decoding
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
+from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..options import shares_of
 from ..report import text_report
 from .baselines import count_first_words
+from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
 from .options import PRECISIONS, TranslateOptions
 from .predictor import Predictor
-from .sizing import Sizing, sizing
+from .sizing import sizing
 from .texts import Texts
 
 if TYPE_CHECKING:
@@ -204,6 +206,10 @@ class Translator(Estimator, TranslateOptions):
         """
         return self._predictor().predict(data, decoding=decoding, prefixes=prefixes)
 
+    def answers(self, texts: Sequence[str], *, decoding: Decoding | None = None) -> Iterator[Answer]:
+        """The translation of each text, for a person and as JSON; with `n_best` one per line, the best first."""
+        yield from self._predictor().answers(texts, decoding)
+
     def score(self, data: Any, y: Any = None) -> float:
         """chrF, 0 .. 100: more is better, for scikit-learn."""
         predictor = self._predictor()
@@ -220,7 +226,7 @@ class Translator(Estimator, TranslateOptions):
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table, some hundred texts at a time: "source", "predicted" and "score"; with
         `n_best` above 1 also "text", from 0, and "rank", from 1."""
-        yield from self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding)
 
     def plot(
         self,
@@ -306,10 +312,9 @@ class Translator(Estimator, TranslateOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        self.check()
-        self.sizing_ = self._sizes(document, Sizing)
-        self.texts_ = Texts.from_json(document["texts"])
-        self.first_words_ = int(document["first_words"])
+        found = self._read_document(document, Document, Data)
+        self.sizing_, self.first_words_ = found.sizes, found.first_words
+        self.texts_ = Texts.from_json(vars(found.texts))
         self.model_ = filled(self._build, tensors, self._tied)
 
     @property

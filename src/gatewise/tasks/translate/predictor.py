@@ -12,6 +12,7 @@ from ...data.text.vocabulary import Words
 from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
+from ..answers import Answer
 from .texts import Texts, padded
 
 _BATCH = 128  # sentences that are decoded side by side
@@ -81,6 +82,13 @@ class Predictor:
             )
         ]
         return found if options.n_best > 1 else [some[0] for some in found]
+
+    def answers(self, texts: Sequence[str], decoding: Decoding | None = None) -> Iterator[Answer]:
+        """Each text translated; see `Translator.answers`."""
+        options = decoding or Decoding()
+        for text in texts:
+            found = [one.text for one in self.translate([text], options)[0]]
+            yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0]})
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8", decoding: Decoding | None = None

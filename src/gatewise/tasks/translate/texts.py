@@ -12,6 +12,7 @@ from ...data.paired.pairs import Pairs
 from ...data.text.detokenizers import Joiner
 from ...data.text.segmentation import words_of
 from ...data.text.vocabulary import DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words, vocabulary_from_json
+from ...decoding.options import MOST_TOKENS
 from ...errors import OptionError
 from ..options import check_tokens
 
@@ -91,7 +92,8 @@ class Texts:
 
     def limits(self, sources: Sequence[np.ndarray]) -> list[int]:
         """Maximum tokens of the translation of each source."""
-        return [max(1, min(self.longest, int(self.ratio * (len(ids) + LONGER) + 1))) for ids in sources]
+        most = min(self.longest, MOST_TOKENS)
+        return [max(1, int(min(most, self.ratio * (len(ids) + LONGER) + 1))) for ids in sources]
 
     def text(self, ids: np.ndarray, source: np.ndarray | None = None, text: str = "", places: Any = ()) -> str:
         """The text of target tokens.
@@ -133,7 +135,7 @@ class Texts:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         source = vocabulary_from_json(document["source"])
         target = source if document["target"] is None else vocabulary_from_json(document["target"])
-        return cls(source, target, int(document["longest"]), float(document["ratio"]))
+        return cls(source, target, document["longest"], document["ratio"])
 
 
 def default_tokens(pairs: Pairs) -> str:

@@ -96,6 +96,17 @@ class Plain:
         constant = np.log(np.diag(factor)).sum() + 0.5 * left.shape[1] * math.log(2 * math.pi)
         return np.asarray(0.5 * np.square(standardised).sum(0) + constant)
 
+    @staticmethod
+    def shapes(channels: Channels) -> dict[str, tuple[int | None, ...]]:
+        """Of what `tensors` gives."""
+        D, patterns, methods = int(channels.real.sum()), _patterns(channels), len(NAMES)
+        return {
+            "weights": (methods, 1 + 2 * D, D),
+            "covariance": (methods, D, D),
+            "chances": (2, patterns, len(channels) - D),
+            "ends": (2, patterns),
+        }
+
     def tensors(self) -> dict[str, np.ndarray]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 

@@ -15,7 +15,7 @@ from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....data.split import shuffled_split, split_by_time
 from ....errors import DataError
-from .mixture import Expected
+from .mixture import Ends, Expected
 
 FEWEST = 10  # sequences below which each is split by time
 ROWS, CHUNK = 64, 256  # sequences and steps of a batch in evaluation
@@ -30,6 +30,7 @@ class Batch(NamedTuple):
         targets: (T, B, D) outcomes; 0 beyond the end of a sequence.
         lengths: (B,) steps that are read.
         marks: (2, T, B), 1 where a step follows that is to be predicted, and 1 where the sequence ends after a step.
+        odds: (T, B) log-odds that it ends there, as far as the lengths of sequences tell; see `Ends`.
         fresh: Whether the sequences begin here; else they continue those of the batch before.
     """
 
@@ -37,6 +38,7 @@ class Batch(NamedTuple):
     targets: Tensor
     lengths: Tensor
     marks: Tensor
+    odds: Tensor
     fresh: bool = True
 
 
@@ -84,14 +86,16 @@ class Examples:
             since the beginning of the M movements among them.
         outcomes: (S, D): these errors, and the binary channels.
         offsets: (N + 1,).
+        ends: When sequences end.
     """
 
     features: np.ndarray
     outcomes: np.ndarray
     offsets: np.ndarray
+    ends: Ends
 
     @classmethod
-    def of(cls, steps: Steps, expected: Expected, channels: Channels) -> Examples:
+    def of(cls, steps: Steps, expected: Expected, ends: Ends, channels: Channels) -> Examples:
         real = channels.real
         values, before = steps.values[:, real].astype(np.float64), steps.before()
         surprise = ((values - expected(values[before])) / expected.spread).astype(np.float32)
@@ -100,7 +104,7 @@ class Examples:
         first = np.repeat(steps.offsets[:-1], steps.lengths)
         places = sums - sums[first] + channels.unscaled(steps.values[first])[:, channels.moves]
         features = np.hstack([steps.values, surprise, places.astype(np.float32)])
-        return cls(features, np.hstack([surprise, steps.values[:, ~real]]), steps.offsets)
+        return cls(features, np.hstack([surprise, steps.values[:, ~real]]), steps.offsets, ends)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -124,8 +128,9 @@ class Examples:
         inputs = np.where(inside[..., None], self.features[np.where(inside, at, 0)], np.float32(0))
         targets = np.where(follows[..., None], self.outcomes[np.where(follows, at + 1, 0)], np.float32(0))
         marks = np.stack([follows, ended]).astype(np.float32)
+        odds = torch.from_numpy(self.ends.after(starts + step + 1))
         tensors = [torch.from_numpy(array) for array in (inputs, targets, counts, marks)]
-        return Batch(tensors[0], tensors[1], tensors[2], tensors[3], fresh)
+        return Batch(tensors[0], tensors[1], tensors[2], tensors[3], odds, fresh)
 
 
 def whole_sequences(data: Sequences, validation: Sequences | None) -> bool:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def evaluate(
     model: TrajectoryModel, learned: Learned, parts: Mapping[str, Steps], with_baselines: bool
 ) -> dict[str, Any]:
-    """Losses by part, and those of the baselines on the last part."""
+    """Losses by part, and those of the baselines on the last part, unless they learned from that."""
     metrics: dict[str, Any] = {name: loss_of(model, learned.examples(steps)) for name, steps in parts.items()}
-    if with_baselines:
+    if with_baselines and parts.keys() != {"train"}:
         metrics["baselines"] = learned.plain.evaluate([*parts.values()][-1], learned.channels, learned.ends)
     return metrics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,11 +10,13 @@ import numpy as np
 from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....errors import DataError
-from ...estimator import sizes_of
+from ...estimator import taken
 from ..network import Regularisation
 from ..options import GenerateOptions
 from .baselines import Plain
 from .batches import Examples, Steps, split_sequences, whole_sequences
+from .document import Document
+from .mixture import NEVER_LEARNED, Ends, Expected
 from .network import TrajectoryModel
 from .predictor import layout_of
 from .reading import columns_of
@@ -34,6 +35,7 @@ class Learned:
         ends: Whether sequences have an end, which the model predicts too.
         beginnings: (n, D) first steps of sequences.
         plain: The baselines, one of which the network starts from.
+        lengths: When sequences end, as far as their lengths tell, from which the network starts, too.
     """
 
     sizing: Sizing
@@ -41,6 +43,7 @@ class Learned:
     ends: bool
     beginnings: np.ndarray
     plain: Plain
+    lengths: Ends
 
     def network(self, options: GenerateOptions) -> TrajectoryModel:
         channels = self.channels
@@ -55,7 +58,7 @@ class Learned:
 
     def examples(self, steps: Steps) -> Examples:
         """Steps as the network reads and predicts them."""
-        return Examples.of(steps, self.plain.expected, self.channels)
+        return Examples.of(steps, self.plain.expected, self.lengths, self.channels)
 
     # The model file.
 
@@ -69,20 +72,24 @@ class Learned:
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The baselines, and the one that the network starts from."""
+        """The baselines, and what the network starts from."""
         plain = {f"plain.{name}": array for name, array in self.plain.tensors().items()}
-        return {**plain, **{f"expected.{name}": array for name, array in vars(self.plain.expected).items()}}
+        expected = {f"expected.{name}": array for name, array in vars(self.plain.expected).items()}
+        return {**plain, **expected, "lengths.odds": self.lengths.odds}
 
     @classmethod
-    def restore(cls, document: Mapping[str, Any], tensors: dict[str, Any]) -> Self:
-        """Undo both; takes its own tensors out, so that those of the network are left."""
-        own = {name: tensors.pop(name).numpy() for name in [*tensors] if name.startswith(("plain.", "expected."))}
+    def restore(cls, document: Document, tensors: dict[str, Any]) -> Self:
+        """Undo both; takes its own tensors out, so that those of the network are left. ModelFileError if they have
+        other shapes."""
+        taken(tensors, "expected.", Expected.shapes(int(document.channels.real.sum())))
+        lengths = "lengths.odds" in tensors  # older models know no lengths
         return cls(
-            sizing=sizes_of(document, Sizing, GenerateOptions),
-            channels=Channels.from_json(document["channels"]),
-            ends=bool(document["ends"]),
-            beginnings=np.array(document["beginnings"], np.float64),
-            plain=Plain(**{n.removeprefix("plain."): array for n, array in own.items() if n.startswith("plain.")}),
+            sizing=document.sizes,
+            channels=document.channels,
+            ends=document.ends,
+            beginnings=np.array(document.beginnings, np.float64),
+            plain=Plain(**taken(tensors, "plain.", Plain.shapes(document.channels))),
+            lengths=Ends(**taken(tensors, "lengths.", {"odds": (None,)})) if lengths else NEVER_LEARNED,
         )
 
 
@@ -99,7 +106,7 @@ def learn(
         OptionError: The sizes contradict each other.
     """
     parts = split_sequences(sequences, validation, options.split, int(options.seed))
-    if not parts.keys() >= {"train", "validation"}:
+    if options.split[1] and "validation" not in parts:
         raise DataError(
             f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
             "by. Give more data, or raise the validation share of split"
@@ -117,5 +124,6 @@ def learn(
         ends=whole_sequences(sequences, validation),
         beginnings=channels.matrix(parts["train"])[first[chosen]],
         plain=Plain.learn(steps["train"], channels),
+        lengths=Ends.learn(steps["train"].lengths),
     )
     return learned, steps

@@ -72,10 +72,55 @@ class Expected:
     weights: np.ndarray
     spread: np.ndarray
 
+    @staticmethod
+    def shapes(real: int) -> dict[str, tuple[int | None, ...]]:
+        """Of both, for so many real channels."""
+        return {"weights": (1 + real, real), "spread": (real,)}
+
     def __call__(self, last: np.ndarray) -> np.ndarray:
         """(..., D) from the last step (..., D)."""
         predicted: np.ndarray = self.weights[0] + last @ self.weights[1:]
         return predicted
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When sequences end, as far as their lengths tell: what the network's logit of the end is relative to. So a model
+    of sequences that all have 120 steps need not learn to count.
+
+    Attributes:
+        odds: (L,) log-odds that a sequence ends after its first, second, ... step, if it has come so far; after more
+            than L steps those of the last. One 0 where the network alone says when.
+    """
+
+    odds: np.ndarray
+
+    @classmethod
+    def learn(cls, lengths: np.ndarray) -> Ends:
+        """From the lengths of training sequences, smoothed by as much as they vary (Silverman 1986, equation 3.31),
+        with half a sequence that may end after any step, for what was never seen."""
+        count, longest, usual = len(lengths), int(lengths.max()), 0.5 / (lengths.mean() + 1)
+        quartiles = np.subtract(*np.quantile(lengths, (0.75, 0.25))) / 1.34
+        width = 0.9 * min(lengths.std(), quartiles or np.inf) * count**-0.2
+        reach = int(np.ceil(4 * width))
+        frequency = np.bincount(lengths, minlength=longest + reach + 1).astype(np.float64)
+        if reach:
+            kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+            spread = np.convolve(frequency, kernel / kernel.sum())
+            frequency, below = spread[reach:], spread[: reach + 1]
+            frequency[1 : len(below) + 1] += below[::-1]  # reflected, for no sequence has less than one step
+            frequency[0] = 0
+        still = frequency[::-1].cumsum()[::-1]
+        chance = ((frequency + usual) / (still + 0.5))[1:]
+        return cls(np.log(chance / (1 - chance)).astype(np.float32))
+
+    def after(self, steps: np.ndarray) -> np.ndarray:
+        """Log-odds of the end after so many steps, each 1 or more."""
+        found: np.ndarray = self.odds[np.minimum(steps, len(self.odds)) - 1]
+        return found
+
+
+NEVER_LEARNED = Ends(np.zeros(1, np.float32))  # of models from before
 
 
 def draw(

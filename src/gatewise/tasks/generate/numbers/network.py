@@ -45,6 +45,7 @@ class TrajectoryModel(SequenceModel):
         )
         self.layout, self.log_scale = layout, log_scale
         nn.init.normal_(self.output.bias[tuple(layout.parts)[1]])  # means apart, or all Gaussians would learn the same
+        nn.init.zeros_(self.output.weight[tuple(layout.parts)[5]])  # ends as lengths tell
 
     # What the training loop asks for: `training.Trainable`.
 
@@ -67,7 +68,7 @@ class TrajectoryModel(SequenceModel):
         each = self.log_scale - log_density(output, self.layout, real) + binary_loss(output, self.layout, binary)
         nats, count = (each * follows).sum(), follows.sum()
         if self.layout.ends:
-            nats = nats + (end_loss(output, ended) * (follows + ended)).sum()
+            nats = nats + (end_loss(output, batch.odds, ended) * (follows + ended)).sum()
             count = count + ended.sum()
         return nats, int(count)
 
@@ -95,9 +96,13 @@ def binary_loss(output: Tensor, layout: Layout, binary: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(scores, binary, reduction="none").sum(-1)
 
 
-def end_loss(output: Tensor, ended: Tensor) -> Tensor:
-    """(...) nats of whether the sequence ended, (...), where the layout has ends."""
-    return binary_cross_entropy_with_logits(output[..., -1], ended, reduction="none")
+def end_loss(output: Tensor, odds: Tensor, ended: Tensor) -> Tensor:
+    """(...) nats of whether the sequence ended, (...), where the layout has ends.
+
+    Args:
+        odds: (...) what the network's logit is relative to; see `Ends`.
+    """
+    return binary_cross_entropy_with_logits(output[..., -1] + odds, ended, reduction="none")
 
 
 def _uncoupled(apart: Tensor, couplings: Tensor) -> Tensor:

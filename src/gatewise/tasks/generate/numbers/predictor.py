@@ -13,10 +13,12 @@ from .... import bundle
 from ....algebra import Cell
 from ....checks import number, whole
 from ....data.channels import Channels
+from ....data.tables.schema import Schema
+from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from ....runtime.streams import Stream
-from .mixture import Expected, Layout, draw
+from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
 
 
 class State(NamedTuple):
@@ -27,12 +29,14 @@ class State(NamedTuple):
         position: The sum of its movements, if it has any.
         expected: (R,) scaled real channels of the next step, by least squares.
         output: Of the network, for the next step; see `Layout`.
+        steps: How many there were.
     """
 
     layers: list[list[np.ndarray]]
     position: np.ndarray
     expected: np.ndarray
     output: np.ndarray
+    steps: int
 
 
 class Tracer(Stream[State | None]):
@@ -58,16 +62,21 @@ class Tracer(Stream[State | None]):
         if document.get("task") != "generate" or "channels" not in document:
             raise ModelFileError("the model does not continue numbers. Of a text model, `Writer` continues text")
         try:
-            self.channels = Channels.from_json(document["channels"])
+            self.channels = read(Channels, document["channels"], "channels")
             cell = Cell.from_json(document["cell"])
             layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
-            self._layers = Layers(cell, layers, int(document["sizes"]["num_layers"]))
-            self.layout = layout_of(self.channels, int(document["sizes"]["mixtures"]), bool(document["ends"]))
+            sizes = document["sizes"]
+            self._layers = Layers(cell, layers, read(Count, sizes["num_layers"], "sizes.num_layers"))
+            mixtures = read(Count, sizes["mixtures"], "sizes.mixtures")
+            self.layout = layout_of(self.channels, mixtures, read(bool, document["ends"], "ends"))
             self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
-            self._beginnings = np.array(document["beginnings"], np.float64).reshape(-1, len(self.channels))
+            beginnings = read(list[list[float]], document["beginnings"], "beginnings")
+            self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
+            self._ends = Ends(tensors["lengths.odds"]) if "lengths.odds" in tensors else NEVER_LEARNED
             options = document.get("options", {})
-            self._reading = {name: options.get(name) for name in ("key", "time", "columns")}
+            self._reading: dict[str, Any] = {name: options.get(name) for name in ("key", "time", "columns")}
+            self._reading["schema"] = read(Schema | None, document.get("schema"), "schema")
             self._check()
             super().__init__()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -199,7 +208,10 @@ class Tracer(Stream[State | None]):
             surprise, layers = (last - state.expected) / self._expected.spread, state.layers
             position = position + state.position
         y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
-        return State(layers, position, self._expected(last), self._output @ y + self._bias)
+        output, steps = self._output @ y + self._bias, 1 if state is None else state.steps + 1
+        if self.layout.ends:
+            output[-1] += self._ends.after(np.array(steps))
+        return State(layers, position, self._expected(last), output, steps)
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a step.
@@ -207,11 +219,12 @@ class Tracer(Stream[State | None]):
         Raises:
             ValueError, or whatever numpy raises where they do not.
         """
-        real = self.layout.real
-        wanted = {"output": (self.layout.size,), "line": (1 + real, real), "spread": (real,)}
+        if self._ends.odds.ndim != 1 or not len(self._ends.odds) or not np.isfinite(self._ends.odds).all():
+            raise ValueError("it does not know when sequences end")
+        wanted = {"output": (self.layout.size,), **Expected.shapes(self.layout.real)}
         found = {
             "output": self._bias.shape,
-            "line": self._expected.weights.shape,
+            "weights": self._expected.weights.shape,
             "spread": self._expected.spread.shape,
         }
         first = self._advance(np.zeros(len(self.channels), np.float32), None)

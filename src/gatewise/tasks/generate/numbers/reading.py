@@ -11,6 +11,7 @@ import numpy as np
 from ....data.readers.files import Source
 from ....data.sequences import Sequences
 from ....data.sources import Roles, kind_of, read
+from ....data.tables.schema import ANY_CSV, CSVFormat, Schema
 from ....errors import DataError, OptionError
 from ...options import Columns, names
 
@@ -37,7 +38,14 @@ def is_numbers(data: Any, options: GenerateOptions) -> bool:
 
 
 def read_sequences(
-    data: Any, *, key: Columns, time: str | None, columns: Columns, encoding: str = "utf-8"
+    data: Any,
+    *,
+    key: Columns,
+    time: str | None,
+    columns: Columns,
+    encoding: str = "utf-8",
+    csv: CSVFormat = ANY_CSV,
+    schema: Schema | None = None,
 ) -> Sequences:
     """The data as sequences, as the options of these names say; several stroke files or folders as one.
 
@@ -54,8 +62,8 @@ def read_sequences(
         several: Iterable[Source] = data
         found = read_strokes([*several])
     else:
-        roles = Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True)
-        found = read(data, None, roles, encoding=encoding)
+        roles = Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True, csv=csv)
+        found = read(data, None, roles, encoding=encoding, schema=schema)
     if not len(found):
         raise DataError(f"{found.name}: there is no sequence in it")
     return found

@@ -32,23 +32,33 @@ class Corpus:
     fingerprint: str
 
 
-def split_text(text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary) -> Corpus:
-    """The text in three contiguous parts, in the order of `PARTS`."""
+def split_text(
+    text: str, name: str, shares: Sequence[float], vocabulary: Vocabulary, validation: str | None = None
+) -> Corpus:
+    """The text in three contiguous parts, in the order of `PARTS`; with a validation text that was given apart."""
     parts = split_in_order(text, shares)
+    if validation is not None:
+        parts["validation"] = validation
     ids = {part: vocabulary.encode(piece) for part, piece in parts.items()}
     return Corpus(parts, ids, name, fingerprint(text))
 
 
 def learn_vocabulary(
-    text: str, kind: str, shares: Sequence[float], *, size: int | None = None, min_frequency: int = 1
+    text: str,
+    kind: str,
+    shares: Sequence[float],
+    *,
+    size: int | None = None,
+    min_frequency: int = 1,
+    validation: str = "",
 ) -> Vocabulary:
     """A vocabulary of tokens of one kind.
 
-    Characters are those of the whole text, as an alphabet is known beforehand; words and byte-pairs, and how frequent
-    they are, are learned from the training part alone.
+    Characters are those of the whole text and of a validation text, as an alphabet is known beforehand; words and
+    byte-pairs, and how frequent they are, are learned from the training part alone.
     """
     if kind == Characters.kind:
-        return Characters.fit(text)
+        return Characters.fit(text + validation)
     learned = split_in_order(text, shares)["train"]
     if kind == Words.kind:
         return Words.fit(learned, max_size=size or DEFAULT_WORDS, min_frequency=min_frequency)

@@ -20,22 +20,26 @@ if TYPE_CHECKING:
 # Characters at the end of the training text that baselines learn from: xz looks back no further, and the 5-gram takes
 # a hundred bytes of memory for each.
 BASELINE_TEXT = 20_000_000
+MOST_TRAINING_TEXT = 100_000  # characters at the end of a training text that are evaluated where nothing is held out
 
 
 def evaluate_parts(
     model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
 ) -> dict[str, Any]:
-    """Losses by part, and those of the baselines on the test part (the validation part, if there is none)."""
+    """Losses by part, and those of the baselines on the test part (the validation part, if there is none); where
+    nothing was held out, there is nothing to compare."""
     metrics: dict[str, Any] = {}
     for part in PARTS:
         text, ids = corpus.texts[part], corpus.ids[part]
         if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
-            text = text[-max(len(corpus.texts["validation"]), len(corpus.texts["test"]), 1000) :]
+            held_out = max(len(corpus.texts["validation"]), len(corpus.texts["test"]))
+            text = text[-max(held_out or MOST_TRAINING_TEXT, 1000) :]
             ids = vocabulary.encode(text)
         if len(ids) > 1:
             metrics[part] = loss_of(model, vocabulary, text, ids)
-    if with_baselines:
-        metrics["baselines"] = _baselines(vocabulary, corpus, "test" if "test" in metrics else "validation")
+    compared = next((part for part in ("test", "validation") if part in metrics), None)
+    if with_baselines and compared is not None:
+        metrics["baselines"] = _baselines(vocabulary, corpus, compared)
     return metrics
 
 
@@ -64,7 +68,7 @@ def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
 def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
     """Loss in nats per token, and the figures derived from it."""
     nats, count = total_loss(model, ids, rows_for(ids))
-    unknown = int((ids == vocabulary.UNK).sum()) if isinstance(vocabulary, Words) else 0
+    unknown = _unknown(vocabulary, ids)
     loss = nats / count
     return {
         "loss": loss,
@@ -76,6 +80,11 @@ def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.nda
         "characters": len(text),
         **({"unknown_tokens": unknown} if unknown else {}),
     }
+
+
+def _unknown(vocabulary: Vocabulary, ids: np.ndarray) -> int:
+    """How many of the tokens stand for words that the vocabulary lacks."""
+    return int((ids == vocabulary.UNK).sum()) if isinstance(vocabulary, Words) else 0
 
 
 def rows_for(ids: np.ndarray) -> int:
@@ -101,7 +110,7 @@ def total_loss(
     return nats, count
 
 
-def xz_alone(text: str, tokens: int) -> dict[str, float | None]:
+def xz_alone(text: str, tokens: int) -> dict[str, Any]:
     """xz on a text, without any training text."""
     return _per_unit(baselines.xz_bits("", text), text, tokens)
 
@@ -110,18 +119,15 @@ def _baselines(vocabulary: Vocabulary, corpus: Corpus, part: str) -> dict[str, A
     """Plain methods that learned from the same training text, on the same held-out text."""
     train_text, train_ids = corpus.texts["train"][-BASELINE_TEXT:], corpus.ids["train"][-BASELINE_TEXT:]
     text, ids, size = corpus.texts[part], corpus.ids[part], len(vocabulary)
-    bits = {
-        "frequencies": baselines.unigram_bits(train_ids, ids, size) * len(ids),
-        "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5) * len(ids),
-        "xz": baselines.xz_bits(train_text, text),
+    tokens = {
+        "frequencies": baselines.unigram_bits(train_ids, ids, size),
+        "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5),
     }
-    found = {name: _per_unit(total, text, len(ids)) for name, total in bits.items()}
-    if isinstance(vocabulary, Words) and (ids == vocabulary.UNK).any():
-        # The first two do not say which word an unknown token stands for, as the model does not; xz does.
-        for name, scores in found.items():
-            scores["bits_per_token" if name == "xz" else "bits_per_character"] = None
-    return found
+    found = {name: _per_unit(bits * len(ids), text, len(ids)) for name, bits in tokens.items()}
+    if _unknown(vocabulary, ids):  # as in `loss_of`
+        found = {name: {**scores, "bits_per_character": None} for name, scores in found.items()}
+    return {**found, "xz": _per_unit(baselines.xz_bits(train_text, text), text, len(ids))}
 
 
-def _per_unit(bits: float, text: str, tokens: int) -> dict[str, float | None]:
+def _per_unit(bits: float, text: str, tokens: int) -> dict[str, Any]:
     return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -44,6 +45,11 @@ class LanguageModel(SequenceModel):
         nn.init.normal_(embedding.weight, std=1 / math.sqrt(sizes.embedding_size))
         if sizes.tied:
             self.output.weight = embedding.weight
+
+    def start_at(self, counts: Tensor) -> None:
+        """Let the scores begin at how frequent each token is in training, counted (V,), plus one."""
+        with torch.no_grad():
+            self.output.bias.copy_(torch.log((counts + 1) / (counts.sum() + len(counts))))
 
     # What the training loop asks for: `training.Trainable`. A chunk continues the chunk before, but gradients stop
     # between them: truncated backpropagation through time.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ....algebra import Cell
@@ -67,6 +67,24 @@ ROWS = (
 )
 
 
+# To learn a text by heart: few rows side by side, for what follows the end of a row is not learned. With the first, all
+# texts tried, of 2,000 to 8,500 characters, ended below 0.01 bits per character.
+BY_HEART = (
+    Row(20_000, 256, 1, 0.0, 1e-2, 60, 1, 64),
+    Row(100_000, 384, 1, 0.0, 1e-2, 40, 4, 64),
+    Row(float("inf"), 512, 2, 0.0, 5e-3, 20, 16, 128),
+)
+
+SPARSE = 8  # tokens per entry of the vocabulary; with fewer, most are too rare to learn more of them than that
+SPARSE_DROPOUT = 0.7
+
+
+def is_sparse(tokens: int, vocabulary_size: int) -> bool:
+    """Whether a training text is so short for its vocabulary that a network should start at the frequencies of the
+    tokens and be held back more: on tiny Chinese texts both together save 0.2 to 0.7 bits per character."""
+    return tokens < SPARSE * vocabulary_size
+
+
 def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: int) -> Sizing:
     """Fill in what the user left open.
 
@@ -79,7 +97,9 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
         OptionError: The sizes contradict each other.
     """
     wider, longer = PRESETS[options.preset or "medium"]
-    row = next(row for row in ROWS if tokens <= row.tokens)
+    row = next(row for row in (BY_HEART if options.memorise else ROWS) if tokens <= row.tokens)
+    if is_sparse(tokens, vocabulary_size) and not options.memorise:
+        row = replace(row, dropout=max(row.dropout, SPARSE_DROPOUT))
 
     hidden = int(given_or(options.hidden_size, row.hidden_size * wider))
     layers = int(given_or(options.num_layers, row.num_layers))
@@ -136,7 +156,7 @@ def check_length(chosen: Sizing, lengths: Mapping[str, int], shares: Any) -> Non
             f"the text is too short: its training part has {lengths['train']} tokens, but one chunk of {B} x {T} "
             f"steps needs {needed}. Give more text, or lower {lower}"
         )
-    if lengths["validation"] < 2:
+    if shares[1] and lengths["validation"] < 2:
         raise DataError(
             f"the validation part of the text has {lengths['validation']} tokens, but at least 2 are needed to choose "
             f"the best weights. Give more text, or raise the validation share of split (now "

@@ -1,0 +1,33 @@
+"""What the model file of a detector says, beside its cell, its options and its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from ...document import distinct
+from ..document import TrainedOn
+from ..fields import shares
+from .baselines import BASELINES
+from .sizing import Sizing
+
+
+@dataclass(frozen=True)
+class Document:
+    """See `Detector._document`. A threshold that nothing reaches is null, as JSON has no infinity."""
+
+    sizes: Sizing
+    channels: Annotated[tuple[str, ...], distinct]
+    threshold: float | None
+    plain_thresholds: Mapping[str, float | None]
+
+    def __post_init__(self) -> None:
+        if self.plain_thresholds.keys() != BASELINES.keys():
+            raise ValueError(f"its plain_thresholds are not those of {', '.join(BASELINES)}")
+
+
+class Data(TrainedOn):
+    """See `Detector.evaluate`."""
+
+    split: Annotated[tuple[float, ...], shares]

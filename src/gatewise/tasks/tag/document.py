@@ -1,0 +1,39 @@
+"""What the model file of a tagger says, beside its cell, its options and its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..document import TrainedOn
+from ..fields import shares
+from .baselines import Baselines
+from .features import Features
+from .sizing import Sizing
+from .targets import Targets
+
+
+@dataclass(frozen=True)
+class Document:
+    """See `Tagger._document`."""
+
+    sizes: Sizing
+    features: Features
+    targets: Targets
+    baselines: Baselines
+
+    def __post_init__(self) -> None:
+        plain, classes = self.baselines, self.targets.classes
+        if not {*plain.columns} <= {*self.features.columns}:
+            raise ValueError("its baselines read columns that its features do not")
+        if not {*plain.labels} <= {*classes} or bool(plain.labels) != bool(classes):
+            raise ValueError("its baselines predict other labels than its targets")
+        outputs, wanted = len(plain.labels) or 1, self.features.width + 1 if self.features.width else 0
+        if len(plain.weights) != wanted or any(len(row) != outputs for row in plain.weights):
+            raise ValueError(f"its linear baseline needs {wanted} x {outputs} weights")
+
+
+class Data(TrainedOn):
+    """See `Tagger.evaluate`."""
+
+    shares: Annotated[tuple[float, ...], shares]
