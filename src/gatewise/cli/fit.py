@@ -16,7 +16,7 @@ from ..files import only_run, size_text
 from ..tasks import TASKS, find
 from . import frame
 from . import options as derived
-from .frame import Group, Json, note, result
+from .frame import Group, Json, note, refuse_models, result
 
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
@@ -67,6 +67,7 @@ def _verb(task: str) -> Callable[..., None]:
 
     def verb(**given: Any) -> None:
         paths = given["data"] if several else [given["data"]]
+        refuse_models(paths)
         options = derived.read_task(estimator, {name: given[name] for name in mine})
         train(
             estimator(**options),
@@ -104,8 +105,9 @@ def train(
     Args:
         reading: Further arguments of its `fit`, which say how to read the data.
     """
-    from ..bundle import checkpoint_of, metrics_of, writable
+    from ..bundle import check_name, checkpoint_of, metrics_of, writable
 
+    check_name(target)
     checkpoint = checkpoint_of(target)
     with only_run(target):  # a checkpoint of a run that goes on is not "left"
         pass

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-MOST_TOKENS = 10_000  # of a result, unless `max_length` says otherwise: a search has to end
+MOST_TOKENS = 5_000  # of a result, unless `max_length` says otherwise: a search has to end
 
 
 @dataclass(frozen=True, kw_only=True)

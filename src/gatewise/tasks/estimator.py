@@ -42,9 +42,9 @@ class Estimator(CommonOptions, ABC):
         model_: The network, a `torch.nn.Module`.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
+        schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
         history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
             `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
-        schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -56,8 +56,8 @@ class Estimator(CommonOptions, ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
-    history_: dict[str, list[float]]
     schema_: Schema | None = None  # how the table was read that it learned from
+    history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -214,6 +214,7 @@ class Estimator(CommonOptions, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
+        bundle.check_name(path)
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
@@ -232,7 +233,8 @@ class Estimator(CommonOptions, ABC):
             self.schema_ = read(Schema | None, document.get("schema"), "schema")
             self.provenance_ = read(Provenance, document["training"], "training")
             self.metrics_ = self.provenance_["metrics"]
-            self.history_ = read(dict[str, list[int | float]], self.provenance_.get("history", {}), "history")
+            history = self.provenance_.get("history", {})
+            self.history_ = read(dict[str, list[float | None]], history, "training.history")
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
@@ -281,7 +283,7 @@ def filled(
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
     with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in wanted.keys() | tensors.keys():
+    for name in {**wanted, **tensors}:
         has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
@@ -322,7 +324,7 @@ def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int |
         ModelFileError: One is missing, there is another one, or one has another shape.
     """
     found = {name.removeprefix(prefix): tensors.pop(name).numpy() for name in [*tensors] if name.startswith(prefix)}
-    for name in found.keys() | shapes.keys():
+    for name in {**shapes, **found}:
         has, needs = found[name].shape if name in found else None, shapes.get(name)
         fits = has is not None and needs is not None and len(has) == len(needs)
         if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):

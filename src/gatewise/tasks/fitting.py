@@ -76,6 +76,8 @@ class Run:
     def check(self) -> None:
         if self.resume and self.output is None:
             raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
+        if self.output is not None:
+            bundle.check_name(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)

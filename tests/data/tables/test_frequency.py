@@ -211,6 +211,19 @@ def test_the_frequency_of_a_model_is_not_guessed_again():
         regular(series([*week, "2021-01-09"]), "t", business)
 
 
+def test_a_frequency_of_which_data_are_nearly_all_gaps_is_not_theirs():
+    """They would not fit into memory."""
+    hours = [f"2021-01-0{day} {hour:02}:00" for day in (1, 2, 3) for hour in range(24)]
+    for frequency in (Frequency("span", 1), Frequency("span", 1000)):
+        with pytest.raises(DataError, match=r"is hourly, but the model learned from data that are every (micro|milli)"):
+            regular(series(hours), "t", frequency)
+    with pytest.raises(DataError, match="but the model learned from data that are every microsecond"):
+        regular(series(hours[:2]), "t", Frequency("span", 1))
+    found = regular(series(hours), "t", Frequency("span", 60_000_000))
+    assert found.added.tolist() == [71 * 60 + 1 - 72]
+    assert len(regular(series(["2021-01-01", "2021-12-31"]), "t", Frequency("span", 60_000_000)).added) == 1
+
+
 @pytest.mark.parametrize(
     "document", [{"unit": "moon"}, {"unit": "month", "on": ["32"]}, {"unit": "session"}, {"unit": "day", "count": 0}]
 )
@@ -355,3 +368,23 @@ def test_calendar_features():
     np.testing.assert_allclose(twelfths, [[np.sin(np.pi / 3), np.cos(np.pi / 3)], [0, -1]], atol=1e-6)
     assert calendar_features(stamps, Frequency("month", 12))[1].shape == (2, 0)
     assert calendar_features(stamps[:0], Frequency("day"))[1].shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "steps", "said"),
+    [
+        (Frequency("span", 3600 * 10**6), 24, "1 day"),
+        (Frequency("span", 900 * 10**6), 6, "1 hour 30 minutes"),
+        (Frequency("day"), 14, "14 days"),
+        (Frequency("day", 7), 1, "1 week"),
+        (Frequency("day", 10), 3, "30 days"),
+        (Frequency("business day"), 5, "5 business days"),
+        (Frequency("business day", weekdays=(1, 3)), 4, "4 steps"),
+        (Frequency("month"), 12, "12 months"),
+        (Frequency("month", 3, month_end=True), 2, "2 quarters"),
+        (Frequency("month", on=("15", "31")), 4, "4 steps"),
+        (Frequency("session", clocks=(0, 10)), 2, "2 steps"),
+    ],
+)
+def test_steps_as_people_say_them(frequency, steps, said):
+    assert frequency.counted(steps) == said

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError, OptionError
 from ..sequences import Column, Sequences, offsets_of, text_column
 from .file_names import columns_of, folders_and_suffix, pattern_of
-from .files import NamedFile, Source, Unpacking, name_of, named_files
+from .files import NamedFile, Source, Unpacking, name_of, named_files, open_bytes
 
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
@@ -159,8 +159,8 @@ def _unzipped(archive: Path) -> Iterator[NamedFile]:
     """Stroke files in an archive, sorted by name like those of a folder."""
     place = name_of(archive)
     try:
-        unpacking = Unpacking(place, os.path.getsize(archive))
-        with zipfile.ZipFile(archive) as file:
+        with open_bytes(archive) as packed, zipfile.ZipFile(packed) as file:
+            unpacking = Unpacking(place, packed.seek(0, os.SEEK_END))
             for name in sorted(file.namelist(), key=lambda name: PurePosixPath(name).parts):
                 parts = [part for part in PurePosixPath(name).parts if part != ".."]
                 hidden = any(part.startswith((".", "__MACOSX")) for part in parts)

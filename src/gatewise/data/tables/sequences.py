@@ -60,7 +60,7 @@ def sequences(
         duplicates: Two rows at one time: "error", "first", "last" (in the order of rows) or "mean" (of numbers; the
             first of what else there is).
         rows: "steps": without key and time, the table is one sequence in the order of its rows. "sequences": every row
-            is a sequence of one step, and columns of text are static.
+            is a sequence of one step; where one of them is text, all columns are static.
 
     Returns:
         Text columns are held in memory whatever their size.
@@ -124,7 +124,8 @@ class _Job:
         table.profile_columns([name for name in names if table.kind(name) == "number"])
         fields = {name: self._field(name, static=name in static and not self.by_row) for name in names}
         if self.by_row:
-            static = [name for name in names if name in static or fields[name].kind == "text"]
+            texts = any(fields[name].kind == "text" for name in names)  # beside which there are no steps
+            static = names if texts else static
         self.steps = [fields[name] for name in names if name not in static]
         self.static = [fields[name] for name in static]
         self.levels = {name: self._enum(name) for name in keys}

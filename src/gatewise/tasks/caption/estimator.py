@@ -265,8 +265,8 @@ class Captioner(Estimator, CaptionOptions):
         encoder = ImageEncoder(
             inputs.kind,
             inputs.shape,
-            mean=torch.tensor(inputs.mean),
-            std=torch.tensor(inputs.std),
+            mean=torch.tensor(inputs.mean, dtype=torch.float32),
+            std=torch.tensor(inputs.std, dtype=torch.float32),
             features=chosen.channels,
             cell=cell,
             hidden_size=chosen.hidden_size,

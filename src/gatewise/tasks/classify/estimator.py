@@ -280,7 +280,7 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""
-        from_files = "log_mel" in data.steps or holds_strokes(data)
+        from_files = not data.steps.keys().isdisjoint(("log_mel", "pixels")) or holds_strokes(data)
         ignored = {*targets, *names(self.key), *(data.static if from_files else ())}
         chosen = names(self.columns)
         return (

@@ -21,10 +21,11 @@ class Document:
     channels: Annotated[tuple[str, ...], distinct]
     threshold: float | None
     plain_thresholds: Mapping[str, float | None]
+    constant: tuple[str, ...] = ()  # channels; older files do not tell them
 
     def __post_init__(self) -> None:
-        if self.plain_thresholds.keys() != BASELINES.keys():
-            raise ValueError(f"its plain_thresholds are not those of {', '.join(BASELINES)}")
+        if not self.plain_thresholds.keys() <= BASELINES.keys():  # none, if a fit was interrupted
+            raise ValueError(f"its plain_thresholds are not of {', '.join(BASELINES)}")
 
 
 class Data(TrainedOn):

@@ -174,6 +174,8 @@ class Generator(Estimator, GenerateOptions):
             return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
+        if "unknown_tokens" in found:  # which xz does tell apart
+            xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
 
     report = staticmethod(generate_report)
@@ -397,8 +399,7 @@ class Generator(Estimator, GenerateOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        reader = Tracer if "channels" in document else Writer
-        reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         if "channels" in document:
             from .numbers.document import Data
             from .numbers.document import Document as OfNumbers
@@ -406,11 +407,13 @@ class Generator(Estimator, GenerateOptions):
 
             self.numbers_ = learned = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
+            Tracer(document, arrays)
             return
         found = self._read_document(document, Document)
         self.sizing_, self.start_ = found.sizes, found.start
         self.vocabulary_ = vocabulary_from_json(found.vocabulary)
         self.model_ = filled(self._build, tensors, self._tied)
+        Writer(document, arrays)
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()

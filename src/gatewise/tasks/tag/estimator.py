@@ -15,7 +15,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...document import read
-from ...errors import OptionError
+from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
@@ -319,6 +319,10 @@ class Tagger(Estimator, TagOptions):
         found = self._read_document({**document, "baselines": plain}, Document, Data)
         self.sizing_, self.features_ = found.sizes, found.features
         self.targets_, self.baselines_ = found.targets, found.baselines
+        labels = len(self.targets_.classes)
+        # Before a network is built, even on paper: which label may follow which is a table of labels x labels.
+        if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):
+            raise ModelFileError(f"crf.transitions does not fit {labels} classes")
         self.model_ = filled(self._build, tensors)
 
 
