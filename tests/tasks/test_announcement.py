@@ -78,6 +78,7 @@ def test_what_validation_measures_is_named_where_it_is_not_the_loss():
         if scheme is None:
             y = [["P", "O"]] * 40
         found = entries(fitted(model, x, y).heard[0])
+        assert found["data"] == "arrays: 40 sequences, 80 steps"  # of all parts
         assert found["loss"].endswith(f"; validation: {said}")
         assert model.provenance_["loss"]["validation"] == said
 

@@ -110,7 +110,7 @@ class Captioner(Estimator, CaptionOptions):
         self, data: Any, y: Any, validation: Any, captions: str | None, lists: str | None, encoding: str
     ) -> Prepared:
         """Read, split, encode and size."""
-        from ..announcement import parts_text
+        from ..announcement import counted, parts_text
         from ..fitting import Prepared, plan_of
 
         sacrebleu()  # before the work is done
@@ -152,6 +152,7 @@ class Captioner(Estimator, CaptionOptions):
             unit="images",
             loss="cross-entropy, nats per token",
             understood={
+                "data": f"{whole.name}: {counted(len(whole), 'images')}",
                 "inputs": f"{inputs.kind}, with {sum(map(len, train.captions)):,} captions to learn from",
                 "parts": parts_text({name: len(part) for name, part in parts.items()}, "images", ""),
             },

@@ -17,7 +17,7 @@ from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
-from ..announcement import listed
+from ..announcement import counted, listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
@@ -160,6 +160,8 @@ class Tagger(Estimator, TagOptions):
             loss="negative log-likelihood, nats per label" if targets.classes else "squared error, standardised",
             validated=_validated(targets),
             understood={
+                "data": f"{sequences.name}: {counted(len(sequences), 'sequences')}, "
+                f"{counted(int(sequences.offsets[-1]), 'steps')}",
                 "target": f"{self.target or 'label'}: {_kind_of(targets)}",
                 "inputs": "; ".join(
                     f"{kind} {listed(columns)}"
