@@ -58,7 +58,10 @@ def test_predictions_say_which_step_they_are_of():
     one = pd.DataFrame({"when": hours, "word": ["a", "b"] * 6, "label": ["x", "y"] * 6})
     table = pd.concat([one.assign(machine="m1"), one.assign(machine="007")])
     tagger = Tagger(**{**SMALL, "epochs": 1}, key="machine", time="when").fit(table)
-    found = pd.concat(map(pd.DataFrame, tagger.predictions(table.drop(columns="label").sample(frac=1, random_state=1))), ignore_index=True)
+    found = pd.concat(
+        map(pd.DataFrame, tagger.predictions(table.drop(columns="label").sample(frac=1, random_state=1))),
+        ignore_index=True,
+    )
     assert list(found) == ["machine", "step", "when", "predicted"]
     assert sorted(set(found["machine"])) == ["007", "m1"]
     assert found["step"].tolist() == [*range(12), *range(12)]
