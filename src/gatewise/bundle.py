@@ -64,6 +64,18 @@ _LOOKS_LIKE = {  # first bytes -> kind of a file that may be mistaken for a mode
 }
 
 
+_OTHERS = {  # suffix -> what such a file is
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "a file of Keras"),
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "a file of PyTorch"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle"),
+    ".onnx": "a file of ONNX",
+    **dict.fromkeys((".tflite", ".pb"), "a file of TensorFlow"),
+    **dict.fromkeys((".csv", ".tsv", ".json", ".jsonl", ".parquet"), "a table"),
+    **dict.fromkeys((".png", ".svg"), "a picture"),
+    ".txt": "a text",
+}
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A loaded model.
@@ -200,6 +212,13 @@ def metrics_of(model: str | os.PathLike[str]) -> Path:
 def _beside(model: str | os.PathLike[str], suffix: str) -> Path:
     path = Path(model)
     return path.with_name(f"{path.name}.{suffix}")
+
+
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Make sure that a model's file is not named as one of another kind. ModelFileError says what it is called."""
+    target = Path(path)
+    if other := _OTHERS.get(target.suffix.lower()):
+        _fail(path, f"is the name of {other}, which a model is not. Name it {target.with_suffix('.gatewise').name}")
 
 
 def writable(path: str | os.PathLike[str], force: bool) -> None:

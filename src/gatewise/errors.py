@@ -47,6 +47,10 @@ class TrainingError(GatewiseError, RuntimeError):
     """Training that cannot continue, because the loss is NaN or the disk is full."""
 
 
+class Notice(UserWarning):
+    """What the user should know, although it worked. The command line prints it on one line."""
+
+
 class MissingExtra(GatewiseError, ImportError):  # noqa: N818 - the name says what is wrong
     """A package that is needed is not installed.
 

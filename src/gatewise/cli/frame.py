@@ -13,9 +13,11 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, TextIO
 
@@ -23,7 +25,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
-from ..errors import GatewiseError, OptionError, missing_extra, suggest
+from ..errors import GatewiseError, ModelFileError, Notice, OptionError, missing_extra, suggest
 from ..terminal import guarded
 from .usage_errors import UsageMistake, in_our_words, with_flags
 
@@ -87,6 +89,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
+def refuse_models(data: str | Sequence[str]) -> None:
+    """OptionError if something that is to be read as data is a model."""
+    from ..bundle import read_header
+
+    for path in [data] if isinstance(data, str) else data:
+        if os.path.isfile(path):
+            with suppress(ModelFileError):
+                read_header(path)
+                raise OptionError(f"'{path}' is a model, where data is wanted. `gatewise info {path}` describes it")
+
+
 def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
     """Run the command line; see `gatewise.cli.main`."""
     for stream in (sys.stdout, sys.stderr):
@@ -102,7 +115,9 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
     words = [word for word in ours if word != "--debug"] + words[len(ours) :]
     words_given[:] = words
     try:
-        code = _invoke(_root(verbs), words)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, warnings.showwarning)
+            code = _invoke(_root(verbs), words)
         for stream in (sys.stdout, sys.stderr):  # here, where a closed pipe or a full disk can still be reported
             if stream is not None:
                 stream.flush()
@@ -119,6 +134,16 @@ def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int
                 note(f"gatewise: {printable(message)}")
         _abandon_output()
         return code
+
+
+def _show_warning(
+    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any, **more: Any
+) -> None:
+    """Ours as one line, without the place in the code; others as Python does."""
+    if issubclass(category, Notice):
+        note(f"gatewise: {printable(str(message))}")
+    else:
+        usual(message, category, *where, **more)
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:

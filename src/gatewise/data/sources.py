@@ -6,7 +6,7 @@ import gzip
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class Roles:
             its label.
         zone: Time zone of times that do not say theirs.
         duplicates: Two rows at one time: "error", "first", "last" or "mean".
+        recognise: Take time and key that nobody named from what a table seems to hold.
         labels: Columns whose values are names beside the key, so that 007 is not 7.
         csv: How a CSV file is written.
         label_from: Where labels stand in the names of files of sound or strokes; see `audio.read_audio`.
@@ -59,6 +60,7 @@ class Roles:
     lines: str = "rows"
     zone: str | None = None
     duplicates: str = "error"
+    recognise: bool = False
     labels: Sequence[str] = ()
     csv: CSVFormat = ANY_CSV
     label_from: str | None = None
@@ -154,9 +156,9 @@ def read(
         schema: How a model read a table when it learned from it; this one is read in the same way.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
-    sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
-    .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt is a table where a role
-    names one of its columns.
+    sound or, if it holds images and no sound, clips; .ts, .conll and its like, .npy and .npz are what they say; .csv,
+    .tsv, .data, .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what
+    `roles` say; .txt is a table where a role names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
@@ -224,37 +226,69 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
 
         return read_strokes(source, label_from=roles.label_from, labelled=roles.with_target)
     from .readers.audio import read_audio
+    from .readers.clips import holds_clips, read_clips
+
+    if os.path.isdir(source) and holds_clips(source):
+        return read_clips(source, roles.label_from)
+    if os.path.isdir(source) and roles.lines == "labels":
+        from .readers.labelled_text import holds_texts, read_text_folder
+
+        if holds_texts(source):
+            return read_text_folder(source, roles.label_from, encoding)
 
     return read_audio(source, sound, roles.label_from, roles.with_target)
 
 
 def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, schema: Schema | None) -> Sequences:
-    from .tables.sequences import sequences
     from .tables.table import open_table
 
+    if roles.recognise and schema is not None:
+        roles = replace(roles, time=roles.time or ",".join(schema.time) or None, key=roles.key or schema.key)
     labels = {*roles.key, *roles.labels}
     named = {*labels, *roles.target, *roles.static, *(roles.columns or ()), *([roles.time] if roles.time else ())}
-    with open_table(
-        source, query, csv=roles.csv, encoding=encoding, labels=labels, named=named, schema=schema
-    ) as table:
-        alone = not (roles.per_step or roles.key or roles.time)
-        if roles.time and not (roles.per_step or roles.key):
-            raise OptionError(
-                "with a time, but no key, all rows are one sequence. Name what tells sequences apart: key="
-            )
-        default = roles.default_target
-        target = [*roles.target] or ([default] if default in table.columns and default not in roles.key else [])
-        static = [*roles.static, *(target if roles.with_target and not roles.per_step else ())]
-        return sequences(
-            table,
-            key=roles.key,
-            time=roles.time,
-            columns=_columns(table, roles, target, static),
-            static=static,
-            zone=roles.zone,
-            duplicates=roles.duplicates,
-            rows="sequences" if alone else "steps",
-        )
+    reading: dict[str, Any] = {"csv": roles.csv, "encoding": encoding, "named": named}
+    with open_table(source, query, labels=labels, schema=schema, **reading) as table:
+        found = _recognised(table, roles) if roles.recognise and schema is None else roles
+        numbers = {name for name in found.key if name not in labels and table.kind(name) == "number"}
+        if not (numbers and isinstance(source, str | os.PathLike) and os.path.isfile(source)):
+            return _sequences_of(table, found)
+    # A key that was read as numbers is read as it stands in the file: 007 is not 7.
+    with open_table(source, query, labels=labels | numbers, **reading) as again:
+        again.time, again.key = table.time, table.key
+        return _sequences_of(again, found)
+
+
+def _recognised(table: Table, roles: Roles) -> Roles:
+    """The roles with the time and key that the table seems to have, where nobody named any."""
+    from .tables.inference import recognise
+    from .tables.sequences import split_names
+
+    time, key = tuple(split_names(roles.time or (), table.columns)), tuple(roles.key)
+    others = {*roles.target, *roles.static, *(roles.columns or ())}
+    found = recognise(table, time, key, others, repeats=roles.duplicates != "error")
+    table.time, table.key = (() if given else new for given, new in zip((time, key), found, strict=True))
+    return replace(roles, time=roles.time or ",".join(found[0]) or None, key=found[1])
+
+
+def _sequences_of(table: Table, roles: Roles) -> Sequences:
+    from .tables.sequences import sequences
+
+    alone = not (roles.per_step or roles.key or roles.time)
+    if roles.time and not (roles.per_step or roles.key):
+        raise OptionError("with a time, but no key, all rows are one sequence. Name what tells sequences apart: key=")
+    default = roles.default_target
+    target = [*roles.target] or ([default] if default in table.columns and default not in roles.key else [])
+    static = [*roles.static, *(target if roles.with_target and not roles.per_step else ())]
+    return sequences(
+        table,
+        key=roles.key,
+        time=roles.time,
+        columns=_columns(table, roles, target, static),
+        static=static,
+        zone=roles.zone,
+        duplicates=roles.duplicates,
+        rows="sequences" if alone else "steps",
+    )
 
 
 def _columns(table: Table, roles: Roles, target: Sequence[str], static: Sequence[str]) -> list[str]:

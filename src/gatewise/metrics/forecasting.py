@@ -24,6 +24,12 @@ class Forecast:
     quantiles: np.ndarray | None = None
     samples: np.ndarray | None = None
 
+    def of_column(self, column: int) -> Forecast:
+        """The forecast of one column alone."""
+        one = slice(column, column + 1)
+        quantiles = None if self.quantiles is None else self.quantiles[:, one]
+        return Forecast(self.point[:, one], quantiles, None if self.samples is None else self.samples[:, :, one])
+
 
 def seasonal_error(history: np.ndarray, season: int) -> float:
     """MASE's scale: mean |y_t - y_(t-season)| over a series' history (n,), in its units; NaN if 0 or undefined.

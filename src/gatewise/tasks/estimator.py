@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -42,6 +43,8 @@ class Estimator(CommonOptions, ABC):
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
         schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
+        history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
+            `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -54,6 +57,7 @@ class Estimator(CommonOptions, ABC):
     metrics_: dict[str, Any]
     outcome_: Outcome
     schema_: Schema | None = None  # how the table was read that it learned from
+    history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -79,6 +83,17 @@ class Estimator(CommonOptions, ABC):
     def __repr__(self) -> str:
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
+
+    def summary(self) -> None:
+        """Print the layers of the network, with the shapes of what they give and of their weights, as Keras does.
+
+        OptionError if nothing was learned yet.
+        """
+        from .summary import layers_of, layers_table
+
+        self._must_be_fitted()
+        weights = {name: tuple(weight.shape) for name, weight in self.model_.named_parameters()}
+        print(layers_table(weights, layers_of(self.model_)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
@@ -174,10 +189,14 @@ class Estimator(CommonOptions, ABC):
         output: str | os.PathLike[str] | None,
         resume: bool,
         progress: ProgressFor | None,
+        verbose: int,
     ) -> Self:
         """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        from ..training import choose
         from .fitting import Run, fit
 
+        if progress is None and verbose:
+            progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
         return self
 
@@ -195,6 +214,7 @@ class Estimator(CommonOptions, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
+        bundle.check_name(path)
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
@@ -213,6 +233,8 @@ class Estimator(CommonOptions, ABC):
             self.schema_ = read(Schema | None, document.get("schema"), "schema")
             self.provenance_ = read(Provenance, document["training"], "training")
             self.metrics_ = self.provenance_["metrics"]
+            history = self.provenance_.get("history", {})
+            self.history_ = read(dict[str, list[float | None]], history, "training.history")
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..data.sequences import Sequences
 from ..data.split import PARTS
+from ..data.tables.frequency import Frequency
 
 Metrics = Mapping[str, Any]  # by part, and under "baselines" by name
 Columns = Mapping[str, tuple[str, Callable[[Any], str]]]  # key of a score -> heading, format
@@ -61,6 +63,16 @@ def parts_and_baselines(metrics: Metrics, suffix: str = "") -> dict[str, Metrics
 def parts_in_order(metrics: Metrics) -> dict[str, Metrics]:
     """The parts that there are, in the order of training, validation and test."""
     return {name: metrics[name] for name in (*PARTS, "all") if metrics.get(name)}
+
+
+def recognised(data: Sequences, frequency: Frequency | None = None) -> str:
+    """What was taken for the time and the key of series because nobody named any, as a line; "" if nothing was."""
+    schema, said = data.schema, []
+    if schema is not None and schema.time:
+        said.append(f"taken as time: {', '.join(schema.time)}" + (f" ({frequency})" if frequency else ""))
+    if schema is not None and schema.key:
+        said.append(f"taken as key: {', '.join(schema.key)} ({len(data):,} series)")
+    return "; ".join(said) + (". Others can be named: --time, --key" if said else "")
 
 
 _TEXTS = {  # key of a score -> width of its column, digits behind the point

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gatewise.data import sources
-from gatewise.data.readers.labelled_text import read_labelled_text
+from gatewise.data.readers.labelled_text import read_labelled_text, read_text_folder
 from gatewise.data.sources import Roles
 from gatewise.errors import DataError
+from gatewise.tasks import Classifier
 
 
 @pytest.fixture
@@ -61,6 +62,52 @@ def test_several_labels_of_fasttext(read):
 def test_published_counts(shared, file, encoding, counts):
     found = Counter(read_labelled_text(shared / file, encoding=encoding).static["label"].strings())
     assert found == counts
+
+
+def test_a_folder_of_texts_has_its_labels_in_folders_or_names(tmp_path):
+    for name, text in (("pos/1_9.txt", "so warm\n"), ("pos/2_8.TXT", "fine"), ("neg/1_2.txt", "cold\nand dull")):
+        (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / name).write_text(text)
+    (tmp_path / "a" / "README.md").write_text("not a review")
+    found = sources.read(str(tmp_path / "a"), roles=Roles(lines="labels"))
+    assert found.static["text"].strings() == ["cold\nand dull", "so warm", "fine"]
+    assert found.static["label"].strings() == ["neg", "pos", "pos"]
+    stars = sources.read(str(tmp_path / "a"), roles=Roles(lines="labels", label_from="{n}_{label}"))
+    assert stars.static["label"].strings() == ["2", "9", "8"]
+    for name in ("ham_1.txt", "spam_1.txt", "spam_2.txt"):
+        (tmp_path / "b").mkdir(exist_ok=True)
+        (tmp_path / "b" / name).write_text(name)
+    found = read_text_folder(tmp_path / "b")
+    assert found.static["label"].strings() == ["ham", "spam", "spam"]
+
+
+def test_a_folder_of_texts_is_learned_and_read_again(tmp_path):
+    for number in range(20):
+        for label, word in (("pos", "lovely"), ("neg", "dreadful")):
+            path = tmp_path / "reviews" / label / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"a {word} film of {number} hours")
+    tiny = {"hidden_size": 8, "num_layers": 1, "ensemble": 1, "epochs": 15, "learning_rate": 0.03, "seed": 1}
+    classifier = Classifier(**tiny).fit(str(tmp_path / "reviews"))
+    assert classifier.classes_.tolist() == ["neg", "pos"]
+    assert classifier.predict(str(tmp_path / "reviews")).tolist() == ["neg"] * 20 + ["pos"] * 20
+    assert classifier.evaluate(str(tmp_path / "reviews")).keys() == {"train", "validation", "test", "baselines"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a_1.txt": "x", "b.txt": "y"}, "no _ to end its label"),
+        ({"a/1.txt": "x", "b/1.txt": ""}, "is empty"),
+        ({"a/1.txt": "x", "b/1.txt": b"\xff\xfea"}, "is not utf-8"),
+    ],
+)
+def test_what_is_wrong_in_a_folder_of_texts_is_named(files, message, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=message):
+        read_text_folder(tmp_path)
 
 
 SERIES = [(1, [0.5, -1.25, 3.0]), (2, [1.0, 2.0]), (1, [-0.125])]

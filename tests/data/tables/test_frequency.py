@@ -368,3 +368,23 @@ def test_calendar_features():
     np.testing.assert_allclose(twelfths, [[np.sin(np.pi / 3), np.cos(np.pi / 3)], [0, -1]], atol=1e-6)
     assert calendar_features(stamps, Frequency("month", 12))[1].shape == (2, 0)
     assert calendar_features(stamps[:0], Frequency("day"))[1].shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "steps", "said"),
+    [
+        (Frequency("span", 3600 * 10**6), 24, "1 day"),
+        (Frequency("span", 900 * 10**6), 6, "1 hour 30 minutes"),
+        (Frequency("day"), 14, "14 days"),
+        (Frequency("day", 7), 1, "1 week"),
+        (Frequency("day", 10), 3, "30 days"),
+        (Frequency("business day"), 5, "5 business days"),
+        (Frequency("business day", weekdays=(1, 3)), 4, "4 steps"),
+        (Frequency("month"), 12, "12 months"),
+        (Frequency("month", 3, month_end=True), 2, "2 quarters"),
+        (Frequency("month", on=("15", "31")), 4, "4 steps"),
+        (Frequency("session", clocks=(0, 10)), 2, "2 steps"),
+    ],
+)
+def test_steps_as_people_say_them(frequency, steps, said):
+    assert frequency.counted(steps) == said

@@ -282,6 +282,18 @@ def test_rows_have_the_local_time_that_they_came_with(times, tmp_path):
     assert (tmp_path / "picture.svg").exists()
 
 
+def test_machines_are_told_apart_without_being_named():
+    rows = {
+        "machine": ["a", "b"] * 200,
+        "when": [f"2021-01-0{1 + k // 24} {k % 24:02}:00" for k in range(200) for _ in "ab"],
+    }
+    rows["heat"] = waves(400)[:, 0].tolist()
+    detector = Detector(**TINY).fit(rows)
+    assert detector.channels_ == ("heat",)
+    first, second = detector.predictions(rows)
+    assert (first["machine"][0], second["machine"][0], len(first["when"])) == ("a", "b", 200)
+
+
 def test_many_series_are_each_read_from_their_beginning(detector):
     series = [waves(n, 2, seed=n) for n in (50, 1, 300)]
     together = detector.scores(series)
@@ -298,6 +310,43 @@ def test_a_picture_shows_events(detector, tmp_path):
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OptionError, match="cannot draw a picture as"):
         detector.plot(fresh, tmp_path / "picture.jpg")
+
+
+# --- series that do not change ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["prediction", "reconstruction", "both"])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.0, 1e9 + 0.1])
+def test_what_never_changes_raises_no_alarm(value, method):
+    still = np.full(800, value)
+    detector = Detector(**TINY, method=method).fit(still)
+    figures = [detector.metrics_[part] for part in ("train", "validation", "test")]
+    figures += detector.metrics_["baselines"].values()
+    assert [(part["alarm_rate"], part["events"]) for part in figures] == [(0, 0)] * 5
+    assert (detector.predict(still[:50]) == 1).all()
+    changed = still.copy()
+    changed[300] = value + max(0.1 * abs(value), 1)
+    [event] = detector.events(changed)
+    assert event.start == 300
+    assert [alarm for _, alarm in map(detector.stream().push, still[:20])] == [False] * 20
+
+
+def test_a_channel_that_never_changes_is_still_so_in_a_file(tmp_path):
+    data = np.column_stack([waves(800), np.full(800, 3.0)])
+    detector = Detector(**TINY).fit(data)
+    assert detector.scale_.constant.tolist() == [False, True]
+    detector.save(tmp_path / "model")
+    changed = data.copy()
+    changed[500, 1] = 4
+    loaded = Detector.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.scores(changed)[0], detector.scores(changed)[0])
+    assert np.argmax(loaded.scores(changed)[0][400:600]) + 400 in range(500, 505)
+
+
+def test_a_flat_machine_among_others_raises_no_alarm():
+    detector = Detector(**{**TINY, "epochs": 10}).fit([waves(1500), np.full((1500, 1), 50.0)])
+    assert (detector.predict(np.full(500, 50.0)) == 1).all()
+    assert detector.metrics_["baselines"]["rolling z-score"]["alarm_rate"] < 0.01
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

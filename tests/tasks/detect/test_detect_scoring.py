@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from gatewise.tasks.detect.scoring import Scorer, find_events, score_series, tail_threshold
+from gatewise.tasks.detect.baselines import rolling_z, windowed_gaussian
+from gatewise.tasks.detect.scoring import Scorer, find_events, score_series, tail_threshold, threshold_of
 
 RNG = np.random.default_rng(3)
 
@@ -74,3 +75,24 @@ def test_events_by_hand():
     assert spans(3, 1) == [(1, 11, 9)]
     assert spans(0, 2) == [(4, 5, 4)]
     assert find_events(scores, 10, 0, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "rate"),
+    [
+        (np.zeros(50), 0.01),
+        (np.zeros(5000), 0.01),
+        (np.repeat([0.0, 3.0], [900, 100]), 0.05),  # a quantile within the hundred that are alike
+        (np.repeat([0.0, 1.0, 2.0], [700, 250, 50]), 0.3),
+    ],
+)
+def test_scores_that_are_alike_do_not_all_exceed_the_threshold(scores, rate):
+    threshold = threshold_of([scores[:300], scores[300:]], [scores[:300] >= 0, scores[300:] >= 0], rate)
+    assert (scores >= threshold).mean() <= rate
+    assert threshold <= np.nextafter(scores.max(), np.inf)
+
+
+@pytest.mark.parametrize("level", [0.1, 1e9 + 0.1, -3.3])
+def test_baselines_score_a_flat_line_alike(level):
+    for detect in (rolling_z, windowed_gaussian):
+        assert len(np.unique(detect(np.full(300, level))[1:])) == 1

@@ -4,21 +4,23 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import torch
 from forecast_kit import sequences, wave
+from matplotlib.axes import Axes
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from gatewise.data.sequences import Column
-from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
+from gatewise.errors import DataError, GatewiseError, ModelFileError, Notice, OptionError
 from gatewise.tasks.forecast.batches import Windows
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.forecast.heads import DISTRIBUTIONS
+from gatewise.training import Silent
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
 
@@ -293,6 +295,77 @@ def test_a_table_from_a_file(folder):
     assert columns["hour"][0] == np.datetime64("2024-01-05T00:00")
 
 
+def days_of(*series, **columns):
+    """A table of days: sales of several series, day after day, and who they are of."""
+    days = [f"{date(2024, 1, 1) + timedelta(days=k)}" for k in range(len(series[0])) for _ in series]
+    table = {"date": days} | {name: list(values) * len(series[0]) for name, values in columns.items()}
+    return table | {"sold": np.stack(series, 1).ravel().round(3).tolist()}
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"),
+    [
+        ({"shop": ["north", "south"]}, ["shop"]),
+        ({"store": [1, 2]}, ["store"]),  # whole numbers
+        ({"city": ["x", "y"], "shop": ["a", "b"]}, ["city"]),  # either would do
+        ({"city": ["x", "x", "y", "y"], "shop": ["a", "b", "a", "b"]}, ["city", "shop"]),
+        ({"online": [True]}, []),
+    ],
+)
+def test_what_a_table_seems_to_hold_is_used_and_told(columns, key, capsys, folder):
+    """A time and a key that nobody named, in the model that was saved too."""
+    count = len(next(iter(columns.values())))
+    table = days_of(*(wave(60, seed=k, level=5 + 4 * k) for k in range(count)), **columns)
+    named = Forecaster(**TINY, target="sold", time="date", key=key).fit(table)
+    assert capsys.readouterr().err == ""
+    found = Forecaster(**TINY, target="sold").fit(table, output="model", progress=lambda *_: Silent())
+    assert same(weights(found), weights(named))
+    said = "taken as time: date (daily)"
+    said += f"; taken as key: {', '.join(key)} ({count} series)" if key else ""
+    assert capsys.readouterr().err == f"{said}. Others can be named: --time, --key\n"
+    one, other = (list(model.predictions(table)) for model in (Forecaster.load("model"), named))
+    assert [chunk.keys() for chunk in one] == [chunk.keys() for chunk in other]
+    np.testing.assert_array_equal(one[0]["date"], other[0]["date"])
+    assert one[0]["date"][0] == np.datetime64("2024-03-01")
+
+
+def test_a_key_of_codes_keeps_its_zeros(folder):
+    table = days_of(wave(60), wave(60, seed=2), shop=["007", "012"])
+    (folder / "sales.csv").write_text(
+        "date,shop,sold\n" + "\n".join(",".join(map(str, row)) for row in zip(*table.values(), strict=True))
+    )
+    [columns] = Forecaster(**TINY, target="sold").fit("sales.csv").predictions("sales.csv")
+    assert columns["shop"].tolist() == ["007"] * 4 + ["012"] * 4
+
+
+def test_series_one_below_the_other_are_told_apart():
+    table = {"shop": ["a"] * 60 + ["b"] * 60, "sold": np.concatenate([wave(60), wave(60, seed=2)]).tolist()}
+    assert Forecaster(**TINY, target="sold").fit(table).predict(table).shape == (2, 4)
+    table["shop"] = ["a", "b"] * 60  # the weather perhaps: nothing says that these are series
+    with pytest.warns(Notice, match=r"one series, in the order of its rows, without 'shop' \(2 values\).*--key shop"):
+        glued = Forecaster(**TINY, target="sold").fit(table)
+    assert glued.predict(table).shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (days_of(wave(60), wave(60)), "values of 'date' stand in several rows.*key='shop,product'"),
+        (days_of(wave(60)) | {"shipped": days_of(wave(60))["date"]}, "2 columns of times: date, shipped.*time='date'"),
+    ],
+    ids=["no key", "two times"],
+)
+def test_what_is_not_clear_is_asked_for(table, message):
+    with pytest.raises(DataError, match=message):
+        Forecaster(**TINY, target="sold").fit(table)
+
+
+def test_a_month_without_a_year_is_no_time():
+    table = {"month": [1 + k % 12 for k in range(60)], "sold": wave(60).tolist()}
+    found = Forecaster(**TINY, target="sold").fit(table)
+    assert found.frequency_ is None
+
+
 @pytest.mark.parametrize(
     ("written", "zone", "ahead"),
     [
@@ -320,20 +393,57 @@ def test_times_go_on_in_the_clock_of_the_data(folder, written, zone, ahead):
         assert columns["hour"].tolist() == np.array(ahead, "M8[us]").tolist()
 
 
+def test_each_of_several_targets_is_measured(folder):
+    table = {"x": wave().tolist(), "y": wave(seed=5, level=50).tolist()}
+    found = Forecaster(**TINY, target="x,y").fit(table)
+    test = found.metrics_["test"]
+    each = test["by_target"]
+    assert list(each) == ["x", "y"]
+    assert each["x"]["values"] + each["y"]["values"] == test["values"]
+    assert test["mae"] == pytest.approx((each["x"]["mae"] + each["y"]["mae"]) / 2)
+    [columns] = found.predictions(table)
+    backtest = found.backtest(table, origins=1)["all"]["by_target"]["y"]
+    short = found.predict({name: values[:-4] for name, values in table.items()})
+    assert backtest["mae"] == pytest.approx(np.abs(short[0, :, 1] - table["y"][-4:]).mean(), rel=1e-4)
+    assert {"x", "x_0.1", "y", "y_0.9"} < columns.keys()
+    lines = found.report(found.metrics_).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["model", "x", "y"]
+    assert "by_target" not in Forecaster(**TINY, target="x").fit(table).metrics_["test"]
+
+
 def test_arrays_of_several_channels():
     pair = np.stack([wave(), wave(seed=5)], 1)
     assert Forecaster(**TINY).fit([pair, pair[:100]]).predict([pair]).shape == (1, 4, 2)
 
 
 def test_a_picture(fitted, data, folder):
-    fitted.plot(data, "fan.png")
-    fitted.plot(data, "ahead.svg", series=1, back=0)
+    fitted.plot(data, "fan.png", back=4)
+    fitted.plot(data, "ahead.svg", series=1)
     assert (folder / "fan.png").stat().st_size > 10_000
     assert (folder / "ahead.svg").read_text().startswith("<?xml")
     with pytest.raises(OptionError, match=r"\.png or \.svg"):
         fitted.plot(data, "fan.pdf")
     with pytest.raises(OptionError, match="no series 2"):
         fitted.plot(data, "fan.png", series=2)
+
+
+def test_a_picture_draws_the_future_that_predictions_hold(folder, monkeypatch):
+    table = days_of(wave(60), wave(60, seed=2), shop=["north", "south"])
+    found = Forecaster(**TINY, target="sold", time="date", key="shop").fit(table)
+    drawn = []
+    monkeypatch.setattr(
+        Axes, "plot", lambda *given, own=Axes.plot, **how: drawn.append((given[1:3], how)) or own(*given, **how)
+    )
+    found.plot(table, "next.svg", series=1)
+    (known, _), (ahead, how) = drawn
+    rows = next(found.predictions(table))
+    assert how["label"] == "forecast"
+    np.testing.assert_array_equal(ahead[0], rows["date"][4:])
+    assert ahead[1] == pytest.approx(rows["sold"][4:], rel=1e-6)
+    assert known[0][-1] == np.datetime64("2024-02-29")
+    text = (folder / "next.svg").read_text()
+    for words in ("Forecast of sold for the next 4 days: shop south", "known values", "80% of values should lie here"):
+        assert f"<!-- {words} -->" in text
 
 
 def test_the_report_is_narrow(fitted):

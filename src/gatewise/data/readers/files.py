@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
@@ -230,7 +231,16 @@ def named_files(
                 yield name, name_of(file), read_bytes(file)
         if not found:
             *most, last = suffixes + archives
-            raise DataError(f"{name_of(one)} holds no {contents}. Files must end in {', '.join(most)} or {last}.")
+            there = f" It holds {contents_of(path)}: name one of them." if folder and any(files_in(path)) else ""
+            raise DataError(
+                f"{name_of(one)} holds no {contents}. Files must end in {', '.join(most)} or {last}.{there}"
+            )
+
+
+def contents_of(folder: Source) -> str:
+    """The files of a folder by suffix, in words: "3 files of .csv, 1 file of .txt"."""
+    counts = Counter(file.suffix.lower() or "no suffix" for file in files_in(folder))
+    return ", ".join(f"{n} file{'s' * (n != 1)} of {suffix}" for suffix, n in counts.most_common(3))
 
 
 def is_folder(path: Source) -> bool:

@@ -67,6 +67,15 @@ def read_image(source: Source, colour: bool = False) -> np.ndarray:
         return levels
 
 
+def read_frames(source: Source) -> Iterator[np.ndarray]:
+    """The frames of an animation, (height, width) float32 each, as of `read_image`; errors too."""
+    with _opened(source) as image:
+        from PIL import ImageSequence
+
+        for frame in ImageSequence.Iterator(image):
+            yield np.asarray(frame.convert("L"), np.float32) / np.float32(255)
+
+
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """An image as `read_image` gives it, at another size: each new pixel the mean of those that it covers, where it
     gets smaller, and in between its neighbours where it gets larger."""

@@ -1,5 +1,6 @@
 """Plain text with a label on every line: `label text`, `label<tab>text`, fastText's `__label__a __label__b text`, or a
-label and a series of numbers, as the UCR archive has them."""
+label and a series of numbers, as the UCR archive has them. And folders of texts, labelled by the folders in them.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +12,41 @@ import numpy as np
 
 from ...errors import DataError
 from ..sequences import Column, Sequences, category_column, natural_sorted, offsets_of, text_column
-from .files import Source, read_lines
+from .audio import SUFFIXES as SOUNDS
+from .file_names import columns_of, folder_or_prefix
+from .files import Source, files_in, name_of, read_lines, read_text
 
 FASTTEXT = "__label__"
+SUFFIX = ".txt"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:[+-]?nan)")
+
+
+def holds_texts(folder: Source) -> bool:
+    """Whether there are text files anywhere in a folder, and no sound, which they may go with."""
+    names = [file.name.lower() for file in files_in(folder)]
+    return any(name.endswith(SUFFIX) for name in names) and not any(name.endswith(SOUNDS) for name in names)
+
+
+def read_text_folder(folder: Source, label_from: str | None = None, encoding: str = "utf-8") -> Sequences:
+    """The .txt files anywhere in a folder, each one text.
+
+    Args:
+        label_from: Where labels stand in their names, as for `audio.read_audio`. None: the folder that a file lies in,
+            or else what stands before the first _ of its name.
+
+    Returns:
+        Per sequence: `text`; `label`, a category, if there are any; and what else `label_from` names.
+
+    Raises:
+        DataError: A file is empty or not in this encoding, or its name does not fit.
+    """
+    files = [file for file in files_in(folder) if file.suffix.lower() == SUFFIX]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
+    texts = [read_text(file, encoding).strip() for file in files]
+    return Sequences(
+        np.zeros(len(files) + 1, np.int64), static={"text": text_column("text", texts), **labels}, name=name_of(folder)
+    )
 
 
 def read_labelled_text(source: Source, separator: str | None = None, encoding: str = "utf-8") -> Sequences:

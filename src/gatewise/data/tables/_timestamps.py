@@ -296,6 +296,8 @@ def _parts(
             shown,
         )
     text = f"nullif(trim({shown}), '')"
+    if any(is_time(types[name]) for name in names):
+        written = next(iter(FORMATS))  # as the date is written here
     if written is not None:
         zoned = session.row(f"SELECT coalesce(bool_or({zoned_sql(text)}), false) FROM {relation}")[0]
         return Reading(text_sql(written, text), given, "UTC" if zoned else None, written, shown)

@@ -142,6 +142,18 @@ class Frequency:
             return f"{Frequency('span', steps.pop())} from {first} to {last}"
         return f"{len(self.clocks)} times a day from {first} to {last}"
 
+    def counted(self, steps: int) -> str:
+        """So many steps, as people say it: 7 days, 2 quarters."""
+        if self.unit == "span":
+            return spoken(steps * self.count)
+        names = {("day", 7): "week", ("month", 3): "quarter", ("month", 12): "year"}
+        unit = names.get((self.unit, self.count)) if len(self.on) < 2 else None
+        if self.unit == "business day" and self._week == _MONDAY_TO_FRIDAY:
+            unit = self.unit
+        if unit is None and self.unit in ("day", "month") and len(self.on) < 2:
+            unit, steps = self.unit, steps * self.count
+        return f"{steps:,} {unit or 'step'}{'s' * (steps > 1)}"
+
     @property
     def _week(self) -> tuple[int, ...]:
         return self.weekdays or _MONDAY_TO_FRIDAY
@@ -448,7 +460,8 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
         if len(falls):
             raise DataError(
                 f"{sequences.name}: {name_of(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
-                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
+                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each "
+                "time; if there are several series, name the columns that tell one from another: key."
             )
         own = infer_frequency(timestamps, zone)
         found.append(own)
@@ -498,8 +511,8 @@ def _why(
         keys = "".join(f"{one.name}, " for one in sequences.static.values() if one.kind == "category")
         bucket = min(_BUCKETS, key=lambda name: abs(np.log(_BUCKETS[name] / np.median(steps))))
         return (
-            f"{who} has no regular step: timestamps lie {_spoken(int(steps.min()))} to {_spoken(int(steps.max()))} "
-            f'apart, most often {_spoken(usual)}. Bring them to one with a query such as "SELECT {keys}time_bucket('
+            f"{who} has no regular step: timestamps lie {spoken(int(steps.min()))} to {spoken(int(steps.max()))} "
+            f'apart, most often {spoken(usual)}. Bring them to one with a query such as "SELECT {keys}time_bucket('
             f"INTERVAL '{bucket}', {time}) AS {time}, avg({values[0]}) AS {values[0]} FROM data GROUP BY ALL\""
         )
     if own != common:
@@ -516,7 +529,7 @@ def _why(
     )
 
 
-def _spoken(microseconds: int) -> str:
+def spoken(microseconds: int) -> str:
     """A span of time in its two largest units."""
     parts: list[str] = []
     for size, unit in _SPANS:

@@ -4,7 +4,8 @@ What is guessed, and how:
 
 - time: the first column of kind "time" that is never missing; else columns named year, month and so on; else a column
   whose name says that it is a time, and that can be read as one;
-- key: where a time stands in several rows, the first category, or else pair of them, with which it does not;
+- key: where a time stands in several rows, the first category, or else whole number of which most stand at most times,
+  or else pair of them, with which it does not;
 - target: the column with a name in `TARGETS`; else the last one that is number or category.
 """
 
@@ -13,14 +14,15 @@ from __future__ import annotations
 import itertools
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
-from ._timestamps import PARTS, read_time
+from ...errors import DataError, Notice
+from ._timestamps import NUMBERS, PARTS, read_time
 from .frequency import frequency_of, regular
 from .schema import ANY_CSV, CSVFormat
 from .sequences import sequences
@@ -29,6 +31,7 @@ from .table import Table, open_table
 
 TIMES = {"time", "timestamp", "date", "datetime", "ds", "epoch", "unix", "unixtime", "ts", "year", "month", "day"}
 TARGETS = {"target", "label", "class", "y", "output", "category", "is_anomaly"}
+_LEAST_YEAR = 1600  # smaller numbers are no times by themselves
 LOOKED_AT = 5_000_000  # rows; in a larger table looking for gaps would take too long
 WIDTH = 80
 
@@ -160,9 +163,72 @@ def _column(table: Table, name: str) -> ColumnSummary:
     return ColumnSummary(name, kind, type, look.missing, look.distinct, least, most, examples, problem)
 
 
+def recognise(
+    table: Table, time: tuple[str, ...] = (), key: tuple[str, ...] = (), others: Collection[str] = (), *, repeats: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Time and key of series: those that are given, and else what `info` shows.
+
+    Args:
+        others: Columns that are something else.
+        repeats: Whether a series may hold a time twice.
+
+    Raises:
+        DataError: There are several times, or none of the columns tells series apart; asks for one.
+    """
+    if not time:
+        times = [name for name in table.columns if name not in (*key, *others) and _is_time(table, name)]
+        if len(times) > 1:
+            raise DataError(
+                f"{table.name} has {len(times)} columns of times: {', '.join(times)}. Say which one orders the steps, "
+                f"such as time='{times[0]}'"
+            )
+        time = tuple(times) or tuple(name for name in _time(table) if name not in (*key, *others))
+        if len(time) == 1 and table.kind(time[0]) == "number" and (table.profile(time[0]).least or 0) < _LEAST_YEAR:
+            time = ()  # such as a month from 1 to 12, which is no time without its year
+    if key:
+        return time, key
+    if not time:
+        return (), _blocks(table, others)
+    found = _key(table, time, others)
+    if not found and not repeats and 2 * _repeated(table, RELATION, time) >= table.rows:
+        raise DataError(
+            f"{table.name}: values of '{','.join(time)}' stand in several rows, and no column or pair of them "
+            "tells series apart. Name those that do, such as key='shop,product', or say what to do with rows of one "
+            "time, such as duplicates='mean'"
+        )
+    return time, found
+
+
+def _blocks(table: Table, others: Collection[str]) -> tuple[str, ...]:
+    """Without a time: the category whose rows stand together, block after block, so that each block is a series."""
+    for name in table.columns:
+        if name in others or table.kind(name) != "category" or table.profile(name).missing:
+            continue
+        if table.profile(name).distinct < 2:
+            continue
+        column = identifier(name)
+        begins = table.session.row(
+            f"SELECT count(*) FROM (SELECT {column} AS v, lag({column}) OVER () AS b FROM {RELATION}) "
+            "WHERE v IS DISTINCT FROM b"
+        )[0]
+        if 1 < table.profile(name).distinct == begins <= table.rows // 2:
+            return (name,)
+        warnings.warn(
+            f"{table.name} is read as one series, in the order of its rows, without '{name}' "
+            f"({table.profile(name).distinct} values). If that tells series apart, name it: --key {name}",
+            Notice,
+            stacklevel=2,
+        )
+    return ()
+
+
+def _is_time(table: Table, name: str) -> bool:
+    return table.kind(name) == "time" and not table.profile(name).missing
+
+
 def _time(table: Table) -> tuple[str, ...]:
     for name in table.columns:
-        if table.kind(name) == "time" and not table.profile(name).missing:
+        if _is_time(table, name):
             return (name,)
     lower = {name.lower(): name for name in table.columns if table.kind(name) == "number"}
     parts = list(itertools.takewhile(lambda part: part in lower, PARTS))
@@ -178,11 +244,13 @@ def _time(table: Table) -> tuple[str, ...]:
     return ()
 
 
-def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
+def _key(table: Table, time: tuple[str, ...], others: Collection[str] = ()) -> tuple[str, ...]:
     """Columns that make a time unique, by the first rows of a large table."""
     if not time:
         return ()
-    names = [n for n in table.columns if n not in time and table.kind(n) == "category" and not table.profile(n).missing]
+    free = [name for name in table.columns if name not in time and name not in others]
+    names = [name for name in free if table.kind(name) == "category" and not table.profile(name).missing]
+    names += [name for name in free if _numbers_series(table, name, time)]
     some = f"(SELECT * FROM {RELATION} LIMIT {LOOKED_AT})"
     if not _repeated(table, some, time):
         return ()
@@ -190,6 +258,15 @@ def _key(table: Table, time: tuple[str, ...]) -> tuple[str, ...]:
         if not _repeated(table, some, (*key, *time)):
             return key
     return ()
+
+
+def _numbers_series(table: Table, name: str, time: tuple[str, ...]) -> bool:
+    """Whether whole numbers may say which series a row is of: most of them stand at most of the times."""
+    if table.columns[name] not in NUMBERS or table.profile(name).missing:
+        return False
+    columns = ", ".join(identifier(part) for part in time)
+    times = table.session.row(f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {RELATION})")[0]
+    return 1 < table.profile(name).distinct <= 2 * table.rows / times
 
 
 def _repeated(table: Table, rows: str, names: Sequence[str]) -> int:

@@ -124,8 +124,11 @@ class Schema:
         columns: Those that were read, by name, in their order; the one that orders the steps is of kind "time".
         written: How a time is written that is made of several columns, such as a date and a time of day.
         csv: Of a CSV file; all None for another source.
+        time, key: Columns that were taken for these because nobody named any.
     """
 
     columns: Mapping[str, ColumnSchema] = field(default_factory=dict)
     written: str | None = None
     csv: CSVFormat = ANY_CSV
+    time: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()

@@ -67,6 +67,8 @@ class Table:
         self.learned = learned
         self._found = found
         self._labels = labels
+        self.time: tuple[str, ...] = ()
+        self.key: tuple[str, ...] = ()
         self._kinds: dict[str, str] = {}
         self._written: dict[str, str] = {}  # how text columns of times are written
         self._profiles: dict[str, Profile] = {}
@@ -114,7 +116,7 @@ class Table:
                 columns[name] = replace(known, kind="time", written=known.written or time[name] or None)
             else:
                 columns[name] = replace(known, kind=self.kind(name), written=known.written or self._written.get(name))
-        return Schema(columns, written, self._found.csv)
+        return Schema(columns, written, self._found.csv, self.time, self.key)
 
     def check(self, name: str) -> str:
         """The name, if there is such a column."""

@@ -74,6 +74,7 @@ class Captioner(Estimator, CaptionOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train on images with captions.
 
@@ -92,6 +93,7 @@ class Captioner(Estimator, CaptionOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
@@ -101,13 +103,14 @@ class Captioner(Estimator, CaptionOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress
+            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress, verbose
         )
 
     def _prepare(
         self, data: Any, y: Any, validation: Any, captions: str | None, lists: str | None, encoding: str
     ) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
 
         sacrebleu()  # before the work is done
@@ -147,6 +150,11 @@ class Captioner(Estimator, CaptionOptions):
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
             unit="images",
+            loss="cross-entropy, nats per token",
+            understood={
+                "inputs": f"{inputs.kind}, with {sum(map(len, train.captions)):,} captions to learn from",
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "images", ""),
+            },
             per_step=len(train) / len(training),
         )
 

@@ -52,6 +52,7 @@ def _gaussian(column: np.ndarray, window: int, step: int) -> np.ndarray:
     seen = column[np.isfinite(column)]
     if not len(seen):
         return np.zeros(len(column))
+    seen = seen - seen[0]  # so that the deviation of a line that has been flat until now is 0, and no rounding error
     ends = np.arange(1, len(seen))  # of what each value but the first is compared with
     ends = np.where(ends <= window, ends, window + (ends - window) // step * step)
     starts = np.maximum(ends - window, 0)

@@ -21,6 +21,7 @@ class Document:
     channels: Annotated[tuple[str, ...], distinct]
     threshold: float | None
     plain_thresholds: Mapping[str, float | None]
+    constant: tuple[str, ...] = ()  # channels; older files do not tell them
 
     def __post_init__(self) -> None:
         if not self.plain_thresholds.keys() <= BASELINES.keys():  # none, if a fit was interrupted

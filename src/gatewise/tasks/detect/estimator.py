@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...errors import ModelFileError
+from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import shares_of
+from ..report import recognised
 from .document import Data, Document
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
@@ -77,6 +80,7 @@ class Detector(Estimator, DetectOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn what is normal and set the threshold.
 
@@ -91,6 +95,7 @@ class Detector(Estimator, DetectOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, holds no numbers, or is too short.
@@ -98,15 +103,24 @@ class Detector(Estimator, DetectOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(
+            lambda: self._prepare(data, y, validation, query, encoding, progress is not None or verbose > 0),
+            output,
+            resume,
+            progress,
+            verbose,
+        )
 
-    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+    def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, standardise and size."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
         series = read_series(data, y, self, query=query, encoding=encoding)
         self.schema_ = series.source.schema
+        if tell and (line := recognised(series.source)):
+            print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:
             apart = read_series(
@@ -143,6 +157,15 @@ class Detector(Estimator, DetectOptions):
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
             settle=lambda: self._calibrate(steps),
+            loss="negative log-likelihood, nats per value",
+            understood={
+                "inputs": f"numbers {listed(series.channels)}",
+                "parts": parts_text(
+                    {name: sum(part[name].stop - part[name].start for part in steps.parts) for name in steps.parts[0]},
+                    "steps",
+                    "in the order of time; validation chooses the weights and sets the threshold",
+                ),
+            },
             unit="time steps",
             per_step=chosen.batch_size * window,
         )
@@ -297,6 +320,7 @@ class Detector(Estimator, DetectOptions):
             **cells_of(self.model_.layers),
             "sizes": vars(self.sizing_),
             "channels": list(self.channels_),
+            "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],
             "threshold": self.threshold_,
             "plain_thresholds": self.baseline_thresholds_,
         }
@@ -314,7 +338,8 @@ class Detector(Estimator, DetectOptions):
         data = taken(tensors, "data.", {"location": channels, "scale": channels, "reference": (None,)})
         if not (data["scale"] > 0).all() or not len(data["reference"]):
             raise ModelFileError("data.scale is not above 0, or data.reference is empty")
-        self.scale_, self.reference_ = Scale(data["location"], data["scale"]), data["reference"]
+        constant = np.isin(self.channels_, found.constant)
+        self.scale_, self.reference_ = Scale(data["location"], data["scale"], constant), data["reference"]
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
 
 

@@ -36,6 +36,8 @@ def draw(
         OptionError: The picture is to be neither PNG nor SVG.
     """
     with figure(picture) as drawn:
+        from matplotlib.dates import ConciseDateFormatter
+
         values = series.values[0][:][:, :MOST_CHANNELS]
         time, when = series.time(time), np.arange(len(values))
         if time is not None:
@@ -54,6 +56,12 @@ def draw(
             )
         axes[-1].set_ylabel("score")
         axes[-1].set_xlabel(time or "step")
+        if time is not None:
+            axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(axes[-1].xaxis.get_major_locator()))
+        static = series.source.static.values()
+        keys = ", ".join(f"{one.name} {one.strings()[0]}" for one in static if one.kind == "category")
+        count = f"{len(events):,} event{'s' * (len(events) != 1)}" if events else "no events"
+        drawn.suptitle(f"Anomaly scores of {keys or series.source.name}: {count}", fontsize="medium", wrap=True)
         normal = max(1.0, float(threshold)) if np.isfinite(threshold) else 1.0
         if scores.max() > 20 * normal:  # normal scores would be a flat line
             axes[-1].set_yscale("symlog", linthresh=normal)
@@ -73,4 +81,4 @@ def draw(
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
             axis.margins(x=0.01)
-        drawn.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside upper center")
+        drawn.legend(*axes[-1].get_legend_handles_labels(), frameon=False, ncols=4, loc="outside lower center")

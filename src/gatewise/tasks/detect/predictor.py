@@ -153,6 +153,9 @@ class ErrorReader:
     def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
         off = (z.astype(np.float64) - location) / scale
         nats = energy(off, self.net.distribution) + np.log(scale.astype(np.float64))
+        # Of what never changed there is nothing to predict: how sure a network is of it means nothing.
+        still = np.where(np.isnan(location), np.nan, energy(z.astype(np.float64), self.net.distribution))
+        nats = np.where(self.scale.constant, still, nats)
         observed = np.isfinite(nats)
         count = observed.sum(axis=1)
         total = np.where(observed, nats, 0.0).sum(axis=1)

@@ -15,6 +15,7 @@ from .options import DetectOptions
 HIGH = 0.99  # the share of the reference below a score of 1
 MOST_REFERENCE = 10_000  # errors of normal data that are kept where there is no history: more say the same
 
+_LEAST_SPREAD = 1e-3  # nats: normal data without any spread would make every score infinite
 _LEAST_TAIL = 50  # scores that a Pareto tail is fitted to, at least; fewer get an exponential one
 _TAIL_SHARE = 0.1
 _COUNTED = 10  # expected false alarms from which they are counted rather than extrapolated
@@ -66,8 +67,7 @@ class Scorer:
         mean = sum(self._recent) / len(self._recent)
         median = self._sorted[len(self._sorted) // 2]
         high = self._sorted[int(HIGH * len(self._sorted))]
-        # Normal data without any spread would make every score infinite.
-        score = (mean - median) / max(high - median, 1e-3)
+        score = (mean - median) / max(high - median, _LEAST_SPREAD)
         if self._history is not None:
             insort(self._sorted, mean)
             self._order.append(mean)
@@ -151,12 +151,22 @@ def calibrate(options: DetectOptions, errors: Sequence[np.ndarray], normal: Sequ
     reference = np.concatenate(means)[-max(MOST_REFERENCE, options.history or 0) :]
     scoring = Scoring.of(options, reference, math.inf)
     scores = [scoring.scores(e) for e in errors]
-    return Scoring.of(options, reference, threshold_of(scores, normal, float(options.false_alarm_rate)))
+    threshold = threshold_of(scores, normal, float(options.false_alarm_rate))
+    if np.quantile(reference, HIGH) - np.median(reference) < _LEAST_SPREAD:
+        threshold = max(threshold, 1.0)  # normal steps are all alike, and none of them is an alarm
+    return Scoring.of(options, reference, threshold)
 
 
 def threshold_of(scores: Sequence[np.ndarray], normal: Sequence[np.ndarray], rate: float) -> float:
-    """The threshold that a share `rate` of normal steps exceeds; `scores` and `normal` are (n,) per series."""
-    return tail_threshold(np.concatenate([s[mask] for s, mask in zip(scores, normal, strict=True)]), rate)
+    """The threshold that a share `rate` of normal steps exceeds. Of steps that are alike, all reach it or none.
+
+    Args:
+        scores, normal: (n,) per series: its scores, and which of its steps count.
+    """
+    known = np.concatenate([s[mask] for s, mask in zip(scores, normal, strict=True)])
+    found = tail_threshold(known, rate)
+    alike = (known == found).sum() > 1 and (known >= found).mean() > rate
+    return float(np.nextafter(found, np.inf)) if alike else found
 
 
 def smoothed(errors: np.ndarray, smoothing: int) -> np.ndarray:

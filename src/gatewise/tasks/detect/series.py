@@ -102,7 +102,7 @@ def read_series(
     Raises:
         DataError: There is nothing to read, or something is not what it should be; the message names the place.
     """
-    roles = _roles(options)
+    roles = _roles(options, recognise=channels is None or schema is not None)
     rows = isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], Mapping)
     if isinstance(data, np.ndarray | list | tuple) and not rows:
         found = _of_arrays(data, y)
@@ -118,7 +118,7 @@ def read_series(
     return found
 
 
-def _roles(options: DetectOptions) -> Roles:
+def _roles(options: DetectOptions, recognise: bool) -> Roles:
     return Roles(
         target=names(options.target),
         key=names(options.key),
@@ -127,6 +127,7 @@ def _roles(options: DetectOptions) -> Roles:
         per_step=True,
         zone=options.zone,
         duplicates=options.duplicates,
+        recognise=recognise,
         csv=options.csv_format(),
     )
 
@@ -322,14 +323,21 @@ def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of each channel in normal data, (D,) float64 each."""
+    """Of each of D channels in normal data.
+
+    Attributes:
+        location: (D,) float64 mean.
+        scale: (D,) float64 standard deviation; of a channel that does not change, a hundredth of its value.
+        constant: (D,) which channels do not change.
+    """
 
     location: np.ndarray
     scale: np.ndarray
+    constant: np.ndarray
 
     @classmethod
     def of(cls, pieces: Sequence[np.ndarray], channels: tuple[str, ...]) -> Scale:
-        """DataError if a channel has no value at all. A constant one is not scaled."""
+        """DataError if a channel has no value at all."""
         table = np.concatenate(pieces)
         count = np.isfinite(table).sum(axis=0)
         if not count.all():
@@ -337,7 +345,9 @@ class Scale:
             raise DataError(f"'{name}' has no value in the data to learn from. Leave the column out, or give more data")
         location = np.nanmean(table, axis=0)
         scale = np.nanstd(table, axis=0)
-        return cls(location, np.where(scale > 1e-12 * np.maximum(np.abs(location), 1e-12), scale, 1.0))
+        size = np.abs(location)
+        constant = scale <= 1e-12 * np.maximum(size, 1e-12)
+        return cls(location, np.where(constant, np.where(size > 0, size / 100, 1.0), scale), constant)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """(n, D) float32, standardised."""

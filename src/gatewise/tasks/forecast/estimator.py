@@ -7,6 +7,7 @@ linear one. Training, validation and test follow each other in time in every ser
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,9 +16,11 @@ import numpy as np
 from ... import checks
 from ...data.sequences import Sequences
 from ...errors import ModelFileError
+from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import names
+from ..report import recognised
 from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
 from .linear import Linear
@@ -71,6 +74,7 @@ class Forecaster(Estimator, ForecastOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train.
 
@@ -84,6 +88,7 @@ class Forecaster(Estimator, ForecastOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or no series is long enough.
@@ -91,16 +96,25 @@ class Forecaster(Estimator, ForecastOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, validation, query, encoding), output, resume, progress)
+        return self._fit(
+            lambda: self._prepare(data, validation, query, encoding, progress is not None or verbose > 0),
+            output,
+            resume,
+            progress,
+            verbose,
+        )
 
-    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
+    def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, size and encode."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
-        raw = read_sequences(data, self, query=query, encoding=encoding)
+        raw = read_sequences(data, self, query=query, encoding=encoding, recognise=True)
         self.schema_ = raw.schema
         own = self._table(raw)
+        if tell and (line := recognised(raw, own.frequency)):
+            print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:
             held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
@@ -137,6 +151,27 @@ class Forecaster(Estimator, ForecastOptions):
             measure=measure,
             settle=settle,
             unit="windows",
+            loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
+            understood={
+                "target": f"{listed(own.targets)}, {self.horizon} steps ahead, from the {sizing.context_length} before",
+                "series": f"one for each {listed(names(self.key))}" if self.key else "one",
+                "time": f"{self.time}: {own.frequency}" if self.time and own.frequency else "steps, numbered",
+                "inputs": "; ".join(
+                    f"{kind} {listed(found)}"
+                    for kind, found in {
+                        "its own past": [*own.targets],
+                        "known until now": [*inputs.past],
+                        "known ahead": [*inputs.future, *inputs.calendar],
+                        "of a series": [*inputs.static],
+                    }.items()
+                    if found
+                ),
+                "parts": parts_text(
+                    {"train": len(setup.training), "validation": len(setup.validation) if setup.held_out else 0},
+                    "windows",
+                    "the ends of the series validate and test",
+                ),
+            },
             per_step=sizing.batch_size,
         )
 
@@ -227,7 +262,8 @@ class Forecaster(Estimator, ForecastOptions):
 
         Returns:
             Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
-            "coverage" and "coverage_meant", "windows" and "values"; and "baselines".
+            "coverage" and "coverage_meant", "windows" and "values", and of several targets the same "by_target"; and
+            "baselines".
         """
         predictor = self._predictor()
         raw = predictor.read(data, query=query, encoding=encoding)
@@ -281,17 +317,17 @@ class Forecaster(Estimator, ForecastOptions):
         picture: str | os.PathLike[str],
         *,
         series: int = 0,
-        back: int | None = None,
+        back: int = 0,
         query: str | None = None,
         encoding: str = "utf-8",
     ) -> None:
-        """Draw history, forecast with its intervals and, where they are known, the actual values.
+        """Draw the end of a series, its forecast with its interval and, where they are known, the actual values.
 
         Args:
             data, query, encoding: As for `fit`.
             picture: A .png or .svg file to write, whole or not at all.
             series: Which one, counted from 0.
-            back: Steps before the end from which to forecast; a horizon, if omitted. 0 forecasts what is to come.
+            back: Steps before the end from which to forecast, to compare with what came; 0 forecasts what is to come.
         """
         from .plot import draw_series
 

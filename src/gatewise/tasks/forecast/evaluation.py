@@ -62,7 +62,9 @@ def _figures(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Figures of the model and of the baselines on the same windows."""
     horizon, season = predictor.horizon, predictor.sizing.season
-    own = ForecastScores(horizon, np.array(predictor.options.quantiles))
+    levels = np.array(predictor.options.quantiles)
+    own = ForecastScores(horizon, levels)
+    each = {name: ForecastScores(horizon, levels) for name in series.targets if len(series.targets) > 1}
     plain = {name: ForecastScores(horizon) for name in BASELINES if with_baselines}
     columns = range(len(series.targets))
     scale, std = _units(series, part, ends, season)
@@ -70,6 +72,9 @@ def _figures(
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
+        for column, scores in enumerate(each.values()):
+            one = slice(column, column + 1)
+            scores.add(truth[:, one], forecast.of_column(column), scale[rows, one], std[rows, one])
         for name, scores in plain.items():
             point = np.stack(
                 [
@@ -79,7 +84,10 @@ def _figures(
             )
             point[np.isnan(forecast.point)] = np.nan  # the same values for all
             scores.add(truth, Forecast(point), scale[rows], std[rows])
-    return own.figures(), {name: scores.figures() for name, scores in plain.items()}
+    figures: dict[str, Any] = own.figures()
+    if each:
+        figures["by_target"] = {name: scores.figures() for name, scores in each.items()}
+    return figures, {name: scores.figures() for name, scores in plain.items()}
 
 
 def _units(series: Series, part: Part, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,9 +129,10 @@ def forecast_report(metrics: Metrics) -> str:
     if part is None:
         return NOTHING_MEASURED
     own = metrics[part]
+    targets = {f"  {name[:13]}": scores for name, scores in own.get("by_target", {}).items()}
     rows = (
         (name, ["-" if scores.get(key) is None else f"{scores[key]:.4g}" for key in _FORECASTS])
-        for name, scores in {"model": own, **metrics.get("baselines", {})}.items()
+        for name, scores in {"model": own, **targets, **metrics.get("baselines", {})}.items()
     )
     lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
     if "coverage" in own:

@@ -204,7 +204,8 @@ class Predictor:
         """Forecasts as columns: keys of the series, or their numbers from 0, the timestamp or step, points and
         quantiles."""
         horizon, static = self.horizon, table.data.static
-        keys = [name for name in names(self.options.key) if name in static] or list(static)
+        named = names(self.options.key) or (() if self.schema is None else self.schema.key)
+        keys = [name for name in named if name in static] or list(static)
         found = {name: np.repeat(output(static[name]), horizon) for name in keys}
         if not keys:
             found["series"] = np.repeat(which, horizon)

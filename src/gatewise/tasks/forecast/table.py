@@ -62,12 +62,19 @@ class Table:
 
 
 def read_sequences(
-    data: Any, options: ForecastOptions, *, query: str | None, encoding: str, schema: Schema | None = None
+    data: Any,
+    options: ForecastOptions,
+    *,
+    query: str | None,
+    encoding: str,
+    schema: Schema | None = None,
+    recognise: bool = False,
 ) -> Sequences:
     """What any reader makes of the data, with columns in the roles that the options give them.
 
     Args:
         schema: How the table was read that a model learned from.
+        recognise: Take time and key from what the table seems to hold, if the options name none.
     """
     covariates = [*names(options.past_covariates), *names(options.future_covariates)]
     roles = Roles(
@@ -79,6 +86,7 @@ def read_sequences(
         columns=covariates if names(options.target) else None,
         static=[name for name in names(options.static_covariates) if name not in names(options.key)],
         per_step=True,
+        recognise=recognise or schema is not None,
         csv=options.csv_format(),
     )
     return read(data, None, roles, query=query, encoding=encoding, schema=schema)

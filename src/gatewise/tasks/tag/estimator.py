@@ -17,6 +17,7 @@ from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
+from ..announcement import listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
@@ -74,6 +75,7 @@ class Tagger(Estimator, TagOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn.
 
@@ -88,6 +90,7 @@ class Tagger(Estimator, TagOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or nothing can be learned from it.
@@ -95,10 +98,11 @@ class Tagger(Estimator, TagOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Pieces
 
@@ -153,6 +157,21 @@ class Tagger(Estimator, TagOptions):
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
             settle=settle,
+            loss="negative log-likelihood, nats per label" if targets.classes else "squared error, standardised",
+            validated=_validated(targets),
+            understood={
+                "target": f"{self.target or 'label'}: {_kind_of(targets)}",
+                "inputs": "; ".join(
+                    f"{kind} {listed(columns)}"
+                    for kind, columns in {
+                        "words": [words.column for words in features.words],
+                        "numbers": features.means,
+                        "categories": features.categories,
+                    }.items()
+                    if columns
+                ),
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "sequences", ""),
+            },
             unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
         )
@@ -305,3 +324,17 @@ class Tagger(Estimator, TagOptions):
         if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):
             raise ModelFileError(f"crf.transitions does not fit {labels} classes")
         self.model_ = filled(self._build, tensors)
+
+
+def _validated(targets: Targets) -> str | None:
+    """What chooses the weights, where that is not the loss."""
+    if not targets.classes:
+        return None
+    return "1 - F1 of spans" if targets.scheme else "share of wrong labels"
+
+
+def _kind_of(targets: Targets) -> str:
+    if not targets.classes:
+        return "a number"
+    spans = f", spans in the scheme {targets.scheme}" if targets.scheme else ""
+    return f"{len(targets.classes):,} labels ({listed(targets.classes)}){spans}"
