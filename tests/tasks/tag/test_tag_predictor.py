@@ -62,7 +62,7 @@ def test_predictions_say_which_step_they_are_of():
         map(pd.DataFrame, tagger.predictions(table.drop(columns="label").sample(frac=1, random_state=1))),
         ignore_index=True,
     )
-    assert list(found) == ["machine", "step", "when", "predicted"]
+    assert list(found) == ["machine", "sequence", "step", "when", "predicted"]
     assert sorted(set(found["machine"])) == ["007", "m1"]
     assert found["step"].tolist() == [*range(12), *range(12)]
     assert pd.to_datetime(found["when"], utc=True).tolist() == [*hours.tz_convert("UTC"), *hours.tz_convert("UTC")]

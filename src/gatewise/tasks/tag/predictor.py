@@ -112,13 +112,12 @@ class Predictor:
             end = sequences.offsets[first] + _ROWS_AT_ONCE
             last = max(first + 1, int(np.searchsorted(sequences.offsets, end, "right")) - 1)
             some = sequences.take(range(first, last))
-            columns = {
-                **(_keys(some) or {"sequence": np.repeat(np.arange(first, last), some.lengths)}),
-                "step": np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths),
-                **{column.name: as_written(column) for column in some.steps.values() if column.kind == "time"},
-                **{own.column: some.steps[own.column].values for own in self.features.words},
-                "predicted": self.labels(self.features.encode(some)),
-            }
+            columns = _keys(some)
+            columns.setdefault("sequence", np.repeat(np.arange(first, last), some.lengths))
+            columns.setdefault("step", np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths))
+            columns |= {column.name: as_written(column) for column in some.steps.values() if column.kind == "time"}
+            columns |= {own.column: some.steps[own.column].values for own in self.features.words}
+            columns["predicted"] = self.labels(self.features.encode(some))
             for start in range(0, int(some.offsets[-1]), _ROWS_AT_ONCE):
                 yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
             first = last
