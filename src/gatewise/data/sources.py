@@ -224,7 +224,7 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     if reader == "strokes":
         from .readers.strokes import read_strokes
 
-        return read_strokes(source, label_from=roles.label_from)
+        return read_strokes(source, label_from=roles.label_from, labelled=roles.with_target)
     from .readers.audio import read_audio
     from .readers.clips import holds_clips, read_clips
 
@@ -236,7 +236,7 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
         if holds_texts(source):
             return read_text_folder(source, roles.label_from, encoding)
 
-    return read_audio(source, sound, roles.label_from)
+    return read_audio(source, sound, roles.label_from, roles.with_target)
 
 
 def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, schema: Schema | None) -> Sequences:

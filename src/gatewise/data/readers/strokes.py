@@ -28,7 +28,10 @@ Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
 
 
 def read_strokes(
-    source: Source | Sequence[Source], spacing: float | None = SPACING, label_from: str | None = None
+    source: Source | Sequence[Source],
+    spacing: float | None = SPACING,
+    label_from: str | None = None,
+    labelled: bool = True,
 ) -> Sequences:
     """Drawings as sequences of pen movements.
 
@@ -44,6 +47,7 @@ def read_strokes(
             they were recorded.
         label_from: Where labels stand in names without suffix, as for `audio.read_audio`. None: the folders a file
             lies in, less those that all share; and what stands behind the last _ of its name is the `writer`.
+        labelled: Whether names are asked for these at all.
 
     Returns:
         Per step numbers, float32: `x` and `y`, where the pen is; `dx` and `dy`, how far it came since the step before
@@ -67,11 +71,13 @@ def read_strokes(
         names.append(name)
         drawings.append(steps_of(_parsed(raw, place), spacing))
     columns = np.concatenate(drawings).astype(np.float32).T
-    static = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
+    static = {"file": text_column("file", names)}
+    if labelled:
+        static |= columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
     return Sequences(
         offsets_of(map(len, drawings)),
         {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)},
-        {"file": text_column("file", names), **static},
+        static,
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 

@@ -82,7 +82,7 @@ class Captioner(Estimator, CaptionOptions):
             data: A folder of images, and of folders of frames, which are clips; an `.npz` file with `x` and `captions`;
                 arrays, see `data.paired.captions.from_arrays`; or a `Captioned`.
             y: Captions beside arrays: for each a string, or several in a list. `validation` is then such a pair too.
-            captions: File of captions for a folder: lines image.jpg#0<tab>caption, or a table with the columns image
+            captions: File of captions for a folder: lines `image.jpg#0<tab>caption`, or a table with the columns image
                 and caption.
             lists: Comma-separated files with the names of training, validation and test images, one per line; the last
                 may be left out.

@@ -237,8 +237,9 @@ class Classifier(Estimator, ClassifyOptions):
         """Predictions as a table, some thousand rows at a time.
 
         Yields:
-            By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
-            for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
+            By name: the key columns, of recordings and drawings "file", or "sequence", its number from 0; the target's
+            name with the predicted value; and for classes "probability", that of the predicted one; for labels one
+            column each, 0 or 1.
         """
         return self._predictor().predictions(data, query=query, encoding=encoding)
 

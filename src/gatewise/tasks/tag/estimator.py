@@ -229,8 +229,8 @@ class Tagger(Estimator, TagOptions):
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
-        name where there are any, and "predicted"."""
+        """Labels as columns of a table, some thousand steps at a time: the key columns if there are any, "sequence" and
+        "step" (both from 0), the time and the tokens by name where there are any, and "predicted"."""
         return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:

@@ -84,7 +84,7 @@ class Translator(Estimator, TranslateOptions):
                 table, or a list of texts with their targets as `y`. See `data.paired.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best; then the model trains on all of `data`. By default a
-                share of `data`. Lists as a tuple (texts, targets); on the command line, two files with a comma between.
+                share of `data`. Texts and their targets are a pair of lists, or two files with a comma between.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
             output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
