@@ -16,6 +16,7 @@ from ...errors import DataError
 from ..readers.arrays import load_arrays
 from ..readers.files import Source, name_of, read_lines, read_text
 from ..readers.images import SUFFIXES, read_image, resized, size_of
+from ..tables.schema import ANY_CSV, CSVFormat
 from ..tables.session import RELATION, identifier
 from ..tables.table import open_table
 from .captions import Captioned, from_arrays
@@ -28,7 +29,7 @@ _NUMBERED = re.compile(r"(.+)#\d+$")
 _ARRAYS = ("x", "captions", "names")
 
 
-def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str]]:
+def read_captions(source: Source, encoding: str = "utf-8", csv: CSVFormat = ANY_CSV) -> dict[str, list[str]]:
     """The captions of each image, by its name, in the order of the file.
 
     Args:
@@ -46,7 +47,7 @@ def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str
     rows = _from_json(source, encoding) if suffix == ".json" else None
     if rows is None and suffix not in (".parquet", *_JSON):
         rows = _from_lines(source, encoding, table=suffix in _TABLES)
-    for where, image, caption in _from_table(source, encoding) if rows is None else rows:
+    for where, image, caption in _from_table(source, encoding, csv) if rows is None else rows:
         captions = [
             " ".join(str(text).split()) for text in (caption if isinstance(caption, list) else [caption]) if text
         ]
@@ -216,9 +217,9 @@ def _file_of(image: dict[str, Any]) -> Any:
     return next((image[known] for known in _IMAGE if known in image), None)
 
 
-def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]:
+def _from_table(source: Source, encoding: str, csv: CSVFormat) -> Iterator[tuple[str, Any, Any]]:
     """Names and captions as they are written: 001 is not a number. Of lists in JSON that is their text."""
-    with open_table(source, encoding=encoding, as_written=True) as table:
+    with open_table(source, csv=csv, encoding=encoding, as_written=True) as table:
         lower = {name.lower(): name for name in table.columns}
         image = next((lower[name] for name in _IMAGE if name in lower), None)
         caption = next((lower[name] for name in _CAPTION if name in lower), None)

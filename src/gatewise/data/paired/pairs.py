@@ -15,6 +15,7 @@ from ...errors import DataError, OptionError
 from ..readers.columns import listed
 from ..readers.files import read_lines
 from ..sources import is_table, kind_of
+from ..tables.schema import ANY_CSV, CSVFormat
 from ..tables.session import RELATION, identifier
 from ..tables.table import Table, open_table
 
@@ -58,6 +59,7 @@ def read_pairs(
     target: str | None = None,
     query: str | None = None,
     encoding: str = "utf-8",
+    csv: CSVFormat = ANY_CSV,
     with_targets: bool = True,
 ) -> Pairs:
     """Pairs from whatever a user names.
@@ -72,6 +74,7 @@ def read_pairs(
             omitted where but two columns hold texts.
         query: SQL whose result is the table.
         encoding: Of text files.
+        csv: How a CSV file is written.
         with_targets: Otherwise sources are enough: one file of lines is sources alone if its lines have no tab, or not
             alike many, of a table the target is not read, and a file that could be lines is so unless its head names a
             column. A blank source is then "", and a tab in a line of sources white space.
@@ -103,7 +106,7 @@ def read_pairs(
         if not (with_targets or _heads(data, encoding, named)):
             return _tabbed(data, encoding, with_targets, None, None)
     if is_path or is_table(data):
-        return _columns(data, source, target, query, encoding, with_targets)
+        return _columns(data, source, target, query, encoding, csv, with_targets)
     if with_targets:
         raise OptionError(f"a {type(data).__name__} of texts needs as many targets beside it: fit(texts, targets)")
     return Pairs(_texts(data, "texts", blank_too=True), None, "texts")
@@ -202,10 +205,16 @@ def _lines(path: Any, encoding: str) -> tuple[str, list[str]]:
 
 
 def _columns(
-    data: Any, source: str | None, target: str | None, query: str | None, encoding: str, with_targets: bool
+    data: Any,
+    source: str | None,
+    target: str | None,
+    query: str | None,
+    encoding: str,
+    csv: CSVFormat,
+    with_targets: bool,
 ) -> Pairs:
     """Two columns of a table, as text whatever they hold."""
-    with open_table(data, query, encoding=encoding, as_written=True) as table:
+    with open_table(data, query, csv=csv, encoding=encoding, as_written=True) as table:
         names = list(table.columns)
         first = table.check(source) if source else next((name for name in names if name != target), names[0])
         if not with_targets:

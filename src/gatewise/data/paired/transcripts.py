@@ -14,7 +14,7 @@ from ..readers import audio, images
 from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
 from ..sequences import Sequences, text_column
 from ..sources import describe_source, refuse_query
-from ..tables.schema import CSVFormat
+from ..tables.schema import ANY_CSV, CSVFormat
 from ..tables.session import RELATION, identifier, source_name
 from ..tables.table import open_table
 
@@ -31,6 +31,7 @@ def read_transcripts(
     *,
     query: str | None = None,
     encoding: str = "utf-8",
+    csv: CSVFormat = ANY_CSV,
     texts: bool = True,
     sound: LogMel | None = None,
     height: int | None = None,
@@ -45,6 +46,7 @@ def read_transcripts(
         target: The column of texts, and what they are called in what is returned.
         query: SQL whose result is the table, as for `table.open_table`.
         encoding: Of all text.
+        csv: How a CSV file is written.
         texts: Whether there must be a text for every file; otherwise none is looked for.
         sound, height: How a trained model reads sound and images; None: what suits the files.
 
@@ -56,7 +58,7 @@ def read_transcripts(
         DataError: A file is damaged or has no text, or the source names none; the message says which.
         OptionError: A query is given for what is not a table.
     """
-    found = _listed(source, target, query, encoding, texts)
+    found = _listed(source, target, query, encoding, csv, texts)
     if not found:
         raise DataError(f"{source_name(source)} names no file. Give at least one.")
     paths = [path for _, path, _ in found]
@@ -110,7 +112,7 @@ def _medium(found: Named) -> str:
     return next(iter(kinds))
 
 
-def _listed(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
+def _listed(source: Any, target: str, query: str | None, encoding: str, csv: CSVFormat, texts: bool) -> Named:
     if _is_local(source):
         if is_folder(source):
             refuse_query(query, describe_source(source))
@@ -120,7 +122,7 @@ def _listed(source: Any, target: str, query: str | None, encoding: str, texts: b
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
             return [(Path(source).name, Path(source), None)]
-    return _in_table(source, target, query, encoding, texts)
+    return _in_table(source, target, query, encoding, csv, texts)
 
 
 def _is_local(source: Any) -> bool:
@@ -153,9 +155,10 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
     return found
 
 
-def _in_table(source: Any, target: str, query: str | None, encoding: str, texts: bool) -> Named:
+def _in_table(source: Any, target: str, query: str | None, encoding: str, csv: CSVFormat, texts: bool) -> Named:
     base = Path(source).parent if _is_local(source) else Path()
-    with open_table(source, query, csv=CSVFormat(header=True), encoding=encoding, as_written=True) as table:
+    csv = csv.over(CSVFormat(header=True))
+    with open_table(source, query, csv=csv, encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:
             _check(table.name, column, table.columns)
         transcript = f"{identifier(target)}::VARCHAR" if texts else "NULL"

@@ -241,7 +241,16 @@ class Captioner(Estimator, CaptionOptions):
         self, data: Any, y: Any, captions: str | None, lists: str | None, encoding: str
     ) -> tuple[Captioned, list[int]]:
         side = int(given_or(self.image_size, SIDE))
-        return read(data, y, captions=captions, lists=lists, inputs=self.inputs, size=(side, side), encoding=encoding)
+        return read(
+            data,
+            y,
+            captions=captions,
+            lists=lists,
+            inputs=self.inputs,
+            size=(side, side),
+            encoding=encoding,
+            csv=self.csv_format(),
+        )
 
     def _batches(self, data: Captioned, seed: int | None) -> ImageBatches:
         from .batches import ImageBatches

@@ -13,6 +13,7 @@ import numpy as np
 from ...data.paired.caption_files import is_image, names_in, read_arrays, read_captions, read_folder, read_names
 from ...data.paired.captions import Captioned, from_arrays
 from ...data.sources import describe_source
+from ...data.tables.schema import ANY_CSV, CSVFormat
 from ...errors import DataError, OptionError
 from ..options import names
 
@@ -29,6 +30,7 @@ def read(
     inputs: str | None = None,
     size: tuple[int, int] = (SIDE, SIDE),
     encoding: str = "utf-8",
+    csv: CSVFormat = ANY_CSV,
 ) -> tuple[Captioned, list[int]]:
     """Images, clips or features with their captions; and how many there are in each list.
 
@@ -40,6 +42,7 @@ def read(
         inputs: What arrays hold; see `from_arrays`.
         size: Height and width to which images from files are scaled.
         encoding: Encoding of text files.
+        csv: How a CSV file of captions is written.
 
     Raises:
         DataError: Something cannot be read, or has no caption.
@@ -66,7 +69,7 @@ def read(
         return read_folder(os.path.dirname(data), [os.path.basename(data)], None, size, clips), []
     if not folder:
         return read_arrays(data, inputs), []
-    known = None if captions is None else read_captions(captions, encoding)
+    known = None if captions is None else read_captions(captions, encoding, csv)
     parts = [read_names(path, encoding) for path in names(lists)]
     wanted = [name for part in parts for name in part] or list(known or names_in(data))
     if len(set(wanted)) < len(wanted):

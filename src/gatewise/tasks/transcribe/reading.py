@@ -57,6 +57,7 @@ def read_signals(
             options.target or TEXT,
             query=query,
             encoding=encoding,
+            csv=options.csv_format(),
             texts=labelled,
             sound=sound,
             height=height,

@@ -109,7 +109,14 @@ class Translator(Estimator, TranslateOptions):
         from .batches import PairBatches, ScheduledSampling
 
         sacrebleu()  # before the work is done
-        read = partial(read_pairs, source=self.source, target=self.target, query=query, encoding=encoding)
+        read = partial(
+            read_pairs,
+            source=self.source,
+            target=self.target,
+            query=query,
+            encoding=encoding,
+            csv=self.csv_format(),
+        )
         whole = read(data, y)
         shares = shares_of(self.split, y is not None, validation is not None)
         parts = split_at_random(whole, shares, int(self.seed), "pairs")
@@ -288,7 +295,9 @@ class Translator(Estimator, TranslateOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(net=self.model_, texts=self.texts_, source=self.source, target=self.target)
+        return Predictor(
+            net=self.model_, texts=self.texts_, source=self.source, target=self.target, csv=self.csv_format()
+        )
 
     def _evaluate(
         self, predictor: Predictor, parts: Mapping[str, Pairs], with_baselines: bool, decoding: Decoding | None = None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...data.paired.pairs import Pairs, read_pairs
+from ...data.tables.schema import ANY_CSV, CSVFormat
 from ...data.text.vocabulary import Words
 from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
@@ -46,10 +47,13 @@ class Predictor:
         net: Its network; see `encode`.
         texts: Its vocabularies.
         source, target: Columns of tables; see `read_pairs`.
+        csv: How CSV files are written.
     """
 
-    def __init__(self, *, net: Any, texts: Texts, source: str | None = None, target: str | None = None):
-        self.net, self.texts, self.source, self.target = net, texts, source, target
+    def __init__(
+        self, *, net: Any, texts: Texts, source: str | None = None, target: str | None = None, csv: CSVFormat = ANY_CSV
+    ):
+        self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_targets: bool = False
@@ -62,6 +66,7 @@ class Predictor:
             target=self.target,
             query=query,
             encoding=encoding,
+            csv=self.csv,
             with_targets=with_targets,
         )
 
