@@ -182,8 +182,11 @@ def test_a_newer_format_is_refused_before_anything_else(path):
         (raw({"__metadata__": {"gatewise": '{"format": 1, "loss": 1e999}'}}), "document is not valid JSON (1e999"),
         (
             raw({"__metadata__": {"gatewise": '{"task": "tag", "task": "x"}'}}),
-            "document is not valid JSON (a key stands",
+            "is not valid JSON (a key stands there twice)",
         ),
+        (raw({"__metadata__": {"gatewise": '{"a":' * 101 + "1" + "}" * 101}}), "document is nested more than 100 deep"),
+        (raw({"__metadata__": {"gatewise": '{"a":' + "[" * 300 + "]" * 300 + "}"}}), "nested more than 100 deep"),
+        (raw({"__metadata__": {"gatewise": '{"a":' * 100 + "1" + "}" * 100}}), "gives its format as null"),
         (raw(b'{"x": 1, "x": 2}'), "its header is not valid JSON (a key stands there twice)"),
         (raw({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), "[2] does not fit its place"),
         (raw({"x": {"dtype": "F8", "shape": [2**60] * 5000, "data_offsets": [0, 4]}}, bytes(4)), "not fit its place"),

@@ -90,12 +90,12 @@ def harmless(written):
 def test_a_table(call, tmp_path):
     path = tmp_path / "a.csv"
     rows = "".join(f"{day},{HOSTILE[:-1] if day % 2 else 'fine'}\n" for day in range(1, 21)).replace("\r", "")
-    path.write_text(f"{TITLE}value,label\n{rows}")
+    path.write_text(f"{UP}value,label\n{rows}")
     code, written, _ = call("info", "a.csv")
     assert code == 0
     assert harmless(written)
     assert "\\x1b[2J" in written
-    assert "\\x1b]0;gone\\x07value" in written
+    assert "\\x9b1Avalue" in written
     code, written, _ = call("info", "--json", "a.csv")
     assert code == 0
     assert harmless(written)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEY = "gatewise"
 
+_DEEPEST = 100  # objects and lists in one another
 _LIMIT = 100_000_000  # bytes of header; the safetensors library refuses longer ones too
 _NO_MODEL = "Give a model that `gatewise fit` wrote."
 _DAMAGED = "Copy or download it again, or train it again."
@@ -60,6 +61,18 @@ _LOOKS_LIKE = {  # first bytes -> kind of a file that may be mistaken for a mode
     b"\x28\xb5\x2f\xfd": "zstd-compressed data",
     b"\x7fELF": "a program",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself (git lfs pull fetches it)",
+}
+
+
+_OTHERS = {  # suffix -> what such a file is
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "a file of Keras"),
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "a file of PyTorch"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle"),
+    ".onnx": "a file of ONNX",
+    **dict.fromkeys((".tflite", ".pb"), "a file of TensorFlow"),
+    **dict.fromkeys((".csv", ".tsv", ".json", ".jsonl", ".parquet"), "a table"),
+    **dict.fromkeys((".png", ".svg"), "a picture"),
+    ".txt": "a text",
 }
 
 
@@ -201,6 +214,13 @@ def _beside(model: str | os.PathLike[str], suffix: str) -> Path:
     return path.with_name(f"{path.name}.{suffix}")
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Make sure that a model's file is not named as one of another kind. ModelFileError says what it is called."""
+    target = Path(path)
+    if other := _OTHERS.get(target.suffix.lower()):
+        _fail(path, f"is the name of {other}, which a model is not. Name it {target.with_suffix('.gatewise').name}")
+
+
 def writable(path: str | os.PathLike[str], force: bool) -> None:
     """Make sure, before hours of work, that a result can be written to `path`. Leaves no file behind.
 
@@ -318,7 +338,22 @@ def _json_object(path: str | os.PathLike[str], text: bytes | str, what: str) -> 
         _fail(path, f"is damaged: {what} is not valid JSON ({error}). {_DAMAGED}", error)
     if not isinstance(found, dict):
         _fail(path, f"is damaged: {what} is a JSON {type(found).__name__}, not an object. {_DAMAGED}")
+    if _deeper(found, _DEEPEST):
+        _fail(path, f"is damaged: {what} is nested more than {_DEEPEST} deep. {_DAMAGED}")
     return found
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects stand in one another more than so many times."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+    return bool(level)
 
 
 def _shapes(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -35,9 +36,10 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
 
     Args:
         kind: bool, int, float, str, None, Any or literals; lists, tuples, sequences (which become tuples) and mappings
-            of them, and unions. A dataclass, which is made of an object with its fields as keys; one that has a
-            default may be left out. A TypedDict, which is an object with at least its keys. Numbers are finite. Further
-            arguments of `Annotated` are called with the name and the value, and raise OptionError or ValueError.
+            of them; unions. A dataclass is made of an object with its fields as keys, of which those may be left out
+            that have a default. A TypedDict is an object with at least its keys. Numbers are finite, and a whole one
+            may stand for a float. Further arguments of `Annotated` are called with the name and the value, and raise
+            OptionError or ValueError.
         where: The keys that lead to the value, for messages: "inputs.categories[0]".
 
     Raises:
@@ -67,14 +69,13 @@ def read(kind: Any, value: Any, where: str = "") -> Any:
         return items if origin is list else tuple(items)
     if origin in (dict, Mapping):
         return {key: read(inside[1], item, _join(where, key)) for key, item in value.items()}
-    return float(value) if kind is float else value
+    return value
 
 
 def distinct(name: str, value: Sequence[Any]) -> None:
     """OptionError if a value is there twice."""
     if len(set(value)) < len(value):
-        twice = next(item for place, item in enumerate(value) if item in value[:place])
-        raise OptionError(f"{name} holds {_shown(twice)} twice")
+        raise OptionError(f"{name} holds {_shown(Counter(value).most_common(1)[0][0])} twice")
 
 
 Count = Annotated[int, lambda name, value: whole(name, value, 1, MOST)]
@@ -90,8 +91,8 @@ def _checked(where: str, make: Callable[..., Any], *args: Any, **given: Any) -> 
     except ModelFileError:
         raise
     except ValueError as error:
-        text = str(error)
-        raise ModelFileError(text if where in text else f"{where}: {text}") from error
+        text, place = str(error), where or "the document"
+        raise ModelFileError(text if text.startswith(place) else f"{place}: {text}") from error
 
 
 def _one_of(kinds: Sequence[Any], value: Any, where: str) -> Any:
@@ -177,4 +178,5 @@ def _shown(value: Any) -> str:
 
 
 def _join(where: str, key: str) -> str:
-    return f"{where}.{key}"[-200:] if where else key
+    name = key[:60] if key.isprintable() else _shown(key)
+    return f"{where}.{name}" if where else name

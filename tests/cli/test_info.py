@@ -1,6 +1,7 @@
 import io
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from gatewise import bundle
 from gatewise.cli import main
 from gatewise.cli.info import describe
+from gatewise.tasks import Generator, Tagger
 
 DOCUMENT = {
     "task": "generate",
@@ -55,11 +57,9 @@ parameters      328,000 in 2 tensors, 1.251 MiB
 vocabulary      characters · size 7
 options         dropout 0.1
 licence         name CC0 · terms (share yes)
-trained on      name poems.txt · fingerprint sha256:ab12 · characters 1,115,394
-took            12 min 3 s
-steps           20,000
-best step       18,000
-seed            20240101
+trained on      name poems.txt · characters 1,115,394
+took            12 min 3 s · 20,000 steps · best step 18,000
+run             seed 20240101
 versions        gatewise 0.1.0 · torch 2.13.0
 optimiser       adamw
 train           loss 1.235
@@ -127,3 +127,50 @@ json_values = st.recursive(
 def test_any_document_can_be_shown(document, training, columns):
     text = describe(bundle.Header(document | {"training": training}, {}), columns)
     io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace").write(text)
+
+
+MODELS = Path(__file__).parents[1] / "tasks" / "models"
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.model")), ids=lambda path: path.stem)
+def test_every_models_description_fits_on_a_screen(path):
+    lines = describe(bundle.read_header(path), 80).splitlines()
+    assert len(lines) < 50
+    assert all(len(line) <= 80 for line in lines if "sha256" not in line)
+    assert sum(len(line) for line in describe(bundle.read_header(path), None).splitlines()) < 3000
+
+
+def test_a_large_model_is_described_as_briefly():
+    words = {f"word{n}": "B-PER" for n in range(5000)}
+    document = {
+        "task": "tag",
+        "features": {"words": [{"column": "token", "parts": list(words)}], "means": words},
+        "baselines": {"table": words, "labels": list(words)},
+        "notes": "x" * 5000,
+        "training": {"metrics": {"test": {"f1": 0.5, "types": {f"kind{n}": {"f1": 1} for n in range(99)}}}},
+    }
+    text = describe(bundle.Header(document, {}), None)
+    assert len(text) < 700
+    assert "table [5000 entries] · labels [5000 items]" in text
+    assert "test            f1 0.5\n" in text
+
+
+def test_options_are_those_that_were_given():
+    options = {**Generator().plain_options(), "epochs": 3, "tokens": "words", "dropout": None}
+    text = describe(bundle.Header({"task": "generate", "options": options}, {}), None)
+    assert "options         epochs 3 · tokens words\n" in text
+    assert "options" not in describe(bundle.Header({"task": "tag", "options": Tagger().plain_options()}, {}), None)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "said"),
+    [
+        ({"unit": "day", "count": 1, "month_end": False}, "daily"),
+        ({"unit": "span", "count": 3_600_000_000}, "hourly"),
+        ({"unit": "month", "count": 3, "on": ["15"]}, "quarterly, on the 15th"),
+        ({"unit": "day", "colour": 1}, "unit day · colour 1"),
+    ],
+)
+def test_frequencies_as_people_say_them(frequency, said):
+    text = describe(bundle.Header({"task": "forecast", "frequency": frequency}, {}), None)
+    assert f"frequency       {said}" in text

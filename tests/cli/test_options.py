@@ -1,10 +1,13 @@
 """Options from a signature and a docstring."""
 
+import re
 from collections.abc import Sequence
 
 import pytest
 
+from gatewise import cli
 from gatewise.algebra import Cell
+from gatewise.cli import frame
 from gatewise.cli import options as derived
 from gatewise.errors import OptionError
 
@@ -69,3 +72,35 @@ def test_values_are_those_that_python_would_be_given():
 def test_what_cannot_be_read(given, said):
     with pytest.raises(OptionError, match=said):
         derived.read(job, given)
+
+
+def every_help(command, path="gatewise"):
+    """Where in the command line each text of help is, and the text."""
+    yield path, command.help or ""
+    yield from ((f"{path} {parameter.name}", getattr(parameter, "help", None) or "") for parameter in command.params)
+    if hasattr(command, "list_commands"):
+        context = command.make_context(path, [], resilient_parsing=True)
+        for name in command.list_commands(context):
+            yield from every_help(command.get_command(context, name), f"{path} {name}")
+
+
+HELP = dict(every_help(frame._root(cli.VERBS)))
+PYTHON = re.compile(
+    r"\b(None|True|False|dicts?|tuples?|arrays? of|ndarrays?|kwargs|callables?|numpy|str|Sequence|DataFrame)\b"
+    r"|\b(np|pd|self)\.|==|=True|=False|\w\(\)"
+)
+
+
+def test_help_needs_no_python():
+    assert len(HELP) > 300
+    assert {place: found[0] for place, text in HELP.items() if (found := PYTHON.search(text))} == {}
+
+
+def test_help_shows_what_is_in_angle_brackets(capsys, monkeypatch):
+    """The panels would take it for a tag, unless it is code."""
+    bare = [place for place, text in HELP.items() if "<" in re.sub("`[^`]*`", "", text)]
+    assert bare == []
+    for columns in ("60", "100"):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert cli.main(["fit", "caption", "--help"]) == 0
+        assert "image.jpg#0<tab>caption" in "".join(capsys.readouterr().out.replace("│", "").split())

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import pty
 import resource
 import shlex
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from gatewise import bundle, files
 from gatewise.cli import main
 from gatewise.cli.usage_errors import with_flags
+from gatewise.training import checkpoint
 
 TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--epochs", "0.05")
 LONGER = (*TINY[:-1], "0.5", "--dropout", "0.2")
@@ -144,7 +146,8 @@ def test_every_option_reaches_the_estimator(call, folder):
     options = bundle.read_header("model").document["options"]
     rest = {"variational_dropout": True, "tie_weights": False, "split": [0.8, 0.1, 0.1]}
     of_numbers = dict.fromkeys(("key", "time", "columns", "mixtures"))
-    assert options == given | rest | of_numbers
+    of_tables = dict.fromkeys(("separator", "header", "decimal", "thousands", "missing"))
+    assert options == given | rest | of_numbers | of_tables | {"memorise": False}
 
 
 def test_patience_0_never_stops_early(call):
@@ -311,6 +314,29 @@ def test_a_training_that_was_stopped_from_outside(folder):
     assert main([*words, "-q"]) == 0
     assert_same_model("model", "whole")
     assert lines("model.metrics.jsonl") == lines("whole.metrics.jsonl")
+
+
+def test_a_terminal_that_is_closed_during_training(folder):
+    """Its processes get SIGHUP, and can write nothing any more; what was learned stays, and can be continued."""
+    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "100", "--threads", "1"]
+    ours, theirs = pty.openpty()
+    code = "import sys; from gatewise.cli import main; sys.exit(main())"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"}
+    command = [sys.executable, "-W", "error", "-c", code, *words]
+    child = subprocess.Popen(command, env=environment, preexec_fn=lambda: os.login_tty(theirs))
+    os.close(theirs)
+    try:
+        shown = b""
+        while b" val " not in shown:  # the bar, after the first evaluation
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        assert child.wait(timeout=30) in (2, 130)
+    finally:
+        child.kill()
+        child.wait()
+    assert listing(folder) == ["model", "model.checkpoint", "model.metrics.jsonl", "rhyme.txt"]
+    bundle.load("model")
+    assert checkpoint.read(Path("model.checkpoint"))[0]["counters"]["step"] >= lines("model.metrics.jsonl")[-1]["step"]
 
 
 def test_interrupted_before_there_is_a_curve(call, folder, monkeypatch):

@@ -51,7 +51,8 @@ def test_the_commands_of_the_readme_run(page, rhyme, tmp_path, monkeypatch, caps
 def write_examples():
     """Small files such as a reader would bring."""
     moods = ["so warm and kind,good", "cold and dull,bad", "a joy to see,good", "an hour of nothing,bad"]
-    Path("reviews.csv").write_text("\n".join(["review,mood", *moods * 15]))
+    reviews = [f"{number} times {mood}" for number in range(15) for mood in moods]  # all different, as reviews are
+    Path("reviews.csv").write_text("\n".join(["review,mood", *reviews]))
     Path("later.csv").write_text("\n".join(["review,mood", *moods]))
     Path("people.conll").write_text("Ann B-PER\nLee I-PER\nsleeps O\n\nso O\ndoes O\nBob B-PER\n\n" * 20)
     days = [date(2026, 1, 1) + timedelta(day) for day in range(84)]

@@ -113,6 +113,15 @@ def test_what_unpacks_to_a_hundredfold_is_read(tmp_path, small):
     assert files.read_text(path) == text
 
 
+def test_the_limit_itself_is_allowed(small):
+    for packed, most in ((0, MiB), (MiB // 100, MiB), (MiB, 100 * MiB)):
+        unpacking = files.Unpacking("'a'", packed)
+        unpacking.take(most - 5)
+        unpacking.take(5)
+        with pytest.raises(DataError, match=r"^'a' unpacks to more than"):
+            unpacking.take(1)
+
+
 def test_a_sparse_member_of_a_tar_file_promises_gigabytes(tmp_path):
     member = bytearray(tarfile.TarInfo("a.wav").tobuf(tarfile.GNU_FORMAT)[:512])
     member[156:157] = tarfile.GNUTYPE_SPARSE
@@ -264,15 +273,19 @@ def test_json_within_json_within_json(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-READERS = [files.read_text, files.read_bytes, images.size_of, read_arrays, read_audio, read_conll]
+READERS = [
+    *((read, "a") for read in (files.read_text, files.read_bytes, images.size_of, read_arrays, read_conll, read_ts)),
+    *((read_audio, name) for name in ("a.wav", "a.tar")),
+    (read_strokes, "a.zip"),
+]
 
 
-@pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
-def test_a_pipe_to_which_nobody_writes(tmp_path, monkeypatch, read):
+@pytest.mark.parametrize(("read", "name"), READERS, ids=[f"{read.__name__} {name}" for read, name in READERS])
+def test_a_pipe_to_which_nobody_writes(tmp_path, monkeypatch, read, name):
     monkeypatch.setattr(files, "PIPE_SECONDS", 0.1)
-    path = tmp_path / "a.wav"
+    path = tmp_path / name
     os.mkfifo(path)
-    with pytest.raises(DataError, match=r"cannot read '.*a.wav': it is a pipe, and no program writes to it"):
+    with pytest.raises(DataError, match=rf"cannot read '.*{name}': it is a pipe, and no program writes to it"):
         read(path)
 
 
@@ -289,6 +302,22 @@ def test_a_pipe_whose_writer_is_slow(tmp_path, monkeypatch):
     writer = threading.Thread(target=write)
     writer.start()
     assert files.read_text(path) == "later"
+    writer.join()
+
+
+@pytest.mark.parametrize("kind", ["image", "archive"])
+def test_what_is_read_here_and_there_may_come_through_a_pipe(tmp_path, kind):
+    image = io.BytesIO()
+    Image.new("L", (3, 2), 255).save(image, "png")
+    drawing = zipped(tmp_path / "drawn.zip", "a.txt", "START\n0,0,0\n1,1,1\nBREAK\n").read_bytes()
+    path = tmp_path / "pipe.zip"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(image.getvalue() if kind == "image" else drawing))
+    writer.start()
+    if kind == "image":
+        assert images.read_image(path).shape == (2, 3)
+    else:
+        assert read_strokes(path).static["file"].strings() == ["a.txt"]
     writer.join()
 
 

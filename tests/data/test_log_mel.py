@@ -1,5 +1,6 @@
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_settings_survive_json():
         ({}, "sound has no 'sample_rate'"),
         ({**settings.to_json(), "more": 1}, 'sound has a key "more"'),
         ({**settings.to_json(), "hop": "x"}, 'sound.hop is "x", not a number'),
-        ({**settings.to_json(), "hop": 0}, "sound: hop must be a number above 0, up to 60, not 0.0"),
+        ({**settings.to_json(), "hop": 0}, "sound: hop must be a number above 0, up to 60, not 0"),
     ):
         with pytest.raises(ModelFileError, match=said):
             read(LogMel, document, "sound")
@@ -144,3 +145,16 @@ def test_impossible_settings(options, words):
     with pytest.raises(OptionError) as caught:
         LogMel(**{"sample_rate": 8000, **options})
     assert words in str(caught.value)
+
+
+def test_long_frames_are_transformed_few_at_a_time():
+    """All of these at once would take more than 400 MB, and 4096 of a minute more than 60 GB."""
+    settings = LogMel(16_000, window=2, hop=0.001)
+    sound = noise(32_000 + 399 * 16)
+    tracemalloc.start()
+    found = settings(sound)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.shape == (400, 40)
+    assert peak < 250_000_000
+    np.testing.assert_array_equal(settings(sound[16 * 396 :]), found[396:])

@@ -1,5 +1,6 @@
 """What `gatewise info DATA` says of each kind of data."""
 
+import io
 import json
 
 import numpy as np
@@ -83,3 +84,75 @@ def test_what_is_no_data_is_refused_as_a_model(folder, capsys):
         assert said in capsys.readouterr().err
     assert main(["info", "table.csv", "--query", "SELECT sum(heat) AS total FROM data"]) == 0
     assert "total" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("texts", "'texts' of 2 files: text of 58 characters"),
+        ("poem.txt pairs.tab lines.train", "'poem.txt', 'pairs.tab', 'lines.train': text of"),
+        ("left.txt right.txt", "'left.txt', 'right.txt': 2 pairs of texts"),
+        ("semi.csv --separator ; --decimal ,", "heat    number"),
+        ("table.csv --columns heat", "3 rows, 1 column"),
+        ("strange.csv --encoding latin-1", "héat"),
+    ],
+)
+def test_what_fit_reads_is_read_with_its_options(words, said, folder, capsys):
+    (folder / "texts").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / "texts" / name).write_text(FILES["poem.txt"])
+    (folder / "left.txt").write_text("A dog.\nTwo\n")
+    (folder / "right.txt").write_text("Ein Hund.\nZwei\n")
+    (folder / "semi.csv").write_text("day;heat\n2026-01-01;1,5\n2026-01-02;2,5\n")
+    (folder / "strange.csv").write_bytes("day,héat\n2026-01-01,1\n2026-01-02,2\n".encode("latin-1"))
+    assert main(["info", *words.split()]) == 0, capsys.readouterr().err
+    assert said in capsys.readouterr().out
+
+
+def test_standard_input_is_described(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    assert main(["info", "-"]) == 0
+    assert capsys.readouterr().out == "standard input: text of 8 characters, 6 different, 2 lines\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("tables", "'tables' holds 2 files of .csv, and no sound, image, pen stroke or text. Name one of them"),
+        ("empty", "the folder 'empty' holds no text file"),
+        ("table.csv --columns hot", "no column named 'hot'"),
+    ],
+)
+def test_what_cannot_be_described_is_said_in_a_line(words, said, folder, capsys):
+    for name in ("tables/a.csv", "tables/b.csv", "empty/.hidden"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(FILES["table.csv"])
+    assert main(["info", *words.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
+PROSE = """the owl and the cat went out
+in a lovely green boat
+the moon was up and so was he
+and he sang to a small guitar
+they took some money and some tea
+the owl looked up to the stars
+in a five pound note
+and so they sailed away
+for a year and a day
+the end of the night
+"""
+CODE = "\n".join([f"find . -name '*.{n}'" for n in range(9)] + ["cd ..", "ls -la x", "cat a b", "echo c d", "rm -r e"])
+
+
+@pytest.mark.parametrize("text", [PROSE, CODE, "To be, or not\nTo be so\nThat is\nThat is it\nAnd so on\nOr not\n"])
+def test_the_first_words_of_prose_and_code_are_no_labels(text, folder):
+    (folder / "some.txt").write_text(text)
+    assert summarise("some.txt").examples is None
+
+
+@pytest.mark.parametrize("labels", ["yes no", "DESC:manner ENTY:cremat LOC:city HUM:ind"])
+def test_words_that_come_back_are_labels(labels, folder):
+    rows = [f"{label} some text of it {n}" for n in range(5) for label in labels.split()]
+    (folder / "some.txt").write_text("\n".join(["Label Text", *rows]))  # a header is a word that stands once
+    assert "lines of a label" in summarise("some.txt").examples.format

@@ -102,6 +102,8 @@ X, H = (
 # A square matrix beside block-diagonal ones, in a parameter of its own: block number 12.
 MATRIX = {(2, 12): (3, 0, 1, 1, -1), (7,): 4}
 INCONSISTENT = [  # cell, program, what is put where, what is told. Every number alone is one that could stand there.
+    ("lstm", "forward", {(0, 0): 26}, "a carried value's size"),
+    ("lstm", "forward", {(1, 1, 0): 26}, "a stream's size"),
     ("lstm", "forward", {(1, 0, 0): 1}, "the input's size"),
     ("lstm", "forward", {(2, 1, 1): 0}, "a block's place"),
     ("lstm", "forward", {(2, 1, 1): 2}, "a block's place"),
@@ -125,6 +127,7 @@ INCONSISTENT = [  # cell, program, what is put where, what is told. Every number
     ("lstm", "hoisted", {(3, 0, 3): [(2, 1)]}, "a mean's vector of many steps"),
     ("layer_norm_lstm", "forward", {(3, 1, 2, 0, 5): True}, "a mean"),
     ("lstm", "forward", {(*GROUP, 0): []}, "a group"),
+    ("lstm", "forward", {GROUP: ([], [], [], [])}, "a group"),
     ("lstm", "forward", {(*GROUP, 0): [0, 1, 2]}, "a group"),
     ("lstm", "forward", {(*GROUP, 1): [[8], [9], [10]]}, "a group"),
     ("lstm", "forward", {(*GROUP, 2): [-1] * 5}, "a group"),
@@ -143,10 +146,12 @@ INCONSISTENT = [  # cell, program, what is put where, what is told. Every number
     ("lstm", "forward", {(*X, 3, 0, 2): True}, "a product's size"),
     ("lstm", "forward", {(*H, 3, 0, 1): 8}, "a product's size"),
     ("lstmp", "forward", {(3, 1, 4, 0, 3, 0, 3, 0, 2): True}, "a product's size"),
+    ("lstmp", "forward", {(2, 13): (4, 0, 1, 1, -1), (7,): 5, (3, 1, 4, 0, 3, 0, 3, 0, 1): 13}, "a product's size"),
     ("slstm", "forward", {**MATRIX, (*H, 3, 2, 1): 12}, "a share's heads"),
     ("lstm", "forward", {(*X, 3): [(0, 0, False)], (*H, 3): [(0, 4, False)]}, "an accumulator without products"),
     ("lstm", "forward", {(3, 0, 6): [(0, 0)]}, "an arrival"),
     ("lstm", "backward", {(3, 2, 6): [(0, 0)]}, "an arrival"),
+    ("lstm", "backward", {(3, 2): (2, 1, [(0, 0, 0.0, 0, False, True)], [], [], [], [(0, 0)], [], [])}, "an arrival"),
     ("lstmp", "backward", {(3, 0, 6, 0, 1): 1}, "an arrival"),
     ("lstmp", "forward", {(3, 0, 7, 0, 1): 0}, "an emission"),
     ("lstm", "backward", {(3, 0, 7): [(0, 0)]}, "an emission"),
@@ -165,6 +170,7 @@ INCONSISTENT = [  # cell, program, what is put where, what is told. Every number
     ("lstm", "backward", {(4, 0, 4, 0, 1): 4}, "an outer product's weight"),
     ("lstm", "backward", {(4, 1, 4, 0, 1): 0}, "an outer product's weight"),
     ("lstm", "backward", {(4, 1, 4, 0, 1): 8}, "an outer product's weight"),
+    ("lstm", "backward", {(2, 12): (3, 0, 0, 1, -1), (7,): 4, (4, 1, 4, 3, 1): 12}, "an outer product's weight"),
     ("slstm", "backward", {**MATRIX, (4, 1, 4, 2, 1): 12}, "an outer product's heads"),
 ]
 

@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 import pytest
@@ -81,8 +82,24 @@ def test_a_missing_matplotlib_names_the_extra(record, monkeypatch):
     assert not record.with_suffix(".png").exists()
 
 
-def test_the_axis_is_called_by_its_loss(record):
-    plot(record, record.with_suffix(".svg"), "squared error")
-    text = record.with_suffix(".svg").read_text()
-    assert "<!-- squared error -->" in text
-    assert "nats" not in text
+def said(picture):
+    return set(re.findall("<!-- (.*?) -->", picture.read_text()))
+
+
+def test_the_axis_names_the_loss_that_it_is(record):
+    picture = record.with_suffix(".svg")
+    plot(record, picture, loss="loss: squared error", regularised=True)
+    assert {"loss: squared error", "training (regularised)", "validation"} <= said(picture)
+    assert not any("nats" in words for words in said(picture))
+
+
+def test_what_is_no_loss_has_an_axis_of_its_own(record, monkeypatch):
+    from matplotlib.axes import Axes
+
+    twins = []
+    monkeypatch.setattr(Axes, "twinx", lambda self, real=Axes.twinx: twins.append(real(self)) or twins[-1])
+    picture = record.with_suffix(".svg")
+    plot(record, picture, loss="loss: nats per label", validated="share of wrong labels")
+    assert {"loss: nats per label", "share of wrong labels", "best: 1.7 at step 20"} <= said(picture)
+    [right] = twins
+    assert right.lines[0].get_ydata().tolist() == [1.9, 1.7, 1.8]

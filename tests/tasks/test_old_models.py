@@ -100,6 +100,8 @@ def compare(model, story, folder):
         place = folder / f"{number}"
         place.mkdir(exist_ok=True)
         found = plain(ask(model, asked["ask"], story["data"][asked["of"]], asked["options"], place))
+        if model.task == "tag" and asked["ask"] == "predictions":  # which now say the key and the time as well
+            found = [{name: chunk[name] for name in chunk if name not in ("robot", "tick")} for chunk in found]
         assert_alike(found, asked["answer"], f"{asked['ask']} {asked['options']}")
 
 

@@ -176,6 +176,7 @@ MEAN = {"total": 0.0, "count": 0}
         {"step": "8"},
         {"step": 9},  # the mean since the validation is over 2 steps
         {"evaluated": 7},
+        {"evaluated": 7, "since_evaluation": MEAN | {"count": 1}},  # all agree, but the plan validates at 6 and 12
         {"evaluated": 12},
         {"evaluated": 0},
         {"best_step": 0},

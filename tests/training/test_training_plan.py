@@ -61,3 +61,10 @@ def test_an_impossible_value_is_named(name, value):
     assert name in str(caught.value)
     shown = value[-1] if name == "betas" and len(value) == 2 else value
     assert str(shown) in str(caught.value)
+
+
+@pytest.mark.parametrize(("steps", "every"), [(26, 6), (24, 6), (5, 9), (7, 1)])
+def test_validations_are_counted_as_they_are_made(steps, every):
+    plan = Plan(steps=steps, evaluate_every=every)
+    for step in range(steps + 1):
+        assert plan.evaluations(step) == sum(plan.evaluates_at(earlier) for earlier in range(step + 1))

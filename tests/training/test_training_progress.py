@@ -227,10 +227,11 @@ def test_what_fits_is_chosen(terminal, monkeypatch):
     assert isinstance(choose(stream=terminal.stream), Lines)
 
 
+@pytest.mark.parametrize("guarded", [True, False])
 @pytest.mark.parametrize("kind", [Bar, Lines])
-def test_text_cannot_command_the_terminal(terminal, kind):
+def test_text_cannot_command_the_terminal(terminal, kind, guarded):
     """Not even if the bar is told to write to what guards it: its own colours still arrive."""
-    progress = kind(stream=Guard(terminal.stream))
+    progress = kind(stream=Guard(terminal.stream) if guarded else terminal.stream)
     progress.start(0, 10)
     progress.note("a note\x1b[2J \x9b1A")
     progress.sample(1, "ü—字\r\x00\x9b\x1b]0;title\x07\n\u202ereversed")

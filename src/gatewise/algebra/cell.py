@@ -13,8 +13,7 @@ from typing import Any
 from ..errors import CellError, OptionError
 from .expression import MAPS, OPERATIONS, Node, Size, as_node, linear, order, pointwise
 
-# Values of a cell, and entries of each list in its document: far above any known cell. What runs a cell may take time
-# in the square of their number, and a document may be a stranger's.
+# Values of a cell, and entries of each list in its document, which may be a stranger's: far above any known cell.
 MOST = 4000
 
 # What two cells that compute the same may differ in.

@@ -11,7 +11,7 @@ import typer
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import Json, Query, Unknown, result
+from .frame import Json, Query, Unknown, refuse_models, result
 
 
 def evaluate(
@@ -54,6 +54,7 @@ def evaluate(
         if name in possible:
             given[name] = value
     given |= decoding(task, estimator.evaluate, search)
+    refuse_models(data)
     measured = estimator.data_at(data)
     found = estimator.load(model).set_params(**csv)
     metrics = found.evaluate(measured, **given)

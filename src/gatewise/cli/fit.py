@@ -16,7 +16,7 @@ from ..files import only_run, size_text
 from ..tasks import TASKS, find
 from . import frame
 from . import options as derived
-from .frame import Group, Json, note, result
+from .frame import Group, Json, note, refuse_models, result
 
 fit = Group("task", "Train a model and save it as one file.", {task: f"gatewise.cli.fit:{task}" for task in TASKS})
 
@@ -38,7 +38,8 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
-_ABOUT_FIT = {"output", "resume", "progress", "sample_length"}  # parameters of `fit` that this module sets itself
+# Parameters of `fit` that this module sets itself.
+_ABOUT_FIT = {"output", "resume", "progress", "verbose", "sample_length"}
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -66,6 +67,7 @@ def _verb(task: str) -> Callable[..., None]:
 
     def verb(**given: Any) -> None:
         paths = given["data"] if several else [given["data"]]
+        refuse_models(paths)
         options = derived.read_task(estimator, {name: given[name] for name in mine})
         train(
             estimator(**options),
@@ -103,8 +105,9 @@ def train(
     Args:
         reading: Further arguments of its `fit`, which say how to read the data.
     """
-    from ..bundle import checkpoint_of, metrics_of, writable
+    from ..bundle import check_name, checkpoint_of, metrics_of, writable
 
+    check_name(target)
     checkpoint = checkpoint_of(target)
     with only_run(target):  # a checkpoint of a run that goes on is not "left"
         pass
@@ -129,7 +132,15 @@ def train(
     outcome = estimator.outcome_
     if plot is not None:
         try:
-            draw(metrics_of(target), plot, estimator.loss_name)
+            losses = estimator.provenance_["loss"]
+            validated = losses["validation"] if losses["validation"] != losses["training"] else None
+            draw(
+                metrics_of(target),
+                plot,
+                loss=f"loss: {losses['training']}",
+                validated=validated,
+                regularised=losses["regularised"],
+            )
         except DataError:  # interrupted before there was anything to draw
             note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}

@@ -25,7 +25,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from .. import __version__
-from ..errors import GatewiseError, Notice, OptionError, missing_extra, suggest
+from ..errors import GatewiseError, ModelFileError, Notice, OptionError, missing_extra, suggest
 from ..terminal import guarded
 from .usage_errors import UsageMistake, in_our_words, with_flags
 
@@ -87,6 +87,17 @@ def width(stream: TextIO | None = None) -> int | None:
 def printable(text: str) -> str:
     """`text` on one line, with control characters escaped: an untrusted file may contain terminal commands."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+
+def refuse_models(data: str | Sequence[str]) -> None:
+    """OptionError if something that is to be read as data is a model."""
+    from ..bundle import read_header
+
+    for path in [data] if isinstance(data, str) else data:
+        if os.path.isfile(path):
+            with suppress(ModelFileError):
+                read_header(path)
+                raise OptionError(f"'{path}' is a model, where data is wanted. `gatewise info {path}` describes it")
 
 
 def run(verbs: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:

@@ -9,71 +9,105 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, OptionError
+from ..tasks.fields import DATA
+from ..tasks.options import CSVOptions, names
+from .csv_options import csv_options, with_csv
 from .frame import Json, Query, printable, result, width
 
 if TYPE_CHECKING:
     from ..bundle import Header
 
 _INDENT = 16  # width of the labels
+_LONGEST = 190  # characters of a property: three lines on a terminal of 80 columns
+_MOST = 8  # entries of a list or mapping that are shown
 _SPLITS = ("train", "validation", "test", "baselines")  # the order in which metrics are read
 
 
 def info(
     source: Annotated[
-        str, typer.Argument(metavar="MODEL|DATA", help="Model file, or any data to train on.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="MODEL|DATA", help="Model file, or any data to train on; - for standard input.", show_default=False
+        ),
     ],
     query: Query = None,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
+    layers: Annotated[bool, typer.Option("--layers", help="Of a model: its layers, with shapes and weights.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Comma-separated columns to show; all, if omitted.", rich_help_panel=DATA)
+    ] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option(help="Where labels stand in names of files of sound or strokes.", rich_help_panel=DATA),
+    ] = None,
     json: Json = False,
+    **search: Any,
 ) -> None:
     """Describe a model, or show how data is understood before training.
 
-    For a model: its task, cell and sizes, and the data, seed and versions it was trained with. Only the header of the
-    file is read. For data: its columns and their kinds, which ones look like time, key and target, gaps, lengths and
-    labels.
+    For a model: its task, cell and sizes, the options that were given, and the data, seed and versions it was trained
+    with; `--json` shows all. Only the header of the file is read. For data: its columns and their kinds, which ones
+    look like time, key and target, gaps, lengths and labels.
     """
     from ..bundle import read_header
 
+    csv = csv_options(search)
     try:
-        header = read_header(source)
+        header = read_header(source[0])
+        if source[1:]:
+            raise OptionError(f"'{source[0]}' is a model. Name one model, or only data")
     except ModelFileError:
-        from ..data.sources import is_data
-
-        if not is_data(source):
-            raise
+        from ..data.sources import Roles, is_data
         from ..data.summary import summarise
 
-        found = summarise(source, query, encoding)
+        if source != ["-"] and not all(map(is_data, source)):
+            raise
+        roles = Roles(columns=names(columns) or None, label_from=label_from, csv=CSVOptions(**csv).csv_format())
+        found = summarise(source, query, encoding, roles)
         result("" if json else found.describe(), found.document(), json)
     else:
+        if layers:
+            from ..tasks.summary import layers_table
+
+            tensors = {name: list(shape) for name, (_, shape) in header.tensors.items()}
+            result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
+            return
         result("" if json else describe(header, width()), header.document, json)
 
 
+info = with_csv(info)
+
+
 def describe(header: Header, columns: int | None) -> str:
-    """One line per property, wrapped to `columns` (None: not wrapped). Works for any document, also unknown ones."""
+    """A line or a few per property, wrapped to `columns` (None: not wrapped). Works for any document, also unknown
+    ones."""
     lines = []
     for label, text in _properties(header):
         text = printable(text)
-        if columns is not None and columns > 2 * _INDENT:
-            lined = textwrap.wrap(text, columns - _INDENT, break_long_words=False, break_on_hyphens=False)
-            text = ("\n" + " " * _INDENT).join(lined)  # a digest stays in one piece, so that it can be copied
-        lines.append(f"{printable(label):<{_INDENT - 1}} {text}".rstrip())
+        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
+        text = f"{printable(label):<{_INDENT - 1}} {text}".rstrip()
+        if columns is not None and columns > 2 * _INDENT:  # a digest stays in one piece, so that it can be copied
+            indent = " " * _INDENT
+            text = textwrap.fill(
+                text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        lines.append(text)
     return "\n".join(lines)
 
 
 def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
-    training = rest.pop("training", None)
+    training, task = rest.pop("training", None), rest.get("task")
     count = len(header.tensors)
     for key in ("task", "cell", "sizes"):
         if key in rest:
-            yield key, _brief(_headline(key, rest.pop(key)))
+            yield key, _brief(_headline(key, rest.pop(key), task))
     yield "parameters", f"{header.values:,} in {count} tensor{'s' * (count != 1)}, {_bytes(header.bytes)}"
     for key in ("vocabulary", "options", *rest):
-        if key in rest:
-            yield _words(key), _brief(_headline(key, rest.pop(key)))
+        if key in rest and (text := _brief(_headline(key, rest.pop(key), task))):
+            yield _words(key), text
     if isinstance(training, Mapping):
         yield from _training(dict(training))
     elif training is not None:
@@ -83,47 +117,86 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
 
 def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     metrics = rest.pop("metrics", None)
+    rest.pop("history", None)  # a value for each validation; `--json` has them
     if "data" in rest:
-        yield "trained on", _brief(rest.pop("data"))
-    if "seconds" in rest:
-        yield "took", _duration(rest.pop("seconds"))
-    for key in ("steps", "best_step", "seed", "versions", *rest):
+        data = rest.pop("data")
+        known = {k: v for k, v in data.items() if k != "fingerprint"} if isinstance(data, Mapping) else data
+        yield "trained on", _brief(known)
+    took = [_duration(rest.pop("seconds"))] if "seconds" in rest else []
+    for key, words in (("steps", "{} steps"), ("best_step", "best step {}"), ("ended", "{}")):
         if key in rest:
-            # A seed is an identifier, so it gets no thousands separators.
-            yield _words(key), str(rest.pop(key)) if key == "seed" else _brief(rest.pop(key))
+            took.append(words.format(_brief(rest.pop(key))))
+    if took:
+        yield "took", " · ".join(took)
+    # A seed is an identifier, so it gets no thousands separators.
+    run = [f"{key} {rest.pop(key)}" for key in ("seed", "threads", "started") if key in rest]
+    if run:
+        yield "run", " · ".join(run)
+    for key in ("versions", *rest):
+        if key in rest:
+            yield _words(key), _brief(rest.pop(key))
     if not isinstance(metrics, Mapping):
         metrics = {} if metrics is None else {"metrics": metrics}
     for split in (*_SPLITS, *(key for key in metrics if key not in _SPLITS)):
         found = metrics.get(split)
         if split == "baselines" and isinstance(found, Mapping):
             for name, value in found.items():
-                yield f"vs {_words(name)}", _brief(value)
+                yield f"vs {_words(name)}", _scores(value)
         elif split in metrics:
-            yield _words(split), _brief(found)
+            yield _words(split), _scores(found)
 
 
-def _headline(key: str, value: Any) -> Any:
-    """Shorten a cell to its name and a vocabulary to its size; `--json` shows their programs and tokens."""
+def _scores(found: Any) -> str:
+    """Figures, without those that are themselves several, such as one for each label."""
+    if isinstance(found, Mapping):
+        found = {key: value for key, value in found.items() if not isinstance(value, Mapping | list)} or found
+    return _brief(found)
+
+
+def _headline(key: str, value: Any, task: Any) -> Any:
+    """Shorten what has many parts to what people ask for; `--json` shows the rest."""
     if not isinstance(value, Mapping):
         return value
     if key == "frequency":
         from ..data.tables.frequency import Frequency
+        from ..document import read
 
-        with suppress(TypeError, ValueError):  # of a version to come, or of a stranger
-            return str(Frequency(**value))
-    if key == "cell" and "name" in value:
+        with suppress(ModelFileError):  # of a version to come, or of a stranger
+            return str(read(Frequency, value))
+    if key in ("cell", "cell_without_zoneout") and "name" in value:
         return {"": value["name"]} | {k: value[k] for k in ("source",) if k in value}
     if key == "vocabulary" and "kind" in value:
         sizes = [len(item) for name, item in value.items() if name != "kind" and isinstance(item, list | str)]
         size = value.get("size", max(sizes, default=None))
         return {"": value["kind"]} | ({} if size is None else {"size": size})
-    if key == "options":  # those that were not set appear among the sizes
-        return {name: option for name, option in value.items() if option is not None}
+    if key == "frequency":
+        return _frequency(value)
+    if key == "options":  # those of the user; what followed from the data appears among the sizes
+        usual = _defaults(task)
+        return {name: option for name, option in value.items() if option is not None and option != usual.get(name)}
     return value
 
 
+def _defaults(task: Any) -> dict[str, Any]:
+    """The options of a task as the document of a model has them, if nothing is given."""
+    from ..tasks import TASKS, find
+
+    return find(task)().plain_options() if isinstance(task, str) and task in TASKS else {}
+
+
+def _frequency(value: Mapping[str, Any]) -> Any:
+    """ "daily", or the value itself if it is no frequency."""
+    from ..data.tables.frequency import Frequency
+
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
+    try:
+        return str(Frequency(**given))
+    except (TypeError, ValueError):
+        return value
+
+
 def _brief(value: Any) -> str:
-    """Any JSON value on one line, with long lists and texts abbreviated."""
+    """Any JSON value on one line, with long lists, mappings and texts abbreviated."""
     match value:
         case bool() | None:
             return {True: "yes", False: "no", None: "none"}[value]
@@ -134,7 +207,7 @@ def _brief(value: Any) -> str:
         case str():
             return value if len(value) <= 100 else f"{value[:97]}..."
         case list():
-            flat = len(value) <= 8 and not any(isinstance(item, list | Mapping) for item in value)
+            flat = len(value) <= _MOST and not any(isinstance(item, list | Mapping) for item in value)
             return ", ".join(map(_brief, value)) if flat else f"[{len(value)} items]"
         case Mapping():
             return " · ".join(f"{_words(key)} {_nested(item)}".strip() for key, item in value.items())
@@ -144,6 +217,8 @@ def _brief(value: Any) -> str:
 def _nested(value: Any) -> str:
     if not isinstance(value, Mapping):
         return _brief(value)
+    if len(value) > _MOST:
+        return f"[{len(value)} entries]"
     return (
         "("
         + ", ".join(f"{_words(key)} {'{...}' if isinstance(v, Mapping) else _brief(v)}" for key, v in value.items())

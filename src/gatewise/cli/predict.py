@@ -14,7 +14,7 @@ import typer
 from ..errors import OptionError
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import Json, Query, result
+from .frame import Json, Query, refuse_models, result
 
 
 def predict(
@@ -65,6 +65,8 @@ def predict(
         raise OptionError(f"a model of the task '{task}' continues what it reads. Try: gatewise sample {model}{prompt}")
     if not text and data is None:
         raise OptionError("`gatewise predict` needs DATA, or a text: --text. `gatewise predict --help` explains both")
+    if data is not None:
+        refuse_models(data)
     if plot is not None:  # report mistakes before the work is done
         if not hasattr(estimator, "plot"):
             raise OptionError(f"--plot has nothing to draw for models of the task '{task}'. Leave it out")

@@ -62,8 +62,13 @@ def sample(
 
     Numbers are printed as CSV; `--output` writes them to a table or draws a picture.
     """
-    from ..bundle import load
+    from ..bundle import load, read_header
+    from ..tasks import find
 
+    task = str(read_header(model).document.get("task"))
+    if task != "generate":
+        asks = '--text "..."' if hasattr(find(task), "answers") else "DATA"
+        raise OptionError(f"a model of the task '{task}' continues nothing. Try: gatewise predict {model} {asks}")
     found = load(model)
     if "channels" in found.document:
         from ..tasks.generate.numbers.predictor import Tracer

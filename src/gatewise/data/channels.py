@@ -34,6 +34,9 @@ class Channels:
     def __post_init__(self) -> None:
         if not self.names or {len(self.binary), len(self.mean), len(self.scale)} != {len(self.names)}:
             raise ValueError(f"its lists are not one value for each of {len(self.names)} names")
+        scaled = [(m, s) for b, m, s in zip(self.binary, self.mean, self.scale, strict=True) if b and (m, s) != (0, 1)]
+        if scaled or not self.columns:
+            raise ValueError("it scales binary channels, or reads no column")
 
     @classmethod
     def fit(cls, data: Sequences, names: Sequence[str] | None = None, others: Sequence[Sequences] = ()) -> Self:

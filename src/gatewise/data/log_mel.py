@@ -89,10 +89,11 @@ class LogMel:
         frames = np.lib.stride_tricks.sliding_window_view(signal, size)[::hop]
         hann, bands = _hann(size), _bands(self)
         energies = np.empty((len(frames), self.n_mels), np.float32)
-        for start in range(0, len(frames), BLOCK):
-            spectrum = np.fft.rfft(frames[start : start + BLOCK] * hann, _transform_length(size))
+        block = max(1, min(BLOCK, 4 * _MOST_SAMPLES // size))
+        for start in range(0, len(frames), block):
+            spectrum = np.fft.rfft(frames[start : start + block] * hann, _transform_length(size))
             power = np.square(spectrum.real) + np.square(spectrum.imag)
-            energies[start : start + BLOCK] = np.log(np.maximum(bands.energies(power), np.float32(self.floor)))
+            energies[start : start + block] = np.log(np.maximum(bands.energies(power), np.float32(self.floor)))
         return energies
 
     def to_json(self) -> dict[str, Any]:

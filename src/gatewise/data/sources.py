@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ class Roles:
         csv: How a CSV file is written.
         label_from: Where labels stand in the names of files of sound or strokes; see `audio.read_audio`.
         repair: Read spans that break their tagging scheme as conlleval does, instead of refusing them.
+        every: Of a CoNLL file read all columns, rather than the tokens alone where `columns` names none.
     """
 
     target: Sequence[str] = ()
@@ -63,12 +65,20 @@ class Roles:
     csv: CSVFormat = ANY_CSV
     label_from: str | None = None
     repair: bool = False
+    every: bool = False
 
     def reader_for(self, kind: str, path: str) -> str:
-        """What a path of this kind (see `kind_of`) is read as: text as a table, as "labels" or as "tokens"."""
+        """What a path of this kind (see `kind_of`) is read as: text as a table, as "labels" or as "tokens"; and a .tsv
+        file without a header, in which nothing is named, as labels with their series."""
+        if kind == "table" and self.lines == "labels" and _suffix(path) == ".tsv" and self.csv == ANY_CSV:
+            nameless = not (self.key or self.time or self.columns or self.target or self.static)
+            return "labels" if nameless and os.path.isfile(path) and _begins_with_numbers(path) else kind
         if kind != "text":
             return kind
-        named = self.key or self.time or self.columns or self.target or self.static
+        # A file of tokens has columns without names, which are named all the same: by numbers, or as its reader does.
+        own = re.compile("-?[0-9]+|token|label" if self.lines == "tokens" else "(?!)")
+        names = [name for name in (*(self.columns or ()), *self.target) if not own.fullmatch(name)]
+        named = self.key or self.time or names or self.static
         return "table" if self.lines == "rows" or (_suffix(path) == ".txt" and named) else self.lines
 
 
@@ -90,6 +100,17 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def _begins_with_strokes(path: Source) -> bool:
     with open(path, "rb") as file:
         return file.readline(16).strip() == BEGIN.encode() and file.readline(200).count(b",") == 2
+
+
+def _begins_with_numbers(path: str) -> bool:
+    from .readers.labelled_text import numbers_of
+
+    try:
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            found = numbers_of(file.readline(1 << 20).decode("utf-8-sig", "replace").strip())
+    except (OSError, EOFError):  # which its reader will say
+        return False
+    return found is not None and len(found) > 2
 
 
 def is_data(path: str) -> bool:
@@ -135,9 +156,9 @@ def read(
         schema: How a model read a table when it learned from it; this one is read in the same way.
 
     A .zip holds pen strokes, and so do a folder and a .txt that begin with them; any other folder, or .tar, holds
-    sound; .ts, .conll and its like, .npy and .npz are what they say; .csv, .tsv, .data, .parquet, .jsonl, .json,
-    .duckdb and .db are tables. Any other file is text, whose lines are what `roles` say; .txt is a table where a role
-    names one of its columns.
+    sound or, if it holds images and no sound, clips; .ts, .conll and its like, .npy and .npz are what they say; .csv,
+    .tsv, .data, .parquet, .jsonl, .json, .duckdb and .db are tables. Any other file is text, whose lines are what
+    `roles` say; .txt is a table where a role names one of its columns.
 
     Raises:
         DataError: It cannot be read; the message says where.
@@ -163,7 +184,7 @@ def read(
 
 _SUFFIXES = {
     ".ts": "ts",
-    **dict.fromkeys((".conll", ".conllu", ".bio", ".iob", ".bmes", ".bioes"), "tokens"),
+    **dict.fromkeys((".conll", ".conllu", ".conllup", ".bio", ".iob", ".bmes", ".bioes"), "tokens"),
     **dict.fromkeys((".npy", ".npz"), "arrays"),
     **dict.fromkeys((".wav", ".flac", ".tar", ".tgz"), "audio"),
     ".zip": "strokes",
@@ -183,8 +204,15 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     if reader == "tokens":
         from .readers.conll import read_conll
 
-        label = roles.target[0] if roles.target and roles.with_target else None
-        return read_conll(source, label=label, repair=roles.repair, encoding=encoding)
+        return read_conll(
+            source,
+            label=roles.target[0] if roles.target else None,
+            columns=roles.columns,
+            every=roles.every,
+            labelled=roles.with_target,
+            repair=roles.repair,
+            encoding=encoding,
+        )
     if reader == "labels":
         from .readers.labelled_text import read_labelled_text
 
@@ -196,10 +224,19 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     if reader == "strokes":
         from .readers.strokes import read_strokes
 
-        return read_strokes(source, label_from=roles.label_from)
+        return read_strokes(source, label_from=roles.label_from, labelled=roles.with_target)
     from .readers.audio import read_audio
+    from .readers.clips import holds_clips, read_clips
 
-    return read_audio(source, sound, roles.label_from)
+    if os.path.isdir(source) and holds_clips(source):
+        return read_clips(source, roles.label_from)
+    if os.path.isdir(source) and roles.lines == "labels":
+        from .readers.labelled_text import holds_texts, read_text_folder
+
+        if holds_texts(source):
+            return read_text_folder(source, roles.label_from, encoding)
+
+    return read_audio(source, sound, roles.label_from, roles.with_target)
 
 
 def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, schema: Schema | None) -> Sequences:
@@ -208,15 +245,17 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
     if roles.recognise and schema is not None:
         roles = replace(roles, time=roles.time or ",".join(schema.time) or None, key=roles.key or schema.key)
     labels = {*roles.key, *roles.labels}
-    with open_table(source, query, csv=roles.csv, encoding=encoding, labels=labels, schema=schema) as table:
-        named = _recognised(table, roles) if roles.recognise and schema is None else roles
-        numbers = {name for name in named.key if name not in labels and table.kind(name) == "number"}
+    named = {*labels, *roles.target, *roles.static, *(roles.columns or ()), *([roles.time] if roles.time else ())}
+    reading: dict[str, Any] = {"csv": roles.csv, "encoding": encoding, "named": named}
+    with open_table(source, query, labels=labels, schema=schema, **reading) as table:
+        found = _recognised(table, roles) if roles.recognise and schema is None else roles
+        numbers = {name for name in found.key if name not in labels and table.kind(name) == "number"}
         if not (numbers and isinstance(source, str | os.PathLike) and os.path.isfile(source)):
-            return _sequences_of(table, named)
+            return _sequences_of(table, found)
     # A key that was read as numbers is read as it stands in the file: 007 is not 7.
-    with open_table(source, query, csv=roles.csv, encoding=encoding, labels=labels | numbers) as again:
+    with open_table(source, query, labels=labels | numbers, **reading) as again:
         again.time, again.key = table.time, table.key
-        return _sequences_of(again, named)
+        return _sequences_of(again, found)
 
 
 def _recognised(table: Table, roles: Roles) -> Roles:

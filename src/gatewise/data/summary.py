@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, GatewiseError
+from ..errors import DataError, GatewiseError, suggest
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
-from .readers.files import read_text
+from .readers.clips import holds_clips
+from .readers.files import contents_of, files_in, read_text
 from .sequences import Column, Sequences, text_column
 from .sources import Roles, is_text, kind_of, read
 from .tables.inference import TableSummary, summarise_table, truncated
@@ -80,21 +81,67 @@ class Text:
         return size if self.examples is None else f"{size}\n{self.examples.describe()}"
 
 
-def summarise(source: Any, query: str | None = None, encoding: str = "utf-8") -> TableSummary | Summary | Text:
-    """What a file, folder, URL or table in Python holds.
+def summarise(
+    source: Any, query: str | None = None, encoding: str = "utf-8", roles: Roles | None = None
+) -> TableSummary | Summary | Text:
+    """What a file, folder, URL or table in Python holds, or several files of text.
+
+    Args:
+        query: SQL whose result is the table.
+        encoding: Of text files.
+        roles: How to read it: columns, how a CSV file is written, where labels stand in names of files.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read, or has no such column.
     """
-    if isinstance(source, str | os.PathLike) and is_text(source):
-        text = read_text(source, encoding)
-        shown = f"'{os.fspath(source)}'"
-        return Text(shown, len(text), len(set(text)), len(text.splitlines()), _examples(source, encoding))
-    if isinstance(source, str | os.PathLike) and (kind := kind_of(source)) not in ("table", "text"):
-        if kind == "audio" and os.path.isdir(source) and not holds_sound(source):
-            return _images(source)
-        return _summary(read(source, encoding=encoding, kind=kind), f"'{os.fspath(source)}'", _FORMATS[kind])
-    return summarise_table(source, query, encoding=encoding)
+    roles = roles or Roles()
+    if isinstance(source, list | tuple) and len(source) != 1:
+        pairs = _pairs(tuple(source), encoding) if len(source) == 2 else None
+        return pairs or _text(list(source), ", ".join(map(repr, source)), encoding)
+    source = source[0] if isinstance(source, list | tuple) else source
+    if isinstance(source, str | os.PathLike):
+        shown = "standard input" if source == "-" else f"'{os.fspath(source)}'"
+        if source == "-" or is_text(source):
+            return _text(source, shown, encoding)
+        if (kind := kind_of(source)) == "audio" and os.path.isdir(source) and not holds_sound(source):
+            if _holds_images(source):
+                return _images(source)
+            if not holds_clips(source):
+                return _text(source, shown, encoding)
+            return _summary(read(source, roles=roles, kind=kind), shown, "clips of frames")
+        if kind not in ("table", "text"):
+            return _summary(
+                read(source, roles=replace(roles, every=True), encoding=encoding, kind=kind), shown, _FORMATS[kind]
+            )
+    table = summarise_table(source, query, csv=roles.csv, encoding=encoding)
+    if roles.columns is None:
+        return table
+    known = {column.name: column for column in table.columns}
+    for name in roles.columns:
+        if name not in known:
+            raise DataError(f"{table.name}: {suggest('column', name, known)}")
+    return replace(table, columns=tuple(known[name] for name in roles.columns))
+
+
+def _text(source: Any, name: str, encoding: str) -> Text:
+    """What a text holds, of a file, a folder, standard input or several of these."""
+    single = isinstance(source, str | os.PathLike)
+    if single and os.path.isdir(source):
+        files = [*files_in(source)]
+        if files and all(kind_of(file) != "text" for file in files):
+            held = contents_of(source)
+            raise DataError(f"{name} holds {held}, and no sound, image, pen stroke or text. Name one of them")
+        name, single = f"{name} of {len(files):,} file{'s' * (len(files) != 1)}", False
+    text = read_text(source, encoding)
+    examples = _examples(source, encoding) if single and source != "-" else None
+    return Text(name, len(text), len(set(text)), len(text.splitlines()), examples)
+
+
+def _holds_images(folder: str | os.PathLike[str]) -> bool:
+    try:
+        return bool(names_in(folder))
+    except DataError:
+        return False
 
 
 _FORMATS = {
@@ -108,11 +155,7 @@ _FORMATS = {
 
 def _images(folder: str | os.PathLike[str]) -> Summary:
     """What a folder of images or clips holds."""
-    shown = f"'{os.fspath(folder)}'"
-    try:
-        names = names_in(folder)
-    except DataError:
-        raise DataError(f"{shown} holds no sound, image or pen stroke. Name one file in it") from None
+    shown, names = f"'{os.fspath(folder)}'", names_in(folder)
     frames, height, width = sizes_in(folder, names).astype(np.float64).T
     columns = (text_column("file", names), Column("height", "number", height), Column("width", "number", width))
     clips = (int(frames.min()), float(np.median(frames)), int(frames.max())) if frames.max() > 1 else None
@@ -127,18 +170,32 @@ def _examples(source: Any, encoding: str) -> Summary | None:
         ("labels", "lines of a label and its text"),
     ):
         try:
-            found = read(source, roles=Roles(lines=lines), encoding=encoding)
+            found = read(source, roles=Roles(lines=lines, every=True), encoding=encoding)
         except GatewiseError:
             continue
         label = {**found.steps, **found.static}.get("label")
-        if label is not None and 2 * len(label.levels) <= len(label):  # a label is something that comes back
+        form = "lines of a label and its series of numbers" if "channels" in found.steps else form
+        if label is not None and _are_labels(label):
             return _summary(found, "as examples", form)
+    return _pairs(source, encoding)
+
+
+def _are_labels(column: Column) -> bool:
+    """Whether words may be labels, which come back, nearly all of them: of the first words of lines of prose or code,
+    many stand there once."""
+    counts = np.bincount(column.values[column.values >= 0], minlength=len(column.levels))
+    return 2 * len(counts) <= len(column) and bool((counts == 1).sum() <= 1 + len(counts) / 10)
+
+
+def _pairs(source: Any, encoding: str) -> Summary | None:
+    """The pairs of texts in a file, or in two; None if there are none."""
     try:
         pairs = read_pairs(source, encoding=encoding)
     except GatewiseError:
         return None
     columns = (text_column("source", pairs.sources), text_column("target", pairs.targets or []))
-    return Summary("as examples", "pairs of texts", len(pairs), None, tuple(_column(c, "pair") for c in columns))
+    name = "as examples" if isinstance(source, str | os.PathLike) else ", ".join(map(repr, source))
+    return Summary(name, "pairs of texts", len(pairs), None, tuple(_column(c, "pair") for c in columns))
 
 
 def _summary(sequences: Sequences, name: str, format: str) -> Summary:

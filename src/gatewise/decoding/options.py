@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-MOST_TOKENS = 10_000  # of a result, unless `max_length` says otherwise: a search has to end
+MOST_TOKENS = 5_000  # of a result, unless `max_length` says otherwise: a search has to end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Decoding:
         coverage_penalty: Beta, the weight of the sum over source positions of log(min(attention received, 1)); above 0
             it prefers results that cover the whole source.
         min_length: Minimum number of tokens, without the end.
-        max_length: Maximum number of tokens, without the end; None leaves it to the caller's limit for each sentence.
+        max_length: Maximum number of tokens, without the end; if omitted, the model's own limit for each sentence.
         no_repeat_ngram: No n-gram of this length occurs twice in a result; 0 allows repetition.
         sampling: Sample tokens instead of searching, `n_best` results for each sentence.
         temperature: For sampling: 1 samples from the model's distribution, lower values are more conservative.

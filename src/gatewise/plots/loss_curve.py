@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ..training.history import read
 from .figure import figure
 
+_TRAINING, _VALIDATION = "#8fb3d9", "#c0392b"
+
 
 def plot(
-    history: str | os.PathLike[str], picture: str | os.PathLike[str], loss: str = "loss (nats per target)"
+    history: str | os.PathLike[str],
+    picture: str | os.PathLike[str],
+    *,
+    loss: str = "loss (nats per target)",
+    validated: str | None = None,
+    regularised: bool = False,
 ) -> None:
     """Draw training and validation loss against the step, with the best validation marked.
 
     Args:
         history: The file that `train` wrote.
         picture: The .png or .svg file to write.
-        loss: What the axis is called; see `Estimator.loss_name`.
+        loss: What the training loss is, with its unit.
+        validated: What validation measures, where that is not the loss: it has an axis of its own then.
+        regularised: Whether the training loss has something in it, dropout for example, that validation has not.
 
     Raises:
         DataError: The history is missing, empty or another kind of file.
@@ -31,32 +41,43 @@ def plot(
 
         drawn.set_size_inches(7.2, 4.2)
         axes = drawn.add_subplot()
-        axes.plot(*_points(training, "train_loss"), color="#8fb3d9", linewidth=1.2, label="training")
+        name = "training (regularised)" if regularised else "training"
+        handles = axes.plot(*_points(training, "train_loss"), color=_TRAINING, linewidth=1.2, label=name)
+        right = axes.twinx() if validated is not None else axes
         if evaluations:
-            best = min(evaluations, key=lambda line: line["validation_loss"])
-            axes.plot(
-                *_points(evaluations, "validation_loss"),
-                color="#c0392b",
-                linewidth=1.8,
-                marker="o",
-                markersize=3,
-                label="validation",
-            )
-            axes.plot(
-                best["step"],
-                best["validation_loss"],
-                linestyle="none",
-                marker="*",
-                markersize=13,
-                color="#c0392b",
-                markeredgecolor="white",
-                label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
-            )
+            handles += _draw_validation(right, evaluations)
         axes.set_xlabel("step")
         axes.set_ylabel(loss)
+        if validated is not None:
+            right.set_ylabel(validated)
         axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        for each in {axes, right}:
+            each.spines[["top"] if validated is not None else ["top", "right"]].set_visible(False)
+        right.legend(handles=handles, frameon=False)
+
+
+def _draw_validation(axes: Any, evaluations: list[dict[str, Any]]) -> list[Any]:
+    """Its curve and its best point; returns both."""
+    best = min(evaluations, key=lambda line: line["validation_loss"])
+    curve = axes.plot(
+        *_points(evaluations, "validation_loss"),
+        color=_VALIDATION,
+        linewidth=1.8,
+        marker="o",
+        markersize=3,
+        label="validation",
+    )
+    star = axes.plot(
+        best["step"],
+        best["validation_loss"],
+        linestyle="none",
+        marker="*",
+        markersize=13,
+        color=_VALIDATION,
+        markeredgecolor="white",
+        label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
+    )
+    return [*curve, *star]
 
 
 def _points(lines: list[dict[str, float]], name: str) -> tuple[list[float], list[float]]:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import partial
 from threading import get_ident
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -42,6 +43,8 @@ class Estimator(CommonOptions, ABC):
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
         schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
+        history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
+            `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files
@@ -54,6 +57,7 @@ class Estimator(CommonOptions, ABC):
     metrics_: dict[str, Any]
     outcome_: Outcome
     schema_: Schema | None = None  # how the table was read that it learned from
+    history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -79,6 +83,17 @@ class Estimator(CommonOptions, ABC):
     def __repr__(self) -> str:
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in given.items())})"
+
+    def summary(self) -> None:
+        """Print the layers of the network, with the shapes of what they give and of their weights, as Keras does.
+
+        OptionError if nothing was learned yet.
+        """
+        from .summary import layers_of, layers_table
+
+        self._must_be_fitted()
+        weights = {name: tuple(weight.shape) for name, weight in self.model_.named_parameters()}
+        print(layers_table(weights, layers_of(self.model_)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "model_" in vars(self)
@@ -110,11 +125,6 @@ class Estimator(CommonOptions, ABC):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     # What a task says of itself.
-
-    @property
-    def loss_name(self) -> str:
-        """The loss of training and its unit, for the axis of a plot."""
-        return "loss (nats per target)"
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -179,10 +189,14 @@ class Estimator(CommonOptions, ABC):
         output: str | os.PathLike[str] | None,
         resume: bool,
         progress: ProgressFor | None,
+        verbose: int,
     ) -> Self:
         """What every `fit` does: train what `prepare` hands over. See `fitting`."""
+        from ..training import choose
         from .fitting import Run, fit
 
+        if progress is None and verbose:
+            progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
         return self
 
@@ -200,6 +214,7 @@ class Estimator(CommonOptions, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
+        bundle.check_name(path)
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
@@ -218,6 +233,8 @@ class Estimator(CommonOptions, ABC):
             self.schema_ = read(Schema | None, document.get("schema"), "schema")
             self.provenance_ = read(Provenance, document["training"], "training")
             self.metrics_ = self.provenance_["metrics"]
+            history = self.provenance_.get("history", {})
+            self.history_ = read(dict[str, list[float | None]], history, "training.history")
             import torch
 
             self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
@@ -266,7 +283,7 @@ def filled(
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
     with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in wanted.keys() | tensors.keys():
+    for name in {**wanted, **tensors}:
         has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
@@ -307,7 +324,7 @@ def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int |
         ModelFileError: One is missing, there is another one, or one has another shape.
     """
     found = {name.removeprefix(prefix): tensors.pop(name).numpy() for name in [*tensors] if name.startswith(prefix)}
-    for name in found.keys() | shapes.keys():
+    for name in {**shapes, **found}:
         has, needs = found[name].shape if name in found else None, shapes.get(name)
         fits = has is not None and needs is not None and len(has) == len(needs)
         if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):

@@ -23,6 +23,8 @@ from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
 from ..randomness import built
 from ..training import Outcome, Plan, Silent, TrainingStopped, train
+from ..training.history import by_name
+from .announcement import announcement, counted, settings
 
 if TYPE_CHECKING:
     from ..algebra import Cell
@@ -55,6 +57,7 @@ class Fittable(Protocol):
     metrics_: dict[str, Any]
     outcome_: Outcome
     provenance_: dict[str, Any]
+    history_: dict[str, list[float]]
 
     def check(self) -> None: ...
     def find_cell(self) -> Cell: ...
@@ -73,6 +76,8 @@ class Run:
     def check(self) -> None:
         if self.resume and self.output is None:
             raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
+        if self.output is not None:
+            bundle.check_name(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,9 @@ class Prepared:
         measure: Gives the metrics of the trained model; with those of the baselines, if true. The second argument shows
             the user a line.
         unit, per_step: What progress counts, in the plural, and how many of it a step learns from.
+        loss: What the training loss is, and its unit: "cross-entropy, nats per token".
+        understood: How the data were understood, by what is told: "target", "inputs", "parts".
+        validated: What validation measures, where that is not the loss.
         on_evaluation: See `training.train`.
     """
 
@@ -100,6 +108,9 @@ class Prepared:
     measure: Callable[[bool, Callable[[str], None]], dict[str, Any]]
     unit: str
     per_step: float
+    loss: str
+    understood: Mapping[str, str]
+    validated: str | None = None
     on_evaluation: Callable[[int], str | None] | None = None
     settle: Callable[[], None] = lambda: None
 
@@ -186,16 +197,18 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             progress=progress,
             on_evaluation=prepared.on_evaluation,
             regularised=bool(_regularisers(identity)),
+            announcement=announcement(_entries(estimator, prepared, identity)),
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
         if error.outcome.step == 0:  # nothing was learned, so there is nothing to keep
             raise
+    estimator.history_ = by_name(bundle.metrics_of(path))
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
     estimator.metrics_ = {}
 
     def keep() -> None:
-        estimator.provenance_ = _provenance(estimator, prepared.data, started)
+        estimator.provenance_ = _provenance(estimator, prepared, started, bool(_regularisers(identity)))
         if run.output is not None:
             _save(estimator, run.output, checkpoint, stopped)
 
@@ -239,11 +252,45 @@ def _identity(estimator: Fittable) -> dict[str, Any]:
     return {**options, "equations": digest[:12], "threads": torch.get_num_threads()}
 
 
-def _provenance(estimator: Fittable, data: dict[str, Any], started: float) -> dict[str, Any]:
+def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any]) -> dict[str, str]:
+    """What is told before the first step."""
+    data, plan, options = prepared.data, prepared.plan, estimator.plain_options()
+    counts = [counted(n, what) for what, n in data.items() if type(n) is int]
+    left_open = {
+        name: value
+        for name, value in identity.items()
+        if name != "threads" and name in options and options[name] is None and isinstance(value, int | float) and value
+    }
+    rate = "" if "learning_rate" in left_open else f", learning rate {plan.learning_rate:.4g}"
+    patience = "" if plan.patience is None else f"; it ends early after {plan.patience} without a better one"
+    regularisers = settings(_regularisers(identity))
+    validated = f"; validation: {prepared.validated}" if prepared.validated else ""
+    if regularisers and not validated:
+        validated = "; validation: without these"
+    weights = sum(weight.numel() for weight in estimator.model_.parameters())
+    given = {name: options[name] for name in ("hidden_size", "num_layers") if options.get(name) is not None}
+    return {
+        "data": f"{data['name']}: {', '.join(counts)}",
+        **prepared.understood,
+        "network": ", ".join(filter(None, [estimator.find_cell().name, settings(given), counted(weights, "weights")])),
+        "chosen": f"{settings(left_open)}. Each follows from the amount of data, and is an option" if left_open else "",
+        "training": (
+            f"{counted(plan.steps, 'steps')} of about {round(prepared.per_step):,} {prepared.unit}, "
+            f"epochs {plan.steps / len(prepared.training):.3g}{rate}; a validation after each "
+            f"{counted(plan.evaluate_every, 'steps')}{patience}"
+        ),
+        "loss": prepared.loss + (f", with {regularisers}" if regularisers else "") + validated,
+    }
+
+
+def _provenance(estimator: Fittable, prepared: Prepared, started: float, regularised: bool) -> dict[str, Any]:
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
+    validation = prepared.validated or prepared.loss
     return {
-        "data": data,
+        "data": prepared.data,
+        "loss": {"training": prepared.loss, "validation": validation, "regularised": regularised},
+        "history": estimator.history_,
         "seed": estimator.seed,
         "ended": outcome.reason,
         "steps": outcome.step,

@@ -79,6 +79,22 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return lines
 
 
+def by_name(path: str | os.PathLike[str]) -> dict[str, list[float]]:
+    """The validations of a history as lists of one length, by the names that Keras gives them.
+
+    "epoch" and "step" (of training, when it was validated), "loss" and "val_loss", and "learning_rate".
+    """
+    lines = [line for _, line in _parsed(Path(path)) if line["kind"] == "evaluation"]
+    names = {
+        "epoch": "epoch",
+        "step": "step",
+        "loss": "train_loss",
+        "val_loss": "validation_loss",
+        "learning_rate": "learning_rate",
+    }
+    return {name: [line[key] for line in lines] for name, key in names.items()}
+
+
 def _parsed(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Each line as text and as an object, up to the first that is not one of ours."""
     found = []

@@ -66,6 +66,7 @@ def train(
     progress: Progress | None = None,
     on_evaluation: Callable[[int], str | None] | None = None,
     regularised: bool = False,
+    announcement: str = "",
     checkpoint_seconds: float = 120.0,
     accelerator: str = "auto",
 ) -> Outcome:
@@ -88,6 +89,7 @@ def train(
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
             returns is shown. It may use carried state and the run's generators: both are restored afterwards.
         regularised: Whether the training loss has something in it that the validation loss has not, such as dropout.
+        announcement: Lines for the user, shown before the first step.
         checkpoint_seconds: Maximum time between checkpoints, checked after each step.
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
 
@@ -119,6 +121,8 @@ def train(
         run.restore()
     reason = run.end_reason
     if reason is None:
+        if announcement:
+            run.progress.note(announcement)
         with drawing(run.generators):
             reason = _drive(run, interrupts, accelerator)
     run.load_best()

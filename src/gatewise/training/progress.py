@@ -183,7 +183,7 @@ class Lines:
         self.note(f"--- written at step {step} ---\n{body}\n---")
 
     def note(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write((shown(text) if self._stream.isatty() else text) + "\n")
         self._stream.flush()
 
     def stop(self) -> None:

@@ -85,10 +85,82 @@ def test_files_of_captions_are_refused_by_line(tmp_path):
         read_names(tmp_path / "d.txt")
 
 
+SAID = {
+    "a b.jpg": ["A red square, and a circle .", 'He said "no", then left'],
+    "2.png": ['"there is a circle, blue"', "x"],
+}
+
+
+def rows_of(said):
+    return [(image, number, text) for image, texts in said.items() for number, text in enumerate(texts)]
+
+
+def quoted(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+LAYOUTS = {
+    "flickr.token.txt": (lambda i, n, t: f"{i}#{n}\t{t}", ""),
+    "kaggle.txt": (lambda i, n, t: f"{i},{quoted(t) if t[0] == chr(34) else t}", "image,caption"),
+    "quoted.txt": (lambda i, n, t: f"{i},{quoted(t)}", "image,caption"),
+    "no-head.txt": (lambda i, n, t: f"{i},{quoted(t)}", ""),
+    "tab-head.txt": (lambda i, n, t: f"{i}\t{t}", "image\tcaption"),
+    "kaggle.csv": (lambda i, n, t: f"{i},{quoted(t) if t[0] == chr(34) else t}", "image,caption"),
+    "numbered.csv": (lambda i, n, t: f"{i}#{n},{n},{quoted(t)}", "image_name,number,comment"),
+    "results.csv": (lambda i, n, t: f"{i}| {n}| {t}", "image_name| comment_number| comment"),
+    "lines.jsonl": (lambda i, n, t: json.dumps({"image": i, "caption": t}), ""),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_captions_as_people_have_them(tmp_path, name):
+    write, head = LAYOUTS[name]
+    lines = [*([head] if head else []), *(write(*row) for row in rows_of(SAID))]
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    assert read_captions(tmp_path / name) == SAID
+
+
+def test_captions_in_json(tmp_path):
+    coco = {
+        "info": {"year": 2014},
+        "images": [{"id": i, "file_name": image, "height": 8} for i, image in enumerate([*SAID, "silent.jpg"], 7)],
+        "annotations": [
+            {"id": 9 * n, "image_id": 7 + list(SAID).index(image), "caption": text + "\n"}
+            for n, (image, _, text) in enumerate(rows_of(SAID))
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    assert read_captions(tmp_path / "coco.json") == SAID
+    held = [
+        {"filename": image, "split": "train", "sentences": [{"raw": t} for t in texts]} for image, texts in SAID.items()
+    ]
+    (tmp_path / "flickr.json").write_text(json.dumps({"images": held, "dataset": "flickr8k"}))
+    assert read_captions(tmp_path / "flickr.json") == SAID
+    (tmp_path / "list.json").write_text(
+        json.dumps([{"image": image, "captions": texts} for image, texts in SAID.items()])
+    )
+    assert read_captions(tmp_path / "list.json") == SAID
+    for broken, message in (
+        ({**coco, "images": coco["images"][:1]}, "annotation 2 of image 8: no name of an image"),
+        ({**coco, "annotations": {"a": 1}}, "its 'annotations' are no list of captions"),
+        ({**coco, "annotations": [{"image_id": 7}]}, "annotation 0 of image 7: no caption"),
+        ({**coco, "annotations": []}, "holds no caption"),
+    ):
+        (tmp_path / "coco.json").write_text(json.dumps(broken))
+        with pytest.raises(DataError, match=message) as caught:
+            read_captions(tmp_path / "coco.json")
+        assert len(str(caught.value)) < 300
+    (tmp_path / "a.csv").write_text('image,caption\na.png,"open\nb.png,x\n')
+    with pytest.raises(DataError, match="its quotes do not match"):
+        read_captions(tmp_path / "a.csv")
+
+
 def test_images_that_are_missing_or_silent_are_named(flickr):
     captions = read_captions(flickr / "captions.txt")
-    with pytest.raises(DataError, match=r"pink\.png"):
+    with pytest.raises(DataError, match=r"'pink\.png' is not in '.*Images'\. Add them"):
         read_folder(flickr / "Images", ["pink.png"], None, (8, 8))
+    with pytest.raises(DataError, match=r"'pink\.png' is not in '.*Images', nor are 2 others that are named"):
+        read_folder(flickr / "Images", ["red.png", "pink.png", "a.png", "b/c.png"], None, (8, 8))
     with pytest.raises(DataError, match=r"'pink\.png' has no caption"):
         read_folder(flickr / "Images", ["red.png", "pink.png"], captions, (8, 8))
     (flickr / "Images" / "red.png").write_bytes(b"no image")

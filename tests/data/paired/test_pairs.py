@@ -74,6 +74,47 @@ def test_sources_alone_are_enough_to_translate(folder, data, options):
     assert read_pairs(data, **options, with_targets=False).sources == WANTED.sources
 
 
+CREDIT = "CC-BY 2.0 (France) Attribution: tatoeba.org #2877272 (CM) & #4320455 (arh)"
+FURTHER = {
+    "credits": ("{0}\t{1}\t" + CREDIT, {}),
+    "numbers": ("1276\t{0}\t77\t{1}", {}),
+    "ends": ("{0}\t{1}\t", {}),
+    "named": ("eng\t{1}\t{0}\tnote", {"source": "3", "target": "2"}),
+    "one-named": ("{1}\t{0}\t17", {"source": "2"}),
+    "turned": ("{1}\t{0}", {"source": "2", "target": "1"}),
+}
+
+
+@pytest.mark.parametrize("form", FURTHER)
+@pytest.mark.parametrize("name", ["t.txt", "t.tsv", "t"])
+def test_lines_with_further_columns(folder, form, name):
+    line, options = FURTHER[form]
+    pairs = [("a dog", "un perro"), ("a cat", "un gato"), ("a dog", "el perro")]
+    (folder / name).write_text("".join(line.format(*pair) + "\n" for pair in pairs))
+    found = read_pairs(name, **options)
+    assert [*zip(found.sources, found.targets, strict=True)] == pairs
+    assert read_pairs(name, **options, with_targets=False).sources == [source for source, _ in pairs]
+
+
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("a dog\n\na cat\n \u3000\nno\n", ["a dog", "", "a cat", "", "no"]),
+        ("\na dog\n", ["", "a dog"]),
+        ("a\tdog\n\na cat\n", ["a dog", "", "a cat"]),
+        ("a dog\na\tbig\tcat\n", ["a dog", "a big cat"]),
+        ("a dog\tun perro\n\t\na cat\tun gato\n", ["a dog", "", "a cat"]),
+    ],
+)
+def test_what_is_to_be_translated_may_be_blank_and_hold_tabs(folder, text, sources):
+    (folder / "t.txt").write_text(text)
+    assert read_pairs("t.txt", with_targets=False).sources == sources
+    assert read_pairs(sources, with_targets=False).sources == sources
+    assert read_pairs({"text": sources}, with_targets=False).sources == sources
+    with pytest.raises(DataError):
+        read_pairs("t.txt")
+
+
 def test_columns_are_text_whatever_they_hold(folder):
     (folder / "dates.csv").write_text("said,date,number\nthe 1st of May,2024-05-01,7\nJune the 2nd,2024-06-02,8\n")
     assert read_pairs("dates.csv").targets == ["2024-05-01", "2024-06-02"]
@@ -117,7 +158,10 @@ def test_other_pairs_have_another_fingerprint():
         ({}, (["a"], "b.txt"), {}, "targets are a list of str, not 'b.txt'"),
         ({"x": "\n\n"}, ("x", "x"), {}, "'x' has only blank lines"),
         ({"x": "a\tb\nc\n"}, "x", {}, "'x', line 2: 'c' is not text, a tab and a text"),
-        ({"x": "a\tb\tc\n"}, "x", {}, "'x', line 1: 2 tabs, where 1 was expected"),
+        ({"x": "a\tb\nc\td\te\n"}, "x", {}, "'x', line 2: 2 tabs, where 1 was expected"),
+        ({"x": "a\tb\tc\n"}, "x", {}, "'x' has 3 columns between tabs. Name the two that are texts: --source 1"),
+        ({"x": "a\tb\t7\n"}, "x", {"target": "4"}, "'x' has 3 columns between tabs, so there is no column 4"),
+        ({"x": "a\tb\tCC-BY\nc\t\tCC-BY\n"}, "x", {}, "'x', line 2: 'c\t\tCC-BY' is not text, a tab and a text"),
         ({"x": "a\n"}, ("x", "none"), {}, "no file or folder named 'none'"),
         ({"x": "a\n"}, ("x", "x"), {"source": "a"}, "source='a' is for tables, not for two files"),
         ({"x": "a\n"}, ("x", "x", "x"), {}, "from one file or from two, not from 3"),

@@ -2,7 +2,9 @@ from collections import Counter
 
 import pytest
 
+from gatewise.data import sources
 from gatewise.data.readers.conll import read_conll
+from gatewise.data.sources import Roles
 from gatewise.data.text.tagging_schemes import check_labels, spans
 from gatewise.errors import DataError, OptionError
 
@@ -124,3 +126,66 @@ def test_real_schemes(shared):
     }
     assert check_labels(read_conll(shared / "resume_ner_zh" / "dev.char.bmes.gz"))[1] == "BMES"
     assert check_labels(read_conll(shared / "ud_en_ewt" / "en_ewt-ud-dev.conllu.gz"))[1] is None
+
+
+FOUR = "EU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\nPeter NNP I-NP I-PER\n"
+PLUS = "# global.columns = ID FORM UPOS PARSEME:MWE\n# text = so\n1\tSo\tADV\t*\n2-3\tbeit\t_\t_\n2\tbe\tAUX\t1:VID\n"
+
+
+def test_columns_to_learn_from(read):
+    sequences = read(FOUR, columns=["1", "3"], label="2")
+    assert list(sequences.steps) == ["1", "3", "label"]
+    assert [sequences.steps[name].kind for name in sequences.steps] == ["text", "category", "category"]
+    assert words(sequences, "1") == [["EU", "rejects"], ["Peter"]]
+    assert words(sequences, "3") == [["I-NP", "I-VP"], ["I-NP"]]
+    assert words(sequences, "label") == [["NNP", "VBZ"], ["NNP"]]
+    assert words(read(FOUR, columns=["token", -2]), "-2") == [["I-NP", "I-VP"], ["I-NP"]]
+    assert list(read(FOUR, columns=["token", "2"], labelled=False).steps) == ["token", "2"]
+    assert list(read(FOUR, every=True).steps) == ["token", "2", "3", "label"]
+    assert list(read(UNIVERSAL, every=True).steps)[:4] == ["token", "id", "lemma", "xpos"]
+    universal = read(UNIVERSAL, columns=["FORM", "5", "feats"], label="upos")
+    assert words(universal, "5") == [["VB", "RB", "_"], ["UH"]]
+    assert words(universal, "feats")[1] == ["_"]
+    assert universal.steps["FORM"].kind == "text"
+
+
+def test_labels_are_left_alone_if_not_wanted(read):
+    broken = "a X B-x\nb Y I-y\n"  # as spans
+    with pytest.raises(DataError):
+        read(broken)
+    assert list(read(broken, labelled=False).steps) == ["token"]
+
+
+@pytest.mark.parametrize("name", ["a.conllup", "a.conllu", "a.txt"])
+def test_columns_that_the_first_line_names(read, name):
+    sequences = read(PLUS, name)
+    assert words(sequences, "token") == [["So", "be"]]
+    assert words(sequences, "label") == [["ADV", "AUX"]]
+    assert words(read(PLUS, name, label="parseme:mwe"), "label") == [["*", "1:VID"]]
+    assert words(read(PLUS, name, columns=["form", "PARSEME:MWE"]), "PARSEME:MWE") == [["*", "1:VID"]]
+    with pytest.raises(DataError, match="line 7: 3 columns separated by tabs, but its first line names 4"):
+        read(PLUS + "\n3\tit\tPRON\n", name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": ["1", "4"]}, r"column 4 of '.*a\.conll' is the target, so it cannot be learned from"),
+        ({"columns": ["5"]}, "has no column 5: it has 4"),
+        ({"columns": ["pos"]}, r"has no column names, so 'pos' is none\. Give a number: 1 to 4"),
+        ({"label": "-5"}, "has no column -5: it has 4"),
+    ],
+)
+def test_columns_that_cannot_be_learned_from(read, options, message):
+    with pytest.raises(OptionError, match=message):
+        read(FOUR, **options)
+
+
+@pytest.mark.parametrize("suffix", [".conll", ".txt", ".train"])
+def test_columns_by_number_reach_the_reader(tmp_path, suffix):
+    path = tmp_path / f"four{suffix}"
+    path.write_text(FOUR)
+    roles = Roles(target=("-2",), columns=["1", "2"], per_step=True, lines="tokens")
+    found = sources.read(path, roles=roles)
+    assert list(found.steps) == ["1", "2", "label"]
+    assert words(found, "label") == [["I-NP", "I-VP"], ["I-NP"]]

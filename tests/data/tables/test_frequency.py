@@ -211,6 +211,19 @@ def test_the_frequency_of_a_model_is_not_guessed_again():
         regular(series([*week, "2021-01-09"]), "t", business)
 
 
+def test_a_frequency_of_which_data_are_nearly_all_gaps_is_not_theirs():
+    """They would not fit into memory."""
+    hours = [f"2021-01-0{day} {hour:02}:00" for day in (1, 2, 3) for hour in range(24)]
+    for frequency in (Frequency("span", 1), Frequency("span", 1000)):
+        with pytest.raises(DataError, match=r"is hourly, but the model learned from data that are every (micro|milli)"):
+            regular(series(hours), "t", frequency)
+    with pytest.raises(DataError, match="but the model learned from data that are every microsecond"):
+        regular(series(hours[:2]), "t", Frequency("span", 1))
+    found = regular(series(hours), "t", Frequency("span", 60_000_000))
+    assert found.added.tolist() == [71 * 60 + 1 - 72]
+    assert len(regular(series(["2021-01-01", "2021-12-31"]), "t", Frequency("span", 60_000_000)).added) == 1
+
+
 @pytest.mark.parametrize(
     "document", [{"unit": "moon"}, {"unit": "month", "on": ["32"]}, {"unit": "session"}, {"unit": "day", "count": 0}]
 )

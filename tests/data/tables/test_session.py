@@ -85,6 +85,15 @@ def test_a_name_is_that_file_and_no_pattern(tmp_path, monkeypatch, ending):
                 assert table.session.rows("FROM gatewise_rows") == [(value,)], path
 
 
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_packed_file_may_be_named_as_if_it_were_not(tmp_path, monkeypatch, ending):
+    monkeypatch.chdir(tmp_path)
+    path = written("a", ending, 7)
+    (tmp_path / path).write_bytes(gzip.compress((tmp_path / path).read_bytes()))
+    with open_table(path) as table:
+        assert table.session.rows("FROM gatewise_rows") == [(7,)]
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_temporary_folder_may_be_named_like_a_pattern(tmp_path, monkeypatch, ending):
     monkeypatch.chdir(tmp_path)

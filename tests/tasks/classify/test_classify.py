@@ -109,6 +109,18 @@ def test_sound_is_heard_as_it_was_in_training(tmp_path):
     tone(tmp_path / "new" / "a_0.wav", 320, 8000)
     tone(tmp_path / "new" / "b_0.wav", 1550, 8000)
     assert again.predict(tmp_path / "new").tolist() == ["low", "high"]
+    tone(tmp_path / "new" / "take3.wav", 310, 4000)  # without a _, as no label would have it
+    for path, files in (
+        (tmp_path / "new", ["a_0.wav", "b_0.wav", "take3.wav"]),
+        (tmp_path / "new" / "a_0.wav", ["a_0.wav"]),
+    ):
+        [table] = again.predictions(path)
+        assert table["file"].tolist() == files
+        assert table["label"].tolist() == ["low", "high", "low"][: len(files)]
+    again.label_from = "{label}-{take}"
+    assert again.predict(tmp_path / "new").tolist() == ["low", "high", "low"]
+    with pytest.raises(DataError, match="does not fit --label-from"):
+        again.evaluate(tmp_path / "new")
 
 
 def tone(path, hertz, rate):

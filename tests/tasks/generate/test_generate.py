@@ -132,6 +132,16 @@ def test_words_that_it_does_not_know(rhyme):
         assert found["bits_per_character"] is None
         assert found["unknown_tokens"] > 0
         assert found["perplexity"] == pytest.approx(math.exp(found["loss"]))
+    plain = generator.metrics_["baselines"]
+    assert [plain[name]["bits_per_character"] for name in ("frequencies", "5-gram")] == [None, None]
+    assert plain["xz"]["bits_per_token"] is None  # it tells which unknown word it is, and they do not
+    units = {line.split()[0]: line.split()[1:] for line in generator.report(generator.metrics_).splitlines()}
+    assert units["bits/char"] == ["nats/token", "perplexity"]
+    for name in ("test", "frequencies", "5-gram"):
+        shown = generator.metrics_["test"] if name == "test" else plain[name]
+        nats = shown["bits_per_token"] * math.log(2)
+        assert units[name] == ["-", f"{nats:.3f}", f"{math.exp(nats):.2f}"]
+    assert len(units["xz"]) == 1
     written = "".join(generator.sample("peppers xyzzy", 300, temperature=2.0))
     assert not {"<pad>", "<unk>"} & set(written.split())
     writer = generator.writer()

@@ -129,8 +129,9 @@ def test_states_that_are_not_its_own(writer, worded, tmp_path):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(ModelFileError, match="is not the state of a text"):
             writer.load_state(tmp_path / "damaged")
-    with pytest.raises(ModelFileError):
-        writer.load_state(tmp_path)
+    for path in (tmp_path, "/dev/zero"):
+        with pytest.raises(ModelFileError, match="is not the state of a text"):
+            writer.load_state(path)
     assert writer.state is kept
 
 

@@ -1,6 +1,7 @@
 """From features to labels: the tagger's predictor."""
 
 import numpy as np
+import pandas as pd
 from tag_examples import SMALL, tagged
 
 from gatewise.tasks import Tagger
@@ -50,3 +51,20 @@ def test_decoding_in_small_batches_changes_nothing(namer):
     encoded = namer.features_.encode(data)
     predictor = namer._predictor()
     assert np.array_equal(predictor.decode(encoded, 8), predictor.decode(encoded))
+
+
+def test_predictions_say_which_step_they_are_of():
+    hours = pd.date_range("2024-03-30 22:00", periods=12, freq="h", tz="Europe/Berlin")
+    one = pd.DataFrame({"when": hours, "word": ["a", "b"] * 6, "label": ["x", "y"] * 6})
+    table = pd.concat([one.assign(machine="m1"), one.assign(machine="007")])
+    tagger = Tagger(**{**SMALL, "epochs": 1}, key="machine", time="when").fit(table)
+    found = pd.concat(
+        map(pd.DataFrame, tagger.predictions(table.drop(columns="label").sample(frac=1, random_state=1))),
+        ignore_index=True,
+    )
+    assert list(found) == ["machine", "sequence", "step", "when", "predicted"]
+    assert sorted(set(found["machine"])) == ["007", "m1"]
+    assert found["step"].tolist() == [*range(12), *range(12)]
+    assert pd.to_datetime(found["when"], utc=True).tolist() == [*hours.tz_convert("UTC"), *hours.tz_convert("UTC")]
+    [plain] = tagger.predictions(table.iloc[:3].drop(columns="label"))
+    assert plain["machine"].tolist() == ["m1"] * 3

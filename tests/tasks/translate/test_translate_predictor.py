@@ -37,6 +37,18 @@ def test_translations_that_must_begin_so(reverser):
             reverser.predict(texts, prefixes=prefixes)
 
 
+def test_nothing_is_translated_by_nothing(reverser, tmp_path):
+    texts = ["one two three", "four five"]
+    free = reverser.predict(texts)
+    assert reverser.predict([texts[0], "", texts[1], " "]) == [free[0], "", free[1], ""]
+    assert reverser.predict(["", ""], decoding=Decoding(n_best=3)) == [[""], [""]]
+    assert reverser.predict(["", texts[0]], prefixes=["7", "7"])[0] == ""
+    (tmp_path / "x.txt").write_text("one\ttwo three\n\nfour five\n")
+    [table] = reverser.predictions(tmp_path / "x.txt")
+    assert table["source"] == ["one two three", "", "four five"]
+    assert table["predicted"] == [free[0], "", free[1]]
+
+
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("attention", ["additive", "multiplicative", "none"])
 def test_together_as_alone_to_the_last_bit(attention, threads):

@@ -1,7 +1,8 @@
-"""Folders of images, and files of their captions: in Flickr8k's layout, or as tables."""
+"""Folders of images, and files of their captions: in the layouts of Flickr8k and COCO, or as tables."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..readers.arrays import load_arrays
-from ..readers.files import Source, name_of, read_lines
+from ..readers.files import Source, name_of, read_lines, read_text
 from ..readers.images import SUFFIXES, read_image, resized, size_of
 from ..tables.session import RELATION, identifier
 from ..tables.table import open_table
@@ -32,15 +33,20 @@ def read_captions(source: Source, encoding: str = "utf-8") -> dict[str, list[str
 
     Args:
         source: Flickr8k's text, a line `image.jpg#0<tab>caption` for each caption, the number left out where each image
-            has one; or .csv, .tsv, .parquet, .jsonl or .json with a column "image" (or the like) and a column "caption"
-            (or "captions", where a row holds a list of them). A table of two columns may call them as it likes.
+            has one; the same with a comma, or under a head that names the columns, as Kaggle has it; .csv, .tsv,
+            .parquet, .jsonl or .json with a column "image" (or the like) and a column "caption" (or "captions", where a
+            row holds a list of them); or COCO's .json of "images" and "annotations". A table of two columns may call
+            them as it likes. Captions in the last column may hold commas without quotes.
 
     Raises:
         DataError: names the line or row that has no image or no caption.
     """
     found: dict[str, list[str]] = {}
-    reader = _from_table if _suffix(source) in _TABLES else _from_lines
-    for where, image, caption in reader(source, encoding):
+    suffix = _suffix(source)
+    rows = _from_json(source, encoding) if suffix == ".json" else None
+    if rows is None and suffix not in (".parquet", *_JSON):
+        rows = _from_lines(source, encoding, table=suffix in _TABLES)
+    for where, image, caption in _from_table(source, encoding) if rows is None else rows:
         captions = [
             " ".join(str(text).split()) for text in (caption if isinstance(caption, list) else [caption]) if text
         ]
@@ -108,9 +114,14 @@ def read_folder(
     root = Path(folder)
     if captions is not None and (silent := [name for name in names if name not in captions]):
         raise DataError(f"'{silent[0]}' has no caption, nor have {len(silent) - 1} others. Leave them out.")
+    each = [_files(root, name) for name in names]
+    if absent := [name for name, files in zip(names, each, strict=True) if not files[0].exists()]:
+        others = f", nor are {len(absent) - 1:,} others that are named" if len(absent) > 1 else ""
+        raise DataError(
+            f"'{absent[0]}' is not in '{root}'{others}. Add them, or leave them out of the captions or lists."
+        )
     frames, lengths = [], []
-    for name in names:
-        files = _files(root, name)
+    for files in each:
         for file in files:
             image = resized(read_image(file, colour=True), *size)
             frames.append((255 * image).round().astype(np.uint8))
@@ -138,13 +149,71 @@ def read_arrays(source: Source, inputs: str | None = None) -> Captioned:
     return from_arrays(held["x"], held.get("captions"), inputs, held.get("names"), name)
 
 
-def _from_lines(source: Source, encoding: str) -> Iterator[tuple[str, str, str]]:
+def _from_lines(source: Source, encoding: str, table: bool) -> Iterator[tuple[str, str, str]] | None:
+    """Names and captions of a text file, or of a table whose last column has captions; None for other tables.
+
+    A line that names the columns may be missing where it is no table. Commas in captions need no quotes.
+    """
     name, lines = read_lines(source, encoding)
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            image, _, caption = line.partition("\t")
-            numbered = _NUMBERED.match(image.strip())
-            yield f"{name}, line {number}", numbered[1] if numbered else image.strip(), caption
+    separator = next((sign for sign in ("\t", "|", ",") if sign in lines[0]), "\t")
+    columns = [cell.strip(' "').lower() for cell in lines[0].strip().split(separator)]
+    image = next((columns.index(known) for known in _IMAGE if known in columns), None)
+    named = image is not None and columns[-1] in _CAPTION and image < len(columns) - 1
+    if table and (not named or separator == "\t"):
+        return None
+    image, last, start = (image or 0, len(columns) - 1, 1) if named else (0, 1, 0)
+
+    def rows() -> Iterator[tuple[str, str, str]]:
+        cells: Iterator[list[str]]
+        if separator != ",":
+            cells = (line.split(separator, last) for line in lines[start:])
+        elif table:  # whose cells may go on in the next line
+            cells = csv.reader((f"{line}\n" for line in lines[start:]), strict=True)
+        else:
+            cells = (next(csv.reader([line]), []) for line in lines[start:])
+        number = 0
+        try:
+            for number, row in enumerate(cells, 1):
+                if any(cell.strip() for cell in row):
+                    found = row[image].strip() if image < len(row) else ""
+                    numbered = _NUMBERED.match(found)
+                    where = f"{name}, row {number}" if table else f"{name}, line {start + number}"
+                    yield where, numbered[1] if numbered else found, separator.join(row[last:])
+        except csv.Error as error:
+            raise DataError(f"{name}, row {number + 1}: its quotes do not match ({error}). Mend them.") from None
+
+    return rows()
+
+
+def _from_json(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]] | None:
+    """Names and captions as COCO has them, or as Karpathy and Fei-Fei do, whose images hold their sentences; None for
+    other JSON."""
+    name, text = name_of(source), read_text(source, encoding)
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return None  # which may be JSON lines
+    images, annotations = held.get("images"), held.get("annotations")
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        return None
+    if annotations is None:
+        return (
+            (f"{name}, image {n}", _file_of(image), [one.get("raw") for one in image.get("sentences", ())])
+            for n, image in enumerate(images)
+        )
+    if not isinstance(annotations, list) or not all(isinstance(one, dict) for one in annotations):
+        raise DataError(f"{name}: its 'annotations' are no list of captions. COCO's files of captions have one.")
+    files = {image.get("id"): _file_of(image) for image in images}
+    return (
+        (f"{name}, annotation {n} of image {one.get('image_id')}", files.get(one.get("image_id")), one.get("caption"))
+        for n, one in enumerate(annotations)
+    )
+
+
+def _file_of(image: dict[str, Any]) -> Any:
+    return next((image[known] for known in _IMAGE if known in image), None)
 
 
 def _from_table(source: Source, encoding: str) -> Iterator[tuple[str, Any, Any]]:

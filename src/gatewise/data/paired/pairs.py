@@ -18,13 +18,16 @@ from ..sources import is_table, kind_of
 from ..tables.session import RELATION, identifier
 from ..tables.table import Table, open_table
 
+# A number, or where a sentence comes from, as Tatoeba and those who pass its sentences on write it.
+_NO_TEXT = re.compile("^[0-9]*$|CC[ -]?(?:BY|0)|tatoeba", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Pairs:
     """N source texts, each with its target.
 
     Attributes:
-        sources: N texts, none of them blank.
+        sources: N texts; "" where there is nothing to translate, and no target was read.
         targets: As many; None where only sources were read.
         name: Where they came from, for people.
     """
@@ -65,11 +68,13 @@ def read_pairs(
             lists. Files of lines may be gzip files. Lines are taken as they are, but for white space at their ends.
         y: Texts beside a list of them.
         source, target: Columns of a table; the first two, or the first other one, if omitted. A .tsv or .txt file is
-            lines unless they are named.
+            lines unless they are named; of lines with more than two columns they are numbers, from 1, and may be
+            omitted where but two columns hold texts.
         query: SQL whose result is the table.
         encoding: Of text files.
-        with_targets: Otherwise sources are enough: one file of lines is sources alone if its first line has no tab, of
-            a table the target is not read, and a file that could be lines is so unless its head names a column.
+        with_targets: Otherwise sources are enough: one file of lines is sources alone if its lines have no tab, or not
+            alike many, of a table the target is not read, and a file that could be lines is so unless its head names a
+            column. A blank source is then "", and a tab in a line of sources white space.
 
     Raises:
         DataError: It cannot be read, the files differ in lines, or a text is missing or blank; says where.
@@ -93,13 +98,15 @@ def read_pairs(
     is_path = isinstance(data, str | os.PathLike)
     if is_path and not query and _is_lines(os.fspath(data)):
         named = [name for name in (source, target) if name]
-        if not named or not (with_targets or _heads(data, encoding, named)):
-            return _tabbed(data, encoding, with_targets)
+        if all(name.isdecimal() for name in named):
+            return _tabbed(data, encoding, with_targets, source, target)
+        if not (with_targets or _heads(data, encoding, named)):
+            return _tabbed(data, encoding, with_targets, None, None)
     if is_path or is_table(data):
         return _columns(data, source, target, query, encoding, with_targets)
     if with_targets:
         raise OptionError(f"a {type(data).__name__} of texts needs as many targets beside it: fit(texts, targets)")
-    return Pairs(_texts(data, "texts"), None, "texts")
+    return Pairs(_texts(data, "texts", blank_too=True), None, "texts")
 
 
 def _lists(data: Any, y: Any) -> Pairs:
@@ -109,13 +116,13 @@ def _lists(data: Any, y: Any) -> Pairs:
     return Pairs(sources, targets, "texts")
 
 
-def _texts(given: Any, what: str) -> list[str]:
+def _texts(given: Any, what: str, blank_too: bool = False) -> list[str]:
     """A list of texts, checked."""
     if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
         raise DataError(f"{what} are a list of str, not {given!r:.60}")
     found = []
     for place, text in enumerate(listed(given)):
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not (blank_too or text.strip()):
             raise DataError(f"{what}[{place}] is {text!r:.60}, which is not text. Leave it out, and what belongs to it")
         found.append(text.strip())
     return found
@@ -142,21 +149,45 @@ def _aligned(paths: tuple[Any, ...], encoding: str) -> Pairs:
     return Pairs(sources, targets, f"{one}, {other}")
 
 
-def _tabbed(path: Any, encoding: str, with_targets: bool) -> Pairs:
-    """One file of `source<tab>target`, or of sources alone."""
+def _tabbed(path: Any, encoding: str, with_targets: bool, source: str | None, target: str | None) -> Pairs:
+    """One file of `source<tab>target`, perhaps with further columns, or of sources alone."""
     name, lines = _lines(path, encoding)
-    pairs = with_targets or "\t" in lines[0]
+    rows = [line.split("\t") for line in lines]
+    widths = {len(row) for row in rows if any(cell.strip() for cell in row)}
+    if not with_targets and (len(widths) > 1 or widths == {1}):  # a tab here and there is white space
+        return Pairs([" ".join(row).strip() for row in rows], None, name)
+    width = len(next(row for row in rows if any(cell.strip() for cell in row)))
+    first, second = _text_columns(name, rows, width, source, target)
     sources, targets = [], []
-    for number, line in enumerate(lines, 1):
-        left, tab, right = line.partition("\t")
-        if not left.strip() or (pairs and not right.strip()):
-            raise DataError(f"{name}, line {number}: '{line[:60]}' is not text, a tab and a text" if pairs else
-                            f"{name}, line {number}: empty. Take the line out")  # fmt: skip
-        if "\t" in right or (tab and not pairs):
-            raise DataError(f"{name}, line {number}: {line.count(chr(9))} tabs, where {int(pairs)} was expected")
-        sources.append(left.strip())
-        targets.append(right.strip())
-    return Pairs(sources, targets if pairs else None, name)
+    for number, row in enumerate(rows, 1):
+        row = [cell.strip() for cell in row]
+        if not with_targets and not any(row):
+            row = [""] * width
+        elif 1 in (width, len(row)) or (with_targets and len(row) == width and not (row[first] and row[second])):
+            raise DataError(f"{name}, line {number}: '{lines[number - 1][:60]}' is not text, a tab and a text")
+        if len(row) != width:
+            raise DataError(f"{name}, line {number}: {len(row) - 1} tabs, where {width - 1} was expected")
+        sources.append(row[first])
+        targets.append(row[second])
+    return Pairs(sources, targets if with_targets else None, name)
+
+
+def _text_columns(
+    name: str, rows: Sequence[Sequence[str]], width: int, source: str | None, target: str | None
+) -> tuple[int, int]:
+    """Where in a line the source and the target are: as named by number, or the two columns that hold texts."""
+    texts = list(range(width))
+    if width > 2:
+        texts = [at for at in texts if not all(_NO_TEXT.search(row[at].strip()) for row in rows if len(row) == width)]
+    named = [None if pick is None else int(pick) - 1 for pick in (source, target)]
+    for at in named:
+        if at is not None and not 0 <= at < width:
+            raise OptionError(f"{name} has {width} columns between tabs, so there is no column {at + 1}")
+    others = [at for at in texts if at not in named]
+    if len(others) > named.count(None) > 0 and width > 2:
+        raise DataError(f"{name} has {width} columns between tabs. Name the two that are texts: --source 1 --target 2")
+    first, second = (others.pop(0) if at is None and others else at for at in named)
+    return first or 0, min(1, width - 1) if second is None else second
 
 
 def _lines(path: Any, encoding: str) -> tuple[str, list[str]]:
@@ -178,7 +209,7 @@ def _columns(
         names = list(table.columns)
         first = table.check(source) if source else next((name for name in names if name != target), names[0])
         if not with_targets:
-            return Pairs(_column(table, first), None, table.name)
+            return Pairs(_column(table, first, blank_too=True), None, table.name)
         others = [name for name in names if name != first]
         if not others:
             raise DataError(f"{table.name} has one column, '{first}', but pairs are in two")
@@ -186,7 +217,7 @@ def _columns(
         return Pairs(_column(table, first), _column(table, second), table.name)
 
 
-def _column(table: Table, name: str) -> list[str]:
+def _column(table: Table, name: str, blank_too: bool = False) -> list[str]:
     found, column = [], identifier(name)
     if table.columns[name].startswith("TIMESTAMP"):  # as which plain dates come from Python
         [days] = table.session.row(f"SELECT bool_and({column} = date_trunc('day', {column})) FROM {RELATION}")
@@ -194,9 +225,9 @@ def _column(table: Table, name: str) -> list[str]:
     for piece in table.session.stream(f"SELECT {column}::VARCHAR AS text FROM {RELATION}"):
         found += list(piece["text"])
     for row, text in enumerate(found, 1):
-        if text is None or not str(text).strip():
+        if not blank_too and (text is None or not str(text).strip()):
             raise DataError(f"{table.name}, row {row}: column '{name}' has no text. Leave such rows out with a query")
-    return [str(text).strip() for text in found]
+    return ["" if text is None else str(text).strip() for text in found]
 
 
 def _heads(path: Any, encoding: str, names: Sequence[str]) -> bool:

@@ -31,7 +31,10 @@ LOUDEST = 2.0**32  # floats should lie in -1 to 1; some programs write the range
 
 
 def read_audio(
-    source: Source | Sequence[Source], settings: LogMel | None = None, label_from: str | None = None
+    source: Source | Sequence[Source],
+    settings: LogMel | None = None,
+    label_from: str | None = None,
+    labelled: bool = True,
 ) -> Sequences:
     """Sound files as sequences of log-mel frames.
 
@@ -45,6 +48,7 @@ def read_audio(
             braces becomes a static column of that name and takes as few characters as fit; a pattern with / covers
             folders. None: the folder a file lies in, if all lie in sub-folders and not all in one; else what stands
             before the first _ of its name, and if no name has one, there are no labels.
+        labelled: Whether names are asked for labels at all.
 
     Returns:
         Per step: `log_mel`, (steps, M) float32. Per sequence: `file`, text; `label`, a category, if there are any;
@@ -58,6 +62,8 @@ def read_audio(
     if label_from is not None:
         pattern_of(label_from)  # a wrong one should show before a thousand files are read
     data = read_sounds(source, settings)
+    if not labelled:
+        return data
     names = [str(name) for name in data.static["file"].values]
     labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
     return replace(data, static={**data.static, **labels})

@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
@@ -122,7 +123,7 @@ def is_packed(path: Source) -> bool:
 
 
 def open_bytes(path: Source) -> IO[bytes]:
-    """A file or pipe opened for reading.
+    """A file opened for reading, or all that a pipe brings.
 
     Raises:
         DataError: There is none, it is a folder, device or socket, or a pipe that nobody writes to.
@@ -133,12 +134,12 @@ def open_bytes(path: Source) -> IO[bytes]:
         what = "folder" if stat.S_ISDIR(mode) else "device or socket"
         raise DataError(f"cannot read {name_of(path)}: it is a {what}, not a file. Use - for standard input.")
     try:
-        return _open_pipe(path) if stat.S_ISFIFO(mode) else open(path, "rb")
+        return io.BytesIO(_from_pipe(path)) if stat.S_ISFIFO(mode) else open(path, "rb")
     except OSError as error:
         _unreadable(error)
 
 
-def _open_pipe(path: Source) -> IO[bytes]:
+def _from_pipe(path: Source) -> bytes:
     """Opening a pipe would wait for a writer for ever, so it is opened without, and looked at whether one comes."""
     pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     poll = select.poll()
@@ -152,7 +153,8 @@ def _open_pipe(path: Source) -> IO[bytes]:
             os.close(pipe)
             raise DataError(f"cannot read {name_of(path)}: it is a pipe, and no program writes to it. Start one first.")
     os.set_blocking(pipe, True)
-    return os.fdopen(pipe, "rb")
+    with os.fdopen(pipe, "rb") as file:
+        return file.read()
 
 
 class Unpacking:
@@ -229,7 +231,16 @@ def named_files(
                 yield name, name_of(file), read_bytes(file)
         if not found:
             *most, last = suffixes + archives
-            raise DataError(f"{name_of(one)} holds no {contents}. Files must end in {', '.join(most)} or {last}.")
+            there = f" It holds {contents_of(path)}: name one of them." if folder and any(files_in(path)) else ""
+            raise DataError(
+                f"{name_of(one)} holds no {contents}. Files must end in {', '.join(most)} or {last}.{there}"
+            )
+
+
+def contents_of(folder: Source) -> str:
+    """The files of a folder by suffix, in words: "3 files of .csv, 1 file of .txt"."""
+    counts = Counter(file.suffix.lower() or "no suffix" for file in files_in(folder))
+    return ", ".join(f"{n} file{'s' * (n != 1)} of {suffix}" for suffix, n in counts.most_common(3))
 
 
 def is_folder(path: Source) -> bool:

@@ -67,6 +67,15 @@ def read_image(source: Source, colour: bool = False) -> np.ndarray:
         return levels
 
 
+def read_frames(source: Source) -> Iterator[np.ndarray]:
+    """The frames of an animation, (height, width) float32 each, as of `read_image`; errors too."""
+    with _opened(source) as image:
+        from PIL import ImageSequence
+
+        for frame in ImageSequence.Iterator(image):
+            yield np.asarray(frame.convert("L"), np.float32) / np.float32(255)
+
+
 def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """An image as `read_image` gives it, at another size: each new pixel the mean of those that it covers, where it
     gets smaller, and in between its neighbours where it gets larger."""
@@ -132,14 +141,15 @@ def _opened(source: Source) -> Iterator[Any]:
             warnings.simplefilter("ignore")  # of what is odd, but does not keep the image from being read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # A file rather than its name, for of that Pillow maps the pixels, and scrambles those of a turned TIFF.
-            with open_bytes(source) as file, Image.open(file, formats=FORMATS) as image:
-                most = max(LEAST_PIXELS, MOST_RATIO * os.fstat(file.fileno()).st_size)
-                if image.width * image.height > most:
-                    raise DataError(
-                        f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "
-                        f"{most:,} are read from one of this size. Save it smaller, or leave it out."
-                    )
-                yield image
+            with open_bytes(source) as file:
+                most = max(LEAST_PIXELS, MOST_RATIO * file.seek(0, os.SEEK_END))
+                with Image.open(file, formats=FORMATS) as image:
+                    if image.width * image.height > most:
+                        raise DataError(
+                            f"{name_of(source)} has {image.width} x {image.height} pixels in a small file; at most "
+                            f"{most:,} are read from one of this size. Save it smaller, or leave it out."
+                        )
+                    yield image
     except DataError:
         raise
     # Decoders of damaged files raise whatever they stumble over.

@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError, OptionError
 from ..sequences import Column, Sequences, offsets_of, text_column
 from .file_names import columns_of, folders_and_suffix, pattern_of
-from .files import NamedFile, Source, Unpacking, name_of, named_files
+from .files import NamedFile, Source, Unpacking, name_of, named_files, open_bytes
 
 BEGIN, LIFT = "START", "BREAK"  # the words of a stroke file: a drawing begins, the pen is lifted
 SUFFIX, ARCHIVE = ".txt", ".zip"
@@ -28,7 +28,10 @@ Drawing = list[np.ndarray]  # of each stroke its points, (P, 2) float64
 
 
 def read_strokes(
-    source: Source | Sequence[Source], spacing: float | None = SPACING, label_from: str | None = None
+    source: Source | Sequence[Source],
+    spacing: float | None = SPACING,
+    label_from: str | None = None,
+    labelled: bool = True,
 ) -> Sequences:
     """Drawings as sequences of pen movements.
 
@@ -44,6 +47,7 @@ def read_strokes(
             they were recorded.
         label_from: Where labels stand in names without suffix, as for `audio.read_audio`. None: the folders a file
             lies in, less those that all share; and what stands behind the last _ of its name is the `writer`.
+        labelled: Whether names are asked for these at all.
 
     Returns:
         Per step numbers, float32: `x` and `y`, where the pen is; `dx` and `dy`, how far it came since the step before
@@ -67,11 +71,13 @@ def read_strokes(
         names.append(name)
         drawings.append(steps_of(_parsed(raw, place), spacing))
     columns = np.concatenate(drawings).astype(np.float32).T
-    static = columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
+    static = {"file": text_column("file", names)}
+    if labelled:
+        static |= columns_of(names, label_from) if label_from is not None else folders_and_suffix(names)
     return Sequences(
         offsets_of(map(len, drawings)),
         {name: Column(name, "number", values) for name, values in zip(COLUMNS, columns, strict=True)},
-        {"file": text_column("file", names), **static},
+        static,
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
 
@@ -159,8 +165,8 @@ def _unzipped(archive: Path) -> Iterator[NamedFile]:
     """Stroke files in an archive, sorted by name like those of a folder."""
     place = name_of(archive)
     try:
-        unpacking = Unpacking(place, os.path.getsize(archive))
-        with zipfile.ZipFile(archive) as file:
+        with open_bytes(archive) as packed, zipfile.ZipFile(packed) as file:
+            unpacking = Unpacking(place, packed.seek(0, os.SEEK_END))
             for name in sorted(file.namelist(), key=lambda name: PurePosixPath(name).parts):
                 parts = [part for part in PurePosixPath(name).parts if part != ".."]
                 hidden = any(part.startswith((".", "__MACOSX")) for part in parts)

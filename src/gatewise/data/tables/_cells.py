@@ -151,8 +151,9 @@ class _Column:
                 return f"{self.value}::BIGINT", ColumnSchema("number", "BIGINT")
             return plain_sql(self.value), ColumnSchema("number", "DOUBLE")
         signs = {form.decimal for form in forms}
-        if len(signs) > 1 and decimal is None:
-            row, value = self._first(f"{plain_sql(self.value)} IS NULL")
+        signed = f"regexp_matches({self.value}, '[.,]')"
+        if len(signs) > 1 and decimal is None and self._count(f"CASE WHEN {signed} THEN 1 END"):
+            row, value = self._first(signed)
             raise _SpoiledError(
                 f"{self._at(row)}: {value!r} is a number with decimals or with thousands. Say which: --decimal , or "
                 f"--decimal ."

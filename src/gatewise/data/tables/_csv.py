@@ -14,7 +14,7 @@ import itertools
 import os
 import re
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,12 +37,14 @@ class Imported:
         spoiled: What is wrong with columns that a few cells spoil, by column.
         columns: Of columns of numbers and times, how they are written.
         csv: How the file is written; nothing is left open.
+        words: Columns that hold neither numbers nor times.
         row_numbers: A column without a name that numbers the rows, if there is one.
     """
 
     spoiled: dict[str, str]
     columns: dict[str, ColumnSchema]
     csv: CSVFormat
+    words: Collection[str]
     row_numbers: str | None
 
 
@@ -55,6 +57,7 @@ def import_csv(
     encoding: str,
     as_written: bool,
     labels: Collection[str],
+    named: Collection[str],
     schema: Schema | None,
 ) -> Imported:
     """Read a CSV file into the table `data`.
@@ -62,6 +65,7 @@ def import_csv(
     Args:
         asked: What the user says of it; the rest is found out, or was learned.
         labels: Columns whose values are names, so that 007 is not 7.
+        named: Columns that the user names: a first line that has one of them is a header.
         schema: What a model learned of these columns.
 
     Raises:
@@ -72,13 +76,13 @@ def import_csv(
     if not head.strip():
         raise DataError(f"{session.name} is empty. Give a file with rows in it.")
     learned = schema.csv if schema is not None else CSVFormat()
-    known = schema.columns if schema is not None else {}
+    known = {*named, *(schema.columns if schema is not None else ())}
     separator = asked.separator or _separator(path, head, known, learned)
     lines = [row for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
     first = lines[0] if lines else []
     header = asked.header
     if header is None:
-        header = bool(known.keys() & set(_tidy(first))) or (
+        header = bool(known & set(_tidy(first))) or (
             looks_like_header(lines) if learned.header is None else learned.header
         )
     longer = header and len(lines) > 1 and all(len(row) == len(first) + 1 for row in lines[1:])
@@ -103,7 +107,7 @@ def import_csv(
         _refuse_binary(session, columns)
         if as_written:
             session.run("CREATE TABLE data AS SELECT * FROM raw")
-            return Imported({}, {}, found, None)
+            return Imported({}, {}, found, columns, None)
         nameless = _nameless(first, header, names)
         return _typed(session, columns, found, labels=labels, schema=schema, asked=asked, nameless=nameless)
     except DataError as error:
@@ -166,13 +170,13 @@ def first_characters(path: str, name: str) -> str:
     return text if len(raw) < HEAD else text[: text.rfind("\n") + 1 or len(text)]
 
 
-def _separator(path: str, head: str, known: Mapping[str, ColumnSchema], learned: CSVFormat) -> str:
+def _separator(path: str, head: str, known: Collection[str], learned: CSVFormat) -> str:
     """The separator; where columns are known, the one by which the first line names most of them."""
     if ".tsv" in os.path.basename(path).lower():
         return "\t"
     if known:
         candidates = [*([learned.separator] if learned.separator else []), *SEPARATORS]
-        named = {sign: len(known.keys() & set(_tidy(next(rows_of(head, sign), [])))) for sign in candidates}
+        named = {sign: len({*known} & {*_tidy(next(rows_of(head, sign), []))}) for sign in candidates}
         best = max(candidates, key=named.__getitem__)
         if named[best] or learned.separator:
             return best
@@ -250,7 +254,8 @@ def _typed(
     parts = [cells.sql.get(name, sql) for name, sql in learned.items()]
     session.run(f"CREATE TABLE data AS SELECT {', '.join(parts)} FROM raw")
     numbering = nameless[:1] == (columns[0],) and columns[0] in new and _numbers_rows(session, columns[0])
-    return Imported(cells.spoiled, cells.columns, found, columns[0] if numbering else None)
+    words = [name for name in new if name not in cells.columns]
+    return Imported(cells.spoiled, cells.columns, found, words, columns[0] if numbering else None)
 
 
 def _numbers_rows(session: Session, name: str) -> bool:

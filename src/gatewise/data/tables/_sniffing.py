@@ -62,9 +62,10 @@ def looks_like_header(lines: Sequence[Sequence[str]]) -> bool:
         if not values:
             continue
         if all(map(_is_value, values)):
-            if _is_time(cell) and all(map(_is_time, values)):
+            times = all(map(_is_time, values))
+            if times and _is_time(cell):
                 return False
-            names += not _is_value(cell) and bool(cell.strip())
+            names += bool(cell.strip()) and (not _is_value(cell) or times != _is_time(cell))
         elif _given(cell) and not _is_value(cell) and cell in values and len(set(values)) < len(values):
             return False
     if names:

@@ -40,6 +40,7 @@ class Found:
         zones: Time zones that the source names.
         columns: How numbers and times are written, where they are text.
         csv: How a CSV file is written.
+        words: Columns of text that hold neither numbers nor times.
         row_numbers: A column without a name that only numbers the rows.
     """
 
@@ -47,6 +48,7 @@ class Found:
     zones: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, ColumnSchema] = field(default_factory=dict)
     csv: CSVFormat = ANY_CSV
+    words: Collection[str] = ()
     row_numbers: str | None = None
 
 
@@ -60,6 +62,7 @@ def connect(
     encoding: str,
     as_written: bool,
     labels: Collection[str],
+    named: Collection[str],
     schema: Schema | None,
 ) -> Found:
     """Make the relation. Arguments as for `open_table`."""
@@ -76,7 +79,15 @@ def connect(
             base, query = _database(session, path, query), None
         elif suffix in CSV:
             imported = import_csv(
-                session, path, csv, names=names, encoding=encoding, as_written=as_written, labels=labels, schema=schema
+                session,
+                path,
+                csv,
+                names=names,
+                encoding=encoding,
+                as_written=as_written,
+                labels=labels,
+                named=named,
+                schema=schema,
             )
             found = Found(**vars(imported))
         elif suffix in JSON:

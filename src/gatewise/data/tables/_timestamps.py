@@ -75,6 +75,8 @@ UNITS = {
     "nanoseconds since 1970": "{x}::BIGINT // 1000",
 }
 
+# What any of them has: a digit, and not much text.
+_MAY_BE_TIME = "length({x}) BETWEEN 5 AND 60 AND regexp_matches({x}, '\\d')"
 _HAS_ZONE = r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|[A-Z][A-Za-z_]+(/[A-Za-z_]+)*)$"
 NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 REALS = {"FLOAT", "DOUBLE"}
@@ -110,12 +112,20 @@ def is_number(type: str) -> bool:
 
 def text_sql(written: str, x: str) -> str:
     """Microseconds since 1970 of a text that is written so, or NULL."""
-    reads = (FORMATS | DECLARED)[written]
-    tidy = f"regexp_replace(trim({x}), '(:\\d\\d),(\\d+)$', '\\1.\\2')"
-    midnight = f"regexp_replace({tidy}, '([ T])24:00(:00(\\.0+)?)?$', '\\1' || '00:00')"
+    reads, tidy, midnight = (FORMATS | DECLARED)[written], _tidy_sql(x), _midnight_sql(x)
     late = f"CASE WHEN {midnight} <> {tidy} THEN {reads.format(x=midnight)} + INTERVAL 1 DAY END"
     # What stands behind the first is computed only for texts that it cannot read.
     return f"epoch_us(coalesce({reads.format(x=x)}, {reads.format(x=tidy)}, {late}))"
+
+
+def _tidy_sql(x: str) -> str:
+    """Without spaces around, and with a dot before fractions of a second."""
+    return f"regexp_replace(trim({x}), '(:\\d\\d),(\\d+)$', '\\1.\\2')"
+
+
+def _midnight_sql(x: str) -> str:
+    """The same with hour 0 in place of 24."""
+    return f"regexp_replace({_tidy_sql(x)}, '([ T])24:00(:00(\\.0+)?)?$', '\\1' || '00:00')"
 
 
 def number_sql(written: str, x: str, type: str) -> str:
@@ -145,9 +155,12 @@ def read_text(
         DataError: `declared`, and no value tells day and month apart.
     """
     formats = FORMATS | DECLARED if declared else FORMATS
-    counts = ", ".join(f"count({text_sql(written, 'x')})" for written in formats)
-    first = f"(SELECT {text} AS x FROM {relation} WHERE {text} IS NOT NULL LIMIT {SAMPLE})"
-    total, *parsed = session.row(f"SELECT count(*), {counts} FROM {first}")
+    first = f"(SELECT {_midnight_sql(text)} AS x FROM {relation} WHERE {text} IS NOT NULL LIMIT {SAMPLE})"
+    total, possible = session.row(f"SELECT count(*), count(*) FILTER (WHERE {_MAY_BE_TIME.format(x='x')}) FROM {first}")
+    if not declared and 2 * possible <= total:  # so that words cost little
+        return None
+    counts = ", ".join(f"count({reads.format(x='x')})" for reads in formats.values())
+    parsed = [*session.row(f"SELECT {counts} FROM {first}")]
     enough = 1 if declared else total // 2 + 1
     candidates = [written for written, count in zip(formats, parsed, strict=True) if count >= enough]
     if not candidates:
@@ -283,6 +296,8 @@ def _parts(
             shown,
         )
     text = f"nullif(trim({shown}), '')"
+    if any(is_time(types[name]) for name in names):
+        written = next(iter(FORMATS))  # as the date is written here
     if written is not None:
         zoned = session.row(f"SELECT coalesce(bool_or({zoned_sql(text)}), false) FROM {relation}")[0]
         return Reading(text_sql(written, text), given, "UTC" if zoned else None, written, shown)

@@ -30,6 +30,10 @@ from ._spill import Spill
 from .timezones import DAY, LIKELY_ZONES, SECOND, to_local, to_utc
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+_GAP, _GAPS = (
+    1_000_000,
+    1000,
+)  # steps of a series in all, and per timestamp, from which a known frequency is not its own
 _LONGEST = 10**16  # microseconds of a step: three centuries
 _SPANS = (
     (DAY, "day"),
@@ -456,7 +460,8 @@ def frequency_of(sequences: Sequences, time: str) -> Frequency:
         if len(falls):
             raise DataError(
                 f"{sequences.name}: {name_of(sequences, index)}: {_at(timestamps[falls[0] + 1], zone)} does not come "
-                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each time."
+                f"after {_at(timestamps[falls[0]], zone)}. Put the steps in order, one for each "
+                "time; if there are several series, name the columns that tell one from another: key."
             )
         own = infer_frequency(timestamps, zone)
         found.append(own)
@@ -561,10 +566,12 @@ def _at(timestamp: np.datetime64, zone: str | None) -> str:
 
 
 def _confirmed(sequences: Sequences, time: str, frequency: Frequency) -> Frequency:
-    """The frequency, if all sequences have it; two timestamps may be any number of steps apart."""
+    """The frequency, if all sequences have it; timestamps may be some steps apart, but not so many that gaps are nearly
+    all there is."""
     zone = _time(sequences, time).zone
     for index, timestamps in _series(sequences, time):
-        if not len(timestamps) or not np.isnan(frequency.places(timestamps, zone)).any():
+        places = frequency.places(timestamps, zone) if len(timestamps) else np.zeros(1)
+        if not np.isnan(places).any() and places[-1] < max(_GAP, _GAPS * len(timestamps)):
             continue
         own = infer_frequency(timestamps, zone)
         raise DataError(

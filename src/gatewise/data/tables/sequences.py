@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def sequences(
         duplicates: Two rows at one time: "error", "first", "last" (in the order of rows) or "mean" (of numbers; the
             first of what else there is).
         rows: "steps": without key and time, the table is one sequence in the order of its rows. "sequences": every row
-            is a sequence of one step, and columns of text are static.
+            is a sequence of one step; where one of them is text, all columns are static.
 
     Returns:
         Text columns are held in memory whatever their size.
@@ -125,7 +124,8 @@ class _Job:
         table.profile_columns([name for name in names if table.kind(name) == "number"])
         fields = {name: self._field(name, static=name in static and not self.by_row) for name in names}
         if self.by_row:
-            static = [name for name in names if name in static or fields[name].kind == "text"]
+            texts = any(fields[name].kind == "text" for name in names)  # beside which there are no steps
+            static = names if texts else static
         self.steps = [fields[name] for name in names if name not in static]
         self.static = [fields[name] for name in static]
         self.levels = {name: self._enum(name) for name in keys}
@@ -145,13 +145,7 @@ class _Job:
         several = len(self.times) > 1
         written = self._example if self._example in FORMATS | DECLARED | UNITS else ""
         time = {} if several else dict.fromkeys(self.times, written)
-        schema = self.table.schema(names, time, written or None if several else None)
-        if not several:
-            return schema
-        # Dates that are text are put together with their times of day as text.
-        parts = {name: schema.columns[name] for name in self.times if schema.columns[name].written}
-        texts = {name: replace(part, kind="text", written=None) for name, part in parts.items()}
-        return replace(schema, columns={**schema.columns, **texts})
+        return self.table.schema(names, time, written or None if several else None)
 
     def tidy(self) -> None:
         self.session.run(f"DROP TABLE IF EXISTS {self._seconds}")

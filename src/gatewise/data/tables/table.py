@@ -183,7 +183,7 @@ class Table:
             return "other"
         look = self.profile(name)
         given = self.rows - look.missing
-        if type == "VARCHAR" and given and name not in self._labels:
+        if type == "VARCHAR" and given and name not in self._labels and name not in self._found.words:
             times = read_text(self.session, RELATION, identifier(name), name)
             if times and times[1] == times[2]:
                 self._written[name] = times[0].example
@@ -214,6 +214,7 @@ def open_table(
     encoding: str = "utf-8",
     as_written: bool = False,
     labels: Collection[str] = (),
+    named: Collection[str] = (),
     schema: Schema | None = None,
 ) -> Table:
     """A table to read.
@@ -230,6 +231,7 @@ def open_table(
         as_written: Of a CSV or JSON file all columns are text, each cell as it stands in the file, and of a CSV file
             only empty cells are missing.
         labels: Columns whose values are names: 007 in a CSV file stays 007.
+        named: Columns that the user names: a first line of a CSV file that has one of them is a header.
         schema: How a model read these columns when it learned from them; they are read in the same way.
 
     Raises:
@@ -251,6 +253,7 @@ def open_table(
             encoding=encoding,
             as_written=as_written,
             labels=labels,
+            named=named,
             schema=schema,
         )
         return Table(session.name, session, found, labels, schema)

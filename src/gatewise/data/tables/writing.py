@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import DataError, OptionError
 from ...files import TemporaryFolder, atomic
-from .session import absolute, identifier, literal
+from .session import identifier, literal
 
 Chunk = Mapping[str, Any]  # columns by name, of one length: arrays or lists
 
@@ -94,7 +94,7 @@ def _write_parquet(path: Path, chunks: Iterator[Chunk]) -> int:
             made = True
         if not made:
             raise DataError("there is nothing to write: the data has no rows")
-        connection.execute(f"COPY result TO {literal(absolute(os.fspath(path)))} (FORMAT parquet)")
+        connection.execute(f"COPY result TO {literal(os.fspath(path))} (FORMAT parquet)")
         found = connection.execute("SELECT count(*) FROM result").fetchone()
         return int(found[0]) if found else 0
 

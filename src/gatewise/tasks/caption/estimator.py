@@ -74,6 +74,7 @@ class Captioner(Estimator, CaptionOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train on images with captions.
 
@@ -81,7 +82,7 @@ class Captioner(Estimator, CaptionOptions):
             data: A folder of images, and of folders of frames, which are clips; an `.npz` file with `x` and `captions`;
                 arrays, see `data.paired.captions.from_arrays`; or a `Captioned`.
             y: Captions beside arrays: for each a string, or several in a list. `validation` is then such a pair too.
-            captions: File of captions for a folder: lines image.jpg#0<tab>caption, or a table with the columns image
+            captions: File of captions for a folder: lines `image.jpg#0<tab>caption`, or a table with the columns image
                 and caption.
             lists: Comma-separated files with the names of training, validation and test images, one per line; the last
                 may be left out.
@@ -92,6 +93,7 @@ class Captioner(Estimator, CaptionOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
@@ -101,13 +103,14 @@ class Captioner(Estimator, CaptionOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress
+            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress, verbose
         )
 
     def _prepare(
         self, data: Any, y: Any, validation: Any, captions: str | None, lists: str | None, encoding: str
     ) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import counted, parts_text
         from ..fitting import Prepared, plan_of
 
         sacrebleu()  # before the work is done
@@ -147,6 +150,12 @@ class Captioner(Estimator, CaptionOptions):
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
             unit="images",
+            loss="cross-entropy, nats per token",
+            understood={
+                "data": f"{whole.name}: {counted(len(whole), 'images')}",
+                "inputs": f"{inputs.kind}, with {sum(map(len, train.captions)):,} captions to learn from",
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "images", ""),
+            },
             per_step=len(train) / len(training),
         )
 
@@ -257,8 +266,8 @@ class Captioner(Estimator, CaptionOptions):
         encoder = ImageEncoder(
             inputs.kind,
             inputs.shape,
-            mean=torch.tensor(inputs.mean),
-            std=torch.tensor(inputs.std),
+            mean=torch.tensor(inputs.mean, dtype=torch.float32),
+            std=torch.tensor(inputs.std, dtype=torch.float32),
             features=chosen.channels,
             cell=cell,
             hidden_size=chosen.hidden_size,

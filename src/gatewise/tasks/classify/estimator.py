@@ -20,6 +20,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError
 from ...training import ProgressFor
+from ..announcement import listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
@@ -79,6 +80,7 @@ class Classifier(Estimator, ClassifyOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn.
 
@@ -94,6 +96,7 @@ class Classifier(Estimator, ClassifyOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, a target is missing, or there are not two classes.
@@ -101,10 +104,11 @@ class Classifier(Estimator, ClassifyOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import InOrder, Shuffled
 
@@ -153,6 +157,21 @@ class Classifier(Estimator, ClassifyOptions):
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
             measure=lambda finished, tell: self._measure(finished, sequences, own, parts, tell),
             unit="sequences",
+            loss={
+                "number": "squared error of the standardised number",
+                "labels": "binary cross-entropy, nats per label",
+                "category": "cross-entropy, nats per sequence",
+            }[targets.kind],
+            understood={
+                "target": f"{listed(targets.columns)}: "
+                + ("a number" if targets.kind == "number" else _outputs_text(targets)),
+                "inputs": "; ".join(_inputs_text(inputs)),
+                "parts": parts_text(
+                    {"train": len(parts.train), **{n: len(r) for n, r in parts.held_out.items()}},
+                    "sequences",
+                    "validation given apart" if own is not None else "",
+                ),
+            },
             per_step=chosen.batch_size,
         )
 
@@ -182,10 +201,6 @@ class Classifier(Estimator, ClassifyOptions):
             parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed))
             return evaluator.evaluate_parts(sequences, None, parts)
         return evaluator.evaluate(sequences)
-
-    @property
-    def loss_name(self) -> str:
-        return "squared error (standardised)" if self.targets_.kind == "number" else super().loss_name
 
     def predict(self, data: Any) -> np.ndarray:
         """(N,) classes or numbers, or (N, L) zeros and ones. Data: as for `fit`; targets in it are ignored."""
@@ -222,8 +237,9 @@ class Classifier(Estimator, ClassifyOptions):
         """Predictions as a table, some thousand rows at a time.
 
         Yields:
-            By name: the key columns, or "sequence", its number from 0; the target's name with the predicted value; and
-            for classes "probability", that of the predicted one; for labels one column each, 0 or 1.
+            By name: the key columns, of recordings and drawings "file", or "sequence", its number from 0; the target's
+            name with the predicted value; and for classes "probability", that of the predicted one; for labels one
+            column each, 0 or 1.
         """
         return self._predictor().predictions(data, query=query, encoding=encoding)
 
@@ -265,7 +281,7 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""
-        from_files = "log_mel" in data.steps or holds_strokes(data)
+        from_files = not data.steps.keys().isdisjoint(("log_mel", "pixels")) or holds_strokes(data)
         ignored = {*targets, *names(self.key), *(data.static if from_files else ())}
         chosen = names(self.columns)
         return (
@@ -386,3 +402,20 @@ class Classifier(Estimator, ClassifyOptions):
         plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         self.model_ = filled(lambda: self._build(None), tensors)
+
+
+def _outputs_text(targets: Targets) -> str:
+    """3 classes (a, b, c)"""
+    what = "labels, any number at once" if targets.kind == "labels" else "classes"
+    return f"{len(targets.classes):,} {what} ({listed(targets.classes)})"
+
+
+def _inputs_text(inputs: Inputs) -> Iterator[str]:
+    """What the networks read, by kind."""
+    if inputs.text is not None:
+        tokens = "words and their letters" if inputs.text.tokens == "both" else inputs.text.tokens
+        yield f"text {listed(inputs.text.names)}, as {tokens} ({len(inputs.text.words):,} have a vector of their own)"
+    if inputs.numbers:
+        yield f"numbers {listed(column.name for column in inputs.numbers)}"
+    if inputs.categories:
+        yield f"categories {listed(column.name for column in inputs.categories)}"

@@ -107,17 +107,13 @@ _CLASSES: Columns = {
 
 
 def classify_report(metrics: Metrics) -> str:
-    """A row for each part, then what the model is blended of and the baselines, on the last part."""
-    blend, alone = metrics.get("blend"), metrics.get("network")
-    parts = {name: scores for name, scores in metrics.items() if name not in ("blend", "network")}
-    if blend is None or alone is None:
-        return "\n".join(scores_table(parts_and_baselines(parts), _CLASSES, left=20, width=12))
-    rows = {name: scores for name, scores in parts.items() if name != "baselines"}
-    last = [*rows][-1]
-    rows |= {
-        f"{name} alone": scores for name, scores in {"network": alone, **parts["baselines"]}.items() if name in blend
-    }
-    rows |= {name: scores for name, scores in parts["baselines"].items() if name not in blend}
+    """A row for each part, then the network alone and the baselines, on the last part."""
+    blend, network = metrics.get("blend"), metrics.get("network")
+    rows = parts_and_baselines({name: some for name, some in metrics.items() if name not in ("blend", "network")})
+    if blend is None or network is None:
+        return "\n".join(scores_table(rows, _CLASSES, left=20, width=12))
+    parts = {name: scores for name, scores in rows.items() if name not in metrics["baselines"]}
+    lines = scores_table({**parts, "network alone": network, **metrics["baselines"]}, _CLASSES, left=20, width=12)
     shares = " and ".join(f"{share:.0%} {name}" for name, share in blend.items())
-    lines = scores_table(rows, _CLASSES, left=26, width=11)
-    return "\n".join([*lines, f"The model predicts a blend: {shares}. The lower rows are measured on: {last}."])
+    last = [*parts][-1]
+    return "\n".join([*lines, f"The model predicts a blend: {shares}. Rows below '{last}' are measured on it."])

@@ -15,7 +15,7 @@ import numpy as np
 from ...data.sequences import Column, Sequences, offsets_of, starts_of, text_column
 from ...data.text.segmentation import token_pattern
 from ...document import Count, Names, Positive
-from ...errors import DataError, OptionError
+from ...errors import DataError, OptionError, suggest
 from ..fields import one_of
 
 PAD, UNKNOWN = 0, 1  # ids of words and characters; known ones begin at 2
@@ -172,6 +172,10 @@ class Inputs:
             static = {name: text_column(name, texts), **{n: text_column(n, [""] * len(texts)) for n in rest}}
             return Sequences(np.zeros(len(texts) + 1, np.int64), {}, static, "the text")
         if self.text is None and not self.numbers and len(others) == 1:  # so few texts that they are levels
+            for text in texts:
+                if text not in self.categories[0].levels:
+                    named = f"value of '{others[0]}' in training, whose values are levels,"
+                    raise OptionError(suggest(named, text, self.categories[0].levels[:10]))
             columns = {others[0]: text_column(others[0], texts)}
             steps, static = (columns, {}) if self.categories[0].per_step else ({}, columns)
             return Sequences(np.arange(len(texts) + 1) * bool(steps), steps, static, "the text")

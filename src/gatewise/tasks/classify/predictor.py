@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...data.log_mel import LogMel
+from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
 from ...errors import OptionError
@@ -133,7 +134,7 @@ class Predictor:
         for start in range(0, len(sequences), _ROWS):
             rows = np.arange(start, min(start + _ROWS, len(sequences)))
             found = self.outputs(sequences, rows)
-            keys = [name for name in names(self.options.key) if name in sequences.static]
+            keys = [name for name in self._names_of_rows(sequences) if name in sequences.static]
             table = {name: np.array(sequences.static[name][rows].strings(), object) for name in keys}
             table = table or {"sequence": rows}
             decided = self.targets.decide(found)
@@ -144,6 +145,11 @@ class Predictor:
             if self.targets.kind == "category":
                 table["probability"] = found.max(1)
             yield table
+
+    def _names_of_rows(self, data: Sequences) -> Sequence[str]:
+        """Columns that say which sequence a row is: the keys, or of recordings and drawings their files."""
+        from_files = "log_mel" in data.steps or holds_strokes(data)
+        return names(self.options.key) or (("file",) if from_files else ())
 
     def outputs(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
         """What `Targets.predictions` makes of these sequences: probabilities or numbers, networks and regression

@@ -80,6 +80,7 @@ class Detector(Estimator, DetectOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn what is normal and set the threshold.
 
@@ -94,6 +95,7 @@ class Detector(Estimator, DetectOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, holds no numbers, or is too short.
@@ -102,11 +104,16 @@ class Detector(Estimator, DetectOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, query, encoding, progress is not None), output, resume, progress
+            lambda: self._prepare(data, y, validation, query, encoding, progress is not None or verbose > 0),
+            output,
+            resume,
+            progress,
+            verbose,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, standardise and size."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -150,6 +157,15 @@ class Detector(Estimator, DetectOptions):
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
             settle=lambda: self._calibrate(steps),
+            loss="negative log-likelihood, nats per value",
+            understood={
+                "inputs": f"numbers {listed(series.channels)}",
+                "parts": parts_text(
+                    {name: sum(part[name].stop - part[name].start for part in steps.parts) for name in steps.parts[0]},
+                    "steps",
+                    "in the order of time; validation chooses the weights and sets the threshold",
+                ),
+            },
             unit="time steps",
             per_step=chosen.batch_size * window,
         )
@@ -179,10 +195,6 @@ class Detector(Estimator, DetectOptions):
         self.reference_, self.threshold_ = scoring.reference, scoring.threshold
         rate = float(self.false_alarm_rate)
         self.baseline_thresholds_ = baseline_thresholds(steps.calibration, steps.normal, rate)
-
-    @property
-    def loss_name(self) -> str:
-        return "loss (nats per value)"
 
     # What it finds.
 

@@ -23,6 +23,8 @@ class Document:
     inputs: Inputs
 
     def __post_init__(self) -> None:
+        if not self.targets:
+            raise ValueError("it has no targets")
         known = () if self.frequency is None else calendar_features(np.zeros(1, "M8[us]"), self.frequency)[0]
         if self.inputs.calendar not in ((), known):
             raise ValueError(f"its calendar is not that of a frequency of {self.frequency}")

@@ -74,6 +74,7 @@ class Forecaster(Estimator, ForecastOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train.
 
@@ -87,6 +88,7 @@ class Forecaster(Estimator, ForecastOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or no series is long enough.
@@ -95,11 +97,16 @@ class Forecaster(Estimator, ForecastOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, validation, query, encoding, progress is not None), output, resume, progress
+            lambda: self._prepare(data, validation, query, encoding, progress is not None or verbose > 0),
+            output,
+            resume,
+            progress,
+            verbose,
         )
 
     def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, size and encode."""
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -144,6 +151,27 @@ class Forecaster(Estimator, ForecastOptions):
             measure=measure,
             settle=settle,
             unit="windows",
+            loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
+            understood={
+                "target": f"{listed(own.targets)}, {self.horizon} steps ahead, from the {sizing.context_length} before",
+                "series": f"one for each {listed(names(self.key))}" if self.key else "one",
+                "time": f"{self.time}: {own.frequency}" if self.time and own.frequency else "steps, numbered",
+                "inputs": "; ".join(
+                    f"{kind} {listed(found)}"
+                    for kind, found in {
+                        "its own past": [*own.targets],
+                        "known until now": [*inputs.past],
+                        "known ahead": [*inputs.future, *inputs.calendar],
+                        "of a series": [*inputs.static],
+                    }.items()
+                    if found
+                ),
+                "parts": parts_text(
+                    {"train": len(setup.training), "validation": len(setup.validation) if setup.held_out else 0},
+                    "windows",
+                    "the ends of the series validate and test",
+                ),
+            },
             per_step=sizing.batch_size,
         )
 
@@ -187,12 +215,6 @@ class Forecaster(Estimator, ForecastOptions):
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
         )
-
-    @property
-    def loss_name(self) -> str:
-        if self.head == "quantiles":
-            return "quantile loss (standard deviations of the past)"
-        return "loss (nats per value)"
 
     # What it forecasts.
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ...errors import ModelFileError
+
 _LEAST = 1e-4  # of a scale, so that no likelihood is infinite
 
 
@@ -113,7 +115,10 @@ class NegativeBinomial:
 
     def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
         mu, alpha = self._shape(out, scale)
-        return torch.poisson(_gamma(1 / alpha, noise) * alpha * mu, generator=noise) / scale
+        rate = _gamma(1 / alpha, noise) * alpha * mu
+        if not rate.isfinite().all():
+            raise ModelFileError("the model's forecasts are not numbers: its weights are too large. Train it again")
+        return torch.poisson(rate, generator=noise) / scale
 
     @staticmethod
     def _shape(out: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -66,7 +66,7 @@ def describe(column: Column, rows: np.ndarray) -> Any:
 
 def encode(column: Column, how: Any, name: str) -> np.ndarray:
     """(n, features) float32 of a covariate by its description; all 0 where a value is missing or unknown."""
-    if isinstance(how[0], str) if how else column.kind == "category":
+    if not how or isinstance(how[0], str):
         if column.kind != "category":
             raise DataError(f"column '{name}' was a category when the model was trained, and holds {column.kind} now")
         codes = {level: code for code, level in enumerate(how)}

@@ -6,6 +6,8 @@ from ...errors import OptionError
 from ..fields import DATA, SIZE, SIZES, flag, one_of, option, options, shares, whole
 from ..options import Columns, TimestampOptions, WindowOptions, names
 
+_MOST_STEPS = 10_000  # of a path that is drawn
+
 
 @options
 class ForecastOptions(WindowOptions, TimestampOptions):
@@ -67,7 +69,7 @@ class ForecastOptions(WindowOptions, TimestampOptions):
     samples: int = option(
         default=200,
         help="Sample paths from which the quantiles of a distribution are estimated.",
-        check=whole(1, 1_000_000),
+        check=whole(1, 100_000),
     )
     joint: bool = option(
         default=False,
@@ -84,6 +86,11 @@ class ForecastOptions(WindowOptions, TimestampOptions):
         if 0.5 not in quantiles or sorted(set(quantiles)) != quantiles or not all(0 < q < 1 for q in quantiles):
             raise OptionError(f"quantiles must rise from above 0 to below 1 and hold 0.5, not {self.quantiles!r:.60}")
         if self.mode == "autoregressive":
+            if self.horizon > _MOST_STEPS:
+                raise OptionError(
+                    f"horizon is {self.horizon}, but mode 'autoregressive' draws at most {_MOST_STEPS:,} steps, one "
+                    "after the other. Lower it, or use mode 'direct'"
+                )
             if self.head == "quantiles":
                 raise OptionError(
                     "mode 'autoregressive' draws values, but the head 'quantiles' is no distribution. Choose the head "

@@ -26,6 +26,7 @@ from .windows import Series, Window, in_units
 
 _WINDOWS = 512  # windows that are forecast at once
 _PATHS = 16  # times fewer where each is many sample paths
+_SAMPLES = 200  # and as many times fewer as there are times so many paths, if that is more
 
 
 # The forward pass. It uses nothing but parts of the network: in training they are PyTorch's.
@@ -63,7 +64,8 @@ def forward_steps(net: Any, batch: Mapping[str, Any], state: Any = None) -> tupl
 
 def windows_at_once(options: ForecastOptions, targets: Sequence[str]) -> int:
     """How many windows are forecast at once."""
-    return max(1, _WINDOWS // len(targets) // (1 if options.mode == "direct" else _PATHS))
+    paths = max(_PATHS, int(options.samples) // _SAMPLES) if options.mode == "autoregressive" else 1
+    return max(1, _WINDOWS // len(targets) // paths)
 
 
 def window_of(options: ForecastOptions, sizing: Sizing, inputs: Inputs) -> Window:

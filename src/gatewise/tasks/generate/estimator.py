@@ -92,6 +92,7 @@ class Generator(Estimator, GenerateOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
         sample_length: int = 0,
     ) -> Self:
         """Learn.
@@ -108,6 +109,7 @@ class Generator(Estimator, GenerateOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
             sample_length: Of text, tokens of a sample that is written about four times in a training; 0 for none.
 
         Raises:
@@ -116,7 +118,9 @@ class Generator(Estimator, GenerateOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress)
+        return self._fit(
+            lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress, verbose
+        )
 
     def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
         """Read, split, encode and size."""
@@ -170,6 +174,8 @@ class Generator(Estimator, GenerateOptions):
             return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
         xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
+        if "unknown_tokens" in found:  # which xz does tell apart
+            xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
 
     report = staticmethod(generate_report)
@@ -220,6 +226,7 @@ class Generator(Estimator, GenerateOptions):
     # Text.
 
     def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .text.batches import Chunks, evaluation_chunk_length
         from .text.evaluation import evaluate_parts, rows_for
@@ -263,6 +270,13 @@ class Generator(Estimator, GenerateOptions):
             identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
             measure=lambda finished, tell: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
             unit="tokens",
+            loss="cross-entropy, nats per token",
+            understood={
+                "inputs": f"text as {self.tokens}, of {len(vocabulary):,} kinds",
+                "parts": parts_text(
+                    {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
+                ),
+            },
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
         )
@@ -304,6 +318,7 @@ class Generator(Estimator, GenerateOptions):
     # Numbers.
 
     def _prepare_numbers(self, data: Any, validation: Any, encoding: str) -> Prepared:
+        from ..announcement import listed, parts_text
         from ..fitting import Prepared, plan_of
         from .numbers.batches import InOrder, Windows
         from .numbers.evaluation import evaluate
@@ -332,6 +347,11 @@ class Generator(Estimator, GenerateOptions):
             identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
             measure=lambda finished, tell: evaluate(self.model_, learned, steps, with_baselines=finished),
             unit="time steps",
+            loss="negative log-likelihood, nats per step",
+            understood={
+                "inputs": f"numbers, {listed(learned.channels.names)}",
+                "parts": parts_text({name: len(part.offsets) - 1 for name, part in steps.items()}, "sequences", ""),
+            },
             per_step=int(steps["train"].offsets[-1]) / len(training),
         )
 
@@ -379,8 +399,7 @@ class Generator(Estimator, GenerateOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        reader = Tracer if "channels" in document else Writer
-        reader({**document, "task": self.task}, {name: tensor.numpy() for name, tensor in tensors.items()})
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         if "channels" in document:
             from .numbers.document import Data
             from .numbers.document import Document as OfNumbers
@@ -388,11 +407,13 @@ class Generator(Estimator, GenerateOptions):
 
             self.numbers_ = learned = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
             self.model_ = filled(lambda: learned.network(self), tensors)
+            Tracer(document, arrays)
             return
         found = self._read_document(document, Document)
         self.sizing_, self.start_ = found.sizes, found.start
         self.vocabulary_ = vocabulary_from_json(found.vocabulary)
         self.model_ = filled(self._build, tensors, self._tied)
+        Writer(document, arrays)
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()

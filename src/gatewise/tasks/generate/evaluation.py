@@ -25,13 +25,13 @@ def generate_report(metrics: Metrics) -> str:
         compared = next(reversed(parts), "all")
     else:
         heads, widths, key = ["bits/char", "nats/token", "perplexity"], [10, 12, 12], "bits_per_character"
-        cells = {n: [_bits(s), f"{s['loss']:.3f}", f"{s['perplexity']:.2f}"] for n, s in parts.items()}
+        cells = {n: _text_cells(s) for n, s in parts.items()}
         compared = next((name for name in ("test", "validation", "all") if name in metrics), "held-out")
     lines = table(heads, cells.items(), left=14, widths=widths)
     if baselines := metrics.get("baselines"):
         where, what = "same" if compared == "all" else compared, "sequences" if numbers else "text"
         lines.append(f"for comparison, plain methods on the {where} {what}:")
-        rows = ((name, [f"{s['loss']:.3f}"] if numbers else [_bits(s), _nats(s)]) for name, s in baselines.items())
+        rows = ((name, [f"{some['loss']:.3f}"] if numbers else _text_cells(some)) for name, some in baselines.items())
         lines += table([], rows, left=14, widths=widths)[1:]
         own = metrics.get(compared, {})
         if own.get(key) is None:  # of unknown words, which xz alone spells: only what sees the same tokens compares
@@ -47,11 +47,10 @@ def generate_report(metrics: Metrics) -> str:
     return "\n".join(lines)
 
 
-def _bits(scores: Metrics) -> str:
-    bits = scores.get("bits_per_character")
-    return "-" if bits is None else f"{bits:.3f}"
-
-
-def _nats(scores: Metrics) -> str:
-    bits = scores.get("bits_per_token")
-    return "" if bits is None else f"{bits * math.log(2):.3f}"
+def _text_cells(scores: Metrics) -> list[str]:
+    """Bits per character, or "-" where they are not defined; nats per token and perplexity, where those are."""
+    bits, per_token = scores.get("bits_per_character"), scores.get("bits_per_token")
+    nats = scores.get("loss", None if per_token is None else per_token * math.log(2))
+    perplexity = scores.get("perplexity", None if nats is None else math.exp(min(nats, 700)))
+    shown = [] if nats is None else [f"{nats:.3f}", f"{perplexity:.2f}"]
+    return ["-" if bits is None else f"{bits:.3f}", *shown]

@@ -36,8 +36,7 @@ class Baselines:
     labels: Names
 
     def __post_init__(self) -> None:
-        kind = str if self.labels else float
-        if not all(isinstance(value, kind) for value in (self.constant, *self.table.values())):
+        if any(isinstance(value, str) != bool(self.labels) for value in (self.constant, *self.table.values())):
             raise ValueError("it predicts labels and numbers")
 
     @classmethod

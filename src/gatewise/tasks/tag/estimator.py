@@ -15,8 +15,9 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...document import read
-from ...errors import OptionError
+from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
+from ..announcement import counted, listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
@@ -74,6 +75,7 @@ class Tagger(Estimator, TagOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn.
 
@@ -88,6 +90,7 @@ class Tagger(Estimator, TagOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or nothing can be learned from it.
@@ -95,10 +98,11 @@ class Tagger(Estimator, TagOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Pieces
 
@@ -153,6 +157,23 @@ class Tagger(Estimator, TagOptions):
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
             settle=settle,
+            loss="negative log-likelihood, nats per label" if targets.classes else "squared error, standardised",
+            validated=_validated(targets),
+            understood={
+                "data": f"{sequences.name}: {counted(len(sequences), 'sequences')}, "
+                f"{counted(int(sequences.offsets[-1]), 'steps')}",
+                "target": f"{self.target or 'label'}: {_kind_of(targets)}",
+                "inputs": "; ".join(
+                    f"{kind} {listed(columns)}"
+                    for kind, columns in {
+                        "words": [words.column for words in features.words],
+                        "numbers": features.means,
+                        "categories": features.categories,
+                    }.items()
+                    if columns
+                ),
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "sequences", ""),
+            },
             unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
         )
@@ -181,13 +202,6 @@ class Tagger(Estimator, TagOptions):
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
         return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
-    @property
-    def loss_name(self) -> str:
-        if self.model_.numeric:
-            return "squared error (standardised)"
-        # Training and validation have different ones here; see `TagNetwork.validation_sums`.
-        return f"training: nats per label; validation: {'wrong labels' if self.targets_.scheme is None else '1 - F1'}"
-
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers."""
         return self._predictor().predict(data)
@@ -215,8 +229,8 @@ class Tagger(Estimator, TagOptions):
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Labels as columns of a table, some thousand steps at a time: "sequence" and "step" (both from 0), tokens by
-        name where there are any, and "predicted"."""
+        """Labels as columns of a table, some thousand steps at a time: the key columns if there are any, "sequence" and
+        "step" (both from 0), the time and the tokens by name where there are any, and "predicted"."""
         return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:
@@ -307,4 +321,22 @@ class Tagger(Estimator, TagOptions):
         found = self._read_document({**document, "baselines": plain}, Document, Data)
         self.sizing_, self.features_ = found.sizes, found.features
         self.targets_, self.baselines_ = found.targets, found.baselines
+        labels = len(self.targets_.classes)
+        # Before a network is built, even on paper: which label may follow which is a table of labels x labels.
+        if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):
+            raise ModelFileError(f"crf.transitions does not fit {labels} classes")
         self.model_ = filled(self._build, tensors)
+
+
+def _validated(targets: Targets) -> str | None:
+    """What chooses the weights, where that is not the loss."""
+    if not targets.classes:
+        return None
+    return "1 - F1 of spans" if targets.scheme else "share of wrong labels"
+
+
+def _kind_of(targets: Targets) -> str:
+    if not targets.classes:
+        return "a number"
+    spans = f", spans in the scheme {targets.scheme}" if targets.scheme else ""
+    return f"{len(targets.classes):,} labels ({listed(targets.classes)}){spans}"

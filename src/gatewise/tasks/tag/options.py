@@ -14,7 +14,8 @@ class TagOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptio
     )
     columns: Columns = option(
         default=None,
-        help="Comma-separated columns to learn from; all others that are given per step, if omitted.",
+        help="Comma-separated columns to learn from, by name or number. If omitted: all others that are given per "
+        "step; of a CoNLL file, the tokens alone.",
         panel=DATA,
     )
     scheme: str | None = option(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
+from ...data.tables.timezones import as_written
 from ..answers import Answer
 from .features import Encoded, Features
 from .options import TagOptions
@@ -111,12 +112,12 @@ class Predictor:
             end = sequences.offsets[first] + _ROWS_AT_ONCE
             last = max(first + 1, int(np.searchsorted(sequences.offsets, end, "right")) - 1)
             some = sequences.take(range(first, last))
-            columns = {
-                "sequence": np.repeat(np.arange(first, last), some.lengths),
-                "step": np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths),
-                **{own.column: some.steps[own.column].values for own in self.features.words},
-                "predicted": self.labels(self.features.encode(some)),
-            }
+            columns = _keys(some)
+            columns.setdefault("sequence", np.repeat(np.arange(first, last), some.lengths))
+            columns.setdefault("step", np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths))
+            columns |= {column.name: as_written(column) for column in some.steps.values() if column.kind == "time"}
+            columns |= {own.column: some.steps[own.column].values for own in self.features.words}
+            columns["predicted"] = self.labels(self.features.encode(some))
             for start in range(0, int(some.offsets[-1]), _ROWS_AT_ONCE):
                 yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
             first = last
@@ -139,3 +140,12 @@ class Predictor:
                 start, stop = data.offsets[sequence], data.offsets[sequence + 1]
                 found[start:stop] = labels[: stop - start, row]
         return found
+
+
+def _keys(data: Sequences) -> dict[str, np.ndarray]:
+    """What tells the sequences of a table apart, at each step."""
+    found = {}
+    for name, column in data.static.items():
+        plain = np.array(column.strings(), object) if column.kind in ("category", "text") else as_written(column)
+        found[name] = np.repeat(plain, data.lengths)
+    return found

@@ -126,7 +126,7 @@ def target_column(data: Sequences, target: str | None) -> Column:
 
 def target_name(data: Sequences, target: str | None) -> str:
     """The name of that column; where columns have no names of their own, readers call it "label"."""
-    nameless = set(data.steps) <= {"token", "channels", "label"}
+    nameless = target not in data.steps and "label" in data.steps
     return "label" if target is None or nameless else target
 
 

@@ -73,6 +73,7 @@ class Transcriber(Estimator, TranscribeOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Learn.
 
@@ -88,6 +89,7 @@ class Transcriber(Estimator, TranscribeOptions):
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or a transcriber cannot learn from it.
@@ -95,10 +97,11 @@ class Transcriber(Estimator, TranscribeOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Utterances
 
@@ -141,6 +144,11 @@ class Transcriber(Estimator, TranscribeOptions):
             identity={**vars(chosen), "stack": frames.stack, "validation": validated.fingerprint()},
             measure=measure,
             unit="frames",
+            loss="connectionist temporal classification (CTC), nats per character",
+            understood={
+                "target": f"{self.target or 'text'}: text of {len(vocabulary):,} different characters",
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "sequences", ""),
+            },
             per_step=int(parts["train"].offsets[-1]) / len(training),
         )
 

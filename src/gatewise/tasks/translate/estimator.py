@@ -75,6 +75,7 @@ class Translator(Estimator, TranslateOptions):
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: ProgressFor | None = None,
+        verbose: int = 0,
     ) -> Self:
         """Train on pairs of texts.
 
@@ -83,13 +84,14 @@ class Translator(Estimator, TranslateOptions):
                 table, or a list of texts with their targets as `y`. See `data.paired.pairs.read_pairs`.
             y: Targets beside a list of texts; then nothing is held out for a test.
             validation: Pairs that decide which weights are best; then the model trains on all of `data`. By default a
-                share of `data`. Lists as a tuple (texts, targets); on the command line, two files with a comma between.
+                share of `data`. Texts and their targets are a pair of lists, or two files with a comma between.
             query: SQL whose result is the table.
             encoding: Encoding of text files.
             output: Model file to write. The checkpoint and the metrics are written beside it, under its name with
                 `.checkpoint` and `.metrics.jsonl` added; the checkpoint is deleted when training has finished.
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
+            verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
 
         Raises:
             DataError: The data cannot be read, or there is too little of it.
@@ -98,10 +100,11 @@ class Translator(Estimator, TranslateOptions):
             MissingExtra: sacrebleu, or tokenizers for byte-pairs, is not installed.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress)
+        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
+        from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .batches import PairBatches, ScheduledSampling
 
@@ -144,6 +147,11 @@ class Translator(Estimator, TranslateOptions):
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
             unit="tokens",
+            loss="cross-entropy, nats per token",
+            understood={
+                "inputs": f"pairs of texts, with {tokens:,} tokens in the targets of the training part",
+                "parts": parts_text({name: len(part) for name, part in parts.items()}, "pairs", ""),
+            },
             per_step=tokens / len(training),
         )
 

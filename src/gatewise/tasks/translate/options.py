@@ -12,9 +12,13 @@ class TranslateOptions(WordOptions, RegulariserOptions, CommonOptions):
     """Every option of `Translator`."""
 
     source: str | None = option(
-        default=None, help="Column of the texts to translate, in a table; the first if omitted.", panel=DATA
+        default=None,
+        help="Column of the texts to translate, in a table, or its number in lines with tabs; the first if omitted.",
+        panel=DATA,
     )
-    target: str | None = option(default=None, help="Column of their translations; the second if omitted.", panel=DATA)
+    target: str | None = option(
+        default=None, help="Column of their translations, likewise; the second if omitted.", panel=DATA
+    )
     tokens: str | None = option(
         default=None,
         help='"characters", "words" or "byte-pairs"; characters for short texts and byte-pairs for others, if omitted.',

@@ -131,16 +131,18 @@ class Predictor:
     def translate(
         self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None = None
     ) -> list[list[Translation]]:
-        """Translations of each text, the best first.
+        """Translations of each text, the best first; of "" an empty one.
 
         Args:
             prefixes: Tokens that each must begin with.
         """
-        ids = self.texts.sources(sources)
-        return [
-            [Translation(self._text(text, own, one), one) for one in some]
-            for text, own, some in zip(sources, ids, self.decode(ids, decoding, prefixes), strict=True)
-        ]
+        given = [i for i, text in enumerate(sources) if text]
+        ids = self.texts.sources([sources[i] for i in given])
+        decoded = self.decode(ids, decoding, None if prefixes is None else [prefixes[i] for i in given])
+        found = [[Translation("", Hypothesis(np.zeros(0, np.int64), 0.0, 0.0, None))] for _ in sources]
+        for i, own, some in zip(given, ids, decoded, strict=True):
+            found[i] = [Translation(self._text(sources[i], own, one), one) for one in some]
+        return found
 
     def decode(
         self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None

@@ -44,6 +44,12 @@ class Plain:
         D = self.weights.shape[-1]
         return Expected(self.weights[ONE, : 1 + D], np.sqrt(np.diagonal(self.covariance[ONE])))
 
+    def check(self) -> None:
+        """ValueError if these are no covariances, or no probabilities."""
+        np.linalg.cholesky(self.covariance)
+        if not all(((part > 0) & (part < 1)).all() for part in (self.chances, self.ends)):
+            raise ValueError("plain.chances or plain.ends are not probabilities")
+
     @classmethod
     def learn(cls, steps: Steps, channels: Channels) -> Plain:
         pairs, real = _Pairs.of(steps, channels), channels.real

@@ -82,13 +82,15 @@ class Learned:
         """Undo both; takes its own tensors out, so that those of the network are left. ModelFileError if they have
         other shapes."""
         taken(tensors, "expected.", Expected.shapes(int(document.channels.real.sum())))
+        plain = Plain(**taken(tensors, "plain.", Plain.shapes(document.channels)))
+        plain.check()
         lengths = "lengths.odds" in tensors  # older models know no lengths
         return cls(
             sizing=document.sizes,
             channels=document.channels,
             ends=document.ends,
             beginnings=np.array(document.beginnings, np.float64),
-            plain=Plain(**taken(tensors, "plain.", Plain.shapes(document.channels))),
+            plain=plain,
             lengths=Ends(**taken(tensors, "lengths.", {"odds": (None,)})) if lengths else NEVER_LEARNED,
         )
 

@@ -18,6 +18,7 @@ from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
 from ....runtime.layers import Layers
 from ....runtime.streams import Stream
+from ...options import Columns
 from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
 
 
@@ -74,8 +75,10 @@ class Tracer(Stream[State | None]):
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
             self._ends = Ends(tensors["lengths.odds"]) if "lengths.odds" in tensors else NEVER_LEARNED
-            options = document.get("options", {})
-            self._reading: dict[str, Any] = {name: options.get(name) for name in ("key", "time", "columns")}
+            options = read(Mapping[str, Any], document.get("options", {}), "options")
+            self._reading: dict[str, Any] = {
+                name: read(Columns, options.get(name), f"options.{name}") for name in ("key", "time", "columns")
+            }
             self._reading["schema"] = read(Schema | None, document.get("schema"), "schema")
             self._check()
             super().__init__()

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ....data.readers.files import fingerprint, read_text
+from ....data.readers.files import files_in, fingerprint, read_text
+from ....data.sources import kind_of
 from ....data.split import split_in_order
 from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
-from ....errors import DataError
+from ....errors import DataError, OptionError
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,18 @@ def text_of(data: Any, encoding: str) -> tuple[str, str]:
     elif not isinstance(data, Iterable) or isinstance(data, bytes):
         raise DataError(f"text comes from a path, several, or an open file, not from {data!r:.60}")
     several = list(data)
+    _refuse_tables(several)
     return read_text(several, encoding), ", ".join(map(str, several))
+
+
+def _refuse_tables(paths: Iterable[Any]) -> None:
+    """OptionError if all files are tables by their names: what is in them is hardly meant to be learned as text."""
+    several = (files_in(path) if os.path.isdir(path) else [path] for path in paths)
+    files = [os.fspath(file) for some in several for file in some]
+    if files and all(kind_of(file) == "table" for file in files):
+        many = f", and so {'is' if len(files) == 2 else 'are'} {len(files) - 1} more" if files[1:] else ""
+        raise OptionError(
+            f"'{files[0]}' is a table{many}. To continue its numbers, give one table and name its columns, such as "
+            "columns='x,y'; to predict one of them, take another task, such as forecast or classify; to learn it as "
+            f"text, give it as standard input: gatewise fit generate - < {files[0]}"
+        )

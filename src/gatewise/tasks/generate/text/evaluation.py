@@ -110,7 +110,7 @@ def total_loss(
     return nats, count
 
 
-def xz_alone(text: str, tokens: int) -> dict[str, Any]:
+def xz_alone(text: str, tokens: int) -> dict[str, float | None]:
     """xz on a text, without any training text."""
     return _per_unit(baselines.xz_bits("", text), text, tokens)
 
@@ -124,10 +124,13 @@ def _baselines(vocabulary: Vocabulary, corpus: Corpus, part: str) -> dict[str, A
         "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5),
     }
     found = {name: _per_unit(bits * len(ids), text, len(ids)) for name, bits in tokens.items()}
-    if _unknown(vocabulary, ids):  # as in `loss_of`
-        found = {name: {**scores, "bits_per_character": None} for name, scores in found.items()}
-    return {**found, "xz": _per_unit(baselines.xz_bits(train_text, text), text, len(ids))}
+    found["xz"] = _per_unit(baselines.xz_bits(train_text, text), text, len(ids))
+    if _unknown(vocabulary, ids):
+        # The first two do not say which word an unknown token is, as the model does not (see `loss_of`); xz does.
+        for name, scores in found.items():
+            scores["bits_per_token" if name == "xz" else "bits_per_character"] = None
+    return found
 
 
-def _per_unit(bits: float, text: str, tokens: int) -> dict[str, Any]:
+def _per_unit(bits: float, text: str, tokens: int) -> dict[str, float | None]:
     return {"bits_per_character": bits / len(text), "bits_per_token": bits / max(1, tokens)}

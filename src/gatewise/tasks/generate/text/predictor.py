@@ -12,6 +12,7 @@ import numpy as np
 
 from .... import bundle
 from ....checks import whole
+from ....data.readers.files import read_bytes
 from ....data.text.vocabulary import Vocabulary, Words
 from ....decoding.sampling import Sampler
 from ....decoding.stop import StopAt
@@ -63,7 +64,7 @@ class Writer(Stream[State | None]):
     def load_state(self, path: str | os.PathLike[str]) -> None:
         """Continue from a saved state. ModelFileError if it is of another model, or no state."""
         try:
-            self.state = self.language_model.state_from_bytes(Path(path).read_bytes())
+            self.state = self.language_model.state_from_bytes(read_bytes(path))
         except ModelFileError as error:
             raise ModelFileError(
                 f"'{path}' is the state of another model. Name a new file, or the model it was made with"
