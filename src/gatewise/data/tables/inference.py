@@ -248,25 +248,23 @@ def _key(table: Table, time: tuple[str, ...], others: Collection[str] = ()) -> t
     """Columns that make a time unique, by the first rows of a large table."""
     if not time:
         return ()
-    free = [name for name in table.columns if name not in time and name not in others]
-    names = [name for name in free if table.kind(name) == "category" and not table.profile(name).missing]
-    names += [name for name in free if _numbers_series(table, name, time)]
     some = f"(SELECT * FROM {RELATION} LIMIT {LOOKED_AT})"
     if not _repeated(table, some, time):
         return ()
+    free = [
+        name for name in table.columns if name not in (*time, *others) and table.kind(name) in ("category", "number")
+    ]
+    free = [name for name in free if not table.profile(name).missing]
+    names = [name for name in free if table.kind(name) == "category"]
+    columns = ", ".join(identifier(part) for part in time)
+    times = table.session.row(f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {some})")[0]
+    # Whole numbers may say which series a row is of if most of them stand at most of the times.
+    most = 2 * min(table.rows, LOOKED_AT) / times
+    names += [n for n in free if table.columns[n] in NUMBERS and 1 < table.profile(n).distinct <= most]
     for key in itertools.chain(((name,) for name in names), itertools.combinations(names[:6], 2)):
         if not _repeated(table, some, (*key, *time)):
             return key
     return ()
-
-
-def _numbers_series(table: Table, name: str, time: tuple[str, ...]) -> bool:
-    """Whether whole numbers may say which series a row is of: most of them stand at most of the times."""
-    if table.columns[name] not in NUMBERS or table.profile(name).missing:
-        return False
-    columns = ", ".join(identifier(part) for part in time)
-    times = table.session.row(f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM {RELATION})")[0]
-    return 1 < table.profile(name).distinct <= 2 * table.rows / times
 
 
 def _repeated(table: Table, rows: str, names: Sequence[str]) -> int:

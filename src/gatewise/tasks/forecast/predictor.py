@@ -113,7 +113,9 @@ class Predictor:
         found = table_of(data, self.options, self.targets, self.frequency)
         check_values(found, self.options.head, self.sizing.scaling)
         if self.window.inputs.calendar and found.frequency is None:
-            raise DataError(f"{found.data.name} has no timestamps, but the model learned from {self.frequency} data")
+            raise DataError(
+                f"{found.data.name} is without timestamps, but the model learned from data that are {self.frequency}"
+            )
         return found
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
