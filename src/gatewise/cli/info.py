@@ -157,20 +157,19 @@ def _headline(key: str, value: Any, task: Any) -> Any:
     """Shorten what has many parts to what people ask for; `--json` shows the rest."""
     if not isinstance(value, Mapping):
         return value
-    if key == "frequency":
+    if key in ("frequency", "schema"):
         from ..data.tables.frequency import Frequency
+        from ..data.tables.schema import Schema
         from ..document import read
 
         with suppress(ModelFileError):  # of a version to come, or of a stranger
-            return str(read(Frequency, value))
+            return str(read(Frequency, value)) if key == "frequency" else read(Schema, value).described()
     if key in ("cell", "cell_without_zoneout") and "name" in value:
         return {"": value["name"]} | {k: value[k] for k in ("source",) if k in value}
     if key == "vocabulary" and "kind" in value:
         sizes = [len(item) for name, item in value.items() if name != "kind" and isinstance(item, list | str)]
         size = value.get("size", max(sizes, default=None))
         return {"": value["kind"]} | ({} if size is None else {"size": size})
-    if key == "frequency":
-        return _frequency(value)
     if key == "options":  # those of the user; what followed from the data appears among the sizes
         usual = _defaults(task)
         return {name: option for name, option in value.items() if option is not None and option != usual.get(name)}
@@ -182,17 +181,6 @@ def _defaults(task: Any) -> dict[str, Any]:
     from ..tasks import TASKS, find
 
     return find(task)().plain_options() if isinstance(task, str) and task in TASKS else {}
-
-
-def _frequency(value: Mapping[str, Any]) -> Any:
-    """ "daily", or the value itself if it is no frequency."""
-    from ..data.tables.frequency import Frequency
-
-    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
-    try:
-        return str(Frequency(**given))
-    except (TypeError, ValueError):
-        return value
 
 
 def _brief(value: Any) -> str:

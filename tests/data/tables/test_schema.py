@@ -41,12 +41,13 @@ def text_of(tmp_path, text, name="new.csv"):
 
 
 def test_what_is_kept(learned):
-    assert {name: str(column) for name, column in learned.columns.items()} == {
+    assert learned.described() == {
         "when": "times like 31.12.2020",
         "amount": "numbers like 1.234,5",
         "code": "categories",
         "note": "categories",
         "flag": "categories",
+        "separator": ";",
     }
     assert (learned.csv.separator, learned.csv.header) == (";", True)
 

@@ -132,3 +132,10 @@ class Schema:
     csv: CSVFormat = ANY_CSV
     time: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
+
+    def described(self) -> dict[str, str]:
+        """What `info` says of it, by column."""
+        signs = {"\t": "tabs", " ": "spaces"}
+        separator = self.csv.separator
+        file = {} if separator is None else {"separator": signs.get(separator, separator)}
+        return {name: str(column) for name, column in self.columns.items()} | file
