@@ -30,7 +30,7 @@ from ..options import (
 )
 
 FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise")
-FOR_NUMBERS = ("columns", "key", "time", "mixtures")
+FOR_NUMBERS = ("columns", "key", "time", "mixtures", "separator", "header", "decimal", "thousands", "missing")
 
 
 @options

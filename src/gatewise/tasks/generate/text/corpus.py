@@ -84,7 +84,8 @@ def text_of(data: Any, encoding: str) -> tuple[str, str]:
 
 def _refuse_tables(paths: Iterable[Any]) -> None:
     """OptionError if all files are tables by their names: what is in them is hardly meant to be learned as text."""
-    several = (files_in(path) if os.path.isdir(path) else [path] for path in paths)
+    named = [path for path in paths if isinstance(path, str | os.PathLike)]
+    several = (files_in(path) if os.path.isdir(path) else [path] for path in named)
     files = [os.fspath(file) for some in several for file in some]
     if files and all(kind_of(file) == "table" for file in files):
         many = f", and so {'is' if len(files) == 2 else 'are'} {len(files) - 1} more" if files[1:] else ""
