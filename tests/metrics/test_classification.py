@@ -61,6 +61,7 @@ def test_calibration_error_of_those_who_are_certain():
     """1 belongs to the last bin, and 0, if there are so many classes, to the first."""
     assert metrics.calibration_error(np.array([True, True]), np.array([1.0, 1.0])) == 0
     assert metrics.calibration_error(np.array([False, True]), np.array([1.0, 1.0])) == 0.5
+    assert metrics.calibration_error(np.array([False, True]), np.array([1.0, 0.97])) == pytest.approx(0.97 / 2)
     assert metrics.calibration_error(np.array([False, True]), np.array([0.0, 1.0])) == 0
 
 
