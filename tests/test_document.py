@@ -156,6 +156,8 @@ def test_a_check_says_where():
     assert read(list[Annotated[int, even]], [2, 4]) == [2, 4]
     with pytest.raises(ModelFileError, match=r"^list\[1\]: 3 is odd$"):
         read(list[Annotated[int, even]], [2, 3], "list")
+    with pytest.raises(ModelFileError, match=r"^odd: 3 is odd$"):
+        read(Annotated[int, even], 3, "odd")
 
 
 values = st.recursive(
