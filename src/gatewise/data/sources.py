@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OptionError
+from ..errors import DataError, OptionError, suggest
 from .readers.columns import is_column, listed
 from .readers.files import Source, files_in
 from .readers.strokes import BEGIN
@@ -299,7 +299,10 @@ def _columns(table: Table, roles: Roles, target: Sequence[str], static: Sequence
     if roles.columns is not None:
         chosen = [name for name in roles.columns if name not in target]
     elif table.learned is not None:
-        chosen = [name for name in table.learned.columns if name in table.columns and name not in others]
+        learned = [name for name in table.learned.columns if name not in others]
+        chosen = [name for name in learned if name in table.columns]
+        if learned and not chosen:
+            raise DataError(f"{table.name}: {suggest('column', learned[0], table.columns)}")
     else:
         chosen = [name for name in table.usable if name not in others]
     wanted = roles.per_step and roles.with_target

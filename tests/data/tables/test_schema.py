@@ -124,6 +124,11 @@ def test_what_differs_is_told(learned, tmp_path, text, message):
         read_as(learned, text_of(tmp_path, text))
 
 
+def test_other_columns_are_told(learned):
+    with pytest.raises(DataError, match=r"no column named 'when'\. Known: day, sum"):
+        read_as(learned, {"day": ["31.12.2020"], "sum": [5.0]})
+
+
 def test_another_type_is_told(learned):
     with pytest.raises(DataError, match="'when' is BOOLEAN, but the model learned times like"):
         read_as(learned, {"when": [True, False]})
