@@ -16,7 +16,7 @@ NEED_NOTHING = {
     *("fit", "fit_predict", "load", "get_params", "set_params", "check", "check_values", "check_kind", "find_cell"),
     *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format"),
 }
-GIVEN = {"data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png"}
+GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png"}
 
 
 def asked():

@@ -229,12 +229,12 @@ def _read_file(source: Any, reader: str, roles: Roles, encoding: str, sound: Log
     from .readers.clips import holds_clips, read_clips
 
     if os.path.isdir(source) and holds_clips(source):
-        return read_clips(source, roles.label_from)
+        return read_clips(source, roles.label_from, roles.with_target)
     if os.path.isdir(source) and roles.lines == "labels":
         from .readers.labelled_text import holds_texts, read_text_folder
 
         if holds_texts(source):
-            return read_text_folder(source, roles.label_from, encoding)
+            return read_text_folder(source, roles.label_from, encoding, roles.with_target)
 
     return read_audio(source, sound, roles.label_from, roles.with_target)
 

@@ -28,7 +28,7 @@ def holds_clips(folder: Source) -> bool:
     return any(n.endswith(SUFFIXES + FILMS) for n in names) and not any(n.endswith(SOUNDS + ARCHIVES) for n in names)
 
 
-def read_clips(folder: Source, label_from: str | None = None) -> Sequences:
+def read_clips(folder: Source, label_from: str | None = None, labelled: bool = True) -> Sequences:
     """Clips as sequences of frames in grey, each brought to `SIDE` x `SIDE` pixels.
 
     Args:
@@ -36,6 +36,7 @@ def read_clips(folder: Source, label_from: str | None = None) -> Sequences:
             names, 2 before 10; or a .gif or .webp of several frames.
         label_from: Where labels stand in names of clips, as for `audio.read_audio`. None: the folder that a clip lies
             in, or else what stands before the first _ of its name.
+        labelled: Whether names are asked for labels at all.
 
     Returns:
         Per step: `pixels`, (steps, SIDE * SIDE) float32, 0 is black. Per sequence: `file`, text; `label`, a category,
@@ -64,7 +65,9 @@ def read_clips(folder: Source, label_from: str | None = None) -> Sequences:
     clips = [np.stack([*_frames(root, sorted(found[name], key=_counted))]) for name in names]
     if not any(len(clip) > 1 for clip in clips):
         raise DataError(f"{shown} holds no clip of two frames or more. Arrange it as CLASS/CLIP/FRAME.png")
-    labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
+    labels = {}
+    if labelled:
+        labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
     if "label" in labels and len(labels["label"].levels) == len(names) > 1:
         raise DataError(
             f"{shown}: no two clips have one label ('{names[0]}', '{names[1]}', ...). Arrange it as "

@@ -27,22 +27,28 @@ def holds_texts(folder: Source) -> bool:
     return any(name.endswith(SUFFIX) for name in names) and not any(name.endswith(SOUNDS) for name in names)
 
 
-def read_text_folder(folder: Source, label_from: str | None = None, encoding: str = "utf-8") -> Sequences:
+def read_text_folder(
+    folder: Source, label_from: str | None = None, encoding: str = "utf-8", labelled: bool = True
+) -> Sequences:
     """The .txt files anywhere in a folder, each one text.
 
     Args:
         label_from: Where labels stand in their names, as for `audio.read_audio`. None: the folder that a file lies in,
             or else what stands before the first _ of its name.
+        labelled: Whether names are asked for labels. If not, they are given as they are.
 
     Returns:
-        Per sequence: `text`; `label`, a category, if there are any; and what else `label_from` names.
+        Per sequence: `text`; `label`, a category, if there are any, and what else `label_from` names; or the `file`.
 
     Raises:
         DataError: A file is empty or not in this encoding, or its name does not fit.
     """
     files = [file for file in files_in(folder) if file.suffix.lower() == SUFFIX]
     names = [file.relative_to(folder).as_posix() for file in files]
-    labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
+    if not labelled:
+        labels = {"file": text_column("file", names)}
+    else:
+        labels = folder_or_prefix(names) if label_from is None else columns_of(names, label_from)
     texts = [read_text(file, encoding).strip() for file in files]
     return Sequences(
         np.zeros(len(files) + 1, np.int64), static={"text": text_column("text", texts), **labels}, name=name_of(folder)

@@ -229,7 +229,7 @@ class Classifier(Estimator, ClassifyOptions):
         Raises:
             OptionError: The classifier reads more than a text.
         """
-        yield from self._predictor().answers(texts)
+        return self._predictor().answers(texts)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"

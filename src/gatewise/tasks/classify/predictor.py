@@ -147,8 +147,9 @@ class Predictor:
             yield table
 
     def _names_of_rows(self, data: Sequences) -> Sequence[str]:
-        """Columns that say which sequence a row is: the keys, or of recordings and drawings their files."""
-        from_files = "log_mel" in data.steps or holds_strokes(data)
+        """Columns that say which sequence a row is: the keys, or the files where each is a sequence."""
+        each = not data.steps.keys().isdisjoint(("log_mel", "pixels")) or data.static.keys() == {"file", "text"}
+        from_files = each or holds_strokes(data)
         return names(self.options.key) or (("file",) if from_files else ())
 
     def outputs(self, data: Sequences, rows: np.ndarray) -> np.ndarray:

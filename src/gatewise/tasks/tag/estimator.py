@@ -216,7 +216,7 @@ class Tagger(Estimator, TagOptions):
         Raises:
             OptionError: The tagger reads more than words.
         """
-        yield from self._predictor().answers(texts)
+        return self._predictor().answers(texts)
 
     def score(self, data: Any, y: Any = None) -> float:
         """F1 of spans where labels mark spans, else accuracy; R² of numbers. More is better, as scikit-learn wants."""

@@ -215,7 +215,7 @@ class Translator(Estimator, TranslateOptions):
 
     def answers(self, texts: Sequence[str], *, decoding: Decoding | None = None) -> Iterator[Answer]:
         """The translation of each text, for a person and as JSON; with `n_best` one per line, the best first."""
-        yield from self._predictor().answers(texts, decoding)
+        return self._predictor().answers(texts, decoding)
 
     def score(self, data: Any, y: Any = None) -> float:
         """chrF, 0 .. 100: more is better, for scikit-learn."""
