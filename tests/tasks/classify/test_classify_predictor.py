@@ -181,3 +181,8 @@ def test_the_rows_of_the_report_are_what_they_say():
     model.blend_weight_ = 1.0
     alone = model.evaluate(held)["all"]
     assert model.metrics_["network"]["log_loss"] == pytest.approx(alone["log_loss"])
+    model.blend_weight_, model.temperature_ = 0.5, 0.6  # what is shown of the networks is what is blended in
+    shown = model.evaluate(held)["network"]
+    model.blend_weight_ = 1.0
+    assert shown["log_loss"] == pytest.approx(model.evaluate(held)["all"]["log_loss"])
+    assert shown["log_loss"] != pytest.approx(alone["log_loss"])
