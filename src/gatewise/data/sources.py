@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, OptionError, suggest
 from .readers.columns import is_column, listed
-from .readers.files import Source, files_in
+from .readers.files import Source, files_in, is_streamed
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
 from .sequences import Sequences
@@ -79,7 +79,8 @@ class Roles:
         own = re.compile("-?[0-9]+|token|label" if self.lines == "tokens" else "(?!)")
         names = [name for name in (*(self.columns or ()), *self.target) if not own.fullmatch(name)]
         named = self.key or self.time or names or self.static
-        return "table" if self.lines == "rows" or (_suffix(path) == ".txt" and named) else self.lines
+        could_be = _suffix(path) == ".txt" or is_streamed(path)
+        return "table" if self.lines == "rows" or (could_be and named) else self.lines
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -176,7 +177,9 @@ def read(
         raise OptionError(
             f"y goes with arrays and lists; of {describe_source(source)} a column is the target. Name it: target="
         )
-    if is_path and (reader := roles.reader_for(kind or kind_of(source), os.fspath(source))) != "table":
+    # A model that learned from a table reads one from standard input, whose name does not say what it is.
+    expected = is_path and schema is not None and is_streamed(source)
+    if is_path and not expected and (reader := roles.reader_for(kind or kind_of(source), os.fspath(source))) != "table":
         refuse_query(query, describe_source(source))
         return _read_file(source, reader, roles, encoding, sound)
     return _read_table(source, roles, query, encoding, schema)

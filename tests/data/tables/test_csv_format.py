@@ -1,7 +1,11 @@
 """What a CSV file's separators, headers, numbers and times are taken for, by files that people really have."""
 
 import datetime
+import gzip
+import os
+from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -38,6 +42,8 @@ def columns_of(tmp_path, text, **options):
         ('name,remark\na,"x; y; z"\nb,"p; q; r"\n', ","),
         ("a|b\n1|2,5\n3|4,5\n", "|"),
         ("one\n1\n2\n", ","),
+        ("a;b,c\nx;y,1\nz,2\n", ","),  # where all lines agree
+        ("a,b\n1,2\n1,2,3\n3,4\n", ","),
     ],
 )
 def test_separators(head, separator):
@@ -268,3 +274,23 @@ def test_frames_that_are_no_tables_yet():
 def test_impossible_formats(format, message):
     with pytest.raises(OptionError, match=message):
         CSVFormat(**format)
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "jsonl", "parquet"])
+def test_tables_from_pipes(tmp_path, kind):
+    """What comes is told by its first bytes."""
+    duckdb.sql("SELECT range AS a, 'w' || range % 2 AS b FROM range(3)").write_parquet(str(tmp_path / "t.parquet"))
+    text = {"csv": "a;b\n0;w0\n1;w1\n2;w0\n", "jsonl": "".join(f'{{"a": {n}, "b": "w{n % 2}"}}\n' for n in range(3))}
+    raw = {
+        "csv": text["csv"].encode(),
+        "csv.gz": gzip.compress(text["csv"].encode()),
+        "jsonl": text["jsonl"].encode(),
+        "parquet": (tmp_path / "t.parquet").read_bytes(),
+    }[kind]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as writer:
+        done = writer.submit(pipe.write_bytes, raw)
+        with open_table(pipe) as table:
+            assert (table.rows, list(table.columns)) == (3, ["a", "b"])
+        done.result()

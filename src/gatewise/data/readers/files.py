@@ -111,6 +111,23 @@ def read_bytes(source: Source) -> bytes:
     return _bytes(source)
 
 
+def unpacked_bytes(source: Source) -> bytes:
+    """All of a file, a pipe or, for "-", standard input, unpacked if its first bytes say that it is a gzip file."""
+    raw = _standard_input() if source == "-" else read_bytes(source)
+    return _unzip(raw, name_of(source))
+
+
+def is_streamed(path: Source) -> bool:
+    """Whether it is standard input or a pipe, which can be read but once and whose name says nothing."""
+    name = os.fspath(path)
+    if name == "-" or name.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(name).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def open_unpacked(path: Source) -> IO[bytes] | gzip.GzipFile:
     """A file opened for reading, unpacked on the way if it is a gzip file by its first bytes."""
     return gzip.open(path, "rb") if is_packed(path) else open(path, "rb")

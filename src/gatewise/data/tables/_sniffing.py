@@ -1,7 +1,7 @@
 """What a CSV file's first lines tell: the sign between cells, and whether there is a header.
 
-- The separator is the first one of tab ; | , that cuts the first line and most of the next ones into the same number of
-  cells, two or more: commas are also decimals and in texts.
+- The separator is the first one of tab ; | , that cuts the first line and all of the next ones, or else most of them,
+  into the same number of cells, two or more: commas are also decimals and in texts.
 - The first line is a header if it differs from the lines below as names differ from values.
 """
 
@@ -28,12 +28,19 @@ def separator_of(head: str, ragged: bool = False) -> str:
     """The separator of a file that begins like this; `ragged` where lines may be of any length."""
     if ragged:
         return max(SEPARATORS, key=head.count)
-    for separator in ("\t", ";", "|", ","):
-        widths = [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
-        # The line after which something goes wrong is for the reader to name: most lines decide, not all.
-        if widths and widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths):
-            return separator
+    agreeing = {separator: _agreeing(head, separator) for separator in ("\t", ";", "|", ",")}
+    # The line after which something goes wrong is for the reader to name: where not all agree, most decide.
+    for least in (1.0, 0.5):
+        for separator, share in agreeing.items():
+            if share and share >= least:
+                return separator
     return max(SEPARATORS, key=lambda separator: _width(head, separator))
+
+
+def _agreeing(head: str, separator: str) -> float:
+    """The share of lines with as many cells as the first, if that has two or more; else 0."""
+    widths = [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
 
 def _width(head: str, separator: str) -> int:

@@ -124,6 +124,8 @@ def source_name(source: Any) -> str:
     """What messages call a source, on one line and without a password."""
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
+        if text == "-":
+            return "standard input"
         if isinstance(text, str) and text.startswith(POSTGRES):
             return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", text).partition("?")[0]
         return repr(text) if len(text) <= 300 else repr(text[:300]) + "..."
