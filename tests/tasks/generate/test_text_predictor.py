@@ -50,6 +50,12 @@ def test_an_empty_prompt_begins_as_a_line_does(trained, writer):
     assert first.split()[0] in ("A", "If", "Peter", "where's")
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_of_any_system_are_read_as_those_of_files(writer, model_file, end):
+    wanted = "".join(writer.write("Peter\nPiper\n", 20, Sampler(0)))
+    assert "".join(Writer.load(model_file).write(f"Peter{end}Piper{end}", 20, Sampler(0))) == wanted
+
+
 @pytest.mark.parametrize("kind", ["characters", "words"])
 def test_two_calls_are_one(kind, model_file, worded):
     path = model_file if kind == "characters" else worded

@@ -86,12 +86,13 @@ class Writer(Stream[State | None]):
         """Read text that precedes what is to be written.
 
         Args:
-            piece: The text.
+            piece: The text; the line ends of any system are read as those of files are.
             unknown: "error", or "skip" to ignore characters outside the vocabulary.
 
         Raises:
             DataError: It has characters outside the vocabulary; the message says which.
         """
+        piece = piece.replace("\r\n", "\n").replace("\r", "\n")
         for token in self.vocabulary.encode(piece, unknown=unknown).tolist():
             self.state = self.language_model.advance(self.state, token)
 
