@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ class Baselines:
     """Three methods that a tagger should beat, learned in one pass over the training data.
 
     Attributes:
-        constant: The most frequent label of all, or the mean number.
+        constant: The most frequent label of all, or the mean number, or each of several.
         columns: Names of the columns of tokens and categories.
         table: By the values of these columns, joined with tabs, the most frequent label or the mean; only where it
             differs from the constant.
@@ -29,9 +29,9 @@ class Baselines:
         labels: The labels that its columns score; empty for a number.
     """
 
-    constant: str | float
+    constant: str | float | list[float]
     columns: Names
-    table: dict[str, str | float]
+    table: dict[str, str | float | list[float]]
     weights: list[list[float]]
     labels: Names
 
@@ -44,25 +44,29 @@ class Baselines:
         """Learn all three.
 
         Args:
-            targets: One per step: labels, None where missing; or numbers, NaN where missing.
+            targets: One per step: labels, None where missing; or numbers, or rows of several, NaN where missing.
         """
         numeric = isinstance(targets, np.ndarray)
-        given = [i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target))]
+        given = [
+            i for i, target in enumerate(targets) if target is not None and not (numeric and np.isnan(target).any())
+        ]
         known = [targets[i] for i in given]
         columns = [*(words.column for words in features.words), *features.categories]
-        constant = float(np.mean(known)) if numeric else most_frequent(known)
+        usual: Callable[[Any], Any] = _mean if numeric else most_frequent
+        constant = usual(known)
         table = {}
         if columns:
             groups: dict[str, list[Any]] = defaultdict(list)
             keys = _keys(data, columns)
             for i, target in zip(given, known, strict=True):
                 groups[keys[i]].append(target)
-            table = {k: float(np.mean(v)) if numeric else most_frequent(v) for k, v in groups.items()}
+            table = {key: usual(values) for key, values in groups.items()}
             table = {key: value for key, value in table.items() if value != constant}
         labels: list[str] = [] if numeric else sorted(set(known))
         weights: list[list[float]] = []
         if features.width:
-            wanted = np.array(known)[:, None] if numeric else np.array(known)[:, None] == np.array(labels)
+            wanted = np.array(known).reshape(len(known), -1)
+            wanted = wanted if numeric else wanted == np.array(labels)
             X = _with_one(encoded)[given]
             square = X.T @ X + 1e-3 * np.eye(X.shape[1])  # keeps it solvable where columns are collinear
             weights = np.linalg.solve(square, X.T @ wanted.astype(np.float64)).tolist()
@@ -77,12 +81,20 @@ class Baselines:
             found[name] = [self.table.get(key, self.constant) for key in _keys(data, self.columns)]
         if self.weights:
             scores = _with_one(encoded) @ np.array(self.weights)
-            found["linear"] = scores[:, 0] if numeric else [self.labels[int(i)] for i in scores.argmax(1)]
+            one = numeric and not isinstance(self.constant, list)
+            linear = scores[:, 0] if one else scores
+            found["linear"] = linear if numeric else [self.labels[int(i)] for i in scores.argmax(1)]
         return {name: np.asarray(values, np.float64) if numeric else values for name, values in found.items()}
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)
         return {"usual": document.pop("constant"), **document}
+
+
+def _mean(values: Sequence[Any]) -> float | list[float]:
+    """Of numbers, or of rows of several."""
+    found: float | list[float] = np.mean(values, axis=0).tolist()
+    return found
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[str]:

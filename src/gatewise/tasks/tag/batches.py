@@ -19,7 +19,7 @@ class Pieces:
 
     Args:
         data: What the network reads.
-        targets: (n,) label indices, -1 where missing; or numbers, NaN where missing.
+        targets: (n,) label indices, -1 where missing; or numbers, (n,) or (n, K), NaN where missing.
         batch_size: Sequences, or pieces of them, side by side.
         chunk_length: The most steps of a piece; each epoch cuts at other places. Nothing is cut if omitted.
         seed: Of the order and the cuts; if omitted, sequences keep their order and are cut at fixed places.
@@ -45,11 +45,13 @@ class Pieces:
         return len(self._epochs)
 
     def at(self, step: int) -> Batch:
-        """What `Encoded.batch` gives, as tensors, and "targets" (T, B), missing behind the ends of sequences."""
+        """What `Encoded.batch` gives, as tensors, and "targets" (T, B) or (T, B, K), missing behind the ends of
+        sequences."""
         starts, lengths = self._epochs.at(step)
         arrays = self.data.batch(starts, lengths)
         steps, inside = piece_steps(starts, lengths)
         missing = np.nan if self.targets.dtype.kind == "f" else -1
+        inside = inside.reshape(*inside.shape, *[1] * (self.targets.ndim - 1))
         arrays["targets"] = np.where(inside, self.targets[steps], missing).astype(self.targets.dtype)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 

@@ -28,7 +28,11 @@ class Document:
             raise ValueError("its baselines read columns that its features do not")
         if not {*plain.labels} <= {*classes} or bool(plain.labels) != bool(classes):
             raise ValueError("its baselines predict other labels than its targets")
-        outputs, wanted = len(plain.labels) or 1, self.features.width + 1 if self.features.width else 0
+        numbers = len(self.targets.columns)
+        if any((len(v) if isinstance(v, list) else 0) != numbers for v in (plain.constant, *plain.table.values())):
+            raise ValueError("its baselines predict other numbers than its targets")
+        outputs = len(plain.labels) or self.targets.outputs
+        wanted = self.features.width + 1 if self.features.width else 0
         if len(plain.weights) != wanted or any(len(row) != outputs for row in plain.weights):
             raise ValueError(f"its linear baseline needs {wanted} x {outputs} weights")
 

@@ -31,7 +31,7 @@ from .predictor import Predictor
 from .reading import read_sequences
 from .sizing import sizing
 from .split import split_sequences
-from .targets import Targets, check_all_labelled, target_column, target_name
+from .targets import Targets, check_all_labelled, target_column, target_names
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -162,7 +162,7 @@ class Tagger(Estimator, TagOptions):
             understood={
                 "data": f"{sequences.name}: {counted(len(sequences), 'sequences')}, "
                 f"{counted(int(sequences.offsets[-1]), 'steps')}",
-                "target": f"{self.target or 'label'}: {_kind_of(targets)}",
+                "target": f"{', '.join(names(self.target)) or 'label'}: {_kind_of(targets)}",
                 "inputs": "; ".join(
                     f"{kind} {listed(columns)}"
                     for kind, columns in {
@@ -188,7 +188,8 @@ class Tagger(Estimator, TagOptions):
 
         Returns:
             For each part ("train", "validation", "test", or "all" for other data) what `label_scores` or
-            `number_scores` returns; and the "baselines" on the last of them, by name.
+            `number_scores` returns; of several targets that of all, standardised, and of each under "targets". And the
+            "baselines" on the last of them, by name.
 
         Raises:
             DataError: The data cannot be read, or has no labels.
@@ -203,7 +204,7 @@ class Tagger(Estimator, TagOptions):
         return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
     def predict(self, data: Any) -> list[np.ndarray]:
-        """The labels of each sequence, (T,), or its numbers."""
+        """The labels of each sequence, (T,), or its numbers; of several targets (T, K)."""
         return self._predictor().predict(data)
 
     def answers(self, texts: Sequence[str]) -> Iterator[Answer]:
@@ -230,7 +231,8 @@ class Tagger(Estimator, TagOptions):
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
     ) -> Iterator[dict[str, np.ndarray]]:
         """Labels as columns of a table, some thousand steps at a time: the key columns if there are any, "sequence" and
-        "step" (both from 0), the time and the tokens by name where there are any, and "predicted"."""
+        "step" (both from 0), the time and the tokens by name where there are any, and "predicted", or "predicted_NAME"
+        of each of several targets."""
         return self._predictor().predictions(data, query=query, encoding=encoding)
 
     def stream(self) -> Stream:
@@ -276,7 +278,7 @@ class Tagger(Estimator, TagOptions):
         """The columns to learn from."""
         if self.columns is not None:
             return list(names(self.columns))
-        others = {target_name(data, self.target), *names(self.key), *names(self.time)}
+        others = {*target_names(data, self.target), *names(self.key), *names(self.time)}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
     def _uses_crf(self, targets: Targets) -> bool:
@@ -337,6 +339,6 @@ def _validated(targets: Targets) -> str | None:
 
 def _kind_of(targets: Targets) -> str:
     if not targets.classes:
-        return "a number"
+        return f"{len(targets.columns)} numbers together" if targets.columns else "a number"
     spans = f", spans in the scheme {targets.scheme}" if targets.scheme else ""
     return f"{len(targets.classes):,} labels ({listed(targets.classes)}){spans}"

@@ -14,7 +14,7 @@ from ..report import NOTHING_MEASURED, Metrics, parts_and_baselines, table
 from .baselines import Baselines
 from .features import Encoded
 from .predictor import Predictor
-from .targets import target_column
+from .targets import Targets, target_column
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,17 @@ class Evaluator:
         targets = self.predictor.targets
         truth = targets.truth(target_column(data, self.predictor.options.target), data)
         if not targets.classes:
-            return number_scores(truth, np.asarray(predicted))
+            return _number_scores(truth, np.asarray(predicted), targets)
         return label_scores(truth, list(predicted), data.offsets, targets.scheme)
+
+
+def _number_scores(truth: np.ndarray, predicted: np.ndarray, targets: Targets) -> dict[str, Any]:
+    """See `number_scores`; of several numbers of all of them, standardised, and of each under "targets"."""
+    if not targets.columns:
+        return number_scores(truth, predicted)
+    each = {name: number_scores(truth[:, k], predicted[:, k]) for k, name in enumerate(targets.columns)}
+    together = number_scores(targets.encode(truth).ravel(), targets.encode(predicted).ravel())
+    return {**together, "targets": each}
 
 
 _TAGS = ("f1", "precision", "recall", "accuracy", "macro_f1", "mae", "rmse", "r2")
@@ -60,6 +69,9 @@ def tag_report(metrics: Metrics) -> str:
     cells = ((row[:34], [f"{scores[name]:.4f}" for name in heads]) for row, scores in rows.items())
     lines = table(heads, cells, left=34, widths=[11] * 4)
     last = next((name for name in reversed(list(metrics)) if name != "baselines"), None)
+    if last and (several := metrics[last].get("targets")):
+        cells = ((name[:34], [f"{scores[tag]:.4f}" for tag in heads]) for name, scores in several.items())
+        lines += ["", *table(heads, cells, left=34, widths=[11] * 4, corner=f"{last}, by target")]
     if last and (types := metrics[last].get("types")):
         ranked = sorted(types.items(), key=lambda item: -item[1]["gold"])[:_TYPES]
         heads = ["f1", "precision", "recall"]

@@ -187,19 +187,23 @@ class TagNetwork(Network):
         return self.layers.between_layers(y)
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """The most probable labels (T, B), as indices, or the standardised numbers."""
+        """The most probable labels (T, B), as indices, or the standardised numbers (T, B) or (T, B, K)."""
         return self._decode(scores, lengths, 0.0 if self.outside is None else self.outside_bias)
 
     @torch.no_grad()
     def _decode(self, scores: Tensor, lengths: Tensor, outside_bias: Tensor | float) -> Tensor:
         if self.numeric:
-            return scores[..., 0]
+            return self._numbers(scores)
         if self.outside is not None:
             scores = scores.clone()
             scores[..., self.outside] -= outside_bias
         if self.crf is not None:
             return self.crf.decode(scores, lengths=lengths)[0]
         return scores.argmax(-1)
+
+    def _numbers(self, scores: Tensor) -> Tensor:
+        """(T, B), or (T, B, K) of several."""
+        return scores if self.targets.columns else scores[..., 0]
 
     @torch.no_grad()
     def calibrate(self, validation: Pieces) -> None:
@@ -226,7 +230,8 @@ class TagNetwork(Network):
         scores, targets = self(batch)[0].float(), batch["targets"]
         if self.numeric:
             known = ~targets.isnan()
-            return mse_loss(scores[..., 0][known], targets[known], reduction="sum") / max(1, int(known.sum()))
+            found = self._numbers(scores)
+            return mse_loss(found[known], targets[known], reduction="sum") / max(1, int(known.sum()))
         if self.crf is not None:
             total = -self.crf(scores, targets, lengths=batch["lengths"]).sum()
         else:

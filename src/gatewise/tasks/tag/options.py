@@ -9,8 +9,11 @@ from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, 
 class TagOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions, TableOptions):
     """Every option of `Tagger`."""
 
-    target: str | None = option(
-        default=None, help='Column of the labels, one per step; "label" if omitted.', panel=DATA
+    target: Columns = option(
+        default=None,
+        help='Column of the labels, one per step; "label" if omitted. Comma-separated columns of numbers are predicted '
+        "together.",
+        panel=DATA,
     )
     columns: Columns = option(
         default=None,

@@ -91,7 +91,7 @@ class Predictor:
         )
 
     def predict(self, data: Any) -> list[np.ndarray]:
-        """The labels or numbers of each sequence, (T,)."""
+        """The labels or numbers of each sequence, (T,), or several numbers, (T, K)."""
         sequences = self.read(data)
         found = self.labels(self.features.encode(sequences))
         return [found[start:stop] for start, stop in pairwise(sequences.offsets)]
@@ -117,20 +117,23 @@ class Predictor:
             columns.setdefault("step", np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths))
             columns |= {column.name: as_written(column) for column in some.steps.values() if column.kind == "time"}
             columns |= {own.column: some.steps[own.column].values for own in self.features.words}
-            columns["predicted"] = self.labels(self.features.encode(some))
+            predicted = self.labels(self.features.encode(some))
+            several = {f"predicted_{name}": predicted[:, k] for k, name in enumerate(self.targets.columns)}
+            columns |= several or {"predicted": predicted}
             for start in range(0, int(some.offsets[-1]), _ROWS_AT_ONCE):
                 yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
             first = last
 
     def labels(self, data: Encoded) -> np.ndarray:
-        """The label or number of every step, (n,)."""
+        """The label or number of every step, (n,), or several numbers, (n, K)."""
         return self.targets.decode(self.decode(data))
 
     def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
-        """The index of every step's label, or its standardised number, (n,). Sequences of similar length are computed
-        side by side."""
+        """The index of every step's label, or its standardised number, (n,), or numbers, (n, K). Sequences of similar
+        length are computed side by side."""
         lengths = np.diff(data.offsets)
-        found = np.zeros(int(data.offsets[-1]), np.int64 if self.targets.classes else np.float32)
+        shape = (int(data.offsets[-1]), *([len(self.targets.columns)] if self.targets.columns else []))
+        found = np.zeros(shape, np.int64 if self.targets.classes else np.float32)
         order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
         while order:
             count = max(1, batch_steps // int(lengths[order[0]]))

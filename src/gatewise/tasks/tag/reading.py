@@ -32,10 +32,10 @@ def read_sequences(
         schema: How the table was read that a model learned from.
     """
     roles = Roles(
-        target=(options.target,) if options.target else (),
+        target=names(options.target),
         default_target="label",
         with_target=labelled,
-        labels=(options.target or "label",),
+        labels=names(options.target) or ("label",),
         csv=options.csv_format(),
         key=names(options.key),
         time=options.time,

@@ -34,7 +34,8 @@ class State:
 class Stream(streams.Stream[State]):
     """Takes one row at a time and predicts its label at once, keeping the state of the layers.
 
-    The labels, and numbers to the last bit, are those that `Tagger.predict` gives for the whole sequence.
+    The labels, and a number to the last bit, are those that `Tagger.predict` gives for the whole sequence; several
+    numbers to the rounding of float32.
 
     Args:
         predictor: Of a tagger whose labels do not depend on later steps.
@@ -50,7 +51,7 @@ class Stream(streams.Stream[State]):
         self._predictor = predictor
 
     def push(self, piece: Mapping[str, Any] | Any) -> Any:
-        """The label of the next step, or its number.
+        """The label of the next step, or its number; several numbers by name.
 
         Args:
             piece: Values by column. Where there is one column, its value may be given alone: a token, or a row of
@@ -66,7 +67,10 @@ class Stream(streams.Stream[State]):
         found, layers = net.compute(decode, {**encoded.batch(_START, _ONE), "state": self.state.layers})
         tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
         self.state = State(layers, tokens)
-        label = self._predictor.targets.decode(found[0])[0]
+        targets = self._predictor.targets
+        label = targets.decode(found[0])[0]
+        if targets.columns:
+            return dict(zip(targets.columns, label.tolist(), strict=True))
         return label if isinstance(label, str) else float(label)
 
     def _initial_state(self) -> State:

@@ -1,4 +1,4 @@
-"""What a tagger predicts at each step: a label, or a number."""
+"""What a tagger predicts at each step: a label, a number, or several numbers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...data.text import tagging_schemes as schemes
 from ...document import Names, Positive
 from ...errors import DataError, OptionError
 from ..fields import one_of
+from ..options import Columns, names
 from .features import place_of
 
 
@@ -23,13 +24,20 @@ class Targets:
     Attributes:
         classes: The labels, sorted; empty if the target is a number.
         scheme: The tagging scheme by which labels mark spans, or None.
-        center, scale: Mean and standard deviation of a number.
+        center, scale: Mean and standard deviation of a number, or of each of several.
+        columns: Names of several numbers; empty for one, and for labels.
     """
 
     classes: Names
     scheme: Annotated[str, one_of("tagging scheme", tuple(schemes.SCHEMES))] | None
-    center: float
-    scale: Positive
+    center: float | list[float]
+    scale: Positive | list[Positive]
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        several = [len(each) for each in (self.center, self.scale) if isinstance(each, list)]
+        if several != ([len(self.columns)] * 2 if self.columns else []) or (self.columns and self.classes):
+            raise ValueError("its numbers, their names and their scales do not fit each other")
 
     @classmethod
     def learn(cls, parts: Sequence[Column], data: Sequence[Sequences], scheme: str | None, crf: bool | None) -> Self:
@@ -50,11 +58,17 @@ class Targets:
         if column.kind == "number":
             if crf or scheme:
                 raise OptionError(f"{'crf' if crf else 'scheme'} is for labels, but {name} holds numbers")
-            known = _numbers(column, data[0])
-            known = known[~np.isnan(known)]
-            if not len(known) or np.isinf(known).any():
-                raise DataError(f"{name} has {'an infinite number' if len(known) else 'no number'} to learn from")
-            return cls([], None, float(known.mean()), float(known.std()) or 1.0)
+            values = _numbers(column, data[0])
+            each = [own[~np.isnan(own)] for own in np.atleast_2d(values.T)]
+            if not all(map(len, each)) or np.isinf(values).any():
+                held = "an infinite number" if all(map(len, each)) else "no number"
+                raise DataError(f"{name} has {held} to learn from")
+            centers = [float(own.mean()) for own in each]
+            scales = [float(own.std()) or 1.0 for own in each]
+            if values.ndim == 1:
+                return cls([], None, centers[0], scales[0])
+            numbered = tuple(f"{column.name} {k + 1}" for k in range(len(each)))
+            return cls([], None, centers, scales, column.levels or numbered)
         classes = sorted({label for part in parts for label in part.strings() if label is not None})
         if len(classes) < 2:
             held = f"only '{classes[0]}'" if classes else "no label"
@@ -70,13 +84,13 @@ class Targets:
         return cls(classes, found, 0.0, 1.0)
 
     def truth(self, column: Column, data: Sequences) -> Any:
-        """The label of each step, None where it is missing; or its number, NaN where it is missing."""
+        """The label of each step, None where it is missing; or its number, or numbers (n, K), NaN where missing."""
         return column.strings() if self.classes else _numbers(column, data)
 
     def encode(self, truth: Any) -> np.ndarray:
         """The index of each step's label, -1 where it is missing; or its standardised number."""
         if not self.classes:
-            return ((truth - self.center) / self.scale).astype(np.float32)
+            return ((truth - np.array(self.center)) / np.array(self.scale)).astype(np.float32)
         index: Mapping[str | None, int] = {label: place for place, label in enumerate(self.classes)}
         return np.array([index.get(label, -1) for label in truth], np.int64)
 
@@ -84,7 +98,7 @@ class Targets:
         """The labels of these indices, or the numbers that were standardised."""
         if self.classes:
             return np.array(self.classes, object)[encoded]
-        return np.asarray(encoded * np.float64(self.scale) + self.center)
+        return np.asarray(encoded * np.array(self.scale, np.float64) + np.array(self.center))
 
     def spans(self, indices: Sequence[int]) -> list[schemes.Span]:
         """The spans that the labels of these indices mark; -1 marks none."""
@@ -93,8 +107,8 @@ class Targets:
 
     @property
     def outputs(self) -> int:
-        """Outputs of the network: a score for each label, or one number."""
-        return len(self.classes) or 1
+        """Outputs of the network: a score for each label, or the numbers."""
+        return len(self.classes) or len(self.columns) or 1
 
     @property
     def outside(self) -> int | None:
@@ -110,24 +124,34 @@ class Targets:
         return schemes.allowed_transitions(self.classes, self.scheme)
 
 
-def target_column(data: Sequences, target: str | None) -> Column:
-    """The column of labels or numbers that the option `target` names, or else the one called "label".
+def target_column(data: Sequences, target: Columns) -> Column:
+    """The column of labels or numbers that the option `target` names, or else the one called "label"; of several
+    columns of numbers one (n, K) that has their names as levels.
 
     Raises:
         DataError: There is none.
     """
-    name = target_name(data, target)
-    if name not in data.steps:
-        hint = "" if target else " Name the column of labels with target"
-        there = ", ".join(data.steps) or "none"
-        raise DataError(f"{data.name}: no column '{name}' with a label per step. Columns per step: {there}.{hint}")
-    return data.steps[name]
+    found = target_names(data, target)
+    for name in found:
+        if name not in data.steps:
+            hint = "" if target else ". Name the column of labels: target="
+            there = ", ".join(data.steps) or "none"
+            raise DataError(f"{data.name}: no column '{name}' with a label per step. Columns per step: {there}{hint}")
+    if len(found) == 1:
+        return data.steps[found[0]]
+    for name in found:
+        if data.steps[name].kind != "number":
+            kind = data.steps[name].kind
+            raise DataError(f"{data.name}: column '{name}' holds {kind}, but several targets must all be numbers")
+    values = np.stack([_numbers(data.steps[name], data) for name in found], 1)
+    return Column(", ".join(found), "number", values, found)
 
 
-def target_name(data: Sequences, target: str | None) -> str:
-    """The name of that column; where columns have no names of their own, readers call it "label"."""
-    nameless = target not in data.steps and "label" in data.steps
-    return "label" if target is None or nameless else target
+def target_names(data: Sequences, target: Columns) -> tuple[str, ...]:
+    """The names of these columns; where columns have no names of their own, readers call the target "label"."""
+    wanted = names(target)
+    nameless = "label" in data.steps and not any(name in data.steps for name in wanted)
+    return ("label",) if not wanted or (nameless and len(wanted) == 1) else wanted
 
 
 def check_all_labelled(column: Column, data: Sequences) -> None:
@@ -139,6 +163,6 @@ def check_all_labelled(column: Column, data: Sequences) -> None:
 
 
 def _numbers(column: Column, data: Sequences) -> np.ndarray:
-    if column.kind != "number" or column.values.ndim != 1:
-        raise DataError(f"{data.name}: column '{column.name}' must hold one number per step")
+    if column.kind != "number":
+        raise DataError(f"{data.name}: column '{column.name}' must hold numbers")
     return column.values.astype(np.float64)
