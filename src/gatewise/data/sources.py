@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, OptionError, suggest
-from .readers.columns import is_column, listed
+from .readers.columns import as_table, is_column, is_series, listed
 from .readers.files import Source, files_in, is_streamed
 from .readers.strokes import BEGIN
 from .readers.strokes import SUFFIX as STROKES
@@ -168,6 +168,8 @@ def read(
     if isinstance(source, Sequences):
         return source
     is_path = isinstance(source, str | os.PathLike)
+    if roles.per_step and y is None and is_series(source):
+        source = as_table(source)
     if not is_path and not is_table(source):
         from .readers.arrays import from_arrays
 

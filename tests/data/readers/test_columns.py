@@ -6,9 +6,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from gatewise import Forecaster
+from gatewise.data import sources
 from gatewise.data.paired.pairs import read_pairs
 from gatewise.data.readers.columns import is_column, listed
 from gatewise.data.readers.sklearn_arrays import are_integers
+from gatewise.data.sources import Roles
 from gatewise.errors import DataError
 from gatewise.tasks.classify.options import ClassifyOptions
 from gatewise.tasks.classify.reading import read_sequences
@@ -113,3 +116,17 @@ def test_a_missing_whole_number_leaves_the_others_whole():
 def test_what_is_no_column(table):
     assert not is_column(table)
     assert listed(table) is table
+
+
+@pytest.mark.parametrize("made", [pd.Series([1.0, None, 3.0], name="load"), pl.Series("load", [1.0, None, 3.0])])
+def test_a_series_alone_is_a_table_of_its_numbers(made):
+    found = sources.read(made, roles=Roles(per_step=True))
+    assert found.lengths.tolist() == [3]
+    np.testing.assert_array_equal(found.steps["load"].values, np.float32([1, np.nan, 3]))
+
+
+def test_the_index_of_a_series_is_its_time():
+    series = pd.Series(range(100), index=pd.date_range("2021-01-01", periods=100, freq="h", name="hour"))
+    forecaster = Forecaster(horizon=2, epochs=0.1, threads=1).fit(series)
+    assert (forecaster.targets_, str(forecaster.frequency_)) == (("value",), "hourly")
+    assert forecaster.predict(series[-60:]).shape == (1, 2)

@@ -255,6 +255,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path, text, message):
 
 def test_frames_that_are_no_tables_yet():
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    frame = pd.DataFrame({"t": pd.date_range("2021-01-01", periods=3, tz="Asia/Tokyo"), "y": [1.0, 2.0, 3.0]})
+    with open_table(frame[::-1]) as table:
+        assert sequences(table, time="t").steps["y"].values.tolist() == [1, 2, 3]
     days = pd.period_range("2021-01-01", periods=3, freq="D")
     with open_table(pd.DataFrame({"t": days, "y": [1.0, 2.0, 3.0]})) as table:
         assert table.kinds == {"t": "time", "y": "number"}

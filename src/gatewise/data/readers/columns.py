@@ -23,3 +23,16 @@ def listed(data: Any) -> Any:
         return data
     values = getattr(data, next(name for name in _VALUES if hasattr(data, name)))()
     return [None if type(value).__name__ in ("NAType", "NaTType") else value for value in values]
+
+
+def is_series(data: Any) -> bool:
+    """Whether this is one column, of numbers: a series of its own, rather than texts."""
+    return is_column(data) and not any(isinstance(value, str) for value in listed(data)[:100])
+
+
+def as_table(series: Any) -> Any:
+    """A series as a table: its numbers, called "value" if they have no name, and the index of pandas beside them."""
+    name = getattr(series, "name", None)
+    if type(series).__module__.partition(".")[0] == "pandas" and hasattr(series, "to_frame"):
+        return series.to_frame("value" if name is None else str(name))
+    return {str(name or "value"): listed(series)}

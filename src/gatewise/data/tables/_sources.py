@@ -322,6 +322,8 @@ def _of_pandas(source: Any) -> Any:
     if type(source.index).__name__ != "RangeIndex":
         source = source.reset_index()
     _refuse_twins("the DataFrame", list(map(str, source.columns)))
+    if any(hasattr(dtype, "tz") for dtype in source.dtypes):
+        source = source.copy()  # DuckDB cannot read times with a zone backwards, as they stand in frame[::-1]
     periods = [name for name, dtype in source.dtypes.items() if str(dtype).startswith("period")]
     return source.assign(**{name: source[name].dt.to_timestamp() for name in periods}) if periods else source
 
