@@ -176,6 +176,11 @@ def test_words_that_elsewhere_mean_missing(tmp_path, name):
     assert found["t"][1] is None
 
 
+def test_labels_may_be_nothing_but_such_words(tmp_path):
+    with table_of(tmp_path, "n,label\n1,None\n2,NA\n3,None\n", labels=["label"]) as table:
+        assert sequences(table, static=["label"], rows="sequences").static["label"].strings() == ["None", "NA", "None"]
+
+
 def test_missing_words_of_ones_own(tmp_path):
     text = "w,n\nyes,1\n-999,-999\nno,NA\n"
     found = columns_of(tmp_path, text, csv=CSVFormat(missing=("-999", "NA")))
@@ -202,7 +207,8 @@ DAYS = [datetime.datetime(1999, 10, 1) + datetime.timedelta(days=day, hours=day 
     [
         "%d-%b-%y", "%d-%m-%y %H:%M", "%y-%m-%d", "%y/%m/%d", "%d.%m.%y", "%m/%d/%y", "%d %B %Y", "%b %d, %Y",
         "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y, %I:%M %p", " %Y-%m-%d %H:%M:%S ", '"%Y-%m-%d %H:%M:%S,000"',
-        "%Y-%m-%d %I:%M %p", "%Y.%m.%d %H:%M",
+        "%Y-%m-%d %I:%M %p", "%Y.%m.%d %H:%M", "%Y%m%d %H:%M", "%d%b%Y", "%d/%m/%Y %H.%M", "%a %b %d %H:%M:%S %Y",
+        "%a, %d %b %Y %H:%M:%S +0000", "%a %b %d %H:%M:%S +0000 %Y", "%G-W%V-%u",
     ],
 )  # fmt: skip
 def test_times_as_they_are_written(tmp_path, written):
@@ -213,6 +219,12 @@ def test_times_as_they_are_written(tmp_path, written):
         found = sequences(table).steps["t"].values
     unit = "M8[m]" if "%M" in written else "M8[D]"
     np.testing.assert_array_equal(found.astype(unit), np.array(DAYS, unit))
+
+
+def test_weeks(tmp_path):
+    mondays = [datetime.date(2020, 12, 28) + datetime.timedelta(weeks=week) for week in range(3)]
+    with table_of(tmp_path, "t;x\n" + "".join(f"{day:%G-W%V};1\n" for day in mondays)) as table:
+        np.testing.assert_array_equal(sequences(table).steps["t"].values, np.array(mondays, "M8[us]"))
 
 
 def test_an_hour_24_is_the_next_day(tmp_path):

@@ -77,8 +77,8 @@ def infer(
     decimal = proven or {";": ",", ",": "."}.get(str(csv.separator))
     cells = Cells({}, {}, {}, [name for name, look in looks.items() if not look.filled])
     for name, look in looks.items():
-        if name in labels and look.padded and look.whole == look.given:
-            continue
+        if name in labels and (not look.given or (look.padded and look.whole == look.given)):
+            continue  # names such as None, NA or 007
         column = _Column(session, relation, name, given_sql(identifier(name), missing), look)
         try:
             dots = proven == "," or (decimal == "," and look.dotted < look.given)

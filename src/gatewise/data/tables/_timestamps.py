@@ -28,6 +28,7 @@ def _any(*formats: str) -> str:
 
 
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I %p", "%H")
+_CLOCKS += ("%H.%M", "%H.%M.%S")
 
 
 def _times(*dates: str) -> str:
@@ -58,7 +59,17 @@ FORMATS = {
     "Dec 31, 2020": _times("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
     "Dec 2020": _any("%b %y", "%b %Y", "%B %y", "%B %Y", "%b-%y", "%b-%Y"),
     "20201231": "CASE WHEN length({x}) = 8 THEN " + _any("%Y%m%d") + " END",
-    "20201231T235959": _any("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%d %H%M%S", "%Y%m%dT%H%M%SZ"),
+    "20201231T235959": _any(
+        *("%Y%m%dT%H%M%S", "%Y%m%d%H%M%S", "%Y%m%d %H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%d %H:%M", "%Y%m%d %H:%M:%S")
+    ),
+    "31Dec2020": _times("%d%b%y", "%d%b%Y"),
+    "Thu Dec 31 23:59:59 2020": _any("%a %b %d %H:%M:%S %Y"),
+    "Thu, 31 Dec 2020 23:59:59 +0100": _any(
+        "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%a %b %d %H:%M:%S %z %Y"
+    ),
+    "2020-W53-5": _any("%G-W%V-%u"),
+    "2020-W53": "CASE WHEN regexp_full_match({x}, '\\d{{4}}-?W\\d\\d') "
+    "THEN try_strptime(replace({x}, '-', '') || '1', '%GW%V%u') END",
     "2020Q4": "CASE WHEN regexp_full_match({x}, '\\d{{4}}[- ]?Q[1-4]') "
     "THEN make_timestamp(left({x}, 4)::BIGINT, right({x}, 1)::BIGINT * 3 - 2, 1, 0, 0, 0.0) END",
 }
