@@ -156,3 +156,16 @@ def test_words_that_come_back_are_labels(labels, folder):
     rows = [f"{label} some text of it {n}" for n in range(5) for label in labels.split()]
     (folder / "some.txt").write_text("\n".join(["Label Text", *rows]))  # a header is a word that stands once
     assert "lines of a label" in summarise("some.txt").examples.format
+
+
+@pytest.mark.parametrize(
+    ("text", "described"),
+    [
+        ("a;b\n1;2\n3;4\n", "standard input: 2 rows, 2 columns"),
+        ('{"a": 1}\n{"a": 2}\n', "standard input: 2 rows, 1 column"),
+        ("Hello there, my friend.\nHow are you?\n", "standard input: text of 37 characters"),
+    ],
+)
+def test_what_comes_through_a_pipe(text, described, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert summarise("-").describe().startswith(described)

@@ -116,7 +116,12 @@ def _begins_with_numbers(path: str) -> bool:
 
 def is_data(path: str) -> bool:
     """Whether a file, folder or URL is there to be read, as far as its name and first bytes tell."""
-    there = "://" in path or os.path.isdir(path) or (os.path.isfile(path) and _suffix(path) in _SUFFIXES)
+    there = (
+        "://" in path
+        or is_streamed(path)
+        or os.path.isdir(path)
+        or (os.path.isfile(path) and _suffix(path) in _SUFFIXES)
+    )
     return there or is_text(path)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, GatewiseError, suggest
+from ..files import TemporaryFolder
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
 from .readers.clips import holds_clips
-from .readers.files import contents_of, files_in, read_text
+from .readers.files import arrived, contents_of, files_in, is_streamed, read_text
 from .sequences import Column, Sequences, text_column
 from .sources import Roles, is_text, kind_of, read
+from .tables._sniffing import is_table_of_cells
 from .tables.inference import TableSummary, summarise_table, truncated
 
 MOST_LEVELS = 12  # of a label that are shown
@@ -99,9 +102,14 @@ def summarise(
         pairs = _pairs(tuple(source), encoding) if len(source) == 2 else None
         return pairs or _text(list(source), ", ".join(map(repr, source)), encoding)
     source = source[0] if isinstance(source, list | tuple) else source
+    if isinstance(source, str | os.PathLike) and is_streamed(source):
+        with TemporaryFolder("stdin") as folder:
+            path = arrived(source, folder)
+            found = summarise(path if is_table_of_cells(path) else _as_text(path), query, encoding, roles)
+            return replace(found, name="standard input")
     if isinstance(source, str | os.PathLike):
-        shown = "standard input" if source == "-" else f"'{os.fspath(source)}'"
-        if source == "-" or is_text(source):
+        shown = f"'{os.fspath(source)}'"
+        if is_text(source):
             return _text(source, shown, encoding)
         if (kind := kind_of(source)) == "audio" and os.path.isdir(source) and not holds_sound(source):
             if _holds_images(source):
@@ -123,8 +131,15 @@ def summarise(
     return replace(table, columns=tuple(known[name] for name in roles.columns))
 
 
+def _as_text(path: str) -> str:
+    """The same file by a name that does not say that it is a table."""
+    named = str(Path(path).with_suffix(".txt"))
+    os.rename(path, named)
+    return named
+
+
 def _text(source: Any, name: str, encoding: str) -> Text:
-    """What a text holds, of a file, a folder, standard input or several of these."""
+    """What a text holds, of a file, a folder or several of these."""
     single = isinstance(source, str | os.PathLike)
     if single and os.path.isdir(source):
         files = [*files_in(source)]
@@ -133,7 +148,7 @@ def _text(source: Any, name: str, encoding: str) -> Text:
             raise DataError(f"{name} holds {held}, and no sound, image, pen stroke or text. Name one of them")
         name, single = f"{name} of {len(files):,} file{'s' * (len(files) != 1)}", False
     text = read_text(source, encoding)
-    examples = _examples(source, encoding) if single and source != "-" else None
+    examples = _examples(source, encoding) if single else None
     return Text(name, len(text), len(set(text)), len(text.splitlines()), examples)
 
 

@@ -111,10 +111,15 @@ def read_bytes(source: Source) -> bytes:
     return _bytes(source)
 
 
-def unpacked_bytes(source: Source) -> bytes:
-    """All of a file, a pipe or, for "-", standard input, unpacked if its first bytes say that it is a gzip file."""
-    raw = _standard_input() if source == "-" else read_bytes(source)
-    return _unzip(raw, name_of(source))
+def arrived(source: Source, folder: str) -> str:
+    """What comes from standard input or a pipe, unpacked, as a file in a folder: a table, named by its first bytes."""
+    raw = _unzip(_standard_input() if source == "-" else read_bytes(source), name_of(source))
+    kinds = {b"PAR1": ".parquet", b"{": ".jsonl", b"[": ".json"}
+    suffix = next((kind for begin, kind in kinds.items() if raw.lstrip().startswith(begin)), ".csv")
+    path = os.path.join(folder, f"stdin{suffix}")
+    with open(path, "wb") as file:
+        file.write(raw)
+    return path
 
 
 def is_streamed(path: Source) -> bool:

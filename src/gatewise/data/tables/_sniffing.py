@@ -37,6 +37,15 @@ def separator_of(head: str, ragged: bool = False) -> str:
     return max(SEPARATORS, key=lambda separator: _width(head, separator))
 
 
+def is_table_of_cells(path: str) -> bool:
+    """Whether a file that may be CSV is: all of its first lines have as many cells, two or more. Other tables are."""
+    if not path.endswith(".csv"):
+        return True
+    with open(path, encoding="utf-8", errors="replace") as file:
+        head = "".join(itertools.islice(file, LOOKED_AT + 1))
+    return head.count("\n") > 1 and any(_agreeing(head, separator) == 1 for separator in SEPARATORS)
+
+
 def _agreeing(head: str, separator: str) -> float:
     """The share of lines with as many cells as the first, if that has two or more; else 0."""
     widths = [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]

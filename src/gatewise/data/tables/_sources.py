@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, OptionTypeError, suggest
-from ..readers.files import is_streamed, open_unpacked, unpacked_bytes
+from ..readers.files import arrived, is_streamed, open_unpacked
 from ._arrow import Once
 from ._conversion import convert
 from ._csv import import_csv, utf8
@@ -72,7 +72,7 @@ def connect(
         _postgres(session, source, query)
         query = None
     elif isinstance(source, str | os.PathLike):
-        path = _arrived(session, source) if is_streamed(source) else check_path(source, session.name)
+        path = arrived(source, session.folder) if is_streamed(source) else check_path(source, session.name)
         session.only(path)
         suffix = _suffix(path)
         if suffix in DATABASE:
@@ -122,17 +122,6 @@ def connect(
 def _suffix(path: str) -> str:
     name = os.path.basename(path).lower()
     return os.path.splitext(name.removesuffix(".gz"))[1]
-
-
-def _arrived(session: Session, source: str | os.PathLike[str]) -> str:
-    """What comes from standard input or a pipe, in a file that goes with the session, named by its first bytes."""
-    raw = unpacked_bytes(source)
-    kinds = {b"PAR1": ".parquet", b"{": ".jsonl", b"[": ".json"}
-    suffix = next((kind for begin, kind in kinds.items() if raw.lstrip().startswith(begin)), ".csv")
-    path = os.path.join(session.folder, f"stdin{suffix}")
-    with open(path, "wb") as file:
-        file.write(raw)
-    return path
 
 
 def check_path(source: str | os.PathLike[str], name: str) -> str:

@@ -27,8 +27,10 @@ def _any(*formats: str) -> str:
     return f"try_strptime({{x}}, [{listed}])"
 
 
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I %p", "%H")
-_CLOCKS += ("%H.%M", "%H.%M.%S")
+_CLOCKS = (
+    *("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M:%S.%f %p", "%I:%M%p", "%I %p", "%H"),
+    *("%H.%M", "%H.%M.%S"),
+)
 
 
 def _times(*dates: str) -> str:
