@@ -15,8 +15,6 @@ from ._timestamps import number_sql as time_number_sql
 from .schema import ANY_CSV, PLAIN, ColumnSchema, CSVFormat, Schema, Spelling
 from .session import Session, identifier, literal
 
-TEXT = ("VARCHAR", "UUID", "TIME")
-
 
 def given_sql(column: str, missing: Sequence[str]) -> str:
     """A text, or NULL where it says that it is missing."""
@@ -53,7 +51,8 @@ def convert(
             spelling = Spelling(asked.decimal or ".", asked.thousands or "", learned.spelling.symbol)
             learned = replace(learned, spelling=spelling)
         if learned is not None and not _is(type, learned):
-            parts[name] = f"{_sql(session, relation, name, type, learned, missing)} AS {identifier(name)}"
+            own = _Conversion(session, relation, name, type, learned, missing)
+            parts[name] = f"{own.sql()} AS {identifier(name)}"
     return parts
 
 
@@ -66,69 +65,83 @@ def _is(type: str, learned: ColumnSchema) -> bool:
     return type == learned.type or (type == "VARCHAR" and learned.type != "BOOLEAN")
 
 
-def _sql(session: Session, relation: str, name: str, type: str, learned: ColumnSchema, missing: Sequence[str]) -> str:
-    column = identifier(name)
-    if learned.kind in ("category", "text"):
-        if type == '"NULL"':
-            return "NULL::VARCHAR"
-        if type in REALS:  # pandas makes 7 a 7.0 where a value is missing
-            return (
-                f"(CASE WHEN {column} = floor({column}) AND abs({column}) < 1e15 THEN {column}::BIGINT::VARCHAR "
-                f"WHEN NOT isnan({column}) THEN {column}::VARCHAR END)"
-            )
-        return f"lower({column}::VARCHAR)" if learned.type == "BOOLEAN" else f"{column}::VARCHAR"
-    if type == '"NULL"':
-        return "NULL::TIMESTAMP" if learned.kind == "time" else "NULL::DOUBLE"
-    text = type in TEXT or type.startswith("ENUM")
-    value = given_sql(f"{column}::VARCHAR", missing) if text else column
-    if learned.kind == "number" and text:
-        sql = number_sql(value, learned.spelling)
-        _check(session, relation, name, f"{value} IS NOT NULL AND {sql} IS NULL", learned)
-        whole = f"bool_and({sql} = floor({sql}) AND abs({sql}) < 9e15)"
-        if learned.type in NUMBERS and session.row(f"SELECT coalesce({whole}, true) FROM {relation}")[0]:
+class _Conversion:
+    """One column whose type is not the one that was learned."""
+
+    def __init__(
+        self, session: Session, relation: str, name: str, type: str, learned: ColumnSchema, missing: Sequence[str]
+    ):
+        self.session, self.relation, self.name, self.type, self.learned = session, relation, name, type, learned
+        self.column = identifier(name)
+        self.text = type in ("VARCHAR", "UUID", "TIME") or type.startswith("ENUM")
+        self.value = given_sql(f"{self.column}::VARCHAR", missing) if self.text else self.column
+
+    def sql(self) -> str:
+        """The column as it was learned. DataError if that is impossible."""
+        if self.type == '"NULL"':
+            return {"number": "NULL::DOUBLE", "time": "NULL::TIMESTAMP"}.get(self.learned.kind, "NULL::VARCHAR")
+        if self.learned.kind == "number":
+            return self._number()
+        return self._time() if self.learned.kind == "time" else self._words()
+
+    def _words(self) -> str:
+        if self.type in REALS:  # pandas makes 7 a 7.0 where a value is missing
+            whole = f"{self.column} = floor({self.column}) AND abs({self.column}) < 1e15"
+            given = f"WHEN NOT isnan({self.column}) THEN {self.column}::VARCHAR"
+            return f"(CASE WHEN {whole} THEN {self.column}::BIGINT::VARCHAR {given} END)"
+        text = f"{self.column}::VARCHAR"
+        return f"lower({text})" if self.learned.type == "BOOLEAN" else text
+
+    def _number(self) -> str:
+        if self.type == "BOOLEAN":
+            return f"{self.column}::BIGINT"
+        if not self.text:
+            raise self._other_type()
+        sql = number_sql(self.value, self.learned.spelling)
+        self._check(sql)
+        whole = f"coalesce(bool_and({sql} = floor({sql}) AND abs({sql}) < 9e15), true)"
+        if self.learned.type in NUMBERS and self.session.row(f"SELECT {whole} FROM {self.relation}")[0]:
             return f"{sql}::BIGINT"
         return sql
-    if learned.kind == "number" and type == "BOOLEAN":
-        return f"{column}::BIGINT"
-    if learned.kind == "time" and text:
-        if learned.written in UNITS:
-            number = f"try_cast({value} AS {'BIGINT' if learned.type in NUMBERS else 'DOUBLE'})"
-            micros = time_number_sql(learned.written, number, learned.type)
-        elif learned.written is not None:
-            micros = text_sql(learned.written, value)
+
+    def _time(self) -> str:
+        written, zoned = self.learned.written, False
+        if self.text and written is None:
+            reading = read_time(self.session, self.relation, {self.name: self.type}, (self.name,))
+            micros, zoned = reading.sql, reading.zone is not None
+        elif self.text and written in UNITS:
+            number = f"try_cast({self.value} AS {'BIGINT' if self.learned.type in NUMBERS else 'DOUBLE'})"
+            micros = time_number_sql(written, number, self.learned.type)
+        elif self.text:
+            micros = text_sql(str(written), self.value)
+            any_zone = f"coalesce(bool_or({zoned_sql(self.value)}), false)"
+            zoned = self.session.row(f"SELECT {any_zone} FROM {self.relation}")[0]
+        elif is_number(self.type) and written in UNITS:
+            micros = time_number_sql(written, self.column, self.type)
+        elif is_number(self.type) and written is not None:  # digits such as 20201231, which were text in training
+            micros = text_sql(written, f"{self.column}::VARCHAR")
         else:
-            micros = read_time(session, relation, {name: type}, (name,)).sql
-        _check(session, relation, name, f"{value} IS NOT NULL AND {micros} IS NULL", learned)
-        zoned = session.row(f"SELECT coalesce(bool_or({zoned_sql(f'{column}::VARCHAR')}), false) FROM {relation}")[0]
+            raise self._other_type()
+        self._check(micros)
         return f"make_timestamp({micros})" + ("::TIMESTAMPTZ" if zoned else "")
-    if learned.kind == "time" and is_number(type) and learned.written in UNITS:
-        micros = time_number_sql(learned.written, column, type)
-        _check(session, relation, name, f"{column} IS NOT NULL AND {micros} IS NULL", learned)
-        return f"make_timestamp({micros})"
-    if learned.kind == "time" and is_number(type) and learned.written in FORMATS:
-        return _sql_of_number_as_text(session, relation, name, learned)
-    raise DataError(
-        f"{session.name}: column '{name}' is {type}, but the model learned {learned} from it. Give it the same."
-    )
 
+    def _check(self, sql: str) -> None:
+        """Refuse a column with a value that cannot be read so."""
+        found = self.session.rows(
+            f"SELECT r, x::VARCHAR FROM (SELECT row_number() OVER () AS r, {self.column} AS x, "
+            f"{self.value} IS NOT NULL AND {sql} IS NULL AS w FROM {self.relation}) WHERE w LIMIT 1"
+        )
+        if found:
+            row, value = found[0]
+            plain = self.learned.spelling == PLAIN
+            way = "" if plain else ", or say how numbers are written with --decimal and --thousands"
+            raise DataError(
+                f"{self.session.name}, row {row}, column '{self.name}': {value!r:.60} came where the model learned "
+                f"{self.learned}. Write it so, leave it empty if it is missing{way}."
+            )
 
-def _sql_of_number_as_text(session: Session, relation: str, name: str, learned: ColumnSchema) -> str:
-    """Digits such as 20201231 that were text in training and are a number now."""
-    micros = text_sql(str(learned.written), f"{identifier(name)}::VARCHAR")
-    _check(session, relation, name, f"{identifier(name)} IS NOT NULL AND {micros} IS NULL", learned)
-    return f"make_timestamp({micros})"
-
-
-def _check(session: Session, relation: str, name: str, wrong: str, learned: ColumnSchema) -> None:
-    """Refuse a column with a value that meets the condition."""
-    found = session.rows(
-        f"SELECT r, x::VARCHAR FROM (SELECT row_number() OVER () AS r, {identifier(name)} AS x, {wrong} AS w "
-        f"FROM {relation}) WHERE w LIMIT 1"
-    )
-    if found:
-        row, value = found[0]
-        way = "" if learned.spelling == PLAIN else ", or say how numbers are written with --decimal and --thousands"
-        raise DataError(
-            f"{session.name}, row {row}, column '{name}': {value!r:.60} came where the model learned {learned}. "
-            f"Write it so, leave it empty if it is missing{way}."
+    def _other_type(self) -> DataError:
+        return DataError(
+            f"{self.session.name}: column '{self.name}' is {self.type}, but the model learned {self.learned} from it. "
+            "Give it the same."
         )
