@@ -8,6 +8,7 @@ from PIL import Image
 from gatewise.data.paired.captions import from_arrays
 from gatewise.decoding import Decoding
 from gatewise.tasks import Captioner
+from gatewise.tasks.caption import predictor
 
 
 def test_it_looks_at_the_lamp_where_it_tells_its_colour(lit):
@@ -30,6 +31,21 @@ def test_together_as_alone(lit):
         [[alone, *_]] = lit._predictor().decode(data.take([i]))
         assert alone.tokens.tolist() == best.tokens.tolist()
         assert alone.log_probability == best.log_probability
+
+
+def test_large_images_are_captioned_a_few_at_a_time(lit, monkeypatch):
+    """So many that their numbers fit: three of these, and never none."""
+    data, sizes = lamps(8, seed=6), []
+    real = predictor.frames
+    monkeypatch.setattr(
+        predictor, "frames", lambda data, rows: sizes.append(len(set(rows.tolist()))) or real(data, rows)
+    )
+    whole = lit.predict(data.values)
+    for numbers, wanted in ((3 * data.values[0].size, [3, 3, 2]), (1, [1] * 8)):
+        sizes.clear()
+        monkeypatch.setattr(predictor, "_NUMBERS", numbers)
+        assert lit.predict(data.values) == whole
+        assert sizes == wanted
 
 
 def test_captions_are_as_long_as_asked_for_and_never_empty(lit, tmp_path):

@@ -15,7 +15,8 @@ from .inputs import Inputs
 from .reading import SIDE, read, read_chunks
 from .targets import CaptionTokens
 
-_BATCH = 64  # images that are captioned side by side
+_BATCH = 64  # images that are captioned side by side, if they are small
+_NUMBERS = 1 << 22  # in the images of a batch: memory follows from their size, which a stranger's file may say
 
 
 def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -117,8 +118,9 @@ class Predictor:
         longest = options.max_length or max(options.min_length, min(2 * tokens.longest + 5, MOST_TOKENS))
         found: list[list[Hypothesis]] = []
         with net.predicting():
-            for start in range(0, len(data), _BATCH):
-                images = np.arange(start, min(start + _BATCH, len(data)))
+            many = max(1, min(_BATCH, _NUMBERS // int(np.prod(self.inputs.shape))))
+            for start in range(0, len(data), many):
+                images = np.arange(start, min(start + many, len(data)))
                 rows = -(-len(images) // net.row_multiple) * net.row_multiple
                 found += decode(
                     net.decoder_step(frames(data, np.resize(images, rows)), options.width),
