@@ -135,11 +135,13 @@ def test_dots_between_thousands_are_seen_by_smaller_numbers(tmp_path):
     assert columns_of(tmp_path, "n;w\n1.234;a\n900;b\n12.250;a\n")["n"] == [1234, 900, 12250]
     np.testing.assert_allclose(columns_of(tmp_path, "n;w\n1.234;a\n0.900;b\n12.250;a\n")["n"], [1.234, 0.9, 12.25])
     np.testing.assert_allclose(columns_of(tmp_path, "n;w\n1.234;a\n7.900;b\n12.250;a\n")["n"], [1.234, 7.9, 12.25])
+    assert columns_of(tmp_path, "n;w\n1.234;a\n900;b\n7.5;a\n")["n"] == pytest.approx([1.234, 900, 7.5])
     proven = columns_of(tmp_path, "n;m\n1.234;0,5\n7.900;1,5\n12.250;2,5\n")
     assert proven == {"n": [1234, 7900, 12250], "m": [0.5, 1.5, 2.5]}
 
 
 def test_a_comma_that_may_be_either_is_asked_for(tmp_path):
+    assert columns_of(tmp_path, 'n,w\n"1,234",x\n"5,678",y\n')["n"] == [1234, 5678]  # between commas, it cannot be
     text = "n\tw\n1,234\tx\n5,678\ty\n"
     with table_of(tmp_path, text) as table, pytest.raises(DataError, match=r"'1,234' is a number .* --decimal"):
         sequences(table)
@@ -174,6 +176,11 @@ def test_words_that_elsewhere_mean_missing(tmp_path, name):
     assert found["w"] == ["yes", name, "no"]
     assert found["n"][0] == 1 and np.isnan(found["n"][1])  # noqa: PT018
     assert found["t"][1] is None
+
+
+def test_labels_with_decimals_are_numbers(tmp_path):
+    with table_of(tmp_path, "a,label\n1,007.5\n2,008.5\n", labels=["label"]) as table:
+        assert table.kinds["label"] == "number"
 
 
 def test_labels_may_be_nothing_but_such_words(tmp_path):
