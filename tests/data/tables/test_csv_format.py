@@ -84,6 +84,8 @@ def test_headers_over_days_and_numbers(lines, header):
         ([["1", "2"], ["3", "4"]], False),
         ([["1", "x"], ["2", "y"]], False),
         ([["text"]], True),
+        ([["name", "kind"], ["name", "first"], ["value", "second"]], True),  # a value that is called like its column
+        ([["2021", "mood"], ["2020-08-18", "good"], ["2020-08-19", "bad"]], True),  # no time over times
     ],
 )
 def test_headers_over_words(rows, header):
@@ -136,6 +138,7 @@ def test_dots_between_thousands_are_seen_by_smaller_numbers(tmp_path):
     np.testing.assert_allclose(columns_of(tmp_path, "n;w\n1.234;a\n0.900;b\n12.250;a\n")["n"], [1.234, 0.9, 12.25])
     np.testing.assert_allclose(columns_of(tmp_path, "n;w\n1.234;a\n7.900;b\n12.250;a\n")["n"], [1.234, 7.9, 12.25])
     assert columns_of(tmp_path, "n;w\n1.234;a\n900;b\n7.5;a\n")["n"] == pytest.approx([1.234, 900, 7.5])
+    assert columns_of(tmp_path, "n;w\n1.234;a\n0.900;b\n900;a\n")["n"] == pytest.approx([1.234, 0.9, 900])
     proven = columns_of(tmp_path, "n;m\n1.234;0,5\n7.900;1,5\n12.250;2,5\n")
     assert proven == {"n": [1234, 7900, 12250], "m": [0.5, 1.5, 2.5]}
 
@@ -147,6 +150,13 @@ def test_a_comma_that_may_be_either_is_asked_for(tmp_path):
         sequences(table)
     assert columns_of(tmp_path, text, csv=CSVFormat(decimal=","))["n"] == pytest.approx([1.234, 5.678])
     assert columns_of(tmp_path, text, csv=CSVFormat(decimal="."))["n"] == [1234, 5678]
+
+
+def test_most_columns_decide_what_a_comma_is(tmp_path):
+    found = columns_of(tmp_path, "a\tb\tc\td\n1,5\t2,5\t1,234.50\t1,234\n2,5\t3,25\t2,345.50\t5,678\n")
+    assert found["d"] == pytest.approx([1.234, 5.678])
+    assert found["c"] == [1234.5, 2345.5]  # which can be read in one way only
+    assert spellings(["a", "b", "c", "1,5"]) == []
 
 
 def test_numbers_in_two_spellings_are_not_words(tmp_path):

@@ -158,7 +158,8 @@ class _Column:
                 f"{self._at(row)}: {value!r} is a number with decimals or with thousands. Say which: --decimal , or "
                 f"--decimal ."
             )
-        form = next((form for form in forms if form.decimal == (decimal or form.decimal)), None)
+        # A column that can be read in but one way is, whatever the others are.
+        form = next((form for form in forms if len(signs) == 1 or form.decimal == (decimal or form.decimal)), None)
         numbers = look.numbers if form is None else self._count(number_sql(self.value, form))
         if numbers == look.given and form is not None:
             return self._numbers(form)
