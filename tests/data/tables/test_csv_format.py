@@ -84,6 +84,10 @@ def test_headers_over_days_and_numbers(lines, header):
         ([["1", "2"], ["3", "4"]], False),
         ([["1", "x"], ["2", "y"]], False),
         ([["text"]], True),
+        (
+            [["a", "500", "501"], ["b", "1", "2"], ["c", "3", "4"]],
+            False,
+        ),  # numbers that count, but neither years nor 0, 1
         ([["name", "kind"], ["name", "first"], ["value", "second"]], True),  # a value that is called like its column
         ([["2021", "mood"], ["2020-08-18", "good"], ["2020-08-19", "bad"]], True),  # no time over times
     ],
