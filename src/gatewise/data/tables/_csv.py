@@ -104,9 +104,9 @@ def import_csv(
     )
     found = replace(asked.over(learned), separator=separator, header=header)
     try:
-        _refuse_binary(session, columns)
         if as_written:
             session.run("CREATE TABLE data AS SELECT * FROM raw")
+            _refuse_binary(session)
             return Imported({}, {}, found, columns, None)
         nameless = _nameless(first, header, names)
         return _typed(session, columns, found, labels=labels, schema=schema, asked=asked, nameless=nameless)
@@ -222,9 +222,11 @@ def _names(file: str, first: list[str], header: bool, names: Sequence[str] | Non
     return columns
 
 
-def _refuse_binary(session: Session, columns: Sequence[str]) -> None:
-    counts = ", ".join(f"count(*) FILTER (WHERE contains({identifier(name)}, chr(0)))" for name in columns)
-    for name, binary in zip(columns, session.row(f"SELECT {counts} FROM raw"), strict=True):
+def _refuse_binary(session: Session) -> None:
+    """Look at the table `data`, for each query on `raw` parses the file anew."""
+    texts = [name for name, type in session.describe("data").items() if type == "VARCHAR"]
+    counts = ", ".join(f"count(*) FILTER (WHERE contains({identifier(name)}, chr(0)))" for name in texts)
+    for name, binary in zip(texts, session.row(f"SELECT {counts} FROM data") if texts else (), strict=True):
         if binary:
             row, _ = _first(session, identifier(name), f"contains({identifier(name)}, chr(0))")
             raise DataError(
@@ -253,6 +255,7 @@ def _typed(
     learned = convert(session, "raw", types, schema, missing, asked)
     parts = [cells.sql.get(name, sql) for name, sql in learned.items()]
     session.run(f"CREATE TABLE data AS SELECT {', '.join(parts)} FROM raw")
+    _refuse_binary(session)
     numbering = nameless[:1] == (columns[0],) and columns[0] in new and _numbers_rows(session, columns[0])
     words = [name for name in new if name not in cells.columns]
     return Imported(cells.spoiled, cells.columns, found, words, columns[0] if numbering else None)

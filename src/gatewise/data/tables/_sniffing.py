@@ -48,15 +48,20 @@ def is_table_of_cells(path: str) -> bool:
 
 def _agreeing(head: str, separator: str) -> float:
     """The share of lines with as many cells as the first, if that has two or more; else 0."""
-    widths = [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
+    widths = _widths(head, separator)
     return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
 
 
 def _width(head: str, separator: str) -> int:
     """The cells of most lines."""
-    widths = [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
+    widths = _widths(head, separator)
     common = max(set(widths), key=widths.count, default=1)
     return common if widths.count(common) * 2 > len(widths) else 1
+
+
+def _widths(head: str, separator: str) -> list[int]:
+    """The cells of each of the first lines that is not blank."""
+    return [len(row) for row in itertools.islice(rows_of(head, separator), LOOKED_AT) if row]
 
 
 def rows_of(head: str, separator: str) -> Iterator[list[str]]:
