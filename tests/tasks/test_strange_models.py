@@ -247,8 +247,8 @@ def check(name, folder, count):
             use(folder / "changed", story, folder)
         except GatewiseError as error:
             if isinstance(error, ModelFileError):  # others may name columns, which may be long
-                assert len(str(error)) < 1000, label  # noqa: PT017
-            assert "\n" not in str(error), label  # noqa: PT017
+                assert len(str(error)) < 1000, label  # noqa: PT017 - an answer is as good
+            assert "\n" not in str(error), label  # noqa: PT017 - an answer is as good
         except Exception as error:
             raise AssertionError(f"{name}, {label}: {type(error).__name__}: {error}") from error
         assert time.perf_counter() - start < SOON, label
@@ -289,7 +289,7 @@ def changes_of(document, tensors):
         yield f"{name} dropped", lambda o=others: (document, o)
         for what, change in TENSORS.items():
             if tensor.dtype.kind == "f" or what not in ("negative", "large"):
-                changed = lambda n=name, o=others, c=change: (document, {**o, n: c(tensors[n])})  # noqa: E731
+                changed = lambda n=name, o=others, c=change: (document, {**o, n: c(tensors[n])})  # noqa: E731 - of this turn
                 yield f"{name} {what}", changed
     yield "one more tensor", lambda: (document, {**tensors, "more": np.zeros(3, np.float32)})
 

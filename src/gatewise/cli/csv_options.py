@@ -12,12 +12,11 @@ from . import options as derived
 
 def with_csv(verb: Any) -> Any:
     """Add the options of `CSVOptions` to a verb whose `**search` takes them; None stands for what the model learned."""
-    own, added = inspect.signature(verb), derived.of_task(CSVOptions)
-    kept = [parameter for parameter in own.parameters.values() if parameter.name != "search"]
-    named = [parameter.replace(kind=parameter.POSITIONAL_OR_KEYWORD) for parameter in added.values()]
-    vars(verb)["__signature__"] = own.replace(parameters=[*kept, *named])
-    verb.__annotations__ = {parameter.name: parameter.annotation for parameter in (*kept, *named)}
-    return verb
+    own = inspect.signature(verb).parameters.values()
+    kept = [parameter for parameter in own if parameter.name != "search"]
+    added = derived.of_task(CSVOptions).values()
+    named = [parameter.replace(kind=parameter.POSITIONAL_OR_KEYWORD) for parameter in added]
+    return derived.with_parameters(verb, [*kept, *named])
 
 
 def csv_options(given: dict[str, Any]) -> dict[str, Any]:

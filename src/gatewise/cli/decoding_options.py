@@ -32,9 +32,7 @@ def with_search(verb: Any, kinds: Kinds) -> Any:
             option.help = f"{text}; {default}" if default else text
             annotation: Any = Annotated[parameter.annotation.__origin__ | None, option]
             found[name] = parameter.replace(annotation=annotation, default=None, kind=parameter.POSITIONAL_OR_KEYWORD)
-    vars(verb)["__signature__"] = own.replace(parameters=list(found.values()))
-    verb.__annotations__ = {name: parameter.annotation for name, parameter in found.items()}
-    return verb
+    return derived.with_parameters(verb, found.values())
 
 
 def decoding(task: str, asked: Callable[..., Any], search: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,9 +82,7 @@ def _verb(task: str) -> Callable[..., None]:
     Shows progress, and at the end the metrics next to simple baselines. Ctrl-C keeps the best model so far and a
     checkpoint, from which `--resume` continues.
     """
-    vars(verb)["__signature__"] = inspect.Signature(list(parameters.values()))
-    verb.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
-    return verb
+    return derived.with_parameters(verb, parameters.values())
 
 
 def train(

@@ -48,6 +48,14 @@ def of_function(function: Callable[..., Any], panel: str, without: Collection[st
     }
 
 
+def with_parameters(verb: Any, parameters: Iterable[inspect.Parameter]) -> Any:
+    """The verb, as a function that typer takes to have these parameters."""
+    listed = list(parameters)
+    vars(verb)["__signature__"] = inspect.Signature(listed)
+    verb.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return verb
+
+
 def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> inspect.Parameter:
     kind = plain(hint)
     only_on = (f"--{name.replace('_', '-')}",) if kind is bool and default is False else ()
