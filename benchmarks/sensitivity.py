@@ -191,7 +191,10 @@ def summary(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, f
 
 
 def table(answer: dict[str, Any]) -> str:
-    lines = ["| problem | method | seeds | sensitivity | worst cell | usual rate and width |", "| - | - | - | - | - | - |"]
+    lines = [
+        "| problem | method | seeds | sensitivity | worst cell | usual rate and width |",
+        "| - | - | - | - | - | - |",
+    ]
     for problem, methods in answer["summary"].items():
         for method, found in methods.items():
             figures = " | ".join(f"{found[name]:.3f}" for name in ("sensitivity", "worst", "usual"))

@@ -11,9 +11,8 @@ from torch import nn
 from training_toy import Toy, at_call
 
 from gatewise.errors import ModelFileError
-from gatewise.training import Lines, TrainingStopped
+from gatewise.training import Lines, TrainingStopped, race
 from gatewise.training import checkpoint as checkpoints
-from gatewise.training import race
 from gatewise.training.history import by_name
 from gatewise.training.plan import Plan
 from gatewise.training.schedule_free import ScheduleFree, share
@@ -38,11 +37,11 @@ def losses(plan, found):
 PLAN = Plan(steps=1600, evaluate_every=100, learning_rate=1e-3, race=True)
 
 
-def test_rates_around_the_plans_race_first_and_the_middle_wins():
+def test_a_rate_that_is_better_than_both_beside_it_wins():
     results = losses(PLAN, lambda exponent: exponent**2)
-    assert [exponent for exponent, _ in results] == [0, 1, -1, 2, -2]
+    assert [exponent for exponent, _ in results] == [0, 1, -1]
     plan = race.plan_after(PLAN, results)
-    assert (plan.learning_rate, plan.begun, plan.steps) == (1e-3, 100, 1600 - 4 * 100)
+    assert (plan.learning_rate, plan.begun, plan.steps) == (1e-3, 100, 1600 - 2 * 100)
     assert not plan.race
 
 
@@ -68,7 +67,7 @@ def test_no_rate_above_ten_is_tried():
 
 def test_where_all_diverge_only_lower_ones_are_tried():
     results = losses(PLAN, lambda exponent: math.inf)
-    assert [exponent for exponent, _ in results] == [0, 1, -1, 2, -2, -3, -4, -5]
+    assert [exponent for exponent, _ in results] == [0, -1, -2, -3, -4, -5, -6, -7]
 
 
 def test_of_equal_losses_the_lower_rate_wins():
@@ -137,11 +136,11 @@ def test_a_rate_that_diverges_loses(workshop):
     plan = raced(workshop, learning_rate=0.9, clip=None)
     module = Steep()
     outcome = workshop.train(module, plan)
-    assert (0.9 * 9, None) in outcome.race
-    assert outcome.learning_rate < 0.9 * 9
+    assert None in dict(outcome.race).values()
+    assert outcome.learning_rate < 0.9 * 3
     assert outcome.reason == "finished"
     assert all(p.isfinite().all() for p in module.parameters())
-    for step in (2, 9, 14):  # before, in and after a rate that diverges
+    for step in (2, 8, 14):  # before, in and after a rate that diverges
         workshop.train(Steep(on_training=at_call(step)), plan)
         again = Steep()
         assert workshop.train(again, plan, resume=True).race == outcome.race
@@ -185,7 +184,7 @@ def whole(request, tmp_path_factory):
 
 
 # The first rate, its last step, the next rate's first and a later one, the race's last, and after it.
-@pytest.mark.parametrize("steps", [(1,), (6,), (7, 3), (15, 4), (29, 1), (30,), (31, 2), (36, 20), (49,), (90, 6)])
+@pytest.mark.parametrize("steps", [(1,), (6,), (7, 3), (15, 4), (24, 1), (31, 20), (90, 6)])
 def test_interrupted(workshop, whole, steps):
     changes, want = whole
     plan = workshop.plan(**changes)
@@ -196,12 +195,12 @@ def test_interrupted(workshop, whole, steps):
     assert_same_end(workshop, module, workshop.train(module, plan, resume=True), want)
 
 
-def test_interrupted_at_every_step(workshop, whole):
+def test_interrupted_again_and_again(workshop, whole):
     changes, want = whole
     plan = workshop.plan(**changes)
-    outcome = workshop.train(Toy(on_training=at_call(1)), plan)
+    outcome = workshop.train(Toy(on_training=at_call(4)), plan)
     while outcome.reason == "interrupted":
-        module = Toy(on_training=at_call(1))
+        module = Toy(on_training=at_call(4))
         outcome = workshop.train(module, plan, resume=True)
     assert_same_end(workshop, module, outcome, want)
 
@@ -251,7 +250,7 @@ def test_a_checkpoint_of_before_is_refused_in_one_line(workshop):
     workshop.train(Toy(on_training=at_call(8)))
     document, tensors = checkpoints.read(workshop.checkpoint)
     checkpoints.write(workshop.checkpoint, {**document, "format": 2}, tensors)
-    with pytest.raises(ModelFileError, match="was written by an older Gatewise. Start again without resuming.$"):
+    with pytest.raises(ModelFileError, match=r"was written by an older Gatewise\. Start again without resuming\.$"):
         workshop.train(Toy(), resume=True)
 
 
@@ -288,7 +287,10 @@ def test_it_is_the_authors_optimizer(warmup):
         made.train()
         return made
 
-    network, made = trained(lambda groups: ScheduleFree(groups, lr=0.03, betas=(0.9, 0.99), warmup=warmup), 40, 0.03, warmup)
+    def ours(groups):
+        return ScheduleFree(groups, lr=0.03, betas=(0.9, 0.99), warmup=warmup)
+
+    network, made = trained(ours, warmup=warmup)
     wanted, other = trained(theirs)
     for p, want in zip(network.parameters(), wanted.parameters(), strict=True):
         assert torch.allclose(p, want, rtol=0, atol=1e-12)
@@ -339,8 +341,8 @@ def test_validation_sees_the_average_and_training_goes_on_from_where_it_was(work
     kinds = [kind for kind, _ in seen]
     assert kinds == ["train"] * 6 + ["validation"] * 3 + ["train"] * 6 + ["validation"] * 3
     assert not torch.equal(seen[-1][1], tensors["model.layer.weight_hh_l0"])
-    index = [i for i in range(9) if f"optimizer.{i}.x" in tensors and torch.equal(tensors[f"optimizer.{i}.x"], seen[-1][1])]
-    assert len(index) == 1
+    averages = [tensor for name, tensor in tensors.items() if name.startswith("optimizer.") and name.endswith(".x")]
+    assert sum(torch.equal(average, seen[-1][1]) for average in averages) == 1
 
 
 # Going back.
@@ -395,7 +397,7 @@ def test_a_loss_that_stays_no_number_stops_after_a_few_times(workshop):
         def training_loss(self, batch):
             return super().training_loss(batch) * (math.nan if self.calls > 14 else 1)
 
-    with pytest.raises(TrainingStopped, match="learning_rate=0.00025") as caught:
+    with pytest.raises(TrainingStopped, match=r"learning_rate=0\.00025") as caught:
         workshop.train(Lost(), workshop.plan(recoveries=3))
     outcome = caught.value.outcome
     assert (outcome.reason, outcome.recoveries, outcome.best_step) == ("not a number", 3, 12)

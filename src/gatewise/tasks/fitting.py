@@ -312,7 +312,7 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
 
 
 def _rate_text(plan: Plan, options: Mapping[str, Any], with_rate: bool) -> str:
-    """", learning rate 0.003, schedule-free, in bfloat16", what is usual left out."""
+    """ ", learning rate 0.003, schedule-free, in bfloat16", what is usual left out."""
     found = ""
     if plan.race:
         found = f" and others, which race over {steps_each(plan)} steps each"

@@ -102,8 +102,8 @@ class CommonOptions(CSVOptions):
     )
     learning_rate: float | str | None = option(
         default=None,
-        help='Peak learning rate of AdamW, after a linear warm-up. "auto" finds it: several rates, each three times the '
-        "one before, race over the first steps, and the one that validates best goes on.",
+        help='Peak learning rate of AdamW, after a linear warm-up. "auto" finds it: several rates, each three times '
+        "the one before, race over the first steps, and the one that validates best goes on.",
         check=a_rate,
         also="rate",
     )
@@ -141,8 +141,8 @@ class CommonOptions(CSVOptions):
     )
     precision: str = option(
         default="auto",
-        help='Of the matrix products of training: "float32", or "bfloat16", which is faster on processors that have it; '
-        '"auto" is float32.',
+        help='Of the matrix products of training: "float32", or "bfloat16", which is faster on processors that have '
+        'it; "auto" is float32.',
         check=one_of("precision", tuple(PRECISIONS)),
     )
 

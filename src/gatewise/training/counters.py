@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import race
+from . import race as races
 from .plan import Plan
 
 NORMS_KEPT = 5  # gradient norms quoted when training diverges
@@ -62,7 +62,7 @@ class Counters:
     lowest_loss: float | None = None
 
     @property
-    def results(self) -> list[race.Result]:
+    def results(self) -> list[races.Result]:
         return [(exponent, math.inf if loss is None else loss) for exponent, loss in self.race]
 
     @classmethod
@@ -79,12 +79,12 @@ class Counters:
         results = [(exponent, loss) for exponent, loss in values["race"]]
         self = cls(**{**values, **means, "race": results})
         self._check_race(plan)
-        self._check(race.plan_after(plan, self.results), racing=race.upcoming(plan, self.results) is not None)
+        self._check(races.plan_after(plan, self.results), racing=races.upcoming(plan, self.results) is not None)
         return self
 
     def _check_race(self, plan: Plan) -> None:
         for place, (exponent, loss) in enumerate(self.race):
-            expected = race.upcoming(plan, self.results[:place])
+            expected = races.upcoming(plan, self.results[:place])
             if type(exponent) is not int or exponent != expected:
                 raise ValueError(f"a rate of the race is {exponent!r:.30}, where {expected!r} comes next")
             if loss is not None and (type(loss) not in (int, float) or not math.isfinite(loss)):
@@ -103,7 +103,7 @@ class Counters:
             if value != wanted:
                 raise ValueError(f"{name} is {value!r:.30}, where the other counters say {wanted!r}")
 
-        whole("step", self.step, race.steps_each(plan) if racing else plan.steps)
+        whole("step", self.step, races.steps_each(plan) if racing else plan.steps)
         whole("recoveries", self.recoveries, plan.recoveries)
         whole("evaluated", self.evaluated, self.step)
         whole("best_step", self.best_step, self.evaluated)

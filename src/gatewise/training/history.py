@@ -14,11 +14,12 @@ from ..files import atomic
 class History:
     """An open history file.
 
-    Lines have `kind` ("train", "evaluation" or "race"), `step` (finished optimiser steps), `epoch` (passes over the training
-    data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss` (nats,
-    evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of training,
-    over all sessions). Those of a race, which come first, have the steps, rate and validation loss of one rate, or null
-    for a loss that was none. All but `seconds` are the same bits on every run with the same seed and thread count.
+    Lines have `kind` ("train", "evaluation" or "race"), `step` (finished optimiser steps), `epoch` (passes over the
+    training data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss`
+    (nats, evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of
+    training, over all sessions). Those of a race, which come first, have the steps, rate and validation loss of one
+    rate; null for a loss that was no number. All but `seconds` are the same bits on every run with the same seed and
+    thread count.
 
     Args:
         path: The file.
@@ -58,7 +59,7 @@ def lines_until(path: Path, step: int, evaluated: int, raced: int = 0) -> list[s
     """
     if not path.exists():
         return []
-    kept = []
+    kept: list[str] = []
     for text, line in _parsed(path):
         if line["kind"] == "race":
             if len(kept) == raced:

@@ -396,8 +396,7 @@ class Run:
         snapshot, counters = self._kept[purpose]
         load(self._network, snapshot.model)
         self._restore_dynamics(snapshot, counters)
-        known = {"race": self.counters.race, "recoveries": self.counters.recoveries}
-        self.counters = replace(deepcopy(counters), **known)
+        self.counters = replace(deepcopy(counters), race=self.counters.race, recoveries=self.counters.recoveries)
 
     @property
     def _can_go_back(self) -> bool:
@@ -407,8 +406,8 @@ class Run:
 
     @property
     def _spiked(self) -> bool:
-        """Whether the training loss since the last validation tells of divergence: it is above that of the beginning, by
-        twice as much as was ever gained."""
+        """Whether the training loss since the last validation tells of divergence: it is above that of the beginning,
+        by twice as much as was ever gained."""
         counters = self.counters
         start, lowest = counters.start_loss, counters.lowest_loss
         if start is None or lowest is None or not self._can_go_back:
@@ -430,7 +429,8 @@ class Run:
         self.save()
         what = str(failure).partition(" (learning rate")[0]
         self.progress.note(
-            f"{what}: back to step {self.counters.step}, with a third of the learning rate ({self.plan.learning_rate:.3g})."
+            f"{what}: back to step {self.counters.step}, with a third of the learning rate "
+            f"({self.plan.learning_rate:.3g})."
         )
 
     def _end_of_rate(self, loss: float, validated: Mapping[str, Tensor]) -> None:
@@ -468,10 +468,8 @@ class Run:
             f"{race.rate_of(self.whole, exponent):.2g} ({'diverged' if loss is None else f'{loss:.4g}'})"
             for exponent, loss in sorted(self.counters.race)
         )
-        each = race.steps_each(self.whole)
-        return (
-            f"learning rate {self.plan.learning_rate:.2g}: the best after {each} steps of each, by their validation: {tried}."
-        )
+        best, each = f"{self.plan.learning_rate:.2g}", race.steps_each(self.whole)
+        return f"learning rate {best}: the best after {each} steps of each, by their validation: {tried}."
 
     # Files
 

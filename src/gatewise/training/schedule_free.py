@@ -47,7 +47,7 @@ class ScheduleFree(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "betas": betas, "warmup": warmup, "eps": eps, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
