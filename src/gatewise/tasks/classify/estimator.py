@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ...data.groups import refuse_shared
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import are_integers, features_of, in_memory
@@ -108,18 +109,21 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
-        from ..announcement import parts_text
+        from ..announcement import group_entry, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
         self.schema_ = sequences.schema
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
+        if own is not None:
+            refuse_shared(sequences, own, names(self.group))
         parts = split_sequences(
             sequences,
             targets,
             self.split,
             seed=int(self.seed),
+            group=names(self.group),
             targets_apart=y is not None,
             validated_apart=own is not None,
         )
@@ -171,6 +175,7 @@ class Classifier(Estimator, ClassifyOptions):
                     "sequences",
                     "validation given apart" if own is not None else "",
                 ),
+                **group_entry(sequences, [*targets.columns, *names(self.group)]),
             },
             per_step=chosen.batch_size,
         )
@@ -198,7 +203,7 @@ class Classifier(Estimator, ClassifyOptions):
         sequences = predictor.read(data, y, query=query, encoding=encoding, with_target=True)
         evaluator = Evaluator(predictor)
         if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed))
+            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
             return evaluator.evaluate_parts(sequences, None, parts)
         return evaluator.evaluate(sequences)
 
@@ -282,7 +287,7 @@ class Classifier(Estimator, ClassifyOptions):
     def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""
         from_files = not data.steps.keys().isdisjoint(("log_mel", "pixels")) or holds_strokes(data)
-        ignored = {*targets, *names(self.key), *(data.static if from_files else ())}
+        ignored = {*targets, *names(self.key), *names(self.group), *(data.static if from_files else ())}
         chosen = names(self.columns)
         return (
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ...data.augmentation import SpecAugment
+from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
@@ -23,7 +24,7 @@ from ...metrics.error_rates import transcription_scores
 from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
-from ..options import shares_of
+from ..options import names, shares_of
 from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
 from .frames import Frames
@@ -108,12 +109,14 @@ class Transcriber(Estimator, TranscribeOptions):
         whole, sound = read_signals(data, y, self, query=query, encoding=encoding)
         height = height_of(whole)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_at_random(whole, shares, int(self.seed), "sequences")
+        groups = groups_of(whole, names(self.group), sum(share > 0 for share in shares))
+        parts = split_at_random(whole, shares, int(self.seed), "sequences", groups)
         if validation is not None:
             x, texts_of_x = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"], _ = read_signals(
                 x, texts_of_x, self, query=query, encoding=encoding, sound=sound, height=height
             )
+            refuse_shared(whole, parts["validation"], names(self.group))
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         vocabulary = Characters.fit("".join(texts["train"]) or " ")
         # Characters that training did not have cannot be transcribed.
@@ -179,7 +182,8 @@ class Transcriber(Estimator, TranscribeOptions):
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             shares = tuple(self.provenance_["data"]["shares"])
-            parts = split_at_random(whole, shares, int(self.seed), "sequences")
+            groups = groups_of(whole, names(self.group), sum(share > 0 for share in shares))
+            parts = split_at_random(whole, shares, int(self.seed), "sequences", groups)
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         return evaluate(predictor, parts, texts, self.most_frequent_)
 
