@@ -42,7 +42,8 @@ def test_parts_of_groups_have_about_the_sizes_and_classes_of_their_shares():
 
 def test_a_part_without_a_share_gets_no_group():
     parts = shuffled_split(6, (0.5, 0.5, 0.0), 0, groups=np.array([0, 0, 1, 1, 2, 2]))
-    assert len(parts["test"]) == 0 and len(parts["train"]) + len(parts["validation"]) == 6
+    assert len(parts["test"]) == 0
+    assert len(parts["train"]) + len(parts["validation"]) == 6
 
 
 def test_groups_are_numbers_of_combinations():
@@ -75,7 +76,7 @@ def test_a_group_for_each_row_is_refused_and_one_for_each_long_sequence_is_not()
 def test_a_sequence_without_a_group_and_an_unknown_column_are_refused():
     with pytest.raises(DataError, match="sequence 1 has no 'speaker'"):
         groups_of(spoken(["a", None, "a"]), ["speaker"], 1)
-    with pytest.raises(DataError, match="no column named 'spaeker'. Did you mean 'speaker'"):
+    with pytest.raises(DataError, match="no column named 'spaeker'"):
         groups_of(spoken(["a", "a"]), ["spaeker"], 1)
 
 
@@ -83,7 +84,7 @@ def test_a_column_of_steps_is_a_group_only_if_it_stays_the_same():
     steps = {"rider": category_column("rider", ["a", "a", "b", "b", "b", "b"])}
     data = Sequences(offsets_of([2, 2, 2]), steps, {}, "rides")
     assert groups_of(data, ["rider"], 2).tolist() == [0, 1, 1]
-    with pytest.raises(DataError, match="group 'rider' changes within sequence 0. Name it as the key too"):
+    with pytest.raises(DataError, match=r"group 'rider' changes within sequence 0\. Name it as the key too"):
         groups_of(Sequences(offsets_of([3, 3]), steps, {}, "rides"), ["rider"], 2)
 
 
@@ -105,6 +106,7 @@ def test_a_part_of_file_names_that_looks_like_a_group_is_named():
     static = {"file": text_column("file", files), "label": category_column("label", [f[0] for f in files])}
     data = Sequences(offsets_of([1] * 18), {}, static, "digits")
     found = likely_groups(data, ["label"])
-    assert "(ann, bob) looks like a group" in found and "--label-from '{label}_{group}_{field2}' --group group" in found
+    assert "(ann, bob) looks like a group" in found
+    assert "--label-from '{label}_{group}_{field2}' --group group" in found
     plain = {"file": text_column("file", [f"{n}_{n}.wav" for n in range(18)])}
     assert likely_groups(Sequences(offsets_of([1] * 18), {}, plain, "digits"), []) == ""

@@ -34,7 +34,8 @@ def riders(parts):
 
 
 def apart(held):
-    assert len(held) > 1 and sum(map(len, held)) == len(set().union(*held)) == 6
+    assert len(held) > 1
+    assert sum(map(len, held)) == len(set().union(*held)) == 6
 
 
 def test_classify(rides):
@@ -43,7 +44,8 @@ def test_classify(rides):
     parts = split_classified(data, targets, SHARES, seed=3, group=("rider",))
     assert [*parts.held_out] == ["test"]  # so few that the validation part trains too
     train, test = riders([data.take(parts.train), data.take(parts.test)])
-    assert not train & test and len(train | test) == 6
+    assert not train & test
+    assert len(train | test) == 6
 
 
 def test_a_classifier_does_not_read_the_group_and_predicts_without_it(rides, tmp_path):
@@ -96,7 +98,8 @@ def test_whole_files_of_text(tmp_path):
         (tmp_path / f"{name}.txt").write_text(name * length)
     paths = sorted(tmp_path.iterdir())
     text, name, shares = grouped_text(paths, "utf-8", ["file"], SHARES, 0)
-    assert len(text) == 1504 and "a.txt" in name
+    assert len(text) == 1504
+    assert "a.txt" in name
     from gatewise.data.text.vocabulary import Characters
 
     parts = split_text(text, name, shares, Characters.fit(text)).texts

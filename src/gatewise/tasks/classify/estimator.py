@@ -25,6 +25,7 @@ from ..announcement import listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
+from ..stress import Stressed
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report
@@ -247,6 +248,20 @@ class Classifier(Estimator, ClassifyOptions):
             column each, 0 or 1.
         """
         return self._predictor().predictions(data, query=query, encoding=encoding)
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        sequences = self._predictor().read(data, y, query=query, encoding=encoding, with_target=True)
+        if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
+            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
+            if parts.held_out:
+                sequences = sequences.take([*parts.held_out.values()][-1])
+        heard = "log_mel" in sequences.steps
+        columns = {
+            "sound": ("log_mel",) if heard else (),
+            "numbers": () if heard else tuple(column.name for column in self.inputs_.numbers),
+            "texts": self.inputs_.text.names if self.inputs_.text is not None else (),
+        }
+        return Stressed(sequences, columns, self.evaluate)
 
     report = staticmethod(classify_report)
 

@@ -16,13 +16,15 @@ import numpy as np
 
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
-from ...data.sequences import Sequences
+from ...data.sequences import Sequences, offsets_of, text_column
+from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
+from ..stress import Stressed
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
@@ -179,6 +181,23 @@ class Generator(Estimator, GenerateOptions):
         if "unknown_tokens" in found:  # which xz does tell apart
             xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        if self.numbers_ is not None:
+            return super()._stressed(data, y, query, encoding)
+        text, name = text_of(data, encoding)
+        if self._is_training_data(fingerprint(text)):
+            shares = self.provenance_["data"].get("shares", self.split)
+            if self.group is not None:
+                text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
+            text = [part for part in split_in_order(text, shares).values() if part][-1]
+        as_data = Sequences(offsets_of([0]), {}, {"text": text_column("text", [text])}, name)
+
+        def evaluate(changed: Sequences) -> Mapping[str, Any]:
+            [written] = changed.static["text"].strings()
+            return self.evaluate(io.StringIO(written or ""), unknown="skip")
+
+        return Stressed(as_data, {"texts": ("text",)}, evaluate)
 
     report = staticmethod(generate_report)
 

@@ -23,6 +23,7 @@ from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
 from ..options import names, shares_of
+from ..stress import Stressed
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, tag_report
@@ -255,6 +256,14 @@ class Tagger(Estimator, TagOptions):
                     f"Train one with bidirectional=False{' and crf=False' * (option == 'crf')}"
                 )
         return Stream(self._predictor())
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        sequences = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
+        if self._is_training_data(sequences.fingerprint()):
+            shares = self.provenance_["data"]["shares"]
+            sequences = [*split_sequences(sequences, shares, int(self.seed), names(self.group)).values()][-1]
+        columns = {"numbers": self.features_.means, "texts": [words.column for words in self.features_.words]}
+        return Stressed(sequences, {kind: [*names] for kind, names in columns.items()}, self.evaluate)
 
     report = staticmethod(tag_report)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...data.groups import numbered
 from ...data.paired.pairs import Pairs, read_pairs
+from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_at_random
 from ...decoding.options import Decoding
 from ...errors import OptionError
@@ -23,6 +24,7 @@ from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
 from ..report import text_report
+from ..stress import Stressed
 from .baselines import count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
@@ -272,6 +274,19 @@ class Translator(Estimator, TranslateOptions):
         from ...plots.attention import draw
 
         draw(*self._predictor().attention(data, query=query, encoding=encoding), picture)
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        pairs = self._predictor().read(data, y, query=query, encoding=encoding, with_targets=True)
+        if self._is_training_data(pairs.fingerprint()):
+            pairs = [*self._split(pairs, tuple(self.provenance_["data"]["shares"])).values()][-1]
+        static = {"source": text_column("source", pairs.sources)}
+        as_data = Sequences(offsets_of([0] * len(pairs)), {}, static, pairs.name)
+
+        def evaluate(changed: Sequences) -> Mapping[str, Any]:
+            sources = [text or "" for text in changed.static["source"].strings()]
+            return self.evaluate(replace(pairs, sources=sources))
+
+        return Stressed(as_data, {"texts": ("source",)}, evaluate)
 
     report = staticmethod(text_report)
 
