@@ -24,8 +24,7 @@ class Row:
         once, when all is decided.
     seeds: As many as fit into three minutes a run; one otherwise.
     yardstick: What others reached, with their source, or "".
-    seen: What of the test part is in the training part too, though not the same items: "speakers", "subjects", "series";
-        "" if nothing is.
+    seen: Whose other items the training part holds: "speakers", "subjects", "series" of the test part; "" if nobody's.
     """
 
     name: str
