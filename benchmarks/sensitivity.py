@@ -156,56 +156,58 @@ def _validated(network: Any, prepared: fitting.Prepared) -> float:
     return float(sum(float(total) for total, _ in sums) / sum(count for _, count in sums))
 
 
-def summary(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Sensitivity and worst cell, by problem and method: of those methods that have every cell of a problem's seeds."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+def summary(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Sensitivity and worst cell, by problem and method, over the widths and seeds that have every rate of both."""
+    found: dict[str, dict[str, Any]] = {}
     for problem in PROBLEMS:
-        names = [name.split("/") for name in cells if name.startswith(f"{problem}/")]
-        grids: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
-        seeds = 0
-        for method in METHODS:
-            own = {(n[2], n[3], n[4]): cells["/".join(n)] for n in names if n[1] == method}
-            full = [seed for seed in sorted({key[2] for key in own}) if sum(k[2] == seed for k in own) == 15]
-            if not full:
-                continue
-            seeds = len(full)
-            grids[method] = {
-                (str(width), str(rate)): tuple(
-                    statistics.mean(own[str(width), str(rate), seed][what] for seed in full)
-                    for what in ("loss", "start")
-                )  # type: ignore[misc]
-                for width in WIDTHS
-                for rate in RATES
-            }
-        best = {w: min(grid[w, r][0] for grid in grids.values() for _, r in grid) for w in map(str, WIDTHS) if grids}
-        for method, grid in grids.items():
-            lost = {k: (loss - best[k[0]]) / (start - best[k[0]]) for k, (loss, start) in grid.items()}
+        names = [key.split("/") for key in cells if key.startswith(f"{problem}/")]
+        methods = [method for method in METHODS if any(name[1] == method for name in names)]
+        seeds = sorted({name[4] for name in names})
+
+        def mean(
+            method: str, width: float, rate: float, what: str, seeds: list[str] = seeds, of: str = problem
+        ) -> float:
+            of_seeds = [cells.get(f"{of}/{method}/{width}/{rate}/{seed}") for seed in seeds]
+            made = [own[what] for own in of_seeds if own is not None]
+            return statistics.mean(made) if made else math.nan
+
+        losses = {(m, w): [mean(m, w, rate, "loss") for rate in RATES] for m in methods for w in WIDTHS}
+        starts = {w: mean(methods[0], w, 1.0, "start") for w in WIDTHS if methods}
+        widths = [w for w in WIDTHS if methods and all(math.isfinite(one) for m in methods for one in losses[m, w])]
+        for method in methods if widths else []:
+            lost = []
+            for width in widths:
+                best = min(min(losses[m, width]) for m in methods)
+                lost += [(loss - best) / (starts[width] - best) for loss in losses[method, width]]
             found.setdefault(problem, {})[method] = {
-                "sensitivity": statistics.mean(lost.values()),
-                "worst": max(lost.values()),
-                "usual": lost["1.0", "1.0"],
-                "seeds": seeds,
-                **{f"width {w}": ", ".join(f"{grid[w, str(r)][0]:.3f}" for r in RATES) for w in map(str, WIDTHS)},
+                "sensitivity": statistics.mean(lost),
+                "worst": max(lost),
+                "seeds": len(seeds),
+                "losses": {str(width): losses[method, width] for width in widths},
+                "start": {str(width): starts[width] for width in widths},
             }
     return found
 
 
 def table(answer: dict[str, Any]) -> str:
-    lines = [
-        "| problem | method | seeds | sensitivity | worst cell | usual rate and width |",
-        "| - | - | - | - | - | - |",
-    ]
+    lines = ["| problem | method | seeds | widths | sensitivity | worst cell |", f"|{' - |' * 6}"]
     for problem, methods in answer["summary"].items():
         for method, found in methods.items():
-            figures = " | ".join(f"{found[name]:.3f}" for name in ("sensitivity", "worst", "usual"))
-            lines.append(f"| {problem} | {method} | {found['seeds']} | {figures} |")
+            widths = ", ".join(found["losses"])
+            figures = f"{found['sensitivity']:.3f} | {found['worst']:.3f}"
+            lines.append(f"| {problem} | {method} | {found['seeds']} | {widths} | {figures} |")
+    for problem, methods in answer["summary"].items():
+        for width in next(iter(methods.values()))["losses"]:
+            for method, found in methods.items():
+                losses = " ".join(f"{loss:.3f}" for loss in found["losses"][width])
+                lines.append(f"{problem} width x{width} {method}: {losses} (start {found['start'][width]:.3f})")
     return "\n".join(lines)
 
 
 def _grid(problems: list[str], methods: list[str], seeds: list[int]) -> Iterator[tuple[str, str, float, float, int]]:
     """What matters most first, so that an end at any time leaves something to compare."""
     for seed in seeds:
-        for width in sorted(WIDTHS, key=lambda width: abs(math.log(width))):
+        for width in (1.0, 0.25, 4.0):
             for problem in problems:
                 for rate in RATES:
                     for method in methods:
