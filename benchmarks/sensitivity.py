@@ -135,6 +135,8 @@ def cell(problem: str, method: str, width: float, rate: float, seed: int) -> dic
             )
         except TrainingStopped as error:
             found = error.outcome
+    if found.reason == "interrupted":
+        raise KeyboardInterrupt
     loss = start if found.best_loss is None else min(start, found.best_loss)
     return {
         "loss": loss,
