@@ -383,13 +383,22 @@ def test_a_validation_that_is_no_number_goes_back_too(workshop):
 def test_a_loss_that_shoots_up_goes_back(workshop):
     class Thrown(Toy):
         def training_loss(self, batch):
-            loss = super().training_loss(batch)
-            return loss * (1000 if 12 < self.calls <= 18 else 1)
+            if 12 < self.calls + 1 <= 18:
+                self.head.weight.data *= 3
+            return super().training_loss(batch)
 
     told = io.StringIO()
     outcome = workshop.train(Thrown(), workshop.plan(recoveries=1), progress=Lines(stream=told))
     assert (outcome.reason, outcome.recoveries) == ("finished", 1)
     assert "by step 18: back to step 12" in told.getvalue()
+
+
+def test_outliers_in_the_batches_alone_are_no_divergence(workshop):
+    class Outliers(Toy):
+        def training_loss(self, batch):
+            return super().training_loss(batch) * (1000 if 12 < self.calls <= 18 else 1)
+
+    assert workshop.train(Outliers(), workshop.plan(recoveries=1)).recoveries == 0
 
 
 def test_a_loss_that_stays_no_number_stops_after_a_few_times(workshop):
