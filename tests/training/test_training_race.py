@@ -60,6 +60,10 @@ def test_it_never_takes_more_than_half_of_the_steps():
     assert race.plan_after(PLAN, results).steps >= 800
 
 
+def test_where_learning_only_harms_rates_do_not_fall_for_ever():
+    assert min(losses(PLAN, lambda exponent: exponent)) == (-4, -4)
+
+
 def test_no_rate_above_ten_is_tried():
     high = Plan(steps=1600, evaluate_every=100, learning_rate=2.0, race=True)
     assert max(race.rate_of(high, exponent) for exponent, _ in losses(high, lambda exponent: -exponent)) == 6
