@@ -89,9 +89,10 @@ class LanguageModel:
 
     @staticmethod
     def of(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> LanguageModel:
-        """The network of a model, or where it has none its n-grams."""
-        kind = LanguageModel if PLAIN not in tensors or "embedding.weight" in tensors else CountedModel
-        return kind(document, tensors)
+        """The network of a model, or where it was made without one its n-grams."""
+        options = document.get("options")
+        counted = isinstance(options, Mapping) and options.get("only") == "plain"
+        return (CountedModel if counted else LanguageModel)(document, tensors)
 
     @property
     def forbidden(self) -> list[int]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared_data import SHARED, needs_shared
 
 from gatewise.errors import DataError, OptionError
-from gatewise.tasks.generate.text.baselines import ngram_probabilities, ngram_bits, unigram_bits, xz_bits
+from gatewise.tasks.generate.text.baselines import ngram_bits, ngram_probabilities, unigram_bits, xz_bits
 
 law = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 tokens = st.lists(st.integers(0, 4), max_size=60)

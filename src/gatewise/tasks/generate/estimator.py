@@ -29,7 +29,7 @@ from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
 from .text.baselines import Plain
-from .text.corpus import Corpus, learn_vocabulary, split_text, text_of
+from .text.corpus import Corpus, boilerplate, learn_vocabulary, split_text, text_of
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -216,7 +216,8 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
-        return Writer({"task": self.task, **self._document()}, self._tensors())
+        document = {"task": self.task, **self._document(), "options": {"only": self.only}}
+        return Writer(document, self._tensors())
 
     def tracer(self) -> Tracer:
         """The trained model as a `Tracer`, which continues numbers. OptionError if it learned text."""
@@ -288,6 +289,7 @@ class Generator(Estimator, GenerateOptions):
                 "parts": parts_text(
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
+                **({} if (around := boilerplate(text, name)) is None else {"notice": around}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,

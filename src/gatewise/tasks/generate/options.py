@@ -29,8 +29,8 @@ from ..options import (
     check_tokens,
 )
 
-FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise")
-FOR_NUMBERS = ("columns", "key", "time", "mixtures", "separator", "header", "decimal", "thousands", "missing")
+FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise", "only")
+FOR_NUMBERS = ("columns", "key", "time", "group", "mixtures", "separator", "header", "decimal", "thousands", "missing")
 
 
 @options

@@ -18,10 +18,10 @@ from ...decoding.options import Decoding
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import shares_of
 from ..report import text_report
-from .baselines import count_first_words
+from .baselines import Plain, count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
 from .options import PRECISIONS, TranslateOptions
@@ -41,8 +41,9 @@ class Translator(Estimator, TranslateOptions):
     Sizes, learning rate and epochs that are not given are chosen from the amount of data.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         texts_: Its vocabularies.
+        plain_: The plain methods; None of models of before.
         metrics_: Scores by part, and of the baselines.
         outcome_: How training ended.
 
@@ -59,6 +60,8 @@ class Translator(Estimator, TranslateOptions):
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
     several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
+
+    plain_: Plain | None = None
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -144,7 +147,11 @@ class Translator(Estimator, TranslateOptions):
         steps = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
 
-        self.texts_, self.first_words_, self.sizing_ = texts, count_first_words(train), chosen
+        self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, None
+
+        def settle() -> None:
+            self.plain_ = Plain.learn(train, parts.get("validation"))
+
         return Prepared(
             build=self._build,
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
@@ -153,6 +160,7 @@ class Translator(Estimator, TranslateOptions):
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
+            settle=settle,
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={
@@ -180,7 +188,8 @@ class Translator(Estimator, TranslateOptions):
         Returns:
             Per part ("train", of at most 1,000 pairs, "validation", "test", or "all" for other data) "bleu", "chrf",
             "exact_match", "token_accuracy" and "loss" in nats per token with teacher forcing, and "pairs"; "baselines"
-            on the last of them, by name; and the "signatures" of BLEU and chrF.
+            on the last of them, by name, and what `tasks.verdict.judged` says of the strongest; and the "signatures" of
+            BLEU and chrF.
 
         Raises:
             DataError: The data cannot be read, or has no targets.
@@ -296,7 +305,12 @@ class Translator(Estimator, TranslateOptions):
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_, texts=self.texts_, source=self.source, target=self.target, csv=self.csv_format()
+            net=self.model_,
+            texts=self.texts_,
+            source=self.source,
+            target=self.target,
+            csv=self.csv_format(),
+            plain=self.plain_,
         )
 
     def _evaluate(
@@ -306,6 +320,7 @@ class Translator(Estimator, TranslateOptions):
             predictor,
             parts,
             decoding or Decoding(),
+            plain=self.plain_,
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
         )
@@ -318,13 +333,21 @@ class Translator(Estimator, TranslateOptions):
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
+            "plain": None if self.plain_ is None else {"strongest": self.plain_.strongest},
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         found = self._read_document(document, Document, Data)
         self.sizing_, self.first_words_ = found.sizes, found.first_words
         self.texts_ = Texts.from_json(vars(found.texts))
-        self.model_ = filled(self._build, tensors, self._tied)
+        if found.plain is not None:
+            memory = taken(tensors, "plain.", {"texts": (None,), "lengths": (None,)})
+            self.plain_ = Plain.restore(memory, found.first_words, found.plain.strongest)
+        self.model_ = None if self.only == "plain" else filled(self._build, tensors, self._tied)
+
+    def _tensors(self) -> dict[str, Any]:
+        plain = {} if self.plain_ is None else self.plain_.tensors()
+        return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
 
     @property
     def _tied(self) -> dict[str, str]:

@@ -15,7 +15,6 @@ import numpy as np
 from ....errors import DataError, OptionError
 from ....runtime.ngrams import KneserNey, best_order, find, in_vocabulary
 
-
 KNESER_NEY = "Kneser-Ney"
 # Tokens at the end of the training text that plain methods learn from. A model's file holds them, so that all can be
 # compared on new text, and the n-grams can write.

@@ -21,8 +21,8 @@ class PlainDocument:
 
 @dataclass(frozen=True)
 class Document:
-    """See `Generator._document`. That the first token `start` is one is checked by `LanguageModel`. Files of before have
-    no plain methods."""
+    """See `Generator._document`. That the first token `start` is one is checked by `LanguageModel`. Older files have no
+    plain methods."""
 
     sizes: Sizing
     vocabulary: Mapping[str, Any]

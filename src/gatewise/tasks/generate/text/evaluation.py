@@ -83,7 +83,7 @@ def evaluate_text(
     if not with_baselines:
         return {"all": found}
     if plain is None:
-        xz = _per_unit(xz_bits("", known), known, len(ids))
+        xz = _per_unit(xz_bits("", known), known, found["tokens"])
         if "unknown_tokens" in found:  # which xz does tell apart
             xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
@@ -190,15 +190,16 @@ def _beside_plain(
     judgement = {}
     strongest = KNESER_NEY if model is None else plain.strongest
     measure = "bits_per_token" if own["bits_per_character"] is None else "bits_per_character"
-    if strongest is not None and found[strongest][measure] is not None:
+    figures = {name: figure for name, scores in found.items() if (figure := scores[measure]) is not None}
+    if strongest in figures:
         judgement = judged(
             measure=measure,
             part=part,
             model=own[measure],
-            plain={name: scores[measure] for name, scores in found.items() if scores[measure] is not None},
-            strongest=strongest,
+            plain=figures,
+            strongest=str(strongest),
             share=0.0 if model is None else 1.0,
-            standard_error=_standard_error(model, ids, bits.get(strongest), len(text)),
+            standard_error=_standard_error(model, ids, bits.get(str(strongest)), len(text)),
         )
     return {"baselines": found, **judgement}
 
