@@ -47,7 +47,7 @@ class Predictor:
     Args:
         net: Its network; see `encode`. None without one: then a plain method translates.
         texts: Its vocabularies.
-        source, target: Columns of tables; see `read_pairs`.
+        source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
         plain: The plain methods.
     """
@@ -59,11 +59,13 @@ class Predictor:
         texts: Texts,
         source: str | None = None,
         target: str | None = None,
+        group: str | None = None,
         csv: CSVFormat = ANY_CSV,
         plain: Plain | None = None,
     ):
         self.plain = plain
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
+        self.group = group
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_targets: bool = False
@@ -74,6 +76,7 @@ class Predictor:
             y,
             source=self.source,
             target=self.target,
+            group=self.group,
             query=query,
             encoding=encoding,
             csv=self.csv,
