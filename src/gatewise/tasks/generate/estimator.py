@@ -23,24 +23,15 @@ from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
 from ...runtime.language_model import PLAIN
 from ...training import Plan, ProgressFor
-<<<<<<< HEAD
 from ..estimator import Estimator, cells_of, filled, taken
-from ..options import shares_of
-=======
-from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
 from ..stress import Stressed
->>>>>>> main
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
-<<<<<<< HEAD
 from .text.baselines import Plain
-from .text.corpus import Corpus, boilerplate, learn_vocabulary, split_text, text_of
-=======
-from .text.corpus import Corpus, grouped_text, learn_vocabulary, split_text, text_of
->>>>>>> main
+from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing

@@ -30,7 +30,7 @@ from ..options import (
 )
 
 FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise", "only")
-FOR_NUMBERS = ("columns", "key", "time", "group", "mixtures", "separator", "header", "decimal", "thousands", "missing")
+FOR_NUMBERS = ("columns", "key", "time", "mixtures", "separator", "header", "decimal", "thousands", "missing")
 
 
 @options

@@ -21,18 +21,11 @@ from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..answers import Answer
-<<<<<<< HEAD
 from ..estimator import Estimator, cells_of, filled, taken
-from ..options import shares_of
-from ..report import text_report
-from .baselines import Plain, count_first_words
-=======
-from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
-from .baselines import count_first_words
->>>>>>> main
+from .baselines import Plain, count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
 from .options import PRECISIONS, TranslateOptions
@@ -347,13 +340,9 @@ class Translator(Estimator, TranslateOptions):
             texts=self.texts_,
             source=self.source,
             target=self.target,
-<<<<<<< HEAD
-            csv=self.csv_format(),
-            plain=self.plain_,
-=======
             group=self._group,
             csv=self.csv_format(),
->>>>>>> main
+            plain=self.plain_,
         )
 
     def _evaluate(

@@ -126,18 +126,14 @@ def learn(
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
     first = steps["train"].offsets[:-1]
     chosen = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
-    plain, ends, strongest = Plain.learn(steps["train"], channels), whole_sequences(sequences, validation), None
+    plain, ends, strongest = Plain.learn(steps["train"], channels), whole_sequences(sequences, validation, group), None
     if "validation" in steps:
         beside = plain.evaluate(steps["validation"], channels, ends)
         strongest = min(beside, key=lambda name: beside[name]["loss"])
     learned = Learned(
         sizing=sizing(options, int(steps["train"].offsets[-1])),
         channels=channels,
-<<<<<<< HEAD
         ends=ends,
-=======
-        ends=whole_sequences(sequences, validation, group),
->>>>>>> main
         beginnings=channels.matrix(parts["train"])[first[chosen]],
         plain=plain,
         lengths=Ends.learn(steps["train"].lengths),
