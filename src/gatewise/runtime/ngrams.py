@@ -126,7 +126,7 @@ class KneserNey:
             h, own = contexts[usable], at[usable]
             left = np.where(hit[usable], smoothed.counts[own] - smoothed.discounts[own], 0.0)
             p[usable] = (left + smoothed.freed[h] * p[usable]) / smoothed.sums[h]
-            contexts = np.concatenate([[-1], np.where(hit, at, -1)[:-1]])
+            contexts = np.concatenate([[-1], np.where(hit, at, -1)])[: len(text)]
         return p
 
     # One token at a time. `places` are those of the n-grams that end here, the empty one first; -1 for unknown ones.

@@ -16,7 +16,7 @@ IMPOSSIBLE = {
     "chunk_length": [0, -5, 1.5, "a", False],
     "clip": [0, -1.0, "a", math.inf, math.nan],
     "decimal": [",", "x"],
-    "group": ["a", ("a", "b")],
+    "group": ["a"],
     "header": [True, False],
     "missing": ["-", ("-", "?")],
     "only": ["network", True, 1],
