@@ -86,5 +86,5 @@ def test_without_a_network_the_memory_translates(tmp_path):
     assert several[0][0] == "der rote Vogel"
     assert loaded.evaluate(Pairs(SOURCES, TARGETS))["all"]["exact_match"] == 1
     for use in (lambda: loaded.predict(["a"], prefixes=["der"]), lambda: loaded.plot(["a"], tmp_path / "a.png")):
-        with pytest.raises(OptionError, match="no network|no attention"):
+        with pytest.raises(OptionError, match=r"no network|no attention"):
             use()

@@ -8,6 +8,7 @@ Gaussians for the next step; see `numbers`.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -282,16 +283,14 @@ class Generator(Estimator, GenerateOptions):
         validated = Rows(held_out, rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
         plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
-        self.vocabulary_, self.sizing_, self.numbers_, self.plain_ = vocabulary, chosen, None, None
+        plain = learn_plain(vocabulary, corpus)
+        to_beat = {}
+        if plain.validated is not None:
+            nats = plain.validated * math.log(2)
+            to_beat = {"to beat": f"{plain.strongest}: validation {nats:.3f} nats per token, counted in seconds"}
+
+        self.vocabulary_, self.sizing_, self.numbers_, self.plain_ = vocabulary, chosen, None, plain
         self.start_ = self._start_token(corpus)
-
-        def settle() -> None:
-            self.plain_ = learn_plain(vocabulary, corpus)
-
-        def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
-            assert self.plain_ is not None
-            return evaluate_parts(self.model_, self.plain_, vocabulary, corpus, with_baselines=finished)
-
         return Prepared(
             build=lambda: self._begin(corpus.ids["train"]),
             training=training,
@@ -304,8 +303,9 @@ class Generator(Estimator, GenerateOptions):
                 "shares": list(shares),
             },
             identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
-            settle=settle,
-            measure=measure,
+            measure=lambda finished, tell: evaluate_parts(
+                self.model_, plain, vocabulary, corpus, with_baselines=finished
+            ),
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={
@@ -313,6 +313,7 @@ class Generator(Estimator, GenerateOptions):
                 "parts": parts_text(
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
+                **to_beat,
                 **({} if (around := boilerplate(text, name)) is None else {"notice": around}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Self
 
@@ -94,12 +94,14 @@ class Plain:
         sources, targets: Of training, at most `MOST_PAIRS` and `MOST_BYTES`.
         first_words: See `count_first_words`.
         strongest: The method with the highest BLEU on the validation pairs; None if there were none.
+        validated: That BLEU, where it was learned just now.
     """
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     first_words: int
     strongest: str | None = None
+    validated: float | None = field(default=None, compare=False)
 
     @classmethod
     def learn(cls, train: Pairs, held_out: Pairs | None) -> Self:
@@ -113,7 +115,8 @@ class Plain:
         some = held_out.take(range(min(len(held_out), _MOST_CHOOSING)))
         references = [[target] for target in some.targets or []]
         scores = {name: bleu([m(text) for text in some.sources], references) for name, m in plain.methods.items()}
-        vars(plain)["strongest"] = max(scores, key=lambda name: scores[name])
+        best = max(scores, key=lambda name: scores[name])
+        vars(plain).update(strongest=best, validated=scores[best])
         return plain
 
     @cached_property

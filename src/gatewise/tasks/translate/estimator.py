@@ -152,11 +152,11 @@ class Translator(Estimator, TranslateOptions):
         steps = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
 
-        self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, None
+        plain = Plain.learn(train, parts.get("validation"))
+        beaten = plain.validated is not None
+        to_beat = {"to beat": f"{plain.strongest}: validation BLEU {plain.validated:.2f}, in seconds"} if beaten else {}
 
-        def settle() -> None:
-            self.plain_ = Plain.learn(train, parts.get("validation"))
-
+        self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, plain
         return Prepared(
             build=self._build,
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
@@ -165,12 +165,12 @@ class Translator(Estimator, TranslateOptions):
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
-            settle=settle,
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={
                 "inputs": f"pairs of texts, with {tokens:,} tokens in the targets of the training part",
                 "parts": parts_text({name: len(part) for name, part in parts.items()}, "pairs", ""),
+                **to_beat,
             },
             per_step=tokens / len(training),
         )

@@ -7,7 +7,7 @@ multiply by tokens, divide by characters. The stronger n-grams, which can also w
 from __future__ import annotations
 
 import lzma
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,12 +31,14 @@ class Plain:
         size: Entries of the vocabulary.
         order: Tokens of the longest n-gram of `KneserNey`.
         strongest: The method with the fewest bits on the validation text; None if there was none.
+        validated: How many these were per token, where it was learned just now.
     """
 
     ids: np.ndarray
     size: int
     order: int = USUAL_ORDER
     strongest: str | None = None
+    validated: float | None = field(default=None, compare=False)
 
     @classmethod
     def learn(cls, ids: np.ndarray, size: int, held_out: np.ndarray, texts: tuple[str, str] | None = None) -> Plain:
@@ -55,7 +57,8 @@ class Plain:
         bits = {name: float(each.sum()) for name, each in found.bits(held_out, True).items()}
         if texts is not None:
             bits["xz"] = xz_bits(*texts)
-        vars(found)["strongest"] = min(bits, key=lambda name: bits[name])
+        best = min(bits, key=lambda name: bits[name])
+        vars(found).update(strongest=best, validated=bits[best] / len(held_out))
         return found
 
     @cached_property
