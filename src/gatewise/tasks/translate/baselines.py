@@ -14,6 +14,7 @@ from ...data.paired.pairs import Pairs
 from ...data.text.segmentation import words_of
 from ...errors import ModelFileError
 from ...metrics.text import bleu, text_scores
+from ..baselines import packed, unpacked
 
 Units = Callable[[str], Sequence[str]]
 
@@ -148,26 +149,17 @@ class Plain:
     # The model file.
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The translation memory: all texts as UTF-8, one after the other, and how many bytes each has."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in (*self.sources, *self.targets)]
-        return {
-            "texts": np.frombuffer(b"".join(encoded), np.uint8),
-            "lengths": np.array([len(text) for text in encoded], np.int32),
-        }
+        """The translation memory: sources, then targets."""
+        return packed((*self.sources, *self.targets))
 
     @classmethod
     def restore(cls, tensors: dict[str, np.ndarray], first_words: int, strongest: str | None) -> Self:
         """Undo `tensors`. ModelFileError if they contradict each other."""
-        texts, lengths = tensors["texts"], tensors["lengths"]
-        ends = np.cumsum(lengths, dtype=np.int64)
-        whole = not len(lengths) or (lengths.min() >= 0 and ends[-1] == len(texts))
-        if texts.dtype != np.uint8 or lengths.dtype != np.int32 or len(lengths) % 2 or not whole:
-            raise ModelFileError("plain.texts and plain.lengths are no translation memory")
-        data, half = texts.tobytes(), len(lengths) // 2
-        found = [
-            data[end - length : end].decode("utf-8", "surrogatepass") for end, length in zip(ends, lengths, strict=True)
-        ]
-        plain = cls(tuple(found[:half]), tuple(found[half:]), first_words, strongest)
+        texts = unpacked(tensors)
+        half = len(texts) // 2
+        if len(texts) % 2:
+            raise ModelFileError(f"plain.lengths has {len(texts)} texts, which is no number of pairs")
+        plain = cls(texts[:half], texts[half:], first_words, strongest)
         names = {"copy"} | ({"first words"} if first_words else set())
         if strongest is not None and strongest not in names | ({"nearest", "n-gram match"} if half else set()):
             raise ModelFileError(f"plain.strongest is {strongest!r:.40}, which is none of its methods")
