@@ -48,9 +48,9 @@ def evaluate(
     if with_baselines:
         last = list(parts)[-1]
         train = parts["train"] if last not in ("train", "all") else None
-        if plain is None:
+        if plain is None or last == "train":  # which the others know by heart
             found["baselines"] = evaluate_baselines(parts[last], train, most_frequent)
-        elif last != "train":
+        else:
             found["baselines"] = plain.evaluate(parts[last])
             if plain.strongest is not None:
                 found |= judged(

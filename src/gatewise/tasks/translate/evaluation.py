@@ -42,9 +42,9 @@ def evaluate(
     last = list(parts)[-1]
     if with_baselines:
         train = parts["train"] if last not in ("train", "all") else None
-        if plain is None:
+        if plain is None or last == "train":  # which the others know by heart
             found["baselines"] = evaluate_baselines(parts[last], train, first_words_count)
-        elif last != "train":
+        else:
             found["baselines"] = plain.evaluate(parts[last])
             if plain.strongest is not None:
                 found |= judged(
