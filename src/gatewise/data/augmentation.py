@@ -16,11 +16,10 @@ _MASKS = 2  # of either kind, as in SpecAugment's policies LD and SM
 _SPECTRUM = 16  # channels from which on they are taken for a spectrum, whose bands may be hidden
 # Of recordings; energies are natural logarithms.
 _VOICE = 0.08  # standard deviation of the logarithm of how much longer the vocal tract is
-_EQUALISER = np.array([0.5, 0.5, 0.33, 0.25])  # of the level, the tilt and so on, added to all frames
-_NOISE = (3.0, 12.0)  # how far below the loudest energy noise lies
+_EQUALISER = np.array([1.2, 1.2, 0.8, 0.6])  # of the level, the tilt and so on, added to all frames
+_NOISY, _NOISE = 0.1, (4.0, 12.0)  # how often there is noise, and how far below the loudest energy it lies
 _RIPPLE = 0.3  # of the noise
-_NARROW = 0.1
-_NOISY = 0.5
+_NARROW = 0.05  # how often low bands are silent, and how often high ones
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -173,14 +174,15 @@ class Baselines:
             if tell is not None and time.monotonic() - started > _TELL_EVERY:
                 tell(f"{name}: {time.monotonic() - started:.0f} s")
 
+        def learn_runs(unit: str, own: np.ndarray, truth: np.ndarray) -> tuple[Plain, np.ndarray]:
+            return learned_ngrams(unit, inputs, targets, data, own, truth, held, folds[np.searchsorted(rows, own)])
+
         if inputs.text is not None:
             for unit in ("words", "characters"):
                 learned(
                     NGRAMS[unit],
                     _most_texts(data, rows, inputs.text),
-                    lambda own, truth, unit=unit: learned_ngrams(
-                        unit, inputs, targets, data, own, truth, held, folds[np.searchsorted(rows, own)]
-                    ),
+                    partial(learn_runs, unit),
                 )
         elif inputs.only_numbers and recordings:
             learned(SPECTRA, spectra.MOST, lambda own, truth: Spectra.learn(inputs, targets, data, own, truth))
@@ -200,7 +202,7 @@ class Baselines:
         `left_out`."""
         fold = _folds(len(rows), seed)
         found = np.full((len(rows), targets.outputs), np.nan)
-        for k in range(FOLDS if len(rows) <= _MOST_FOLDED else 1):
+        for k in range(fold.max() + 1 if len(rows) <= _MOST_FOLDED else 1):
             other = Baselines.learn(inputs, targets, data, rows[fold != k], seed, effort=effort)
             found[fold == k] = other.regression(inputs, targets, data, rows[fold == k])
         self.left_out[regression_name(targets.kind)] = found
@@ -287,7 +289,7 @@ class Baselines:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
         """The regression that `tensors` gave, without the methods. ValueError if it cannot be that."""
-        given = {"prior" if name == "usual" else name: array for name, array in tensors.items()}
+        given: dict[str, Any] = {"prior" if name == "usual" else name: array for name, array in tensors.items()}
         buckets = given.setdefault("buckets", np.arange(len(given["words"])))  # older files have them all
         if len(buckets) != len(given["words"]) or not _rising(buckets):
             raise ValueError(f"the {len(given['words'])} words of the regression do not have a bucket each")
@@ -339,7 +341,7 @@ def _most_texts(data: Sequences, rows: np.ndarray, text: Text) -> int:
     """So many texts that their characters can be read in bounded time."""
     some = data.take(rows[:: max(1, len(rows) // 200)])
     mean = np.mean([min(len(whole), ngrams.MOST_CHARACTERS) for whole in text.wholes(some)])
-    return int(min(MOST, max(500, _MOST_CHARACTERS // max(mean, 1))))
+    return int(min(MOST, max(500, _MOST_CHARACTERS // max(float(mean), 1.0))))
 
 
 def prior_name(kind: str) -> str:
@@ -449,7 +451,7 @@ def learned_ngrams(
         best = min(path, key=lambda step: step[2])
         return NGrams(unit, keys, idf, best[0], best[1]), left_out
     paths = []
-    for k in range(FOLDS if len(rows) <= _MOST_FOLDED else 1):
+    for k in range(folds.max() + 1 if len(rows) <= _MOST_FOLDED else 1):
         here = folds == k
         own, other = ((_some(known, part), truth[part]) for part in (~here, here))
         paths.append((here, list(_along_penalties(*own, targets, len(keys), [other]))))
@@ -463,7 +465,7 @@ def learned_ngrams(
 
 def _folds(count: int, seed: int) -> np.ndarray:
     """(count,) the part in which each sequence is left out."""
-    return np.random.default_rng([seed, 6]).permutation(count) % FOLDS
+    return np.random.default_rng([seed, 6]).permutation(count) % min(FOLDS, count)
 
 
 def _joined(parts: Sequence[Entries]) -> Entries:
@@ -500,8 +502,8 @@ def _along_penalties(
     order = np.argsort(places, kind="stable")
     row = torch.from_numpy(np.repeat(np.arange(N), counts)[order])
     column_ends = torch.from_numpy(np.concatenate([[0], np.cumsum(np.bincount(places, minlength=runs))]))
-    by_row = {"offsets": ends, "per_sample_weights": torch.from_numpy(weights)}
-    by_run = {"offsets": column_ends, "per_sample_weights": torch.from_numpy(weights[order])}
+    by_row: dict[str, Any] = {"offsets": ends, "per_sample_weights": torch.from_numpy(weights)}
+    by_run: dict[str, Any] = {"offsets": column_ends, "per_sample_weights": torch.from_numpy(weights[order])}
     shared: dict[str, Any] = {"mode": "sum", "include_last_offset": True}
     index, wanted = torch.from_numpy(places), torch.from_numpy(_wanted(truth, targets))
     W, b = torch.zeros(runs, K), torch.zeros(K)

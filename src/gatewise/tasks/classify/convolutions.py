@@ -26,6 +26,7 @@ _MOST_DILATIONS = 16
 _MOST_CHANNELS = 9  # that a kernel reads
 _MOST_VALUES = 1 << 21  # numbers of a block of series, times kernels
 _LONGEST = 2_000  # steps that are read of a series; of longer ones, every so many
+_FEW = 32  # series that thresholds are learned from
 MOST = 2_000  # series to learn from, drawn at random where there are more
 
 
@@ -59,71 +60,22 @@ class Convolutions(Plain):
         random = np.random.default_rng([seed, 5])
         typical = max(TAPS, float(np.median(data.lengths[rows])))
         dilations = _dilations(min(typical, _LONGEST))
-        C, each = inputs.channels, max(1, round(_FEATURES / (2 * len(dilations) * len(_kernels()))))
-        reads = _drawn_channels(random, len(dilations), C)
-        found = cls(dilations, reads, np.zeros((*reads.shape[:3], each), np.float32), *(np.zeros(0),) * 4)
-        object.__setattr__(found, "thresholds", found._learned_thresholds(inputs, data, rows, random))
-        features = found._features(inputs, data, rows)
+        reads = _drawn_channels(random, len(dilations), inputs.channels)
+        each = max(1, round(_FEATURES / (2 * len(dilations) * len(_kernels()))))
+        thresholds = _learned_thresholds(inputs, data, rows, random, dilations, reads, each)
+        features = _features(inputs, data, rows, dilations, reads, thresholds)
         mean = features.mean(0)
         features -= mean
         fit = ridge.fitted(features @ features.T, truth, targets)
         weights = features.T @ fit.dual.astype(np.float32)
         sharpness = np.array([fit.sharpness], np.float32)
-        return cls(dilations, reads, found.thresholds, mean, weights, fit.bias.astype(np.float32), sharpness), (
-            fit.left_out
-        )
+        found = cls(dilations, reads, thresholds, mean, weights, fit.bias.astype(np.float32), sharpness)
+        return found, fit.left_out
 
     def outputs(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> np.ndarray:
-        scores = (self._features(inputs, data, rows) - self.mean) @ self.weights + self.bias
+        features = _features(inputs, data, rows, self.dilations, self.reads, self.thresholds)
+        scores = (features - self.mean) @ self.weights + self.bias
         return ridge.probabilities(scores.astype(np.float64), float(self.sharpness[0]), targets)
-
-    def _learned_thresholds(
-        self, inputs: Inputs, data: Sequences, rows: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
-        """Quantiles of what each kernel gives for some series, evenly spread over all of its thresholds."""
-        some = np.sort(random.permutation(rows)[:32])
-        x, inside = next(_blocks(inputs, data, some, len(some)))
-        found = np.empty(self.thresholds.shape, np.float32)
-        golden = (np.sqrt(5) - 1) / 2
-        shares = (np.arange(found.size) * golden % 1).reshape(found.shape)
-        for (v, d), convolved in self._convolved(x, len(some)):
-            n = random.integers(len(some), size=convolved.shape[0])
-            for r, series in enumerate(n):
-                found[v, d, r] = np.quantile(convolved[r, series, inside[series]], shares[v, d, r])
-        return found
-
-    def _features(self, inputs: Inputs, data: Sequences, rows: np.ndarray) -> np.ndarray:
-        """(N, F) float32."""
-        longest = int(min(_LONGEST, data.lengths[rows].max(initial=1)))
-        size = max(1, _MOST_VALUES // (longest * len(_kernels())))
-        found = [np.empty((0, self.thresholds.size), np.float32)]
-        for x, inside in _blocks(inputs, data, rows, size):
-            N = len(inside)
-            shares = np.empty((N, *self.thresholds.shape), np.float32)
-            beyond, steps = ~inside, inside.sum(1)
-            for (v, d), convolved in self._convolved(x, N):
-                convolved[:, beyond] = -np.inf
-                for q in range(self.thresholds.shape[3]):
-                    above = convolved > self.thresholds[v, d, :, q, None, None]
-                    shares[:, v, d, :, q] = (np.count_nonzero(above, axis=2) / steps).T
-            found.append(shares.reshape(N, -1))
-        return np.concatenate(found)
-
-    def _convolved(self, x: np.ndarray, N: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """(R, N, T) for the values and their changes, and each dilation.
-
-        Args:
-            x: (2, C, N, T); beyond the ends are zeros.
-        """
-        T = x.shape[3]
-        for v, d in np.ndindex(*self.reads.shape[:2]):
-            reach = int(self.dilations[d]) * (TAPS // 2)
-            padded = np.pad(x[v], ((0, 0), (0, 0), (reach, reach)))
-            shifted = [padded[:, :, k * int(self.dilations[d]) :][:, :, :T] for k in range(TAPS)]
-            used = self.reads[v, d].any(0)
-            taps = np.stack(shifted).swapaxes(0, 1)[used].reshape(used.sum() * TAPS, N * T)
-            kernels = (self.reads[v, d][:, used, None] * _kernels()[:, None]).reshape(len(_kernels()), -1)
-            yield (v, d), (kernels.astype(np.float32) @ taps).reshape(-1, N, T)
 
     def tensors(self) -> dict[str, np.ndarray]:
         return {
@@ -199,3 +151,67 @@ def _blocks(inputs: Inputs, data: Sequences, rows: np.ndarray, size: int) -> Ite
         x[0][:, inside] = values.T
         x[1][:, inside] = changes_of(values, lengths).T
         yield x, inside
+
+
+def _learned_thresholds(
+    inputs: Inputs,
+    data: Sequences,
+    rows: np.ndarray,
+    random: np.random.Generator,
+    dilations: np.ndarray,
+    reads: np.ndarray,
+    each: int,
+) -> np.ndarray:
+    """(2, D, R, each): quantiles of what each kernel gives for a series drawn at random, evenly spread over all of the
+    thresholds."""
+    some = np.sort(random.permutation(rows)[:_FEW])
+    x, inside = next(_blocks(inputs, data, some, len(some)))
+    found = np.empty((*reads.shape[:3], each), np.float32)
+    golden = (np.sqrt(5) - 1) / 2
+    shares = (np.arange(found.size) * golden % 1).reshape(found.shape)
+    for (v, d), convolved in _convolved(x, dilations, reads):
+        for r, series in enumerate(random.integers(len(some), size=len(convolved)).tolist()):
+            found[v, d, r] = np.quantile(convolved[r, series, inside[series]], shares[v, d, r])
+    return found
+
+
+def _features(
+    inputs: Inputs,
+    data: Sequences,
+    rows: np.ndarray,
+    dilations: np.ndarray,
+    reads: np.ndarray,
+    thresholds: np.ndarray,
+) -> np.ndarray:
+    """(N, F) float32: the share of the steps of each series at which each convolution is above each of its
+    thresholds."""
+    longest = int(min(_LONGEST, data.lengths[rows].max(initial=1)))
+    size = max(1, _MOST_VALUES // (longest * len(_kernels())))
+    found = [np.empty((0, thresholds.size), np.float32)]
+    for x, inside in _blocks(inputs, data, rows, size):
+        shares = np.empty((len(inside), *thresholds.shape), np.float32)
+        beyond, steps = ~inside, inside.sum(1)
+        for (v, d), convolved in _convolved(x, dilations, reads):
+            convolved[:, beyond] = -np.inf
+            for q in range(thresholds.shape[3]):
+                above = convolved > thresholds[v, d, :, q, None, None]
+                shares[:, v, d, :, q] = (np.count_nonzero(above, axis=2) / steps).T
+        found.append(shares.reshape(len(inside), -1))
+    return np.concatenate(found)
+
+
+def _convolved(x: np.ndarray, dilations: np.ndarray, reads: np.ndarray) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """(R, N, T) for the values and their changes, and each dilation.
+
+    Args:
+        x: (2, C, N, T); beyond the ends are zeros.
+    """
+    N, T = x.shape[2:]
+    for v, d in np.ndindex(2, len(dilations)):
+        dilation, used = int(dilations[d]), reads[v, d].any(0)
+        reach = dilation * (TAPS // 2)
+        padded = np.pad(x[v][used], ((0, 0), (0, 0), (reach, reach)))
+        taps = np.stack([padded[:, :, k * dilation :][:, :, :T] for k in range(TAPS)], 1)
+        kernels = reads[v, d][:, used, None] * _kernels()[:, None]
+        values = kernels.reshape(len(kernels), -1).astype(np.float32) @ taps.reshape(-1, N * T)
+        yield (v, d), values.reshape(-1, N, T)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...data.log_mel import LogMel
 from ...document import Count, Positive, Share
@@ -25,13 +25,13 @@ class Document:
     features: Count | None
     blend_weight: Share
     temperature: Positive
-    plain_shares: Mapping[str, Share] = field(default_factory=dict)  # older files know the regression alone
+    plain_shares: Mapping[str, Share] | None = None  # older files know the regression alone
     strongest_plain: str = ""
     levelled: bool = False  # older models hear how loud a recording is
 
     def __post_init__(self) -> None:
         known = {regression_name(self.targets.kind), *KEYS}
-        if not set(self.plain_shares) <= known or self.strongest_plain not in {"", TOGETHER, *known}:
+        if not set(self.plain_shares or ()) <= known or self.strongest_plain not in {"", TOGETHER, *known}:
             raise ValueError("it has shares of plain methods that there are not")
         if bool(self.plain_shares) != bool(self.strongest_plain):
             raise ValueError("it has shares of plain methods without the strongest of them, or the other way round")

@@ -424,7 +424,7 @@ class Classifier(Estimator, ClassifyOptions):
             "features": getattr(self, "n_features_in_", None),
             "blend_weight": self.blend_weight_,
             "temperature": self.temperature_,
-            "plain_shares": {} if self.baselines_ is None else self.baselines_.shares,
+            "plain_shares": (self.baselines_ and self.baselines_.shares) or None,
             "strongest_plain": "" if self.baselines_ is None else self.baselines_.strongest,
             "levelled": self.levelled_,
         }
@@ -452,7 +452,9 @@ class Classifier(Estimator, ClassifyOptions):
         if self.baselines_ is not None:
             for name, own in methods.items():
                 self.baselines_.restore_method(name, self.targets_, own)
-            self.baselines_.take_shares(self.targets_, found.plain_shares, found.strongest_plain, self.class_weight)
+            self.baselines_.take_shares(
+                self.targets_, found.plain_shares or {}, found.strongest_plain, self.class_weight
+            )
         elif methods or found.plain_shares or self.only == "plain":
             raise ModelFileError("it has shares of plain methods, and no plain methods")
         self.model_ = None if self.only == "plain" else filled(lambda: self._build(None), tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -119,10 +120,10 @@ class Evaluator:
             held = {"validation": (validation, np.arange(len(validation)))}
         few = max([_LEAST_TRAINING, *(len(rows) for _, rows in held.values())])
         found = {"train": self.metrics(data, parts.train[:few])}
-        *others, last = [*held.items()] or [None]
-        found |= {name: self.metrics(*each) for name, each in filter(None, others)}
-        if last is not None:
-            return found | self._with_baselines(last[0], *last[1])
+        if held:
+            *others, last = held
+            found |= {name: self.metrics(*held[name]) for name in others}
+            return found | self._with_baselines(last, *held[last])
         if seen is None or self.predictor.baselines is None:
             return found
         plain = self.predictor.baselines.with_prior(self.predictor.targets, seen.plain, len(seen.truth))
@@ -214,6 +215,7 @@ def classify_report(metrics: Metrics) -> str:
         return "\n".join(scores_table(rows, _CLASSES, left=24, width=11))
     parts = {name: scores for name, scores in rows.items() if name not in metrics["baselines"]}
     lines = scores_table({**parts, "network alone": network, **metrics["baselines"]}, _CLASSES, left=24, width=11)
-    shares = " and ".join(f"{share:.0%} {name}" for name, share in blend.items())
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in blend.items())
     last = [*parts][-1]
-    return "\n".join([*lines, f"The model predicts a blend: {shares}. Rows below '{last}' are measured on it."])
+    said = f"The model predicts a blend: {shares}. Rows below '{last}' are measured on it."
+    return "\n".join([*lines, *textwrap.wrap(said, 80)])

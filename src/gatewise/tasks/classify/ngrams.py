@@ -126,7 +126,7 @@ def chosen_runs(pieces_of: Sequence[Entries], most: int, least: int) -> tuple[np
     if len(keys) > most:
         kept = np.sort(np.argsort(-having, kind="stable")[:most])
         keys, having = keys[kept], having[kept]
-    return keys, np.log((1 + total) / (1 + having)) + 1
+    return keys, (np.log((1 + total) / (1 + having)) + 1).astype(np.float32)
 
 
 def weighted(entries: Entries, keys: np.ndarray, idf: np.ndarray) -> Entries:
