@@ -25,8 +25,8 @@ from . import convolutions, ngrams, spectra
 from .blend import mixture
 from .convolutions import Convolutions
 from .inputs import Inputs, Text, pieces
+from .method import Plain
 from .ngrams import Entries, NGrams, chosen_runs, counted, linear, weighted
-from .plain import Plain
 from .ridge import indicators
 from .spectra import Spectra
 from .targets import Targets

@@ -16,7 +16,7 @@ import numpy as np
 from ...data.sequences import Sequences, starts_of
 from . import ridge
 from .inputs import Inputs, changes_of, pieces
-from .plain import Plain
+from .method import Plain
 from .targets import Targets
 
 TAPS = 9  # of a kernel, six of which are -1 and three 2

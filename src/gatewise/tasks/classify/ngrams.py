@@ -14,7 +14,7 @@ import numpy as np
 
 from ...data.sequences import Sequences, offsets_of
 from .inputs import Inputs, Text, pieces
-from .plain import Plain
+from .method import Plain
 from .targets import Targets
 
 LONGEST = {"words": 2, "characters": 5}  # runs of so many words, or characters, and of fewer

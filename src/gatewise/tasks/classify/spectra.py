@@ -15,7 +15,7 @@ import numpy as np
 from ...data.sequences import Sequences
 from . import ridge
 from .inputs import Inputs, pieces
-from .plain import Plain
+from .method import Plain
 from .targets import Targets
 from .warping import stretched
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.sequences import Sequences, starts_of
 from .inputs import Inputs, pieces
-from .plain import Plain
+from .method import Plain
 from .targets import Targets
 
 MOST_STEPS = 64  # that are compared of a series; of longer ones, means of neighbouring steps
