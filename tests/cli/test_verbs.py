@@ -21,6 +21,7 @@ import pytest
 from gatewise import bundle, files
 from gatewise.cli import main
 from gatewise.cli.usage_errors import with_flags
+from gatewise.tasks import verdict
 from gatewise.training import checkpoint
 
 TINY = ("--hidden-size", "8", "--batch-size", "2", "--chunk-length", "16", "--epochs", "0.05")
@@ -537,7 +538,7 @@ def test_evaluate(call, model):
     assert call("evaluate", model, "other.txt").code == 2
     done = call("evaluate", model, "other.txt", "--unknown", "skip", "--json")
     found = json.loads(done.out)
-    assert found.keys() == {"all", "baselines"}
+    assert found.keys() == {"all", "baselines", *verdict.KEYS}
     assert found["all"]["skipped_characters"] == 1
     text = call("evaluate", model, "other.txt", "--unknown", "skip").out
     assert f"all  {found['all']['bits_per_character']:>19.3f}" in text
