@@ -45,7 +45,7 @@ def test_a_rate_that_is_better_than_both_beside_it_wins():
     assert not plan.race
 
 
-@pytest.mark.parametrize("best", [-4, -3, -2, 2, 3, 4])
+@pytest.mark.parametrize("best", [-3, -2, 2, 3, 4])
 def test_it_widens_until_the_best_lies_inside(best):
     results = losses(PLAN, lambda exponent: abs(exponent - best))
     tried = {exponent for exponent, _ in results}
