@@ -28,7 +28,7 @@ from ..stress import Stressed
 from .baselines import Plain, count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
-from .options import PRECISIONS, TranslateOptions
+from .options import TranslateOptions
 from .predictor import Predictor
 from .sizing import sizing
 from .texts import Texts
@@ -161,7 +161,7 @@ class Translator(Estimator, TranslateOptions):
             build=self._build,
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
             validation=validation_batches,
-            plan=replace(plan, precision=PRECISIONS[self.precision]),
+            plan=plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
