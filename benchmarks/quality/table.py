@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.table
 
-docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain method, and
+docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain method and
 how many of them by more than one standard error.
 """
 
