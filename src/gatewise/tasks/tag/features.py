@@ -134,7 +134,7 @@ class Words:
             wanted = both if self.ahead else both[:1]
             pairs = np.array([[known.get(pair, UNKNOWN) for pair in side] for side in wanted], np.int64).T
             pairs = pairs.reshape(len(tokens), len(wanted))
-        return EncodedWords(index, parts, letters, lengths, pairs)
+        return EncodedWords(index, parts, letters, lengths, pairs, [*distinct])
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class EncodedWords:
         letters: (W, C), 0 beyond a word's end.
         lengths: (W,) number of letters of each word.
         pairs: (n, 2), or (n, 1) without the next token, or (n, 0).
+        distinct: The distinct words themselves.
     """
 
     index: np.ndarray
@@ -154,6 +155,7 @@ class EncodedWords:
     letters: np.ndarray
     lengths: np.ndarray
     pairs: np.ndarray
+    distinct: list[str]
 
     def at(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         """Arrays of the words at these steps, (T, B) indices: "index" (T, B) of the distinct words, "parts" (U, parts),
