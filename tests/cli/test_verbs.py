@@ -147,7 +147,8 @@ def test_every_option_reaches_the_estimator(call, folder):
     rest = {"variational_dropout": True, "tie_weights": False, "split": [0.8, 0.1, 0.1]}
     of_numbers = dict.fromkeys(("key", "time", "columns", "mixtures"))
     of_tables = dict.fromkeys(("separator", "header", "decimal", "thousands", "missing"))
-    assert options == given | rest | of_numbers | of_tables | {"memorise": False}
+    left_out = {"memorise": False, "only": None, "group": None}
+    assert options == given | rest | of_numbers | of_tables | left_out
 
 
 def test_patience_0_never_stops_early(call):

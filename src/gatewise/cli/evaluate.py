@@ -58,7 +58,7 @@ def evaluate(
     measured = estimator.data_at(data)
     found = estimator.load(model).set_params(**csv)
     metrics = found.evaluate(measured, **given)
-    result(found.report(metrics), metrics, json)
+    result(f"{found.report(metrics)}\n\n{found.verdict(metrics)}".rstrip(), metrics, json)
 
 
 evaluate = with_csv(with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS}))

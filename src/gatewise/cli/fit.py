@@ -14,6 +14,7 @@ import typer
 from ..errors import DataError, OptionError
 from ..files import only_run, size_text
 from ..tasks import TASKS, find
+from ..tasks.verdict import judgement_of
 from . import frame
 from . import options as derived
 from .frame import Group, Json, note, refuse_models, result
@@ -142,9 +143,12 @@ def train(
         except DataError:  # interrupted before there was anything to draw
             note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}
-    weights = sum(weight.numel() for weight in estimator.model_.parameters())
-    size = f"{target} ({weights:,} weights, {size_text(target.stat().st_size)})"
-    result(f"{estimator.report(estimator.metrics_)}\n\n{size}", document, json)
+    document |= judgement_of(estimator.metrics_)
+    network = estimator.model_
+    weights = "no network" if network is None else f"{sum(w.numel() for w in network.parameters()):,} weights"
+    size = f"{target} ({weights}, {size_text(target.stat().st_size)})"
+    lines = [estimator.report(estimator.metrics_), "", size, estimator.verdict(estimator.metrics_)]
+    result("\n".join(lines).rstrip(), document, json)
     if outcome.reason == "interrupted":
         words = [word for word in frame.words_given if word not in ("--force", "--resume")]
         note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")

@@ -12,6 +12,7 @@ import typer
 from ..errors import ModelFileError, OptionError
 from ..tasks.fields import DATA
 from ..tasks.options import CSVOptions, names
+from ..tasks.verdict import judgement_of, sentence
 from .csv_options import csv_options, with_csv
 from .frame import Json, Query, printable, result, width
 
@@ -137,6 +138,9 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield _words(key), _brief(rest.pop(key))
     if not isinstance(metrics, Mapping):
         metrics = {} if metrics is None else {"metrics": metrics}
+    if (judgement := judgement_of(metrics)) and (line := _verdict(judgement)):
+        yield "verdict", line
+        metrics = {name: found for name, found in metrics.items() if name not in judgement}
     for split in (*_SPLITS, *(key for key in metrics if key not in _SPLITS)):
         found = metrics.get(split)
         if split == "baselines" and isinstance(found, Mapping):
@@ -144,6 +148,13 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"vs {_words(name)}", _scores(value)
         elif split in metrics:
             yield _words(split), _scores(found)
+
+
+def _verdict(judgement: Mapping[str, Any]) -> str:
+    """Whether the network earned its place; "" for what a stranger wrote there."""
+    with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return sentence(judgement)
+    return ""
 
 
 def _scores(found: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import suggest
-from ..tasks.fields import new_name
+from ..tasks.fields import NO_SHARE, new_name
 
 # The base class of all of click's errors. Newer versions of typer bundle click instead of depending on it. The exported
 # BadParameter works in both; for the same reason, errors are told apart below by the names of their classes.
@@ -27,6 +27,8 @@ def in_our_words(error: Any) -> str:
         case "NoSuchOption":
             known = [name for param in context.command.get_params(context) for name in param.opts] if context else []
             names = [name.removeprefix("--").replace("-", "_") for name in known]
+            if error.option_name == "--share" and "fit" in path:
+                return with_flags(NO_SHARE, {"share": "--share"})
             if now := new_name(error.option_name.removeprefix("--").replace("-", "_"), names):
                 return f"`{error.option_name}` is called `--{now.replace('_', '-')}` now"
             return suggest("option", error.option_name, [name for name in known if name.startswith("--")], hint)

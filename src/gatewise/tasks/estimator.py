@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ from ..algebra import Cell
 from ..data.tables.schema import Schema
 from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
+from ..terminal import shown
 from .document import Provenance, TrainedOn, options_of, read_sized
 from .fields import document_of, refuse_old_name
 from .options import CommonOptions
+from .verdict import sentence
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +42,7 @@ class Estimator(CommonOptions, ABC):
     A task's estimator inherits its dataclass of options too, which brings the constructor and its documentation.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
         schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
@@ -92,6 +95,8 @@ class Estimator(CommonOptions, ABC):
         from .summary import layers_of, layers_table
 
         self._must_be_fitted()
+        if self.model_ is None:
+            raise OptionError('this model has no network: it was made with only="plain"')
         weights = {name: tuple(weight.shape) for name, weight in self.model_.named_parameters()}
         print(layers_table(weights, layers_of(self.model_)))
 
@@ -179,7 +184,7 @@ class Estimator(CommonOptions, ABC):
         return {}
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = self.model_.state_dict()
+        tensors = {} if self.model_ is None else self.model_.state_dict()
         return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
 
     @extras_named()
@@ -198,7 +203,15 @@ class Estimator(CommonOptions, ABC):
         if progress is None and verbose:
             progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
+        if verbose and (line := self.verdict(self.metrics_)):
+            print(shown(line), file=sys.stderr)
         return self
+
+    def verdict(self, metrics: Mapping[str, Any]) -> str:
+        """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""
+        name = self.find_cell().name
+        network = name.upper() if name in ("lstm", "gru") else "network"
+        return sentence(metrics, network, self.only == "plain")
 
     def _is_training_data(self, fingerprint: str) -> bool:
         """Whether data of this fingerprint are those that the model learned from, which are split again as then."""
@@ -247,7 +260,8 @@ class Estimator(CommonOptions, ABC):
             raise ModelFileError(
                 f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
             ) from error
-        self.model_.eval()
+        if self.model_ is not None:
+            self.model_.eval()
         return self
 
 
@@ -258,9 +272,16 @@ def cell_from(document: Mapping[str, Any]) -> str | Cell:
     return cell.name if ours else cell
 
 
-def cells_of(layers: Any) -> dict[str, Any]:
+def cells_of(layers: Any, cell: Cell) -> dict[str, Any]:
     """For a model's document: the cell that `layers` (a `Recurrent`) run outside training and, if zoneout makes it
-    another one than was asked for, that one too."""
+    another one than was asked for, that one too.
+
+    Args:
+        layers: None in a model without a network.
+        cell: The one that was asked for.
+    """
+    if layers is None:
+        return {"cell": cell.to_json()}
     runs = layers.regularisers.cell(training=False)
     if runs.equations == layers.cell.equations:
         return {"cell": layers.cell.to_json()}

@@ -95,8 +95,17 @@ def new_name(name: str, known: Collection[str]) -> str | None:
     return now if name not in known and now in known else None
 
 
+# A blend of two texts is none.
+NO_SHARE = (
+    "share blends the numbers that a network and a plain method predict, and this task writes texts. "
+    "Leave it out; --only plain keeps the plain method alone"
+)
+
+
 def refuse_old_name(name: str, known: Collection[str]) -> None:
-    """OptionError if an unknown option was renamed."""
+    """OptionError if an unknown option was renamed, or is one of other tasks."""
+    if name == "share" and name not in known:
+        raise OptionError(NO_SHARE)
     if now := new_name(name, known):
         raise OptionError(f"`{name}` is called `{now}` now")
 

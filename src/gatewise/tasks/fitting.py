@@ -53,6 +53,7 @@ class Fittable(Protocol):
 
     threads: int | None
     seed: int
+    only: str | None
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
@@ -134,8 +135,27 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
             path = Path(run.output)
             stack.enter_context(only_run(path))
         prepared = prepare()
+        if estimator.only == "plain":
+            _keep_plain(estimator, prepared, run)
+            return
         estimator.model_ = built(int(estimator.seed), prepared.build)
         _train(estimator, prepared, run, path)
+
+
+def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
+    """Fit the plain methods alone, measure and save them."""
+    started = time.time()
+    progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
+    counts = [counted(n, what) for what, n in prepared.data.items() if type(n) is int]
+    told = {"data": f"{prepared.data['name']}: {', '.join(counts)}", **prepared.understood, "network": "none"}
+    progress.note(announcement(told))
+    estimator.model_, estimator.history_ = None, {}
+    prepared.settle()
+    estimator.metrics_ = prepared.measure(True, progress.note)
+    estimator.outcome_ = Outcome("finished", 0, 0, None, time.time() - started)
+    estimator.provenance_ = _provenance(estimator, prepared, started, False)
+    if run.output is not None:
+        estimator.save(run.output)
 
 
 def _use_threads(count: int) -> None:

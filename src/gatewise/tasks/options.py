@@ -73,6 +73,11 @@ class CommonOptions(CSVOptions):
     split: tuple[float, float, float] = option(
         default=(0.8, 0.1, 0.1), help="Shares of the training, validation and test parts.", panel=DATA, check=shares
     )
+    group: Columns = option(
+        default=None,
+        help="Columns that say what belongs together, such as a speaker or a machine: no group is in two parts.",
+        panel=DATA,
+    )
     preset: str | None = option(
         default=None,
         help='How much time to spend: "small", "medium" or "large"; medium if omitted.',
@@ -113,6 +118,11 @@ class CommonOptions(CSVOptions):
         check=SIZE,
         off="never",
     )
+    only: str | None = option(
+        default=None,
+        help='"plain" trains no network, and keeps the plain methods alone.',
+        check=one_of("value of only", ("plain",)),
+    )
     seed: int = option(default=0, help="Random seed.", check=whole(0, 2**63 - 1))
     threads: int | None = option(
         default=None, help="CPU threads; as many as PyTorch chooses, if omitted.", check=whole(1, 1024)
@@ -127,6 +137,23 @@ class CommonOptions(CSVOptions):
     def find_cell(self) -> Cell:
         """The cell that `cell` is or names. OptionError if there is none of that name."""
         return cells.find(self.cell) if isinstance(self.cell, str) else self.cell
+
+
+@options
+class BlendOptions(Options):
+    """Of tasks whose predictions are numbers, in which network and plain methods can be blended."""
+
+    share: float | None = option(
+        default=None,
+        help="Share of the network in what is predicted; the rest is that of the plain methods. Chosen on validation "
+        "data, if omitted.",
+        check=real("from 0 to 1", lambda v: 0 <= v <= 1),
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.share and getattr(self, "only", None) == "plain":
+            raise OptionError(f"only='plain' leaves no network that could have share={self.share}. Leave one out")
 
 
 @options

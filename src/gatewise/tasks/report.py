@@ -11,6 +11,7 @@ from typing import Any
 from ..data.sequences import Sequences
 from ..data.split import PARTS
 from ..data.tables.frequency import Frequency
+from . import verdict
 
 Metrics = Mapping[str, Any]  # by part, and under "baselines" by name
 Columns = Mapping[str, tuple[str, Callable[[Any], str]]]  # key of a score -> heading, format
@@ -56,7 +57,7 @@ def scores_table(
 
 def parts_and_baselines(metrics: Metrics, suffix: str = "") -> dict[str, Metrics]:
     """Rows of a table: the parts, then the baselines, whose names end in `suffix`."""
-    rows = {name: scores for name, scores in metrics.items() if name != "baselines"}
+    rows = {name: scores for name, scores in metrics.items() if name not in ("baselines", *verdict.KEYS)}
     return rows | {f"{name}{suffix}": scores for name, scores in metrics.get("baselines", {}).items()}
 
 

@@ -313,7 +313,7 @@ class Captioner(Estimator, CaptionOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": asdict(self.sizing_),
             "inputs": self.inputs_.to_json(),
             "vocabulary": self.tokens_.vocabulary.to_json(),

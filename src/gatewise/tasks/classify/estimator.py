@@ -377,7 +377,7 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.members[0].layers),
+            **cells_of(self.model_ and self.model_.members[0].layers, self.find_cell()),
             "sizes": vars(self.sizing_),
             "inputs": self.inputs_.to_json(),
             "targets": self.targets_.to_json(),

@@ -7,6 +7,7 @@ from ...errors import OptionError, suggest
 from ..fields import DATA, PROBABILITY, SIZE, SIZES, flag, one_of, option, options, real, whole
 from ..options import (
     BatchOptions,
+    BlendOptions,
     Columns,
     CommonOptions,
     RegulariserOptions,
@@ -34,7 +35,9 @@ def _class_weight(name: str, value: Any) -> None:
 
 
 @options
-class ClassifyOptions(WordOptions, BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions, TableOptions):
+class ClassifyOptions(
+    WordOptions, BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, TimestampOptions, TableOptions
+):
     """Every option of `Classifier`."""
 
     target: Columns = option(

@@ -317,7 +317,7 @@ class Detector(Estimator, DetectOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": vars(self.sizing_),
             "channels": list(self.channels_),
             "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],

@@ -1,11 +1,11 @@
 """Options of `Detector`."""
 
 from ..fields import DATA, PROBABILITY, SIZE, SIZES, one_of, option, options, real, shares, whole
-from ..options import Columns, TableOptions, TimestampOptions, WindowOptions
+from ..options import BlendOptions, Columns, TableOptions, TimestampOptions, WindowOptions
 
 
 @options
-class DetectOptions(WindowOptions, TimestampOptions, TableOptions):
+class DetectOptions(BlendOptions, WindowOptions, TimestampOptions, TableOptions):
     """Every option of `Detector`."""
 
     target: str | None = option(

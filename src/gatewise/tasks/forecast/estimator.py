@@ -341,7 +341,7 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": vars(self.sizing_),
             "targets": list(self.targets_),
             "frequency": None if self.frequency_ is None else vars(self.frequency_),

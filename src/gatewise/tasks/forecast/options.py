@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from ...errors import OptionError
 from ..fields import DATA, SIZE, SIZES, flag, one_of, option, options, shares, whole
-from ..options import Columns, TimestampOptions, WindowOptions, names
+from ..options import BlendOptions, Columns, TimestampOptions, WindowOptions, names
 
 _MOST_STEPS = 10_000  # of a path that is drawn
 
 
 @options
-class ForecastOptions(WindowOptions, TimestampOptions):
+class ForecastOptions(BlendOptions, WindowOptions, TimestampOptions):
     """Every option of `Forecaster`."""
 
     horizon: int = option(default=12, help="Steps to forecast.", panel=DATA, check=whole(1, 100_000))

@@ -388,7 +388,7 @@ class Generator(Estimator, GenerateOptions):
     # The model file.
 
     def _document(self) -> dict[str, Any]:
-        layers = cells_of(self.model_.layers)
+        layers = cells_of(getattr(self.model_, "layers", None), self.find_cell())
         if self.numbers_ is not None:
             return {**layers, **self.numbers_.document()}
         return {

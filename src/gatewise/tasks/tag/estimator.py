@@ -311,7 +311,7 @@ class Tagger(Estimator, TagOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": asdict(self.sizing_),
             "features": self.features_.to_json(),
             "targets": asdict(self.targets_),

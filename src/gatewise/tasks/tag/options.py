@@ -2,11 +2,19 @@
 
 from ...data.text.tagging_schemes import SCHEMES
 from ..fields import DATA, PROBABILITY, SIZE, SIZES, flag, one_of, option, options, shares
-from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions, TimestampOptions
+from ..options import (
+    BatchOptions,
+    BlendOptions,
+    Columns,
+    CommonOptions,
+    RegulariserOptions,
+    TableOptions,
+    TimestampOptions,
+)
 
 
 @options
-class TagOptions(BatchOptions, RegulariserOptions, CommonOptions, TimestampOptions, TableOptions):
+class TagOptions(BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, TimestampOptions, TableOptions):
     """Every option of `Tagger`."""
 
     target: Columns = option(

@@ -301,7 +301,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": asdict(self.sizing_),
             "frames": self.frames_.to_json(),
             "height": self.height_,

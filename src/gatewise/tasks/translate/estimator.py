@@ -314,7 +314,7 @@ class Translator(Estimator, TranslateOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_.layers),
+            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
