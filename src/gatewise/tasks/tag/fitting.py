@@ -1,0 +1,290 @@
+"""Fits the plain regression of a tagger: candidates from the plainest to the least regularised, of which held-out steps
+choose one.
+
+Letters: n steps, S slots of hashed values, F numbers, K outputs, T steps and B sequences of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, embedding_bag
+
+from ...decoding.viterbi import FORBIDDEN, Chain
+from .features import Encoded, Features, piece_steps
+from .linear import MOST_WEIGHTS, Linear, numbered
+from .targets import Targets
+from .windows import Windows
+
+MOST_CHAINED = 256  # labels, of which each pair has a score
+_PASSES = 4  # of AdaGrad over the training steps
+_RATE = 0.1
+_AT_ONCE = 32  # sequences of a batch
+_PIECE = 256  # steps of a sequence of a batch
+_MOST_WORK = 150_000_000  # steps x slots x outputs of a pass; of more, only so many steps are learned from
+_PENALTIES = (1.0, 0.1, 0.01, 0.001)  # times half the squared weights of standardised numbers, added to the mean loss
+_STEPS = 40  # of L-BFGS, for each penalty
+_MOST_CELLS = 2_000_000  # steps x numbers that are learned from
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Steps to learn from, or to choose by.
+
+    Attributes:
+        data: What is read.
+        wanted: (n,) label indices, -1 where missing; or standardised numbers, (n,) or (n, K), NaN where missing.
+    """
+
+    data: Encoded
+    wanted: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) whether a step has a target."""
+        if self.wanted.dtype.kind == "i":
+            return self.wanted >= 0
+        return ~np.isnan(self.wanted.reshape(len(self.wanted), -1)).any(1)
+
+
+def candidates(
+    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int, chained: bool
+) -> Iterator[Linear]:
+    """Regressions of the same windows, the plainest first; as many for any examples.
+
+    Where tokens or categories are read, one after each pass of AdaGrad: the fewer passes, the smaller the weights. Of
+    numbers alone, one for each penalty.
+
+    Args:
+        chained: Whether neighbouring labels are scored too.
+    """
+    if features.words or features.categories:
+        yield from _by_passes(windows, features, targets, examples, seed, chained)
+    else:
+        yield from _by_penalties(windows, features, targets, examples)
+
+
+# Hashed values: AdaGrad.
+
+
+def _by_passes(
+    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int, chained: bool
+) -> Iterator[Linear]:
+    """Source: Duchi, Hazan & Singer (2011), JMLR 12, for AdaGrad; Lafferty, McCallum & Pereira (2001), ICML, for the
+    chain."""
+    data, K = examples.data, targets.outputs
+    random = np.random.default_rng(seed)
+    hashes = windows.hashes(data)
+    F = windows.width(features)
+    numbers, mean, scale = _standardised(windows, features, data, None)
+    buckets, counts = np.unique(hashes, return_counts=True)
+    most = max(1, (MOST_WEIGHTS - F * K) // K)
+    if len(buckets) > most:
+        buckets = np.sort(buckets[np.argsort(-counts, kind="stable")[:most]])
+    slots = torch.from_numpy(numbered(hashes, buckets))
+    table, rest, bias = torch.zeros(len(buckets) + 1, K), torch.zeros(F, K), torch.zeros(K)
+    chain = Chain.allowing(targets.allowed) if chained else None
+    pairs = () if chain is None else (chain.start.copy(), chain.transitions.copy(), chain.end.copy())
+    squares = [torch.full_like(weights, 1e-8) for weights in (table, rest, bias)]
+    pair_squares = [np.full_like(weights, 1e-8) for weights in pairs]
+    wanted, known = torch.from_numpy(examples.wanted.reshape(len(hashes), -1)), torch.from_numpy(examples.known)
+    pieces = _pieces(data.offsets, _MOST_WORK // max(1, K * (hashes.shape[1] + F)), random)
+    for _ in range(_PASSES):
+        for steps, lengths in _batches(*pieces, random):
+            inside = np.arange(len(steps))[:, None] < lengths
+            at = torch.from_numpy(steps[inside])
+            own = slots[at]
+            scores = embedding_bag(own, table, mode="sum") + bias
+            if F:
+                scores += numbers[at] @ rest
+            if chain is None:
+                gradient = _gradient(scores, wanted[at], known[at], targets)
+            else:
+                full = np.zeros((*steps.shape, K))
+                full[inside] = scores
+                gradients = chain_gradients(full, examples.wanted[steps], lengths, *pairs)
+                gradient = torch.from_numpy(gradients[0][inside].astype(np.float32))
+                for weights, square, own_gradient in zip(pairs, pair_squares, gradients[1:], strict=True):
+                    allowed = weights > FORBIDDEN
+                    square += own_gradient**2
+                    weights -= np.where(allowed, _RATE * own_gradient / np.sqrt(square), 0.0)
+            flat, S = own.flatten(), own.shape[1]
+            if S:
+                spread = gradient.repeat_interleave(S, 0)
+                squares[0].index_add_(0, flat, spread.square())
+                table.index_add_(0, flat, squares[0][flat].rsqrt_().mul_(spread), alpha=-_RATE)
+            table[-1] = 0.0  # of values that it does not know
+            moved = [(bias, squares[2], gradient.sum(0))]
+            if F:
+                moved.append((rest, squares[1], numbers[at].T @ gradient))
+            for parameter, square, total in moved:
+                square += total.square()
+                parameter -= _RATE * total * square.rsqrt()
+        scaled = rest.numpy() / scale[:, None]
+        yield Linear(
+            windows,
+            buckets,
+            table[:-1].numpy().copy(),
+            scaled.astype(np.float32),
+            (bias.numpy() - mean @ scaled).astype(np.float32),
+            Chain(*(weights.copy() for weights in pairs)) if pairs else None,
+        )
+
+
+def _gradient(scores: Tensor, wanted: Tensor, known: Tensor, targets: Targets) -> Tensor:
+    """(n, K) of the loss of each step: of cross-entropy, or half the squared error; 0 where the target is missing."""
+    if targets.classes:
+        found = scores.softmax(1)
+        found[torch.arange(len(found)), wanted[:, 0].clamp(min=0)] -= 1.0
+    else:
+        found = scores - wanted
+    return torch.where(known[:, None], found, 0.0)
+
+
+def _pieces(offsets: np.ndarray, most: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and lengths of pieces of all sequences; of some at random, where they have more steps than `most`."""
+    lengths = np.diff(offsets)
+    counts = -(-lengths // _PIECE)
+    starts = np.concatenate([np.arange(a, b, _PIECE) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+    rooms = np.repeat(offsets[1:], counts) - starts
+    found = np.minimum(rooms, _PIECE)
+    if found.sum() > most:
+        order = random.permutation(len(starts))
+        kept = np.sort(order[: max(1, int(np.searchsorted(np.cumsum(found[order]), most)))])
+        starts, found = starts[kept], found[kept]
+    return starts.astype(np.int64), found.astype(np.int64)
+
+
+def _batches(
+    starts: np.ndarray, lengths: np.ndarray, random: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(T, B) steps and (B,) lengths of pieces of similar length, in random order."""
+    order = np.argsort(lengths + 4.0 * random.random(len(lengths)))
+    some = np.array_split(order, max(1, len(order) // _AT_ONCE))
+    for place in random.permutation(len(some)):
+        own = some[place]
+        yield piece_steps(starts[own], lengths[own])[0], lengths[own]
+
+
+def chain_gradients(
+    scores: np.ndarray, wanted: np.ndarray, lengths: np.ndarray, start: np.ndarray, transitions: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of a chain's negative log-likelihood, summed over the batch: (T, B, K) of the scores, 0 behind the ends
+    of sequences, and of the three weights.
+
+    Args:
+        scores: (T, B, K).
+        wanted: (T, B) label indices.
+        lengths: (B,), positive.
+
+    Source: the forward-backward algorithm, scaled as in Rabiner (1989), Proceedings of the IEEE 77(2), section V.
+    """
+    T, B, K = scores.shape
+    rows, last = np.arange(B), lengths - 1
+    inside = np.arange(T)[:, None] < lengths
+    steps = np.exp(np.maximum(scores - scores.max(2, keepdims=True), -300.0))
+    moves = np.exp(np.maximum(transitions - transitions.max(), -300.0)) * (transitions > FORBIDDEN)
+    first = np.exp(start - start.max()) * (start > FORBIDDEN)
+    final = np.exp(end - end.max()) * (end > FORBIDDEN)
+    forward, backward = np.empty_like(steps), np.empty_like(steps)
+    forward[0] = _scaled(first * steps[0])
+    for t in range(1, T):
+        forward[t] = _scaled((forward[t - 1] @ moves) * steps[t])
+    reached = np.empty_like(steps)  # what comes in from the step after
+    backward[T - 1] = _scaled(np.broadcast_to(final, (B, K)))
+    reached[T - 1] = steps[T - 1] * backward[T - 1]
+    for t in range(T - 2, -1, -1):
+        before = reached[t + 1] @ moves.T
+        backward[t] = _scaled(np.where((last == t)[:, None], final, before))
+        reached[t] = steps[t] * backward[t]
+    likely = _scaled(forward * backward)
+    likely[~inside] = 0.0
+    # Pairs: forward[t - 1], a move, and what is reached at t; each such table sums to 1.
+    left, right = forward[:-1], reached[1:]
+    sums = np.maximum(((left @ moves) * right).sum(2), 1e-300)
+    left = np.where(inside[1:], 1.0 / sums, 0.0)[..., None] * left
+    expected = left.reshape(-1, K).T @ right.reshape(-1, K) * moves
+    gold, known = np.where(inside, wanted, 0), inside.reshape(-1)
+    flat = likely.reshape(-1, K)
+    flat[np.flatnonzero(known), gold.reshape(-1)[known]] -= 1.0
+    ends = likely[last, rows].sum(0)  # of which the gold label has been taken already
+    np.subtract.at(expected, (gold[:-1][inside[1:]], gold[1:][inside[1:]]), 1.0)
+    return likely, likely[0].sum(0), expected, ends
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    found: np.ndarray = values / np.maximum(values.sum(-1, keepdims=True), 1e-300)
+    return found
+
+
+# Numbers alone: penalties.
+
+
+def _by_penalties(windows: Windows, features: Features, targets: Targets, examples: Examples) -> Iterator[Linear]:
+    known = np.flatnonzero(examples.known)
+    stride = max(1, len(known) * windows.width(features) // _MOST_CELLS)
+    rows = known[::stride]
+    numbers, mean, scale = _standardised(windows, features, examples.data, rows)
+    wanted = torch.from_numpy(examples.wanted[rows])
+    fitted = _logistic(numbers, wanted, targets.outputs) if targets.classes else _ridge(numbers, wanted)
+    for rest, bias in fitted:
+        scaled = rest.numpy() / scale[:, None]
+        yield Linear(
+            windows,
+            np.zeros(0, np.uint32),
+            np.zeros((0, targets.outputs), np.float32),
+            scaled.astype(np.float32),
+            (bias.numpy() - mean @ scaled).astype(np.float32),
+            None,
+        )
+
+
+def _logistic(numbers: Tensor, wanted: Tensor, K: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Weights and bias for no weights at all, and for each penalty, by L-BFGS from those of the one before."""
+    shares = torch.bincount(wanted, minlength=K) / len(wanted)
+    rest, bias = torch.zeros(numbers.shape[1], K), (shares + 1e-6).log()
+    yield rest.clone(), bias.clone()
+    rest.requires_grad_()
+    bias.requires_grad_()
+    for penalty in _PENALTIES:
+        optimizer = torch.optim.LBFGS([rest, bias], max_iter=_STEPS, history_size=10, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            total = cross_entropy(numbers @ rest + bias, wanted)
+            total = total + penalty / 2 * rest.square().sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            return total
+
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        yield rest.detach().clone(), bias.detach().clone()
+
+
+def _ridge(numbers: Tensor, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Weights and bias for no weights at all, and for each penalty, in closed form."""
+    X, Y = numbers.double(), wanted.double().reshape(len(wanted), -1)
+    middle, center = X.mean(0), Y.mean(0)
+    yield torch.zeros(X.shape[1], Y.shape[1]), center.float()
+    X, Y = X - middle, Y - center
+    square, both = X.T @ X / len(X), X.T @ Y / len(X)
+    for penalty in _PENALTIES:
+        rest = torch.linalg.solve(square + penalty * torch.eye(len(square), dtype=torch.float64), both)
+        yield rest.float(), (center - middle @ rest).float()
+
+
+def _standardised(
+    windows: Windows, features: Features, data: Encoded, rows: np.ndarray | None
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """(n, F) numbers of these steps with mean 0 and deviation 1, and what their means and deviations were."""
+    F = windows.width(features)
+    if not F:
+        return torch.zeros(int(data.offsets[-1]), 0), np.zeros(0), np.ones(0)
+    found = np.concatenate([*windows.numbers(data, features, rows), np.zeros((0, F), np.float32)])
+    mean, scale = found.mean(0, np.float64), found.std(0, dtype=np.float64)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    return torch.from_numpy(((found - mean) / scale).astype(np.float32)), mean, scale
+
