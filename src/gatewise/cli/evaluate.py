@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OptionError
+from ..tasks.options import names
+from ..tasks.stress import card_report
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, Unknown, refuse_models, result
@@ -26,6 +28,14 @@ def evaluate(
     captions: Annotated[str | None, typer.Option(help="File with captions, if DATA is a folder of images.")] = None,
     lists: Annotated[
         str | None, typer.Option(help="Comma-separated files with names of images, one per line; evaluate only these.")
+    ] = None,
+    stress: Annotated[
+        bool,
+        typer.Option("--stress", help="Print a robustness card: the figure when the data change in ways that happen."),
+    ] = False,
+    changes: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated changes of the robustness card; all that go with the data, if omitted."),
     ] = None,
     json: Json = False,
     **search: Any,
@@ -56,7 +66,13 @@ def evaluate(
     given |= decoding(task, estimator.evaluate, search)
     refuse_models(data)
     measured = estimator.data_at(data)
+    if changes and not stress:
+        raise OptionError(f"changes='{changes}' is for the robustness card. Add --stress")
     found = estimator.load(model).set_params(**csv)
+    if stress:
+        card = found.stress(measured, changes=names(changes), query=query, encoding=encoding)
+        result(card_report(card), card, json)
+        return
     metrics = found.evaluate(measured, **given)
     result(f"{found.report(metrics)}\n\n{found.verdict(metrics)}".rstrip(), metrics, json)
 

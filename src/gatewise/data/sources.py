@@ -35,6 +35,8 @@ class Roles:
         time: The column, or comma-separated columns, that order its steps.
         columns: What to learn from; None: all columns that have no other role.
         static: Further columns of which each sequence has one value.
+        group: Columns that say which sequences belong together, read to split the data. A table of steps that has no
+            key is one sequence for each group.
         per_step: Whether there is a target at each step, rather than one for each sequence. Without a key, a table is
             then one long sequence, and otherwise each of its rows is a sequence.
         lines: What the lines of a text file are: "rows" of a table, "labels" each with its text, or "tokens" each with
@@ -56,6 +58,7 @@ class Roles:
     time: str | None = None
     columns: Sequence[str] | None = None
     static: Sequence[str] = ()
+    group: Sequence[str] = ()
     per_step: bool = False
     lines: str = "rows"
     zone: str | None = None
@@ -254,7 +257,9 @@ def _read_table(source: Any, roles: Roles, query: str | None, encoding: str, sch
 
     if roles.recognise and schema is not None:
         roles = replace(roles, time=roles.time or ",".join(schema.time) or None, key=roles.key or schema.key)
-    labels = {*roles.key, *roles.labels}
+    if roles.per_step and not roles.key:
+        roles = replace(roles, key=roles.group)
+    labels = {*roles.key, *roles.labels, *roles.group}
     named = {*labels, *roles.target, *roles.static, *(roles.columns or ()), *([roles.time] if roles.time else ())}
     reading: dict[str, Any] = {"csv": roles.csv, "encoding": encoding, "named": named}
     with open_table(source, query, labels=labels, schema=schema, **reading) as table:
@@ -289,6 +294,8 @@ def _sequences_of(table: Table, roles: Roles) -> Sequences:
     default = roles.default_target
     target = [*roles.target] or ([default] if default in table.columns and default not in roles.key else [])
     static = [*roles.static, *(target if roles.with_target and not roles.per_step else ())]
+    grouping = [name for name in roles.group if table.learned is None or name in table.columns]
+    static += [name for name in grouping if name not in (*roles.key, *static)]
     return sequences(
         table,
         key=roles.key,

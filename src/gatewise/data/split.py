@@ -5,6 +5,7 @@ A text or a long series is cut in its order, many examples are shuffled first, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Protocol, Self, TypeVar
@@ -13,6 +14,8 @@ import numpy as np
 
 from ..errors import DataError, OptionError
 from .sequences import Sequences, offsets_of
+
+_DIVISIONS = 50  # of groups that are drawn, of which the best is taken
 
 PARTS = ("train", "validation", "test")
 
@@ -68,7 +71,11 @@ def split_in_order(items: Slices, shares: Sequence[float]) -> dict[str, Slices]:
 
 
 def shuffled_split(
-    count: int, shares: Sequence[float], seed: int | Sequence[int], strata: np.ndarray | None = None
+    count: int,
+    shares: Sequence[float],
+    seed: int | Sequence[int],
+    strata: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Indices of the items of each part, drawn at random, in ascending order; a part may be empty.
 
@@ -77,8 +84,12 @@ def shuffled_split(
         shares: Of the parts, as for `split`.
         seed: Of the draw, as numpy takes it.
         strata: (count,) whole numbers from 0, such as classes: each is then spread evenly over the parts.
+        groups: (count,) whole numbers from 0: items of one group are in one part. There must be as many groups as there
+            are parts with a share.
     """
     random = np.random.default_rng(seed)
+    if groups is not None:
+        return _grouped(groups, shares, random, strata)
     order = random.permutation(count)
     if strata is not None:
         order = _spread(order, strata[order], random)
@@ -92,6 +103,45 @@ def _spread(order: np.ndarray, strata: np.ndarray, random: np.random.Generator) 
         members = np.flatnonzero(strata == stratum)
         place[members] = (np.arange(len(members)) + random.random()) / len(members)
     return order[np.argsort(place, kind="stable")]
+
+
+def _grouped(
+    groups: np.ndarray, shares: Sequence[float], random: np.random.Generator, strata: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Whole groups by part: of some random divisions the one whose parts have the sizes, and the strata, that come
+    nearest to their shares."""
+    split(len(groups), shares)  # refuses shares that are none
+    strata = np.zeros(len(groups), np.int64) if strata is None else strata
+    table = np.zeros((int(groups.max()) + 1, int(strata.max()) + 1))
+    np.add.at(table, (groups, strata), 1)
+    wanted = np.array(shares)[:, None] * table.sum(0)  # (3, strata)
+    filled = [part for part, share in enumerate(shares) if share > 0]
+    best, part_of = math.inf, np.zeros(len(table), np.int64)
+    for _ in range(_DIVISIONS):
+        drawn = _division(table, wanted, filled, random)
+        held = np.zeros_like(wanted)
+        np.add.at(held, drawn, table)
+        # Counts of strata are weighed against those that a part should have, so that small parts count like large ones.
+        far = float((np.abs(held - wanted).sum(1) / np.maximum(wanted.sum(1), 1))[filled].sum())
+        if far < best:
+            best, part_of = far, drawn
+    return {name: np.flatnonzero(part_of[groups] == part) for part, name in enumerate(PARTS)}
+
+
+def _division(table: np.ndarray, wanted: np.ndarray, filled: Sequence[int], random: np.random.Generator) -> np.ndarray:
+    """(G,) the part of each group: one group for each part, then each to the part that still lacks most of it."""
+    order = random.permutation(len(table))
+    part_of, room = np.zeros(len(table), np.int64), wanted.copy()
+    # The small parts get their first group first: of few groups the large one takes what is left.
+    first = sorted(filled, key=lambda part: wanted[part].sum())
+    for place, group in enumerate(order):
+        if place < len(first):
+            part = first[place]
+        else:
+            part = max(filled, key=lambda part: room[part].sum() / max(wanted[part].sum(), 1))
+        part_of[group] = part
+        room[part] -= table[group]
+    return part_of
 
 
 class Items(Protocol):
@@ -108,18 +158,21 @@ class Items(Protocol):
 Data = TypeVar("Data", bound=Items)
 
 
-def split_at_random(data: Data, shares: Sequence[float], seed: int, items: str) -> dict[str, Data]:
+def split_at_random(
+    data: Data, shares: Sequence[float], seed: int, items: str, groups: np.ndarray | None = None
+) -> dict[str, Data]:
     """The parts that are not empty, by name, drawn at random.
 
     Args:
         data: What is split.
-        shares, seed: As for `shuffled_split`.
+        shares, seed, groups: As for `shuffled_split`.
         items: What the error calls the items.
 
     Raises:
         DataError: There is nothing to learn from.
     """
-    found = {name: data.take(places) for name, places in shuffled_split(len(data), shares, seed).items()}
+    places = shuffled_split(len(data), shares, seed, groups=groups)
+    found = {name: data.take(some) for name, some in places.items()}
     if not len(found["train"]):
         raise DataError(f"{data.name} has {len(data)} {items}, which leaves none to learn from")
     return {name: part for name, part in found.items() if len(part)}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from ..data.groups import likely_groups
+from ..data.sequences import Sequences
 
 _LABEL, _WIDTH = 11, 100  # columns
 _MOST_LINES = 3  # of one entry
@@ -25,6 +28,12 @@ def announcement(entries: Mapping[str, str]) -> str:
         )
         lines += [f"{label if place == 0 else '':<{_LABEL}} {line}" for place, line in enumerate(wrapped)]
     return "\n".join(lines)
+
+
+def group_entry(data: Sequences, used: Sequence[str]) -> dict[str, str]:
+    """What looks like a group of sequences and is not used as one, as an entry; {} if nothing does."""
+    found = likely_groups(data, used)
+    return {"groups": found} if found else {}
 
 
 def counted(count: int, what: str) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..training import Outcome, ProgressFor
     from .fitting import Prepared
+    from .stress import Stressed
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -212,6 +213,37 @@ class Estimator(CommonOptions, ABC):
         name = self.find_cell().name
         network = name.upper() if name in ("lstm", "gru") else "network"
         return sentence(metrics, network, self.only == "plain")
+
+    def stress(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        changes: Sequence[str] = (),
+        query: str | None = None,
+        encoding: str = "utf-8",
+    ) -> dict[str, Any]:
+        """A robustness card: the model and the strongest plain method when the data change in ways that happen.
+
+        Args:
+            data, y, query, encoding: As for `fit`. Of the training data, the part that was held out last is changed.
+            changes: Names of changes, see `tasks.stress`; all that go with the data, if empty.
+
+        Returns:
+            "as it is" and each change -> "name" of the plain method, "measure", "model" and "figure", the plain
+            method's.
+
+        Raises:
+            OptionError: A change does not go with such data, or the model is not compared with a plain method there.
+        """
+        from .stress import card
+
+        self._must_be_fitted()
+        return card(self._stressed(data, y, query, encoding), changes, self.task, int(self.seed))
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        """Data to change, and how they are evaluated."""
+        raise OptionError(f"there is no stress test for the task '{self.task}'. Leave out --stress")
 
     def _is_training_data(self, fingerprint: str) -> bool:
         """Whether data of this fingerprint are those that the model learned from, which are split again as then."""

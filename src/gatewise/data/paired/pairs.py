@@ -31,19 +31,22 @@ class Pairs:
         sources: N texts; "" where there is nothing to translate, and no target was read.
         targets: As many; None where only sources were read.
         name: Where they came from, for people.
+        groups: What each pair belongs to; None where nobody asked.
     """
 
     sources: list[str]
     targets: list[str] | None
     name: str = "data"
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def take(self, which: Sequence[int] | np.ndarray) -> Pairs:
         """These pairs, in this order."""
-        sources, targets = (some and [some[i] for i in which] for some in (self.sources, self.targets))
-        return Pairs(sources or [], targets, self.name)
+        parts = (some and [some[i] for i in which] for some in (self.sources, self.targets, self.groups))
+        sources, targets, groups = parts
+        return Pairs(sources or [], targets, self.name, groups)
 
     def fingerprint(self) -> str:
         """sha256 of all texts."""
@@ -61,6 +64,7 @@ def read_pairs(
     encoding: str = "utf-8",
     csv: CSVFormat = ANY_CSV,
     with_targets: bool = True,
+    group: str | None = None,
 ) -> Pairs:
     """Pairs from whatever a user names.
 
@@ -78,6 +82,7 @@ def read_pairs(
         with_targets: Otherwise sources are enough: one file of lines is sources alone if its lines have no tab, or not
             alike many, of a table the target is not read, and a file that could be lines is so unless its head names a
             column. A blank source is then "", and a tab in a line of sources white space.
+        group: Column of what pairs belong to, named as source and target are.
 
     Raises:
         DataError: It cannot be read, the files differ in lines, or a text is missing or blank; says where.
@@ -90,23 +95,25 @@ def read_pairs(
     if source and source == target:
         raise OptionError(f"source and target are both '{source}'. Name two columns")
     if y is not None:
+        _no_columns(None, None, None, "lists", group)
         return _lists(data, y)
     if isinstance(data, str) and "," in data and not os.path.exists(data):
         data = tuple(path.strip() for path in data.split(","))
     if isinstance(data, tuple):
         if len(data) == 2 and not all(isinstance(one, str | os.PathLike) for one in data):
+            _no_columns(None, None, None, "lists", group)
             return _lists(*data)
-        _no_columns(source, target, query, "two files")
+        _no_columns(source, target, query, "two files", group)
         return _aligned(data, encoding)
     is_path = isinstance(data, str | os.PathLike)
     if is_path and not query and _is_lines(os.fspath(data)):
         named = [name for name in (source, target) if name]
         if all(name.isdecimal() for name in named):
-            return _tabbed(data, encoding, with_targets, source, target)
+            return _tabbed(data, encoding, with_targets, source, target, group)
         if not (with_targets or _heads(data, encoding, named)):
             return _tabbed(data, encoding, with_targets, None, None)
     if is_path or is_table(data):
-        return _columns(data, source, target, query, encoding, csv, with_targets)
+        return _columns(data, source, target, query, encoding, csv, with_targets, group)
     if with_targets:
         raise OptionError(f"a {type(data).__name__} of texts needs as many targets beside it: fit(texts, targets)")
     return Pairs(_texts(data, "texts", blank_too=True), None, "texts")
@@ -152,7 +159,9 @@ def _aligned(paths: tuple[Any, ...], encoding: str) -> Pairs:
     return Pairs(sources, targets, f"{one}, {other}")
 
 
-def _tabbed(path: Any, encoding: str, with_targets: bool, source: str | None, target: str | None) -> Pairs:
+def _tabbed(
+    path: Any, encoding: str, with_targets: bool, source: str | None, target: str | None, group: str | None = None
+) -> Pairs:
     """One file of `source<tab>target`, perhaps with further columns, or of sources alone."""
     name, lines = _lines(path, encoding)
     rows = [line.split("\t") for line in lines]
@@ -160,8 +169,11 @@ def _tabbed(path: Any, encoding: str, with_targets: bool, source: str | None, ta
     if not with_targets and (len(widths) > 1 or widths == {1}):  # a tab here and there is white space
         return Pairs([" ".join(row).strip() for row in rows], None, name)
     width = len(next(row for row in rows if any(cell.strip() for cell in row)))
-    first, second = _text_columns(name, rows, width, source, target)
-    sources, targets = [], []
+    if not with_targets and group and group.isdecimal() and int(group) > width:
+        group = None  # which is read to split the data alone
+    grouping = _number(name, group, width)
+    first, second = _text_columns(name, rows, width, source, target, grouping)
+    sources, targets, groups = [], [], []
     for number, row in enumerate(rows, 1):
         row = [cell.strip() for cell in row]
         if not with_targets and not any(row):
@@ -172,21 +184,33 @@ def _tabbed(path: Any, encoding: str, with_targets: bool, source: str | None, ta
             raise DataError(f"{name}, line {number}: {len(row) - 1} tabs, where {width - 1} was expected")
         sources.append(row[first])
         targets.append(row[second])
-    return Pairs(sources, targets if with_targets else None, name)
+        groups += [] if grouping is None else [row[grouping]]
+    return Pairs(sources, targets if with_targets else None, name, None if grouping is None else groups)
+
+
+def _number(name: str, named: str | None, width: int) -> int | None:
+    """The place of a column that is named by its number, from 0; None if none is named."""
+    if named is None:
+        return None
+    if not (named.isdecimal() and 1 <= int(named) <= width):
+        raise OptionError(f"{name} has {width} columns between tabs, so there is no column {named}")
+    return int(named) - 1
 
 
 def _text_columns(
-    name: str, rows: Sequence[Sequence[str]], width: int, source: str | None, target: str | None
+    name: str,
+    rows: Sequence[Sequence[str]],
+    width: int,
+    source: str | None,
+    target: str | None,
+    grouping: int | None,
 ) -> tuple[int, int]:
     """Where in a line the source and the target are: as named by number, or the two columns that hold texts."""
     texts = list(range(width))
     if width > 2:
         texts = [at for at in texts if not all(_NO_TEXT.search(row[at].strip()) for row in rows if len(row) == width)]
-    named = [None if pick is None else int(pick) - 1 for pick in (source, target)]
-    for at in named:
-        if at is not None and not 0 <= at < width:
-            raise OptionError(f"{name} has {width} columns between tabs, so there is no column {at + 1}")
-    others = [at for at in texts if at not in named]
+    named = [_number(name, pick, width) for pick in (source, target)]
+    others = [at for at in texts if at not in (*named, grouping)]
     if len(others) > named.count(None) > 0 and width > 2:
         raise DataError(f"{name} has {width} columns between tabs. Name the two that are texts: --source 1 --target 2")
     first, second = (others.pop(0) if at is None and others else at for at in named)
@@ -212,18 +236,22 @@ def _columns(
     encoding: str,
     csv: CSVFormat,
     with_targets: bool,
+    group: str | None,
 ) -> Pairs:
     """Two columns of a table, as text whatever they hold."""
     with open_table(data, query, csv=csv, encoding=encoding, as_written=True) as table:
         names = list(table.columns)
-        first = table.check(source) if source else next((name for name in names if name != target), names[0])
+        grouping = table.check(group) if group and (with_targets or group in names) else None
+        free = (name for name in names if name not in (target, grouping))
+        first = table.check(source) if source else next(free, names[0])
         if not with_targets:
             return Pairs(_column(table, first, blank_too=True), None, table.name)
-        others = [name for name in names if name != first]
+        others = [name for name in names if name not in (first, grouping)]
         if not others:
             raise DataError(f"{table.name} has one column, '{first}', but pairs are in two")
         second = table.check(target) if target else others[0]
-        return Pairs(_column(table, first), _column(table, second), table.name)
+        groups = None if grouping is None else _column(table, grouping)
+        return Pairs(_column(table, first), _column(table, second), table.name, groups)
 
 
 def _column(table: Table, name: str, blank_too: bool = False) -> list[str]:
@@ -250,7 +278,7 @@ def _is_lines(path: str) -> bool:
     return path.lower().removesuffix(".gz").endswith(".tsv") or kind_of(path) == "text"
 
 
-def _no_columns(source: str | None, target: str | None, query: str | None, what: str) -> None:
-    for name, value in (("source", source), ("target", target), ("query", query)):
+def _no_columns(source: str | None, target: str | None, query: str | None, what: str, group: str | None = None) -> None:
+    for name, value in (("source", source), ("target", target), ("query", query), ("group", group)):
         if value is not None:
             raise OptionError(f"{name}='{value}' is for tables, not for {what}. Leave it out")

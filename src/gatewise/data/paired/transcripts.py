@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,19 @@ from ...errors import DataError, suggest
 from ..log_mel import LogMel
 from ..readers import audio, images
 from ..readers.files import files_in, is_folder, name_of, read_lines, read_text
-from ..sequences import Sequences, text_column
+from ..sequences import Sequences, category_column, text_column
 from ..sources import describe_source, refuse_query
 from ..tables.schema import ANY_CSV, CSVFormat
 from ..tables.session import RELATION, identifier, source_name
 from ..tables.table import open_table
 
 FILE, TEXT = "file", "text"  # the columns of a table that names files
+FOLDER = "folder"  # where a file lies, as a column of its own
 LISTED = ".trans.txt"  # LibriSpeech: a line for each recording of the folder, its name and its text
 _MEDIA = {"sound": audio.SUFFIXES, "images": images.SUFFIXES}
 
-Named = list[tuple[str, Path, str | None]]  # name within the source, path, and text, None where there is none
+# Name within the source; path; text, None where there is none; and the values of further columns.
+Named = list[tuple[str, Path, str | None, tuple[str | None, ...]]]
 
 
 def read_transcripts(
@@ -33,6 +35,7 @@ def read_transcripts(
     encoding: str = "utf-8",
     csv: CSVFormat = ANY_CSV,
     texts: bool = True,
+    columns: Sequence[str] = (),
     sound: LogMel | None = None,
     height: int | None = None,
 ) -> tuple[Sequences, LogMel | None]:
@@ -48,6 +51,7 @@ def read_transcripts(
         encoding: Of all text.
         csv: How a CSV file is written.
         texts: Whether there must be a text for every file; otherwise none is looked for.
+        columns: Further columns of the table, such as the speaker; of a folder, "folder" is the one a file lies in.
         sound, height: How a trained model reads sound and images; None: what suits the files.
 
     Returns:
@@ -58,19 +62,20 @@ def read_transcripts(
         DataError: A file is damaged or has no text, or the source names none; the message says which.
         OptionError: A query is given for what is not a table.
     """
-    found = _listed(source, target, query, encoding, csv, texts)
+    found = _listed(source, target, query, encoding, csv, texts, columns)
     if not found:
         raise DataError(f"{source_name(source)} names no file. Give at least one.")
-    paths = [path for _, path, _ in found]
+    paths = [path for _, path, _, _ in found]
     if _medium(found) == "sound":
         sound = sound or audio.settings_for(paths)
         data = audio.read_sounds(paths, sound)
     else:
         sound, data = None, images.read_line_images(paths, height)
-    static = {FILE: text_column(FILE, [name for name, _, _ in found])}
+    static = {FILE: text_column(FILE, [name for name, *_ in found])}
+    static |= {name: category_column(name, [more[place] for *_, more in found]) for place, name in enumerate(columns)}
     if texts:
         static[target] = text_column(
-            target, [None if transcript is None else " ".join(transcript.split()) for _, _, transcript in found]
+            target, [None if transcript is None else " ".join(transcript.split()) for _, _, transcript, _ in found]
         )
     return replace(data, static=static, name=source_name(source)), sound
 
@@ -101,7 +106,7 @@ def _kind(name: str) -> str | None:
 def _medium(found: Named) -> str:
     """What the files are. DataError if they are of both kinds, or of neither."""
     kinds: dict[str, str] = {}
-    for name, _, _ in found:
+    for name, *_ in found:
         kind = _kind(name)
         if kind is None:
             known = ", ".join(suffix for suffixes in _MEDIA.values() for suffix in suffixes)
@@ -112,17 +117,25 @@ def _medium(found: Named) -> str:
     return next(iter(kinds))
 
 
-def _listed(source: Any, target: str, query: str | None, encoding: str, csv: CSVFormat, texts: bool) -> Named:
+def _listed(
+    source: Any,
+    target: str,
+    query: str | None,
+    encoding: str,
+    csv: CSVFormat,
+    texts: bool,
+    columns: Sequence[str],
+) -> Named:
     if _is_local(source):
         if is_folder(source):
             refuse_query(query, describe_source(source))
-            return _in_folder(Path(source), encoding, texts)
+            return _in_folder(Path(source), encoding, texts, columns)
         if is_media(source):
             refuse_query(query, describe_source(source))
             if texts:
                 raise DataError(f"{name_of(source)} is a single file. Give a folder, or a table of files and texts.")
-            return [(Path(source).name, Path(source), None)]
-    return _in_table(source, target, query, encoding, csv, texts)
+            return [(Path(source).name, Path(source), None, ())]
+    return _in_table(source, target, query, encoding, csv, texts, columns)
 
 
 def _is_local(source: Any) -> bool:
@@ -130,7 +143,12 @@ def _is_local(source: Any) -> bool:
     return isinstance(source, str | os.PathLike) and "://" not in os.fspath(source)
 
 
-def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
+def _in_folder(folder: Path, encoding: str, texts: bool, columns: Sequence[str]) -> Named:
+    if other := next((name for name in columns if name != FOLDER), None):
+        raise DataError(
+            f"{name_of(folder)} is a folder, whose files have no column '{other}'. '{FOLDER}' is the folder that a "
+            "file lies in; or name the files, their texts and more in a table"
+        )
     files = list(files_in(folder))
     known: dict[Path, str] = {}
     for page in (file for file in files if texts and file.name.endswith(LISTED)):
@@ -151,23 +169,33 @@ def _in_folder(folder: Path, encoding: str, texts: bool) -> Named:
                     f"*{LISTED}. Write it, or name the files and their texts in a table."
                 )
             transcript = read_text(page, encoding) if page.stat().st_size else ""
-        found.append((file.relative_to(folder).as_posix(), file, transcript))
+        within = file.relative_to(folder)
+        found.append((within.as_posix(), file, transcript, (within.parent.as_posix(),) * len(columns)))
     return found
 
 
-def _in_table(source: Any, target: str, query: str | None, encoding: str, csv: CSVFormat, texts: bool) -> Named:
+def _in_table(
+    source: Any,
+    target: str,
+    query: str | None,
+    encoding: str,
+    csv: CSVFormat,
+    texts: bool,
+    columns: Sequence[str],
+) -> Named:
     base = Path(source).parent if _is_local(source) else Path()
     csv = csv.over(CSVFormat(header=True))
     with open_table(source, query, csv=csv, encoding=encoding, as_written=True) as table:
         for column in [FILE, target] if texts else [FILE]:
             _check(table.name, column, table.columns)
         transcript = f"{identifier(target)}::VARCHAR" if texts else "NULL"
-        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {transcript} FROM {RELATION}")
+        more = "".join(f", {identifier(table.check(name))}::VARCHAR" for name in columns)
+        rows = table.session.rows(f"SELECT trim({FILE}::VARCHAR), {transcript}{more} FROM {RELATION}")
     found: Named = []
-    for number, (file, transcript) in enumerate(rows, 1):
+    for number, (file, transcript, *values) in enumerate(rows, 1):
         if not file:
             raise DataError(f"{source_name(source)}, row {number}: no file is named. Fill it in, or leave the row out.")
-        found.append((file, base / file, transcript))
+        found.append((file, base / file, transcript, tuple(values)))
     return found
 
 

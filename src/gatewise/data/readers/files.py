@@ -63,6 +63,11 @@ def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str
     Example:
         >>> text = read_text(["poems/", "more.txt.gz"])
     """
+    return "".join(read_texts(source, encoding))
+
+
+def read_texts(source: Source | Sequence[Source], encoding: str = "utf-8") -> list[str]:
+    """The same text, a piece for each file; all but the last piece end with a line end."""
     _check_encoding(encoding)
     several = [source] if isinstance(source, str | os.PathLike) else source
     if not isinstance(several, Iterable):
@@ -70,7 +75,7 @@ def read_text(source: Source | Sequence[Source], encoding: str = "utf-8") -> str
     pieces = [piece for one in several for piece in _pieces(one, encoding)]
     if not pieces:
         raise DataError("no file to read text from: the list of sources is empty. Name at least one.")
-    return "".join(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]) + pieces[-1]
+    return [*(piece if piece.endswith("\n") else piece + "\n" for piece in pieces[:-1]), pieces[-1]]
 
 
 def read_lines(source: Source, encoding: str) -> tuple[str, list[str]]:

@@ -18,7 +18,7 @@ from ...errors import DataError
 from ...metrics.text import sacrebleu
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
-from ..options import given_or
+from ..options import given_or, names
 from ..report import text_report
 from .baselines import most_frequent
 from .document import Data, Document
@@ -116,7 +116,7 @@ class Captioner(Estimator, CaptionOptions):
         sacrebleu()  # before the work is done
         whole, listed = self._read(data, y, captions, lists, encoding)
         counts = part_sizes(whole, listed, self.split, validation is not None)
-        parts = split_images(whole, counts, bool(listed), int(self.seed))
+        parts = split_images(whole, counts, bool(listed), int(self.seed), names(self.group))
         if validation is not None:
             x, references = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"], _ = self._read(x, references, captions, None, encoding)
@@ -192,7 +192,7 @@ class Captioner(Estimator, CaptionOptions):
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             trained = self.provenance_["data"]
-            parts = split_images(whole, trained["counts"], trained["listed"], int(self.seed))
+            parts = split_images(whole, trained["counts"], trained["listed"], int(self.seed), names(self.group))
         with_captions(whole)  # DataError if there are none
         return self._evaluate(parts, with_baselines=True, decoding=decoding)
 

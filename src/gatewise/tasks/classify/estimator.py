@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ...data.groups import refuse_shared
 from ...data.log_mel import LogMel
 from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import are_integers, features_of, in_memory
@@ -24,6 +25,7 @@ from ..announcement import listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
+from ..stress import Stressed
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report
@@ -108,18 +110,21 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
-        from ..announcement import parts_text
+        from ..announcement import group_entry, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
         self.schema_ = sequences.schema
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
+        if own is not None:
+            refuse_shared(sequences, own, names(self.group))
         parts = split_sequences(
             sequences,
             targets,
             self.split,
             seed=int(self.seed),
+            group=names(self.group),
             targets_apart=y is not None,
             validated_apart=own is not None,
         )
@@ -171,6 +176,7 @@ class Classifier(Estimator, ClassifyOptions):
                     "sequences",
                     "validation given apart" if own is not None else "",
                 ),
+                **group_entry(sequences, [*targets.columns, *names(self.group)]),
             },
             per_step=chosen.batch_size,
         )
@@ -198,7 +204,7 @@ class Classifier(Estimator, ClassifyOptions):
         sequences = predictor.read(data, y, query=query, encoding=encoding, with_target=True)
         evaluator = Evaluator(predictor)
         if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed))
+            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
             return evaluator.evaluate_parts(sequences, None, parts)
         return evaluator.evaluate(sequences)
 
@@ -243,6 +249,20 @@ class Classifier(Estimator, ClassifyOptions):
         """
         return self._predictor().predictions(data, query=query, encoding=encoding)
 
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        sequences = self._predictor().read(data, y, query=query, encoding=encoding, with_target=True)
+        if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
+            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
+            if parts.held_out:
+                sequences = sequences.take([*parts.held_out.values()][-1])
+        heard = "log_mel" in sequences.steps
+        columns = {
+            "sound": ("log_mel",) if heard else (),
+            "numbers": () if heard else tuple(column.name for column in self.inputs_.numbers),
+            "texts": self.inputs_.text.names if self.inputs_.text is not None else (),
+        }
+        return Stressed(sequences, columns, self.evaluate)
+
     report = staticmethod(classify_report)
 
     # Steps of fit.
@@ -282,7 +302,7 @@ class Classifier(Estimator, ClassifyOptions):
     def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""
         from_files = not data.steps.keys().isdisjoint(("log_mel", "pixels")) or holds_strokes(data)
-        ignored = {*targets, *names(self.key), *(data.static if from_files else ())}
+        ignored = {*targets, *names(self.key), *names(self.group), *(data.static if from_files else ())}
         chosen = names(self.columns)
         return (
             ignored if self.columns is None else ignored | {n for n in (*data.steps, *data.static) if n not in chosen}

@@ -47,6 +47,7 @@ def read_sequences(
         zone=options.zone,
         duplicates=options.duplicates,
         columns=None if options.columns is None else names(options.columns),
+        group=names(options.group),
         lines="labels",
         label_from=options.label_from,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...data.groups import groups_of
 from ...data.sequences import Sequences
 from ...data.split import shuffled_split
 from ..options import shares_of
@@ -54,6 +55,7 @@ def split_sequences(
     shares: Sequence[float],
     *,
     seed: int,
+    group: Sequence[str] = (),
     targets_apart: bool = False,
     validated_apart: bool = False,
 ) -> Parts:
@@ -61,11 +63,13 @@ def split_sequences(
 
     Args:
         shares: The option `split`.
+        group: Columns whose values no two parts share.
         targets_apart, validated_apart: As for `shares_of`.
     """
     strata = targets.encode(data) if targets.kind == "category" else None
     shares = shares_of(shares, targets_apart, validated_apart)
-    parts = shuffled_split(len(data), shares, [seed, 2], strata)
+    groups = groups_of(data, group, sum(share > 0 for share in shares))
+    parts = shuffled_split(len(data), shares, [seed, 2], strata, groups)
     if len(parts["validation"]) < FEWEST:
         parts["train"] = parts["validation"] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
     return Parts(**parts)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ...data.split import split_by_time
 from ...errors import ModelFileError
 from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
-from ..options import shares_of
+from ..options import names, shares_of
 from ..report import recognised
+from ..stress import Stressed
 from .document import Data, Document
 from .evaluation import baseline_thresholds, detect_report, evaluate
 from .options import DetectOptions
@@ -310,6 +312,15 @@ class Detector(Estimator, DetectOptions):
         scores = predictor.scored(series.values[0])
         events = predictor.scoring.events(scores)
         draw(series, scores, events, picture, threshold=self.threshold_, time=self.time)
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        series = self._predictor().series(data, y, query=query, encoding=encoding)
+        source = series.source
+        if self._is_training_data(source.fingerprint()):
+            source = split_by_time(source, self.provenance_["data"]["split"])["test"]
+        used = {*names(self.target), *names(self.time)}
+        channels = [n for n, column in source.steps.items() if column.kind == "number" and n not in used]
+        return Stressed(source, {"numbers": channels}, self.evaluate)
 
     report = staticmethod(detect_report)
 

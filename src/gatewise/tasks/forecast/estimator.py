@@ -21,6 +21,7 @@ from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors
 from ..options import names
 from ..report import recognised
+from ..stress import Stressed
 from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report
 from .linear import Linear
@@ -334,6 +335,10 @@ class Forecaster(Estimator, ForecastOptions):
         predictor = self._predictor()
         own = predictor.table(predictor.read(data, query=query, encoding=encoding))
         draw_series(predictor, own, picture, series=series, back=back)
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        raw = self._predictor().read(data, query=query, encoding=encoding)
+        return Stressed(raw, {"series": self.targets_}, self.evaluate)
 
     report = staticmethod(forecast_report)
 

@@ -16,18 +16,20 @@ import numpy as np
 
 from ...data.batches import Rows
 from ...data.readers.files import fingerprint
-from ...data.sequences import Sequences
+from ...data.sequences import Sequences, offsets_of, text_column
+from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, OptionError
 from ...training import Plan, ProgressFor
 from ..estimator import Estimator, cells_of, filled
-from ..options import shares_of
+from ..options import names, shares_of
+from ..stress import Stressed
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
-from .text.corpus import Corpus, learn_vocabulary, split_text, text_of
+from .text.corpus import Corpus, grouped_text, learn_vocabulary, split_text, text_of
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -75,7 +77,7 @@ class Generator(Estimator, GenerateOptions):
         return paths
 
     def opened(self, data: Any, encoding: str) -> Any:
-        if self.reads_numbers(data):
+        if self.reads_numbers(data) or self.group is not None:
             return data
         text, name = text_of(data, encoding)
         file = io.StringIO(text)
@@ -170,6 +172,8 @@ class Generator(Estimator, GenerateOptions):
         text, name = text_of(data, encoding)
         if self._is_training_data(fingerprint(text)):
             shares = self.provenance_["data"].get("shares", self.split)  # which older files do not say
+            if self.group is not None:
+                text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
             corpus = split_text(text, name, shares, self.vocabulary_)
             return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
         found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
@@ -177,6 +181,23 @@ class Generator(Estimator, GenerateOptions):
         if "unknown_tokens" in found:  # which xz does tell apart
             xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        if self.numbers_ is not None:
+            return super()._stressed(data, y, query, encoding)
+        text, name = text_of(data, encoding)
+        if self._is_training_data(fingerprint(text)):
+            shares = self.provenance_["data"].get("shares", self.split)
+            if self.group is not None:
+                text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
+            text = [part for part in split_in_order(text, shares).values() if part][-1]
+        as_data = Sequences(offsets_of([0]), {}, {"text": text_column("text", [text])}, name)
+
+        def evaluate(changed: Sequences) -> Mapping[str, Any]:
+            [written] = changed.static["text"].strings()
+            return self.evaluate(io.StringIO(written or ""), unknown="skip")
+
+        return Stressed(as_data, {"texts": ("text",)}, evaluate)
 
     report = staticmethod(generate_report)
 
@@ -236,6 +257,9 @@ class Generator(Estimator, GenerateOptions):
             raise OptionError("memorise holds nothing out, and so takes no validation text. Leave one of them out")
         own = None if validation is None else text_of(validation, encoding)[0]
         shares = shares_of(self.split, targets_apart=False, validated_apart=own is not None or self.memorise)
+        read = fingerprint(text)
+        if self.group is not None:
+            text, name, shares = grouped_text(data, encoding, names(self.group), shares, int(self.seed))
         vocabulary = learn_vocabulary(
             text,
             self.tokens,
@@ -263,7 +287,7 @@ class Generator(Estimator, GenerateOptions):
             plan=plan,
             data={
                 "name": corpus.name,
-                "fingerprint": corpus.fingerprint,
+                "fingerprint": read,
                 "characters": len(text),
                 "shares": list(shares),
             },
@@ -361,6 +385,7 @@ class Generator(Estimator, GenerateOptions):
             key=self.key,
             time=self.time,
             columns=self.columns,
+            group=self.group,
             encoding=encoding,
             csv=self.csv_format(),
             schema=self.schema_,
@@ -379,7 +404,7 @@ class Generator(Estimator, GenerateOptions):
         sequences = self._read_numbers(data, encoding)
         parts = {"all": sequences}
         if self.provenance_["data"]["held_out"] and not whole and self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, None, self.split, int(self.seed))
+            parts = split_sequences(sequences, None, self.split, int(self.seed), names(self.group))
         steps = {name: Steps.of(part, self.numbers_.channels) for name, part in parts.items()}
         if not any(part.pairs for part in steps.values()):
             raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from ...data.groups import refuse_shared
 from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
@@ -22,6 +23,7 @@ from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
 from ..fields import renamed
 from ..options import names, shares_of
+from ..stress import Stressed
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, tag_report
@@ -102,7 +104,7 @@ class Tagger(Estimator, TagOptions):
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""
-        from ..announcement import parts_text
+        from ..announcement import group_entry, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Pieces
 
@@ -110,11 +112,12 @@ class Tagger(Estimator, TagOptions):
         sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
         self.schema_ = sequences.schema
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_sequences(sequences, shares, int(self.seed))
+        parts = split_sequences(sequences, shares, int(self.seed), names(self.group))
         if validation is not None:
             parts["validation"] = read_sequences(
                 validation, None, self, columns, query=query, encoding=encoding, schema=self.schema_
             )
+            refuse_shared(sequences, parts["validation"], names(self.group))
         train = parts["train"]
         targets = self._learn_targets(parts)
         features = Features.learn(train, self._inputs(train), bool(self.bidirectional))
@@ -173,6 +176,7 @@ class Tagger(Estimator, TagOptions):
                     if columns
                 ),
                 "parts": parts_text({name: len(part) for name, part in parts.items()}, "sequences", ""),
+                **group_entry(sequences, [*names(self.target), *names(self.group)]),
             },
             unit="tokens" if features.words else "time steps",
             per_step=steps / len(training),
@@ -199,7 +203,8 @@ class Tagger(Estimator, TagOptions):
         target_column(sequences, self.target)  # refuse data without labels before anything is computed
         parts = {"all": sequences}
         if self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, self.provenance_["data"]["shares"], int(self.seed))
+            shares = self.provenance_["data"]["shares"]
+            parts = split_sequences(sequences, shares, int(self.seed), names(self.group))
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
         return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
 
@@ -252,6 +257,14 @@ class Tagger(Estimator, TagOptions):
                 )
         return Stream(self._predictor())
 
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        sequences = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
+        if self._is_training_data(sequences.fingerprint()):
+            shares = self.provenance_["data"]["shares"]
+            sequences = [*split_sequences(sequences, shares, int(self.seed), names(self.group)).values()][-1]
+        columns = {"numbers": self.features_.means, "texts": [words.column for words in self.features_.words]}
+        return Stressed(sequences, {kind: [*names] for kind, names in columns.items()}, self.evaluate)
+
     report = staticmethod(tag_report)
 
     @property
@@ -278,7 +291,7 @@ class Tagger(Estimator, TagOptions):
         """The columns to learn from."""
         if self.columns is not None:
             return list(names(self.columns))
-        others = {*target_names(data, self.target), *names(self.key), *names(self.time)}
+        others = {*target_names(data, self.target), *names(self.key), *names(self.time), *names(self.group)}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
 
     def _uses_crf(self, targets: Targets) -> bool:

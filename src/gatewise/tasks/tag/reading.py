@@ -40,6 +40,7 @@ def read_sequences(
         key=names(options.key),
         time=options.time,
         columns=columns,
+        group=names(options.group),
         per_step=True,
         lines="tokens",
         zone=options.zone,

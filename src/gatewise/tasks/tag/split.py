@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...data.groups import groups_of
 from ...data.sequences import Sequences
 from ...data.split import shuffled_split, split_by_time
 from ...errors import DataError
@@ -12,19 +13,27 @@ _FEW_SEQUENCES = 10  # fewer sequences than this are each split by time
 _FEW_STEPS = 2000  # with fewer training steps than this, a validation part would choose by chance
 
 
-def split_sequences(data: Sequences, shares: Sequence[float], seed: int) -> dict[str, Sequences]:
+def split_sequences(
+    data: Sequences, shares: Sequence[float], seed: int, group: Sequence[str] = ()
+) -> dict[str, Sequences]:
     """The parts that are not empty, by name. Many sequences are shuffled; few are each split by time, the earlier steps
     for training and the later ones for validation and test.
 
+    Args:
+        group: Columns whose values no two parts share; then whole sequences are shuffled, however few they are.
+
     Raises:
         DataError: There is nothing to learn from.
+        OptionError: There are too few groups.
     """
+    groups = groups_of(data, group, sum(share > 0 for share in shares))
     if int(data.offsets[-1]) * shares[0] < 1:
         raise DataError(f"{data.name} has {int(data.offsets[-1])} steps, which leaves none to learn from")
     if int(data.offsets[-1]) * shares[0] < _FEW_STEPS:
         shares = (shares[0] + shares[1], 0.0, shares[2])
-    if len(data) >= _FEW_SEQUENCES:
-        found = {name: data.take(places) for name, places in shuffled_split(len(data), shares, seed).items()}
+    if len(data) >= _FEW_SEQUENCES or groups is not None:
+        places = shuffled_split(len(data), shares, seed, groups=groups)
+        found = {name: data.take(some) for name, some in places.items()}
     else:
         found = split_by_time(data, shares)
     return {name: part for name, part in found.items() if part.offsets[-1]}

@@ -7,13 +7,14 @@ needs no alignment; greedy or beam search, with a language model if there is one
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from ...data.augmentation import SpecAugment
+from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...data.split import split_at_random
 from ...data.text.vocabulary import Characters
@@ -23,7 +24,8 @@ from ...metrics.error_rates import transcription_scores
 from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator, cells_of, filled
-from ..options import shares_of
+from ..options import names, shares_of
+from ..stress import Stressed
 from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
 from .frames import Frames
@@ -108,12 +110,13 @@ class Transcriber(Estimator, TranscribeOptions):
         whole, sound = read_signals(data, y, self, query=query, encoding=encoding)
         height = height_of(whole)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_at_random(whole, shares, int(self.seed), "sequences")
+        parts = self._split(whole, shares)
         if validation is not None:
             x, texts_of_x = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
             parts["validation"], _ = read_signals(
                 x, texts_of_x, self, query=query, encoding=encoding, sound=sound, height=height
             )
+            refuse_shared(whole, parts["validation"], names(self.group))
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         vocabulary = Characters.fit("".join(texts["train"]) or " ")
         # Characters that training did not have cannot be transcribed.
@@ -179,9 +182,13 @@ class Transcriber(Estimator, TranscribeOptions):
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
             shares = tuple(self.provenance_["data"]["shares"])
-            parts = split_at_random(whole, shares, int(self.seed), "sequences")
+            parts = self._split(whole, shares)
         texts = {name: texts_of(part, self.target) for name, part in parts.items()}
         return evaluate(predictor, parts, texts, self.most_frequent_)
+
+    def _split(self, whole: Sequences, shares: Sequence[float]) -> dict[str, Sequences]:
+        groups = groups_of(whole, names(self.group), sum(share > 0 for share in shares))
+        return split_at_random(whole, shares, int(self.seed), "sequences", groups)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:
         """The text of each sequence.
@@ -244,6 +251,14 @@ class Transcriber(Estimator, TranscribeOptions):
                 "normalisation='running' and image_hidden_size=0"
             )
         return Stream(self._predictor(decoding))
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        whole = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
+        if self._is_training_data(whole.fingerprint()):
+            whole = [*self._split(whole, tuple(self.provenance_["data"]["shares"])).values()][-1]
+        heard = "log_mel" in whole.steps
+        columns = {"sound": ("log_mel",) if heard else (), "numbers": () if heard else columns_of(whole, self)}
+        return Stressed(whole, columns, self.evaluate)
 
     report = staticmethod(transcribe_report)
 

@@ -59,6 +59,7 @@ def read_signals(
             encoding=encoding,
             csv=options.csv_format(),
             texts=labelled,
+            columns=names(options.group) if labelled else (),
             sound=sound,
             height=height,
         )
@@ -74,6 +75,7 @@ def read_signals(
             key=names(options.key),
             time=options.time,
             columns=None if options.columns is None else names(options.columns),
+            group=names(options.group) if labelled else (),
             label_from=label_from,
         )
         found = read(data, y, roles, query=query, encoding=encoding, sound=sound)

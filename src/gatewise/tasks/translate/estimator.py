@@ -12,15 +12,19 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from ...data.groups import numbered
 from ...data.paired.pairs import Pairs, read_pairs
+from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_at_random
 from ...decoding.options import Decoding
+from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled
-from ..options import shares_of
+from ..options import names, shares_of
 from ..report import text_report
+from ..stress import Stressed
 from .baselines import count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
@@ -113,13 +117,14 @@ class Translator(Estimator, TranslateOptions):
             read_pairs,
             source=self.source,
             target=self.target,
+            group=self._group,
             query=query,
             encoding=encoding,
             csv=self.csv_format(),
         )
         whole = read(data, y)
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_at_random(whole, shares, int(self.seed), "pairs")
+        parts = self._split(whole, shares)
         if validation is not None:
             parts["validation"] = read(validation)
         train, held_out = parts["train"], parts.get("validation", parts["train"])
@@ -190,8 +195,21 @@ class Translator(Estimator, TranslateOptions):
         whole = predictor.read(data, y, query=query, encoding=encoding, with_targets=True)
         parts = {"all": whole}
         if self._is_training_data(whole.fingerprint()):
-            parts = split_at_random(whole, tuple(self.provenance_["data"]["shares"]), int(self.seed), "pairs")
+            parts = self._split(whole, tuple(self.provenance_["data"]["shares"]))
         return self._evaluate(predictor, parts, with_baselines=True, decoding=decoding)
+
+    @property
+    def _group(self) -> str | None:
+        """The column of groups. OptionError if there are several."""
+        if len(names(self.group)) > 1:
+            raise OptionError(f"group='{','.join(names(self.group))}' names several columns; of pairs it can be one")
+        return next(iter(names(self.group)), None)
+
+    def _split(self, whole: Pairs, shares: Sequence[float]) -> dict[str, Pairs]:
+        groups = None
+        if whole.groups is not None:
+            groups = numbered(whole.groups, str(self._group), whole.name, sum(share > 0 for share in shares))
+        return split_at_random(whole, shares, int(self.seed), "pairs", groups)
 
     def predict(
         self, data: Any, *, decoding: Decoding | None = None, prefixes: Sequence[str] | None = None
@@ -257,6 +275,19 @@ class Translator(Estimator, TranslateOptions):
 
         draw(*self._predictor().attention(data, query=query, encoding=encoding), picture)
 
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        pairs = self._predictor().read(data, y, query=query, encoding=encoding, with_targets=True)
+        if self._is_training_data(pairs.fingerprint()):
+            pairs = [*self._split(pairs, tuple(self.provenance_["data"]["shares"])).values()][-1]
+        static = {"source": text_column("source", pairs.sources)}
+        as_data = Sequences(offsets_of([0] * len(pairs)), {}, static, pairs.name)
+
+        def evaluate(changed: Sequences) -> Mapping[str, Any]:
+            sources = [text or "" for text in changed.static["source"].strings()]
+            return self.evaluate(replace(pairs, sources=sources))
+
+        return Stressed(as_data, {"texts": ("source",)}, evaluate)
+
     report = staticmethod(text_report)
 
     # Steps of fit.
@@ -296,7 +327,12 @@ class Translator(Estimator, TranslateOptions):
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_, texts=self.texts_, source=self.source, target=self.target, csv=self.csv_format()
+            net=self.model_,
+            texts=self.texts_,
+            source=self.source,
+            target=self.target,
+            group=self._group,
+            csv=self.csv_format(),
         )
 
     def _evaluate(

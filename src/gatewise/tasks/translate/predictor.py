@@ -46,14 +46,22 @@ class Predictor:
     Args:
         net: Its network; see `encode`.
         texts: Its vocabularies.
-        source, target: Columns of tables; see `read_pairs`.
+        source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
     """
 
     def __init__(
-        self, *, net: Any, texts: Texts, source: str | None = None, target: str | None = None, csv: CSVFormat = ANY_CSV
+        self,
+        *,
+        net: Any,
+        texts: Texts,
+        source: str | None = None,
+        target: str | None = None,
+        group: str | None = None,
+        csv: CSVFormat = ANY_CSV,
     ):
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
+        self.group = group
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_targets: bool = False
@@ -64,6 +72,7 @@ class Predictor:
             y,
             source=self.source,
             target=self.target,
+            group=self.group,
             query=query,
             encoding=encoding,
             csv=self.csv,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ....data.batches import Epochs, bucketed
 from ....data.channels import Channels
+from ....data.groups import groups_of, refuse_shared
 from ....data.sequences import Sequences
 from ....data.split import shuffled_split, split_by_time
 from ....errors import DataError
@@ -133,25 +134,29 @@ class Examples:
         return Batch(tensors[0], tensors[1], tensors[2], tensors[3], odds, fresh)
 
 
-def whole_sequences(data: Sequences, validation: Sequences | None) -> bool:
+def whole_sequences(data: Sequences, validation: Sequences | None, group: Many[str] = ()) -> bool:
     """Whether no sequence is split by time, so that each has its own end. Arguments as for `split_sequences`."""
-    return validation is not None or len(data) >= FEWEST
+    return validation is not None or len(data) >= FEWEST or bool(group)
 
 
 def split_sequences(
-    data: Sequences, validation: Sequences | None, shares: Many[float], seed: int
+    data: Sequences, validation: Sequences | None, shares: Many[float], seed: int, group: Many[str] = ()
 ) -> dict[str, Sequences]:
     """The sequences by part: at random, at least one for validation if it has a share; if they are few, each by time.
 
     Args:
         validation: Validation data that was given apart: then all of `data` is learned from.
         shares: Of "train", "validation" and "test".
+        group: Columns whose values no two parts share.
     """
+    groups = groups_of(data, group, 1 if validation is not None else sum(share > 0 for share in shares))
+    if validation is not None:
+        refuse_shared(data, validation, group)
     data = replace(data, static={}, lines=None)
     if validation is not None:
         return {"train": data, "validation": validation}
-    if whole_sequences(data, validation):
-        places = shuffled_split(len(data), shares, [seed, 2])
+    if whole_sequences(data, validation, group):
+        places = shuffled_split(len(data), shares, [seed, 2], groups=groups)
         if shares[1] and not len(places["validation"]):  # rounded away
             train, drawn = places["train"], np.random.default_rng([seed, 3]).integers(len(places["train"]))
             places |= {"train": np.delete(train, drawn), "validation": train[[drawn]]}

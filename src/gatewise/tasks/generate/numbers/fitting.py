@@ -11,6 +11,7 @@ from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....errors import DataError
 from ...estimator import taken
+from ...options import names
 from ..network import Regularisation
 from ..options import GenerateOptions
 from .baselines import Plain
@@ -107,7 +108,8 @@ def learn(
         DataError: There is too little data, or a column is missing.
         OptionError: The sizes contradict each other.
     """
-    parts = split_sequences(sequences, validation, options.split, int(options.seed))
+    group = names(options.group)
+    parts = split_sequences(sequences, validation, options.split, int(options.seed), group)
     if options.split[1] and "validation" not in parts:
         raise DataError(
             f"{sequences.name}: {int(sequences.offsets[-1])} steps leave no validation part to choose the best weights "
@@ -123,7 +125,7 @@ def learn(
     learned = Learned(
         sizing=sizing(options, int(steps["train"].offsets[-1])),
         channels=channels,
-        ends=whole_sequences(sequences, validation),
+        ends=whole_sequences(sequences, validation, group),
         beginnings=channels.matrix(parts["train"])[first[chosen]],
         plain=Plain.learn(steps["train"], channels),
         lengths=Ends.learn(steps["train"].lengths),

@@ -43,6 +43,7 @@ def read_sequences(
     key: Columns,
     time: str | None,
     columns: Columns,
+    group: Columns = None,
     encoding: str = "utf-8",
     csv: CSVFormat = ANY_CSV,
     schema: Schema | None = None,
@@ -62,7 +63,8 @@ def read_sequences(
         several: Iterable[Source] = data
         found = read_strokes([*several])
     else:
-        roles = Roles(key=names(key), time=time, columns=names(columns) or None, per_step=True, csv=csv)
+        chosen = names(columns) or None
+        roles = Roles(key=names(key), time=time, columns=chosen, group=names(group), per_step=True, csv=csv)
         found = read(data, None, roles, encoding=encoding, schema=schema)
     if not len(found):
         raise DataError(f"{found.name}: there is no sequence in it")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ....data.readers.files import files_in, fingerprint, read_text
+from ....data.readers.files import files_in, fingerprint, read_text, read_texts
 from ....data.sources import kind_of
-from ....data.split import split_in_order
+from ....data.split import PARTS, shuffled_split, split_in_order
 from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
 from ....errors import DataError, OptionError
 
@@ -80,6 +80,50 @@ def text_of(data: Any, encoding: str) -> tuple[str, str]:
     several = list(data)
     _refuse_tables(several)
     return read_text(several, encoding), ", ".join(map(str, several))
+
+
+def grouped_text(
+    data: Any, encoding: str, group: Sequence[str], shares: Sequence[float], seed: int
+) -> tuple[str, str, tuple[float, float, float]]:
+    """The text of several files, those of training first and those of the test last; its name; and its parts' shares.
+
+    Args:
+        data: Paths.
+        group: The option, which for text can only be "file".
+        shares: That the parts should have, as far as whole files allow.
+
+    Raises:
+        OptionError: The group is another one, or there are too few files.
+    """
+    if tuple(group) != ("file",) or hasattr(data, "read"):
+        raise OptionError(
+            f"group='{','.join(group)}' needs columns, and text has none. Give several files and group='file', which "
+            "keeps each file in one part"
+        )
+    paths = [data] if isinstance(data, str | os.PathLike) else [*data]
+    _refuse_tables(paths)
+    name, texts = ", ".join(map(str, paths)), read_texts(paths, encoding)
+    part_of = _files_by_part(texts, shares, seed, name)
+    ordered = [[texts[place] for place in part_of[part]] for part in PARTS]
+    text = "".join(piece if piece.endswith("\n") else piece + "\n" for pieces in ordered for piece in pieces)
+    lengths = [sum(len(piece) + (not piece.endswith("\n")) for piece in pieces) for pieces in ordered]
+    train, validation = lengths[0] / len(text), lengths[1] / len(text)
+    return text, name, (train, validation, 1 - train - validation)
+
+
+def _files_by_part(texts: Sequence[str], shares: Sequence[float], seed: int, name: str) -> dict[str, list[int]]:
+    """The files of each part, of which each has about its share of characters, in a random order."""
+    parts = sum(share > 0 for share in shares)
+    if len(texts) < parts:
+        raise OptionError(
+            f"group='file' divides {name}, which is {len(texts)} file{'s' * (len(texts) != 1)}, too few for {parts} "
+            "parts. Give more files, or leave it out"
+        )
+    sizes = np.array([len(text) for text in texts])
+    per_thousand = np.maximum(1, np.round(1000 * sizes / sizes.sum())).astype(np.int64)
+    files = np.repeat(np.arange(len(sizes)), per_thousand)  # of each thousandth of the text
+    places = shuffled_split(len(files), shares, [seed, 4], groups=files)
+    return {part: sorted({int(files[place]) for place in some}) for part, some in places.items()}
 
 
 def _refuse_tables(paths: Iterable[Any]) -> None:
