@@ -1,25 +1,36 @@
 """Fits the plain regression of a tagger: candidates from the plainest to the least regularised, of which held-out steps
-choose one.
+choose one; and, where there are too few steps for a part that is held out, networks of folds.
 
 Letters: n steps, S slots of hashed values, F numbers, K outputs, T steps and B sequences of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, embedding_bag
 
+from ...data.sequences import Sequences, offsets_of
 from ...decoding.viterbi import FORBIDDEN, Chain
+from ...files import TemporaryFolder
+from ...randomness import built
+from ...training import Batches, Plan, train
+from .evaluation import Held, counts, error
 from .features import Encoded, Features, piece_steps
-from .linear import MOST_WEIGHTS, Linear, numbered
+from .linear import MOST_WEIGHTS, Linear, decided, numbered
+from .network import TagNetwork
+from .split import FEW_SEQUENCES, FEW_STEPS
 from .targets import Targets
 from .windows import Windows
 
+FOLDS = 3  # of cross-validation
+_REACHES = (8, 0, 32)  # of windows of measurements, that are tried
 MOST_CHAINED = 256  # labels, of which each pair has a score
 _PASSES = 4  # of AdaGrad over the training steps
 _RATE = 0.1
@@ -27,6 +38,7 @@ _AT_ONCE = 32  # sequences of a batch
 _PIECE = 256  # steps of a sequence of a batch
 _MOST_WORK = 150_000_000  # steps x slots x outputs of a pass; of more, only so many steps are learned from
 _PENALTIES = (1.0, 0.1, 0.01, 0.001)  # times half the squared weights of standardised numbers, added to the mean loss
+_RIDGE = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # the same for numbers, where they are found in closed form
 _STEPS = 40  # of L-BFGS, for each penalty
 _MOST_CELLS = 2_000_000  # steps x numbers that are learned from
 
@@ -51,19 +63,148 @@ class Examples:
         return ~np.isnan(self.wanted.reshape(len(self.wanted), -1)).any(1)
 
 
+@dataclass
+class Fold:
+    """What is learned from, and what chooses; as sequences, which features encode."""
+
+    train: Sequences
+    held: Sequences
+
+
+def folds_of(data: Sequences, groups: np.ndarray | None, seed: int) -> list[Fold]:
+    """Folds of training data for cross-validation: of whole sequences, or groups of them; of pieces of sequences where
+    there are few of them, each from the earlier to the later."""
+    if groups is None and len(data) < FEW_SEQUENCES:
+        cuts = [np.linspace(a, b, FOLDS + 1).round().astype(np.int64) for a, b in zip(*_ends(data), strict=True)]
+        lengths = np.concatenate([np.diff(own) for own in cuts])
+        data = Sequences(offsets_of(lengths.tolist()), data.steps, {}, data.name, data.lines)
+        fold = np.tile(np.arange(FOLDS), len(cuts))
+    else:
+        own = np.arange(len(data)) if groups is None else groups
+        distinct = np.random.default_rng(seed).permutation(np.unique(own))
+        place = np.empty(int(distinct.max(initial=0)) + 1, np.int64)
+        place[distinct] = np.arange(len(distinct))
+        fold = place[own] % FOLDS
+    parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(FOLDS)]
+    found = [Fold(data.take(train), data.take(held)) for train, held in parts]
+    return [own for own in found if own.train.offsets[-1] and own.held.offsets[-1]]
+
+
+def _ends(data: Sequences) -> tuple[list[int], list[int]]:
+    return data.offsets[:-1].tolist(), data.offsets[1:].tolist()
+
+
+@dataclass
+class Trial:
+    """Regressions of some windows on each fold.
+
+    Attributes:
+        best: The place of the best candidate.
+        error: Of that one, over all folds.
+        kept: By fold, what it says of the steps held out, and it.
+    """
+
+    windows: Windows
+    features: Features
+    best: int
+    error: float
+    kept: list[tuple[np.ndarray, Linear]]
+
+
+@dataclass
+class Choice:
+    """The regression that was chosen, with its features; and the held-out steps that chose it, without a network."""
+
+    features: Features
+    linear: Linear
+    folds: Sequence[Fold]
+    held: list[Held]
+
+    @property
+    def few(self) -> bool:
+        """Whether a network for each fold costs little."""
+        return sum(int(fold.held.offsets[-1]) for fold in self.folds) < FEW_STEPS
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses what the regression reads and how far it goes, by the error on held-out steps.
+
+    Args:
+        train: Training data.
+        folds: What to choose by: cross-validation, or one fold of the training and the validation data.
+        encode: Targets of sequences, encoded.
+        ahead: Whether steps ahead may be read.
+        chained: Whether neighbouring labels are scored.
+    """
+
+    train: Sequences
+    folds: Sequence[Fold]
+    targets: Targets
+    encode: Callable[[Sequences], np.ndarray]
+    ahead: bool
+    chained: bool
+    seed: int
+
+    def choose(self, features: Sequence[Features]) -> Choice:
+        """Among these features, too; the first of equally good ones."""
+        dense = not features[0].words and not features[0].categories
+        trials = []
+        for own in features:
+            rest = {"reach": _REACHES[0], "binned": True} if own.width else {}
+            windows = Windows.of(own.encode(self.train), self.ahead, chained=self.chained and not dense, **rest)
+            trials.append(self._tried(windows, own))
+        best = min(trials, key=lambda trial: trial.error)
+        if dense:
+            for reach, binned in ((_REACHES[0], False), *((reach, None) for reach in _REACHES[1:])):
+                windows = replace(best.windows, reach=reach, binned=best.windows.binned if binned is None else binned)
+                best = min((best, self._tried(windows, best.features)), key=lambda trial: trial.error)
+        linear = best.kept[-1][1]
+        if len(self.folds) > 1:  # learn once more, from all
+            examples = Examples(best.features.encode(self.train), self.encode(self.train))
+            linear = next(islice(self._candidates(best.windows, best.features, examples), best.best, None))
+        held = [
+            Held(scores, own.chain, self.encode(fold.held), fold.held.offsets)
+            for (scores, own), fold in zip(best.kept, self.folds, strict=True)
+        ]
+        return Choice(best.features, linear, self.folds, held)
+
+    def _tried(self, windows: Windows, features: Features) -> Trial:
+        sums: list[list[np.ndarray]] = []
+        kept: list[dict[int, tuple[np.ndarray, Linear]]] = []
+        for fold in self.folds:
+            held, wanted = features.encode(fold.held), self.encode(fold.held)
+            examples = Examples(features.encode(fold.train), self.encode(fold.train))
+            totals: list[np.ndarray] = []
+            own: dict[int, tuple[np.ndarray, Linear]] = {}
+            for place, linear in enumerate(self._candidates(windows, features, examples)):
+                scores = linear.scores(held, features).astype(np.float32)
+                found = decided(scores, held.offsets, linear.chain, self.targets)
+                totals.append(counts(found, wanted, held.offsets, self.targets).sum(0))
+                if len(self.folds) > 1:
+                    own[place] = scores, linear
+                elif place == int(np.argmin(error(np.array(totals), self.targets))):
+                    own = {place: (scores, linear)}  # the best so far, for tables of weights are large
+            sums.append(totals)
+            kept.append(own)
+        errors = error(np.sum(sums, axis=0), self.targets)
+        best = int(np.argmin(errors))
+        return Trial(windows, features, best, float(errors[best]), [own[best] for own in kept])
+
+    def _candidates(self, windows: Windows, features: Features, examples: Examples) -> Iterator[Linear]:
+        return candidates(windows, features, self.targets, examples, self.seed)
+
+
 def candidates(
-    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int, chained: bool
+    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int
 ) -> Iterator[Linear]:
     """Regressions of the same windows, the plainest first; as many for any examples.
 
     Where tokens or categories are read, one after each pass of AdaGrad: the fewer passes, the smaller the weights. Of
     numbers alone, one for each penalty.
-
-    Args:
-        chained: Whether neighbouring labels are scored too.
     """
     if features.words or features.categories:
-        yield from _by_passes(windows, features, targets, examples, seed, chained)
+        yield from _by_passes(windows, features, targets, examples, seed)
     else:
         yield from _by_penalties(windows, features, targets, examples)
 
@@ -72,7 +213,7 @@ def candidates(
 
 
 def _by_passes(
-    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int, chained: bool
+    windows: Windows, features: Features, targets: Targets, examples: Examples, seed: int
 ) -> Iterator[Linear]:
     """Source: Duchi, Hazan & Singer (2011), JMLR 12, for AdaGrad; Lafferty, McCallum & Pereira (2001), ICML, for the
     chain."""
@@ -87,7 +228,7 @@ def _by_passes(
         buckets = np.sort(buckets[np.argsort(-counts, kind="stable")[:most]])
     slots = torch.from_numpy(numbered(hashes, buckets))
     table, rest, bias = torch.zeros(len(buckets) + 1, K), torch.zeros(F, K), torch.zeros(K)
-    chain = Chain.allowing(targets.allowed) if chained else None
+    chain = Chain.allowing(targets.allowed) if windows.chained else None
     pairs = () if chain is None else (chain.start.copy(), chain.transitions.copy(), chain.end.copy())
     squares = [torch.full_like(weights, 1e-8) for weights in (table, rest, bias)]
     pair_squares = [np.full_like(weights, 1e-8) for weights in pairs]
@@ -271,7 +412,7 @@ def _ridge(numbers: Tensor, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     yield torch.zeros(X.shape[1], Y.shape[1]), center.float()
     X, Y = X - middle, Y - center
     square, both = X.T @ X / len(X), X.T @ Y / len(X)
-    for penalty in _PENALTIES:
+    for penalty in _RIDGE:
         rest = torch.linalg.solve(square + penalty * torch.eye(len(square), dtype=torch.float64), both)
         yield rest.float(), (center - middle @ rest).float()
 
@@ -288,3 +429,35 @@ def _standardised(
     scale = np.where(scale > 1e-6, scale, 1.0)
     return torch.from_numpy(((found - mean) / scale).astype(np.float32)), mean, scale
 
+
+
+# Networks of folds.
+
+
+def fold_networks(
+    folds: Sequence[Fold],
+    pieces: Callable[[Sequences], Batches],
+    build: Callable[[], TagNetwork],
+    plan: Plan,
+    seed: int,
+    batches: int,
+) -> Iterator[TagNetwork]:
+    """A network for each fold, trained as the one of all data: for as many passes, at the same rates.
+
+    Args:
+        pieces: Batches of sequences.
+        build: Makes a network.
+        plan: Of the network of all data.
+        batches: Of a pass over all data.
+    """
+    for fold in folds:
+        training = pieces(fold.train)
+        steps = max(1, round(plan.steps * len(training) / batches))
+        own = replace(plan, steps=steps, evaluate_every=steps, warmup=min(plan.warmup, steps // 2), patience=None)
+        network = built(seed, build)
+        with TemporaryFolder("fold") as folder:
+            files = {"checkpoint": Path(folder, "checkpoint"), "history": Path(folder, "history")}
+            outcome = train(network, training, training, own, identity={}, **files)
+        if outcome.reason == "interrupted":
+            return
+        yield network

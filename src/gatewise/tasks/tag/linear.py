@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from ...decoding.viterbi import FORBIDDEN, Chain, viterbi
+from ..fields import real
 from .features import Encoded, Features
 from .targets import Targets
 from .windows import Windows
@@ -40,9 +41,11 @@ class Linear:
     bias: np.ndarray
     chain: Chain | None
 
-    @property
-    def chained(self) -> bool:
-        return self.chain is not None
+    def name(self, targets: Targets) -> str:
+        """In reports."""
+        if not targets.classes:
+            return "linear regression"
+        return "linear CRF" if self.chain is not None else "logistic regression"
 
     def scores(self, data: Encoded, features: Features) -> np.ndarray:
         """(n, K) of each label at each step, or standardised numbers.
@@ -82,7 +85,7 @@ class Linear:
         return {name: np.ascontiguousarray(array, None if name == "buckets" else np.float32) for name, array in found.items()}
 
     @staticmethod
-    def shapes(windows: Windows, features: Features, targets: Targets, chained: bool) -> dict[str, tuple[int | None, ...]]:
+    def shapes(windows: Windows, features: Features, targets: Targets) -> dict[str, tuple[int | None, ...]]:
         """Of what `tensors` gives."""
         K = targets.outputs
         found: dict[str, tuple[int | None, ...]] = {
@@ -91,7 +94,7 @@ class Linear:
             "rest": (windows.width(features), K),
             "bias": (K,),
         }
-        return found | ({"start": (K,), "transitions": (K, K), "end": (K,)} if chained else {})
+        return found | ({"start": (K,), "transitions": (K, K), "end": (K,)} if windows.chained else {})
 
     @classmethod
     def from_tensors(cls, windows: Windows, tensors: Mapping[str, np.ndarray]) -> Self:
@@ -116,15 +119,53 @@ def _rising(buckets: np.ndarray) -> bool:
     return bool(inside and (np.diff(buckets) > 0).all())
 
 
-def labels(scores: np.ndarray, offsets: np.ndarray, chain: Chain | None) -> np.ndarray:
-    """(n,) the best label of each step."""
+@dataclass(frozen=True)
+class Blend:
+    """How network and regression predict together: their scores are added, each with its share; so are the scores that a
+    CRF gives to neighbouring labels. With a share of 0 or 1, one of them predicts alone.
+
+    Attributes:
+        share: Of the network.
+        bias: What is subtracted from the sum for "outside", the label outside all spans. With a share of 1, the network
+            has its own.
+        plain_bias: The same for the regression alone.
+    """
+
+    share: Annotated[float, real("from 0 to 1", lambda v: 0 <= v <= 1)] = 1.0
+    bias: float = 0.0
+    plain_bias: float = 0.0
+
+
+def decided(
+    scores: np.ndarray, offsets: np.ndarray, chain: Chain | None, targets: Targets, bias: float = 0.0
+) -> np.ndarray:
+    """(n,) the index of the best label of each step; or the numbers, (n,) or (n, K), as they are.
+
+    Args:
+        scores: (n, K).
+        bias: What is subtracted from the score of the label outside all spans.
+    """
+    if not targets.classes:
+        return scores if targets.columns else scores[:, 0]
+    if targets.outside is not None and bias:
+        scores = scores.copy()
+        scores[:, targets.outside] -= bias
     return scores.argmax(1) if chain is None else viterbi(scores, offsets, chain)
+
+
+def blended(network: np.ndarray | None, plain: np.ndarray | None, share: float) -> np.ndarray:
+    """(n, K) scores of which `share` is the network's; whose share is 0 may be None."""
+    if network is None or plain is None or share in (0.0, 1.0):
+        found = plain if network is None or share == 0 else network
+        assert found is not None
+        return found
+    return share * network + (1 - share) * plain
 
 
 def mixed(one: Chain | None, other: Chain | None, share: float, outputs: int) -> Chain | None:
     """Scores of neighbours of which `share` is those of `one`, and the rest those of `other`."""
-    if one is None and other is None:
-        return None
+    if (one is None and other is None) or share in (0.0, 1.0):
+        return one if share else other
     none = Chain(np.zeros(outputs), np.zeros((outputs, outputs)), np.zeros(outputs))
     a, b = one or none, other or none
     return Chain(

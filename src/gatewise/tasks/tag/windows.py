@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
-from ...document import Count
 from .features import Encoded, Features, shape
 
 _DIGITS = str.maketrans("123456789", "000000000")
@@ -77,28 +76,27 @@ class Windows:
         short: Of each column of tokens, whether these are as short as characters.
         reach: Measurements are read so many steps to each side: 0, or a power of two.
         binned: Whether bins of the measurements are read.
+        chained: Whether the regression scores neighbouring labels too.
     """
 
     ahead: bool
     short: list[bool]
-    reach: Count
-    binned: bool
+    reach: int = 0
+    binned: bool = False
+    chained: bool = False
 
     def __post_init__(self) -> None:
-        if self.reach > _MOST_REACH or self.reach & (self.reach - 1):
+        if not 0 <= self.reach <= _MOST_REACH or self.reach & (self.reach - 1):
             raise ValueError(f"its windows reach {self.reach} steps, which is no power of two up to {_MOST_REACH}")
 
     @classmethod
-    def of(cls, data: Encoded, ahead: bool, reach: int = 0, binned: bool = False) -> Self:
+    def of(cls, data: Encoded, ahead: bool, **rest: Any) -> Self:
         """Windows that suit these training data."""
         short = []
         for words in data.words:
             lengths = np.array([len(word) for word in words.distinct] or [0])
             short.append(bool(len(words.index) and lengths[words.index].mean() < _SHORT))
-        return cls(ahead, short, reach, binned)
-
-    def changed(self, reach: int, binned: bool) -> Self:
-        return replace(self, reach=reach, binned=binned)
+        return cls(ahead, short, **rest)
 
     @property
     def before(self) -> int:
@@ -132,7 +130,8 @@ class Windows:
 
     def width(self, features: Features) -> int:
         """F."""
-        scales = len(self._scales) * (4 if self.ahead else 3)
+        sides = 2 if self.ahead else 1
+        scales = len(self._scales) * (2 + sides) + (sides if self.reach else 0)
         bins = sum(map(len, self._edges(features)))
         return features.width * (1 + scales) + bins - len(self._edges(features))
 
@@ -162,7 +161,8 @@ class Windows:
         return np.concatenate(found, 1)[start - low : stop - low].astype(np.float32)
 
     def _summaries(self, x: np.ndarray, around: _Around) -> Iterator[np.ndarray]:
-        """(n, N) each: mean and deviation of windows of each scale, and how far the steps at their ends are from here.
+        """(n, N) each: how far the neighbours are from here; mean and deviation of windows of each scale, and how far the
+        steps at their ends are from here.
 
         Sums are made of sums of half as many steps, in one order wherever a window lies: their bits depend on no step
         beyond it, as running sums would.
@@ -171,6 +171,8 @@ class Windows:
         here = np.concatenate([x, x * x, np.ones((len(x), 1))], 1)
         back = ahead = here
         steps = 1
+        if self.reach:
+            yield from self._differences(x, around, 1)
         while steps < self.reach:
             back = back + around.of(back, -steps)
             ahead = ahead + around.of(ahead, steps) if self.ahead else ahead
@@ -180,9 +182,12 @@ class Windows:
                 mean, square = total[:, :N] / total[:, -1:], total[:, N:-1] / total[:, -1:]
                 yield mean
                 yield np.sqrt(np.maximum(square - mean * mean, 0.0))
-                yield x - x[around.nearest(-steps)]
-                if self.ahead:
-                    yield x - x[around.nearest(steps)]
+                yield from self._differences(x, around, steps)
+
+    def _differences(self, x: np.ndarray, around: _Around, steps: int) -> Iterator[np.ndarray]:
+        yield x - x[around.nearest(-steps)]
+        if self.ahead:
+            yield x - x[around.nearest(steps)]
 
     @property
     def _scales(self) -> list[int]:
