@@ -321,18 +321,25 @@ class Tagger(Estimator, TagOptions):
         folds = folds_of(train, group, int(self.seed))
         if "validation" in parts:
             folds = [Fold(train, parts["validation"])]
-        variants = [False] if self.normalise is None else [bool(self.normalise)]
-        measured = any(train.steps[name].kind == "number" for name in columns if name in train.steps)
-        apart = sequences >= FEW_SEQUENCES or group is not None  # whole sequences are held out
-        if self.normalise is None and ahead and measured and apart:
-            variants.append(True)
-        features = [Features.learn(train, columns, ahead, own) for own in variants]
         wanted = self._encoded_targets(targets, train)
         chained = ahead and 0 < len(targets.classes) <= MOST_CHAINED and bool((wanted >= 0).all())
-        chooser = Chooser(
-            train, folds, targets, partial(self._encoded_targets, targets), ahead, chained, int(self.seed)
-        )
-        return chooser.choose(features)
+
+        def chooser(folds: Sequence[Fold]) -> Chooser:
+            encode = partial(self._encoded_targets, targets)
+            return Chooser(train, folds, targets, encode, ahead, chained, int(self.seed))
+
+        features = Features.learn(train, columns, ahead, bool(self.normalise))
+        if self.normalise is None and ahead and features.means:
+            # What matters is sequences of which no step was seen: validation data may be the end of the same ones.
+            apart = "validation" in parts and (group is not None or sequences >= FEW_SEQUENCES)
+            whole = folds if apart else folds_of(train, group, int(self.seed), whole=True)
+            scaled = Features.learn(train, columns, ahead, True)
+            if whole and chooser(whole).clearly_better(scaled, features):
+                features = scaled
+        return chooser(folds).choose(features)
+
+    def _encoded_targets(self, targets: Targets, data: Sequences) -> np.ndarray:
+        return targets.encode(targets.truth(target_column(data, self.target), data))
 
     def _choose_blend(
         self, choice: Choice, validation: Encoded | None, plan: Plan, batches: int, tell: Callable[[str], None]
@@ -391,9 +398,6 @@ class Tagger(Estimator, TagOptions):
             others.append({name: targets.encode(values) for name, values in found.items()})
         assert self.plain_ is not None
         return strongest_of(choice.held, others, self.plain_.name(targets), self.blend_, targets)
-
-    def _encoded_targets(self, targets: Targets, data: Sequences) -> np.ndarray:
-        return targets.encode(targets.truth(target_column(data, self.target), data))
 
     def _build(self) -> TagNetwork:
         from .network import TagNetwork

@@ -31,6 +31,7 @@ from .windows import Windows
 
 FOLDS = 3  # of cross-validation
 _REACHES = (8, 0, 32)  # of windows of measurements, that are tried
+_MARGIN = 0.95
 MOST_CHAINED = 256  # labels, of which each pair has a score
 _PASSES = 4  # of AdaGrad over the training steps
 _RATE = 0.1
@@ -40,7 +41,7 @@ _MOST_WORK = 150_000_000  # steps x slots x outputs of a pass; of more, only so 
 _PENALTIES = (1.0, 0.1, 0.01, 0.001)  # times half the squared weights of standardised numbers, added to the mean loss
 _RIDGE = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # the same for numbers, where they are found in closed form
 _STEPS = 40  # of L-BFGS, for each penalty
-_MOST_CELLS = 2_000_000  # steps x numbers that are learned from
+_MOST_CELLS = 1_000_000  # steps x numbers that are learned from
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,10 @@ class Fold:
     held: Sequences
 
 
-def folds_of(data: Sequences, groups: np.ndarray | None, seed: int) -> list[Fold]:
+def folds_of(data: Sequences, groups: np.ndarray | None, seed: int, whole: bool = False) -> list[Fold]:
     """Folds of training data for cross-validation: of whole sequences, or groups of them; of pieces of sequences where
-    there are few of them, each from the earlier to the later."""
-    if groups is None and len(data) < FEW_SEQUENCES:
+    there are few of them, unless `whole` forbids that."""
+    if groups is None and len(data) < FEW_SEQUENCES and not whole:
         cuts = [np.linspace(a, b, FOLDS + 1).round().astype(np.int64) for a, b in zip(*_ends(data), strict=True)]
         lengths = np.concatenate([np.diff(own) for own in cuts])
         data = Sequences(offsets_of(lengths.tolist()), data.steps, {}, data.name, data.lines)
@@ -99,13 +100,13 @@ class Trial:
     """Regressions of some windows on each fold.
 
     Attributes:
+        windows: They.
         best: The place of the best candidate.
         error: Of that one, over all folds.
         kept: By fold, what it says of the steps held out, and it.
     """
 
     windows: Windows
-    features: Features
     best: int
     error: float
     kept: list[tuple[np.ndarray, Linear]]
@@ -146,28 +147,32 @@ class Chooser:
     chained: bool
     seed: int
 
-    def choose(self, features: Sequence[Features]) -> Choice:
-        """Among these features, too; the first of equally good ones."""
-        dense = not features[0].words and not features[0].categories
-        trials = []
-        for own in features:
-            rest = {"reach": _REACHES[0], "binned": True} if own.width else {}
-            windows = Windows.of(own.encode(self.train), self.ahead, chained=self.chained and not dense, **rest)
-            trials.append(self._tried(windows, own))
-        best = min(trials, key=lambda trial: trial.error)
-        if dense:
+    def clearly_better(self, features: Features, than: Features) -> bool:
+        """Whether these features let the regression err less, by a margin."""
+        return self._first(features).error < _MARGIN * self._first(than).error
+
+    def choose(self, features: Features) -> Choice:
+        """The windows and the candidate that err least; the first of equally good ones."""
+        best = self._first(features)
+        if not features.words and not features.categories:
             for reach, binned in ((_REACHES[0], False), *((reach, None) for reach in _REACHES[1:])):
                 windows = replace(best.windows, reach=reach, binned=best.windows.binned if binned is None else binned)
-                best = min((best, self._tried(windows, best.features)), key=lambda trial: trial.error)
+                best = min((best, self._tried(windows, features)), key=lambda trial: trial.error)
         linear = best.kept[-1][1]
         if len(self.folds) > 1:  # learn once more, from all
-            examples = Examples(best.features.encode(self.train), self.encode(self.train))
-            linear = next(islice(self._candidates(best.windows, best.features, examples), best.best, None))
+            examples = Examples(features.encode(self.train), self.encode(self.train))
+            linear = next(islice(self._candidates(best.windows, features, examples), best.best, None))
         held = [
             Held(scores, own.chain, self.encode(fold.held), fold.held.offsets)
             for (scores, own), fold in zip(best.kept, self.folds, strict=True)
         ]
-        return Choice(best.features, linear, self.folds, held)
+        return Choice(features, linear, self.folds, held)
+
+    def _first(self, features: Features) -> Trial:
+        dense = not features.words and not features.categories
+        rest = {"reach": _REACHES[0], "binned": True} if features.width else {}
+        windows = Windows.of(features.encode(self.train), self.ahead, chained=self.chained and not dense, **rest)
+        return self._tried(windows, features)
 
     def _tried(self, windows: Windows, features: Features) -> Trial:
         sums: list[list[np.ndarray]] = []
@@ -189,7 +194,7 @@ class Chooser:
             kept.append(own)
         errors = error(np.sum(sums, axis=0), self.targets)
         best = int(np.argmin(errors))
-        return Trial(windows, features, best, float(errors[best]), [own[best] for own in kept])
+        return Trial(windows, best, float(errors[best]), [own[best] for own in kept])
 
     def _candidates(self, windows: Windows, features: Features, examples: Examples) -> Iterator[Linear]:
         return candidates(windows, features, self.targets, examples, self.seed)
