@@ -63,9 +63,17 @@ def measured(row: Row) -> dict[str, Any]:
         "reached": mean >= row.goal if row.better == "more" else mean < row.goal,
         "better": row.better,
         "yardstick": row.yardstick,
+        "seen": row.seen,
+        "share": _mean([run.get("share") for run in runs.values()]),
         "seconds": round((time.monotonic() - started) / len(figures), 1),  # of one seed, baselines and measuring too
         "seeds": runs,
     }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """None if one is not known."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if values and len(known) == len(values) else None
 
 
 if __name__ == "__main__":

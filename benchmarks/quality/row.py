@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gatewise.tasks.verdict import KEYS
+
 
 @dataclass(frozen=True)
 class Row:
@@ -17,10 +19,12 @@ class Row:
     goal: What it should reach.
     better: "more" or "less".
     run: Trains with this seed on the data under this folder and returns the figure by `measure`, the plain
-        "baselines" by name on the same measure, "options" that are not the defaults, and whatever else is worth
-        keeping. Reads the test part once, when all is decided.
+        "baselines" by name on the same measure, "options" that are not the defaults, what `verdict.judged` said
+        ("share", "strongest_plain", "earned"; see `judgement`), and whatever else is worth keeping. Reads the test part
+        once, when all is decided.
     seeds: As many as fit into three minutes a run; one otherwise.
     yardstick: What others reached, with their source, or "".
+    seen: Whose other items the training part holds: "speakers", "subjects", "series" of the test part; "" if nobody's.
     """
 
     name: str
@@ -32,3 +36,9 @@ class Row:
     run: Callable[[Any, int], dict[str, Any]]
     seeds: tuple[int, ...] = (0,)
     yardstick: str = ""
+    seen: str = ""
+
+
+def judgement(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What `verdict.judged` left in the metrics of a model."""
+    return {name: metrics[name] for name in KEYS if name in metrics}

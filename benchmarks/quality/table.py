@@ -2,7 +2,8 @@
 
     python -m benchmarks.quality.table
 
-docs/tasks.md has every row, the READMEs those in `SHOWN`.
+docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain method, and
+how many of them by more than one standard error.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ NAMES = {
     "loss": "nats per step",
 }
 HEADS = {
-    "README.md": ("data", "task", "measure", "Gatewise", "best plain baseline"),
-    "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最好的简单基线"),
-    "docs/tasks.md": ("data", "task", "measure", "Gatewise", "best plain baseline", "goal", "reference"),
+    "README.md": ("data", "task", "measure", "Gatewise", "strongest plain method", "share of the network"),
+    "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最强的简单方法", "网络所占份额"),
+    "docs/tasks.md": (
+        *("data", "task", "measure", "Gatewise", "strongest plain method", "share of the network"),
+        *("goal", "reference"),
+    ),
 }
 
 
@@ -40,8 +44,11 @@ def cells(name: str, row: dict[str, Any], whole: bool) -> list[str]:
     """One row: the mean over its seeds, and from least to most where they differ."""
     figure, least, most = (shown(row[key]) for key in ("mean", "least", "most"))
     spread = f" ({least} to {most})" if whole and least != most else ""
-    found = [f"{name}", row["task"], NAMES.get(row["measure"], row["measure"].replace("_", " "))]
-    found += [f"**{figure}**{spread}", best(row)]
+    seen = f" ({row['seen']} in training)" if row.get("seen") else ""
+    found = [f"{name}{seen}", row["task"], NAMES.get(row["measure"], row["measure"].replace("_", " "))]
+    share = row.get("share")
+    ours = figure if behind(row) else f"**{figure}**"
+    found += [f"{ours}{spread}", best(row), "" if share is None else f"{share:.2f}"]
     if whole:
         sign = "at least" if row["better"] == "more" else "below"
         found += [f"{sign} {row['goal']:g}{'' if row['reached'] else ', **missed**'}", row["yardstick"]]
@@ -49,14 +56,35 @@ def cells(name: str, row: dict[str, Any], whole: bool) -> list[str]:
 
 
 def best(row: dict[str, Any]) -> str:
-    """The baseline that comes nearest, by its mean over the seeds."""
+    """The plain method with the best figure, by its mean over the seeds; bold if it is better than the model."""
+    name, figure = strongest(row)
+    if not name:
+        return ""
+    return f"**{shown(figure)}** ({name})" if behind(row) else f"{shown(figure)} ({name})"
+
+
+def behind(row: dict[str, Any]) -> bool:
+    """Whether a plain method is better than the model."""
+    name, figure = strongest(row)
+    return bool(name) and (figure > row["mean"] if row["better"] == "more" else figure < row["mean"])
+
+
+def far_behind(row: dict[str, Any]) -> bool:
+    """Whether by more than one standard error of the difference, where that is known."""
+    errors = [(run.get("strongest_plain") or {}).get("standard_error") for run in row["seeds"].values()]
+    known = [error for error in errors if error is not None]
+    return behind(row) and abs(strongest(row)[1] - row["mean"]) > (statistics.fmean(known) if known else 0)
+
+
+def strongest(row: dict[str, Any]) -> tuple[str, float]:
+    """Name and figure of the best plain method; "" and 0 if there is none."""
     runs = [run.get("baselines", {}) for run in row["seeds"].values()]
     values = [found for found in runs[0] if all(isinstance(run.get(found), int | float) for run in runs)]
     means = {name: statistics.fmean(float(run[name]) for run in runs) for name in values}
     if not means:
-        return ""
+        return "", 0.0
     name = (max if row["better"] == "more" else min)(means, key=lambda found: means[found])
-    return f"{shown(means[name])} ({name})"
+    return name, means[name]
 
 
 def shown(value: float) -> str:
@@ -77,8 +105,11 @@ def main() -> None:
         path = ROOT / page
         text = path.read_text()
         before, rest = text.split("<!-- quality -->")
-        behind = rest.split("<!-- /quality -->")[1]
-        path.write_text(f"{before}<!-- quality -->\n{table(page, rows)}\n<!-- /quality -->{behind}")
+        after = rest.split("<!-- /quality -->")[1]
+        path.write_text(f"{before}<!-- quality -->\n{table(page, rows)}\n<!-- /quality -->{after}")
+    worse, far = ([name for name, row in rows.items() if test(row)] for test in (behind, far_behind))
+    print(f"{len(worse)} of {len(rows)} rows are below the strongest plain method: {', '.join(worse)}")
+    print(f"{len(far)} by more than one standard error, where it is known: {', '.join(far)}")
 
 
 if __name__ == "__main__":

@@ -174,3 +174,25 @@ def test_options_are_those_that_were_given():
 def test_frequencies_as_people_say_them(frequency, said):
     text = describe(bundle.Header({"task": "forecast", "frequency": frequency}, {}), None)
     assert f"frequency       {said}" in text
+
+
+def test_the_verdict_is_a_line_whatever_a_stranger_wrote_there(tmp_path, capsys):
+    strongest = {"name": "5-gram", "measure": "bits_per_character", "figure": 2.5, "model": 2.0, "part": "test"}
+    judgement = {"share": 1.0, "strongest_plain": {**strongest, "standard_error": None}, "earned": True}
+    for found, line in (
+        (judgement, "The network earned its place"),
+        ({**judgement, "strongest_plain": {"name": 1}}, ""),
+    ):
+        training = {**DOCUMENT["training"], "metrics": {**DOCUMENT["training"]["metrics"], **found}}
+        bundle.save(tmp_path / "judged", {**DOCUMENT, "training": training}, {"w": np.zeros(3, np.float32)})
+        assert main(["info", str(tmp_path / "judged")]) == 0
+        shown = capsys.readouterr().out
+        assert line in shown
+        assert ("\nverdict " in shown) == bool(line)
+
+
+def test_what_looks_like_a_group_is_told(tmp_path, capsys):
+    rows = "\n".join(f"{n},{n % 3},{n % 2}" for n in range(30))
+    (tmp_path / "words.csv").write_text(f"length,speaker_id,label\n{rows}\n")
+    assert main(["info", str(tmp_path / "words.csv")]) == 0
+    assert "group: perhaps speaker_id; with --group speaker_id none" in capsys.readouterr().out

@@ -101,17 +101,21 @@ def _of_sequences(data: Sequences, column: Column) -> Column:
     return column[starts]
 
 
+def names_a_group(name: str, different: int, count: int) -> bool:
+    """Whether a column of this name, with so many different values in so many rows or sequences, looks like a group."""
+    return bool(_NAMES.search(name)) and 2 <= different <= count // 2
+
+
 def likely_groups(data: Sequences, used: Sequence[str]) -> str:
     """What looks like a group and is not used as one, as a sentence; "" if nothing does.
 
     Args:
         used: Columns that have a use already: targets and groups.
     """
-    few = range(2, len(data) // 2 + 1)
     for name, column in data.static.items():
-        if name in used or column.kind not in ("category", "number") or not _NAMES.search(name):
+        if name in used or column.kind not in ("category", "number"):
             continue
-        if len(np.unique(column.values)) in few:
+        if names_a_group(name, len(np.unique(column.values)), len(data)):
             return f"'{name}' looks like a group: if later data are of others, --group {name} keeps each in one part"
     unnamed = data.static.keys() <= {"file", "label", "text"}  # nobody said what else is in the names of files
     return _fields(data.static["file"].strings()) if "file" in data.static and unnamed else ""

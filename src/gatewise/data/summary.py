@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, GatewiseError, suggest
 from ..files import TemporaryFolder
+from .groups import likely_groups
 from .paired.caption_files import names_in, sizes_in
 from .paired.pairs import read_pairs
 from .paired.transcripts import holds_sound
@@ -36,6 +38,7 @@ class Summary:
         lengths: Least, median and most steps; None where sequences have no steps.
         columns: Of each its "name", "kind", "per" ("step", "sequence", "image" or "pair") and "missing"; "counts" of
             the levels of a category, the "range" of numbers, "examples" of text.
+        groups: What looks like a group of sequences, as a sentence; "" if nothing does.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Summary:
     sequences: int
     lengths: tuple[int, float, int] | None
     columns: tuple[Mapping[str, Any], ...]
+    groups: str = ""
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -59,6 +63,8 @@ class Summary:
             lines.append(
                 truncated(f"{column['name']}: {column['kind']} per {column['per']}{missing}{_values(column)}", 80)
             )
+        if self.groups:
+            lines += textwrap.wrap(f"groups: {self.groups}", 80, break_on_hyphens=False)
         return "\n".join(lines)
 
 
@@ -219,7 +225,7 @@ def _summary(sequences: Sequences, name: str, format: str) -> Summary:
     columns += [_column(column, "sequence") for column in sequences.static.values()]
     has_steps = len(lengths) and lengths.any()
     middle = (int(lengths.min()), float(np.median(lengths)), int(lengths.max())) if has_steps else None
-    return Summary(name, format, len(sequences), middle, tuple(columns))
+    return Summary(name, format, len(sequences), middle, tuple(columns), likely_groups(sequences, ("label",)))
 
 
 def _column(column: Column, per: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, Notice
+from ..groups import names_a_group
 from ._timestamps import NUMBERS, PARTS, read_time
 from .frequency import frequency_of, regular
 from .schema import ANY_CSV, CSVFormat
@@ -84,9 +85,16 @@ class TableSummary:
     duplicates: int | None = None
     note: str | None = None
 
+    @property
+    def group(self) -> str | None:
+        """Column that looks as if it said whose the rows are: a speaker's or a machine's."""
+        used = {*self.time, *self.key, self.target}
+        free = (c for c in self.columns if c.name not in used and c.kind in ("category", "number"))
+        return next((c.name for c in free if names_a_group(c.name, c.distinct, self.rows)), None)
+
     def document(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {**asdict(self), "group": self.group}
 
     def describe(self) -> str:
         """For people, in lines of at most 80 columns."""
@@ -122,6 +130,8 @@ class TableSummary:
             found.append(f"duplicates: {_count(self.duplicates, 'row')} with the timestamp of an earlier one")
         if self.target:
             found.append(f"target: perhaps {self.target}")
+        if group := self.group:
+            found.append(f"group: perhaps {group}; with --group {group} none of its values is in two parts")
         return found + ([f"note: {self.note}"] if self.note else [])
 
 
