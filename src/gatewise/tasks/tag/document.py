@@ -24,13 +24,13 @@ class Document:
     targets: Targets
     baselines: Baselines
     plain: Windows | None = None  # of the regression; models of before have none
-    blend: Blend = Blend()
+    blend: Blend | None = None  # of models of before, whose networks predict alone
     strongest: str = ""
 
     def __post_init__(self) -> None:
         if self.plain is not None and len(self.plain.short) != len(self.features.words):
             raise ValueError(f"its regression reads {len(self.plain.short)} columns of tokens")
-        if self.plain is None and self.blend.share < 1:
+        if self.plain is None and self.blend is not None and self.blend.share < 1:
             raise ValueError(f"the share of its network is {self.blend.share}, and there is no regression")
         plain, classes = self.baselines, self.targets.classes
         if not {*plain.columns} <= {*self.features.columns}:

@@ -74,6 +74,10 @@ class Tagger(Estimator, TagOptions):
     task: ClassVar[str] = "tag"
     kind: ClassVar[str] = ""
 
+    plain_: Linear | None  # the regression beside the network
+    blend_: Blend
+    strongest_: str  # the plain method that was best on held-out data
+
     def fit(
         self,
         data: Any,
@@ -362,9 +366,7 @@ class Tagger(Estimator, TagOptions):
         share = 1.0 if share is None else float(share)
         return Blend(share, share * bias + (1 - share) * alone.plain_bias, alone.plain_bias)
 
-    def _held_networks(
-        self, choice: Choice, plan: Plan, batches: int, tell: Callable[[str], None]
-    ) -> list[Held]:
+    def _held_networks(self, choice: Choice, plan: Plan, batches: int, tell: Callable[[str], None]) -> list[Held]:
         """What networks of the folds say of the steps that they did not learn from; none if that was interrupted."""
         from .batches import Pieces
         from .fitting import fold_networks
@@ -451,11 +453,10 @@ class Tagger(Estimator, TagOptions):
         found = self._read_document({**document, "baselines": plain}, Document, Data)
         self.sizing_, self.features_ = found.sizes, found.features
         self.targets_, self.baselines_ = found.targets, found.baselines
-        self.blend_, self.strongest_, self.plain_ = found.blend, found.strongest, None
+        self.blend_, self.strongest_ = found.blend or Blend(), found.strongest
         shapes = {} if found.plain is None else Linear.shapes(found.plain, self.features_, self.targets_)
         weights = taken(tensors, "plain.", shapes)
-        if found.plain is not None:
-            self.plain_ = Linear.from_tensors(found.plain, weights)
+        self.plain_ = None if found.plain is None else Linear.from_tensors(found.plain, weights)
         if self.only == "plain":
             self.model_ = None
             return

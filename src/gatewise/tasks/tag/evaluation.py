@@ -21,8 +21,8 @@ from .targets import Targets, target_column
 
 _SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # of the network, that are tried
 _BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, -0.5, -1.0)  # nats, that are tried; the first of equally good ones counts
+_DOUBT = 0.5  # standard errors
 _UNITS = 20  # independent pieces at least, of which a standard error is made
-_RESAMPLES = 300
 
 
 def counts(found: np.ndarray, wanted: np.ndarray, offsets: np.ndarray, targets: Targets) -> np.ndarray:
@@ -57,9 +57,36 @@ def counts(found: np.ndarray, wanted: np.ndarray, offsets: np.ndarray, targets: 
 
 def error(total: np.ndarray, targets: Targets) -> np.ndarray:
     """What `counts` sum to (..., 3) as an error: 1 - F1 of spans, share of wrong labels, or mean squared error."""
-    right, predicted, true = np.moveaxis(np.asarray(total), -1, 0)
+    right, predicted, true = np.moveaxis(np.asarray(total, np.float64), -1, 0)
     mean = right / np.maximum((predicted + true) / 2, 1)
     found: np.ndarray = mean if not targets.classes else 1 - mean
+    return found
+
+
+def standard_error(one: np.ndarray, other: np.ndarray, targets: Targets, in_units: bool = False) -> float | None:
+    """Of the difference between two errors on the same steps, whose sequences are the independent items; None of fewer
+    than two.
+
+    Args:
+        one, other: What `counts` gives.
+        in_units: Whether errors of numbers are root mean squares in the units of the data.
+
+    Source: the infinitesimal jackknife, Jaeckel (1972), Bell Laboratories memorandum MM 72-1215-11.
+    """
+    if len(one) < 2:
+        return None
+    moved = [_moved(own, targets, in_units) for own in (one, other)]
+    return float(np.sqrt(np.square(moved[0] - moved[1]).sum() * len(one) / (len(one) - 1)))
+
+
+def _moved(own: np.ndarray, targets: Targets, in_units: bool) -> np.ndarray:
+    """(U,) how far each item moves the error."""
+    total = float(np.maximum(own[:, 1:].sum() / 2, 1))
+    ratio = float(own[:, 0].sum() / total)
+    found: np.ndarray = (own[:, 0] - ratio * own[:, 1:].mean(1)) / total
+    if in_units and not targets.classes:
+        scale = 1.0 if isinstance(targets.scale, list) else targets.scale
+        found = found * scale / (2 * max(ratio, 1e-300) ** 0.5)
     return found
 
 
@@ -93,26 +120,30 @@ class Held:
     network: np.ndarray | None = None
     network_chain: Chain | None = None
 
-    def total(self, share: float, bias: float, targets: Targets) -> np.ndarray:
-        """(3,) see `counts`."""
+    def counts(self, share: float, bias: float, targets: Targets) -> np.ndarray:
+        """(U, 3) see `counts`."""
         scores = blended(self.network, self.plain, share)
         chain = mixed(self.network_chain, self.plain_chain, share, targets.outputs)
-        found = decided(scores, self.offsets, chain, targets, bias)
-        return np.asarray(counts(found, self.wanted, self.offsets, targets).sum(0))
+        return counts(decided(scores, self.offsets, chain, targets, bias), self.wanted, self.offsets, targets)
 
 
 def choose_blend(held: Sequence[Held], targets: Targets, *, bias: float, share: float | None) -> Blend:
-    """The share of the network that gives these held-out steps the least error, and the biases.
+    """The share of the network, and the biases, by the error on these held-out steps.
 
-    The error of a share is averaged with those of its neighbours, so that no share is chosen for a lucky figure.
+    The error of a share is averaged with those of its neighbours, so that none is chosen for a lucky figure. Of shares
+    whose errors are within half a standard error of the least, the smallest is taken: the best of a network's weights
+    were chosen on such data, out of more candidates than the regression had, so they look better there than they are.
 
     Args:
         bias: The network's own.
         share: If the user chose one.
     """
 
+    def counted(share: float, bias: float) -> np.ndarray:
+        return np.concatenate([own.counts(share, bias, targets) for own in held])
+
     def wrong(share: float, bias: float) -> float:
-        return float(error(sum(own.total(share, bias, targets) for own in held), targets))
+        return float(error(counted(share, bias).sum(0), targets))
 
     biases = _BIASES if targets.outside is not None else (0.0,)
     of_plain = {own: wrong(0.0, own) for own in biases}
@@ -121,9 +152,14 @@ def choose_blend(held: Sequence[Held], targets: Targets, *, bias: float, share: 
         return Blend(0.0, plain_bias, plain_bias)
     between = {own: own * bias + (1 - own) * plain_bias for own in (_SHARES if share is None else (float(share),))}
     if share is None:
-        errors = [wrong(own, between[own]) for own in _SHARES]
+        parts = [counted(own, between[own]) for own in _SHARES]
+        errors = [float(error(own.sum(0), targets)) for own in parts]
         smooth = [float(np.mean(errors[max(0, place - 1) : place + 2])) for place in range(len(errors))]
-        share = _SHARES[int(np.argmin(smooth))]
+        best = int(np.argmin(smooth))
+        doubt = [_DOUBT * (standard_error(own, parts[best], targets) or 0.0) for own in parts]
+        share = min(
+            own for own, wrong_, room in zip(_SHARES, smooth, doubt, strict=True) if wrong_ <= smooth[best] + room
+        )
     share = float(share)
     if share in (0.0, 1.0):
         return Blend(share, plain_bias if share == 0 else 0.0, plain_bias)
@@ -141,7 +177,7 @@ def strongest_of(
         others: By part of `held`, what other methods than the regression say, encoded.
         name: Of the regression, which is taken where it is no worse.
     """
-    totals = {name: sum(own.total(0.0, blend.plain_bias, targets) for own in held)}
+    totals = {name: sum(own.counts(0.0, blend.plain_bias, targets).sum(0) for own in held)}
     for other in others[0]:
         totals[other] = sum(
             counts(some[other], own.wanted, own.offsets, targets).sum(0) for own, some in zip(held, others, strict=True)
@@ -186,7 +222,9 @@ class Evaluator:
             found[self.predictor.plain.name(self.predictor.targets)] = self.predictor.plain_labels(encoded)
         return found
 
-    def _judged(self, part: str, data: Sequences, predicted: Any, plain: Any, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _judged(
+        self, part: str, data: Sequences, predicted: Any, plain: Any, found: Mapping[str, Any]
+    ) -> dict[str, Any]:
         targets, wanted = self.predictor.targets, self._wanted(data)
         measure = "rmse" if not targets.classes else "f1" if targets.scheme else "accuracy"
         both = [counts(self._encoded(own), wanted, data.offsets, targets) for own in (predicted, plain)]
@@ -197,27 +235,17 @@ class Evaluator:
             plain={name: scores[measure] for name, scores in found["baselines"].items()},
             strongest=self.strongest,
             share=self.predictor.blend.share,
-            standard_error=self._standard_error(*both),
+            standard_error=standard_error(both[0], both[1], targets, in_units=True),
         )
-
-    def _standard_error(self, model: np.ndarray, plain: np.ndarray) -> float | None:
-        """Of the difference between both figures, by drawing sequences again (Efron 1979)."""
-        if len(model) < 2:
-            return None
-        targets = self.predictor.targets
-        drawn = np.random.default_rng(0).multinomial(len(model), [1 / len(model)] * len(model), _RESAMPLES)
-        figures = [error(drawn @ own, targets) for own in (model, plain)]
-        if not targets.classes:
-            scale = 1.0 if isinstance(targets.scale, list) else targets.scale
-            figures = [np.sqrt(own) * scale for own in figures]
-        return float(np.std(figures[0] - figures[1]))
 
     def _wanted(self, data: Sequences) -> np.ndarray:
         targets = self.predictor.targets
         return targets.encode(targets.truth(target_column(data, self.predictor.options.target), data))
 
     def _encoded(self, values: Any) -> np.ndarray:
-        return self.predictor.targets.encode(values if self.predictor.targets.classes else np.asarray(values, np.float64))
+        return self.predictor.targets.encode(
+            values if self.predictor.targets.classes else np.asarray(values, np.float64)
+        )
 
     def _scores(self, data: Sequences, predicted: Any) -> dict[str, Any]:
         targets = self.predictor.targets

@@ -316,7 +316,9 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
         index = np.concatenate([own.index + first for own, first in zip(columns, firsts, strict=False)])
         none = np.zeros((0, 0), np.int64)
         words.append(EncodedWords(index, none, none, none, none, [word for own in columns for word in own.distinct]))
-    categories, numbers = (np.concatenate([getattr(part, name) for part in parts]) for name in ("categories", "numbers"))
+    categories, numbers = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("categories", "numbers")
+    )
     return Encoded(np.array([0, len(numbers)]), words, categories, numbers)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from .windows import Windows
 
 FOLDS = 3  # of cross-validation
 _REACHES = (8, 0, 32)  # of windows of measurements, that are tried
-_MARGIN = 0.95
+_MARGIN = 0.95  # of the error of measurements as they are, that scaled ones must stay below
 MOST_CHAINED = 256  # labels, of which each pair has a score
 _PASSES = 4  # of AdaGrad over the training steps
 _RATE = 0.1
@@ -41,6 +41,7 @@ _MOST_WORK = 150_000_000  # steps x slots x outputs of a pass; of more, only so 
 _PENALTIES = (1.0, 0.1, 0.01, 0.001)  # times half the squared weights of standardised numbers, added to the mean loss
 _RIDGE = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # the same for numbers, where they are found in closed form
 _STEPS = 40  # of L-BFGS, for each penalty
+_MOST_NUMBERS = 50_000_000  # the same beside tokens
 _MOST_CELLS = 1_000_000  # steps x numbers that are learned from
 
 
@@ -170,9 +171,12 @@ class Chooser:
 
     def _first(self, features: Features) -> Trial:
         dense = not features.words and not features.categories
-        rest = {"reach": _REACHES[0], "binned": True} if features.width else {}
-        windows = Windows.of(features.encode(self.train), self.ahead, chained=self.chained and not dense, **rest)
-        return self._tried(windows, features)
+        encoded = features.encode(self.train)
+        windows = Windows.of(encoded, self.ahead, chained=self.chained and not dense)
+        wide = replace(windows, reach=_REACHES[0], binned=True) if features.width else windows
+        # Beside tokens, numbers of all steps are in memory at once.
+        fits = dense or wide.width(features) * int(encoded.offsets[-1]) <= _MOST_NUMBERS
+        return self._tried(wide if fits else windows, features)
 
     def _tried(self, windows: Windows, features: Features) -> Trial:
         sums: list[list[np.ndarray]] = []
@@ -255,9 +259,8 @@ def _by_passes(
                 gradients = chain_gradients(full, examples.wanted[steps], lengths, *pairs)
                 gradient = torch.from_numpy(gradients[0][inside].astype(np.float32))
                 for weights, square, own_gradient in zip(pairs, pair_squares, gradients[1:], strict=True):
-                    allowed = weights > FORBIDDEN
                     square += own_gradient**2
-                    weights -= np.where(allowed, _RATE * own_gradient / np.sqrt(square), 0.0)
+                    weights -= np.where(weights > FORBIDDEN, _RATE * own_gradient / np.sqrt(square), 0.0)
             flat, S = own.flatten(), own.shape[1]
             if S:
                 spread = gradient.repeat_interleave(S, 0)
@@ -267,9 +270,9 @@ def _by_passes(
             moved = [(bias, squares[2], gradient.sum(0))]
             if F:
                 moved.append((rest, squares[1], numbers[at].T @ gradient))
-            for parameter, square, total in moved:
-                square += total.square()
-                parameter -= _RATE * total * square.rsqrt()
+            for parameter, seen, total in moved:
+                seen += total.square()
+                parameter -= _RATE * total * seen.rsqrt()
         scaled = rest.numpy() / scale[:, None]
         yield Linear(
             windows,
@@ -295,7 +298,7 @@ def _pieces(offsets: np.ndarray, most: int, random: np.random.Generator) -> tupl
     """Starts and lengths of pieces of all sequences; of some at random, where they have more steps than `most`."""
     lengths = np.diff(offsets)
     counts = -(-lengths // _PIECE)
-    starts = np.concatenate([np.arange(a, b, _PIECE) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+    starts = np.concatenate([np.arange(a, b, _PIECE) for a, b in pairwise(offsets)])
     rooms = np.repeat(offsets[1:], counts) - starts
     found = np.minimum(rooms, _PIECE)
     if found.sum() > most:
@@ -317,7 +320,12 @@ def _batches(
 
 
 def chain_gradients(
-    scores: np.ndarray, wanted: np.ndarray, lengths: np.ndarray, start: np.ndarray, transitions: np.ndarray, end: np.ndarray
+    scores: np.ndarray,
+    wanted: np.ndarray,
+    lengths: np.ndarray,
+    start: np.ndarray,
+    transitions: np.ndarray,
+    end: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of a chain's negative log-likelihood, summed over the batch: (T, B, K) of the scores, 0 behind the ends
     of sequences, and of the three weights.
@@ -397,17 +405,21 @@ def _logistic(numbers: Tensor, wanted: Tensor, K: int) -> Iterator[tuple[Tensor,
     rest.requires_grad_()
     bias.requires_grad_()
     for penalty in _PENALTIES:
-        optimizer = torch.optim.LBFGS([rest, bias], max_iter=_STEPS, history_size=10, line_search_fn="strong_wolfe")
-
-        def loss() -> Tensor:
-            optimizer.zero_grad()
-            total = cross_entropy(numbers @ rest + bias, wanted)
-            total = total + penalty / 2 * rest.square().sum()
-            total.backward()  # type: ignore[no-untyped-call]
-            return total
-
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        _descend(rest, bias, numbers, wanted, penalty)
         yield rest.detach().clone(), bias.detach().clone()
+
+
+def _descend(rest: Tensor, bias: Tensor, numbers: Tensor, wanted: Tensor, penalty: float) -> None:
+    """Bring weights and bias to where the mean loss and the penalty are least."""
+    optimizer = torch.optim.LBFGS([rest, bias], max_iter=_STEPS, history_size=10, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        total = cross_entropy(numbers @ rest + bias, wanted) + penalty / 2 * rest.square().sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
 
 
 def _ridge(numbers: Tensor, wanted: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -435,7 +447,6 @@ def _standardised(
     return torch.from_numpy(((found - mean) / scale).astype(np.float32)), mean, scale
 
 
-
 # Networks of folds.
 
 
@@ -461,8 +472,8 @@ def fold_networks(
         own = replace(plan, steps=steps, evaluate_every=steps, warmup=min(plan.warmup, steps // 2), patience=None)
         network = built(seed, build)
         with TemporaryFolder("fold") as folder:
-            files = {"checkpoint": Path(folder, "checkpoint"), "history": Path(folder, "history")}
-            outcome = train(network, training, training, own, identity={}, **files)
+            checkpoint, history = Path(folder, "checkpoint"), Path(folder, "history")
+            outcome = train(network, training, training, own, checkpoint=checkpoint, history=history, identity={})
         if outcome.reason == "interrupted":
             return
         yield network

@@ -82,7 +82,10 @@ class Linear:
         chain = self.chain
         if chain is not None:
             found |= {"start": chain.start, "transitions": chain.transitions, "end": chain.end}
-        return {name: np.ascontiguousarray(array, None if name == "buckets" else np.float32) for name, array in found.items()}
+        return {
+            name: np.ascontiguousarray(array, None if name == "buckets" else np.float32)
+            for name, array in found.items()
+        }
 
     @staticmethod
     def shapes(windows: Windows, features: Features, targets: Targets) -> dict[str, tuple[int | None, ...]]:
@@ -121,7 +124,7 @@ def _rising(buckets: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Blend:
-    """How network and regression predict together: their scores are added, each with its share; so are the scores that a
+    """How network and regression predict together: their scores are added, each with its share, and so are those that a
     CRF gives to neighbouring labels. With a share of 0 or 1, one of them predicts alone.
 
     Attributes:
@@ -168,11 +171,11 @@ def mixed(one: Chain | None, other: Chain | None, share: float, outputs: int) ->
         return one if share else other
     none = Chain(np.zeros(outputs), np.zeros((outputs, outputs)), np.zeros(outputs))
     a, b = one or none, other or none
-    return Chain(
-        *(
-            np.where(
-                np.minimum(x, y) <= FORBIDDEN, FORBIDDEN, share * x.astype(np.float64) + (1 - share) * y
-            )
-            for x, y in ((a.start, b.start), (a.transitions, b.transitions), (a.end, b.end))
-        )
-    )
+    both = ((a.start, b.start), (a.transitions, b.transitions), (a.end, b.end))
+    return Chain(*(_mean(x, y, share) for x, y in both))
+
+
+def _mean(x: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
+    forbidden = np.minimum(x, y) <= FORBIDDEN
+    found: np.ndarray = np.where(forbidden, FORBIDDEN, share * x.astype(np.float64) + (1 - share) * y)
+    return found

@@ -69,8 +69,8 @@ class TagOptions(BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, 
     )
     normalise: bool | None = option(
         default=None,
-        help="Scale measurements in each sequence, so that its offset and its scale do not count; if omitted, where that "
-        "predicts held-out sequences better.",
+        help="Scale measurements in each sequence, so that its offset and its scale do not count; if omitted, where "
+        "that predicts held-out sequences better.",
         panel=DATA,
         check=flag,
     )

@@ -163,9 +163,7 @@ class Predictor:
         """What `labels` would be if the regression predicted alone."""
         assert self.plain is not None
         scores = self.plain.scores(data, self.features)
-        return self.targets.decode(
-            decided(scores, data.offsets, self.plain.chain, self.targets, self.blend.plain_bias)
-        )
+        return self.targets.decode(decided(scores, data.offsets, self.plain.chain, self.targets, self.blend.plain_bias))
 
     def chain(self, share: float) -> Chain | None:
         """Scores of neighbouring labels, with this share of the network."""

@@ -145,13 +145,12 @@ class Windows:
         length = max(1, _BLOCK // max(1, self.width(features)))
         for start in range(0, n, length):
             stop = min(n, start + length)
-            kept = slice(None)
-            if rows is not None:
-                own = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
-                if not len(own):
-                    continue
-                kept = own - start
-            yield self._block(data, features, start, stop)[kept]
+            if rows is None:
+                yield self._block(data, features, start, stop)
+                continue
+            own = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            if len(own):
+                yield self._block(data, features, start, stop)[own - start]
 
     def _block(self, data: Encoded, features: Features, start: int, stop: int) -> np.ndarray:
         low, high = max(0, start - self.reach), min(int(data.offsets[-1]), stop + self.reach)
@@ -161,8 +160,8 @@ class Windows:
         return np.concatenate(found, 1)[start - low : stop - low].astype(np.float32)
 
     def _summaries(self, x: np.ndarray, around: _Around) -> Iterator[np.ndarray]:
-        """(n, N) each: how far the neighbours are from here; mean and deviation of windows of each scale, and how far the
-        steps at their ends are from here.
+        """(n, N) each: how far the neighbours are from here; mean and deviation of windows of each scale, and how far
+        the steps at their ends are from here.
 
         Sums are made of sums of half as many steps, in one order wherever a window lies: their bits depend on no step
         beyond it, as running sums would.
@@ -253,4 +252,3 @@ def _mixed(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
