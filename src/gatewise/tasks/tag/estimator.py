@@ -360,7 +360,8 @@ class Tagger(Estimator, TagOptions):
             scores, chain = self._predictor().network_scores(validation), self.model_.chain()
             held = [replace(choice.held[0], network=scores, network_chain=chain)]
         elif share is None and choice.few:
-            held = self._held_networks(choice, plan, batches, tell)
+            found = replace(plan, learning_rate=self.outcome_.learning_rate)  # of a race, say
+            held = self._held_networks(choice, found, batches, tell)
         if held:
             return choose_blend(held, self.targets_, bias=bias, share=share)
         share = 1.0 if share is None else float(share)

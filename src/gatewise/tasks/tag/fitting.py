@@ -20,7 +20,7 @@ from ...data.sequences import Sequences, offsets_of
 from ...decoding.viterbi import FORBIDDEN, Chain
 from ...files import TemporaryFolder
 from ...randomness import built
-from ...training import Batches, Plan, train
+from ...training import Batches, Plan, TrainingStopped, train
 from .evaluation import Held, counts, error
 from .features import Encoded, Features, piece_steps
 from .linear import MOST_WEIGHTS, Linear, decided, numbered
@@ -458,7 +458,8 @@ def fold_networks(
     seed: int,
     batches: int,
 ) -> Iterator[TagNetwork]:
-    """A network for each fold, trained as the one of all data: for as many passes, at the same rates.
+    """A network for each fold, trained as the one of all data: for as many passes, at the same rates. No more of them once
+    one was stopped.
 
     Args:
         pieces: Batches of sequences.
@@ -469,11 +470,15 @@ def fold_networks(
     for fold in folds:
         training = pieces(fold.train)
         steps = max(1, round(plan.steps * len(training) / batches))
-        own = replace(plan, steps=steps, evaluate_every=steps, warmup=min(plan.warmup, steps // 2), patience=None)
+        warmup = min(plan.warmup, steps // 2)
+        own = replace(plan, steps=steps, evaluate_every=steps, warmup=warmup, patience=None, race=False)
         network = built(seed, build)
         with TemporaryFolder("fold") as folder:
             checkpoint, history = Path(folder, "checkpoint"), Path(folder, "history")
-            outcome = train(network, training, training, own, checkpoint=checkpoint, history=history, identity={})
+            try:
+                outcome = train(network, training, training, own, checkpoint=checkpoint, history=history, identity={})
+            except TrainingStopped:
+                return
         if outcome.reason == "interrupted":
             return
         yield network
