@@ -458,8 +458,8 @@ def fold_networks(
     seed: int,
     batches: int,
 ) -> Iterator[TagNetwork]:
-    """A network for each fold, trained as the one of all data: for as many passes, at the same rates. No more of them once
-    one was stopped.
+    """A network for each fold, trained as the one of all data: for as many passes, at the same rates. No more of them
+    once one was stopped.
 
     Args:
         pieces: Batches of sequences.
