@@ -16,7 +16,7 @@ from gatewise.metrics.forecasting import (
     seasonal_error,
     smape,
 )
-from gatewise.tasks.forecast.baselines import BASELINES, drift, mean, seasonal_naive
+from gatewise.tasks.forecast.baselines.simple import RULES, drift, mean, seasonal_naive
 
 
 def tally(truth, point, *, scale=1.0, std=1.0, quantiles=None, samples=None, levels=()):
@@ -151,7 +151,7 @@ def test_seasonal_naive_has_the_figures_that_m4_published(shared):
     found = ForecastScores(48)
     for past, truth in zip(m4(shared, "train"), m4(shared, "test"), strict=True):
         scale = np.array([[seasonal_error(past, 24)]])
-        forecast = Forecast(BASELINES["seasonal naive"](past, 48, 24)[None, None])
+        forecast = Forecast(RULES["seasonal naive"](past, 48, 24)[None, None])
         found.add(truth[None, None], forecast, scale, np.ones((1, 1)))
     assert found.figures()["smape"] == pytest.approx(13.912, abs=5e-4)
     assert found.figures()["mase"] == pytest.approx(1.193, abs=5e-4)

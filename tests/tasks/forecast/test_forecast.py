@@ -20,6 +20,7 @@ from gatewise.errors import DataError, GatewiseError, ModelFileError, Notice, Op
 from gatewise.tasks.forecast.batches import Windows
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.forecast.heads import DISTRIBUTIONS
+from gatewise.tasks.verdict import KEYS
 from gatewise.training import Silent
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16}
@@ -47,7 +48,9 @@ def fitted(data):
 def test_it_learns_beyond_the_baselines(data):
     found = Forecaster(horizon=6, season_length=6, seed=1, threads=1, preset="small").fit(data)
     metrics = found.metrics_
-    assert metrics["test"]["mase"] < 0.95 * min(figures["mase"] for figures in metrics["baselines"].values())
+    rules = ("seasonal naive", "drift", "mean")
+    assert metrics["test"]["mase"] < 0.95 * min(metrics["baselines"][name]["mase"] for name in rules)
+    assert metrics["test"]["mase"] < 1.05 * min(figures["mase"] for figures in metrics["baselines"].values())
     assert 0.5 < metrics["test"]["coverage"] <= 1
     assert found.predict(data).shape == (2, 6)
     assert found.predict(data)[0] == pytest.approx(5 + 2 * np.sin(2 * np.pi * np.arange(150, 156) / 6), abs=0.5)
@@ -55,9 +58,9 @@ def test_it_learns_beyond_the_baselines(data):
 
 def test_data_that_it_learned_from_are_split_as_they_were(fitted, data):
     found = fitted.evaluate(data)
-    assert found.keys() == {"train", "validation", "test", "baselines"}
+    assert found.keys() == {"train", "validation", "test", "baselines", *KEYS}
     assert found["test"] == fitted.metrics_["test"]
-    assert fitted.evaluate(sequences(wave(seed=8))).keys() == {"all", "baselines"}
+    assert fitted.evaluate(sequences(wave(seed=8))).keys() == {"all", "baselines", *KEYS}
 
 
 def test_a_backtest_is_the_predictions_of_series_that_were_cut(fitted, data):
@@ -158,7 +161,7 @@ def test_distributions(mode, head, folder):
 def test_validation_apart(data):
     apart = sequences(wave(60, seed=7))
     found = Forecaster(**TINY).fit(data, validation=apart)  # the validation share of `data` is trained on
-    assert found.metrics_.keys() == {"train", "test", "baselines"}
+    assert found.metrics_.keys() == {"train", "test", "baselines", *KEYS}
     assert found.outcome_.best_loss is not None
 
 
@@ -530,18 +533,27 @@ def test_its_timestamps_do_too():
     ("stretches", "parts"),
     [
         ([slice(350, None)], {"train", "validation", "test"}),
-        ([slice(20, None)], {"train", "test"}),  # too short to hold out two parts
+        ([slice(20, None)], {"train", "validation", "test"}),  # short, but for three parts
+        ([slice(10, None)], {"train", "test"}),  # too short to hold out two parts
         ([slice(318, 362)], {"train", "test"}),
         ([slice(0, 100)], {"train", "validation", "test"}),
         ([slice(318, 399)], {"train", "test"}),
         ([slice(30, 390)], {"train", "test"}),
     ],
-    ids=["silent end", "long silent end", "validation part", "beginning", "all but the last", "few at both ends"],
+    ids=[
+        "silent end",
+        "long silent end",
+        "nearly silent",
+        "validation part",
+        "beginning",
+        "all but the last",
+        "few at both ends",
+    ],
 )
 def test_parts_without_values_are_left_out(stretches, parts, folder):
     values = sequences(missing(wave(400), *stretches))
     found = Forecaster(**TINY).fit(values)
-    assert found.metrics_.keys() - {"baselines"} == parts
+    assert found.metrics_.keys() - {"baselines", *KEYS} == parts
     assert all(found.metrics_[part]["mae"] is not None for part in parts)
     assert all(found.metrics_[part]["mae"] < 3 for part in parts)  # a wave of height 2
     assert "interval: covers" in found.report(found.metrics_)
@@ -586,7 +598,13 @@ def test_an_untrained_one_says_so(data):
 def test_a_file_that_contradicts_itself(fitted, folder, monkeypatch):
     monkeypatch.setattr(fitted, "_document", lambda: {**Forecaster._document(fitted), "targets": ["a", "b", "c"]})
     fitted.save("model")
-    Forecaster.load("model")  # columns apart share their weights: three targets are no contradiction
+    with pytest.raises(ModelFileError, match=r"plain.shares has the shape \(1, 4\), where the model needs \(3, 4\)"):
+        Forecaster.load("model")
+    plain = {**Forecaster._document(fitted)["plain"], "strongest": "luck"}
+    monkeypatch.setattr(fitted, "_document", lambda: {**Forecaster._document(fitted), "plain": plain})
+    fitted.save("model")
+    with pytest.raises(ModelFileError, match="strongest plain method is 'luck'"):
+        Forecaster.load("model")
     monkeypatch.setattr(fitted, "_document", lambda: {**Forecaster._document(fitted), "sizes": {}})
     fitted.save("model")
     with pytest.raises(ModelFileError, match="contradicts itself"):

@@ -8,19 +8,48 @@ from typing import Annotated
 import numpy as np
 
 from ...data.tables.frequency import Frequency, calendar_features
-from ...document import distinct
+from ...document import Count, Share, distinct
+from .baselines.plain import METHODS
 from .inputs import Inputs
 from .sizing import Sizing
 
 
 @dataclass(frozen=True)
+class PlainMethods:
+    """What is said of the plain methods; their weights are tensors.
+
+    Attributes:
+        names: Of all that were weighed.
+        strongest: The best one on held-out windows.
+        context_length: Steps of past that those read which were solved.
+    """
+
+    names: tuple[str, ...]
+    strongest: str
+    context_length: Count
+
+    def __post_init__(self) -> None:
+        if self.names not in (METHODS[:-1], METHODS):
+            raise ValueError(f"its plain methods are {list(self.names)!r:.200}")
+        if self.strongest not in self.names:
+            raise ValueError(f"its strongest plain method is {self.strongest!r:.60}, which is none of them")
+
+
+@dataclass(frozen=True)
 class Document:
-    """See `Forecaster._document`."""
+    """See `Forecaster._document`.
+
+    Attributes:
+        share: Of the network; None in older models, whose network keeps one itself.
+        plain: None in older models.
+    """
 
     sizes: Sizing
     targets: Annotated[tuple[str, ...], distinct]
     frequency: Frequency | None
     inputs: Inputs
+    share: Share | None = None
+    plain: PlainMethods | None = None
 
     def __post_init__(self) -> None:
         if not self.targets:

@@ -18,13 +18,13 @@ from ...data.sequences import Sequences
 from ...errors import ModelFileError
 from ...terminal import shown
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed
+from .baselines.plain import Plain
 from .document import Document
-from .evaluation import evaluate_part, evaluate_split, forecast_report
-from .linear import Linear
+from .evaluation import evaluate_part, evaluate_split, forecast_report, share_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # Prefix of tensors in older model files -> the one that they have now.
 _RENAMED_TENSORS = {"trust": "blend_weight"}
+_PLAIN = "plain."  # prefix of the tensors of plain methods
 
 
 class Forecaster(Estimator, ForecastOptions):
@@ -47,6 +48,8 @@ class Forecaster(Estimator, ForecastOptions):
 
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
+        share_: Of the network in a forecast, chosen on validation windows; the rest is that of the plain methods.
+        plain_: The plain methods, with their shares among themselves; None in models of before.
         sizing_: Sizes and rates, given or chosen.
         metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
@@ -63,6 +66,9 @@ class Forecaster(Estimator, ForecastOptions):
 
     task: ClassVar[str] = "forecast"
     kind: ClassVar[str] = ""
+
+    plain_: Plain | None
+    share_: float
 
     def fit(
         self,
@@ -130,15 +136,18 @@ class Forecaster(Estimator, ForecastOptions):
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
+        self.plain_, self.share_ = setup.plain.rounded(), 0.0
+
         def settle() -> None:
-            if setup.held_out:
-                self.model_.calibrate(validated)
+            if self.model_ is not None:
+                held = (setup.validation_series, setup.validation) if setup.held_out else None
+                self.share_ = share_of(self._predictor, held, self.share)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return evaluate_split(self._predictor(), setup.split, finished)
 
         return Prepared(
-            build=lambda: self._build(setup.linear),
+            build=lambda: self._build(setup.linear.before, setup.residuals),
             training=Windows(series, setup.training, window, batch_size=sizing.batch_size, seed=int(self.seed)),
             validation=validated,
             plan=plan_of(self, sizing.steps, sizing.learning_rate),
@@ -182,7 +191,7 @@ class Forecaster(Estimator, ForecastOptions):
         check_values(found, self.head, self.scaling)
         return found
 
-    def _build(self, linear: Linear | None = None) -> Any:
+    def _build(self, linear: np.ndarray | None = None, residuals: np.ndarray | None = None) -> Any:
         from .network import Autoregressive, Direct
 
         network = Direct if self.mode == "direct" else Autoregressive
@@ -194,8 +203,8 @@ class Forecaster(Estimator, ForecastOptions):
             regularisation={
                 name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")
             },
-            linear=None if linear is None else linear.weights,
-            residuals=None if linear is None else linear.residuals,
+            linear=linear,
+            residuals=residuals,
         )
 
     def _shape(self) -> Shape:
@@ -219,10 +228,13 @@ class Forecaster(Estimator, ForecastOptions):
 
     # What it forecasts.
 
-    def _predictor(self) -> Predictor:
+    def _predictor(self, share: float | None = None) -> Predictor:
+        """With the share that was chosen, or another one."""
         self._must_be_fitted()
         return Predictor(
             net=self.model_,
+            plain=self.plain_,
+            share=self.share_ if share is None else share,
             options=self,
             sizing=self.sizing_,
             inputs=self.inputs_,
@@ -351,7 +363,19 @@ class Forecaster(Estimator, ForecastOptions):
             "targets": list(self.targets_),
             "frequency": None if self.frequency_ is None else vars(self.frequency_),
             "inputs": vars(self.inputs_),
+            "share": self.share_,
+            "plain": None
+            if self.plain_ is None
+            else {
+                "names": list(self.plain_.methods),
+                "strongest": self.plain_.strongest,
+                "context_length": self.sizing_.context_length,
+            },
         }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        plain = {} if self.plain_ is None else self.plain_.tensors()
+        return {**super()._tensors(), **{f"{_PLAIN}{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         found = self._read_document(document, Document)
@@ -361,4 +385,17 @@ class Forecaster(Estimator, ForecastOptions):
             chosen, described = names(getattr(self, f"{option}_covariates")), getattr(self.inputs_, option)
             if {*chosen} != {*described}:
                 raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
+        self.plain_, self.share_ = None, 1.0 if found.share is None else found.share
+        if found.plain is not None:
+            names_, context = found.plain.names, found.plain.context_length
+            shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context)
+            arrays = taken(tensors, _PLAIN, shapes)
+            self.plain_ = Plain.from_tensors(arrays, names_, self.sizing_.season, found.plain.strongest)
+        if self.only == "plain":
+            if self.plain_ is None or tensors:
+                raise ModelFileError('it has a network, where it was made with only="plain"')
+            self.model_ = None
+            return
         self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+        if self.plain_ is None:  # an older one, which keeps its share itself
+            self.share_ = float(self.model_.blend_weight)

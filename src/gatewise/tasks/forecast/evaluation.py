@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
-from ...metrics.forecasting import Forecast, ForecastScores, seasonal_error
+from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error
 from ..report import NOTHING_MEASURED, Metrics, table
-from .baselines import BASELINES
+from ..verdict import judged
+from .baselines.plain import AVERAGE, Plain
+from .baselines.shares import standard_error
+from .baselines.simple import RULES
+from .linear import scales
 from .predictor import Predictor
 from .split import Part, Split, holds_targets, spaced
 from .windows import Series
 
 _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
+_MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
+_SHARES = np.arange(21) / 20  # of the network that are tried
+_NOISE = 0.005  # relative difference up to which two losses count as equal; then the smaller share is taken
 
 
 def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> dict[str, Any]:
@@ -27,19 +36,35 @@ def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> 
     last = next(reversed(parts), None)
     metrics: dict[str, Any] = {}
     for name, part in parts.items():
+        # The part that the last windows were held out of for good is that of the test.
+        held_out = name == "validation"
         metrics |= evaluate_part(
-            predictor, split.series, part, split.ends, name=name, with_baselines=with_baselines and name == last
+            predictor,
+            split.series,
+            part,
+            split.ends,
+            name=name,
+            with_baselines=with_baselines and name == last,
+            before=held_out,
         )
     return metrics
 
 
 def evaluate_part(
-    predictor: Predictor, series: Series, part: Part, ends: np.ndarray, *, name: str, with_baselines: bool = True
+    predictor: Predictor,
+    series: Series,
+    part: Part,
+    ends: np.ndarray,
+    *,
+    name: str,
+    with_baselines: bool = True,
+    before: bool = False,
 ) -> dict[str, Any]:
-    """Figures of one part under its name, and of the "baselines".
+    """Figures of one part under its name, of the "baselines", and what is judged by them.
 
     Args:
         ends: (N,) absolute step at which what was trained on ends.
+        before: Whether to forecast by what was solved without the validation part.
 
     Raises:
         DataError: There is no window to evaluate.
@@ -49,45 +74,175 @@ def evaluate_part(
             f"{series.data.name}: the longest series has {int(max(series.lengths))} steps up to its last value, too "
             f"few to compare a forecast of {predictor.horizon} steps with the actual values"
         )
-    own, plain = _figures(predictor, series, _affordable(series, part), ends, with_baselines)
-    return {name: own, **({"baselines": plain} if with_baselines else {})}
+    some = _affordable(series, part)
+    own, plain, sums = _figures(predictor, series, some, ends, with_baselines, before)
+    if not with_baselines:
+        return {name: own}
+    return {name: own, "baselines": plain, **_judgement(predictor, name, own, plain, sums)}
+
+
+def share_of(
+    predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
+) -> float:
+    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors and,
+    where quantiles are forecast, their pinball loss. If its advantage over the plain methods is less than its standard
+    error, or if nothing is held out, 0.
+
+    Args:
+        predictor: With a share.
+        held_out: Windows of a series.
+        given: By the user.
+    """
+    if given is not None or held_out is None:
+        return 0.0 if given is None else float(given)
+    series, part = held_out
+    both = predictor(0.5)
+    most = _MOST_DRAWN if both.options.mode == "autoregressive" else len(part) + 1
+    part = spaced(part, max(1, most // len(series.targets)))
+    unit = scales(series, series.known_ends, both.sizing.season)
+    levels = np.array(both.options.quantiles)
+    losses, blocks = [], []
+    for which, own, plain in both.both(series, part, before=True):
+        rows, origins = part[which]
+        truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
+        measures = []
+        for share in _SHARES:
+            found = both.blended(own, plain, float(share))
+            error = (found.point - truth) / unit[rows][..., None]
+            assert found.quantiles is not None
+            fan = crps_of_quantiles(truth, found.quantiles, levels) / unit[rows][..., None]
+            measures.append([_mean(kind) for kind in (error**2, np.abs(error), fan)])
+        losses.append(np.array(measures))
+        blocks.append((rows << 20) + (origins - series.starts[rows]) // both.horizon)
+    if not losses:
+        return 0.0
+    every, block = np.concatenate(losses, -1), np.concatenate(blocks)  # (shares, measures, N)
+    unit_of = every[0].mean(-1)
+    if not (unit_of > 0).all():
+        return 0.0
+    total = (every / unit_of[:, None]).mean(1)
+    mean = total.mean(-1)
+    best = int(np.flatnonzero(mean <= (1 + _NOISE) * mean.min())[0])
+    if mean[0] - mean[best] <= standard_error(total[0] - total[best], block):
+        return 0.0
+    return float(_SHARES[best])
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(N,) of (N, C, H), where nothing is known 0."""
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).mean((1, 2))
 
 
 def _can_be_measured(predictor: Predictor, series: Series, part: Part) -> bool:
     return holds_targets(series, part, predictor.horizon, predictor.window.context_length)
 
 
+@dataclass
+class _Sums:
+    """Of each window, to compare two forecasts by: the scaled absolute errors of all values that are known, by name."""
+
+    errors: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    blocks: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, name: str, truth: np.ndarray, point: np.ndarray, scale: np.ndarray) -> None:
+        self.errors.setdefault(name, []).append(np.nansum(np.abs(truth - point) / scale[..., None], (1, 2)))
+
+    def standard_error(self, one: str, other: str, count: int) -> float:
+        """Of the difference of both means over `count` values."""
+        differences = np.concatenate(self.errors[one]) - np.concatenate(self.errors[other])
+        return standard_error(differences, np.concatenate(self.blocks)) * len(differences) / max(1, count)
+
+
 def _figures(
-    predictor: Predictor, series: Series, part: Part, ends: np.ndarray, with_baselines: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Figures of the model and of the baselines on the same windows."""
+    predictor: Predictor, series: Series, part: Part, ends: np.ndarray, with_baselines: bool, before: bool
+) -> tuple[dict[str, Any], dict[str, Any], _Sums]:
+    """Figures of the model and of the plain methods on the same windows, and what tells them apart."""
     horizon, season = predictor.horizon, predictor.sizing.season
     levels = np.array(predictor.options.quantiles)
     own = ForecastScores(horizon, levels)
     each = {name: ForecastScores(horizon, levels) for name in series.targets if len(series.targets) > 1}
-    plain = {name: ForecastScores(horizon) for name in BASELINES if with_baselines}
-    columns = range(len(series.targets))
+    methods = predictor.plain
+    known = () if methods is None else (*methods.methods, methods.average)
+    names = [*dict.fromkeys([*RULES, *known])] if with_baselines else []
+    plain = {name: ForecastScores(horizon) for name in names}
+    sums = _Sums()
     scale, std = _units(series, part, ends, season)
-    for which, forecast in predictor.forecasts(series, part):
+    for which, forecast in predictor.forecasts(series, part, before):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
         for column, scores in enumerate(each.values()):
             one = slice(column, column + 1)
             scores.add(truth[:, one], forecast.of_column(column), scale[rows, one], std[rows, one])
+        if not names:
+            continue
+        points = _plain_points(methods, horizon, season, series, rows, origins, before)
+        sums.blocks.append((rows << 20) + (origins - series.starts[rows]) // horizon)
+        sums.add("model", truth, forecast.point, scale[rows])
         for name, scores in plain.items():
-            point = np.stack(
-                [
-                    [BASELINES[name](series.history(i, column, at), horizon, season) for column in columns]
-                    for i, at in zip(rows, origins, strict=True)
-                ]
-            )
-            point[np.isnan(forecast.point)] = np.nan  # the same values for all
-            scores.add(truth, Forecast(point), scale[rows], std[rows])
+            points[name][np.isnan(forecast.point)] = np.nan  # the same values for all
+            scores.add(truth, Forecast(points[name]), scale[rows], std[rows])
+            sums.add(name, truth, points[name], scale[rows])
     figures: dict[str, Any] = own.figures()
     if each:
         figures["by_target"] = {name: scores.figures() for name, scores in each.items()}
-    return figures, {name: scores.figures() for name, scores in plain.items()}
+    found: dict[str, Any] = {name: scores.figures() for name, scores in plain.items()}
+    if methods is not None and AVERAGE in found:
+        found[AVERAGE]["shares"] = dict(zip(methods.methods, map(float, methods.shares.mean(0)), strict=True))
+    return figures, found, sums
+
+
+def _plain_points(
+    methods: Plain | None,
+    horizon: int,
+    season: int,
+    series: Series,
+    rows: np.ndarray,
+    origins: np.ndarray,
+    before: bool,
+) -> dict[str, np.ndarray]:
+    """Forecasts (B, C, H) of all plain methods by name; of the rules alone, in older models."""
+    columns = range(len(series.targets))
+    found = {
+        name: np.stack(
+            [
+                [rule(series.history(i, column, at), horizon, season) for column in columns]
+                for i, at in zip(rows, origins, strict=True)
+            ]
+        )
+        for name, rule in RULES.items()
+    }
+    if methods is None:
+        return found
+    past = series.values(rows, origins[:, None] + np.arange(-methods.reach, 0))
+    flat = methods.each(past.reshape(-1, methods.reach), methods.methods, before)
+    each = {name: own.reshape(len(rows), -1, horizon) for name, own in flat.items()}
+    if methods.average == AVERAGE:
+        found[AVERAGE] = methods.mean(each)
+    return {**each, **found}
+
+
+def _judgement(
+    predictor: Predictor, part: str, own: dict[str, Any], plain: dict[str, Any], sums: _Sums
+) -> dict[str, Any]:
+    """The model beside the plain methods together, which were best on held-out windows: see `verdict.judged`."""
+    if predictor.plain is None or part == "train":
+        return {}
+    # MASE is undefined where all series are constant.
+    measure = "mase" if own.get("mase") is not None else "mae"
+    if own.get(measure) is None:
+        return {}
+    strongest = predictor.plain.average
+    error = sums.standard_error("model", strongest, own["values"]) if measure == "mase" else None
+    return judged(
+        measure=measure,
+        part=part,
+        model=own[measure],
+        plain={name: figures[measure] for name, figures in plain.items()},
+        strongest=strongest,
+        share=predictor.share,
+        standard_error=error,
+    )
 
 
 def _units(series: Series, part: Part, ends: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:

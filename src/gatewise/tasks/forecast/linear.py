@@ -1,29 +1,38 @@
-"""The linear part of a forecast, which also chooses context length and scaling. Plain numpy.
+"""Linear forecasts: weighted sums of the past, solved from all windows of all series. Plain numpy.
 
-A forecaster's network is a recurrent part beside a linear one that reaches from the past straight to the horizon, as in
-LSTNet (Lai et al. 2018, "Modeling long- and short-term temporal patterns with deep neural networks", section 3.6). The
-linear part is solved, not trained: ridge regression towards the best simple rule (last value, last season, mean of the
-last seasons), with a strength that is chosen on held-out windows. With little data it stays that rule. Since it is
-solved in a moment, it is also used to choose how long a past and which scaling suit the data.
+Each step ahead is a weighted sum of the past, less the past's last value or its mean (Zeng et al. 2023, "Are
+transformers effective for time series forecasting?", AAAI: NLinear): ridge regression, for several lengths of past,
+with a strength that is chosen on held-out windows. Beside the solved weights stand rules that need none: the last
+value, the last season, the mean of the last seasons. Of all these a weighted mean is taken, with shares chosen on
+held-out windows; a weighted mean of weighted sums is one matrix of weights again. It is a plain method beside the
+network, and the linear part that the network corrects, as in LSTNet (Lai et al. 2018, "Modeling long- and short-term
+temporal patterns with deep neural networks", section 3.6).
+
+No window is cut to solve it. A window is the one before it, moved by one step, so its products are those of the one
+before it but for the first and the last; and all lengths and references follow from one table of products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from .split import Part
-from .windows import Series, fill, in_units, normaliser
+from ...metrics.forecasting import seasonal_error
+from .baselines.shares import shares_of
+from .split import Part, spaced
+from .windows import Series, Window, without_gaps
 
-_MOST_NUMBERS = 12_000_000  # of all windows to solve from
-_Raw = tuple[np.ndarray, np.ndarray]  # pasts (N, T) and futures (N, H)
-_FEWEST = 200  # windows to solve from, however long they are
-NOISE = 0.005  # relative difference up to which two errors count as equal; then the simpler model is taken
-_LARGE = 10.0  # normalised values beyond this count for less
-_STRENGTHS = (*(10.0 ** np.arange(-4, 2.1, 0.5)), np.inf)
+_STRENGTHS = 10.0 ** np.arange(-5, 2.6, 0.5)  # of the regularisation, in mean squares of an input
+_MOST_MISSING = 0.1  # of a window to learn from
+_MOST_PRODUCTS = 4e9  # about as many as take a few seconds: of more series, some are drawn
+_MOST_WEIGHTS = 2e7  # of all solved matrices at once: of more, the shortest lengths are left out
+_MOST_COMPARED = 200_000  # values of held-out windows that shares are chosen on
+_MOST_RESIDUALS = 4_000  # windows that errors are kept of
+_APART = 12  # fewer windows than this in a row are multiplied one by one
 
 
 @dataclass(frozen=True)
@@ -31,23 +40,60 @@ class Linear:
     """What was solved.
 
     Attributes:
-        context_length: Steps of past, T.
-        scaling: As in `normaliser`.
-        weights: (H, T), from the past to the future in normalised units.
-        residuals: (N, H) errors on held-out windows, in normalised units.
-        error: Mean absolute error there, in standard deviations of each window; for data above 0, the geometric mean of
-            that and the mean relative error, for small values may matter as much as large ones.
-        rule: Name of the rule that it is regularised towards.
-        strength: Of that regularisation.
+        weights: (H, T), from the past to the future; each row sums to 1, so that units and levels do not matter.
+        before: The same, of the training part alone, without held-out windows.
+        logarithms: Whether of logarithms.
+        folds: As `before`, of each fold that it was chosen by; not kept in model files.
     """
 
-    context_length: int
-    scaling: str
     weights: np.ndarray
-    residuals: np.ndarray
-    error: float
-    rule: str
-    strength: float
+    before: np.ndarray
+    logarithms: bool = False
+    folds: Sequence[np.ndarray] = ()
+
+    def of_fold(self, fold: int) -> Linear:
+        """With `before` as this fold has it."""
+        return replace(self, before=self.folds[fold])
+
+    def trimmed(self, length: int) -> Linear:
+        """Of so many last steps of the past; those before it must have no weight."""
+        weights, before, *folds = (own[:, -length:] for own in (self.weights, self.before, *self.folds))
+        return Linear(weights, before, self.logarithms, folds)
+
+    @property
+    def least_context(self) -> int:
+        """Steps of the past that have weights."""
+        used = np.any([own.any(0) for own in (self.weights, self.before, *self.folds)], axis=0)
+        return max(1, self.context_length - int(used.argmax()))
+
+    @property
+    def context_length(self) -> int:
+        return self.weights.shape[1]
+
+    def forecast(self, past: np.ndarray, season: int, before: bool = False) -> np.ndarray:
+        """(N, H) from pasts (N, R), NaN where unknown; NaN where nothing is known."""
+        T = self.context_length
+        if past.shape[1] < T:
+            past = np.concatenate([np.full((len(past), T - past.shape[1]), np.nan), past], 1)
+        past = past[:, -T:]
+        if self.logarithms:
+            past = np.log(np.where(past > 0, past, np.nan))
+        found = without_gaps(past, season) @ (self.before if before else self.weights).T
+        return np.exp(np.minimum(found, 700.0)) if self.logarithms else found
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Windows to solve from, and later ones to choose by.
+
+    Attributes:
+        training: Of the series.
+        held_out: Of `held_out_series`.
+    """
+
+    training: Part
+    held_out_series: Series
+    held_out: Part
 
 
 def rules(context: int, horizon: int, season: int) -> dict[str, np.ndarray]:
@@ -68,136 +114,293 @@ def rules(context: int, horizon: int, season: int) -> dict[str, np.ndarray]:
     return found
 
 
+def residuals(linear: Linear, folds: Sequence[Fold], everything: tuple[Series, Part], window: Window) -> np.ndarray:
+    """(N, H) errors on held-out windows, or on all where none are held out, in units of each window."""
+    weights = linear.folds or [linear.weights]
+    places = [(fold.held_out_series, fold.held_out) for fold in folds] or [everything]
+    found = [np.zeros((0, window.horizon))]
+    for own, (series, part) in zip(weights, places, strict=True):
+        some = spaced(part, max(1, _MOST_RESIDUALS // (len(folds) or 1) // len(series.targets)))
+        batch = series.batch(*some[np.arange(len(some))], window)
+        missed = batch.target - batch.past @ own.T
+        found.append(missed[batch.wanted.all(-1)])
+    return np.concatenate(found).astype(np.float64)
+
+
+def scales(series: Series, ends: np.ndarray, season: int, logarithms: bool = False) -> np.ndarray:
+    """(N, C) what errors of each series count in: between its standard deviation, in which a trend counts, and the
+    error of its seasonal rule, in which it does not. NaN of a constant one.
+
+    Args:
+        ends: (N,) absolute steps up to which it is looked at.
+    """
+    found = np.full((len(series), len(series.targets)), np.nan)
+    for index in range(len(series)):
+        for column in range(found.shape[1]):
+            history = series.history(index, column, int(ends[index]))
+            if logarithms:
+                history = np.log(np.where(history > 0, history, np.nan))
+            known = history[np.isfinite(history)]
+            std = float(known.std()) if len(known) else 0.0
+            rule = seasonal_error(history, season)
+            if std > 1e-9 * max(1e-9, float(np.abs(known).max(initial=0))):
+                found[index, column] = np.sqrt(std * rule) if np.isfinite(rule) else std
+    return found
+
+
 def solve(
     series: Series,
-    training: Part,
-    validation_series: Series,
-    validation: Part | None,
+    folds: Sequence[Fold],
+    everything: Part,
     *,
     horizon: int,
     season: int,
     contexts: Sequence[int],
-    scalings: Sequence[str],
+    scale: np.ndarray,
     seed: int,
+    logarithms: bool = False,
 ) -> Linear:
-    """The best linear forecast on held-out windows, among these context lengths and scalings.
+    """The weighted mean of linear forecasts that is best on held-out windows, solved again from all windows.
 
     Args:
-        training: Windows of `series` to solve from.
-        validation: Held-out windows of `validation_series`; None: each quarter of the training windows is predicted
-            from the others.
+        folds: In the order of time. The training part of the last one is what `Linear.before` is solved from.
+        everything: Windows to solve from in the end.
         season: Steps of a season.
-        seed: Of the choice of windows, where there are too many.
+        contexts: Lengths of past to try.
+        scale: As `scales` gives it.
+        seed: Of the choice of series, where there are too many.
+        logarithms: Whether to forecast logarithms; the values must be above 0 then.
     """
     longest = max(contexts)
-    limit = max(_FEWEST, _MOST_NUMBERS // ((longest + horizon) * len(series.targets)))
-    rng = np.random.default_rng([seed, 1])
-    everything = _raw(series, training, longest, horizon, limit, rng)
-    trials = []
-    if validation is not None:
-        trials = [(everything, _raw(validation_series, validation, longest, horizon, limit // 3, rng))]
-    folded = not trials or not len(trials[0][1][0])  # windows may be held out whose future is hardly known
-    if folded:
-        trials = _folds(everything)
-    found = [_best(trials, context, season, scaling) for context in contexts for scaling in scalings]
-    least = min(linear.error for linear in found)
-    good = [linear for linear in found if linear.error <= (1 + NOISE) * least]
-    # A network may find more in a longer past; but where a bare rule is as good as any, there is nothing to find.
-    bare = any(np.isinf(linear.strength) for linear in good)
-    best = min(good, key=lambda linear: (linear.context_length if bare else -linear.context_length, linear.error))
-    if folded:
-        rule = rules(best.context_length, horizon, season)[best.rule]
-        best = replace(best, weights=_path(everything, best.context_length, best.scaling, rule)(best.strength))
-    return best
+    some = _drawn(series, longest, longest + horizon, seed)
+    tables, sampled = [], []
+    for fold in folds:
+        inside = fold.held_out_series is series
+        fit = _stretches(series, fold.training, longest, horizon, season, scale, logarithms, some)
+        held = _stretches(
+            fold.held_out_series, fold.held_out, longest, horizon, season, scale, logarithms, some if inside else None
+        )
+        tables.append((_Moments.of(fit, longest, horizon), _Moments.of(held, longest, horizon)))
+        sampled.append(_sampled(held, longest, horizon, _MOST_COMPARED // len(folds)))
+    found = [(weights, [weights] * len(folds)) for weights in _known(contexts, horizon, season)]
+    reference = min(1, len(found) - 1)  # the last season, if there is one
+    # Of a short beginning there may be no window; then a rule stands for it. But the last fold must have some.
+    good = [place for place, (fit, held) in enumerate(tables) if fit.count and held.count]
+    if good and good[-1] == len(folds) - 1:
+        all_of_it = _stretches(series, everything, longest, horizon, season, scale, logarithms, some)
+        whole = _Moments.of(all_of_it, longest, horizon)
+        for context in _affordable(contexts, horizon, len(folds)):
+            for mean in (False, True):
+                weights, solved = _ridge([tables[place] for place in good], whole, context, mean)
+                own = dict(zip(good, solved, strict=True))
+                found.append((weights, [own.get(place, found[reference][0]) for place in range(len(folds))]))
+    elif not any(len(past) for past, *_ in sampled):
+        rule = found[reference][0]
+        return Linear(rule, rule, logarithms, [rule] * len(folds))
+    errors = np.stack([_errors(before, sampled) for _, before in found])
+    blocks = np.concatenate([block + place * _FAR for place, (*_, block) in enumerate(sampled)])
+    shares = shares_of(errors, blocks, reference)
+    kept = [(share, *own) for share, own in zip(shares, found, strict=True) if share > 0]
+    weights = np.sum([share * weights for share, weights, _ in kept], axis=0)
+    before = [np.sum([share * own[place] for share, _, own in kept], axis=0) for place in range(len(folds))]
+    return Linear(weights, before[-1], logarithms, before)
 
 
-def _raw(series: Series, part: Part, context: int, horizon: int, most: int, rng: np.random.Generator) -> _Raw:
-    """(N, T) pasts and (N, H) futures of at most `most` windows, a row for each column. At least half of a future is
-    known; its missing values are filled with the one before."""
-    which = np.arange(len(part)) if len(part) <= most else np.sort(rng.choice(len(part), most, replace=False))
-    index, origins = part[which]
-    values = series.values(index, origins[:, None] + np.arange(-context, horizon)).reshape(-1, context + horizon)
-    seen = np.isfinite(values)
-    usable = seen[:, :context].any(-1) & (2 * seen[:, context:].sum(-1) >= horizon)
-    values, seen = values[usable], seen[usable]
-    return values[:, :context], fill(values, seen)[:, context:]
+class _Stretch(NamedTuple):
+    """Windows of one series that follow one another.
+
+    Attributes:
+        values: (n,) of the series, without gaps.
+        first, number: Where the first window starts, and how many there are, a step apart.
+        scale: What errors are divided by.
+        block: Number of the first of the blocks, a horizon long, that the windows lie in.
+    """
+
+    values: np.ndarray
+    first: int
+    number: int
+    scale: float
+    block: int
 
 
-def _folds(windows: _Raw) -> list[tuple[_Raw, _Raw]]:
-    """Windows to solve from and to validate on: all but a quarter, and that quarter; four times."""
-    past, future = windows
-    borders = np.linspace(0, len(past), 5).astype(int)
-    folds = []
-    for first, last in pairwise(borders):
-        held = np.zeros(len(past), bool)
-        held[first:last] = True
-        folds.append(((past[~held], future[~held]), (past[held], future[held])))
-    return folds
+_FAR = 1 << 40  # between the numbers of blocks of different folds
+_Sampled = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # pasts (N, T), futures (N, H), scales, blocks (N,)
+
+
+def _known(contexts: Sequence[int], horizon: int, season: int) -> list[np.ndarray]:
+    """The different rules for these lengths of past, as weights for the longest; the last value comes first, then the
+    last season."""
+    found: dict[bytes, np.ndarray] = {}
+    for context in sorted(contexts, reverse=True):
+        for weights in rules(context, horizon, season).values():
+            padded = _padded(weights, max(contexts))
+            found.setdefault(padded.tobytes(), padded)
+    return list(found.values())
+
+
+def _drawn(series: Series, context: int, length: int, seed: int) -> np.ndarray | None:
+    """Series to solve from, if all would take too long: (n,) of them, drawn at random."""
+    most = max(1, int(_MOST_PRODUCTS / (context * length * len(series.targets))))
+    if len(series) <= most:
+        return None
+    return np.sort(np.random.default_rng([seed, 1]).choice(len(series), most, replace=False))
+
+
+def _affordable(contexts: Sequence[int], horizon: int, folds: int) -> list[int]:
+    """The longest of these lengths, as many as there is memory for their weights."""
+    most = int(_MOST_WEIGHTS / (2 * (folds + 1) * max(contexts) * horizon))
+    return sorted(contexts)[-most:] if most else []
+
+
+def _stretches(
+    series: Series,
+    part: Part,
+    context: int,
+    horizon: int,
+    season: int,
+    scale: np.ndarray,
+    logarithms: bool,
+    some: np.ndarray | None,
+) -> list[_Stretch]:
+    """The windows of a part that are known but for a tenth; of some series alone, if these are given."""
+    found = []
+    length = context + horizon
+    for index in map(int, np.flatnonzero(part.counts) if some is None else some[part.counts[some] > 0]):
+        start, stop = int(series.starts[index]), int(part.first[index] + part.counts[index] - 1 + horizon)
+        begin = max(int(part.first[index]) - context, start)
+        for column in range(len(series.targets)):
+            # Series of a validation apart have no scale of their own.
+            unit = float(scale[index, column] if index < len(scale) else np.nanmedian(scale))
+            values = series.history(index, column, stop)[begin - stop :]
+            if logarithms:
+                values = np.log(np.where(values > 0, values, np.nan))
+            missing = np.concatenate([[0], np.cumsum(~np.isfinite(values))])
+            usable = missing[length:] - missing[:-length] <= _MOST_MISSING * length
+            if not usable.any() or not np.isfinite(unit):
+                continue
+            filled = without_gaps(values[None], season)[0]
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], usable, [False]])))
+            for first, end in edges.reshape(-1, 2):
+                block = (index << 20) + (begin + int(first) - start) // horizon
+                found.append(_Stretch(filled, int(first), int(end - first), unit, block))
+    return found
 
 
 @dataclass(frozen=True)
-class _Normal:
-    """Windows in normalised units: pasts X (N, T), futures Y (N, H), and what was subtracted and divided by."""
+class _Moments:
+    """Sums over windows of T steps of past and H of future.
 
-    X: np.ndarray
-    Y: np.ndarray
-    loc: np.ndarray
-    scale: np.ndarray
+    Attributes:
+        products: (T, T + H) of each value of the past with each of the window.
+        squares: (H,) of the future.
+        count: Windows.
+    """
+
+    products: np.ndarray
+    squares: np.ndarray
+    count: int
+
+    @classmethod
+    def of(cls, stretches: Sequence[_Stretch], context: int, horizon: int) -> _Moments:
+        length = context + horizon
+        products, squares, count = np.zeros((context, length)), np.zeros(horizon), 0
+        for values, first, n, scale, _ in stretches:
+            # Around a value of its own, which weights that sum to 1 do not see, or digits would be lost.
+            x = (values[first : first + n + length - 1] - values[first : first + n + length - 1].mean()) / scale
+            if n < _APART:
+                windows = sliding_window_view(x, length)
+                products += windows[:, :context].T @ windows
+            else:
+                own = np.empty((context, length))
+                own[0] = np.correlate(x, x[:n], "valid")
+                own[:, 0] = own[0, :context]
+                for i in range(context - 1):
+                    own[i + 1, 1:] = own[i, :-1] - x[i] * x[: length - 1] + x[n + i] * x[n : n + length - 1]
+                products += own
+            sums = np.concatenate([[0.0], np.cumsum(x**2)])
+            squares += sums[n + context :][:horizon] - sums[context : context + horizon]
+            count += n
+        return cls(products, squares, count)
+
+    def around(self, context: int, mean: bool) -> tuple[np.ndarray, np.ndarray, float]:
+        """Of the past less its last value or its mean: products with itself (T, T), and with the future less the same
+        (T, H); and the sum of the latter's squares."""
+        longest = len(self.products)
+        products = self.products[longest - context :, longest - context :]
+        XX, XY = products[:, :context], products[:, context:]
+        reference = np.full(context, 1 / context) if mean else np.eye(context)[-1]
+        x, y = XX @ reference, reference @ XY
+        both = float(reference @ x)
+        squares = float((self.squares - 2 * y + both).sum())
+        return XX - x[:, None] - x + both, XY - x[:, None] - y + both, squares
 
 
-def _normal(windows: _Raw, context: int, scaling: str) -> _Normal:
-    past, future = windows[0][:, -context:], windows[1]
-    if scaling == "log":
-        past, future = np.log(past), np.log(future)
-    seen = np.isfinite(past)
-    filled = fill(past, seen)
-    loc, scale = normaliser(filled[:, None], seen[:, None], scaling)
-    return _Normal(np.nan_to_num((filled - loc) / scale), (future - loc) / scale, loc, scale)
+def _ridge(
+    tables: Sequence[tuple[_Moments, _Moments]], whole: _Moments, context: int, mean: bool
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Weights of all windows, and of the training windows of each fold, with the strength that is best for the windows
+    held out; padded to the longest past."""
+    longest = len(whole.products)
+    paths = [_Path(*fit.around(context, mean)[:2]) for fit, _ in tables]
+    missed = sum(path.missed(*held.around(context, mean)) for path, (_, held) in zip(paths, tables, strict=True))
+    strength = float(_STRENGTHS[int(np.argmin(missed))])
+
+    def weights(path: _Path) -> np.ndarray:
+        solved = path.weights(strength)
+        rest = 1 - solved.sum(1, keepdims=True)  # gives back what was subtracted
+        return _padded(solved + (rest / context if mean else rest * np.eye(context)[-1]), longest)
+
+    return weights(_Path(*whole.around(context, mean)[:2])), [weights(path) for path in paths]
 
 
-def _best(trials: list[tuple[_Raw, _Raw]], context: int, season: int, scaling: str) -> Linear:
-    """The rule, and the strength of regularisation towards it, that are best on held-out windows."""
-    held_out = [_normal(windows, context, scaling) for _, windows in trials]
-    stds = []
-    for _, (past, _) in trials:
-        seen = np.isfinite(past)
-        stds.append(normaliser(fill(past, seen)[:, None], seen[:, None], "standard")[1])
-    positive = all((future > 0).all() for _, (_, future) in trials)
+class _Path:
+    """Ridge regression for all strengths, from one decomposition."""
 
-    def error(weights: Sequence[np.ndarray]) -> float:
-        total, relative, count = 0.0, 0.0, 0
-        for own, windows, std, (_, (_, future)) in zip(weights, held_out, stds, trials, strict=True):
-            forecast = in_units(windows.X @ own.T, windows.loc, windows.scale, scaling)
-            missed = np.abs(future - forecast)
-            total, count = total + float((missed / std).sum()), count + future.size
-            if positive:
-                relative += float((missed / (future + np.abs(forecast))).sum())
-        return float(np.sqrt(total * relative) if positive else total) / max(1, count)
+    def __init__(self, XX: np.ndarray, XY: np.ndarray):
+        values, self.vectors = np.linalg.eigh(XX)
+        self.values, self.turned = np.maximum(values, 0.0), self.vectors.T @ XY
+        # Of the strength, so that it means the same for all data.
+        self.unit = max(float(self.values.sum()) / len(XX), 1e-12)
 
-    horizon = held_out[0].Y.shape[1]
-    known = rules(context, horizon, season)
-    rule = min(known, key=lambda name: error([known[name]] * len(trials)))
-    paths = [_path(fit, context, scaling, known[rule]) for fit, _ in trials]
-    errors = {strength: error([path(strength) for path in paths]) for strength in _STRENGTHS}
-    strength = max(s for s, found in errors.items() if found <= (1 + NOISE) * min(errors.values()))
-    weights = [path(strength) for path in paths]
-    residuals = [windows.Y - windows.X @ own.T for own, windows in zip(weights, held_out, strict=True)]
-    return Linear(context, scaling, weights[0], np.concatenate(residuals), errors[strength], rule, float(strength))
+    def _turned(self, strength: float) -> np.ndarray:
+        return self.turned / (self.values + strength * self.unit)[:, None]
+
+    def weights(self, strength: float) -> np.ndarray:
+        """(H, T)."""
+        return (self.vectors @ self._turned(strength)).T
+
+    def missed(self, XX: np.ndarray, XY: np.ndarray, squares: float) -> np.ndarray:
+        """(strengths,) sums of squared errors on the windows of these products."""
+        XX, XY = self.vectors.T @ XX @ self.vectors, self.vectors.T @ XY
+        found = []
+        for strength in _STRENGTHS:
+            w = self._turned(strength)
+            found.append(squares - 2 * float((w * XY).sum()) + float((w * (XX @ w)).sum()))
+        return np.array(found)
 
 
-def _path(fit: _Raw, context: int, scaling: str, prior: np.ndarray) -> Callable[[float], np.ndarray]:
-    """Ridge regression towards `prior` (H, T): weights (H, T) by strength, from one decomposition for all strengths."""
-    normal = _normal(fit, context, scaling)
-    X, Y = normal.X, normal.Y
-    # A window that is flat but for its end has huge values in its own units; one must not outweigh the rest.
-    weight = 1 / np.maximum(1.0, np.abs(Y).max(-1, keepdims=True, initial=0) / _LARGE)
-    values, vectors = np.linalg.eigh((weight * X).T @ (weight * X))
-    turned = vectors.T @ ((weight * X).T @ (weight * (Y - X @ prior.T)))
-    unit = max(float(values.sum()) / context, 1e-12)  # of the strength, so that it means the same for all data
+def _padded(weights: np.ndarray, length: int) -> np.ndarray:
+    return np.pad(weights, ((0, 0), (length - weights.shape[1], 0)))
 
-    def at(strength: float) -> np.ndarray:
-        if np.isinf(strength):
-            return prior
-        return prior + (vectors @ (turned / (np.maximum(values, 0) + strength * unit)[:, None])).T
 
-    return at
+def _sampled(stretches: Sequence[_Stretch], context: int, horizon: int, most: int) -> _Sampled:
+    """Evenly spaced windows of these."""
+    length = context + horizon
+    stride = max(1, -(-sum(stretch.number for stretch in stretches) // max(1, most // horizon)))
+    windows, units, blocks = [np.zeros((0, length))], [np.zeros(0)], [np.zeros(0, np.int64)]
+    for values, first, n, scale, block in stretches:
+        own = sliding_window_view(values[first : first + n + length - 1], length)[::stride]
+        windows.append(own)
+        units.append(np.full(len(own), scale))
+        blocks.append(block + np.arange(len(own)) * stride // horizon)
+    both = np.concatenate(windows)
+    return both[:, :context], both[:, context:], np.concatenate(units), np.concatenate(blocks)
+
+
+def _errors(before: Sequence[np.ndarray], sampled: Sequence[_Sampled]) -> np.ndarray:
+    """(N, H) of one forecast, by its weights in each fold, in units of each series."""
+    found = [
+        (past @ weights.T - future) / unit[:, None]
+        for weights, (past, future, unit, _) in zip(before, sampled, strict=True)
+    ]
+    return np.concatenate(found)

@@ -19,13 +19,11 @@ from ...algebra import Cell
 from ...nn import Recurrent
 from ...randomness import Dropout
 from ..network import Network
-from .batches import Windows, tensors
+from .batches import tensors
 from .heads import Quantiles, head_of
-from .linear import NOISE
 from .predictor import forward_direct, forward_steps
 
 _KNOWN_AHEAD = 32  # units that join what is known ahead of a step to what was read
-_BLEND_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LINEAR_RATE = 0.1  # factor of the learning rate of the solved weights, which are nearly right
 
 
@@ -71,7 +69,8 @@ class _Network(Network):
         residuals: (N, steps) of the linear part, which the head fits at first.
     """
 
-    blend_weight: Tensor  # weight of what was learned beyond the linear part, see `calibrate`
+    # Weight of what was learned beyond the linear part: below 1 in older models, which had no shares.
+    blend_weight: Tensor
     location_mask: Tensor  # (P,) 1 where the linear part is added to an output
     linear: Tensor
     start: Tensor
@@ -182,17 +181,6 @@ class _Network(Network):
         raise NotImplementedError
 
     # Training.
-
-    @torch.no_grad()
-    def calibrate(self, validation: Windows) -> None:
-        """Weigh what was learned beyond the linear part by what is best on validation windows."""
-        losses = {}
-        for weight in _BLEND_WEIGHTS:
-            self.blend_weight.fill_(weight)
-            sums = [self.validation_sums(validation.at(step)) for step in range(len(validation))]
-            losses[weight] = float(sum(total for total, _ in sums))
-        least = min(losses.values())
-        self.blend_weight.fill_(min(weight for weight, loss in losses.items() if loss <= least + NOISE * abs(least)))
 
     # What the training loop asks for: `training.Trainable`.
 

@@ -17,12 +17,13 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
+from .baselines.plain import RIDGE, RIDGE_OF_LOGS, Plain
 from .inputs import Inputs
 from .options import ForecastOptions
 from .sizing import Sizing
 from .split import Part
 from .table import Table, check_values, extended, output, read_sequences, table_of, timestamps
-from .windows import Series, Window, in_units
+from .windows import Batch, Series, Window, in_units
 
 _WINDOWS = 512  # windows that are forecast at once
 _PATHS = 16  # times fewer where each is many sample paths
@@ -79,7 +80,9 @@ class Predictor:
     """A trained forecaster without its training: from anything that a reader takes to forecasts.
 
     Args:
-        net: The trained network, such as `Direct`.
+        net: The trained network, such as `Direct`; None if there is none.
+        plain: The plain methods; None in older models.
+        share: Of the network in a forecast; the rest is that of the plain methods.
         options: Of the forecaster.
         sizing: What was chosen for its training.
         inputs: What the network reads beside the targets.
@@ -92,6 +95,8 @@ class Predictor:
         self,
         *,
         net: Any,
+        plain: Plain | None,
+        share: float,
         options: ForecastOptions,
         sizing: Sizing,
         inputs: Inputs,
@@ -99,7 +104,8 @@ class Predictor:
         frequency: Frequency | None,
         schema: Schema | None,
     ):
-        self.net, self.options, self.sizing, self.targets, self.frequency = net, options, sizing, targets, frequency
+        self.net, self.plain, self.share = net, plain, share
+        self.options, self.sizing, self.targets, self.frequency = options, sizing, targets, frequency
         self.schema = schema
         self.horizon = int(options.horizon)
         self.window = window_of(options, sizing, inputs)
@@ -142,24 +148,99 @@ class Predictor:
         for which, extended_table, forecast in self.continuations(table):
             yield self._columns(which, extended_table, forecast)
 
-    def forecasts(self, series: Series, part: Part) -> Iterator[tuple[np.ndarray, Forecast]]:
-        """Numbers of some windows, and their forecasts in the units of the data."""
-        scaling, at_once = self.window.scaling, windows_at_once(self.options, self.targets)
+    def forecasts(self, series: Series, part: Part, before: bool = False) -> Iterator[tuple[np.ndarray, Forecast]]:
+        """Numbers of some windows, and their forecasts in the units of the data: quantiles of network and plain methods
+        are averaged by their shares, level by level; see `blended`.
+
+        Args:
+            before: Whether by what was solved without the validation part, to forecast that.
+        """
+        for which, own, plain in self.both(series, part, before):
+            yield which, self.blended(own, plain, self.share)
+
+    def both(
+        self, series: Series, part: Part, before: bool = False
+    ) -> Iterator[tuple[np.ndarray, Forecast | None, Forecast | None]]:
+        """The same of the network and of the plain methods, as far as they have a share."""
+        at_once = windows_at_once(self.options, self.targets)
         for start in range(0, len(part), at_once):
             which = np.arange(start, min(len(part), start + at_once))
-            batch = series.batch(*part[which], self.window)
-            # Seeded by the window, so that a forecast does not depend on what was asked before.
-            seed = int(self.options.seed) + int(which[0])
-            point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
+            rows, origins = part[which]
+            batch = series.batch(rows, origins, self.window)
             # Without any past a window has no units, and so no forecast.
             loc, scale = np.where(batch.seen.any(-1), batch.loc, np.nan)[..., None], batch.scale[..., None]
-            paths = None
-            if samples is not None:
-                paths = in_units(samples, loc, scale, scaling)
-                fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
-            else:
-                fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
-            yield which, Forecast(in_units(point, loc, scale, scaling), fan, paths)
+            own = plain = None
+            if self.net is not None and (self.share > 0 or self.plain is None):
+                # Seeded by the window, so that a forecast does not depend on what was asked before.
+                own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]), before)
+            if self.plain is not None and (self.share < 1 or own is None):
+                past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
+                plain = self._of_plain(past, loc, scale, int(which[0]), before)
+            yield which, own, plain
+
+    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int, before: bool) -> Forecast:
+        scaling = self.window.scaling
+        point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
+        if self.plain is not None and self.options.mode == "direct" and not before:
+            # It learned to correct what was solved without the validation part, and corrects what was solved with it.
+            linear = self.plain.linear[RIDGE_OF_LOGS if scaling == "log" else RIDGE]
+            moved = batch.past @ (linear.weights - linear.before).T
+            point = point + moved
+            quantiles = None if quantiles is None else quantiles + moved[..., None]
+            samples = None if samples is None else samples + moved
+        if samples is not None:
+            paths = in_units(samples, loc, scale, scaling)
+            fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
+            return Forecast(in_units(point, loc, scale, scaling), fan, paths)
+        fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
+        return Forecast(in_units(point, loc, scale, scaling), fan)
+
+    def _of_plain(self, past: np.ndarray, loc: np.ndarray, scale: np.ndarray, seed: int, before: bool) -> Forecast:
+        assert self.plain is not None
+        mean = np.where(np.isfinite(loc), self.plain.forecast(past, before), np.nan)
+        counts = self.options.head == "negative-binomial"
+        if counts:
+            mean = np.maximum(mean, 0.0)
+        if self.options.head == "quantiles":
+            return Forecast(mean, self._fan(mean, loc, scale, self.options.quantiles))
+        levels = (np.arange(int(self.options.samples)) + 0.5) / int(self.options.samples)
+        rng = np.random.default_rng([int(self.options.seed), seed])
+        paths = np.moveaxis(self._fan(mean, loc, scale, levels), -1, 0)
+        fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
+        # In an order of its own at each step; see `blended`, where the network says which values go together.
+        return Forecast(mean, fan, rng.permuted(paths, axis=0))
+
+    def _fan(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, levels: Any) -> np.ndarray:
+        """(B, C, H, levels) of the plain methods."""
+        assert self.plain is not None
+        found = self.plain.fan(mean, loc, scale, self.window.scaling, levels)
+        return np.maximum(found, 0.0) if self.options.head == "negative-binomial" else found
+
+    def blended(self, own: Forecast | None, plain: Forecast | None, share: float) -> Forecast:
+        """The forecast of both, with this share of the network.
+
+        Points and quantiles are averaged, level by level (Lichtendahl et al. 2013, "Is it better to average
+        probabilities or quantiles?", Management Science 59). Samples are averaged likewise: the lowest of the network's
+        with the lowest of the plain methods', and so on, so that a path stays what the network drew together. Counts
+        are rounded up or down at random, which keeps their mean.
+        """
+        if own is None or plain is None:
+            found = own if plain is None else plain
+            assert found is not None
+        else:
+            point = share * own.point + (1 - share) * plain.point
+            assert own.quantiles is not None
+            assert plain.quantiles is not None
+            quantiles = share * own.quantiles + (1 - share) * plain.quantiles
+            samples = None
+            if own.samples is not None and plain.samples is not None:
+                ranks = own.samples.argsort(0).argsort(0)
+                samples = share * own.samples + (1 - share) * np.take_along_axis(np.sort(plain.samples, 0), ranks, 0)
+            found = Forecast(point, quantiles, samples)
+        if found.samples is not None and plain is not None and self.options.head == "negative-binomial":
+            chance = np.random.default_rng(int(self.options.seed)).random(found.samples.shape)
+            found = replace(found, samples=np.floor(found.samples + chance))
+        return found
 
     def continuation(
         self, table: Table, origins: np.ndarray, context: int, known: Sequence[str]
@@ -185,7 +266,8 @@ class Predictor:
         Raises:
             DataError: A series has no value, or what must be known ahead is not.
         """
-        known, context = names(self.options.future_covariates), self.window.context_length
+        known = names(self.options.future_covariates)
+        context = max(self.window.context_length, 0 if self.plain is None else self.plain.reach)
         at_once = windows_at_once(self.options, self.targets)
         series = table.series(False)
         empty = np.flatnonzero(series.lengths == 0)

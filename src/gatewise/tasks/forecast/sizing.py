@@ -9,16 +9,21 @@ import numpy as np
 from ...document import Count
 from ...errors import DataError
 from ..options import PRESETS, given_or
-from .linear import Linear, solve
+from .baselines.plain import RIDGE, RIDGE_OF_LOGS, Plain, spread, weigh
+from .inputs import Inputs
+from .linear import Fold, Linear, residuals, scales, solve
 from .options import ForecastOptions
-from .split import Part, Split, holds_targets, spaced, training_part
-from .windows import Series
+from .split import Part, Split, holds_targets, last_part, spaced, training_part
+from .windows import Series, Window
 
 _LONGEST = 1024  # steps of past that are tried
 # Lengths of past that are tried, in seasons, or in horizons where there is no season.
 _SEASONS = (1, 2, 3, 4, 7, 14, 21, 28)
 _PATCHES = 24  # steps of the recurrent layers, about
-_FEW = 200  # windows, counting each column, below which holding some out tells nothing
+_FEW = 200  # windows, counting each column, from which how uncertain forecasts are cannot be learned
+_FEW_BLOCKS = 5  # horizons of held-out time, of all series together, below which earlier origins are tried too
+_ORIGINS = (0.5, 0.65, 0.8)  # where those lie in the training part, as shares of it
+_BETTER = 0.005  # by how much logarithms have to be better
 _MOST_VALIDATED = 4_000  # windows to validate on, counting each column
 
 
@@ -79,7 +84,9 @@ class TrainingSetup:
         validation_series: The series that validation windows are cut from.
         validation: Windows to validate on; if none are held out, those that are trained on. Evenly spaced, if many.
         held_out: Whether validation windows are held out.
+        plain: The plain methods, with their shares.
         linear: The linear part of the network.
+        residuals: (N, H) of the linear part on held-out windows, in units of each window.
         sizing: Of the network and its training.
     """
 
@@ -88,7 +95,9 @@ class TrainingSetup:
     validation_series: Series
     validation: Part
     held_out: bool
+    plain: Plain
     linear: Linear
+    residuals: np.ndarray
     sizing: Sizing
 
 
@@ -103,7 +112,7 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
         DataError: No series is long enough.
     """
     columns = len(series.targets)
-    least = min(series.least(), (apart or series).least())
+    positive = min(series.least(), (apart or series).least()) > 0
     split = _split(options, series, apart is not None)
     contexts = _contexts(options, season, _typical_length(split))
     held_out = (
@@ -112,39 +121,103 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
     validated = holds_targets(apart or series, held_out, split.horizon, min(contexts))
     if apart is None and not validated:
         split = Split.of(series, split.horizon, options.split, validated=False)
-    linear = solve(
-        series,
-        split.training(max(contexts)),
-        apart or series,
-        held_out if validated else None,
-        horizon=split.horizon if options.mode == "direct" else 1,
-        season=season,
-        contexts=contexts,
-        scalings=_scalings(options, least > 0),
-        seed=int(options.seed),
-    )
+    folds = _folds(split, max(contexts), Fold(split.training(max(contexts)), apart or series, held_out), validated)
+    plain, linear, scaling = _plain(options, split, folds, season, contexts, positive)
     training = split.training(linear.context_length)
+    window = _window(linear.context_length, len(linear.weights), scaling)
     return TrainingSetup(
         split=split,
         training=training,
         validation_series=apart if apart is not None and validated else series,
         validation=spaced(held_out if validated else training, _MOST_VALIDATED // columns + 1),
         held_out=validated,
+        plain=plain,
         linear=linear,
-        sizing=_sizing(options, linear, season, training, columns, validated=validated and apart is None),
+        residuals=residuals(linear, folds, (series, training), window),
+        sizing=_sizing(
+            options, linear.context_length, scaling, season, training, columns, validated=validated and apart is None
+        ),
     )
 
 
+def _plain(
+    options: ForecastOptions, split: Split, folds: list[Fold], season: int, contexts: list[int], positive: bool
+) -> tuple[Plain, Linear, str]:
+    """The plain methods, the linear part of the network, and how its windows are scaled."""
+    series, horizon = split.series, split.horizon
+    whole = Split.of(series, horizon, options.split, validated=False)
+    given = options.scaling
+    found, units = {}, scales(series, whole.ends, season)
+    for name, logarithms in ((RIDGE, False), (RIDGE_OF_LOGS, True)):
+        if logarithms and not positive:
+            continue
+        found[name] = solve(
+            series,
+            folds,
+            whole.training(max(contexts)),
+            horizon=horizon,
+            season=season,
+            contexts=contexts,
+            scale=scales(series, whole.ends, season, True) if logarithms else units,
+            seed=int(options.seed),
+            logarithms=logarithms,
+        )
+    context = max(min(contexts), *(own.least_context for own in found.values()))
+    if options.context_length is not None:
+        context = int(options.context_length)
+    found = {name: own.trimmed(context) for name, own in found.items()}
+    plain, losses = weigh(Plain(horizon, season, found), folds, units)
+    scaling = given or ("mean" if options.head == "negative-binomial" else "standard")
+    if not given and scaling == "standard" and losses.get(RIDGE_OF_LOGS, np.inf) < (1 - _BETTER) * losses[RIDGE]:
+        scaling = "log"
+    own = RIDGE_OF_LOGS if scaling == "log" else RIDGE
+    linear = found[own]
+    plain = spread(plain.kept(RIDGE, own), folds, (series, whole.training(context)), _window(context, horizon, scaling))
+    if options.mode == "autoregressive":
+        linear = solve(
+            series,
+            folds,
+            whole.training(context),
+            horizon=1,
+            season=season,
+            contexts=sorted({*(length for length in contexts if length < context), context}),
+            scale=scales(series, whole.ends, season, linear.logarithms),
+            seed=int(options.seed),
+            logarithms=linear.logarithms,
+        )
+    return plain, linear, scaling
+
+
+def _window(context: int, horizon: int, scaling: str) -> Window:
+    """How windows are cut to look at targets alone."""
+    return Window(context_length=context, horizon=horizon, scaling=scaling, inputs=Inputs({}, {}, (), {}))
+
+
+def _folds(split: Split, context: int, last: Fold, validated: bool) -> list[Fold]:
+    """What the plain methods are chosen by, in the order of time: the validation part or, where there is little or
+    none of it, ends of beginnings of the training part too."""
+    horizon = split.horizon
+    blocks = int((-(-last.held_out.counts // horizon)).sum())
+    if validated and blocks >= _FEW_BLOCKS:
+        return [last]
+    starts, found = split.series.starts, []
+    cuts = [starts + np.round(share * (split.ends - starts)).astype(np.int64) for share in _ORIGINS]
+    for cut, end in zip(cuts, [*cuts[1:], split.ends], strict=True):
+        training = training_part(split.series, cut, horizon, context)
+        held_out = last_part(split.series, cut, np.minimum(end + horizon - 1, split.ends), horizon)
+        if len(training) and holds_targets(split.series, held_out, horizon, context):
+            found.append(Fold(training, split.series, held_out))
+    return [*found, last] if validated else found
+
+
 def _split(options: ForecastOptions, series: Series, apart: bool) -> Split:
-    """The parts of the series. Their validation part is trained on if there is validation data apart, or so little data
-    that held-out windows would tell nothing."""
+    """The parts of the series. Their validation part is trained on if there is validation data apart, or if nothing
+    would be left to train on."""
     horizon = int(options.horizon)
     split = Split.of(series, horizon, options.split, validated=not apart)
-    windows = len(split.training(1))
-    if not apart and windows * len(series.targets) < _FEW:
+    if not apart and not holds_targets(series, split.training(1), horizon, _LONGEST):
         split = Split.of(series, horizon, options.split, validated=False)
-        windows = len(split.training(1))
-    if not windows:
+    if not len(split.training(1)):
         raise DataError(
             f"{series.data.name}: the longest series has {int(max(series.lengths, default=0))} steps, of which "
             f"{horizon} are forecast at a time, and some are held out. Give longer series, or lower horizon"
@@ -175,16 +248,8 @@ def _contexts(options: ForecastOptions, season: int, length: int) -> list[int]:
     return [context for context in found if context >= min(horizon // 2, found[-1])] or [most]
 
 
-def _scalings(options: ForecastOptions, positive: bool) -> tuple[str, ...]:
-    if options.scaling is not None:
-        return (options.scaling,)
-    if options.head == "negative-binomial":
-        return ("mean",)
-    return ("standard", "last", "log") if positive else ("standard", "last")
-
-
 def _sizing(
-    options: ForecastOptions, linear: Linear, season: int, training: Part, columns: int, validated: bool
+    options: ForecastOptions, context: int, scaling: str, season: int, training: Part, columns: int, validated: bool
 ) -> Sizing:
     wider, longer = PRESETS[options.preset or "medium"]
     row = next(row for row in ROWS if len(training) * columns <= row.windows)
@@ -194,10 +259,10 @@ def _sizing(
     else:
         steps = max(1, round(row.steps * longer))
     return Sizing(
-        context_length=linear.context_length,
-        scaling=linear.scaling,
+        context_length=context,
+        scaling=scaling,
         season=season,
-        patch=_patch(linear.context_length, season) if options.mode == "direct" else 1,
+        patch=_patch(context, season) if options.mode == "direct" else 1,
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(options.num_layers),
         dropout=float(given_or(options.dropout, row.dropout)),

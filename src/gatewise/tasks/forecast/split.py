@@ -119,6 +119,11 @@ def holds_targets(series: Series, part: Part, horizon: int, context: int) -> boo
     return bool((known[..., :context].any(-1) & known[..., context:].any(-1)).any())
 
 
+def last_part(series: Series, first: np.ndarray, ends: np.ndarray, horizon: int) -> Part:
+    """All windows whose targets lie from `first` on, and before `ends`, and which have a past."""
+    return _stretch(np.maximum(series.starts + 1, first), ends, horizon)
+
+
 def last_origins(series: Series, ends: np.ndarray, horizon: int, origins: int, stride: int) -> Part:
     """The last `origins` windows before `ends`, `stride` apart; fewer where a series is too short for them."""
     room = ends - horizon - series.starts  # the last origin's distance from the start, which needs a past of one step

@@ -195,6 +195,29 @@ def fill(past: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.take_along_axis(past, last, -1)
 
 
+def without_gaps(values: np.ndarray, season: int) -> np.ndarray:
+    """(N, T): a missing value is taken from the season before it or, at the beginning, after it; where there is none,
+    the value before counts, or the first one. NaN remains where nothing is known of a row."""
+    if np.isfinite(values).all():
+        return values
+    found = np.where(np.isfinite(values), values, np.nan)
+    T = found.shape[-1]
+    for at in range(season, T, season):
+        now = found[:, at : at + season]
+        now[:] = np.where(np.isfinite(now), now, found[:, at - season :][:, : now.shape[1]])
+    for end in range(T - season, 0, -season):
+        begin = max(0, end - season)
+        now = found[:, begin:end]
+        now[:] = np.where(np.isfinite(now), now, found[:, begin + season :][:, : now.shape[1]])
+    known = np.isfinite(found)
+    if known.all():
+        return found
+    steps = np.arange(T)
+    last = np.maximum.accumulate(np.where(known, steps, -1), -1)
+    first = np.where(known.any(-1), known.argmax(-1), 0)[:, None]
+    return np.take_along_axis(found, np.where(last >= 0, last, first), -1)
+
+
 def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
     """(loc, scale), each (B, C), of windows (B, C, T): reversible instance normalisation of the observed values.
 

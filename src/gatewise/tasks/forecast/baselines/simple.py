@@ -36,4 +36,4 @@ def mean(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
     return np.full(horizon, known.mean() if len(known) else np.nan)
 
 
-BASELINES = {"seasonal naive": seasonal_naive, "drift": drift, "mean": mean}
+RULES = {"seasonal naive": seasonal_naive, "drift": drift, "mean": mean}  # of all that was known, however long ago

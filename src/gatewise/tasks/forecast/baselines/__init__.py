@@ -1,0 +1,1 @@
+"""Plain methods beside the network of `forecast`, and how they are weighed. Plain numpy, without torch."""

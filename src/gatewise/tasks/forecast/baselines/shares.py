@@ -1,0 +1,81 @@
+"""How forecasts are weighed: shares that sum to 1, chosen by their errors on held-out windows. Plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_ROUNDS, _STEPS = 8, 200
+_LEAST = 0.02  # smaller shares are left out
+_CERTAIN = 3.0  # standard errors of an advantage from which on it is believed
+_TINY = 1e-3  # of the least mean error
+
+
+def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.ndarray:
+    """(K,) shares of the forecasts with these errors (K, N, H), such that those of their weighted mean are least.
+
+    Squared and absolute errors count alike, each divided by its least value of a single forecast: shares for one alone
+    are often poor by the other. Windows overlap and seasons come and go, so an advantage over the reference may be
+    chance: a forecast pays for its share what the standard error of its advantage is, over blocks of windows, and the
+    less, the surer its advantage is; from three standard errors on, nothing.
+
+    Args:
+        errors: In units in which they can be compared; 0 where there is nothing to compare with.
+        blocks: (N,) which windows belong to one stretch of time, of all or of one series.
+        reference: Of the K, the one that needs no evidence.
+
+    Source: Breiman (1996), "Stacked regressions", Machine Learning 24.
+    """
+    K, N = errors.shape[:2]
+    if K == 1 or not N:
+        return np.eye(K)[reference]
+    squares, sizes = np.square(errors).mean(-1), np.abs(errors).mean(-1)  # (K, N)
+    square, size = squares.mean(-1).min(), sizes.mean(-1).min()
+    if not (square > 0 and size > 0):  # one is without error
+        return np.eye(K)[squares.mean(-1).argmin()]
+    losses = (squares / square + sizes / size) / 2
+    price = _price(losses - losses[reference], blocks)
+    flat = errors.reshape(K, -1)
+    shares = np.full(K, 1 / K)
+    for _ in range(_ROUNDS):
+        # |e| is below (e^2 / |e0| + |e0|) / 2, which touches it at e0: so each round minimises squares alone.
+        weight = 0.5 / square + 0.25 / (size * np.maximum(np.abs(shares @ flat), _TINY * size))
+        shares = _least((weight * flat) @ flat.T / flat.shape[1], price, shares)
+    shares = np.where(shares < min(_LEAST, shares.max()), 0.0, shares)
+    return shares / shares.sum()
+
+
+def losses_of(errors: np.ndarray) -> np.ndarray:
+    """(K,) what `shares_of` minimises, of each of the forecasts alone; 1 is best by both measures."""
+    squares, sizes = np.square(errors).mean((1, 2)), np.abs(errors).mean((1, 2))
+    return (squares / max(squares.min(), 1e-300) + sizes / max(sizes.min(), 1e-300)) / 2
+
+
+def standard_error(differences: np.ndarray, blocks: np.ndarray) -> float:
+    """Of the mean of these differences (N,), where those of one block are not independent of one another."""
+    _, block = np.unique(blocks, return_inverse=True)
+    count = int(block.max()) + 1
+    if count < 2:
+        return float(np.abs(differences).mean())
+    sums = np.bincount(block, differences - differences.mean())
+    return float(np.sqrt(np.square(sums).sum() * count / (count - 1)) / len(differences))
+
+
+def _price(differences: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """(K,) of a share, given the differences (K, N) between each forecast's losses and the reference's."""
+    found = np.zeros(len(differences))
+    for k, own in enumerate(differences):
+        error = standard_error(own, blocks)
+        if error > 0:
+            found[k] = error * np.clip(1 + own.mean() / error / _CERTAIN, 0.0, 1.0)
+    return found
+
+
+def _least(products: np.ndarray, price: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Shares s of least s @ products @ s + price @ s, by exponentiated gradients (Kivinen & Warmuth 1997)."""
+    rate = 1 / np.abs(products).max()
+    shares = 0.9 * shares + 0.1 / len(shares)
+    for _ in range(_STEPS):
+        gradient = 2 * products @ shares + price
+        shares = shares * np.exp(rate * (gradient.min() - gradient))
+        shares /= shares.sum()
+    return shares

@@ -1,0 +1,171 @@
+"""The plain methods: theta and Holt-Winters, how they are weighed, and a model of them alone."""
+
+import numpy as np
+import pytest
+from forecast_kit import sequences, wave
+
+from gatewise.errors import OptionError
+from gatewise.metrics.forecasting import Forecast
+from gatewise.tasks.forecast.baselines import smoothing
+from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Plain
+from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error
+from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
+from gatewise.tasks.forecast.estimator import Forecaster
+
+TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16, "threads": 1}
+
+
+def simple_smoothing(values, alpha):
+    level, errors = values[0], 0.0
+    for value in values:
+        errors += (value - level) ** 2
+        level += alpha * (value - level)
+    return level, errors
+
+
+def test_theta_by_hand():
+    """Without a season: the best level, and half the slope of a line (Hyndman & Billah 2003, equation 7)."""
+    values = np.random.default_rng(0).normal(size=40).cumsum() + 50
+    alpha = min(smoothing._ALPHAS, key=lambda a: simple_smoothing(values, a)[1])
+    slope = np.polyfit(np.arange(40), values, 1)[0]
+    ahead = np.arange(5) + (1 - (1 - alpha) ** 40) / alpha
+    expected = simple_smoothing(values, alpha)[0] + slope / 2 * ahead
+    assert theta(values[None], 5, 1)[0] == pytest.approx(expected)
+    missing = np.concatenate([[np.nan] * 9, values])
+    assert theta(np.stack([missing, missing]), 5, 1)[1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", [theta, holt_winters])
+@pytest.mark.parametrize("lift", [0.0, -100.0])
+def test_a_season_goes_on(method, lift):
+    """Multiplied, where all is above 0, and else added."""
+    t = np.arange(66)
+    values = (60 + 0.5 * t) * (1 + 0.3 * np.sin(2 * np.pi * t / 12))
+    past = np.stack([values[:54] + lift, np.concatenate([[np.nan] * 10, values[10:54] + lift])])
+    found = method(past, 12, 12)
+    spread = np.ptp(values[42:54])
+    assert np.abs(found - (values[54:] + lift)).max() < 0.2 * spread
+
+
+@pytest.mark.parametrize("method", [theta, holt_winters])
+def test_strange_pasts(method):
+    past = np.full((5, 30), np.nan)
+    past[1, -1] = 3.0
+    past[2] = 7.0
+    past[3, ::2] = np.arange(15.0)
+    past[4, -2:] = [1.0, 100.0]
+    found = method(past, 8, 12)
+    assert np.isnan(found[0]).all()
+    assert found[1].tolist() == [3.0] * 8
+    assert found[2] == pytest.approx(np.full(8, 7.0))
+    assert np.isfinite(found[3:]).all()
+    assert found[4].max() <= 100 + 2 * 99  # a line through two values may lead anywhere
+    alone = np.concatenate([method(row[None], 8, 12) for row in past[1:]])
+    assert found[1:] == pytest.approx(alone)
+
+
+def test_shares_are_those_of_least_error():
+    rng = np.random.default_rng(0)
+    truth, blocks = rng.normal(size=(400, 5)), np.arange(400)
+    good, other = truth + rng.normal(size=(2, 400, 5))
+    errors = np.stack([truth * 3, good - truth, other - truth])
+    shares = shares_of(errors, blocks)
+    assert shares == pytest.approx(np.array([1, 9, 9]) / 19, abs=0.03)  # by their variances, 9, 1 and 1
+    assert shares_of(np.stack([errors[1], errors[1] * 0]), blocks).tolist() == [0, 1]
+
+
+def test_an_advantage_that_may_be_chance_has_a_price():
+    """One walk in which a drift was right for a while, as large as the steps of the walk make it."""
+    rng = np.random.default_rng(1)
+    luck = np.repeat(rng.normal(size=(4, 1)), 50, 0) + 0.1 * rng.normal(size=(200, 3))
+    errors = np.stack([luck, luck - 0.3 * np.sign(luck.mean())])
+    blocks = np.arange(200) // 50
+    assert shares_of(errors, blocks)[0] > shares_of(errors, np.arange(200))[0]
+
+
+def test_a_standard_error_is_of_blocks():
+    values = np.random.default_rng(0).normal(size=100)
+    assert standard_error(values, np.arange(100)) == pytest.approx(values.std(ddof=1) / 10)
+    assert standard_error(values.repeat(5), np.arange(100).repeat(5)) == pytest.approx(values.std(ddof=1) / 10)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sequences(wave(seed=1), wave(120, seed=2, level=9))
+
+
+def test_plain_alone(data, tmp_path):
+    found = Forecaster(**TINY, only="plain").fit(data, output=tmp_path / "plain.model")
+    assert found.model_ is None
+    assert found.share_ == found.metrics_["share"] == 0
+    assert not found.metrics_["earned"]
+    unused = {AVERAGE, METHODS[-1]}  # logarithms are kept where they have a share
+    assert {*METHODS, "drift", "mean"} - unused == found.metrics_["baselines"].keys() - unused
+    loaded = Forecaster.load(tmp_path / "plain.model")
+    assert (loaded.predict(data) == found.predict(data)).all()
+    assert loaded.evaluate(data)["test"] == found.metrics_["test"]
+    assert "No network was trained" in loaded.verdict(loaded.metrics_)
+    name = found.plain_.average
+    assert found.metrics_["strongest_plain"]["name"] == name
+    assert found.metrics_["test"]["mase"] == pytest.approx(found.metrics_["baselines"][name]["mase"])
+    assert 0.5 < found.metrics_["test"]["coverage"] <= 1
+
+
+@pytest.mark.parametrize("head", ["gaussian", "negative-binomial"])
+def test_plain_samples(head, data):
+    counts = sequences(np.random.default_rng(0).poisson(np.abs(wave(150))), np.random.default_rng(1).poisson(wave(90)))
+    found = Forecaster(**TINY, only="plain", head=head).fit(counts)
+    drawn = found.sample(counts)
+    assert drawn.shape == (200, 2, 4)
+    assert drawn.mean(0) == pytest.approx(found.predict(counts), rel=0.15)
+    if head == "negative-binomial":
+        assert (drawn == np.round(drawn)).all()
+        assert drawn.min() >= 0
+
+
+def test_a_share_is_a_mean_of_both(data):
+    """Of points, and of quantiles level by level."""
+    found = Forecaster(**TINY, share=0.25).fit(data)
+    assert found.metrics_["share"] == 0.25
+    by = {share: found._predictor(share) for share in (0.0, 1.0)}
+    assert found.predict(data) == pytest.approx(0.75 * by[0.0].predict(data) + 0.25 * by[1.0].predict(data))
+    low = {share: next(own.predictions(data))["y_0.1"] for share, own in by.items()}
+    assert next(found.predictions(data))["y_0.1"] == pytest.approx(0.75 * low[0.0] + 0.25 * low[1.0])
+
+
+def test_paths_stay_what_was_drawn_together():
+    """Shares average the samples of equal rank."""
+    rng = np.random.default_rng(0)
+    own, plain = rng.normal(size=(50, 2, 1, 3)), 5 + 2 * rng.normal(size=(50, 2, 1, 3))
+    forecaster = Forecaster(**TINY, head="gaussian", only="plain").fit([wave()])
+    point, fan = np.zeros((2, 1, 3)), np.zeros((2, 1, 3, 9))
+    found = forecaster._predictor().blended(Forecast(point, fan, own), Forecast(point + 5, fan, plain), 0.5)
+    assert found.point == pytest.approx(np.full((2, 1, 3), 2.5))
+    assert (found.samples.argsort(0) == own.argsort(0)).all()
+    assert np.sort(found.samples, 0) == pytest.approx((np.sort(own, 0) + np.sort(plain, 0)) / 2)
+
+
+def test_the_network_has_a_share_where_it_knows_more():
+    """What is known ahead is something that no plain method reads."""
+    rng = np.random.default_rng(0)
+    deal = (rng.random(500) < 0.4).astype(float)
+    series = sequences(10 + 5 * deal + 0.1 * rng.normal(size=500), deal=deal)
+    found = Forecaster(horizon=3, target="y", future_covariates="deal", threads=1, epochs=30).fit(series)
+    assert found.metrics_["share"] > 0.5
+    assert found.metrics_["earned"]
+    noise = Forecaster(**TINY).fit([rng.normal(size=300)])
+    assert noise.metrics_["share"] == 0
+    assert not noise.metrics_["earned"]
+
+
+def test_only_plain_leaves_no_share():
+    with pytest.raises(OptionError, match="leaves no network"):
+        Forecaster(only="plain", share=0.5).fit([wave()])
+
+
+def test_without_held_out_windows_it_is_the_naive_one():
+    found = Forecaster(horizon=3, threads=1, hidden_size=4, epochs=0.2).fit([np.array([3.0, 5, 4, 6, 5, 7, 4, 6, 5])])
+    assert found.share_ == 0
+    assert found.plain_.average == NAIVE
+    assert isinstance(found.plain_, Plain)
+    assert np.isfinite(found.predict([np.arange(6.0)])).all()
