@@ -76,7 +76,7 @@ def test_from_a_file_to_a_model_that_needs_it_no_more(call):
     assert spans[0][0] == 0
     assert all(end == start for (_, end), (start, _) in pairwise(spans))
     assert 8 + length + spans[-1][1] == len(data)
-    assert {entry["dtype"] for entry in tensors} == {"F32"}
+    assert {entry["dtype"] for entry in tensors} == {"F32", "U8"}  # U8: the tokens that n-grams are counted in
     saved = Cell.from_json(bundle.read_header("model").document["cell"])
     assert (saved.name, saved.summary) == ("mine", "An LSTM that makes room.")
     assert "def mine(" in saved.text

@@ -82,6 +82,9 @@ def test_the_record_has_a_line_per_evaluation_and_some_between(workshop):
         "best_step": last["step"],
         "best_loss": last["validation_loss"],
         "seconds": outcome.seconds,
+        "learning_rate": 0.02,
+        "race": (),
+        "recoveries": 0,
     }
     assert outcome.seconds >= last["seconds"] > 0
 

@@ -28,7 +28,7 @@ def of_task(estimator: type[Any]) -> Parameters:
     for f in in_order(estimator):
         off = f.metadata["off"]  # the meaning of None, which is written as 0 on the command line
         text = f"{f.metadata['help'].rstrip('.')}; 0: {off}." if off else f.metadata["help"]
-        found[f.name] = _parameter(f.name, f.type, f.default, text, f.metadata["panel"])
+        found[f.name] = _parameter(f.name, f.type, f.default, text, f.metadata["panel"], f.metadata["also"])
     return found
 
 
@@ -56,12 +56,13 @@ def with_parameters(verb: Any, parameters: Iterable[inspect.Parameter]) -> Any:
     return verb
 
 
-def _parameter(name: str, hint: Any, default: Any, text: str, panel: str) -> inspect.Parameter:
+def _parameter(name: str, hint: Any, default: Any, text: str, panel: str, also: str = "") -> inspect.Parameter:
     kind = plain(hint)
-    only_on = (f"--{name.replace('_', '-')}",) if kind is bool and default is False else ()
+    own = f"--{name.replace('_', '-')}"
+    names = (own, f"--{also}") if also else (own,) if kind is bool and default is False else ()
     if isinstance(default, Sequence) and not isinstance(default, str):
         default = ",".join(map(str, default)) or None
-    option = typer.Option(*only_on, help=text, rich_help_panel=panel)
+    option = typer.Option(*names, help=text, rich_help_panel=panel)
     annotation: Any = Annotated[kind if default is not None else kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
@@ -110,6 +111,11 @@ def _value(name: str, value: Any, hint: Any, default: Any) -> Any:
         from ..cells import NAMES, load
 
         return value if value in NAMES else load(value)
+    if float in kinds:  # a number, or a word
+        try:
+            return float(value)
+        except ValueError:
+            return value
     listed = next((kind for kind in kinds if get_origin(kind) in (Sequence, list, tuple)), None)
     if listed is None:
         return value

@@ -15,11 +15,13 @@ from ..algebra import Cell
 from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
-from ..errors import CellError, ModelFileError
+from ..errors import CellError, DataError, ModelFileError
 from .layers import Layers
+from .ngrams import HIGHEST_ORDER, KneserNey
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 _KEY = "gatewise_state"
+PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,18 @@ class LanguageModel:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> LanguageModel:
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> LanguageModel:
         """Open a model file. ModelFileError if it is none, or not of a language model."""
         found = bundle.load(path)
-        return cls(found.document, found.tensors)
+        return LanguageModel.of(found.document, found.tensors)
+
+    @staticmethod
+    def of(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> LanguageModel:
+        """The network of a model, or where it was made without one its n-grams."""
+        options = document.get("options")
+        counted = isinstance(options, Mapping) and options.get("only") == "plain"
+        return (CountedModel if counted else LanguageModel)(document, tensors)
 
     @property
     def forbidden(self) -> list[int]:
@@ -127,7 +136,7 @@ class LanguageModel:
             tensors = load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             digest = json.loads(header.get("__metadata__", {}).get(_KEY, "null"))
-            fresh = self._layers.start()
+            fresh = self._fresh()
             layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
             state = State(layers, tensors["scores"], tuple(map(int, tensors["recent"])))
             known = set(range(len(self.vocabulary))).issuperset(state.recent)
@@ -138,6 +147,10 @@ class LanguageModel:
         if digest != self.digest or not fits or not known:
             raise ModelFileError("the state is of another model")
         return state
+
+    def _fresh(self) -> list[list[np.ndarray]]:
+        """What a state holds per layer, before any token."""
+        return self._layers.start()
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a token.
@@ -155,6 +168,43 @@ class LanguageModel:
         found, fresh = [*state.layers, [state.scores]], [*self._layers.start(), [np.zeros(V, np.float32)]]
         if _shapes(found) != _shapes(fresh):
             raise ValueError("its weights do not fit each other")
+
+
+class CountedModel(LanguageModel):
+    """The same from n-grams: of a model that was made without a network.
+
+    Its state has one layer of one vector, the places of the n-grams that end here.
+
+    Args:
+        document: As of `LanguageModel`, with the "plain" part of the model.
+        tensors: Under `PLAIN`, the tokens of the text that n-grams are counted in.
+    """
+
+    def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
+        if document.get("task") != "generate":
+            raise ModelFileError(f"the model's task is {document.get('task')!r}, but only 'generate' writes")
+        try:
+            self.vocabulary = vocabulary_from_json(document["vocabulary"])
+            order = read(Count, document["plain"]["order"], "plain.order")
+            if order > HIGHEST_ORDER:
+                raise ValueError(f"its n-grams have {order} tokens, and at most {HIGHEST_ORDER} are counted")
+            self._counted = KneserNey(tensors[PLAIN], len(self.vocabulary), order)
+            self._start = read(int, document["start"], "start")
+            if not 0 <= self._start < len(self.vocabulary):
+                raise ValueError(f"it starts with token {self._start}, in a vocabulary of {len(self.vocabulary)}")
+            self.digest = str(document.get("sha256", ""))
+        except (DataError, KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
+
+    def advance(self, state: State | None, token: int) -> State:
+        before = self._fresh()[0][0] if state is None else state.layers[0][0]
+        places = self._counted.advance(tuple(before.tolist()), token)
+        scores = np.log(self._counted.probabilities(places)).astype(np.float32)
+        recent = () if state is None else state.recent
+        return State([[np.array(places)]], scores, (*recent[1 - _RECENT :], token))
+
+    def _fresh(self) -> list[list[np.ndarray]]:
+        return [[np.array(self._counted.begin())]]
 
 
 def _shapes(layers: list[list[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:

@@ -43,7 +43,9 @@ RENAMED = {
 }
 
 
-def option(*, default: Any, help: str, panel: str = TRAINING, check: Check | None = None, off: str = "") -> Any:
+def option(
+    *, default: Any, help: str, panel: str = TRAINING, check: Check | None = None, off: str = "", also: str = ""
+) -> Any:
     """A field of a dataclass of options.
 
     Args:
@@ -51,8 +53,9 @@ def option(*, default: Any, help: str, panel: str = TRAINING, check: Check | Non
         panel: Part of the help that shows it.
         check: What a value must be. None passes where it is the default, and where `off` is given.
         off: What None means, and 0 on the command line: "never", "no limit".
+        also: A shorter name that the command line knows it by too.
     """
-    return field(default=default, metadata={"help": help, "panel": panel, "check": check, "off": off})
+    return field(default=default, metadata={"help": help, "panel": panel, "check": check, "off": off, "also": also})
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(option,))
@@ -173,6 +176,13 @@ def a_cell(name: str, value: Any) -> None:
     """A cell, or a name: whether there is such a cell is found out when it is looked up."""
     if not isinstance(value, str | Cell):
         raise OptionError(f"{name} must be a Cell or the name of one, not {value!r:.60}")
+
+
+def a_rate(name: str, value: Any) -> None:
+    """A learning rate, or "auto"."""
+    if value != "auto":
+        wanted = "above 0, up to 10" + (', or "auto"' if isinstance(value, str) else "")
+        checks.number(name, value, wanted, lambda v: 0 < v <= 10)
 
 
 def shares(name: str, value: Any) -> None:

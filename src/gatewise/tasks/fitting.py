@@ -24,7 +24,9 @@ from ..files import TemporaryFolder, only_run
 from ..randomness import built
 from ..training import Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name
+from ..training.race import is_worth, steps_each
 from .announcement import announcement, counted, settings
+from .options import PRECISIONS
 
 if TYPE_CHECKING:
     from ..algebra import Cell
@@ -45,6 +47,7 @@ _REGULARISERS = (
     *("frequency_mask", "class_weight"),
 )
 _NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
+_RECOVERIES = 3  # of a training whose loss becomes no number, or shoots up
 _NOT_IDENTITY = ("preset", "threads")  # options that may change when a run is resumed
 
 
@@ -178,6 +181,7 @@ def plan_of(
 
     Args:
         evaluate_every: Steps between validations; a twentieth of all, if omitted.
+        learning_rate: What was given or chosen; with `learning_rate="auto"`, what the race begins with.
         warmup: The warm-up is one part in so many.
     """
     return Plan(
@@ -190,6 +194,10 @@ def plan_of(
         clip=None if options.clip is None else float(options.clip),
         patience=None if options.patience is None else int(options.patience),
         seed=int(options.seed),
+        precision=PRECISIONS[options.precision],
+        schedule=options.schedule,
+        race=options.learning_rate == "auto" and is_worth(steps),
+        recoveries=_RECOVERIES,
     )
 
 
@@ -221,7 +229,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         )
     except TrainingStopped as error:
         stopped, estimator.outcome_ = error, error.outcome
-        if error.outcome.step == 0:  # nothing was learned, so there is nothing to keep
+        if error.outcome.step == 0 and not error.outcome.race:  # nothing was learned, so there is nothing to keep
             raise
     estimator.history_ = by_name(bundle.metrics_of(path))
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
@@ -281,7 +289,7 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
         for name, value in identity.items()
         if name != "threads" and name in options and options[name] is None and isinstance(value, int | float) and value
     }
-    rate = "" if "learning_rate" in left_open else f", learning rate {plan.learning_rate:.4g}"
+    rate = _rate_text(plan, options, "learning_rate" not in left_open)
     patience = "" if plan.patience is None else f"; it ends early after {plan.patience} without a better one"
     regularisers = settings(_regularisers(identity))
     validated = f"; validation: {prepared.validated}" if prepared.validated else ""
@@ -303,6 +311,18 @@ def _entries(estimator: Fittable, prepared: Prepared, identity: Mapping[str, Any
     }
 
 
+def _rate_text(plan: Plan, options: Mapping[str, Any], with_rate: bool) -> str:
+    """ ", learning rate 0.003, schedule-free, in bfloat16", what is usual left out."""
+    found = ""
+    if plan.race:
+        found = f" and others, which race over {steps_each(plan)} steps each"
+    elif options["learning_rate"] == "auto":
+        found = ", as so few steps leave none for a race"
+    rate = [f"learning rate {plan.learning_rate:.4g}{found}"] if with_rate else []
+    others = [plan.schedule] * (plan.schedule != "cosine") + ["in bfloat16"] * (plan.precision == "bf16-mixed")
+    return "".join(f", {text}" for text in [*rate, *others])
+
+
 def _provenance(estimator: Fittable, prepared: Prepared, started: float, regularised: bool) -> dict[str, Any]:
     """How a model came about, for its file."""
     outcome: Outcome = estimator.outcome_
@@ -315,6 +335,11 @@ def _provenance(estimator: Fittable, prepared: Prepared, started: float, regular
         "ended": outcome.reason,
         "steps": outcome.step,
         "best_step": outcome.best_step,
+        "learning_rate": outcome.learning_rate,
+        "race": [list(result) for result in outcome.race],
+        "recoveries": outcome.recoveries,
+        "schedule": prepared.plan.schedule,
+        "precision": prepared.plan.precision,
         "seconds": round(outcome.seconds, 1),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "threads": torch.get_num_threads(),

@@ -17,6 +17,7 @@ from .fields import (
     SIZES,
     Options,
     a_cell,
+    a_rate,
     one_of,
     option,
     options,
@@ -24,6 +25,9 @@ from .fields import (
     shares,
     whole,
 )
+
+PRECISIONS = {"auto": "32-true", "float32": "32-true", "bfloat16": "bf16-mixed"}  # of the option -> Lightning's name
+SCHEDULES = ("cosine", "schedule-free")
 
 # (factor of the units, factor of the epochs)
 PRESETS = {"small": (0.5, 0.5), "medium": (1.0, 1.0), "large": (1.5, 1.5)}
@@ -96,10 +100,18 @@ class CommonOptions(CSVOptions):
     dropout: float | None = option(
         default=None, help="Dropout probability between layers and before the output.", check=PROBABILITY
     )
-    learning_rate: float | None = option(
+    learning_rate: float | str | None = option(
         default=None,
-        help="Peak learning rate (AdamW; linear warm-up, cosine decay).",
-        check=real("above 0, up to 10", lambda v: 0 < v <= 10),
+        help='Peak learning rate of AdamW, after a linear warm-up. "auto" finds it: several rates, each three times '
+        "the one before, race over the first steps, and the one that validates best goes on.",
+        check=a_rate,
+        also="rate",
+    )
+    schedule: str = option(
+        default="cosine",
+        help='What the learning rate does after the warm-up: "cosine" falls to a hundredth at the last step; with '
+        '"schedule-free" it stays, and the weights are averaged instead.',
+        check=one_of("schedule", SCHEDULES),
     )
     weight_decay: float = option(
         default=0.01, help="Weight decay of AdamW, as a fraction of the rate.", check=NOT_NEGATIVE
@@ -127,12 +139,23 @@ class CommonOptions(CSVOptions):
     threads: int | None = option(
         default=None, help="CPU threads; as many as PyTorch chooses, if omitted.", check=whole(1, 1024)
     )
+    precision: str = option(
+        default="auto",
+        help='Of the matrix products of training: "float32", or "bfloat16", which is faster on processors that have '
+        'it; "auto" is float32.',
+        check=one_of("precision", tuple(PRECISIONS)),
+    )
 
     def check(self) -> None:
         super().check()
         cell = self.find_cell()
         if cell.projected and not hasattr(self, "proj_size"):
             raise OptionError(f"the cell '{cell.name}' needs a proj_size, which is no option here. Take lstm instead")
+
+    @property
+    def given_rate(self) -> float | None:
+        """The learning rate that the user gave, None if it was left open or is to be found."""
+        return None if self.learning_rate in (None, "auto") else float(self.learning_rate or 0)
 
     def find_cell(self) -> Cell:
         """The cell that `cell` is or names. OptionError if there is none of that name."""
@@ -257,7 +280,7 @@ def given_or(option: Any, default: Any) -> Any:
 
 def sized(options: CommonOptions, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes and rates by name, as the user gave them, in the type of the default; or else the default."""
-    given = {name: getattr(options, name) for name in defaults}
+    given = {name: getattr(options, name) for name in defaults} | {"learning_rate": options.given_rate}
     return {name: default if given[name] is None else type(default)(given[name]) for name, default in defaults.items()}
 
 

@@ -34,6 +34,7 @@ MEASURES = {
     "log_loss": ("log loss", False),
     "loss": ("loss", False),
     "bits_per_character": ("bits per character", False),
+    "bits_per_token": ("bits per token", False),
     "perplexity": ("perplexity", False),
     "nats_per_step": ("nats per step", False),
 }

@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from .run import Run
+from .schedule_free import ScheduleFree
 from .trainable import Batches
 
 
@@ -34,13 +35,18 @@ class _Adapter(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         plan = self.run.plan
         groups = self.run.module.parameter_groups(plan.weight_decay)
+        if plan.schedule == "schedule-free":
+            return ScheduleFree(groups, lr=plan.learning_rate, betas=plan.betas, warmup=plan.warmup)
         return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
 
     def on_fit_start(self) -> None:
         self.run.open(self.trainer.optimizers[0], self.device)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        if self.run.moved:
+            return -1  # Lightning drops the rest, and asks for batches again
         self.run.before_step()
+        return None
 
     def training_step(self, batch: Any) -> Tensor:
         return self.run.training_loss(batch)

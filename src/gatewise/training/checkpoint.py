@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import ModelFileError
 from ..files import atomic
 
-FORMAT = 2  # 1 had no digest
+FORMAT = 3  # 1 had no digest, 2 no race and no recoveries
 KEY = "gatewise_checkpoint"
 
 

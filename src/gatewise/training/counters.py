@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import race as races
 from .plan import Plan
 
 NORMS_KEPT = 5  # gradient norms quoted when training diverges
@@ -41,6 +42,9 @@ class Counters:
     since_line: Training loss since the last line of the history.
     since_evaluation: Training loss since the last validation.
     norms: The last few gradient norms before clipping, newest last.
+    race: Exponent and validation loss of each rate that has raced, in order; None if it diverged. See `race`.
+    recoveries: How often the run went back to its last good validation.
+    start_loss, lowest_loss: Mean training loss until the first validation, and the lowest between two of them.
     """
 
     step: int = 0
@@ -52,20 +56,41 @@ class Counters:
     since_line: Mean = field(default_factory=Mean)
     since_evaluation: Mean = field(default_factory=Mean)
     norms: list[float] = field(default_factory=list)
+    race: list[tuple[int, float | None]] = field(default_factory=list)
+    recoveries: int = 0
+    start_loss: float | None = None
+    lowest_loss: float | None = None
+
+    @property
+    def results(self) -> list[races.Result]:
+        return [(exponent, math.inf if loss is None else loss) for exponent, loss in self.race]
 
     @classmethod
     def from_json(cls, values: dict[str, Any], plan: Plan) -> Counters:
         """Undo `dataclasses.asdict`.
 
+        Args:
+            plan: Of the run, as its user made it.
+
         Raises:
             KeyError, TypeError, ValueError: These are not all the counters, or others, or no run of this plan has them.
         """
         means = {name: Mean(**values[name]) for name in ("since_line", "since_evaluation")}
-        self = cls(**{**values, **means})
-        self._check(plan)
+        results = [(exponent, loss) for exponent, loss in values["race"]]
+        self = cls(**{**values, **means, "race": results})
+        self._check_race(plan)
+        self._check(races.plan_after(plan, self.results), racing=races.upcoming(plan, self.results) is not None)
         return self
 
-    def _check(self, plan: Plan) -> None:
+    def _check_race(self, plan: Plan) -> None:
+        for place, (exponent, loss) in enumerate(self.race):
+            expected = races.upcoming(plan, self.results[:place])
+            if type(exponent) is not int or exponent != expected:
+                raise ValueError(f"a rate of the race is {exponent!r:.30}, where {expected!r} comes next")
+            if loss is not None and (type(loss) not in (int, float) or not math.isfinite(loss)):
+                raise ValueError(f"a loss of the race is {loss!r:.30}, not a number")
+
+    def _check(self, plan: Plan, racing: bool) -> None:
         def whole(name: str, value: Any, highest: int) -> None:
             if type(value) is not int or not 0 <= value <= highest:
                 raise ValueError(f"{name} is {value!r:.30}, not a whole number from 0 to {highest}")
@@ -78,7 +103,8 @@ class Counters:
             if value != wanted:
                 raise ValueError(f"{name} is {value!r:.30}, where the other counters say {wanted!r}")
 
-        whole("step", self.step, plan.steps)
+        whole("step", self.step, races.steps_each(plan) if racing else plan.steps)
+        whole("recoveries", self.recoveries, plan.recoveries)
         whole("evaluated", self.evaluated, self.step)
         whole("best_step", self.best_step, self.evaluated)
         for name, step in (("evaluated", self.evaluated), ("best_step", self.best_step)):
@@ -92,8 +118,9 @@ class Counters:
         equal("the steps since the last validation", self.since_evaluation.count, self.step - self.evaluated)
         whole("the steps since the last line", self.since_line.count, self.since_evaluation.count)
         numbers = {"the sum of losses": self.since_evaluation.total, "the sum of a line": self.since_line.total}
-        if self.best_loss is not None:
-            numbers["best_loss"] = self.best_loss
+        for name in ("best_loss", "start_loss", "lowest_loss"):
+            if getattr(self, name) is not None:
+                numbers[name] = getattr(self, name)
         for name, number in numbers.items():
             finite(name, number)
         equal("the number of gradient norms", len(self.norms), min(self.step, NORMS_KEPT))

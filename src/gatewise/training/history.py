@@ -14,10 +14,12 @@ from ..files import atomic
 class History:
     """An open history file.
 
-    Lines have `kind` ("train" or "evaluation"), `step` (finished optimiser steps), `epoch` (passes over the training
-    data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss` (nats,
-    evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of training,
-    over all sessions). All but `seconds` are the same bits on every run with the same seed and thread count.
+    Lines have `kind` ("train", "evaluation" or "race"), `step` (finished optimiser steps), `epoch` (passes over the
+    training data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss`
+    (nats, evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of
+    training, over all sessions). Those of a race, which come first, have the steps, rate and validation loss of one
+    rate; null for a loss that was no number. All but `seconds` are the same bits on every run with the same seed and
+    thread count.
 
     Args:
         path: The file.
@@ -46,19 +48,23 @@ class History:
         self._file.close()
 
 
-def lines_until(path: Path, step: int, evaluated: int) -> list[str]:
+def lines_until(path: Path, step: int, evaluated: int, raced: int = 0) -> list[str]:
     """The complete lines of a history up to a checkpoint.
 
     Args:
         path: The history; a missing one has no lines.
         step: Finished steps at the checkpoint.
         evaluated: Step of its last evaluation: one may still be due at `step` itself.
+        raced: Lines of a race, which all others come after.
     """
     if not path.exists():
         return []
-    kept = []
+    kept: list[str] = []
     for text, line in _parsed(path):
-        if line["step"] > (evaluated if line["kind"] == "evaluation" else step):
+        if line["kind"] == "race":
+            if len(kept) == raced:
+                break
+        elif line["step"] > (evaluated if line["kind"] == "evaluation" else step):
             break
         kept.append(text)
     return kept
@@ -101,7 +107,7 @@ def _parsed(path: Path) -> list[tuple[str, dict[str, Any]]]:
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
-            if not isinstance(line["step"], int) or line["kind"] not in ("train", "evaluation"):
+            if not isinstance(line["step"], int) or line["kind"] not in ("train", "evaluation", "race"):
                 break
         except (ValueError, KeyError, TypeError, RecursionError):
             break

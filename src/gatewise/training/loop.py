@@ -15,6 +15,7 @@ from .interrupts import Interrupts
 from .memory import keep_freed_memory
 from .plan import Plan
 from .progress import Progress, Silent
+from .race import rate_of
 from .run import Run
 from .run_files import RunFiles
 from .trainable import Batches, Trainable
@@ -27,11 +28,15 @@ class Outcome:
     Attributes:
         reason: "finished" (all steps made), "early stop" (patience ran out), "interrupted" (Ctrl-C, SIGTERM, SIGHUP);
             inside a `TrainingStopped` also "not a number", "no targets" and "cannot write".
-        step: Optimiser steps made, over all sessions.
+        step: Optimiser steps that led to the last weights, over all sessions; those of rates that lost a race apart.
         best_step: Step of the best validation, whose weights the module now holds; 0 if there was none.
         best_loss: Its loss in nats per target, or what validation measures in its place (1 - BLEU / 100); None if there
             was no validation, and the module holds its last weights.
         seconds: Time spent training, over all sessions.
+        learning_rate: The peak rate of the weights that are kept: the plan's, unless a race found another one, or the
+            run had to go back.
+        race: Each rate that raced, with its validation loss, None if it diverged; in the order of the race.
+        recoveries: How often the run went back to its last validation.
     """
 
     reason: str
@@ -39,6 +44,9 @@ class Outcome:
     best_step: int
     best_loss: float | None
     seconds: float
+    learning_rate: float = 0.0
+    race: tuple[tuple[float, float | None], ...] = ()
+    recoveries: int = 0
 
 
 class TrainingStopped(TrainingError):  # noqa: N818 - it reads as what happened
@@ -134,7 +142,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     from ._lightning import drive
 
     with interrupts:
-        run.progress.start(run.counters.step, run.plan.steps, run.regularised)
+        run.progress.start(run.spent, run.whole.steps, run.regularised)
         try:
             drive(run, accelerator)
             run.progress.note(run.ending())
@@ -152,4 +160,13 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
 
 def _outcome(run: Run, reason: str) -> Outcome:
     counters = run.counters
-    return Outcome(reason, counters.step, counters.best_step, counters.best_loss, run.seconds)
+    return Outcome(
+        reason,
+        counters.step,
+        counters.best_step,
+        counters.best_loss,
+        run.seconds,
+        learning_rate=run.plan.learning_rate,
+        race=tuple((rate_of(run.whole, exponent), loss) for exponent, loss in counters.race),
+        recoveries=counters.recoveries,
+    )

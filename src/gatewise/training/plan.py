@@ -9,6 +9,7 @@ from ..checks import number, whole
 from ..errors import OptionError, suggest
 
 PRECISIONS = ("32-true", "bf16-mixed")
+SCHEDULES = ("cosine", "schedule-free")
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,21 @@ class Plan:
     Args:
         steps: Optimiser steps in all.
         evaluate_every: Steps between validations; one more follows the last step.
-        learning_rate: The peak rate, reached when the warm-up ends.
+        learning_rate: The peak rate, reached when the warm-up ends; with `race`, the one that is tried first.
         warmup: Steps of linear warm-up, 0 <= warmup <= steps.
-        final_rate: Fraction of `learning_rate` that the cosine decay ends at, on the last step; 1 keeps it constant.
+        schedule: What follows the warm-up: "cosine", half a cosine down to `final_rate` on the last step, or
+            "schedule-free": the rate stays, and the weights are averaged, see `schedule_free`.
+        final_rate: Fraction of `learning_rate` that the cosine ends at; 1 keeps it constant.
         weight_decay: Decoupled (AdamW) decay per step, as a fraction of the learning rate.
         betas: Decay rates of AdamW's two moments, each in [0, 1).
         clip: Maximum norm of the whole gradient; None does not clip.
         patience: Validations without improvement before stopping early; None never stops early.
         seed: Random seed of training (dropout, sampling).
         precision: "32-true", or "bf16-mixed" for bfloat16 products with float32 weights.
+        race: Whether the rate is found first, see `race`. The race's steps are among `steps`.
+        recoveries: How often a run that diverges goes back to its last validation, with a third of the rate, before it
+            fails.
+        begun: Steps after which the first validation was, in a run that goes on from a race.
 
     Raises:
         OptionError: A value is impossible.
@@ -45,6 +52,10 @@ class Plan:
     patience: int | None = None
     seed: int = 0
     precision: str = "32-true"
+    schedule: str = "cosine"
+    race: bool = False
+    recoveries: int = 0
+    begun: int = 0
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, 1)
@@ -69,11 +80,17 @@ class Plan:
         whole("seed", self.seed, 0)
         if self.precision not in PRECISIONS:
             raise OptionError(suggest("precision", self.precision, PRECISIONS))
+        if self.schedule not in SCHEDULES:
+            raise OptionError(suggest("schedule", self.schedule, SCHEDULES))
+        whole("recoveries", self.recoveries, 0)
+        whole("begun", self.begun, 0)
 
     def rate(self, step: int) -> float:
-        """The learning rate of the step after `step` finished ones: linear warm-up, then half a cosine."""
+        """The learning rate of the step after `step` finished ones: linear warm-up, then as `schedule` says."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
+        if self.schedule == "schedule-free":
+            return self.learning_rate
         # The last step (steps - 1 are finished by then) gets exactly the final rate.
         done = (step - self.warmup) / max(1, self.steps - 1 - self.warmup)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
@@ -81,8 +98,13 @@ class Plan:
 
     def evaluates_at(self, step: int) -> bool:
         """Whether a validation follows the step that makes `step` finished ones."""
-        return step > 0 and (step % self.evaluate_every == 0 or step == self.steps)
+        since = step - self.begun
+        return step > 0 and since >= 0 and (since % self.evaluate_every == 0 or step == self.steps)
 
     def evaluations(self, step: int) -> int:
         """How many validations there are until `step` steps are finished, with the one that follows it."""
-        return step // self.evaluate_every + (step == self.steps and step % self.evaluate_every > 0)
+        since = step - self.begun
+        if step < 1 or since < 0:
+            return 0
+        whole_ones = since // self.evaluate_every + (self.begun > 0)
+        return whole_ones + (step == self.steps and since % self.evaluate_every > 0)

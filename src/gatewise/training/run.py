@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -13,25 +15,38 @@ from torch import Tensor, nn
 from ..errors import ModelFileError
 from ..randomness import Generators
 from . import checkpoint as checkpoints
+from . import race
 from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .interrupts import Interrupts
 from .plan import Plan
 from .progress import Progress
 from .run_files import RunFiles
+from .schedule_free import ScheduleFree
 from .snapshot import Snapshot, difference, load, weights
 from .trainable import Batches, Trainable
 
 _MOST_STEPS_PER_LINE = 50  # of the history
+_STATE = {  # of each parameter in the optimiser, beside its step
+    "cosine": ("exp_avg", "exp_avg_sq"),
+    "schedule-free": ("x", "z", "exp_avg_sq"),
+}
+# What a run can go back to: how a race began, the rate that leads it, and the last validation.
+_START, _LEADER, _GOOD = "start", "leader", "good"
 
 
 class Run:
     """A training run: its counters and best weights, and what happens between steps.
 
     The driver calls `open`, then per step `before_step`, `gradient_ready`, `after_step`, and per validation
-    `begin_validation`, `validate` for each batch, `end_validation`.
+    `begin_validation`, `validate` for each batch, `end_validation`. With a race, the run is first that of one rate,
+    then from its start again that of the next, and at last it goes on from where the best rate was.
 
     Args: As of `train`.
+
+    Attributes:
+        whole: The plan that the user made.
+        plan: What of it counts now: that of the rate which races, or of what comes after the race.
 
     Raises, while it runs:
         StopTraining: An interrupt was requested; the checkpoint is written.
@@ -52,18 +67,22 @@ class Run:
         checkpoint_seconds: float,
         interrupts: Interrupts,
     ):
-        self.module, self.training, self.validation, self.plan = module, training, validation, plan
+        self.module, self.training, self.validation, self.whole = module, training, validation, plan
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
         self.files, self.checkpoint_seconds, self.regularised = files, checkpoint_seconds, regularised
         self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
         self._network = cast(nn.Module, module)
+        self._kept: dict[str, tuple[Snapshot, Counters]] = {}
+        self._failure: TrainingFailed | None = None  # of the current step, whose gradient was dropped
+        self._moved = False  # whether the rest of the batches that the driver has asked for are of no use
         self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
         self._resumed: Snapshot | None = None
         self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
-        self._suspended: tuple[list[Tensor], dict[str, Tensor]] | None = None
+        self._suspended: tuple[list[Tensor], dict[str, Tensor], dict[str, Tensor]] | None = None
         self._opened_time: float | None = None
+        self._follow()
 
     # Beginning and end
 
@@ -73,9 +92,10 @@ class Run:
         Raises:
             ModelFileError: The checkpoint is missing, damaged, foreign, newer, or of another model or identity.
         """
-        self.counters, self._resumed = self.files.read(self.plan)
+        self.counters, self._resumed, kept = self.files.read(self.whole)
+        self._follow()
         best = self._resumed.best if self.counters.best_loss is not None else None
-        for values in (self._resumed.model, best):
+        for values in (self._resumed.model, best, *(own.model for own in self._resumed.kept.values())):
             if values is not None and (problem := difference(self._network, values)):
                 raise ModelFileError(
                     f"{self.files.checkpoint} is a checkpoint of another model: {problem}. "
@@ -84,6 +104,11 @@ class Run:
             for name, tensor in (values or {}).items():
                 if not tensor.isfinite().all():
                     raise checkpoints.damaged(self.files.checkpoint, f"{name} holds values that are not finite")
+        self._kept = {name: (snapshot, kept[name]) for name, snapshot in self._resumed.kept.items()}
+        needed = {_START} if self.racing and (self.counters.step or self.counters.race) else set()
+        needed |= {_LEADER} if self._leads else set()
+        if not needed <= self._kept.keys():
+            raise checkpoints.damaged(self.files.checkpoint, "it lacks the weights that the race began with")
         load(self._network, self._resumed.model)
         self.best = best or {}
 
@@ -94,34 +119,66 @@ class Run:
             optimizer: Fresh, over the weights on `device`.
             device: Where training runs.
         """
-        self.optimizer = optimizer
+        self.optimizer, self._device = optimizer, device
         self.module.begin("train")
         resuming = self._resumed is not None
         if self._resumed is not None:
-            self._restore_dynamics(self._resumed, device)
+            for snapshot, counters in [*self._kept.values(), (self._resumed, self.counters)]:
+                self._restore_dynamics(snapshot, counters)
+            self._unproven = True
             self.best = {name: tensor.to(device) for name, tensor in self.best.items()}
             self._resumed = None
-        else:
+        begins = _START if self.racing else _GOOD
+        if begins not in self._kept:  # a checkpoint holds none that is its own state
+            self._keep(begins)
+        if not resuming:
             self.save()  # so that a full or read-only disk shows now, not after hours
         self.files.open_history(self.counters, resuming)
         self._opened_time = time.monotonic()
 
     def load_best(self) -> None:
-        """Load the best weights (keep the current ones, if never validated), in evaluation mode."""
-        if self.best:
-            load(self._network, self.best)
+        """Load the best weights (keep the current ones, or their average, if never validated), in evaluation mode."""
+        if best := self.best or (self._kept[_LEADER][0].best if self._leads else {}):
+            load(self._network, best)
+        elif self._opened_time is not None:
+            self._average()
         self._network.zero_grad(set_to_none=True)
         self._network.eval()
 
     @property
+    def racing(self) -> bool:
+        """Whether rates race still."""
+        return self._exponent is not None
+
+    @property
+    def _leads(self) -> bool:
+        """Whether rates race, and one leads."""
+        return self.racing and any(loss is not None for _, loss in self.counters.race)
+
+    @property
+    def spent(self) -> int:
+        """Steps made, those of rates that lost the race among them."""
+        losers = len(self.counters.race) - (0 if self.racing else 1)
+        return self.counters.step + max(0, losers) * race.steps_each(self.whole)
+
+    def _follow(self) -> None:
+        """Bring the plan up to what the race and recoveries have made of it."""
+        results = self.counters.results
+        self._exponent = race.upcoming(self.whole, results)
+        plan = race.plan_after(self.whole, results)
+        self.plan = replace(plan, learning_rate=plan.learning_rate / race.FACTOR**self.counters.recoveries)
+
+    @property
     def validation_due(self) -> bool:
         """Whether a validation comes before the next step; so too if the last session ended between the two."""
+        if self.racing:
+            return self.counters.step == race.steps_each(self.whole)
         return self.plan.evaluates_at(self.counters.step) and self.counters.evaluated < self.counters.step
 
     @property
     def end_reason(self) -> str | None:
         """Why training is over, or None while it is not."""
-        if self.validation_due:
+        if self.racing or self.validation_due:
             return None
         if self.counters.step >= self.plan.steps:
             return "finished"
@@ -151,12 +208,19 @@ class Run:
 
     def until_validation(self) -> Iterator[Any]:
         """The training batches from the current step to the next validation."""
+        self._moved = False
         step = self.counters.step
-        while step < self.plan.steps:
+        last = race.steps_each(self.whole) if self.racing else self.plan.steps
+        while step < last:
             yield self.training.at(step)
             step += 1
             if self.plan.evaluates_at(step):
                 return
+
+    @property
+    def moved(self) -> bool:
+        """Whether the run went somewhere else, so that the driver must ask for other batches."""
+        return self._moved
 
     def before_step(self) -> None:
         if self.counters.step % len(self.training) == 0:
@@ -189,17 +253,26 @@ class Run:
         self._loss_value, norm_value = torch.stack((self.loss.double(), norm.double())).tolist()
         for what, value in (("loss", self._loss_value), ("gradient norm", norm_value)):
             if not math.isfinite(value):
-                raise self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
+                self._failure = self._diverged(f"the {what} became {value} at step {self.counters.step + 1}")
+                if not self._can_go_back:
+                    raise self._failure
+                for parameter in parameters:
+                    parameter.grad = None  # the optimiser leaves it as it is
+                return
         self.counters.norms = [*self.counters.norms[1 - NORMS_KEPT :], norm_value]
 
     def after_step(self) -> None:
+        if self._failure is not None:
+            self._go_back()
+            self._moved = True
+            return
         counters = self.counters
         counters.step += 1
         counters.since_line.add(self._loss_value)
         counters.since_evaluation.add(self._loss_value)
-        self.progress.step(counters.step, self._loss_value)
+        self.progress.step(self.spent, self._loss_value)
         due = self.validation_due
-        if not due and counters.step % self._line_every == 0:
+        if not due and not self.racing and counters.step % self._line_every == 0:
             self._write_line("train", train_loss=counters.since_line.take())
         self.stop_if_requested()
         if not due and self.files.age >= self.checkpoint_seconds:
@@ -208,56 +281,195 @@ class Run:
     # Validation
 
     def begin_validation(self) -> None:
+        if self.moved:
+            return
         self._suspend()
         self.module.begin("validation")
         self._sum: Tensor | float = 0.0
         self._count = 0
 
     def validate(self, batch: Any) -> None:
+        if self.moved:
+            return
         total, count = self.module.validation_sums(batch)
         self._sum = self._sum + total.detach().double()
         self._count += int(count)
         self.stop_if_requested()
 
     def end_validation(self) -> None:
+        if self.moved:
+            return
+        validated = {name: tensor.clone() for name, tensor in weights(self._network).items()}
         self._continue()
-        counters = self.counters
         if self._count == 0:
             raise TrainingFailed("no targets", "the validation data holds nothing to predict. Give it more data.")
         loss = float(self._sum) / self._count
+        if self.racing:
+            self._end_of_rate(loss, validated)
+        else:
+            self._end_of_stretch(loss, validated)
+
+    def _end_of_stretch(self, loss: float, validated: Mapping[str, Tensor]) -> None:
+        counters = self.counters
         if not math.isfinite(loss):
-            raise self._diverged(f"the validation loss is {loss} after step {counters.step}")
+            self._failure = self._diverged(f"the validation loss is {loss} after step {counters.step}")
+        elif self._spiked:
+            mean = counters.since_evaluation.total / counters.since_evaluation.count
+            self._failure = self._diverged(f"the loss rose to {mean:.4g} by step {counters.step}")
+        if self._failure is not None:
+            if not self._can_go_back:
+                raise self._failure
+            self._go_back()
+            return
+        self._accept(loss, validated)
+
+    def _accept(self, loss: float, validated: Mapping[str, Tensor]) -> None:
+        """A validation counts: it may be the best, and the run can come back to it.
+
+        Args:
+            validated: The weights that were validated, by name.
+        """
+        counters = self.counters
         train_loss = counters.since_evaluation.take()
         counters.since_line.take()
         counters.evaluated = counters.step
+        counters.start_loss = train_loss if counters.start_loss is None else counters.start_loss
+        counters.lowest_loss = min(train_loss, train_loss if counters.lowest_loss is None else counters.lowest_loss)
         better = counters.best_loss is None or loss < counters.best_loss
         if better:
             counters.best_step, counters.best_loss, counters.waited = counters.step, loss, 0
-            self.best = {name: tensor.clone() for name, tensor in weights(self._network).items()}
+            self.best = dict(validated)
         else:
             counters.waited += 1
+        self._keep(_GOOD)
         self._write_line("evaluation", train_loss=train_loss, validation_loss=loss)
         self.save()
-        self.progress.evaluation(counters.step, train_loss, loss, better)
-        if self.on_evaluation is not None:
+        self.progress.evaluation(self.spent, train_loss, loss, better)
+        if self.on_evaluation is not None and not self._network.training:
             self._suspend()
             sample = self.on_evaluation(counters.step)
             self._continue()
             if sample is not None:
-                self.progress.sample(counters.step, sample)
+                self.progress.sample(self.spent, sample)
         if not self.end_reason:
             self.stop_if_requested()
 
     def _suspend(self) -> None:
-        """Keep what validating and sampling must not disturb: carried state and random generators."""
+        """Keep what validating and sampling must not disturb: carried state, random generators, and weights that are
+        not the ones to validate."""
         # Copies, in case `begin` clears the tensors or their list in place.
-        self._suspended = ([tensor.clone() for tensor in self.module.carried], self.generators.states())
+        carried = [tensor.clone() for tensor in self.module.carried]
+        self._suspended = carried, self.generators.states(), self._average()
+
+    def _average(self) -> dict[str, Tensor]:
+        """Load the averaged weights, if the optimiser has them. Returns copies of those that were there, by name."""
+        if not isinstance(self.optimizer, ScheduleFree):
+            return {}
+        averages = {id(parameter): average for parameter, average in self.optimizer.averages()}
+        before = {}
+        for name, parameter in self._network.named_parameters():
+            if id(parameter) in averages:
+                before[name] = parameter.detach().clone()
+                parameter.detach().copy_(averages[id(parameter)])
+        return before
 
     def _continue(self) -> None:
         assert self._suspended is not None
-        self.module.carried, generators = self._suspended
+        self.module.carried, generators, before = self._suspended
         self.generators.restore(generators)
+        for name, parameter in self._network.named_parameters():
+            if name in before:
+                parameter.detach().copy_(before[name])
         self._suspended = None
+
+    # Races and recoveries
+
+    def _keep(self, purpose: str, best: Mapping[str, Tensor] | None = None) -> None:
+        """Keep this state, to come back to it."""
+        if purpose == _GOOD and not self.whole.recoveries:
+            return
+        snapshot = replace(self._snapshot(), best=dict(best or {})).copied()
+        self._kept[purpose] = snapshot, deepcopy(replace(self.counters, race=[]) if self.racing else self.counters)
+
+    def _return_to(self, purpose: str) -> None:
+        """Be there again, but for what is known of the race and recoveries."""
+        snapshot, counters = self._kept[purpose]
+        load(self._network, snapshot.model)
+        self._restore_dynamics(snapshot, counters)
+        self.counters = replace(deepcopy(counters), race=self.counters.race, recoveries=self.counters.recoveries)
+
+    @property
+    def _can_go_back(self) -> bool:
+        if self.racing:  # a loss that is no number from the first step on is the data's fault
+            return bool(self.counters.norms or self.counters.race)
+        return bool(self.counters.norms) and self.counters.recoveries < self.whole.recoveries
+
+    @property
+    def _spiked(self) -> bool:
+        """Whether the training loss since the last validation tells of divergence: it is above that of the beginning,
+        by twice as much as was ever gained."""
+        counters = self.counters
+        start, lowest = counters.start_loss, counters.lowest_loss
+        if start is None or lowest is None or not self._can_go_back:
+            return False
+        mean = counters.since_evaluation.total / max(1, counters.since_evaluation.count)
+        return mean > start + max(2 * (start - lowest), abs(start))
+
+    def _go_back(self) -> None:
+        """After a failure: the rate has lost the race, or the run goes back to its last validation with a lower one."""
+        failure, self._failure = self._failure, None
+        if self.racing:
+            self._end_of_rate(math.inf, {})
+            return
+        assert failure is not None
+        self.counters.recoveries += 1
+        self._return_to(_GOOD)
+        self._follow()
+        self.files.open_history(self.counters, resuming=True)
+        self.save()
+        what = str(failure).partition(" (learning rate")[0]
+        self.progress.note(
+            f"{what}: back to step {self.counters.step}, with a third of the learning rate "
+            f"({self.plan.learning_rate:.3g})."
+        )
+
+    def _end_of_rate(self, loss: float, validated: Mapping[str, Tensor]) -> None:
+        """A rate has made its part of the race, or has diverged: an infinite loss."""
+        assert self._exponent is not None
+        exponent, rate, found = self._exponent, self.plan.learning_rate, loss if math.isfinite(loss) else None
+        leads = found is not None and race.winner([*self.counters.results, (exponent, loss)]) == exponent
+        if leads:
+            self._keep(_LEADER, validated)
+        self.counters.race.append((exponent, found))
+        self.files.write_line(
+            kind="race",
+            step=race.steps_each(self.whole),
+            learning_rate=rate,
+            validation_loss=found,
+            seconds=round(self.seconds, 3),
+        )
+        self._follow()
+        if self.racing:
+            self._return_to(_START)
+            self.save()
+            self.stop_if_requested()
+            return
+        if all(loss is None for _, loss in self.counters.race):
+            raise self._diverged("the loss became no number at every learning rate that was tried")
+        self._return_to(_LEADER)
+        best = self._kept[_LEADER][0].best
+        self._kept = {}
+        self.progress.note(self.race_text())
+        self._accept(dict(self.counters.results)[race.winner(self.counters.results)], best)
+
+    def race_text(self) -> str:
+        """How a race that is over went; a sentence for the user."""
+        tried = ", ".join(
+            f"{race.rate_of(self.whole, exponent):.2g} ({'diverged' if loss is None else f'{loss:.4g}'})"
+            for exponent, loss in sorted(self.counters.race)
+        )
+        best, each = f"{self.plan.learning_rate:.2g}", race.steps_each(self.whole)
+        return f"learning rate {best}: the best after {each} steps of each, by their validation: {tried}."
 
     # Files
 
@@ -266,30 +478,38 @@ class Run:
         counters = self.counters
         if self.files.has(counters):
             return
-        for name, parameter in self._network.named_parameters():
-            if not parameter.isfinite().all():
+        snapshot = self._snapshot()
+        for name, _ in self._network.named_parameters():
+            if name in snapshot.model and not snapshot.model[name].isfinite().all():
                 raise self._diverged(f"{name} holds values that are not finite after step {counters.step}")
-        carried, generators = self._suspended or (self.module.carried, self.generators.states())
-        optimizer = self.optimizer.state_dict()["state"]
-        snapshot = Snapshot(weights(self._network), self.best, carried, generators, optimizer)
-        self.files.write_checkpoint(counters, self.seconds, snapshot)
+        # A validation that the run can come back to is this very state right after it.
+        kept = {name: own for name, own in self._kept.items() if own[1] != counters}
+        snapshot.best, snapshot.kept = self.best, {name: own for name, (own, _) in kept.items()}
+        self.files.write_checkpoint(counters, self.seconds, snapshot, {name: own for name, (_, own) in kept.items()})
 
-    def _restore_dynamics(self, snapshot: Snapshot, device: torch.device) -> None:
+    def _snapshot(self) -> Snapshot:
+        """The state of now, without best weights; the tensors themselves."""
+        carried, generators, before = self._suspended or (self.module.carried, self.generators.states(), {})
+        optimizer = self.optimizer.state_dict()["state"]
+        return Snapshot({**weights(self._network), **before}, {}, carried, generators, optimizer)
+
+    def _restore_dynamics(self, snapshot: Snapshot, counters: Counters) -> None:
+        """All of a snapshot but the weights. ModelFileError if it is none of this run."""
         try:
             groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": snapshot.optimizer, "param_groups": groups})
+            state = deepcopy(snapshot.optimizer)  # or the optimiser would go on in the snapshot's own memory
+            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
             for parameter, values in self.optimizer.state.items():
-                shapes = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+                shapes = {"step": torch.Size(), **dict.fromkeys(_STATE[self.plan.schedule], parameter.shape)}
                 if {name: tensor.shape for name, tensor in values.items()} != shapes:
                     raise ValueError("the optimiser's state does not fit the weights")
                 if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in values.values()):
                     raise ValueError("the optimiser's state holds values that are not finite")
-                if not 0 <= float(values["step"]) <= self.counters.step or (values["exp_avg_sq"] < 0).any():
+                if not 0 <= float(values["step"]) <= counters.step or (values["exp_avg_sq"] < 0).any():
                     raise ValueError("the optimiser's state is of no run")
             if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in snapshot.carried):
                 raise ValueError("the carried state holds values that are not finite")
-            self.module.carried = [tensor.to(device) for tensor in snapshot.carried]
-            self._unproven = True
+            self.module.carried = [tensor.to(self._device, copy=True) for tensor in snapshot.carried]
             self.generators.restore(snapshot.generators)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ class RunFiles:
     def __init__(self, checkpoint: Path, history: Path, identity: dict[str, Any]):
         self.checkpoint, self.history, self.identity = checkpoint, history, identity
         self._open_history: History | None = None
-        self._saved: tuple[int, int] | None = None  # (step, evaluated) in the checkpoint
+        self._saved: tuple[int, ...] | None = None  # what is in the checkpoint, see `_state`
         self._saved_time = 0.0
 
-    def read(self, plan: Plan) -> tuple[Counters, Snapshot]:
-        """What the checkpoint of a run of this plan holds.
+    def read(self, plan: Plan) -> tuple[Counters, Snapshot, dict[str, Counters]]:
+        """What the checkpoint of a run of this plan holds; the last are the counters of what its snapshot keeps.
 
         Raises:
             ModelFileError: It is missing, damaged, foreign, newer, or of another identity.
@@ -43,17 +44,22 @@ class RunFiles:
             checkpoints.require_same(self.checkpoint, dict(document["identity"]), self.identity)
             counters = Counters.from_json(document["counters"], plan)
             snapshot = Snapshot.from_named(tensors)
+            kept = {name: Counters.from_json(values, plan) for name, values in document["kept"].items()}
+            if kept.keys() != snapshot.kept.keys():
+                raise ValueError("what it keeps lacks counters or weights")
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise checkpoints.damaged(self.checkpoint, f"{type(error).__name__}: {error}") from error
-        self._saved = counters.step, counters.evaluated
-        return counters, snapshot
+        self._saved = _state(counters)
+        return counters, snapshot, kept
 
     def open_history(self, counters: Counters, resuming: bool) -> None:
         """Start the history, or when resuming cut it back to what the checkpoint knows of."""
+        self.close()
         with self._writing(self.history):
-            known = lines_until(self.history, counters.step, counters.evaluated) if resuming else []
+            raced = len(counters.race)
+            known = lines_until(self.history, counters.step, counters.evaluated, raced) if resuming else []
             self._open_history = History(self.history, known)
         self._saved_time = time.monotonic()
 
@@ -63,23 +69,30 @@ class RunFiles:
 
     def has(self, counters: Counters) -> bool:
         """Whether the checkpoint holds this very state."""
-        return self._saved == (counters.step, counters.evaluated)
+        return self._saved == _state(counters)
 
     @property
     def age(self) -> float:
         """Seconds since the checkpoint was written, or training started."""
         return time.monotonic() - self._saved_time
 
-    def write_checkpoint(self, counters: Counters, seconds: float, snapshot: Snapshot) -> None:
-        """TrainingFailed if it cannot be written."""
+    def write_checkpoint(
+        self, counters: Counters, seconds: float, snapshot: Snapshot, kept: Mapping[str, Counters]
+    ) -> None:
+        """TrainingFailed if it cannot be written.
+
+        Args:
+            kept: The counters of what the snapshot keeps.
+        """
         document = {
             "counters": {**asdict(counters), "seconds": seconds},
+            "kept": {name: asdict(own) for name, own in kept.items()},
             "identity": self.identity,
             "torch": torch.__version__,
         }
         with self._writing(self.checkpoint):
             checkpoints.write(self.checkpoint, document, snapshot.named())
-        self._saved, self._saved_time = (counters.step, counters.evaluated), time.monotonic()
+        self._saved, self._saved_time = _state(counters), time.monotonic()
 
     def write_line(self, **values: Any) -> None:
         """Append to the history. TrainingFailed if it cannot be written."""
@@ -91,7 +104,7 @@ class RunFiles:
         """A sentence for the user."""
         if self._saved is None:
             return "No checkpoint was written yet."
-        return f"The last good checkpoint is {self.checkpoint} (step {self._saved[0]})."
+        return f"The last good checkpoint is {self.checkpoint} (step {self._saved[-2]})."
 
     def _writing(self, path: Path) -> Writing:
         if self._saved is None:
@@ -99,3 +112,8 @@ class RunFiles:
         return Writing(
             path, f"Training stopped with its best weights in memory. {self.last_checkpoint()} Make room, then resume."
         )
+
+
+def _state(counters: Counters) -> tuple[int, ...]:
+    """What tells one state of a run from any other."""
+    return len(counters.race), counters.recoveries, counters.step, counters.evaluated

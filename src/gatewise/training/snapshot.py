@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint: weights, best weights, optimiser, carried state, random generators."""
+"""The tensors of a checkpoint: weights, best weights, optimiser, carried state, random generators; or several times."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Snapshot:
     carried: The module's carried state, in order.
     generators: States of the run's generators by kind of device, uint8.
     optimizer: State by parameter number, then by name.
+    kept: Snapshots of other moments of the same run, by what they are for.
     """
 
     model: dict[str, Tensor]
@@ -24,6 +25,7 @@ class Snapshot:
     carried: list[Tensor] = field(default_factory=list)
     generators: dict[str, Tensor] = field(default_factory=dict)
     optimizer: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    kept: dict[str, Snapshot] = field(default_factory=dict)
 
     def named(self) -> dict[str, Tensor]:
         """All tensors, each under one name: "optimizer.3.exp_avg"."""
@@ -33,7 +35,13 @@ class Snapshot:
         tensors |= {f"generator.{name}": tensor for name, tensor in self.generators.items()}
         for index, values in self.optimizer.items():
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        for purpose, snapshot in self.kept.items():
+            tensors |= {f"kept.{purpose}.{name}": tensor for name, tensor in snapshot.named().items()}
         return tensors
+
+    def copied(self) -> Snapshot:
+        """The same in memory of its own."""
+        return Snapshot.from_named({name: tensor.detach().clone() for name, tensor in self.named().items()})
 
     @classmethod
     def from_named(cls, tensors: Mapping[str, Tensor]) -> Snapshot:
@@ -43,7 +51,7 @@ class Snapshot:
             KeyError, ValueError: A name is not one of ours.
         """
         parts: dict[str, dict[str, Tensor]] = {
-            kind: {} for kind in ("model", "best", "carried", "generator", "optimizer")
+            kind: {} for kind in ("model", "best", "carried", "generator", "optimizer", "kept")
         }
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
@@ -53,6 +61,11 @@ class Snapshot:
         for name, tensor in parts["optimizer"].items():
             index, _, key = name.partition(".")
             snapshot.optimizer.setdefault(int(index), {})[key] = tensor
+        kept: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in parts["kept"].items():
+            purpose, _, key = name.partition(".")
+            kept.setdefault(purpose, {})[key] = tensor
+        snapshot.kept = {purpose: cls.from_named(own) for purpose, own in kept.items()}
         return snapshot
 
 

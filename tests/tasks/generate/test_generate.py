@@ -12,6 +12,7 @@ from gatewise import bundle, cells
 from gatewise.algebra import cell, sigmoid, tanh
 from gatewise.decoding import Sampler
 from gatewise.errors import OptionError
+from gatewise.tasks import verdict
 from gatewise.tasks.generate import estimator as generate
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.text import corpus as _corpus
@@ -107,7 +108,7 @@ def test_the_order_of_a_text_is_kept(monkeypatch):
 
 def test_without_a_test_part_the_baselines_are_of_the_validation_part(rhyme):
     found = fit(rhyme, split=(0.9, 0.1, 0)).metrics_
-    assert found.keys() == {"train", "validation", "baselines"}
+    assert found.keys() == {"train", "validation", "baselines", *verdict.KEYS}
 
 
 def test_words_end_to_end(rhyme, folder):
@@ -287,7 +288,7 @@ def test_a_validation_text_chooses_the_weights(tokens, rhyme, folder):
     generator = Generator(**{**TINY, "tokens": tokens, "epochs": 1})
     generator.fit(io.StringIO(rhyme), validation="other.txt")
     found = generator.metrics_
-    assert found.keys() == {"train", "validation", "baselines"}
+    assert found.keys() == {"train", "validation", "baselines", *verdict.KEYS}
     assert found["validation"]["characters"] == len(other)
     assert generator.outcome_.best_loss == pytest.approx(found["validation"]["loss"], rel=1e-5)
     assert generator.evaluate(io.StringIO(rhyme)).keys() == {"train"}  # which learned all of it

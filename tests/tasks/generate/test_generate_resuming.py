@@ -8,6 +8,7 @@ import pytest
 from generate_examples import REGULARISED, TINY, same, weights
 
 from gatewise.errors import ModelFileError, OptionError
+from gatewise.tasks import verdict
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.text import evaluation as _measuring
 from gatewise.tasks.generate.text.network import LanguageModel
@@ -68,7 +69,7 @@ def test_ctrl_c_while_measuring_keeps_what_was_learned(monkeypatch, rhyme, folde
     def never_ending(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_measuring.baselines, "xz_bits", never_ending)
+    monkeypatch.setattr(_measuring, "xz_bits", never_ending)
     with pytest.raises(KeyboardInterrupt):
         Generator(**TINY).fit(io.StringIO(rhyme), output="model")
     assert sorted(p.name for p in folder.iterdir()) == ["model", "model.checkpoint", "model.metrics.jsonl"]
@@ -76,7 +77,7 @@ def test_ctrl_c_while_measuring_keeps_what_was_learned(monkeypatch, rhyme, folde
     monkeypatch.undo()
     monkeypatch.chdir(folder)
     resumed = Generator(**TINY).fit(io.StringIO(rhyme), output="model", resume=True)
-    assert resumed.metrics_.keys() == {"train", "validation", "test", "baselines"}
+    assert resumed.metrics_.keys() == {"train", "validation", "test", "baselines", *verdict.KEYS}
 
 
 def test_a_loss_that_is_no_number_leaves_the_best_weights(monkeypatch, rhyme, folder):

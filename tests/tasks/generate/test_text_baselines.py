@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared_data import SHARED, needs_shared
 
 from gatewise.errors import DataError, OptionError
-from gatewise.tasks.generate.text.baselines import _ngram_probabilities, ngram_bits, unigram_bits, xz_bits
+from gatewise.tasks.generate.text.baselines import ngram_bits, ngram_probabilities, unigram_bits, xz_bits
 
 law = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 tokens = st.lists(st.integers(0, 4), max_size=60)
@@ -53,7 +53,7 @@ def test_ngram_by_hand():
 @law
 @given(tokens, tokens.filter(bool), st.integers(0, 6))
 def test_ngram_is_the_plain_definition(train, test, order):
-    assert _ngram_probabilities(train, test, 5, order) == pytest.approx(plain_ngram(train, test, 5, order), rel=1e-12)
+    assert ngram_probabilities(train, test, 5, order) == pytest.approx(plain_ngram(train, test, 5, order), rel=1e-12)
 
 
 @law
@@ -61,15 +61,15 @@ def test_ngram_is_the_plain_definition(train, test, order):
 def test_ngram_of_huge_ids_is_the_plain_definition(train, test, order):
     size = 2**62
     train, test = [size - 1 - 10**17 * id for id in train], [size - 1 - 10**17 * id for id in test]
-    assert _ngram_probabilities(train, test, size, order) == pytest.approx(
+    assert ngram_probabilities(train, test, size, order) == pytest.approx(
         plain_ngram(train, test, size, order), rel=1e-12, abs=0
     )
 
 
 @law
 @given(tokens, tokens, st.integers(0, 6))
-def test_ngram_probabilities_of_all_tokens_sum_to_one(train, context, order):
-    last = [_ngram_probabilities(train, [*context, token], 7, order)[-1] for token in range(7)]
+def testngram_probabilities_of_all_tokens_sum_to_one(train, context, order):
+    last = [ngram_probabilities(train, [*context, token], 7, order)[-1] for token in range(7)]
     assert sum(last) == pytest.approx(1, rel=1e-12)
     assert min(last) > 0
 

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from gatewise import bundle
 from gatewise.errors import DataError, OptionError
+from gatewise.tasks import verdict
 from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.generate.text.batches import evaluation_chunk_length
 from gatewise.tasks.generate.text.evaluation import total_loss
@@ -82,7 +83,7 @@ def test_few_steps_at_once_where_the_vocabulary_is_large():
 def test_the_text_it_learned_from_is_measured_in_its_parts(trained, model_file, rhyme):
     for generator in (trained, Generator.load(model_file)):
         found = generator.evaluate(io.StringIO(rhyme))
-        assert found.keys() == {"train", "validation", "test", "baselines"}
+        assert found.keys() == {"train", "validation", "test", "baselines", *verdict.KEYS}
         assert found == trained.metrics_
 
 
@@ -95,7 +96,7 @@ def test_score_of_any_text_is_minus_its_loss(trained, rhyme):
 def test_it_knows_the_rhyme_better_than_frequencies_and_5_gram(trained):
     held_out = trained.metrics_["test"]["bits_per_character"]
     plain = {name: found["bits_per_character"] for name, found in trained.metrics_["baselines"].items()}
-    assert plain.keys() == {"frequencies", "5-gram", "xz"}
+    assert plain.keys() == {"frequencies", "5-gram", "Kneser-Ney", "xz"}
     assert held_out < plain["5-gram"] < plain["frequencies"]
 
 

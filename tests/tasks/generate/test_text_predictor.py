@@ -309,8 +309,9 @@ def test_weights_that_are_no_numbers_are_told_when_writing(value, model_file):
         writer = Writer(found.document, tensors)
         with suppress(DataError):  # which says so
             assert len("".join(writer.write("A ", 3))) == 3
+    damaged = {n: np.full_like(t, np.nan) for n, t in found.tensors.items() if t.dtype.kind == "f"}
     with pytest.raises(DataError, match="Its weights or its state are damaged"):
-        "".join(Writer(found.document, {n: np.full_like(t, np.nan) for n, t in found.tensors.items()}).write("A ", 3))
+        "".join(Writer(found.document, damaged).write("A ", 3))
 
 
 def test_another_task(model_file):

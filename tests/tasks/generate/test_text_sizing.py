@@ -53,8 +53,16 @@ def test_presets():
     small, medium, large, usual = (sized(1_000_000, preset=p) for p in ("small", "medium", "large", None))
     assert medium == usual
     assert small.hidden_size < medium.hidden_size < large.hidden_size
-    assert small.epochs < medium.epochs < large.epochs
+    assert medium.epochs < large.epochs
     assert sized(1_000_000, preset="small", hidden_size=77).hidden_size == 77
+
+
+@pytest.mark.parametrize("tokens", [5_000, 50_000, 200_000, 500_000, 1_000_000, 5_000_000, 50_000_000])
+def test_small_takes_at_most_half_the_time_and_makes_no_fewer_steps_of_a_pass(tokens):
+    small, medium = sized(tokens, preset="small"), sized(tokens)
+    assert small.parameters * small.epochs <= 0.55 * medium.parameters * medium.epochs
+    assert small.batch_size * small.chunk_length <= medium.batch_size * medium.chunk_length
+    assert small.dropout <= medium.dropout
 
 
 def test_words_share_their_table_with_the_scores():

@@ -10,8 +10,9 @@ from transcribe_examples import RATE, SMALL, from_list, numbers, sing
 
 from gatewise import bundle
 from gatewise.decoding import CTCDecoding
-from gatewise.errors import ModelFileError
-from gatewise.tasks import Transcriber
+from gatewise.errors import ModelFileError, OptionError
+from gatewise.tasks import Transcriber, verdict
+from gatewise.tasks.transcribe.evaluation import _standard_error
 
 
 def test_sound_is_learned_and_measured(listener, songs):
@@ -20,7 +21,7 @@ def test_sound_is_learned_and_measured(listener, songs):
     assert listener.metrics_["test"]["wer"] < 0.2
     assert listener.metrics_["baselines"]["most frequent"]["wer"] > 0.5
     assert listener.evaluate(songs) == listener.metrics_
-    assert set(listener.metrics_) == {"train", "validation", "test", "baselines"}
+    assert set(listener.metrics_) == {"train", "validation", "test", "baselines", *verdict.KEYS}
 
 
 def test_numbers_are_learned_with_letters_that_repeat(reader):
@@ -116,3 +117,29 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     Transcriber(**options).fit(*numbers(), **validated, progress=lambda *_: Stops())
     with pytest.raises(ModelFileError, match="validation"):
         Transcriber(**options).fit(*numbers(), **{**validated, "validation": numbers(6)}, resume=True)
+
+
+def test_without_a_network_the_most_frequent_text_is_all(tmp_path):
+    draw = np.random.default_rng(0)
+    arrays, texts = [draw.random((12, 3)) for _ in range(30)], ["ab"] * 20 + ["c"] * 10
+    usual = Transcriber(only="plain").fit(arrays, texts)
+    assert usual.model_ is None
+    assert usual.metrics_["strongest_plain"]["name"] == "most frequent"
+    assert usual.metrics_["share"] == 0
+    usual.save(tmp_path / "model")
+    loaded = Transcriber.load(tmp_path / "model")
+    assert loaded.predict(arrays[:2]) == ["ab", "ab"]
+    for use in (loaded.stream, lambda: next(loaded.predictions(arrays, times=True))):
+        with pytest.raises(OptionError, match="no network"):
+            use()
+
+
+def test_the_error_of_a_difference_is_that_of_texts():
+    truth, ours = ["abcd", "ab", "abc", "a"] * 5, ["abcd", "ax", "abc", "b"] * 5
+    found = _standard_error(truth, ours, "abc")
+    draw = np.random.default_rng(0)
+    errors = np.array([0 - 1, 1 - 1, 0 - 0, 1 - 2] * 5)
+    lengths = np.array([4, 2, 3, 1] * 5)
+    again = [errors[rows].sum() / lengths[rows].sum() for rows in draw.integers(0, 20, (4000, 20))]
+    assert found == pytest.approx(np.std(again), rel=0.15)
+    assert _standard_error(["a"], ["a"], "a") is None

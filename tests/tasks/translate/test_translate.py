@@ -13,7 +13,7 @@ from gatewise.data.split import split_at_random
 from gatewise.decoding import Decoding
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.metrics.text import bleu, text_scores
-from gatewise.tasks import Translator
+from gatewise.tasks import Translator, verdict
 
 
 def test_what_no_target_held_can_only_be_copied():
@@ -37,8 +37,8 @@ def test_a_little_language_is_learned(reverser):
     assert found["all"]["exact_match"] > 0.8
     assert found["all"]["chrf"] > 80 > found["baselines"]["copy"]["chrf"]
     assert reverser.predict(["one two three"]) == ["3 2 1"]
-    assert {"train", "validation", "test", "baselines", "signatures"} == set(reverser.metrics_)
-    assert reverser.metrics_["baselines"].keys() == {"copy", "nearest"}
+    assert {"train", "validation", "test", "baselines", "signatures", *verdict.KEYS} == set(reverser.metrics_)
+    assert reverser.metrics_["baselines"].keys() == {"copy", "nearest", "n-gram match"}
     assert reverser.score(sources, targets) == pytest.approx(found["all"]["chrf"])
     assert max(map(len, reverser.report(reverser.metrics_).splitlines())) <= 80
 
@@ -114,7 +114,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
 def test_validation_data_of_its_own_and_targets_beside_texts():
     sources, targets = numbers(60)
     one = Translator(**SMALL).fit(sources, targets, validation=numbers(10, seed=2))
-    assert set(one.metrics_) == {"train", "validation", "baselines", "signatures"}
+    assert set(one.metrics_) == {"train", "validation", "baselines", "signatures", *verdict.KEYS}
     assert one.metrics_["train"]["pairs"] == 60
     parts = split_at_random(Pairs(sources, targets), (0.8, 0.1, 0.1), 0, "pairs")
     assert [len(part) for part in parts.values()] == [48, 6, 6]
@@ -151,8 +151,7 @@ def test_it_is_an_estimator_of_scikit_learn():
         ({"attention": "dot"}, "no attention named 'dot'"),
         ({"tokens": "letters"}, "no kind of tokens named 'letters'"),
         ({"tokens": "characters", "vocabulary_size": 9}, "characters are kept all"),
-        ({"tokens": None, "vocabulary_size": 300}, "characters are kept all. Leave it out, or name other tokens"),
-        ({"tokens": None, "min_frequency": 9}, "min_frequency is for words and byte-pairs"),
+        ({"tokens": "characters", "min_frequency": 9}, "min_frequency is for words and byte-pairs"),
         ({"stop_on": "chrf"}, "no figure to stop on named 'chrf'"),
         ({"precision": "float16"}, "no precision named 'float16'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be a number from 0"),
@@ -171,6 +170,15 @@ def test_it_is_an_estimator_of_scikit_learn():
 def test_impossible_options(options, message):
     with pytest.raises(OptionError, match=message):
         Translator(**{**SMALL, **options}).fit(Pairs(*numbers(20)))
+
+
+@pytest.mark.parametrize("limit", [{"vocabulary_size": 300}, {"min_frequency": 9}], ids=str)
+def test_limits_of_a_vocabulary_are_not_for_texts_that_become_characters(limit):
+    dates = Pairs(
+        [f"{day} {day % 12 + 1} 19{day}" for day in range(11, 31)], [f"19{day}-{day}" for day in range(11, 31)]
+    )
+    with pytest.raises(OptionError, match="kept all"):
+        Translator(**{**SMALL, **limit, "tokens": None}).fit(dates)
 
 
 def test_a_refused_refit_leaves_the_model_whole():

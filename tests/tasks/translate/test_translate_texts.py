@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gatewise.data.paired.pairs import Pairs
-from gatewise.tasks.translate.texts import Texts
+from gatewise.tasks.translate.texts import Texts, default_tokens
 
 LINES = ["Zwei Männer, 2 Hunde.", "A dog's  life", "naïve 漢字 $5"]
 
@@ -47,3 +47,13 @@ def test_beginnings_of_byte_pairs_are_those_of_whole_texts():
     none, blank, begun = texts.encode_prefixes(["", "  ", "the old "])
     assert none == blank == []
     assert begun == whole[: len(begun)].tolist() != []
+
+
+def test_short_texts_are_characters_only_where_their_words_do_not_come_again():
+    phrases = ["the dog sleeps", "a cat runs", "the cat sleeps", "a dog runs"] * 10
+    assert default_tokens(Pairs(phrases, phrases)) == "byte-pairs"
+    days = [f"{day} May {1900 + day}" for day in range(40)]
+    assert default_tokens(Pairs(phrases, days)) == "characters"
+    assert default_tokens(Pairs(days, phrases)) == "characters"
+    long = [f"{' '.join(map(str, range(place, place + 20)))}" for place in range(100, 4100, 100)]
+    assert default_tokens(Pairs(long, long)) == "byte-pairs"

@@ -14,14 +14,22 @@ from .sizing import Sizing
 
 
 @dataclass(frozen=True)
+class PlainDocument:
+    """See `baselines.Plain`, whose pictures and captions are tensors."""
+
+    strongest: str | None
+
+
+@dataclass(frozen=True)
 class Document:
-    """See `Captioner._document`."""
+    """See `Captioner._document`. Older files have no plain methods."""
 
     sizes: Sizing
     inputs: Inputs
     vocabulary: Mapping[str, Any]
     longest: Count
     most_frequent: str
+    plain: PlainDocument | None = None
 
 
 class Data(TrainedOn):

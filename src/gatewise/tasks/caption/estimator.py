@@ -17,10 +17,10 @@ from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors
+from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import given_or, names
 from ..report import text_report
-from .baselines import most_frequent
+from .baselines import Plain, most_frequent
 from .document import Data, Document
 from .evaluation import evaluate, evaluate_captions, with_captions
 from .inputs import Inputs
@@ -46,7 +46,8 @@ class Captioner(Estimator, CaptionOptions):
     Sizes, learning rate and epochs that are not given are chosen from the number of images.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
+        plain_: The plain methods; None of models of before.
         vocabulary_: Of the captions.
         metrics_: Scores by part, and of the baselines.
         outcome_: How training ended.
@@ -61,6 +62,8 @@ class Captioner(Estimator, CaptionOptions):
 
     task: ClassVar[str] = "caption"
     kind: ClassVar[str] = ""
+
+    plain_: Plain | None = None
 
     def fit(
         self,
@@ -133,6 +136,9 @@ class Captioner(Estimator, CaptionOptions):
 
         self.inputs_, self.tokens_, self.sizing_ = inputs, tokens, chosen
         self.most_frequent_ = most_frequent(train.captions)
+        plain = self.plain_ = Plain.learn(train, parts.get("validation"))
+        beaten = plain.validated is not None
+        to_beat = {"to beat": f"{plain.strongest}: validation BLEU {plain.validated:.2f}, in seconds"} if beaten else {}
         training = self._batches(train, int(self.seed))
         steps = max(1, round(len(training) * chosen.epochs))
         return Prepared(
@@ -155,6 +161,7 @@ class Captioner(Estimator, CaptionOptions):
                 "data": f"{whole.name}: {counted(len(whole), 'images')}",
                 "inputs": f"{inputs.kind}, with {sum(map(len, train.captions)):,} captions to learn from",
                 "parts": parts_text({name: len(part) for name, part in parts.items()}, "images", ""),
+                **to_beat,
             },
             per_step=len(train) / len(training),
         )
@@ -295,7 +302,7 @@ class Captioner(Estimator, CaptionOptions):
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(net=self.model_, inputs=self.inputs_, tokens=self.tokens_)
+        return Predictor(net=self.model_, inputs=self.inputs_, tokens=self.tokens_, plain=self.plain_)
 
     def _evaluate(
         self, parts: Mapping[str, Captioned], with_baselines: bool, decoding: Decoding | None = None
@@ -306,6 +313,7 @@ class Captioner(Estimator, CaptionOptions):
             decoding,
             batch_size=self.sizing_.batch_size,
             most_frequent=self.most_frequent_,
+            plain=self.plain_,
             with_baselines=with_baselines,
         )
 
@@ -319,13 +327,25 @@ class Captioner(Estimator, CaptionOptions):
             "vocabulary": self.tokens_.vocabulary.to_json(),
             "longest": self.tokens_.longest,
             "most_frequent": self.most_frequent_,
+            "plain": None if self.plain_ is None else {"strongest": self.plain_.strongest},
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         found = self._read_document(document, Document, Data)
         self.sizing_, self.inputs_, self.most_frequent_ = found.sizes, found.inputs, found.most_frequent
         self.tokens_ = CaptionTokens(Words.from_json(found.vocabulary), found.longest)
-        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
+        if found.plain is not None:
+            shapes = {"pictures": (None, None), "texts": (None,), "lengths": (None,)}
+            memory = taken(tensors, "plain.", shapes)
+            self.plain_ = Plain.restore(memory, found.most_frequent, found.plain.strongest)
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
+
+    def _tensors(self) -> dict[str, Any]:
+        plain = {} if self.plain_ is None else self.plain_.tensors()
+        return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
 
     @property
     def _tied(self) -> dict[str, str]:

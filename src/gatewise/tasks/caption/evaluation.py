@@ -11,7 +11,8 @@ from ...data.paired.captions import Captioned
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import signatures, text_scores
-from .baselines import evaluate_baselines
+from ..verdict import judged
+from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
 
 _MOST_TRAINING = 500  # images of the training part that are captioned
@@ -24,30 +25,49 @@ def evaluate(
     *,
     batch_size: int,
     most_frequent: str,
+    plain: Plain | None,
     with_baselines: bool,
 ) -> dict[str, Any]:
-    """Scores of each part, those of the baselines on the last one, and the signatures; see `Captioner.evaluate`.
+    """Scores of each part, those of the plain methods on the last one, whether the network earned its place beside
+    them, and the signatures; see `Captioner.evaluate`.
 
     Args:
+        plain: None of a model of before.
         batch_size: Images that the loss is computed of at a time.
         most_frequent: The most frequent caption of training.
     """
     parts = {name: with_captions(part) for name, part in parts.items() if any(part.captions)}
     found: dict[str, Any] = {}
     for name, part in parts.items():
+        if name == "train" and predictor.net is None:  # the plain methods know it by heart
+            continue
         some = part.take(np.arange(min(len(part), _MOST_TRAINING))) if name == "train" else part
-        found[name] = {**evaluate_captions(predictor, some, decoding), "loss": loss(predictor, some, batch_size)}
+        found[name] = evaluate_captions(predictor, some, decoding)
+        if predictor.net is not None:
+            found[name]["loss"] = loss(predictor, some, batch_size)
     if with_baselines:
         last = list(parts)[-1]
         train = parts["train"] if last not in ("train", "all") else None
-        found["baselines"] = evaluate_baselines(parts[last], train, most_frequent)
+        if plain is None or last == "train":  # which the others know by heart
+            found["baselines"] = evaluate_baselines(parts[last], train, most_frequent)
+        else:
+            found["baselines"] = plain.evaluate(parts[last])
+            if plain.strongest is not None:
+                found |= judged(
+                    measure="bleu",
+                    part=last,
+                    model=found[last]["bleu"],
+                    plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
+                    strongest=plain.strongest,
+                    share=0.0 if predictor.net is None else 1.0,
+                )
     references = [captions for part in parts.values() for captions in part.captions]
     return {**found, "signatures": signatures(references)}
 
 
 def evaluate_captions(predictor: Predictor, data: Captioned, decoding: Decoding | None = None) -> dict[str, Any]:
     """Scores of the captions of images, each of which has some."""
-    predicted = [predictor.tokens.text(best.tokens) for best, *_ in predictor.decode(data, decoding)]
+    predicted = predictor.texts(data, decoding)
     return {**text_scores(predicted, data.captions), "images": len(data)}
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from ...data.paired.captions import Captioned
 from ...decoding.beam_search import Hypothesis, decode
 from ...decoding.options import MOST_TOKENS, Decoding
+from ...errors import OptionError
+from .baselines import Plain
 from .inputs import Inputs
 from .reading import SIDE, read, read_chunks
 from .targets import CaptionTokens
@@ -66,13 +68,14 @@ class Predictor:
     """A trained captioner without its training: from anything that a reader takes to captions.
 
     Args:
-        net: Its network; see `encode`.
+        net: Its network; see `encode`. None without one: then a plain method captions.
         inputs: What it was trained on.
         tokens: What it writes.
+        plain: The plain methods.
     """
 
-    def __init__(self, *, net: Any, inputs: Inputs, tokens: CaptionTokens):
-        self.net, self.inputs, self.tokens = net, inputs, tokens
+    def __init__(self, *, net: Any, inputs: Inputs, tokens: CaptionTokens, plain: Plain | None = None):
+        self.net, self.inputs, self.tokens, self.plain = net, inputs, tokens, plain
 
     def read(
         self,
@@ -91,11 +94,21 @@ class Predictor:
 
     def predict(self, data: Any, decoding: Decoding | None = None) -> list[str]:
         """A caption of each image or clip; see `Captioner.predict`."""
-        return [self._text(best) for part in self._chunks(data) for best, *_ in self.decode(part, decoding)]
+        return [text for part in self._chunks(data) for text in self.texts(part, decoding)]
+
+    def texts(self, data: Captioned, decoding: Decoding | None = None) -> list[str]:
+        """A caption of each image that was read."""
+        if self.net is None:
+            assert self.plain is not None
+            return self.plain.predict(data)
+        return [self._text(best) for best, *_ in self.decode(data, decoding)]
 
     def predictions(self, data: Any, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table; see `Captioner.predictions`."""
         for part in self._chunks(data):
+            if self.net is None:
+                yield {"image": [*part.names], "caption": self.texts(part), "score": np.zeros(len(part))}
+                continue
             found = self.decode(part, decoding)
             yield {
                 "image": [name for name, some in zip(part.names, found, strict=True) for _ in some],
@@ -105,6 +118,8 @@ class Predictor:
 
     def attention(self, data: Any) -> tuple[Captioned, list[str], np.ndarray]:
         """The first image, the words of its caption, and the attention weights (words, S)."""
+        if self.net is None:
+            raise OptionError("this model has no network whose attention could be drawn")
         first = next(self._chunks(data)).take([0])
         [[found, *_]] = self.decode(first)
         assert found.attention is not None

@@ -266,7 +266,7 @@ def _sizing(
         hidden_size=int(given_or(options.hidden_size, row.hidden_size * wider)),
         num_layers=int(options.num_layers),
         dropout=float(given_or(options.dropout, row.dropout)),
-        learning_rate=float(given_or(options.learning_rate, row.learning_rate)),
+        learning_rate=float(given_or(options.given_rate, row.learning_rate)),
         steps=steps,
         batch_size=batch,
         validated=validated,

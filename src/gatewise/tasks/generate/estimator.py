@@ -8,6 +8,7 @@ Gaussians for the next step; see `numbers`.
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,16 +21,18 @@ from ...data.sequences import Sequences, offsets_of, text_column
 from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
-from ...errors import DataError, OptionError
+from ...errors import DataError, ModelFileError, OptionError
+from ...runtime.language_model import PLAIN
 from ...training import Plan, ProgressFor
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names, shares_of
 from ..stress import Stressed
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
-from .text.corpus import Corpus, grouped_text, learn_vocabulary, split_text, text_of
+from .text.baselines import Plain
+from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -49,8 +52,9 @@ class Generator(Estimator, GenerateOptions):
     Sizes, learning rate and epochs that are not given are chosen from the amount of data.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         vocabulary_: The tokens, of text.
+        plain_: Of text, what plain methods learned; None of models of before.
         numbers_: Of numbers, the channels and what else the model knows of them; None of text.
         metrics_: Losses by part, and of the baselines.
         outcome_: How training ended.
@@ -71,6 +75,7 @@ class Generator(Estimator, GenerateOptions):
     several_files: ClassVar[str] = "Text files or folders, - for standard input; pen strokes; a table."
 
     numbers_: Learned | None = None
+    plain_: Plain | None = None
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -144,7 +149,8 @@ class Generator(Estimator, GenerateOptions):
         if self.numbers_ is not None:
             return -float(self._evaluate_numbers(data, "utf-8", whole=True)["all"]["loss"])
         text, name = text_of(data, "utf-8")
-        return -float(evaluate_text(self.model_, self.vocabulary_, text, name, "error")["loss"])
+        found = evaluate_text(self.model_, self.plain_, self.vocabulary_, text, name, "error", with_baselines=False)
+        return -float(found["all"]["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
         """Loss, bits per character and perplexity.
@@ -157,12 +163,13 @@ class Generator(Estimator, GenerateOptions):
             For each part ("train", "validation", "test", or "all" for other data) of text the "loss" in nats per token,
             "bits_per_token", "bits_per_character", "perplexity", "tokens" and "characters", and where they occur
             "unknown_tokens" and "skipped_characters"; of numbers the "loss" in nats per step, of the values before
-            scaling, "steps" and "sequences"; where sequences end, their ends count as steps. And the "baselines".
+            scaling, "steps" and "sequences"; where sequences end, their ends count as steps. And the "baselines"; of
+            text also what `tasks.verdict.judged` says of the strongest.
 
         Raises:
             DataError: The data cannot be read, has characters outside the vocabulary, or is too short.
         """
-        from .text.evaluation import evaluate_parts, evaluate_text, known_part, xz_alone
+        from .text.evaluation import evaluate_parts, evaluate_text, learn_plain
 
         self._must_be_fitted()
         if self.numbers_ is not None:
@@ -175,12 +182,9 @@ class Generator(Estimator, GenerateOptions):
             if self.group is not None:
                 text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
             corpus = split_text(text, name, shares, self.vocabulary_)
-            return evaluate_parts(self.model_, self.vocabulary_, corpus, with_baselines=True)
-        found = evaluate_text(self.model_, self.vocabulary_, text, name, unknown)
-        xz = xz_alone(known_part(self.vocabulary_, text, unknown), found["tokens"])
-        if "unknown_tokens" in found:  # which xz does tell apart
-            xz["bits_per_token"] = None
-        return {"all": found, "baselines": {"xz": xz}}
+            plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
+            return evaluate_parts(self.model_, plain, self.vocabulary_, corpus, with_baselines=True)
+        return evaluate_text(self.model_, self.plain_, self.vocabulary_, text, name, unknown)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         if self.numbers_ is not None:
@@ -234,7 +238,8 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
-        return Writer({"task": self.task, **self._document()}, self._tensors())
+        document = {"task": self.task, **self._document(), "options": {"only": self.only}}
+        return Writer(document, self._tensors())
 
     def tracer(self) -> Tracer:
         """The trained model as a `Tracer`, which continues numbers. OptionError if it learned text."""
@@ -250,7 +255,7 @@ class Generator(Estimator, GenerateOptions):
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
         from .text.batches import Chunks, evaluation_chunk_length
-        from .text.evaluation import evaluate_parts, rows_for
+        from .text.evaluation import evaluate_parts, learn_plain, rows_for
 
         text, name = text_of(data, encoding)
         if self.memorise and validation is not None:
@@ -278,7 +283,13 @@ class Generator(Estimator, GenerateOptions):
         validated = Rows(held_out, rows, evaluation_chunk_length(rows, chosen.vocabulary_size))
         plan = plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate)
 
-        self.vocabulary_, self.sizing_, self.numbers_ = vocabulary, chosen, None
+        plain = learn_plain(vocabulary, corpus)
+        to_beat = {}
+        if plain.validated is not None:
+            nats = plain.validated * math.log(2)
+            to_beat = {"to beat": f"{plain.strongest}: validation {nats:.3f} nats per token, counted in seconds"}
+
+        self.vocabulary_, self.sizing_, self.numbers_, self.plain_ = vocabulary, chosen, None, plain
         self.start_ = self._start_token(corpus)
         return Prepared(
             build=lambda: self._begin(corpus.ids["train"]),
@@ -292,7 +303,9 @@ class Generator(Estimator, GenerateOptions):
                 "shares": list(shares),
             },
             identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
-            measure=lambda finished, tell: evaluate_parts(self.model_, vocabulary, corpus, with_baselines=finished),
+            measure=lambda finished, tell: evaluate_parts(
+                self.model_, plain, vocabulary, corpus, with_baselines=finished
+            ),
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={
@@ -300,6 +313,8 @@ class Generator(Estimator, GenerateOptions):
                 "parts": parts_text(
                     {name: len(ids) for name, ids in corpus.ids.items()}, "tokens", "one after the other"
                 ),
+                **to_beat,
+                **({} if (around := boilerplate(text, name)) is None else {"notice": around}),
             },
             per_step=chosen.batch_size * chosen.chunk_length,
             on_evaluation=self._samples(sample_length, plan) if sample_length else None,
@@ -416,11 +431,13 @@ class Generator(Estimator, GenerateOptions):
         layers = cells_of(getattr(self.model_, "layers", None), self.find_cell())
         if self.numbers_ is not None:
             return {**layers, **self.numbers_.document()}
+        plain = self.plain_
         return {
             **layers,
             "sizes": vars(self.sizing_),
             "vocabulary": self.vocabulary_.to_json(),
             "start": self.start_,
+            "plain": None if plain is None else {"order": plain.order, "strongest": plain.strongest},
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
@@ -437,12 +454,22 @@ class Generator(Estimator, GenerateOptions):
         found = self._read_document(document, Document)
         self.sizing_, self.start_ = found.sizes, found.start
         self.vocabulary_ = vocabulary_from_json(found.vocabulary)
+        if found.plain is not None:
+            ids = taken(tensors, "plain.", {"ids": (None,)})["ids"]
+            if len(ids) and (ids.dtype.kind not in "iu" or not 0 <= ids.min() <= ids.max() < len(self.vocabulary_)):
+                raise ModelFileError("plain.ids holds what is no token of its vocabulary")
+            self.plain_ = Plain(ids, len(self.vocabulary_), found.plain.order, found.plain.strongest)
+        if self.only == "plain":
+            self.model_ = None
+            return
         self.model_ = filled(self._build, tensors, self._tied)
         Writer(document, arrays)
 
     def _tensors(self) -> dict[str, Any]:
         tensors = super()._tensors()
-        return tensors if self.numbers_ is None else {**tensors, **self.numbers_.tensors()}
+        if self.numbers_ is not None:
+            return {**tensors, **self.numbers_.tensors()}
+        return tensors if self.plain_ is None else {**tensors, PLAIN: self.plain_.ids}
 
     @property
     def _tied(self) -> dict[str, str]:

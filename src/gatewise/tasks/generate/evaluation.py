@@ -19,7 +19,7 @@ def generate_report(metrics: Metrics) -> str:
     """The parts, then the baselines; of text in bits per character where that is defined. And a line that says so where
     the model is worse than a baseline, or nothing was held out."""
     parts = parts_in_order(metrics)
-    if numbers := any("sequences" in scores for scores in metrics.values()):
+    if numbers := any("sequences" in scores for scores in parts.values()):
         heads, widths, key = ["nats/step", "steps", "sequences"], [12, 12, 12], "loss"
         cells = {n: [f"{s['loss']:.3f}", f"{s['steps']:,}", f"{s['sequences']:,}"] for n, s in parts.items()}
         compared = next(reversed(parts), "all")
@@ -37,7 +37,12 @@ def generate_report(metrics: Metrics) -> str:
         if own.get(key) is None:  # of unknown words, which xz alone spells: only what sees the same tokens compares
             key, baselines = "bits_per_token", {n: s for n, s in baselines.items() if s.get(key) is None}
         best = min(baselines, key=lambda name: baselines[name].get(key, math.inf), default=None)
-        if best is not None and baselines[best].get(key, math.inf) < own.get(key, -math.inf):
+        # What follows the table in every task says the same of the method that was strongest on validation data.
+        if (
+            "strongest_plain" not in metrics
+            and best is not None
+            and baselines[best].get(key, math.inf) < own.get(key, -math.inf)
+        ):
             lines += textwrap.wrap(f"'{best}' does better than the model here. {_MORE[what]}", 80)
         if compared != "all" and own.get("characters", _FEW) < _FEW:
             few = f"Only {own['characters']} characters were held out, so these figures are rough."

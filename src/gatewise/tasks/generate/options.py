@@ -29,7 +29,7 @@ from ..options import (
     check_tokens,
 )
 
-FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise")
+FOR_TEXT = ("tokens", "vocabulary_size", "embedding_size", "tie_weights", "memorise", "only")
 FOR_NUMBERS = ("columns", "key", "time", "mixtures", "separator", "header", "decimal", "thousands", "missing")
 
 

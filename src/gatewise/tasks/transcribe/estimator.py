@@ -172,7 +172,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
         Returns:
             For each part ("train", "validation", "test", or "all" for other data) what `transcription_scores` returns;
-            and the "baselines" on the last of them, by name.
+            and the "baselines" on the last of them, by name, and what `tasks.verdict.judged` says.
 
         Raises:
             DataError: The data cannot be read, or has no texts.
@@ -240,6 +240,8 @@ class Transcriber(Estimator, TranscribeOptions):
         from .stream import Stream
 
         self._must_be_fitted()
+        if self.model_ is None:
+            raise OptionError("this model has no network that could listen: it was made with only='plain'")
         reads_ahead = {
             "bidirectional=True": bool(self.bidirectional),
             "normalisation='utterance'": self.frames_.normalisation == "utterance",
@@ -310,6 +312,7 @@ class Transcriber(Estimator, TranscribeOptions):
             sound=self.sound_,
             height=self.height_,
             decoding=decoding,
+            usual=self.most_frequent_,
         )
 
     # The model file.
@@ -330,4 +333,4 @@ class Transcriber(Estimator, TranscribeOptions):
         self.sizing_, self.frames_, self.height_, self.sound_ = found.sizes, found.frames, found.height, found.sound
         self.vocabulary_ = Characters.from_json(found.vocabulary)
         self.most_frequent_ = found.usual
-        self.model_ = filled(self._build, tensors)
+        self.model_ = None if self.only == "plain" else filled(self._build, tensors)

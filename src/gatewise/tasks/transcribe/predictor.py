@@ -14,6 +14,7 @@ from ...data.log_mel import LogMel
 from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
+from ...errors import OptionError
 from .decoder import Decoder
 from .frames import Frames, padded
 from .options import TranscribeOptions
@@ -44,13 +45,14 @@ class Predictor:
     """A trained transcriber without its training: from anything that a reader takes to texts.
 
     Args:
-        net: The trained network, such as `TranscribeNetwork`.
+        net: The trained network, such as `TranscribeNetwork`; None without one.
         options: Of the transcriber.
         frames: How the network reads signals.
         characters: What it can write; character i is its symbol i + 1.
         sound: How samples become frames; None if it does not read sound.
         height: Of the images that it reads, in pixels; None if it does not read images.
         decoding: How to search for texts; the most probable symbol of each step, if omitted.
+        usual: The most frequent text of training, which is the answer where there is no network.
 
     Raises:
         OptionError: The language model does not know the characters.
@@ -66,7 +68,9 @@ class Predictor:
         sound: LogMel | None = None,
         height: int | None = None,
         decoding: CTCDecoding | None = None,
+        usual: str = "",
     ):
+        self.usual = usual
         self.net, self.options, self.frames, self.characters = net, options, frames, characters
         self.sound, self.height = sound, height
         self.decoder = Decoder(decoding or CTCDecoding(), characters)
@@ -100,6 +104,8 @@ class Predictor:
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8", times: bool = False
     ) -> Iterator[dict[str, np.ndarray]]:
         """The same as columns of a table, some hundred sequences at a time; see `Transcriber.predictions`."""
+        if times and self.net is None:
+            raise OptionError("this model has no network, and its plain method knows no times. Leave times out")
         signals = self.read(data, query=query, encoding=encoding)
         for first in range(0, len(signals), _SEQUENCES_AT_ONCE):
             some = signals.take(range(first, min(first + _SEQUENCES_AT_ONCE, len(signals))))
@@ -120,6 +126,8 @@ class Predictor:
 
     def texts(self, data: Sequences) -> list[str]:
         """The text of each sequence that was read."""
+        if self.net is None:
+            return [self.usual] * len(data)
         return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
 
     def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:

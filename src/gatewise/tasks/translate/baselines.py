@@ -1,52 +1,79 @@
-"""Baselines of translation: the source itself, its first words, and the target of the most similar source."""
+"""Plain methods of translation: the source itself, its first words, and the target of the most similar source."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 
 from ...data.paired.pairs import Pairs
 from ...data.text.segmentation import words_of
-from ...metrics.text import text_scores
+from ...errors import ModelFileError
+from ...metrics.text import bleu, text_scores
+from ..baselines import packed, unpacked
+
+Units = Callable[[str], Sequence[str]]
+
+# Of the training pairs that a model's file holds as a translation memory; of more, every so many.
+MOST_PAIRS = 50_000
+MOST_BYTES = 8_000_000
+_MOST_CHOOSING = 1000  # validation pairs that choose the strongest method
+_SPACED = 12  # characters: where words are longer on average, they are not written apart
 
 
 class Nearest:
-    """Gives a text the target of the most similar training source: BM25 over lower-cased words.
+    """Gives a text the target of the most similar training source: BM25 over lower-cased words, or other units.
 
     Args:
         sources, targets: Of training.
+        units: What is compared of a text.
 
     Source: Robertson & Zaragoza (2009), "The Probabilistic Relevance Framework: BM25 and Beyond", with k1 = 1.2 and
     b = 0.75.
     """
 
-    def __init__(self, sources: Sequence[str], targets: Sequence[str]):
-        self.targets = targets
+    def __init__(self, sources: Sequence[str], targets: Sequence[str], units: Units | None = None):
+        self.targets, self.units = targets, units or words
         rows: defaultdict[str, list[int]] = defaultdict(list)
         counts: defaultdict[str, list[int]] = defaultdict(list)
         lengths = np.zeros(len(sources))
         for row, text in enumerate(sources):
-            words = _words(text)
-            lengths[row] = len(words)
-            for word, count in Counter(words).items():
-                rows[word].append(row)
-                counts[word].append(count)
+            found = self.units(text)
+            lengths[row] = len(found)
+            for unit, count in Counter(found).items():
+                rows[unit].append(row)
+                counts[unit].append(count)
         softened = 1.2 * (0.25 + 0.75 * lengths / max(1.0, lengths.mean()))
         self._postings = {}
-        for word, found in rows.items():
-            own, many = np.array(found), np.array(counts[word], float)
+        for unit, where in rows.items():
+            own, many = np.array(where), np.array(counts[unit], float)
             rarity = np.log(1 + (len(sources) - len(own) + 0.5) / (len(own) + 0.5))
-            self._postings[word] = own, rarity * many * 2.2 / (many + softened[own])
+            self._postings[unit] = own, rarity * many * 2.2 / (many + softened[own])
 
     def __call__(self, text: str) -> str:
+        return self.targets[int(self._scores(text).argmax())]
+
+    def best(self, text: str, count: int) -> list[tuple[str, float]]:
+        """Different targets, those of the most similar sources first, and how similar each is."""
+        scores = self._scores(text)
+        found: dict[str, float] = {}
+        for row in np.argsort(-scores, kind="stable"):
+            found.setdefault(self.targets[row], float(scores[row]))
+            if len(found) == count:
+                break
+        return list(found.items())
+
+    def _scores(self, text: str) -> np.ndarray:
         scores = np.zeros(len(self.targets))
-        for word in _words(text):
-            if word in self._postings:
-                rows, weights = self._postings[word]
+        for unit in self.units(text):
+            if unit in self._postings:
+                rows, weights = self._postings[unit]
                 scores[rows] += weights
-        return self.targets[int(scores.argmax())]
+        return scores
 
 
 def first_words(text: str, count: int) -> str:
@@ -60,23 +87,108 @@ def count_first_words(pairs: Pairs) -> int:
     return round(target / len(pairs)) if 2 * target < source else 0
 
 
-def evaluate_baselines(pairs: Pairs, train: Pairs | None, first_words_count: int) -> dict[str, dict[str, float]]:
-    """Scores of the baselines.
+@dataclass(frozen=True)
+class Plain:
+    """What the plain methods know: a translation memory, and which of them is the strongest.
+
+    Attributes:
+        sources, targets: Of training, at most `MOST_PAIRS` and `MOST_BYTES`.
+        first_words: See `count_first_words`.
+        strongest: The method with the highest BLEU on the validation pairs; None if there were none.
+        validated: That BLEU, where it was learned just now.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    first_words: int
+    strongest: str | None = None
+    validated: float | None = field(default=None, compare=False)
+
+    @classmethod
+    def learn(cls, train: Pairs, held_out: Pairs | None) -> Self:
+        """From training pairs; the strongest method chosen on held-out ones, if there are any."""
+        targets = train.targets or []
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in (*train.sources, *targets))
+        every = max(1, -(-len(targets) // MOST_PAIRS), -(-size // MOST_BYTES))
+        plain = cls(tuple(train.sources[::every]), tuple(targets[::every]), count_first_words(train))
+        if held_out is None or not len(held_out):
+            return plain
+        some = held_out.take(range(min(len(held_out), _MOST_CHOOSING)))
+        references = [[target] for target in some.targets or []]
+        scores = {name: bleu([m(text) for text in some.sources], references) for name, m in plain.methods.items()}
+        best = max(scores, key=lambda name: scores[name])
+        vars(plain).update(strongest=best, validated=scores[best])
+        return plain
+
+    @cached_property
+    def methods(self) -> dict[str, Callable[[str], str]]:
+        """Each turns a text into another."""
+        found: dict[str, Callable[[str], str]] = {"copy": str}
+        if self.first_words:
+            found["first words"] = partial(first_words, count=self.first_words)
+        if self.sources:
+            grams = partial(n_grams, n=3 if _spaced(self.sources) else 2)
+            found["nearest"] = Nearest(self.sources, self.targets)
+            found["n-gram match"] = Nearest(self.sources, self.targets, grams)
+        return found
+
+    def best(self, text: str, count: int) -> list[tuple[str, float]]:
+        """Translations by the strongest method alone, the best first, with their scores."""
+        name = self.strongest or ("nearest" if self.sources else "copy")
+        method = self.methods[name]
+        return method.best(text, count) if isinstance(method, Nearest) else [(method(text), 0.0)]
+
+    def evaluate(self, pairs: Pairs) -> dict[str, dict[str, float]]:
+        """Scores of each method."""
+        references = [[target] for target in pairs.targets or []]
+        return {
+            name: text_scores([method(text) for text in pairs.sources], references)
+            for name, method in self.methods.items()
+        }
+
+    # The model file.
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The translation memory: sources, then targets."""
+        return packed((*self.sources, *self.targets))
+
+    @classmethod
+    def restore(cls, tensors: dict[str, np.ndarray], first_words: int, strongest: str | None) -> Self:
+        """Undo `tensors`. ModelFileError if they contradict each other."""
+        texts = unpacked(tensors)
+        half = len(texts) // 2
+        if len(texts) % 2:
+            raise ModelFileError(f"plain.lengths has {len(texts)} texts, which is no number of pairs")
+        plain = cls(texts[:half], texts[half:], first_words, strongest)
+        names = {"copy"} | ({"first words"} if first_words else set())
+        if strongest is not None and strongest not in names | ({"nearest", "n-gram match"} if half else set()):
+            raise ModelFileError(f"plain.strongest is {strongest!r:.40}, which is none of its methods")
+        return plain
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words."""
+    return [word for some in words_of(text.lower()) for word in some]
+
+
+def n_grams(text: str, n: int) -> list[str]:
+    """N characters that stand beside each other, with a space around the text."""
+    spaced = f" {text.lower()} "
+    return [spaced[start : start + n] for start in range(max(1, len(spaced) - n + 1))]
+
+
+def _spaced(texts: Sequence[str]) -> bool:
+    """Whether words are written apart."""
+    return sum(map(len, texts)) <= _SPACED * sum(len(text.split()) for text in texts)
+
+
+def evaluate_baselines(pairs: Pairs, train: Pairs | None, first_words_count: int) -> dict[str, dict[str, Any]]:
+    """Scores of the plain methods beside a model of before, whose file does not hold them.
 
     Args:
         pairs: To predict.
         train: For `Nearest`, which is left out without it.
         first_words_count: Words of a target; 0 if its first words are no baseline.
     """
-    predicted = {"copy": pairs.sources}
-    if first_words_count:
-        predicted["first words"] = [first_words(text, first_words_count) for text in pairs.sources]
-    if train is not None:
-        nearest = Nearest(train.sources, train.targets or [])
-        predicted["nearest"] = [nearest(text) for text in pairs.sources]
-    references = [[target] for target in pairs.targets or []]
-    return {name: text_scores(texts, references) for name, texts in predicted.items()}
-
-
-def _words(text: str) -> list[str]:
-    return [word for words in words_of(text.lower()) for word in words]
+    sources, targets = ((), ()) if train is None else (tuple(train.sources), tuple(train.targets or []))
+    return Plain(sources, targets, first_words_count).evaluate(pairs)

@@ -22,12 +22,20 @@ class TextsDocument:
 
 
 @dataclass(frozen=True)
+class PlainDocument:
+    """See `baselines.Plain`, whose texts are tensors."""
+
+    strongest: str | None
+
+
+@dataclass(frozen=True)
 class Document:
-    """See `Translator._document`."""
+    """See `Translator._document`. Files of before have no plain methods."""
 
     sizes: Sizing
     texts: TextsDocument
     first_words: Annotated[int, whole(0)]
+    plain: PlainDocument | None = None
 
 
 class Data(TrainedOn):

@@ -21,14 +21,14 @@ from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
-from .baselines import count_first_words
+from .baselines import Plain, count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
-from .options import PRECISIONS, TranslateOptions
+from .options import TranslateOptions
 from .predictor import Predictor
 from .sizing import sizing
 from .texts import Texts
@@ -45,8 +45,9 @@ class Translator(Estimator, TranslateOptions):
     Sizes, learning rate and epochs that are not given are chosen from the amount of data.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
         texts_: Its vocabularies.
+        plain_: The plain methods; None of models of before.
         metrics_: Scores by part, and of the baselines.
         outcome_: How training ended.
 
@@ -63,6 +64,8 @@ class Translator(Estimator, TranslateOptions):
     task: ClassVar[str] = "translate"
     kind: ClassVar[str] = ""
     several_files: ClassVar[str] = "Two files whose lines belong together, one of lines with a tab, or a table."
+
+    plain_: Plain | None = None
 
     @classmethod
     def data_at(cls, paths: Sequence[str]) -> Any:
@@ -149,12 +152,16 @@ class Translator(Estimator, TranslateOptions):
         steps = max(1, round(len(training) * chosen.epochs))
         plan = plan_of(self, steps, chosen.learning_rate, max(len(training), -(-steps // 20)))
 
-        self.texts_, self.first_words_, self.sizing_ = texts, count_first_words(train), chosen
+        plain = Plain.learn(train, parts.get("validation"))
+        beaten = plain.validated is not None
+        to_beat = {"to beat": f"{plain.strongest}: validation BLEU {plain.validated:.2f}, in seconds"} if beaten else {}
+
+        self.texts_, self.first_words_, self.sizing_, self.plain_ = texts, count_first_words(train), chosen, plain
         return Prepared(
             build=self._build,
             training=ScheduledSampling(training, float(self.scheduled_sampling), steps),
             validation=validation_batches,
-            plan=replace(plan, precision=PRECISIONS[self.precision]),
+            plan=plan,
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
@@ -163,6 +170,7 @@ class Translator(Estimator, TranslateOptions):
             understood={
                 "inputs": f"pairs of texts, with {tokens:,} tokens in the targets of the training part",
                 "parts": parts_text({name: len(part) for name, part in parts.items()}, "pairs", ""),
+                **to_beat,
             },
             per_step=tokens / len(training),
         )
@@ -185,7 +193,8 @@ class Translator(Estimator, TranslateOptions):
         Returns:
             Per part ("train", of at most 1,000 pairs, "validation", "test", or "all" for other data) "bleu", "chrf",
             "exact_match", "token_accuracy" and "loss" in nats per token with teacher forcing, and "pairs"; "baselines"
-            on the last of them, by name; and the "signatures" of BLEU and chrF.
+            on the last of them, by name, and what `tasks.verdict.judged` says of the strongest; and the "signatures" of
+            BLEU and chrF.
 
         Raises:
             DataError: The data cannot be read, or has no targets.
@@ -333,6 +342,7 @@ class Translator(Estimator, TranslateOptions):
             target=self.target,
             group=self._group,
             csv=self.csv_format(),
+            plain=self.plain_,
         )
 
     def _evaluate(
@@ -342,6 +352,7 @@ class Translator(Estimator, TranslateOptions):
             predictor,
             parts,
             decoding or Decoding(),
+            plain=self.plain_,
             first_words_count=self.first_words_,
             with_baselines=with_baselines,
         )
@@ -354,13 +365,21 @@ class Translator(Estimator, TranslateOptions):
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
+            "plain": None if self.plain_ is None else {"strongest": self.plain_.strongest},
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         found = self._read_document(document, Document, Data)
         self.sizing_, self.first_words_ = found.sizes, found.first_words
         self.texts_ = Texts.from_json(vars(found.texts))
-        self.model_ = filled(self._build, tensors, self._tied)
+        if found.plain is not None:
+            memory = taken(tensors, "plain.", {"texts": (None,), "lengths": (None,)})
+            self.plain_ = Plain.restore(memory, found.first_words, found.plain.strongest)
+        self.model_ = None if self.only == "plain" else filled(self._build, tensors, self._tied)
+
+    def _tensors(self) -> dict[str, Any]:
+        plain = {} if self.plain_ is None else self.plain_.tensors()
+        return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
 
     @property
     def _tied(self) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Any
 from ...data.paired.pairs import Pairs
 from ...decoding.options import Decoding
 from ...metrics.text import bleu, signatures, text_scores
-from .baselines import evaluate_baselines
+from ..verdict import judged
+from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
 from .texts import Texts
 
@@ -21,22 +22,39 @@ def evaluate(
     parts: Mapping[str, Pairs],
     decoding: Decoding,
     *,
+    plain: Plain | None,
     first_words_count: int,
     with_baselines: bool,
 ) -> dict[str, Any]:
-    """Scores of each part, those of the baselines on the last one, and the signatures; see `Translator.evaluate`.
+    """Scores of each part, those of the plain methods on the last one, whether the network earned its place beside
+    them, and the signatures; see `Translator.evaluate`.
 
     Args:
+        plain: None of a model of before.
         first_words_count: See `evaluate_baselines`.
     """
     found: dict[str, Any] = {}
     for name, part in parts.items():
+        if name == "train" and predictor.net is None:  # the plain methods know it by heart
+            continue
         some = part.take(range(min(len(part), _MOST_TRAINING))) if name == "train" else part
         found[name] = evaluate_part(predictor, some, decoding)
     last = list(parts)[-1]
     if with_baselines:
         train = parts["train"] if last not in ("train", "all") else None
-        found["baselines"] = evaluate_baselines(parts[last], train, first_words_count)
+        if plain is None or last == "train":  # which the others know by heart
+            found["baselines"] = evaluate_baselines(parts[last], train, first_words_count)
+        else:
+            found["baselines"] = plain.evaluate(parts[last])
+            if plain.strongest is not None:
+                found |= judged(
+                    measure="bleu",
+                    part=last,
+                    model=found[last]["bleu"],
+                    plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
+                    strongest=plain.strongest,
+                    share=0.0 if predictor.net is None else 1.0,
+                )
     return {**found, "signatures": signatures([[target] for target in parts[last].targets or []])}
 
 
@@ -44,7 +62,8 @@ def evaluate_part(predictor: Predictor, pairs: Pairs, decoding: Decoding) -> dic
     """All scores of pairs."""
     predicted = [best.text for best, *_ in predictor.translate(pairs.sources, decoding)]
     scores = text_scores(predicted, [[target] for target in pairs.targets or []])
-    return {**scores, **teacher_forced(predictor, pairs), "pairs": len(pairs)}
+    forced = {} if predictor.net is None else teacher_forced(predictor, pairs)
+    return {**scores, **forced, "pairs": len(pairs)}
 
 
 def teacher_forced(predictor: Predictor, pairs: Pairs) -> dict[str, float]:

@@ -4,8 +4,6 @@ from ...errors import OptionError
 from ..fields import DATA, PROBABILITY, SHARE, SIZE, SIZES, flag, one_of, option, options, shares
 from ..options import CommonOptions, RegulariserOptions, WordOptions, check_tokens
 
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # of the option -> Lightning's name
-
 
 @options
 class TranslateOptions(WordOptions, RegulariserOptions, CommonOptions):
@@ -80,11 +78,6 @@ class TranslateOptions(WordOptions, RegulariserOptions, CommonOptions):
         check=SHARE,
     )
     batch_tokens: int | None = option(default=None, help="Target tokens per batch, about.", check=SIZE)
-    precision: str = option(
-        default="float32",
-        help='"float32", or "bfloat16" for matrix products in bfloat16, faster on CPUs that have them.',
-        check=one_of("precision", tuple(PRECISIONS)),
-    )
     stop_on: str = option(
         default="loss",
         help='Which validation figure chooses the weights: "loss", or "bleu" of greedy translations.',

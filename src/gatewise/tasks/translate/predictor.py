@@ -14,6 +14,7 @@ from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ..answers import Answer
+from .baselines import Plain
 from .texts import Texts, padded
 
 _BATCH = 128  # sentences that are decoded side by side
@@ -44,10 +45,11 @@ class Predictor:
     """A trained translator without its training: from anything that a reader takes to translations.
 
     Args:
-        net: Its network; see `encode`.
+        net: Its network; see `encode`. None without one: then a plain method translates.
         texts: Its vocabularies.
         source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
+        plain: The plain methods.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Predictor:
         target: str | None = None,
         group: str | None = None,
         csv: CSVFormat = ANY_CSV,
+        plain: Plain | None = None,
     ):
+        self.plain = plain
         self.net, self.texts, self.source, self.target, self.csv = net, texts, source, target, csv
         self.group = group
 
@@ -131,7 +135,7 @@ class Predictor:
             OptionError: The model has no attention.
             DataError: There is no text, or its translation is empty.
         """
-        if self.net.attention is None:
+        if self.net is None or self.net.attention is None:
             raise OptionError("this translator has no attention to draw. Train one with attention='multiplicative'")
         sources = self.read(data, query=query, encoding=encoding).sources
         if not sources:
@@ -150,6 +154,8 @@ class Predictor:
         Args:
             prefixes: Tokens that each must begin with.
         """
+        if self.net is None:
+            return self._plainly(sources, decoding, prefixes)
         given = [i for i, text in enumerate(sources) if text]
         ids = self.texts.sources([sources[i] for i in given])
         decoded = self.decode(ids, decoding, None if prefixes is None else [prefixes[i] for i in given])
@@ -157,6 +163,22 @@ class Predictor:
         for i, own, some in zip(given, ids, decoded, strict=True):
             found[i] = [Translation(self._text(sources[i], own, one), one) for one in some]
         return found
+
+    def _plainly(
+        self, sources: Sequence[str], decoding: Decoding, prefixes: Sequence[list[int]] | None
+    ) -> list[list[Translation]]:
+        """The same by the strongest plain method."""
+        assert self.plain is not None
+        if prefixes is not None and any(prefixes):
+            raise OptionError("this model has no network, and its plain method continues no prefixes. Leave them out")
+        empty = np.zeros(0, np.int64)
+        return [
+            [
+                Translation(found if text else "", Hypothesis(empty, score, score, None))
+                for found, score in self.plain.best(text, decoding.n_best)
+            ]
+            for text in sources
+        ]
 
     def decode(
         self, sources: Sequence[np.ndarray], decoding: Decoding, prefixes: Sequence[list[int]] | None = None

@@ -20,6 +20,7 @@ from ..options import check_tokens
 MOST_PAIRS, LEAST_PAIRS = 6000, 500
 CHARACTERS_PER_PAIR = 600  # of training text
 SHORT = 40  # characters: texts up to this mean length become characters, as dates and numbers should
+KNOWN = 0.8  # share of running words, from which on short texts are those of a language, whose words come again
 LONGER = 10  # tokens that even a short source may become
 
 
@@ -139,9 +140,24 @@ class Texts:
 
 
 def default_tokens(pairs: Pairs) -> str:
-    """Characters for short texts, byte-pairs for others."""
-    texts = [*pairs.sources, *(pairs.targets or ())]
-    return Characters.kind if sum(map(len, texts)) <= SHORT * len(texts) else BytePairs.kind
+    """Byte-pairs; characters for short texts whose words do not come again, such as dates, numbers and names."""
+    sides = (pairs.sources, pairs.targets or [])
+    texts = [text for side in sides for text in side]
+    if sum(map(len, texts)) > SHORT * len(texts) or min(map(_known_words, sides)) >= KNOWN:
+        return BytePairs.kind
+    return Characters.kind
+
+
+def _known_words(texts: Sequence[str]) -> float:
+    """Which share of the running words of every tenth text occurs in the others."""
+    known, held_out = set[str](), list[str]()
+    for place, text in enumerate(texts):
+        words = text.lower().split()
+        if place % 10 == 9:
+            held_out += words
+        else:
+            known.update(words)
+    return sum(word in known for word in held_out) / max(1, len(held_out))
 
 
 def _vocabulary(texts: Sequence[str], kind: str, size: int | None, min_frequency: int) -> Vocabulary:

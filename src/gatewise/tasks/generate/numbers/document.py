@@ -17,6 +17,7 @@ class Document:
     channels: Channels
     ends: bool
     beginnings: list[list[float]]
+    strongest: str | None = None
 
     def __post_init__(self) -> None:
         if {len(step) for step in self.beginnings} != {len(self.channels)}:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...verdict import judged
+
 if TYPE_CHECKING:
     from .batches import Examples, Steps
     from .fitting import Learned
@@ -14,10 +16,21 @@ if TYPE_CHECKING:
 def evaluate(
     model: TrajectoryModel, learned: Learned, parts: Mapping[str, Steps], with_baselines: bool
 ) -> dict[str, Any]:
-    """Losses by part, and those of the baselines on the last part, unless they learned from that."""
+    """Losses by part, and those of the baselines on the last part, unless they learned from that; and whether
+    the network earned its place beside the strongest of them."""
     metrics: dict[str, Any] = {name: loss_of(model, learned.examples(steps)) for name, steps in parts.items()}
     if with_baselines and parts.keys() != {"train"}:
-        metrics["baselines"] = learned.plain.evaluate([*parts.values()][-1], learned.channels, learned.ends)
+        last = [*parts][-1]
+        metrics["baselines"] = learned.plain.evaluate(parts[last], learned.channels, learned.ends)
+        if learned.strongest is not None and learned.strongest in metrics["baselines"]:
+            metrics |= judged(
+                measure="loss",
+                part=last,
+                model=metrics[last]["loss"],
+                plain={name: scores["loss"] for name, scores in metrics["baselines"].items()},
+                strongest=learned.strongest,
+                share=1.0,
+            )
     return metrics
 
 

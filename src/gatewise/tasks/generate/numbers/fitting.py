@@ -37,6 +37,7 @@ class Learned:
         beginnings: (n, D) first steps of sequences.
         plain: The baselines, one of which the network starts from.
         lengths: When sequences end, as far as their lengths tell, from which the network starts, too.
+        strongest: Of the plain methods on the validation part; None if there was none.
     """
 
     sizing: Sizing
@@ -45,6 +46,7 @@ class Learned:
     beginnings: np.ndarray
     plain: Plain
     lengths: Ends
+    strongest: str | None = None
 
     def network(self, options: GenerateOptions) -> TrajectoryModel:
         channels = self.channels
@@ -70,6 +72,7 @@ class Learned:
             "channels": self.channels.to_json(),
             "ends": self.ends,
             "beginnings": self.beginnings.tolist(),
+            "strongest": self.strongest,
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -93,6 +96,7 @@ class Learned:
             beginnings=np.array(document.beginnings, np.float64),
             plain=plain,
             lengths=Ends(**taken(tensors, "lengths.", {"odds": (None,)})) if lengths else NEVER_LEARNED,
+            strongest=document.strongest,
         )
 
 
@@ -122,12 +126,17 @@ def learn(
         raise DataError(f"{sequences.name} has too few steps to learn what follows. Give longer or more sequences")
     first = steps["train"].offsets[:-1]
     chosen = np.unique(np.linspace(0, len(first) - 1, BEGINNINGS).round().astype(int))
+    plain, ends, strongest = Plain.learn(steps["train"], channels), whole_sequences(sequences, validation, group), None
+    if "validation" in steps:
+        beside = plain.evaluate(steps["validation"], channels, ends)
+        strongest = min(beside, key=lambda name: beside[name]["loss"])
     learned = Learned(
         sizing=sizing(options, int(steps["train"].offsets[-1])),
         channels=channels,
-        ends=whole_sequences(sequences, validation, group),
+        ends=ends,
         beginnings=channels.matrix(parts["train"])[first[chosen]],
-        plain=Plain.learn(steps["train"], channels),
+        plain=plain,
         lengths=Ends.learn(steps["train"].lengths),
+        strongest=strongest,
     )
     return learned, steps

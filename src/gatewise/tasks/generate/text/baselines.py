@@ -1,16 +1,84 @@
-"""Plain baselines for text: what a learned model must beat to have been worth the training.
+"""Plain methods for text: what a learned model must beat to have been worth the training.
 
-The first two return bits per token, the last one bits in all. To compare across vocabularies, turn both into bits per
-character: multiply by tokens, divide by characters.
+Frequencies, n-grams of two kinds, and xz. To compare across vocabularies, turn bits per token into bits per character:
+multiply by tokens, divide by characters. The stronger n-grams, which can also write, are `runtime.ngrams.KneserNey`.
 """
 
 from __future__ import annotations
 
 import lzma
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ....errors import DataError, OptionError
+from ....runtime.ngrams import KneserNey, best_order, find, in_vocabulary
+
+KNESER_NEY = "Kneser-Ney"
+# Tokens at the end of the training text that plain methods learn from. A model's file holds them, so that all can be
+# compared on new text, and the n-grams can write.
+MOST_COUNTED = 3_000_000
+USUAL_ORDER = 6  # where nothing is held out that could choose it
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What the plain methods learned.
+
+    Attributes:
+        ids: (N,) tokens of the training text, at most its last `MOST_COUNTED`, as small integers.
+        size: Entries of the vocabulary.
+        order: Tokens of the longest n-gram of `KneserNey`.
+        strongest: The method with the fewest bits on the validation text; None if there was none.
+        validated: How many these were per token, where it was learned just now.
+    """
+
+    ids: np.ndarray
+    size: int
+    order: int = USUAL_ORDER
+    strongest: str | None = None
+    validated: float | None = field(default=None, compare=False)
+
+    @classmethod
+    def learn(cls, ids: np.ndarray, size: int, held_out: np.ndarray, texts: tuple[str, str] | None = None) -> Plain:
+        """From training tokens, with what a held-out text chooses, if there is any.
+
+        Args:
+            held_out: (M,) tokens that follow them.
+            texts: Training and held-out text, where xz takes part.
+        """
+        counted = ids[-MOST_COUNTED:].astype(np.min_scalar_type(max(0, size - 1)))
+        if not len(held_out):
+            return cls(counted, size)
+        model = best_order(KneserNey(counted, size), held_out, counted)
+        found = cls(counted, size, model.order)
+        vars(found)["counted"] = model  # which need not be counted again
+        bits = {name: float(each.sum()) for name, each in found.bits(held_out, True).items()}
+        if texts is not None:
+            bits["xz"] = xz_bits(*texts)
+        best = min(bits, key=lambda name: bits[name])
+        vars(found).update(strongest=best, validated=bits[best] / len(held_out))
+        return found
+
+    @cached_property
+    def counted(self) -> KneserNey:
+        """Takes about a second per million tokens."""
+        return KneserNey(self.ids, self.size, self.order)
+
+    def bits(self, ids: np.ndarray, follows: bool) -> dict[str, np.ndarray]:
+        """Bits of each token of a text, (M,), by method; without xz, which knows no tokens.
+
+        Args:
+            ids: (M,) integers, M >= 1.
+            follows: Whether the text goes on where training ended.
+        """
+        before = self.ids if follows else self.ids[:0]
+        return {
+            "frequencies": unigram_token_bits(self.ids, ids, self.size),
+            "5-gram": -np.log2(ngram_probabilities(self.ids, ids, self.size, 5)),
+            KNESER_NEY: self.counted.bits(ids, before),
+        }
 
 
 def unigram_bits(train_ids: np.ndarray, test_ids: np.ndarray, size: int) -> float:
@@ -25,11 +93,16 @@ def unigram_bits(train_ids: np.ndarray, test_ids: np.ndarray, size: int) -> floa
         DataError: there is nothing to test on, or an id is outside the vocabulary.
         OptionError: `size` is less than 1.
     """
+    return float(unigram_token_bits(train_ids, test_ids, size).mean())
+
+
+def unigram_token_bits(train_ids: np.ndarray, test_ids: np.ndarray, size: int) -> np.ndarray:
+    """The same for each token, (M,) float64."""
     train, test = _checked(train_ids, test_ids, size)
     kinds, counts = np.unique(train, return_counts=True)  # not bincount: the vocabulary may be larger than memory
-    seen, at = _find(kinds, test)
+    seen, at = find(kinds, test)
     count = np.where(seen, counts[at] if len(counts) else 0, 0)
-    return float(-np.log2((count + 1) / float(len(train) + size)).mean())
+    return np.asarray(-np.log2((count + 1) / float(len(train) + size)))
 
 
 def ngram_bits(train_ids: np.ndarray, test_ids: np.ndarray, size: int, order: int = 5) -> float:
@@ -53,7 +126,7 @@ def ngram_bits(train_ids: np.ndarray, test_ids: np.ndarray, size: int, order: in
     Source: Witten & Bell (1991), IEEE Trans. Information Theory 37(4), method C; interpolated as in Chen & Goodman
     (1998), section 2.4.
     """
-    return float(-np.log2(_ngram_probabilities(train_ids, test_ids, size, order)).mean())
+    return float(-np.log2(ngram_probabilities(train_ids, test_ids, size, order)).mean())
 
 
 def xz_bits(train_text: str, test_text: str) -> int:
@@ -65,7 +138,7 @@ def xz_bits(train_text: str, test_text: str) -> int:
     return 8 * (_xz_bytes(both) - _xz_bytes(train))
 
 
-def _ngram_probabilities(train_ids: np.ndarray, test_ids: np.ndarray, size: int, order: int) -> np.ndarray:
+def ngram_probabilities(train_ids: np.ndarray, test_ids: np.ndarray, size: int, order: int) -> np.ndarray:
     """P(token | up to order - 1 tokens before it) of every test token, (M,) float64."""
     train, test = _checked(train_ids, test_ids, size)
     if order < 0:
@@ -81,7 +154,7 @@ def _ngram_probabilities(train_ids: np.ndarray, test_ids: np.ndarray, size: int,
         grams, inverse, counts = np.unique(known[first:], return_inverse=True, return_counts=True)
         if not len(grams) or grams[0] < 0:
             break  # training is shorter than the n-gram
-        seen, at = _find(grams, codes[N:])
+        seen, at = find(grams, codes[N:])
         contexts = int(context.max()) + 1
         follows = np.bincount(grams // len(kinds), counts, minlength=contexts)
         different = np.bincount(grams // len(kinds), minlength=contexts)
@@ -94,26 +167,10 @@ def _ngram_probabilities(train_ids: np.ndarray, test_ids: np.ndarray, size: int,
     return p
 
 
-def _find(sorted_values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each wanted value is there, and its place (0 where it is not)."""
-    if not len(sorted_values):
-        return np.zeros(len(wanted), bool), np.zeros(len(wanted), np.int64)
-    at = np.minimum(np.searchsorted(sorted_values, wanted), len(sorted_values) - 1)
-    seen = sorted_values[at] == wanted
-    return seen, np.where(seen, at, 0)
-
-
 def _checked(train_ids: np.ndarray, test_ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    if size < 1:
-        raise OptionError(f"size is {size}. Give the number of entries in the vocabulary, 1 or more.")
-    train, test = (np.asarray(ids, np.int64).ravel() for ids in (train_ids, test_ids))
-    if not len(test):
+    if not np.size(test_ids):
         raise DataError("no tokens to test on: the held-out part is empty. Give it more text.")
-    for ids in (train, test):
-        if len(ids) and not (ids.min() >= 0 and ids.max() < size):
-            wrong = ids[(ids < 0) | (ids >= size)][0]
-            raise DataError(f"id {wrong} is outside a vocabulary of {size}. Encode the text with that vocabulary.")
-    return train, test
+    return in_vocabulary(train_ids, size), in_vocabulary(test_ids, size)
 
 
 def _xz_bytes(data: bytes) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,49 @@ class Corpus:
     ids: dict[str, np.ndarray]
     name: str
     fingerprint: str
+
+
+# Lines around a book of Project Gutenberg, in the languages of its transcribers; older ones have no stars.
+_GUTENBERG = r"\bproje(?:ct|kt|t)[ -]gutenberg"
+_BEGINS = re.compile(
+    rf"^[ *]*\*{{3}} ?(?:start|beginn?|anfang|d[eé]but)\b.*{_GUTENBERG}.*$|^\*end\*? ?the small print.*$", re.I | re.M
+)
+_ENDS = re.compile(
+    rf"^[ *]*\*{{3}} ?(?:end|ende|fin)\b.*{_GUTENBERG}.*$|^ *(?:the )?(?:end|ende|fin)\b .{{0,30}}{_GUTENBERG}.*$",
+    re.I | re.M,
+)
+_MENTIONS = re.compile(_GUTENBERG, re.I)
+_AROUND = 30_000  # characters at either end of a text, where a header or a licence without the usual lines may stand
+
+
+def boilerplate(text: str, name: str) -> str | None:
+    """That a text has the header or the licence of Project Gutenberg in it, which would be learned too, and how to
+    leave them out; None if it has neither.
+
+    Args:
+        name: Of the file, for the command.
+    """
+    begins, ends = _BEGINS.search(text), None
+    for found in _ENDS.finditer(text, 0 if begins is None else begins.end()):
+        ends = found
+        break
+    if begins is None and ends is None:
+        at_ends = _MENTIONS.search(text, 0, _AROUND) or _MENTIONS.search(text, max(0, len(text) - _AROUND))
+        if at_ends is None:
+            return None
+        line = text.count("\n", 0, at_ends.start()) + 1
+        return f"line {line:,} names Project Gutenberg: a header or a licence is learned as well, unless you cut it out"
+    first = 1 if begins is None else text.count("\n", 0, begins.end()) + 2
+    last = text.count("\n") + 1 if ends is None else text.count("\n", 0, ends.start())
+    around = (0 if begins is None else begins.end()) + (0 if ends is None else len(text) - ends.start())
+    what = " and ".join(
+        kind for kind, has in (("the header", begins is not None), ("the licence", ends is not None)) if has
+    )
+    several = len(_BEGINS.findall(text))
+    how = f"the text itself is lines {first:,} to {last:,}" if several < 2 else f"{several} books have one"
+    if several < 2 and os.path.isfile(name) and kind_of(name) == "text" and not name.endswith((".gz", ".xz", ".bz2")):
+        how += f": sed -n {first},{last}p {shlex.quote(name)}"
+    return f"{what} of Project Gutenberg, {around / len(text):.0%} of the text, would be learned as well; {how}"
 
 
 def split_text(

@@ -11,42 +11,65 @@ from ....data.batches import Rows
 from ....data.split import PARTS
 from ....data.text.vocabulary import Vocabulary, Words
 from ....errors import DataError
-from . import baselines
+from ...verdict import judged
+from .baselines import KNESER_NEY, MOST_COUNTED, Plain, xz_bits
 from .corpus import Corpus
 
 if TYPE_CHECKING:
     from .network import LanguageModel
 
-# Characters at the end of the training text that baselines learn from: xz looks back no further, and the 5-gram takes
-# a hundred bytes of memory for each.
-BASELINE_TEXT = 20_000_000
 MOST_TRAINING_TEXT = 100_000  # characters at the end of a training text that are evaluated where nothing is held out
 
 
+def learn_plain(vocabulary: Vocabulary, corpus: Corpus) -> Plain:
+    """The plain methods of a training text, the strongest chosen on the validation part."""
+    held_out = corpus.texts["validation"]
+    # Words do not tell all of a text, which xz does.
+    texts = None if isinstance(vocabulary, Words) else (corpus.texts["train"][-MOST_COUNTED:], held_out)
+    return Plain.learn(corpus.ids["train"], len(vocabulary), corpus.ids["validation"], texts)
+
+
 def evaluate_parts(
-    model: LanguageModel, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
+    model: LanguageModel | None, plain: Plain, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
 ) -> dict[str, Any]:
-    """Losses by part, and those of the baselines on the test part (the validation part, if there is none); where
-    nothing was held out, there is nothing to compare."""
+    """Losses by part, and those of the plain methods on the test part (the validation part, if there is none); where
+    nothing was held out, there is nothing to compare.
+
+    Args:
+        model: None measures the n-grams in its place, on what they were not counted in.
+    """
     metrics: dict[str, Any] = {}
     for part in PARTS:
         text, ids = corpus.texts[part], corpus.ids[part]
         if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
+            if model is None:
+                continue
             held_out = max(len(corpus.texts["validation"]), len(corpus.texts["test"]))
             text = text[-max(held_out or MOST_TRAINING_TEXT, 1000) :]
             ids = vocabulary.encode(text)
         if len(ids) > 1:
-            metrics[part] = loss_of(model, vocabulary, text, ids)
+            metrics[part] = _scores(model, plain, vocabulary, text, ids, follows=True)
     compared = next((part for part in ("test", "validation") if part in metrics), None)
     if with_baselines and compared is not None:
-        metrics["baselines"] = _baselines(vocabulary, corpus, compared)
+        text, ids = corpus.texts[compared], corpus.ids[compared]
+        train_text = corpus.texts["train"][-MOST_COUNTED:]
+        metrics |= _beside_plain(model, plain, vocabulary, text, ids, metrics[compared], compared, train_text)
     return metrics
 
 
-def evaluate_text(model: LanguageModel, vocabulary: Vocabulary, text: str, name: str, unknown: str) -> dict[str, Any]:
-    """Loss on a whole text.
+def evaluate_text(
+    model: LanguageModel | None,
+    plain: Plain | None,
+    vocabulary: Vocabulary,
+    text: str,
+    name: str,
+    unknown: str,
+    with_baselines: bool = True,
+) -> dict[str, Any]:
+    """Loss on a whole text, and those of the plain methods.
 
     Args:
+        plain: None of models of before, which did not keep it: then xz, which knows nothing but the text, compares.
         name: What messages call the text.
         unknown: "error", or "skip" to leave out characters that the vocabulary lacks.
     """
@@ -54,8 +77,18 @@ def evaluate_text(model: LanguageModel, vocabulary: Vocabulary, text: str, name:
     ids = vocabulary.encode(known, unknown=unknown)
     if len(ids) < 2:
         raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
-    skipped = {"skipped_characters": len(text) - len(known)} if len(known) < len(text) else {}
-    return loss_of(model, vocabulary, known, ids) | skipped
+    found = _scores(model, plain, vocabulary, known, ids, follows=False)
+    if len(known) < len(text):
+        found["skipped_characters"] = len(text) - len(known)
+    if not with_baselines:
+        return {"all": found}
+    if plain is None:
+        xz = _per_unit(xz_bits("", known), known, found["tokens"])
+        if "unknown_tokens" in found:  # which xz does tell apart
+            xz["bits_per_token"] = None
+        return {"all": found, "baselines": {"xz": xz}}
+    train_text = "" if isinstance(vocabulary, Words) else vocabulary.decode(plain.ids.astype(np.int64))
+    return {"all": found, **_beside_plain(model, plain, vocabulary, known, ids, found, "all", train_text)}
 
 
 def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
@@ -65,9 +98,24 @@ def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
     return text.translate(dict.fromkeys(map(ord, vocabulary.unseen(text))))
 
 
+def _scores(
+    model: LanguageModel | None, plain: Plain | None, vocabulary: Vocabulary, text: str, ids: np.ndarray, follows: bool
+) -> dict[str, Any]:
+    """Loss in nats per token, and the figures derived from it: of the network, or where there is none, the n-grams."""
+    if model is not None:
+        return loss_of(model, vocabulary, text, ids)
+    assert plain is not None
+    nats = float(plain.bits(ids, follows)[KNESER_NEY].sum()) * math.log(2)
+    return _figures(nats, len(ids), vocabulary, text, ids)
+
+
 def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
     """Loss in nats per token, and the figures derived from it."""
     nats, count = total_loss(model, ids, rows_for(ids))
+    return _figures(nats, count, vocabulary, text, ids)
+
+
+def _figures(nats: float, count: int, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
     unknown = _unknown(vocabulary, ids)
     loss = nats / count
     return {
@@ -96,40 +144,86 @@ def total_loss(
     model: LanguageModel, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
 ) -> tuple[float, int]:
     """Summed loss in nats over one contiguous text, and the number of tokens predicted."""
+    sums, targets = chunk_losses(model, ids, batch_size, chunk_length)
+    return float(sums.sum()), sum(map(len, targets))
+
+
+def chunk_losses(
+    model: LanguageModel, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Summed loss in nats of each chunk of one contiguous text, and the places in it of the tokens predicted there."""
     from .batches import Chunks, evaluation_chunk_length
 
     length = chunk_length or evaluation_chunk_length(batch_size, model.output.out_features)
     chunks, carried = Chunks(Rows(ids, batch_size, length)), model.carried
     model.begin("test")
-    nats, count = 0.0, 0
     with model.predicting():
-        for step in range(len(chunks)):
-            total, targets = model.validation_sums(chunks.at(step))
-            nats, count = nats + float(total), count + targets
+        sums = [float(model.validation_sums(chunks.at(step))[0]) for step in range(len(chunks))]
     model.carried = carried
-    return nats, count
+    places = Rows(np.arange(len(ids)), batch_size, length)
+    return np.array(sums), [places[step][1].ravel() for step in range(len(chunks))]
 
 
-def xz_alone(text: str, tokens: int) -> dict[str, float | None]:
-    """xz on a text, without any training text."""
-    return _per_unit(baselines.xz_bits("", text), text, tokens)
+def _beside_plain(
+    model: LanguageModel | None,
+    plain: Plain,
+    vocabulary: Vocabulary,
+    text: str,
+    ids: np.ndarray,
+    own: dict[str, Any],
+    part: str,
+    train_text: str,
+) -> dict[str, Any]:
+    """The "baselines" on a text, and whether the network earned its place beside the strongest.
 
-
-def _baselines(vocabulary: Vocabulary, corpus: Corpus, part: str) -> dict[str, Any]:
-    """Plain methods that learned from the same training text, on the same held-out text."""
-    train_text, train_ids = corpus.texts["train"][-BASELINE_TEXT:], corpus.ids["train"][-BASELINE_TEXT:]
-    text, ids, size = corpus.texts[part], corpus.ids[part], len(vocabulary)
-    tokens = {
-        "frequencies": baselines.unigram_bits(train_ids, ids, size),
-        "5-gram": baselines.ngram_bits(train_ids, ids, size, order=5),
-    }
-    found = {name: _per_unit(bits * len(ids), text, len(ids)) for name, bits in tokens.items()}
-    found["xz"] = _per_unit(baselines.xz_bits(train_text, text), text, len(ids))
+    Args:
+        own: The figures of the model there.
+        train_text: What xz knows before it.
+    """
+    bits = plain.bits(ids, follows=part != "all")
+    found = {name: _per_unit(float(each.sum()), text, len(ids)) for name, each in bits.items()}
+    found["xz"] = _per_unit(xz_bits(train_text, text), text, len(ids))
     if _unknown(vocabulary, ids):
-        # The first two do not say which word an unknown token is, as the model does not (see `loss_of`); xz does.
+        # N-grams do not say which word an unknown token is, as the model does not (see `loss_of`); xz does.
         for name, scores in found.items():
             scores["bits_per_token" if name == "xz" else "bits_per_character"] = None
-    return found
+    judgement = {}
+    strongest = KNESER_NEY if model is None else plain.strongest
+    measure = "bits_per_token" if own["bits_per_character"] is None else "bits_per_character"
+    figures = {name: figure for name, scores in found.items() if (figure := scores[measure]) is not None}
+    if strongest in figures:
+        judgement = judged(
+            measure=measure,
+            part=part,
+            model=own[measure],
+            plain=figures,
+            strongest=str(strongest),
+            share=0.0 if model is None else 1.0,
+            standard_error=_standard_error(model, ids, bits.get(str(strongest)), len(text)),
+        )
+    return {"baselines": found, **judgement}
+
+
+def _standard_error(
+    model: LanguageModel | None, ids: np.ndarray, bits: np.ndarray | None, characters: int
+) -> float | None:
+    """Of the difference in bits per character between a model and a plain method, over chunks of the text, for tokens
+    beside each other are not independent; None if it is not known.
+
+    Args:
+        bits: Of each token, by the plain method.
+    """
+    if model is None or bits is None:
+        return None
+    nats, places = chunk_losses(model, ids, rows_for(ids))
+    if len(nats) < 5:
+        return None
+    counts = np.array([len(where) for where in places])
+    differences = nats / math.log(2) - [bits[where].sum() for where in places]
+    # Of a ratio of sums, as the last chunk may be shorter.
+    residuals = differences - differences.sum() / counts.sum() * counts
+    error = math.sqrt(len(nats) * float(residuals.var(ddof=1))) / counts.sum()
+    return error * len(ids) / characters
 
 
 def _per_unit(bits: float, text: str, tokens: int) -> dict[str, float | None]:

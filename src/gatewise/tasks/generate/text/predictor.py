@@ -42,7 +42,7 @@ class Writer(Stream[State | None]):
     """
 
     def __init__(self, document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]):
-        self.language_model = LanguageModel(document, tensors)
+        self.language_model = LanguageModel.of(document, tensors)
         super().__init__()
 
     @classmethod
