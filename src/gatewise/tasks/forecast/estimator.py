@@ -160,6 +160,7 @@ class Forecaster(Estimator, ForecastOptions):
             identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
             settle=settle,
+            held_out=setup.held_out,
             unit="windows",
             loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
             understood={
