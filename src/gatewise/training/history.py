@@ -88,8 +88,8 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def by_name(path: str | os.PathLike[str]) -> dict[str, list[float]]:
     """The evaluations of a history as lists of one length, by the names that Keras gives them.
 
-    "epoch" and "step" (of training, when it was evaluated), "loss" and "val_loss", and "learning_rate". Where nothing was
-    held out, what chose the weights was measured on training data: "evaluation_loss" stands in the place of "val_loss".
+    "epoch" and "step" (of training, when it was evaluated), "loss" and "val_loss", and "learning_rate". Where nothing
+    was held out, the weights were chosen on training data: "evaluation_loss" stands in the place of "val_loss".
     """
     lines = [line for _, line in _parsed(Path(path)) if line["kind"] == "evaluation"]
     held_out = all(loss_name(True) in line for line in lines)
