@@ -14,6 +14,12 @@ from .sequences import starts_of
 
 _MASKS = 2  # of either kind, as in SpecAugment's policies LD and SM
 _SPECTRUM = 16  # channels from which on they are taken for a spectrum, whose bands may be hidden
+# Of recordings; energies are natural logarithms.
+_VOICE = 0.08  # standard deviation of the logarithm of how much longer the vocal tract is
+_EQUALISER = np.array([1.2, 1.2, 0.8, 0.6])  # of the level, the tilt and so on, added to all frames
+_NOISY, _NOISE = 0.1, (4.0, 12.0)  # how often there is noise, and how far below the loudest energy it lies
+_RIPPLE = 0.3  # of the noise
+_NARROW = 0.05  # how often low bands are silent, and how often high ones
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,68 @@ def vary(
 
     Source: Um et al. (2017), "Data augmentation of wearable sensor data", ICMI; and SpecAugment, see above.
     """
+    found, counts = _at_another_pace(values, lengths, rng, strength)
+    row = np.repeat(np.arange(len(lengths)), counts)
+    louder = np.exp(0.1 * strength * rng.standard_normal((len(lengths), channels))).astype(np.float32)
+    noise = 0.05 * strength * rng.standard_normal((len(row), channels), np.float32)
+    found[:, :channels] = found[:, :channels] * louder[row] + noise
+    if channels >= _SPECTRUM:
+        _hide(found, counts, rng, strength, channels)
+    return found, counts
+
+
+def vary_recordings(
+    values: np.ndarray,
+    lengths: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    strength: float,
+    mean: np.ndarray,
+    scale: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Other log-mel spectra that say the same: by another voice, louder, through another microphone, with noise,
+    through a line without high or low bands, shifted, at another pace, with a band and a moment hidden.
+
+    Args:
+        values: (S, D), the first M of which are (log-mel energy - mean) / scale.
+        lengths: (B,) frames of each recording, adding up to S.
+        strength: 1 is the default.
+        mean, scale: (M,).
+
+    Returns:
+        The same for as many recordings of other lengths.
+
+    Source: Jaitly & Hinton (2013), "Vocal tract length perturbation improves speech recognition", ICML workshop on deep
+    learning for audio; and SpecAugment, see above.
+    """
+    B, M = len(lengths), len(mean)
+    found, counts = _at_another_pace(values, lengths, rng, strength)
+    row, bands = np.repeat(np.arange(B), counts), np.arange(M)
+    energies = found[:, :M] * scale + mean
+    at = np.clip(bands * np.exp(_VOICE * strength * rng.standard_normal((B, 1))), 0, M - 1)
+    below = np.minimum(at.astype(np.int64), max(M - 2, 0))
+    share = (at - below).astype(np.float32)[row]
+    above = np.minimum(below + 1, M - 1)[row]
+    below = below[row]
+    energies = np.take_along_axis(energies, below, 1) * (1 - share) + np.take_along_axis(energies, above, 1) * share
+    waves = np.cos(np.pi * np.outer(np.arange(len(_EQUALISER)), (bands + 0.5) / M))  # the first is one number for all
+    energies += ((strength * rng.standard_normal((B, len(_EQUALISER))) * _EQUALISER) @ waves)[row]
+    loudest = np.maximum.reduceat(energies.max(1), starts_of(counts))
+    floor = np.where(rng.random(B) < _NOISY, rng.uniform(*_NOISE, B), np.inf)
+    noise = (loudest - floor)[row][:, None] + _RIPPLE * rng.standard_normal(energies.shape, np.float32)
+    energies = np.logaddexp(energies, noise)
+    narrow = (rng.random((B, 2)) < _NARROW * strength) * rng.random((B, 2)) * 0.3 * M
+    cut = (bands < narrow[:, :1]) | (bands >= M - narrow[:, 1:])
+    energies = np.where(cut[row], (loudest - _NOISE[1])[row][:, None], energies)
+    found[:, :M] = (energies - mean) / scale
+    _hide(found, counts, rng, strength, M)
+    return found, counts
+
+
+def _at_another_pace(
+    values: np.ndarray, lengths: np.ndarray, rng: np.random.Generator, strength: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same sequences cut at the ends, and read faster or slower."""
     B = len(lengths)
     cut = 0.1 * strength * rng.random((B, 2)) * (lengths[:, None] >= 8)
     pace = np.exp(0.1 * strength * rng.standard_normal(B))
@@ -85,13 +153,7 @@ def vary(
     share = (at - low).astype(np.float32)[:, None]
     first = starts_of(lengths)[row] + low
     high = np.minimum(first + 1, (starts_of(lengths) + lengths - 1)[row])
-    found = values[first] * (1 - share) + values[high] * share
-    louder = np.exp(0.1 * strength * rng.standard_normal((B, channels))).astype(np.float32)
-    noise = 0.05 * strength * rng.standard_normal((len(row), channels), np.float32)
-    found[:, :channels] = found[:, :channels] * louder[row] + noise
-    if channels >= _SPECTRUM:
-        _hide(found, counts, rng, strength, channels)
-    return found, counts
+    return values[first] * (1 - share) + values[high] * share, counts
 
 
 def _hide(values: np.ndarray, lengths: np.ndarray, rng: np.random.Generator, strength: float, channels: int) -> None:

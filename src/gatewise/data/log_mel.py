@@ -17,6 +17,7 @@ from ..errors import OptionError
 
 _LONGEST = 60  # seconds of a frame
 _MOST_SAMPLES = 1 << 20  # of a frame
+QUIET = 6.0  # nats of energy, 26 dB: found with speakers left out of spoken digits; 39 dB was worse by 0.02
 BLOCK = 4096  # frames transformed at a time, so that an hour of sound needs no gigabyte
 
 
@@ -99,6 +100,18 @@ class LogMel:
     def to_json(self) -> dict[str, Any]:
         """For the model file."""
         return asdict(self)
+
+
+def levelled(frames: np.ndarray) -> np.ndarray:
+    """Log-mel frames (F, M) of a recording without its level: the same, however loud it was recorded.
+
+    Frames before and after all that is less than `QUIET` below the loudest are left out, as they hold silence, whose
+    length and level say nothing; the mean of the rest is subtracted.
+    """
+    energy = np.logaddexp.reduce(frames.astype(np.float64), axis=1)
+    heard = np.flatnonzero(energy > energy.max() - QUIET)
+    kept = frames[heard[0] : heard[-1] + 1]
+    return np.asarray(kept - kept.mean(), np.float32)
 
 
 def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

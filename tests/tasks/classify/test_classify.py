@@ -71,6 +71,7 @@ def test_a_table_with_a_test_part_of_its_own(tmp_path):
     data = mixed(600)
     model = Classifier(**{**TINY, "epochs": 6, "learning_rate": 0.02}).fit(data, output=tmp_path / "m")
     blended = {"network", "blend"} if model.blend_weight_ < 1 else set()
+    blended |= {"share", "strongest_plain", "earned"}
     assert {"train", "validation", "test", "baselines"} | blended == model.metrics_.keys()
     assert model.metrics_["test"]["sequences"] == 60
     assert model.metrics_["test"]["accuracy"] > 0.95

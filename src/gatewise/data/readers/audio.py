@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, MissingExtra, OptionError
-from ..log_mel import LogMel, resample
+from ..log_mel import LogMel, levelled, resample
 from ..sequences import Column, Sequences, offsets_of, text_column
 from .file_names import columns_of, folder_or_prefix, pattern_of
 from .files import NamedFile, Source, Unpacking, name_of, named_files, read_bytes
@@ -85,6 +85,15 @@ def read_sounds(source: Source | Sequence[Source], settings: LogMel | None = Non
         {"file": text_column("file", names)},
         name_of(source) if isinstance(source, str | os.PathLike) else ", ".join(map(name_of, source)),
     )
+
+
+def level_recordings(data: Sequences) -> Sequences:
+    """The same recordings, each without its level and the silence around it; see `log_mel.levelled`."""
+    values = data.steps["log_mel"].values
+    ends = zip(data.offsets[:-1], data.offsets[1:], strict=True)
+    found = [levelled(values[start:end]) if end > start else values[start:end] for start, end in ends]
+    column = replace(data.steps["log_mel"], values=np.concatenate([values[:0], *found]))
+    return replace(data, offsets=offsets_of(map(len, found)), steps={"log_mel": column}, lines=None)
 
 
 def settings_for(source: Source | Sequence[Source]) -> LogMel:

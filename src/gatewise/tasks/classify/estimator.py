@@ -19,22 +19,22 @@ from ...data.readers.audio import settings_for
 from ...data.readers.sklearn_arrays import are_integers, features_of, in_memory
 from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
-from ...errors import DataError
+from ...errors import DataError, ModelFileError
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from ..stress import Stressed
-from .baselines import Baselines
+from .baselines import KEYS, Baselines
 from .document import Data, Document
-from .evaluation import Evaluator, calibrate, classify_report
+from .evaluation import Evaluator, calibrate, classify_report, held_out, left_out
 from .inputs import Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor
-from .reading import read_sequences
+from .reading import holds_recordings, read_sequences
 from .sizing import Sizing, sizing, training_steps
-from .split import Parts, split_sequences, validation_rows
+from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
 from .targets import Targets, target_columns
 
@@ -52,10 +52,11 @@ class Classifier(Estimator, ClassifyOptions):
         model_: The networks, a `torch.nn.Module`.
         classes_: (K,) classes in the order of `predict_proba`, or names of the labels; absent for a number.
         inputs_: What it reads, and how.
-        blend_weight_: Share of the networks in a prediction. The rest is the share of the logistic regression that is
-            also a baseline, chosen on the validation part. 1 without one, or where classes have weights.
+        blend_weight_: Share of the networks in a prediction. The rest is that of plain methods, which are also
+            baselines. It is chosen on the validation part; where there are too few sequences for one, on training
+            sequences that each of the networks left out in turn.
         temperature_: What the logits of the networks' averaged probabilities are divided by, to calibrate them on the
-            validation part. 1 without one, or where classes have weights.
+            same sequences.
         metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
 
@@ -115,7 +116,7 @@ class Classifier(Estimator, ClassifyOptions):
         from .batches import InOrder, Shuffled
 
         sequences, sound, targets = self._read_training(data, y, query, encoding)
-        self.schema_ = sequences.schema
+        self.schema_, levelled = sequences.schema, holds_recordings(sequences)
         own = None if validation is None else self._read_validation(validation, sound, query, encoding)
         if own is not None:
             refuse_shared(sequences, own, names(self.group))
@@ -129,8 +130,14 @@ class Classifier(Estimator, ClassifyOptions):
             validated_apart=own is not None,
         )
         inputs, chosen = self._learn_inputs(sequences, parts.train, targets)
-        truth = targets.standardised(targets.encode(sequences))
+        encoded = targets.encode(sequences)
+        truth = targets.standardised(encoded)
         weights = targets.weights(self.class_weight, truth[parts.train])
+        held, rows, apart = validation_rows(sequences, own, parts)
+        folds = None
+        if not apart and chosen.ensemble > 1:  # each network leaves out some sequences, on which it is measured
+            strata = encoded[parts.train] if targets.kind == "category" else None
+            folds = folds_of(strata, len(parts.train), chosen.ensemble, int(self.seed))
         training = Shuffled(
             inputs,
             sequences,
@@ -139,11 +146,13 @@ class Classifier(Estimator, ClassifyOptions):
             batch_size=chosen.batch_size,
             seed=int(self.seed),
             augmentation=chosen.augmentation,
+            recordings=levelled,
+            folds=folds,
         )
-        held, rows, held_out = validation_rows(sequences, own, parts)
         wanted = truth[rows] if own is None else targets.standardised(targets.encode(own))
-        steps, evaluate_every = training_steps(chosen, len(training), held_out)
+        steps, evaluate_every = training_steps(chosen, len(training), apart or folds is not None)
         self.sound_, self.targets_, self.inputs_, self.sizing_ = sound, targets, inputs, chosen
+        self.levelled_ = levelled
         self._set_attributes(features_of(sequences) if in_memory(data) else None)
         # `_measure` sets these, and may be interrupted. The model is saved even so.
         self.baselines_: Baselines | None = None
@@ -151,7 +160,7 @@ class Classifier(Estimator, ClassifyOptions):
         return Prepared(
             build=lambda: self._build(weights),
             training=training,
-            validation=InOrder(inputs, held, rows, wanted),
+            validation=InOrder(inputs, held, rows, wanted, folds),
             plan=plan_of(self, steps, chosen.learning_rate, evaluate_every),
             data={
                 "name": sequences.name,
@@ -160,7 +169,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "held_out": y is None and own is None,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
-            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, tell),
+            measure=lambda finished, tell: self._measure(finished, sequences, own, parts, folds, weights, tell),
             unit="sequences",
             loss={
                 "number": "squared error of the standardised number",
@@ -179,6 +188,7 @@ class Classifier(Estimator, ClassifyOptions):
                 **group_entry(sequences, [*targets.columns, *names(self.group)]),
             },
             per_step=chosen.batch_size,
+            validated=_validated(apart, folds),
         )
 
     def evaluate(
@@ -273,7 +283,7 @@ class Classifier(Estimator, ClassifyOptions):
         """The sequences, how recordings are read (so that later ones are brought to the same rate), and the targets."""
         if in_memory(data) and y is None:
             raise DataError("This Classifier requires y to be passed, but the target y is None: give fit(data, y)")
-        sequences = read_sequences(data, y, self, query=query, encoding=encoding)
+        sequences = read_sequences(data, y, self, query=query, encoding=encoding, levelled=True)
         recorded = "log_mel" in sequences.steps and not isinstance(data, Sequences)
         columns = target_columns(sequences, names(self.target), names(self.key))
         targets = Targets.of(sequences, columns, self.target_kind)
@@ -283,7 +293,9 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _read_validation(self, validation: Any, sound: LogMel | None, query: str | None, encoding: str) -> Sequences:
         data, y = validation if isinstance(validation, tuple) and len(validation) == 2 else (validation, None)
-        return read_sequences(data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_)
+        return read_sequences(
+            data, y, self, sound=sound, query=query, encoding=encoding, schema=self.schema_, levelled=True
+        )
 
     def _learn_inputs(self, data: Sequences, rows: np.ndarray, targets: Targets) -> tuple[Inputs, Sizing]:
         """What is read of the training sequences, and sizes that suit it."""
@@ -314,26 +326,31 @@ class Classifier(Estimator, ClassifyOptions):
         sequences: Sequences,
         own: Sequences | None,
         parts: Parts,
+        folds: np.ndarray | None,
+        weights: np.ndarray | None,
         tell: Callable[[str], None],
     ) -> dict[str, Any]:
-        """Fit the baselines if training has finished, calibrate, and evaluate."""
-        if finished:
+        """Fit the plain methods if training has finished, choose the shares of all, and evaluate."""
+        if not finished:
+            return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
+        held, rows, apart = validation_rows(sequences, own, parts)
+        learned_from, size, effort = (self.inputs_, self.targets_, sequences, parts.train, int(self.seed)), 0, math.inf
+        if self.model_ is not None:
             layers = [weight for member in self.model_.members for weight in member.layers.parameters()]
             epochs = self.outcome_.step * self.sizing_.batch_size / len(parts.train)
-            self.baselines_ = Baselines.learn(
-                self.inputs_,
-                self.targets_,
-                sequences,
-                parts.train,
-                int(self.seed),
-                size=sum(weight.numel() for weight in self.model_.parameters()),
-                effort=epochs * sum(weight.numel() for weight in layers),
-                tell=tell,
-            )
-        held, rows, held_out = validation_rows(sequences, own, parts)
-        if held_out and self.class_weight is None:  # weights shift the predictions; the regression has none
-            self.blend_weight_, self.temperature_ = calibrate(self._predictor(), held, rows)
-        return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
+            size = sum(weight.numel() for weight in self.model_.parameters())
+            effort = epochs * sum(weight.numel() for weight in layers)
+        baselines = Baselines.learn(*learned_from, size=size, effort=effort, tell=tell)
+        baselines.class_weights = weights
+        chooses = (held, rows) if apart else None
+        baselines.learn_methods(*learned_from, held=chooses, recordings=self.levelled_, tell=tell)
+        if not apart:
+            baselines.leave_out(*learned_from, effort=effort)
+        predictor = self._predictor(baselines)
+        seen = held_out(predictor, held, rows) if apart else left_out(predictor, sequences, parts.train, folds)
+        baselines.shares, baselines.strongest, *chosen = calibrate(predictor, seen, self.share)
+        self.baselines_, (self.blend_weight_, self.temperature_) = baselines, chosen
+        return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts, seen)
 
     def _set_attributes(self, features: int | None) -> None:
         """What scikit-learn's users expect after fit."""
@@ -374,7 +391,8 @@ class Classifier(Estimator, ClassifyOptions):
 
     # The trained model.
 
-    def _predictor(self) -> Predictor:
+    def _predictor(self, baselines: Baselines | None = None) -> Predictor:
+        """With these plain methods, before they are its own."""
         self._must_be_fitted()
         return Predictor(
             net=self.model_,
@@ -382,10 +400,11 @@ class Classifier(Estimator, ClassifyOptions):
             inputs=self.inputs_,
             targets=self.targets_,
             sound=self.sound_,
-            baselines=self.baselines_,
+            baselines=baselines or self.baselines_,
             blend_weight=self.blend_weight_,
             temperature=self.temperature_,
             schema=self.schema_,
+            levelled=self.levelled_,
         )
 
     # The model file.
@@ -405,6 +424,9 @@ class Classifier(Estimator, ClassifyOptions):
             "features": getattr(self, "n_features_in_", None),
             "blend_weight": self.blend_weight_,
             "temperature": self.temperature_,
+            "plain_shares": (self.baselines_ and self.baselines_.shares) or None,
+            "strongest_plain": "" if self.baselines_ is None else self.baselines_.strongest,
+            "levelled": self.levelled_,
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -416,12 +438,35 @@ class Classifier(Estimator, ClassifyOptions):
         self.sizing_, self.inputs_, self.targets_, self.sound_ = found.sizes, found.inputs, found.targets, found.sound
         self._set_attributes(found.features)
         self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
+        self.levelled_ = found.levelled
+        methods = {}
+        for name, key in KEYS.items():
+            if any(tensor.startswith(f"baselines.{key}.") for tensor in tensors):
+                shapes = Baselines.method_shapes(self.inputs_, self.targets_, name)
+                methods[name] = taken(tensors, f"baselines.{key}.", shapes)
         has_baselines = any(name.startswith("baselines.") for name in tensors)
         chosen = "baselines.buckets" in tensors
         shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
         plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
-        self.model_ = filled(lambda: self._build(None), tensors)
+        if self.baselines_ is not None:
+            for name, own in methods.items():
+                self.baselines_.restore_method(name, self.targets_, own)
+            self.baselines_.take_shares(
+                self.targets_, found.plain_shares or {}, found.strongest_plain, self.class_weight
+            )
+        elif methods or found.plain_shares or self.only == "plain":
+            raise ModelFileError("it has shares of plain methods, and no plain methods")
+        self.model_ = None if self.only == "plain" else filled(lambda: self._build(None), tensors)
+
+
+def _validated(held_out: bool, folds: np.ndarray | None) -> str | None:
+    """What validation measures, where it does not measure the loss of a part of its own."""
+    if held_out:
+        return None
+    if folds is None:
+        return "the training sequences, for none are held out"
+    return "cross-validation: each network on the training sequences that it leaves out"
 
 
 def _outputs_text(targets: Targets) -> str:

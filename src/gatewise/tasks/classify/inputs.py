@@ -116,6 +116,12 @@ class Text:
             return [words[a:b] for a, b in zip(data.offsets[:-1], data.offsets[1:], strict=True)]
         return [_tokens(text, self.tokens) or [""] for text in _texts(data, self.names)]
 
+    def wholes(self, data: Sequences) -> Iterator[str]:
+        """Each sequence as one text."""
+        if self.per_step:
+            return (" ".join(words) for words in self.cut(data))
+        return _texts(data, self.names)
+
     def ids(self, sequences: list[list[str]]) -> dict[str, np.ndarray]:
         """ "words" (T, B); and with "both", "word_of" (T, B), the place of each in "spelling" (letters, U), which has
         "spelling_lengths" (U,)."""
@@ -261,6 +267,11 @@ class Inputs:
             if not column.per_step:
                 parts += [np.repeat(part, lengths, 0) for part in column.features(data.static[column.name])]
         return np.concatenate(parts, 1), lengths
+
+    def series(self, data: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """(S, C) scaled numbers of the steps of all sequences, and how many steps each has."""
+        varying = [column.features(data.steps[column.name])[0] for column in self.numbers if column.per_step]
+        return np.concatenate(varying, 1), data.lengths
 
     def _changes(self, values: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
         """(S, C) changes of each column that has any."""

@@ -187,14 +187,26 @@ class Ensemble(Network):
             return stacked.softmax(-1).mean(0)
         return stacked.sigmoid().mean(0) if self.kind == "labels" else stacked.mean(0)
 
+    def left_out(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, outputs): of each sequence, what the network predicts that did not learn from it."""
+        found = torch.stack([self.average([member(batch)]) for member in self.members])
+        return found[batch["fold"], torch.arange(found.shape[1], device=found.device)]
+
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:
-        losses = [self._loss(member(batch), batch["targets"]) for member in self.members]
+        fold, losses = batch.get("fold"), []
+        for number, member in enumerate(self.members):
+            scores, targets = member(batch), batch["targets"]
+            if fold is not None:  # each sequence is left out by one network, which is then measured on it
+                kept = fold != number
+                scores, targets = scores[kept], targets[kept]
+            losses.append(self._loss(scores, targets) if len(targets) else scores.sum())
         return torch.stack(losses).mean()
 
     def validation_sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, int]:
-        found, targets = self(batch), batch["targets"]
+        found = self.left_out(batch) if "fold" in batch else self(batch)
+        targets = batch["targets"]
         if self.kind == "number":
             return mse_loss(found[:, 0], targets, reduction="sum"), len(targets)
         if self.kind == "labels":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,15 +58,16 @@ class Predictor:
     """A trained classifier without its training: from anything that a reader takes to classes, labels or numbers.
 
     Args:
-        net: The trained networks, such as `Ensemble`.
+        net: The trained networks, such as `Ensemble`; None where there are plain methods alone.
         options: Of the classifier.
         inputs: What the networks read.
         targets: What they predict.
         sound: How recordings become frames; None where nothing is heard.
-        baselines: They hold the regression whose predictions are blended in; None where training was interrupted.
-        blend_weight: Share of the networks in a prediction; the rest is the regression's, which makes other errors.
+        baselines: Plain methods whose predictions are blended in; None where training was interrupted.
+        blend_weight: Share of the networks in a prediction; the rest is that of the plain methods.
         temperature: Of the networks' probabilities, see `Targets.tempered`.
         schema: How the table was read that they learned from; None if it was none.
+        levelled: Whether they learned from recordings that were brought to one level.
     """
 
     def __init__(
@@ -81,10 +82,11 @@ class Predictor:
         blend_weight: float,
         temperature: float,
         schema: Schema | None,
+        levelled: bool,
     ):
         self.net, self.options, self.inputs, self.targets, self.sound = net, options, inputs, targets, sound
         self.baselines, self.blend_weight, self.temperature = baselines, blend_weight, temperature
-        self.schema = schema
+        self.schema, self.levelled = schema, levelled
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", with_target: bool = False
@@ -99,6 +101,7 @@ class Predictor:
             encoding=encoding,
             with_target=with_target,
             schema=self.schema,
+            levelled=self.levelled,
         )
 
     def predict(self, data: Any) -> np.ndarray:
@@ -153,18 +156,50 @@ class Predictor:
         return names(self.options.key) or (("file",) if from_files else ())
 
     def outputs(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
-        """What `Targets.predictions` makes of these sequences: probabilities or numbers, networks and regression
+        """What `Targets.predictions` makes of these sequences: probabilities or numbers, networks and plain methods
         blended."""
-        found = self.targets.tempered(self.networks(data, rows), self.temperature)
-        if self.baselines is not None and self.blend_weight < 1:
-            plain = self.baselines.regression(self.inputs, self.targets, data, rows)
-            found = self.blend_weight * found + (1 - self.blend_weight) * plain
-        return self.targets.predictions(found)
+        share = self.blend_weight
+        networks = self.tempered(data, rows) if share > 0 or self.baselines is None else None
+        plain = None
+        if self.baselines is not None and share < 1:
+            plain = self.baselines.together(self.inputs, self.targets, data, rows)
+        return self.blended(networks, plain)
+
+    def blended(self, networks: np.ndarray | None, plain: np.ndarray | None) -> np.ndarray:
+        """The same of (N, outputs) of both, where both have a share."""
+        share = self.blend_weight
+        if networks is None or plain is None:
+            found = plain if networks is None else networks
+            assert found is not None
+            return self.targets.predictions(found)
+        return self.targets.predictions(share * networks + (1 - share) * plain)
+
+    def tempered(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), outputs): what the networks predict, calibrated."""
+        return self.targets.tempered(self.networks(data, rows), self.temperature)
 
     def networks(self, data: Sequences, rows: np.ndarray) -> np.ndarray:
         """(len(rows), outputs) float64: what the networks alone predict for these sequences."""
+        return self._computed(data, rows, forward)
+
+    def left_out(self, data: Sequences, rows: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """(len(rows), outputs) float64: of each sequence, what the network predicts that did not learn from it.
+
+        Args:
+            folds: (len(rows),) which one that is.
+        """
+        found = np.empty((len(rows), self.targets.outputs))
+        for number, member in enumerate(self.net.members):
+            own = folds == number
+            if own.any():
+                found[own] = self._computed(
+                    data, rows[own], lambda net, batch, member=member: net.average([member_scores(member, batch)])
+                )
+        return found
+
+    def _computed(self, data: Sequences, rows: np.ndarray, function: Callable[..., Any]) -> np.ndarray:
         encoded = (self.inputs.encode(piece) for piece in pieces(data, rows, TOGETHER))
-        return np.concatenate([self.net.compute(forward, arrays).astype(np.float64) for arrays in encoded])
+        return np.concatenate([self.net.compute(function, arrays).astype(np.float64) for arrays in encoded])
 
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...data.log_mel import LogMel
+from ...data.readers.audio import level_recordings
 from ...data.readers.sklearn_arrays import checked, column_of, in_memory
 from ...data.sequences import Sequences
 from ...data.sources import Roles, read
@@ -24,6 +25,7 @@ def read_sequences(
     encoding: str = "utf-8",
     with_target: bool = True,
     schema: Schema | None = None,
+    levelled: bool = False,
 ) -> Sequences:
     """Whatever `data.sources.read` takes, as one sequence or more.
 
@@ -32,6 +34,7 @@ def read_sequences(
         sound: How recordings become frames; chosen by their sample rate, if omitted.
         with_target: Whether the target's columns are read too.
         schema: How the table was read that a model learned from.
+        levelled: Whether recordings are brought to one level, and lose the silence around them.
 
     Raises:
         DataError: There is none.
@@ -57,4 +60,9 @@ def read_sequences(
     sequences = read(data, y, roles, query=query, encoding=encoding, sound=sound, schema=schema)
     if not len(sequences):
         raise DataError(f"{sequences.name}: there is no sequence in it")
-    return sequences
+    return level_recordings(sequences) if levelled and holds_recordings(sequences) else sequences
+
+
+def holds_recordings(data: Sequences) -> bool:
+    """Whether the steps are log-mel spectra, and nothing else."""
+    return data.steps.keys() == {"log_mel"}

@@ -49,6 +49,17 @@ def validation_rows(data: Sequences, own: Sequences | None, parts: Parts) -> tup
     return data, parts.validation, "validation" in parts.held_out
 
 
+def folds_of(strata: np.ndarray | None, count: int, folds: int, seed: int) -> np.ndarray:
+    """(count,) one of so many folds for each sequence, at random, each class spread evenly over them."""
+    random = np.random.default_rng([seed, 7])
+    order = random.permutation(count)
+    if strata is not None:
+        order = order[np.argsort(strata[order], kind="stable")]
+    found = np.empty(count, np.int64)
+    found[order] = np.arange(count) % folds
+    return found
+
+
 def split_sequences(
     data: Sequences,
     targets: Targets,

@@ -167,6 +167,15 @@ class Targets:
             others = powers + np.power(np.maximum(1 - scores, 1e-30), 1 / temperature)
         return powers / others
 
+    def activated(self, scores: np.ndarray) -> np.ndarray:
+        """(N, outputs): probabilities of scores, or standardised numbers as they are."""
+        if self.kind == "number":
+            return scores
+        if self.kind == "labels":
+            return 1 / (1 + np.exp(-np.clip(scores, -500, 500)))
+        powers = np.exp(scores - scores.max(1, keepdims=True))
+        return np.asarray(powers / powers.sum(1, keepdims=True))
+
     def predictions(self, scores: np.ndarray) -> np.ndarray:
         """(N, K) probabilities of classes, (N, L) of labels, or (N,) numbers, from the average output of the networks,
         (N, outputs)."""
@@ -188,6 +197,10 @@ class Targets:
         else:
             probabilities = np.where(truth > 0, found, 1 - found)
         return float(-np.log(np.maximum(probabilities, 1e-7)).mean())
+
+    def loss_standardised(self, truth: np.ndarray, scores: np.ndarray) -> float:
+        """The same of targets that are standardised."""
+        return self.loss(truth * self.scale + self.mean if self.kind == "number" else truth, scores)
 
     def metrics(self, truth: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
         """How good the predictions are; see `metrics.classification`."""

@@ -255,6 +255,7 @@ class TrainingData:
         validation: The same, to choose the weights by.
         calibration: The series whose normal steps set the threshold.
         normal: Per series of `calibration`, (n,) which steps those are.
+        judged: The same, with the steps that are labelled as anomalies.
     """
 
     parts: list[dict[str, slice]]
@@ -262,6 +263,7 @@ class TrainingData:
     validation: list[np.ndarray]
     calibration: Series
     normal: list[np.ndarray]
+    judged: list[np.ndarray]
 
 
 def training_data(series: Series, validation: Series | None, shares: Sequence[float]) -> TrainingData:
@@ -276,13 +278,15 @@ def training_data(series: Series, validation: Series | None, shares: Sequence[fl
     """
     parts = parts_of(series, shares)
     learned: tuple[str, ...] = ("train",)
+    held: tuple[str, ...] = ("train",)
+    calibration, places = series, parts
     if validation is not None:
-        calibration, normal = validation, normal_steps(validation, parts_of(validation, shares), ("train",))
+        calibration, places = validation, parts_of(validation, shares)
     else:
-        calibration, normal = series, normal_steps(series, parts, ("validation",))
-        if sum(int(mask.sum()) for mask in normal) < _ENOUGH:
-            learned = ("train", "validation")  # so few held-out steps are too few to choose by
-            normal = normal_steps(series, parts, learned)
+        held = ("validation",)
+        if sum(int(mask.sum()) for mask in normal_steps(series, parts, held)) < _ENOUGH:
+            learned = held = ("train", "validation")  # so few held-out steps are too few to choose by
+    normal = normal_steps(calibration, places, held)
     training = stretches(series, normal_steps(series, parts, learned))
     validated = stretches(calibration, normal)
     if not training or not validated:
@@ -290,7 +294,8 @@ def training_data(series: Series, validation: Series | None, shares: Sequence[fl
             f"{series.source.name} has no two steps in a row to learn from, one to read and one to predict. Give "
             "longer series"
         )
-    return TrainingData(parts, training, validated, calibration, normal)
+    judged = steps_of(calibration, places, held)
+    return TrainingData(parts, training, validated, calibration, normal, judged)
 
 
 def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
@@ -298,16 +303,23 @@ def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
     return [named_split(len(values), shares) for values in series.values]
 
 
-def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
-    """Per series, (n,) whether a step lies in one of these parts, has a value, and is not labelled as an anomaly."""
+def steps_of(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+    """Per series, (n,) whether a step lies in one of these parts, and has a value."""
     masks = []
-    for number, (values, places) in enumerate(zip(series.values, parts, strict=True)):
+    for values, places in zip(series.values, parts, strict=True):
         mask = np.zeros(len(values), bool)
         for name in which:
             mask[places[name]] = True
-        mask &= np.isfinite(values[:]).any(axis=1)
-        masks.append(mask & ~series.labels[number] if series.labels is not None else mask)
+        masks.append(mask & np.isfinite(values[:]).any(axis=1))
     return masks
+
+
+def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+    """The same of those that are not labelled as anomalies."""
+    masks = steps_of(series, parts, which)
+    if series.labels is None:
+        return masks
+    return [mask & ~labels for mask, labels in zip(masks, series.labels, strict=True)]
 
 
 def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:
