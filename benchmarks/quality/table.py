@@ -29,6 +29,7 @@ NAMES = {
     "mase": "MASE",
     "mase_share": "MASE / baseline's",
     "loss": "nats per step",
+    "bits_per_character": "bits per character",
 }
 HEADS = {
     "README.md": ("data", "task", "measure", "Gatewise", "strongest plain method", "share of the network"),
