@@ -7,8 +7,8 @@
   seasonal naive forecast is the last value, the hardest of them to beat.
 - ettm1: as etth1, of quarters of an hour. national_illness and exchange_rate_96: 70/10/20 by time, as published.
 - gefcom2012_load: 5 zones, 70/10/20 by time; 8 weeks of it are missing.
-- m4_weekly, m3_quarterly (300 of 756 series), tourism_monthly: the competitions' own tests. nn5: the last 56 days are the
-  test. carparts: those 2,509 series that are complete; their last 12 months.
+- m4_weekly, m3_quarterly (300 of 756 series), tourism_monthly: the competitions' own tests. nn5: the last 56 days are
+  the test. carparts: those 2,509 series that are complete; their last 12 months.
 - univariate_small: 70/10/20 by time, every origin.
 """
 
