@@ -18,6 +18,7 @@ from . import checkpoint as checkpoints
 from . import race
 from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
+from .history import loss_name
 from .interrupts import Interrupts
 from .plan import Plan
 from .progress import Progress
@@ -64,12 +65,14 @@ class Run:
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
         regularised: bool,
+        held_out: bool,
         checkpoint_seconds: float,
         interrupts: Interrupts,
     ):
         self.module, self.training, self.validation, self.whole = module, training, validation, plan
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
-        self.files, self.checkpoint_seconds, self.regularised = files, checkpoint_seconds, regularised
+        self.files, self.checkpoint_seconds = files, checkpoint_seconds
+        self.regularised, self.held_out = regularised, held_out
         self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
@@ -342,7 +345,7 @@ class Run:
         else:
             counters.waited += 1
         self._keep(_GOOD)
-        self._write_line("evaluation", train_loss=train_loss, validation_loss=loss)
+        self._write_line("evaluation", train_loss=train_loss, **{loss_name(self.held_out): loss})
         self.save()
         self.progress.evaluation(self.spent, train_loss, loss, better)
         if self.on_evaluation is not None and not self._network.training:
@@ -445,7 +448,7 @@ class Run:
             kind="race",
             step=race.steps_each(self.whole),
             learning_rate=rate,
-            validation_loss=found,
+            **{loss_name(self.held_out): found},
             seconds=round(self.seconds, 3),
         )
         self._follow()
