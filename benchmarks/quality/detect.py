@@ -170,10 +170,13 @@ def online(archive: Callable[[Path], list[Watched]], options: dict[str, Any], ro
             scores[name] = [found for found in plain if found is not None]
     every = range(len(series))
 
-    def score(found: Sequence[np.ndarray], which: Sequence[int], merged: bool = True, **more: Any) -> float:
-        parts = [_scored(series[k], reported(found[k], GAP) if merged else found[k]) for k in which]
+    def score(found: Sequence[np.ndarray], which: Sequence[int], **more: Any) -> float:
+        parts = [_scored(series[k], found[k]) for k in which]
         return nab_score([part for part, _ in parts], [windows for _, windows in parts], **more).score
 
+    as_scored = {name: score(found, every) for name, found in scores.items()}
+    precision = {name: _precision(series, found) for name, found in scores.items()}
+    scores = {name: [reported(one, GAP) for one in found] for name, found in scores.items()}
     figures = {name: score(found, every) for name, found in scores.items()}
     strongest = z_name(WINDOWS[-1])
     apart = [[k for k in every if k != left] for left in every] if len(series) > 2 else []
@@ -182,9 +185,9 @@ def online(archive: Callable[[Path], list[Watched]], options: dict[str, Any], ro
         "nab_score": figures.pop("Detector"),
         "baselines": figures,
         "options": options,
-        "at_threshold": score(own, every, threshold=1.0),
-        "average_precision": {name: _precision(series, found) for name, found in scores.items()},
-        "as_scored": {name: score(found, every, merged=False) for name, found in scores.items()},
+        "at_threshold": score([reported(one, GAP) for one in own], every, threshold=1.0),
+        "average_precision": precision,
+        "as_scored": as_scored,
         **{
             profile: {name: score(found, every, profile=PROFILES[profile]) for name, found in scores.items()}
             for profile in ("low_false_positives", "low_false_negatives")
