@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.table
 
-docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain method and
-how many of them by more than one standard error.
+docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain
+method, and how many of them by more than one standard error.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Detector(Estimator, DetectOptions):
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, standardise and size."""
-        from ..announcement import listed, parts_text
+        from ..announcement import group_entry, listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -142,7 +142,7 @@ class Detector(Estimator, DetectOptions):
                 validation, None, self, channels=series.channels, encoding=encoding, schema=self.schema_
             )
         shares = shares_of(self.split, y is not None, validation is not None)
-        steps = training_data(series, apart, shares)
+        steps = training_data(series, apart, shares, int(self.seed), names(self.group))
         scale = Scale.of(steps.training, series.channels)
         chosen = sizing(self, sum(map(len, steps.training)))
         training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
@@ -175,14 +175,17 @@ class Detector(Estimator, DetectOptions):
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
             settle=lambda: self._calibrate(steps),
+            held_out=steps.held_out,
             loss="negative log-likelihood, nats per value",
             understood={
                 "inputs": f"numbers {listed(series.channels)}",
                 "parts": parts_text(
                     {name: sum(part[name].stop - part[name].start for part in steps.parts) for name in steps.parts[0]},
                     "steps",
-                    "in the order of time; validation chooses the weights and sets the threshold",
-                ),
+                    "of other groups each" if self.group else "in the order of time",
+                )
+                + "; validation chooses the weights and sets the threshold",
+                **group_entry(series.source, [*names(self.key), *names(self.group), *names(self.target)]),
             },
             unit="time steps",
             per_step=chosen.batch_size * window,
@@ -319,7 +322,7 @@ class Detector(Estimator, DetectOptions):
         predictor = self._predictor()
         series = predictor.series(data, y, query=query, encoding=encoding)
         if self._is_training_data(series.source.fingerprint()):
-            parts = parts_of(series, self.provenance_["data"]["split"])
+            parts = parts_of(series, self.provenance_["data"]["split"], int(self.seed), names(self.group))
         else:
             parts = [{"all": slice(0, len(values))} for values in series.values]
         return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_)
@@ -358,7 +361,12 @@ class Detector(Estimator, DetectOptions):
         series = self._predictor().series(data, y, query=query, encoding=encoding)
         source = series.source
         if self._is_training_data(source.fingerprint()):
-            source = split_by_time(source, self.provenance_["data"]["split"])["test"]
+            shares = self.provenance_["data"]["split"]
+            if self.group is None:
+                source = split_by_time(source, shares)["test"]
+            else:
+                parts = parts_of(series, shares, int(self.seed), names(self.group))
+                source = source.take([number for number, part in enumerate(parts) if part["test"].stop])
         used = {*names(self.target), *names(self.time)}
         channels = [n for n, column in source.steps.items() if column.kind == "number" and n not in used]
         return Stressed(source, {"numbers": channels}, self.evaluate)
