@@ -1,7 +1,10 @@
-"""Rows of the table of quality for `generate` of numbers."""
+"""Rows of the table of quality for `generate`."""
 
 from __future__ import annotations
 
+import gzip
+import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from gatewise.data.sequences import Sequences
 from gatewise.tasks.generate.estimator import Generator
 
 from .classify import by_writer
-from .row import Row
+from .row import Row, judgement
 
 
 def drawings(data: Path, seed: int) -> dict[str, Any]:
@@ -32,9 +35,61 @@ def fitted(train: Sequences, validation: Sequences, test: Sequences, seed: int) 
     found = Generator(seed=seed).fit(train, validation=validation).evaluate(test)
     return {
         **found["all"],
+        **judgement(found),
         "baselines": {name: figures["loss"] for name, figures in found["baselines"].items()},
         "options": {},
     }
+
+
+def text(file: str, options: dict[str, Any], most: int | None, data: Path, seed: int) -> dict[str, Any]:
+    """The first nine tenths of a text are learned from, the next twentieth chooses the weights, and the last is the
+    test.
+
+    Args:
+        most: Characters of the file that are taken; all if None.
+    """
+    path = data / file
+    written = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    generator = Generator(seed=seed, **options).fit(io.StringIO(written.decode("utf-8")[:most]))
+    metrics = generator.metrics_
+    return {
+        **metrics["test"],
+        **judgement(metrics),
+        "baselines": {name: figures["bits_per_character"] for name, figures in metrics["baselines"].items()},
+        "validation": metrics["validation"]["bits_per_character"],
+        "training_seconds": generator.provenance_["seconds"],
+        "options": options,
+    }
+
+
+def of_text(name: str, file: str, most: int | None = None) -> tuple[Row, Row]:
+    """A row with the defaults, and one with the preset "small"; the goal is the best plain method, which each run
+    measures too."""
+    folder = file.partition("/")[0]
+    what = folder if most is None else f"{folder}, the first {most:,} characters"
+    return tuple(
+        Row(
+            f"{name}{suffix}",
+            "generate",
+            f"{what}: shares 0.9, 0.05, 0.05 in order",
+            "bits_per_character",
+            GOALS[name],
+            "less",
+            partial(text, file, options, most),
+        )
+        for suffix, options in (("", {}), ("_small", {"preset": "small"}))
+    )
+
+
+# What Kneser-Ney n-grams, the strongest plain method of all of these texts, give on the test part.
+GOALS = {
+    "alice": 2.15,
+    "sonnets": 2.38,
+    "tinyshakespeare": 2.27,
+    "war_and_peace": 1.90,
+    "shell_commands": 1.54,
+    "tang_poems": 6.89,
+}
 
 
 # The goals are what the best of the plain methods gives on the test, rounded; each run computes it too.
@@ -60,4 +115,10 @@ ROWS = (
         motions,
         SEEDS,
     ),
+    *of_text("alice", "alice/wonderland.txt"),
+    *of_text("sonnets", "sonnets/sonnets.txt.gz"),
+    *of_text("tinyshakespeare", "tinyshakespeare/input.txt"),
+    *of_text("war_and_peace", "war_and_peace/warpeace_input.txt.gz", 1_200_000),
+    *of_text("shell_commands", "nl2bash/all.cm.gz"),
+    *of_text("tang_poems", "tang_poems/tang_poems.txt.gz"),
 )

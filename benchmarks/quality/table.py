@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.table
 
-docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain method, and
-how many of them by more than one standard error.
+docs/tasks.md has every row, the READMEs those in `SHOWN`. Prints how many rows lie below the strongest plain
+method, and how many of them by more than one standard error.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ NAMES = {
     "mase": "MASE",
     "mase_share": "MASE / baseline's",
     "loss": "nats per step",
+    "bits_per_character": "bits per character",
 }
 HEADS = {
     "README.md": ("data", "task", "measure", "Gatewise", "strongest plain method", "share of the network"),

@@ -11,6 +11,7 @@ from gatewise.errors import OptionError
 from gatewise.tasks.caption.split import split_images
 from gatewise.tasks.classify.split import split_sequences as split_classified
 from gatewise.tasks.classify.targets import Targets
+from gatewise.tasks.detect.series import parts_of, read_series, training_data
 from gatewise.tasks.generate.numbers.batches import split_sequences as split_numbers
 from gatewise.tasks.generate.text.corpus import grouped_text, split_text
 from gatewise.tasks.tag.split import split_sequences as split_tagged
@@ -130,3 +131,44 @@ def test_images_of_a_folder_stay_together():
     assert sum(map(len, held)) == len(set().union(*held)) == 4
     with pytest.raises(OptionError, match="group='day': images have no columns"):
         split_images(data, [16, 4, 4], False, 0, ["day"])
+
+
+@pytest.fixture
+def shops(tmp_path):
+    """Six shops of three towns with fifty days each."""
+    rows = ["town,shop,day,sold"]
+    rows += [
+        f"t{shop % 3},{shop},2024-{1 + day // 28:02}-{1 + day % 28:02},{shop * 10 + day % 7 + day / 50}"
+        for shop in range(6)
+        for day in range(50)
+    ]
+    path = tmp_path / "shops.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_series_of_other_towns_validate_and_test_a_forecaster(shops):
+    roles = {"key": "shop", "time": "day", "target": "sold", "group": "town", "horizon": 3}
+    model = gatewise.Forecaster(**roles, split=SHARES, context_length=7, **TINY).fit(shops)
+    raw = read(shops, roles=Roles(key=("shop",), time="day", group=("town",), per_step=True))
+    held = [set(part.static["town"].strings()) for part in model._by_group(raw).values()]
+    assert sum(map(len, held)) == len(set().union(*held)) == 3
+    assert set(model.metrics_) >= {"train", "validation", "test", "baselines", "share", "earned"}
+    again = model.evaluate(shops)
+    assert again["test"]["mase"] == pytest.approx(model.metrics_["test"]["mase"])
+    assert model.predict(shops).shape == (6, 3)
+    without = shops.with_name("without.csv")
+    without.write_text("\n".join(line.partition(",")[2] for line in shops.read_text().splitlines()))
+    assert model.predict(without) == pytest.approx(model.predict(shops))
+
+
+def test_whole_series_of_a_detector_are_in_one_part(shops):
+    series = read_series(str(shops), None, gatewise.Detector(key="shop", time="day", columns="sold", group="town"))
+    parts = parts_of(series, SHARES, 1, ("town",))
+    towns = series.source.static["town"].strings()
+    held = [{town for town, part in zip(towns, parts, strict=True) if part[name].stop} for name in parts[0]]
+    assert sum(map(len, held)) == len(set().union(*held)) == 3
+    assert all(sum(part[name].stop for name in part) == 50 for part in parts)
+    data = training_data(series, None, SHARES, 1, ("town",))
+    # So few steps that the validation part trains too; no series of the test does.
+    assert sum(map(len, data.training)) == 50 * len([part for part in parts if not part["test"].stop])

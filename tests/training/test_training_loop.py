@@ -1,5 +1,6 @@
 """What one uninterrupted training does."""
 
+import io
 import math
 import os
 import random
@@ -14,6 +15,7 @@ from training_toy import Tokens, Toy
 
 from gatewise.errors import DataError
 from gatewise.training import Lines, Silent
+from gatewise.training.history import by_name
 
 
 def by_hand(workshop, plan):
@@ -87,6 +89,17 @@ def test_the_record_has_a_line_per_evaluation_and_some_between(workshop):
         "recoveries": 0,
     }
     assert outcome.seconds >= last["seconds"] > 0
+
+
+def test_what_is_measured_on_training_data_is_not_called_validation(workshop):
+    stream = io.StringIO()
+    plan = workshop.plan(steps=20, evaluate_every=10)
+    workshop.train(Toy(), plan, held_out=False, progress=Lines("tokens", 8, stream))
+    evaluations = [line for line in workshop.lines() if line["kind"] == "evaluation"]
+    assert all("evaluation_loss" in line and "validation_loss" not in line for line in evaluations)
+    assert [*by_name(workshop.metrics)] == ["epoch", "step", "loss", "evaluation_loss", "learning_rate"]
+    assert "on training data " in stream.getvalue()
+    assert "val " not in stream.getvalue()
 
 
 def test_patience_stops_early_with_the_best_weights(workshop):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,11 +102,18 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training, task = rest.pop("training", None), rest.get("task")
-    count = len(header.tensors)
+    plain = {name for name in header.tensors if name.startswith("plain.")}  # what plain methods know is no weight
+    network, beside = (
+        replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in plain) is which})
+        for which in (False, True)
+    )
+    count = len(network.tensors)
     for key in ("task", "cell", "sizes"):
         if key in rest:
             yield key, _brief(_headline(key, rest.pop(key), task))
-    yield "parameters", f"{header.values:,} in {count} tensor{'s' * (count != 1)}, {_bytes(header.bytes)}"
+    yield "parameters", f"{network.values:,} in {count} tensor{'s' * (count != 1)}, {_bytes(network.bytes)}"
+    if plain:
+        yield "plain data", f"{beside.values:,} values that plain methods know, {_bytes(beside.bytes)}"
     for key in ("vocabulary", "options", *rest):
         if key in rest and (text := _brief(_headline(key, rest.pop(key), task))):
             yield _words(key), text

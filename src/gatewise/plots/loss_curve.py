@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..training.history import read
+from ..training.history import loss_name, read
 from .figure import figure
 
 _TRAINING, _VALIDATION = "#8fb3d9", "#c0392b"
@@ -45,7 +45,7 @@ def plot(
         handles = axes.plot(*_points(training, "train_loss"), color=_TRAINING, linewidth=1.2, label=name)
         right = axes.twinx() if validated is not None else axes
         if evaluations:
-            handles += _draw_validation(right, evaluations)
+            handles += _draw_evaluation(right, evaluations)
         axes.set_xlabel("step")
         axes.set_ylabel(loss)
         if validated is not None:
@@ -56,26 +56,28 @@ def plot(
         right.legend(handles=handles, frameon=False)
 
 
-def _draw_validation(axes: Any, evaluations: list[dict[str, Any]]) -> list[Any]:
-    """Its curve and its best point; returns both."""
-    best = min(evaluations, key=lambda line: line["validation_loss"])
+def _draw_evaluation(axes: Any, evaluations: list[dict[str, Any]]) -> list[Any]:
+    """Its curve and its best point; returns both. What was evaluated on training data is not called validation."""
+    held_out = loss_name(True) in evaluations[0]
+    name = loss_name(held_out)
+    best = min(evaluations, key=lambda line: line[name])
     curve = axes.plot(
-        *_points(evaluations, "validation_loss"),
+        *_points(evaluations, name),
         color=_VALIDATION,
         linewidth=1.8,
         marker="o",
         markersize=3,
-        label="validation",
+        label="validation" if held_out else "evaluated on training data",
     )
     star = axes.plot(
         best["step"],
-        best["validation_loss"],
+        best[name],
         linestyle="none",
         marker="*",
         markersize=13,
         color=_VALIDATION,
         markeredgecolor="white",
-        label=f"best: {best['validation_loss']:.4g} at step {best['step']}",
+        label=f"best: {best[name]:.4g} at step {best['step']}",
     )
     return [*curve, *star]
 

@@ -100,6 +100,7 @@ class Prepared:
         loss: What the training loss is, and its unit: "cross-entropy, nats per token".
         understood: How the data were understood, by what is told: "target", "inputs", "parts".
         validated: What validation measures, where that is not the loss.
+        held_out: Whether the validation data are no training data.
         on_evaluation: See `training.train`.
     """
 
@@ -115,6 +116,7 @@ class Prepared:
     loss: str
     understood: Mapping[str, str]
     validated: str | None = None
+    held_out: bool = True
     on_evaluation: Callable[[int], str | None] | None = None
     settle: Callable[[], None] = lambda: None
 
@@ -225,6 +227,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             progress=progress,
             on_evaluation=prepared.on_evaluation,
             regularised=bool(_regularisers(identity)),
+            held_out=prepared.held_out,
             announcement=announcement(_entries(estimator, prepared, identity)),
         )
     except TrainingStopped as error:

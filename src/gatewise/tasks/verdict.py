@@ -96,7 +96,7 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
         only_plain: Whether the model was made without one.
     """
     if not metrics.get("strongest_plain"):
-        return ""
+        return _unjudged(metrics, network)
     share, found = metrics["share"], metrics["strongest_plain"]
     name, more_is_better = MEASURES[found["measure"]]
     where = "the data" if found["part"] == "all" else f"the {found['part']} part"
@@ -115,6 +115,18 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
     return (
         f"The {network} did not earn its place: {figures}{_in_errors(gain, found['standard_error'])}.{blended} "
         f"{_WAYS_OUT}"
+    )
+
+
+def _unjudged(metrics: Mapping[str, Any], network: str) -> str:
+    """Of a detector that has no labelled anomaly to find; "" where there is not even a share."""
+    if "share" not in metrics:
+        return ""
+    if metrics["share"] == 0:
+        return "This is a plain method alone. Without labelled anomalies nothing says how good it is."
+    return (
+        f"Without labelled anomalies nothing says whether the {network} earned its place. Its share is "
+        f"{metrics['share']:.0%}; --only plain leaves it out."
     )
 
 

@@ -86,19 +86,26 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def by_name(path: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """The validations of a history as lists of one length, by the names that Keras gives them.
+    """The evaluations of a history as lists of one length, by the names that Keras gives them.
 
-    "epoch" and "step" (of training, when it was validated), "loss" and "val_loss", and "learning_rate".
+    "epoch" and "step" (of training, when it was evaluated), "loss" and "val_loss", and "learning_rate". Where nothing
+    was held out, the weights were chosen on training data: "evaluation_loss" stands in the place of "val_loss".
     """
     lines = [line for _, line in _parsed(Path(path)) if line["kind"] == "evaluation"]
+    held_out = all(loss_name(True) in line for line in lines)
     names = {
         "epoch": "epoch",
         "step": "step",
         "loss": "train_loss",
-        "val_loss": "validation_loss",
+        "val_loss" if held_out else "evaluation_loss": loss_name(held_out),
         "learning_rate": "learning_rate",
     }
     return {name: [line[key] for line in lines] for name, key in names.items()}
+
+
+def loss_name(held_out: bool) -> str:
+    """What a line calls the loss that chooses the best weights."""
+    return "validation_loss" if held_out else "evaluation_loss"
 
 
 def _parsed(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -74,6 +74,7 @@ def train(
     progress: Progress | None = None,
     on_evaluation: Callable[[int], str | None] | None = None,
     regularised: bool = False,
+    held_out: bool = True,
     announcement: str = "",
     checkpoint_seconds: float = 120.0,
     accelerator: str = "auto",
@@ -97,6 +98,8 @@ def train(
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
             returns is shown. It may use carried state and the run's generators: both are restored afterwards.
         regularised: Whether the training loss has something in it that the validation loss has not, such as dropout.
+        held_out: Whether the validation data are held out of training. What is measured on training data is not called
+            validation.
         announcement: Lines for the user, shown before the first step.
         checkpoint_seconds: Maximum time between checkpoints, checked after each step.
         accelerator: "cpu", "gpu", or "auto" for a CUDA GPU if there is one.
@@ -122,6 +125,7 @@ def train(
         progress=progress or Silent(),
         on_evaluation=on_evaluation,
         regularised=regularised,
+        held_out=held_out,
         checkpoint_seconds=checkpoint_seconds,
         interrupts=interrupts,
     )
@@ -142,7 +146,7 @@ def _drive(run: Run, interrupts: Interrupts, accelerator: str) -> str:
     from ._lightning import drive
 
     with interrupts:
-        run.progress.start(run.spent, run.whole.steps, run.regularised)
+        run.progress.start(run.spent, run.whole.steps, run.regularised, run.held_out)
         try:
             drive(run, accelerator)
             run.progress.note(run.ending())

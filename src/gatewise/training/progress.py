@@ -25,11 +25,12 @@ _SHORTEST_BAR, _LONGEST_BAR = 8, 40  # columns
 class Progress(Protocol):
     """What the training loop reports while it runs. Losses are in nats."""
 
-    def start(self, step: int, steps: int, regularised: bool) -> None:
+    def start(self, step: int, steps: int, regularised: bool, held_out: bool) -> None:
         """Training begins, with `step` of `steps` done.
 
         `regularised`: the training loss has something in it that the validation loss has not, dropout for example, so
         that they do not compare.
+        `held_out`: what validates is held out of training; else it is training data, and not called validation.
         """
         ...
 
@@ -65,7 +66,7 @@ class ProgressFor(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def start(self, step: int, steps: int, regularised: bool = False) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
         pass
 
     def step(self, step: int, loss: float) -> None:
@@ -93,7 +94,7 @@ class Meter:
     """
 
     def __init__(self, unit: str, per_step: float):
-        self.unit, self.per_step, self.regularised = unit, per_step, False
+        self.unit, self.per_step, self.regularised, self.held_out = unit, per_step, False, True
         self.at = self.steps = self._first = 0
         self.loss: float | None = None
         self.validation: float | None = None
@@ -101,9 +102,9 @@ class Meter:
         self._recent: deque[tuple[float, int]] = deque()
         self._speed = ""
 
-    def start(self, step: int, steps: int, regularised: bool = False) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
         self.at = self._first = step
-        self.steps, self.regularised = steps, regularised
+        self.steps, self.regularised, self.held_out = steps, regularised, held_out
         self._began = time.monotonic()
         self.restart()
 
@@ -132,7 +133,8 @@ class Meter:
         return "" if loss is None else f"loss {loss:.3f}{' (regularised)' if self.regularised else ''}"
 
     def validation_text(self) -> str:
-        return f"val {self.validation:.3f}" if self.validation is not None else ""
+        name = "val" if self.held_out else "on training data"
+        return f"{name} {self.validation:.3f}" if self.validation is not None else ""
 
     def speed_text(self) -> str:
         (then, before), (now, at) = self._recent[0], self._recent[-1]
@@ -159,8 +161,8 @@ class Lines:
         self._next = 0.0
         self._waiting = ""  # a line that is due, unless a validation follows this step: one line per step is enough
 
-    def start(self, step: int, steps: int, regularised: bool = False) -> None:
-        self._meter.start(step, steps, regularised)
+    def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
+        self._meter.start(step, steps, regularised, held_out)
         self._next = time.monotonic() + _LINE_SECONDS
 
     def step(self, step: int, loss: float) -> None:
@@ -224,10 +226,10 @@ class Bar(Lines):
         self._console = Console(file=cast(TextIO, self._stream), highlight=False)
         self._live: Live | None = None
 
-    def start(self, step: int, steps: int, regularised: bool = False) -> None:
+    def start(self, step: int, steps: int, regularised: bool = False, held_out: bool = True) -> None:
         from rich.live import Live
 
-        super().start(step, steps, regularised)
+        super().start(step, steps, regularised, held_out)
         if not _DRAWN.acquire(blocking=False):
             self._stream = _Tolerant(sys.stderr)  # which the other bar has made to write above it
             return

@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gatewise import bundle
 from gatewise.errors import DataError, ModelFileError, OptionError
+from gatewise.tasks.detect.baselines import BASELINES
 from gatewise.tasks.detect.estimator import Detector
 
 
@@ -90,9 +91,10 @@ def test_a_grid_search_runs():
 
 def test_validation_data_of_its_own_sets_the_threshold():
     data, louder = waves(900), waves(1200, noise=0.5, seed=8)
-    plain, own = Detector(**TINY).fit(data), Detector(**TINY).fit(data, validation=louder)
+    options = {**TINY, "false_alarm_rate": 0.001}
+    plain, own = Detector(**options).fit(data), Detector(**options).fit(data, validation=louder)
     assert own.threshold_ != plain.threshold_
-    assert list(own.metrics_) == ["train", "baselines"]
+    assert list(own.metrics_) == ["train", "baselines", "share"]
     assert own.metrics_["train"]["steps"] == 900
     assert (own.predict(louder) == -1).mean() == pytest.approx(0.001, abs=0.002)
     with pytest.raises(DataError, match="arrays has 2 channels"):
@@ -253,7 +255,10 @@ def test_a_table_with_labels_is_measured_by_part_beside_the_baselines():
     assert test["range_recall"] == 1
     assert test["recall"] >= 2 / 3  # the second of two broken steps in a row is half expected
     assert test["average_precision"] > 0.5
-    assert set(detector.metrics_["baselines"]) == {"rolling z-score", "windowed Gaussian"}
+    assert set(detector.metrics_["baselines"]) == set(BASELINES)
+    found = detector.metrics_["strongest_plain"]
+    assert found["figure"] == detector.metrics_["baselines"][found["name"]]["average_precision"]
+    assert (found["part"], found["model"]) == ("test", test["average_precision"])
     assert detector.evaluate(data) == detector.metrics_
     other = detector.evaluate(table(broken=[500]))
     assert other["all"]["anomalies"] == 1
@@ -322,7 +327,7 @@ def test_what_never_changes_raises_no_alarm(value, method):
     detector = Detector(**TINY, method=method).fit(still)
     figures = [detector.metrics_[part] for part in ("train", "validation", "test")]
     figures += detector.metrics_["baselines"].values()
-    assert [(part["alarm_rate"], part["events"]) for part in figures] == [(0, 0)] * 5
+    assert [(part["alarm_rate"], part["events"]) for part in figures] == [(0, 0)] * (3 + len(BASELINES))
     assert (detector.predict(still[:50]) == 1).all()
     changed = still.copy()
     changed[300] = value + max(0.1 * abs(value), 1)
@@ -346,7 +351,7 @@ def test_a_channel_that_never_changes_is_still_so_in_a_file(tmp_path):
 def test_a_flat_machine_among_others_raises_no_alarm():
     detector = Detector(**{**TINY, "epochs": 10}).fit([waves(1500), np.full((1500, 1), 50.0)])
     assert (detector.predict(np.full(500, 50.0)) == 1).all()
-    assert detector.metrics_["baselines"]["rolling z-score"]["alarm_rate"] < 0.01
+    assert detector.metrics_["baselines"]["100-step z-score"]["alarm_rate"] < 0.01
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_the_errors_are_those_of_plain_torch(detector):
         law = torch.distributions.StudentT(FREEDOM, z[:-1] + out[:-1, :2], scale)
         constant = -torch.distributions.StudentT(FREEDOM).log_prob(torch.tensor(0.0))
         want = (-law.log_prob(z[1:]) - constant).mean(1)
-    errors = detector._predictor().reader.errors(fresh)
+    errors = detector._predictor().reader.errors.errors(fresh)
     assert math.isnan(errors[0])
     np.testing.assert_allclose(errors[1:], want, rtol=1e-3, atol=1e-3)
 

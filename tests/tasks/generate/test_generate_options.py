@@ -20,6 +20,8 @@ IMPOSSIBLE = {
     "header": [True, False],
     "missing": ["-", ("-", "?")],
     "only": ["network", True, 1],
+    "precision": ["float16", 32, None],
+    "schedule": ["linear", 1, None],
     "separator": [";", "tab"],
     "thousands": [".", "x"],
     "dropout": [1, -0.1, "a", True, math.nan],

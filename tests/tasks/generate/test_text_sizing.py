@@ -63,6 +63,8 @@ def test_small_takes_at_most_half_the_time_and_makes_no_fewer_steps_of_a_pass(to
     assert small.parameters * small.epochs <= 0.55 * medium.parameters * medium.epochs
     assert small.batch_size * small.chunk_length <= medium.batch_size * medium.chunk_length
     assert small.dropout <= medium.dropout
+    words, usual = sized(tokens, 10_000, preset="small"), sized(tokens, 10_000)
+    assert (words.dropout, words.learning_rate) == (usual.dropout, usual.learning_rate)
 
 
 def test_words_share_their_table_with_the_scores():

@@ -10,7 +10,7 @@ from gatewise.tasks.tag.features import Features
 def test_baselines_by_hand():
     data = from_arrays([["a", "b", "a", "c"], ["a", "b"]], [["X", "Y", "X", "Y"], ["Z", "Y"]], per_step=True)
     features = Features.learn(data, ["token"], ahead=True)
-    learned = Baselines.learn(data, features.encode(data), features, data.steps["label"].strings())
+    learned = Baselines.learn(data, features, data.steps["label"].strings())
     new = from_arrays([["a", "b", "new"]])
     assert learned.predictions(new, features.encode(new)) == {
         "majority": ["Y", "Y", "Y"],

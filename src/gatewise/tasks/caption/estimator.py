@@ -155,6 +155,7 @@ class Captioner(Estimator, CaptionOptions):
             },
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(parts, with_baselines=finished),
+            held_out="validation" in parts,
             unit="images",
             loss="cross-entropy, nats per token",
             understood={

@@ -172,6 +172,7 @@ class Classifier(Estimator, ClassifyOptions):
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
             measure=lambda finished, tell: self._measure(finished, sequences, own, parts, folds, weights, tell),
+            held_out=apart or folds is not None,
             unit="sequences",
             loss={
                 "number": "squared error of the standardised number",

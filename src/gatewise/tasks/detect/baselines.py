@@ -1,13 +1,112 @@
-"""Plain anomaly detectors that a trained one must beat. Both score a step by those before it alone."""
+"""Plain anomaly detectors that a trained one must beat. Each scores a step by those before it alone.
+
+`RollingZ` reads steps as they arrive; it is the one whose scores are blended with the network's. The others read whole
+series, and stand beside the detector when it is measured.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+WINDOWS = (100, 500, 1000)  # steps: of a z-score
+
 _erfc = np.frompyfunc(math.erfc, 1, 1)  # numpy has none of its own
+
+_LEAST_SPREAD = 0.1  # of a channel, in its standard deviations in normal data: a line may have been flat for a while
+_FURTHEST = 1e100
+_KNOWN = 10  # a series begins as if this part of a window had been normal: two values alone have hardly a deviation
+
+
+@dataclass(frozen=True)
+class RollingState:
+    """What the z-scores of a series' next steps depend on. D channels, blocks of W steps.
+
+    Attributes:
+        position: Steps of this block so far.
+        block: (W, D) these steps; what lies behind them is of no meaning.
+        sums: (3, D) of these steps: how many values there are, their sum, and that of their squares.
+        before: (W + 1, 3, D) the same of the steps of the block before from each on.
+    """
+
+    position: int
+    block: np.ndarray
+    sums: np.ndarray
+    before: np.ndarray
+
+
+class RollingZ:
+    """How many standard deviations each value lies from the mean of the `window` values before it, as steps arrive.
+
+    Steps are counted off in blocks of a window. What a window holds of this block is summed up as it arrives, what it
+    holds of the block before was summed up from its end; so nothing is ever subtracted, and a value that is far out is
+    forgotten with its window, to the last digit. One step or many at a time give the same bits.
+
+    Args:
+        window: Number of earlier values, W.
+        location: (D,) mean of each channel in normal data.
+        scale: (D,) its standard deviation, above 0.
+    """
+
+    def __init__(self, window: int, location: np.ndarray, scale: np.ndarray):
+        self.window, self.location, self.scale = window, location, scale
+
+    def start(self) -> RollingState:
+        """The state at the beginning of a series: as if its last steps, a tenth of a window, had been normal data."""
+        W, D = self.window, len(self.location)
+        known = np.minimum(np.arange(W, -1, -1), max(W // _KNOWN, 2)).astype(np.float64)
+        before = np.stack([known, np.zeros(W + 1), known], axis=1)[:, :, None].repeat(D, axis=2)
+        return RollingState(0, np.zeros((W, D)), np.zeros((3, D)), before)
+
+    def read(self, values: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
+        """z (T, D) of the next steps (T, D), signed, NaN where there is no value; and the state after them."""
+        found = []
+        start = 0
+        while start < len(values):
+            rows = values[start : start + self.window - state.position]
+            z, state = self._in_block(rows, state)
+            found.append(z)
+            start += len(rows)
+        return np.concatenate(found), state
+
+    def _in_block(self, values: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
+        # Cut off where squares would overflow, and no nearer: a series may wander far from where it was learned.
+        x = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
+        first, last = state.position, state.position + len(x)
+        block = state.block.copy()
+        block[first:last] = x
+        sums = np.cumsum(np.concatenate([state.sums[None], _terms(x)]), axis=0)  # one by one, in this order
+        count, total, squares = np.moveaxis(sums[:-1] + state.before[first:last], 1, 0)
+        mean = total / np.maximum(count, 1)
+        spread = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean * mean, _LEAST_SPREAD**2))
+        z = (x - mean) / spread
+        if last < self.window:
+            return z, RollingState(last, block, sums[-1], state.before)
+        backward = np.cumsum(_terms(block)[::-1], axis=0)[::-1]
+        before = np.concatenate([backward, np.zeros_like(backward[:1])])
+        return z, RollingState(0, block, np.zeros_like(state.sums), before)
+
+
+def _terms(x: np.ndarray) -> np.ndarray:
+    """(T, 3, D) of steps (T, D): whether there is a value, the value, its square."""
+    seen = np.isfinite(x)
+    known = np.where(seen, x, 0.0)
+    return np.stack([seen.astype(np.float64), known, known * known], axis=1)
+
+
+def furthest(z: np.ndarray) -> np.ndarray:
+    """(T,) how far out a step is whose D channels are z (T, D) off; NaN where none has a value.
+
+    The channel that is furthest out counts, less what the furthest of so many is by chance: to the normal
+    distribution, a tail probability D times as large is about that of sqrt(z^2 - 2 ln D).
+    """
+    seen = np.isfinite(z)
+    highest = np.where(seen, z * z, 0.0).max(axis=1)
+    count = np.maximum(seen.sum(axis=1), 1)
+    return np.where(seen.any(axis=1), np.sqrt(np.maximum(highest - 2 * np.log(count), 0.0)), np.nan)
 
 
 def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:
@@ -22,8 +121,8 @@ def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:
     """
     x = _columns(values)
     seen = np.isfinite(x)
-    # Around the column's middle, so that a large level costs no digits.
-    x = np.where(seen, x - _middle(x), 0.0)
+    # From the column's first value on, so that a large level costs no digits.
+    x = np.where(seen, x - np.stack([_continued(column)[0] for column in x.T]), 0.0)
     count = _window_sums(seen.astype(np.float64), window)
     mean = _window_sums(x, window) / np.maximum(count, 1)
     std = np.sqrt(np.maximum(_window_sums(x * x, window) / np.maximum(count, 1) - mean * mean, 0.0))
@@ -69,18 +168,105 @@ def _gaussian(column: np.ndarray, window: int, step: int) -> np.ndarray:
     return scores
 
 
+def spectral_residual(values: np.ndarray, window: int = 128) -> np.ndarray:
+    """How much the newest value of each window stands out from what its spectrum, smoothed, would have.
+
+    Args:
+        values: (n,) or (n, D); of several channels the furthest out counts. NaN where missing: scored 0.
+        window: Steps that a spectrum is of.
+
+    Returns:
+        (n,) scores: by which share the saliency exceeds the mean of the 21 before it; 0 if it does not, or if there is
+        no whole window yet.
+
+    Source: Ren et al. (2019), "Time-series anomaly detection service at Microsoft", KDD, section 4.1, without the
+    network. A window goes on as there with values that are estimated, but from those before the newest.
+    """
+    columns = _columns(values)
+    found = np.stack([_saliency(column, window) for column in columns.T])
+    return np.where(np.isfinite(columns.T), found, 0.0).max(axis=0)
+
+
+_GRADIENTS = 5  # steps whose slopes continue a window, and steps that are added to it
+_SMOOTHED = 3  # frequencies that the logarithm of a spectrum is averaged over
+_COMPARED = 21  # saliencies that the newest one is compared with
+_ROWS = 4096  # windows at a time
+
+
+def _saliency(column: np.ndarray, window: int) -> np.ndarray:
+    filled = _continued(column)
+    quiet = np.maximum.accumulate(filled) == np.minimum.accumulate(filled)  # nothing stands out of a line
+    quiet[: window - 1] = True
+    windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([np.full(window - 1, filled[0]), filled]), window)
+    scores = np.empty(len(filled))
+    for start in range(0, len(filled), _ROWS):
+        rows = windows[start : start + _ROWS]
+        # From the values before the newest, or an anomaly would be continued, and so be none.
+        slopes = np.stack([(rows[:, -2] - rows[:, -2 - k]) / k for k in range(1, _GRADIENTS + 1)])
+        ahead = rows[:, -1 - _GRADIENTS] + _GRADIENTS * slopes.mean(axis=0)
+        spectrum = np.fft.rfft(np.concatenate([rows, ahead[:, None].repeat(_GRADIENTS, axis=1)], axis=1), axis=1)
+        size = np.abs(spectrum) + 1e-8
+        padded = np.pad(np.log(size), ((0, 0), (_SMOOTHED - 1, 0)), mode="edge")
+        usual = np.lib.stride_tricks.sliding_window_view(padded, _SMOOTHED, axis=1).mean(axis=2)
+        saliency = np.abs(np.fft.irfft(spectrum / np.exp(usual), n=window + _GRADIENTS, axis=1))
+        newest, others = saliency[:, window - 1], saliency[:, window - 1 - _COMPARED : window - 1].mean(axis=1)
+        scores[start : start + _ROWS] = (newest - others) / (others + 1e-8)
+    return np.where(quiet, 0.0, np.maximum(scores, 0.0))
+
+
+def nearest_window(values: np.ndarray, length: int = 50, back: int = 2000) -> np.ndarray:
+    """How far the last `length` steps are from the most similar ones before them: the left matrix profile.
+
+    Args:
+        values: (n,) or (n, D); of several channels the furthest out counts. Missing values repeat the last one.
+        length: Steps that are compared, each stretch less its mean and divided by its standard deviation.
+        back: How far back similar ones are looked for. It bounds the cost, which is n * back * length.
+
+    Returns:
+        (n,) distances, from 0 to 2; 0 as long as there is nothing to compare with.
+
+    Source: Yeh et al. (2016), "Matrix Profile I", ICDM, with the neighbours before each stretch alone.
+    """
+    return np.stack([_left_profile(_continued(column), length, back) for column in _columns(values).T]).max(axis=0)
+
+
+def _left_profile(column: np.ndarray, length: int, back: int) -> np.ndarray:
+    scores = np.zeros(len(column))
+    if len(column) < 2 * length:
+        return scores
+    windows = np.lib.stride_tricks.sliding_window_view(column, length)
+    spread = windows.std(axis=1, keepdims=True)
+    # Of the deviation so far: in what is nearly flat, noise would be a shape.
+    size = np.maximum.accumulate(np.abs(windows).max(axis=1, keepdims=True))
+    least = 0.01 * np.maximum.accumulate(spread) + 1e-12 * size + 1e-300
+    z = (windows - windows.mean(axis=1, keepdims=True)) / np.maximum(spread, least) / math.sqrt(length)
+    squares = (z * z).sum(axis=1)
+    places = np.arange(len(z))
+    for start in range(length, len(z), 256):
+        mine, others = places[start : start + 256, None], places[None, max(0, start - back) : start + 256]
+        apart = squares[mine] + squares[others] - 2 * (z[start : start + 256] @ z[others[0]].T)
+        apart = np.where((others <= mine - length) & (others > mine - back), apart, np.inf).min(axis=1)
+        scores[mine[:, 0] + length - 1] = np.sqrt(np.clip(apart, 0.0, None))
+    return scores
+
+
 def _columns(values: np.ndarray) -> np.ndarray:
     x = np.asarray(values, np.float64)
     return x[:, None] if x.ndim == 1 else x
 
 
-def _middle(x: np.ndarray) -> np.ndarray:
-    return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else 0.0 for c in x.T])
+def _continued(column: np.ndarray) -> np.ndarray:
+    """A column in which missing values repeat the last one, and 0 or the first one stands before it."""
+    seen = np.isfinite(column)
+    if not seen.any():
+        return np.zeros(len(column))
+    newest = np.maximum.accumulate(np.where(seen, np.arange(len(column)), -1))
+    return column[np.where(newest < 0, int(np.argmax(seen)), newest)]
 
 
 def _least(x: np.ndarray) -> np.ndarray:
     """The least standard deviation to divide by, for a line that has been flat until now has none."""
-    return np.maximum(1e-6 * np.abs(x).max(axis=0), 1e-12)
+    return np.maximum(1e-6 * np.maximum.accumulate(np.abs(x), axis=0), 1e-12)
 
 
 def _window_sums(v: np.ndarray, window: int) -> np.ndarray:
@@ -90,7 +276,26 @@ def _window_sums(v: np.ndarray, window: int) -> np.ndarray:
     return sums[end] - sums[np.maximum(end - window, 0)]
 
 
+MOST_COMPARED = 50_000  # values: of a longer series, a detector that compares stretches takes minutes
+
+
+def z_name(window: int) -> str:
+    """What the z-score over so many steps is called."""
+    return f"{window}-step z-score"
+
+
+OLD_NAMES = {"rolling z-score": z_name(100)}  # in older model files
+
 BASELINES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "rolling z-score": rolling_z,
+    **{z_name(window): (lambda values, w=window: rolling_z(values, w)) for window in WINDOWS},  # type: ignore[misc]
     "windowed Gaussian": windowed_gaussian,
+    "spectral residual": spectral_residual,
+    "matrix profile": nearest_window,
 }
+
+
+def plain_scores(name: str, values: np.ndarray) -> np.ndarray | None:
+    """(n,) scores of one of `BASELINES`; None of a series that is too long for it."""
+    if name == "matrix profile" and values.size > MOST_COMPARED:
+        return None
+    return BASELINES[OLD_NAMES.get(name, name)](values)

@@ -9,7 +9,8 @@ from typing import Annotated
 from ...document import distinct
 from ..document import TrainedOn
 from ..fields import shares
-from .baselines import BASELINES
+from .baselines import BASELINES, OLD_NAMES, WINDOWS, z_name
+from .scoring import Blend
 from .sizing import Sizing
 
 
@@ -22,9 +23,13 @@ class Document:
     threshold: float | None
     plain_thresholds: Mapping[str, float | None]
     constant: tuple[str, ...] = ()  # channels; older files do not tell them
+    blend: Blend | None = None  # with the z-score; older files have none
+    strongest_plain: str = z_name(WINDOWS[-1])
 
     def __post_init__(self) -> None:
-        if not self.plain_thresholds.keys() <= BASELINES.keys():  # none, if a fit was interrupted
+        if self.strongest_plain not in BASELINES:
+            raise ValueError(f"its strongest_plain is none of {', '.join(BASELINES)}")
+        if not self.plain_thresholds.keys() <= BASELINES.keys() | OLD_NAMES.keys():  # none, if a fit was interrupted
             raise ValueError(f"its plain_thresholds are not of {', '.join(BASELINES)}")
 
 

@@ -1,7 +1,7 @@
 """`detect`: learn what is normal in time series, and score every step by how far it departs from that.
 
 Two networks, alone or together: one predicts each step from those before it, one is an autoencoder of windows. What is
-unlikely to them is an anomaly. The threshold comes from normal data.
+unlikely to them is an anomaly, and so is what is far from the last thousand values: a z-score stands beside them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -19,14 +20,22 @@ from ...errors import ModelFileError
 from ...terminal import shown
 from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
-from ..options import names, shares_of
+from ..options import given_or, names, shares_of
 from ..report import recognised
 from ..stress import Stressed
+from .baselines import WINDOWS, z_name
 from .document import Data, Document
-from .evaluation import baseline_thresholds, detect_report, evaluate
+from .evaluation import (
+    baseline_thresholds,
+    chosen_share,
+    detect_report,
+    enough_anomalies,
+    evaluate,
+    precision_of,
+)
 from .options import DetectOptions
-from .predictor import ErrorReader, Predictor
-from .scoring import Event, Scoring, calibrate
+from .predictor import Predictor, SignalReader
+from .scoring import Blend, Event, Scoring, blend_of, calibrate, reference_of
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .sizing import sizing
 from .stream import Stream
@@ -34,6 +43,8 @@ from .stream import Stream
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Detection
+
+_RATE = 0.001  # of false alarms of the baselines, unless one is given
 
 # Prefix of tensors in older model files -> the one that they have now.
 _RENAMED_TENSORS = {
@@ -54,6 +65,8 @@ class Detector(Estimator, DetectOptions):
         model_: The networks, a `torch.nn.Module`.
         channels_: Names of the values of a step.
         threshold_: A step is an alarm if its score is this or more.
+        blend_: How the scores of network and z-score become one, and the network's share; None in models of before.
+        strongest_plain_: Name of the plain detector that the others are judged by.
         offset_: The threshold with scikit-learn's sign: `decision_function` is `score_samples` minus it.
         metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
@@ -115,7 +128,7 @@ class Detector(Estimator, DetectOptions):
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, standardise and size."""
-        from ..announcement import listed, parts_text
+        from ..announcement import group_entry, listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
@@ -129,7 +142,7 @@ class Detector(Estimator, DetectOptions):
                 validation, None, self, channels=series.channels, encoding=encoding, schema=self.schema_
             )
         shares = shares_of(self.split, y is not None, validation is not None)
-        steps = training_data(series, apart, shares)
+        steps = training_data(series, apart, shares, int(self.seed), names(self.group))
         scale = Scale.of(steps.training, series.channels)
         chosen = sizing(self, sum(map(len, steps.training)))
         training, validated = ([scale.apply(s) for s in part] for part in (steps.training, steps.validation))
@@ -139,10 +152,13 @@ class Detector(Estimator, DetectOptions):
         self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
         # `measure` sets the thresholds, and may be interrupted. The model is saved even so: one that never alarms.
         self.reference_, self.threshold_ = np.zeros(1), math.inf
+        self.blend_: Blend | None = Blend(self._default_share(), WINDOWS[-1], 0.0, 1.0)
+        self.strongest_plain_ = z_name(WINDOWS[-1])
         self.baseline_thresholds_: dict[str, float] = {}
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
-            return evaluate(self._predictor(), series, steps.parts, self.baseline_thresholds_ if finished else {})
+            plain = self.baseline_thresholds_ if finished else {}
+            return evaluate(self._predictor(), series, steps.parts, plain, self.strongest_plain_)
 
         return Prepared(
             build=self._build,
@@ -159,14 +175,17 @@ class Detector(Estimator, DetectOptions):
             identity={**vars(chosen), "validation": steps.calibration.source.fingerprint()},
             measure=measure,
             settle=lambda: self._calibrate(steps),
+            held_out=steps.held_out,
             loss="negative log-likelihood, nats per value",
             understood={
                 "inputs": f"numbers {listed(series.channels)}",
                 "parts": parts_text(
                     {name: sum(part[name].stop - part[name].start for part in steps.parts) for name in steps.parts[0]},
                     "steps",
-                    "in the order of time; validation chooses the weights and sets the threshold",
-                ),
+                    "of other groups each" if self.group else "in the order of time",
+                )
+                + "; validation chooses the weights and sets the threshold",
+                **group_entry(series.source, [*names(self.key), *names(self.group), *names(self.target)]),
             },
             unit="time steps",
             per_step=chosen.batch_size * window,
@@ -189,14 +208,36 @@ class Detector(Estimator, DetectOptions):
             weight_dropout=float(self.weight_dropout),
         )
 
+    def _default_share(self) -> float:
+        """The network's share, where no labels say otherwise."""
+        return 0.0 if self.only == "plain" else float(given_or(self.share, 0.5))
+
     def _calibrate(self, steps: TrainingData) -> None:
-        """Set the thresholds of the trained network and of the baselines."""
-        reader = ErrorReader(self.model_, self.scale_)
-        errors = [reader.errors(values) for values in steps.calibration.values]
-        scoring = calibrate(self, errors, steps.normal)
-        self.reference_, self.threshold_ = scoring.reference, scoring.threshold
-        rate = float(self.false_alarm_rate)
-        self.baseline_thresholds_ = baseline_thresholds(steps.calibration, steps.normal, rate)
+        """Choose share and z-score, by labels if there are enough, and set the thresholds, the baselines' too."""
+        series, labels = steps.calibration, steps.calibration.labels
+        labelled = enough_anomalies(series, steps.judged)
+
+        def signals(window: int, net: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+            reader = SignalReader(net, self.scale_, window)
+            return [reader.signals(values) for values in series.values]
+
+        share, window = self._default_share(), WINDOWS[-1]
+        if labels is not None and labelled:
+            plain = {w: [np.nan_to_num(z) for _, z in signals(w, None)] for w in reversed(WINDOWS)}
+            window = max(plain, key=lambda w: precision_of(plain[w], labels, steps.judged))
+        found = signals(window, self.model_)
+        errors = [own for own, _ in found]
+        self.reference_ = reference_of(self, errors, steps.normal)
+        blend = blend_of(share, window, errors, steps.normal)
+        if labels is not None and labelled and self.share is None and self.only is None:
+            alone = [Scoring.of(self, self.reference_, math.inf, replace(blend, share=share)) for share in (1.0, 0.0)]
+            network, plain_ones = ([scoring.scores(*signal) for signal in found] for scoring in alone)
+            blend = replace(blend, share=chosen_share(network, plain_ones, labels, steps.judged))
+        scoring = calibrate(self, self.reference_, blend, found, steps.normal)
+        self.blend_, self.threshold_ = scoring.blend, scoring.threshold
+        rate = float(given_or(self.false_alarm_rate, _RATE))
+        thresholds, strongest = baseline_thresholds(series, steps.normal, rate, steps.judged if labelled else None)
+        self.baseline_thresholds_, self.strongest_plain_ = thresholds, strongest or z_name(window)
 
     # What it finds.
 
@@ -207,15 +248,17 @@ class Detector(Estimator, DetectOptions):
             options=self,
             channels=self.channels_,
             scale=self.scale_,
-            scoring=Scoring.of(self, self.reference_, self.threshold_),
+            scoring=Scoring.of(self, self.reference_, self.threshold_, self.blend_),
             schema=self.schema_,
         )
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
         """Anomaly scores of each series, (n,).
 
-        A step whose error is the median of normal ones scores 0; one whose error only one normal step in a hundred
-        exceeds scores 1; further errors score in proportion. A step without any value scores 0.
+        Of two scores the higher counts, each weighed with its share: that of the z-score of the values over the last
+        1,000 steps, and that of the network, which is the mean of how far this error stands out from the last 1,000
+        and how far the mean error of the last few does from those on normal data. Both are in units that one normal
+        step in a hundred exceeds: 1 is 2.33 standard deviations, 1.72 is 4. A step without any value scores 0.
         """
         return self._predictor().scores(data, query=query, encoding=encoding)
 
@@ -227,7 +270,7 @@ class Detector(Estimator, DetectOptions):
         """Scores steps as they arrive: `stream().push(row)` gives the score and whether it is an alarm.
 
         A stream starts a new series, without anything before it. Its scores are those of `scores`; with the method
-        "prediction" to the last bit.
+        "prediction", or without a network, to the last bit.
         """
         return Stream(self._predictor())
 
@@ -273,15 +316,16 @@ class Detector(Estimator, DetectOptions):
             log-likelihood in nats; "alarm_rate", the share of steps with an alarm; "events". With labels "anomalies",
             and where there is one, "precision", "recall", "f1" over steps, the same over ranges as "range_...", and
             "average_precision". And of the "baselines", on the last part and with thresholds set on the same normal
-            steps, the same figures without a loss.
+            steps, the same figures without a loss; "share", the network's share in the scores; and with labels
+            "strongest_plain" and "earned", by average precision.
         """
         predictor = self._predictor()
         series = predictor.series(data, y, query=query, encoding=encoding)
         if self._is_training_data(series.source.fingerprint()):
-            parts = parts_of(series, self.provenance_["data"]["split"])
+            parts = parts_of(series, self.provenance_["data"]["split"], int(self.seed), names(self.group))
         else:
             parts = [{"all": slice(0, len(values))} for values in series.values]
-        return evaluate(predictor, series, parts, self.baseline_thresholds_)
+        return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_)
 
     def predictions(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
@@ -317,7 +361,12 @@ class Detector(Estimator, DetectOptions):
         series = self._predictor().series(data, y, query=query, encoding=encoding)
         source = series.source
         if self._is_training_data(source.fingerprint()):
-            source = split_by_time(source, self.provenance_["data"]["split"])["test"]
+            shares = self.provenance_["data"]["split"]
+            if self.group is None:
+                source = split_by_time(source, shares)["test"]
+            else:
+                parts = parts_of(series, shares, int(self.seed), names(self.group))
+                source = source.take([number for number, part in enumerate(parts) if part["test"].stop])
         used = {*names(self.target), *names(self.time)}
         channels = [n for n, column in source.steps.items() if column.kind == "number" and n not in used]
         return Stressed(source, {"numbers": channels}, self.evaluate)
@@ -334,6 +383,8 @@ class Detector(Estimator, DetectOptions):
             "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],
             "threshold": self.threshold_,
             "plain_thresholds": self.baseline_thresholds_,
+            "blend": None if self.blend_ is None else vars(self.blend_),
+            "strongest_plain": self.strongest_plain_,
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -345,13 +396,15 @@ class Detector(Estimator, DetectOptions):
         self.sizing_, self.channels_ = found.sizes, found.channels
         self.threshold_ = _unbounded(found.threshold)
         self.baseline_thresholds_ = {name: _unbounded(value) for name, value in found.plain_thresholds.items()}
+        self.blend_, self.strongest_plain_ = found.blend, found.strongest_plain
         channels = (len(self.channels_),)
         data = taken(tensors, "data.", {"location": channels, "scale": channels, "reference": (None,)})
         if not (data["scale"] > 0).all() or not len(data["reference"]):
             raise ModelFileError("data.scale is not above 0, or data.reference is empty")
         constant = np.isin(self.channels_, found.constant)
         self.scale_, self.reference_ = Scale(data["location"], data["scale"], constant), data["reference"]
-        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+        plain = self.only == "plain"
+        self.model_ = None if plain else filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
 
 
 def _unbounded(threshold: float | None) -> float:

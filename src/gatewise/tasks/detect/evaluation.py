@@ -9,46 +9,127 @@ import numpy as np
 
 from ...metrics.detection import average_precision, pointwise_scores, range_scores, ranges
 from ..report import Columns, Metrics, parts_and_baselines, scores_table
-from .baselines import BASELINES
+from ..verdict import judged
+from .baselines import BASELINES, plain_scores
 from .predictor import Predictor
 from .scoring import Event, threshold_of
 from .series import Series
 
 Parts = Sequence[Mapping[str, slice]]  # of each series
 
+ENOUGH_ANOMALIES = 5  # labelled ones, from which a share is chosen by them
+_SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)  # to choose from; of equals, the first
+_MEASURE = "average_precision"
+
 
 def evaluate(
-    predictor: Predictor, series: Series, parts: Parts, baseline_thresholds: Mapping[str, float]
+    predictor: Predictor, series: Series, parts: Parts, baseline_thresholds: Mapping[str, float], strongest: str
 ) -> dict[str, Any]:
     """Figures by part, and of the baselines on the last one; see `Detector.evaluate`.
 
     Args:
         baseline_thresholds: Of the baselines to evaluate, by name.
+        strongest: Of them, the one to judge the detector by.
     """
     scoring = predictor.scoring
-    errors = [predictor.reader.errors(values) for values in series.values]
-    scores = [scoring.scores(e) for e in errors]
+    signals = [predictor.reader.signals(values) for values in series.values]
+    scores = [scoring.scores(*signal) for signal in signals]
     metrics: dict[str, Any] = {}
+    last = ""
     for part in parts[0]:
         places = [own[part] for own in parts]
         events = [scoring.events(score[place]) for score, place in zip(scores, places, strict=True)]
         found = _figures(series, places, scores, scoring.threshold, events)
         if found is None:
             continue
-        nats = np.concatenate([error[place] for error, place in zip(errors, places, strict=True)])
+        nats = np.concatenate([errors[place] for (errors, _), place in zip(signals, places, strict=True)])
         known = nats[~np.isnan(nats)]
         metrics[part] = {"loss": float(known.mean()) if len(known) else None, **found}
+        last = part
     if baseline_thresholds:
         metrics["baselines"] = _of_baselines(predictor, series, parts, baseline_thresholds)
+    if scoring.blend is not None:
+        metrics |= _judged(metrics, last, scoring.blend.share, strongest)
     return metrics
 
 
-def baseline_thresholds(series: Series, normal: Sequence[np.ndarray], rate: float) -> dict[str, float]:
-    """The threshold of each baseline that a share `rate` of normal steps exceeds."""
-    return {
-        name: threshold_of([detect(values[:]) for values in series.values], normal, rate)
-        for name, detect in BASELINES.items()
-    }
+def _judged(metrics: Mapping[str, Any], part: str, share: float, strongest: str) -> dict[str, Any]:
+    """The verdict; the share alone, where no anomaly is labelled and nothing can be said of either."""
+    plain = {name: found[_MEASURE] for name, found in metrics.get("baselines", {}).items() if _MEASURE in found}
+    if strongest not in plain or _MEASURE not in metrics[part]:
+        return {"share": share}
+    return judged(
+        measure=_MEASURE, part=part, model=metrics[part][_MEASURE], plain=plain, strongest=strongest, share=share
+    )
+
+
+def baseline_thresholds(
+    series: Series, normal: Sequence[np.ndarray], rate: float, steps: Sequence[np.ndarray] | None
+) -> tuple[dict[str, float], str | None]:
+    """The threshold of each baseline that a share `rate` of normal steps exceeds, without those that take too long;
+    and the one with the best average precision.
+
+    Args:
+        normal: Per series, (n,) which steps are normal.
+        steps: The same of the labelled steps to tell the best one by, or None: there is no best one.
+    """
+    thresholds, precision = {}, {}
+    for name in BASELINES:
+        scores = _plain_scores(name, series)
+        if scores is None:
+            continue
+        thresholds[name] = threshold_of(scores, normal, rate)
+        if steps is not None and series.labels is not None:
+            precision[name] = precision_of(scores, series.labels, steps)
+    return thresholds, max(precision, key=lambda name: precision[name]) if precision else None
+
+
+def _plain_scores(name: str, series: Series) -> list[np.ndarray] | None:
+    """Per series, (n,) scores of a baseline; None where one is too long for it."""
+    scores = []
+    for values in series.values:
+        found = plain_scores(name, values[:])
+        if found is None:
+            return None
+        scores.append(found)
+    return scores
+
+
+def precision_of(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray], steps: Sequence[np.ndarray]) -> float:
+    """Average precision of the steps that are judged, over all series."""
+    truth, score = (
+        np.concatenate([one[mask] for one, mask in zip(ones, steps, strict=True)]) for ones in (labels, scores)
+    )
+    return average_precision(truth, score)
+
+
+def enough_anomalies(series: Series, steps: Sequence[np.ndarray]) -> bool:
+    """Whether so many anomalies are labelled in these steps that something can be chosen by them."""
+    if series.labels is None:
+        return False
+    found = [ranges(labels & mask) for labels, mask in zip(series.labels, steps, strict=True)]
+    normal = any((mask & ~labels).any() for labels, mask in zip(series.labels, steps, strict=True))
+    return normal and sum(map(len, found)) >= ENOUGH_ANOMALIES
+
+
+def chosen_share(
+    network: Sequence[np.ndarray],
+    plain: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    steps: Sequence[np.ndarray],
+) -> float:
+    """The network's share with the best average precision on labelled steps.
+
+    Args:
+        network, plain: Per series, (n,) scores of the one alone and of the other.
+    """
+
+    def precision(share: float) -> float:
+        rest = 1 - share
+        blended = [np.maximum(share * n, rest * p) for n, p in zip(network, plain, strict=True)]
+        return precision_of(blended, labels, steps)
+
+    return max(_SHARES, key=precision)
 
 
 def _of_baselines(
@@ -56,7 +137,9 @@ def _of_baselines(
 ) -> dict[str, Any]:
     metrics = {}
     for name, threshold in thresholds.items():
-        scores = [BASELINES[name](values[:]) for values in series.values]
+        scores = _plain_scores(name, series)
+        if scores is None:
+            continue
         for part in reversed(list(parts[0])):
             places = [own[part] for own in parts]
             events = [

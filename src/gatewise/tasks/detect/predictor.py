@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...data.tables.schema import Schema
-from ...errors import DataError
+from ...errors import DataError, OptionError
+from .baselines import RollingState, RollingZ, furthest
 from .options import DetectOptions
 from .scoring import Event, Scoring
 from .series import Scale, Series, Steps, filled_forward, read_series
@@ -169,11 +170,59 @@ def energy(z: np.ndarray, distribution: str) -> np.ndarray:
     return 0.5 * z * z
 
 
+@dataclass(frozen=True)
+class SignalState:
+    """What the errors and z-scores of a series' next steps depend on; each None where there are none."""
+
+    errors: ReadState | None
+    plain: RollingState | None
+
+
+class SignalReader:
+    """What a network and a plain detector say of series: errors, and z-scores of the values.
+
+    Args:
+        net: The trained network, or None: all errors are NaN.
+        scale: Of the channels.
+        window: Steps of the z-score, or None: all are NaN.
+    """
+
+    def __init__(self, net: Any | None, scale: Scale, window: int | None):
+        self.errors = None if net is None else ErrorReader(net, scale)
+        self.plain = None if window is None else RollingZ(window, scale.location, scale.scale)
+
+    def start(self) -> SignalState:
+        """The state at the beginning of a series."""
+        return SignalState(
+            None if self.errors is None else self.errors.start(), None if self.plain is None else self.plain.start()
+        )
+
+    def signals(self, values: np.ndarray | Steps) -> tuple[np.ndarray, np.ndarray]:
+        """Errors and z-scores, (n,) each, of a whole series (n, D)."""
+        state, found = self.start(), []
+        for start in range(0, len(values), CHUNK):
+            errors, plain, state = self.read(values[start : start + CHUNK], state)
+            found.append((errors, plain))
+        errors, plain = (np.concatenate(signal) for signal in zip(*found, strict=True))
+        return errors, plain
+
+    def read(self, values: np.ndarray, state: SignalState) -> tuple[np.ndarray, np.ndarray, SignalState]:
+        """Errors and z-scores, (T,) each, of the next steps (T, D), at least one, and the state after them."""
+        errors = plain = np.full(len(values), np.nan)
+        reading, rolling = state.errors, state.plain
+        if self.errors is not None and reading is not None:
+            errors, reading = self.errors.read(values, reading)
+        if self.plain is not None and rolling is not None:
+            z, rolling = self.plain.read(values, rolling)
+            plain = furthest(z)
+        return errors, plain, SignalState(reading, rolling)
+
+
 class Predictor:
     """A trained detector without its training: from anything that a reader takes to scores, alarms and events.
 
     Args:
-        net: The trained network, such as `Detection`.
+        net: The trained network, such as `Detection`; None in a model that has plain methods alone.
         options: Of the detector.
         channels: Names of the values of a step.
         scale: Of the channels.
@@ -184,14 +233,14 @@ class Predictor:
     def __init__(
         self,
         *,
-        net: Any,
+        net: Any | None,
         options: DetectOptions,
         channels: tuple[str, ...],
         scale: Scale,
         scoring: Scoring,
         schema: Schema | None,
     ):
-        self.reader = ErrorReader(net, scale)
+        self.reader = SignalReader(net, scale, None if scoring.blend is None else scoring.blend.window)
         self.options, self.channels, self.scoring, self.schema = options, channels, scoring, schema
 
     def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
@@ -202,7 +251,7 @@ class Predictor:
 
     def scored(self, values: np.ndarray | Steps) -> np.ndarray:
         """Scores (n,) of one series (n, D)."""
-        return self.scoring.scores(self.reader.errors(values))
+        return self.scoring.scores(*self.reader.signals(values))
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
         """Scores (n,) of each series."""
@@ -240,8 +289,13 @@ class Predictor:
                 }
 
     def log_likelihood(self, data: Any) -> float:
-        """Mean log-likelihood of a step, in nats. DataError if no step has an error."""
-        errors = np.concatenate([self.reader.errors(values) for values in self.series(data).values])
+        """Mean log-likelihood of a step, in nats. DataError if no step has one, OptionError without a network."""
+        reader = self.reader.errors
+        if reader is None:
+            raise OptionError(
+                'this detector has no network that could tell a likelihood: it was made with only="plain"'
+            )
+        errors = np.concatenate([reader.errors(values) for values in self.series(data).values])
         known = errors[~np.isnan(errors)]
         if not len(known):
             raise DataError("there is no step to score: each has no value, or nothing before it")

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .baselines import WINDOWS, RollingState, RollingZ
 from .options import DetectOptions
 
 HIGH = 0.99  # the share of the reference below a score of 1
+ONE = 2.3263478740408408  # standard deviations: what a score of 1 is where scores are normally distributed
+# Standard deviations from which a step is an alarm, unless a rate is given. Of 3 to 5 in halves, 4 had the best sum of
+# NAB scores over nab, skab, ucr_anomaly, mba_ecg805 and made anomalies; without skab, 4.5 would be a little better.
+ALARM = 4.0
+MOST_ALARMS = 0.01  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
+# Standard deviations: the most that a lasting change counts in a network's score. Half of it is no alarm, so that of a
+# series that has moved away from what was learned, sudden errors alone are.
+LASTING = 5.0
 MOST_REFERENCE = 10_000  # errors of normal data that are kept where there is no history: more say the same
 
 _LEAST_SPREAD = 1e-3  # nats: normal data without any spread would make every score infinite
@@ -87,41 +96,142 @@ class Scorer:
         self._recent.extend(state.recent)
 
 
+@dataclass(frozen=True)
+class Blend:
+    """How what a network and a plain detector say of a step becomes one score.
+
+    Attributes:
+        share: Of the network, from 0 to 1.
+        window: Steps that a z-score is over: that of the values, which is the plain detector, and that of the errors.
+        mean, spread: Mean and standard deviation of a normal step's error.
+    """
+
+    share: float
+    window: int
+    mean: float
+    spread: float
+
+    def __post_init__(self) -> None:
+        possible = 0 <= self.share <= 1 and self.window in WINDOWS  # a window costs memory, in each stream
+        if not (possible and math.isfinite(self.mean) and 0 < self.spread < math.inf):
+            raise ValueError(f"{self} is no blend")
+
+    def score(self, lasting: float, sudden: float, plain: float) -> float:
+        """The score of a step, 0 or more.
+
+        A network's is the mean of two: how far the mean error of the last steps stands out from those of normal data,
+        which lasts as long as what is wrong, and how far this one error does from the last ones, which wears off. Of
+        the network and the plain detector, the one that is more alarmed counts, each less as its share is less than
+        the other's.
+
+        Args:
+            lasting: Score of the mean error, of `Scorer`.
+            sudden: z of this error, NaN if there is none.
+            plain: z of the values, NaN if there are none.
+
+        Source: the minimum of tail probabilities, Tippett (1931), "The Methods of Statistics"; on the scale of the
+        normal distribution the maximum of z.
+        """
+        sudden = 0.0 if math.isnan(sudden) else max(sudden, 0.0)
+        plain = 0.0 if math.isnan(plain) else plain
+        network = (sudden / ONE + min(max(lasting, 0.0), LASTING / ONE)) / 2
+        share, rest = self.share, 1 - self.share
+        return max(share * network, rest * (plain / ONE)) / max(share, rest)
+
+    def errors_z(self) -> RollingZ:
+        """Of errors (n, 1), as they arrive."""
+        return RollingZ(self.window, np.array([self.mean]), np.array([self.spread]))
+
+
+@dataclass(frozen=True)
+class BlendState:
+    """What the scores of a series' next steps depend on; the z-score's part is None in models of before."""
+
+    lasting: ScorerState
+    sudden: RollingState | None
+
+
+class BlendedScorer:
+    """Scores one series step by step, from a network's errors and z-scores of the values.
+
+    Args:
+        scorer: Of mean errors.
+        blend: How both become one score; None in models of before, where the scores are those of mean errors.
+    """
+
+    def __init__(self, scorer: Scorer, blend: Blend | None):
+        self._scorer, self._blend = scorer, blend
+        self._errors = None if blend is None else blend.errors_z()
+        self._sudden = None if self._errors is None else self._errors.start()
+
+    def push(self, error: float, plain: float) -> float:
+        """The score of the next step; NaN where nothing was observed."""
+        lasting = self._scorer.push(error)
+        if self._blend is None or self._errors is None or self._sudden is None:
+            return lasting
+        z, self._sudden = self._errors.read(np.array([[error]]), self._sudden)
+        return self._blend.score(lasting, float(z[0, 0]), plain)
+
+    @property
+    def state(self) -> BlendState:
+        """As a value, as of `Scorer`."""
+        return BlendState(self._scorer.state, self._sudden)
+
+    @state.setter
+    def state(self, state: BlendState) -> None:
+        self._scorer.state, self._sudden = state.lasting, state.sudden
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How errors become scores, alarms and events.
+    """How errors and z-scores become scores, alarms and events.
 
     Attributes:
         reference: (n,) mean errors of normal data, in their order, at least 1.
         threshold: A step is an alarm if its score is this or more.
+        blend: None in models of before, whose errors alone are scored.
         smoothing, history, gap, min_length: Options of `Detector`.
     """
 
     reference: np.ndarray
     threshold: float
+    blend: Blend | None
     smoothing: int
     history: int | None
     gap: int
     min_length: int
 
     @classmethod
-    def of(cls, options: DetectOptions, reference: np.ndarray, threshold: float) -> Scoring:
+    def of(cls, options: DetectOptions, reference: np.ndarray, threshold: float, blend: Blend | None) -> Scoring:
         return cls(
             reference=reference,
             threshold=threshold,
+            blend=blend,
             smoothing=int(options.smoothing),
             history=options.history,
             gap=int(options.gap),
             min_length=int(options.min_length),
         )
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> BlendedScorer:
         """For a series, from its beginning."""
-        return Scorer(self.reference, self.smoothing, self.history)
+        return BlendedScorer(Scorer(self.reference, self.smoothing, self.history), self.blend)
 
-    def scores(self, errors: np.ndarray) -> np.ndarray:
-        """(n,) scores of a whole series from its errors (n,)."""
-        return score_series(errors, self.reference, self.smoothing, self.history)
+    def scores(self, errors: np.ndarray, plain: np.ndarray) -> np.ndarray:
+        """(n,) scores of a whole series, to the last bit those of pushing its steps one by one.
+
+        Args:
+            errors: (n,) of the network, NaN where there is none.
+            plain: (n,) z-scores of the values, the same.
+        """
+        lasting = score_series(errors, self.reference, self.smoothing, self.history)
+        if self.blend is None:
+            return lasting
+        rolling = self.blend.errors_z()
+        sudden = rolling.read(errors[:, None], rolling.start())[0][:, 0]
+        score = self.blend.score
+        steps = zip(lasting.tolist(), sudden.tolist(), plain.tolist(), strict=True)
+        return np.array([score(*step) for step in steps])
 
     def events(self, scores: np.ndarray, sequence: int = 0, threshold: float | None = None) -> list[Event]:
         """Events of one series.
@@ -140,8 +250,8 @@ def score_series(errors: np.ndarray, reference: np.ndarray, smoothing: int, hist
     return np.array([scorer.push(error) for error in errors.tolist()])
 
 
-def calibrate(options: DetectOptions, errors: Sequence[np.ndarray], normal: Sequence[np.ndarray]) -> Scoring:
-    """Reference and threshold, from normal steps.
+def reference_of(options: DetectOptions, errors: Sequence[np.ndarray], normal: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean errors of normal data, in their order; 0 alone, where there are none.
 
     Args:
         errors: Per series, (n,).
@@ -149,12 +259,44 @@ def calibrate(options: DetectOptions, errors: Sequence[np.ndarray], normal: Sequ
     """
     means = [smoothed(e[mask], int(options.smoothing)) for e, mask in zip(errors, normal, strict=True)]
     reference = np.concatenate(means)[-max(MOST_REFERENCE, options.history or 0) :]
-    scoring = Scoring.of(options, reference, math.inf)
-    scores = [scoring.scores(e) for e in errors]
-    threshold = threshold_of(scores, normal, float(options.false_alarm_rate))
+    return reference if len(reference) else np.zeros(1)
+
+
+def blend_of(share: float, window: int, errors: Sequence[np.ndarray], normal: Sequence[np.ndarray]) -> Blend:
+    """A blend, whose mean and spread are those of normal steps."""
+    known = np.concatenate([e[mask] for e, mask in zip(errors, normal, strict=True)])
+    known = known[~np.isnan(known)]
+    mean, spread = (float(known.mean()), float(known.std())) if len(known) else (0.0, 1.0)
+    return Blend(share, window, mean, max(spread, _LEAST_SPREAD))
+
+
+def calibrate(
+    options: DetectOptions,
+    reference: np.ndarray,
+    blend: Blend,
+    signals: Sequence[tuple[np.ndarray, np.ndarray]],
+    normal: Sequence[np.ndarray],
+) -> Scoring:
+    """The scoring, with its threshold.
+
+    Without a rate, an alarm is what stands out by `ALARM` standard deviations, or by more, if more than `MOST_ALARMS`
+    of normal steps did. That one threshold serves series of many kinds: a quantile of what a network has learned from
+    is none of what comes after, and far out in the tail of a few hundred steps it is hardly known.
+
+    Args:
+        reference: See `reference_of`.
+        signals: Per series, errors and z-scores of the values, (n,) each.
+        normal: Per series, (n,) whether a step counts.
+    """
+    scoring = Scoring.of(options, reference, math.inf, blend)
+    scores = [scoring.scores(errors, plain) for errors, plain in signals]
+    rate = options.false_alarm_rate
+    threshold = threshold_of(scores, normal, MOST_ALARMS if rate is None else float(rate))
+    if rate is None:
+        threshold = max(threshold, ALARM / ONE)
     if np.quantile(reference, HIGH) - np.median(reference) < _LEAST_SPREAD:
         threshold = max(threshold, 1.0)  # normal steps are all alike, and none of them is an alarm
-    return Scoring.of(options, reference, threshold)
+    return Scoring.of(options, reference, threshold, blend)
 
 
 def threshold_of(scores: Sequence[np.ndarray], normal: Sequence[np.ndarray], rate: float) -> float:

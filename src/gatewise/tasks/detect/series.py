@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Column, Sequences
 from ...data.sources import Roles, read
-from ...data.split import named_split
+from ...data.split import named_split, shuffled_split
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...errors import DataError
@@ -124,6 +125,7 @@ def _roles(options: DetectOptions, recognise: bool) -> Roles:
         key=names(options.key),
         time=options.time,
         columns=None if options.columns is None else names(options.columns),
+        group=names(options.group),
         per_step=True,
         zone=options.zone,
         duplicates=options.duplicates,
@@ -255,6 +257,8 @@ class TrainingData:
         validation: The same, to choose the weights by.
         calibration: The series whose normal steps set the threshold.
         normal: Per series of `calibration`, (n,) which steps those are.
+        judged: The same, with the steps that are labelled as anomalies.
+        held_out: Whether what chooses the weights is not learned from.
     """
 
     parts: list[dict[str, slice]]
@@ -262,27 +266,34 @@ class TrainingData:
     validation: list[np.ndarray]
     calibration: Series
     normal: list[np.ndarray]
+    judged: list[np.ndarray]
+    held_out: bool
 
 
-def training_data(series: Series, validation: Series | None, shares: Sequence[float]) -> TrainingData:
+def training_data(
+    series: Series, validation: Series | None, shares: Sequence[float], seed: int, group: Sequence[str] = ()
+) -> TrainingData:
     """Choose the steps that train and validate.
 
     Args:
         validation: Series of their own to validate on, if the user gave them.
-        shares: Of the three parts.
+        shares, seed, group: See `parts_of`.
 
     Raises:
         DataError: No two normal steps follow each other.
     """
-    parts = parts_of(series, shares)
+    parts = parts_of(series, shares, seed, group)
     learned: tuple[str, ...] = ("train",)
+    held: tuple[str, ...] = ("train",)
+    calibration, places = series, parts
     if validation is not None:
-        calibration, normal = validation, normal_steps(validation, parts_of(validation, shares), ("train",))
+        refuse_shared(series.source, validation.source, group)
+        calibration, places = validation, parts_of(validation, shares, seed)
     else:
-        calibration, normal = series, normal_steps(series, parts, ("validation",))
-        if sum(int(mask.sum()) for mask in normal) < _ENOUGH:
-            learned = ("train", "validation")  # so few held-out steps are too few to choose by
-            normal = normal_steps(series, parts, learned)
+        held = ("validation",)
+        if sum(int(mask.sum()) for mask in normal_steps(series, parts, held)) < _ENOUGH:
+            learned = held = ("train", "validation")  # so few held-out steps are too few to choose by
+    normal = normal_steps(calibration, places, held)
     training = stretches(series, normal_steps(series, parts, learned))
     validated = stretches(calibration, normal)
     if not training or not validated:
@@ -290,24 +301,50 @@ def training_data(series: Series, validation: Series | None, shares: Sequence[fl
             f"{series.source.name} has no two steps in a row to learn from, one to read and one to predict. Give "
             "longer series"
         )
-    return TrainingData(parts, training, validated, calibration, normal)
+    judged = steps_of(calibration, places, held)
+    held_out = validation is not None or held != learned
+    return TrainingData(parts, training, validated, calibration, normal, judged, held_out)
 
 
-def parts_of(series: Series, shares: Sequence[float]) -> list[dict[str, slice]]:
-    """Where training, validation and test lie in each series: in this order in time."""
+def parts_of(series: Series, shares: Sequence[float], seed: int, group: Sequence[str] = ()) -> list[dict[str, slice]]:
+    """Where training, validation and test lie in each series: in this order in time.
+
+    Args:
+        shares: Of the three parts.
+        seed: Of the draw of groups.
+        group: Columns whose values no two parts share: then a series lies in one part as a whole.
+
+    Raises:
+        OptionError: There are too few groups.
+    """
+    groups = groups_of(series.source, group, sum(share > 0 for share in shares))
+    if groups is not None:
+        places = shuffled_split(len(groups), shares, [seed, 2], groups=groups)
+        lengths = [len(values) for values in series.values]
+        return [
+            {name: slice(0, length if number in some else 0) for name, some in places.items()}
+            for number, length in enumerate(lengths)
+        ]
     return [named_split(len(values), shares) for values in series.values]
 
 
-def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
-    """Per series, (n,) whether a step lies in one of these parts, has a value, and is not labelled as an anomaly."""
+def steps_of(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+    """Per series, (n,) whether a step lies in one of these parts, and has a value."""
     masks = []
-    for number, (values, places) in enumerate(zip(series.values, parts, strict=True)):
+    for values, places in zip(series.values, parts, strict=True):
         mask = np.zeros(len(values), bool)
         for name in which:
             mask[places[name]] = True
-        mask &= np.isfinite(values[:]).any(axis=1)
-        masks.append(mask & ~series.labels[number] if series.labels is not None else mask)
+        masks.append(mask & np.isfinite(values[:]).any(axis=1))
     return masks
+
+
+def normal_steps(series: Series, parts: Sequence[Mapping[str, slice]], which: Sequence[str]) -> list[np.ndarray]:
+    """The same of those that are not labelled as anomalies."""
+    masks = steps_of(series, parts, which)
+    if series.labels is None:
+        return masks
+    return [mask & ~labels for mask, labels in zip(masks, series.labels, strict=True)]
 
 
 def stretches(series: Series, normal: Sequence[np.ndarray]) -> list[np.ndarray]:

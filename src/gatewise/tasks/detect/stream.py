@@ -10,16 +10,16 @@ import numpy as np
 
 from ...errors import DataError
 from ...runtime import streams
-from .predictor import Predictor, ReadState
-from .scoring import ScorerState
+from .predictor import Predictor, SignalState
+from .scoring import BlendState
 
 
 @dataclass(frozen=True)
 class StreamState:
     """What a stream knows of the steps so far."""
 
-    reading: ReadState
-    scoring: ScorerState
+    reading: SignalState
+    scoring: BlendState
 
 
 class Stream(streams.Stream[StreamState]):
@@ -30,7 +30,7 @@ class Stream(streams.Stream[StreamState]):
         channels: Names of the values of a step.
     """
 
-    _reading: ReadState
+    _reading: SignalState
 
     def __init__(self, predictor: Predictor):
         self._reader, self._scoring = predictor.reader, predictor.scoring
@@ -51,8 +51,8 @@ class Stream(streams.Stream[StreamState]):
         Raises:
             DataError: There are more or fewer values, or one is not a number.
         """
-        errors, self._reading = self._reader.read(self._values(piece)[None], self._reading)
-        score = self._scorer.push(float(errors[0]))
+        errors, plain, self._reading = self._reader.read(self._values(piece)[None], self._reading)
+        score = self._scorer.push(float(errors[0]), float(plain[0]))
         return score, score >= self.threshold
 
     # A history is kept sorted from push to push, for sorting it again would cost more than all the rest. So it is made

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ... import checks
+from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
+from ...data.split import shuffled_split
 from ...errors import ModelFileError
 from ...terminal import shown
 from ...training import ProgressFor
@@ -34,6 +36,7 @@ from .table import Table, check_values, inputs_of, read_sequences, table_of
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import Shape
+    from .windows import Series
 
 # Prefix of tensors in older model files -> the one that they have now.
 _RENAMED_TENSORS = {"trust": "blend_weight"}
@@ -113,19 +116,23 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:
         """Read, split, size and encode."""
-        from ..announcement import listed, parts_text
+        from ..announcement import group_entry, listed, parts_text
         from ..fitting import Prepared, plan_of
         from .batches import Windows
 
         raw = read_sequences(data, self, query=query, encoding=encoding, recognise=True)
         self.schema_ = raw.schema
-        own = self._table(raw)
+        by_group = self._by_group(raw) if validation is None else {}
+        own = self._table(by_group.get("train", raw))
         if tell and (line := recognised(raw, own.frequency)):
             print(shown(line), file=sys.stderr)
         apart = None
         if validation is not None:
             held = read_sequences(validation, self, query=query, encoding=encoding, schema=raw.schema)
+            refuse_shared(raw, held, names(self.group))
             apart = self._table(held, own)
+        elif "validation" in by_group:
+            apart = self._table(by_group["validation"], own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
         setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
@@ -144,7 +151,7 @@ class Forecaster(Estimator, ForecastOptions):
                 self.share_ = share_of(self._predictor, held, self.share)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
-            return evaluate_split(self._predictor(), setup.split, finished)
+            return self._evaluate(setup.split, by_group, finished)
 
         return Prepared(
             build=lambda: self._build(setup.linear.before, setup.residuals),
@@ -156,10 +163,12 @@ class Forecaster(Estimator, ForecastOptions):
                 "fingerprint": raw.fingerprint(),
                 "series": len(raw),
                 "steps": int(raw.offsets[-1]),
+                "by_group": bool(by_group),
             },
             identity={**vars(sizing), "validation": None if apart is None else apart.data.fingerprint()},
             measure=measure,
             settle=settle,
+            held_out=setup.held_out,
             unit="windows",
             loss="pinball loss, normalised" if self.head == "quantiles" else "negative log-likelihood, nats per value",
             understood={
@@ -179,11 +188,43 @@ class Forecaster(Estimator, ForecastOptions):
                 "parts": parts_text(
                     {"train": len(setup.training), "validation": len(setup.validation) if setup.held_out else 0},
                     "windows",
-                    "the ends of the series validate and test",
+                    f"{'series of other groups' if by_group else 'the ends of the series'} validate and test",
                 ),
+                **group_entry(raw, [*names(self.key), *names(self.group)]),
             },
             per_step=sizing.batch_size,
         )
+
+    def _by_group(self, raw: Sequences) -> dict[str, Sequences]:
+        """Series by part, where groups are not to be in two; {} without groups, when the ends of all series are held
+        out."""
+        groups = groups_of(raw, names(self.group), sum(share > 0 for share in self.split))
+        if groups is None:
+            return {}
+        places = shuffled_split(len(raw), self.split, [int(self.seed), 2], groups=groups)
+        return {name: raw.take(some) for name, some in places.items() if len(some)}
+
+    def _evaluate(self, split: Split, by_group: Mapping[str, Sequences], with_baselines: bool) -> dict[str, Any]:
+        """Figures by part: of the series of one split, or of groups that have each its own."""
+        predictor = self._predictor()
+        if not by_group:
+            return evaluate_split(predictor, split, with_baselines)
+        found = {"train": evaluate_split(predictor, split, False).get("train")}
+        last = [*by_group][-1]
+        for name in [*by_group][1:]:
+            series, part, ends = self._last_windows(predictor.table(by_group[name]))
+            found |= evaluate_part(
+                predictor, series, part, ends, name=name, with_baselines=with_baselines and name == last
+            )
+        return {name: figures for name, figures in found.items() if figures is not None}
+
+    def _last_windows(self, table: Table) -> tuple[Series, Part, np.ndarray]:
+        """Series that were not learned from, the windows at their ends by which forecasts are measured, and where those
+        begin."""
+        series, horizon = table.series(self.calendar), int(self.horizon)
+        ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
+        counts = np.maximum(0, series.known_ends - ends - horizon + 1)
+        return series, Part(np.maximum(series.starts + 1, ends), counts), ends
 
     def _table(self, data: Sequences, like: Table | None = None) -> Table:
         """Data to train or, with the columns and the frequency of those, validate on."""
@@ -280,13 +321,12 @@ class Forecaster(Estimator, ForecastOptions):
         """
         predictor = self._predictor()
         raw = predictor.read(data, query=query, encoding=encoding)
-        series = predictor.table(raw).series(self.calendar)
-        horizon = predictor.horizon
         if self._is_training_data(raw.fingerprint()):
-            split = Split.of(series, horizon, self.split, validated=self.sizing_.validated)
-            return evaluate_split(predictor, split, with_baselines=True)
-        ends = training_ends(series, horizon, (0.8, 0.0, self.split[2] or 0.1), False)
-        part = Part(np.maximum(series.starts + 1, ends), np.maximum(0, series.known_ends - ends - horizon + 1))
+            by_group = self._by_group(raw) if self.provenance_["data"].get("by_group") else {}
+            learned = predictor.table(by_group.get("train", raw)).series(self.calendar)
+            split = Split.of(learned, predictor.horizon, self.split, validated=self.sizing_.validated)
+            return self._evaluate(split, by_group, with_baselines=True)
+        series, part, ends = self._last_windows(predictor.table(raw))
         return evaluate_part(predictor, series, part, ends, name="all")
 
     def backtest(

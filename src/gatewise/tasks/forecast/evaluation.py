@@ -12,7 +12,7 @@ from ...errors import DataError
 from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
-from .baselines.plain import AVERAGE, Plain
+from .baselines.plain import AVERAGE
 from .baselines.shares import standard_error
 from .baselines.simple import RULES
 from .linear import scales
@@ -102,7 +102,7 @@ def share_of(
     unit = scales(series, series.known_ends, both.sizing.season)
     levels = np.array(both.options.quantiles)
     losses, blocks = [], []
-    for which, own, plain in both.both(series, part, before=True):
+    for which, own, plain, _ in both.both(series, part, before=True):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
         measures = []
@@ -167,7 +167,8 @@ def _figures(
     plain = {name: ForecastScores(horizon) for name in names}
     sums = _Sums()
     scale, std = _units(series, part, ends, season)
-    for which, forecast in predictor.forecasts(series, part, before):
+    for which, of_network, of_plain, points in predictor.both(series, part, before, every=bool(names)):
+        forecast = predictor.blended(of_network, of_plain, predictor.share)
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
@@ -176,7 +177,9 @@ def _figures(
             scores.add(truth[:, one], forecast.of_column(column), scale[rows, one], std[rows, one])
         if not names:
             continue
-        points = _plain_points(methods, horizon, season, series, rows, origins, before)
+        if methods is not None and AVERAGE in plain:
+            points = {**points, AVERAGE: methods.mean(points)}
+        points = {**points, **_of_rules(horizon, season, series, rows, origins)}
         sums.blocks.append((rows << 20) + (origins - series.starts[rows]) // horizon)
         sums.add("model", truth, forecast.point, scale[rows])
         for name, scores in plain.items():
@@ -192,18 +195,12 @@ def _figures(
     return figures, found, sums
 
 
-def _plain_points(
-    methods: Plain | None,
-    horizon: int,
-    season: int,
-    series: Series,
-    rows: np.ndarray,
-    origins: np.ndarray,
-    before: bool,
+def _of_rules(
+    horizon: int, season: int, series: Series, rows: np.ndarray, origins: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Forecasts (B, C, H) of all plain methods by name; of the rules alone, in older models."""
+    """Forecasts (B, C, H) of the rules, which see all that was known."""
     columns = range(len(series.targets))
-    found = {
+    return {
         name: np.stack(
             [
                 [rule(series.history(i, column, at), horizon, season) for column in columns]
@@ -212,14 +209,6 @@ def _plain_points(
         )
         for name, rule in RULES.items()
     }
-    if methods is None:
-        return found
-    past = series.values(rows, origins[:, None] + np.arange(-methods.reach, 0))
-    flat = methods.each(past.reshape(-1, methods.reach), methods.methods, before)
-    each = {name: own.reshape(len(rows), -1, horizon) for name, own in flat.items()}
-    if methods.average == AVERAGE:
-        found[AVERAGE] = methods.mean(each)
-    return {**each, **found}
 
 
 def _judgement(

@@ -17,7 +17,7 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
-from .baselines.plain import RIDGE, RIDGE_OF_LOGS, Plain
+from .baselines.plain import Plain
 from .inputs import Inputs
 from .options import ForecastOptions
 from .sizing import Sizing
@@ -155,13 +155,18 @@ class Predictor:
         Args:
             before: Whether by what was solved without the validation part, to forecast that.
         """
-        for which, own, plain in self.both(series, part, before):
+        for which, own, plain, _ in self.both(series, part, before):
             yield which, self.blended(own, plain, self.share)
 
     def both(
-        self, series: Series, part: Part, before: bool = False
-    ) -> Iterator[tuple[np.ndarray, Forecast | None, Forecast | None]]:
-        """The same of the network and of the plain methods, as far as they have a share."""
+        self, series: Series, part: Part, before: bool = False, every: bool = False
+    ) -> Iterator[tuple[np.ndarray, Forecast | None, Forecast | None, dict[str, np.ndarray]]]:
+        """The same of the network and of the plain methods, as far as they have a share; and points (B, C, H) of the
+        plain methods by name.
+
+        Args:
+            every: Whether those have to hold every method, with a share or without.
+        """
         at_once = windows_at_once(self.options, self.targets)
         for start in range(0, len(part), at_once):
             which = np.arange(start, min(len(part), start + at_once))
@@ -169,25 +174,19 @@ class Predictor:
             batch = series.batch(rows, origins, self.window)
             # Without any past a window has no units, and so no forecast.
             loc, scale = np.where(batch.seen.any(-1), batch.loc, np.nan)[..., None], batch.scale[..., None]
-            own = plain = None
+            own, plain, each = None, None, {}
             if self.net is not None and (self.share > 0 or self.plain is None):
                 # Seeded by the window, so that a forecast does not depend on what was asked before.
-                own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]), before)
-            if self.plain is not None and (self.share < 1 or own is None):
+                own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]))
+            if self.plain is not None and (every or self.share < 1 or own is None):
                 past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
-                plain = self._of_plain(past, loc, scale, int(which[0]), before)
-            yield which, own, plain
+                each = self.plain.each(past, self.plain.methods if every else self.plain.used, before)
+                plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
+            yield which, own, plain, each
 
-    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int, before: bool) -> Forecast:
+    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
         scaling = self.window.scaling
         point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
-        if self.plain is not None and self.options.mode == "direct" and not before:
-            # It learned to correct what was solved without the validation part, and corrects what was solved with it.
-            linear = self.plain.linear[RIDGE_OF_LOGS if scaling == "log" else RIDGE]
-            moved = batch.past @ (linear.weights - linear.before).T
-            point = point + moved
-            quantiles = None if quantiles is None else quantiles + moved[..., None]
-            samples = None if samples is None else samples + moved
         if samples is not None:
             paths = in_units(samples, loc, scale, scaling)
             fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
@@ -195,9 +194,8 @@ class Predictor:
         fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
         return Forecast(in_units(point, loc, scale, scaling), fan)
 
-    def _of_plain(self, past: np.ndarray, loc: np.ndarray, scale: np.ndarray, seed: int, before: bool) -> Forecast:
-        assert self.plain is not None
-        mean = np.where(np.isfinite(loc), self.plain.forecast(past, before), np.nan)
+    def _of_plain(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
+        mean = np.where(np.isfinite(loc), mean, np.nan)
         counts = self.options.head == "negative-binomial"
         if counts:
             mean = np.maximum(mean, 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .windows import Series
 
-_LOOKED_AT = 10_000  # windows in which a target is looked for
+_FIRST_LOOKED_AT, _LOOKED_AT = 100, 10_000  # windows in which a target is looked for
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,13 @@ def spaced(part: Part, most: int) -> Part:
 
 def holds_targets(series: Series, part: Part, horizon: int, context: int) -> bool:
     """Whether there are a past and a target in one of these windows, or of some of many."""
-    some = spaced(part, _LOOKED_AT)
-    index, origins = some[np.arange(len(some))]
-    known = np.isfinite(series.values(index, origins[:, None] + np.arange(-context, horizon)))
-    return bool((known[..., :context].any(-1) & known[..., context:].any(-1)).any())
+    for most in (_FIRST_LOOKED_AT, _LOOKED_AT):
+        some = spaced(part, most)
+        index, origins = some[np.arange(len(some))]
+        known = np.isfinite(series.values(index, origins[:, None] + np.arange(-context, horizon)))
+        if (known[..., :context].any(-1) & known[..., context:].any(-1)).any():
+            return True
+    return False
 
 
 def last_part(series: Series, first: np.ndarray, ends: np.ndarray, horizon: int) -> Part:

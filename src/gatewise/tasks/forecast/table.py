@@ -85,6 +85,7 @@ def read_sequences(
         duplicates=options.duplicates,
         columns=covariates if names(options.target) else None,
         static=[name for name in names(options.static_covariates) if name not in names(options.key)],
+        group=names(options.group),
         per_step=True,
         recognise=recognise or schema is not None,
         csv=options.csv_format(),

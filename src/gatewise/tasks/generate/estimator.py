@@ -306,6 +306,7 @@ class Generator(Estimator, GenerateOptions):
             measure=lambda finished, tell: evaluate_parts(
                 self.model_, plain, vocabulary, corpus, with_baselines=finished
             ),
+            held_out=len(corpus.ids["validation"]) > 0,
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={
@@ -385,6 +386,7 @@ class Generator(Estimator, GenerateOptions):
             },
             identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
             measure=lambda finished, tell: evaluate(self.model_, learned, steps, with_baselines=finished),
+            held_out="validation" in steps,
             unit="time steps",
             loss="negative log-likelihood, nats per step",
             understood={

@@ -17,16 +17,17 @@ from .features import Encoded, Features
 
 @dataclass(frozen=True)
 class Baselines:
-    """Three methods that a tagger should beat, learned in one pass over the training data.
+    """The plainest methods that a tagger should beat, learned in one pass over the training data. Beside them stands a
+    regression; see `linear`.
 
     Attributes:
         constant: The most frequent label of all, or the mean number, or each of several.
         columns: Names of the columns of tokens and categories.
         table: By the values of these columns, joined with tabs, the most frequent label or the mean; only where it
             differs from the constant.
-        weights: (N + 1, labels) weights of a linear model of the measurements, fitted by least squares; empty without
-            measurements.
-        labels: The labels that its columns score; empty for a number.
+        weights: (N + 1, labels) weights of a linear model of the measurements of a step, which models of before had;
+            empty in others.
+        labels: The labels; empty for a number.
     """
 
     constant: str | float | list[float]
@@ -40,8 +41,8 @@ class Baselines:
             raise ValueError("it predicts labels and numbers")
 
     @classmethod
-    def learn(cls, data: Sequences, encoded: Encoded, features: Features, targets: Sequence[Any]) -> Self:
-        """Learn all three.
+    def learn(cls, data: Sequences, features: Features, targets: Sequence[Any]) -> Self:
+        """Learn them.
 
         Args:
             targets: One per step: labels, None where missing; or numbers, or rows of several, NaN where missing.
@@ -63,14 +64,7 @@ class Baselines:
             table = {key: usual(values) for key, values in groups.items()}
             table = {key: value for key, value in table.items() if value != constant}
         labels: list[str] = [] if numeric else sorted(set(known))
-        weights: list[list[float]] = []
-        if features.width:
-            wanted = np.array(known).reshape(len(known), -1)
-            wanted = wanted if numeric else wanted == np.array(labels)
-            X = _with_one(encoded)[given]
-            square = X.T @ X + 1e-3 * np.eye(X.shape[1])  # keeps it solvable where columns are collinear
-            weights = np.linalg.solve(square, X.T @ wanted.astype(np.float64)).tolist()
-        return cls(constant, columns, table, weights, labels)
+        return cls(constant, columns, table, [], labels)
 
     def predictions(self, data: Sequences, encoded: Encoded) -> dict[str, Any]:
         """The labels or numbers that each baseline predicts for every step, by its name."""

@@ -9,8 +9,10 @@ from ..document import TrainedOn
 from ..fields import shares
 from .baselines import Baselines
 from .features import Features
+from .linear import Blend
 from .sizing import Sizing
 from .targets import Targets
+from .windows import Windows
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,15 @@ class Document:
     features: Features
     targets: Targets
     baselines: Baselines
+    plain: Windows | None = None  # of the regression; models of before have none
+    blend: Blend | None = None  # of models of before, whose networks predict alone
+    strongest: str = ""
 
     def __post_init__(self) -> None:
+        if self.plain is not None and len(self.plain.short) != len(self.features.words):
+            raise ValueError(f"its regression reads {len(self.plain.short)} columns of tokens")
+        if self.plain is None and self.blend is not None and self.blend.share < 1:
+            raise ValueError(f"the share of its network is {self.blend.share}, and there is no regression")
         plain, classes = self.baselines, self.targets.classes
         if not {*plain.columns} <= {*self.features.columns}:
             raise ValueError("its baselines read columns that its features do not")
@@ -32,7 +41,7 @@ class Document:
         if any((len(v) if isinstance(v, list) else 0) != numbers for v in (plain.constant, *plain.table.values())):
             raise ValueError("its baselines predict other numbers than its targets")
         outputs = len(plain.labels) or self.targets.outputs
-        wanted = self.features.width + 1 if self.features.width else 0
+        wanted = self.features.width + 1 if plain.weights else 0
         if len(plain.weights) != wanted or any(len(row) != outputs for row in plain.weights):
             raise ValueError(f"its linear baseline needs {wanted} x {outputs} weights")
 

@@ -8,35 +8,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from ...data.groups import refuse_shared
+from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator, cells_of, filled, taken
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
 from .baselines import Baselines
 from .document import Data, Document
-from .evaluation import Evaluator, tag_report
-from .features import Features
+from .evaluation import Evaluator, Held, choose_blend, strongest_of, tag_report
+from .features import Encoded, Features
+from .linear import Blend, Linear
 from .options import TagOptions
 from .predictor import Predictor
 from .reading import read_sequences
 from .sizing import sizing
-from .split import split_sequences
+from .split import FEW_SEQUENCES, split_sequences
 from .targets import Targets, check_all_labelled, target_column, target_names
 
 if TYPE_CHECKING:
+    from ...training import Plan
     from ..fitting import Prepared
+    from .fitting import Choice
     from .network import TagNetwork
     from .stream import Stream
 
@@ -47,8 +51,12 @@ class Tagger(Estimator, TagOptions):
     Sizes, learning rate and epochs that are not given are chosen from the amount of data. Where labels mark spans, the
     validation part also calibrates how readily a step is labelled as outside of all spans.
 
+    Beside the network stands a plain regression on the steps around each step, see `linear`. Validation data choose the
+    share of the network in what is predicted; the rest is the regression's.
+
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`.
+        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
+        blend_: How network and regression predict together: `blend_.share` is the network's share.
         classes_: The labels; empty if the target is a number.
         scheme_: The tagging scheme of the labels, or None.
         metrics_: Metrics by part, and of the baselines.
@@ -65,6 +73,10 @@ class Tagger(Estimator, TagOptions):
 
     task: ClassVar[str] = "tag"
     kind: ClassVar[str] = ""
+
+    plain_: Linear | None  # the regression beside the network
+    blend_: Blend
+    strongest_: str  # the plain method that was best on held-out data
 
     def fit(
         self,
@@ -120,7 +132,8 @@ class Tagger(Estimator, TagOptions):
             refuse_shared(sequences, parts["validation"], names(self.group))
         train = parts["train"]
         targets = self._learn_targets(parts)
-        features = Features.learn(train, self._inputs(train), bool(self.bidirectional))
+        choice = self._choose_plain(parts, targets, len(sequences))
+        features = choice.features
         encoded = {name: features.encode(part) for name, part in parts.items()}
         truth = {name: targets.truth(target_column(part, self.target), part) for name, part in parts.items()}
         wanted = {name: targets.encode(values) for name, values in truth.items()}
@@ -136,21 +149,27 @@ class Tagger(Estimator, TagOptions):
         held_out = "validation" if "validation" in parts else "train"
         validated = Pieces(encoded[held_out], wanted[held_out], batch_size=2 * chosen.batch_size)
         updates = max(1, round(len(training) * chosen.epochs))
-        baselines = Baselines.learn(train, encoded["train"], features, truth["train"])
+        plan = plan_of(self, updates, chosen.learning_rate, max(len(training), -(-updates // 20)))
+        baselines = Baselines.learn(train, features, truth["train"])
         self.targets_, self.features_, self.sizing_, self.baselines_ = targets, features, chosen, baselines
+        self.plain_, self.blend_, self.strongest_ = choice.linear, Blend(), ""
 
         def settle() -> None:
-            if held_out == "validation":
+            if held_out == "validation" and self.model_ is not None:
                 self.model_.calibrate(validated)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
-            return Evaluator(self._predictor(), self.baselines_).evaluate(parts, encoded, with_baselines=finished)
+            if finished or held_out == "validation":
+                self.blend_ = self._choose_blend(choice, encoded.get("validation"), plan, len(training), tell)
+                self.strongest_ = self._strongest_plain(choice)
+            evaluator = Evaluator(self._predictor(), self.baselines_, self.strongest_)
+            return evaluator.evaluate(parts, encoded, with_baselines=finished)
 
         return Prepared(
             build=self._build,
             training=training,
             validation=validated,
-            plan=plan_of(self, updates, chosen.learning_rate, max(len(training), -(-updates // 20))),
+            plan=plan,
             data={
                 "name": sequences.name,
                 "fingerprint": sequences.fingerprint(),
@@ -206,7 +225,7 @@ class Tagger(Estimator, TagOptions):
             shares = self.provenance_["data"]["shares"]
             parts = split_sequences(sequences, shares, int(self.seed), names(self.group))
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
-        return Evaluator(predictor, self.baselines_).evaluate(parts, encoded)
+        return Evaluator(predictor, self.baselines_, self.strongest_).evaluate(parts, encoded)
 
     def predict(self, data: Any) -> list[np.ndarray]:
         """The labels of each sequence, (T,), or its numbers; of several targets (T, K)."""
@@ -297,6 +316,92 @@ class Tagger(Estimator, TagOptions):
     def _uses_crf(self, targets: Targets) -> bool:
         return bool(self.bidirectional and targets.scheme) if self.crf is None else bool(self.crf)
 
+    def _choose_plain(self, parts: Mapping[str, Sequences], targets: Targets, sequences: int) -> Choice:
+        """The regression, and the features of network and regression, by validation data or by cross-validation."""
+        from .fitting import MOST_CHAINED, Chooser, Fold, folds_of
+
+        train, ahead, columns = parts["train"], bool(self.bidirectional), self._inputs(parts["train"])
+        group = groups_of(train, names(self.group), 1)
+        folds = folds_of(train, group, int(self.seed))
+        if "validation" in parts:
+            folds = [Fold(train, parts["validation"])]
+        wanted = self._encoded_targets(targets, train)
+        chained = ahead and 0 < len(targets.classes) <= MOST_CHAINED and bool((wanted >= 0).all())
+
+        def chooser(folds: Sequence[Fold]) -> Chooser:
+            encode = partial(self._encoded_targets, targets)
+            return Chooser(train, folds, targets, encode, ahead, chained, int(self.seed))
+
+        features = Features.learn(train, columns, ahead, bool(self.normalise))
+        if self.normalise is None and ahead and features.means:
+            # What matters is sequences of which no step was seen: validation data may be the end of the same ones.
+            apart = "validation" in parts and (group is not None or sequences >= FEW_SEQUENCES)
+            whole = folds if apart else folds_of(train, group, int(self.seed), whole=True)
+            scaled = Features.learn(train, columns, ahead, True)
+            if whole and chooser(whole).clearly_better(scaled, features):
+                features = scaled
+        return chooser(folds).choose(features)
+
+    def _encoded_targets(self, targets: Targets, data: Sequences) -> np.ndarray:
+        return targets.encode(targets.truth(target_column(data, self.target), data))
+
+    def _choose_blend(
+        self, choice: Choice, validation: Encoded | None, plan: Plan, batches: int, tell: Callable[[str], None]
+    ) -> Blend:
+        """The share of the network, by validation data or, where there are too few steps for them, by networks that
+        each learn without a part of the training data."""
+        share = 0.0 if self.model_ is None else self.share
+        alone = choose_blend(choice.held, self.targets_, bias=0.0, share=None)
+        bias = float(getattr(self.model_, "outside_bias", 0.0))
+        if share == 0:
+            return alone
+        held = []
+        if validation is not None:
+            scores, chain = self._predictor().network_scores(validation), self.model_.chain()
+            held = [replace(choice.held[0], network=scores, network_chain=chain)]
+        elif share is None and choice.few:
+            found = replace(plan, learning_rate=self.outcome_.learning_rate)  # of a race, say
+            held = self._held_networks(choice, found, batches, tell)
+        if held:
+            return choose_blend(held, self.targets_, bias=bias, share=share)
+        share = 1.0 if share is None else float(share)
+        return Blend(share, share * bias + (1 - share) * alone.plain_bias, alone.plain_bias)
+
+    def _held_networks(self, choice: Choice, plan: Plan, batches: int, tell: Callable[[str], None]) -> list[Held]:
+        """What networks of the folds say of the steps that they did not learn from; none if that was interrupted."""
+        from .batches import Pieces
+        from .fitting import fold_networks
+
+        def pieces(data: Sequences) -> Pieces:
+            sizes, seed = self.sizing_, int(self.seed)
+            wanted = self._encoded_targets(self.targets_, data)
+            encoded = self.features_.encode(data)
+            return Pieces(encoded, wanted, batch_size=sizes.batch_size, chunk_length=sizes.chunk_length, seed=seed)
+
+        tell(f"too few steps for a validation part: {len(choice.folds)} networks, each without a part of the data")
+        found = []
+        networks = fold_networks(choice.folds, pieces, self._build, plan, int(self.seed), batches)
+        for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
+            predictor = Predictor(
+                net=network, options=self, features=self.features_, targets=self.targets_, schema=None
+            )
+            scores = predictor.network_scores(self.features_.encode(fold.held))
+            found.append(replace(held, network=scores, network_chain=network.chain()))
+        return found if len(found) == len(choice.folds) else []
+
+    def _strongest_plain(self, choice: Choice) -> str:
+        """The plain method that errs least on the steps that chose the regression."""
+        others, targets = [], self.targets_
+        for fold in choice.folds:
+            plain = self.baselines_
+            if len(choice.folds) > 1:
+                truth = targets.truth(target_column(fold.train, self.target), fold.train)
+                plain = Baselines.learn(fold.train, self.features_, truth)
+            found = plain.predictions(fold.held, self.features_.encode(fold.held))
+            others.append({name: targets.encode(values) for name, values in found.items()})
+        assert self.plain_ is not None
+        return strongest_of(choice.held, others, self.plain_.name(targets), self.blend_, targets)
+
     def _build(self) -> TagNetwork:
         from .network import TagNetwork
 
@@ -317,7 +422,13 @@ class Tagger(Estimator, TagOptions):
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_, options=self, features=self.features_, targets=self.targets_, schema=self.schema_
+            net=self.model_,
+            options=self,
+            features=self.features_,
+            targets=self.targets_,
+            schema=self.schema_,
+            plain=self.plain_,
+            blend=self.blend_,
         )
 
     # The model file.
@@ -329,13 +440,27 @@ class Tagger(Estimator, TagOptions):
             "features": self.features_.to_json(),
             "targets": asdict(self.targets_),
             "baselines": self.baselines_.to_json(),
+            "plain": None if self.plain_ is None else asdict(self.plain_.windows),
+            "blend": asdict(self.blend_),
+            "strongest": self.strongest_,
         }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        plain = {} if self.plain_ is None else self.plain_.tensors()
+        return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
         plain = renamed(read(Mapping[str, Any], document.get("baselines"), "baselines"), {"constant"})
         found = self._read_document({**document, "baselines": plain}, Document, Data)
         self.sizing_, self.features_ = found.sizes, found.features
         self.targets_, self.baselines_ = found.targets, found.baselines
+        self.blend_, self.strongest_ = found.blend or Blend(), found.strongest
+        shapes = {} if found.plain is None else Linear.shapes(found.plain, self.features_, self.targets_)
+        weights = taken(tensors, "plain.", shapes)
+        self.plain_ = None if found.plain is None else Linear.from_tensors(found.plain, weights)
+        if self.only == "plain":
+            self.model_ = None
+            return
         labels = len(self.targets_.classes)
         # Before a network is built, even on paper: which label may follow which is a table of labels x labels.
         if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):

@@ -134,7 +134,7 @@ class Words:
             wanted = both if self.ahead else both[:1]
             pairs = np.array([[known.get(pair, UNKNOWN) for pair in side] for side in wanted], np.int64).T
             pairs = pairs.reshape(len(tokens), len(wanted))
-        return EncodedWords(index, parts, letters, lengths, pairs)
+        return EncodedWords(index, parts, letters, lengths, pairs, [*distinct])
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class EncodedWords:
         letters: (W, C), 0 beyond a word's end.
         lengths: (W,) number of letters of each word.
         pairs: (n, 2), or (n, 1) without the next token, or (n, 0).
+        distinct: The distinct words themselves.
     """
 
     index: np.ndarray
@@ -154,6 +155,7 @@ class EncodedWords:
     letters: np.ndarray
     lengths: np.ndarray
     pairs: np.ndarray
+    distinct: list[str]
 
     def at(self, steps: np.ndarray) -> dict[str, np.ndarray]:
         """Arrays of the words at these steps, (T, B) indices: "index" (T, B) of the distinct words, "parts" (U, parts),
@@ -207,6 +209,8 @@ class Features:
             missing.
         edges: Quantiles of each measurement in training, in units of its scale. The network divides the range there,
             so that thresholds are as easy to learn as they are for a tree (Gorishniy et al. 2022, arXiv:2203.05556).
+        per_sequence: Whether measurements are brought to mean 0 and deviation 1 in each sequence first, so that the
+            offset and the scale of a sequence do not count.
     """
 
     words: list[Words]
@@ -215,6 +219,7 @@ class Features:
     scales: dict[str, list[Positive]]
     gaps: bool
     edges: list[list[float]]
+    per_sequence: bool = False
 
     def __post_init__(self) -> None:
         channels, columns = {name: len(mean) for name, mean in self.means.items()}, self.columns
@@ -225,7 +230,7 @@ class Features:
             raise ValueError("its edges are not as many for each channel")
 
     @classmethod
-    def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool) -> Self:
+    def learn(cls, data: Sequences, columns: Sequence[str], ahead: bool, per_sequence: bool = False) -> Self:
         """Learn the encoding of these columns of training data. DataError if there is nothing to learn from."""
         words, categories, means, scales, gaps = [], {}, {}, {}, False
         scaled: list[np.ndarray] = []
@@ -238,6 +243,7 @@ class Features:
             elif column.kind == "number":
                 values = column.values.reshape(len(column), -1).astype(np.float64)
                 _no_infinities(data, column, values)
+                values = _scaled_each(values, data.offsets) if per_sequence else values
                 known = ~np.isnan(values)
                 count = np.maximum(known.sum(0), 1)
                 mean = np.where(known, values, 0).sum(0) / count
@@ -253,7 +259,7 @@ class Features:
         bins = min(_MOST_BINS, _MOST_CUTS // max(1, len(scaled)))
         at = np.linspace(0, 1, bins + 1)
         edges = [np.quantile(own, at).tolist() if len(own) else [0.0] * len(at) for own in scaled if bins > 1]
-        return cls(words, categories, means, scales, gaps, edges)
+        return cls(words, categories, means, scales, gaps, edges, per_sequence)
 
     @property
     def columns(self) -> list[str]:
@@ -287,6 +293,7 @@ class Features:
             if values.shape[1] != len(mean):
                 raise DataError(f"{data.name}: column '{name}' has {values.shape[1]} numbers a step, not {len(mean)}")
             _no_infinities(data, column, values)
+            values = _scaled_each(values, data.offsets) if self.per_sequence else values
             numbers.append((values - mean) / self.scales[name])
         scaled = np.concatenate(numbers, 1)
         missing = np.isnan(scaled)
@@ -299,6 +306,20 @@ class Features:
     def to_json(self) -> dict[str, Any]:
         words = [{name: v for name, v in asdict(own).items() if name != "_numbers"} for own in self.words]
         return {**vars(self), "words": words}
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Steps that follow one another, as one sequence: of words only which they are."""
+    words = []
+    for columns in zip(*(part.words for part in parts), strict=True):
+        firsts = np.cumsum([0, *(len(own.distinct) for own in columns)])
+        index = np.concatenate([own.index + first for own, first in zip(columns, firsts, strict=False)])
+        none = np.zeros((0, 0), np.int64)
+        words.append(EncodedWords(index, none, none, none, none, [word for own in columns for word in own.distinct]))
+    categories, numbers = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("categories", "numbers")
+    )
+    return Encoded(np.array([0, len(numbers)]), words, categories, numbers)
 
 
 def place_of(data: Sequences, step: int) -> str:
@@ -350,6 +371,21 @@ def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tupl
 
 def _frequent(counts: Counter[str], least: int) -> list[str]:
     return [text for text, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= least]
+
+
+def _scaled_each(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(n, C) with mean 0 and deviation 1 in each sequence, of the values that are there; a constant becomes 0."""
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    known = ~np.isnan(values)
+    count = np.zeros((len(offsets) - 1, values.shape[1]))
+    total, square = np.zeros_like(count), np.zeros_like(count)
+    np.add.at(count, row, known)
+    np.add.at(total, row, np.where(known, values, 0.0))
+    mean = total / np.maximum(count, 1)
+    centred = values - mean[row]
+    np.add.at(square, row, np.where(known, centred, 0.0) ** 2)
+    deviation = np.sqrt(square / np.maximum(count, 1))
+    return centred / np.where(deviation > 1e-9 * (1 + np.abs(mean)), deviation, 1.0)[row]
 
 
 def _no_infinities(data: Sequences, column: Column, values: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from ...algebra import Cell
+from ...decoding.viterbi import FORBIDDEN, Chain
 from ...nn import CRF, LSTM
 from ...nn.linear import Linear
 from ...nn.stack import Stack, dropout_mask
@@ -190,7 +191,21 @@ class TagNetwork(Network):
         """The most probable labels (T, B), as indices, or the standardised numbers (T, B) or (T, B, K)."""
         return self._decode(scores, lengths, 0.0 if self.outside is None else self.outside_bias)
 
-    @torch.no_grad()
+    def chain(self) -> Chain | None:
+        """Scores of neighbouring labels, as numpy has them; None without a CRF."""
+        if self.crf is None:
+            return None
+        allowed, L = self.crf.allowed, self.crf.num_labels
+        start, transitions, end = (
+            torch.where(mask, weight.detach().float(), FORBIDDEN).cpu().numpy()
+            for mask, weight in (
+                (allowed[L, :L], self.crf.start),
+                (allowed[:L, :L], self.crf.transitions),
+                (allowed[:L, L + 1], self.crf.end),
+            )
+        )
+        return Chain(start, transitions, end)
+
     def _decode(self, scores: Tensor, lengths: Tensor, outside_bias: Tensor | float) -> Tensor:
         if self.numeric:
             return self._numbers(scores)

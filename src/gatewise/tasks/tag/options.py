@@ -67,6 +67,13 @@ class TagOptions(BatchOptions, RegulariserOptions, BlendOptions, CommonOptions, 
         help="Read in both directions; without it no label depends on later steps, and `stream` works.",
         check=flag,
     )
+    normalise: bool | None = option(
+        default=None,
+        help="Scale measurements in each sequence, so that its offset and its scale do not count; if omitted, where "
+        "that predicts held-out sequences better.",
+        panel=DATA,
+        check=flag,
+    )
     dropout: float | None = option(
         default=None,
         help="Dropout probability of word features, between layers and before the output.",

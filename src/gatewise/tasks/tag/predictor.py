@@ -11,8 +11,10 @@ import numpy as np
 from ...data.sequences import Sequences
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
+from ...decoding.viterbi import Chain
 from ..answers import Answer
 from .features import Encoded, Features
+from .linear import Blend, Linear, blended, decided, mixed
 from .options import TagOptions
 from .reading import read_sequences
 from .sentences import answer, sequences_of
@@ -70,16 +72,28 @@ class Predictor:
     """A trained tagger without its training: from anything that a reader takes to a label, or a number, for each step.
 
     Args:
-        net: The trained network, such as `TagNetwork`.
+        net: The trained network, such as `TagNetwork`; None where the regression predicts alone.
         options: Of the tagger.
         features: What the network reads.
         targets: What it predicts.
         schema: How the table was read that it learned from; None if it was none.
+        plain: The regression beside the network; models of before have none.
+        blend: How both predict together.
     """
 
-    def __init__(self, *, net: Any, options: TagOptions, features: Features, targets: Targets, schema: Schema | None):
+    def __init__(
+        self,
+        *,
+        net: Any,
+        options: TagOptions,
+        features: Features,
+        targets: Targets,
+        schema: Schema | None,
+        plain: Linear | None = None,
+        blend: Blend | None = None,
+    ):
         self.net, self.options, self.features, self.targets = net, options, features, targets
-        self.schema = schema
+        self.schema, self.plain, self.blend = schema, plain, blend or Blend()
 
     def read(
         self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8", labelled: bool = False
@@ -131,17 +145,42 @@ class Predictor:
     def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """The index of every step's label, or its standardised number, (n,), or numbers, (n, K). Sequences of similar
         length are computed side by side."""
+        if self.plain is None or self.blend.share == 1:
+            shape = (int(data.offsets[-1]), *([len(self.targets.columns)] if self.targets.columns else []))
+            found = np.zeros(shape, np.int64 if self.targets.classes else np.float32)
+            return self._computed(decode, data, found, batch_steps)
+        share = self.blend.share
+        network = self.network_scores(data, batch_steps) if share else None
+        scores = blended(network, self.plain.scores(data, self.features), share)
+        return decided(scores, data.offsets, self.chain(share), self.targets, self.blend.bias)
+
+    def network_scores(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
+        """(n, outputs) of the network alone."""
+        found = np.zeros((int(data.offsets[-1]), self.targets.outputs), np.float32)
+        return self._computed(forward, data, found, batch_steps)
+
+    def plain_labels(self, data: Encoded) -> np.ndarray:
+        """What `labels` would be if the regression predicted alone."""
+        assert self.plain is not None
+        scores = self.plain.scores(data, self.features)
+        return self.targets.decode(decided(scores, data.offsets, self.plain.chain, self.targets, self.blend.plain_bias))
+
+    def chain(self, share: float) -> Chain | None:
+        """Scores of neighbouring labels, with this share of the network."""
+        own = self.net.chain() if share else None
+        return mixed(own, self.plain.chain if self.plain else None, share, self.targets.outputs)
+
+    def _computed(self, function: Any, data: Encoded, found: np.ndarray, batch_steps: int) -> np.ndarray:
+        """Fill in what a function of the network and a batch gives for every step."""
         lengths = np.diff(data.offsets)
-        shape = (int(data.offsets[-1]), *([len(self.targets.columns)] if self.targets.columns else []))
-        found = np.zeros(shape, np.int64 if self.targets.classes else np.float32)
         order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
         while order:
             count = max(1, batch_steps // int(lengths[order[0]]))
             some, order = np.array(order[:count]), order[count:]
-            labels = self.net.compute(decode, data.batch(data.offsets[some], lengths[some]))[0]
+            values = self.net.compute(function, data.batch(data.offsets[some], lengths[some]))[0]
             for row, sequence in enumerate(some):
                 start, stop = data.offsets[sequence], data.offsets[sequence + 1]
-                found[start:stop] = labels[: stop - start, row]
+                found[start:stop] = values[: stop - start, row]
         return found
 
 

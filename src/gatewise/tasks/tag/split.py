@@ -9,8 +9,8 @@ from ...data.sequences import Sequences
 from ...data.split import shuffled_split, split_by_time
 from ...errors import DataError
 
-_FEW_SEQUENCES = 10  # fewer sequences than this are each split by time
-_FEW_STEPS = 2000  # with fewer training steps than this, a validation part would choose by chance
+FEW_SEQUENCES = 10  # fewer sequences than this are each split by time
+FEW_STEPS = 2000  # with fewer training steps than this, a validation part would choose by chance
 
 
 def split_sequences(
@@ -29,9 +29,9 @@ def split_sequences(
     groups = groups_of(data, group, sum(share > 0 for share in shares))
     if int(data.offsets[-1]) * shares[0] < 1:
         raise DataError(f"{data.name} has {int(data.offsets[-1])} steps, which leaves none to learn from")
-    if int(data.offsets[-1]) * shares[0] < _FEW_STEPS:
+    if int(data.offsets[-1]) * shares[0] < FEW_STEPS:
         shares = (shares[0] + shares[1], 0.0, shares[2])
-    if len(data) >= _FEW_SEQUENCES or groups is not None:
+    if len(data) >= FEW_SEQUENCES or groups is not None:
         places = shuffled_split(len(data), shares, seed, groups=groups)
         found = {name: data.take(some) for name, some in places.items()}
     else:

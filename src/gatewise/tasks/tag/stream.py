@@ -11,9 +11,11 @@ import numpy as np
 from ...data.sequences import Column, Sequences
 from ...errors import DataError
 from ...runtime import streams
-from .features import Features
-from .predictor import Predictor, decode
+from .features import Encoded, Features, joined
+from .linear import blended, decided
+from .predictor import Predictor, decode, forward
 
+_WHOLE = np.array([0, 1])
 _START = np.zeros(1, np.int64)
 _ONE = np.ones(1, np.int64)
 
@@ -25,10 +27,12 @@ class State:
     Attributes:
         layers: One array (layers, 1, H) per name that the cell carries; None at the beginning.
         tokens: The last token of each column of words.
+        past: The last steps, as far back as the regression beside the network reads.
     """
 
     layers: tuple[np.ndarray, ...] | None = None
     tokens: Mapping[str, str] = field(default_factory=dict)
+    past: tuple[Encoded, ...] = ()
 
 
 class Stream(streams.Stream[State]):
@@ -64,11 +68,23 @@ class Stream(streams.Stream[State]):
         row = piece if isinstance(piece, Mapping) else _as_mapping(piece, features.columns)
         columns = {name: _column(name, row, features) for name in features.columns}
         encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
-        found, layers = net.compute(decode, {**encoded.batch(_START, _ONE), "state": self.state.layers})
+        plain, blend, targets = self._predictor.plain, self._predictor.blend, self._predictor.targets
+        layers, past = self.state.layers, self.state.past
+        batch = {**encoded.batch(_START, _ONE), "state": layers}
+        if plain is None or blend.share == 1:
+            found, layers = net.compute(decode, batch)
+            found = found[0]
+        else:
+            network = None
+            if blend.share:
+                network, layers = net.compute(forward, batch)
+                network = network[0]
+            past = (*past, encoded)[-plain.windows.before - 1 :]
+            scores = blended(network, plain.scores(joined(past), features)[-1:], blend.share)
+            found = decided(scores, _WHOLE, None, targets, blend.bias)
         tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
-        self.state = State(layers, tokens)
-        targets = self._predictor.targets
-        label = targets.decode(found[0])[0]
+        self.state = State(layers, tokens, past)
+        label = targets.decode(found)[0]
         if targets.columns:
             return dict(zip(targets.columns, label.tolist(), strict=True))
         return label if isinstance(label, str) else float(label)

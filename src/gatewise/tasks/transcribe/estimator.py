@@ -146,6 +146,7 @@ class Transcriber(Estimator, TranscribeOptions):
             data={"name": whole.name, "fingerprint": fingerprint, "sequences": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "stack": frames.stack, "validation": validated.fingerprint()},
             measure=measure,
+            held_out="validation" in parts,
             unit="frames",
             loss="connectionist temporal classification (CTC), nats per character",
             understood={

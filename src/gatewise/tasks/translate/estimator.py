@@ -165,6 +165,7 @@ class Translator(Estimator, TranslateOptions):
             data={"name": whole.name, "fingerprint": whole.fingerprint(), "pairs": len(whole), "shares": list(shares)},
             identity={**vars(chosen), "validation": held_out.fingerprint()},
             measure=lambda finished, tell: self._evaluate(self._predictor(), parts, with_baselines=finished),
+            held_out="validation" in parts,
             unit="tokens",
             loss="cross-entropy, nats per token",
             understood={

@@ -91,34 +91,32 @@ class Plain:
         return self.methods[int(alone.argmax())] if alone.max(initial=0) >= _ALONE else AVERAGE
 
     def each(self, past: np.ndarray, names: Sequence[str], before: bool = False) -> dict[str, np.ndarray]:
-        """Forecasts (N, H) of these methods, by name.
+        """Forecasts (B, C, H) of these methods, by name.
 
         Args:
-            past: (N, R) in the units of the data, NaN where unknown.
+            past: (B, C, R) in the units of the data, NaN where unknown.
             before: Whether as solved without held-out windows.
         """
-        naive = (
-            np.stack([seasonal_naive(row, self.horizon, self.season) for row in past])
-            if len(past)
-            else (np.zeros((0, self.horizon)))
-        )
+        B, C, R = past.shape
+        rows = past.reshape(B * C, R)
+        naive = np.stack([np.zeros(self.horizon), *(seasonal_naive(row, self.horizon, self.season) for row in rows)])[
+            1:
+        ]
         found = {}
         for name in names:
             if name in self.linear:
-                own = self.linear[name].forecast(past, self.season, before)
+                own = self.linear[name].forecast(rows, self.season, before)
             elif name == NAIVE:
                 own = naive
             else:
                 smooth = theta if name == THETA else holt_winters
-                own = smooth(past[:, -smoothed_steps(self.season) :], self.horizon, self.season)
-            found[name] = np.where(np.isfinite(own), own, naive)
+                own = smooth(rows[:, -smoothed_steps(self.season) :], self.horizon, self.season)
+            found[name] = np.where(np.isfinite(own), own, naive).reshape(B, C, self.horizon)
         return found
 
     def forecast(self, past: np.ndarray, before: bool = False) -> np.ndarray:
         """The mean of the methods, (B, C, H), from (B, C, R)."""
-        B, C, R = past.shape
-        each = self.each(past.reshape(B * C, R), self.used, before)
-        return self.mean({name: own.reshape(B, C, self.horizon) for name, own in each.items()})
+        return self.mean(self.each(past, self.used, before))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """For the model file."""
@@ -217,10 +215,10 @@ def _held_out(plain: Plain, fold: Fold, folds: int, scale: np.ndarray) -> tuple[
     rows, origins = some[np.arange(len(some))]
     B, C, H = len(rows), len(series.targets), plain.horizon
     values = series.values(rows, origins[:, None] + np.arange(-plain.reach, H))
-    past, truth = values[..., : plain.reach].reshape(B * C, -1), values[..., plain.reach :]
+    past, truth = values[..., : plain.reach], values[..., plain.reach :]
     each = plain.each(past, plain.methods, before=True)
     unit = scale[rows] if len(scale) == len(series) else np.broadcast_to(np.nanmedian(scale, 0), (B, C))
-    errors = (np.stack([own.reshape(B, C, H) for own in each.values()]) - truth) / unit[..., None]
+    errors = (np.stack([*each.values()]) - truth) / unit[..., None]
     errors[:, ~np.isfinite(errors).all(0)] = 0.0
     return errors, (rows << 20) + (origins - series.starts[rows]) // H
 

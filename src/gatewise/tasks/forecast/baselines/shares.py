@@ -6,7 +6,8 @@ import numpy as np
 
 _ROUNDS, _STEPS = 8, 200
 _LEAST = 0.02  # smaller shares are left out
-_CERTAIN = 3.0  # standard errors of an advantage from which on it is believed
+_CERTAIN = 3.0  # standard errors of an advantage over the reference from which on it has no price
+_BETTER = 2.0  # and of that of a mean over the best alone from which on it is believed
 _TINY = 1e-3  # of the least mean error
 
 
@@ -16,7 +17,8 @@ def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.
     Squared and absolute errors count alike, each divided by its least value of a single forecast: shares for one alone
     are often poor by the other. Windows overlap and seasons come and go, so an advantage over the reference may be
     chance: a forecast pays for its share what the standard error of its advantage is, over blocks of windows, and the
-    less, the surer its advantage is; from three standard errors on, nothing.
+    less, the surer its advantage is; from three standard errors on, nothing. And the mean itself, whose shares were
+    fitted, counts beside the best forecast alone as far as it is better by two standard errors.
 
     Args:
         errors: In units in which they can be compared; 0 where there is nothing to compare with.
@@ -40,6 +42,12 @@ def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.
         # |e| is below (e^2 / |e0| + |e0|) / 2, which touches it at e0: so each round minimises squares alone.
         weight = 0.5 / square + 0.25 / (size * np.maximum(np.abs(shares @ flat), _TINY * size))
         shares = _least((weight * flat) @ flat.T / flat.shape[1], price, shares)
+    alone = np.eye(K)[int((losses.mean(-1) + price).argmin())]
+    mean = np.tensordot(shares, errors, 1)
+    gain = alone @ losses - (np.square(mean).mean(-1) / square + np.abs(mean).mean(-1) / size) / 2
+    error = standard_error(gain, blocks)
+    trust = float(np.clip(gain.mean() / error / _BETTER, 0.0, 1.0)) if error > 0 else 0.0
+    shares = trust * shares + (1 - trust) * alone
     shares = np.where(shares < min(_LEAST, shares.max()), 0.0, shares)
     return shares / shares.sum()
 

@@ -88,6 +88,7 @@ BY_HEART = (
     Row(float("inf"), 512, 2, 0.0, 5e-3, 20, 16, 128),
 )
 
+MANY_KINDS = 1000  # of tokens, above which they are words or the characters of Chinese, not letters
 SPARSE = 8  # tokens per entry of the vocabulary; with fewer, most are too rare to learn more of them than that
 SPARSE_DROPOUT = 0.7
 
@@ -115,7 +116,9 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
         rows = BY_HEART
     elif options.preset == "small":
         rows, wider, longer = SMALL, 1.0, 1.0
-    row = next(row for row in rows if tokens <= row.tokens)
+    row, usual = (next(row for row in some if tokens <= row.tokens) for some in (rows, ROWS))
+    if rows is SMALL and vocabulary_size > MANY_KINDS:  # tried on characters alone, and words need more dropout
+        row = replace(row, dropout=usual.dropout, learning_rate=usual.learning_rate)
     if is_sparse(tokens, vocabulary_size) and not options.memorise:
         row = replace(row, dropout=max(row.dropout, SPARSE_DROPOUT))
 
@@ -126,7 +129,7 @@ def sizing(options: GenerateOptions, cell: Cell, tokens: int, vocabulary_size: i
         raise OptionError(f"proj_size must be below hidden_size, which is {hidden}, not {proj}")
     width = proj or hidden
     # A few characters need small embeddings; with many words, embedding and output layer share their weights.
-    default = min(64, hidden) if vocabulary_size <= 1000 else width
+    default = min(64, hidden) if vocabulary_size <= MANY_KINDS else width
     embedding = int(given_or(options.embedding_size, width if options.tie_weights else default))
     tied = given_or(options.tie_weights, embedding == width)
     if tied and embedding != width:
