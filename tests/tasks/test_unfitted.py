@@ -14,9 +14,9 @@ ESTIMATORS = [Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Tr
 # Of options alone, or what learns.
 NEED_NOTHING = {
     *("fit", "fit_predict", "load", "get_params", "set_params", "check", "check_values", "check_kind", "find_cell"),
-    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format"),
+    *("plain_options", "data_at", "opened", "report", "reads_numbers", "csv_format", "given_rate"),
 }
-GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png"}
+GIVEN = {"texts": ["a"], "data": [[1.0, 2.0]], "path": "model.gatewise", "picture": "picture.png", "metrics": {}}
 
 
 def asked():

@@ -10,7 +10,6 @@ import typer
 
 from ..errors import OptionError
 from ..tasks.options import names
-from ..tasks.stress import card_report
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
 from .frame import Json, Query, Unknown, refuse_models, result
@@ -70,6 +69,8 @@ def evaluate(
         raise OptionError(f"changes='{changes}' is for the robustness card. Add --stress")
     found = estimator.load(model).set_params(**csv)
     if stress:
+        from ..tasks.stress import card_report
+
         card = found.stress(measured, changes=names(changes), query=query, encoding=encoding)
         result(card_report(card), card, json)
         return

@@ -108,6 +108,8 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
         for which in (False, True)
     )
     count = len(network.tensors)
+    options = rest.get("options")
+    only_plain = isinstance(options, Mapping) and options.get("only") == "plain"
     for key in ("task", "cell", "sizes"):
         if key in rest:
             yield key, _brief(_headline(key, rest.pop(key), task))
@@ -118,13 +120,13 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
         if key in rest and (text := _brief(_headline(key, rest.pop(key), task))):
             yield _words(key), text
     if isinstance(training, Mapping):
-        yield from _training(dict(training))
+        yield from _training(dict(training), only_plain)
     elif training is not None:
         yield "training", _brief(training)
     yield "file", f"format {_brief(header.document.get('format'))}, sha256 {_brief(header.document.get('sha256'))}"
 
 
-def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str]]:
     metrics = rest.pop("metrics", None)
     rest.pop("history", None)  # a value for each validation; `--json` has them
     if "data" in rest:
@@ -146,7 +148,7 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield _words(key), _brief(rest.pop(key))
     if not isinstance(metrics, Mapping):
         metrics = {} if metrics is None else {"metrics": metrics}
-    if (judgement := judgement_of(metrics)) and (line := _verdict(judgement)):
+    if (judgement := judgement_of(metrics)) and (line := _verdict(judgement, only_plain)):
         yield "verdict", line
         metrics = {name: found for name, found in metrics.items() if name not in judgement}
     for split in (*_SPLITS, *(key for key in metrics if key not in _SPLITS)):
@@ -158,10 +160,10 @@ def _training(rest: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield _words(split), _scores(found)
 
 
-def _verdict(judgement: Mapping[str, Any]) -> str:
+def _verdict(judgement: Mapping[str, Any], only_plain: bool) -> str:
     """Whether the network earned its place; "" for what a stranger wrote there."""
     with suppress(ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return sentence(judgement)
+        return sentence(judgement, only_plain=only_plain)
     return ""
 
 

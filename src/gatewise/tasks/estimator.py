@@ -210,6 +210,7 @@ class Estimator(CommonOptions, ABC):
 
     def verdict(self, metrics: Mapping[str, Any]) -> str:
         """Whether the network earned its place in these metrics of `fit` or `evaluate`, as a sentence."""
+        self._must_be_fitted()
         name = self.find_cell().name
         network = name.upper() if name in ("lstm", "gru") else "network"
         return sentence(metrics, network, self.only == "plain")

@@ -14,7 +14,8 @@ from gatewise.tasks import Captioner
 
 
 def test_what_is_where_is_learned_and_measured(lit):
-    assert set(lit.metrics_) == {"train", "validation", "test", "baselines", "signatures"}
+    judged = {"share", "strongest_plain", "earned"}
+    assert set(lit.metrics_) == {"train", "validation", "test", "baselines", "signatures", *judged}
     new = lit.evaluate(lamps(60, seed=9))
     assert new["all"]["exact_match"] > 0.95
     assert new["all"]["bleu"] > 90
