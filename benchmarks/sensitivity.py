@@ -28,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from gatewise.data.readers.conll import read_conll
@@ -52,8 +53,20 @@ METHODS: dict[str, dict[str, Any]] = {
     "schedule-free": {"schedule": "schedule-free"},
 }
 
-# What `fit` has prepared: the estimator, whose `_build` knows the sizes, and the rest.
+# What `fit` has prepared: the estimator, which knows the sizes, and the rest.
 Made = tuple[Any, fitting.Prepared]
+
+
+def made(model: Any, *data: Any, **reading: Any) -> Made:
+    """What `fit` of this model prepares; nothing is trained."""
+    caught: list[Made] = []
+    usual = fitting.fit
+    fitting.fit = lambda estimator, prepare, run: caught.append((estimator, prepare()))  # type: ignore[assignment]
+    try:
+        model.fit(*data, **reading)
+    finally:
+        fitting.fit = usual
+    return caught[0]
 
 
 def chars(width: float, seed: int) -> Made:
@@ -64,46 +77,40 @@ def chars(width: float, seed: int) -> Made:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "alice.txt")
         path.write_text(text, encoding="utf-8")
-        return model, model._prepare([path], None, "utf-8", 0)
+        return made(model, path)
 
 
 def vowels(width: float, seed: int) -> Made:
     """JapaneseVowels, a third of the training file validates; one network of 32 units per direction."""
-    model = Classifier(
-        hidden_size=round(32 * width), num_layers=1, ensemble=1, batch_size=16, seed=seed, split=(0.667, 0.333, 0)
-    )
+    options = {"num_layers": 1, "ensemble": 1, "batch_size": 16, "split": (0.667, 0.333, 0)}
     data = read_ts(DATA / "ucr_uea" / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts.gz")
-    return model, model._prepare(data, None, None, "", "utf-8")
+    return made(Classifier(hidden_size=round(32 * width), seed=seed, **options), data)
 
 
 def questions(width: float, seed: int) -> Made:
     """trec: 2,000 questions of six kinds, 300 others validate; one network."""
-    options = {"num_layers": 1, "ensemble": 1, "embedding_size": 32, "dropout": 0.2}
-    model = Classifier(hidden_size=round(32 * width), batch_size=16, seed=seed, **options)
+    options = {"num_layers": 1, "ensemble": 1, "embedding_size": 32, "dropout": 0.2, "batch_size": 16}
     data = read_labelled_text(DATA / "trec" / "TREC.train.all.gz", encoding="latin-1")
-    return model, model._prepare(data.take(range(2_000)), None, data.take(range(2_000, 2_300)), "", "utf-8")
+    model = Classifier(hidden_size=round(32 * width), seed=seed, **options)
+    return made(model, data.take(range(2_000)), validation=data.take(range(2_000, 2_300)))
 
 
 def words(width: float, seed: int) -> Made:
     """Parts of speech: 600 sentences of ud_en_ewt, 60 of its dev file validate. The loss is the share of wrong tags."""
-    options = {"num_layers": 1, "embedding_size": 32, "char_hidden_size": 8, "dropout": 0.2}
-    model = Tagger(hidden_size=round(32 * width), batch_size=8, seed=seed, **options)
+    options = {"num_layers": 1, "embedding_size": 32, "char_hidden_size": 8, "dropout": 0.2, "batch_size": 8}
     data, held = (read_conll(DATA / "ud_en_ewt" / f"en_ewt-ud-{part}.conllu.gz") for part in ("train", "dev"))
-    return model, model._prepare(data.take(range(600)), None, held.take(range(60)), "", "utf-8")
+    model = Tagger(hidden_size=round(32 * width), seed=seed, **options)
+    return made(model, data.take(range(600)), validation=held.take(range(60)))
 
 
 def load(width: float, seed: int) -> Made:
     """The first 6,000 hours of etth1, seven columns, 24 hours ahead; two of ten parts validate."""
     names, *rows = _lines(DATA / "etth1" / "ETTh1.csv.gz")
-    import numpy as np
-
     values = np.array([[float(value) for value in row[1:]] for row in rows[:6_000]])
     stamps = np.array([row[0] for row in rows[:6_000]], "datetime64[us]")
-    model = Forecaster(
-        horizon=24, time="date", hidden_size=round(32 * width), batch_size=8, context_length=96, seed=seed,
-        split=(0.6, 0.2, 0.2),
-    )  # fmt: skip
-    return model, model._prepare(_sequences("etth1", [values], names[1:], stamps), None, "", "utf-8", False)
+    options = {"horizon": 24, "time": "date", "batch_size": 8, "context_length": 96, "split": (0.6, 0.2, 0.2)}
+    model = Forecaster(hidden_size=round(32 * width), seed=seed, **options)
+    return made(model, _sequences("etth1", [values], names[1:], stamps))
 
 
 PROBLEMS: dict[str, Callable[[float, int], Made]] = {
@@ -135,6 +142,8 @@ def cell(problem: str, method: str, width: float, rate: float, seed: int) -> dic
             )
         except TrainingStopped as error:
             found = error.outcome
+    if found.reason == "interrupted":
+        raise KeyboardInterrupt
     loss = start if found.best_loss is None else min(start, found.best_loss)
     return {
         "loss": loss,

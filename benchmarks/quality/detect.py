@@ -1,27 +1,37 @@
 """Does the detector find what plain ones miss? The rows of `detect`.
 
-Both rows use one setting beside the defaults, `ADAPTIVE`: a series is learned from its beginning alone and may drift,
-so the last thousand steps' errors count as usual. It was chosen, as were the defaults of smoothing, window, rate and
-passes, on the eight series of NAB in `SET_ASIDE`. All 30 had been scored once before it was final: prediction alone,
-which one setting on the eight series spoke for, reached 41.3; averaged over settings and seeds there, both methods were
-six points ahead. The UCR series was tried before that, with a handful of settings: without a memory its highest score
-lies two steps behind the end of the anomaly.
+Each archive is scored online: of each series the first part trains, and all later steps are only scored, each from what
+came before. All rows have default options, which have no labels to choose by; `nab_tuned` and `ucr_anomaly_135_tuned`
+are what they were before the z-score stood beside the network, with two options set.
+
+What the rule of the blend was chosen by, and what not: that the higher score counts, and not the mean; its parts; and
+four standard deviations as the threshold. About thirty rules were compared on these archives, NAB's 30 series among
+them, and on 80 series made of weather, finance, energy and movement data with anomalies put in. Whichever of the
+archives is left out, the mean NAB score on the others is within three points of the best rule's; where rules were as
+good, the one that drift disturbs least was taken. So no row here is blind; only kinds of series that are not here are.
+The options of `nab_tuned` were chosen on the eight series of NAB in `SET_ASIDE`.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gatewise.metrics.detection import average_precision, ranges
 from gatewise.metrics.nab import PROFILES, Window, nab_score, probation
-from gatewise.tasks.detect.baselines import rolling_z, windowed_gaussian
+from gatewise.tasks.detect.baselines import BASELINES, WINDOWS, plain_scores, z_name
 from gatewise.tasks.detect.estimator import Detector
+from gatewise.tasks.verdict import judged
 
 from .row import Row
 
@@ -37,46 +47,182 @@ SET_ASIDE = (
     "realKnownCause/nyc_taxi",
     "realKnownCause/rogue_agent_key_updown",
 )
-BASELINES = {
-    "windowed Gaussian": windowed_gaussian,
-    **{f"rolling z-score, {window} steps": lambda x, w=window: rolling_z(x, w) for window in (100, 500, 1000)},
-}
 
 
-def nab(root: Path, seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Watched:
+    """One series of an archive.
+
+    Attributes:
+        name: In its archive.
+        values: (n, D).
+        windows: Its anomalies as (first step, last step).
+        known: How many of its first steps train; they are not scored.
+    """
+
+    name: str
+    values: np.ndarray
+    windows: list[Window]
+    known: int
+
+    def truth(self) -> np.ndarray:
+        """(n,) whether a step is an anomaly."""
+        flags = np.zeros(len(self.values), bool)
+        for first, last in self.windows:
+            flags[first : last + 1] = True
+        return flags
+
+
+# The archives.
+
+
+def nab_series(root: Path) -> dict[str, tuple[np.ndarray, list[Window]]]:
+    """Per series its values (n,), and its anomalies' windows as steps."""
+    labelled = json.loads((root / "nab/labels/combined_windows.json").read_text())
+    found = {}
+    for name in sorted(labelled):
+        with gzip.open(root / f"nab/data/{name}.gz", "rt") as file:
+            rows = list(csv.DictReader(file))
+        step = {row["timestamp"]: number for number, row in enumerate(rows)}
+        windows = [(step[start.split(".")[0]], step[end.split(".")[0]]) for start, end in labelled[name]]
+        found[name.removesuffix(".csv")] = np.array([float(row["value"]) for row in rows]), windows
+    return found
+
+
+def _nab(root: Path) -> list[Watched]:
+    """The benchmark's own windows; its probation trains."""
+    return [Watched(name, x[:, None], w, probation(len(x))) for name, (x, w) in nab_series(root).items()]
+
+
+def _skab(root: Path) -> list[Watched]:
+    """The first 400 rows of each file train, as the archive has it."""
+    found = []
+    for path in sorted((root / "skab").glob("*/*.csv.gz")):
+        if path.parent.name == "anomaly-free":
+            continue
+        with gzip.open(path, "rt") as file:
+            rows = [row[1:] for row in csv.reader(file, delimiter=";")][1:]
+        table = np.array(rows, np.float64)
+        name = f"{path.parent.name}/{path.name.removesuffix('.csv.gz')}"
+        found.append(Watched(name, table[:, :8], ranges(table[:, 8] > 0), 400))
+    return found
+
+
+def _nasa(root: Path) -> list[Watched]:
+    """The training file of each channel, and the test file behind it."""
+    folder = root / "nasa_smap_msl"
+    found = []
+    with open(folder / "labeled_anomalies.csv") as file:
+        for row in csv.DictReader(file):
+            train, test = (_npy(folder / part / f"{row['chan_id']}.npy.gz") for part in ("train", "test"))
+            before, last = len(train), len(train) + len(test) - 1
+            places = sorted(json.loads(row["anomaly_sequences"]))
+            windows = [(before + first, min(before + end, last)) for first, end in places]
+            found.append(Watched(row["chan_id"], np.concatenate([train, test]), windows, before))
+    return found
+
+
+def _npy(path: Path) -> np.ndarray:
+    return np.load(io.BytesIO(gzip.decompress(path.read_bytes()))).astype(np.float64)
+
+
+def _bleeding(root: Path) -> list[Watched]:
+    found = []
+    for path in sorted((root / "ucr_anomaly_bleeding").glob("*.txt.gz")):
+        number, *_, known, first, last = path.name.removesuffix(".txt.gz").split("_")
+        values = np.loadtxt(path).reshape(-1, 1)
+        found.append(Watched(number, values, [(int(first), int(last))], int(known)))
+    return found
+
+
+def _mgab(root: Path) -> list[Watched]:
+    table = np.loadtxt(root / "mgab/1.csv.gz", delimiter=",", skiprows=1)
+    return [Watched("1", table[:, 1:2], ranges(table[:, 2] > 0), 5000)]
+
+
+def _mba(root: Path) -> list[Watched]:
+    table = np.loadtxt(root / "mba_ecg805/MBA_ECG805_data.out.gz", delimiter=",")
+    return [Watched("805", table[:, :1], ranges(table[:, 1] > 0), 5000)]
+
+
+# What is measured.
+
+
+def online(archive: Callable[[Path], list[Watched]], options: dict[str, Any], root: Path, seed: int) -> dict[str, Any]:
     """The NAB score of each detector, its threshold the best on these series, as the benchmark defines it.
 
-    Each series is scored online: its first 15 %, at most 750 steps, train; all later ones are only scored, each from
-    what came before. A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is
-    reported once; "as scored" are the same detectors without that.
+    A detector reports a step when it scores higher than all of the last `GAP`, so that what lasts is reported once; "as
+    scored" are the same detectors without that. "at_threshold" is the score with the detector's own threshold.
     """
-    data = nab_series(root)
-    scores: dict[str, list[np.ndarray]] = {name: [] for name in ("Detector", *BASELINES)}
-    for values, _ in data.values():
-        known = probation(len(values))
-        detector = Detector(**ADAPTIVE, split=(1.0, 0.0, 0.0), seed=seed).fit(values[:known])
-        scores["Detector"].append(detector.scores(values)[0])
-        for name, detect in BASELINES.items():
-            scores[name].append(detect(values))
-    windows = [places for _, places in data.values()]
-    others = [k for k, name in enumerate(data) if name not in SET_ASIDE]
+    series = archive(root)
+    scores: dict[str, list[np.ndarray]] = {}
+    own = []
+    shares = []
+    for one in series:
+        detector = Detector(**options, split=(1.0, 0.0, 0.0), seed=seed).fit(one.values[: one.known])
+        [found] = detector.scores(one.values)
+        scores.setdefault("Detector", []).append(found)
+        own.append(found / min(detector.threshold_, 1e9))
+        shares.append(detector.metrics_["share"])
+    for name in BASELINES:
+        plain = [plain_scores(name, one.values) for one in series]
+        if all(found is not None for found in plain):
+            scores[name] = [found for found in plain if found is not None]
+    every = range(len(series))
 
-    def score(name: str, which: list[int], merged: bool = True, profile: str = "standard") -> float:
-        series = [reported(scores[name][k], GAP) if merged else scores[name][k] for k in which]
-        return nab_score(series, [windows[k] for k in which], PROFILES[profile]).score
+    def score(found: Sequence[np.ndarray], which: Sequence[int], **more: Any) -> float:
+        parts = [_scored(series[k], found[k]) for k in which]
+        return nab_score([part for part, _ in parts], [windows for _, windows in parts], **more).score
 
-    every = list(range(len(data)))
+    as_scored = {name: score(found, every) for name, found in scores.items()}
+    precision = {name: _precision(series, found) for name, found in scores.items()}
+    scores = {name: [reported(one, GAP) for one in found] for name, found in scores.items()}
+    figures = {name: score(found, every) for name, found in scores.items()}
+    strongest = z_name(WINDOWS[-1])
+    apart = [[k for k in every if k != left] for left in every] if len(series) > 2 else []
+    gains = np.array([score(scores["Detector"], rest) - score(scores[strongest], rest) for rest in apart])
     return {
-        "nab_score": score("Detector", every),
-        "baselines": {name: score(name, every) for name in BASELINES},
-        "options": ADAPTIVE,
-        "as_scored": {name: score(name, every, merged=False) for name in scores},
-        "without_set_aside": {name: score(name, others) for name in scores},
+        "nab_score": figures.pop("Detector"),
+        "baselines": figures,
+        "options": options,
+        "at_threshold": score([reported(one, GAP) for one in own], every, threshold=1.0),
+        "average_precision": precision,
+        "as_scored": as_scored,
         **{
-            profile: {name: score(name, every, True, profile) for name in scores}
+            profile: {name: score(found, every, profile=PROFILES[profile]) for name, found in scores.items()}
             for profile in ("low_false_positives", "low_false_negatives")
         },
+        **judged(
+            measure="nab_score",
+            part="test",
+            model=score(scores["Detector"], every),
+            plain=figures,
+            strongest=strongest,  # nothing is labelled where detectors learn, so it is the one that is blended
+            share=float(np.mean(shares)),
+            # By leaving each series out.
+            standard_error=float(np.sqrt((len(gains) - 1) * gains.var())) if len(gains) else None,
+        ),
     }
+
+
+def _scored(series: Watched, scores: np.ndarray) -> tuple[np.ndarray, list[Window]]:
+    """Scores and windows such that the probation of the benchmark's score is what trained."""
+    after = len(scores) - series.known
+    skipped = min(round(0.15 / 0.85 * after), 750)
+    while probation(after + skipped) != skipped:
+        skipped += 1 if probation(after + skipped) > skipped else -1
+    first = series.known - skipped
+    kept = [(max(start, series.known) - first, end - first) for start, end in series.windows if end >= series.known]
+    return np.concatenate([np.full(skipped, scores.min()), scores[series.known :]]), kept
+
+
+def _precision(series: Sequence[Watched], scores: Sequence[np.ndarray]) -> float:
+    """Mean average precision of the steps of each series that has an anomaly."""
+    found = [
+        average_precision(one.truth()[one.known :], score[one.known :])
+        for one, score in zip(series, scores, strict=True)
+    ]
+    return float(np.nanmean(found))
 
 
 def reported(scores: np.ndarray, gap: int) -> np.ndarray:
@@ -95,30 +241,19 @@ def reported(scores: np.ndarray, gap: int) -> np.ndarray:
     return kept
 
 
-def nab_series(root: Path) -> dict[str, tuple[np.ndarray, list[Window]]]:
-    """Per series its values (n,), and its anomalies' windows as steps."""
-    labelled = json.loads((root / "nab/labels/combined_windows.json").read_text())
-    found = {}
-    for name in sorted(labelled):
-        with gzip.open(root / f"nab/data/{name}.gz", "rt") as file:
-            rows = list(csv.DictReader(file))
-        step = {row["timestamp"]: number for number, row in enumerate(rows)}
-        windows = [(step[start.split(".")[0]], step[end.split(".")[0]]) for start, end in labelled[name]]
-        found[name.removesuffix(".csv")] = np.array([float(row["value"]) for row in rows]), windows
-    return found
-
-
-def ucr_anomaly(root: Path, seed: int) -> dict[str, Any]:
+def ucr_anomaly(options: dict[str, Any], root: Path, seed: int) -> dict[str, Any]:
     """Whether the highest score of the test part lies in its one anomaly (1) or not (0)."""
     train, test = (ucr_part(root, part) for part in ("TRAIN", "TEST"))
-    detector = Detector(**ADAPTIVE, seed=seed).fit(train[:, 0])
+    detector = Detector(**options, seed=seed).fit(train[:, 0])
     [scores] = detector.scores(test[:, 0])
     inside = test[:, 1] == 1
     events = detector.events(test[:, 0])
+    plain = {name: plain_scores(name, test[:, 0]) for name in BASELINES}
+    hits = {name: float(inside[np.argmax(found)]) for name, found in plain.items() if found is not None}
     return {
         "hit": float(inside[np.argmax(scores)]),
-        "baselines": {name: float(inside[np.argmax(detect(test[:, 0]))]) for name, detect in BASELINES.items()},
-        "options": ADAPTIVE,
+        "baselines": hits,
+        "options": options,
         "highest_inside": float(scores[inside].max()),
         "highest_outside": float(scores[~inside].max()),
         "threshold": detector.threshold_,
@@ -132,27 +267,36 @@ def ucr_part(root: Path, part: str) -> np.ndarray:
     return np.loadtxt(path, delimiter=",", skiprows=1, usecols=(1, 2))
 
 
+_NAB = "published: windowed Gaussian 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58"
+
+
+def _row(name: str, data: str, archive: Callable[[Path], list[Watched]], goal: float, **more: Any) -> Row:
+    options = more.pop("options", {})
+    return Row(name, "detect", data, "nab_score", goal, "more", partial(online, archive, options), **more)
+
+
+_ONLINE = "each online after its first 15 % (at most 750 steps)"
+
+# Goals are what the best of the plain detectors reaches on the same series, with the same merging of alarms.
 ROWS = (
-    Row(
-        "nab",
-        "detect",
-        "nab: 30 series, each online after its first 15 % (at most 750 steps)",
-        "nab_score",
-        # What the better of the plain detectors reaches on these series, with the same merging of alarms.
-        37.3,
-        "more",
-        nab,
-        seeds=(0, 1, 2),
-        yardstick="published: windowed Gaussian 22.0 on these 30 series, 39.6 on all 58; Numenta HTM 70.1 on all 58",
-    ),
-    Row(
-        "ucr_anomaly_135",
-        "detect",
-        "ucr_anomaly_135: as split, 1,200 and 7,501 steps",
-        "hit",
-        1.0,
-        "more",
-        ucr_anomaly,
-        seeds=(0, 1, 2),
+    _row("nab", f"nab: 30 series, {_ONLINE}", _nab, 38.0, seeds=(0, 1, 2), yardstick=_NAB),
+    _row("nab_tuned", "nab: the same, with options", _nab, 38.0, options=ADAPTIVE),
+    _row("skab", "skab: 34 series of 8 channels, each online after 400 steps", _skab, 86.4),
+    _row("nasa_smap_msl", "nasa_smap_msl: 12 channels, as split, online", _nasa, 0.0),
+    _row("ucr_anomaly_bleeding", "ucr_anomaly_bleeding: 2 series, as split, online", _bleeding, 0.0, seeds=(0, 1, 2)),
+    _row("mgab", "mgab: series 1, online after 5,000 of 100,000 steps", _mgab, 0.0),
+    _row("mba_ecg805", "mba_ecg805: online after 5,000 of 230,400 steps", _mba, 0.0),
+    *(
+        Row(
+            name,
+            "detect",
+            "ucr_anomaly_135: as split, 1,200 and 7,501 steps",
+            "hit",
+            1.0,
+            "more",
+            partial(ucr_anomaly, options),
+            seeds=seeds,
+        )
+        for name, options, seeds in (("ucr_anomaly_135", {}, (0, 1, 2)), ("ucr_anomaly_135_tuned", ADAPTIVE, (0,)))
     ),
 )

@@ -96,7 +96,7 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
         only_plain: Whether the model was made without one.
     """
     if not metrics.get("strongest_plain"):
-        return _unjudged(metrics, network, only_plain)
+        return _unjudged(metrics, network)
     share, found = metrics["share"], metrics["strongest_plain"]
     name, more_is_better = MEASURES[found["measure"]]
     where = "the data" if found["part"] == "all" else f"the {found['part']} part"
@@ -118,12 +118,12 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
     )
 
 
-def _unjudged(metrics: Mapping[str, Any], network: str, only_plain: bool) -> str:
+def _unjudged(metrics: Mapping[str, Any], network: str) -> str:
     """Of a detector that has no labelled anomaly to find; "" where there is not even a share."""
     if "share" not in metrics:
         return ""
-    if only_plain:
-        return "No network was trained: this is a plain method alone, and without labelled anomalies unmeasured."
+    if metrics["share"] == 0:
+        return "This is a plain method alone. Without labelled anomalies nothing says how good it is."
     return (
         f"Without labelled anomalies nothing says whether the {network} earned its place. Its share is "
         f"{metrics['share']:.0%}; --only plain leaves it out."

@@ -45,6 +45,7 @@ class Counters:
     race: Exponent and validation loss of each rate that has raced, in order; None if it diverged. See `race`.
     recoveries: How often the run went back to its last good validation.
     start_loss, lowest_loss: Mean training loss until the first validation, and the lowest between two of them.
+    start_validation: Loss of the first validation.
     """
 
     step: int = 0
@@ -60,6 +61,7 @@ class Counters:
     recoveries: int = 0
     start_loss: float | None = None
     lowest_loss: float | None = None
+    start_validation: float | None = None
 
     @property
     def results(self) -> list[races.Result]:
@@ -118,7 +120,7 @@ class Counters:
         equal("the steps since the last validation", self.since_evaluation.count, self.step - self.evaluated)
         whole("the steps since the last line", self.since_line.count, self.since_evaluation.count)
         numbers = {"the sum of losses": self.since_evaluation.total, "the sum of a line": self.since_line.total}
-        for name in ("best_loss", "start_loss", "lowest_loss"):
+        for name in ("best_loss", "start_loss", "lowest_loss", "start_validation"):
             if getattr(self, name) is not None:
                 numbers[name] = getattr(self, name)
         for name, number in numbers.items():

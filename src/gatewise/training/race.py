@@ -15,7 +15,8 @@ FACTOR = 3.0  # from one rate to the next
 PART = 16  # each rate gets one part in so many of the steps
 LEAST_STEPS = 6  # of one rate: fewer tell nothing
 MOST_RATE = 10.0
-_MOST_EXPONENT = 8  # from the plan's rate, either way
+_MOST_EXPONENT = 8  # above the plan's rate; below it, where that one diverged
+_LEAST_EXPONENT = -4  # where nothing diverged: if the start validates best, ever lower rates would win
 
 Result = tuple[int, float]  # a rate, as a power of FACTOR beside the plan's, and its validation loss; inf: it diverged
 
@@ -47,8 +48,10 @@ def upcoming(plan: Plan, results: list[Result]) -> int | None:
         return 0
     tried, best = dict(results), winner(results)
     # If all diverged, only a lower one can help.
+    diverged = math.inf in tried.values()
+    lowest = -_MOST_EXPONENT if diverged else _LEAST_EXPONENT
     for exponent in [best + 1, best - 1] if math.isfinite(tried[best]) else [min(tried) - 1]:
-        possible = abs(exponent) <= _MOST_EXPONENT and rate_of(plan, exponent) <= MOST_RATE
+        possible = lowest <= exponent <= _MOST_EXPONENT and rate_of(plan, exponent) <= MOST_RATE
         if exponent not in tried and possible:
             return exponent
     return None

@@ -316,7 +316,7 @@ class Run:
         counters = self.counters
         if not math.isfinite(loss):
             self._failure = self._diverged(f"the validation loss is {loss} after step {counters.step}")
-        elif self._spiked:
+        elif self._spiked(loss):
             mean = counters.since_evaluation.total / counters.since_evaluation.count
             self._failure = self._diverged(f"the loss rose to {mean:.4g} by step {counters.step}")
         if self._failure is not None:
@@ -337,6 +337,7 @@ class Run:
         counters.since_line.take()
         counters.evaluated = counters.step
         counters.start_loss = train_loss if counters.start_loss is None else counters.start_loss
+        counters.start_validation = loss if counters.start_validation is None else counters.start_validation
         counters.lowest_loss = min(train_loss, train_loss if counters.lowest_loss is None else counters.lowest_loss)
         better = counters.best_loss is None or loss < counters.best_loss
         if better:
@@ -407,13 +408,18 @@ class Run:
             return bool(self.counters.norms or self.counters.race)
         return bool(self.counters.norms) and self.counters.recoveries < self.whole.recoveries
 
-    @property
-    def _spiked(self) -> bool:
-        """Whether the training loss since the last validation tells of divergence: it is above that of the beginning,
-        by twice as much as was ever gained."""
+    def _spiked(self, validation_loss: float) -> bool:
+        """Whether training diverged since the last validation: its loss is above that of the beginning, by twice as
+        much as was ever gained, and validation is worse than it was at first.
+
+        Either alone says less: batches may hold outliers, which would be there again after going back, and validation
+        also becomes worse where a network learns its training data by heart.
+        """
         counters = self.counters
         start, lowest = counters.start_loss, counters.lowest_loss
         if start is None or lowest is None or not self._can_go_back:
+            return False
+        if counters.start_validation is not None and validation_loss <= counters.start_validation:
             return False
         mean = counters.since_evaluation.total / max(1, counters.since_evaluation.count)
         return mean > start + max(2 * (start - lowest), abs(start))

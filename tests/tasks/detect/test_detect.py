@@ -351,7 +351,7 @@ def test_a_channel_that_never_changes_is_still_so_in_a_file(tmp_path):
 def test_a_flat_machine_among_others_raises_no_alarm():
     detector = Detector(**{**TINY, "epochs": 10}).fit([waves(1500), np.full((1500, 1), 50.0)])
     assert (detector.predict(np.full(500, 50.0)) == 1).all()
-    assert detector.metrics_["baselines"]["z-score, 100 steps"]["alarm_rate"] < 0.01
+    assert detector.metrics_["baselines"]["100-step z-score"]["alarm_rate"] < 0.01
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

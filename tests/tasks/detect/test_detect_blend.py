@@ -66,7 +66,7 @@ def test_without_a_network_a_detector_is_its_z_score(plain, tmp_path):
     assert plain.metrics_["share"] == 0
     assert plain.metrics_["train"]["loss"] is None
     assert plain.threshold_ == ALARM / ONE
-    assert plain.verdict(plain.metrics_).startswith("No network was trained")
+    assert plain.verdict(plain.metrics_).startswith("This is a plain method alone")
     fresh = waves(2500, 2, seed=4)
     fresh[[40, 700]] = np.nan
     fresh[1700, 1] += 90

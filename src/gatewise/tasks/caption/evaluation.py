@@ -10,7 +10,7 @@ import numpy as np
 from ...data.paired.captions import Captioned
 from ...decoding.options import Decoding
 from ...errors import DataError
-from ...metrics.text import signatures, text_scores
+from ...metrics.text import bleu_difference_error, signatures, text_scores
 from ..verdict import judged
 from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
@@ -38,11 +38,13 @@ def evaluate(
     """
     parts = {name: with_captions(part) for name, part in parts.items() if any(part.captions)}
     found: dict[str, Any] = {}
+    predicted: list[str] = []  # of the last part
     for name, part in parts.items():
         if name == "train" and predictor.net is None:  # the plain methods know it by heart
             continue
         some = part.take(np.arange(min(len(part), _MOST_TRAINING))) if name == "train" else part
-        found[name] = evaluate_captions(predictor, some, decoding)
+        predicted = predictor.texts(some, decoding)
+        found[name] = {**text_scores(predicted, some.captions), "images": len(some)}
         if predictor.net is not None:
             found[name]["loss"] = loss(predictor, some, batch_size)
     if with_baselines:
@@ -53,13 +55,17 @@ def evaluate(
         else:
             found["baselines"] = plain.evaluate(parts[last])
             if plain.strongest is not None:
+                network, captions = predictor.net is not None, parts[last].captions
+                beside = plain.predict(parts[last])
+                error = bleu_difference_error(predicted, beside, captions) if network else None
                 found |= judged(
                     measure="bleu",
                     part=last,
                     model=found[last]["bleu"],
                     plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
                     strongest=plain.strongest,
-                    share=0.0 if predictor.net is None else 1.0,
+                    share=float(network),
+                    standard_error=error,
                 )
     references = [captions for part in parts.values() for captions in part.captions]
     return {**found, "signatures": signatures(references)}

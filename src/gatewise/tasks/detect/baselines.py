@@ -281,7 +281,7 @@ MOST_COMPARED = 50_000  # values: of a longer series, a detector that compares s
 
 def z_name(window: int) -> str:
     """What the z-score over so many steps is called."""
-    return f"z-score, {window:,} steps"
+    return f"{window}-step z-score"
 
 
 OLD_NAMES = {"rolling z-score": z_name(100)}  # in older model files

@@ -194,4 +194,4 @@ _ALARMS: Columns = {
 
 def detect_report(metrics: Metrics) -> str:
     """A row for each part, then the baselines."""
-    return "\n".join(scores_table(parts_and_baselines(metrics), _ALARMS, left=20, width=8, missing="-"))
+    return "\n".join(scores_table(parts_and_baselines(metrics), _ALARMS, left=17, width=9, missing="-"))

@@ -115,7 +115,7 @@ class Plain:
             return plain
         some = held_out.take(range(min(len(held_out), _MOST_CHOOSING)))
         references = [[target] for target in some.targets or []]
-        scores = {name: bleu([m(text) for text in some.sources], references) for name, m in plain.methods.items()}
+        scores = {name: bleu(texts, references) for name, texts in plain.translations(some.sources).items()}
         best = max(scores, key=lambda name: scores[name])
         vars(plain).update(strongest=best, validated=scores[best])
         return plain
@@ -138,13 +138,9 @@ class Plain:
         method = self.methods[name]
         return method.best(text, count) if isinstance(method, Nearest) else [(method(text), 0.0)]
 
-    def evaluate(self, pairs: Pairs) -> dict[str, dict[str, float]]:
-        """Scores of each method."""
-        references = [[target] for target in pairs.targets or []]
-        return {
-            name: text_scores([method(text) for text in pairs.sources], references)
-            for name, method in self.methods.items()
-        }
+    def translations(self, sources: Sequence[str]) -> dict[str, list[str]]:
+        """Of each method."""
+        return {name: [method(text) for text in sources] for name, method in self.methods.items()}
 
     # The model file.
 
@@ -191,4 +187,6 @@ def evaluate_baselines(pairs: Pairs, train: Pairs | None, first_words_count: int
         first_words_count: Words of a target; 0 if its first words are no baseline.
     """
     sources, targets = ((), ()) if train is None else (tuple(train.sources), tuple(train.targets or []))
-    return Plain(sources, targets, first_words_count).evaluate(pairs)
+    predicted = Plain(sources, targets, first_words_count).translations(pairs.sources)
+    references = [[target] for target in pairs.targets or []]
+    return {name: text_scores(texts, references) for name, texts in predicted.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...data.paired.pairs import Pairs
 from ...decoding.options import Decoding
-from ...metrics.text import bleu, signatures, text_scores
+from ...metrics.text import bleu, bleu_difference_error, signatures, text_scores
 from ..verdict import judged
 from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
@@ -34,33 +34,39 @@ def evaluate(
         first_words_count: See `evaluate_baselines`.
     """
     found: dict[str, Any] = {}
+    predicted: list[str] = []  # of the last part
     for name, part in parts.items():
         if name == "train" and predictor.net is None:  # the plain methods know it by heart
             continue
         some = part.take(range(min(len(part), _MOST_TRAINING))) if name == "train" else part
-        found[name] = evaluate_part(predictor, some, decoding)
+        predicted = [best.text for best, *_ in predictor.translate(some.sources, decoding)]
+        found[name] = scores_of(predictor, some, predicted)
     last = list(parts)[-1]
+    references = [[target] for target in parts[last].targets or []]
     if with_baselines:
         train = parts["train"] if last not in ("train", "all") else None
         if plain is None or last == "train":  # which the others know by heart
             found["baselines"] = evaluate_baselines(parts[last], train, first_words_count)
         else:
-            found["baselines"] = plain.evaluate(parts[last])
+            beside = plain.translations(parts[last].sources)
+            found["baselines"] = {name: text_scores(texts, references) for name, texts in beside.items()}
             if plain.strongest is not None:
+                network = predictor.net is not None
+                error = bleu_difference_error(predicted, beside[plain.strongest], references) if network else None
                 found |= judged(
                     measure="bleu",
                     part=last,
                     model=found[last]["bleu"],
                     plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
                     strongest=plain.strongest,
-                    share=0.0 if predictor.net is None else 1.0,
+                    share=float(network),
+                    standard_error=error,
                 )
-    return {**found, "signatures": signatures([[target] for target in parts[last].targets or []])}
+    return {**found, "signatures": signatures(references)}
 
 
-def evaluate_part(predictor: Predictor, pairs: Pairs, decoding: Decoding) -> dict[str, Any]:
-    """All scores of pairs."""
-    predicted = [best.text for best, *_ in predictor.translate(pairs.sources, decoding)]
+def scores_of(predictor: Predictor, pairs: Pairs, predicted: list[str]) -> dict[str, Any]:
+    """All scores of pairs and what was predicted of them."""
     scores = text_scores(predicted, [[target] for target in pairs.targets or []])
     forced = {} if predictor.net is None else teacher_forced(predictor, pairs)
     return {**scores, **forced, "pairs": len(pairs)}
