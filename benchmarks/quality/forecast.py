@@ -5,8 +5,11 @@
   each column's standard deviation in the first twelve.
 - exchange_rate: 8 daily rates, 60/20/20 by time, 24 days ahead from every origin; its season is one step, so that the
   seasonal naive forecast is the last value, the hardest of them to beat.
-- univariate_small: 70/10/20 by time, every origin; where so little is left that fewer than 200 windows remain, the
-  validation tenth is trained on.
+- ettm1: as etth1, of quarters of an hour. national_illness and exchange_rate_96: 70/10/20 by time, as published.
+- gefcom2012_load: 5 zones, 70/10/20 by time; 8 weeks of it are missing.
+- m4_weekly, m3_quarterly (300 of 756 series), tourism_monthly: the competitions' own tests. nn5: the last 56 days are
+  the test. carparts: those 2,509 series that are complete; their last 12 months.
+- univariate_small: 70/10/20 by time, every origin.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy as np
 from gatewise.data.sequences import Column, Sequences
 from gatewise.tasks import Forecaster
 
-from .row import Row
+from .row import Row, judgement
 
 _THREADS = 2
 
@@ -45,48 +48,84 @@ def _figures(own: dict[str, Any], baselines: dict[str, Any], measure: str) -> di
 
 
 def _chosen(forecaster: Forecaster) -> dict[str, Any]:
-    """What was chosen from the data; "kept" is the blend weight of the recurrent part, chosen on validation windows: at
-    0 the forecasts are those of the solved linear part alone."""
-    return {**vars(forecaster.sizing_), "kept": float(forecaster.model_.blend_weight)}
+    """What was chosen from the data; "plain" are the shares of the plain methods among themselves."""
+    assert forecaster.plain_ is not None
+    shares = map(float, forecaster.plain_.shares.mean(0))
+    return {**vars(forecaster.sizing_), "plain": dict(zip(forecaster.plain_.methods, shares, strict=True))}
+
+
+# Of a competition: file of the past and of the test, columns before their values, lines before the first series; season
+# and horizon. One file is both where the test is the end of each series.
+_COMPETITIONS = {
+    "m4_hourly": (("Hourly-train.csv.gz", 1, 1), ("Hourly-test.csv.gz", 1, 1), 24, 48),
+    "m4_weekly": (("Weekly-train.csv.gz", 1, 1), ("Weekly-test.csv.gz", 1, 1), 1, 13),
+    "m3_quarterly": (("train.csv.gz", 3, 0), ("test.csv.gz", 1, 0), 4, 8),
+    "tourism_monthly": (("train.csv.gz", 2, 0), ("test.csv.gz", 1, 0), 12, 24),
+    "nn5": (("nn5.csv.gz", 1, 0), None, 7, 56),
+    "carparts": (("carparts.csv.gz", 1, 0), None, 12, 12),
+}
+
+
+def _read(path: Path, before: int, head: int) -> list[np.ndarray]:
+    """A series per line, up to its last value."""
+    rows = (np.array([float(value or "nan") for value in row[before:]]) for row in _lines(path)[head:])
+    return [row[: np.flatnonzero(np.isfinite(row))[-1] + 1] for row in rows]
 
 
 @lru_cache(maxsize=4)  # two rows of one training
-def _m4_hourly(folder: Path, seed: int) -> dict[str, Any]:
-    past, future = (
-        [
-            np.array([float(v) for v in row[1:] if v])
-            for row in _lines(folder / "m4_hourly" / f"Hourly-{part}.csv.gz")[1:]
-        ]
-        for part in ("train", "test")
-    )
-    forecaster = Forecaster(horizon=48, season_length=24, split=(0.9, 0.1, 0), seed=seed, threads=_THREADS)
-    forecaster.fit(_sequences("m4_hourly", past, ["value"]))
-    whole = [np.concatenate(pair) for pair in zip(past, future, strict=True)]
-    return forecaster.backtest(_sequences("m4_hourly", whole, ["value"]), origins=1) | {"chosen": _chosen(forecaster)}
+def _competition_of(name: str, folder: Path, seed: int) -> dict[str, Any]:
+    own, test, season, horizon = _COMPETITIONS[name]
+    past = _read(folder / name / own[0], *own[1:])
+    if name == "carparts":
+        past = [series for series in past if np.isfinite(series).all() and len(series) == 51]
+    if test is None:
+        whole, past = past, [series[:-horizon] for series in past]
+    else:
+        future = _read(folder / name / test[0], *test[1:])
+        whole = [np.concatenate(pair) for pair in zip(past, future, strict=True)]
+    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0)}
+    forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(_sequences(name, past, ["value"]))
+    found = forecaster.backtest(_sequences(name, whole, ["value"]), origins=1)
+    return found | {"chosen": _chosen(forecaster), "options": options}
 
 
-def _m4(measure: str, folder: Path, seed: int) -> dict[str, Any]:
-    found = _m4_hourly(Path(folder), seed)
+def _competition(name: str, measure: str, folder: Path, seed: int) -> dict[str, Any]:
+    found = _competition_of(name, Path(folder), seed)
     return {
         **_figures(found["all"], found["baselines"], measure),
-        "options": {"horizon": 48, "season_length": 24, "split": (0.9, 0.1, 0)},
+        **judgement(found),
+        "options": found["options"],
         "chosen": found["chosen"],
         "coverage": found["all"]["coverage"],
     }
 
 
-def _etth1(horizon: int, folder: Path, seed: int) -> dict[str, Any]:
-    names, *rows = _lines(Path(folder) / "etth1" / "ETTh1.csv.gz")
-    rows = rows[:14_400]
-    values = np.array([[float(value) for value in row[1:]] for row in rows])
-    stamps = np.array([row[0] for row in rows], "datetime64[us]")
-    options = {"horizon": horizon, "time": "date", "split": (0.6, 0.2, 0.2)}
-    forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(
-        _sequences("etth1", [values], names[1:], stamps)
-    )
+def _table(
+    path: str, rows: int | None, options: dict[str, Any], folder: Path, seed: int, start: str | None = None
+) -> dict[str, Any]:
+    """Of all columns of one table, the first of which is the time, in units of each one's standard deviation.
+
+    Args:
+        rows: To read; all of them, if None.
+        start: Of the time, where it is counted in hours.
+    """
+    names, *lines = _lines(Path(folder) / path)
+    lines = lines[:rows]
+    values = np.array([[float(value or "nan") for value in row[1:]] for row in lines])
+    if start is None:
+        stamps = np.array([row[0] for row in lines], "datetime64[us]")
+    else:
+        stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
+    data = _sequences(path.partition("/")[0], [values], names[1:], stamps)
+    return _standardised(data, {"time": "date", **options}, seed)
+
+
+def _standardised(data: Sequences, options: dict[str, Any], seed: int) -> dict[str, Any]:
+    forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(data)
     metrics = forecaster.metrics_
     return {
         **_figures(metrics["test"], metrics["baselines"], "mse_standardised"),
+        **judgement(metrics),
         "options": options,
         "chosen": _chosen(forecaster),
         "mae_standardised": metrics["test"]["mae_standardised"],
@@ -102,6 +141,7 @@ def _against_rules(series: Sequences, options: dict[str, Any], seed: int) -> dic
     best = min(plain["seasonal naive"], plain["drift"])
     return {
         "mase_share": own / best,
+        **judgement(forecaster.metrics_),
         "baselines": {name: mase / best for name, mase in plain.items()},
         "options": options,
         "chosen": _chosen(forecaster),
@@ -111,11 +151,20 @@ def _against_rules(series: Sequences, options: dict[str, Any], seed: int) -> dic
     }
 
 
-def _exchange_rate(folder: Path, seed: int) -> dict[str, Any]:
+def _exchange_rates(folder: Path) -> Sequences:
     rows = _lines(Path(folder) / "exchange_rate" / "exchange_rate.txt.gz")
     values = np.array([[float(value) for value in row] for row in rows])
-    series = _sequences("exchange_rate", [values], [f"rate {place}" for place in range(1, 9)])
-    return _against_rules(series, {"horizon": 24, "season_length": 1, "split": (0.6, 0.2, 0.2)}, seed)
+    return _sequences("exchange_rate", [values], [f"rate {place}" for place in range(1, 9)])
+
+
+def _exchange_rate(folder: Path, seed: int) -> dict[str, Any]:
+    options = {"horizon": 24, "season_length": 1, "split": (0.6, 0.2, 0.2)}
+    return _against_rules(_exchange_rates(folder), options, seed)
+
+
+def _exchange_rate_96(folder: Path, seed: int) -> dict[str, Any]:
+    options = {"horizon": 96, "season_length": 1, "split": (0.7, 0.1, 0.2)}
+    return _standardised(_exchange_rates(folder), options, seed)
 
 
 _SMALL = {  # series -> season, horizon
@@ -146,7 +195,7 @@ ROWS = (
         measure="smape",
         goal=11.0,
         better="less",
-        run=partial(_m4, "smape"),
+        run=partial(_competition, "m4_hourly", "smape"),
         yardstick=_M4.format("13.912", "9.328"),
     ),
     Row(
@@ -156,7 +205,7 @@ ROWS = (
         measure="mase",
         goal=1.0,
         better="less",
-        run=partial(_m4, "mase"),
+        run=partial(_competition, "m4_hourly", "mase"),
         yardstick=_M4.format("1.193", "0.893"),
     ),
     *(
@@ -167,11 +216,83 @@ ROWS = (
             measure="mse_standardised",
             goal=goal,
             better="less",
-            run=partial(_etth1, horizon),
+            run=partial(_table, "etth1/ETTh1.csv.gz", 14_400, {"horizon": horizon, "split": (0.6, 0.2, 0.2)}),
             seeds=_THREE,
             yardstick=_ETT.format(published),
         )
         for horizon, goal, published in ((96, 0.40, "0.370-0.375"), (336, 0.48, "0.422-0.439"))
+    ),
+    Row(
+        name="ettm1_96",
+        task="forecast",
+        data="ettm1, 12/4/4 months, every origin or evenly spaced ones",
+        measure="mse_standardised",
+        goal=0.31,
+        better="less",
+        run=partial(_table, "ettm1/ETTm1.csv.gz", 57_600, {"horizon": 96, "split": (0.6, 0.2, 0.2)}),
+        yardstick="from memory: Zeng et al. (2023), DLinear 0.299; Nie et al. (2023), PatchTST 0.290",
+    ),
+    Row(
+        name="national_illness_24",
+        task="forecast",
+        data="national_illness, 70/10/20 by time, every origin",
+        measure="mse_standardised",
+        goal=2.3,
+        better="less",
+        run=partial(
+            _table,
+            "national_illness/national_illness.csv.gz",
+            None,
+            {"horizon": 24, "season_length": 52, "split": (0.7, 0.1, 0.2)},
+        ),
+        yardstick="from memory: Zeng et al. (2023), DLinear 2.215; Nie et al. (2023), PatchTST 1.319",
+    ),
+    *(
+        Row(
+            name=f"gefcom2012_load_{horizon}",
+            task="forecast",
+            data="gefcom2012_load, 5 zones, 70/10/20 by time, every origin",
+            measure="mse_standardised",
+            goal=goal,
+            better="less",
+            run=partial(
+                _table,
+                "gefcom2012_load/load_zones_1_to_5.csv.gz",
+                None,
+                {"horizon": horizon, "split": (0.7, 0.1, 0.2)},
+                start="2004-01-01",
+            ),
+        )
+        for horizon, goal in ((96, 0.36), (336, 0.5))
+    ),
+    Row(
+        name="exchange_rate_96",
+        task="forecast",
+        data="exchange_rate, 70/10/20 by time, 96 steps from every origin",
+        measure="mse_standardised",
+        goal=0.09,
+        better="less",
+        run=_exchange_rate_96,
+        yardstick="from memory: Zeng et al. (2023), repeating the last value 0.081, DLinear 0.081",
+    ),
+    *(
+        Row(
+            name=name,
+            task="forecast",
+            data=f"{name}, {test}",
+            measure=measure,
+            goal=goal,
+            better="less",
+            run=partial(_competition, name, measure),
+            yardstick=yardstick,
+        )
+        for name, test, measure, goal, yardstick in (
+            ("m4_weekly", "its own test of 13 weeks", "smape", 9.161, "from memory: the last value 9.161"),
+            ("m3_quarterly", "300 of 756 series, their own test of 8 quarters", "smape", 10.0, ""),
+            ("tourism_monthly", "its own test of 24 months", "mase", 1.6, "from memory: seasonal naive 1.631"),
+            ("nn5", "the last 56 days", "smape", 24.0, ""),
+            ("carparts", "2,509 complete series, their last 12 months", "mase", 1.0, ""),
+        )
     ),
     Row(
         name="exchange_rate",

@@ -136,7 +136,9 @@ class Classifier(Estimator, ClassifyOptions):
         weights = targets.weights(self.class_weight, truth[parts.train])
         held, rows, apart = validation_rows(sequences, own, parts)
         folds = None
-        if not apart and chosen.ensemble > 1:  # each network leaves out some sequences, on which it is measured
+        if (
+            not apart and chosen.ensemble > 1 and self.only != "plain"
+        ):  # each network leaves out some sequences, on which it is measured
             strata = encoded[parts.train] if targets.kind == "category" else None
             folds = folds_of(strata, len(parts.train), chosen.ensemble, int(self.seed))
         training = Shuffled(

@@ -24,6 +24,8 @@ _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
 _MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
 _SHARES = np.arange(21) / 20  # of the network that are tried
+_CERTAIN = 3.0  # standard errors of its advantage from which on the network has the share that is best
+_FEW_BLOCKS = 10  # of held-out time, at which a standard error counts 1.4 times
 _NOISE = 0.005  # relative difference up to which two losses count as equal; then the smaller share is taken
 
 
@@ -84,9 +86,9 @@ def evaluate_part(
 def share_of(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
 ) -> float:
-    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors and,
-    where quantiles are forecast, their pinball loss. If its advantage over the plain methods is less than its standard
-    error, or if nothing is held out, 0.
+    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors and
+    the pinball loss of quantiles. As far as its advantage over the plain methods is less than three standard errors, it
+    is less; 0 from one standard error down, or if nothing is held out.
 
     Args:
         predictor: With a share.
@@ -123,9 +125,13 @@ def share_of(
     total = (every / unit_of[:, None]).mean(1)
     mean = total.mean(-1)
     best = int(np.flatnonzero(mean <= (1 + _NOISE) * mean.min())[0])
-    if mean[0] - mean[best] <= standard_error(total[0] - total[best], block):
+    if not best:
         return 0.0
-    return float(_SHARES[best])
+    # The network's weights were chosen on these windows, among those of all validations, and few blocks tell little.
+    others = len(np.unique(block)) - 1
+    error = standard_error(total[0] - total[best], block) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
+    trust = np.clip(((mean[0] - mean[best]) / error - 1) / (_CERTAIN - 1), 0.0, 1.0) if error > 0 else 0.0
+    return float(np.round(trust * _SHARES[best], 2))
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
