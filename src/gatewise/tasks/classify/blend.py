@@ -13,7 +13,7 @@ from .targets import Targets
 
 # Evidence, in sequences, for each method and for the network and the others, before any is seen. Few held-out sequences
 # are then no reason to trust one method alone.
-_EVIDENCE = 1.0
+_EVIDENCE = 0.5
 _LEAST = 0.05  # share, below which a method is left out
 _ROUNDS = 200
 _SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0)  # of the networks, that are tried

@@ -35,7 +35,7 @@ class Document:
             raise ValueError("it has shares of plain methods that there are not")
         if bool(self.plain_shares) != bool(self.strongest_plain):
             raise ValueError("it has shares of plain methods without the strongest of them, or the other way round")
-        if self.levelled and len([column for column in self.inputs.numbers if column.per_step]) != 1:
+        if self.levelled and [column.name for column in self.inputs.numbers if column.per_step] != ["log_mel"]:
             raise ValueError("it hears recordings, but its inputs are not their spectra")
 
 

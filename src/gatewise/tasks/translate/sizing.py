@@ -34,14 +34,16 @@ ROWS = (
 )
 
 
-# With the preset "small", at most half of that time. Half the units in half the passes would learn far less than half:
-# smaller batches make more steps, and larger ones, of the same passes, and what is seen seldom needs less dropout.
+# With the preset "small", at most half of that time. Half the units in half the passes would learn far less than half;
+# what has few passes learns faster with a larger rate, and needs less dropout. Tried on 20,000 pairs of English and
+# French, by validation loss after two passes: batches of 1,000 tokens at 5e-3 (2.87 nats) beat 2.5e-3 (3.00), and
+# batches of half that size at 5e-3 (2.91), which take longer too.
 SMALL = (
     (5_000, Sizing(32, 64, 1, 0.1, 1.5e-2, 30, 250)),
-    (100_000, Sizing(128, 192, 1, 0.2, 6e-3, 14, 400)),
-    (300_000, Sizing(128, 256, 1, 0.2, 5e-3, 12, 500)),
-    (3_000_000, Sizing(192, 320, 1, 0.2, 4e-3, 14, 1000)),
-    (float("inf"), Sizing(256, 384, 1, 0.1, 3e-3, 6, 2000)),
+    (100_000, Sizing(128, 192, 1, 0.2, 6e-3, 14, 600)),
+    (300_000, Sizing(128, 256, 1, 0.2, 5e-3, 12, 1000)),
+    (3_000_000, Sizing(192, 320, 1, 0.2, 4e-3, 14, 1500)),
+    (float("inf"), Sizing(256, 384, 1, 0.1, 3e-3, 6, 3000)),
 )
 
 
