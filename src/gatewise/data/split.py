@@ -6,14 +6,14 @@ A text or a long series is cut in its order, many examples are shuffled first, a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from ..errors import DataError, OptionError
-from .sequences import Sequences, offsets_of
+from .sequences import Column, Sequences, offsets_of
 
 _DIVISIONS = 50  # of groups that are drawn, of which the best is taken
 
@@ -142,6 +142,62 @@ def _division(table: np.ndarray, wanted: np.ndarray, filled: Sequence[int], rand
         part_of[group] = part
         room[part] -= table[group]
     return part_of
+
+
+def equal_together(parts: Mapping[str, np.ndarray], same: np.ndarray) -> dict[str, np.ndarray]:
+    """The parts, where items that are equal are all in the one in which most of them were; of equally many, the first.
+
+    Args:
+        parts: Indices of items by part, as `shuffled_split` gives them.
+        same: (count,) whole numbers from 0, one for all items that are equal; see `equal_sequences`.
+    """
+    names = [*parts]
+    held = np.zeros((int(same.max(initial=-1)) + 1, len(names)), np.int64)
+    for place, name in enumerate(names):
+        np.add.at(held, (same[parts[name]], place), 1)
+    part_of = held.argmax(1)[same]
+    return {name: np.flatnonzero(part_of == place) for place, name in enumerate(names)}
+
+
+def equal_sequences(data: Sequences, ignored: Collection[str] = ()) -> np.ndarray:
+    """(N,) the number of each sequence's content, from 0: equal for sequences with the same values in every column.
+
+    Args:
+        ignored: Columns that may differ, such as keys and targets.
+    """
+    row = np.repeat(np.arange(len(data)), data.lengths)
+    place = (np.arange(len(row)) - np.repeat(data.offsets[:-1], data.lengths)).astype(np.uint64)
+    total = data.lengths.astype(np.uint64)
+    for name, column in sorted(data.steps.items()):
+        if name not in ignored:
+            found = np.zeros(len(data), np.uint64)
+            np.add.at(found, row, _mixed(_hashes(column) + place * np.uint64(0x9E3779B97F4A7C15)))
+            total = _mixed(total * np.uint64(31) + found)
+    for name, column in sorted(data.static.items()):
+        if name not in ignored:
+            total = _mixed(total * np.uint64(31) + _hashes(column))
+    number: np.ndarray = np.unique(total, return_inverse=True)[1]
+    return number
+
+
+def _hashes(column: Column) -> np.ndarray:
+    """(n,) uint64 of a column's values."""
+    if column.kind in ("text", "category"):
+        known: dict[str | None, int] = {}
+        return np.array([known.setdefault(value, len(known)) for value in column.strings()], np.uint64)
+    values = column.values.reshape(len(column), -1)
+    total = np.zeros(len(column), np.uint64)
+    for place in range(values.shape[1]):
+        own = values[:, place].astype(np.float64 if values.dtype.kind == "f" else np.int64)
+        total = _mixed(total * np.uint64(31) + own.view(np.uint64))
+    return total
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64: each bit depends on all."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 class Items(Protocol):

@@ -126,6 +126,7 @@ class Classifier(Estimator, ClassifyOptions):
             self.split,
             seed=int(self.seed),
             group=names(self.group),
+            may_differ=self._ignored(sequences, targets.columns),
             targets_apart=y is not None,
             validated_apart=own is not None,
         )
@@ -169,6 +170,7 @@ class Classifier(Estimator, ClassifyOptions):
                 "fingerprint": sequences.fingerprint(),
                 "sequences": len(sequences),
                 "held_out": y is None and own is None,
+                "equal_together": True,
             },
             identity={**vars(chosen), "validation": None if own is None else own.fingerprint()},
             measure=lambda finished, tell: self._measure(finished, sequences, own, parts, folds, weights, tell),
@@ -217,7 +219,7 @@ class Classifier(Estimator, ClassifyOptions):
         sequences = predictor.read(data, y, query=query, encoding=encoding, with_target=True)
         evaluator = Evaluator(predictor)
         if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
+            parts = self._parts_again(sequences)
             return evaluator.evaluate_parts(sequences, None, parts)
         return evaluator.evaluate(sequences)
 
@@ -265,7 +267,7 @@ class Classifier(Estimator, ClassifyOptions):
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         sequences = self._predictor().read(data, y, query=query, encoding=encoding, with_target=True)
         if self.provenance_["data"]["held_out"] and self._is_training_data(sequences.fingerprint()):
-            parts = split_sequences(sequences, self.targets_, self.split, seed=int(self.seed), group=names(self.group))
+            parts = self._parts_again(sequences)
             if parts.held_out:
                 sequences = sequences.take([*parts.held_out.values()][-1])
         heard = "log_mel" in sequences.steps
@@ -313,6 +315,14 @@ class Classifier(Estimator, ClassifyOptions):
         )
         chosen = sizing(self, inputs, len(rows), inputs.typical_length(data))
         return inputs.with_stride(chosen.stride), chosen
+
+    def _parts_again(self, data: Sequences) -> Parts:
+        """The parts of the training data, as they were."""
+        together = self.provenance_["data"].get("equal_together")
+        may_differ = self._ignored(data, self.targets_.columns) if together else None
+        return split_sequences(
+            data, self.targets_, self.split, seed=int(self.seed), group=names(self.group), may_differ=may_differ
+        )
 
     def _ignored(self, data: Sequences, targets: Sequence[str]) -> set[str]:
         """Columns that are not learned from: targets, keys, what file names say, and those that were not chosen."""

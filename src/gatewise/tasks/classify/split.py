@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...data.groups import groups_of
 from ...data.sequences import Sequences
-from ...data.split import shuffled_split
+from ...data.split import equal_sequences, equal_together, shuffled_split
 from ..options import shares_of
 from .targets import Targets
 
@@ -67,6 +67,7 @@ def split_sequences(
     *,
     seed: int,
     group: Sequence[str] = (),
+    may_differ: Collection[str] | None = None,
     targets_apart: bool = False,
     validated_apart: bool = False,
 ) -> Parts:
@@ -75,12 +76,16 @@ def split_sequences(
     Args:
         shares: The option `split`.
         group: Columns whose values no two parts share.
+        may_differ: Sequences that are equal in all columns but these are in one part, unless groups say otherwise. If
+            omitted, they are not looked for, as with models of before.
         targets_apart, validated_apart: As for `shares_of`.
     """
     strata = targets.encode(data) if targets.kind == "category" else None
     shares = shares_of(shares, targets_apart, validated_apart)
     groups = groups_of(data, group, sum(share > 0 for share in shares))
     parts = shuffled_split(len(data), shares, [seed, 2], strata, groups)
+    if may_differ is not None and groups is None:
+        parts = equal_together(parts, equal_sequences(data, may_differ))
     if len(parts["validation"]) < FEWEST:
         parts["train"] = parts["validation"] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
     return Parts(**parts)

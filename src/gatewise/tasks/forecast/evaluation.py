@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error
+from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error, smape
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
 from .baselines.plain import AVERAGE
@@ -86,9 +86,10 @@ def evaluate_part(
 def share_of(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
 ) -> float:
-    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors and
-    the pinball loss of quantiles. As far as its advantage over the plain methods is less than three standard errors, it
-    is less; 0 from one standard error down, or if nothing is held out.
+    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors,
+    the pinball loss of quantiles and, where all values are above 0, relative errors. As far as its advantage over the
+    plain methods is less than three standard errors, it is less; 0 from one standard error down, or if nothing is held
+    out.
 
     Args:
         predictor: With a share.
@@ -104,6 +105,7 @@ def share_of(
     unit = scales(series, series.known_ends, both.sizing.season)
     levels = np.array(both.options.quantiles)
     losses, blocks = [], []
+    positive = series.least() > 0
     for which, own, plain, _ in both.both(series, part, before=True):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
@@ -113,7 +115,10 @@ def share_of(
             error = (found.point - truth) / unit[rows][..., None]
             assert found.quantiles is not None
             fan = crps_of_quantiles(truth, found.quantiles, levels) / unit[rows][..., None]
-            measures.append([_mean(kind) for kind in (error**2, np.abs(error), fan)])
+            kinds = [error**2, np.abs(error), fan]
+            if positive:
+                kinds.append(smape(truth, found.point))
+            measures.append([_mean(kind) for kind in kinds])
         losses.append(np.array(measures))
         blocks.append((rows << 20) + (origins - series.starts[rows]) // both.horizon)
     if not losses:

@@ -124,7 +124,7 @@ class Tagger(Estimator, TagOptions):
         sequences = read_sequences(data, y, self, columns, query=query, encoding=encoding)
         self.schema_ = sequences.schema
         shares = shares_of(self.split, y is not None, validation is not None)
-        parts = split_sequences(sequences, shares, int(self.seed), names(self.group))
+        parts = split_sequences(sequences, shares, int(self.seed), names(self.group), self._may_differ(sequences))
         if validation is not None:
             parts["validation"] = read_sequences(
                 validation, None, self, columns, query=query, encoding=encoding, schema=self.schema_
@@ -175,6 +175,7 @@ class Tagger(Estimator, TagOptions):
                 "fingerprint": sequences.fingerprint(),
                 "steps": steps,
                 "shares": list(shares),
+                "equal_together": True,
             },
             identity={**vars(chosen), "validation": parts[held_out].fingerprint()},
             measure=measure,
@@ -222,8 +223,7 @@ class Tagger(Estimator, TagOptions):
         target_column(sequences, self.target)  # refuse data without labels before anything is computed
         parts = {"all": sequences}
         if self._is_training_data(sequences.fingerprint()):
-            shares = self.provenance_["data"]["shares"]
-            parts = split_sequences(sequences, shares, int(self.seed), names(self.group))
+            parts = self._parts_again(sequences)
         encoded = {name: self.features_.encode(part) for name, part in parts.items()}
         return Evaluator(predictor, self.baselines_, self.strongest_).evaluate(parts, encoded)
 
@@ -279,8 +279,7 @@ class Tagger(Estimator, TagOptions):
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         sequences = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
         if self._is_training_data(sequences.fingerprint()):
-            shares = self.provenance_["data"]["shares"]
-            sequences = [*split_sequences(sequences, shares, int(self.seed), names(self.group)).values()][-1]
+            sequences = [*self._parts_again(sequences).values()][-1]
         columns = {"numbers": self.features_.means, "texts": [words.column for words in self.features_.words]}
         return Stressed(sequences, {kind: [*names] for kind, names in columns.items()}, self.evaluate)
 
@@ -312,6 +311,16 @@ class Tagger(Estimator, TagOptions):
             return list(names(self.columns))
         others = {*target_names(data, self.target), *names(self.key), *names(self.time), *names(self.group)}
         return [name for name, column in data.steps.items() if name not in others and column.kind != "time"]
+
+    def _may_differ(self, data: Sequences) -> set[str]:
+        """Columns in which sequences that are equal otherwise may differ."""
+        return {*target_names(data, self.target), *names(self.key), *names(self.time)}
+
+    def _parts_again(self, data: Sequences) -> dict[str, Sequences]:
+        """The parts of the training data, as they were."""
+        trained = self.provenance_["data"]
+        may_differ = self._may_differ(data) if trained.get("equal_together") else None
+        return split_sequences(data, trained["shares"], int(self.seed), names(self.group), may_differ)
 
     def _uses_crf(self, targets: Targets) -> bool:
         return bool(self.bidirectional and targets.scheme) if self.crf is None else bool(self.crf)

@@ -40,7 +40,7 @@ _PIECE = 256  # steps of a sequence of a batch
 _MOST_WORK = 150_000_000  # steps x slots x outputs of a pass; of more, only so many steps are learned from
 _PENALTIES = (1.0, 0.1, 0.01, 0.001)  # times half the squared weights of standardised numbers, added to the mean loss
 _RIDGE = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)  # the same for numbers, where they are found in closed form
-_STEPS = 40  # of L-BFGS, for each penalty
+_STEPS = 25  # of L-BFGS, for each penalty
 _MOST_NUMBERS = 50_000_000  # the same beside tokens
 _MOST_CELLS = 1_000_000  # steps x numbers that are learned from
 

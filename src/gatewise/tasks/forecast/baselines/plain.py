@@ -183,12 +183,13 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray) -> tuple[Plain
         scale: As `linear.scales` gives it.
 
     Returns:
-        The methods with their shares, and what each method loses on held-out windows, in the unit of the best.
+        The methods with their shares, and what each method loses on held-out windows, times its relative error where
+        all values are above 0.
     """
     C, H, names = scale.shape[1], plain.horizon, plain.methods
     parts = [_held_out(plain.of_fold(k), fold, len(folds), scale) for k, fold in enumerate(folds)]
-    errors = np.concatenate([np.zeros((len(names), 0, C, H)), *(errors for errors, _ in parts)], 1)
-    blocks = np.concatenate([np.zeros(0, np.int64), *(own + (k << 40) for k, (_, own) in enumerate(parts))])
+    errors = np.concatenate([np.zeros((len(names), 0, C, H)), *(errors for errors, *_ in parts)], 1)
+    blocks = np.concatenate([np.zeros(0, np.int64), *(own + (k << 40) for k, (_, own, _) in enumerate(parts))])
     shares = np.zeros((C, len(names)))
     shares[:, 0] = 1
     losses = dict.fromkeys(names, 1.0)
@@ -198,6 +199,8 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray) -> tuple[Plain
         of_all = shares_of(flat, np.repeat(blocks, C))
         losses = dict(zip(names, map(float, losses_of(flat)), strict=True))
         strongest = min(losses, key=lambda name: losses[name])
+        relative = np.mean([own for *_, own in parts], axis=0)
+        losses = {name: losses[name] * float(own) for name, own in zip(names, relative, strict=True)}
         for column in range(C):
             own = errors[:, :, column]
             there = own.any((0, 2))
@@ -209,18 +212,25 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray) -> tuple[Plain
     return replace(plain, shares=shares, strongest=strongest), losses
 
 
-def _held_out(plain: Plain, fold: Fold, folds: int, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (K, N, C, H) of all methods on some held-out windows, 0 where nothing is known, and their blocks (N,)."""
+def _held_out(plain: Plain, fold: Fold, folds: int, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of some held-out windows: errors (K, N, C, H) of all methods, 0 where nothing is known; blocks (N,); and mean
+    relative errors (K,), 1 where there are values that are not above 0."""
     series, some = fold.held_out_series, _some(plain, fold.held_out, len(fold.held_out_series.targets), folds)
     rows, origins = some[np.arange(len(some))]
     B, C, H = len(rows), len(series.targets), plain.horizon
     values = series.values(rows, origins[:, None] + np.arange(-plain.reach, H))
     past, truth = values[..., : plain.reach], values[..., plain.reach :]
     each = plain.each(past, plain.methods, before=True)
+    if (truth[np.isfinite(truth)] > 0).all():
+        # Small values of a series matter as much as large ones to who measures relative errors.
+        small = [np.abs(own - truth) / np.maximum(np.abs(own) + np.abs(truth), 1e-300) for own in each.values()]
+        relative = np.nanmean(np.stack(small).reshape(len(small), -1), -1)
+    else:
+        relative = np.ones(len(each))
     unit = scale[rows] if len(scale) == len(series) else np.broadcast_to(np.nanmedian(scale, 0), (B, C))
     errors = (np.stack([*each.values()]) - truth) / unit[..., None]
     errors[:, ~np.isfinite(errors).all(0)] = 0.0
-    return errors, (rows << 20) + (origins - series.starts[rows]) // H
+    return errors, (rows << 20) + (origins - series.starts[rows]) // H, relative
 
 
 def _some(plain: Plain, part: Part, columns: int, folds: int) -> Part:
