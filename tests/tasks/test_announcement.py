@@ -54,14 +54,15 @@ def test_columns_parts_and_choices_are_told_before_the_first_step(tmp_path):
     assert found["target"] == "kind: 2 classes (ham, spam)"
     assert "text body, as words and their letters (" in found["inputs"]
     assert "numbers size" in found["inputs"]
-    why = "none is held out for validation: the training part chooses the weights"  # of so few
+    why = "none is held out for validation: cross-validation chooses the weights"  # of so few
     assert found["parts"] == f"train 54, test 6 sequences ({why})"
     assert "learning_rate" in found["chosen"]
     assert "hidden_size" not in found["chosen"]
     assert "hidden_size 4" in found["network"]
     assert found["training"].startswith(f"{told_steps(told)} steps of about ")
     assert found["loss"].startswith("cross-entropy, nats per sequence, with dropout 0.25")
-    assert found["loss"].endswith("; validation: without these")
+    by = "cross-validation: each network on the training sequences that it leaves out"
+    assert found["loss"].endswith(f"; validation: {by}")
     assert len(told.heard[0].splitlines()) <= 20
     assert max(map(len, told.heard[0].splitlines())) <= 100
 

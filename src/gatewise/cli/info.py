@@ -72,7 +72,8 @@ def info(
         if layers:
             from ..tasks.summary import layers_table
 
-            tensors = {name: list(shape) for name, (_, shape) in header.tensors.items()}
+            weights = header.tensors.keys() - _plain(header)
+            tensors = {name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}
             result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
             return
         result("" if json else describe(header, width()), header.document, json)
@@ -102,7 +103,7 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     """(label, text) of each property; the known ones come first, in order of interest."""
     rest = {key: v for key, v in header.document.items() if v is not None and key not in ("format", "sha256")}
     training, task = rest.pop("training", None), rest.get("task")
-    plain = {name for name in header.tensors if name.startswith("plain.")}  # what plain methods know is no weight
+    plain = _plain(header)
     network, beside = (
         replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in plain) is which})
         for which in (False, True)
@@ -124,6 +125,11 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     elif training is not None:
         yield "training", _brief(training)
     yield "file", f"format {_brief(header.document.get('format'))}, sha256 {_brief(header.document.get('sha256'))}"
+
+
+def _plain(header: Header) -> set[str]:
+    """Tensors that hold what plain methods know, which is no weight."""
+    return {name for name in header.tensors if name.startswith("plain.")}
 
 
 def _training(rest: dict[str, Any], only_plain: bool) -> Iterator[tuple[str, str]]:

@@ -48,12 +48,16 @@ def listed(names: Iterable[Any]) -> str:
     return ", ".join(shown[:_NAMES]) + more
 
 
-def parts_text(parts: Mapping[str, int], what: str, how: str) -> str:
-    """train 800, validation 100, test 100 sequences (drawn at random)."""
+def parts_text(parts: Mapping[str, int], what: str, how: str, chooses: str = "the training part") -> str:
+    """train 800, validation 100, test 100 sequences (drawn at random).
+
+    Args:
+        chooses: What chooses the weights where none is held out for validation.
+    """
     sizes = ", ".join(f"{name} {count:,}" for name, count in parts.items() if count)
     notes = [how] if how else []
     if not parts.get("validation"):
-        notes.append("none is held out for validation: the training part chooses the weights")
+        notes.append(f"none is held out for validation: {chooses} chooses the weights")
     return f"{sizes} {what} ({'; '.join(notes)})" if notes else f"{sizes} {what}"
 
 

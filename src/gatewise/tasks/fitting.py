@@ -198,7 +198,7 @@ def plan_of(
         seed=int(options.seed),
         precision=PRECISIONS[options.precision],
         schedule=options.schedule,
-        race=options.learning_rate == "auto" and is_worth(steps),
+        race=bool(options.learning_rate == "auto") and is_worth(steps),
         recoveries=_RECOVERIES,
     )
 

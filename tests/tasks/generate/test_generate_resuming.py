@@ -86,16 +86,16 @@ def test_a_loss_that_is_no_number_leaves_the_best_weights(monkeypatch, rhyme, fo
 
     def training_loss(self, batch):
         calls.append(None)
-        return real(self, batch) * (math.nan if len(calls) == 30 else 1)
+        return real(self, batch) * (math.nan if len(calls) >= 30 else 1)  # lower rates do not help
 
     monkeypatch.setattr(LanguageModel, "training_loss", training_loss)
     with pytest.raises(TrainingStopped) as caught:
         Generator(**{**TINY, "epochs": 0.5}).fit(io.StringIO(rhyme), output="model")
     message = str(caught.value)
-    assert "the loss became nan at step 30" in message
-    assert "last good checkpoint is model.checkpoint (step 2" in message
+    assert "the loss became nan at step 29" in message  # the first after the validation that it went back to
+    assert "last good checkpoint is model.checkpoint (step 28)" in message
     assert message.endswith("The best weights so far are in model.")
-    assert caught.value.outcome.step == 29
+    assert (caught.value.outcome.step, caught.value.outcome.recoveries) == (28, 3)
     assert Generator.load("model").metrics_["test"]["loss"] < 4
 
 

@@ -188,8 +188,11 @@ class Classifier(Estimator, ClassifyOptions):
                 "parts": parts_text(
                     {"train": len(parts.train), **{n: len(r) for n, r in parts.held_out.items()}},
                     "sequences",
-                    "validation given apart" if own is not None else "",
-                ),
+                    "",
+                    "the training part" if folds is None else "cross-validation",
+                )
+                if own is None
+                else f"train {len(parts.train):,} sequences, validation {len(own):,} given apart",
                 **group_entry(sequences, [*targets.columns, *names(self.group)]),
             },
             per_step=chosen.batch_size,
