@@ -39,9 +39,10 @@ def test_a_worse_model_says_so_and_what_to_do():
 def test_without_a_share_it_is_the_plain_method():
     found = metrics(share=0.0, model=0.85)
     assert found["earned"] is False
-    assert "its share is 0, so this is TF-IDF (accuracy 0.85 on the test part)" in sentence(found)
+    said = sentence(found)
+    assert "its share is 0, so predictions are those of TF-IDF (accuracy 0.85 on the test part)" in said
     alone = sentence(found, only_plain=True)
-    assert alone == "No network was trained: this is TF-IDF alone, accuracy 0.85 on the test part."
+    assert alone == "No network was trained. With TF-IDF, accuracy is 0.85 on the test part."
 
 
 def test_nothing_is_said_of_what_was_not_judged():

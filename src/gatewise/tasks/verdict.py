@@ -101,10 +101,10 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
     name, more_is_better = MEASURES[found["measure"]]
     where = "the data" if found["part"] == "all" else f"the {found['part']} part"
     if only_plain:
-        return f"No network was trained: this is {found['name']} alone, {name} {found['figure']:.4g} on {where}."
+        return f"No network was trained. With {found['name']}, {name} is {found['figure']:.4g} on {where}."
     if share == 0:
         return (
-            f"The {network} did not earn its place: its share is 0, so this is {found['name']} "
+            f"The {network} did not earn its place: its share is 0, so predictions are those of {found['name']} "
             f"({name} {found['model']:.4g} on {where}). {_WAYS_OUT}"
         )
     figures = f"{name} {found['model']:.4g} on {where}, {found['name']} {found['figure']:.4g}"

@@ -200,7 +200,7 @@ _CLASSES: Columns = {
     "micro_f1": ("micro F1", "{:.4g}".format),
     "roc_auc": ("ROC AUC", "{:.4g}".format),
     "log_loss": ("log loss", "{:.4g}".format),
-    "calibration_error": ("calib. err.", "{:.4g}".format),
+    "calibration_error": ("ECE", "{:.4g}".format),
     "mae": ("MAE", "{:.4g}".format),
     "rmse": ("RMSE", "{:.4g}".format),
     "r2": ("R2", "{:.4g}".format),
