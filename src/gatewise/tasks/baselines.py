@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..errors import ModelFileError
+from ..metrics.text import bleu_difference_error, text_scores
+from .verdict import judged
 
 MOST_FREQUENT = "most frequent"
 
@@ -16,6 +19,42 @@ def most_frequent(values: Iterable[str]) -> str:
     """The value that occurs most often; of equals, the first in alphabetical order."""
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], value))
+
+
+def judged_texts(
+    part: str,
+    own: float,
+    predicted: Sequence[str] | None,
+    plain: Mapping[str, Sequence[str]],
+    references: Sequence[Sequence[str]],
+    strongest: str | None,
+) -> dict[str, Any]:
+    """Scores of the texts of plain methods, as "baselines", and what `judged` says of the strongest, by BLEU.
+
+    Args:
+        part: That all are measured on.
+        own: BLEU of the model there.
+        predicted: The network's texts; None without one.
+        plain: Those of each method, by name.
+        references: The true texts of each item.
+        strongest: None where validation could not tell.
+    """
+    scores = {name: text_scores(texts, references) for name, texts in plain.items()}
+    if strongest is None:
+        return {"baselines": scores}
+    error = None if predicted is None else bleu_difference_error(predicted, plain[strongest], references)
+    return {
+        "baselines": scores,
+        **judged(
+            measure="bleu",
+            part=part,
+            model=own,
+            plain={name: found["bleu"] for name, found in scores.items()},
+            strongest=strongest,
+            share=float(predicted is not None),
+            standard_error=error,
+        ),
+    }
 
 
 def packed(texts: Sequence[str]) -> dict[str, np.ndarray]:

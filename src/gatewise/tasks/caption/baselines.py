@@ -72,7 +72,7 @@ class Plain:
         if held_out is None or not any(held_out.captions):
             return plain
         some = held_out.take(np.flatnonzero([bool(captions) for captions in held_out.captions])[:_MOST_CHOOSING])
-        scores = {name: found["bleu"] for name, found in plain.evaluate(some).items()}
+        scores = {name: text_scores(texts, some.captions)["bleu"] for name, texts in plain.predictions(some).items()}
         best = max(scores, key=lambda name: scores[name])
         vars(plain).update(strongest=best, validated=scores[best])
         return plain
@@ -83,9 +83,9 @@ class Plain:
             return [self.most_frequent] * len(data)
         return [self.captions[row] for row in _nearest_rows(data, self.pictures)]
 
-    def evaluate(self, data: Captioned) -> dict[str, dict[str, float]]:
-        """Scores of each method."""
-        return {name: text_scores(self.predict(data, name), data.captions) for name in (MOST_FREQUENT, NEAREST)}
+    def predictions(self, data: Captioned) -> dict[str, list[str]]:
+        """Of each method."""
+        return {name: self.predict(data, name) for name in (MOST_FREQUENT, NEAREST)}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What the model file holds of it, beside the most frequent caption and the name of the strongest."""

@@ -10,8 +10,8 @@ import numpy as np
 from ...data.paired.captions import Captioned
 from ...decoding.options import Decoding
 from ...errors import DataError
-from ...metrics.text import bleu_difference_error, signatures, text_scores
-from ..verdict import judged
+from ...metrics.text import signatures, text_scores
+from ..baselines import judged_texts
 from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
 
@@ -53,20 +53,9 @@ def evaluate(
         if plain is None or last == "train":  # which the others know by heart
             found["baselines"] = evaluate_baselines(parts[last], train, most_frequent)
         else:
-            found["baselines"] = plain.evaluate(parts[last])
-            if plain.strongest is not None:
-                network, captions = predictor.net is not None, parts[last].captions
-                beside = plain.predict(parts[last])
-                error = bleu_difference_error(predicted, beside, captions) if network else None
-                found |= judged(
-                    measure="bleu",
-                    part=last,
-                    model=found[last]["bleu"],
-                    plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
-                    strongest=plain.strongest,
-                    share=float(network),
-                    standard_error=error,
-                )
+            beside, captions = plain.predictions(parts[last]), parts[last].captions
+            own = None if predictor.net is None else predicted
+            found |= judged_texts(last, found[last]["bleu"], own, beside, captions, plain.strongest)
     references = [captions for part in parts.values() for captions in part.captions]
     return {**found, "signatures": signatures(references)}
 

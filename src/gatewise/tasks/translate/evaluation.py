@@ -7,8 +7,8 @@ from typing import Any
 
 from ...data.paired.pairs import Pairs
 from ...decoding.options import Decoding
-from ...metrics.text import bleu, bleu_difference_error, signatures, text_scores
-from ..verdict import judged
+from ...metrics.text import bleu, signatures, text_scores
+from ..baselines import judged_texts
 from .baselines import Plain, evaluate_baselines
 from .predictor import Predictor
 from .texts import Texts
@@ -49,19 +49,8 @@ def evaluate(
             found["baselines"] = evaluate_baselines(parts[last], train, first_words_count)
         else:
             beside = plain.translations(parts[last].sources)
-            found["baselines"] = {name: text_scores(texts, references) for name, texts in beside.items()}
-            if plain.strongest is not None:
-                network = predictor.net is not None
-                error = bleu_difference_error(predicted, beside[plain.strongest], references) if network else None
-                found |= judged(
-                    measure="bleu",
-                    part=last,
-                    model=found[last]["bleu"],
-                    plain={name: scores["bleu"] for name, scores in found["baselines"].items()},
-                    strongest=plain.strongest,
-                    share=float(network),
-                    standard_error=error,
-                )
+            own = None if predictor.net is None else predicted
+            found |= judged_texts(last, found[last]["bleu"], own, beside, references, plain.strongest)
     return {**found, "signatures": signatures(references)}
 
 
