@@ -28,6 +28,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -67,12 +68,8 @@ Made = tuple[Any, fitting.Prepared]
 def made(model: Any, *data: Any, **reading: Any) -> Made:
     """What `fit` of this model prepares; nothing is trained."""
     caught: list[Made] = []
-    usual = fitting.fit
-    fitting.fit = lambda estimator, prepare, run: caught.append((estimator, prepare()))  # type: ignore[assignment]
-    try:
+    with patch.object(fitting, "fit", lambda estimator, prepare, run: caught.append((estimator, prepare()))):
         model.fit(*data, **reading)
-    finally:
-        fitting.fit = usual
     return caught[0]
 
 
@@ -243,12 +240,9 @@ def compare(names: list[str], seeds: list[int]) -> None:
                 key = f"{name}/{method}/{seed}"
                 if key in compared:
                     continue
-                fitting.plan_of = lambda *a, m=method, **k: replace(usual(*a, **k), **METHODS[m])  # type: ignore[assignment]
                 began = time.monotonic()
-                try:
+                with patch.object(fitting, "plan_of", lambda *a, m=method, **k: replace(usual(*a, **k), **METHODS[m])):
                     found = rows[name].run(DATA, seed)
-                finally:
-                    fitting.plan_of = usual
                 figures = {"figure": found[rows[name].measure], "seconds": round(time.monotonic() - began, 1)}
                 compared[key] = figures | {"better": rows[name].better, "measure": rows[name].measure}
                 write("sensitivity-compare", "Is the race with averaged weights better on test parts?", compared)

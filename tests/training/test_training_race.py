@@ -335,7 +335,10 @@ def test_a_rate_after_the_warm_up_stays(workshop):
 
 def test_validation_sees_the_average_and_training_goes_on_from_where_it_was(workshop):
     seen = []
-    weights = lambda toy: toy.layer.weight_hh_l0.detach().clone()  # noqa: E731
+
+    def weights(toy):
+        return toy.layer.weight_hh_l0.detach().clone()
+
     module = Toy(
         on_training=lambda call, toy: seen.append(("train", weights(toy))),
         on_validation=lambda call, toy: seen.append(("validation", weights(toy))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -287,7 +288,7 @@ def z_name(window: int) -> str:
 OLD_NAMES = {"rolling z-score": z_name(100)}  # in older model files
 
 BASELINES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    **{z_name(window): (lambda values, w=window: rolling_z(values, w)) for window in WINDOWS},  # type: ignore[misc]
+    **{z_name(window): partial(rolling_z, window=window) for window in WINDOWS},
     "windowed Gaussian": windowed_gaussian,
     "spectral residual": spectral_residual,
     "matrix profile": nearest_window,
