@@ -35,7 +35,7 @@ def main(names: list[str]) -> None:
         row = rows[name]
         known[name] = measured(row)
         found = known[name]
-        print(f"{name}: {row.measure} {found['mean']:.4f} (goal {row.goal}), {found['seconds']} s", flush=True)
+        print(f"{name}: {row.measure} {found['mean']:.4f}, {found['seconds']} s", flush=True)
         ordered = {name: known[name] for name in rows if name in known}
         write("quality", (__doc__ or "").partition("\n")[0], {"rows": ordered})
 
@@ -59,8 +59,6 @@ def measured(row: Row) -> dict[str, Any]:
         "mean": mean,
         "least": min(figures),
         "most": max(figures),
-        "goal": row.goal,
-        "reached": mean >= row.goal if row.better == "more" else mean < row.goal,
         "better": row.better,
         "yardstick": row.yardstick,
         "seen": row.seen,

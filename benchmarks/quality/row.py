@@ -1,4 +1,4 @@
-"""One row of the table of quality: data, split, measure, goal, and how to get the figure."""
+"""One row of the table of quality: data, split, measure, and how to get the figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ class Row:
     task: "classify" and so on.
     data: Folder in the shared data sets, and how it is split, in words.
     measure: Key of the figure in what `run` returns: "accuracy".
-    goal: What it should reach.
     better: "more" or "less".
     run: Trains with this seed on the data under this folder and returns the figure by `measure`, the plain
         "baselines" by name on the same measure, "options" that are not the defaults, what `verdict.judged` said
@@ -31,7 +30,6 @@ class Row:
     task: str
     data: str
     measure: str
-    goal: float
     better: str
     run: Callable[[Any, int], dict[str, Any]]
     seeds: tuple[int, ...] = (0,)

@@ -36,7 +36,7 @@ HEADS = {
     "README.zh.md": ("数据", "任务", "指标", "Gatewise", "最强的简单方法", "网络所占份额"),
     "docs/tasks.md": (
         *("data", "task", "measure", "Gatewise", "strongest plain method", "share of the network"),
-        *("goal", "reference"),
+        "reference",
     ),
 }
 
@@ -50,10 +50,7 @@ def cells(name: str, row: dict[str, Any], whole: bool) -> list[str]:
     share = row.get("share")
     ours = figure if behind(row) else f"**{figure}**"
     found += [f"{ours}{spread}", best(row), "" if share is None else f"{share:.2f}"]
-    if whole:
-        sign = "at least" if row["better"] == "more" else "below"
-        found += [f"{sign} {row['goal']:g}{'' if row['reached'] else ', **missed**'}", row["yardstick"]]
-    return found
+    return [*found, row["yardstick"]] if whole else found
 
 
 def best(row: dict[str, Any]) -> str:
