@@ -28,6 +28,14 @@ def test_of_an_error_less_is_better():
     assert metrics(measure="mae", model=0.9)["earned"] is False
 
 
+def test_a_gain_within_a_standard_error_is_not_earned():
+    found = metrics(standard_error=0.06)
+    assert not found["earned"]
+    assert sentence(found).startswith(
+        "The network has not clearly earned its place: accuracy 0.9 on the test part, TF-IDF 0.85, which is within one"
+    )
+
+
 def test_a_worse_model_says_so_and_what_to_do():
     said = sentence(metrics(model=0.8, share=1.0, standard_error=0.1))
     assert said.startswith("The network did not earn its place: accuracy 0.8 on the test part, TF-IDF 0.85, which is")

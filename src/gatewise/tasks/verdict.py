@@ -63,10 +63,11 @@ def judged(
 
     Returns:
         "share"; "strongest_plain" with "name", "measure", "figure", "model", "part", "standard_error"; and "earned":
-        whether the network has a share, and the model is better than the strongest plain method.
+        whether the network has a share, and the model is better than the strongest plain method, by more than a
+        standard error where that is known.
     """
     figure = float(plain[strongest])
-    better = model > figure if MEASURES[measure][1] else model < figure
+    gain = model - figure if MEASURES[measure][1] else figure - model
     error = None if standard_error is None or not math.isfinite(standard_error) else float(standard_error)
     return {
         "share": float(share),
@@ -78,7 +79,7 @@ def judged(
             "part": part,
             "standard_error": error,
         },
-        "earned": bool(share > 0 and better),
+        "earned": bool(share > 0 and gain > (error or 0.0)),
     }
 
 
@@ -112,8 +113,9 @@ def sentence(metrics: Mapping[str, Any], network: str = "network", only_plain: b
     blended = "" if share == 1 else f" The {network}'s share in predictions is {share:.0%}."
     if metrics["earned"]:
         return f"The {network} earned its place: {figures}{_in_errors(gain, found['standard_error'])}.{blended}"
+    not_earned = "has not clearly earned" if gain > 0 else "did not earn"
     return (
-        f"The {network} did not earn its place: {figures}{_in_errors(gain, found['standard_error'])}.{blended} "
+        f"The {network} {not_earned} its place: {figures}{_in_errors(gain, found['standard_error'])}.{blended} "
         f"{_WAYS_OUT}"
     )
 

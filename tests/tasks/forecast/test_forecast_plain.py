@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from forecast_kit import sequences, wave
 
 from gatewise.errors import OptionError
 from gatewise.metrics.forecasting import Forecast
+from gatewise.tasks.forecast import estimator
 from gatewise.tasks.forecast.baselines import smoothing
 from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Plain
-from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error
+from gatewise.tasks.forecast.baselines.shares import by_losses, shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.estimator import Forecaster
 
@@ -153,9 +155,28 @@ def test_the_network_has_a_share_where_it_knows_more():
     found = Forecaster(horizon=3, target="y", future_covariates="deal", threads=1, epochs=30).fit(series)
     assert found.metrics_["share"] > 0.5
     assert found.metrics_["earned"]
-    noise = Forecaster(**TINY).fit([rng.normal(size=300)])
-    assert noise.metrics_["share"] == 0
-    assert not noise.metrics_["earned"]
+    noise = Forecaster(**TINY).fit([rng.normal(size=300)]).metrics_
+    assert not noise["earned"]
+    assert noise["test"]["mase"] < 1.02 * noise["baselines"][noise["strongest_plain"]["name"]]["mase"]
+
+
+def test_shares_by_losses_alone():
+    assert by_losses(np.array([1.0, 2.0, 1.0])).tolist() == [16 / 33, 1 / 33, 16 / 33]
+    assert by_losses(np.array([0.0, 1.0])).tolist() == [1, 0]
+    assert without_small(np.array([0.5, 0.485, 0.015])).tolist() == pytest.approx([0.5 / 0.985, 0.485 / 0.985, 0])
+
+
+def test_a_network_that_is_surely_worse_has_no_share(data, monkeypatch):
+    caught = []
+    share_of = estimator.share_of
+    monkeypatch.setattr(estimator, "share_of", lambda *given: caught.append(given) or share_of(*given))
+    found = Forecaster(**TINY).fit(data)
+    (predictor, held_out, _) = caught[0]
+    assert 0.3 < share_of(predictor, held_out, None) < 0.8  # it has hardly left the ridge that it began as
+    with torch.no_grad():
+        for weight in found.model_.parameters():
+            weight.add_(0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    assert share_of(predictor, held_out, None) == 0
 
 
 def test_only_plain_leaves_no_share():

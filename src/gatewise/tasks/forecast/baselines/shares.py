@@ -9,6 +9,7 @@ _LEAST = 0.02  # smaller shares are left out
 _CERTAIN = 3.0  # standard errors of an advantage over the reference from which on it has no price
 _BETTER = 2.0  # and of that of a mean over the best alone from which on it is believed
 _TINY = 1e-3  # of the least mean error
+_POWER = 4  # of losses, by which shares are chosen where little else is known
 
 
 def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.ndarray:
@@ -47,9 +48,24 @@ def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.
     gain = alone @ losses - (np.square(mean).mean(-1) / square + np.abs(mean).mean(-1) / size) / 2
     error = standard_error(gain, blocks)
     trust = float(np.clip(gain.mean() / error / _BETTER, 0.0, 1.0)) if error > 0 else 0.0
-    shares = trust * shares + (1 - trust) * alone
-    shares = np.where(shares < min(_LEAST, shares.max()), 0.0, shares)
-    return shares / shares.sum()
+    return without_small(trust * shares + (1 - trust) * alone)
+
+
+def by_losses(losses: np.ndarray) -> np.ndarray:
+    """(K,) shares of forecasts that lose so much: small for what loses much, without regard to how errors go together,
+    which few windows cannot tell.
+
+    Source: Bates & Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
+    """
+    least = max(float(losses.min()), 1e-300)  # one may be without error
+    weights = (least / np.maximum(losses, least)) ** _POWER
+    return np.asarray(weights / weights.sum())
+
+
+def without_small(shares: np.ndarray) -> np.ndarray:
+    """The same, without shares that are not worth a forecast."""
+    kept = np.where(shares < min(_LEAST, shares.max()), 0.0, shares)
+    return np.asarray(kept / kept.sum())
 
 
 def losses_of(errors: np.ndarray) -> np.ndarray:
