@@ -10,6 +10,8 @@ from gatewise.data.sequences import Column, Sequences, category_column, offsets_
 from gatewise.data.split import shuffled_split
 from gatewise.errors import DataError, OptionError
 
+SHARES, HALVES = (0.6, 0.2, 0.2), (0.5, 0.5, 0)
+
 
 def spoken(speakers, **more):
     count = len(speakers)
@@ -48,44 +50,44 @@ def test_a_part_without_a_share_gets_no_group():
 
 def test_groups_are_numbers_of_combinations():
     data = spoken(["a", "b", "a", "b"], room=category_column("room", ["1", "1", "2", "1"]))
-    assert groups_of(data, ["speaker"], 2).tolist() == [0, 1, 0, 1]
-    assert groups_of(data, ["speaker", "room"], 2).tolist() == [0, 2, 1, 2]
-    assert groups_of(data, [], 3) is None
+    assert groups_of(data, ["speaker"], HALVES).tolist() == [0, 1, 0, 1]
+    assert groups_of(data, ["speaker", "room"], HALVES).tolist() == [0, 2, 1, 2]
+    assert groups_of(data, [], SHARES) is None
 
 
 @pytest.mark.parametrize(
-    ("speakers", "parts", "message"),
+    ("speakers", "shares", "message"),
     [
-        (["a", "a", "a"], 2, "group 'speaker' of words has 1 value ('a'), too few for 2 parts"),
-        (["a", "b", "b"], 3, "group 'speaker' of words has 2 values ('a', 'b'), too few for 3 parts"),
+        (["a", "a", "a"], HALVES, "group 'speaker' of words has 1 value ('a'), too few for 2 parts"),
+        (["a", "b", "b"], SHARES, "group 'speaker' of words has 2 values ('a', 'b'), too few for 3 parts"),
     ],
 )
-def test_groups_that_divide_nothing_are_refused(speakers, parts, message):
+def test_groups_that_divide_nothing_are_refused(speakers, shares, message):
     with pytest.raises(OptionError) as error:
-        groups_of(spoken(speakers), ["speaker"], parts)
+        groups_of(spoken(speakers), ["speaker"], shares)
     assert message in str(error.value)
 
 
 def test_a_group_for_each_row_is_refused_and_one_for_each_long_sequence_is_not():
-    assert groups_of(spoken(["a", "b", "c"]), ["speaker"], 3).tolist() == [0, 1, 2]
+    assert groups_of(spoken(["a", "b", "c"]), ["speaker"], SHARES).tolist() == [0, 1, 2]
     rows = Sequences(offsets_of([0] * 3), {}, {"id": category_column("id", ["a", "b", "c"])}, "rows")
     with pytest.raises(OptionError, match="group 'id' of rows is different in all 3 rows"):
-        groups_of(rows, ["id"], 3)
+        groups_of(rows, ["id"], SHARES)
 
 
 def test_a_sequence_without_a_group_and_an_unknown_column_are_refused():
     with pytest.raises(DataError, match="sequence 1 has no 'speaker'"):
-        groups_of(spoken(["a", None, "a"]), ["speaker"], 1)
+        groups_of(spoken(["a", None, "a"]), ["speaker"], (1,))
     with pytest.raises(DataError, match="no column named 'spaeker'"):
-        groups_of(spoken(["a", "a"]), ["spaeker"], 1)
+        groups_of(spoken(["a", "a"]), ["spaeker"], (1,))
 
 
 def test_a_column_of_steps_is_a_group_only_if_it_stays_the_same():
     steps = {"rider": category_column("rider", ["a", "a", "b", "b", "b", "b"])}
     data = Sequences(offsets_of([2, 2, 2]), steps, {}, "rides")
-    assert groups_of(data, ["rider"], 2).tolist() == [0, 1, 1]
+    assert groups_of(data, ["rider"], HALVES).tolist() == [0, 1, 1]
     with pytest.raises(DataError, match=r"group 'rider' changes within sequence 0\. Name it as the key too"):
-        groups_of(Sequences(offsets_of([3, 3]), steps, {}, "rides"), ["rider"], 2)
+        groups_of(Sequences(offsets_of([3, 3]), steps, {}, "rides"), ["rider"], HALVES)
 
 
 def test_a_group_in_training_and_validation_data_is_refused():

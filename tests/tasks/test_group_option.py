@@ -13,7 +13,7 @@ from gatewise.tasks.classify.split import split_sequences as split_classified
 from gatewise.tasks.classify.targets import Targets
 from gatewise.tasks.detect.series import parts_of, read_series, training_data
 from gatewise.tasks.generate.numbers.batches import split_sequences as split_numbers
-from gatewise.tasks.generate.text.corpus import grouped_text, split_text
+from gatewise.tasks.generate.text.corpus import grouped_text, split_text, texts_of
 from gatewise.tasks.tag.split import split_sequences as split_tagged
 
 TINY = {"hidden_size": 4, "epochs": 0.1, "seed": 1}
@@ -98,7 +98,8 @@ def test_whole_files_of_text(tmp_path):
     for name, length in (("a", 900), ("b", 200), ("c", 210), ("d", 190)):
         (tmp_path / f"{name}.txt").write_text(name * length)
     paths = sorted(tmp_path.iterdir())
-    text, name, shares = grouped_text(paths, "utf-8", ["file"], SHARES, 0)
+    texts, name = texts_of(paths, "utf-8")
+    text, shares = grouped_text(texts, name, ["file"], SHARES, 0)
     assert len(text) == 1504
     assert "a.txt" in name
     from gatewise.data.text.vocabulary import Characters
@@ -107,9 +108,9 @@ def test_whole_files_of_text(tmp_path):
     held = [set(part) - {"\n"} for part in parts.values()]
     assert sum(map(len, held)) == len(set().union(*held)) == 4
     with pytest.raises(OptionError, match="group='book' needs columns, and text has none"):
-        grouped_text(paths, "utf-8", ["book"], SHARES, 0)
+        grouped_text(texts, name, ["book"], SHARES, 0)
     with pytest.raises(OptionError, match="which is 2 files, too few for 3 parts"):
-        grouped_text(paths[:2], "utf-8", ["file"], SHARES, 0)
+        grouped_text(texts[:2], name, ["file"], SHARES, 0)
 
 
 def test_a_generator_of_several_files_evaluates_the_parts_that_it_was_trained_on(tmp_path):

@@ -21,12 +21,12 @@ _NAMES = re.compile(
 )
 
 
-def groups_of(data: Sequences, columns: Sequence[str], parts: int) -> np.ndarray | None:
+def groups_of(data: Sequences, columns: Sequence[str], shares: Sequence[float]) -> np.ndarray | None:
     """(N,) the number of each sequence's group, from 0: the combination of its values in these columns.
 
     Args:
         columns: Of sequences, or of steps where all steps of a sequence have one value. None gives None.
-        parts: How many parts the groups are divided among.
+        shares: Of the parts that the groups are divided among, as for `split.split`.
 
     Raises:
         DataError: A column is not there, changes within a sequence, or has no value for one.
@@ -37,15 +37,16 @@ def groups_of(data: Sequences, columns: Sequence[str], parts: int) -> np.ndarray
     found = [_words(data, name) for name in columns]
     words = [" ".join(row) for row in zip(*found, strict=True)]
     # A long sequence may well be all that there is of its group: the recording of one person.
-    return numbered(words, ", ".join(columns), data.name, parts, alone=bool((data.lengths > 1).any()))
+    return numbered(words, ", ".join(columns), data.name, shares, alone=bool((data.lengths > 1).any()))
 
 
-def numbered(words: Sequence[str], column: str, name: str, parts: int, alone: bool = False) -> np.ndarray:
+def numbered(words: Sequence[str], column: str, name: str, shares: Sequence[float], alone: bool = False) -> np.ndarray:
     """(N,) the number of each item's group, from 0. Arguments and errors as for `groups_of`.
 
     Args:
         alone: Whether each item may be a group of its own.
     """
+    parts = sum(share > 0 for share in shares)
     levels, numbers = np.unique(np.array(words, object), return_inverse=True)
     shown = ", ".join(repr(str(level)) for level in levels[:_SHOWN]) + (", ..." if len(levels) > _SHOWN else "")
     if len(levels) == len(words) and len(words) > 1 and not alone:

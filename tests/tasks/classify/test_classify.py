@@ -176,8 +176,9 @@ def test_ctrl_c_while_measuring_keeps_what_was_learned(monkeypatch, tmp_path):
     (X, y), validation = waves(60, 0), waves(60, 1)
     whole = Classifier(**TINY, seed=5).fit(X, y, validation=validation)
     output = tmp_path / "model"
-    for step in ("Classifier._measure", "Baselines.learn", "calibrate", "Evaluator.evaluate_parts"):
-        monkeypatch.setattr(f"gatewise.tasks.classify.estimator.{step}", interrupted)
+    steps = ("Classifier._measure", "calibrate", "Evaluator.evaluate_parts")
+    for step in ("baselines.fitting.learned_baselines", *(f"estimator.{step}" for step in steps)):
+        monkeypatch.setattr(f"gatewise.tasks.classify.{step}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             Classifier(**TINY, seed=5).fit(X, y, validation=validation, output=output)
         monkeypatch.undo()

@@ -13,7 +13,8 @@ from gatewise.data.augmentation import vary_recordings
 from gatewise.data.log_mel import levelled
 from gatewise.data.sequences import Sequences
 from gatewise.errors import ModelFileError, OptionError
-from gatewise.tasks.classify import baselines, blend, convolutions, ngrams, ridge, warping
+from gatewise.tasks.classify.baselines import blend, convolutions, fitting, lbfgs, ngrams, ridge, warping
+from gatewise.tasks.classify.baselines.method import Examples
 from gatewise.tasks.classify.batches import Shuffled
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.classify.split import folds_of
@@ -43,12 +44,12 @@ def test_weights_of_runs_are_those_of_scikit_learn(unit, analyzer, longest):
 
 
 def test_the_model_of_runs_is_logistic_regression(monkeypatch):
-    monkeypatch.setattr(baselines, "STRENGTHS", (4.0,))
-    monkeypatch.setattr(baselines, "_STEPS_OF_ONE", 200)
+    monkeypatch.setattr(lbfgs, "STRENGTHS", (4.0,))
+    monkeypatch.setattr(lbfgs, "_STEPS_OF_ONE", 200)
     data = reviews(*TEXTS, labels=LABELS)
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
     truth = CLASSES.encode(data)
-    found, _ = baselines.learned_ngrams("words", inputs, CLASSES, data, rows, truth, (data, rows), rows % 5)
+    found, _ = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows), (data, rows), rows % 5)
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+").fit_transform(TEXTS)
     # Two weight vectors, one a class, that are punished alike, are half as long as a single one.
     theirs = LogisticRegression(C=2 * 4.0, max_iter=5000, tol=1e-8).fit(features, truth)
@@ -59,9 +60,7 @@ def test_texts_that_are_left_out_are_predicted_by_others():
     """A word that one text alone has cannot be learned from the others."""
     data = reviews(*(f"w{i}" for i in range(20)), labels=list("ab") * 10)
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
-    found, left_out = baselines.learned_ngrams(
-        "words", inputs, CLASSES, data, rows, CLASSES.encode(data), None, rows % 5
-    )
+    found, left_out = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows), None, rows % 5)
     assert np.isfinite(left_out).all()
     right = left_out[rows, CLASSES.encode(data)]
     assert right.mean() < 0.55 < found.outputs(inputs, CLASSES, data, rows)[rows, CLASSES.encode(data)].mean()
@@ -133,7 +132,7 @@ def test_a_series_counts_for_itself_whatever_is_beside_it():
     steps = {n: number(n, rng.normal(size=offsets[-1])) for n in "xy"}
     data = Sequences(offsets, steps, {"label": category("label", list("ab") * 10)})
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
-    found, left_out = convolutions.Convolutions.learn(inputs, CLASSES, data, rows, CLASSES.encode(data), 0)
+    found, left_out = convolutions.Convolutions.learn(Examples(inputs, CLASSES, data, rows), 0)
     together = found.outputs(inputs, CLASSES, data, rows)
     alone = np.concatenate([found.outputs(inputs, CLASSES, data, rows[i : i + 1]) for i in rows])
     assert np.allclose(together, alone, atol=1e-5)

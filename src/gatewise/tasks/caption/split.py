@@ -63,6 +63,6 @@ def _by_folder(
             f"group='{','.join(group)}': {why}. group='folder', without lists, keeps the images of a folder together"
         )
     folders = [PurePosixPath(name).parent.as_posix() for name in data.names]
-    groups = numbered(folders, "folder", data.name, sum(size > 0 for size in sizes))
+    groups = numbered(folders, "folder", data.name, sizes)
     places = shuffled_split(len(data), [size / sum(sizes) for size in sizes], seed, groups=groups)
     return {name: data.take(some) for name, some in places.items() if len(some)}

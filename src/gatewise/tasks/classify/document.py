@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ...data.log_mel import LogMel
 from ...document import Count, Positive, Share
 from ..document import TrainedOn
-from .baselines import KEYS, TOGETHER, regression_name
+from .baselines.plain import METHODS, TOGETHER
+from .baselines.regression import regression_name
 from .inputs import Inputs
 from .sizing import Sizing
 from .targets import Targets
@@ -30,7 +31,7 @@ class Document:
     levelled: bool = False  # older models hear how loud a recording is
 
     def __post_init__(self) -> None:
-        known = {regression_name(self.targets.kind), *KEYS}
+        known = {regression_name(self.targets.kind), *METHODS}
         if not set(self.plain_shares or ()) <= known or self.strongest_plain not in {"", TOGETHER, *known}:
             raise ValueError("it has shares of plain methods that there are not")
         if bool(self.plain_shares) != bool(self.strongest_plain):

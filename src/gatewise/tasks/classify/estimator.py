@@ -26,7 +26,8 @@ from ..answers import Answer
 from ..estimator import Estimator, cells_of, filled, taken
 from ..options import names
 from ..stress import Stressed
-from .baselines import KEYS, Baselines
+from .baselines.method import Examples
+from .baselines.plain import METHODS, Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, calibrate, classify_report, held_out, left_out
 from .inputs import Inputs
@@ -347,21 +348,27 @@ class Classifier(Estimator, ClassifyOptions):
         tell: Callable[[str], None],
     ) -> dict[str, Any]:
         """Fit the plain methods if training has finished, choose the shares of all, and evaluate."""
+        from .baselines.fitting import learned_baselines
+
         if not finished:
             return Evaluator(self._predictor()).evaluate_parts(sequences, own, parts)
         held, rows, apart = validation_rows(sequences, own, parts)
-        learned_from, size, effort = (self.inputs_, self.targets_, sequences, parts.train, int(self.seed)), 0, math.inf
+        size, effort = 0, math.inf
         if self.model_ is not None:
             layers = [weight for member in self.model_.members for weight in member.layers.parameters()]
             epochs = self.outcome_.step * self.sizing_.batch_size / len(parts.train)
             size = sum(weight.numel() for weight in self.model_.parameters())
             effort = epochs * sum(weight.numel() for weight in layers)
-        baselines = Baselines.learn(*learned_from, size=size, effort=effort, tell=tell)
+        baselines = learned_baselines(
+            Examples(self.inputs_, self.targets_, sequences, parts.train),
+            int(self.seed),
+            held=(held, rows) if apart else None,
+            size=size,
+            effort=effort,
+            recordings=self.levelled_,
+            tell=tell,
+        )
         baselines.class_weights = weights
-        chooses = (held, rows) if apart else None
-        baselines.learn_methods(*learned_from, held=chooses, recordings=self.levelled_, tell=tell)
-        if not apart:
-            baselines.leave_out(*learned_from, effort=effort)
         predictor = self._predictor(baselines)
         seen = held_out(predictor, held, rows) if apart else left_out(predictor, sequences, parts.train, folds)
         baselines.shares, baselines.strongest, *chosen = calibrate(predictor, seen, self.share)
@@ -456,18 +463,18 @@ class Classifier(Estimator, ClassifyOptions):
         self.blend_weight_, self.temperature_ = found.blend_weight, found.temperature
         self.levelled_ = found.levelled
         methods = {}
-        for name, key in KEYS.items():
+        for name, (key, method) in METHODS.items():
             if any(tensor.startswith(f"baselines.{key}.") for tensor in tensors):
-                shapes = Baselines.method_shapes(self.inputs_, self.targets_, name)
-                methods[name] = taken(tensors, f"baselines.{key}.", shapes)
+                shapes = method.shapes(self.inputs_, self.targets_)
+                own = taken(tensors, f"baselines.{key}.", shapes)
+                methods[name] = method.from_tensors(key, own, self.targets_)
         has_baselines = any(name.startswith("baselines.") for name in tensors)
         chosen = "baselines.buckets" in tensors
         shapes = Baselines.shapes(self.inputs_, self.targets_, chosen) if has_baselines else {}
         plain = taken(tensors, "baselines.", shapes)
         self.baselines_ = Baselines.from_tensors(plain) if plain else None
         if self.baselines_ is not None:
-            for name, own in methods.items():
-                self.baselines_.restore_method(name, self.targets_, own)
+            self.baselines_.methods = methods
             self.baselines_.take_shares(
                 self.targets_, found.plain_shares or {}, found.strongest_plain, self.class_weight
             )

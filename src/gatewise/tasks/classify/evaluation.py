@@ -12,8 +12,8 @@ import numpy as np
 from ...data.sequences import Sequences
 from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from ..verdict import judged
-from .baselines import TOGETHER
-from .blend import mixture, network_share, plain_shares
+from .baselines.blend import mixture, network_share, plain_shares
+from .baselines.plain import TOGETHER
 from .predictor import Predictor
 from .split import Parts
 from .targets import Targets

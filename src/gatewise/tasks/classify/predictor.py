@@ -14,7 +14,7 @@ from ...data.tables.schema import Schema
 from ...errors import OptionError
 from ..answers import Answer
 from ..options import names
-from .baselines import Baselines
+from .baselines.plain import Baselines
 from .inputs import TOGETHER, Inputs, pieces
 from .options import ClassifyOptions
 from .reading import read_sequences

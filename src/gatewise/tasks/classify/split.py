@@ -82,7 +82,7 @@ def split_sequences(
     """
     strata = targets.encode(data) if targets.kind == "category" else None
     shares = shares_of(shares, targets_apart, validated_apart)
-    groups = groups_of(data, group, sum(share > 0 for share in shares))
+    groups = groups_of(data, group, shares)
     parts = shuffled_split(len(data), shares, [seed, 2], strata, groups)
     if may_differ is not None and groups is None:
         parts = equal_together(parts, equal_sequences(data, may_differ))

@@ -317,7 +317,7 @@ def parts_of(series: Series, shares: Sequence[float], seed: int, group: Sequence
     Raises:
         OptionError: There are too few groups.
     """
-    groups = groups_of(series.source, group, sum(share > 0 for share in shares))
+    groups = groups_of(series.source, group, shares)
     if groups is not None:
         places = shuffled_split(len(groups), shares, [seed, 2], groups=groups)
         lengths = [len(values) for values in series.values]

@@ -198,7 +198,7 @@ class Forecaster(Estimator, ForecastOptions):
     def _by_group(self, raw: Sequences) -> dict[str, Sequences]:
         """Series by part, where groups are not to be in two; {} without groups, when the ends of all series are held
         out."""
-        groups = groups_of(raw, names(self.group), sum(share > 0 for share in self.split))
+        groups = groups_of(raw, names(self.group), self.split)
         if groups is None:
             return {}
         places = shuffled_split(len(raw), self.split, [int(self.seed), 2], groups=groups)

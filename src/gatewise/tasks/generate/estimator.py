@@ -32,7 +32,7 @@ from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
 from .options import GenerateOptions
 from .text.baselines import Plain
-from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of
+from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of, texts_of
 from .text.document import Document
 from .text.predictor import Writer
 from .text.sizing import check_length, check_memory, is_sparse, sizing
@@ -176,24 +176,28 @@ class Generator(Estimator, GenerateOptions):
             if unknown != "error":
                 raise OptionError("unknown is for text, and this model continues numbers. Leave it out")
             return self._evaluate_numbers(data, encoding)
-        text, name = text_of(data, encoding)
+        texts, name = texts_of(data, encoding)
+        text = "".join(texts)
         if self._is_training_data(fingerprint(text)):
-            shares = self.provenance_["data"].get("shares", self.split)  # which older files do not say
-            if self.group is not None:
-                text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
+            text, shares = self._in_order(texts, name)
             corpus = split_text(text, name, shares, self.vocabulary_)
             plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
             return evaluate_parts(self.model_, plain, self.vocabulary_, corpus, with_baselines=True)
         return evaluate_text(self.model_, self.plain_, self.vocabulary_, text, name, unknown)
 
+    def _in_order(self, texts: Sequence[str], name: str) -> tuple[str, Sequence[float]]:
+        """The training text in the order in which it was split, and the shares of its parts."""
+        if self.group is not None:
+            return grouped_text(texts, name, names(self.group), self.split, int(self.seed))
+        return "".join(texts), self.provenance_["data"].get("shares", self.split)  # which older files do not say
+
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         if self.numbers_ is not None:
             return super()._stressed(data, y, query, encoding)
-        text, name = text_of(data, encoding)
+        texts, name = texts_of(data, encoding)
+        text = "".join(texts)
         if self._is_training_data(fingerprint(text)):
-            shares = self.provenance_["data"].get("shares", self.split)
-            if self.group is not None:
-                text, name, shares = grouped_text(data, encoding, names(self.group), self.split, int(self.seed))
+            text, shares = self._in_order(texts, name)
             text = [part for part in split_in_order(text, shares).values() if part][-1]
         as_data = Sequences(offsets_of([0]), {}, {"text": text_column("text", [text])}, name)
 
@@ -257,14 +261,15 @@ class Generator(Estimator, GenerateOptions):
         from .text.batches import Chunks, evaluation_chunk_length
         from .text.evaluation import evaluate_parts, learn_plain, rows_for
 
-        text, name = text_of(data, encoding)
+        texts, name = texts_of(data, encoding)
         if self.memorise and validation is not None:
             raise OptionError("memorise holds nothing out, and so takes no validation text. Leave one of them out")
         own = None if validation is None else text_of(validation, encoding)[0]
         shares = shares_of(self.split, targets_apart=False, validated_apart=own is not None or self.memorise)
+        text = "".join(texts)
         read = fingerprint(text)
         if self.group is not None:
-            text, name, shares = grouped_text(data, encoding, names(self.group), shares, int(self.seed))
+            text, shares = grouped_text(texts, name, names(self.group), shares, int(self.seed))
         vocabulary = learn_vocabulary(
             text,
             self.tokens,

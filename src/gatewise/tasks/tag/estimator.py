@@ -330,7 +330,7 @@ class Tagger(Estimator, TagOptions):
         from .fitting import MOST_CHAINED, Chooser, Fold, folds_of
 
         train, ahead, columns = parts["train"], bool(self.bidirectional), self._inputs(parts["train"])
-        group = groups_of(train, names(self.group), 1)
+        group = groups_of(train, names(self.group), (1.0,))
         folds = folds_of(train, group, int(self.seed))
         if "validation" in parts:
             folds = [Fold(train, parts["validation"])]

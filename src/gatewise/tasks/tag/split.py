@@ -32,7 +32,7 @@ def split_sequences(
         DataError: There is nothing to learn from.
         OptionError: There are too few groups.
     """
-    groups = groups_of(data, group, sum(share > 0 for share in shares))
+    groups = groups_of(data, group, shares)
     if int(data.offsets[-1]) * shares[0] < 1:
         raise DataError(f"{data.name} has {int(data.offsets[-1])} steps, which leaves none to learn from")
     if int(data.offsets[-1]) * shares[0] < FEW_STEPS:

@@ -188,7 +188,7 @@ class Transcriber(Estimator, TranscribeOptions):
         return evaluate(predictor, parts, texts, self.most_frequent_)
 
     def _split(self, whole: Sequences, shares: Sequence[float]) -> dict[str, Sequences]:
-        groups = groups_of(whole, names(self.group), sum(share > 0 for share in shares))
+        groups = groups_of(whole, names(self.group), shares)
         return split_at_random(whole, shares, int(self.seed), "sequences", groups)
 
     def predict(self, data: Any, *, decoding: CTCDecoding | None = None) -> list[str]:

@@ -218,7 +218,7 @@ class Translator(Estimator, TranslateOptions):
     def _split(self, whole: Pairs, shares: Sequence[float]) -> dict[str, Pairs]:
         groups = None
         if whole.groups is not None:
-            groups = numbered(whole.groups, str(self._group), whole.name, sum(share > 0 for share in shares))
+            groups = numbered(whole.groups, str(self._group), whole.name, shares)
         return split_at_random(whole, shares, int(self.seed), "pairs", groups)
 
     def predict(

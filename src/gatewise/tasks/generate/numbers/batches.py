@@ -149,7 +149,7 @@ def split_sequences(
         shares: Of "train", "validation" and "test".
         group: Columns whose values no two parts share.
     """
-    groups = groups_of(data, group, 1 if validation is not None else sum(share > 0 for share in shares))
+    groups = groups_of(data, group, shares if validation is None else (1.0,))
     if validation is not None:
         refuse_shared(data, validation, group)
     data = replace(data, static={}, lines=None)

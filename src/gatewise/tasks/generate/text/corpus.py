@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ....data.readers.files import files_in, fingerprint, read_text, read_texts
+from ....data.readers.files import files_in, fingerprint, read_texts
 from ....data.sources import kind_of
 from ....data.split import PARTS, shuffled_split, split_in_order
 from ....data.text.vocabulary import DEFAULT_PAIRS, DEFAULT_WORDS, BytePairs, Characters, Vocabulary, Words
@@ -111,49 +111,52 @@ def learn_vocabulary(
     return BytePairs.fit(learned, size=size or DEFAULT_PAIRS, min_frequency=max(2, min_frequency))
 
 
-def text_of(data: Any, encoding: str) -> tuple[str, str]:
-    """The text of what `fit` was given, and its name."""
+def texts_of(data: Any, encoding: str) -> tuple[list[str], str]:
+    """The text of what `fit` was given, a piece for each file, and its name."""
     if hasattr(data, "read"):
         text = data.read()
         if not isinstance(text, str) or not text:
             raise DataError("the open file gave no text. Open it in text mode, at its beginning")
-        return text, str(getattr(data, "name", "text"))
+        return [text], str(getattr(data, "name", "text"))
     if isinstance(data, str | os.PathLike):
         data = [data]
     elif not isinstance(data, Iterable) or isinstance(data, bytes):
         raise DataError(f"text comes from a path, several, or an open file, not from {data!r:.60}")
     several = list(data)
     _refuse_tables(several)
-    return read_text(several, encoding), ", ".join(map(str, several))
+    return read_texts(several, encoding), ", ".join(map(str, several))
+
+
+def text_of(data: Any, encoding: str) -> tuple[str, str]:
+    """The same text as one, and its name."""
+    texts, name = texts_of(data, encoding)
+    return "".join(texts), name
 
 
 def grouped_text(
-    data: Any, encoding: str, group: Sequence[str], shares: Sequence[float], seed: int
-) -> tuple[str, str, tuple[float, float, float]]:
-    """The text of several files, those of training first and those of the test last; its name; and its parts' shares.
+    texts: Sequence[str], name: str, group: Sequence[str], shares: Sequence[float], seed: int
+) -> tuple[str, tuple[float, float, float]]:
+    """The text of several files, those of training first and those of the test last, and its parts' shares.
 
     Args:
-        data: Paths.
+        texts, name: As `texts_of` gives them.
         group: The option, which for text can only be "file".
         shares: That the parts should have, as far as whole files allow.
 
     Raises:
         OptionError: The group is another one, or there are too few files.
     """
-    if tuple(group) != ("file",) or hasattr(data, "read"):
+    if tuple(group) != ("file",):
         raise OptionError(
             f"group='{','.join(group)}' needs columns, and text has none. Give several files and group='file', which "
             "keeps each file in one part"
         )
-    paths = [data] if isinstance(data, str | os.PathLike) else [*data]
-    _refuse_tables(paths)
-    name, texts = ", ".join(map(str, paths)), read_texts(paths, encoding)
     part_of = _files_by_part(texts, shares, seed, name)
     ordered = [[texts[place] for place in part_of[part]] for part in PARTS]
     text = "".join(piece if piece.endswith("\n") else piece + "\n" for pieces in ordered for piece in pieces)
     lengths = [sum(len(piece) + (not piece.endswith("\n")) for piece in pieces) for pieces in ordered]
     train, validation = lengths[0] / len(text), lengths[1] / len(text)
-    return text, name, (train, validation, 1 - train - validation)
+    return text, (train, validation, 1 - train - validation)
 
 
 def _files_by_part(texts: Sequence[str], shares: Sequence[float], seed: int, name: str) -> dict[str, list[int]]:

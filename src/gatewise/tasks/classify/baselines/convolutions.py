@@ -13,11 +13,11 @@ from typing import Self
 
 import numpy as np
 
-from ...data.sequences import Sequences, starts_of
+from ....data.sequences import Sequences, starts_of
+from ..inputs import Inputs, changes_of, pieces
+from ..targets import Targets
 from . import ridge
-from .inputs import Inputs, changes_of, pieces
-from .method import Plain
-from .targets import Targets
+from .method import Examples, Method, Shapes
 
 TAPS = 9  # of a kernel, six of which are -1 and three 2
 LEAST_STEPS = 8  # of a typical series
@@ -31,7 +31,7 @@ MOST = 2_000  # series to learn from, drawn at random where there are more
 
 
 @dataclass(frozen=True)
-class Convolutions(Plain):
+class Convolutions(Method):
     """Attributes:
     dilations: (D,) steps between a kernel's taps.
     reads: (2, D, R, C) whether a kernel reads a channel, of the values and of their changes from step to step.
@@ -53,10 +53,9 @@ class Convolutions(Plain):
     sharpness: np.ndarray
 
     @classmethod
-    def learn(
-        cls, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, truth: np.ndarray, seed: int
-    ) -> tuple[Self, np.ndarray]:
+    def learn(cls, examples: Examples, seed: int) -> tuple[Self, np.ndarray]:
         """From these series; also predictions of each by the others, (N, K)."""
+        inputs, data, rows = examples.inputs, examples.data, examples.rows
         random = np.random.default_rng([seed, 5])
         typical = max(TAPS, float(np.median(data.lengths[rows])))
         dilations = _dilations(min(typical, _LONGEST))
@@ -66,7 +65,7 @@ class Convolutions(Plain):
         features = _features(inputs, data, rows, dilations, reads, thresholds)
         mean = features.mean(0)
         features -= mean
-        fit = ridge.fitted(features @ features.T, truth, targets)
+        fit = ridge.fitted(features @ features.T, examples.truth(), examples.targets)
         weights = features.T @ fit.dual.astype(np.float32)
         sharpness = np.array([fit.sharpness], np.float32)
         found = cls(dilations, reads, thresholds, mean, weights, fit.bias.astype(np.float32), sharpness)
@@ -89,8 +88,7 @@ class Convolutions(Plain):
         }
 
     @staticmethod
-    def shapes(inputs: Inputs, targets: Targets) -> dict[str, tuple[int | None, ...]]:
-        """Of what `tensors` gives."""
+    def shapes(inputs: Inputs, targets: Targets) -> Shapes:
         K, R = targets.outputs, len(_kernels())
         return {
             "dilations": (None,),
@@ -103,8 +101,7 @@ class Convolutions(Plain):
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
-        """What `tensors` gave. ValueError if it cannot be that."""
+    def from_tensors(cls, key: str, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
         found = cls(**{**tensors, "reads": tensors["reads"].astype(bool)})
         D, F = len(found.dilations), found.thresholds.size
         if not (D == found.reads.shape[1] == found.thresholds.shape[1] and F == len(found.mean) == len(found.weights)):

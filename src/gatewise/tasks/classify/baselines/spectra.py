@@ -12,11 +12,11 @@ from typing import Self
 
 import numpy as np
 
-from ...data.sequences import Sequences
+from ....data.sequences import Sequences
+from ..inputs import Inputs, pieces
+from ..targets import Targets
 from . import ridge
-from .inputs import Inputs, pieces
-from .method import Plain
-from .targets import Targets
+from .method import Examples, Method, Shapes
 from .warping import stretched
 
 FRAMES = 12  # that a recording is brought to
@@ -26,7 +26,7 @@ _WIDTHS = (0.5, 1.0, 2.0)  # of the kernel: times one over the features and thei
 
 
 @dataclass(frozen=True)
-class Spectra(Plain):
+class Spectra(Method):
     """Attributes:
     mean: (D,) of the features.
     known: (N, D) features of the recordings that it learned from, without their mean.
@@ -46,11 +46,10 @@ class Spectra(Plain):
     sharpness: np.ndarray
 
     @classmethod
-    def learn(
-        cls, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, truth: np.ndarray
-    ) -> tuple[Self, np.ndarray]:
+    def learn(cls, examples: Examples) -> tuple[Self, np.ndarray]:
         """From these recordings; also predictions of each by the others, (N, K)."""
-        known = _features(inputs, data, rows)
+        targets, truth = examples.targets, examples.truth()
+        known = _features(examples.inputs, examples.data, examples.rows)
         mean = known.mean(0)
         known -= mean
         distances = _distances(known, known)
@@ -76,14 +75,12 @@ class Spectra(Plain):
         return dict(vars(self))
 
     @staticmethod
-    def shapes(targets: Targets) -> dict[str, tuple[int | None, ...]]:
-        """Of what `tensors` gives."""
+    def shapes(inputs: Inputs, targets: Targets) -> Shapes:
         D, K = FRAMES * COEFFICIENTS, targets.outputs
         return {"mean": (D,), "known": (None, D), "width": (1,), "weights": (None, K), "bias": (K,), "sharpness": (1,)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
-        """What `tensors` gave. ValueError if it cannot be that."""
+    def from_tensors(cls, key: str, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
         found = cls(**tensors)
         if len(found.known) != len(found.weights) or not found.width[0] > 0:
             raise ValueError(f"the {len(found.known)} spectra that it knows do not have weights each")

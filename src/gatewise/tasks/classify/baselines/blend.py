@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .targets import Targets
+from ..targets import Targets
 
 # Evidence, in sequences, for each method and for the network and the others, before any is seen. Few held-out sequences
 # are then no reason to trust one method alone.

@@ -11,10 +11,10 @@ from typing import Self
 
 import numpy as np
 
-from ...data.sequences import Sequences, starts_of
-from .inputs import Inputs, pieces
-from .method import Plain
-from .targets import Targets
+from ....data.sequences import Sequences, starts_of
+from ..inputs import Inputs, pieces
+from ..targets import Targets
+from .method import Examples, Method, Shapes
 
 MOST_STEPS = 64  # that are compared of a series; of longer ones, means of neighbouring steps
 MOST_WORK = 3e8  # cells times channels of comparing all training series with one another
@@ -24,7 +24,7 @@ _BLOCK = 1 << 21  # pairs times steps that are compared at a time
 
 
 @dataclass(frozen=True)
-class Neighbours(Plain):
+class Neighbours(Method):
     """Classes of the nearest training series: probable as their nearest members are near.
 
     Attributes:
@@ -47,12 +47,11 @@ class Neighbours(Plain):
         return len(rows) ** 2 * (0.1 * T + 1) * T * inputs.channels <= MOST_WORK
 
     @classmethod
-    def learn(
-        cls, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray, truth: np.ndarray
-    ) -> tuple[Self, np.ndarray]:
+    def learn(cls, examples: Examples) -> tuple[Self, np.ndarray]:
         """From these series; also predictions of each by the others, (N, K), by which band and sharpness are chosen."""
-        T = int(np.clip(np.median(data.lengths[rows]), 1, MOST_STEPS))
-        series = _brought(inputs, data, rows, T)
+        targets, truth = examples.targets, examples.truth()
+        T = int(np.clip(np.median(examples.data.lengths[examples.rows]), 1, MOST_STEPS))
+        series = _brought(examples.inputs, examples.data, examples.rows, T)
         best, lowest = None, np.inf
         for band in sorted({int(np.ceil(share * T)) for share in _BANDS}):
             distances = warped_distances(series, series, band)
@@ -77,13 +76,11 @@ class Neighbours(Plain):
         return dict(vars(self))
 
     @staticmethod
-    def shapes(inputs: Inputs) -> dict[str, tuple[int | None, ...]]:
-        """Of what `tensors` gives."""
+    def shapes(inputs: Inputs, targets: Targets) -> Shapes:
         return {"series": (None, None, inputs.channels), "classes": (None,), "band": (1,), "sharpness": (1,)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
-        """What `tensors` gave. ValueError if it cannot be that."""
+    def from_tensors(cls, key: str, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
         found = cls(**tensors)
         classes, (N, T, _) = found.classes, found.series.shape
         inside = classes.dtype.kind == "i" and ((classes >= 0) & (classes < targets.outputs)).all()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .targets import Targets
+from ..targets import Targets
 
 _PENALTIES = np.logspace(-4, 3, 15)  # times the mean square length of the sequences' features
 _UNSURE = 1e-3  # of a probability, for what no training sequence has shown

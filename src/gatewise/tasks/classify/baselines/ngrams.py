@@ -12,10 +12,10 @@ from typing import Self
 
 import numpy as np
 
-from ...data.sequences import Sequences, offsets_of
-from .inputs import Inputs, Text, pieces
-from .method import Plain
-from .targets import Targets
+from ....data.sequences import Sequences, offsets_of
+from ..inputs import Inputs, Text, pieces
+from ..targets import Targets
+from .method import Method, Shapes
 
 LONGEST = {"words": 2, "characters": 5}  # runs of so many words, or characters, and of fewer
 MOST_CHARACTERS = 4000  # of a text that are read as characters, so that no text costs more than a page or two
@@ -26,7 +26,7 @@ Entries = tuple[np.ndarray, np.ndarray, np.ndarray]  # places (n,), how many per
 
 
 @dataclass(frozen=True)
-class NGrams(Plain):
+class NGrams(Method):
     """A linear model of the runs of words, or of characters, that texts have.
 
     A run weighs (1 + log of how often the text has it) times log((1 + N) / (1 + texts that have it)) + 1, and all runs
@@ -66,15 +66,13 @@ class NGrams(Plain):
         }
 
     @staticmethod
-    def shapes(targets: Targets) -> dict[str, tuple[int | None, ...]]:
-        """Of what `tensors` gives."""
+    def shapes(inputs: Inputs, targets: Targets) -> Shapes:
         K = targets.outputs
         return {"keys": (None,), "idf": (None,), "weights": (None, K), "bias": (K,)}
 
     @classmethod
-    def from_tensors(cls, unit: str, tensors: Mapping[str, np.ndarray]) -> Self:
-        """What `tensors` gave. ValueError if it cannot be that."""
-        keys = tensors["keys"]
+    def from_tensors(cls, key: str, tensors: Mapping[str, np.ndarray], targets: Targets) -> Self:
+        unit, keys = key, tensors["keys"]
         if keys.dtype != np.int32 or not len(keys) == len(tensors["idf"]) == len(tensors["weights"]):
             raise ValueError(f"the {len(keys)} runs of {unit} do not have a weight each")
         keys = keys.view(np.uint32).astype(np.int64)
