@@ -49,7 +49,7 @@ def test_the_model_of_runs_is_logistic_regression(monkeypatch):
     data = reviews(*TEXTS, labels=LABELS)
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
     truth = CLASSES.encode(data)
-    found, _ = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows), (data, rows), rows % 5)
+    found, _ = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows, rows), (data, rows), rows % 5)
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+").fit_transform(TEXTS)
     # Two weight vectors, one a class, that are punished alike, are half as long as a single one.
     theirs = LogisticRegression(C=2 * 4.0, max_iter=5000, tol=1e-8).fit(features, truth)
@@ -60,30 +60,58 @@ def test_texts_that_are_left_out_are_predicted_by_others():
     """A word that one text alone has cannot be learned from the others."""
     data = reviews(*(f"w{i}" for i in range(20)), labels=list("ab") * 10)
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
-    found, left_out = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows), None, rows % 5)
+    found, left_out = fitting.learned_ngrams("words", Examples(inputs, CLASSES, data, rows, rows), None, rows % 5)
     assert np.isfinite(left_out).all()
     right = left_out[rows, CLASSES.encode(data)]
     assert right.mean() < 0.55 < found.outputs(inputs, CLASSES, data, rows)[rows, CLASSES.encode(data)].mean()
 
 
-def test_left_out_predictions_of_ridge_regression_are_those_of_brute_force():
+@pytest.mark.parametrize("size", [1, 3])
+def test_left_out_predictions_of_ridge_regression_are_those_of_brute_force(size):
+    """Of groups of so many sequences."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(12, 3)), rng.normal(size=12).astype(np.float32)
     X -= X.mean(0)
-    fit = ridge.fitted(X @ X.T, y, NUMBER)
+    groups = rng.permutation(12) // size
+    fit = ridge.fitted(X @ X.T, y, NUMBER, groups)
     scale = np.linalg.eigvalsh(X @ X.T).mean()
 
     def brute(penalty):
-        found = []
-        for row in range(12):
-            others = np.arange(12) != row
-            found.append(Ridge(alpha=penalty).fit(X[others], y[others]).predict(X[row : row + 1])[0])
-        return np.array(found)
+        found = np.empty(12)
+        for group in range(12 // size):
+            here = groups == group
+            found[here] = Ridge(alpha=penalty).fit(X[~here], y[~here]).predict(X[here])
+        return found
 
     tried = [brute(penalty) for penalty in ridge._PENALTIES * scale]
     losses = [np.square(each - y).mean() for each in tried]
     assert fit.loss == pytest.approx(min(losses), rel=1e-5)
-    assert np.allclose(fit.left_out[:, 0], tried[int(np.argmin(losses))], atol=1e-6)
+    assert np.allclose(fit.left_out[:, 0], tried[int(np.argmin(losses))], atol=1e-5)
+
+
+def test_folds_keep_groups_whole():
+    rng = np.random.default_rng(0)
+    groups, y = rng.integers(20, size=200), rng.integers(2, size=200)
+    folds = folds_of(groups, 5, 0, y)
+    assert all(len(np.unique(folds[groups == group])) == 1 for group in range(20))
+    assert {*folds} == {*range(5)}
+    assert {*folds_of(groups % 3, 5, 0)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_is_known_of_a_group_says_nothing_of_others(grouped):
+    """Each person has a movement and a label of their own: who knows the person knows the label."""
+    rng = np.random.default_rng(0)
+    people, moves = np.repeat(np.arange(20), 4), rng.normal(size=(20, 30))
+    X = moves[people] + 0.05 * rng.normal(size=(80, 30))
+    static = {"label": category("label", list("ab"))[people % 2], "person": number("person", people.astype(float))}
+    data = Sequences(np.arange(0, 2401, 30), {"a": number("a", X.ravel())}, static)
+    options = {**TINY, "ensemble": 3, "epochs": 2, "split": (1, 0, 0), "columns": "a"}
+    if grouped:
+        options["group"] = "person"
+    model = Classifier(**options, target="label").fit(data)
+    found = model.metrics_["cross-validation"]["accuracy"]
+    assert found < 0.7 if grouped else found > 0.9
 
 
 @pytest.mark.parametrize("band", [0, 2, 6])
@@ -132,7 +160,7 @@ def test_a_series_counts_for_itself_whatever_is_beside_it():
     steps = {n: number(n, rng.normal(size=offsets[-1])) for n in "xy"}
     data = Sequences(offsets, steps, {"label": category("label", list("ab") * 10)})
     inputs, rows = learn_inputs(data, rows_of(data), ["label"]), rows_of(data)
-    found, left_out = convolutions.Convolutions.learn(Examples(inputs, CLASSES, data, rows), 0)
+    found, left_out = convolutions.Convolutions.learn(Examples(inputs, CLASSES, data, rows, rows), 0)
     together = found.outputs(inputs, CLASSES, data, rows)
     alone = np.concatenate([found.outputs(inputs, CLASSES, data, rows[i : i + 1]) for i in rows])
     assert np.allclose(together, alone, atol=1e-5)
@@ -173,7 +201,7 @@ def test_a_network_does_not_learn_from_what_it_leaves_out():
     X, y = waves(30, 0)
     data = Sequences(np.arange(0, 271, 9), {"a": number("a", X.ravel())}, {"label": category("label", list("ab"))[y]})
     model = Classifier(**{**TINY, "ensemble": 3, "epochs": 1}).fit(data, y=None, validation=None)
-    folds = folds_of(y, 30, 3, 0)
+    folds = folds_of(np.arange(30), 3, 0, y)
     assert np.bincount(folds).tolist() == [10, 10, 10]
     assert all(abs(y[folds == k].mean() - y.mean()) <= 0.1 for k in range(3))
     rows = rows_of(data)

@@ -18,7 +18,7 @@ def test_the_regression_is_that_of_scikit_learn():
     X = X + np.random.default_rng(1).normal(size=X.shape)
     data = Sequences(np.arange(0, 451, 9), {"a": number("a", X.ravel())}, {"label": category("label", list("ab"))[y]})
     inputs, targets = learn_inputs(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
-    found = fitting.learned_regression(Examples(inputs, targets, data, rows_of(data)), 0)
+    found = fitting.learned_regression(Examples(inputs, targets, data, rows_of(data), rows_of(data)), 0)
     features = np.concatenate([rest for _, _, rest in regression.features_of(inputs, data, rows_of(data))])
     spread = features.std(0)
     features = (features - features.mean(0)) / np.where(spread > 1e-6, spread, 1)
@@ -32,7 +32,7 @@ def test_the_regression_is_that_of_scikit_learn():
 def learned(texts, labels, **bounds):
     data = reviews(*texts, labels=labels)
     inputs, targets = learn_inputs(data, rows_of(data), ["label"]), Targets.of(data, ["label"], None)
-    found = fitting.learned_regression(Examples(inputs, targets, data, rows_of(data)), 0, **bounds)
+    found = fitting.learned_regression(Examples(inputs, targets, data, rows_of(data), rows_of(data)), 0, **bounds)
     return found.regression, inputs, data
 
 

@@ -141,7 +141,7 @@ class Classifier(Estimator, ClassifyOptions):
             not apart and chosen.ensemble > 1 and self.only != "plain"
         ):  # each network leaves out some sequences, on which it is measured
             strata = encoded[parts.train] if targets.kind == "category" else None
-            folds = folds_of(strata, len(parts.train), chosen.ensemble, int(self.seed))
+            folds = folds_of(parts.groups[parts.train], chosen.ensemble, int(self.seed), strata)
         training = Shuffled(
             inputs,
             sequences,
@@ -360,7 +360,7 @@ class Classifier(Estimator, ClassifyOptions):
             size = sum(weight.numel() for weight in self.model_.parameters())
             effort = epochs * sum(weight.numel() for weight in layers)
         baselines = learned_baselines(
-            Examples(self.inputs_, self.targets_, sequences, parts.train),
+            Examples(self.inputs_, self.targets_, sequences, parts.train, parts.groups),
             int(self.seed),
             held=(held, rows) if apart else None,
             size=size,

@@ -24,11 +24,15 @@ class Parts:
         train: What is learned from.
         validation: What chooses the best weights; the training rows themselves, where there are too few.
         test: What the trained model is evaluated on; may be empty.
+        groups: (N,) a number of each sequence of the data: those of one number belong together, such as the recordings
+            of one speaker, or sequences that are equal. Where all that is learned from would be one group, each
+            sequence is one.
     """
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    groups: np.ndarray
 
     @property
     def held_out(self) -> dict[str, np.ndarray]:
@@ -49,15 +53,20 @@ def validation_rows(data: Sequences, own: Sequences | None, parts: Parts) -> tup
     return data, parts.validation, "validation" in parts.held_out
 
 
-def folds_of(strata: np.ndarray | None, count: int, folds: int, seed: int) -> np.ndarray:
-    """(count,) one of so many folds for each sequence, at random, each class spread evenly over them."""
-    random = np.random.default_rng([seed, 7])
-    order = random.permutation(count)
+def folds_of(groups: np.ndarray, folds: int, seed: int, strata: np.ndarray | None = None) -> np.ndarray:
+    """(N,) one of so many folds for each sequence, at random: whole groups, and each class spread evenly over them.
+
+    Args:
+        groups: (N,) whole numbers. If there are fewer than folds, so are the folds.
+        strata: (N,) classes. A group counts as of its first sequence's.
+    """
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.random.default_rng([seed, 7]).permutation(len(first))
     if strata is not None:
-        order = order[np.argsort(strata[order], kind="stable")]
-    found = np.empty(count, np.int64)
-    found[order] = np.arange(count) % folds
-    return found
+        order = order[np.argsort(strata[first][order], kind="stable")]
+    found = np.empty(len(first), np.int64)
+    found[order] = np.arange(len(first)) % folds
+    return np.asarray(found[number])
 
 
 def split_sequences(
@@ -85,7 +94,10 @@ def split_sequences(
     groups = groups_of(data, group, shares)
     parts = shuffled_split(len(data), shares, [seed, 2], strata, groups)
     if may_differ is not None and groups is None:
-        parts = equal_together(parts, equal_sequences(data, may_differ))
+        groups = equal_sequences(data, may_differ)
+        parts = equal_together(parts, groups)
     if len(parts["validation"]) < FEWEST:
         parts["train"] = parts["validation"] = np.sort(np.concatenate([parts["train"], parts["validation"]]))
-    return Parts(**parts)
+    if groups is None or len(np.unique(groups[parts["train"]])) < 2:
+        groups = np.arange(len(data))
+    return Parts(**parts, groups=groups)

@@ -65,7 +65,7 @@ class Convolutions(Method):
         features = _features(inputs, data, rows, dilations, reads, thresholds)
         mean = features.mean(0)
         features -= mean
-        fit = ridge.fitted(features @ features.T, examples.truth(), examples.targets)
+        fit = ridge.fitted(features @ features.T, examples.truth(), examples.targets, examples.own_groups)
         weights = features.T @ fit.dual.astype(np.float32)
         sharpness = np.array([fit.sharpness], np.float32)
         found = cls(dilations, reads, thresholds, mean, weights, fit.bias.astype(np.float32), sharpness)

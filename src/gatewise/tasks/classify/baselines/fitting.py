@@ -14,6 +14,7 @@ import numpy as np
 
 from ....data.sequences import Sequences
 from ..inputs import Text, pieces
+from ..split import folds_of
 from . import convolutions, ngrams, spectra
 from .convolutions import Convolutions
 from .lbfgs import TELL_EVERY, along_penalties, regression_weights
@@ -56,7 +57,7 @@ def learned_baselines(
         tell: Shows the user a line.
     """
     found = learned_regression(examples, seed, size=size, effort=effort, tell=tell)
-    random, folds = np.random.default_rng([seed, 4]), _folds(len(examples.rows), seed)
+    random, folds = np.random.default_rng([seed, 4]), _folds(examples, seed)
     for name, most, learn in _suiting(examples, seed, held, folds, recordings):
         started, own = time.monotonic(), examples.some(most, random)
         found.methods[name], left_out = learn(own)
@@ -101,9 +102,10 @@ def _most_texts(examples: Examples, text: Text) -> int:
     return int(min(MOST, max(500, _MOST_CHARACTERS // max(float(mean), 1.0))))
 
 
-def _folds(count: int, seed: int) -> np.ndarray:
-    """(count,) the part in which each sequence is left out."""
-    return np.random.default_rng([seed, 6]).permutation(count) % min(FOLDS, count)
+def _folds(examples: Examples, seed: int) -> np.ndarray:
+    """(N,) the part in which each sequence is left out."""
+    strata = examples.truth() if examples.targets.kind == "category" else None
+    return folds_of(examples.own_groups, FOLDS, seed, strata)
 
 
 def _tried(folds: np.ndarray) -> range:

@@ -18,12 +18,23 @@ Shapes = dict[str, tuple[int | None, ...]]  # of tensors by name; None is any si
 
 @dataclass(frozen=True)
 class Examples:
-    """Training sequences, and how they are read."""
+    """Training sequences, and how they are read.
+
+    Attributes:
+        rows: Of the data, those that are learned from.
+        groups: (len(data),) a number for each sequence: those of one number are left out together.
+    """
 
     inputs: Inputs
     targets: Targets
     data: Sequences
     rows: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def own_groups(self) -> np.ndarray:
+        """(N,) of those that are learned from."""
+        return self.groups[self.rows]
 
     def of(self, rows: np.ndarray) -> Self:
         """Those in other rows."""

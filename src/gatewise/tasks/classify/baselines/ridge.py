@@ -1,4 +1,4 @@
-"""Ridge regression in closed form, whose penalty is chosen by leaving out one sequence at a time, and probabilities.
+"""Ridge regression in closed form, whose penalty is chosen by leaving out one group at a time, and probabilities.
 
 Letters: N sequences, F features, K outputs.
 """
@@ -22,7 +22,7 @@ class Fit:
     dual: (N, K): a sequence with products k (N,) with the training sequences scores k @ dual.
     bias: (K,) what is added.
     sharpness: What scores are multiplied by before they become probabilities.
-    left_out: (N, K) predictions of each training sequence by a model of all others.
+    left_out: (N, K) predictions of each training sequence by a model of all that are not of its group.
     loss: Mean loss of those.
     """
 
@@ -33,7 +33,7 @@ class Fit:
     loss: float
 
 
-def fitted(products: np.ndarray, truth: np.ndarray, targets: Targets) -> Fit:
+def fitted(products: np.ndarray, truth: np.ndarray, targets: Targets, groups: np.ndarray | None = None) -> Fit:
     """Ridge regression of classes, labels or standardised numbers on products of features, those of a kernel, say.
 
     The penalty is the one whose predictions of left-out sequences lose least: those follow from the fit to all of them.
@@ -41,6 +41,7 @@ def fitted(products: np.ndarray, truth: np.ndarray, targets: Targets) -> Fit:
     Args:
         products: (N, N) of the training sequences; of centred features, where an intercept should be exact.
         truth: As `Targets.encode` gives it, standardised.
+        groups: (N,) whole numbers: sequences of one number are left out together; each alone, if omitted.
 
     Source: Golub, Heath & Wahba (1979), "Generalized cross-validation", Technometrics 21(2), section 2; Rifkin &
     Lippert (2007), "Notes on regularized least squares", MIT CSAIL TR 2007-025.
@@ -50,11 +51,17 @@ def fitted(products: np.ndarray, truth: np.ndarray, targets: Targets) -> Fit:
     values, vectors = np.linalg.eigh(np.asarray(products, np.float64))
     values, within = np.maximum(values, 0.0), vectors.T @ (wanted - bias)
     scale = max(float(values.mean()), 1e-12)
+    together = _of_several(np.arange(N) if groups is None else groups)
     best: Fit | None = None
     for penalty in _PENALTIES * scale:
         kept = values / (values + penalty)
         influence = np.minimum(np.square(vectors) @ kept + 1 / N, 1 - 1e-6)
-        residuals = (wanted - bias - vectors @ (kept[:, None] * within)) / (1 - influence)[:, None]
+        missed = wanted - bias - vectors @ (kept[:, None] * within)
+        residuals = missed / (1 - influence)[:, None]
+        for some in together:  # the same, of several sequences: their influence on each other is a matrix
+            own = vectors[some]
+            mutual = np.eye(len(some)) * (1 + 1e-6) - (own * kept) @ own.T - 1 / N
+            residuals[some] = np.linalg.solve(mutual, missed[some])
         scores = wanted - residuals
         sharpness, loss = sharpened(scores, truth, targets)
         if best is None or loss < best.loss:
@@ -62,6 +69,13 @@ def fitted(products: np.ndarray, truth: np.ndarray, targets: Targets) -> Fit:
             best = Fit(dual, bias, sharpness, probabilities(scores, sharpness, targets), loss)
     assert best is not None
     return best
+
+
+def _of_several(groups: np.ndarray) -> list[np.ndarray]:
+    """Places of the members of each group that has more than one."""
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    return [some for some in np.split(order, cuts) if len(some) > 1]
 
 
 def indicators(truth: np.ndarray, targets: Targets) -> np.ndarray:

@@ -47,14 +47,17 @@ class Spectra(Method):
 
     @classmethod
     def learn(cls, examples: Examples) -> tuple[Self, np.ndarray]:
-        """From these recordings; also predictions of each by the others, (N, K)."""
+        """From these recordings; also predictions of each by those of other groups, (N, K)."""
         targets, truth = examples.targets, examples.truth()
         known = _features(examples.inputs, examples.data, examples.rows)
         mean = known.mean(0)
         known -= mean
         distances = _distances(known, known)
         scale = 1 / max(float(known.var() * known.shape[1]), 1e-12)
-        fits = {width * scale: ridge.fitted(np.exp(-width * scale * distances), truth, targets) for width in _WIDTHS}
+        fits = {
+            width * scale: ridge.fitted(np.exp(-width * scale * distances), truth, targets, examples.own_groups)
+            for width in _WIDTHS
+        }
         width = min(fits, key=lambda width: fits[width].loss)
         fit = fits[width]
         numbers = (np.array([value], np.float32) for value in (width, fit.sharpness))

@@ -48,14 +48,16 @@ class Neighbours(Method):
 
     @classmethod
     def learn(cls, examples: Examples) -> tuple[Self, np.ndarray]:
-        """From these series; also predictions of each by the others, (N, K), by which band and sharpness are chosen."""
+        """From these series; also predictions of each by those of other groups, (N, K), by which band and sharpness are
+        chosen."""
         targets, truth = examples.targets, examples.truth()
         T = int(np.clip(np.median(examples.data.lengths[examples.rows]), 1, MOST_STEPS))
         series = _brought(examples.inputs, examples.data, examples.rows, T)
+        groups = examples.own_groups
         best, lowest = None, np.inf
         for band in sorted({int(np.ceil(share * T)) for share in _BANDS}):
             distances = warped_distances(series, series, band)
-            np.fill_diagonal(distances, np.inf)
+            distances[groups[:, None] == groups] = np.inf
             nearest = _by_class(distances, truth, targets.outputs)
             for sharpness in _SHARPNESS:
                 found = _probable(nearest, sharpness)
