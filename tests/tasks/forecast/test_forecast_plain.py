@@ -161,8 +161,8 @@ def test_the_network_has_a_share_where_it_knows_more():
 
 
 def test_shares_by_losses_alone():
-    assert by_losses(np.array([1.0, 2.0, 1.0])).tolist() == [16 / 33, 1 / 33, 16 / 33]
-    assert by_losses(np.array([0.0, 1.0])).tolist() == [1, 0]
+    assert by_losses(np.array([1.0, 2.0, 1.0]), 4).tolist() == [16 / 33, 1 / 33, 16 / 33]
+    assert by_losses(np.array([0.0, 1.0]), 2).tolist() == [1, 0]
     assert without_small(np.array([0.5, 0.485, 0.015])).tolist() == pytest.approx([0.5 / 0.985, 0.485 / 0.985, 0])
 
 

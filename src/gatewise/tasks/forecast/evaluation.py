@@ -24,6 +24,7 @@ _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
 _MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
 _SHARES = np.arange(21) / 20  # of the network that are tried
+_POWER = 2  # of one over the losses, by which shares go
 _CERTAIN = 2.0  # standard errors of a smaller share's advantage from which on it is taken
 _FEW_BLOCKS = 10  # of held-out time, at which a standard error counts 1.4 times
 _LEAST = 0.05  # smaller shares are not worth a network
@@ -134,7 +135,7 @@ def share_of(
         return 0.0
     total = (every / unit_of[:, None]).mean(1)
     mean = total.mean(-1)
-    prior = int(np.round(by_losses(mean[[0, -1]])[1] * (len(_SHARES) - 1)))
+    prior = int(np.round(by_losses(mean[[0, -1]], _POWER)[1] * (len(_SHARES) - 1)))
     best = int(mean[: prior + 1].argmin())
     # Weights were chosen on these windows, among those of all validations, and few blocks tell little.
     others = len(np.unique(block)) - 1

@@ -29,6 +29,7 @@ _MOST_REACH = 20_000  # steps of past that any method reads
 _MOST_WINDOWS, _MOST_COMPARED, _MOST_READ = 4_000, 200_000, 8_000_000  # windows, values ahead and past, to choose by
 _FEW_BLOCKS = 10  # of held-out time, at which a column's own shares count as much as those of all
 _FEW_AT_ALL = 3  # at which those by losses alone count as much as those of least loss together
+_POWER = 4  # of one over the losses there
 _FEW_ERRORS = 50  # windows from which the fan has a width of its own at each step
 _ALONE = 0.98  # a share from which on the mean is one method
 
@@ -200,7 +201,7 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray) -> tuple[Plain
         of_all = shares_of(flat, np.repeat(blocks, C))
         alone = losses_of(flat)
         few = _FEW_AT_ALL / (_FEW_AT_ALL + len(np.unique(blocks[errors.any((0, 2, 3))])))
-        of_all = without_small(few * by_losses(alone) + (1 - few) * of_all)
+        of_all = without_small(few * by_losses(alone, _POWER) + (1 - few) * of_all)
         losses = dict(zip(names, map(float, alone), strict=True))
         strongest = min(losses, key=lambda name: losses[name])
         relative = np.mean([own for *_, own in parts], axis=0)

@@ -9,7 +9,6 @@ _LEAST = 0.02  # smaller shares are left out
 _CERTAIN = 3.0  # standard errors of an advantage over the reference from which on it has no price
 _BETTER = 2.0  # and of that of a mean over the best alone from which on it is believed
 _TINY = 1e-3  # of the least mean error
-_POWER = 4  # of losses, by which shares are chosen where little else is known
 
 
 def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.ndarray:
@@ -51,14 +50,17 @@ def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.
     return without_small(trust * shares + (1 - trust) * alone)
 
 
-def by_losses(losses: np.ndarray) -> np.ndarray:
+def by_losses(losses: np.ndarray, power: float) -> np.ndarray:
     """(K,) shares of forecasts that lose so much: small for what loses much, without regard to how errors go together,
     which few windows cannot tell.
+
+    Args:
+        power: Of one over the losses, by which the shares go.
 
     Source: Bates & Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
     """
     least = max(float(losses.min()), 1e-300)  # one may be without error
-    weights = (least / np.maximum(losses, least)) ** _POWER
+    weights = (least / np.maximum(losses, least)) ** power
     return np.asarray(weights / weights.sum())
 
 
