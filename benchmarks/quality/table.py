@@ -69,9 +69,15 @@ def behind(row: dict[str, Any]) -> bool:
 
 def far_behind(row: dict[str, Any]) -> bool:
     """Whether by more than one standard error of the difference, where that is known."""
-    errors = [(run.get("strongest_plain") or {}).get("standard_error") for run in row["seeds"].values()]
-    known = [error for error in errors if error is not None]
-    return behind(row) and abs(strongest(row)[1] - row["mean"]) > (statistics.fmean(known) if known else 0)
+    known = [error for run in row["seeds"].values() if (error := _error(run.get("strongest_plain") or {})) is not None]
+    error = statistics.fmean(known) * abs(row["mean"]) if known else 0
+    return behind(row) and abs(strongest(row)[1] - row["mean"]) > error
+
+
+def _error(judged: dict[str, Any]) -> float | None:
+    """The standard error of one run as a share of the model's figure: a row may have another measure than `fit`."""
+    error, figure = judged.get("standard_error"), judged.get("model")
+    return None if error is None or not figure else error / abs(figure)
 
 
 def strongest(row: dict[str, Any]) -> tuple[str, float]:
