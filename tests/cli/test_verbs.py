@@ -283,7 +283,7 @@ def test_force_starts_over(interrupted, call, folder):
 def test_a_training_that_was_stopped_from_outside(folder):
     """Real processes and real signals: SIGINT, then SIGTERM and SIGHUP to those that go on, then to the end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "5", "--dropout", "0.2", "--threads", "1"]
+    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "3", "--dropout", "0.2", "--threads", "1"]
 
     def start(*more):
         ready = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored, after an &
@@ -298,7 +298,7 @@ def test_a_training_that_was_stopped_from_outside(folder):
             while not heard or not heard[-1].startswith("step "):
                 heard.append(child.stderr.readline())
                 assert heard[-1], "".join(heard)
-            time.sleep(0.05)
+            time.sleep(0.02)
             child.send_signal(number)
             out, err = child.communicate(timeout=20)
         finally:
@@ -320,7 +320,7 @@ def test_a_training_that_was_stopped_from_outside(folder):
 
 def test_a_terminal_that_is_closed_during_training(folder):
     """Its processes get SIGHUP, and can write nothing any more; what was learned stays, and can be continued."""
-    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "100", "--threads", "1"]
+    words = ["fit", "generate", "rhyme.txt", "-o", "model", *TINY[:-1], "20", "--threads", "1"]
     ours, theirs = pty.openpty()
     code = "import sys; from gatewise.cli import main; sys.exit(main())"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm"}

@@ -20,7 +20,7 @@ MASKS = {"recurrent_dropout": 0.2, "zoneout": 0.1, "weight_dropout": 0.2}
 
 
 def writer(seed):
-    text = "an ant ate ten tea tins.\na net, a tan nest: eat it at ten!\n" * 20
+    text = "an ant ate ten tea tins.\na net, a tan nest: eat it at ten!\n" * 10
     options = USUAL | MASKS | {"num_layers": 2, "chunk_length": 16, "seed": seed}
     return lambda: Generator(**options).fit(io.StringIO(text))
 
@@ -33,16 +33,16 @@ def drawer(seed):
 
 def reader(seed):
     draw = random.Random(1)
-    some = [(draw.choice(("good", "fine")), draw.choice(("bad", "dull"))) for _ in range(40)]
+    some = [(draw.choice(("good", "fine")), draw.choice(("bad", "dull"))) for _ in range(15)]
     x = [f"a {word} film it was" for pair in some for word in pair]
     options = {"tokens": "words", "word_dropout": 0.3, "num_layers": 2, "ensemble": 2, "seed": seed}
-    return lambda: Classifier(**USUAL, **MASKS, **options).fit(x, ["good", "bad"] * 40)
+    return lambda: Classifier(**USUAL, **MASKS, **options).fit(x, ["good", "bad"] * 15)
 
 
 def tagger(seed):
     words = ("Ann", "Bob", "sat", "in", "York", "here")
     draw = random.Random(0)
-    x = [draw.choices(words, k=draw.randint(2, 6)) for _ in range(50)]
+    x = [draw.choices(words, k=draw.randint(2, 6)) for _ in range(24)]
     y = [["P" if word[0].isupper() else "O" for word in one] for one in x]
     return lambda: Tagger(**USUAL, **MASKS, embedding_size=4, char_hidden_size=3, num_layers=2, seed=seed).fit(x, y)
 
@@ -79,7 +79,7 @@ def transcriber(seed):
 
 
 def captioner(seed):
-    pictures = scenes(30)
+    pictures = scenes(12)
     return lambda: Captioner(**USUAL | {"epochs": 1.0}, seed=seed).fit(pictures)
 
 

@@ -85,9 +85,25 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tables")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(table=tables(), which=st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=6, unique=True))
+def drawn(count):
+    """The same tables and rows of them every time, so many."""
+    which = st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=6, unique=True)
+    once = settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    return lambda test: once(given(table=tables(), which=which)(test))
+
+
+@drawn(20)
 def test_some_rows_are_read_as_all_are(folder, table, which):
+    read_alike(folder, table, which)
+
+
+@pytest.mark.slow
+@drawn(200)
+def test_some_rows_of_many_tables_are_read_as_all_are(folder, table, which):
+    read_alike(folder, table, which)
+
+
+def read_alike(folder, table, which):
     """By columns that the schema names, value by value."""
     whole, some = folder / "whole.csv", folder / "some.csv"
     whole.write_bytes(written(table, range(ROWS)))
@@ -105,9 +121,18 @@ def test_some_rows_are_read_as_all_are(folder, table, which):
             np.testing.assert_array_equal(found.values, wanted.values[which])
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(table=tables(), which=st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=6, unique=True))
+@drawn(3)
 def test_some_rows_are_answered_as_all_are(folder, table, which):
+    answered_alike(folder, table, which)
+
+
+@pytest.mark.slow
+@drawn(20)
+def test_some_rows_of_many_tables_are_answered_as_all_are(folder, table, which):
+    answered_alike(folder, table, which)
+
+
+def answered_alike(folder, table, which):
     whole, some = folder / "whole.csv", folder / "some.csv"
     whole.write_bytes(written(table, range(ROWS)))
     some.write_bytes(written(table, which))

@@ -1,11 +1,13 @@
 """The text that every Python carries."""
 
+import functools
 import subprocess
 import sys
 from collections import Counter
 
 import pytest
 
+from gatewise.data.datasets import builtin
 from gatewise.data.datasets.builtin import docstring_summaries, python_documentation, written_dates
 from gatewise.errors import DataError
 
@@ -42,8 +44,17 @@ def test_a_python_without_documentation(monkeypatch):
         python_documentation()
 
 
-def test_docstrings_are_pairs_that_stand_once():
-    pairs = docstring_summaries()
+@pytest.fixture(scope="module")
+def usual():
+    """Docstrings as pairs; from here on each file of the library is parsed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        parse = builtin._docstrings
+        patch.setattr(builtin, "_docstrings", functools.cache(lambda path: [*parse(path)]))
+        yield docstring_summaries()
+
+
+def test_docstrings_are_pairs_that_stand_once(usual):
+    pairs = usual
     assert len(pairs) > 1000
     assert len(set(pairs.sources)) == len(set(pairs.targets)) == len(pairs)
     [summary] = [
@@ -57,8 +68,8 @@ def test_docstrings_are_pairs_that_stand_once():
     assert any(source.startswith("Mutable Set: ") for source in pairs.sources)  # MutableSet
 
 
-def test_docstrings_without_more_than_a_summary_are_there_when_asked_for():
-    usual, every = docstring_summaries(), docstring_summaries(least=0)
+def test_docstrings_without_more_than_a_summary_are_there_when_asked_for(usual):
+    every = docstring_summaries(least=0)
     assert len(every) > 1.5 * len(usual)
     assert any(source.endswith(":") for source in every.sources)
     assert set(usual.targets) <= set(every.targets)

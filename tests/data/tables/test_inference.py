@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -64,7 +65,13 @@ def test_stamps_of_no_one_frequency_are_noted():
     assert "lies between two steps" in found.note
 
 
-def test_documents_are_json_and_lines_are_short(shared):
+@pytest.fixture(scope="module")
+def summarised(shared):
+    """The summary of a real table, made once."""
+    return functools.cache(lambda file: summarise_table(shared / file))
+
+
+def test_documents_are_json_and_lines_are_short(summarised):
     for file in (
         "etth1/ETTh1.csv.gz",
         "chnsenticorp_htl/ChnSentiCorp_htl_all.csv.gz",
@@ -73,16 +80,16 @@ def test_documents_are_json_and_lines_are_short(shared):
         "univariate_small/shampoo.csv",
         "ucr_anomaly_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv",
     ):
-        found = summarise_table(shared / file)
+        found = summarised(file)
         assert json.loads(json.dumps(found.document()))["rows"] == found.rows
         assert max(map(len, found.describe().splitlines())) <= 80, file
 
 
-def test_real_tables(shared):
-    found = summarise_table(shared / "beijing_pm25" / "pollution.csv.gz")
+def test_real_tables(summarised):
+    found = summarised("beijing_pm25/pollution.csv.gz")
     assert (found.time, found.frequency, found.gaps) == (("year", "month", "day", "hour"), "hourly", 0)
     assert {column.name: column.missing for column in found.columns}["pm2.5"] == 2_067
-    found = summarise_table(shared / "nab" / "data" / "realKnownCause" / "nyc_taxi.csv.gz")
+    found = summarised("nab/data/realKnownCause/nyc_taxi.csv.gz")
     assert (found.time, found.frequency, found.target) == (("timestamp",), "every 30 minutes", "value")
-    found = summarise_table(shared / "ucr_anomaly_135" / "135_UCR_Anomaly_InternalBleeding16_TEST.csv")
+    found = summarised("ucr_anomaly_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv")
     assert (found.time, found.target) == (("timestamp",), "is_anomaly")

@@ -8,4 +8,4 @@ from gatewise.tasks import Captioner
 
 @pytest.fixture(scope="session")
 def lit():
-    return Captioner(seed=1, epochs=12, learning_rate=0.01, **SMALL).fit(lamps(160))
+    return Captioner(seed=1, epochs=8, learning_rate=0.01, **SMALL).fit(lamps(160))

@@ -89,10 +89,11 @@ def test_penalties_are_added_to_the_training_loss():
     "options", [{}, {"cell": "gru"}, {"proj_size": 4}, {"cell": "mlstm", "num_layers": 2}], ids=str
 )
 def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhyme, folder):
-    generator = Generator(**{**TINY, **REGULARISED, **options}).fit(io.StringIO(rhyme), output="model")
+    text = rhyme[:1600]
+    generator = Generator(**{**TINY, **REGULARISED, **options}).fit(io.StringIO(text), output="model")
     loaded = Generator.load("model")
     assert loaded.get_params() == generator.get_params() | {"cell": loaded.cell}
-    assert loaded.evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
+    assert loaded.evaluate(io.StringIO(text)) == generator.evaluate(io.StringIO(text))
     writer = Writer.load("model")
     writer.push("Peter")
     ids = torch.from_numpy(np.asarray(generator.vocabulary_.encode("Peter"))).long()[:, None]
@@ -100,7 +101,7 @@ def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhym
         scores, _ = loaded.model_(ids)
     torch.testing.assert_close(torch.from_numpy(writer.state.scores), scores[-1, 0], rtol=1e-4, atol=1e-5)
     loaded.save("again")
-    assert Generator.load("again").evaluate(io.StringIO(rhyme)) == generator.evaluate(io.StringIO(rhyme))
+    assert Generator.load("again").evaluate(io.StringIO(text)) == generator.evaluate(io.StringIO(text))
 
 
 def test_a_cell_that_is_not_that_of_its_zoneout_is_refused(rhyme, folder):

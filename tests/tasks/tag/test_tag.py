@@ -32,9 +32,9 @@ def test_the_training_data_is_split_as_it_was(namer):
 
 
 def test_numbers_are_learned():
-    x, _, numbers = series(4, 500, seed=1)
+    x, _, numbers = series(4, 300, seed=1)
     data = from_arrays(x, numbers, per_step=True)
-    tagger = Tagger(hidden_size=24, epochs=40, dropout=0.0).fit(data)
+    tagger = Tagger(hidden_size=24, epochs=10, dropout=0.0).fit(data)
     assert {*tagger.metrics_} - {*KEYS} == {"train", "test", "baselines"}
     found = tagger.metrics_["test"]
     assert tagger.metrics_["baselines"]["linear regression"]["r2"] > 0.95  # it reads the step before, too

@@ -41,7 +41,7 @@ def test_image_lines_are_learned(tmp_path):
         line = np.clip(255 * (0.9 * line + 0.1 * random.random(line.shape)), 0, 255).astype(np.uint8)
         Image.fromarray(line).save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text(text)
-    transcriber = Transcriber(hidden_size=24, epochs=12, batch_size=6, learning_rate=0.02, image_hidden_size=4).fit(
+    transcriber = Transcriber(hidden_size=24, epochs=6, batch_size=4, learning_rate=0.03, image_hidden_size=4).fit(
         tmp_path
     )
     assert transcriber.model_.image is not None
