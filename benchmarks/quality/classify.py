@@ -68,7 +68,8 @@ def by_speaker(clips: Sequences, part: np.ndarray, seed: int) -> dict[str, Any]:
         "accuracy": float(np.mean([run["accuracy"] for run in runs])),
         "parts": {str(one): run["accuracy"] for one, run in zip(np.unique(part), runs, strict=True)},
         "baselines": {name: float(np.mean([run["baselines"][name] for run in runs])) for name in sorted(names)},
-        "strongest_by_part": [run.get("strongest_plain") for run in runs],
+        "share": float(np.mean([run["share"] for run in runs])),
+        "strongest_by_part": [run["strongest_plain"] for run in runs],
         "options": runs[0]["options"],
     }
 
