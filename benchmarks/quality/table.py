@@ -15,8 +15,10 @@ from typing import Any
 from ..record import RESULTS, ROOT
 
 SHOWN = (
-    *("JapaneseVowels", "fsdd", "trec", "ud_en_ewt", "resume_ner_zh", "wall_following"),
-    *("omniglot", "m4_hourly_smape", "etth1_96", "nab", "multi30k_de", "multi30k_fr", "dates"),
+    *("JapaneseVowels", "omniglot", "fsdd_speakers", "trec", "sst2", "sms_spam", "nsl_kdd"),
+    *("ud_en_ewt", "resume_ner_zh", "weibo_ner", "wall_following"),
+    *("m4_hourly_smape", "m3_quarterly", "etth1_96", "exchange_rate_96", "nab", "skab"),
+    *("sonnets_small", "tatoeba_fr_small", "multi30k_de", "dates"),
     *("spoken_digits", "drawn_scenes", "moving_digits"),
 )
 NAMES = {

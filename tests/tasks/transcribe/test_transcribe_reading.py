@@ -1,5 +1,7 @@
 """Where signals and their texts come from."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from gatewise.data.log_mel import LogMel
 from gatewise.data.sequences import Column, Sequences
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import Transcriber
+from gatewise.tasks.transcribe.frames import Frames
 from gatewise.tasks.transcribe.reading import medium_of, texts_of
 
 
@@ -25,6 +28,24 @@ def test_texts_from_the_names_of_files(tmp_path, songs):
     Image.new("L", (4, 4)).save(tmp_path / "lines" / "ab_0.png")
     with pytest.raises(OptionError, match=r"label_from is for sound and pen strokes, and '.*lines' holds images"):
         read_by(tmp_path / "lines", label_from="{label}_{take}")
+
+
+def test_images_are_read_alike_however_bright():
+    """Darker and paler paper, and pens that press less: by one level and one contrast for all pixels."""
+    lines = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+    offsets = np.array([0, 15, 40])
+
+    def read(pixels, frames=None):
+        data = Sequences(offsets, {"pixels": Column("pixels", "number", pixels)}, {})
+        frames = frames or Frames.learn(data, ["pixels"], "image", 2)
+        scaled = frames.scaled(data)
+        return [frames.read(scaled[a:b]) for a, b in pairwise(offsets)], frames
+
+    as_learned, frames = read(lines)
+    for got, expected in zip(read(0.5 * lines + 0.4, frames)[0], as_learned, strict=True):
+        assert got == pytest.approx(expected, abs=1e-5)
+    blank, _ = read(np.full_like(lines, 0.7), frames)
+    assert all(np.isfinite(each).all() for each in blank)
 
 
 def test_texts_of_pen_strokes(tmp_path):

@@ -235,8 +235,8 @@ class Transcriber(Estimator, TranscribeOptions):
             decoding: As for `evaluate`.
 
         Raises:
-            OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance", or
-                with a 2-D LSTM.
+            OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance" or
+                "image", or with a 2-D LSTM.
         """
         from .stream import Stream
 
@@ -245,7 +245,7 @@ class Transcriber(Estimator, TranscribeOptions):
             raise OptionError("this model has no network that could listen: it was made with only='plain'")
         reads_ahead = {
             "bidirectional=True": bool(self.bidirectional),
-            "normalisation='utterance'": self.frames_.normalisation == "utterance",
+            f"normalisation={self.frames_.normalisation!r}": self.frames_.normalisation in ("utterance", "image"),
             f"image_hidden_size={self.sizing_.image_hidden_size}": self.sizing_.image_hidden_size > 0,
         }
         for option in (option for option, true in reads_ahead.items() if true):
@@ -281,7 +281,8 @@ class Transcriber(Estimator, TranscribeOptions):
         """
         train, medium = parts["train"], medium_of(parts["train"])
         stack = self.frame_stacking or min(stack_for(parts[name].lengths, targets[name], medium) for name in losses)
-        default = ("utterance" if self.bidirectional else "running") if medium == "sound" else "training"
+        defaults = {"sound": ("running", "utterance"), "images": ("training", "image")}  # without and with the future
+        default = defaults.get(medium, ("training", "training"))[bool(self.bidirectional)]
         frames = Frames.learn(train, columns_of(train, self), self.normalisation or default, stack)
         for name in losses:
             check_room(parts[name], targets[name], frames)

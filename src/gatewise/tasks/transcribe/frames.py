@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from .options import NORMALISATIONS
 
 _PRIOR = 100  # frames that the statistics of the training data count for in the running ones: a second of sound
 _PIECE = 1 << 16  # frames that are scaled at once
+_ENDS = (0.01, 0.99)  # shares of an image's pixels below what counts as its darkest and its brightest
 _LEAST = 0.1  # smallest divisor, in standard deviations of the training data, so that silence is not amplified to noise
 
 
@@ -31,7 +33,8 @@ class Frames:
         channels: Numbers in each.
         mean, scale: (C,) mean and standard deviation of the training data.
         normalisation: Whose mean and standard deviation normalise a frame: those of its sequence ("utterance"), of the
-            frames of its sequence so far ("running"), or of the "training" data.
+            frames of its sequence so far ("running"), or of the "training" data; "image" is the last, of images whose
+            darkest and brightest pixels have been brought to 0 and 1.
         stack: Frames that are read as one step.
     """
 
@@ -51,6 +54,8 @@ class Frames:
         """DataError if a column is missing, or holds no numbers."""
         values = [_numbers(data, name) for name in columns]
         every = np.concatenate(values, 1)
+        if normalisation == "image":
+            every = _of_one_range(every, data.offsets)
         given = ~np.isnan(every).all(0)
         if not given.all():
             raise DataError(f"{data.name}: number {given.argmin()} of the steps is never given. Leave its column out")
@@ -77,7 +82,8 @@ class Frames:
                 raise DataError(
                     f"{data.name}: '{name}' has {part.shape[1]} numbers a step, but the model learned from {channels}"
                 )
-        return self.standardised(np.concatenate(parts, 1))
+        values = np.concatenate(parts, 1)
+        return self.standardised(_of_one_range(values, data.offsets) if self.normalisation == "image" else values)
 
     def standardised(self, values: np.ndarray) -> np.ndarray:
         """(F, C) float32, by the mean and standard deviation of the training data; missing values are at the mean.
@@ -165,6 +171,18 @@ def padded(steps: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     for place, own in enumerate(steps):
         x[: len(own), place] = own
     return {"x": x, "lengths": lengths}
+
+
+def _of_one_range(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(n, C) of images, each such that its darkest and brightest pixels, but for the last hundredths, are 0 and 1."""
+    found = np.array(values, np.float64)
+    for start, end in pairwise(offsets):
+        own = found[start:end]
+        if own.size and np.isfinite(own).any():
+            low, high = np.nanquantile(own, _ENDS)
+            own -= low
+            own /= (high - low) or 1.0
+    return found
 
 
 def _numbers(data: Sequences, name: str) -> np.ndarray:

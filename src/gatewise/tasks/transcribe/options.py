@@ -3,7 +3,7 @@
 from ..fields import DATA, PROBABILITY, SHARE, SIZE, SIZES, flag, one_of, option, options, real, shares, whole
 from ..options import BatchOptions, Columns, CommonOptions, RegulariserOptions, TableOptions
 
-NORMALISATIONS = ("utterance", "running", "training")
+NORMALISATIONS = ("utterance", "running", "image", "training")
 
 
 @options
@@ -29,7 +29,8 @@ class TranscribeOptions(BatchOptions, RegulariserOptions, CommonOptions, TableOp
     normalisation: str | None = option(
         default=None,
         help='Whose mean and standard deviation normalise the frames: of the whole "utterance", of its frames so '
-        'far ("running"), or of the "training" data. If omitted, one of the first two for sound, and the last '
+        'far ("running"), or of the "training" data; "image" brings each image to one range of brightness first. If '
+        'omitted, one of the first two for sound, "image" for images that are not read forward only, and "training" '
         "for other data.",
         panel=DATA,
         check=one_of("normalisation", NORMALISATIONS),
