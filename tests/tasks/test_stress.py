@@ -6,7 +6,7 @@ import pytest
 from gatewise.data.paired.captions import from_arrays
 from gatewise.data.sequences import Column, Sequences, category_column, offsets_of, text_column
 from gatewise.errors import OptionError
-from gatewise.tasks.stress import IMAGES, NUMBERS, SOUND, TEXTS, Stressed, card, card_report
+from gatewise.tasks.stress import IMAGES, NUMBERS, SERIES, SOUND, TEXTS, Stressed, card, card_report
 from gatewise.tasks.verdict import judged
 
 RANDOM = np.random.default_rng(0)
@@ -82,6 +82,18 @@ def test_numbers_change_in_the_named_columns_alone(name):
         case "missing":
             assert 0 < np.isnan(x).sum() < 15
             assert (x[~np.isnan(x)] == old[~np.isnan(x)]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_series_moves_by_its_own_deviation_and_a_sensor_by_that_of_all_recordings():
+    values = np.array([1.0, 3.0, 1.0, 3.0, 1000.0, 3000.0, np.nan, 1000.0, 3000.0, np.nan, np.nan])
+    before = Sequences(offsets_of([4, 5, 2]), {"x": Column("x", "number", values)}, {}, "series")
+    moved = {
+        name: kind["offset"](before, ["x"], generator()).steps["x"].values - values
+        for name, kind in (("own", SERIES), ("all", NUMBERS))
+    }
+    assert moved["own"][:9] == pytest.approx([1, 1, 1, 1, 1000, 1000, np.nan, 1000, 1000], nan_ok=True)
+    assert moved["all"][:9] == pytest.approx(np.where(np.isnan(values[:9]), np.nan, np.nanstd(values)), nan_ok=True)
 
 
 def texts(words):

@@ -71,15 +71,22 @@ def _faster(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return (1 - share) * x[below] + share * x[above]
 
 
-def _numbers(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]) -> Change:
-    """A change of each sequence's numbers, (T, D), with the standard deviation of each column over all."""
+_OfNumbers = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+def _numbers(change: _OfNumbers, own: bool = False) -> Change:
+    """A change of each sequence's numbers, (T, D), with the standard deviation of each column.
+
+    Args:
+        own: Whether that is the sequence's own deviation, as series may lie a thousandfold apart; else that of all.
+    """
 
     def changed(data: Sequences, columns: Sequence[str], random: np.random.Generator) -> Sequences:
         def of(column: Column, offsets: np.ndarray) -> Column:
             values = np.asarray(column.values)
             flat = values.reshape(len(values), -1)
-            spread = np.nan_to_num(np.nanstd(flat, axis=0))
-            pieces = [change(flat[a:b], spread, random) for a, b in pairwise(offsets)]
+            whole = _deviation(flat)
+            pieces = [change(flat[a:b], _deviation(flat[a:b]) if own else whole, random) for a, b in pairwise(offsets)]
             joined = np.concatenate([np.empty((0, flat.shape[1])), *pieces]).astype(values.dtype)
             return replace(column, values=joined.reshape(values.shape))
 
@@ -89,6 +96,13 @@ def _numbers(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.
         return replace(data, steps=steps, static=static)
 
     return changed
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """(D,) standard deviations; 0 where nothing is known."""
+    known = np.isfinite(values).any(0)
+    found: np.ndarray = np.where(known, np.nanstd(np.where(known, values, 0), axis=0), 0)
+    return found
 
 
 def _texts(change: Callable[[str, np.random.Generator], str]) -> Change:
@@ -176,15 +190,16 @@ SOUND: Mapping[str, Change] = {
     "shift": _energies(_later),
     "speed": _energies(_faster),
 }
-NUMBERS: Mapping[str, Change] = {
-    "scale": _numbers(lambda x, spread, random: 1.5 * x),
-    "offset": _numbers(lambda x, spread, random: x + spread),
-    "drift": _numbers(lambda x, spread, random: x + spread * np.linspace(0, 1, len(x))[:, None]),
-    "noise": _numbers(lambda x, spread, random: x + 0.2 * spread * random.standard_normal(x.shape)),
-    "missing": _numbers(lambda x, spread, random: np.where(random.random((len(x), 1)) < _MISSING, np.nan, x)),
+_CHANGES_OF_NUMBERS: Mapping[str, _OfNumbers] = {
+    "scale": lambda x, spread, random: 1.5 * x,
+    "offset": lambda x, spread, random: x + spread,
+    "drift": lambda x, spread, random: x + spread * np.linspace(0, 1, len(x))[:, None],
+    "noise": lambda x, spread, random: x + 0.2 * spread * random.standard_normal(x.shape),
+    "missing": lambda x, spread, random: np.where(random.random((len(x), 1)) < _MISSING, np.nan, x),
 }
+NUMBERS = {name: _numbers(change) for name, change in _CHANGES_OF_NUMBERS.items()}
 # What a forecast is asked for changes with its past, but noise in it would be noise in the truth.
-SERIES = {name: NUMBERS[name] for name in ("scale", "offset", "drift", "missing")}
+SERIES = {name: _numbers(change, own=True) for name, change in _CHANGES_OF_NUMBERS.items() if name != "noise"}
 TEXTS: Mapping[str, Change] = {
     "case": _texts(lambda text, random: text.upper()),
     "typos": _texts(mistyped),
