@@ -49,6 +49,8 @@ def of_row(task: str, name: str) -> Card:
     [row] = [row for row in import_module(f".quality.{task}", __package__).ROWS if row.name == name]
     with watched(find(task)) as seen:
         row.run(DATA, 0)
+    if hasattr(seen["data"], "seek"):  # an open file has been read to its end
+        seen["data"].seek(0)
     return seen["model"].stress(seen["data"])
 
 
@@ -101,8 +103,8 @@ def valves() -> Card:
 
 
 def drawn_scenes() -> Card:
-    """As the row of this name in the table of quality, which evaluates captions by what they state."""
-    parts = [scenes.scenes(count, part) for part, count in (("train", 8000), ("validation", 500), ("test", 1000))]
+    """As the row of this name in the table of quality, but by BLEU, and of half of the test scenes."""
+    parts = [scenes.scenes(count, part) for part, count in (("train", 8000), ("validation", 500), ("test", 500))]
     return Captioner(seed=0).fit(parts[0], validation=parts[1]).stress(parts[2])
 
 
@@ -115,9 +117,8 @@ CARDS: dict[str, tuple[str, Callable[[], Card]]] = {  # name -> task, how it is 
     "dates": ("translate", lambda: of_row("translate", "dates")),
     "digit_lines": ("transcribe", lambda: of_row("transcribe", "digit_lines")),
     "drawn_scenes": ("caption", drawn_scenes),
-    "sms_spam": ("classify", lambda: of_row("classify", "sms_spam")),
 }
-PARTS = {"dates": 1 / 2, "sonnets_small": 1 / 2, "drawn_scenes": 1 / 2}  # of the steps, where all would take too long
+PARTS = {"dates": 1 / 2, "sonnets_small": 1 / 2, "drawn_scenes": 1 / 4}  # of the steps, where all would take too long
 
 
 def table(card: Card) -> str:
