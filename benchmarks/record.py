@@ -18,3 +18,11 @@ def write(name: str, question: str, answer: Any) -> Path:
     path.parent.mkdir(exist_ok=True)
     save(document(question, command, answer), path)
     return path
+
+
+def write_table(page: str, name: str, table: str) -> None:
+    """Put a table between the page's markers of this name."""
+    path = ROOT / page
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, rest = path.read_text().split(begin)
+    path.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")

@@ -14,6 +14,7 @@ from PIL import Image
 from gatewise.algebra.listing import latex
 from gatewise.cells import NAMES, find, load
 from gatewise.cli import VERBS, main
+from gatewise.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh.md")
@@ -226,6 +227,36 @@ def test_the_table_of_quality_is_that_of_the_committed_results(page):
         assert (task, figure.partition(" ")[0]) == (found[name]["task"], f"**{found[name]['mean']:.{digits}f}**")
         if page.startswith("docs"):
             assert ("missed" in rows[list(found).index(name)][5]) is not found[name]["reached"]
+
+
+def cells_of(page, name):
+    """Of the table between the page's markers of this name, without its head."""
+    part = (ROOT / page).read_text().partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines][2:]
+
+
+def test_the_robustness_cards_are_those_of_the_committed_results():
+    cards = results("robustness")["cards"]
+    shown = re.findall(r"<!-- robustness (\w+) -->", (ROOT / "docs" / "tasks.md").read_text())
+    assert sorted(shown) == sorted(cards)
+    tasks = {found["task"] for found in cards.values()}
+    assert tasks == set(TASKS)
+    for name in shown:
+        rows, found = cells_of("docs/tasks.md", f"robustness {name}"), cards[name]["card"].values()
+        assert [[model, plain] for _, model, _, plain, _ in rows] == [
+            [f"{at['model']:.4g}", f"{at['figure']:.4g}"] for at in found
+        ]
+
+
+def test_the_table_of_precisions_is_that_of_the_committed_results():
+    rows, found = cells_of("docs/tasks.md", "precision"), results("precision")["rows"].values()
+    assert {task for _, task, *_ in rows} == set(TASKS)
+    for (_, task, seeds, _, *shown, safe), row in zip(rows, found, strict=True):
+        assert (task, seeds, safe) == (row["task"], str(len(row["seeds"])), "yes" if row["safe"] else "**no**")
+        means = [sum(of) / len(of) for of in [*row["figures"].values(), *row["losses"].values()]]
+        figures = [float(cell.partition(" ")[0]) for cell in shown]
+        assert figures == pytest.approx([*means, *row["seconds"].values()], abs=0.051, rel=1e-3)
 
 
 def test_the_costs_of_the_page_of_cells_are_those_of_the_committed_results():

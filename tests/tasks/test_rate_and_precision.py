@@ -1,13 +1,15 @@
 """The options that say how every task trains: a rate that is found, averaged weights, bfloat16."""
 
 import signal
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from gatewise.errors import OptionError
-from gatewise.tasks import Classifier, Detector, Forecaster, Generator, Tagger, Transcriber
+from gatewise.errors import ModelFileError, OptionError
+from gatewise.tasks import TASKS as NAMES
+from gatewise.tasks import Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, find, fitting
 from gatewise.tasks.classify.network import Ensemble
 
 GENERATOR = np.random.default_rng(0)
@@ -75,6 +77,48 @@ def test_every_task_learns_in_bfloat16_with_averaged_weights(task):
     assert np.isfinite(model.outcome_.best_loss)
     assert model.provenance_["precision"] == "bf16-mixed"
     assert all(weight.isfinite().all() for weight in model.model_.parameters())
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+@pytest.mark.parametrize("task", NAMES)
+def test_auto_is_bfloat16_where_it_gains_and_the_processor_has_it(task, multiplies, monkeypatch):
+    monkeypatch.setattr(fitting, "_native", SimpleNamespace(rounds=lambda: multiplies))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+    def found(**options):
+        model = find(task)(**({"horizon": 3} if task == "forecast" else {}), **options)
+        return fitting.plan_of(model, 100, 1e-3).precision
+
+    assert found() == ("bf16-mixed" if multiplies and task == "translate" else "32-true")
+    assert found(precision="float32") == "32-true"
+    assert found(precision="bfloat16") == "bf16-mixed"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)  # what trains is then no CPU
+    assert found() == "32-true"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+def test_a_run_resumes_in_the_precision_that_it_began_in(tmp_path, monkeypatch, precision):
+    """Whatever the option was called: "auto" may be another one on another processor."""
+    monkeypatch.setattr(fitting, "IN_BFLOAT16", ("classify",))
+    monkeypatch.setattr(fitting, "_native", SimpleNamespace(rounds=lambda: True))
+    real, calls = Ensemble.training_loss, []
+
+    def training_loss(self, batch):
+        calls.append(None)
+        if len(calls) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, batch)
+
+    monkeypatch.setattr(Ensemble, "training_loss", training_loss)
+    options = {**SMALL, "precision": "auto"}
+    assert Classifier(**options).fit(X, Y, output=tmp_path / "model").outcome_.reason == "interrupted"
+    monkeypatch.setattr(Ensemble, "training_loss", real)
+    again = Classifier(**{**options, "precision": precision})
+    if precision == "bfloat16":
+        assert again.fit(X, Y, output=tmp_path / "model", resume=True).outcome_.reason == "finished"
+    else:
+        with pytest.raises(ModelFileError, match="precision"):
+            again.fit(X, Y, output=tmp_path / "model", resume=True)
 
 
 @pytest.mark.parametrize(

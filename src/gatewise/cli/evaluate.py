@@ -71,7 +71,8 @@ def evaluate(
     if stress:
         from ..tasks.stress import card_report
 
-        card = found.stress(measured, changes=names(changes), query=query, encoding=encoding)
+        reading = {name: given[name] for name in ("captions", "lists") if name in given}
+        card = found.stress(measured, changes=names(changes), query=query, encoding=encoding, **reading)
         result(card_report(card), card, json)
         return
     metrics = found.evaluate(measured, **given)

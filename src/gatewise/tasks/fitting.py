@@ -21,12 +21,13 @@ import torch
 from .. import bundle
 from ..errors import ModelFileError, OptionError
 from ..files import TemporaryFolder, only_run
+from ..native.library import _native
 from ..randomness import built
 from ..training import Outcome, Plan, Silent, TrainingStopped, train
 from ..training.history import by_name
 from ..training.race import is_worth, steps_each
 from .announcement import announcement, counted, settings
-from .options import PRECISIONS
+from .options import IN_BFLOAT16, PRECISIONS
 
 if TYPE_CHECKING:
     from ..algebra import Cell
@@ -48,7 +49,8 @@ _REGULARISERS = (
 )
 _NEW_THREADS = Lock()  # while it is found out, or set, what they begin with
 _RECOVERIES = 3  # of a training whose loss becomes no number, or shoots up
-_NOT_IDENTITY = ("preset", "threads")  # options that may change when a run is resumed
+# Options that may change when a run is resumed. What "auto" precision is depends on the processor: the plan says.
+_NOT_IDENTITY = ("preset", "threads", "precision")
 
 
 class Fittable(Protocol):
@@ -196,11 +198,20 @@ def plan_of(
         clip=None if options.clip is None else float(options.clip),
         patience=None if options.patience is None else int(options.patience),
         seed=int(options.seed),
-        precision=PRECISIONS[options.precision],
+        precision=PRECISIONS[_precision_of(options)],
         schedule=options.schedule,
         race=bool(options.learning_rate == "auto") and is_worth(steps),
         recoveries=_RECOVERIES,
     )
+
+
+def _precision_of(options: CommonOptions) -> str:
+    """The precision that was asked for; with "auto" bfloat16 for tasks that gain by it, where the CPU multiplies in it
+    and is what trains."""
+    if options.precision != "auto":
+        return options.precision
+    gains = getattr(options, "task", None) in IN_BFLOAT16 and _native.rounds() and not torch.cuda.is_available()
+    return "bfloat16" if gains else "float32"
 
 
 def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Robustness cards: what a model's figure becomes when its data change in ways that happen, beside a plain method's.
 
 Changes are made to what was read, not to files, and follow from a seed. Each is as strong as people meet it: a
-recording that is 20 dB louder, one typing error in 20 letters, a tenth of the steps missing.
+recording that is 20 dB louder, one typing error in 20 letters, a tenth of the steps missing, half the light.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from ..data.paired.captions import Captioned
 from ..data.sequences import Column, Sequences, offsets_of
 from ..errors import OptionError, suggest
 from .report import table
 from .verdict import MEASURES
 
 Change = Callable[[Sequences, Sequence[str], np.random.Generator], Sequences]  # of these columns
+ChangeOfImages = Callable[[Captioned, Sequence[str], np.random.Generator], Captioned]
 
 _LOUDER = math.log(100.0)  # of energies: 20 dB, ten times the amplitude
 _NOISE = 0.01  # energy of noise, as a share of a recording's mean energy: 20 dB below it
 _TYPOS, _UNKNOWN = 0.05, 0.1  # shares of letters, and of words
 _MISSING = 0.1  # share of steps
+_GRAIN = 0.1  # standard deviation of noise in images, as a share of their range
+_MOVED = 8  # an image is moved by up to one part in so many of its sides
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -67,15 +71,22 @@ def _faster(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return (1 - share) * x[below] + share * x[above]
 
 
-def _numbers(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]) -> Change:
-    """A change of each sequence's numbers, (T, D), with the standard deviation of each column over all."""
+_OfNumbers = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+def _numbers(change: _OfNumbers, own: bool = False) -> Change:
+    """A change of each sequence's numbers, (T, D), with the standard deviation of each column.
+
+    Args:
+        own: Whether that is the sequence's own deviation, as series may lie a thousandfold apart; else that of all.
+    """
 
     def changed(data: Sequences, columns: Sequence[str], random: np.random.Generator) -> Sequences:
         def of(column: Column, offsets: np.ndarray) -> Column:
             values = np.asarray(column.values)
             flat = values.reshape(len(values), -1)
-            spread = np.nan_to_num(np.nanstd(flat, axis=0))
-            pieces = [change(flat[a:b], spread, random) for a, b in pairwise(offsets)]
+            whole = _deviation(flat)
+            pieces = [change(flat[a:b], _deviation(flat[a:b]) if own else whole, random) for a, b in pairwise(offsets)]
             joined = np.concatenate([np.empty((0, flat.shape[1])), *pieces]).astype(values.dtype)
             return replace(column, values=joined.reshape(values.shape))
 
@@ -85,6 +96,13 @@ def _numbers(change: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.
         return replace(data, steps=steps, static=static)
 
     return changed
+
+
+def _deviation(values: np.ndarray) -> np.ndarray:
+    """(D,) standard deviations; 0 where nothing is known."""
+    known = np.isfinite(values).any(0)
+    found: np.ndarray = np.where(known, np.nanstd(np.where(known, values, 0), axis=0), 0)
+    return found
 
 
 def _texts(change: Callable[[str, np.random.Generator], str]) -> Change:
@@ -131,6 +149,40 @@ def with_unknown_words(text: str, random: np.random.Generator) -> str:
     return (" " if spaced else "").join(words)
 
 
+def _pixels(change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> ChangeOfImages:
+    """A change of each image or clip, (T, H, W, C) from 0 to 1, that leaves them in their range."""
+
+    def changed(data: Captioned, columns: Sequence[str], random: np.random.Generator) -> Captioned:
+        counted = data.numbers == "uint8"
+        least, most = (0.0, 255.0) if counted else (float(data.values.min()), float(data.values.max()))
+        values = np.empty_like(data.values)
+        for a, b in pairwise(data.offsets):
+            shares = (data.values[a:b].astype(np.float32) - least) / ((most - least) or 1.0)
+            found = least + (most - least) * np.clip(change(shares, random), 0, 1)
+            values[a:b] = np.rint(found) if counted else found
+        return replace(data, values=values)
+
+    return changed
+
+
+def _blurred(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Each pixel the mean of itself and the eight around it."""
+    for axis in (1, 2):
+        before, after = np.delete(x, -1, axis), np.delete(x, 0, axis)
+        first, last = np.take(x, [0], axis), np.take(x, [-1], axis)
+        x = (np.concatenate([first, before], axis) + x + np.concatenate([after, last], axis)) / 3
+    return x
+
+
+def _moved(x: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Moved by up to an eighth of its sides, all frames alike; what comes in is like the edge."""
+    for axis in (1, 2):
+        size = x.shape[axis]
+        most = size // _MOVED
+        x = np.take(x, np.clip(np.arange(size) - random.integers(-most, most + 1), 0, size - 1), axis)
+    return x
+
+
 SOUND: Mapping[str, Change] = {
     "loudness": _energies(lambda x, random: x + _LOUDER),
     "noise": _energies(_noisy),
@@ -138,19 +190,27 @@ SOUND: Mapping[str, Change] = {
     "shift": _energies(_later),
     "speed": _energies(_faster),
 }
-NUMBERS: Mapping[str, Change] = {
-    "scale": _numbers(lambda x, spread, random: 1.5 * x),
-    "offset": _numbers(lambda x, spread, random: x + spread),
-    "drift": _numbers(lambda x, spread, random: x + spread * np.linspace(0, 1, len(x))[:, None]),
-    "noise": _numbers(lambda x, spread, random: x + 0.2 * spread * random.standard_normal(x.shape)),
-    "missing": _numbers(lambda x, spread, random: np.where(random.random((len(x), 1)) < _MISSING, np.nan, x)),
+_CHANGES_OF_NUMBERS: Mapping[str, _OfNumbers] = {
+    "scale": lambda x, spread, random: 1.5 * x,
+    "offset": lambda x, spread, random: x + spread,
+    "drift": lambda x, spread, random: x + spread * np.linspace(0, 1, len(x))[:, None],
+    "noise": lambda x, spread, random: x + 0.2 * spread * random.standard_normal(x.shape),
+    "missing": lambda x, spread, random: np.where(random.random((len(x), 1)) < _MISSING, np.nan, x),
 }
+NUMBERS = {name: _numbers(change) for name, change in _CHANGES_OF_NUMBERS.items()}
 # What a forecast is asked for changes with its past, but noise in it would be noise in the truth.
-SERIES = {name: NUMBERS[name] for name in ("scale", "offset", "drift", "missing")}
+SERIES = {name: _numbers(change, own=True) for name, change in _CHANGES_OF_NUMBERS.items() if name != "noise"}
 TEXTS: Mapping[str, Change] = {
     "case": _texts(lambda text, random: text.upper()),
     "typos": _texts(mistyped),
     "unknown": _texts(with_unknown_words),
+}
+IMAGES: Mapping[str, ChangeOfImages] = {
+    "dark": _pixels(lambda x, random: x / 2),
+    "contrast": _pixels(lambda x, random: x.mean() + (x - x.mean()) / 2),
+    "grain": _pixels(lambda x, random: x + _GRAIN * random.standard_normal(x.shape)),
+    "blur": _pixels(_blurred),
+    "moved": _pixels(_moved),
 }
 _WORDS = {
     "loudness": "20 dB louder",
@@ -165,10 +225,19 @@ _WORDS = {
     "case": "all in capitals",
     "typos": "a typing error in 20 letters",
     "unknown": "a word in ten unknown",
+    "dark": "half as bright",
+    "contrast": "half the contrast",
+    "grain": "noise in every pixel",
+    "blur": "blurred",
+    "moved": "moved by up to an eighth",
 }
-
-
-_KINDS = {"sound": SOUND, "numbers": NUMBERS, "series": SERIES, "texts": TEXTS}
+_KINDS: Mapping[str, Mapping[str, Callable[[Any, Sequence[str], np.random.Generator], Any]]] = {
+    "sound": SOUND,
+    "numbers": NUMBERS,
+    "series": SERIES,
+    "texts": TEXTS,
+    "images": IMAGES,
+}
 
 
 @dataclass(frozen=True)
@@ -177,13 +246,13 @@ class Stressed:
 
     Attributes:
         data: Of which no part was learned from.
-        columns: Those that may change, by kind: "sound", "numbers", "series" or "texts".
+        columns: Those that may change, by kind: "sound", "numbers", "series", "texts", or "images" of a `Captioned`.
         evaluate: Metrics of such data, with what `verdict.judged` gave.
     """
 
-    data: Sequences
+    data: Sequences | Captioned
     columns: Mapping[str, Sequence[str]]
-    evaluate: Callable[[Sequences], Mapping[str, Any]]
+    evaluate: Callable[[Any], Mapping[str, Any]]
 
 
 def chosen(known: Collection[str], wanted: Sequence[str], task: str) -> list[str]:
@@ -211,36 +280,44 @@ def card(stressed: Stressed, wanted: Sequence[str], task: str, seed: int = 0) ->
     """
     columns = {kind: tuple(names) for kind, names in stressed.columns.items() if names}
     known = {name: kind for kind in columns for name in _KINDS[kind]}
+    changes = chosen(known, wanted, task)  # before anything is evaluated, which may take minutes
     found = {"as it is": stressed.evaluate(stressed.data)}
     if not found["as it is"].get("strongest_plain"):
         raise OptionError(
             "the model is not compared with a plain method on these data, so there is nothing to compare under stress. "
             "Give data with targets, and a model whose training has finished"
         )
-    for place, name in enumerate(chosen(known, wanted, task)):
+    for place, name in enumerate(changes):
         kind, random = known[name], np.random.default_rng([seed, place])
         found[name] = stressed.evaluate(_KINDS[kind][name](stressed.data, columns[kind], random))
     return {name: metrics["strongest_plain"] for name, metrics in found.items()}
 
 
-def card_report(found: Mapping[str, Any]) -> str:
-    """A row for each change: the model, the strongest plain method, and how much each lost."""
+def card_rows(found: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The judgement under each change: what is changed, then the figure and how much better it is than without the
+    change, of the model and of the plain method."""
     first = found["as it is"]
-    measure, more_is_better = MEASURES[first["measure"]]
-    sign = 1 if more_is_better else -1
+    sign = 1 if MEASURES[first["measure"]][1] else -1
 
     def row(name: str) -> tuple[str, list[str]]:
         at, cells = found[name], []
         for key in ("model", "figure"):
-            lost = "" if name == "as it is" else f"{sign * (at[key] - first[key]):+.3f}"
-            cells += [f"{at[key]:.4g}", lost]
+            gained = round(sign * (at[key] - first[key]), 3) + 0.0  # which makes -0 0
+            cells += [f"{at[key]:.4g}", "" if name == "as it is" else f"{gained:+.3f}"]
         return _WORDS.get(name, name), cells
 
+    return [row(name) for name in found]
+
+
+def card_report(found: Mapping[str, Any]) -> str:
+    """A row for each change: the model, the strongest plain method, and how much each lost."""
+    first = found["as it is"]
     plain = str(first["name"])
     heads = ["model", "gained", plain[:22], "gained"]
+    widths = [8, 9, max(9, len(plain[:22]) + 2), 9]
     return "\n".join(
         [
-            *table(heads, map(row, found), left=33, widths=[8, 9, max(9, len(plain[:22]) + 2), 9], corner=measure),
+            *table(heads, card_rows(found), left=33, widths=widths, corner=MEASURES[first["measure"]][0]),
             "Gained: how much better than as it is; below 0, how much worse.",
         ]
     )

@@ -11,6 +11,7 @@ from gatewise import bundle
 from gatewise.decoding import Decoding
 from gatewise.errors import DataError, ModelFileError, OptionError
 from gatewise.tasks import Captioner
+from gatewise.tasks.stress import IMAGES
 
 
 def test_what_is_where_is_learned_and_measured(lit):
@@ -38,6 +39,17 @@ def test_the_training_data_is_split_as_it_was(lit):
     assert lit.evaluate(lamps(160)) == lit.metrics_
     short = lit.evaluate(lamps(160), decoding=Decoding(max_length=1))
     assert short["test"]["chrf"] < lit.metrics_["test"]["chrf"]
+
+
+def test_a_robustness_card_of_images(lit):
+    """Of the training data the test part, and of others all."""
+    found = lit.stress(lamps(160), changes=["moved"])
+    assert [*found] == ["as it is", "moved"]
+    assert found["as it is"]["model"] == lit.metrics_["strongest_plain"]["model"]
+    new = lit.stress(lamps(40, seed=9))
+    assert new["as it is"]["model"] == lit.evaluate(lamps(40, seed=9))["all"]["bleu"] > 90
+    assert [*new] == ["as it is", *IMAGES]
+    assert min(found["model"] for found in new.values()) < new["as it is"]["model"]
 
 
 def test_what_needs_time_is_learned_from_clips():

@@ -630,3 +630,14 @@ def test_a_model_that_is_the_first_of_a_process_can_be_used(folder):
     code = "import gatewise, numpy; print(gatewise.Forecaster.load('model').predict([numpy.arange(40.0) % 7]).tolist())"
     child = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     assert json.loads(child.stdout) == forecaster.predict([np.arange(40.0) % 7]).tolist()
+
+
+@pytest.mark.parametrize("split", [(0.7, 0.1, 0.2), (0.8, 0.2, 0)])
+def test_series_under_stress_are_measured_on_the_windows_that_they_are_measured_on_as_they_are(data, split):
+    """Errors are told in units of the series, so that another unit changes nothing."""
+    forecaster = Forecaster(**TINY, split=split).fit(data)
+    card = forecaster.stress(data, changes=["scale", "missing"])
+    assert card["as it is"] == forecaster.metrics_["strongest_plain"]
+    for key in ("model", "figure"):
+        assert card["scale"][key] == pytest.approx(card["as it is"][key], rel=1e-4)
+    assert card["missing"]["part"] == card["as it is"]["part"] == ("test" if split[2] else "validation")

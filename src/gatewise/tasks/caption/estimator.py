@@ -7,7 +7,7 @@ writes a caption word by word, attending to some of the places for each.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from ...training import ProgressFor
 from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
 from ..options import given_or, names
 from ..report import text_report
+from ..stress import Stressed
 from .baselines import Plain, most_frequent
 from .document import Data, Document
 from .evaluation import evaluate, evaluate_captions, with_captions
@@ -236,6 +237,29 @@ class Captioner(Estimator, CaptionOptions):
         from .plot import draw
 
         draw(*self._predictor().attention(data), self.model_.encoder.map, picture)
+
+    def stress(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        changes: Sequence[str] = (),
+        query: str | None = None,
+        encoding: str = "utf-8",
+        captions: str | None = None,
+        lists: str | None = None,
+    ) -> dict[str, Any]:
+        """A robustness card, see `Estimator.stress`; `captions` and `lists` as for `fit`."""
+        whole, _ = self._predictor().read(data, y, captions=captions, lists=lists, encoding=encoding)
+        return super().stress(whole, changes=changes, query=query)
+
+    def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
+        if self._is_training_data(data.fingerprint()):
+            trained = self.provenance_["data"]
+            parts = split_images(data, trained["counts"], trained["listed"], int(self.seed), names(self.group))
+            data = [*parts.values()][-1]
+        changing = {"images": () if data.inputs == "features" else ("pixels",)}
+        return Stressed(data, changing, self.evaluate)
 
     report = staticmethod(text_report)
 

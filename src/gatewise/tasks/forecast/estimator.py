@@ -319,9 +319,17 @@ class Forecaster(Estimator, ForecastOptions):
             "coverage" and "coverage_meant", "windows" and "values", and of several targets the same "by_target"; and
             "baselines".
         """
+        raw = self._predictor().read(data, query=query, encoding=encoding)
+        return self._measured(raw, self._is_training_data(raw.fingerprint()))
+
+    def _measured(self, raw: Sequences, learned_from: bool) -> dict[str, Any]:
+        """As `evaluate`.
+
+        Args:
+            learned_from: Whether the model was trained on these series, or on what they were before they changed.
+        """
         predictor = self._predictor()
-        raw = predictor.read(data, query=query, encoding=encoding)
-        if self._is_training_data(raw.fingerprint()):
+        if learned_from:
             by_group = self._by_group(raw) if self.provenance_["data"].get("by_group") else {}
             learned = predictor.table(by_group.get("train", raw)).series(self.calendar)
             split = Split.of(learned, predictor.horizon, self.split, validated=self.sizing_.validated)
@@ -390,7 +398,8 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         raw = self._predictor().read(data, query=query, encoding=encoding)
-        return Stressed(raw, {"series": self.targets_}, self.evaluate)
+        known = self._is_training_data(raw.fingerprint())  # changed, they are still measured on the same windows
+        return Stressed(raw, {"series": self.targets_}, lambda changed: self._measured(changed, known))
 
     report = staticmethod(forecast_report)
 
