@@ -25,7 +25,8 @@ _MOST_TRAINING = 2_000  # of the training part
 _MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
 _SHARES = np.arange(21) / 20  # of the network that are tried
 _POWER = 2  # of one over the losses, by which shares go
-_CERTAIN = 2.0  # standard errors of a smaller share's advantage from which on it is taken
+_CERTAIN = 2.0  # standard errors of another share's advantage from which on it is taken
+_LARGER = 0.5  # what counts of what speaks for a larger one
 _FEW_BLOCKS = 10  # of held-out time, at which a standard error counts 1.4 times
 _LEAST = 0.05  # smaller shares are not worth a network
 
@@ -92,10 +93,11 @@ def share_of(
 
     Two forecasts together are nearly always better than the better one, and which shares were best on one stretch of
     time says little of those that will be. So it is the share by the losses of each alone, or, as far as two standard
-    errors speak for it, the smaller one that was best: never a larger one, since the network's weights were chosen on
-    these very windows. 0 if nothing is held out.
+    errors speak for it, the one that was best. A larger share counts half, in standard errors and in the way to it:
+    the network's weights were chosen on these very windows. 0 if nothing is held out.
 
-    Chosen on 13 data sets, among 27 rules: of these it is the best, or within .1 % of that, whichever set is left out.
+    Chosen on 13 data sets, among some 30 rules: by the mean of five measures it is within .2 % of the best, whichever
+    set is left out.
 
     Args:
         predictor: With a share.
@@ -136,11 +138,12 @@ def share_of(
     total = (every / unit_of[:, None]).mean(1)
     mean = total.mean(-1)
     prior = int(np.round(by_losses(mean[[0, -1]], _POWER)[1] * (len(_SHARES) - 1)))
-    best = int(mean[: prior + 1].argmin())
+    best = int(mean.argmin())
     # Weights were chosen on these windows, among those of all validations, and few blocks tell little.
     others = len(np.unique(block)) - 1
     error = standard_error(total[prior] - total[best], block) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
-    trust = np.clip((mean[prior] - mean[best]) / error / _CERTAIN, 0.0, 1.0) if error > 0 else 0.0
+    counts = _LARGER if best > prior else 1.0
+    trust = counts * np.clip(counts * (mean[prior] - mean[best]) / error / _CERTAIN, 0.0, 1.0) if error > 0 else 0.0
     share = float(np.round(_SHARES[prior] + trust * (_SHARES[best] - _SHARES[prior]), 2))
     return share if share >= _LEAST else 0.0
 
