@@ -63,6 +63,7 @@ def measured(row: Row) -> dict[str, Any]:
         "yardstick": row.yardstick,
         "seen": row.seen,
         "share": _mean([run.get("share") for run in runs.values()]),
+        "day": time.strftime("%Y-%m-%d", time.gmtime()),
         "seconds": round((time.monotonic() - started) / len(figures), 1),  # of one seed, baselines and measuring too
         "seeds": runs,
     }

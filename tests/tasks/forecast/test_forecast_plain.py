@@ -13,6 +13,7 @@ from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Pla
 from gatewise.tasks.forecast.baselines.shares import by_losses, shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.estimator import Forecaster
+from gatewise.tasks.forecast.evaluation import chosen_share
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16, "threads": 1}
 
@@ -164,6 +165,31 @@ def test_shares_by_losses_alone():
     assert by_losses(np.array([1.0, 2.0, 1.0]), 4).tolist() == [16 / 33, 1 / 33, 16 / 33]
     assert by_losses(np.array([0.0, 1.0]), 2).tolist() == [1, 0]
     assert without_small(np.array([0.5, 0.485, 0.015])).tolist() == pytest.approx([0.5 / 0.985, 0.485 / 0.985, 0])
+
+
+def losses_of_shares(plain, network, both, noise=0.0, windows=100):
+    """(21, 1, N) that go from one forecast's loss to the other's, with the lowest halfway as far below their mean."""
+    share = np.arange(21) / 20
+    mean = plain + (network - plain) * share - both * 4 * share * (1 - share)
+    chance = np.random.default_rng(0).normal(size=windows)
+    return (mean[:, None] + share[:, None] * noise * (chance - chance.mean()))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("losses", "share"),
+    [
+        (losses_of_shares(1, 1, 0.1), 0.5),
+        (losses_of_shares(1, 1.2, 0, noise=0.01), 0),  # surely worse
+        (losses_of_shares(1, 0.8, 0, noise=0.01), 0.8),  # surely better: half of the way from .6 = 1 / (1 + .8 ** 2)
+        (losses_of_shares(1, 1.2, 0, noise=50), 0.4),  # nobody knows
+        (losses_of_shares(1, 0.5, 0, windows=1), 0.8),  # of one window, too
+        (losses_of_shares(0, 1, 0), 0),  # nothing is better than no error
+        (np.zeros((21, 1, 0)), 0),
+    ],
+)
+def test_the_share_goes_by_losses_and_evidence(losses, share):
+    found = chosen_share(losses, np.arange(losses.shape[-1]))
+    assert found == pytest.approx(share, abs=0.05)
 
 
 def test_a_network_that_is_surely_worse_has_no_share(data, monkeypatch):

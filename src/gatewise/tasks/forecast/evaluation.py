@@ -23,7 +23,7 @@ from .windows import Series
 _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
 _MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
-_SHARES = np.arange(21) / 20  # of the network that are tried
+SHARES = np.arange(21) / 20  # of the network that are tried
 _POWER = 2  # of one over the losses, by which shares go
 _CERTAIN = 2.0  # standard errors of another share's advantage from which on it is taken
 _LARGER = 0.5  # what counts of what speaks for a larger one
@@ -88,16 +88,7 @@ def evaluate_part(
 def share_of(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
 ) -> float:
-    """The network's share in forecasts, by squared and absolute errors, the pinball loss of quantiles and, where all
-    values are above 0, relative errors on held-out windows.
-
-    Two forecasts together are nearly always better than the better one, and which shares were best on one stretch of
-    time says little of those that will be. So it is the share by the losses of each alone, or, as far as two standard
-    errors speak for it, the one that was best. A larger share counts half, in standard errors and in the way to it:
-    the network's weights were chosen on these very windows. 0 if nothing is held out.
-
-    Chosen on 13 data sets, among some 30 rules: by the mean of five measures it is within .2 % of the best, whichever
-    set is left out.
+    """The network's share in forecasts, chosen on held-out windows; 0 if nothing is held out.
 
     Args:
         predictor: With a share.
@@ -112,39 +103,54 @@ def share_of(
     part = spaced(part, max(1, most // len(series.targets)))
     unit = scales(series, series.known_ends, both.sizing.season)
     levels = np.array(both.options.quantiles)
-    losses, blocks = [], []
-    positive = series.least() > 0
+    losses, blocks = [np.zeros((len(SHARES), 4 if series.least() > 0 else 3, 0))], [np.zeros(0, np.int64)]
     for which, own, plain, _ in both.both(series, part, before=True):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
         measures = []
-        for share in _SHARES:
+        for share in SHARES:
             found = both.blended(own, plain, float(share))
             error = (found.point - truth) / unit[rows][..., None]
             assert found.quantiles is not None
             fan = crps_of_quantiles(truth, found.quantiles, levels) / unit[rows][..., None]
             kinds = [error**2, np.abs(error), fan]
-            if positive:
+            if series.least() > 0:
                 kinds.append(smape(truth, found.point))
             measures.append([_mean(kind) for kind in kinds])
         losses.append(np.array(measures))
         blocks.append((rows << 20) + (origins - series.starts[rows]) // both.horizon)
-    if not losses:
+    return chosen_share(np.concatenate(losses, -1), np.concatenate(blocks))
+
+
+def chosen_share(losses: np.ndarray, blocks: np.ndarray) -> float:
+    """The network's share by the losses of forecasts with it: all measures count alike, beside those of share 0.
+
+    Two forecasts together are nearly always better than the better one, and which shares were best on one stretch of
+    time says little of those that will be. So it is the share by the losses of each alone, or, as far as two standard
+    errors speak for it, the one that was best. A larger share counts half, in standard errors and in the way to it:
+    the network's weights were chosen on these very windows.
+
+    Chosen on 13 data sets, among some 30 rules: by the mean of five measures it is within .2 % of the best, whichever
+    set is left out.
+
+    Args:
+        losses: (shares, measures, N windows) with each of `SHARES`: squared and absolute errors, the pinball loss of
+            quantiles and, where all values are above 0, relative errors.
+        blocks: (N,) which windows belong to one stretch of time of one series.
+    """
+    unit = losses[0].mean(-1) if len(blocks) else np.zeros(1)
+    if not (unit > 0).all():
         return 0.0
-    every, block = np.concatenate(losses, -1), np.concatenate(blocks)  # (shares, measures, N)
-    unit_of = every[0].mean(-1)
-    if not (unit_of > 0).all():
-        return 0.0
-    total = (every / unit_of[:, None]).mean(1)
+    total = (losses / unit[:, None]).mean(1)
     mean = total.mean(-1)
-    prior = int(np.round(by_losses(mean[[0, -1]], _POWER)[1] * (len(_SHARES) - 1)))
+    prior = int(np.round(by_losses(mean[[0, -1]], _POWER)[1] * (len(SHARES) - 1)))
     best = int(mean.argmin())
     # Weights were chosen on these windows, among those of all validations, and few blocks tell little.
-    others = len(np.unique(block)) - 1
-    error = standard_error(total[prior] - total[best], block) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
+    others = len(np.unique(blocks)) - 1
+    error = standard_error(total[prior] - total[best], blocks) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
     counts = _LARGER if best > prior else 1.0
     trust = counts * np.clip(counts * (mean[prior] - mean[best]) / error / _CERTAIN, 0.0, 1.0) if error > 0 else 0.0
-    share = float(np.round(_SHARES[prior] + trust * (_SHARES[best] - _SHARES[prior]), 2))
+    share = float(np.round(SHARES[prior] + trust * (SHARES[best] - SHARES[prior]), 2))
     return share if share >= _LEAST else 0.0
 
 

@@ -20,7 +20,7 @@ from .options import NORMALISATIONS
 
 _PRIOR = 100  # frames that the statistics of the training data count for in the running ones: a second of sound
 _PIECE = 1 << 16  # frames that are scaled at once
-_ENDS = (0.01, 0.99)  # shares of an image's pixels below what counts as its darkest and its brightest
+_LEVELS = (0.01, 0.5, 0.99)  # shares of an image's pixels below what counts as its darkest, its paper and its brightest
 _LEAST = 0.1  # smallest divisor, in standard deviations of the training data, so that silence is not amplified to noise
 
 
@@ -33,8 +33,8 @@ class Frames:
         channels: Numbers in each.
         mean, scale: (C,) mean and standard deviation of the training data.
         normalisation: Whose mean and standard deviation normalise a frame: those of its sequence ("utterance"), of the
-            frames of its sequence so far ("running"), or of the "training" data; "image" is the last, of images whose
-            darkest and brightest pixels have been brought to 0 and 1.
+            frames of its sequence so far ("running"), or of the "training" data; "image" is the last, of images of
+            one range, see `_of_one_range`.
         stack: Frames that are read as one step.
     """
 
@@ -174,14 +174,15 @@ def padded(steps: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _of_one_range(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """(n, C) of images, each such that its darkest and brightest pixels, but for the last hundredths, are 0 and 1."""
+    """(n, C) of images, each such that its median pixel, which is paper, is 0, and its darkest or brightest, whichever
+    is farther from that, is -1 or 1. Noise hardly moves either."""
     found = np.array(values, np.float64)
     for start, end in pairwise(offsets):
         own = found[start:end]
         if own.size and np.isfinite(own).any():
-            low, high = np.nanquantile(own, _ENDS)
-            own -= low
-            own /= (high - low) or 1.0
+            low, paper, high = np.nanquantile(own, _LEVELS)
+            own -= paper
+            own /= max(high - paper, paper - low) or 1.0
     return found
 
 
