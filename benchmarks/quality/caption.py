@@ -55,6 +55,7 @@ def captioned(parts: Sequence[Captioned], attributes: Attributes, seed: int, opt
         "validation": score(model.predict(validation), validation, attributes),
         "baselines": {name: score(texts, test, attributes)["attribute_accuracy"] for name, texts in plain.items()},
         "options": options,
+        "share": 1.0,  # nothing else writes
     }
 
 

@@ -21,7 +21,7 @@ from gatewise.tasks.generate.estimator import Generator
 from gatewise.tasks.transcribe.estimator import Transcriber
 
 from .classify import by_writer
-from .row import Row
+from .row import Row, judgement
 
 RATE = 8000
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -149,6 +149,7 @@ def answer(transcriber: Transcriber, metrics: dict[str, Any], measure: str, opti
     """What a row's `run` returns."""
     return {
         **metrics["all"],
+        **judgement(metrics),
         "baselines": {name: figures[measure] for name, figures in metrics["baselines"].items()},
         "options": options,
         "sizes": vars(transcriber.sizing_),
