@@ -31,6 +31,7 @@ import torch
 
 from gatewise.native.library import _native
 from gatewise.tasks import Tagger, fitting
+from gatewise.tasks.options import PRECISIONS
 
 from .quality import classify, detect, forecast
 from .quality.row import Row
@@ -39,7 +40,6 @@ from .record import RESULTS, ROOT, write, write_table
 
 DATA = ROOT.parent / "shared" / "data"
 QUESTION = "What do products of bfloat16 cost in figures, and how much time do they save?"
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}  # as the option and as the plan of a training name them
 ROWS = {  # task -> row
     "classify": "JapaneseVowels",
     "tag": "wall_following",

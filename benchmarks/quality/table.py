@@ -12,7 +12,7 @@ import json
 import statistics
 from typing import Any
 
-from ..record import RESULTS, ROOT
+from ..record import RESULTS, write_table
 
 SHOWN = (
     *("JapaneseVowels", "omniglot", "fsdd_speakers", "trec", "sst2", "sms_spam", "nsl_kdd"),
@@ -108,11 +108,7 @@ def table(page: str, rows: dict[str, Any]) -> str:
 def main() -> None:
     rows = json.loads((RESULTS / "quality.json").read_text())["answer"]["rows"]
     for page in HEADS:
-        path = ROOT / page
-        text = path.read_text()
-        before, rest = text.split("<!-- quality -->")
-        after = rest.split("<!-- /quality -->")[1]
-        path.write_text(f"{before}<!-- quality -->\n{table(page, rows)}\n<!-- /quality -->{after}")
+        write_table(page, "quality", table(page, rows))
     worse, far = ([name for name, row in rows.items() if test(row)] for test in (behind, far_behind))
     print(f"{len(worse)} of {len(rows)} rows are below the strongest plain method: {', '.join(worse)}")
     print(f"{len(far)} by more than one standard error, where it is known: {', '.join(far)}")

@@ -103,7 +103,8 @@ def share_of(
     part = spaced(part, max(1, most // len(series.targets)))
     unit = scales(series, series.known_ends, both.sizing.season)
     levels = np.array(both.options.quantiles)
-    losses, blocks = [np.zeros((len(SHARES), 4 if series.least() > 0 else 3, 0))], [np.zeros(0, np.int64)]
+    positive = series.least() > 0
+    losses, blocks = [np.zeros((len(SHARES), 4 if positive else 3, 0))], [np.zeros(0, np.int64)]
     for which, own, plain, _ in both.both(series, part, before=True):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
@@ -114,7 +115,7 @@ def share_of(
             assert found.quantiles is not None
             fan = crps_of_quantiles(truth, found.quantiles, levels) / unit[rows][..., None]
             kinds = [error**2, np.abs(error), fan]
-            if series.least() > 0:
+            if positive:
                 kinds.append(smape(truth, found.point))
             measures.append([_mean(kind) for kind in kinds])
         losses.append(np.array(measures))

@@ -57,7 +57,7 @@ def learned_baselines(
         tell: Shows the user a line.
     """
     found = learned_regression(examples, seed, size=size, effort=effort, tell=tell)
-    random, folds = np.random.default_rng([seed, 4]), _folds(examples, seed)
+    random, folds = np.random.default_rng([seed, 4]), _folds(examples, seed) if held is None else None
     for name, most, learn in _suiting(examples, seed, held, folds, recordings):
         started, own = time.monotonic(), examples.some(most, random)
         found.methods[name], left_out = learn(own)
@@ -66,7 +66,7 @@ def learned_baselines(
             found.left_out[name][np.searchsorted(examples.rows, own.rows)] = left_out
         if time.monotonic() - started > TELL_EVERY:
             tell(f"{name}: {time.monotonic() - started:.0f} s")
-    if held is None:
+    if folds is not None:
         found.left_out[regression_name(examples.targets.kind)] = _left_out(examples, seed, folds, effort)
     return found
 
@@ -75,14 +75,14 @@ def _suiting(
     examples: Examples,
     seed: int,
     held: tuple[Sequences, np.ndarray] | None,
-    folds: np.ndarray,
+    folds: np.ndarray | None,
     recordings: bool,
 ) -> Iterator[tuple[str, int, Callable[[Examples], Learned]]]:
     """The methods that suit the data: their name, how many sequences they can learn from, and what learns."""
     inputs, data, rows = examples.inputs, examples.data, examples.rows
 
     def learn_runs(unit: str, own: Examples) -> Learned:
-        return learned_ngrams(unit, own, held, folds[np.searchsorted(rows, own.rows)])
+        return learned_ngrams(unit, own, held, None if folds is None else folds[np.searchsorted(rows, own.rows)])
 
     if inputs.text is not None:
         most = _most_texts(examples, inputs.text)
@@ -156,13 +156,13 @@ def _left_out(examples: Examples, seed: int, folds: np.ndarray, effort: float) -
 
 
 def learned_ngrams(
-    unit: str, examples: Examples, held: tuple[Sequences, np.ndarray] | None, folds: np.ndarray
+    unit: str, examples: Examples, held: tuple[Sequences, np.ndarray] | None, folds: np.ndarray | None
 ) -> tuple[NGrams, np.ndarray]:
     """A linear model of runs of words or characters, whose penalty is chosen on texts that it did not learn from.
 
     Args:
         held: Those texts. None: parts of the examples, each left out in turn, or one of them where there are many.
-        folds: (N,) the part that each is in.
+        folds: (N,) the part that each is in; without it, `held` is needed.
 
     Returns:
         It; and without `held` predictions of examples by models that did not learn from them, (N, K), NaN where there
@@ -180,6 +180,7 @@ def learned_ngrams(
         path = along_penalties(known, truth, targets, len(keys), held=(others, wanted))
         best = min(path, key=lambda step: step.loss)
         return NGrams(unit, keys, idf, best.weights, best.bias), left_out
+    assert folds is not None
     paths = []
     for k in _tried(folds):
         here = folds == k
