@@ -187,6 +187,29 @@ def test_shares_go_to_what_knows_more():
     assert blend.network_share(CLASSES, truth, good, guess, share=0.3)[0] == 0.3
 
 
+def of_losses(nats):
+    """(N, 2) probabilities with which a truth of zeros costs so much."""
+    right = np.exp(-np.array(nats))
+    return np.stack([right, 1 - right], 1)
+
+
+def test_few_sequences_do_not_say_which_share_is_best(monkeypatch):
+    """Losses of .2 and .15 nats, and one more sequence at half a nat: (1.2 + .5) / 7 and (.9 + .5) / 7."""
+    monkeypatch.setattr(blend, "_TEMPERATURES", (1.0,))
+    network, plain = of_losses([0.4, 0.4, 0.1, 0.1, 0.1, 0.1]), of_losses([0.1, 0.1, 0.1, 0.1, 0.1, 0.4])
+    share, _ = blend.network_share(CLASSES, np.zeros(6, np.int64), network, plain)
+    assert share == pytest.approx(1.4**2 / (1.4**2 + 1.7**2), abs=0.025)
+
+
+def test_many_sequences_do(monkeypatch):
+    """A method that is better by a standard error counts more; one that is by a hundred of them counts alone."""
+    monkeypatch.setattr(blend, "_TEMPERATURES", (1.0,))
+    few, many = ([0.1] * n for n in (2, 900))
+    for tail, expected in ((few, pytest.approx(0.5, abs=0.3)), (many, 0.0)):
+        network, plain = of_losses([0.2] * len(tail) + [0.3]), of_losses([*tail, 0.3])
+        assert blend.network_share(CLASSES, np.zeros(len(plain), np.int64), network, plain)[0] == expected
+
+
 def test_shares_of_numbers():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=300).astype(np.float32)

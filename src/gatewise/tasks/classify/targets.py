@@ -189,14 +189,18 @@ class Targets:
 
     def loss(self, truth: np.ndarray, scores: np.ndarray) -> float:
         """Mean loss of what `predictions` takes: nats, or squared error of numbers."""
+        return float(self.losses(truth, scores).mean())
+
+    def losses(self, truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """(N,) of each sequence, of several outputs the mean."""
         found = self.predictions(scores)
         if self.kind == "number":
-            return float(np.square(found - truth).mean())
+            return np.square(found - truth).reshape(len(truth), -1).mean(1)
         if self.kind == "category":
             probabilities = found[np.arange(len(truth)), truth]
         else:
             probabilities = np.where(truth > 0, found, 1 - found)
-        return float(-np.log(np.maximum(probabilities, 1e-7)).mean())
+        return -np.log(np.maximum(probabilities, 1e-7)).reshape(len(truth), -1).mean(1)
 
     def loss_standardised(self, truth: np.ndarray, scores: np.ndarray) -> float:
         """The same of targets that are standardised."""
