@@ -20,8 +20,9 @@ BUILD       = $(if $(FLOCK),flock $(1)) $(BIN)/cmake --build $(1) --parallel $(J
 demo: $(READY)  ## train a language model on Python's own documentation, then let it write
 	$(BIN)/gatewise demo --force
 
+# A file of tests to each core at a time: most of them train on one thread.
 test: $(READY)  ## every test that is quick enough to run each time
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-slow: $(READY)  ## the ones that are not
 	$(BIN)/python -m pytest -m slow

@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
         ([{"heat": 1.0}, {"heat": 2.0}], Roles(per_step=True), {"heat"}, set(), 1),
         (pandas.DataFrame({"heat": [1.0, 2.0]}), Roles(per_step=True), {"heat"}, set(), 1),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_source_comes_to_its_reader(source, roles, steps, static, count, folder):
     found = read(source, None, roles)

@@ -188,6 +188,8 @@ def test_an_exported_layer_is_a_handful_of_nodes():
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_autocast_has_the_dtypes_of_torch(kind):
     """But for the GRU's results: torch's autocast forgets that layer on a CPU, and leaves them in float32."""
+    if kind == "LSTM" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        pytest.skip("torch.nn.LSTM has no bfloat16 on a CPU without AVX-512")
     build = {"LSTM": (LSTM, torch.nn.LSTM), "GRU": (GRU, torch.nn.GRU)}[kind]
     layers = []
     for make in build:
