@@ -1,14 +1,10 @@
-"""Plain anomaly detectors that a trained one must beat. Each scores a step by those before it alone.
-
-`RollingZ` reads steps as they arrive; it is the one whose scores are blended with the network's. The others read whole
-series, and stand beside the detector when it is measured.
-"""
+"""Plain anomaly detectors that a trained one must beat. Each reads a whole series, and scores a step by those before it
+alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,98 +12,6 @@ import numpy as np
 WINDOWS = (100, 500, 1000)  # steps: of a z-score
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)  # numpy has none of its own
-
-_LEAST_SPREAD = 0.1  # of a channel, in its standard deviations in normal data: a line may have been flat for a while
-_FURTHEST = 1e100
-_KNOWN = 10  # a series begins as if this part of a window had been normal: two values alone have hardly a deviation
-
-
-@dataclass(frozen=True)
-class RollingState:
-    """What the z-scores of a series' next steps depend on. D channels, blocks of W steps.
-
-    Attributes:
-        position: Steps of this block so far.
-        block: (W, D) these steps; what lies behind them is of no meaning.
-        sums: (3, D) of these steps: how many values there are, their sum, and that of their squares.
-        before: (W + 1, 3, D) the same of the steps of the block before from each on.
-    """
-
-    position: int
-    block: np.ndarray
-    sums: np.ndarray
-    before: np.ndarray
-
-
-class RollingZ:
-    """How many standard deviations each value lies from the mean of the `window` values before it, as steps arrive.
-
-    Steps are counted off in blocks of a window. What a window holds of this block is summed up as it arrives, what it
-    holds of the block before was summed up from its end; so nothing is ever subtracted, and a value that is far out is
-    forgotten with its window, to the last digit. One step or many at a time give the same bits.
-
-    Args:
-        window: Number of earlier values, W.
-        location: (D,) mean of each channel in normal data.
-        scale: (D,) its standard deviation, above 0.
-    """
-
-    def __init__(self, window: int, location: np.ndarray, scale: np.ndarray):
-        self.window, self.location, self.scale = window, location, scale
-
-    def start(self) -> RollingState:
-        """The state at the beginning of a series: as if its last steps, a tenth of a window, had been normal data."""
-        W, D = self.window, len(self.location)
-        known = np.minimum(np.arange(W, -1, -1), max(W // _KNOWN, 2)).astype(np.float64)
-        before = np.stack([known, np.zeros(W + 1), known], axis=1)[:, :, None].repeat(D, axis=2)
-        return RollingState(0, np.zeros((W, D)), np.zeros((3, D)), before)
-
-    def read(self, values: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
-        """z (T, D) of the next steps (T, D), signed, NaN where there is no value; and the state after them."""
-        found = []
-        start = 0
-        while start < len(values):
-            rows = values[start : start + self.window - state.position]
-            z, state = self._in_block(rows, state)
-            found.append(z)
-            start += len(rows)
-        return np.concatenate(found), state
-
-    def _in_block(self, values: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
-        # Cut off where squares would overflow, and no nearer: a series may wander far from where it was learned.
-        x = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
-        first, last = state.position, state.position + len(x)
-        block = state.block.copy()
-        block[first:last] = x
-        sums = np.cumsum(np.concatenate([state.sums[None], _terms(x)]), axis=0)  # one by one, in this order
-        count, total, squares = np.moveaxis(sums[:-1] + state.before[first:last], 1, 0)
-        mean = total / np.maximum(count, 1)
-        spread = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean * mean, _LEAST_SPREAD**2))
-        z = (x - mean) / spread
-        if last < self.window:
-            return z, RollingState(last, block, sums[-1], state.before)
-        backward = np.cumsum(_terms(block)[::-1], axis=0)[::-1]
-        before = np.concatenate([backward, np.zeros_like(backward[:1])])
-        return z, RollingState(0, block, np.zeros_like(state.sums), before)
-
-
-def _terms(x: np.ndarray) -> np.ndarray:
-    """(T, 3, D) of steps (T, D): whether there is a value, the value, its square."""
-    seen = np.isfinite(x)
-    known = np.where(seen, x, 0.0)
-    return np.stack([seen.astype(np.float64), known, known * known], axis=1)
-
-
-def furthest(z: np.ndarray) -> np.ndarray:
-    """(T,) how far out a step is whose D channels are z (T, D) off; NaN where none has a value.
-
-    The channel that is furthest out counts, less what the furthest of so many is by chance: to the normal
-    distribution, a tail probability D times as large is about that of sqrt(z^2 - 2 ln D).
-    """
-    seen = np.isfinite(z)
-    highest = np.where(seen, z * z, 0.0).max(axis=1)
-    count = np.maximum(seen.sum(axis=1), 1)
-    return np.where(seen.any(axis=1), np.sqrt(np.maximum(highest - 2 * np.log(count), 0.0)), np.nan)
 
 
 def rolling_z(values: np.ndarray, window: int = 100) -> np.ndarray:

@@ -10,7 +10,7 @@ from ...document import distinct
 from ..document import TrainedOn
 from ..fields import shares
 from .baselines import BASELINES, OLD_NAMES, WINDOWS, z_name
-from .scoring import Blend
+from .legacy import Blend
 from .sizing import Sizing
 
 
@@ -23,10 +23,14 @@ class Document:
     threshold: float | None
     plain_thresholds: Mapping[str, float | None]
     constant: tuple[str, ...] = ()  # channels; older files do not tell them
-    blend: Blend | None = None  # with the z-score; older files have none
+    share: float | None = None  # of the network; older files have none, or a blend
+    history: int | None = None
+    blend: Blend | None = None
     strongest_plain: str = z_name(WINDOWS[-1])
 
     def __post_init__(self) -> None:
+        if self.share is not None and not (0 <= self.share <= 1 and 100 <= (self.history or 0) <= 100_000):
+            raise ValueError(f"the share of its network is {self.share}, and its history {self.history}")
         if self.strongest_plain not in BASELINES:
             raise ValueError(f"its strongest_plain is none of {', '.join(BASELINES)}")
         if not self.plain_thresholds.keys() <= BASELINES.keys() | OLD_NAMES.keys():  # none, if a fit was interrupted

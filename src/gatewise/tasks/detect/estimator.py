@@ -1,7 +1,7 @@
 """`detect`: learn what is normal in time series, and score every step by how far it departs from that.
 
 Two networks, alone or together: one predicts each step from those before it, one is an autoencoder of windows. What is
-unlikely to them is an anomaly, and so is what is far from the last thousand values: a z-score stands beside them.
+less likely to them than the last thousand steps were is an anomaly, and so are values and changes far from theirs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -33,12 +32,14 @@ from .evaluation import (
     evaluate,
     precision_of,
 )
+from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
-from .predictor import Predictor, SignalReader
-from .scoring import Blend, Event, Scoring, blend_of, calibrate, reference_of
+from .predictor import ErrorReader, Predictor
+from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .sizing import sizing
 from .stream import Stream
+from .surprise import HISTORY, Normal, Scorer, SurpriseScorer
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -65,7 +66,8 @@ class Detector(Estimator, DetectOptions):
         model_: The networks, a `torch.nn.Module`.
         channels_: Names of the values of a step.
         threshold_: A step is an alarm if its score is this or more.
-        blend_: How the scores of network and z-score become one, and the network's share; None in models of before.
+        share_: Share of the network in the scores; None in models of before.
+        normal_steps_: Number of steps that define what is normal; None in models of before.
         strongest_plain_: Name of the plain detector that the others are judged by.
         offset_: The threshold with scikit-learn's sign: `decision_function` is `score_samples` minus it.
         metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
@@ -150,15 +152,17 @@ class Detector(Estimator, DetectOptions):
         batches = Windows(training, window=window, batch_size=chosen.batch_size, seed=int(self.seed))
         total = max(1, round(len(batches) * chosen.epochs))
         self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
-        # `measure` sets the thresholds, and may be interrupted. The model is saved even so: one that never alarms.
-        self.reference_, self.threshold_ = np.zeros(1), math.inf
-        self.blend_: Blend | None = Blend(self._default_share(), WINDOWS[-1], 0.0, 1.0)
+        # `settle` sets the threshold, and may be interrupted. The model is saved even so: one that never alarms.
+        self.normal_, self.threshold_ = _unknown(len(series.channels)), math.inf
+        self.share_: float | None = self._default_share()
+        self.normal_steps_: int | None = int(given_or(self.history, HISTORY))
+        self.legacy_: tuple[Blend | None, np.ndarray] | None = None
         self.strongest_plain_ = z_name(WINDOWS[-1])
         self.baseline_thresholds_: dict[str, float] = {}
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             plain = self.baseline_thresholds_ if finished else {}
-            return evaluate(self._predictor(), series, steps.parts, plain, self.strongest_plain_)
+            return evaluate(self._predictor(), series, steps.parts, plain, self.strongest_plain_, self.share_)
 
         return Prepared(
             build=self._build,
@@ -213,31 +217,58 @@ class Detector(Estimator, DetectOptions):
         return 0.0 if self.only == "plain" else float(given_or(self.share, 0.5))
 
     def _calibrate(self, steps: TrainingData) -> None:
-        """Choose share and z-score, by labels if there are enough, and set the thresholds, the baselines' too."""
+        """Choose share and history, by labels if there are enough, and set the thresholds, the baselines' too."""
         series, labels = steps.calibration, steps.calibration.labels
-        labelled = enough_anomalies(series, steps.judged)
+        labelled = labels is not None and enough_anomalies(series, steps.judged)
+        errors = None
+        if self.model_ is not None:
+            reader = ErrorReader(self.model_, self.scale_)
+            errors = [reader.errors(values) for values in series.values]
+        self.normal_ = Normal.of(errors, [v[:] for v in series.values], steps.normal, self.scale_, int(self.smoothing))
 
-        def signals(window: int, net: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-            reader = SignalReader(net, self.scale_, window)
-            return [reader.signals(values) for values in series.values]
+        def scores() -> list[np.ndarray]:
+            scorer, every = self._scorer(), range(len(series.values))
+            own = [None if errors is None else errors[k] for k in every]
+            return [scorer.read(own[k], series.values[k][:], scorer.start())[0].scores for k in every]
 
-        share, window = self._default_share(), WINDOWS[-1]
+        def with_share(share: float) -> list[np.ndarray]:
+            self.share_ = share
+            return scores()
+
         if labels is not None and labelled:
-            plain = {w: [np.nan_to_num(z) for _, z in signals(w, None)] for w in reversed(WINDOWS)}
-            window = max(plain, key=lambda w: precision_of(plain[w], labels, steps.judged))
-        found = signals(window, self.model_)
-        errors = [own for own, _ in found]
-        self.reference_ = reference_of(self, errors, steps.normal)
-        blend = blend_of(share, window, errors, steps.normal)
-        if labels is not None and labelled and self.share is None and self.only is None:
-            alone = [Scoring.of(self, self.reference_, math.inf, replace(blend, share=share)) for share in (1.0, 0.0)]
-            network, plain_ones = ([scoring.scores(*signal) for signal in found] for scoring in alone)
-            blend = replace(blend, share=chosen_share(network, plain_ones, labels, steps.judged))
-        scoring = calibrate(self, self.reference_, blend, found, steps.normal)
-        self.blend_, self.threshold_ = scoring.blend, scoring.threshold
+            if self.history is None:
+                plain = {}
+                for self.normal_steps_ in reversed(WINDOWS):
+                    plain[self.normal_steps_] = precision_of(with_share(0.0), labels, steps.judged)
+                self.normal_steps_ = max(plain, key=lambda window: plain[window])
+            chosen = self._default_share()
+            if self.share is None and self.only is None:
+                chosen = chosen_share(with_share(1.0), with_share(0.0), labels, steps.judged)
+            self.share_ = chosen
+        self.threshold_ = alarm_threshold(self, scores(), steps.normal)
         rate = float(given_or(self.false_alarm_rate, _RATE))
         thresholds, strongest = baseline_thresholds(series, steps.normal, rate, steps.judged if labelled else None)
-        self.baseline_thresholds_, self.strongest_plain_ = thresholds, strongest or z_name(window)
+        self.baseline_thresholds_ = thresholds
+        self.strongest_plain_ = strongest or z_name(
+            min(WINDOWS, key=lambda w: abs(w - (self.normal_steps_ or HISTORY)))
+        )
+
+    def _scorer(self) -> Scorer:
+        smoothing = int(self.smoothing)
+        if self.legacy_ is not None:
+            blend, reference = self.legacy_
+            return LegacyScorer(reference, blend, self.scale_, smoothing=smoothing, history=self.history)
+        assert self.share_ is not None
+        assert self.normal_steps_ is not None
+        network = self.model_ is not None
+        return SurpriseScorer(
+            self.scale_,
+            self.normal_,
+            network=network,
+            share=self.share_,
+            history=self.normal_steps_,
+            smoothing=smoothing,
+        )
 
     # What it finds.
 
@@ -248,17 +279,17 @@ class Detector(Estimator, DetectOptions):
             options=self,
             channels=self.channels_,
             scale=self.scale_,
-            scoring=Scoring.of(self, self.reference_, self.threshold_, self.blend_),
+            scorer=self._scorer(),
+            threshold=self.threshold_,
             schema=self.schema_,
         )
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
         """Anomaly scores of each series, (n,).
 
-        Of two scores the higher counts, each weighed with its share: that of the z-score of the values over the last
-        1,000 steps, and that of the network, which is the mean of how far this error stands out from the last 1,000
-        and how far the mean error of the last few does from those on normal data. Both are in units that one normal
-        step in a hundred exceeds: 1 is 2.33 standard deviations, 1.72 is 4. A step without any value scores 0.
+        A score is how many standard deviations a step lies from the last 1,000: its value, its change, its error to
+        the network, or the mean of the last few errors, whichever is furthest out, each weighed with the share of the
+        network or of the rest. A step without any value scores 0.
         """
         return self._predictor().scores(data, query=query, encoding=encoding)
 
@@ -325,14 +356,21 @@ class Detector(Estimator, DetectOptions):
             parts = parts_of(series, self.provenance_["data"]["split"], int(self.seed), names(self.group))
         else:
             parts = [{"all": slice(0, len(values))} for values in series.values]
-        return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_)
+        return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_, self.share_)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", events: bool = False
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
-        "alarm", and "event", which counts from 1 in each series and is 0 outside."""
-        return self._predictor().predictions(data, query=query, encoding=encoding)
+        "alarm", "event", which counts from 1 in each series and is 0 outside, the "channel" that is furthest out, and
+        the "cause": its value, its change, its error to the network, or the recent errors.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            events: A row for each event instead: where it begins, ends and is worst, its channels, and what happened
+                in words.
+        """
+        return self._predictor().predictions(data, query=query, encoding=encoding, events=events)
 
     def plot(
         self,
@@ -353,9 +391,8 @@ class Detector(Estimator, DetectOptions):
 
         predictor = self._predictor()
         series = predictor.series(data, y, query=query, encoding=encoding)
-        scores = predictor.scored(series.values[0])
-        events = predictor.scoring.events(scores)
-        draw(series, scores, events, picture, threshold=self.threshold_, time=self.time)
+        found = predictor.surprises(series.values[0])
+        draw(series, found.scores, predictor.events_of(found), picture, threshold=self.threshold_, time=self.time)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         series = self._predictor().series(data, y, query=query, encoding=encoding)
@@ -383,12 +420,19 @@ class Detector(Estimator, DetectOptions):
             "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],
             "threshold": self.threshold_,
             "plain_thresholds": self.baseline_thresholds_,
-            "blend": None if self.blend_ is None else vars(self.blend_),
+            **self._scoring_entries(),
             "strongest_plain": self.strongest_plain_,
         }
 
+    def _scoring_entries(self) -> dict[str, Any]:
+        if self.legacy_ is None:
+            return {"share": self.share_, "history": self.normal_steps_}
+        blend, _ = self.legacy_
+        return {"blend": None if blend is None else vars(blend)}
+
     def _tensors(self) -> dict[str, np.ndarray]:
-        data = {"location": self.scale_.location, "scale": self.scale_.scale, "reference": self.reference_}
+        data = {"location": self.scale_.location, "scale": self.scale_.scale}
+        data |= {"reference": self.legacy_[1]} if self.legacy_ is not None else vars(self.normal_)
         return super()._tensors() | {f"data.{name}": values for name, values in data.items()}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
@@ -396,16 +440,29 @@ class Detector(Estimator, DetectOptions):
         self.sizing_, self.channels_ = found.sizes, found.channels
         self.threshold_ = _unbounded(found.threshold)
         self.baseline_thresholds_ = {name: _unbounded(value) for name, value in found.plain_thresholds.items()}
-        self.blend_, self.strongest_plain_ = found.blend, found.strongest_plain
-        channels = (len(self.channels_),)
-        data = taken(tensors, "data.", {"location": channels, "scale": channels, "reference": (None,)})
-        if not (data["scale"] > 0).all() or not len(data["reference"]):
+        self.share_, self.normal_steps_, self.strongest_plain_ = found.share, found.history, found.strongest_plain
+        D = len(self.channels_)
+        legacy = found.share is None
+        parts = {"reference": (None,)} if legacy else {"errors": (2, D), "recent": (2, D), "changes": (2, D)}
+        data = taken(tensors, "data.", {"location": (D,), "scale": (D,), **parts})
+        if not (data["scale"] > 0).all() or (legacy and not len(data["reference"])):
             raise ModelFileError("data.scale is not above 0, or data.reference is empty")
+        self.legacy_ = (found.blend, data["reference"]) if legacy else None
+        if not legacy:
+            self.normal_ = Normal(*(data[name] for name in parts))
+            if not all((spread[1] > 0).all() for spread in vars(self.normal_).values()):
+                raise ModelFileError("data.errors, data.recent or data.changes has a deviation that is not above 0")
         constant = np.isin(self.channels_, found.constant)
-        self.scale_, self.reference_ = Scale(data["location"], data["scale"], constant), data["reference"]
+        self.scale_ = Scale(data["location"], data["scale"], constant)
         plain = self.only == "plain"
         self.model_ = None if plain else filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
 
 
 def _unbounded(threshold: float | None) -> float:
     return math.inf if threshold is None else threshold
+
+
+def _unknown(channels: int) -> Normal:
+    """Of a detector that was not calibrated."""
+    even = np.stack([np.zeros(channels), np.ones(channels)])
+    return Normal(even, even, even)

@@ -12,8 +12,9 @@ from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from ..verdict import judged
 from .baselines import BASELINES, plain_scores
 from .predictor import Predictor
-from .scoring import Event, threshold_of
+from .scoring import threshold_of
 from .series import Series
+from .surprise import Surprises
 
 Parts = Sequence[Mapping[str, slice]]  # of each series
 
@@ -23,33 +24,37 @@ _MEASURE = "average_precision"
 
 
 def evaluate(
-    predictor: Predictor, series: Series, parts: Parts, baseline_thresholds: Mapping[str, float], strongest: str
+    predictor: Predictor,
+    series: Series,
+    parts: Parts,
+    baseline_thresholds: Mapping[str, float],
+    strongest: str,
+    share: float | None,
 ) -> dict[str, Any]:
     """Figures by part, and of the baselines on the last one; see `Detector.evaluate`.
 
     Args:
         baseline_thresholds: Of the baselines to evaluate, by name.
         strongest: Of them, the one to judge the detector by.
+        share: Of the network in the scores; None in models of before, which are not judged.
     """
-    scoring = predictor.scoring
-    signals = [predictor.reader.signals(values) for values in series.values]
-    scores = [scoring.scores(*signal) for signal in signals]
+    found_of_all = [predictor.surprises_and_errors(values) for values in series.values]
+    scores = [surprises.scores for surprises, _ in found_of_all]
     metrics: dict[str, Any] = {}
     last = ""
     for part in parts[0]:
         places = [own[part] for own in parts]
-        events = [scoring.events(score[place]) for score, place in zip(scores, places, strict=True)]
-        found = _figures(series, places, scores, scoring.threshold, events)
+        found = _figures(predictor, series, places, scores, predictor.threshold)
         if found is None:
             continue
-        nats = np.concatenate([errors[place] for (errors, _), place in zip(signals, places, strict=True)])
+        nats = np.concatenate([errors[place] for (_, errors), place in zip(found_of_all, places, strict=True)])
         known = nats[~np.isnan(nats)]
         metrics[part] = {"loss": float(known.mean()) if len(known) else None, **found}
         last = part
     if baseline_thresholds:
         metrics["baselines"] = _of_baselines(predictor, series, parts, baseline_thresholds)
-    if scoring.blend is not None:
-        metrics |= _judged(metrics, last, scoring.blend.share, strongest)
+    if share is not None:
+        metrics |= _judged(metrics, last, share, strongest)
     return metrics
 
 
@@ -142,11 +147,7 @@ def _of_baselines(
             continue
         for part in reversed(list(parts[0])):
             places = [own[part] for own in parts]
-            events = [
-                predictor.scoring.events(score[place], threshold=threshold)
-                for score, place in zip(scores, places, strict=True)
-            ]
-            found = _figures(series, places, scores, threshold, events)
+            found = _figures(predictor, series, places, scores, threshold)
             if found is not None:
                 metrics[name] = found
                 break
@@ -154,10 +155,11 @@ def _of_baselines(
 
 
 def _figures(
-    series: Series, places: Sequence[slice], scores: list[np.ndarray], threshold: float, events: list[list[Event]]
+    predictor: Predictor, series: Series, places: Sequence[slice], scores: Sequence[np.ndarray], threshold: float
 ) -> dict[str, Any] | None:
     """Figures of one part, which lies at these places of the series; None if it has no step."""
     own = [score[place] for score, place in zip(scores, places, strict=True)]
+    events = [predictor.events_of(Surprises(score), threshold=threshold) for score in own]
     steps = sum(map(len, own))
     if steps == 0:
         return None

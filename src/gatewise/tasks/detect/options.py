@@ -41,18 +41,20 @@ class DetectOptions(BlendOptions, WindowOptions, TimestampOptions, TableOptions)
     )
     false_alarm_rate: float | None = option(
         default=None,
-        help="Share of normal steps that may raise an alarm; sets the threshold. If omitted, an alarm is a score of 4 "
+        help="Share of normal steps that may raise an alarm; sets the threshold. If omitted, an alarm is a score of 5 "
         "standard deviations, or more where tails are heavy: of normal steps, 1 % at most.",
         check=real("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     )
     smoothing: int = option(
-        default=5, help="Length of the moving average over errors, in steps.", check=whole(1, 100_000)
+        default=5,
+        help="Length of the moving average over errors, in steps, by which what lasts is found.",
+        check=whole(1, 100_000),
     )
     history: int | None = option(
         default=None,
-        help="Number of recent steps that define what is normal, while scoring too: a lasting change stops raising "
-        "alarms after 1 % of them. If omitted, only the normal steps seen in training count.",
-        check=whole(100),
+        help="Number of recent steps that define what is normal: what lasts longer is no anomaly any more. If omitted: "
+        "1,000, or what finds the anomalies best that are labelled in the validation data.",
+        check=whole(100, 100_000),
     )
     gap: int = option(
         default=10,

@@ -6,7 +6,7 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
-from .baselines import RollingState, RollingZ, furthest
+from .legacy import mean_observed
 from .options import DetectOptions
-from .scoring import Event, Scoring
+from .scoring import Event, find_events, sentence, step_name
 from .series import Scale, Series, Steps, filled_forward, read_series
+from .surprise import CAUSES, Scorer, Surprises
 
 FREEDOM = 4.0  # degrees of freedom of the Student distribution: tails heavy enough for sensors, a variance still finite
 LEAST_SCALE = 1e-3  # of a prediction, in standard deviations of the channel
@@ -77,7 +78,7 @@ class ReadState:
 
 
 class ErrorReader:
-    """Errors of series: negative log-likelihoods in nats, averaged over the channels that are observed.
+    """Errors of series: negative log-likelihoods of values, in nats.
 
     Args:
         net: The trained network, such as `Detection`.
@@ -95,11 +96,11 @@ class ErrorReader:
         return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=None, recent=recent)
 
     def errors(self, values: np.ndarray | Steps) -> np.ndarray:
-        """Errors (n,) of a whole series (n, D)."""
+        """Errors (n, D) of a whole series (n, D)."""
         return self.read(values, self.start())[0]
 
     def read(self, values: np.ndarray | Steps, state: ReadState) -> tuple[np.ndarray, ReadState]:
-        """Errors (T,) of the next steps (T, D), at least one, and the state after them.
+        """Errors (T, D) of the next steps (T, D), at least one, and the state after them.
 
         An error is NaN where nothing is observed or nothing was predicted.
         """
@@ -156,11 +157,7 @@ class ErrorReader:
         nats = energy(off, self.net.distribution) + np.log(scale.astype(np.float64))
         # Of what never changed there is nothing to predict: how sure a network is of it means nothing.
         still = np.where(np.isnan(location), np.nan, energy(z.astype(np.float64), self.net.distribution))
-        nats = np.where(self.scale.constant, still, nats)
-        observed = np.isfinite(nats)
-        count = observed.sum(axis=1)
-        total = np.where(observed, nats, 0.0).sum(axis=1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return np.where(self.scale.constant, still, nats)
 
 
 def energy(z: np.ndarray, distribution: str) -> np.ndarray:
@@ -171,51 +168,16 @@ def energy(z: np.ndarray, distribution: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class SignalState:
-    """What the errors and z-scores of a series' next steps depend on; each None where there are none."""
+class SeriesState:
+    """What the scores of a series' next steps depend on.
 
-    errors: ReadState | None
-    plain: RollingState | None
-
-
-class SignalReader:
-    """What a network and a plain detector say of series: errors, and z-scores of the values.
-
-    Args:
-        net: The trained network, or None: all errors are NaN.
-        scale: Of the channels.
-        window: Steps of the z-score, or None: all are NaN.
+    Attributes:
+        errors: Of the errors; None without a network.
+        scoring: Of the scorer.
     """
 
-    def __init__(self, net: Any | None, scale: Scale, window: int | None):
-        self.errors = None if net is None else ErrorReader(net, scale)
-        self.plain = None if window is None else RollingZ(window, scale.location, scale.scale)
-
-    def start(self) -> SignalState:
-        """The state at the beginning of a series."""
-        return SignalState(
-            None if self.errors is None else self.errors.start(), None if self.plain is None else self.plain.start()
-        )
-
-    def signals(self, values: np.ndarray | Steps) -> tuple[np.ndarray, np.ndarray]:
-        """Errors and z-scores, (n,) each, of a whole series (n, D)."""
-        state, found = self.start(), []
-        for start in range(0, len(values), CHUNK):
-            errors, plain, state = self.read(values[start : start + CHUNK], state)
-            found.append((errors, plain))
-        errors, plain = (np.concatenate(signal) for signal in zip(*found, strict=True))
-        return errors, plain
-
-    def read(self, values: np.ndarray, state: SignalState) -> tuple[np.ndarray, np.ndarray, SignalState]:
-        """Errors and z-scores, (T,) each, of the next steps (T, D), at least one, and the state after them."""
-        errors = plain = np.full(len(values), np.nan)
-        reading, rolling = state.errors, state.plain
-        if self.errors is not None and reading is not None:
-            errors, reading = self.errors.read(values, reading)
-        if self.plain is not None and rolling is not None:
-            z, rolling = self.plain.read(values, rolling)
-            plain = furthest(z)
-        return errors, plain, SignalState(reading, rolling)
+    errors: ReadState | None
+    scoring: Any
 
 
 class Predictor:
@@ -226,7 +188,8 @@ class Predictor:
         options: Of the detector.
         channels: Names of the values of a step.
         scale: Of the channels.
-        scoring: How errors become scores, alarms and events.
+        scorer: How errors and values become scores.
+        threshold: A step is an alarm if its score is this or more.
         schema: How the table was read that it learned from; None if it was none.
     """
 
@@ -237,11 +200,13 @@ class Predictor:
         options: DetectOptions,
         channels: tuple[str, ...],
         scale: Scale,
-        scoring: Scoring,
+        scorer: Scorer,
+        threshold: float,
         schema: Schema | None,
     ):
-        self.reader = SignalReader(net, scale, None if scoring.blend is None else scoring.blend.window)
-        self.options, self.channels, self.scoring, self.schema = options, channels, scoring, schema
+        self.errors = None if net is None else ErrorReader(net, scale)
+        self.options, self.channels, self.schema = options, channels, schema
+        self.scorer, self.threshold = scorer, threshold
 
     def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         """Series as the network knows them. DataError if they have other channels."""
@@ -249,33 +214,78 @@ class Predictor:
             data, y, self.options, channels=self.channels, query=query, encoding=encoding, schema=self.schema
         )
 
-    def scored(self, values: np.ndarray | Steps) -> np.ndarray:
-        """Scores (n,) of one series (n, D)."""
-        return self.scoring.scores(*self.reader.signals(values))
+    def start(self) -> SeriesState:
+        """The state at the beginning of a series."""
+        return SeriesState(None if self.errors is None else self.errors.start(), self.scorer.start())
+
+    def read(self, values: np.ndarray, state: SeriesState) -> tuple[Surprises, np.ndarray, SeriesState]:
+        """Surprises at the next steps (T, D), at least one, their mean errors (T,), NaN where there is none, and the
+        state after them."""
+        errors, reading = None, state.errors
+        if self.errors is not None and reading is not None:
+            errors, reading = self.errors.read(values, reading)
+        found, scoring = self.scorer.read(errors, values, state.scoring)
+        mean = np.full(len(values), np.nan) if errors is None else mean_observed(errors)
+        return found, mean, SeriesState(reading, scoring)
+
+    def surprises(self, values: np.ndarray | Steps) -> Surprises:
+        """Of one series (n, D)."""
+        return self.surprises_and_errors(values)[0]
+
+    def surprises_and_errors(self, values: np.ndarray | Steps) -> tuple[Surprises, np.ndarray]:
+        """The same, and the mean error (n,) of each step, NaN where there is none."""
+        state, found, errors = self.start(), [], []
+        for start in range(0, len(values), CHUNK):
+            some, mean, state = self.read(values[start : start + CHUNK], state)
+            # Where nothing is an alarm nobody asks for the channels: of long series they are kept in half the digits.
+            by_channel = None if some.by_channel is None else some.by_channel.astype(np.float32)
+            found.append(replace(some, by_channel=by_channel))
+            errors.append(mean)
+        return _joined(found), np.concatenate(errors)
+
+    def events_of(self, found: Surprises, number: int = 0, threshold: float | None = None) -> list[Event]:
+        """Events of one series.
+
+        Args:
+            number: Of the series.
+            threshold: Another one than the detector's.
+        """
+        least = self.threshold if threshold is None else threshold
+        gap, min_length = int(self.options.gap), int(self.options.min_length)
+        return find_events(found, least, gap, min_length, self.channels, number)
 
     def scores(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[np.ndarray]:
         """Scores (n,) of each series."""
-        return [self.scored(values) for values in self.series(data, query=query, encoding=encoding).values]
+        return [self.surprises(values).scores for values in self.series(data, query=query, encoding=encoding).values]
 
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
         """(steps,) -1 where there is an alarm, else 1, series after series."""
         scores = self.scores(data, query=query, encoding=encoding)
-        return np.where(np.concatenate(scores) >= self.scoring.threshold, -1, 1)
+        return np.where(np.concatenate(scores) >= self.threshold, -1, 1)
 
     def events(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> list[Event]:
         """Events, series after series."""
-        found = enumerate(self.scores(data, query=query, encoding=encoding))
-        return [event for number, scores in found for event in self.scoring.events(scores, number)]
+        series = self.series(data, query=query, encoding=encoding)
+        return [
+            event
+            for number, values in enumerate(series.values)
+            for event in self.events_of(self.surprises(values), number)
+        ]
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", events: bool = False
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns; see `Detector.predictions`."""
         series = self.series(data, query=query, encoding=encoding)
         for number, values in enumerate(series.values):
-            scores = self.scored(values)
-            inside = np.zeros(len(scores), np.int64)
-            for k, event in enumerate(self.scoring.events(scores), 1):
+            found = self.surprises(values)
+            happened = self.events_of(found)
+            if events:
+                if happened:
+                    yield self._event_rows(series, number, happened)
+                continue
+            inside = np.zeros(len(values), np.int64)
+            for k, event in enumerate(happened, 1):
                 inside[event.start : event.end + 1] = k
             for first in range(0, len(values), _ROWS):
                 rows = slice(first, min(first + _ROWS, len(values)))
@@ -283,20 +293,61 @@ class Predictor:
                     "series": np.full(rows.stop - first, number),
                     "step": np.arange(first, rows.stop),
                     **series.named(number, rows, self.options.time),
-                    "score": scores[rows],
-                    "alarm": scores[rows] >= self.scoring.threshold,
+                    "score": found.scores[rows],
+                    "alarm": found.scores[rows] >= self.threshold,
                     "event": inside[rows],
+                    **self._reasons(found, rows),
                 }
+
+    def _reasons(self, found: Surprises, rows: slice) -> dict[str, np.ndarray]:
+        """The channel that is furthest out at each step, and what of it is."""
+        if found.by_channel is None or found.causes is None:
+            return {}
+        names, causes = np.array(self.channels, object), np.array(CAUSES, object)
+        return {"channel": names[found.by_channel[rows].argmax(axis=1)], "cause": causes[found.causes[rows]]}
+
+    def _event_rows(self, series: Series, number: int, events: list[Event]) -> dict[str, np.ndarray]:
+        """A row for each event of a series: where it begins, ends and is worst, by step and by time."""
+        time = series.time(self.options.time)
+
+        def named(step: int) -> dict[str, np.ndarray]:
+            return series.named(number, slice(step, step + 1), time)
+
+        columns: dict[str, np.ndarray] = {}
+        for place in ("start", "end", "peak"):
+            steps = [int(getattr(event, place)) for event in events]
+            columns[place] = np.array(steps)
+            each = [named(step) for step in steps]
+            for name in each[0]:
+                key = f"{name}_{place}" if name == time else name
+                columns[key] = np.concatenate([one[name] for one in each])
+        when = step_name if time is None else lambda step: str(named(step)[time][0])
+        return {
+            "series": np.full(len(events), number),
+            "event": np.arange(1, len(events) + 1),
+            **columns,
+            "score": np.array([event.score for event in events]),
+            "channels": np.array([", ".join(part.channel for part in event.channels) for event in events], object),
+            "description": np.array([sentence(event, when) for event in events], object),
+        }
 
     def log_likelihood(self, data: Any) -> float:
         """Mean log-likelihood of a step, in nats. DataError if no step has one, OptionError without a network."""
-        reader = self.reader.errors
-        if reader is None:
+        if self.errors is None:
             raise OptionError(
                 'this detector has no network that could tell a likelihood: it was made with only="plain"'
             )
-        errors = np.concatenate([reader.errors(values) for values in self.series(data).values])
+        errors = np.concatenate([mean_observed(self.errors.errors(values)) for values in self.series(data).values])
         known = errors[~np.isnan(errors)]
         if not len(known):
             raise DataError("there is no step to score: each has no value, or nothing before it")
         return -float(known.mean())
+
+
+def _joined(found: Sequence[Surprises]) -> Surprises:
+    scores = np.concatenate([some.scores for some in found])
+    by_channel = [some.by_channel for some in found if some.by_channel is not None]
+    causes = [some.causes for some in found if some.causes is not None]
+    if not by_channel:
+        return Surprises(scores)
+    return Surprises(scores, np.concatenate(by_channel), np.concatenate(causes))

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
 from ...runtime import streams
-from .predictor import Predictor, SignalState
-from .scoring import BlendState
+from .predictor import Predictor, SeriesState
 
 
-@dataclass(frozen=True)
-class StreamState:
-    """What a stream knows of the steps so far."""
-
-    reading: SignalState
-    scoring: BlendState
-
-
-class Stream(streams.Stream[StreamState]):
+class Stream(streams.Stream[SeriesState]):
     """Scores steps as they arrive, each from what came before; made by `Detector.stream`.
 
     Attributes:
@@ -30,16 +20,13 @@ class Stream(streams.Stream[StreamState]):
         channels: Names of the values of a step.
     """
 
-    _reading: SignalState
-
     def __init__(self, predictor: Predictor):
-        self._reader, self._scoring = predictor.reader, predictor.scoring
-        self._scorer = self._scoring.scorer()
-        self.threshold, self.channels = predictor.scoring.threshold, predictor.channels
+        self._predictor = predictor
+        self.threshold, self.channels = predictor.threshold, predictor.channels
         super().__init__()
 
-    def _initial_state(self) -> StreamState:
-        return StreamState(self._reader.start(), self._scoring.scorer().state)
+    def _initial_state(self) -> SeriesState:
+        return self._predictor.start()
 
     def push(self, piece: Any) -> tuple[float, bool]:
         """The next step's score, and whether it is an alarm.
@@ -51,21 +38,9 @@ class Stream(streams.Stream[StreamState]):
         Raises:
             DataError: There are more or fewer values, or one is not a number.
         """
-        errors, plain, self._reading = self._reader.read(self._values(piece)[None], self._reading)
-        score = self._scorer.push(float(errors[0]), float(plain[0]))
+        found, _, self.state = self._predictor.read(self._values(piece)[None], self.state)
+        score = float(found.scores[0])
         return score, score >= self.threshold
-
-    # A history is kept sorted from push to push, for sorting it again would cost more than all the rest. So it is made
-    # a value only when asked for.
-
-    @property
-    def state(self) -> StreamState:
-        """What the stream remembers, to be set again later."""
-        return StreamState(self._reading, self._scorer.state)
-
-    @state.setter
-    def state(self, state: StreamState) -> None:
-        self._reading, self._scorer.state = state.reading, state.scoring
 
     def _values(self, row: Any) -> np.ndarray:
         """(D,) float64."""

@@ -1,0 +1,186 @@
+"""How surprising each step is, and in which channel: what a network did not expect, what is far from the last steps.
+
+Four things are looked at in each channel, and all are measured alike: in standard deviations from their mean over the
+last steps, a thousand by default. So one threshold serves series of many kinds, and what lasts becomes normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .rolling import RollingMean, RollingState, RollingZ, among
+from .series import Scale
+
+CAUSES = ("value", "change", "error", "recent errors")
+HISTORY = 1000  # steps that define what is normal, unless they are chosen
+
+_LEAST_SPREAD = 1e-3  # nats: normal data without any spread would make every error infinitely surprising
+_NETWORK = slice(2, 4)  # of CAUSES, those that are a network's
+
+
+@dataclass(frozen=True)
+class Surprises:
+    """Of T steps with D channels.
+
+    Attributes:
+        scores: (T,) standard deviations, 0 or more: those of the channel that is furthest out, less what the furthest
+            of so many is by chance.
+        by_channel: (T, D) the same of each channel; None in models of before.
+        causes: (T,) which of `CAUSES` it is in that channel; None in models of before.
+    """
+
+    scores: np.ndarray
+    by_channel: np.ndarray | None = None
+    causes: np.ndarray | None = None
+
+
+class Scorer(Protocol):
+    """What gives the steps of a series their scores, as they arrive. Its states are values."""
+
+    def start(self) -> Any:
+        """The state at the beginning of a series."""
+
+    def read(self, errors: np.ndarray | None, values: np.ndarray, state: Any) -> tuple[Surprises, Any]:
+        """Those of the next steps, and the state after them.
+
+        Args:
+            errors: (T, D) of the network in nats, NaN where there is none; None without a network.
+            values: (T, D), NaN where missing.
+        """
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal data, by channel: what a series is measured by before its own steps say more.
+
+    Attributes:
+        errors: (2, D) mean and standard deviation of the network's errors; 0 and 1 without a network.
+        recent: (2, D) the same of means of the last few errors, those standardised.
+        changes: (2, D) mean, 0, and standard deviation of the steps from one value to the next.
+    """
+
+    errors: np.ndarray
+    recent: np.ndarray
+    changes: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        errors: Sequence[np.ndarray] | None,
+        values: Sequence[np.ndarray],
+        steps: Sequence[np.ndarray],
+        scale: Scale,
+        smoothing: int,
+    ) -> Normal:
+        """From series (n, D) each, of which some steps (n,) are normal."""
+        D = len(scale.scale)
+        own = recent = np.stack([np.zeros(D), np.ones(D)])
+        if errors is not None:
+            own = _mean_and_spread([e[mask] for e, mask in zip(errors, steps, strict=True)], _LEAST_SPREAD)
+            mean = RollingMean(smoothing, D)
+            means = [mean.read((e - own[0]) / own[1], mean.start())[0] for e in errors]
+            recent = _mean_and_spread([m[mask] for m, mask in zip(means, steps, strict=True)], _LEAST_SPREAD)
+        changes = [
+            _changes(v, np.full(D, np.nan))[0][mask & np.append(False, mask[:-1])]
+            for v, mask in zip(values, steps, strict=True)
+        ]
+        spread = _mean_and_spread(changes, 0.0)[1]
+        return cls(own, recent, np.stack([np.zeros(D), np.where(spread > 0, spread, scale.scale)]))
+
+
+def _mean_and_spread(pieces: Sequence[np.ndarray], least: float) -> np.ndarray:
+    """(2, D) of the columns of these pieces (n, D), without what is missing; 0 and `least` where all is."""
+    rows = np.concatenate(pieces)
+    seen = np.isfinite(rows)
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean = np.where(seen, rows, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(seen, rows - mean, 0.0) ** 2).sum(axis=0) / count)
+    return np.stack([mean, np.maximum(spread, least)])
+
+
+def _changes(values: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, D) from the last value before each step to its own, NaN where there is none; and the last values after all.
+
+    Args:
+        last: (D,) before the first step, NaN if there was none.
+    """
+    rows = np.concatenate([last[None], values])
+    newest = np.maximum.accumulate(np.where(np.isfinite(rows), np.arange(len(rows))[:, None], 0), axis=0)
+    filled = np.take_along_axis(rows, newest, axis=0)
+    return values - filled[:-1], filled[-1]
+
+
+@dataclass(frozen=True)
+class SurpriseState:
+    """What the surprise at a series' next steps depends on.
+
+    Attributes:
+        last: (D,) the last value of each channel.
+        recent: Of the mean of errors; None without a network, or where a mean is of one error.
+        rolling: Of all that is measured by the last steps.
+    """
+
+    last: np.ndarray
+    recent: RollingState | None
+    rolling: RollingState
+
+
+class SurpriseScorer:
+    """Scores steps as they arrive.
+
+    The least likely of all counts, and each as much as its share is of the larger one of both shares: the network's,
+    whose errors they are, and that of the values, which is the rest.
+
+    Args:
+        scale: Of the channels in normal data.
+        normal: More of that.
+        network: Whether there are errors.
+        share: Of the network, from 0 to 1.
+        history: Steps that define what is normal.
+        smoothing: Errors that a mean of the last few is over.
+
+    Source: the minimum of tail probabilities, Tippett (1931), "The Methods of Statistics"; on the scale of the normal
+    distribution the maximum of z.
+    """
+
+    def __init__(self, scale: Scale, normal: Normal, *, network: bool, share: float, history: int, smoothing: int):
+        D = len(scale.location)
+        self._network = network
+        larger = max(share, 1 - share)
+        weights = np.repeat([(1 - share) / larger, share / larger], 2)
+        self._weights = (weights if network else np.ones(2))[:, None]
+        self._errors = normal.errors
+        location, spread = [scale.location, normal.changes[0]], [scale.scale, normal.changes[1]]
+        if network:
+            location += [np.zeros(D), normal.recent[0]]
+            spread += [np.ones(D), normal.recent[1]]
+        self._mean = RollingMean(smoothing, D)
+        self._z = RollingZ(history, np.concatenate(location), np.concatenate(spread))
+        self._width = D
+
+    def start(self) -> SurpriseState:
+        recent = self._mean.start() if self._network else None
+        return SurpriseState(np.full(self._width, np.nan), recent, self._z.start())
+
+    def read(
+        self, errors: np.ndarray | None, values: np.ndarray, state: SurpriseState
+    ) -> tuple[Surprises, SurpriseState]:
+        changes, last = _changes(values, state.last)
+        columns, recent = [values, changes], state.recent
+        if self._network and errors is not None:
+            own = (errors - self._errors[0]) / self._errors[1]
+            means, recent = self._mean.read(own, recent)
+            columns += [own, means]
+        z, rolling = self._z.read(np.concatenate(columns, axis=1), state.rolling)
+        z = z.reshape(len(values), len(columns), self._width)
+        z[:, _NETWORK] = np.maximum(z[:, _NETWORK], 0.0)  # an error that is smaller than usual is no surprise
+        each = np.stack([among(z[:, cause]) for cause in range(len(columns))], axis=1) * self._weights
+        by_channel = each.max(axis=1)
+        channel = by_channel.argmax(axis=1)
+        rows = np.arange(len(values))
+        found = Surprises(by_channel[rows, channel], by_channel, each[rows, :, channel].argmax(axis=1))
+        return found, SurpriseState(last, recent, rolling)
