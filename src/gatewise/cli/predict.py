@@ -43,6 +43,9 @@ def predict(
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     times: Annotated[bool, typer.Option("--times", help="Write one row per word, with its start and end.")] = False,
+    events: Annotated[
+        bool, typer.Option("--events", help="Write one row per event of a detector, with what happened in words.")
+    ] = False,
     json: Json = False,
     **search: Any,
 ) -> None:
@@ -74,7 +77,13 @@ def predict(
             raise OptionError("--plot reads the data a second time, which standard input does not allow. Name a file")
         can_plot(plot, force)
     if text:
-        given = {"DATA": data, "--output": output, "--query": query, "--times": times or None}
+        given = {
+            "DATA": data,
+            "--output": output,
+            "--query": query,
+            "--times": times or None,
+            "--events": events or None,
+        }
         _refuse_beside_text(estimator, given)
         options = decoding(task, estimator.answers, search)
         predictor = estimator.load(model)
@@ -83,11 +92,12 @@ def predict(
         _answer(predictor, text, options, encoding, json)
     else:
         possible = inspect.signature(estimator.predictions).parameters
-        for flag, used in (("query", query is not None), ("times", times)):
+        for flag, used in (("query", query is not None), ("times", times), ("events", events)):
             if used and flag not in possible:
                 raise OptionError(f"--{flag} is not an option for models of the task '{task}'. Leave it out")
         reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
-        options = {**reading, **({"times": True} if times else {}), **decoding(task, estimator.predictions, search)}
+        rows = {name: True for name, used in (("times", times), ("events", events)) if used}
+        options = {**reading, **rows, **decoding(task, estimator.predictions, search)}
         if output is not None:
             check_suffix(output)
             writable(output, force)

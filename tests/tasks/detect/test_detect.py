@@ -197,7 +197,7 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path):
         Detector(**TINY, seed=5).fit(data, **{**validated, "validation": waves(300, seed=2)}, resume=True)
 
 
-@pytest.mark.parametrize("step", ["calibrate", "baseline_thresholds", "evaluate"])
+@pytest.mark.parametrize("step", ["alarm_threshold", "baseline_thresholds", "evaluate"])
 def test_ctrl_c_while_measuring_keeps_what_was_learned(step, monkeypatch, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -210,7 +210,7 @@ def test_ctrl_c_while_measuring_keeps_what_was_learned(step, monkeypatch, tmp_pa
     loaded = Detector.load(output)
     assert loaded.metrics_ == {}
     assert same(weights(loaded), weights(whole))
-    assert loaded.threshold_ == (np.inf if step == "calibrate" else whole.threshold_)
+    assert loaded.threshold_ == (np.inf if step == "alarm_threshold" else whole.threshold_)
     assert loaded.predict(data).shape == (400,)
     monkeypatch.undo()
     resumed = Detector(**TINY, seed=5).fit(data, output=output, resume=True)

@@ -10,12 +10,11 @@ from scipy.stats import norm
 from gatewise.tasks.detect.baselines import (
     BASELINES,
     MOST_COMPARED,
-    RollingZ,
-    furthest,
     nearest_window,
     plain_scores,
     spectral_residual,
 )
+from gatewise.tasks.detect.rolling import RollingZ, furthest
 
 RNG = np.random.default_rng(5)
 

@@ -1,7 +1,5 @@
 """The networks of `detect` and their windows, beside plain PyTorch."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -32,10 +30,15 @@ def test_the_errors_are_those_of_plain_torch(detector):
         scale = torch.nn.functional.softplus(out[:-1, 2:]) + 1e-3
         law = torch.distributions.StudentT(FREEDOM, z[:-1] + out[:-1, :2], scale)
         constant = -torch.distributions.StudentT(FREEDOM).log_prob(torch.tensor(0.0))
-        want = (-law.log_prob(z[1:]) - constant).mean(1)
-    errors = detector._predictor().reader.errors.errors(fresh)
-    assert math.isnan(errors[0])
-    np.testing.assert_allclose(errors[1:], want, rtol=1e-3, atol=1e-3)
+        want = -law.log_prob(z[1:]) - constant
+    errors = detector._predictor().errors.errors(fresh)
+    assert np.isnan(errors.nats[0]).all()
+    assert np.isnan(errors.residuals[0]).all()
+    np.testing.assert_allclose(errors.nats[1:], want, rtol=1e-3, atol=1e-3)
+    likeliest = -torch.distributions.StudentT(FREEDOM, 0.0, scale).log_prob(torch.tensor(0.0)) - constant
+    signs = torch.sign(z[1:] - z[:-1] - out[:-1, :2])
+    deviance = signs * torch.sqrt(2 * torch.clamp(want - likeliest, min=0))
+    np.testing.assert_allclose(errors.residuals[1:], deviance, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("distribution", ["student", "gaussian"])

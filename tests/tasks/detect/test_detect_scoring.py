@@ -6,43 +6,18 @@ import numpy as np
 import pytest
 
 from gatewise.tasks.detect.baselines import rolling_z, windowed_gaussian
-from gatewise.tasks.detect.scoring import Scorer, find_events, score_series, tail_threshold, threshold_of
+from gatewise.tasks.detect.scoring import (
+    ChannelEvent,
+    Event,
+    find_events,
+    sentence,
+    step_name,
+    tail_threshold,
+    threshold_of,
+)
+from gatewise.tasks.detect.surprise import CAUSES, Surprises
 
 RNG = np.random.default_rng(3)
-
-
-def test_scores_by_hand():
-    reference = np.arange(200.0)  # median 100, and 198 of 200 are below the 99 % quantile
-    scorer = Scorer(reference, smoothing=2, history=None)
-    assert scorer.push(100.0) == 0
-    assert scorer.push(296.0) == pytest.approx((198 - 100) / 98)
-    assert scorer.push(math.nan) == 0
-    assert scorer.push(100.0) == pytest.approx(1.0)  # the mean is still that of two steps
-    constant = score_series(np.array([5.0, 5.0, 6.0]), np.full(10, 5.0), 1, None)
-    assert constant[0] == 0
-    assert np.isfinite(constant).all()
-
-
-def test_a_history_gets_used_to_what_stays():
-    errors = np.concatenate([RNG.exponential(size=1000), 20 + RNG.exponential(size=1000)])
-    reference = RNG.exponential(size=500)
-    kept, learned = (score_series(errors, reference, 5, history) for history in (None, 200))
-    assert kept[1005:].min() > 2
-    assert learned[1000:1010].max() > 2
-    assert learned[1300:].max() < 2
-
-
-def test_a_history_is_a_sliding_window():
-    """Against a slow version that sorts anew at each step."""
-    errors, reference = RNG.exponential(size=400), RNG.exponential(size=150)
-    found = score_series(errors, reference, 3, 150)
-    past = list(reference)
-    recent = [sorted(past)[75]] * 3 + errors.tolist()  # as if all had been normal before
-    for t in range(len(errors)):
-        mean = sum(recent[t + 1 : t + 4]) / 3
-        order = sorted(past[-150:])
-        assert found[t] == (mean - order[75]) / (order[148] - order[75])
-        past.append(mean)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +42,7 @@ def test_the_threshold_of_hardly_anything():
 
 
 def test_events_by_hand():
-    scores = np.array([0, 5, 0, 0, 7, 6, 0, 0, 0, 9, 0, 5.0])
+    scores = Surprises(np.array([0, 5, 0, 0, 7, 6, 0, 0, 0, 9, 0, 5.0]))
     spans = lambda gap, least: [(e.start, e.end, e.peak) for e in find_events(scores, 5, gap, least)]  # noqa: E731
     assert spans(0, 1) == [(1, 1, 1), (4, 5, 4), (9, 9, 9), (11, 11, 11)]
     assert spans(1, 1) == [(1, 1, 1), (4, 5, 4), (9, 11, 9)]
@@ -75,6 +50,29 @@ def test_events_by_hand():
     assert spans(3, 1) == [(1, 11, 9)]
     assert spans(0, 2) == [(4, 5, 4)]
     assert find_events(scores, 10, 0, 1) == []
+
+
+def test_an_event_names_its_channels_in_the_order_of_their_alarms():
+    by_channel = np.array([[0, 0, 0], [0, 6, 0], [8, 5.5, 1], [5, 0, 2.0]])
+    found = Surprises(by_channel.max(axis=1), by_channel, np.array([0, 1, 2, 0]))
+    [event] = find_events(found, 5.0, 0, 1, ("heat", "load", "flow"), 3)
+    heat, load = ChannelEvent("heat", 2, 8.0), ChannelEvent("load", 1, 6.0)
+    assert event == Event(3, 1, 3, 2, 8.0, CAUSES[2], (load, heat))
+    assert sentence(event) == (
+        "step 1 to step 3: 'heat' is not what the network expects (8 standard deviations at step 2), and 'load' from "
+        "step 1 on"
+    )
+    hours = ["00:00", "01:00", "02:00", "03:00"]
+    assert sentence(event, hours.__getitem__).startswith("01:00 to 03:00: 'heat'")
+
+
+def test_sentences_of_a_single_step_of_several_channels_and_of_none():
+    one = Event(0, 4, 4, 4, 5.25, "change", (ChannelEvent("heat", 4, 5.25),))
+    assert sentence(one) == "step 4: 'heat' jumps (5.25 standard deviations)"
+    many = Event(0, 4, 4, 4, 7.0, "value", tuple(ChannelEvent(name, 4, 7.0 - k) for k, name in enumerate("abc")))
+    assert sentence(many).endswith("(7 standard deviations), and 2 more channels from step 4 on")
+    assert sentence(Event(0, 4, 6, 5, 7.0)) == "step 4 to step 6: 7 standard deviations at step 5"
+    assert step_name(1200) == "step 1200"
 
 
 @pytest.mark.parametrize(

@@ -224,12 +224,14 @@ class Detector(Estimator, DetectOptions):
         if self.model_ is not None:
             reader = ErrorReader(self.model_, self.scale_)
             errors = [reader.errors(values) for values in series.values]
-        self.normal_ = Normal.of(errors, [v[:] for v in series.values], steps.normal, self.scale_, int(self.smoothing))
+        residuals = None if errors is None else [own.residuals for own in errors]
+        values = [one[:] for one in series.values]
+        self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
 
         def scores() -> list[np.ndarray]:
-            scorer, every = self._scorer(), range(len(series.values))
+            scorer, every = self._scorer(), range(len(values))
             own = [None if errors is None else errors[k] for k in every]
-            return [scorer.read(own[k], series.values[k][:], scorer.start())[0].scores for k in every]
+            return [scorer.read(own[k], values[k], scorer.start())[0].scores for k in every]
 
         def with_share(share: float) -> list[np.ndarray]:
             self.share_ = share

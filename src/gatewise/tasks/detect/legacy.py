@@ -13,7 +13,7 @@ import numpy as np
 from .baselines import WINDOWS
 from .rolling import RollingState, RollingZ, furthest
 from .series import Scale
-from .surprise import Surprises
+from .surprise import Errors, Surprises
 
 _HIGH = 0.99  # the share of the reference below a score of 1
 _ONE = 2.3263478740408408  # standard deviations: what a score of 1 is where scores are normally distributed
@@ -104,8 +104,8 @@ class LegacyScorer:
             None if self._plain is None else self._plain.start(),
         )
 
-    def read(self, errors: np.ndarray | None, values: np.ndarray, state: LegacyState) -> tuple[Surprises, LegacyState]:
-        nats = np.full(len(values), np.nan) if errors is None else mean_observed(errors)
+    def read(self, errors: Errors | None, values: np.ndarray, state: LegacyState) -> tuple[Surprises, LegacyState]:
+        nats = np.full(len(values), np.nan) if errors is None else mean_observed(errors.nats)
         lasting, history, recent = self._lasting(nats.tolist(), state)
         if self._blend is None or self._sudden is None or self._plain is None:
             return Surprises(np.array(lasting)), LegacyState(history, recent, None, None)

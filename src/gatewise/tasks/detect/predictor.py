@@ -18,7 +18,7 @@ from .legacy import mean_observed
 from .options import DetectOptions
 from .scoring import Event, find_events, sentence, step_name
 from .series import Scale, Series, Steps, filled_forward, read_series
-from .surprise import CAUSES, Scorer, Surprises
+from .surprise import CAUSES, Errors, Scorer, Surprises
 
 FREEDOM = 4.0  # degrees of freedom of the Student distribution: tails heavy enough for sensors, a variance still finite
 LEAST_SCALE = 1e-3  # of a prediction, in standard deviations of the channel
@@ -78,7 +78,7 @@ class ReadState:
 
 
 class ErrorReader:
-    """Errors of series: negative log-likelihoods of values, in nats.
+    """What a network did not expect in series.
 
     Args:
         net: The trained network, such as `Detection`.
@@ -95,22 +95,19 @@ class ErrorReader:
         recent = np.full((self.net.window - 1, D), np.nan, np.float32)
         return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=None, recent=recent)
 
-    def errors(self, values: np.ndarray | Steps) -> np.ndarray:
-        """Errors (n, D) of a whole series (n, D)."""
+    def errors(self, values: np.ndarray | Steps) -> Errors:
+        """Of a whole series (n, D)."""
         return self.read(values, self.start())[0]
 
-    def read(self, values: np.ndarray | Steps, state: ReadState) -> tuple[np.ndarray, ReadState]:
-        """Errors (T, D) of the next steps (T, D), at least one, and the state after them.
-
-        An error is NaN where nothing is observed or nothing was predicted.
-        """
+    def read(self, values: np.ndarray | Steps, state: ReadState) -> tuple[Errors, ReadState]:
+        """Errors at the next steps (T, D), at least one, and the state after them."""
         found = []
         for start in range(0, len(values), CHUNK):
             errors, state = self._chunk(values[start : start + CHUNK], state)
             found.append(errors)
-        return np.concatenate(found), state
+        return Errors(*(np.concatenate(parts) for parts in zip(*map(_parts, found), strict=True))), state
 
-    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
+    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         z = self.scale.apply(values)
         found = []
         if self.net.predictor is not None:
@@ -121,10 +118,10 @@ class ErrorReader:
             found.append(errors)
         if len(found) == 1:
             return found[0], state
-        predicted, reconstructed = found  # the first step of a series is not predicted
-        return np.where(np.isnan(predicted), reconstructed, (predicted + reconstructed) / 2), state
+        both = zip(*map(_parts, found), strict=True)  # the first step of a series is not predicted
+        return Errors(*(np.where(np.isnan(own), other, (own + other) / 2) for own, other in both)), state
 
-    def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
+    def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         filled, observed = filled_forward(z, state.last)
         batch = {"values": filled[:, None], "observed": observed[:, None], "state": state.hidden}
         y, hidden = self.net.compute(predict_steps, batch)
@@ -134,7 +131,7 @@ class ErrorReader:
         errors = self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
         return errors, replace(state, hidden=hidden, last=filled[-1], expected=(location[-1:], scale[-1:]))
 
-    def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[np.ndarray, ReadState]:
+    def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         """How well the newest step of each window is reconstructed."""
         rows = np.vstack([state.recent, z])
         windows = np.lib.stride_tricks.sliding_window_view(rows, self.net.window, axis=0)  # (T, D, L)
@@ -152,12 +149,17 @@ class ErrorReader:
         location, scale = np.split(both, 2, axis=1)
         return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
 
-    def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        off = (z.astype(np.float64) - location) / scale
-        nats = energy(off, self.net.distribution) + np.log(scale.astype(np.float64))
+    def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> Errors:
         # Of what never changed there is nothing to predict: how sure a network is of it means nothing.
-        still = np.where(np.isnan(location), np.nan, energy(z.astype(np.float64), self.net.distribution))
-        return np.where(self.scale.constant, still, nats)
+        constant = self.scale.constant & np.isfinite(location)
+        off = z.astype(np.float64) - np.where(constant, 0.0, location)
+        spread = np.where(constant, 1.0, scale.astype(np.float64))
+        lost = energy(off / spread, self.net.distribution)
+        return Errors(lost + np.log(spread), np.sign(off) * np.sqrt(2 * lost))
+
+
+def _parts(errors: Errors) -> tuple[np.ndarray, np.ndarray]:
+    return errors.nats, errors.residuals
 
 
 def energy(z: np.ndarray, distribution: str) -> np.ndarray:
@@ -225,7 +227,7 @@ class Predictor:
         if self.errors is not None and reading is not None:
             errors, reading = self.errors.read(values, reading)
         found, scoring = self.scorer.read(errors, values, state.scoring)
-        mean = np.full(len(values), np.nan) if errors is None else mean_observed(errors)
+        mean = np.full(len(values), np.nan) if errors is None else mean_observed(errors.nats)
         return found, mean, SeriesState(reading, scoring)
 
     def surprises(self, values: np.ndarray | Steps) -> Surprises:
@@ -237,9 +239,7 @@ class Predictor:
         state, found, errors = self.start(), [], []
         for start in range(0, len(values), CHUNK):
             some, mean, state = self.read(values[start : start + CHUNK], state)
-            # Where nothing is an alarm nobody asks for the channels: of long series they are kept in half the digits.
-            by_channel = None if some.by_channel is None else some.by_channel.astype(np.float32)
-            found.append(replace(some, by_channel=by_channel))
+            found.append(some.in_half_the_memory())
             errors.append(mean)
         return _joined(found), np.concatenate(errors)
 
@@ -337,7 +337,7 @@ class Predictor:
             raise OptionError(
                 'this detector has no network that could tell a likelihood: it was made with only="plain"'
             )
-        errors = np.concatenate([mean_observed(self.errors.errors(values)) for values in self.series(data).values])
+        errors = np.concatenate([mean_observed(self.errors.errors(values).nats) for values in self.series(data).values])
         known = errors[~np.isnan(errors)]
         if not len(known):
             raise DataError("there is no step to score: each has no value, or nothing before it")

@@ -12,7 +12,7 @@ from .options import DetectOptions
 from .surprise import CAUSES, Surprises
 
 # Standard deviations from which a step is an alarm, unless a rate is given.
-ALARM = 5.0
+ALARM = 4.5
 MOST_ALARMS = 0.01  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
 
 _LEAST_TAIL = 50  # scores that a Pareto tail is fitted to, at least; fewer get an exponential one

@@ -18,8 +18,21 @@ from .series import Scale
 CAUSES = ("value", "change", "error", "recent errors")
 HISTORY = 1000  # steps that define what is normal, unless they are chosen
 
-_LEAST_SPREAD = 1e-3  # nats: normal data without any spread would make every error infinitely surprising
-_NETWORK = slice(2, 4)  # of CAUSES, those that are a network's
+_LEAST_SPREAD = 1e-3  # of residuals: normal data without any spread would make every error infinitely surprising
+
+
+@dataclass(frozen=True)
+class Errors:
+    """What a network did not expect, (T, D); NaN where nothing is observed or nothing was predicted.
+
+    Attributes:
+        nats: Negative log-likelihoods.
+        residuals: Deviance residuals: above 0 if a value is higher than expected, and squared twice the nats by which
+            it is less likely than the likeliest one, so that they are near to normal where errors have heavy tails.
+    """
+
+    nats: np.ndarray
+    residuals: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,13 @@ class Surprises:
     by_channel: np.ndarray | None = None
     causes: np.ndarray | None = None
 
+    def in_half_the_memory(self) -> Surprises:
+        """The same with channels in float32, for a long series has many."""
+        if self.by_channel is None or self.causes is None:
+            return self
+        by_channel = np.minimum(self.by_channel, np.finfo(np.float32).max).astype(np.float32)
+        return Surprises(self.scores, by_channel, self.causes.astype(np.int8))
+
 
 class Scorer(Protocol):
     """What gives the steps of a series their scores, as they arrive. Its states are values."""
@@ -44,11 +64,11 @@ class Scorer(Protocol):
     def start(self) -> Any:
         """The state at the beginning of a series."""
 
-    def read(self, errors: np.ndarray | None, values: np.ndarray, state: Any) -> tuple[Surprises, Any]:
+    def read(self, errors: Errors | None, values: np.ndarray, state: Any) -> tuple[Surprises, Any]:
         """Those of the next steps, and the state after them.
 
         Args:
-            errors: (T, D) of the network in nats, NaN where there is none; None without a network.
+            errors: Of the network; None without one.
             values: (T, D), NaN where missing.
         """
 
@@ -58,8 +78,8 @@ class Normal:
     """Normal data, by channel: what a series is measured by before its own steps say more.
 
     Attributes:
-        errors: (2, D) mean and standard deviation of the network's errors; 0 and 1 without a network.
-        recent: (2, D) the same of means of the last few errors, those standardised.
+        errors: (2, D) mean and standard deviation of the network's residuals; 0 and 1 without a network.
+        recent: (2, D) the same of means of the last few residuals, those standardised.
         changes: (2, D) mean, 0, and standard deviation of the steps from one value to the next.
     """
 
@@ -70,7 +90,7 @@ class Normal:
     @classmethod
     def of(
         cls,
-        errors: Sequence[np.ndarray] | None,
+        residuals: Sequence[np.ndarray] | None,
         values: Sequence[np.ndarray],
         steps: Sequence[np.ndarray],
         scale: Scale,
@@ -79,10 +99,10 @@ class Normal:
         """From series (n, D) each, of which some steps (n,) are normal."""
         D = len(scale.scale)
         own = recent = np.stack([np.zeros(D), np.ones(D)])
-        if errors is not None:
-            own = _mean_and_spread([e[mask] for e, mask in zip(errors, steps, strict=True)], _LEAST_SPREAD)
+        if residuals is not None:
+            own = _mean_and_spread([r[mask] for r, mask in zip(residuals, steps, strict=True)], _LEAST_SPREAD)
             mean = RollingMean(smoothing, D)
-            means = [mean.read((e - own[0]) / own[1], mean.start())[0] for e in errors]
+            means = [mean.read((r - own[0]) / own[1], mean.start())[0] for r in residuals]
             recent = _mean_and_spread([m[mask] for m, mask in zip(means, steps, strict=True)], _LEAST_SPREAD)
         changes = [
             _changes(v, np.full(D, np.nan))[0][mask & np.append(False, mask[:-1])]
@@ -166,18 +186,15 @@ class SurpriseScorer:
         recent = self._mean.start() if self._network else None
         return SurpriseState(np.full(self._width, np.nan), recent, self._z.start())
 
-    def read(
-        self, errors: np.ndarray | None, values: np.ndarray, state: SurpriseState
-    ) -> tuple[Surprises, SurpriseState]:
+    def read(self, errors: Errors | None, values: np.ndarray, state: SurpriseState) -> tuple[Surprises, SurpriseState]:
         changes, last = _changes(values, state.last)
         columns, recent = [values, changes], state.recent
         if self._network and errors is not None:
-            own = (errors - self._errors[0]) / self._errors[1]
+            own = (errors.residuals - self._errors[0]) / self._errors[1]
             means, recent = self._mean.read(own, recent)
             columns += [own, means]
         z, rolling = self._z.read(np.concatenate(columns, axis=1), state.rolling)
         z = z.reshape(len(values), len(columns), self._width)
-        z[:, _NETWORK] = np.maximum(z[:, _NETWORK], 0.0)  # an error that is smaller than usual is no surprise
         each = np.stack([among(z[:, cause]) for cause in range(len(columns))], axis=1) * self._weights
         by_channel = each.max(axis=1)
         channel = by_channel.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What a network and a z-score say of a step, as one score; their shares; detectors without a network."""
+"""Shares of network and values in one score; detectors without a network."""
 
 import math
 
@@ -9,7 +9,7 @@ from detect_kit import TINY, waves
 from gatewise import bundle
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.tasks.detect.estimator import Detector
-from gatewise.tasks.detect.scoring import ALARM, LASTING, ONE, Blend
+from gatewise.tasks.detect.scoring import ALARM
 
 RNG = np.random.default_rng(11)
 
@@ -29,26 +29,6 @@ def labelled(n, broken, seed=0, height=80.0):
     return x, labels
 
 
-def test_scores_of_a_blend_by_hand():
-    even = Blend(0.5, 1000, 0.0, 1.0)
-    assert even.score(1.0, 3 * ONE, 0.5 * ONE) == pytest.approx(2)  # of the network: (1 + 3) / 2
-    assert even.score(1.0, 3 * ONE, 5 * ONE) == pytest.approx(5)
-    assert even.score(-2.0, -1.0, 0.0) == 0
-    assert even.score(0.0, math.nan, math.nan) == 0
-    assert Blend(1.0, 1000, 0.0, 1.0).score(1.0, 3 * ONE, 50.0) == pytest.approx(2)
-    assert Blend(0.0, 1000, 0.0, 1.0).score(1.0, 300.0, ONE) == pytest.approx(1)
-    assert Blend(0.75, 1000, 0.0, 1.0).score(1.0, 0.0, 3 * ONE) == pytest.approx(1)  # a third as loud
-    lasting = even.score(1e9, 0.0, 0.0)
-    assert lasting == pytest.approx(LASTING / ONE / 2)
-    assert lasting < ALARM / ONE
-
-
-@pytest.mark.parametrize("broken", [(1.5, 1000, 0.0, 1.0), (0.5, 1, 0.0, 1.0), (0.5, 9, math.nan, 1.0), (0.5, 9, 0, 0)])
-def test_impossible_blends_are_refused(broken):
-    with pytest.raises(ValueError, match="is no blend"):
-        Blend(*broken)
-
-
 def test_the_share_is_that_of_the_network():
     data = waves(900)
     both, network, z = (Detector(**TINY, share=share).fit(data) for share in (None, 1.0, 0.0))
@@ -61,19 +41,23 @@ def test_the_share_is_that_of_the_network():
     assert blended.argmax() == 200
 
 
-def test_without_a_network_a_detector_is_its_z_score(plain, tmp_path):
+def test_without_a_network_a_detector_is_a_plain_one(plain, tmp_path):
     assert plain.model_ is None
     assert plain.metrics_["share"] == 0
     assert plain.metrics_["train"]["loss"] is None
-    assert plain.threshold_ == ALARM / ONE
+    assert plain.threshold_ == ALARM
     assert plain.verdict(plain.metrics_).startswith("This is a plain method alone")
     fresh = waves(2500, 2, seed=4)
     fresh[[40, 700]] = np.nan
     fresh[1700, 1] += 90
     [scores] = plain.scores(fresh)
-    past = fresh[700:1700, 1]
-    z = (fresh[1700, 1] - np.nanmean(past)) / np.nanstd(past)
-    assert scores[1700] == pytest.approx(math.sqrt(z * z - 2 * math.log(2)) / ONE)
+    both = []
+    changes = np.diff(fresh[:, 1], prepend=np.nan)
+    changes[701] = fresh[701, 1] - fresh[699, 1]  # over the missing one
+    for x in (fresh[:, 1], changes):
+        z = (x[1700] - np.nanmean(x[700:1700])) / np.nanstd(x[700:1700])
+        both.append(math.sqrt(z * z - 2 * math.log(2)))
+    assert scores[1700] == pytest.approx(max(both))
     assert [event.start for event in plain.events(fresh)] == [1700]
     stream = plain.stream()
     np.testing.assert_array_equal([stream.push(row)[0] for row in fresh], scores)
@@ -104,10 +88,10 @@ def test_labels_choose_the_share():
 
 
 def test_one_threshold_serves_series_of_many_kinds():
-    """Without a rate it is four standard deviations, or what one normal step in a hundred exceeds."""
+    """Without a rate it is 4.5 standard deviations, or what one normal step in a hundred exceeds."""
     calm = Detector(**TINY).fit(RNG.standard_normal(1500))
     heavy = Detector(**TINY).fit(RNG.standard_normal(1500) * np.where(RNG.random(1500) < 0.03, 30, 1))
-    assert calm.threshold_ == ALARM / ONE
+    assert calm.threshold_ == ALARM
     assert heavy.threshold_ > calm.threshold_
     assert heavy.metrics_["train"]["alarm_rate"] < 0.02
     assert (calm.predict(RNG.standard_normal(20_000)) == -1).mean() < 0.001
@@ -123,14 +107,17 @@ def test_a_series_that_moved_away_for_good_does_not_alarm_for_good():
     assert alarms[2500:].mean() < 0.01
 
 
-def test_a_damaged_blend_is_refused(plain, tmp_path):
+def test_a_damaged_share_is_refused(plain, tmp_path):
     plain.save(tmp_path / "model")
     found = bundle.load(tmp_path / "model")
-    for changed in ({"share": 2.0}, {"window": 10**9}, {"spread": -1.0}):
-        document = {**found.document, "blend": {**found.document["blend"], **changed}}
-        bundle.save(tmp_path / "broken", document, found.tensors)
-        with pytest.raises(ModelFileError, match="is no blend"):
+    for changed in ({"share": 2.0}, {"history": 10**9}, {"history": None}):
+        bundle.save(tmp_path / "broken", {**found.document, **changed}, found.tensors)
+        with pytest.raises(ModelFileError, match="share of its network"):
             Detector.load(tmp_path / "broken")
     bundle.save(tmp_path / "broken", {**found.document, "strongest_plain": "magic"}, found.tensors)
     with pytest.raises(ModelFileError, match="strongest_plain"):
+        Detector.load(tmp_path / "broken")
+    spoilt = {**found.tensors, "data.changes": np.zeros_like(found.tensors["data.changes"])}
+    bundle.save(tmp_path / "broken", found.document, spoilt)
+    with pytest.raises(ModelFileError, match="deviation that is not above 0"):
         Detector.load(tmp_path / "broken")
