@@ -18,8 +18,8 @@ class Sizing:
     batch_size: int
 
 
-# (most steps of training data, sizing). The first row was found by trials on the beginnings of the eight series that
-# benchmarks/quality/detect.py sets aside; the others extrapolate it to more data.
+# (most steps of training data, sizing). The first row was found by trials on the beginnings of eight series of NAB; the
+# others extrapolate it to more data.
 ROWS = (
     (2_000, Sizing(32, 5e-3, 160, 8)),
     (20_000, Sizing(32, 5e-3, 30, 16)),
