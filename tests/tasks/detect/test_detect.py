@@ -419,3 +419,30 @@ def test_columns_that_do_not_fit_are_refused(detector):
 def test_it_is_imported_without_torch():
     code = "import sys, gatewise.tasks.detect.estimator; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_events_are_rows_with_their_times_channels_and_a_sentence(tmp_path):
+    data = table(broken=(1400, 1401))
+    options = {**TINY, "key": ("machine",), "columns": ("load", "heat"), "time": "when"}
+    detector = Detector(**options).fit(table())
+    first, second = detector.predictions(data, events=True)
+    assert first["machine"].tolist() == ["a"] * len(first["start"])
+    assert 1400 in first["start"].tolist()
+    row = first["start"].tolist().index(1400)
+    assert first["when_start"][row] == data.steps["when"].values[1400]
+    assert set(first["channels"][row].split(", ")) == {"heat", "load"}
+    begins = str(data.steps["when"].values[1400].astype("M8[s]"))
+    assert first["description"][row].startswith(begins)
+    assert second.keys() == first.keys()
+    [event] = [event for event in detector.events(data) if event.sequence == 0 and event.start == 1400]
+    assert (event.end, event.peak) == (first["end"][row], first["peak"][row])
+    assert {part.channel: part.start for part in event.channels} == {"heat": 1400, "load": 1400}
+    chunk = next(detector.predictions(data))
+    assert chunk["cause"][1400] in ("value", "change", "error", "recent errors")
+
+
+def test_no_events_are_a_table_without_rows():
+    detector = Detector(only="plain").fit(waves(900))
+    [none] = detector.predictions(waves(300, seed=2), events=True)
+    assert [len(values) for values in none.values()] == [0] * len(none)
+    assert list(none)[-1] == "description"

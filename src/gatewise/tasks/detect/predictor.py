@@ -281,8 +281,7 @@ class Predictor:
             found = self.surprises(values)
             happened = self.events_of(found)
             if events:
-                if happened:
-                    yield self._event_rows(series, number, happened)
+                yield self._event_rows(series, number, happened)
                 continue
             inside = np.zeros(len(values), np.int64)
             for k, event in enumerate(happened, 1):
@@ -314,11 +313,12 @@ class Predictor:
             return series.named(number, slice(step, step + 1), time)
 
         columns: dict[str, np.ndarray] = {}
+        none = series.named(number, slice(0, 0), time)  # columns without a row, where nothing happened
         for place in ("start", "end", "peak"):
             steps = [int(getattr(event, place)) for event in events]
-            columns[place] = np.array(steps)
-            each = [named(step) for step in steps]
-            for name in each[0]:
+            columns[place] = np.array(steps, np.int64)
+            each = [none, *map(named, steps)]
+            for name in none:
                 key = f"{name}_{place}" if name == time else name
                 columns[key] = np.concatenate([one[name] for one in each])
         when = step_name if time is None else lambda step: str(named(step)[time][0])
@@ -326,7 +326,7 @@ class Predictor:
             "series": np.full(len(events), number),
             "event": np.arange(1, len(events) + 1),
             **columns,
-            "score": np.array([event.score for event in events]),
+            "score": np.array([event.score for event in events], np.float64),
             "channels": np.array([", ".join(part.channel for part in event.channels) for event in events], object),
             "description": np.array([sentence(event, when) for event in events], object),
         }
