@@ -74,6 +74,24 @@ def test_a_backtest_is_the_predictions_of_series_that_were_cut(fitted, data):
     assert fitted.score(data) == -found["all"]["mase"]
 
 
+def test_the_spread_over_origins_is_that_of_backtests_of_each(fitted, data):
+    """Three origins, each as if the series ended a horizon after it."""
+    found = fitted.backtest(data, origins=3, stride=4)["all"]
+    alone = []
+    for back in (0, 4, 8):
+        ends = [data.steps["y"].values[a : b - back] for a, b in zip(data.offsets[:-1], data.offsets[1:], strict=True)]
+        points = fitted.predict(sequences(*[end[:-4] for end in ends]))
+        # A series' scale is that of all before the first window.
+        scales = [np.abs(end[6 : len(end) - 4 - (8 - back)] - end[: len(end) - 10 - (8 - back)]).mean() for end in ends]
+        errors = [np.abs(end[-4:] - own).mean() / scale for end, own, scale in zip(ends, points, scales, strict=True)]
+        alone.append(np.mean(errors))
+    assert found["origins"] == 3
+    assert found["mase_std"] == pytest.approx(np.std(alone, ddof=1), rel=1e-5)
+    assert (found["mase_least"], found["mase_most"]) == pytest.approx((min(alone), max(alone)), rel=1e-5)
+    assert "origins" not in fitted.backtest(data, origins=1)["all"]
+    assert "3 origins: MASE from" in fitted.report({"all": found})
+
+
 def test_predictions_are_columns(fitted, data):
     [found] = fitted.predictions(data)
     assert found["series"].tolist() == [0] * 4 + [1] * 4
@@ -439,7 +457,8 @@ def test_a_picture_draws_the_future_that_predictions_hold(folder, monkeypatch):
         Axes, "plot", lambda *given, own=Axes.plot, **how: drawn.append((given[1:3], how)) or own(*given, **how)
     )
     found.plot(table, "next.svg", series=1)
-    (known, _), (ahead, how) = drawn
+    (known, _), (ahead, how), *others = drawn
+    assert [what["label"] for _, what in others] == ["plain methods alone"] * (found.share_ > 0)
     rows = next(found.predictions(table))
     assert how["label"] == "forecast"
     np.testing.assert_array_equal(ahead[0], rows["date"][4:])

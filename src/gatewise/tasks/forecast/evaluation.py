@@ -170,6 +170,27 @@ class _Sums:
 
     errors: dict[str, list[np.ndarray]] = field(default_factory=dict)
     blocks: list[np.ndarray] = field(default_factory=list)
+    means: list[np.ndarray] = field(default_factory=list)
+    origins: list[np.ndarray] = field(default_factory=list)
+
+    def add_origins(self, truth: np.ndarray, point: np.ndarray, scale: np.ndarray, before_end: np.ndarray) -> None:
+        """The MASE of some windows of the model, and how far before the end of their series they begin."""
+        scaled = np.abs(truth - point) / scale[..., None]
+        known = np.isfinite(scaled)
+        count = known.sum((1, 2))
+        self.means.append(np.where(known, scaled, 0.0).sum((1, 2))[count > 0] / count[count > 0])
+        self.origins.append(before_end[count > 0])
+
+    def by_origin(self) -> dict[str, float | int]:
+        """How much the MASE differs between origins, of all series at each; nothing, where there is one origin."""
+        if not self.means or not len(means := np.concatenate(self.means)):
+            return {}
+        _, origin = np.unique(np.concatenate(self.origins), return_inverse=True)
+        each = np.bincount(origin, means) / np.bincount(origin)
+        if len(each) < 2:
+            return {}
+        found = {"origins": len(each), "mase_std": float(each.std(ddof=1))}
+        return {**found, "mase_least": float(each.min()), "mase_most": float(each.max())}
 
     def add(self, name: str, truth: np.ndarray, point: np.ndarray, scale: np.ndarray) -> None:
         self.errors.setdefault(name, []).append(np.nansum(np.abs(truth - point) / scale[..., None], (1, 2)))
@@ -199,6 +220,7 @@ def _figures(
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
+        sums.add_origins(truth, forecast.point, scale[rows], series.ends[rows] - origins)
         for column, scores in enumerate(each.values()):
             one = slice(column, column + 1)
             scores.add(truth[:, one], forecast.of_column(column), scale[rows, one], std[rows, one])
@@ -213,7 +235,7 @@ def _figures(
             points[name][np.isnan(forecast.point)] = np.nan  # the same values for all
             scores.add(truth, Forecast(points[name]), scale[rows], std[rows])
             sums.add(name, truth, points[name], scale[rows])
-    figures: dict[str, Any] = own.figures()
+    figures: dict[str, Any] = own.figures() | sums.by_origin()
     if each:
         figures["by_target"] = {name: scores.figures() for name, scores in each.items()}
     found: dict[str, Any] = {name: scores.figures() for name, scores in plain.items()}
@@ -308,4 +330,7 @@ def forecast_report(metrics: Metrics) -> str:
     lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
     if "coverage" in own:
         lines.append(f"{own['coverage_meant']:.0%} interval: covers {own['coverage']:.1%}")
+    if "origins" in own:
+        spread = f"{own['mase_least']:.4g} to {own['mase_most']:.4g}, standard deviation {own['mase_std']:.2g}"
+        lines.append(f"{own['origins']:,} origins: MASE from {spread}")
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from .predictor import Predictor
 from .table import Table
 
 _SHOWN = 3  # horizons of history
+_PLAIN = "plain methods alone"
 
 
 def draw_series(predictor: Predictor, table: Table, picture: str | os.PathLike[str], *, series: int, back: int) -> None:
@@ -41,7 +42,8 @@ def draw_series(predictor: Predictor, table: Table, picture: str | os.PathLike[s
     what = f"Forecast of {', '.join(cut.targets)}"
     title = f"{what} for the next {steps}" if back == 0 else f"{what}, {steps} from {back:,} steps before the end"
     levels, context = np.array(options.quantiles), predictor.window.context_length
-    draw(picture, one, cut, forecast, levels, context, f"{title}: {keys}" if keys else title)
+    title = f"{title}: {keys}" if keys else title
+    draw(picture, one, cut, forecast, levels, context, title, plain=predictor.plain_points(cut))
 
 
 def draw(
@@ -52,6 +54,7 @@ def draw(
     levels: np.ndarray,
     context: int,
     title: str,
+    plain: np.ndarray | None = None,
 ) -> None:
     """Draw each target of one series in a panel of its own.
 
@@ -62,6 +65,7 @@ def draw(
         forecast: Of the end of `cut`.
         levels: Of its quantiles.
         context: Steps that it was made from.
+        plain: (1, C, H) what plain methods forecast alone.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -89,12 +93,16 @@ def draw(
                 _fan(axes, ahead, fan[0, place], levels)
             dot = "o" if len(ahead) == 1 else None  # a line of one step would not be seen
             axes.plot(ahead, forecast.point[0, place], marker=dot, color="#c0392b", linewidth=1.8, label="forecast")
+            if plain is not None:
+                axes.plot(
+                    ahead, plain[0, place], marker=dot, color="#34609a", linewidth=1.2, linestyle="--", label=_PLAIN
+                )
             axes.axvline(ahead[0], color="#999999", linewidth=0.8, linestyle=":")
             axes.set_ylabel(name)
             axes.grid(alpha=0.25)
             axes.spines[["top", "right"]].set_visible(False)
         drawn.suptitle(title, fontsize="medium", wrap=True)
-        panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small")
+        panels[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize="small")
         panels[-1].set_xlabel("step" if cut.time is None else cut.time)
         if cut.time is not None:
             panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(panels[-1].xaxis.get_major_locator()))

@@ -258,6 +258,15 @@ class Predictor:
         [(_, forecast)] = self.forecasts(cut.series(self.options.calendar), last)
         return cut, forecast
 
+    def plain_points(self, cut: Table) -> np.ndarray | None:
+        """(N, C, H) what the plain methods say of the end of a table, as `continuation` makes it; None without them, or
+        where they are all that is forecast."""
+        if self.plain is None or self.share == 0:
+            return None
+        last = Part(cut.data.offsets[1:] - self.horizon, np.ones(len(cut.data), np.int64))
+        [(_, _, plain, _)] = self.both(cut.series(self.options.calendar), last, every=True)
+        return None if plain is None else plain.point
+
     def continuations(self, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
         """What comes after the last known target of each series: the numbers of some series, and as `continuation`.
 
