@@ -35,7 +35,9 @@ def _lines(path: Path) -> list[list[str]]:
         return [row for row in csv.reader(lines) if row]
 
 
-def _sequences(name: str, series: list[np.ndarray], columns: list[str], stamps: np.ndarray | None = None) -> Sequences:
+def as_sequences(
+    name: str, series: list[np.ndarray], columns: list[str], stamps: np.ndarray | None = None
+) -> Sequences:
     values = np.concatenate([one.reshape(len(one), -1) for one in series])
     steps = {column: Column(column, "number", values[:, place].copy()) for place, column in enumerate(columns)}
     if stamps is not None:
@@ -56,7 +58,7 @@ def _chosen(forecaster: Forecaster) -> dict[str, Any]:
 
 # Of a competition: file of the past and of the test, columns before their values, lines before the first series; season
 # and horizon. One file is both where the test is the end of each series.
-_COMPETITIONS = {
+COMPETITIONS = {
     "m4_hourly": (("Hourly-train.csv.gz", 1, 1), ("Hourly-test.csv.gz", 1, 1), 24, 48),
     "m4_weekly": (("Weekly-train.csv.gz", 1, 1), ("Weekly-test.csv.gz", 1, 1), 1, 13),
     "m3_quarterly": (("train.csv.gz", 3, 0), ("test.csv.gz", 1, 0), 4, 8),
@@ -72,20 +74,24 @@ def _read(path: Path, before: int, head: int) -> list[np.ndarray]:
     return [row[: np.flatnonzero(np.isfinite(row))[-1] + 1] for row in rows]
 
 
-@lru_cache(maxsize=4)  # two rows of one training
-def _competition_of(name: str, folder: Path, seed: int) -> dict[str, Any]:
-    own, test, season, horizon = _COMPETITIONS[name]
+def competition(name: str, folder: Path) -> tuple[list[np.ndarray], list[np.ndarray], int, int]:
+    """Series as far as they are known, the same with their test, season and horizon."""
+    own, test, season, horizon = COMPETITIONS[name]
     past = _read(folder / name / own[0], *own[1:])
     if name == "carparts":
         past = [series for series in past if np.isfinite(series).all() and len(series) == 51]
     if test is None:
-        whole, past = past, [series[:-horizon] for series in past]
-    else:
-        future = _read(folder / name / test[0], *test[1:])
-        whole = [np.concatenate(pair) for pair in zip(past, future, strict=True)]
+        return [series[:-horizon] for series in past], past, season, horizon
+    future = _read(folder / name / test[0], *test[1:])
+    return past, [np.concatenate(pair) for pair in zip(past, future, strict=True)], season, horizon
+
+
+@lru_cache(maxsize=4)  # two rows of one training
+def _competition_of(name: str, folder: Path, seed: int) -> dict[str, Any]:
+    past, whole, season, horizon = competition(name, folder)
     options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0)}
-    forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(_sequences(name, past, ["value"]))
-    found = forecaster.backtest(_sequences(name, whole, ["value"]), origins=1)
+    forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(as_sequences(name, past, ["value"]))
+    found = forecaster.backtest(as_sequences(name, whole, ["value"]), origins=1)
     return found | {"chosen": _chosen(forecaster), "options": options}
 
 
@@ -116,7 +122,7 @@ def _table(
         stamps = np.array([row[0] for row in lines], "datetime64[us]")
     else:
         stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
-    data = _sequences(path.partition("/")[0], [values], names[1:], stamps)
+    data = as_sequences(path.partition("/")[0], [values], names[1:], stamps)
     return _standardised(data, {"time": "date", **options}, seed)
 
 
@@ -154,7 +160,7 @@ def _against_rules(series: Sequences, options: dict[str, Any], seed: int) -> dic
 def _exchange_rates(folder: Path) -> Sequences:
     rows = _lines(Path(folder) / "exchange_rate" / "exchange_rate.txt.gz")
     values = np.array([[float(value) for value in row] for row in rows])
-    return _sequences("exchange_rate", [values], [f"rate {place}" for place in range(1, 9)])
+    return as_sequences("exchange_rate", [values], [f"rate {place}" for place in range(1, 9)])
 
 
 def _exchange_rate(folder: Path, seed: int) -> dict[str, Any]:
@@ -180,7 +186,7 @@ def _small(name: str, folder: Path, seed: int) -> dict[str, Any]:
     values = np.array([float(row[1]) for row in _lines(Path(folder) / "univariate_small" / f"{name}.csv")[1:]])
     season, horizon = _SMALL[name]
     options = {"horizon": horizon, "season_length": season, "split": (0.7, 0.1, 0.2)}
-    return _against_rules(_sequences(name, [values], ["value"]), options, seed)
+    return _against_rules(as_sequences(name, [values], ["value"]), options, seed)
 
 
 _THREE = (0, 1, 2)
