@@ -5,6 +5,7 @@ import re
 import shlex
 import wave
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +263,25 @@ def test_the_table_of_precisions_is_that_of_the_committed_results():
         means = [sum(of) / len(of) for of in [*row["figures"].values(), *row["losses"].values()]]
         figures = [float(cell.partition(" ")[0]) for cell in shown]
         assert figures == pytest.approx([*means, *row["seconds"].values()], abs=0.051, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("page", "program", "mark"), [("detection", "detection", "archives"), ("forecasting", "forecasting", "sets")]
+)
+def test_the_tables_of_series_are_those_of_the_committed_results(page, program, mark):
+    table = import_module(f"benchmarks.{program}").table(results(program))
+    assert f"<!-- {mark} -->\n{table}\n<!-- /{mark} -->" in (ROOT / "docs" / f"{page}.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_program_of_the_forecasting_page_runs(capsys):
+    """And a forecast that knows of holidays is better than one that does not."""
+    [program] = blocks("docs/forecasting.md", "python")
+    names: dict = {}
+    exec(program, names)
+    knowing, unknowing = map(float, capsys.readouterr().out.split())
+    assert knowing < 0.8 * unknowing
+    assert names["points"].shape == (2, 14)
 
 
 def test_the_costs_of_the_page_of_cells_are_those_of_the_committed_results():
