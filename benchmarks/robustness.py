@@ -33,8 +33,9 @@ from gatewise.data.sequences import Column, Sequences, offsets_of, text_column
 from gatewise.tasks import Captioner, Classifier, Detector, Forecaster, find
 from gatewise.tasks.stress import card_report, card_rows
 
+from .archives import skab
 from .precision import one_thread_and_few_baselines, trained_in
-from .quality import detect, forecast
+from .quality import forecast
 from .quality.table import NAMES
 from .record import RESULTS, ROOT, write, write_table
 
@@ -81,18 +82,14 @@ def few_recordings() -> Card:
 
 def tourists() -> Card:
     """366 monthly series: the last fifth of each chooses and is the test, a half each."""
-    past, future = (
-        forecast._read(DATA / "tourism_monthly" / f"{part}.csv.gz", before, 0)
-        for part, before in (("train", 2), ("test", 1))
-    )
-    series = [np.concatenate(pair) for pair in zip(past, future, strict=True)]
-    data = forecast._sequences("tourism_monthly", series, ["value"])
+    _, series, _, _ = forecast.competition("tourism_monthly", DATA)
+    data = forecast.as_sequences("tourism_monthly", series, ["value"])
     return Forecaster(horizon=24, season_length=12, seed=0).fit(data).stress(data)
 
 
 def valves() -> Card:
     """Whole files are learned from, choose and are the test: 80, 10 and 10 %. Anomalies are not learned from."""
-    files = detect._skab(DATA)
+    files = skab(DATA)
     values = np.concatenate([file.values for file in files]).astype(np.float32)
     steps = {f"sensor {place}": Column(f"sensor {place}", "number", own) for place, own in enumerate(values.T, 1)}
     flags = np.concatenate([file.truth() for file in files]).astype(np.float32)

@@ -25,12 +25,12 @@ from ..stress import Stressed
 from .baselines import WINDOWS, z_name
 from .document import Data, Document
 from .evaluation import (
+    SHARES,
     baseline_thresholds,
-    chosen_share,
+    best_share,
     detect_report,
     enough_anomalies,
     evaluate,
-    precision_of,
 )
 from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
@@ -39,7 +39,7 @@ from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .sizing import sizing
 from .stream import Stream
-from .surprise import HISTORY, Normal, Scorer, SurpriseScorer
+from .surprise import HISTORIES, HISTORY, Normal, Scorer, SurpriseScorer
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -228,32 +228,27 @@ class Detector(Estimator, DetectOptions):
         values = [one[:] for one in series.values]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
 
-        def scores() -> list[np.ndarray]:
-            scorer, every = self._scorer(), range(len(values))
-            own = [None if errors is None else errors[k] for k in every]
-            return [scorer.read(own[k], values[k], scorer.start())[0].scores for k in every]
+        def scores(share: float, history: int) -> list[np.ndarray]:
+            self.share_, self.normal_steps_ = share, history
+            scorer, found = self._scorer(), []
+            for number, series_values in enumerate(values):
+                own = None if errors is None else errors[number]
+                found.append(scorer.read(own, series_values, scorer.start())[0].scores)
+            return found
 
-        def with_share(share: float) -> list[np.ndarray]:
-            self.share_ = share
-            return scores()
-
+        share, history = self._default_share(), int(given_or(self.history, HISTORY))
         if labels is not None and labelled:
-            if self.history is None:
-                plain = {}
-                for self.normal_steps_ in reversed(WINDOWS):
-                    plain[self.normal_steps_] = precision_of(with_share(0.0), labels, steps.judged)
-                self.normal_steps_ = max(plain, key=lambda window: plain[window])
-            chosen = self._default_share()
-            if self.share is None and self.only is None:
-                chosen = chosen_share(with_share(1.0), with_share(0.0), labels, steps.judged)
-            self.share_ = chosen
-        self.threshold_ = alarm_threshold(self, scores(), steps.normal)
+            shares = SHARES if self.share is None and self.only is None else (share,)
+            tried = {}
+            for some in HISTORIES if self.history is None else (history,):
+                tried[some] = best_share(scores(1.0, some), scores(0.0, some), labels, steps.judged, shares)
+            history = max(tried, key=lambda some: tried[some][1])
+            share, _ = tried[history]
+        self.threshold_ = alarm_threshold(self, scores(share, history), steps.normal)
         rate = float(given_or(self.false_alarm_rate, _RATE))
         thresholds, strongest = baseline_thresholds(series, steps.normal, rate, steps.judged if labelled else None)
         self.baseline_thresholds_ = thresholds
-        self.strongest_plain_ = strongest or z_name(
-            min(WINDOWS, key=lambda w: abs(w - (self.normal_steps_ or HISTORY)))
-        )
+        self.strongest_plain_ = strongest or z_name(min(WINDOWS, key=lambda w: abs(w - history)))
 
     def _scorer(self) -> Scorer:
         smoothing = int(self.smoothing)

@@ -19,7 +19,7 @@ from .surprise import Surprises
 Parts = Sequence[Mapping[str, slice]]  # of each series
 
 ENOUGH_ANOMALIES = 5  # labelled ones, from which a share is chosen by them
-_SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)  # to choose from; of equals, the first
+SHARES = (0.5, 0.25, 0.75, 0.0, 1.0)  # to choose from; of equals, the first
 _MEASURE = "average_precision"
 
 
@@ -117,24 +117,29 @@ def enough_anomalies(series: Series, steps: Sequence[np.ndarray]) -> bool:
     return normal and sum(map(len, found)) >= ENOUGH_ANOMALIES
 
 
-def chosen_share(
+def best_share(
     network: Sequence[np.ndarray],
     plain: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     steps: Sequence[np.ndarray],
-) -> float:
-    """The network's share with the best average precision on labelled steps.
+    shares: Sequence[float] = SHARES,
+) -> tuple[float, float]:
+    """The network's share with the best average precision on labelled steps, and that.
 
     Args:
         network, plain: Per series, (n,) scores of the one alone and of the other.
+        shares: To choose from; of equals, the first.
     """
 
     def precision(share: float) -> float:
         rest = 1 - share
-        blended = [np.maximum(share * n, rest * p) for n, p in zip(network, plain, strict=True)]
+        larger = max(share, rest)
+        blended = [np.maximum(share / larger * n, rest / larger * p) for n, p in zip(network, plain, strict=True)]
         return precision_of(blended, labels, steps)
 
-    return max(_SHARES, key=precision)
+    found = {share: precision(share) for share in shares}
+    best = max(found, key=lambda share: found[share])
+    return best, found[best]
 
 
 def _of_baselines(

@@ -17,6 +17,7 @@ from .series import Scale
 
 CAUSES = ("value", "change", "error", "recent errors")
 HISTORY = 1000  # steps that define what is normal, unless they are chosen
+HISTORIES = (HISTORY, 100, 500, 5_000, 20_000)  # to choose from by labels; what lasts long asks for a long one
 
 _LEAST_SPREAD = 1e-3  # of residuals: normal data without any spread would make every error infinitely surprising
 
