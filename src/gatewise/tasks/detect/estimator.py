@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -39,7 +39,7 @@ from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .sizing import sizing
 from .stream import Stream
-from .surprise import HISTORIES, HISTORY, Normal, Scorer, SurpriseScorer
+from .surprise import HISTORIES, HISTORY, Errors, Normal, Scorer, SurpriseScorer, scores_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -220,21 +220,19 @@ class Detector(Estimator, DetectOptions):
         """Choose share and history, by labels if there are enough, and set the thresholds, the baselines' too."""
         series, labels = steps.calibration, steps.calibration.labels
         labelled = labels is not None and enough_anomalies(series, steps.judged)
-        errors = None
+        values = [one[:] for one in series.values]
+        errors: list[Errors] | None = None
         if self.model_ is not None:
             reader = ErrorReader(self.model_, self.scale_)
-            errors = [reader.errors(values) for values in series.values]
+            errors = [reader.errors(one) for one in values]
         residuals = None if errors is None else [own.residuals for own in errors]
-        values = [one[:] for one in series.values]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
 
         def scores(share: float, history: int) -> list[np.ndarray]:
             self.share_, self.normal_steps_ = share, history
-            scorer, found = self._scorer(), []
-            for number, series_values in enumerate(values):
-                own = None if errors is None else errors[number]
-                found.append(scorer.read(own, series_values, scorer.start())[0].scores)
-            return found
+            scorer = self._scorer()
+            own: Sequence[Errors | None] = [None] * len(values) if errors is None else errors
+            return [scores_of(scorer, some, one) for some, one in zip(own, values, strict=True)]
 
         share, history = self._default_share(), int(given_or(self.history, HISTORY))
         if labels is not None and labelled:

@@ -19,6 +19,7 @@ CAUSES = ("value", "change", "error", "recent errors")
 HISTORY = 1000  # steps that define what is normal, unless they are chosen
 HISTORIES = (HISTORY, 100, 500, 5_000, 20_000)  # to choose from by labels; what lasts long asks for a long one
 
+_PIECE = 4096  # steps
 _LEAST_SPREAD = 1e-3  # of residuals: normal data without any spread would make every error infinitely surprising
 
 
@@ -34,6 +35,10 @@ class Errors:
 
     nats: np.ndarray
     residuals: np.ndarray
+
+    def at(self, steps: slice) -> Errors:
+        """Those of some steps."""
+        return Errors(self.nats[steps], self.residuals[steps])
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,16 @@ class Scorer(Protocol):
             errors: Of the network; None without one.
             values: (T, D), NaN where missing.
         """
+
+
+def scores_of(scorer: Scorer, errors: Errors | None, values: np.ndarray) -> np.ndarray:
+    """(n,) scores of a whole series (n, D), in pieces: what lies between values and scores takes memory."""
+    state, found = scorer.start(), []
+    for start in range(0, len(values), _PIECE):
+        steps = slice(start, start + _PIECE)
+        some, state = scorer.read(None if errors is None else errors.at(steps), values[steps], state)
+        found.append(some.scores)
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)
