@@ -1,4 +1,4 @@
-"""Scores as detectors of before version 0.2 give them, whose model files still open and say what they said."""
+"""Scores of the mean error of all channels: those of older model files, which still open and say what they said."""
 
 from __future__ import annotations
 
