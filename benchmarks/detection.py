@@ -13,7 +13,6 @@ Archives that are named are measured anew; the table in docs/detection.md is wri
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from gatewise.tasks.detect.baselines import BASELINES, plain_scores
 from gatewise.tasks.detect.estimator import Detector
 
 from .archives import Watched, after_training, bleeding, mba, mgab, nab, nasa, reported, skab, ucr_135
-from .record import RESULTS, ROOT, write, write_table
+from .record import ROOT, measured_anew, write_table
 
 DATA = ROOT.parent / "shared" / "data"
 ARCHIVES: dict[str, Callable[[Any], list[Watched]]] = {
@@ -164,12 +163,7 @@ def table(known: dict[str, Any]) -> str:
 def main(names: Sequence[str]) -> None:
     if not DATA.is_dir() or not set(names) <= ARCHIVES.keys():
         sys.exit(f"archives are {', '.join(ARCHIVES)}, in {DATA}")
-    path = RESULTS / "detection.json"
-    known = json.loads(path.read_text())["answer"] if path.exists() else {}
-    for name in names or ARCHIVES:
-        known[name] = archive(name)
-        known = {name: known[name] for name in ARCHIVES if name in known}
-        write("detection", (__doc__ or "").partition("\n")[0], known)
+    known = measured_anew("detection", (__doc__ or "").partition("\n")[0], ARCHIVES, names, archive)
     write_table("docs/detection.md", "archives", table(known))
 
 

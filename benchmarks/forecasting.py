@@ -12,7 +12,6 @@ Sets that are named are measured anew; the table in docs/forecasting.md is writt
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -27,7 +26,7 @@ from gatewise.metrics.forecasting import seasonal_error, smape
 from gatewise.tasks import Forecaster
 
 from .quality.forecast import COMPETITIONS, as_sequences, competition
-from .record import RESULTS, ROOT, write, write_table
+from .record import ROOT, measured_anew, write_table
 
 DATA = ROOT.parent / "shared" / "data"
 OURS = "Gatewise"
@@ -141,12 +140,7 @@ def table(known: dict[str, Any]) -> str:
 def main(names: Sequence[str]) -> None:
     if not DATA.is_dir() or not set(names) <= COMPETITIONS.keys():
         sys.exit(f"sets are {', '.join(COMPETITIONS)}, in {DATA}")
-    path = RESULTS / "forecasting.json"
-    known = json.loads(path.read_text())["answer"] if path.exists() else {}
-    for name in names or COMPETITIONS:
-        known[name] = measured(name)
-        known = {name: known[name] for name in COMPETITIONS if name in known}
-        write("forecasting", (__doc__ or "").partition("\n")[0], known)
+    known = measured_anew("forecasting", (__doc__ or "").partition("\n")[0], COMPETITIONS, names, measured)
     write_table("docs/forecasting.md", "sets", table(known))
 
 

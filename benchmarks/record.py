@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,20 @@ def write(name: str, question: str, answer: Any) -> Path:
     path.parent.mkdir(exist_ok=True)
     save(document(question, command, answer), path)
     return path
+
+
+def measured_anew(
+    name: str, question: str, every: Iterable[str], wanted: Collection[str], measure: Callable[[str], Any]
+) -> dict[str, Any]:
+    """The parts of `results/NAME.json` by name, in the order of all: those that are wanted, or all, are measured, and
+    each is written as it comes; the others are as they were."""
+    path = RESULTS / f"{name}.json"
+    known = json.loads(path.read_text())["answer"] if path.exists() else {}
+    for part in wanted or every:
+        known[part] = measure(part)
+        known = {one: known[one] for one in every if one in known}
+        write(name, question, known)
+    return known
 
 
 def write_table(page: str, name: str, table: str) -> None:

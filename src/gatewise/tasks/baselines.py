@@ -21,6 +21,20 @@ def most_frequent(values: Iterable[str]) -> str:
     return min(counts, key=lambda value: (-counts[value], value))
 
 
+def by_losses(losses: np.ndarray, power: float) -> np.ndarray:
+    """(K,) shares of methods that lose so much: small for what loses much, without regard to how errors go together,
+    which few windows cannot tell.
+
+    Args:
+        power: Of one over the losses, by which the shares go.
+
+    Source: Bates & Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
+    """
+    least = max(float(losses.min()), 1e-300)  # one may be without error
+    weights = (least / np.maximum(losses, least)) ** power
+    return np.asarray(weights / weights.sum())
+
+
 def judged_texts(
     part: str,
     own: float,

@@ -7,10 +7,11 @@ from forecast_kit import sequences, wave
 
 from gatewise.errors import OptionError
 from gatewise.metrics.forecasting import Forecast
+from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
 from gatewise.tasks.forecast.baselines import smoothing
 from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Plain
-from gatewise.tasks.forecast.baselines.shares import by_losses, shares_of, standard_error, without_small
+from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.forecast.evaluation import chosen_share

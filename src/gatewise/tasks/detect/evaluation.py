@@ -38,8 +38,11 @@ def evaluate(
         strongest: Of them, the one to judge the detector by.
         share: Of the network in the scores; None in models of before, which are not judged.
     """
-    found_of_all = [predictor.surprises_and_errors(values) for values in series.values]
-    scores = [surprises.scores for surprises, _ in found_of_all]
+    scores, errors = [], []  # and not the channels, which would take as much memory as the values
+    for values in series.values:
+        surprises, mean = predictor.surprises_and_errors(values)
+        scores.append(surprises.scores)
+        errors.append(mean)
     metrics: dict[str, Any] = {}
     last = ""
     for part in parts[0]:
@@ -47,7 +50,7 @@ def evaluate(
         found = _figures(predictor, series, places, scores, predictor.threshold)
         if found is None:
             continue
-        nats = np.concatenate([errors[place] for (_, errors), place in zip(found_of_all, places, strict=True)])
+        nats = np.concatenate([own[place] for own, place in zip(errors, places, strict=True)])
         known = nats[~np.isnan(nats)]
         metrics[part] = {"loss": float(known.mean()) if len(known) else None, **found}
         last = part
@@ -133,8 +136,7 @@ def best_share(
 
     def precision(share: float) -> float:
         rest = 1 - share
-        larger = max(share, rest)
-        blended = [np.maximum(share / larger * n, rest / larger * p) for n, p in zip(network, plain, strict=True)]
+        blended = [np.maximum(share * n, rest * p) for n, p in zip(network, plain, strict=True)]
         return precision_of(blended, labels, steps)
 
     found = {share: precision(share) for share in shares}

@@ -105,7 +105,7 @@ class LegacyScorer:
         )
 
     def read(self, errors: Errors | None, values: np.ndarray, state: LegacyState) -> tuple[Surprises, LegacyState]:
-        nats = np.full(len(values), np.nan) if errors is None else mean_observed(errors.nats)
+        nats = np.full(len(values), np.nan) if errors is None else errors.mean()
         lasting, history, recent = self._lasting(nats.tolist(), state)
         if self._blend is None or self._sudden is None or self._plain is None:
             return Surprises(np.array(lasting)), LegacyState(history, recent, None, None)
@@ -138,10 +138,3 @@ class LegacyScorer:
                 if len(order) > self._history:
                     del ordered[bisect_left(ordered, order.popleft())]
         return found, None if self._history is None else tuple(order), tuple(recent)
-
-
-def mean_observed(errors: np.ndarray) -> np.ndarray:
-    """(T,) mean over the channels of errors (T, D) that are there; NaN where none is."""
-    seen = np.isfinite(errors)
-    count = seen.sum(axis=1)
-    return np.where(count > 0, np.where(seen, errors, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)

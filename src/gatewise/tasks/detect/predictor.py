@@ -14,7 +14,6 @@ import numpy as np
 
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
-from .legacy import mean_observed
 from .options import DetectOptions
 from .scoring import Event, find_events, sentence, step_name
 from .series import Scale, Series, Steps, filled_forward, read_series
@@ -227,7 +226,7 @@ class Predictor:
         if self.errors is not None and reading is not None:
             errors, reading = self.errors.read(values, reading)
         found, scoring = self.scorer.read(errors, values, state.scoring)
-        mean = np.full(len(values), np.nan) if errors is None else mean_observed(errors.nats)
+        mean = np.full(len(values), np.nan) if errors is None else errors.mean()
         return found, mean, SeriesState(reading, scoring)
 
     def surprises(self, values: np.ndarray | Steps) -> Surprises:
@@ -337,7 +336,7 @@ class Predictor:
             raise OptionError(
                 'this detector has no network that could tell a likelihood: it was made with only="plain"'
             )
-        errors = np.concatenate([mean_observed(self.errors.errors(values).nats) for values in self.series(data).values])
+        errors = np.concatenate([self.errors.errors(values).mean() for values in self.series(data).values])
         known = errors[~np.isnan(errors)]
         if not len(known):
             raise DataError("there is no step to score: each has no value, or nothing before it")

@@ -40,6 +40,12 @@ class Errors:
         """Those of some steps."""
         return Errors(self.nats[steps], self.residuals[steps])
 
+    def mean(self) -> np.ndarray:
+        """(T,) nats of a step, over the channels that have some; NaN where none has."""
+        seen = np.isfinite(self.nats)
+        count = seen.sum(axis=1)
+        return np.where(count > 0, np.where(seen, self.nats, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
 
 @dataclass(frozen=True)
 class Surprises:

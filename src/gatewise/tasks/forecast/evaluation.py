@@ -10,10 +10,11 @@ import numpy as np
 
 from ...errors import DataError
 from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error, smape
+from ..baselines import by_losses
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
 from .baselines.plain import AVERAGE
-from .baselines.shares import by_losses, standard_error
+from .baselines.shares import standard_error
 from .baselines.simple import RULES
 from .linear import scales
 from .predictor import Predictor

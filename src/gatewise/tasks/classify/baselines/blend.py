@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...baselines import by_losses
 from ..targets import Targets
 
 # Evidence, in sequences, for each method, and nats that one more sequence would cost, before any is seen. Few held-out
@@ -130,16 +131,12 @@ def network_share(
 
 
 def _by_losses(targets: Targets, mean: np.ndarray, count: int) -> float:
-    """The networks' share by the losses of each method alone.
-
-    Source: Bates & Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
-    """
-    plain, networks = mean[0], mean[-1]
+    """The networks' share by the losses of each method alone, the first and the last of these."""
+    alone = mean[[0, -1]]
     if targets.kind == "number":
-        return float(plain / (plain + networks)) if plain + networks > 0 else 0.5
+        return float(by_losses(alone, 1)[1])
     # Not a single mistake among few sequences is no certainty.
-    plain, networks = ((loss * count + _EVIDENCE) / (count + 1) for loss in (plain, networks))
-    return float(plain**2 / (plain**2 + networks**2))
+    return float(by_losses((alone * count + _EVIDENCE) / (count + 1), 2)[1])
 
 
 def _surely_less(one: np.ndarray, other: np.ndarray) -> bool:

@@ -12,10 +12,11 @@ from typing import Self
 
 import numpy as np
 
+from ...baselines import by_losses
 from ..linear import Fold, Linear
 from ..split import Part, spaced
 from ..windows import Series, Window, in_units
-from .shares import by_losses, losses_of, shares_of, without_small
+from .shares import losses_of, shares_of, without_small
 from .simple import seasonal_naive
 from .smoothing import holt_winters, theta
 

@@ -50,20 +50,6 @@ def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.
     return without_small(trust * shares + (1 - trust) * alone)
 
 
-def by_losses(losses: np.ndarray, power: float) -> np.ndarray:
-    """(K,) shares of forecasts that lose so much: small for what loses much, without regard to how errors go together,
-    which few windows cannot tell.
-
-    Args:
-        power: Of one over the losses, by which the shares go.
-
-    Source: Bates & Granger (1969), "The combination of forecasts", Operational Research Quarterly 20.
-    """
-    least = max(float(losses.min()), 1e-300)  # one may be without error
-    weights = (least / np.maximum(losses, least)) ** power
-    return np.asarray(weights / weights.sum())
-
-
 def without_small(shares: np.ndarray) -> np.ndarray:
     """The same, without shares that are not worth a forecast."""
     kept = np.where(shares < min(_LEAST, shares.max()), 0.0, shares)
