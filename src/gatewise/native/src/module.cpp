@@ -20,7 +20,9 @@
 
 #include "jobs.hpp"
 #include "layer.hpp"
+#include "plan.hpp"
 #include "program_fields.hpp"
+#include "streams_module.hpp"
 #include "team.hpp"
 #include "tensor.hpp"
 
@@ -28,8 +30,6 @@ using namespace nb::literals;
 
 namespace gatewise {
 namespace {
-
-std::atomic<const Kernels*> chosen{nullptr};
 
 // Chooses the instruction set: the best, or the one named.
 std::string use(const std::string& name) {
@@ -118,44 +118,6 @@ void bernoulli(const Tensor& out, uint64_t seed, uint64_t stream, double rate, f
                              static_cast<float*>(out.data));
 }
 
-// A program for vectors of these sizes, its work divided in this way, in this precision.
-struct Plan {
-    const Program& program;
-    Sizes sizes;
-    Work work;
-    bool bf16;
-
-    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, bool bf16)
-        : program(program), sizes(sizes), work{work.first, work.second}, bf16(bf16) {
-        const auto [parts, threads] = work;
-        need(parts >= 1 && threads >= 1 && (parts == 1 || parts <= threads), "threads");
-        int letters = 1;
-        auto see = [&](int letter) { letters = std::max(letters, letter + 1); };
-        for (int letter : program.carry) see(letter);
-        for (const Stream& stream : program.streams) see(stream.size);
-        for (const Block& block : program.blocks) see(block.rows), see(block.columns), see(block.head);
-        for (const Phase& phase : program.phases) see(phase.size);
-        need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
-        for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
-        for (const Block& block : program.blocks)
-            need(block.head < 0 || (sizes[block.head] && sizes[block.rows] % sizes[block.head] == 0), "a head's size");
-    }
-};
-
-// Whether it is of this shape and precision, its last axis in one piece.
-void need_shape(const Tensor& tensor, std::initializer_list<int64_t> shape, const char* what) {
-    const int last = static_cast<int>(shape.size()) - 1;
-    need(tensor.ndim == last + 1 && std::equal(shape.begin(), shape.end(), tensor.shape), what);
-    const bool empty = std::count(shape.begin(), shape.end(), 0);
-    need(empty || tensor.strides[last] == 1 || tensor.shape[last] == 1, what);
-    need(tensor.floats() || tensor.bf16(), what);
-}
-
-// Whether the engine may write to those that are present: numpy's arrays may be read-only.
-void need_writable(const std::vector<Tensor>& tensors, const char* what) {
-    for (const Tensor& tensor : tensors) need(!tensor || tensor.writable, what);
-}
-
 Series series(const Tensor& tensor, const Shape& shape, int units, const char* what) {
     if (!tensor) return {};
     need_shape(tensor, {shape.steps, shape.rows, units}, what);
@@ -166,34 +128,6 @@ Rows rows(const Tensor& tensor, int count, int units, const char* what) {
     if (!tensor) return {};
     need_shape(tensor, {count, units}, what);
     return {{tensor.data, tensor.bf16()}, tensor.strides[0]};
-}
-
-// Weights, or places for their gradients, of which `some` may be absent. In bfloat16 they may be matrices that are read
-// where they are `packed`, only.
-std::vector<Matrix> matrices(const Plan& plan, const std::vector<Tensor>& tensors, bool some, bool packed) {
-    need(tensors.size() == static_cast<size_t>(plan.program.parameters), "the number of weights");
-    std::vector<Matrix> result;
-    for (const Tensor& tensor : tensors) {
-        if (!tensor) {
-            need(some, "a missing weight");
-            result.push_back({});
-            continue;
-        }
-        need(tensor.ndim == 1 || tensor.ndim == 2, "a weight's shape");
-        need(tensor.floats() || (packed && tensor.ndim == 2 && tensor.bf16()), "a weight's precision");
-        const bool flat = tensor.ndim == 1;
-        need(tensor.shape[0] < 1 << 30 && (flat || tensor.shape[1] < 1 << 30), "a weight's shape");
-        result.push_back({static_cast<float*>(tensor.data), tensor.strides[0], flat ? 0 : tensor.strides[1],
-                          static_cast<int>(tensor.shape[0]), flat ? 1 : static_cast<int>(tensor.shape[1])});
-    }
-    for (const Block& block : plan.program.blocks) {
-        if (!tensors[block.parameter]) continue;
-        const Matrix& matrix = result[block.parameter];
-        need((block.place + 1) * plan.sizes[block.rows] <= matrix.rows &&
-                 (block.columns < 0 ? matrix.columns == 1 : plan.sizes[block.stored()] == matrix.columns),
-             "a weight's shape");
-    }
-    return result;
 }
 
 // What both directions of a call are given: plan, packed weights, weights, x and further inputs, lengths, resets, whether
@@ -374,4 +308,5 @@ NB_MODULE(_native, m) {
     m.def("backward", &run_backward, "calls"_a, "chained"_a = 0,
           "Fill the gradients of layers that were run with a tape. If chained, each but the first reads the dx of the one "
           "before it.");
+    bind_streams(m);
 }

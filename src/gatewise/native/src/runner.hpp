@@ -55,6 +55,9 @@ public:
     void backward(const std::vector<Rows>& dstate, float* kept, const std::vector<size_t>& places, float* local,
                   float* bf16, float* paired, float* ring, bool want_dx, const std::vector<Gradient>& gradients);
 
+    // One step of the first `count` rows of what lies there. Outputs go nowhere else.
+    void step(const Region& region, int count) { run_phases(When::step, region, {0, 0, 0, count, 0}); }
+
 private:
     Region region(const Chunk& chunk, float* kept, float* local, float* history, float* bf16) const;
     void place_bf16(float* bf16, Region& region) const;

@@ -1,0 +1,212 @@
+"""Live streams on the native engine: many states of one stack of layers, stepped one at a time or together.
+
+It is the engine of `arrays`, with the same bits, for input that comes piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..algebra import Cell
+from ..errors import OptionError, ShapeError
+from . import lowering
+from .arrays import NUMPY, Array, _float32
+from .calls import _forward_program, _plan, _sizes
+from .library import _native
+
+State = list[list[Array]]  # per layer one vector for each carried name
+
+
+class Streams:
+    """States of a stack of layers, and steps of any of them.
+
+    Each stream has an id and a state, which is zero when it opens. Whatever other streams step with it, and however its
+    steps are cut into calls, it has the bits that `arrays.recurrence` gives for its whole sequence, layer after layer.
+    One thread runs a call; calls from several threads take turns.
+
+    Args:
+        layers: Of each layer, from the lowest on, its cell and one float32 array per parameter of the cell. They are copied.
+
+    Attributes:
+        inputs: Features of a step, D.
+        outputs: Units of the highest layer's output, H (P for a projected one).
+
+    Raises:
+        OptionError: A cell carries matrices.
+        OptionTypeError: A weight is no array of float32.
+        ShapeError: The weights, or the layers, do not fit one another.
+
+    Example:
+        >>> streams = Streams([(cell, weights)])
+        >>> one, other = streams.open(), streams.open()
+        >>> y = streams.push(one, x)  # x (D,), y (H,)
+        >>> ys = streams.push([one, other], np.stack([x, x]))
+    """
+
+    def __init__(self, layers: Sequence[tuple[Cell, Sequence[Array]]]):
+        if not layers:
+            raise ShapeError("a stack has at least one layer, but there is none")
+        found, width = [], None
+        for i, (cell, weights) in enumerate(layers):
+            if not lowering.runs(cell):
+                raise OptionError(
+                    f"cell '{cell.name}' carries matrices, which the native engine cannot run. Step it with "
+                    "gatewise.runtime.layers"
+                )
+            weights = [_float32(f"weights[{k}] of layer {i}", w) for k, w in enumerate(weights)]
+            sizes, _ = _sizes(cell, _shapes(cell, weights), len(cell.carry))
+            if width not in (None, sizes[0]):
+                raise ShapeError(f"layer {i} takes {sizes[0]} values, but the one below it gives {width}")
+            plan = _plan(_forward_program(cell, False, False), sizes, (1, 1), False)
+            found.append((plan, _native.pack(plan, weights, 1), weights))
+            width = sizes[lowering.letters(cell).index(cell.carry_sizes[0])]
+        self._cells = [cell for cell, _ in layers]
+        self._native = _native.Streams(tuple(found))
+        self.inputs, self.outputs = self._native.inputs, self._native.outputs
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    def __contains__(self, stream: int) -> bool:
+        return stream in self._native
+
+    def open(self) -> int:
+        """A new stream. Its id is never given again."""
+        return self._native.open()
+
+    def close(self, stream: int) -> None:
+        """Forget a stream."""
+        self._native.close(self._known(stream))
+
+    def reset(self, stream: int) -> None:
+        """Set its state to zero, as when it was opened."""
+        self._native.reset(self._known(stream))
+
+    def fork(self, stream: int) -> int:
+        """Another stream that goes on from the same state."""
+        return self._native.fork(self._known(stream))
+
+    def state(self, stream: int) -> State:
+        """A copy of its state."""
+        flat = [np.empty(units, np.float32) for units in self._native.carried]
+        self._native.read(self._known(stream), flat)
+        return self._by_layer(flat)
+
+    def restore(self, stream: int, state: Sequence[Sequence[Array]]) -> None:
+        """Set its state to one that `state` gave, of this stream or of another.
+
+        Raises:
+            ShapeError: It is of another stack.
+        """
+        arrays = [
+            np.ascontiguousarray(_float32(f"state[{i}][{k}]", value))
+            for i, layer in enumerate(state)
+            for k, value in enumerate(layer)
+        ]
+        want = [[(value,) for value in layer] for layer in self._by_layer(self._native.carried)]
+        if (got := [[np.shape(value) for value in layer] for layer in state]) != want:
+            raise ShapeError(f"a state of this stack has the shapes {want}, but these arrays have {got}")
+        self._native.write(self._known(stream), arrays)
+
+    def push(
+        self,
+        streams: int | Sequence[int] | Array,
+        x: Array,
+        out: Array | None = None,
+        lengths: Sequence[int] | Array | None = None,
+    ) -> Array:
+        """Steps of one stream or of several at the same time.
+
+        Ids in an array of int64, `x` in float32 with its last axis in one piece and an `out` save time: nothing is
+        allocated then, once as many streams were pushed together before.
+
+        Args:
+            streams: An id, or B ids, no two the same.
+            x: Of one stream a step (D,) or steps (T, D), of several (B, D) or (T, B, D), float32.
+            out: Where the output goes, as x with H in place of D; a new array if omitted.
+            lengths: (B,) steps of each stream that count, if they are not all T.
+
+        Returns:
+            The highest layer's output after every step; zero beyond a stream's length.
+
+        Raises:
+            OptionError: An id is of no open stream, or there twice. No state has changed then, nor after any other error.
+            OptionTypeError: An array is not of float32.
+            ShapeError: The arrays do not fit the stack or one another.
+        """
+        try:
+            if out is None:
+                out = np.empty((*x.shape[:-1], self.outputs), np.float32)
+            self._native.push(streams, x, out, lengths)
+        except (AttributeError, TypeError, ValueError):
+            return self._push_checked(streams, x, out, lengths)
+        return out
+
+    def _push_checked(self, streams: Any, x: Any, out: Any, lengths: Any) -> Array:
+        """The same for whatever the engine does not take as it is: with an error that says what is wrong, or converted."""
+        many = not isinstance(streams, int | np.integer)
+        x = np.ascontiguousarray(_float32("x", x))
+        if x.ndim not in (1 + many, 2 + many) or x.shape[-1] != self.inputs:
+            shapes = f"(rows, {self.inputs}) or (steps, rows, {self.inputs})"
+            one = f"({self.inputs},) or (steps, {self.inputs})"
+            raise ShapeError(f"x must have shape {shapes if many else one} here, but has {x.shape}")
+        rows = x.shape[-2] if many else 1
+        ids = _whole("ids of streams", streams, rows) if many else np.array([streams], np.int64)
+        for stream in ids.tolist():
+            self._known(stream)
+        if len(set(ids.tolist())) < rows:
+            twice = next(i for i in ids.tolist() if (ids == i).sum() > 1)
+            raise OptionError(f"stream {twice} is there twice. Push its steps one after the other, along the first axis")
+        if lengths is not None:
+            steps = len(x) if x.ndim == 2 + many else 1
+            lengths = _whole("lengths", lengths, rows)
+            if rows and not 0 <= lengths.min() <= lengths.max() <= steps:
+                wrong = next(n for n in lengths.tolist() if not 0 <= n <= steps)
+                raise ShapeError(f"a length of {wrong} does not fit an input of {steps} steps")
+        shape = (*x.shape[:-1], self.outputs)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        fits = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
+        if not fits or not out.flags.c_contiguous or not out.flags.writeable or not out.flags.aligned:
+            raise ShapeError(f"out must be a writable array of float32 in one piece, of shape {shape}")
+        self._native.push(ids if many else int(ids[0]), x, np.asarray(out), lengths)
+        return out
+
+    def _known(self, stream: Any) -> int:
+        if isinstance(stream, bool) or not isinstance(stream, int | np.integer) or not -(2**63) <= stream < 2**63:
+            raise OptionError(f"{stream!r} is not the id of a stream. `open` gives one")
+        if int(stream) not in self._native:
+            raise OptionError(f"there is no stream {stream}. It was closed, or is of another stack; `open` gives a new one")
+        return int(stream)
+
+    def _by_layer(self, flat: Sequence[Any]) -> list[list[Any]]:
+        rest = iter(flat)
+        return [[next(rest) for _ in cell.carry] for cell in self._cells]
+
+
+def _shapes(cell: Cell, weights: Sequence[Array]) -> tuple[tuple[int, ...], ...]:
+    """Shapes of a call of one step and row that these weights are for, if they are for any."""
+    sizes: dict[str, int] = {}
+    for parameter, weight in zip(cell.parameters, weights, strict=False):
+        block = parameter.blocks[0]
+        sizes.setdefault(block.size.letter, len(weight) // len(parameter.blocks) if weight.ndim else 0)
+        if block.columns is not None and not parameter.diagonal and weight.ndim == 2:
+            sizes.setdefault(block.columns.letter, weight.shape[1])
+    state = [(1, sizes.get(letter, 0)) for letter in cell.carry_sizes]
+    return ((1, 1, sizes.get("D", 0)), *state, *[weight.shape for weight in weights])
+
+
+def _whole(name: str, values: Any, rows: int) -> Array:
+    """B whole numbers as int64."""
+    try:
+        found = np.asarray(values)
+    except ValueError:
+        found = np.empty(0, object)
+    if found.size == 0 and rows == 0:
+        return np.empty(0, np.int64)
+    if found.dtype.kind not in "iu" or found.shape != (rows,):
+        raise ShapeError(f"the {name} must be {rows} whole numbers here, one per row, not {values!r:.60}")
+    return np.ascontiguousarray(found, np.int64)
