@@ -34,7 +34,7 @@ struct Bf16 {
 template <class Operand, int R, int C>
 GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, ptrdiff_t ahead, const float* vector) {
     V w[C][PARTS];
-    prefetch(weights + ahead);
+    for (int c = 0; c < (R <= FEW_ROWS ? C : 1); c++) prefetch(weights + ahead + c * LANES);
     for (int c = 0; c < C; c++)
         for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
     for (int r = 0; r < R; r++) {

@@ -74,14 +74,16 @@ private:
     };
     struct Tile {       // what a phase works on at a time
         bool gathered;  // in scratch: blocks of few rows, one behind the other
+        bool only;      // of its panel
         int first, blocks;
-        int row, rows;
+        int number, row, rows;
     };
-    void find_values(const Phase& phase, const Region& region, const RowRange& range);
+    void find_values(const Phase& phase, const Region& region, const RowRange& range, int length);
+    static bool in_place(const BlockView& view, const Tile& tile);
     void lay_out(const Phase& phase, const Tile& tile);
     void read_values(const Phase& phase, const Tile& tile);
     void prepare(int number, const Region& region, const RowRange& range, int panel, int count);
-    void multiply(const PreparedPass& prepared, int tile, int row, int rows, float* const* values);
+    void multiply(const PreparedPass& prepared, const Tile& tile, float* const* values);
     void receive(const Phase& phase, const Region& region, const RowRange& range, const Tile& tile);
     void run_program(const Phase& phase, const Tile& tile);
     void write_values(const Phase& phase, const Tile& tile);
@@ -123,6 +125,7 @@ private:
     std::vector<Segment> segments_;  // of what is prepared, at the first row,
     std::vector<int> moves_;         // and how far their vectors move from row to row
     int first_ = 0;                  // block at which the pointers begin
+    bool from_last_ = true;          // panels are taken from the last to the first
     ptrdiff_t ring_stride_ = 0, paired_stride_ = 0;
     std::vector<float*> paired_;     // the weight gradients' operands by pairs of rows
 };
