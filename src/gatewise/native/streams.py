@@ -28,7 +28,8 @@ class Streams:
     One thread runs a call; calls from several threads take turns.
 
     Args:
-        layers: Of each layer, from the lowest on, its cell and one float32 array per parameter of the cell. They are copied.
+        layers: Of each layer, from the lowest on, its cell and one float32 array per parameter of the cell.
+            They are copied.
 
     Attributes:
         inputs: Features of a step, D.
@@ -133,7 +134,7 @@ class Streams:
             The highest layer's output after every step; zero beyond a stream's length.
 
         Raises:
-            OptionError: An id is of no open stream, or there twice. No state has changed then, nor after any other error.
+            OptionError: An id is of no open stream, or there twice. No state has changed then, nor after another error.
             OptionTypeError: An array is not of float32.
             ShapeError: The arrays do not fit the stack or one another.
         """
@@ -141,25 +142,26 @@ class Streams:
             if out is None:
                 out = np.empty((*x.shape[:-1], self.outputs), np.float32)
             self._native.push(streams, x, out, lengths)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             return self._push_checked(streams, x, out, lengths)
         return out
 
     def _push_checked(self, streams: Any, x: Any, out: Any, lengths: Any) -> Array:
-        """The same for whatever the engine does not take as it is: with an error that says what is wrong, or converted."""
+        """The same for what the engine does not take as it is: converted, or an error that says what is wrong."""
         many = not isinstance(streams, int | np.integer)
-        x = np.ascontiguousarray(_float32("x", x))
+        x = _float32("x", x)
         if x.ndim not in (1 + many, 2 + many) or x.shape[-1] != self.inputs:
             shapes = f"(rows, {self.inputs}) or (steps, rows, {self.inputs})"
             one = f"({self.inputs},) or (steps, {self.inputs})"
             raise ShapeError(f"x must have shape {shapes if many else one} here, but has {x.shape}")
+        x = np.ascontiguousarray(x)
         rows = x.shape[-2] if many else 1
-        ids = _whole("ids of streams", streams, rows) if many else np.array([streams], np.int64)
+        ids = _whole("ids of streams", streams, rows) if many else np.array([self._known(streams)])
         for stream in ids.tolist():
             self._known(stream)
         if len(set(ids.tolist())) < rows:
             twice = next(i for i in ids.tolist() if (ids == i).sum() > 1)
-            raise OptionError(f"stream {twice} is there twice. Push its steps one after the other, along the first axis")
+            raise OptionError(f"stream {twice} is there twice. Push its steps one after another, along the first axis")
         if lengths is not None:
             steps = len(x) if x.ndim == 2 + many else 1
             lengths = _whole("lengths", lengths, rows)
@@ -170,8 +172,8 @@ class Streams:
         if out is None:
             out = np.empty(shape, np.float32)
         fits = isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape
-        if not fits or not out.flags.c_contiguous or not out.flags.writeable or not out.flags.aligned:
-            raise ShapeError(f"out must be a writable array of float32 in one piece, of shape {shape}")
+        if not fits or NUMPY.rows(out) is not out or not out.flags.writeable or not out.flags.aligned:
+            raise ShapeError(f"out must be a writable array of float32 of shape {shape}, its last axis in one piece")
         self._native.push(ids if many else int(ids[0]), x, np.asarray(out), lengths)
         return out
 
@@ -179,7 +181,9 @@ class Streams:
         if isinstance(stream, bool) or not isinstance(stream, int | np.integer) or not -(2**63) <= stream < 2**63:
             raise OptionError(f"{stream!r} is not the id of a stream. `open` gives one")
         if int(stream) not in self._native:
-            raise OptionError(f"there is no stream {stream}. It was closed, or is of another stack; `open` gives a new one")
+            raise OptionError(
+                f"there is no stream {stream}: it was closed, or is another stack's. `open` gives a new one"
+            )
         return int(stream)
 
     def _by_layer(self, flat: Sequence[Any]) -> list[list[Any]]:
