@@ -75,15 +75,13 @@ def run_schedule(stack, H, P, sequences, draw_int):
             else:
                 outputs = [streams.push(ids[chosen[0]], pieces[0])]
         else:
-            x = np.full((max(lengths), len(chosen), streams.inputs), np.nan, np.float32)
-            for b, piece in enumerate(pieces):
-                x[: len(piece), b] = piece
-            if set(lengths) == {1} and draw_int(0, 1):
-                y = streams.push([ids[i] for i in chosen], x[0])[None]
+            numbers = [ids[i] for i in chosen]
+            if len(set(lengths)) == 1 and draw_int(0, 1):
+                y = streams.push(numbers, np.stack(pieces, 1))
+                outputs = list(y.swapaxes(0, 1))
             else:
-                y = streams.push([ids[i] for i in chosen], x, lengths=lengths)
-            outputs = [y[:n, b] for b, n in enumerate(lengths)]
-            assert all(not y[n:, b].any() for b, n in enumerate(lengths))
+                y = streams.push(numbers, np.concatenate(pieces), lengths=lengths)
+                outputs = np.split(y, np.cumsum(lengths)[:-1])
         for i, n, y in zip(chosen, lengths, outputs, strict=True):
             got[i].append(y)
             place[i] += n
@@ -244,6 +242,37 @@ def test_layers_of_different_cells():
     same(streams.push([streams.open() for _ in range(3)], x), want)
 
 
+@pytest.mark.parametrize("cell", [LSTM, cells.find("layer_norm_lstm"), cells.find("lstmp")], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("units", [16, 21])
+def test_a_step_of_states_that_the_caller_keeps(cell, units):
+    streams = Streams(stack_of(cell, 6, units, 5, 2))
+    x = inputs(np.random.default_rng(0), 4, 3, 6)
+    ids = [streams.open() for _ in range(3)]
+    alone = [streams.zeros() for _ in ids]
+    together = [[np.stack([value] * 3) for value in layer] for layer in streams.zeros()]
+    for step in x:
+        want = streams.push(ids, step)
+        kept = [[value.copy() for value in layer] for layer in together]
+        after = streams.step(step, together)
+        for one, other in zip(together, kept, strict=True):
+            for value, before in zip(one, other, strict=True):
+                same(value, before)
+        together = after
+        alone = [streams.step(row, state) for row, state in zip(step, alone, strict=True)]
+        same(together[-1][0], want)
+        for row, stream in enumerate(ids):
+            for layer, values in enumerate(streams.state(stream)):
+                for k, value in enumerate(values):
+                    same(value, together[layer][k][row])
+                    same(value, alone[row][layer][k])
+    with pytest.raises(ShapeError, match=r"x must have shape \(6,\) or \(rows, 6\), but has \(4, 3, 6\)"):
+        streams.step(x, together)
+    with pytest.raises(ShapeError, match="a state of this stack has the shapes"):
+        streams.step(x[0], streams.zeros())
+    with pytest.raises(OptionTypeError, match="x is of float64"):
+        streams.step(x[0].astype(float), together)
+
+
 def test_from_several_threads():
     """Long pushes give the interpreter away; each thread's streams come out as alone."""
     stack, rng = stack_of(LSTM, 30, 64, 0, 2), np.random.default_rng(0)
@@ -303,7 +332,7 @@ MISTAKES = {
     "an id below zero": (lambda s, x: s.push(-1, x[0, 0]), OptionError, "there is no stream -1"),
     "an id beyond all": (lambda s, x: s.push(1 << 70, x[0, 0]), OptionError, "is not the id of a stream"),
     "a name": (lambda s, x: s.reset("first"), OptionError, "'first' is not the id of a stream"),
-    "an id twice": (lambda s, x: s.push([0, 1, 0], x), OptionError, "stream 0 is there twice. Push its steps"),
+    "an id twice": (lambda s, x: s.push([0, 1, 0], x), OptionError, "stream 0 is there twice. Push its"),
     "ids of floats": (lambda s, x: s.push([0.0, 1.0, 2.0], x), ShapeError, "the ids of streams must be 3 whole"),
     "too few ids": (lambda s, x: s.push([0, 1], x), ShapeError, "the ids of streams must be 3 whole"),
     "too many channels": (lambda s, x: s.push(0, np.zeros(7, np.float32)), ShapeError, r"\(6,\) or \(steps, 6\)"),
@@ -312,8 +341,24 @@ MISTAKES = {
     "no axis": (lambda s, x: s.push(0, np.array(1, np.float32)), ShapeError, r"but has \(\)"),
     "x of float64": (lambda s, x: s.push(0, x[0, 0].astype(float)), OptionTypeError, "x is of float64"),
     "x a list": (lambda s, x: s.push(0, [0.0] * 6), OptionTypeError, "x is a list"),
-    "a length too long": (lambda s, x: s.push([0, 1, 2], x, lengths=[1, 5, 2]), ShapeError, "a length of 5 does"),
-    "too few lengths": (lambda s, x: s.push([0, 1, 2], x, lengths=[1]), ShapeError, "the lengths must be 3 whole"),
+    "a length too long": (lambda s, x: s.push([0, 1], x[0], lengths=[1, 5]), ShapeError, "3 steps, but .* add up to 6"),
+    "a length below zero": (lambda s, x: s.push([0, 1], x[0], lengths=[4, -1]), ShapeError, "a length of -1 is none"),
+    "lengths of floats": (
+        lambda s, x: s.push([0, 1], x[0], lengths=[1.0, 2.0]),
+        ShapeError,
+        "the lengths must be whole",
+    ),
+    "too few lengths": (
+        lambda s, x: s.push([0, 1], x[0], lengths=[3]),
+        ShapeError,
+        "the ids of streams must be 1 whole",
+    ),
+    "lengths of one": (lambda s, x: s.push(0, x[0], lengths=[3]), ShapeError, "lengths are for several streams"),
+    "lengths of many steps": (
+        lambda s, x: s.push([0, 1], x, lengths=[2, 2]),
+        ShapeError,
+        r"x must have shape \(steps, 6\)",
+    ),
     "an output of float64": (lambda s, x: s.push(0, x[0, 0], np.empty(21)), ShapeError, "out must be a writable"),
     "an output too small": (lambda s, x: s.push(0, x[0, 0], np.empty(20, np.float32)), ShapeError, r"of shape \(21,"),
     "a state of one layer": (lambda s, x: s.restore(0, s.state(1)[:1]), ShapeError, "a state of this stack has"),
@@ -388,6 +433,9 @@ RAW = {
     "a length too long": lambda s: s.push(
         np.zeros(1, int), np.zeros((1, 6), np.float32), np.zeros((1, 21), np.float32), np.array([2])
     ),
+    "lengths below zero": lambda s: s.push(
+        np.array([0, 1]), np.zeros((1, 6), np.float32), np.zeros((1, 21), np.float32), np.array([2, -1])
+    ),
     "a state of fewer values": lambda s: s.read(0, [np.zeros(20, np.float32)] * 4),
     "a state of fewer arrays": lambda s: s.write(0, [np.zeros(21, np.float32)] * 3),
     "a closed id": lambda s: (s.close(0), s.reset(0)),
@@ -430,15 +478,15 @@ for name in ("lstm", "gru", "layer_norm_lstm", "lstmp"):
     streams = Streams(stack_of(cells.find(name), 24, 40, 20, 2))
     ids = np.array([streams.open() for _ in range(20)])
     one, out = inputs(rng, 24), np.empty(streams.outputs, np.float32)
-    many, outs = inputs(rng, 3, 20, 24), np.empty((3, 20, streams.outputs), np.float32)
     lengths = np.arange(20) % 4
+    many, outs = inputs(rng, lengths.sum(), 24), np.empty((lengths.sum(), streams.outputs), np.float32)
     first, push = int(ids[0]), streams.push
 
     def steps(count):
         for _ in range(count):
             push(first, one, out)
             push(ids, many, outs, lengths)
-            push(ids[:7], many[0, :7], outs[0, :7])
+            push(ids[:7], many[:7], outs[:7])
 
     steps(3)
     gc.disable()

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from ..algebra import Cell
+from ..algebra.linear import linear
 from ..errors import OptionError, ShapeError
 from . import lowering
 from .arrays import NUMPY, Array, _float32
 from .calls import _forward_program, _plan, _sizes
 from .library import _native
 
-State = list[list[Array]]  # per layer one vector for each carried name
+State = Sequence[Sequence[Array]]  # per layer one vector for each carried name
 
 
 class Streams:
@@ -67,6 +68,7 @@ class Streams:
         self._cells = [cell for cell, _ in layers]
         self._native = _native.Streams(tuple(found))
         self.inputs, self.outputs = self._native.inputs, self._native.outputs
+        self._carried: list[int] = self._native.carried
 
     def __len__(self) -> int:
         return len(self._native)
@@ -92,7 +94,7 @@ class Streams:
 
     def state(self, stream: int) -> State:
         """A copy of its state."""
-        flat = [np.empty(units, np.float32) for units in self._native.carried]
+        flat = [np.empty(units, np.float32) for units in self._carried]
         self._native.read(self._known(stream), flat)
         return self._by_layer(flat)
 
@@ -102,15 +104,40 @@ class Streams:
         Raises:
             ShapeError: It is of another stack.
         """
-        arrays = [
-            np.ascontiguousarray(_float32(f"state[{i}][{k}]", value))
-            for i, layer in enumerate(state)
-            for k, value in enumerate(layer)
-        ]
-        want = [[(value,) for value in layer] for layer in self._by_layer(self._native.carried)]
-        if (got := [[np.shape(value) for value in layer] for layer in state]) != want:
-            raise ShapeError(f"a state of this stack has the shapes {want}, but these arrays have {got}")
-        self._native.write(self._known(stream), arrays)
+        self._native.write(self._known(stream), self._flat(state, ()))
+
+    def zeros(self) -> State:
+        """The state in which a stream opens."""
+        return self._by_layer([np.zeros(units, np.float32) for units in self._carried])
+
+    def step(self, x: Array, state: State = ()) -> State:
+        """One step from a state that the caller keeps, which does not change.
+
+        Args:
+            x: (D,), or of several rows (B, D), float32.
+            state: As of `state`; of several rows (B, H) per value. Zeros if omitted.
+
+        Returns:
+            The state after it. The first value of its last layer is the output.
+
+        Raises:
+            OptionTypeError: An array is not of float32.
+            ShapeError: The arrays do not fit the stack or one another.
+        """
+        try:
+            rows = x.shape[:-1]
+            after = [np.empty((*rows, units), np.float32) for units in self._carried]
+            self._native.step(x, [value for layer in state for value in layer], after)
+        except (AttributeError, TypeError, ValueError):
+            x = _float32("x", x)
+            if x.ndim not in (1, 2) or x.shape[-1] != self.inputs:
+                raise ShapeError(
+                    f"x must have shape ({self.inputs},) or (rows, {self.inputs}), but has {x.shape}"
+                ) from None
+            flat = self._flat(state, x.shape[:-1]) if state else []
+            after = [np.empty((*x.shape[:-1], units), np.float32) for units in self._carried]
+            self._native.step(np.ascontiguousarray(x), flat, after)
+        return self._by_layer(after)
 
     def push(
         self,
@@ -126,12 +153,13 @@ class Streams:
 
         Args:
             streams: An id, or B ids, no two the same.
-            x: Of one stream a step (D,) or steps (T, D), of several (B, D) or (T, B, D), float32.
+            x: Of one stream a step (D,) or steps (T, D), of several (B, D) or (T, B, D), float32. With `lengths`
+                (N, D): the steps of the first stream, then those of the second, and so on.
             out: Where the output goes, as x with H in place of D; a new array if omitted.
-            lengths: (B,) steps of each stream that count, if they are not all T.
+            lengths: (B,) steps of each stream, N in all.
 
         Returns:
-            The highest layer's output after every step; zero beyond a stream's length.
+            The highest layer's output after every step.
 
         Raises:
             OptionError: An id is of no open stream, or there twice. No state has changed then, nor after another error.
@@ -150,24 +178,27 @@ class Streams:
         """The same for what the engine does not take as it is: converted, or an error that says what is wrong."""
         many = not isinstance(streams, int | np.integer)
         x = _float32("x", x)
-        if x.ndim not in (1 + many, 2 + many) or x.shape[-1] != self.inputs:
-            shapes = f"(rows, {self.inputs}) or (steps, rows, {self.inputs})"
-            one = f"({self.inputs},) or (steps, {self.inputs})"
-            raise ShapeError(f"x must have shape {shapes if many else one} here, but has {x.shape}")
+        D, ragged = self.inputs, many and lengths is not None
+        axes = (2,) if ragged else (2, 3) if many else (1, 2)
+        if x.ndim not in axes or x.shape[-1] != D:
+            shapes = f"(steps, {D})" if ragged else f"(rows, {D}) or (steps, rows, {D})"
+            raise ShapeError(f"x must have shape {shapes if many else f'({D},) or (steps, {D})'}, but has {x.shape}")
         x = np.ascontiguousarray(x)
-        rows = x.shape[-2] if many else 1
+        if ragged:
+            lengths = _whole("lengths", lengths, None)
+            if lengths.size and lengths.min() < 0:
+                raise ShapeError(f"a length of {lengths.min()} is none")
+            if lengths.sum() != len(x):
+                raise ShapeError(f"x has {len(x)} steps, but the lengths add up to {lengths.sum()}")
+        elif lengths is not None:
+            raise ShapeError("lengths are for several streams")
+        rows = len(lengths) if ragged else x.shape[-2] if many else 1
         ids = _whole("ids of streams", streams, rows) if many else np.array([self._known(streams)])
         for stream in ids.tolist():
             self._known(stream)
         if len(set(ids.tolist())) < rows:
             twice = next(i for i in ids.tolist() if (ids == i).sum() > 1)
-            raise OptionError(f"stream {twice} is there twice. Push its steps one after another, along the first axis")
-        if lengths is not None:
-            steps = len(x) if x.ndim == 2 + many else 1
-            lengths = _whole("lengths", lengths, rows)
-            if rows and not 0 <= lengths.min() <= lengths.max() <= steps:
-                wrong = next(n for n in lengths.tolist() if not 0 <= n <= steps)
-                raise ShapeError(f"a length of {wrong} does not fit an input of {steps} steps")
+            raise OptionError(f"stream {twice} is there twice. Push its steps one after another, as one piece")
         shape = (*x.shape[:-1], self.outputs)
         if out is None:
             out = np.empty(shape, np.float32)
@@ -186,9 +217,42 @@ class Streams:
             )
         return int(stream)
 
+    def _flat(self, state: Sequence[Sequence[Array]], rows: tuple[int, ...]) -> list[Array]:
+        """A state as the engine takes it, checked."""
+        want = [[(*rows, units) for units in layer] for layer in self._by_layer(self._carried)]
+        if (got := [[np.shape(value) for value in layer] for layer in state]) != want:
+            raise ShapeError(f"a state of this stack has the shapes {want} here, but these arrays have {got}")
+        return [
+            np.ascontiguousarray(_float32(f"state[{i}][{k}]", value))
+            for i, layer in enumerate(state)
+            for k, value in enumerate(layer)
+        ]
+
     def _by_layer(self, flat: Sequence[Any]) -> list[list[Any]]:
         rest = iter(flat)
         return [[next(rest) for _ in cell.carry] for cell in self._cells]
+
+
+class Product:
+    """`weight @ x + bias`. What it gives for a row depends on that row alone, to the last bit.
+
+    Args:
+        weight: (outputs, inputs), float32.
+        bias: (outputs,).
+
+    Shape:
+        product(x): (inputs,) or (B, inputs) to (outputs,) or (B, outputs).
+
+    Raises:
+        OptionTypeError: An array is not of float32.
+        ShapeError: The arrays do not fit one another.
+    """
+
+    def __init__(self, weight: Array, bias: Array):
+        self._streams = Streams([(linear, [weight, bias])])
+
+    def __call__(self, x: Array) -> Array:
+        return self._streams.step(x)[0][0]
 
 
 def _shapes(cell: Cell, weights: Sequence[Array]) -> tuple[tuple[int, ...], ...]:
@@ -203,14 +267,15 @@ def _shapes(cell: Cell, weights: Sequence[Array]) -> tuple[tuple[int, ...], ...]
     return ((1, 1, sizes.get("D", 0)), *state, *[weight.shape for weight in weights])
 
 
-def _whole(name: str, values: Any, rows: int) -> Array:
-    """B whole numbers as int64."""
+def _whole(name: str, values: Any, rows: int | None) -> Array:
+    """Whole numbers as int64, so many or any number."""
     try:
         found = np.asarray(values)
     except ValueError:
         found = np.empty(0, object)
-    if found.size == 0 and rows == 0:
+    if found.size == 0 and not rows:
         return np.empty(0, np.int64)
-    if found.dtype.kind not in "iu" or found.shape != (rows,):
-        raise ShapeError(f"the {name} must be {rows} whole numbers here, one per row, not {values!r:.60}")
+    if found.dtype.kind not in "iu" or found.ndim != 1 or rows not in (None, len(found)):
+        count = "whole numbers" if rows is None else f"{rows} whole numbers here, one per row"
+        raise ShapeError(f"the {name} must be {count}, not {values!r:.60}")
     return np.ascontiguousarray(found, np.int64)

@@ -6,14 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ..algebra import cell
+from ..algebra.linear import linear as product
 from .recurrent import Recurrent
-
-
-@cell(carry="h", pack="o", source="a matrix product and nothing else")
-def _linear(x, h_prev, W, b):  # type: ignore[no-untyped-def]  # equations, run once on symbols
-    h = W.o @ x + b.o
-    return h
 
 
 class Linear(Recurrent):
@@ -32,7 +26,7 @@ class Linear(Recurrent):
     """
 
     def __init__(self, size: int, outputs: int):
-        super().__init__(_linear, size, outputs)
+        super().__init__(product, size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no state comes back
         y: Tensor = super().forward(x)[0]

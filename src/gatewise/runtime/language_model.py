@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,14 @@ from ..algebra import Cell
 from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
-from ..errors import CellError, DataError, ModelFileError
-from .layers import Layers
+from ..errors import CellError, DataError, ModelFileError, OptionError
+from ..native.streams import Product
 from .ngrams import HIGHEST_ORDER, KneserNey
+from .states import state_from_bytes, state_to_bytes
+from .stepping import live_layers
+from .streams import Memory, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
-_KEY = "gatewise_state"
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
 
 
@@ -34,7 +35,7 @@ class State:
         recent: The last tokens, which determine how the next one is spelled (with or without a space before it).
     """
 
-    layers: list[list[np.ndarray]]
+    layers: Sequence[Sequence[np.ndarray]]
     scores: np.ndarray
     recent: tuple[int, ...] = ()
 
@@ -71,11 +72,13 @@ class LanguageModel:
             cell = Cell.from_json(document["cell"])
             layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
             num_layers = read(Count, document["sizes"]["num_layers"], "sizes.num_layers")
-            self._layers = Layers(cell, layers, num_layers)
             self._start = read(int, document["start"], "start")
             self._embedding = tensors["embedding.weight"]
-            self._output = tensors.get("output.weight", self._embedding)  # tied, if there is none
-            self._bias = tensors["output.bias"]
+            output, bias = (
+                tensors.get("output.weight", self._embedding),
+                tensors["output.bias"],
+            )  # tied, if there is none
+            self._layers, self._scores = live_layers(cell, layers, num_layers), Product(output, bias)
             self.digest = str(document.get("sha256", ""))
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -105,10 +108,9 @@ class LanguageModel:
 
     def advance(self, state: State | None, token: int) -> State:
         """The state after one more token; None is the state before any."""
-        before = State(self._layers.start(), self._bias) if state is None else state
-        with np.errstate(all="ignore"):  # damaged weights show in the scores, and the sampler reports them
-            y, after = self._layers.step(self._embedding[token], before.layers)
-            return State(after, self._output @ y + self._bias, (*before.recent[1 - _RECENT :], token))
+        layers, recent = (self._layers.zeros(), ()) if state is None else (state.layers, state.recent)
+        after = self._layers.step(self._embedding[token], layers)
+        return State(after, self._scores(after[-1][0]), (*recent[1 - _RECENT :], token))
 
     def log_probabilities(self, state: State) -> np.ndarray:
         """(V,) log-probability of each token being next, in nats, float64."""
@@ -116,11 +118,7 @@ class LanguageModel:
 
     def state_to_bytes(self, state: State) -> bytes:
         """A state as a safetensors file, which names the model that it belongs to."""
-        from safetensors.numpy import save
-
-        tensors = {f"{i}.{j}": value for i, layer in enumerate(state.layers) for j, value in enumerate(layer)}
-        tensors |= {"scores": state.scores, "recent": np.array(state.recent, np.int64)}
-        return save(tensors, metadata={_KEY: json.dumps(self.digest)})
+        return state_to_bytes(self.digest, state.layers, _memory(state.scores, state.recent))
 
     def state_from_bytes(self, data: bytes) -> State:
         """Undo `state_to_bytes`.
@@ -129,28 +127,31 @@ class LanguageModel:
             ValueError: These are not the bytes of a state.
             ModelFileError: They are of another model.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        try:
-            tensors = load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            digest = json.loads(header.get("__metadata__", {}).get(_KEY, "null"))
-            fresh = self._fresh()
-            layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
-            state = State(layers, tensors["scores"], tuple(map(int, tensors["recent"])))
-            known = set(range(len(self.vocabulary))).issuperset(state.recent)
-        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError("not a state") from error
-        V = len(self.vocabulary)
-        fits = _shapes(layers) == _shapes(fresh) and _shapes([[state.scores]]) == [[((V,), np.dtype(np.float32))]]
-        if digest != self.digest or not fits or not known:
+        layers, memory = state_from_bytes(data, self.digest, self._fresh())
+        if not self._remembers(memory):
             raise ModelFileError("the state is of another model")
-        return state
+        return State(layers, memory["scores"], tuple(memory["recent"].tolist()))
 
-    def _fresh(self) -> list[list[np.ndarray]]:
+    def streams(self) -> Streams:
+        """Streams of text, many at a time.
+
+        A piece is text, or a token that was chosen; the answer is (V,) the scores (logits) of what comes next, as in a
+        `State` after the same tokens. Snapshots are what `state_to_bytes` gives.
+        """
+        return Streams(_Live(self))
+
+    def _remembers(self, memory: Memory) -> bool:
+        """Whether these are the scores of a state and its last tokens."""
+        V = len(self.vocabulary)
+        if memory.keys() != {"scores", "recent"}:
+            return False
+        scores, recent = memory["scores"], memory["recent"]
+        fits = _shapes([[scores]]) == [[((V,), np.dtype(np.float32))]] and recent.dtype == np.int64 and recent.ndim == 1
+        return fits and set(range(V)).issuperset(recent.tolist())
+
+    def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
         """What a state holds per layer, before any token."""
-        return self._layers.start()
+        return self._layers.zeros()
 
     def _check(self) -> None:
         """Whether document and weights fit together, by reading a token.
@@ -159,15 +160,53 @@ class LanguageModel:
             ValueError, or whatever numpy raises where they do not.
         """
         V = len(self.vocabulary)
-        for name, rows in (("embedding", self._embedding), ("output", self._output), ("output bias", self._bias)):
-            if len(rows) != V:
-                raise ValueError(f"the {name} has {len(rows)} rows for a vocabulary of {V}")
+        if len(self._embedding) != V:
+            raise ValueError(f"the embedding has {len(self._embedding)} rows for a vocabulary of {V}")
         if not 0 <= self._start < V:
             raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
         state = self.begin()
-        found, fresh = [*state.layers, [state.scores]], [*self._layers.start(), [np.zeros(V, np.float32)]]
+        found, fresh = [*state.layers, [state.scores]], [*self._fresh(), [np.zeros(V, np.float32)]]
         if _shapes(found) != _shapes(fresh):
             raise ValueError("its weights do not fit each other")
+
+
+def _memory(scores: np.ndarray, recent: Sequence[int]) -> Memory:
+    return {"scores": scores, "recent": np.array(recent, np.int64)}
+
+
+class _Live:
+    """A language model as `runtime.streams.Live`."""
+
+    def __init__(self, model: LanguageModel):
+        self._model = model
+        self.digest, self.layers = model.digest, model._layers
+
+    def start(self) -> Memory:
+        return _memory(np.zeros(0, np.float32), ())
+
+    def features(self, piece: str | int, memory: Memory) -> tuple[np.ndarray, Memory]:
+        vocabulary, recent = self._model.vocabulary, memory["recent"].tolist()
+        tokens = vocabulary.encode(piece).tolist() if isinstance(piece, str) else [piece]
+        if not isinstance(piece, str) and not (type(piece) is int and 0 <= piece < len(vocabulary)):
+            raise DataError(f"a piece is text, or a token from 0 to {len(vocabulary) - 1}, not {piece!r:.60}")
+        if not recent:  # nothing was read
+            tokens.insert(0, self._model._start)
+        return self._model._embedding[tokens], _memory(memory["scores"], [*recent, *tokens][-_RECENT:])
+
+    def answers(
+        self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]
+    ) -> tuple[Sequence[np.ndarray], Sequence[Memory]]:
+        read = [i for i, y in enumerate(outputs) if len(y)]
+        scores = [memory["scores"] for memory in memories]
+        if read:
+            for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
+                scores[i] = found
+        return scores, [{**memory, "scores": found} for memory, found in zip(memories, scores, strict=True)]
+
+    def fits(self, memory: Memory) -> bool:
+        start = self.start()  # of a stream that has read nothing
+        fresh = memory.keys() == start.keys() and all(not memory[name].size for name in start)
+        return fresh or self._model._remembers(memory)
 
 
 class CountedModel(LanguageModel):
@@ -196,6 +235,9 @@ class CountedModel(LanguageModel):
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
+    def streams(self) -> Streams:
+        raise OptionError("a model of n-grams has no layers to run for many texts at a time. Use `advance` for each")
+
     def advance(self, state: State | None, token: int) -> State:
         before = self._fresh()[0][0] if state is None else state.layers[0][0]
         places = self._counted.advance(tuple(before.tolist()), token)
@@ -203,9 +245,9 @@ class CountedModel(LanguageModel):
         recent = () if state is None else state.recent
         return State([[np.array(places)]], scores, (*recent[1 - _RECENT :], token))
 
-    def _fresh(self) -> list[list[np.ndarray]]:
+    def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
         return [[np.array(self._counted.begin())]]
 
 
-def _shapes(layers: list[list[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
+def _shapes(layers: Sequence[Sequence[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
     return [[(value.shape, value.dtype) for value in layer] for layer in layers]

@@ -85,21 +85,34 @@ class Layers:
         return x, after
 
 
-def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
-    """One layer's weights, split into a block per gate; biases that were not stored are zero."""
-    found: dict[Node, Array] = {}
+def stored_weights(cell: Cell, tensors: Mapping[str, Array], layer: int) -> list[Array]:
+    """One layer's weights, one per parameter of the cell in float32; biases that were not stored are zero.
+
+    Raises:
+        ModelFileError: A weight is missing, or cannot be divided among the gates.
+    """
+    found: list[Array] = []
     for parameter, names in zip(cell.parameters, cell.stored(), strict=True):
         parts = [tensors[f"{name}_l{layer}"] for name in names if f"{name}_l{layer}" in tensors]
         if parts:
             whole = np.asarray(sum(parts[1:], parts[0]), np.float32)
         elif names[0].startswith("bias"):
-            whole = np.zeros(len(next(iter(found.values()))) * len(parameter.blocks), np.float32)
+            units = len(found[0]) // len(cell.parameters[0].blocks)
+            whole = np.zeros(units * len(parameter.blocks), np.float32)
         else:
             raise ModelFileError(f"the model has no {names[0]}_l{layer}, which its cell '{cell.name}' needs")
         if len(whole) % len(parameter.blocks):
             raise ModelFileError(
                 f"{names[0]}_l{layer} has {len(whole)} rows, no multiple of its {len(parameter.blocks)} gates"
             )
+        found.append(whole)
+    return found
+
+
+def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
+    """One layer's weights, split into a block per gate."""
+    found: dict[Node, Array] = {}
+    for parameter, whole in zip(cell.parameters, stored_weights(cell, tensors, layer), strict=True):
         cut = np.split(whole, len(parameter.blocks))
         if parameter.diagonal:
             cut = [_block_diagonal(block, cell.heads) for block in cut]

@@ -307,7 +307,7 @@ def test_weights_that_are_no_numbers_are_told_when_writing(value, model_file):
     for name in WEIGHTS:
         tensors = {n: np.full_like(t, value) if n == name else t for n, t in found.tensors.items()}
         writer = Writer(found.document, tensors)
-        with suppress(DataError):  # which says so
+        with suppress(DataError, OptionError):  # which says so: NaN, or no token that could be
             assert len("".join(writer.write("A ", 3))) == 3
     damaged = {n: np.full_like(t, np.nan) for n, t in found.tensors.items() if t.dtype.kind == "f"}
     with pytest.raises(DataError, match="Its weights or its state are damaged"):

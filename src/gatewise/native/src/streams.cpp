@@ -45,9 +45,10 @@ Streams::Streams(std::vector<Call> calls) {
     for (Call& call : calls) {
         layers_.push_back(std::make_unique<Layer>(std::move(call)));
         Layer& layer = *layers_.back();
+        layer.first = carried_.size();
         for (size_t k = 0; k < layer.call.program.carry.size(); k++) {
             carried_.push_back(units(layer.call, k));
-            layer.places.push_back(slot_size_);
+            places_.push_back(slot_size_);
             slot_size_ += layer.plan.blocks(layer.call.program.carry[k]) * LANES;
         }
         for (const Block& block : layer.call.program.blocks)
@@ -98,28 +99,29 @@ void Streams::close(int64_t id) {
 void Streams::reset(int64_t id) { std::memset(slot(id), 0, slot_size_ * sizeof(float)); }
 
 void Streams::read(int64_t id, const std::vector<float*>& values) const {
-    const float* from = slot(id);
-    for (size_t i = 0; i < carried_.size(); from += blocks_of(carried_[i++]) * LANES)
-        std::memcpy(values[i], from, carried_[i] * sizeof(float));
+    for (size_t i = 0; i < carried_.size(); i++)
+        std::memcpy(values[i], slot(id) + places_[i], carried_[i] * sizeof(float));
 }
 
 void Streams::write(int64_t id, const std::vector<const float*>& values) {
-    float* to = slot(id);
-    reset(id);
-    for (size_t i = 0; i < carried_.size(); to += blocks_of(carried_[i++]) * LANES)
-        std::memcpy(to, values[i], carried_[i] * sizeof(float));
+    for (size_t i = 0; i < carried_.size(); i++)
+        std::memcpy(slot(id) + places_[i], values[i], carried_[i] * sizeof(float));
 }
 
-// Which rows there are, the longest first, so that those that still run at a step come first.
-bool Streams::arrange(const int64_t* ids, int rows, const int64_t* lengths, int steps) {
+// The rows of a push, the longest first, so that those that still run at a step come first.
+bool Streams::arrange(const int64_t* ids, int rows, const int64_t* lengths, int steps, const Series& x,
+                      const Series& out) {
     pushes_++;
     order_.clear();
+    int64_t first = 0;  // step of the row, where the rows' steps follow one another
     for (int row = 0; row < rows; row++) {
         if (!known(ids[row])) return false;
         int64_t& last = pushed_[ids[row] & SLOTS];
         if (last == pushes_) return false;
         last = pushes_;
-        order_.push_back({row, lengths ? lengths[row] : steps, slot(ids[row])});
+        const int64_t count = lengths ? lengths[row] : steps;
+        order_.push_back({row, count, slot(ids[row]), row * x.row + first * x.step, row * out.row + first * out.step});
+        if (lengths) first += count;
     }
     if (lengths)
         std::sort(order_.begin(), order_.end(), [](const Row& a, const Row& b) {
@@ -169,21 +171,28 @@ void Streams::place(int rows) {
     }
 }
 
-void Streams::gather(int rows) {
+// States before the first step. Of a single row they are read where they are, if whole blocks can be read there.
+void Streams::gather(const States& states, int rows) {
     for (const auto& layer : layers_)
-        for (size_t k = 0; k < layer->places.size(); k++) {
+        for (size_t k = 0; k < layer->found.size(); k++) {
             if (!layer->found[k]) continue;
             Region& region = layer->region;
-            if (rows == 1) {
-                region.before[k] = order_[0].slot + layer->places[k];
+            const size_t number = layer->first + k;
+            const int units = this->units(layer->call, k);
+            if (states.begin) {
+                for (int block = 0; block < blocks_of(units); block++)
+                    std::memset(region.before[k] + block * region.before_stride, 0, rows * LANES * sizeof(float));
                 continue;
             }
-            const int blocks = layer->plan.blocks(layer->call.program.carry[k]);
+            if (region.before_stride == LANES && (states.whole_blocks || units % LANES == 0)) {
+                region.before[k] = states.before(order_[0], number);
+                continue;
+            }
             for (int row = 0; row < rows; row++) {
-                const float* from = order_[row].slot + layer->places[k];
+                const float* from = states.before(order_[row], number);
                 float* to = region.before[k] + row * LANES;
-                for (int block = 0; block < blocks; block++, from += LANES, to += region.before_stride)
-                    std::memcpy(to, from, LANES * sizeof(float));
+                for (int unit = 0; unit < units; unit += LANES, to += region.before_stride)
+                    read_row(to, {const_cast<float*>(from), false}, unit, std::min(LANES, units - unit));
             }
         }
 }
@@ -197,13 +206,13 @@ void Streams::load(const Series& x, int step, int rows) {
         const int units = inputs();
         float*& place = layer.region.streams[i];
         if (layer.region.stride == LANES && units % LANES == 0) {
-            place = static_cast<float*>(x.data.address) + step * x.step + order_[0].row * x.row;
+            place = static_cast<float*>(x.data.address) + step * x.step + order_[0].x;
             continue;
         }
         for (int row = 0; row < rows; row++) {
             float* to = place + row * LANES;
             for (int unit = 0; unit < units; unit += LANES, to += layer.region.stride)
-                read_row(to, x.data, step * x.step + order_[row].row * x.row + unit, std::min(LANES, units - unit));
+                read_row(to, x.data, step * x.step + order_[row].x + unit, std::min(LANES, units - unit));
         }
     }
 }
@@ -213,23 +222,20 @@ void Streams::emit(const Series& out, int step, int rows) const {
     const int units = outputs();
     for (int row = 0; row < rows; row++) {
         const float* from = region.after[0] + row * LANES;
-        float* to = static_cast<float*>(out.data.address) + step * out.step + order_[row].row * out.row;
+        float* to = static_cast<float*>(out.data.address) + step * out.step + order_[row].out;
         for (int unit = 0; unit < units; unit += LANES, from += region.after_stride)
             copy_row(to + unit, from, std::min(LANES, units - unit));
     }
-    for (size_t row = rows; row < order_.size(); row++)
-        std::memset(static_cast<float*>(out.data.address) + step * out.step + order_[row].row * out.row, 0,
-                    units * sizeof(float));
 }
 
-void Streams::scatter(int row) const {
+void Streams::scatter(const States& states, int row) const {
     for (const auto& layer : layers_)
-        for (size_t k = 0; k < layer->places.size(); k++) {
-            const int blocks = layer->plan.blocks(layer->call.program.carry[k]);
+        for (size_t k = 0; k < layer->found.size(); k++) {
+            const int units = this->units(layer->call, k);
             const float* from = layer->region.after[k] + row * LANES;
-            float* to = order_[row].slot + layer->places[k];
-            for (int block = 0; block < blocks; block++, from += layer->region.after_stride, to += LANES)
-                std::memcpy(to, from, LANES * sizeof(float));
+            float* to = states.after(order_[row], layer->first + k);
+            for (int unit = 0; unit < units; unit += LANES, from += layer->region.after_stride)
+                copy_row(to + unit, from, std::min(LANES, units - unit));
         }
 }
 
@@ -248,24 +254,36 @@ void Streams::swap() {
     }
 }
 
+// The steps of the rows in `order_`. out: absent if nobody reads more than the states.
+void Streams::run(const States& states, const Series& x, const Series& out) {
+    int running = static_cast<int>(order_.size());
+    for (int step = 0;; step++) {
+        while (running && order_[running - 1].steps <= step) running--;
+        if (!running) return;
+        if (step) {
+            swap();
+        } else {
+            place(running);
+            gather(states, running);
+        }
+        load(x, step, running);
+        for (const auto& layer : layers_) layer->runner.step(layer->region, running);
+        if (out.data) emit(out, step, running);
+        for (int row = running; row-- > 0 && order_[row].steps == step + 1;) scatter(states, row);
+    }
+}
+
 bool Streams::push(const int64_t* ids, int rows, const int64_t* lengths, int steps, const Series& x,
                    const Series& out) {
-    if (!arrange(ids, rows, lengths, steps)) return false;
-    int running = rows;
-    for (int step = 0; step < steps; step++) {
-        while (running && order_[running - 1].steps <= step) running--;
-        if (running && step == 0) {
-            place(running);
-            gather(running);
-        } else if (running) {
-            swap();
-        }
-        if (running) load(x, step, running);
-        for (const auto& layer : layers_) layer->runner.step(layer->region, running);
-        emit(out, step, running);
-        for (int row = running; row-- > 0 && order_[row].steps == step + 1;) scatter(row);
-    }
+    if (!arrange(ids, rows, lengths, steps, x, out)) return false;
+    run({places_.data(), nullptr, nullptr, true, false}, x, out);
     return true;
+}
+
+void Streams::step(int rows, const Series& x, const Rows* before, const Rows* after) {
+    order_.clear();
+    for (int row = 0; row < rows; row++) order_.push_back({row, 1, nullptr, row * x.row, 0});
+    run({nullptr, before, after, false, !before}, x, {});
 }
 
 }  // namespace gatewise

@@ -40,9 +40,12 @@ public:
     void read(int64_t id, const std::vector<float*>& values) const;  // one vector for every carried value
     void write(int64_t id, const std::vector<const float*>& values);
 
-    // Steps of `rows` streams, all known and no two the same, which says the return value. x and out are of float32;
-    // lengths: steps of each row, null: all are `steps`. Beyond a row's length out is zero, and nothing of x is read.
+    // Steps of `rows` streams, all known and no two the same, which says the return value. x and out are of float32.
+    // lengths: steps of each row, whose steps then follow those of the row before it; null: all are `steps`.
     bool push(const int64_t* ids, int rows, const int64_t* lengths, int steps, const Series& x, const Series& out);
+
+    // One step of rows whose states are the caller's, (rows, units) for every carried value; before: null for zeros.
+    void step(int rows, const Series& x, const Rows* before, const Rows* after);
 
     std::mutex mutex;  // whoever calls holds it, but for what never changes
 
@@ -59,24 +62,49 @@ private:
         Region region;              // of the push that runs
         std::vector<float*> other;  // where the next step leaves its carried values
         std::vector<bool> found;    // carried values that a step reads
-        std::vector<size_t> places;  // of the carried values in a slot
+        size_t first = 0;           // number of its first carried value among those of all layers
+    };
+
+    struct Row {
+        int row;  // the caller's
+        int64_t steps;
+        float* slot;
+        ptrdiff_t x, out;  // where its first step is
+    };
+
+    // Where the states of a call's rows are: in their slots, or in arrays of the caller's.
+    struct States {
+        const size_t* places;  // in a slot
+        const Rows *before_, *after_;
+        bool whole_blocks, begin;  // whether each ends with one, and whether all are zero before
+
+        float* before(const Row& row, size_t number) const { return at(row, number, before_); }
+        float* after(const Row& row, size_t number) const { return at(row, number, after_); }
+
+    private:
+        float* at(const Row& row, size_t number, const Rows* rows) const {
+            if (row.slot) return row.slot + places[number];
+            return static_cast<float*>(rows[number].data.address) + row.row * rows[number].row;
+        }
     };
 
     static int units(const Call& call, size_t k) { return call.sizes[call.program.carry[k]]; }
     float* slot(int64_t id) const { return states_.data() + static_cast<size_t>(id & SLOTS) * slot_size_; }
-    bool arrange(const int64_t* ids, int rows, const int64_t* lengths, int steps);
+    bool arrange(const int64_t* ids, int rows, const int64_t* lengths, int steps, const Series& x, const Series& out);
+    void run(const States& states, const Series& x, const Series& out);
     void make_room(int rows);
     void place(int rows);
-    void gather(int rows);
+    void gather(const States& states, int rows);
     void load(const Series& x, int step, int rows);
     void emit(const Series& out, int step, int rows) const;
-    void scatter(int row) const;
+    void scatter(const States& states, int row) const;
     void swap();
 
     static constexpr int64_t SLOTS = (int64_t(1) << 32) - 1;  // the part of an id that says which slot
 
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<int> carried_;
+    std::vector<size_t> places_;  // of every carried value in a slot
     double weights_ = 0;
     size_t slot_size_ = 0;
     Memory states_;
@@ -86,13 +114,8 @@ private:
     std::vector<int64_t> pushed_;    // by slot, the last push with it
     int64_t open_ = 0, pushes_ = 0;
 
-    struct Row {
-        int row;        // the caller's
-        int64_t steps;
-        float* slot;
-    };
-    std::vector<Row> order_;  // of a push, the longest first
-    int room_ = 0;            // rows
+    std::vector<Row> order_;  // rows of a call, the longest first
+    int room_ = 0;            // for so many rows there is
     Memory work_;
 };
 

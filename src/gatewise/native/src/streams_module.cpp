@@ -42,20 +42,22 @@ std::vector<Call> calls_of(const std::vector<LayerFields>& fields) {
     return calls;
 }
 
-// The streams' lock. It is waited for without the interpreter's, which who has it may need.
+// The streams' lock. It is waited for without the interpreter's, which who has it may need; and as in jobs.hpp, calls longer
+// than about 10 us give the interpreter's away meanwhile.
 class Locked {
 public:
-    explicit Locked(Streams& streams) : mutex_(streams.mutex) {
-        if (mutex_.try_lock()) return;
-        const nb::gil_scoped_release released;
-        mutex_.lock();
+    explicit Locked(Streams& streams, int64_t row_steps = 0) {
+        if (streams.weights() * static_cast<double>(row_steps) > 3e5) released_.emplace();
+        lock_ = std::unique_lock<std::mutex>(streams.mutex, std::try_to_lock);
+        if (lock_) return;
+        std::optional<nb::gil_scoped_release> released;
+        if (!released_) released.emplace();
+        lock_.lock();
     }
-    ~Locked() { mutex_.unlock(); }
-    Locked(const Locked&) = delete;
-    Locked& operator=(const Locked&) = delete;
 
 private:
-    std::mutex& mutex_;
+    std::optional<nb::gil_scoped_release> released_;
+    std::unique_lock<std::mutex> lock_;  // goes first
 };
 
 // Steps as arrays of these shapes: one row's, x (D,) or (T, D), or those of many, (B, D) or (T, B, D).
@@ -77,36 +79,60 @@ const int64_t* integers(const Tensor& tensor, int64_t count, const char* what) {
 }
 
 void push(Streams& streams, nb::handle ids, const Tensor& x, const Tensor& out, const Tensor& lengths) {
-    const bool many = !PyLong_Check(ids.ptr());
+    const bool many = !PyLong_Check(ids.ptr()), together = many && !lengths;
     int64_t steps, rows, steps_out, rows_out;
-    const Series from = steps_of(x, streams.inputs(), many, steps, rows);
-    const Series to = steps_of(out, streams.outputs(), many, steps_out, rows_out);
+    const Series from = steps_of(x, streams.inputs(), together, steps, rows);
+    const Series to = steps_of(out, streams.outputs(), together, steps_out, rows_out);
     need(steps == steps_out && rows == rows_out && x.ndim == out.ndim && out.writable, "the result");
     int64_t one;
-    const int64_t* which = &one;
+    const int64_t *which = &one, *each = nullptr;
     Tensor array;
     if (many) {
         need(array.look_at_array(ids), "the ids");
+        if (lengths) rows = lengths.shape[0];
         which = integers(array, rows, "the ids");
     } else {
         one = PyLong_AsLongLong(ids.ptr());
         if (one == -1 && PyErr_Occurred()) throw nb::python_error();
     }
-    const int64_t* const each = lengths ? integers(lengths, rows, "the lengths") : nullptr;
-    for (int64_t row = 0; each && row < rows; row++) need(each[row] >= 0 && each[row] <= steps, "a length");
-    // As in jobs.hpp, calls shorter than about 10 us keep the interpreter's lock.
-    std::optional<nb::gil_scoped_release> released;
-    if (streams.weights() * static_cast<double>(steps * rows) > 3e5) released.emplace();
-    bool done;
-    if (released) {
-        const std::lock_guard<std::mutex> lock(streams.mutex);
-        done = streams.push(which, static_cast<int>(rows), each, static_cast<int>(steps), from, to);
-    } else {
-        const Locked lock(streams);
-        done = streams.push(which, static_cast<int>(rows), each, static_cast<int>(steps), from, to);
+    const int64_t all = steps * (together ? rows : 1);
+    if (lengths) {
+        need(many && x.ndim == 2 && rows < 1 << 30, "the lengths");
+        each = integers(lengths, rows, "the lengths");
+        int64_t left = steps;
+        for (int64_t row = 0; row < rows; row++) need(each[row] >= 0 && (left -= each[row]) >= 0, "a length");
+        need(left == 0, "the lengths");
     }
-    released.reset();
-    need(done, "the ids");
+    const Locked lock(streams, all);
+    need(streams.push(which, static_cast<int>(rows), each, static_cast<int>(steps), from, to), "the ids");
+}
+
+// Rows of every carried value, of one row (units,), of many (rows, units).
+std::vector<Rows> rows_of(const Streams& streams, const std::vector<Tensor>& arrays, bool many, int64_t rows) {
+    need(arrays.size() == streams.carried().size(), "the number of carried values");
+    std::vector<Rows> result;
+    for (size_t i = 0; i < arrays.size(); i++) {
+        const Tensor& array = arrays[i];
+        const int units = streams.carried()[i];
+        need(array.floats() && array.ndim == 1 + many && (!many || array.shape[0] == rows) &&
+                 array.shape[many] == units && (array.strides[many] == 1 || units <= 1),
+             "a carried value");
+        result.push_back({{array.data, false}, many ? array.strides[0] : 0});
+    }
+    return result;
+}
+
+void step(Streams& streams, const Tensor& x, const std::vector<Tensor>& before, const std::vector<Tensor>& after) {
+    const bool many = x.ndim == 2;
+    int64_t steps, rows;
+    const Series from = steps_of(x, streams.inputs(), many, steps, rows);
+    need(steps == 1 && x.ndim == 1 + many, "the input's shape");
+    std::vector<Rows> found;
+    if (!before.empty()) found = rows_of(streams, before, many, rows);
+    const std::vector<Rows> left = rows_of(streams, after, many, rows);
+    need_writable(after, "a carried value");
+    const Locked lock(streams, rows);
+    streams.step(static_cast<int>(rows), from, before.empty() ? nullptr : found.data(), left.data());
 }
 
 // The places of a stream's carried values, each an array of its own.
@@ -163,6 +189,7 @@ void bind_streams(nb::module_& m) {
                 with(s, id, [&] { s.write(id, values); });
             },
             "id"_a, "arrays"_a, "Set a state.")
+        .def("step", &step, "x"_a, "before"_a, "after"_a, "A step of rows whose states are the caller's. before: none for zeros.")
         .def("push", &push, "ids"_a, "x"_a, "out"_a, "lengths"_a.none() = nb::none(),
              "Steps of one stream, an id, or of several, an array of ids. ValueError before anything has changed.");
 }

@@ -1,0 +1,54 @@
+"""The state of a stream as bytes: a safetensors file that names the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ..errors import ModelFileError
+
+Array = np.ndarray
+Layers = Sequence[Sequence[Array]]  # per layer one vector per carried name
+
+_KEY = "gatewise_state"
+
+
+def state_to_bytes(digest: str, layers: Layers, memory: Mapping[str, Array]) -> bytes:
+    """Layer i's vector j as "i.j", what else a task remembers under its names, and beside them the model's digest."""
+    tensors = {f"{i}.{j}": value for i, layer in enumerate(layers) for j, value in enumerate(layer)}
+    arrays = {name: np.ascontiguousarray(value) for name, value in memory.items()}
+    return save({**tensors, **arrays}, metadata={_KEY: json.dumps(digest)})
+
+
+def state_from_bytes(data: bytes, digest: str, like: Layers) -> tuple[list[list[Array]], dict[str, Array]]:
+    """Undo `state_to_bytes`.
+
+    Args:
+        like: A state of the model's layers, for the shapes.
+
+    Raises:
+        ValueError: These are not the bytes of a state.
+        ModelFileError: They are of another model.
+    """
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        found = json.loads(header.get("__metadata__", {}).get(_KEY, "null"))
+        if not isinstance(found, str):
+            raise ValueError("it names no model")
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError("not a state") from error
+    names = [[f"{i}.{j}" for j in range(len(layer))] for i, layer in enumerate(like)]
+    fits = found == digest and all(
+        name in tensors and tensors[name].dtype == value.dtype and tensors[name].shape == value.shape
+        for row, layer in zip(names, like, strict=True)
+        for name, value in zip(row, layer, strict=True)
+    )
+    if not fits:
+        raise ModelFileError("the state is of another model")
+    layers = [[tensors.pop(name) for name in row] for row in names]
+    return layers, tensors
