@@ -48,14 +48,14 @@ BlockView Runner::view(Place place, int index, const Places& places, const RowRa
 void Runner::prepare(int number, const Region& region, const RowRange& range, int panel, int count) {
     const Phase& phase = plan_.program.phases[number];
     const int per_panel = plan_.panels[number], first = panel * per_panel;
-    const int width = static_cast<int>(phase.values.size());
     for (const Pass& pass : plan_.passes[number]) {
         const Group& group = phase.groups[pass.group];
-        PreparedPass prepared{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}};
+        PreparedPass prepared{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}, {}};
         for (int block = 0; block < count; block++)
             for (size_t i = 0; i < pass.accumulators.size(); i++, prepared.columns++) {
                 const int a = pass.accumulators[i];
-                prepared.value[prepared.columns] = (first + block - first_) * width + group.values[a];
+                prepared.block[prepared.columns] = first + block - first_;
+                prepared.value[prepared.columns] = group.values[a];
                 prepared.begin[prepared.columns] = pass.begin[i];
                 prepared.stride[prepared.columns] = group.start[a] < 0 ? 0 : LANES;
                 if (pass.begin[i])
@@ -90,11 +90,11 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
 }
 
 // Those products for the rows of a tile, into their accumulators.
-void Runner::multiply(const PreparedPass& prepared, const Tile& tile, float* const* values) {
+void Runner::multiply(const PreparedPass& prepared, const Tile& tile) {
     constexpr int MANY = 8;
     const float* start[COLUMNS];
     float* out[COLUMNS];
-    for (int c = 0; c < prepared.columns; c++) start[c] = out[c] = values[prepared.value[c]];
+    for (int c = 0; c < prepared.columns; c++) start[c] = out[c] = at(tile, prepared.block[c], prepared.value[c]);
     if (prepared.start == Pass::Start::mixed) {
         for (int c = 0; c < prepared.columns; c++)
             for (int r = 0; prepared.begin[c] && r < tile.rows; r++)
@@ -142,6 +142,11 @@ void Runner::find_values(const Phase& phase, const Region& region, const RowRang
     }
 }
 
+// Where a value's block of a tile is. Blocks that were gathered follow one another.
+float* Runner::at(const Tile& tile, int block, int value) const {
+    return tile.gathered ? pointers_[value] + block * tile.rows * LANES : pointers_[block * tile.width + value];
+}
+
 // Whether a value's blocks follow one another in memory as they do in scratch, so that they need not be gathered.
 bool Runner::in_place(const BlockView& view, const Tile& tile) {
     return !tile.gathered || (tile.rows == 1 && view.block == LANES);
@@ -151,30 +156,32 @@ bool Runner::in_place(const BlockView& view, const Tile& tile) {
 // read where they are.
 void Runner::lay_out(const Phase& phase, const Tile& tile) {
     float** pointer = pointers_.data();
-    for (int b = 0; b < tile.blocks; b++)
+    for (int b = 0; b < (tile.gathered ? 1 : tile.blocks); b++)
         for (const Value& value : phase.values) {
-            float* const at = scratch_ + value.slot * SLOT;
-            *pointer++ = at + (value.place == Place::constant ? 0 : b * tile.rows * LANES);
-            if (value.place == Place::weight && tile.rows == 1)
-                pointer[-1] = const_cast<float*>(plan_.vector(value.index)) + (tile.first + b) * LANES;
-            else if (value.place == Place::weight)
+            const bool weight = value.place == Place::weight;
+            *pointer = scratch_ + value.slot * SLOT + (value.place == Place::constant ? 0 : b * tile.rows * LANES);
+            if (weight && tile.rows == 1)
+                *pointer = const_cast<float*>(plan_.vector(value.index)) + (tile.first + b) * LANES;
+            for (int block = b; weight && tile.rows > 1 && block < (tile.gathered ? tile.blocks : b + 1); block++)
                 for (int r = 0; r < tile.rows; r++)
-                    std::memcpy(at + (b * tile.rows + r) * LANES, plan_.vector(value.index) + (tile.first + b) * LANES,
-                                LANES * sizeof(float));
+                    std::memcpy(*pointer + ((block - b) * tile.rows + r) * LANES,
+                                plan_.vector(value.index) + (tile.first + block) * LANES, LANES * sizeof(float));
+            pointer++;
         }
 }
 
 // Values in memory: pointed at where they are, or gathered.
 void Runner::read_values(const Phase& phase, const Tile& tile) {
-    const size_t width = phase.values.size();
-    for (const auto& [v, from] : views_)
-        for (int b = 0; b < tile.blocks; b++) {
-            float* const at = from.base + (tile.first + b) * from.block + tile.row * LANES;
-            if (in_place(from, tile))
-                pointers_[b * width + v] = at;
-            else if (phase.values[v].read)
-                std::memcpy(pointers_[b * width + v], at, tile.rows * LANES * sizeof(float));
+    for (const auto& [v, from] : views_) {
+        float* const first = from.base + tile.first * from.block + tile.row * LANES;
+        if (in_place(from, tile)) {
+            for (int b = 0; b < (tile.gathered ? 1 : tile.blocks); b++)
+                pointers_[b * tile.width + v] = first + b * from.block;
+        } else if (phase.values[v].read) {
+            for (int b = 0; b < tile.blocks; b++)
+                std::memcpy(at(tile, b, v), first + b * from.block, tile.rows * LANES * sizeof(float));
         }
+    }
 }
 
 // Gradients of carried values: what the step after handed back, and what arrives at the output of this one.
@@ -185,7 +192,7 @@ void Runner::receive(const Phase& phase, const Region& region, const RowRange& r
         const BlockView ring = view(Place::arriving, carry, region, range);
         for (int b = 0; b < tile.blocks; b++) {
             const float* from = ring.base + (tile.first + b) * ring.block + tile.row * LANES;
-            float* to = pointers_[b * phase.values.size() + v];
+            float* to = at(tile, b, v);
             const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
             if (!dy.data) {
                 std::memcpy(to, from, tile.rows * LANES * sizeof(float));
@@ -205,36 +212,34 @@ void Runner::run_program(const Phase& phase, const Tile& tile) {
     const int runs = tile.gathered ? 1 : tile.blocks, length = (tile.gathered ? tile.blocks : 1) * tile.rows * LANES;
     for (int b = 0; b < runs; b++)
         plan_.call.kernels.run(phase.program.data(), static_cast<int>(phase.program.size()),
-                            pointers_.data() + b * phase.values.size(), length);
+                            pointers_.data() + b * tile.width, length);
 }
 
 // New values to where they belong in memory, if they were gathered, and in bfloat16 beside it.
 void Runner::write_values(const Phase& phase, const Tile& tile) {
-    const size_t width = phase.values.size();
     const int units = plan_.units(phase.size);
     if (tile.gathered)
         for (const auto& [v, to] : views_)
             if (phase.values[v].written && !in_place(to, tile))
                 for (int b = 0; b < tile.blocks; b++)
-                    std::memcpy(to.base + (tile.first + b) * to.block + tile.row * LANES, pointers_[b * width + v],
+                    std::memcpy(to.base + (tile.first + b) * to.block + tile.row * LANES, at(tile, b, v),
                                 tile.rows * LANES * sizeof(float));
     for (const auto& [v, to] : rounded_)
         for (int b = 0; b < tile.blocks; b++)
             plan_.call.kernels.round(
-                pointers_[b * width + v], tile.rows, std::min(LANES, units - (tile.first + b) * LANES),
+                at(tile, b, v), tile.rows, std::min(LANES, units - (tile.first + b) * LANES),
                 reinterpret_cast<bfloat16*>(to.base + (tile.first + b) * to.block + tile.row * LANES / 2));
 }
 
 // Results to the caller, and sums over all rows.
 void Runner::emit(const Phase& phase, const RowRange& range, const Tile& tile) {
-    const size_t width = phase.values.size();
     const int units = plan_.units(phase.size);
     for (const auto& [v, output] : phase.emissions) {
         const Series& out = plan_.outputs[output];
         if (!out.data) continue;
         for (int b = 0; b < tile.blocks; b++) {
             const int unit = (tile.first + b) * LANES, lanes = std::min(LANES, units - unit);
-            const float* from = pointers_[b * width + v];
+            const float* from = at(tile, b, v);
             for (int r = 0; r < tile.rows; r++, from += LANES) {
                 const Where& where = chunk_->where[range.flat + tile.row + r];
                 write_row(plan_.call.kernels, out.data, where.time * out.step + where.row * out.row + unit, from, lanes);
@@ -243,7 +248,7 @@ void Runner::emit(const Phase& phase, const RowRange& range, const Tile& tile) {
     }
     for (const auto& [v, total] : phase.reductions)
         for (int b = 0; b < tile.blocks; b++)
-            plan_.call.kernels.reduce(pointers_[b * width + v], tile.rows,
+            plan_.call.kernels.reduce(at(tile, b, v), tile.rows,
                                    totals_ + total_places_[total] + (tile.first + b) * LANES);
 }
 
@@ -266,7 +271,7 @@ void Runner::run_phase(int number, const Region& region, const RowRange& range, 
     for (int i = 0; i < groups; i++) {
         const int panel = panels.begin + (from_last_ ? groups - 1 - i : i) * at_once;
         const int together = std::min(at_once, panels.end - panel);
-        Tile tile{gather, tiles == 1, panel * per_panel, 0, 0, 0, 0};
+        Tile tile{gather, tiles == 1, static_cast<int>(phase.values.size()), panel * per_panel, 0, 0, 0, 0};
         tile.blocks = std::min(together * per_panel, blocks - tile.first);
         first_ = tile.first;
         prepared_.clear();
@@ -284,7 +289,7 @@ void Runner::run_phase(int number, const Region& region, const RowRange& range, 
                 lay_out(phase, tile);
             }
             read_values(phase, tile);
-            for (const PreparedPass& prepared : prepared_) multiply(prepared, tile, pointers_.data());
+            for (const PreparedPass& prepared : prepared_) multiply(prepared, tile);
             receive(phase, region, range, tile);
             run_program(phase, tile);
             write_values(phase, tile);

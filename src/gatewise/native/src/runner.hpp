@@ -67,7 +67,8 @@ private:
         Pass::Start start;
         int first, count;  // segments
         int columns;
-        int value[COLUMNS];          // of each column, its accumulator,
+        int block[COLUMNS];          // of each column, its block of the tile,
+        int value[COLUMNS];          // its accumulator,
         bool begin[COLUMNS];         // whether its sum begins here,
         const float* from[COLUMNS];  // with what,
         int stride[COLUMNS];         // and how far that is from row to row
@@ -75,6 +76,7 @@ private:
     struct Tile {       // what a phase works on at a time
         bool gathered;  // in scratch: blocks of few rows, one behind the other
         bool only;      // of its panel
+        int width;      // values of the phase
         int first, blocks;
         int number, row, rows;
     };
@@ -83,7 +85,8 @@ private:
     void lay_out(const Phase& phase, const Tile& tile);
     void read_values(const Phase& phase, const Tile& tile);
     void prepare(int number, const Region& region, const RowRange& range, int panel, int count);
-    void multiply(const PreparedPass& prepared, const Tile& tile, float* const* values);
+    void multiply(const PreparedPass& prepared, const Tile& tile);
+    float* at(const Tile& tile, int block, int value) const;
     void receive(const Phase& phase, const Region& region, const RowRange& range, const Tile& tile);
     void run_program(const Phase& phase, const Tile& tile);
     void write_values(const Phase& phase, const Tile& tile);
