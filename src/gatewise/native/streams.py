@@ -6,6 +6,7 @@ It is the engine of `arrays`, with the same bits, for input that comes piece by 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Streams:
             plan = _plan(_forward_program(cell, False, False), sizes, (1, 1), False)
             found.append((plan, _native.pack(plan, weights, 1), weights))
             width = sizes[lowering.letters(cell).index(cell.carry_sizes[0])]
-        self._cells = [cell for cell, _ in layers]
+        self._ends = list(pairwise(accumulate([len(cell.carry) for cell, _ in layers], initial=0)))
         self._native = _native.Streams(tuple(found))
         self.inputs, self.outputs = self._native.inputs, self._native.outputs
         self._carried: list[int] = self._native.carried
@@ -125,8 +126,8 @@ class Streams:
             ShapeError: The arrays do not fit the stack or one another.
         """
         try:
-            rows = x.shape[:-1]
-            after = [np.empty((*rows, units), np.float32) for units in self._carried]
+            shapes = self._carried if x.ndim == 1 else [(len(x), units) for units in self._carried]
+            after = [np.empty(shape, np.float32) for shape in shapes]
             self._native.step(x, [value for layer in state for value in layer], after)
         except (AttributeError, TypeError, ValueError):
             x = _float32("x", x)
@@ -228,9 +229,8 @@ class Streams:
             for k, value in enumerate(layer)
         ]
 
-    def _by_layer(self, flat: Sequence[Any]) -> list[list[Any]]:
-        rest = iter(flat)
-        return [[next(rest) for _ in cell.carry] for cell in self._cells]
+    def _by_layer(self, flat: list[Any]) -> list[list[Any]]:
+        return [flat[first:last] for first, last in self._ends]
 
 
 class Product:

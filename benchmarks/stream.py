@@ -1,0 +1,243 @@
+"""How long does a live stream wait for a step, alone and together with others?
+
+    python -m benchmarks.stream [steps] [text]
+
+A step of one stream from Python, on one thread, its state kept by the stream, beside ONNX Runtime's operator of the
+same size (LSTM, and for `gru` GRU), whose states are arrays that go in and come out; results are compared over 20 steps
+first. ONNX Runtime has no operator for the other cells, so they are timed beside its LSTM. 64 streams are pushed
+together and one by one. What a language model needs for a character is compared with the walk over the cell's graph in
+numpy that `gatewise sample` took before.
+
+Times are medians of rounds in which the contestants take turns in one process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from gatewise import cells
+from gatewise.algebra import Cell
+from gatewise.bench.contest import TOLERANCE, Contestant, Spread, alternate
+from gatewise.decoding.sampling import Sampler
+from gatewise.native.streams import Product, Streams
+from gatewise.runtime.layers import Layers
+from gatewise.runtime.stepping import live_layers
+
+from .cells import of_the_readme
+from .record import write, write_table
+
+QUESTION = __doc__.partition("\n")[0]
+CELLS = ("lstm", "gru", "layer_norm_lstm", "my_cell")
+UNITS = (64, 128, 256, 512)
+TOGETHER = 64
+SECONDS = 4.0  # for each comparison
+PAGE = "docs/streams.md"
+TEXT_MODELS = ((128, 1), (256, 2), (512, 1))  # units, layers
+CHARACTERS = 96
+
+
+def weights_of(cell: Cell, inputs: int, units: int) -> list[np.ndarray]:
+    """Drawn as a layer draws its own."""
+    rng = np.random.default_rng(units)
+    shapes = [parameter.shape(cell.sizes(inputs, units)) for parameter in cell.parameters]
+    return [rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(units**0.5) for shape in shapes]
+
+
+# Beside ONNX Runtime.
+
+
+class OnnxStep:
+    """ONNX Runtime's own operator for one step of one row: states in, states out."""
+
+    # Blocks of the gates, from ours to ONNX's: i f g o to i o f c, and r z n to z r h.
+    GATES: Mapping[str, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
+
+    def __init__(self, name: str, units: int, weights: list[np.ndarray]):
+        def reordered(weight: np.ndarray) -> np.ndarray:
+            blocks = np.split(weight, len(self.GATES[name]))
+            return np.concatenate([blocks[i] for i in self.GATES[name]])[None]
+
+        W, U, b, *more = weights
+        biases = np.concatenate([reordered(b), reordered(more[0] if more else np.zeros_like(b))], 1)
+        constants = {"W": reordered(W), "R": reordered(U), "B": biases}
+        states = ["h", "c"] if name == "lstm" else ["h"]
+        extra: dict[str, Any] = {"linear_before_reset": 1} if name == "gru" else {}
+        node = helper.make_node(
+            name.upper(),
+            ["x", *constants, "", *states],
+            ["", *[f"{s}_after" for s in states]],
+            hidden_size=units,
+            **extra,
+        )
+        row = [1, 1, units]
+        graph = helper.make_graph(
+            [node],
+            name,
+            [helper.make_tensor_value_info(one, TensorProto.FLOAT, row) for one in ("x", *states)],
+            [helper.make_tensor_value_info(f"{s}_after", TensorProto.FLOAT, row) for s in states],
+            [numpy_helper.from_array(value, constant) for constant, value in constants.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+        onnx.checker.check_model(model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        self.feed = {one: np.zeros(row, np.float32) for one in ("x", *states)}
+
+    def step(self, x: np.ndarray) -> np.ndarray:
+        """The output, and the next step goes on from there."""
+        self.feed["x"] = x.reshape(1, 1, -1)
+        for state, after in zip(list(self.feed)[1:], self.session.run(None, self.feed), strict=True):
+            self.feed[state] = after
+        return self.feed["h"].ravel()
+
+
+def one_step(name: str, cell: Cell, units: int) -> dict[str, Any]:
+    """Microseconds of a step, ours and ONNX Runtime's, and of many streams' steps."""
+    rng = np.random.default_rng(0)
+    weights = weights_of(cell, units, units)
+    streams = Streams([(cell, weights)])
+    ids = np.array([streams.open() for _ in range(TOGETHER)])
+    one, x, out = int(ids[0]), rng.standard_normal(units).astype(np.float32), np.empty(units, np.float32)
+    xs, outs = rng.standard_normal((TOGETHER, units)).astype(np.float32), np.empty((TOGETHER, units), np.float32)
+
+    operator = name if name in OnnxStep.GATES else "lstm"
+    same = operator == name
+    theirs = OnnxStep(operator, units, weights if same else weights_of(cells.find(operator), units, units))
+    largest = 0.0
+    for step in rng.standard_normal((20, units)).astype(np.float32):
+        got, want = theirs.step(step), streams.push(one, step)
+        largest = max(largest, float(np.abs(got - want).max()))
+    assert not same or largest < TOLERANCE["forward"], f"{name}, {units} units: ONNX Runtime differs by {largest}"
+
+    def one_by_one() -> None:
+        for i, row, to in singles:
+            streams.push(i, row, to)
+
+    singles = [(int(i), xs[b], outs[b]) for b, i in enumerate(ids)]
+    found = alternate(
+        [
+            Contestant("ours", lambda: streams.push(one, x, out), dict),
+            Contestant("onnxruntime", lambda: theirs.step(x), dict),
+            Contestant("together", lambda: streams.push(ids, xs, outs), dict),
+            Contestant("one by one", one_by_one, dict),
+        ],
+        SECONDS,
+    )
+    row: dict[str, Any] = {"cell": name, "units": units, "beside": operator.upper()}
+    row |= {contestant: Spread.of(times).document() for contestant, times in found.items()}
+    row["ratio"] = ratio(found["onnxruntime"], found["ours"])
+    row["together ratio"] = ratio(found["one by one"], found["together"])
+    return row
+
+
+def ratio(theirs: list[float], ours: list[float]) -> dict[str, float]:
+    return Spread.of([one / other for one, other in zip(theirs, ours, strict=True)]).document()
+
+
+def steps() -> None:
+    rows = []
+    for name in CELLS:
+        cell = of_the_readme() if name == "my_cell" else cells.find(name)
+        for units in UNITS:
+            rows.append(one_step(name, cell, units))
+            print(line(rows[-1]), flush=True)
+    write("stream-steps", QUESTION, {"threads": 1, "together": TOGETHER, "rows": rows})
+    write_table(PAGE, "steps", table(rows))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    head = [
+        f"| cell | D = H | a step, us | ONNX Runtime, us | times as long | {TOGETHER} together, us | one by one |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    return "\n".join([*head, *map(line, rows)])
+
+
+def line(row: dict[str, Any]) -> str:
+    values = [shown(row[name]) for name in ("ours", "onnxruntime", "ratio", "together", "together ratio")]
+    values[1] += "" if row["beside"] == row["cell"].upper() else " (LSTM)"
+    values[2], values[4] = f"{values[2]}x", f"{values[4]}x"
+    return f"| `{row['cell']}` | {row['units']} | {' | '.join(values)} |"
+
+
+def shown(spread: Mapping[str, float]) -> str:
+    """Median, least and most."""
+    digits = [f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in spread.values()]
+    return f"{digits[0]} ({digits[1]}-{digits[2]})"
+
+
+# A character of text.
+
+
+def of_text(units: int, layers: int) -> dict[str, Any]:
+    """Microseconds of a character: reading it, and choosing the next one too; now and by the walk over the graph."""
+    cell, rng = cells.find("lstm"), np.random.default_rng(0)
+    tensors = {}
+    for layer in range(layers):
+        W, U, b = weights_of(cell, units, units)
+        tensors |= {f"weight_ih_l{layer}": W, f"weight_hh_l{layer}": U, f"bias_ih_l{layer}": b}
+    embedding = rng.standard_normal((CHARACTERS, units)).astype(np.float32)
+    output, bias = weights_of(cell, units, CHARACTERS // 4)[0], np.zeros(CHARACTERS, np.float32)
+    now, scores, before = live_layers(cell, tensors, layers), Product(output, bias), Layers(cell, tensors, layers)
+    state: dict[str, Any] = {"now": now.zeros(), "before": before.start()}
+    last = dict.fromkeys(state, np.zeros(CHARACTERS, np.float32))
+    sampler = Sampler()
+
+    def read(how: str, token: int = 5) -> np.ndarray:
+        if how == "now":
+            state["now"] = now.step(embedding[token], state["now"])
+            last["now"] = scores(state["now"][-1][0])
+        else:
+            y, state["before"] = before.step(embedding[token], state["before"])
+            last["before"] = output @ y + bias
+        return last[how]
+
+    for token in rng.integers(0, CHARACTERS, 20):
+        np.testing.assert_allclose(read("now", token), read("before", token), atol=1e-4)
+    found = alternate(
+        [
+            Contestant("read now", lambda: read("now"), dict),
+            Contestant("read before", lambda: read("before"), dict),
+            Contestant("write now", lambda: read("now", sampler(last["now"])), dict),
+            Contestant("write before", lambda: read("before", sampler(last["before"])), dict),
+        ],
+        SECONDS,
+    )
+    ratios = {f"{what} ratio": ratio(found[f"{what} before"], found[f"{what} now"]) for what in ("read", "write")}
+    return {
+        "units": units,
+        "layers": layers,
+        **{name: Spread.of(times).document() for name, times in found.items()},
+        **ratios,
+    }
+
+
+def text() -> None:
+    rows = [of_text(*model) for model in TEXT_MODELS]
+    write("stream-text", QUESTION, {"threads": 1, "characters": CHARACTERS, "rows": rows})
+    lines = [
+        "| layers x units | read, us | before, us | times as long | written a second | before |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        values = [shown(row["read now"]), shown(row["read before"]), f"{shown(row['read ratio'])}x"]
+        values += [f"{1e6 / row[f'write {when}']['median']:,.0f}" for when in ("now", "before")]
+        lines.append(f"| {row['layers']} x {row['units']} | {' | '.join(values)} |")
+    print("\n".join(lines))
+    write_table(PAGE, "text", "\n".join(lines))
+
+
+if __name__ == "__main__":
+    for part in sys.argv[1:] or ("steps", "text"):
+        {"steps": steps, "text": text}[part]()
