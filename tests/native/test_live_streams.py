@@ -55,12 +55,24 @@ def same(one, other):
     assert one.tobytes() == other.tobytes()
 
 
-def run_schedule(stack, H, P, sequences, draw_int):
+def alone_in_int8(stack, x, H, P):
+    """As `whole`, each row by itself in int8."""
+    streams = Streams(stack, "int8")
+    ids = [streams.open() for _ in range(x.shape[1])]
+    y = np.stack([streams.push(stream, x[:, b].copy()) for b, stream in enumerate(ids)], 1)
+    states = [streams.state(stream) for stream in ids]
+    return y, [[np.stack(rows) for rows in zip(*layer, strict=True)] for layer in zip(*states, strict=True)]
+
+
+EXPECTED = {"float32": whole, "int8": alone_in_int8}
+
+
+def run_schedule(stack, H, P, sequences, draw_int, precision="float32"):
     """Push sequences in random pieces, each stream beside random others, some opened late and some closed early.
 
     Every output and the last state of each are compared with those of its whole sequence alone.
     """
-    streams = Streams(stack)
+    streams = Streams(stack, precision)
     waiting = list(range(len(sequences)))
     place, got, ids = dict.fromkeys(waiting, 0), {i: [] for i in waiting}, {}
     while waiting or ids:
@@ -86,7 +98,7 @@ def run_schedule(stack, H, P, sequences, draw_int):
             got[i].append(y)
             place[i] += n
             if place[i] == len(sequences[i]):
-                want, states = whole(stack, sequences[i][:, None], H, P)
+                want, states = EXPECTED[precision](stack, sequences[i][:, None], H, P)
                 same(np.concatenate(got[i]), want[:, 0])
                 for found, last in zip(streams.state(ids[i]), states, strict=True):
                     for one, other in zip(found, last, strict=True):
@@ -98,8 +110,9 @@ def run_schedule(stack, H, P, sequences, draw_int):
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 20), st.integers(1, 3), st.integers(1, 9))
 
 
+@pytest.mark.parametrize("precision", EXPECTED)
 @pytest.mark.parametrize("cell", NATIVE, ids=lambda cell: cell.name)
-def test_any_schedule_gives_each_stream_the_bits_of_its_sequence(cell):
+def test_any_schedule_gives_each_stream_the_bits_of_its_sequence(cell, precision):
     @laws
     @given(SIZES, st.integers(0, 1 << 30))
     def law(sizes, seed):
@@ -107,20 +120,21 @@ def test_any_schedule_gives_each_stream_the_bits_of_its_sequence(cell):
         H *= cell.heads
         chance, rng = random.Random(seed), np.random.default_rng(seed)
         sequences = [inputs(rng, chance.randint(1, 12), D) for _ in range(count)]
-        run_schedule(stack_of(cell, D, H, P, layers), H, P, sequences, chance.randint)
+        run_schedule(stack_of(cell, D, H, P, layers), H, P, sequences, chance.randint, precision)
 
     law()
 
 
+@pytest.mark.parametrize("precision", EXPECTED)
 @pytest.mark.parametrize("name", _native.instruction_sets())
 @pytest.mark.parametrize("cell", [LSTM, cells.find("layer_norm_lstm"), *HOMEMADE[:3]], ids=lambda cell: cell.name)
-def test_with_every_instruction_set(cell, name):
+def test_with_every_instruction_set(cell, name, precision):
     chance = random.Random(3)
     _native.use(name)
     try:
         rng = np.random.default_rng(1)
         sequences = [inputs(rng, chance.randint(1, 12), 20) for _ in range(15)]
-        run_schedule(stack_of(cell, 20, 36, 17, 2), 36, 17, sequences, chance.randint)
+        run_schedule(stack_of(cell, 20, 36, 17, 2), 36, 17, sequences, chance.randint, precision)
     finally:
         _native.use("")
 
@@ -392,6 +406,11 @@ def test_mistakes_change_nothing(mistake, pair):
                 same(one, other)
 
 
+def test_an_unknown_precision():
+    with pytest.raises(OptionError, match="precision must be 'float32' or 'int8', not 'int4'"):
+        Streams(stack_of(LSTM, 6, 21, 0, 1), "int4")
+
+
 STACKS = {
     "no layer": (lambda stack: [], ShapeError, "at least one layer"),
     "layers that do not fit": (lambda stack: stack[:1] + stack[:1], ShapeError, "layer 1 takes 6 values, but the"),
@@ -473,9 +492,11 @@ from test_live_streams import cells, inputs, stack_of
 from gatewise.native.streams import Streams
 
 allocations = ctypes.CDLL(None).allocations
-for name in ("lstm", "gru", "layer_norm_lstm", "lstmp"):
+for name, precision in (
+    ("lstm", "float32"), ("gru", "float32"), ("layer_norm_lstm", "float32"), ("lstmp", "float32"), ("lstm", "int8")
+):
     rng = np.random.default_rng(0)
-    streams = Streams(stack_of(cells.find(name), 24, 40, 20, 2))
+    streams = Streams(stack_of(cells.find(name), 24, 40, 20, 2), precision)
     ids = np.array([streams.open() for _ in range(20)])
     one, out = inputs(rng, 24), np.empty(streams.outputs, np.float32)
     lengths = np.arange(20) % 4
@@ -491,6 +512,7 @@ for name in ("lstm", "gru", "layer_norm_lstm", "lstmp"):
     steps(3)
     gc.disable()
     before = allocations()
+    assert before > 0
     steps(100)
     assert allocations() == before, (name, allocations() - before)
     tracemalloc.start()

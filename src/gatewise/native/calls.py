@@ -139,7 +139,7 @@ class Call:
 
     def fields(self, program: Any, x: Array, weights: Sequence[Array]) -> tuple[Any, ...]:
         """What the engine is given for either direction."""
-        plan = _plan(program, self.sizes, self.work, self.multiplies_bfloat16)
+        plan = _plan(program, self.sizes, self.work, "bfloat16" if self.multiplies_bfloat16 else "float32")
         packed = _packed(plan, weights, self.threads, self.arrays)
         if self.bfloat16:  # of vectors the engine reads floats; of matrices only what is packed
             weights = [w if w.ndim == 2 else self.arrays.as_float32(w) for w in weights]

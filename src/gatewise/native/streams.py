@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .arrays import NUMPY, Array, _float32
 from .calls import _forward_program, _plan, _sizes
 from .library import _native
 
+Precision = Literal["float32", "int8"]
 State = Sequence[Sequence[Array]]  # per layer one vector for each carried name
 
 
@@ -32,13 +33,15 @@ class Streams:
     Args:
         layers: Of each layer, from the lowest on, its cell and one float32 array per parameter of the cell.
             They are copied.
+        precision: "float32"; or "int8": of matrices each row, and of what they multiply each row at each step, is a
+            scale and whole numbers from -127 to 127. All else stays float32. The bits then are those of "int8" alone.
 
     Attributes:
         inputs: Features of a step, D.
         outputs: Units of the highest layer's output, H (P for a projected one).
 
     Raises:
-        OptionError: A cell carries matrices.
+        OptionError: A cell carries matrices, or the precision is another one.
         OptionTypeError: A weight is no array of float32.
         ShapeError: The weights, or the layers, do not fit one another.
 
@@ -49,7 +52,9 @@ class Streams:
         >>> ys = streams.push([one, other], np.stack([x, x]))
     """
 
-    def __init__(self, layers: Sequence[tuple[Cell, Sequence[Array]]]):
+    def __init__(self, layers: Sequence[tuple[Cell, Sequence[Array]]], precision: Precision = "float32"):
+        if precision not in get_args(Precision):
+            raise OptionError(f"precision must be 'float32' or 'int8', not {precision!r:.60}")
         if not layers:
             raise ShapeError("a stack has at least one layer, but there is none")
         found, width = [], None
@@ -63,7 +68,7 @@ class Streams:
             sizes, _ = _sizes(cell, _shapes(cell, weights), len(cell.carry))
             if width not in (None, sizes[0]):
                 raise ShapeError(f"layer {i} takes {sizes[0]} values, but the one below it gives {width}")
-            plan = _plan(_forward_program(cell, False, False), sizes, (1, 1), False)
+            plan = _plan(_forward_program(cell, False, False), sizes, (1, 1), precision)
             found.append((plan, _native.pack(plan, weights, 1), weights))
             width = sizes[lowering.letters(cell).index(cell.carry_sizes[0])]
         self._ends = list(pairwise(accumulate([len(cell.carry) for cell, _ in layers], initial=0)))
@@ -239,6 +244,7 @@ class Product:
     Args:
         weight: (outputs, inputs), float32.
         bias: (outputs,).
+        precision: As of `Streams`.
 
     Shape:
         product(x): (inputs,) or (B, inputs) to (outputs,) or (B, outputs).
@@ -248,8 +254,8 @@ class Product:
         ShapeError: The arrays do not fit one another.
     """
 
-    def __init__(self, weight: Array, bias: Array):
-        self._streams = Streams([(linear, [weight, bias])])
+    def __init__(self, weight: Array, bias: Array, precision: Precision = "float32"):
+        self._streams = Streams([(linear, [weight, bias])], precision)
 
     def __call__(self, x: Array) -> Array:
         return self._streams.step(x)[0][0]

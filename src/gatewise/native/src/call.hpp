@@ -49,9 +49,9 @@ class Packed {
 public:
     // work: how the layer is divided, which says in what order they are read; threads: how many pack them.
     Packed(const Program& program, const Sizes& sizes, const std::vector<Matrix>& weights, const Work& work,
-           const Kernels& kernels, bool bf16, int threads);
+           const Kernels& kernels, Precision precision, int threads);
 
-    bool bf16() const { return bf16_; }
+    Precision precision() const { return precision_; }
     const float* share(int phase, int group, int share) const { return memory_.data() + places_[phase][group][share]; }
 
     bool made_for(const Program& program, const Sizes& sizes, const Work& work) const {
@@ -63,7 +63,7 @@ private:
     long program_;
     Sizes sizes_;
     Work work_;
-    bool bf16_;
+    Precision precision_;
     std::vector<std::vector<std::vector<size_t>>> places_;
     Memory memory_;
 };

@@ -45,14 +45,16 @@ Range reach(const Program& program, const Share& share, const Sizes& sizes, int 
     return Range(first / units * units / LANES * LANES, std::min(depth, ((last - 1) / units + 1) * units));
 }
 
-int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool bf16) {
-    if (program.blocks[share.products[0].block].head < 0) return depth_words(sizes[share.size], bf16);
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel,
+                Precision precision) {
+    const int ahead = precision == Precision::int8 ? QUANTISED : 0;
+    if (program.blocks[share.products[0].block].head < 0) return ahead + depth_words(sizes[share.size], precision);
     int most = 0;
     for (int first = 0; first < units; first += per_panel * LANES) {
         const Range k = reach(program, share, sizes, first, std::min(first + per_panel * LANES, units));
         most = std::max(most, k.end - k.begin);
     }
-    return depth_words(most, bf16);
+    return ahead + depth_words(most, precision);
 }
 
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
@@ -65,8 +67,11 @@ int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work) {
 }
 
 CallPlan::CallPlan(const Call& call, bool keep, const Tape* tape, int chunk_rows, int chunk_steps)
-    : call(call), program(call.program), sizes(call.sizes), keep(keep), bf16(call.packed.bf16()),
-      products(bf16 ? call.kernels.bf16 : call.kernels.f32),
+    : call(call), program(call.program), sizes(call.sizes), keep(keep), precision(call.packed.precision()),
+      bf16(precision == Precision::bfloat16),
+      products(bf16                             ? call.kernels.bf16
+               : precision == Precision::int8 ? call.kernels.int8
+                                              : call.kernels.f32),
       own_parts(tape && !keep ? std::vector<Part>() : cut(call.shape, call.work.parts, chunk_rows, chunk_steps)),
       parts(tape && !keep ? tape->parts : own_parts) {
     for (const Phase& phase : program.phases) {

@@ -12,8 +12,13 @@ namespace gatewise {
 inline int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
 // Values of one operand in a block's row of 16, and of a whole depth, in words: see kernels.hpp.
-inline int row_words(bool bf16) { return bf16 ? LANES / 2 : LANES; }
-inline int depth_words(int depth, bool bf16) { return bf16 ? (depth + 1) / 2 : depth; }
+inline int values_of_word(Precision precision) {
+    return precision == Precision::int8 ? 4 : precision == Precision::bfloat16 ? 2 : 1;
+}
+inline int row_words(Precision precision) { return LANES / values_of_word(precision); }
+inline int depth_words(int depth, Precision precision) {
+    return (depth + values_of_word(precision) - 1) / values_of_word(precision);
+}
 
 // The part of `count` things that falls to one member.
 struct Range {
@@ -29,8 +34,9 @@ struct Range {
 // their heads.
 Range reach(const Program& program, const Share& share, const Sizes& sizes, int first, int last);
 
-// The most of them that a panel's units multiply, in words.
-int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel, bool bf16);
+// The most of them that a panel's units multiply, in words, with those that come ahead of its weights.
+int share_depth(const Program& program, const Share& share, const Sizes& sizes, int units, int per_panel,
+                Precision precision);
 
 // Columns of a panel: whole blocks of units, as many as fill a tile; fewer where each thread must get some.
 int panel_blocks(const Phase& phase, const Sizes& sizes, const Work& work);
@@ -57,6 +63,7 @@ struct CallPlan {
     const Program& program;
     const Sizes& sizes;
     bool keep;
+    Precision precision;
     bool bf16;
     const Products& products;
     std::vector<Part> own_parts;

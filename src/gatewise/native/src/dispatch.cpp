@@ -23,7 +23,8 @@ const Kernels* kernels(const char* name) {
 #if defined(__x86_64__)
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (chosen(avx512bf16::table, avx512 && __builtin_cpu_supports("avx512bf16"))) return &avx512bf16::table;
+    const bool pairs = avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    if (chosen(avx512bf16::table, pairs)) return &avx512bf16::table;
     if (chosen(avx512::table, avx512)) return &avx512::table;
     if (chosen(avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))) return &avx2::table;
 #endif

@@ -5,10 +5,12 @@
 // accumulator's block of 16 units.
 //
 // The matrix kernels also take their operands in bfloat16 (bf16 in names), two of them in one 32-bit word, where the
-// processor multiplies pairs: sums stay float32. Words are declared as floats, for they are moved, never computed with.
+// processor multiplies pairs: sums stay float32. In int8 they are four in a word: a row of weights has a scale, and so has
+// each row's vector, which is quantised anew whenever it is read. Words are declared as floats, for they are moved, never
+// computed with.
 //
 // Bits: every output is bias + sum over k in ascending order, one fused multiply-add at a time (of one k, or in
-//       bfloat16 of two), so a row's result does not depend on the tile it sits in.
+//       bfloat16 of two, in int8 of a whole vector), so a row's result does not depend on the tile it sits in.
 // None of these allocates, throws or synchronises.
 #pragma once
 
@@ -22,9 +24,12 @@ constexpr int COLUMNS = 4;   // columns of a tile, at most
 constexpr int ROWS = 12;     // rows of a tile, at most
 constexpr int FEW_ROWS = 2;  // so few rows wait for their weights: all of them are fetched ahead, not a column at a time
 constexpr int OUTER = 6;     // rows of a tile of an outer product
+constexpr int QUANTISED = 2;  // rows of [columns][16] words ahead of a panel's weights in int8: scales, and integers
 constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
 
 using bfloat16 = uint16_t;  // the upper half of a float's bits
+
+enum class Precision : int { float32, bfloat16, int8, count };  // of a product's operands
 
 enum class Op : uint8_t {
     add, sub, mul, div, neg, sigmoid, tanh, relu, step, exp, log, sqrt, softplus, maximum, minimum, fma, fnma, copy, count
@@ -37,13 +42,16 @@ struct Instruction {
 };
 
 // A product's share of a tile: `depth` values per row of the vector, times packed weights. In bfloat16 a word holds
-// the values of k and k + 1, of odd sizes the last with zero; everything here is then counted in words.
+// the values of k and k + 1, in int8 those of four k, the last with zeros where the size is no multiple; everything here
+// is then counted in words.
 struct Segment {
     const float* vector;   // [blocks][...][16 values], rows 16 values apart
     ptrdiff_t block;       // from one block of 16 values to the next
     int depth;
     const float* weights;  // [depth][columns][16]
     ptrdiff_t ahead;       // from each k's weights to what should be fetched meanwhile: a column, of few rows' tiles all
+    const float* scales;   // of int8 alone: one per row of the vector. Those of the weights, [columns][16], and below them
+                           // what each sum begins with, as integers, come before the weights: see QUANTISED
 };
 
 // Rows over which an outer product is summed, and where they start in either operand, in floats from its base pointer.
@@ -69,6 +77,7 @@ struct Kernels {
     const char* name;
     int rows[COLUMNS + 1];  // rows of a tile that fit the registers, by its columns
     Products f32, bf16;      // operands of float32; of bfloat16, null where the processor does not multiply pairs
+    Products int8;           // without outer products
 
     // Runs a pointwise program over `length` floats (a multiple of 16) of each value.
     void (*run)(const Instruction* program, int count, float* const* values, int length);
@@ -96,6 +105,11 @@ struct Kernels {
     // The same for two rows at once: words of [rows[2 i]] and [rows[2 i + 1]] (zero after an odd last one) at
     // out + i * stride. Null where the processor does not multiply pairs.
     void (*pair)(const float* values, const int* rows, int count, float* out, ptrdiff_t stride);
+
+    // Rows of `units` floats, rows 16 apart, `block` from one block to the next, to bytes 128 + q with value = q * scale
+    // and |q| <= 127: out[block][row][16 bytes], 128 beyond the units, and a scale for each row. A row with a NaN or an
+    // infinity has the scale NaN.
+    void (*quantise)(const float* values, ptrdiff_t block, int rows, int units, float* out, float* scales);
 };
 
 // The best set this machine has, or the one of that name; null if this machine has it not.

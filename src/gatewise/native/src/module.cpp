@@ -118,6 +118,11 @@ void bernoulli(const Tensor& out, uint64_t seed, uint64_t stream, double rate, f
                              static_cast<float*>(out.data));
 }
 
+Precision precision_of(const std::string& name) {
+    need(name == "float32" || name == "bfloat16" || name == "int8", "a precision");
+    return name == "float32" ? Precision::float32 : name == "int8" ? Precision::int8 : Precision::bfloat16;
+}
+
 Series series(const Tensor& tensor, const Shape& shape, int units, const char* what) {
     if (!tensor) return {};
     need_shape(tensor, {shape.steps, shape.rows, units}, what);
@@ -167,7 +172,7 @@ Call call_of(const CallFields& fields, bool backward) {
     need(plan->program.backward == backward, "a program's direction");
     need(packed->made_for(plan->program, plan->sizes, plan->work), "the packed weights");
     const Kernels& kernels = *chosen.load();
-    need(!packed->bf16() || kernels.pair, "the precision of the packed weights");
+    need(packed->precision() != Precision::bfloat16 || kernels.pair, "the precision of the packed weights");
     need(x && x.ndim == 3 && x.shape[0] < 1 << 30 && x.shape[1] < 1 << 30, "the input's shape");
     Shape shape{static_cast<int>(x.shape[0]), static_cast<int>(x.shape[1]), nullptr, reverse};
     shape.lengths = lengths_of(lengths, shape);
@@ -288,16 +293,19 @@ NB_MODULE(_native, m) {
     m.def("fingerprint", &fingerprint, "tensors"_a, "threads"_a = 1,
           "A number that changes with any value of the matrices among them; None if they are not in one piece each.");
     nb::class_<Plan>(m, "Plan")
-        .def(nb::init<const Program&, const Sizes&, std::pair<int, int>, bool>(), nb::keep_alive<1, 2>(), "program"_a,
-             "sizes"_a, "work"_a, "bf16"_a = false)
+        .def(
+            "__init__",
+            [](Plan* plan, const Program& program, const Sizes& sizes, std::pair<int, int> work,
+               const std::string& precision) { new (plan) Plan(program, sizes, work, precision_of(precision)); },
+            nb::keep_alive<1, 2>(), "program"_a, "sizes"_a, "work"_a, "precision"_a = "float32")
         .def_prop_ro("work", [](const Plan& plan) { return std::make_pair(plan.work.parts, plan.work.threads); });
     m.def(
         "pack",
         [](const Plan& plan, const std::vector<Tensor>& weights, int threads) {
             const Kernels& kernels = *chosen.load();
-            need(!plan.bf16 || kernels.pair, "the precision");
+            need(plan.precision != Precision::bfloat16 || kernels.pair, "the precision");
             return std::make_unique<Packed>(plan.program, plan.sizes, matrices(plan, weights, false, false), plan.work,
-                                            kernels, plan.bf16, threads);
+                                            kernels, plan.precision, threads);
         },
         "plan"_a, "weights"_a, "threads"_a = 1, "Weight matrices as the kernels read them, in the plan's precision.");
     m.def("bernoulli", &bernoulli, "out"_a, "seed"_a, "stream"_a, "rate"_a, "value"_a,

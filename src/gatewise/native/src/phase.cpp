@@ -66,22 +66,29 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
             }
         for (int i = pass.first; i < pass.first + pass.count; i++) {
             const Share& share = group.shares[i];
-            const int units = plan_.units(phase.size), row = row_words(plan_.bf16);
+            const int units = plan_.units(phase.size), row = row_words(plan_.precision);
             const Range reached =
                 reach(plan_.program, share, plan_.sizes, first * LANES, std::min((first + count) * LANES, units));
-            const int depth = depth_words(reached.end - reached.begin, plan_.bf16), start = reached.begin / LANES;
-            const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.bf16);
+            const int depth = depth_words(reached.end - reached.begin, plan_.precision), start = reached.begin / LANES;
+            const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.precision);
             const ptrdiff_t size = most * per_panel * static_cast<int>(share.products.size()) * LANES;
             const float* weights = plan_.call.packed.share(number, pass.group, i) + panel * size;
             const ptrdiff_t next = from_last_ ? -size : size;
-            if (share.place == Place::weight) {
+            if (plan_.precision == Precision::int8) {
+                const Quantised& of = quantised_[find_quantised(share.place, share.index)];
+                const ptrdiff_t block = of.rows * row;
+                const int products = static_cast<int>(share.products.size()), ahead = QUANTISED * count * products * LANES;
+                segments_.push_back({quantised_bytes_.data() + of.bytes + start * block, block, depth, weights + ahead, next,
+                                     quantised_bytes_.data() + of.scales});
+                moves_.push_back(share.place == Place::weight ? 0 : row);
+            } else if (share.place == Place::weight) {
                 const float* vector = plan_.bf16 ? plan_.bf16_constants.data() + plan_.repeated[share.index] / 2
                                              : plan_.constants.data() + plan_.repeated[share.index];
-                segments_.push_back({vector + start * ROWS * row, ROWS * row, depth, weights, next});
+                segments_.push_back({vector + start * ROWS * row, ROWS * row, depth, weights, next, nullptr});
                 moves_.push_back(0);
             } else {
                 const BlockView from = view(share.place, share.index, plan_.bf16 ? region.bf16 : region, range);
-                segments_.push_back({from.base + start * from.block, from.block, depth, weights, next});
+                segments_.push_back({from.base + start * from.block, from.block, depth, weights, next, nullptr});
                 moves_.push_back(row);
             }
         }
@@ -109,6 +116,7 @@ void Runner::multiply(const PreparedPass& prepared, const Tile& tile) {
         for (; some < MANY && done < prepared.count; some++, done++) {
             segments[some] = segments_[prepared.first + done];
             segments[some].vector += tile.row * moves_[prepared.first + done];
+            if (moves_[prepared.first + done] && segments[some].scales) segments[some].scales += tile.row;
             // The first tiles of a panel fetch the next panel's weights, one column each.
             if (tile.only)
                 segments[some].ahead = NEAR;
@@ -119,6 +127,35 @@ void Runner::multiply(const PreparedPass& prepared, const Tile& tile) {
         plan_.products.multiply(tile.rows, prepared.columns, segments, some, start, bias ? 0 : LANES, out);
         for (int c = 0; c < prepared.columns; c++) start[c] = out[c];
     }
+}
+
+// The vectors that a phase multiplies, in int8: each thread for itself, as it does with means.
+void Runner::quantise(const Phase& phase, const Region& region, const RowRange& range) {
+    quantised_.clear();
+    size_t size = 0;
+    for (const Group& group : phase.groups)
+        for (const Share& share : group.shares) {
+            if (find_quantised(share.place, share.index) >= 0) continue;
+            const int rows = share.place == Place::weight ? ROWS : range.count;
+            const size_t bytes = static_cast<size_t>(plan_.blocks(share.size)) * rows * row_words(Precision::int8);
+            quantised_.push_back({share.place, share.index, share.size, rows, size, size + bytes});
+            size += bytes + rows;
+        }
+    quantised_bytes_.resize(std::max(quantised_bytes_.size(), size));
+    for (const Quantised& of : quantised_) {
+        const bool weight = of.place == Place::weight;
+        const BlockView from = weight ? BlockView{const_cast<float*>(plan_.constants.data()) + plan_.repeated[of.index],
+                                                  ROWS * LANES}
+                                      : view(of.place, of.index, region, range);
+        plan_.call.kernels.quantise(from.base, from.block, of.rows, plan_.units(of.size), quantised_bytes_.data() + of.bytes,
+                                    quantised_bytes_.data() + of.scales);
+    }
+}
+
+int Runner::find_quantised(Place place, int index) const {
+    for (size_t i = 0; i < quantised_.size(); i++)
+        if (quantised_[i].place == place && quantised_[i].index == index) return static_cast<int>(i);
+    return -1;
 }
 
 // What is in memory of a phase's values, and which of it a product will read in bfloat16. Means, which every thread takes
@@ -267,6 +304,7 @@ void Runner::run_phase(int number, const Region& region, const RowRange& range, 
     const int count = panels.end - panels.begin, groups = (count + at_once - 1) / at_once;
     const int largest = gather ? std::min(at_once, count) * per_panel * range.count : (range.count + tiles - 1) / tiles;
     find_values(phase, region, range, largest * LANES);
+    if (plan_.precision == Precision::int8) quantise(phase, region, range);
 
     for (int i = 0; i < groups; i++) {
         const int panel = panels.begin + (from_last_ ? groups - 1 - i : i) * at_once;

@@ -20,10 +20,11 @@ struct Plan {
     const Program& program;
     Sizes sizes;
     Work work;
-    bool bf16;
+    Precision precision;
 
-    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, bool bf16)
-        : program(program), sizes(sizes), work{work.first, work.second}, bf16(bf16) {
+    Plan(const Program& program, const Sizes& sizes, std::pair<int, int> work, Precision precision)
+        : program(program), sizes(sizes), work{work.first, work.second}, precision(precision) {
+        need(precision != Precision::int8 || !program.backward, "the precision of a backward program");
         const auto [parts, threads] = work;
         need(parts >= 1 && threads >= 1 && (parts == 1 || parts <= threads), "threads");
         int letters = 1;
@@ -33,7 +34,8 @@ struct Plan {
         for (const Block& block : program.blocks) see(block.rows), see(block.columns), see(block.head);
         for (const Phase& phase : program.phases) see(phase.size);
         need(sizes.size() >= static_cast<size_t>(letters), "the number of sizes");
-        for (int size : sizes) need(size >= 0 && size < 1 << 24, "a size");
+        const int most = precision == Precision::int8 ? 1 << 16 : 1 << 24;  // 2^16 products of bytes fit an integer
+        for (int size : sizes) need(size >= 0 && size < most, "a size");
         for (const Block& block : program.blocks)
             need(block.head < 0 || (sizes[block.head] && sizes[block.rows] % sizes[block.head] == 0), "a head's size");
     }

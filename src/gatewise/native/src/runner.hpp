@@ -80,6 +80,13 @@ private:
         int first, blocks;
         int number, row, rows;
     };
+    struct Quantised {  // a vector of a phase's products
+        Place place;
+        int index, size, rows;
+        size_t bytes, scales;  // where they begin
+    };
+    void quantise(const Phase& phase, const Region& region, const RowRange& range);
+    int find_quantised(Place place, int index) const;
     void find_values(const Phase& phase, const Region& region, const RowRange& range, int length);
     static bool in_place(const BlockView& view, const Tile& tile);
     void lay_out(const Phase& phase, const Tile& tile);
@@ -124,6 +131,8 @@ private:
     std::vector<float*> pointers_;  // where the values of a tile are, by block
     std::vector<std::pair<int, BlockView>> views_;    // values in memory,
     std::vector<std::pair<int, BlockView>> rounded_;  // those whose bfloat16 a product will read
+    std::vector<Quantised> quantised_;
+    std::vector<float> quantised_bytes_;  // and scales
     std::vector<PreparedPass> prepared_;
     std::vector<Segment> segments_;  // of what is prepared, at the first row,
     std::vector<int> moves_;         // and how far their vectors move from row to row

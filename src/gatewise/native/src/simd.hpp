@@ -30,14 +30,17 @@ namespace gatewise::GATEWISE_ISA {
 constexpr int W = 16;
 #define GATEWISE_X86(name) _mm512_##name
 typedef __m512 Native;
+typedef __m512i Integers;
 #elif defined(__AVX2__)
 constexpr int W = 8;
 #define GATEWISE_X86(name) _mm256_##name
 typedef __m256 Native;
+typedef __m256i Integers;
 #elif defined(__x86_64__)
 constexpr int W = 4;
 #define GATEWISE_X86(name) _mm_##name
 typedef __m128 Native;
+typedef __m128i Integers;
 #else
 constexpr int W = 4;
 #endif
@@ -114,6 +117,26 @@ GATEWISE_INLINE V sqrt(V v) {
 #else
     for (int i = 0; i < W; i++) v[i] = __builtin_sqrtf(v[i]);
     return v;
+#endif
+}
+
+// sum + the products of four bytes each: of weights from -127 to 127 in `w`, and of the unsigned ones in `bytes`, the same
+// for all lanes.
+GATEWISE_INLINE VI multiply_bytes(VI w, uint32_t bytes, VI sum) {
+#if defined(__AVX512VNNI__)
+    return (VI)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(static_cast<int>(bytes)), (__m512i)w);
+#elif defined(GATEWISE_X86)
+    // As 16-bit numbers: those of bytes 0 and 2, then those of 1 and 3.
+    const VI even = VI{} + static_cast<int32_t>(bytes & 0x00ff00ff);
+    const VI odd = VI{} + static_cast<int32_t>(bytes >> 8 & 0x00ff00ff);
+    typedef int16_t Half __attribute__((vector_size(W * 4)));
+    const Half high = (Half)w >> 8, low = (Half)((Half)w << 8) >> 8;
+#define GATEWISE_MADD(a, b) (VI) GATEWISE_X86(madd_epi16)((Integers)(a), (Integers)(b))
+    return sum + GATEWISE_MADD(low, even) + GATEWISE_MADD(high, odd);
+#undef GATEWISE_MADD
+#else
+    for (int shift = 0; shift < 32; shift += 8) sum += (w << (24 - shift) >> 24) * static_cast<int32_t>(bytes >> shift & 255);
+    return sum;
 #endif
 }
 

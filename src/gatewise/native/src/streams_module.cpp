@@ -24,7 +24,7 @@ std::vector<Call> calls_of(const std::vector<LayerFields>& fields) {
     std::vector<Call> calls;
     for (const auto& [plan, packed, weights] : fields) {
         need(plan && packed && packed->made_for(plan->program, plan->sizes, plan->work), "the packed weights");
-        need(!packed->bf16() && plan->work.threads == 1, "a plan");
+        need(packed->precision() != Precision::bfloat16 && plan->work.threads == 1, "a plan");
         const Program& program = plan->program;
         need(!program.backward, "a program's direction");
         int inputs = 0;
