@@ -1,12 +1,15 @@
 """How long does a live stream wait for a step, alone and together with others?
 
-    python -m benchmarks.stream [steps] [text]
+    python -m benchmarks.stream [steps] [int8] [text]
 
 A step of one stream from Python, on one thread, its state kept by the stream, beside ONNX Runtime's operator of the
 same size (LSTM, and for `gru` GRU), whose states are arrays that go in and come out; results are compared over 20 steps
 first. ONNX Runtime has no operator for the other cells, so they are timed beside its LSTM. 64 streams are pushed
-together and one by one. What a language model needs for a character is compared with the walk over the cell's graph in
-numpy that `gatewise sample` took before.
+together and one by one.
+
+In int8, ours is timed beside ours in float32 and beside ONNX Runtime's LSTM that its own `quantize_dynamic` made; how
+far either differs from float32 is that of 200 steps' outputs. What a language model needs for a character is compared
+with the walk over the cell's graph in numpy that `gatewise sample` took before.
 
 Times are medians of rounds in which the contestants take turns in one process.
 """
@@ -15,8 +18,10 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -24,12 +29,13 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 
 from gatewise import cells
 from gatewise.algebra import Cell
 from gatewise.bench.contest import TOLERANCE, Contestant, Spread, alternate
 from gatewise.decoding.sampling import Sampler
-from gatewise.native.streams import Product, Streams
+from gatewise.native.streams import Precision, Product, Streams
 from gatewise.runtime.layers import Layers
 from gatewise.runtime.stepping import live_layers
 
@@ -62,7 +68,7 @@ class OnnxStep:
     # Blocks of the gates, from ours to ONNX's: i f g o to i o f c, and r z n to z r h.
     GATES: Mapping[str, tuple[int, ...]] = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2)}
 
-    def __init__(self, name: str, units: int, weights: list[np.ndarray]):
+    def __init__(self, name: str, units: int, weights: list[np.ndarray], int8: bool = False):
         def reordered(weight: np.ndarray) -> np.ndarray:
             blocks = np.split(weight, len(self.GATES[name]))
             return np.concatenate([blocks[i] for i in self.GATES[name]])[None]
@@ -89,6 +95,12 @@ class OnnxStep:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
         onnx.checker.check_model(model)
+        if int8:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "model.onnx"
+                quantize_dynamic(model, file)
+                model = onnx.load(file)
+            assert any(node.op_type == "DynamicQuantizeLSTM" for node in model.graph.node)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
@@ -177,6 +189,56 @@ def shown(spread: Mapping[str, float]) -> str:
     return f"{digits[0]} ({digits[1]}-{digits[2]})"
 
 
+# In int8.
+
+
+def in_int8(name: str, units: int) -> dict[str, Any]:
+    """Microseconds of a step in float32 and in int8, and how far the outputs differ."""
+    cell, rng = cells.find(name), np.random.default_rng(0)
+    weights = weights_of(cell, units, units)
+    ours = {precision: Streams([(cell, weights)], precision) for precision in get_args(Precision)}
+    ids = {precision: streams.open() for precision, streams in ours.items()}
+    x, out = rng.standard_normal((200, units)).astype(np.float32), np.empty(units, np.float32)
+    y = {precision: streams.push(ids[precision], x) for precision, streams in ours.items()}
+    contestants = [
+        Contestant("float32", lambda: ours["float32"].push(ids["float32"], x[0], out), dict),
+        Contestant("int8", lambda: ours["int8"].push(ids["int8"], x[0], out), dict),
+    ]
+    row: dict[str, Any] = {"cell": name, "units": units, "difference": apart(y["int8"], y["float32"])}
+    if name == "lstm":  # the one that ONNX Runtime quantises
+        theirs = OnnxStep(name, units, weights, int8=True)
+        row["onnxruntime difference"] = apart(np.stack([theirs.step(step) for step in x]), y["float32"])
+        contestants.append(Contestant("onnxruntime", lambda: theirs.step(x[0]), dict))
+    found = alternate(contestants, SECONDS)
+    row |= {contestant: Spread.of(times).document() for contestant, times in found.items()}
+    row["share"] = ratio(found["int8"], found["float32"])
+    if "onnxruntime" in found:
+        row["ratio"] = ratio(found["onnxruntime"], found["int8"])
+    return row
+
+
+def apart(got: np.ndarray, want: np.ndarray) -> float:
+    """The difference's length as a share of the length of what it should be."""
+    return float(f"{np.linalg.norm(got - want) / np.linalg.norm(want):.2g}")
+
+
+def int8() -> None:
+    rows = [in_int8(name, units) for name in ("lstm", "gru", "layer_norm_lstm") for units in UNITS]
+    write("stream-int8", QUESTION, {"threads": 1, "rows": rows})
+    lines = [
+        "| cell | D = H | float32, us | int8, us | share | differs | ONNX Runtime, us | times as long | differs |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        theirs = "onnxruntime" in row
+        values = [shown(row["float32"]), shown(row["int8"]), shown(row["share"]), f"{row['difference']}"]
+        values += [shown(row["onnxruntime"]), f"{shown(row['ratio'])}x"] if theirs else ["", ""]
+        values.append(f"{row['onnxruntime difference']}" if theirs else "")
+        lines.append(f"| `{row['cell']}` | {row['units']} | {' | '.join(values)} |")
+    print("\n".join(lines))
+    write_table(PAGE, "int8", "\n".join(lines))
+
+
 # A character of text.
 
 
@@ -239,5 +301,5 @@ def text() -> None:
 
 
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ("steps", "text"):
-        {"steps": steps, "text": text}[part]()
+    for part in sys.argv[1:] or ("steps", "int8", "text"):
+        {"steps": steps, "int8": int8, "text": text}[part]()

@@ -407,4 +407,4 @@ def test_packed_weights_of_another_precision_are_refused():
     inputs = draw(LSTM, ODD, torch.float32)
     sizes = calls.Call(native.Layer(LSTM, inputs.x, inputs.state, inputs.weights), native.TENSORS).sizes
     with instruction_set("plain"), pytest.raises(ValueError, match="precision"):
-        _native.pack(_native.Plan(program, sizes, (1, 1), True), inputs.weights)
+        _native.pack(_native.Plan(program, sizes, (1, 1), "bfloat16"), inputs.weights)
