@@ -16,7 +16,7 @@ from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
 from ..errors import CellError, DataError, ModelFileError
-from .layers import Layers
+from .equations import Layers
 from .ngrams import HIGHEST_ORDER, KneserNey
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for

@@ -1,0 +1,64 @@
+"""What networks compute with, on numpy's arrays: as `nn/ops.py` on torch's tensors, name by name.
+
+A network is said once, as a function of its parts (`forward`, in the tasks). Arrays and tensors share indexing,
+arithmetic, `@`, `.sum(axis)`, `.mean(axis)`, `.reshape` and `.swapaxes`; the rest is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Array = np.ndarray
+
+arcsinh, exp, log, tanh = np.arcsinh, np.exp, np.log, np.tanh
+broadcast_to, maximum, stack = np.broadcast_to, np.maximum, np.stack
+
+
+def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:
+    """Side by side along an axis."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis)
+
+
+def arange(count: int, like: Array) -> Array:
+    """(count,) whole numbers from 0, where `like` is."""
+    return np.arange(count)
+
+
+def as_float(x: Array) -> Array:
+    """Whole numbers as float32."""
+    return x.astype(np.float32)
+
+
+def steps_inside(y: Array, lengths: Array) -> Array:
+    """(T, B) whether a step of y (T, B, ...) is one of its row's first `lengths`."""
+    inside: Array = np.arange(len(y))[:, None] < lengths
+    return inside
+
+
+def largest(x: Array, axis: int) -> Array:
+    """The largest value along an axis."""
+    return x.max(axis)
+
+
+def where(condition: Array, chosen: Array, other: Array | float) -> Array:
+    """The one or the other, in the dtype of the former."""
+    return np.where(condition, chosen, np.asarray(other, chosen.dtype))
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), by tanh, as exp(-x) overflows where x is far below 0."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x))."""
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """Shares that sum to 1 along an axis."""
+    shares = np.exp(x - x.max(axis, keepdims=True))
+    shares /= shares.sum(axis, keepdims=True)
+    return shares
