@@ -11,7 +11,19 @@ from gatewise.errors import ModelFileError
 from gatewise.nn import ops as torch_ops
 from gatewise.runtime import network, ops
 from gatewise.runtime.layers import network_of
-from gatewise.runtime.network import Block, Chain, Dropout, Embedding, Linear, Recurrent, Repeated, Tanh, TokenDropout
+from gatewise.runtime.network import (
+    Block,
+    Chain,
+    Constant,
+    Dropout,
+    Embedding,
+    Linear,
+    Recurrent,
+    Repeated,
+    Tanh,
+    TokenDropout,
+    Weight,
+)
 from gatewise.tasks.network import Network
 
 
@@ -88,12 +100,20 @@ def test_layers_without_time():
             "experts": Repeated(Linear(5, 3), 2),
             "further": [Linear(5, 1), None],
             "name": "a setting",
+            "slopes": Weight((2, 3)),
+            "seen": Weight((), trained=False),
+            "mean": Constant((1.0, 2.0)),
         }
     )
     model, net = both(parts)
     tokens = np.array([[0, 3], [6, 6], [1, 2]])
     assert model.name == net.name == "a setting"
     assert net.further[1] is None
+    assert [name for name, _ in model.named_parameters(recurse=False)] == ["slopes"]
+    assert {"slopes", "seen"} < model.state_dict().keys()
+    assert "mean" not in model.state_dict()
+    for name in ("slopes", "seen", "mean"):
+        np.testing.assert_array_equal(getattr(net, name), getattr(model, name).detach())
     with torch.no_grad():
         wanted = model.embedding(model.hidden(torch.from_numpy(tokens)))
         found = net.embedding(net.hidden(tokens))
@@ -166,6 +186,10 @@ def test_other_functions():
         (ops.largest(x, 0), torch_ops.largest(tensor, 0)),
         (ops.as_float(lengths), torch_ops.as_float(of_torch)),
         (ops.softmax(x, 1), torch_ops.softmax(tensor, 1)),
+        (ops.linear(x, x[0], x[0, :, 0]), torch_ops.linear(tensor, tensor[0], tensor[0, :, 0])),
+        (ops.zeros((2, 1), x), torch_ops.zeros((2, 1), tensor)),
+        (ops.moveaxis(x, 0, 2), torch_ops.moveaxis(tensor, 0, 2)),
+        (ops.repeat(x, 2, 1), torch_ops.repeat(tensor, 2, 1)),
     ):
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
         assert found.dtype == wanted.numpy().dtype

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import linear, softplus
 
-__all__ = ["softplus"]
+__all__ = ["linear", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
-broadcast_to, maximum, softmax, stack, where = (
-    torch.broadcast_to,
-    torch.maximum,
-    torch.softmax,
-    torch.stack,
-    torch.where,
-)
+broadcast_to, maximum, moveaxis, repeat = torch.broadcast_to, torch.maximum, torch.moveaxis, torch.repeat_interleave
+softmax, stack, where = torch.softmax, torch.stack, torch.where
 
 
 def concatenate(arrays: Sequence[Tensor], axis: int = -1) -> Tensor:
     """Side by side along an axis."""
     return torch.cat(list(arrays), axis)
+
+
+def zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Zeros of the kind of `like`."""
+    return like.new_zeros(shape)
 
 
 def arange(count: int, like: Tensor) -> Tensor:

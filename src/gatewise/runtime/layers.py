@@ -52,14 +52,18 @@ def _made(part: Any, weights: Weights, place: str) -> Any:
             return Chain([_made(one, weights, f"{place}{number}.") for number, one in enumerate(part.parts)])
         case list():
             return [_made(one, weights, f"{place}{number}.") for number, one in enumerate(part)]
+        case network.Weight():
+            return _float32(weights[place.removesuffix(".")])
+        case network.Constant():
+            return _float32(part.values)
         case _ if type(part) in LAYERS:
             own = {name: _float32(weights[place + name]) for name, _ in part.weights()}
             return LAYERS[type(part)](part, own)
     return part
 
 
-def _float32(weight: Array) -> Array:
-    return np.asarray(weight, np.float32)
+def _float32(values: Any) -> Array:
+    return np.asarray(values, np.float32)
 
 
 class Chain:
@@ -81,10 +85,7 @@ class Linear:
         self.weight, self.bias = weights["weight"], weights.get("bias")
 
     def __call__(self, x: Array) -> Array:
-        y: Array = x @ self.weight.T
-        if self.bias is not None:
-            y += self.bias
-        return y
+        return ops.linear(x, self.weight, self.bias)
 
 
 class Embedding:

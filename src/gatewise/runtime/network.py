@@ -136,6 +136,26 @@ def place_of(name: str, layer: int, way: int) -> str:
     return f"{name}_l{layer}{'_reverse' * way}"
 
 
+@dataclass(frozen=True)
+class Weight:
+    """An array of numbers that is no layer's.
+
+    Attributes:
+        shape: Of the array.
+        trained: Whether its numbers are learned by gradients, from zeros on.
+    """
+
+    shape: Shape
+    trained: bool = True
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Numbers that follow from what a network is made for, so that a model file does not hold them as tensors."""
+
+    values: Any
+
+
 class _Weightless:
     def weights(self) -> Weights:
         return iter(())
@@ -166,14 +186,16 @@ class TokenDropout(_Weightless):
     unknown: int
 
 
-LEAVES = (Block, Repeated, Chain, Linear, Embedding, Recurrent, Tanh, Dropout, TokenDropout)
+LAYERS = (Block, Repeated, Chain, Linear, Embedding, Recurrent, Tanh, Dropout, TokenDropout)
 
 
 def named_weights(part: Any, prefix: str) -> Weights:
     """Of a part, a list of parts, None or a setting."""
     if isinstance(part, list | tuple):
         yield from chain.from_iterable(named_weights(one, f"{prefix}{number}.") for number, one in enumerate(part))
-    elif isinstance(part, LEAVES):
+    elif isinstance(part, Weight):
+        yield prefix.removesuffix("."), part.shape
+    elif isinstance(part, LAYERS):
         for name, shape in part.weights():
             yield prefix + name, shape
 

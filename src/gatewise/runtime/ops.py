@@ -13,12 +13,25 @@ import numpy as np
 Array = np.ndarray
 
 arcsinh, exp, log, tanh = np.arcsinh, np.exp, np.log, np.tanh
-broadcast_to, maximum, stack = np.broadcast_to, np.maximum, np.stack
+broadcast_to, maximum, moveaxis, repeat, stack = np.broadcast_to, np.maximum, np.moveaxis, np.repeat, np.stack
+
+
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    """x (..., D) times the transposed weight (E, D), plus the bias (E,)."""
+    y = x.reshape(-1, x.shape[-1]) @ weight.T  # one product, where numpy would take one for each matrix of a stack
+    if bias is not None:
+        y += bias
+    return y.reshape(*x.shape[:-1], len(weight))
 
 
 def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:
     """Side by side along an axis."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis)
+
+
+def zeros(shape: Sequence[int], like: Array) -> Array:
+    """Zeros of the kind of `like`."""
+    return np.zeros(shape, like.dtype)
 
 
 def arange(count: int, like: Array) -> Array:

@@ -26,7 +26,14 @@ class Block(nn.Module):
     def __init__(self, parts: Mapping[str, Any]):
         super().__init__()
         for name, part in parts.items():
-            setattr(self, name, module_of(part))
+            if isinstance(part, network.Constant):
+                self.register_buffer(name, torch.as_tensor(part.values, dtype=torch.float32), persistent=False)
+            elif not isinstance(part, network.Weight):
+                setattr(self, name, module_of(part))
+            elif part.trained:
+                setattr(self, name, nn.Parameter(torch.zeros(part.shape)))
+            else:
+                self.register_buffer(name, torch.zeros(part.shape))
 
     if TYPE_CHECKING:
 
