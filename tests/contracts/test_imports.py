@@ -26,7 +26,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "randomness": {"torch"},
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "runtime": {"algebra", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
+    "runtime": {"algebra", "cells", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *("runtime", "randomness", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),

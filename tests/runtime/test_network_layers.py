@@ -7,23 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewise import cells
+from gatewise.decoding.viterbi import viterbi
 from gatewise.errors import ModelFileError
 from gatewise.nn import ops as torch_ops
 from gatewise.runtime import network, ops
 from gatewise.runtime.layers import network_of
 from gatewise.runtime.network import (
+    CRF,
     Block,
     Chain,
     Constant,
     Dropout,
     Embedding,
+    ExactLinear,
     Linear,
+    MaskDropout,
     Recurrent,
     Repeated,
+    Stack,
     Tanh,
     TokenDropout,
     Weight,
 )
+from gatewise.tasks.estimator import weights_of
 from gatewise.tasks.network import Network
 
 
@@ -31,8 +37,7 @@ def both(parts):
     """The same block twice: of torch, outside training, and of numpy over its weights."""
     torch.manual_seed(0)
     model = Network(parts).eval()
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    return model, network_of(parts, network.checked(parts, weights))
+    return model, network_of(parts, network.checked(parts, weights_of(model)))
 
 
 def numbers(*shape, seed=0):
@@ -47,7 +52,7 @@ def test_recurrent_layers(data):
     cell = cells.find(name)
     T, B, D = (data.draw(st.integers(1, 9)) for _ in range(3))
     H = cell.heads * data.draw(st.integers(1, 3))
-    part = Recurrent(
+    part = data.draw(st.sampled_from([Recurrent, Stack]))(
         cell=cell,
         input_size=D,
         hidden_size=max(2, H),
@@ -82,6 +87,32 @@ def _pairs(found, wanted):
     return zip(*(value if isinstance(value, tuple) else (value,) for value in (found, wanted)), strict=True)
 
 
+def test_linear_layers_that_depend_on_no_other_row():
+    model, net = both(Block({"output": ExactLinear(5, 3)}))
+    assert dict(Block({"output": ExactLinear(5, 3)}).weights()).keys() == model.state_dict().keys()
+    x = numbers(4, 6, 5)
+    found = net.output(x)
+    np.testing.assert_array_equal(found, model.output(torch.from_numpy(x)).detach())
+    np.testing.assert_array_equal(net.output(x[1:2, 3:4]), found[1:2, 3:4])
+    weight, bias = weights_of(model).values()
+    np.testing.assert_allclose(found, x @ weight.T + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_of_neighbours():
+    allowed = np.ones((5, 5), bool)
+    allowed[0, 1] = allowed[3, 2] = allowed[1, 4] = False
+    model = Network(Block({"crf": CRF(3, allowed)}))
+    with torch.no_grad():
+        for weight in model.crf.parameters():
+            weight.normal_()
+    scores = numbers(7, 4, 3)
+    want, _ = model.crf.decode(torch.from_numpy(scores))
+    flat = scores.swapaxes(0, 1).reshape(-1, 3)
+    net = network_of(Block({"crf": CRF(3, allowed)}), weights_of(model))
+    found = viterbi(flat, np.arange(0, 29, 7), net.crf.chain)
+    np.testing.assert_array_equal(found, want.T.flatten())
+
+
 def test_an_empty_batch():
     model, net = both(Block({"layers": Recurrent(cell=cells.find("lstm"), input_size=3, hidden_size=4)}))
     want, _ = model.layers(torch.zeros(5, 0, 3))
@@ -96,6 +127,7 @@ def test_layers_without_time():
             "embedding": Embedding(7, 5, padding=0),
             "question": Chain([Linear(5, 4), Tanh(), Linear(4, 2, bias=False)]),
             "dropout": Dropout(0.5),
+            "masked": MaskDropout(0.5),
             "hidden": TokenDropout(0.5, 1),
             "experts": Repeated(Linear(5, 3), 2),
             "further": [Linear(5, 1), None],
@@ -119,8 +151,29 @@ def test_layers_without_time():
         found = net.embedding(net.hidden(tokens))
         np.testing.assert_array_equal(found, wanted)
         pairs = [(net.question, model.question), *zip(net.experts, model.experts, strict=True)]
-        for own, other in [*pairs, (net.dropout, model.dropout), (net.further[0], model.further[0])]:
+        for own, other in [
+            *pairs,
+            (net.dropout, model.dropout),
+            (net.masked, model.masked),
+            (net.further[0], model.further[0]),
+        ]:
             np.testing.assert_allclose(own(found), other(wanted), rtol=1e-5, atol=1e-6)
+
+
+def test_masks_are_of_each_step_or_of_all():
+    model = Network(Block({"each": MaskDropout(0.5), "all": MaskDropout(0.5, variational=True)}))
+    ones = torch.ones(50, 4, 6)
+    assert {0.0, 2.0} == set(model.each(ones).unique().tolist())
+    found = model.all(ones)
+    assert torch.equal(found, found[:1].expand_as(found))
+    assert not torch.equal(model.each(ones)[0], model.each(ones)[1])
+
+
+def test_initial_features_are_as_wide_as_asked():
+    table = Network(Block({"table": Embedding(50, 8, padding=0, spread=0.25)})).table.weight.detach()
+    assert float(table.abs().max()) <= 0.25
+    assert not table[0].any()
+    assert table[1:].any(1).all()
 
 
 def test_tokens_are_hidden_in_training_alone():
@@ -185,6 +238,8 @@ def test_other_functions():
         (ops.where(inside[..., None], x, 0.0), torch_ops.where(torch.from_numpy(inside)[..., None], tensor, 0.0)),
         (ops.largest(x, 0), torch_ops.largest(tensor, 0)),
         (ops.as_float(lengths), torch_ops.as_float(of_torch)),
+        (ops.clip(x, -0.5, 0.25), torch_ops.clip(tensor, -0.5, 0.25)),
+        (ops.relu(x), torch_ops.relu(tensor)),
         (ops.softmax(x, 1), torch_ops.softmax(tensor, 1)),
         (ops.linear(x, x[0], x[0, :, 0]), torch_ops.linear(tensor, tensor[0], tensor[0, :, 0])),
         (ops.zeros((2, 1), x), torch_ops.zeros((2, 1), tensor)),

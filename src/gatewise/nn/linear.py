@@ -6,14 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from ..algebra import cell
+from ..cells._linear import _linear
 from .recurrent import Recurrent
-
-
-@cell(carry="h", pack="o", source="a matrix product and nothing else")
-def _linear(x, h_prev, W, b):  # type: ignore[no-untyped-def]  # equations, run once on symbols
-    h = W.o @ x + b.o
-    return h
 
 
 class Linear(Recurrent):

@@ -12,7 +12,7 @@ __all__ = ["linear", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
 broadcast_to, maximum, moveaxis, repeat = torch.broadcast_to, torch.maximum, torch.moveaxis, torch.repeat_interleave
-softmax, stack, where = torch.softmax, torch.stack, torch.where
+clip, relu, softmax, stack, where = torch.clip, torch.relu, torch.softmax, torch.stack, torch.where
 
 
 def concatenate(arrays: Sequence[Tensor], axis: int = -1) -> Tensor:

@@ -45,15 +45,15 @@ def operations(heads: int, units: int) -> dict[str, Callable[..., Any]]:
 
     def columns(v: Array) -> Array:
         rows = v.reshape(*v.shape[:-1], heads, 1, units)
-        return np.broadcast_to(rows, (*v.shape[:-1], heads, units, units)).reshape(*v.shape[:-1], -1)
+        return np.repeat(rows, units, -2).reshape(*v.shape[:-1], heads * units * units)
 
     return OPERATIONS | {
         "spread": lambda v: np.repeat(v, units, -1),
         "head_sum": lambda v: v.reshape(*v.shape[:-1], heads, units).sum(-1),
         "rows": lambda v: np.repeat(v, units, -1),
-        "row_sum": lambda v: matrices(v).sum(-1).reshape(*v.shape[:-1], -1),
+        "row_sum": lambda v: matrices(v).sum(-1).reshape(*v.shape[:-1], heads * units),
         "columns": columns,
-        "column_sum": lambda v: matrices(v).sum(-2).reshape(*v.shape[:-1], -1),
+        "column_sum": lambda v: matrices(v).sum(-2).reshape(*v.shape[:-1], heads * units),
     }
 
 

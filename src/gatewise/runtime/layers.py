@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..cells._linear import _linear
+from ..decoding.viterbi import FORBIDDEN
+from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from . import network, ops
 from .equations import recurrence
@@ -86,6 +89,18 @@ class Linear:
 
     def __call__(self, x: Array) -> Array:
         return ops.linear(x, self.weight, self.bias)
+
+
+class ExactLinear:
+    """A matrix product by the engine, as of a cell."""
+
+    def __init__(self, part: network.ExactLinear, weights: Weights):
+        self._weights = [weights["weight_ih_l0"], weights["bias_ih_l0"]]
+
+    def __call__(self, x: Array) -> Array:
+        start = [np.zeros((x.shape[1], len(self._weights[0])), np.float32)]
+        [y], _ = arrays.recurrence(_linear, x, start, self._weights, threads=None)
+        return y
 
 
 class Embedding:
@@ -164,6 +179,21 @@ def _sum(weights: Any) -> Array:
     return first + rest[0] if rest else first
 
 
+class CRF:
+    """Scores of labels beside one another.
+
+    Attributes:
+        chain: As `decoding.viterbi` takes them.
+    """
+
+    def __init__(self, part: network.CRF, weights: Weights):
+        L, allowed = part.labels, np.asarray(part.allowed, bool)
+        places: dict[str, Any] = {"start": (L, slice(L)), "transitions": (slice(L), slice(L)), "end": (slice(L), L + 1)}
+        self.chain = Neighbours(
+            **{name: np.where(allowed[place], weights[name], np.float32(FORBIDDEN)) for name, place in places.items()}
+        )
+
+
 class Identity:
     """What acts in training alone."""
 
@@ -176,9 +206,13 @@ class Identity:
 
 LAYERS: dict[type, Callable[..., Any]] = {
     network.Linear: Linear,
+    network.ExactLinear: ExactLinear,
     network.Embedding: Embedding,
     network.Recurrent: Recurrent,
+    network.Stack: Recurrent,
+    network.CRF: CRF,
     network.Tanh: lambda part, weights: np.tanh,
     network.Dropout: Identity,
+    network.MaskDropout: Identity,
     network.TokenDropout: Identity,
 }

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..algebra import Cell
 from ..algebra.regularise import zone_out_mean
+from ..cells._linear import _linear
 from ..errors import ModelFileError
 
 Shape = tuple[int, ...]
@@ -77,12 +78,32 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class ExactLinear:
+    """(T, B, inputs) to (T, B, outputs), where the result for a row has the same bits whatever rows are beside it.
+
+    It runs as a cell, in the engine: with a matrix library the bits depend on how many rows there are.
+    """
+
+    inputs: int
+    outputs: int
+
+    def weights(self) -> Weights:
+        return Recurrent(cell=_linear, input_size=self.inputs, hidden_size=self.outputs).weights()
+
+
+@dataclass(frozen=True)
 class Embedding:
-    """Numbers (...) below `count` to features (..., size). That of `padding` does not learn."""
+    """Numbers (...) below `count` to features (..., size).
+
+    Attributes:
+        padding: Its features do not learn.
+        spread: Initial features lie from minus this to this, those of `padding` at 0; None: they are normal.
+    """
 
     count: int
     size: int
     padding: int | None = None
+    spread: float | None = None
 
     def weights(self) -> Weights:
         yield "weight", (self.count, self.size)
@@ -124,6 +145,35 @@ class Recurrent:
             for way in range(self.ways):
                 for names, parameter in zip(stored, parameters, strict=True):
                     yield from ((place_of(name, layer, way), parameter.shape(sizes)) for name in names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack(Recurrent):
+    """The same with a cheap dropout between the layers, see `nn.stack.Stack`.
+
+    Attributes:
+        variational: One dropout mask for all steps of a call instead of one per step (Gal & Ghahramani 2016).
+    """
+
+    variational: bool = False
+
+
+@dataclass(frozen=True)
+class CRF:
+    """Scores of labels beside one another, as `gatewise.nn.CRF`.
+
+    Attributes:
+        labels: How many, L.
+        allowed: (L + 2, L + 2) which label may follow which; see `nn.CRF`.
+    """
+
+    labels: int
+    allowed: np.ndarray
+
+    def weights(self) -> Weights:
+        yield "transitions", (self.labels, self.labels)
+        yield "start", (self.labels,)
+        yield "end", (self.labels,)
 
 
 def outside_training(cell: Cell, zoneout: float) -> Cell:
@@ -174,6 +224,18 @@ class Dropout(_Weightless):
 
 
 @dataclass(frozen=True)
+class MaskDropout(_Weightless):
+    """The same by a cheap mask, see `nn.stack.dropout_mask`.
+
+    Attributes:
+        variational: One mask for all steps.
+    """
+
+    rate: float
+    variational: bool = False
+
+
+@dataclass(frozen=True)
 class TokenDropout(_Weightless):
     """Reads tokens as unknown, in training alone.
 
@@ -186,7 +248,7 @@ class TokenDropout(_Weightless):
     unknown: int
 
 
-LAYERS = (Block, Repeated, Chain, Linear, Embedding, Recurrent, Tanh, Dropout, TokenDropout)
+LAYERS = (Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, CRF, _Weightless)
 
 
 def named_weights(part: Any, prefix: str) -> Weights:

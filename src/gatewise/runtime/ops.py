@@ -60,6 +60,16 @@ def where(condition: Array, chosen: Array, other: Array | float) -> Array:
     return np.where(condition, chosen, np.asarray(other, chosen.dtype))
 
 
+def clip(x: Array, least: float, most: float) -> Array:
+    """Each value, or the bound that it is beyond."""
+    return np.clip(x, least, most)
+
+
+def relu(x: Array) -> Array:
+    """Each value, or 0 where it is below."""
+    return np.maximum(x, np.zeros((), x.dtype))
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), by tanh, as exp(-x) overflows where x is far below 0."""
     return 0.5 * (1 + np.tanh(0.5 * x))

@@ -176,8 +176,7 @@ class Estimator(CommonOptions, ABC):
         """By name; those of `model_` are not copied."""
         if "model_" not in vars(self):
             return self._read_weights
-        tensors = {} if self.model_ is None else self.model_.state_dict()
-        return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        return {} if self.model_ is None else weights_of(self.model_)
 
     @extras_named()
     def _trainable(self) -> nn.Module:
@@ -351,6 +350,11 @@ class Estimator(CommonOptions, ABC):
                 f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
             ) from error
         return self
+
+
+def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
+    """The weights of a network by name, not copied where they lie in memory that numpy sees."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
 
 
 def cell_from(document: Mapping[str, Any]) -> str | Cell:

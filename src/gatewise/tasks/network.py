@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..nn import Recurrent, ops
+from ..nn import CRF, Recurrent, ops
+from ..nn.linear import Linear
+from ..nn.stack import Stack, dropout_mask
 from ..randomness import Dropout, generator
 from ..runtime import network
 
@@ -89,12 +91,55 @@ def _recurrent(part: network.Recurrent) -> Recurrent:
     )
 
 
+class MaskDropout(nn.Module):
+    """Dropout by a cheap mask, one for each step or one for all."""
+
+    def __init__(self, rate: float, variational: bool):
+        super().__init__()
+        self.rate, self.variational = rate, variational
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        return x * dropout_mask(x[:1] if self.variational else x, self.rate)
+
+
+def _stack(part: network.Stack) -> Stack:
+    found = Stack(
+        part.cell,
+        part.input_size,
+        part.hidden_size,
+        part.num_layers,
+        bidirectional=part.bidirectional,
+        proj_size=part.proj_size,
+        recurrent_dropout=part.recurrent_dropout,
+        zoneout=part.zoneout,
+        weight_dropout=part.weight_dropout,
+    )
+    found.rate, found.variational = part.dropout, part.variational
+    return found
+
+
+def _embedding(part: network.Embedding) -> nn.Embedding:
+    found = nn.Embedding(part.count, part.size, part.padding)
+    if part.spread is not None:
+        nn.init.uniform_(found.weight, -part.spread, part.spread)
+        if part.padding is not None:
+            with torch.no_grad():
+                found.weight[part.padding] = 0.0
+    return found
+
+
 MODULES: dict[type, Callable[..., nn.Module]] = {
     network.Linear: lambda part: nn.Linear(part.inputs, part.outputs, part.bias),
-    network.Embedding: lambda part: nn.Embedding(part.count, part.size, part.padding),
+    network.ExactLinear: lambda part: Linear(part.inputs, part.outputs),
+    network.Embedding: _embedding,
     network.Recurrent: _recurrent,
+    network.Stack: _stack,
+    network.CRF: lambda part: CRF(part.labels, part.allowed),
     network.Tanh: lambda part: nn.Tanh(),
     network.Dropout: lambda part: Dropout(part.rate),
+    network.MaskDropout: lambda part: MaskDropout(part.rate, part.variational),
     network.TokenDropout: lambda part: TokenDropout(part.rates, part.unknown),
 }
 
