@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
@@ -33,7 +34,9 @@ _TABLES = {
 }
 _MEDIA = {"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/flac": ".flac", "image/png": ".png", "image/jpeg": ".jpg"}
 _NAME_FILES = ("transcribe", "caption")  # tasks whose tables name files, which would be the server's
-_JSON = 'the body must be {"texts": ["..."]}, {"rows": [{...}]} or {"columns": {"name": [...]}}'
+_JSON = (
+    'the body must be {"texts": ["..."]}, {"rows": [{...}]}, {"columns": {"name": [...]}} or {"sequences": [[[1.0]]]}'
+)
 
 
 def routes(hall: Hall) -> APIRouter:
@@ -42,8 +45,8 @@ def routes(hall: Hall) -> APIRouter:
 
     @router.post("/v1/models/{name}/predict")
     async def predict(name: str, request: Request, events: bool = False) -> Response:
-        """Predict for a table (CSV, TSV, JSON lines, Parquet), a sound or an image, or for JSON: `texts`, `rows` or
-        `columns`. Of a detector `events` asks for a row for each event instead of one for each step."""
+        """Predict for a table (CSV, TSV, JSON lines, Parquet), a sound or an image, or for JSON: `texts`, `rows`,
+        `columns` or `sequences`. Of a detector `events` asks for a row for each event instead of one for each step."""
         model = hall.models.find(name)
         if model.estimator is None:
             where = "/v1/completions" if model.language_model else f"/v1/models/{name}/continue"
@@ -111,6 +114,11 @@ def _of_json(model: Served, body: bytes) -> Any:
         case {"columns": {} as columns, **rest} if not rest and columns:
             _refuse_tables(model)
             return columns
+        case {"sequences": [list(), *_] as sequences, **rest} if not rest:
+            try:
+                return [np.array(sequence, np.float64) for sequence in sequences]
+            except (TypeError, ValueError):
+                raise DataError("a sequence is a list of steps, each a list of as many numbers") from None
     raise DataError(_JSON)
 
 

@@ -44,9 +44,9 @@ async def write(hall: Hall, folder: Path) -> int:
         about = json.dumps({"digest": model.digest, "steps": steps})
         arrays = {id: np.frombuffer(state, np.uint8) for id, state in found.items()}
         try:
-            with atomic(_path(folder, model)) as temporary:
+            with atomic(path := _path(folder, model)) as temporary:
                 temporary.write_bytes(save(arrays, metadata={_KEY: about}))
-                temporary.chmod(0o600)
+            path.chmod(0o600)  # what people wrote
         except OSError as error:
             raise OptionError(f"cannot write the states of '{model.name}': {error.strerror or error}") from error
     return count

@@ -92,7 +92,7 @@ async def written(model: Served, session: Session, prompt: str, wish: Wish, choi
 
     Args:
         prompt: What it read last.
-        choice: The number of this continuation, for its random numbers; 0 gives what `gatewise sample` does.
+        choice: The number of this continuation, for its random numbers: the row of a batch, see `Sampler`.
     """
     language_model, sessions = model.writing(), model.streaming()
     state = language_model.state_from_bytes(await sessions.state(session))
