@@ -63,7 +63,8 @@ class Server:
         self.said = []
         self.url = None
         started = threading.Event()
-        threading.Thread(target=self._listen, args=(started,), daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, args=(started,), daemon=True)
+        self._thread.start()
         started.wait(60)
         assert self.url, "".join(self.said)
 
@@ -97,3 +98,5 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self._thread.join()
+        self.process.stderr.close()

@@ -1,4 +1,4 @@
-"""Text over HTTP is what a writer writes from the beginning of a text, and comes as clients of OpenAI's interface expect it."""
+"""Text over HTTP is what a writer writes from the beginning of a text, in the form that clients of OpenAI expect."""
 
 import json
 
@@ -44,7 +44,8 @@ def test_it_is_what_a_writer_writes(client, model_file, options):
     [choice] = found["choices"]
     assert (choice["text"], choice["finish_reason"], choice["logprobs"]) == (wanted, "length", None)
     assert found["usage"] == {"prompt_tokens": 6, "completion_tokens": 60, "total_tokens": 66}
-    assert found["object"] == "text_completion" and found["model"] == "rhyme"
+    assert found["object"] == "text_completion"
+    assert found["model"] == "rhyme"
 
 
 def test_an_empty_prompt_begins_a_text(client, model_file):
@@ -101,9 +102,11 @@ def test_several_prompts_and_choices(client):
 def test_a_stream_ends_with_done_and_with_usage_if_that_is_wanted(client):
     body = {"prompt": "A", "max_tokens": 5, "echo": True, "seed": 1, "stream_options": {"include_usage": True}}
     *found, usage, done = events(client, "/v1/completions", body)
-    assert done == "[DONE]" and json.loads(usage)["usage"]["total_tokens"] == 6
+    assert done == "[DONE]"
+    assert json.loads(usage)["usage"]["total_tokens"] == 6
     text = "".join(json.loads(line)["choices"][0]["text"] for line in found)
-    assert text[0] == "A" and len(text) == 6
+    assert text[0] == "A"
+    assert len(text) == 6
 
 
 def test_a_response_goes_on_from_the_one_before(client, model_file):
@@ -116,11 +119,13 @@ def test_a_response_goes_on_from_the_one_before(client, model_file):
     again = client.post("/v1/responses", json={**common, "input": " peck ", "previous_response_id": one["id"]}).json()
     texts = [answer["output"][0]["content"][0]["text"] for answer in (one, two, again)]
     assert texts == [first, second, second]
-    assert one["status"] == "incomplete" and one["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert one["status"] == "incomplete"
+    assert one["incomplete_details"] == {"reason": "max_output_tokens"}
     gone = client.delete(f"/v1/responses/{one['id']}").json()
     assert gone["deleted"] is True
     after = client.post("/v1/responses", json={**common, "previous_response_id": one["id"]})
-    assert after.status_code == 404 and "expired, was not stored" in after.json()["error"]["message"]
+    assert after.status_code == 404
+    assert "expired, was not stored" in after.json()["error"]["message"]
 
 
 def test_one_that_is_not_stored_is_forgotten(client):

@@ -100,7 +100,9 @@ def test_a_bad_piece_is_told_to_its_own_session(model):
         return found, bad.steps, await sessions.push(bad, "Peter")
 
     (answer, error), steps, after = run(work, model)
-    assert isinstance(error, DataError) and "日" in str(error) and steps == 0
+    assert isinstance(error, DataError)
+    assert "日" in str(error)
+    assert steps == 0
     np.testing.assert_array_equal(answer, alone(model, ["Peter"])[0])
     np.testing.assert_array_equal(after, answer)
 
@@ -155,7 +157,9 @@ def test_what_nobody_uses_expires(model):
         await sessions.push(used, "a")
         clock.now += 4
         await sessions.expire()
-        assert len(sessions) == 2 and sessions.find(used.id) is used and sessions.find("never") is None
+        assert len(sessions) == 2
+        assert sessions.find(used.id) is used
+        assert sessions.find("never") is None
         with pytest.raises(Refused, match="expired: nobody used it for 10 seconds") as refused:
             sessions.find(unused.id)
         assert refused.value.status == 410

@@ -33,17 +33,23 @@ def scores(model_file):
 
 
 def best(scores):
-    return float(log_softmax(scores).max())
+    return sorted(log_softmax(scores).tolist(), reverse=True)[:10]
+
+
+def said(answer):
+    return list(answer["answer"]["next"].values())
 
 
 def test_a_websocket_says_what_it_reads_and_answers_each_message(client, scores):
     with client.websocket_connect(RHYME) as socket:
         hello = socket.receive_json()
-        assert hello["model"]["id"] == "rhyme" and hello["model"]["unit"] == "characters" and hello["steps"] == 0
+        assert hello["model"]["id"] == "rhyme"
+        assert hello["model"]["unit"] == "characters"
+        assert hello["steps"] == 0
         socket.send_json("Peter")
         answer = socket.receive_json()
         assert answer["steps"] == 5
-        assert answer["answer"]["next"][0]["logprob"] == best(scores("Peter"))
+        assert said(answer) == best(scores("Peter"))
         socket.send_json({"steps": " P", "binary": True})
         np.testing.assert_array_equal(np.frombuffer(socket.receive_bytes(), "<f4"), scores("Peter P"))
 
@@ -68,10 +74,12 @@ def test_a_bad_message_is_told_and_the_stream_goes_on(client, scores, message, t
         socket.receive_json()
         (socket.send_bytes if isinstance(message, bytes) else socket.send_text)(message)
         error = socket.receive_json()["error"]["message"]
-        assert told in error and "\n" not in error
+        assert told in error
+        assert "\n" not in error
         socket.send_json("ter")
         answer = socket.receive_json()
-        assert answer["steps"] == 5 and answer["answer"]["next"][0]["logprob"] == best(scores("Peter"))
+        assert answer["steps"] == 5
+        assert said(answer) == best(scores("Peter"))
 
 
 def test_who_leaves_in_order_gives_the_session_back_and_who_vanishes_may_return(client):
@@ -96,20 +104,22 @@ def test_a_session_over_http(client, scores):
     assert opened.status_code == 201
     url = f"/v1/sessions/{opened.json()['session']}"
     pushed = client.post(f"{url}/push", json={"steps": "Peter"}).json()
-    assert pushed["steps"] == 5 and "state" not in pushed
+    assert pushed["steps"] == 5
+    assert "state" not in pushed
     branch = client.post(f"{url}/fork").json()
     assert branch["steps"] == 5
     assert client.post(f"{url}/reset").status_code == 204
     assert client.get(url).json()["steps"] == 0
     anew = client.post(f"{url}/push", json={"steps": "P"}).json()
-    assert anew["answer"]["next"][0]["logprob"] == best(scores("P"))
+    assert said(anew) == best(scores("P"))
     state = client.get(f"/v1/sessions/{branch['session']}/state").content
     assert client.put(f"{url}/state", content=state).status_code == 204
     there = client.post(f"{url}/push", json={"steps": " P"}).json()
-    assert there["answer"]["next"][0]["logprob"] == best(scores("Peter P"))
+    assert said(there) == best(scores("Peter P"))
     assert client.delete(url).status_code == 204
     gone = client.post(f"{url}/push", json={"steps": "a"})
-    assert gone.status_code == 404 and "no such session" in gone.json()["error"]["message"]
+    assert gone.status_code == 404
+    assert "no such session" in gone.json()["error"]["message"]
 
 
 def test_a_client_that_keeps_the_state_may_ask_any_server(model_file, scores):
@@ -119,7 +129,7 @@ def test_a_client_that_keeps_the_state_may_ask_any_server(model_file, scores):
             body = {"steps": text} | ({} if state is None else {"state": state})
             answer = server.post("/v1/models/rhyme/push", json=body).json()
             state = answer["state"]
-        assert answer["answer"]["next"][0]["logprob"] == best(scores("Peter P"))
+        assert said(answer) == best(scores("Peter P"))
         assert len(one.hall.models.find("rhyme").sessions) == 0
         resumed = one.post("/v1/models/rhyme/sessions", json={"state": state})
         assert resumed.status_code == 201
@@ -136,7 +146,8 @@ def test_a_forged_or_foreign_state_is_refused(client, model_file):
         ):
             before = len(server.hall.models.find("rhyme").sessions)
             answer = server.post("/v1/models/rhyme/push", json={"steps": "P", "state": given})
-            assert answer.status_code == 400 and told in answer.json()["error"]["message"]
+            assert answer.status_code == 400
+            assert told in answer.json()["error"]["message"]
             assert len(server.hall.models.find("rhyme").sessions) == before
 
 
@@ -156,7 +167,8 @@ def test_sessions_and_responses_go_on_on_the_next_server(model_file, tmp_path, s
     assert (tmp_path / "rhyme.states").stat().st_mode & 0o777 == 0o600
     with client_of([model_file], folder=tmp_path) as client:
         pushed = client.post(f"/v1/sessions/{session}/push", json={"steps": " P"}).json()
-        assert pushed["steps"] == 7 and pushed["answer"]["next"][0]["logprob"] == best(scores("Peter P"))
+        assert pushed["steps"] == 7
+        assert said(pushed) == best(scores("Peter P"))
         found = client.post("/v1/responses", json={**body, "input": " of", "previous_response_id": response}).json()
         assert found["output"][0]["content"] == wanted["output"][0]["content"]
 
@@ -169,7 +181,8 @@ def test_what_cannot_stream_says_why(name, told):
         if client.get(f"/v1/models/{name}").json()["streams"]:
             pytest.skip("it can")
         answer = client.post(f"/v1/models/{name}/sessions")
-        assert answer.status_code == 400 and told in answer.json()["error"]["message"]
+        assert answer.status_code == 400
+        assert told in answer.json()["error"]["message"]
 
 
 def test_a_drawing_goes_on():
@@ -178,7 +191,9 @@ def test_a_drawing_goes_on():
         steps = [[0.9, 6.0, 0.0], [0.8, 6.8, 0.0]]
         one = client.post(url, json={"steps": steps, "length": 5, "seed": 1}).json()
         again = client.post(url, json={"steps": steps, "length": 5, "seed": 1}).json()
-        assert one == again and 1 <= len(one["steps"]) <= 5 and len(one["steps"][0]) == 3
+        assert one == again
+        assert 1 <= len(one["steps"]) <= 5
+        assert len(one["steps"][0]) == 3
         assert len(client.post(url, json={"length": 3}).json()["steps"]) <= 3
         for body, told in (
             ({"steps": [[1.0]]}, "(T, 3) finite numbers"),
@@ -188,4 +203,5 @@ def test_a_drawing_goes_on():
             ({"temperature": -1.0}, "temperature must be"),
         ):
             answer = client.post(url, json=body)
-            assert answer.status_code in (400, 413) and told in answer.json()["error"]["message"], answer.text
+            assert answer.status_code in (400, 413)
+            assert told in answer.json()["error"]["message"]

@@ -20,20 +20,39 @@ from .hall import Hall
 _POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 
 
-def app_of(hall: Hall, folder: Path | None = None, note: Callable[[str], None] = lambda _: None) -> FastAPI:
-    """The app of a hall.
+Note = Callable[[str], None]
+
+
+def app_of(hall: Hall, folder: Path | None = None) -> FastAPI:
+    """The app of a hall; see `alive` for its folder."""
+    app = FastAPI(
+        title="Gatewise", version=__version__, docs_url=None, redoc_url=None, lifespan=lambda _: alive(hall, folder)
+    )
+    app.add_middleware(Guard, hall=hall)
+    errors.install(app, hall.metrics)
+    for module in (predicting, streaming, continuing, completions, responses):
+        app.include_router(module.routes(hall))
+    app.include_router(_routes(hall))
+    return app
+
+
+@asynccontextmanager
+async def alive(hall: Hall, folder: Path | None = None, note: Note = lambda _: None) -> AsyncIterator[None]:
+    """What happens before the first request and after the last one.
 
     Args:
         folder: Where states are kept from one server to the next; None to forget them.
         note: Told what was read and written there.
-    """
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if folder is not None and (count := await states.read(hall, folder)):
-            note(f"{count:,} states go on")
-        expiring = asyncio.create_task(_expire(hall))
+    Raises:
+        ModelFileError, OptionError: States there cannot be read or written.
+    """
+    if folder is not None and (count := await states.read(hall, folder)):
+        note(f"{count:,} states go on")
+    expiring = asyncio.create_task(_expire(hall))
+    try:
         yield
+    finally:
         expiring.cancel()
         with suppress(asyncio.CancelledError):
             await expiring
@@ -44,14 +63,6 @@ def app_of(hall: Hall, folder: Path | None = None, note: Callable[[str], None] =
             note(f"{await states.write(hall, folder):,} states kept in '{folder}'")
         for model in hall.models:
             model.shut()
-
-    app = FastAPI(title="Gatewise", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard, hall=hall)
-    errors.install(app, hall.metrics)
-    for module in (predicting, streaming, continuing, completions, responses):
-        app.include_router(module.routes(hall))
-    app.include_router(_routes(hall))
-    return app
 
 
 def _routes(hall: Hall) -> APIRouter:

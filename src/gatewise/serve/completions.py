@@ -70,12 +70,18 @@ class CompletionBody(BaseModel):
 
 
 class Choice:
-    """One continuation as it grows."""
+    """One continuation as it grows.
+
+    Attributes:
+        text: What is certain and was not taken yet.
+        tokens: How many were written.
+        finish: Why it ended, once it has.
+    """
 
     def __init__(self, prompt: str = "") -> None:
         self.text, self.tokens = prompt, 0
         self.finish: str | None = None
-        self._offset = len(prompt)
+        self._told, self._offset = 0, len(prompt)  # characters
         self._logprobs: list[tuple[Written, int]] = []
 
     def add(self, one: Written) -> None:
@@ -85,14 +91,22 @@ class Choice:
         self._logprobs.append((one, self._offset))
         self._offset += len(one.token)
 
-    def logprobs(self, since: int = 0) -> dict[str, Any]:
-        """Of the tokens from one on; those of a stop text are left out."""
-        kept = [(one, at) for one, at in self._logprobs[since:] if at < len(self.text) or one.finish != "stop"]
-        return {
+    def taken(self, index: int, probable: bool) -> dict[str, Any]:
+        """What was added since it was taken last; of the tokens of a stop text nothing is told."""
+        self._told += len(self.text)
+        kept = [(one, at) for one, at in self._logprobs if at < self._told or self.finish != "stop"]
+        logprobs = {
             "tokens": [one.token for one, _ in kept],
             "token_logprobs": [one.logprob for one, _ in kept],
-            "top_logprobs": [{each["token"]: each["logprob"] for each in one.likeliest} for one, _ in kept],
+            "top_logprobs": [one.likeliest for one, _ in kept],
             "text_offset": [at for _, at in kept],
+        }
+        text, self.text, self._logprobs = self.text, "", []
+        return {
+            "index": index,
+            "text": text,
+            "logprobs": logprobs if probable else None,
+            "finish_reason": self.finish,
         }
 
 
@@ -126,21 +140,15 @@ def routes(hall: Hall) -> APIRouter:
         if not body.stream:
             async for index, one in parts:
                 choices[index].add(one)
-            found = [_shown(i, choice, choice.text, wish.logprobs is not None) for i, choice in enumerate(choices)]
+            found = [choice.taken(i, wish.logprobs is not None) for i, choice in enumerate(choices)]
             return JSONResponse({**head, "choices": found, "usage": usage()})
 
         async def events() -> AsyncIterator[str]:
-            begun = [not choice.text for choice in choices]
             try:
                 async for index, one in parts:
-                    choice = choices[index]
-                    before = 0 if not begun[index] else len(choice.text)
-                    begun[index] = True
-                    choice.add(one)
-                    text = choice.text[before:]
-                    shown = _shown(index, choice, text, wish.logprobs is not None, choice.tokens - 1)
-                    if text or one.finish:
-                        yield event({**head, "choices": [shown]})
+                    choices[index].add(one)
+                    if choices[index].text or one.finish:
+                        yield event({**head, "choices": [choices[index].taken(index, wish.logprobs is not None)]})
                 if (body.stream_options or {}).get("include_usage"):
                     yield event({**head, "choices": [], "usage": usage()})
             except Exception as error:  # the status is sent already
@@ -158,11 +166,6 @@ async def _parts(model: Served, prompts: list[str], wish: Wish, n: int) -> Async
         async with reading(model, prompt) as session:
             async for choice, one in merged(model, session, prompt, wish, n):
                 yield place * n + choice, one
-
-
-def _shown(index: int, choice: Choice, text: str, probable: bool, since: int = 0) -> dict[str, Any]:
-    logprobs = choice.logprobs(since) if probable else None
-    return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": choice.finish}
 
 
 def usage_of(prompt: int, written: int) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import bundle
+from ..decoding.ctc import log_softmax
 from ..errors import DataError, GatewiseError, OptionError, suggest
 from ..runtime.language_model import LanguageModel
 from ..tasks import Tracer, load
@@ -116,20 +117,13 @@ class Served:
         """What a stream answered, as JSON: of a language model what is likeliest next, with log-probabilities."""
         if self.language_model is None:
             return bundle.plain(found)
-        return {"next": likeliest(self.language_model, log_probabilities(found), _SHOWN)}
+        return {"next": likeliest(self.language_model, log_softmax(found), _SHOWN)}
 
 
-def log_probabilities(scores: np.ndarray) -> np.ndarray:
-    """(V,) float64, in nats; zeros of a text of which nothing was read yet are uniform."""
-    from ..decoding.ctc import log_softmax
-
-    return log_softmax(scores)
-
-
-def likeliest(model: LanguageModel, log_p: np.ndarray, count: int) -> list[dict[str, Any]]:
-    """The tokens with the highest log-probabilities, the highest first."""
+def likeliest(model: LanguageModel, log_p: np.ndarray, count: int) -> dict[str, float]:
+    """The texts of the tokens with the highest log-probabilities, and these; the highest first."""
     best = np.argsort(-log_p, kind="stable")[:count].tolist()
-    return [{"token": model.vocabulary.decode([token]), "logprob": float(log_p[token])} for token in best]
+    return {model.vocabulary.decode([token]): float(log_p[token]) for token in best}
 
 
 class Models:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -14,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from ..errors import OptionError
 from . import states
-from .app import app_of
+from .app import Note, alive, app_of
 from .hall import Hall
 
 _GRACE = 30  # seconds that answers may still take once the server is to end
@@ -38,18 +37,19 @@ def is_local(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def serve(hall: Hall, bound: socket.socket, folder: Path | None, note: Callable[[str], None]) -> None:
+def serve(hall: Hall, bound: socket.socket, folder: Path | None, note: Note) -> None:
     """Serve until the process is told to end (SIGTERM, or Ctrl-C), and then finish what was begun.
 
     Args:
-        folder: Where states are kept; see `app_of`.
+        folder: Where states are kept; see `alive`.
         note: Told what a person should know.
     """
     if folder is not None:
         states.check_folder(folder)
     patience = hall.limits.patience
     config = uvicorn.Config(
-        app_of(hall, folder, note),
+        app_of(hall),
+        lifespan="off",
         http=type("Http", (_Http,), {"patience": patience}),
         ws=type("Socket", (_Socket,), {"patience": patience}),
         ws_max_size=hall.limits.body,
@@ -59,7 +59,7 @@ def serve(hall: Hall, bound: socket.socket, folder: Path | None, note: Callable[
         access_log=False,
         server_header=False,
     )
-    _Server(config, hall, note).run(sockets=[bound])
+    _Server(config, hall, folder, note).run(sockets=[bound])
 
 
 class _Patience:
@@ -95,11 +95,15 @@ class _Socket(_Patience, WebSocketsSansIOProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, hall: Hall, note: Callable[[str], None]):
+    def __init__(self, config: uvicorn.Config, hall: Hall, folder: Path | None, note: Note):
         super().__init__(config)
-        self._hall, self._note = hall, note
+        self._hall, self._folder, self._note = hall, folder, note
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Task[None] | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        async with alive(self._hall, self._folder, self._note):
+            await super().serve(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()

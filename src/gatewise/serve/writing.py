@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -70,7 +69,7 @@ class Written:
     text: str
     token: str
     logprob: float
-    likeliest: list[dict[str, Any]]
+    likeliest: dict[str, float]
     finish: str | None
 
 
@@ -116,7 +115,7 @@ async def written(model: Served, session: Session, prompt: str, wish: Wish, choi
             text=text,
             token=piece,
             logprob=float(log_p[token]) if len(log_p) else 0.0,
-            likeliest=likeliest(language_model, log_p, wish.logprobs) if wish.logprobs else [],
+            likeliest=likeliest(language_model, log_p, wish.logprobs) if wish.logprobs else {},
             finish="stop" if stopped else None if left else "length",
         )
         if stopped:
