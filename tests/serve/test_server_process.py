@@ -32,7 +32,8 @@ def server(model_file):
 
 @pytest.fixture
 def client(server):
-    return httpx2.Client(base_url=server.url)
+    with httpx2.Client(base_url=server.url) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +129,8 @@ def test_a_gigabyte_is_refused_in_bounded_memory(server, client, last_scores):
     async def message():
         async with connect(f"{server.sockets}/v1/models/rhyme/stream") as socket_:
             await socket_.recv()
-            await socket_.send("a" * 50_000_000)
-            with pytest.raises(ConnectionClosed) as closed:
-                await socket_.recv()
+            with pytest.raises(ConnectionClosed) as closed:  # while it sends or afterwards
+                await asyncio.gather(socket_.send("a" * 50_000_000), socket_.recv())
             assert closed.value.rcvd.code == 1009
 
     asyncio.run(message())

@@ -19,6 +19,7 @@ from .limits import Limits, Refused, most_steps
 from .metrics import Metrics
 
 T = TypeVar("T")
+_SHORT = 0.002  # seconds that the server may do nothing else
 _MOST_EXPIRED = 10_000  # ids of which it is still known that they were somebody's
 
 
@@ -46,8 +47,8 @@ class Session:
 class Sessions:
     """Sessions of one model.
 
-    All calls of the model's streams are made by one thread of its own. While it works, pieces gather; then it takes one
-    of each session that waits. What a session is answered depends on nothing but its own pieces, to the last bit.
+    One call of the model's streams runs at a time. Meanwhile pieces gather; the next call takes one of each session
+    that waits. What a session is answered depends on nothing but its own pieces, to the last bit.
 
     Args:
         streams: Of the model.
@@ -67,6 +68,8 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._waiting: set[Session] = set()
         self._expired: OrderedDict[str, None] = OrderedDict()
+        self._engine = asyncio.Lock()  # held while the streams are used
+        self._pace = 0.0  # seconds of a step in the last call
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gatewise-streams")
         self._worker: asyncio.Task[None] | None = None
         self._opening = 0
@@ -126,23 +129,23 @@ class Sessions:
 
     async def state(self, session: Session) -> bytes:
         """What it remembers. See `Streams.snapshot`."""
-        return await self._in_thread(lambda: self._streams.snapshot(session.stream))
+        return await self._use(lambda: self._streams.snapshot(session.stream))
 
     async def restore(self, session: Session, state: bytes) -> None:
         """Set it to a state. ModelFileError if it is none of this model."""
-        before, session.stream = session.stream, await self._in_thread(lambda: self._restored(state))
-        await self._in_thread(lambda: self._streams.close(before))
+        before, session.stream = session.stream, await self._use(lambda: self._restored(state))
+        await self._use(lambda: self._streams.close(before))
 
     async def reset(self, session: Session) -> None:
         """Forget what it has read."""
-        await self._in_thread(lambda: self._streams.reset(session.stream))
+        await self._use(lambda: self._streams.reset(session.stream))
         session.steps = 0
 
     async def close(self, session: Session) -> None:
         """Forget it."""
         if self._open.pop(session.id, None) is not None:
             self._sessions.set(len(self._open))
-            await self._in_thread(lambda: self._streams.close(session.stream))
+            await self._use(lambda: self._streams.close(session.stream))
 
     async def expire(self) -> None:
         """Close what nobody used for too long."""
@@ -168,7 +171,7 @@ class Sessions:
             raise Refused(503, "sessions", f"all {self._limits.sessions:,} sessions of this model are in use")
         self._opening += 1
         try:
-            stream = await self._in_thread(make)
+            stream = await self._use(make)
         finally:
             self._opening -= 1
         session = Session(id or secrets.token_urlsafe(24), stream, steps, self._clock())
@@ -184,8 +187,10 @@ class Sessions:
         except ValueError as error:
             raise ModelFileError(f"these {len(state)} bytes are not the state of a stream") from error
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    async def _use(self, call: Callable[[], T]) -> T:
+        """Call something of the streams that takes little time."""
+        async with self._engine:
+            return call()
 
     async def _work(self) -> None:
         """Answer until nobody waits."""
@@ -195,8 +200,7 @@ class Sessions:
             self._waiting = {session for session in self._waiting if session.waiting}
             self._queued.set(len(taken))
             self._together.observe(len(taken))
-            pieces = [(session.stream, piece) for session, piece, _, _ in taken]
-            answers = await self._in_thread(lambda pieces=pieces: self._push(pieces))  # type: ignore[misc]
+            answers = await self._answers([(session.stream, piece) for session, piece, _, _ in taken])
             now = self._clock()
             for (session, piece, waits, came), answer in zip(taken, answers, strict=True):
                 self._seconds.observe(now - came)
@@ -210,6 +214,18 @@ class Sessions:
                     waits.set_exception(answer) if failed else waits.set_result(answer)
         self._queued.set(0)
         self._worker = None
+
+    async def _answers(self, pieces: list[tuple[int, Any]]) -> list[Any]:
+        """What `_push` gives. Short calls run here: to wake another thread takes longer, and all others can wait."""
+        steps = max(1, sum(steps_of(piece) for _, piece in pieces))
+        async with self._engine:
+            began = time.perf_counter()
+            if steps * self._pace < _SHORT:
+                found = self._push(pieces)
+            else:
+                found = await asyncio.get_running_loop().run_in_executor(self._thread, self._push, pieces)
+            self._pace = (time.perf_counter() - began) / steps
+        return found
 
     def _push(self, pieces: list[tuple[int, Any]]) -> list[Any]:
         """The answer to each, or the exception that it deserves: one bad piece does not spoil the others."""
