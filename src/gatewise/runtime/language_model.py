@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
 from ..errors import CellError, DataError, ModelFileError
-from .equations import Layers
+from .layers import as_carried, as_tuple, network_of
+from .network import checked
 from .ngrams import HIGHEST_ORDER, KneserNey
+from .sequence_model import architecture, forward
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 _KEY = "gatewise_state"
@@ -29,12 +31,12 @@ class State:
     """All that the model remembers of a text. A value: nothing changes it in place.
 
     Attributes:
-        layers: Per layer one vector (H,) per carried name.
+        layers: One array (layers, 1, H) per carried name.
         scores: (V,) logits of the next token.
         recent: The last tokens, which determine how the next one is spelled (with or without a space before it).
     """
 
-    layers: list[list[np.ndarray]]
+    layers: tuple[np.ndarray, ...]
     scores: np.ndarray
     recent: tuple[int, ...] = ()
 
@@ -68,14 +70,20 @@ class LanguageModel:
             raise ModelFileError("the model continues numbers and does not write. `Tracer` runs it")
         try:
             self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
-            cell = Cell.from_json(document["cell"])
-            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
-            num_layers = read(Count, document["sizes"]["num_layers"], "sizes.num_layers")
-            self._layers = Layers(cell, layers, num_layers)
+            sizes = document["sizes"]
+            block = architecture(
+                cell=Cell.from_json(document["cell"]),
+                input_size=read(Count, sizes["embedding_size"], "sizes.embedding_size"),
+                output_size=len(tensors["output.bias"]),
+                hidden_size=read(Count, sizes["hidden_size"], "sizes.hidden_size"),
+                num_layers=read(Count, sizes["num_layers"], "sizes.num_layers"),
+                proj_size=read(int, sizes["proj_size"], "sizes.proj_size"),
+                vocabulary_size=len(tensors["embedding.weight"]),
+                tied="output.weight" not in tensors,
+            )
+            own = {name: array for name, array in tensors.items() if name != PLAIN}
+            self._net = network_of(block, checked(block, own))
             self._start = read(int, document["start"], "start")
-            self._embedding = tensors["embedding.weight"]
-            self._output = tensors.get("output.weight", self._embedding)  # tied, if there is none
-            self._bias = tensors["output.bias"]
             self.digest = str(document.get("sha256", ""))
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -105,10 +113,11 @@ class LanguageModel:
 
     def advance(self, state: State | None, token: int) -> State:
         """The state after one more token; None is the state before any."""
-        before = State(self._layers.start(), self._bias) if state is None else state
+        before = None if state is None else as_carried(state.layers)
         with np.errstate(all="ignore"):  # damaged weights show in the scores, and the sampler reports them
-            y, after = self._layers.step(self._embedding[token], before.layers)
-            return State(after, self._output @ y + self._bias, (*before.recent[1 - _RECENT :], token))
+            scores, after = forward(self._net, np.array([[token]]), before)
+        recent = () if state is None else state.recent
+        return State(as_tuple(after), scores[0, 0], (*recent[1 - _RECENT :], token))
 
     def log_probabilities(self, state: State) -> np.ndarray:
         """(V,) log-probability of each token being next, in nats, float64."""
@@ -118,7 +127,7 @@ class LanguageModel:
         """A state as a safetensors file, which names the model that it belongs to."""
         from safetensors.numpy import save
 
-        tensors = {f"{i}.{j}": value for i, layer in enumerate(state.layers) for j, value in enumerate(layer)}
+        tensors = {f"{i}.{j}": own[0] for j, value in enumerate(state.layers) for i, own in enumerate(value)}
         tensors |= {"scores": state.scores, "recent": np.array(state.recent, np.int64)}
         return save(tensors, metadata={_KEY: json.dumps(self.digest)})
 
@@ -137,43 +146,36 @@ class LanguageModel:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             digest = json.loads(header.get("__metadata__", {}).get(_KEY, "null"))
             fresh = self._fresh()
-            layers = [[tensors[f"{i}.{j}"] for j in range(len(layer))] for i, layer in enumerate(fresh)]
-            state = State(layers, tensors["scores"], tuple(map(int, tensors["recent"])))
+            layers = [[tensors[f"{i}.{j}"][None] for i in range(len(value))] for j, value in enumerate(fresh)]
+            state = State(tuple(map(np.stack, layers)), tensors["scores"], tuple(map(int, tensors["recent"])))
             known = set(range(len(self.vocabulary))).issuperset(state.recent)
         except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError("not a state") from error
         V = len(self.vocabulary)
-        fits = _shapes(layers) == _shapes(fresh) and _shapes([[state.scores]]) == [[((V,), np.dtype(np.float32))]]
+        fits = _shapes([*state.layers, state.scores]) == _shapes([*fresh, np.zeros(V, np.float32)])
         if digest != self.digest or not fits or not known:
             raise ModelFileError("the state is of another model")
         return state
 
-    def _fresh(self) -> list[list[np.ndarray]]:
-        """What a state holds per layer, before any token."""
-        return self._layers.start()
+    def _fresh(self) -> tuple[np.ndarray, ...]:
+        """What a state holds of the layers, before any token."""
+        found: tuple[np.ndarray, ...] = self._net.layers.start(1)
+        return found
 
     def _check(self) -> None:
-        """Whether document and weights fit together, by reading a token.
-
-        Raises:
-            ValueError, or whatever numpy raises where they do not.
-        """
-        V = len(self.vocabulary)
-        for name, rows in (("embedding", self._embedding), ("output", self._output), ("output bias", self._bias)):
+        """Whether the vocabulary and the weights fit together. ValueError if they do not."""
+        V, embedding, output = len(self.vocabulary), self._net.embedding.weight, self._net.output.weight
+        for name, rows in (("embedding", embedding), ("output", output)):
             if len(rows) != V:
                 raise ValueError(f"the {name} has {len(rows)} rows for a vocabulary of {V}")
         if not 0 <= self._start < V:
             raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
-        state = self.begin()
-        found, fresh = [*state.layers, [state.scores]], [*self._layers.start(), [np.zeros(V, np.float32)]]
-        if _shapes(found) != _shapes(fresh):
-            raise ValueError("its weights do not fit each other")
 
 
 class CountedModel(LanguageModel):
     """The same from n-grams: of a model that was made without a network.
 
-    Its state has one layer of one vector, the places of the n-grams that end here.
+    Its state has one layer and one array, the places of the n-grams that end here.
 
     Args:
         document: As of `LanguageModel`, with the "plain" part of the model.
@@ -197,15 +199,15 @@ class CountedModel(LanguageModel):
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
     def advance(self, state: State | None, token: int) -> State:
-        before = self._fresh()[0][0] if state is None else state.layers[0][0]
-        places = self._counted.advance(tuple(before.tolist()), token)
+        [before] = self._fresh() if state is None else state.layers
+        places = self._counted.advance(tuple(before[0, 0].tolist()), token)
         scores = np.log(self._counted.probabilities(places)).astype(np.float32)
         recent = () if state is None else state.recent
-        return State([[np.array(places)]], scores, (*recent[1 - _RECENT :], token))
+        return State((np.array(places)[None, None],), scores, (*recent[1 - _RECENT :], token))
 
-    def _fresh(self) -> list[list[np.ndarray]]:
-        return [[np.array(self._counted.begin())]]
+    def _fresh(self) -> tuple[np.ndarray, ...]:
+        return (np.array(self._counted.begin())[None, None],)
 
 
-def _shapes(layers: list[list[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
-    return [[(value.shape, value.dtype) for value in layer] for layer in layers]
+def _shapes(arrays: Sequence[np.ndarray]) -> list[tuple[tuple[int, ...], np.dtype]]:
+    return [(array.shape, array.dtype) for array in arrays]
