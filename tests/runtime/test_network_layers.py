@@ -22,6 +22,7 @@ from gatewise.runtime.network import (
     ExactLinear,
     Linear,
     MaskDropout,
+    MultiDimensionalLSTM,
     Recurrent,
     Repeated,
     Stack,
@@ -96,6 +97,17 @@ def test_linear_layers_that_depend_on_no_other_row():
     np.testing.assert_array_equal(net.output(x[1:2, 3:4]), found[1:2, 3:4])
     weight, bias = weights_of(model).values()
     np.testing.assert_allclose(found, x @ weight.T + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_images_of_any_size_from_their_four_corners():
+    model, net = both(Block({"reader": MultiDimensionalLSTM(3, 5)}))
+    names = dict(Block({"reader": MultiDimensionalLSTM(3, 5)}).weights())
+    assert names == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    images, sizes = numbers(4, 6, 5, 3), np.array([[6, 5], [1, 4], [0, 0], [3, 1]])
+    want, last = model.reader(torch.from_numpy(images), torch.from_numpy(sizes))
+    found, ends = net.reader(images, sizes)
+    for own, other in zip([found, *ends], [want, *last], strict=True):
+        np.testing.assert_array_equal(own, other.detach())
 
 
 def test_scores_of_neighbours():
@@ -226,6 +238,11 @@ def test_functions_of_one_number(name):
     np.testing.assert_allclose(found, getattr(torch_ops, name)(torch.from_numpy(x)), rtol=2e-6, atol=1e-7)
 
 
+def _binary_cross_entropy(scores, targets):
+    targets = torch.from_numpy(targets)[..., None].expand_as(scores).float()
+    return torch_ops.binary_cross_entropy(scores, targets)
+
+
 def test_other_functions():
     x, lengths = numbers(4, 3, 2), np.array([0, 4, 2])
     tensor, of_torch = torch.from_numpy(x), torch.from_numpy(lengths)
@@ -240,8 +257,13 @@ def test_other_functions():
         (ops.as_float(lengths), torch_ops.as_float(of_torch)),
         (ops.clip(x, -0.5, 0.25), torch_ops.clip(tensor, -0.5, 0.25)),
         (ops.relu(x), torch_ops.relu(tensor)),
+        (ops.log_softmax(x, 1), torch_ops.log_softmax(tensor, 1)),
+        (ops.logsumexp(x, 1), torch_ops.logsumexp(tensor, 1)),
+        (ops.binary_cross_entropy(30 * x, inside[..., None]), _binary_cross_entropy(30 * tensor, inside)),
         (ops.softmax(x, 1), torch_ops.softmax(tensor, 1)),
         (ops.linear(x, x[0], x[0, :, 0]), torch_ops.linear(tensor, tensor[0], tensor[0, :, 0])),
+        (ops.permute(x, (2, 0, 1)), torch_ops.permute(tensor, (2, 0, 1))),
+        (ops.full_like(lengths, 3), torch_ops.full_like(of_torch, 3)),
         (ops.zeros((2, 1), x), torch_ops.zeros((2, 1), tensor)),
         (ops.moveaxis(x, 0, 2), torch_ops.moveaxis(tensor, 0, 2)),
         (ops.repeat(x, 2, 1), torch_ops.repeat(tensor, 2, 1)),

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import linear, softplus
 
 __all__ = ["linear", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
-broadcast_to, maximum, moveaxis, repeat = torch.broadcast_to, torch.maximum, torch.moveaxis, torch.repeat_interleave
+broadcast_to, full_like, maximum, moveaxis = torch.broadcast_to, torch.full_like, torch.maximum, torch.moveaxis
+permute, repeat = torch.permute, torch.repeat_interleave
 clip, relu, softmax, stack, where = torch.clip, torch.relu, torch.softmax, torch.stack, torch.where
+log_softmax, logsumexp = torch.log_softmax, torch.logsumexp
 
 
 def concatenate(arrays: Sequence[Tensor], axis: int = -1) -> Tensor:
@@ -43,3 +46,8 @@ def steps_inside(y: Tensor, lengths: Tensor) -> Tensor:
 def largest(x: Tensor, axis: int) -> Tensor:
     """The largest value along an axis."""
     return x.amax(axis)
+
+
+def binary_cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Nats of 0 or 1, each given the log-odds of 1."""
+    return functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")

@@ -18,7 +18,10 @@ import numpy as np
 from ..algebra import Cell
 from ..algebra.linear import linear as product
 from ..algebra.regularise import zone_out_mean
+from ..cells._multidimensional import multidimensional
 from ..errors import ModelFileError
+
+CORNERS = 4  # in which a 2-D LSTM begins
 
 Shape = tuple[int, ...]
 Weights = Iterator[tuple[str, Shape]]  # names and shapes, in the order in which modules of torch have them
@@ -159,6 +162,21 @@ class Stack(Recurrent):
 
 
 @dataclass(frozen=True)
+class MultiDimensionalLSTM:
+    """Images (B, height, width, D) and their sizes (B, 2) to (B, height, width, 4 H) and the last states, read from all
+    four corners, as `gatewise.nn.MultiDimensionalLSTM`."""
+
+    input_size: int
+    hidden_size: int
+
+    def weights(self) -> Weights:
+        sizes = multidimensional.sizes(self.input_size, self.hidden_size)
+        for direction in range(CORNERS):
+            for names, parameter in zip(multidimensional.stored(), multidimensional.parameters, strict=True):
+                yield f"{names[0]}_d{direction}", parameter.shape(sizes)
+
+
+@dataclass(frozen=True)
 class CRF:
     """Scores of labels beside one another, as `gatewise.nn.CRF`.
 
@@ -248,7 +266,10 @@ class TokenDropout(_Weightless):
     unknown: int
 
 
-LAYERS = (Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, CRF, _Weightless)
+LAYERS = (
+    *(Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, MultiDimensionalLSTM, CRF),
+    _Weightless,
+)
 
 
 def named_weights(part: Any, prefix: str) -> Weights:
@@ -277,4 +298,6 @@ def checked(network: Block, tensors: Mapping[str, np.ndarray]) -> dict[str, np.n
         has, needs = found[name].shape if name in found else None, wanted.get(name)
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
+        if has and found[name].dtype != np.float32:  # single numbers may be counts
+            raise ModelFileError(f"{name} holds {found[name].dtype}, where weights are float32")
     return found

@@ -13,7 +13,8 @@ import numpy as np
 Array = np.ndarray
 
 arcsinh, exp, log, tanh = np.arcsinh, np.exp, np.log, np.tanh
-broadcast_to, maximum, moveaxis, repeat, stack = np.broadcast_to, np.maximum, np.moveaxis, np.repeat, np.stack
+broadcast_to, full_like, maximum, moveaxis = np.broadcast_to, np.full_like, np.maximum, np.moveaxis
+permute, repeat, stack = np.transpose, np.repeat, np.stack
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -85,3 +86,21 @@ def softmax(x: Array, axis: int) -> Array:
     shares = np.exp(x - x.max(axis, keepdims=True))
     shares /= shares.sum(axis, keepdims=True)
     return shares
+
+
+def logsumexp(x: Array, axis: int) -> Array:
+    """Logarithm of the sum of exp(x) along an axis."""
+    most = x.max(axis, keepdims=True)
+    return np.log(np.exp(x - most).sum(axis)) + most.squeeze(axis)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """Logarithms of `softmax`."""
+    shifted = x - x.max(axis, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis, keepdims=True))
+    return shifted
+
+
+def binary_cross_entropy(scores: Array, targets: Array) -> Array:
+    """Nats of 0 or 1, each given the log-odds of 1."""
+    return softplus(scores) - scores * targets

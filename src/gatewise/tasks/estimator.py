@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from .stress import Stressed
 
 D = TypeVar("D")
-T = TypeVar("T")
 
 
 class Estimator(CommonOptions, ABC):
@@ -239,12 +238,14 @@ class Estimator(CommonOptions, ABC):
         return read_sized(document, kind, type(self))
 
     @property
-    def _tied(self) -> dict[str, str]:
+    def _tied(self) -> Mapping[str, str]:
         """Weights that are the same as another one -> that one. Model files hold only the latter."""
-        return {}
+        return self._architecture().tied
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        return {name: array for name, array in self._weights().items() if name not in self._tied}
+        weights = self._weights()
+        tied = self._tied if weights else {}
+        return {name: array for name, array in weights.items() if name not in tied}
 
     @extras_named()
     def _fit(
@@ -426,34 +427,3 @@ def _at_most(count: int) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:
-    """Take tensors that are not the network's out of those of a model file, by their names without the prefix.
-
-    Args:
-        shapes: Of each; None stands for any number.
-
-    Raises:
-        ModelFileError: One is missing, there is another one, or one has another shape.
-    """
-    found = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}
-    for name in {**shapes, **found}:
-        has, needs = found[name].shape if name in found else None, shapes.get(name)
-        fits = has is not None and needs is not None and len(has) == len(needs)
-        if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):
-            raise ModelFileError(f"{prefix}{name} has the shape {has}, where the model needs {needs}")
-    return found
-
-
-def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
-    """Tensors of an older model file by the names that they have now.
-
-    Args:
-        prefixes: Beginning of a name in older files -> what it is now. The first one that matches counts.
-    """
-    found = {}
-    for name, tensor in tensors.items():
-        old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
-        found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
-    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..nn import CRF, Recurrent, ops
+from ..nn import CRF, MultiDimensionalLSTM, Recurrent, ops
 from ..nn.linear import Linear
 from ..nn.stack import Stack, dropout_mask
 from ..randomness import Dropout, generator
@@ -136,6 +136,7 @@ MODULES: dict[type, Callable[..., nn.Module]] = {
     network.Embedding: _embedding,
     network.Recurrent: _recurrent,
     network.Stack: _stack,
+    network.MultiDimensionalLSTM: lambda part: MultiDimensionalLSTM(part.input_size, part.hidden_size),
     network.CRF: lambda part: CRF(part.labels, part.allowed),
     network.Tanh: lambda part: nn.Tanh(),
     network.Dropout: lambda part: Dropout(part.rate),

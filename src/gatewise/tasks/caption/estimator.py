@@ -17,7 +17,8 @@ from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
+from ..document import renamed_tensors, taken
+from ..estimator import Estimator, cells_of, filled
 from ..options import given_or, names
 from ..report import text_report
 from ..stress import Stressed

@@ -21,7 +21,8 @@ from ...errors import ModelFileError
 from ...runtime.network import Block, checked
 from ...terminal import shown
 from ...training import ProgressFor
-from ..estimator import Estimator, renamed_tensors, taken
+from ..document import renamed_tensors, taken
+from ..estimator import Estimator
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed

@@ -23,7 +23,8 @@ from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
-from ..estimator import Estimator, taken, weights_of
+from ..document import taken
+from ..estimator import Estimator, weights_of
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed

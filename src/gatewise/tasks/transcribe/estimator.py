@@ -21,11 +21,13 @@ from ...data.text.vocabulary import Characters
 from ...decoding.options import CTCDecoding
 from ...errors import OptionError
 from ...metrics.error_rates import transcription_scores
+from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..baselines import most_frequent
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from .architecture import architecture
 from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
 from .frames import Frames
@@ -241,7 +243,7 @@ class Transcriber(Estimator, TranscribeOptions):
         from .stream import Stream
 
         self._must_be_fitted()
-        if self.model_ is None:
+        if self._net is None:
             raise OptionError("this model has no network that could listen: it was made with only='plain'")
         reads_ahead = {
             "bidirectional=True": bool(self.bidirectional),
@@ -291,7 +293,10 @@ class Transcriber(Estimator, TranscribeOptions):
     def _build(self) -> TranscribeNetwork:
         from .network import TranscribeNetwork
 
-        return TranscribeNetwork(
+        return TranscribeNetwork(self._architecture())
+
+    def _architecture(self) -> Block:
+        return architecture(
             cell=self.find_cell(),
             frames=self.frames_,
             symbols=len(self.vocabulary_) + 1,
@@ -307,7 +312,7 @@ class Transcriber(Estimator, TranscribeOptions):
     def _predictor(self, decoding: CTCDecoding | None = None) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             options=self,
             frames=self.frames_,
             characters=self.characters_,
@@ -321,7 +326,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": asdict(self.sizing_),
             "frames": self.frames_.to_json(),
             "height": self.height_,
@@ -335,4 +340,7 @@ class Transcriber(Estimator, TranscribeOptions):
         self.sizing_, self.frames_, self.height_, self.sound_ = found.sizes, found.frames, found.height, found.sound
         self.vocabulary_ = Characters.from_json(found.vocabulary)
         self.most_frequent_ = found.usual
-        self.model_ = None if self.only == "plain" else filled(self._build, tensors)
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self._read_weights = checked(self._architecture(), tensors)

@@ -11,8 +11,9 @@ from ...data.log_mel import LogMel
 from ...decoding.ctc import log_softmax
 from ...errors import DataError
 from ...runtime import streams
+from .architecture import forward
 from .frames import Running
-from .predictor import Predictor, forward
+from .predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Stream(streams.Stream[State]):
         """The state after more steps (T, D)."""
         batch = {"x": np.ascontiguousarray(steps[:, None]), "lengths": np.array([len(steps)], np.int64)}
         batch |= {f"state.{place}": array for place, array in enumerate(state.layers)}
-        scores, *layers = self._predictor.net.compute(forward, batch)
+        scores, *layers = forward(self._predictor.net, batch)
         self._search.state = state.search
         self._search.push(log_softmax(scores[:, 0]))
         return replace(state, layers=tuple(layers), search=self._search.state)

@@ -21,7 +21,8 @@ from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
 from ...training import ProgressFor
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled, taken
+from ..document import taken
+from ..estimator import Estimator, cells_of, filled
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed

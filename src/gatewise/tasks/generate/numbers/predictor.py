@@ -16,7 +16,9 @@ from ....data.channels import Channels
 from ....data.tables.schema import Schema
 from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
-from ....runtime.equations import Layers
+from ....runtime.layers import as_carried, as_tuple, network_of
+from ....runtime.network import checked
+from ....runtime.sequence_model import architecture, forward
 from ....runtime.streams import Stream
 from ...options import Columns
 from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
@@ -26,14 +28,14 @@ class State(NamedTuple):
     """All that the model remembers of a sequence. A value: nothing changes it in place.
 
     Attributes:
-        layers: Per layer one vector (H,) per carried name.
+        layers: One array (layers, 1, H) per carried name.
         position: The sum of its movements, if it has any.
         expected: (R,) scaled real channels of the next step, by least squares.
         output: Of the network, for the next step; see `Layout`.
         steps: How many there were.
     """
 
-    layers: list[list[np.ndarray]]
+    layers: tuple[np.ndarray, ...]
     position: np.ndarray
     expected: np.ndarray
     output: np.ndarray
@@ -64,13 +66,19 @@ class Tracer(Stream[State | None]):
             raise ModelFileError("the model does not continue numbers. Of a text model, `Writer` continues text")
         try:
             self.channels = read(Channels, document["channels"], "channels")
-            cell = Cell.from_json(document["cell"])
-            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
             sizes = document["sizes"]
-            self._layers = Layers(cell, layers, read(Count, sizes["num_layers"], "sizes.num_layers"))
             mixtures = read(Count, sizes["mixtures"], "sizes.mixtures")
             self.layout = layout_of(self.channels, mixtures, read(bool, document["ends"], "ends"))
-            self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
+            block = architecture(
+                cell=Cell.from_json(document["cell"]),
+                input_size=features_of(self.channels),
+                output_size=self.layout.size,
+                hidden_size=read(Count, sizes["hidden_size"], "sizes.hidden_size"),
+                num_layers=read(Count, sizes["num_layers"], "sizes.num_layers"),
+                proj_size=read(int, sizes["proj_size"], "sizes.proj_size"),
+            )
+            own = {name: array for name, array in tensors.items() if name.startswith(("layers.", "output."))}
+            self._net = network_of(block, checked(block, own))
             beginnings = read(list[list[float]], document["beginnings"], "beginnings")
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
@@ -205,33 +213,25 @@ class Tracer(Stream[State | None]):
     def _advance(self, step: np.ndarray, state: State | None) -> State:
         """The state after one more scaled step (D,)."""
         last = step[self.channels.real].astype(np.float64)
-        surprise, layers = np.zeros_like(last), self._layers.start()
+        surprise, layers = np.zeros_like(last), None
         position = self.channels.unscaled(step)[self.channels.moves]
         if state is not None:
-            surprise, layers = (last - state.expected) / self._expected.spread, state.layers
+            surprise, layers = (last - state.expected) / self._expected.spread, as_carried(state.layers)
             position = position + state.position
-        y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
-        output, steps = self._output @ y + self._bias, 1 if state is None else state.steps + 1
+        features = np.concatenate([step, surprise, position]).astype(np.float32)
+        outputs, layers = forward(self._net, features[None, None], layers)
+        output, steps = outputs[0, 0], 1 if state is None else state.steps + 1
         if self.layout.ends:
             output[-1] += self._ends.after(np.array(steps))
-        return State(layers, position, self._expected(last), output, steps)
+        return State(as_tuple(layers), position, self._expected(last), output, steps)
 
     def _check(self) -> None:
-        """Whether document and weights fit together, by reading a step.
-
-        Raises:
-            ValueError, or whatever numpy raises where they do not.
-        """
+        """Whether what it knows besides the network fits together. ValueError if it does not."""
         if self._ends.odds.ndim != 1 or not len(self._ends.odds) or not np.isfinite(self._ends.odds).all():
             raise ValueError("it does not know when sequences end")
-        wanted = {"output": (self.layout.size,), **Expected.shapes(self.layout.real)}
-        found = {
-            "output": self._bias.shape,
-            "weights": self._expected.weights.shape,
-            "spread": self._expected.spread.shape,
-        }
-        first = self._advance(np.zeros(len(self.channels), np.float32), None)
-        if found != wanted or first.output.shape != found["output"]:
+        wanted = Expected.shapes(self.layout.real)
+        found = {"weights": self._expected.weights.shape, "spread": self._expected.spread.shape}
+        if found != wanted:
             raise ValueError(f"its weights do not fit each other: {found}, where its sizes say {wanted}")
         if not len(self._beginnings) or not np.all(self._expected.spread > 0):
             raise ValueError("it does not know how sequences begin or continue")
@@ -248,6 +248,11 @@ class Tracer(Stream[State | None]):
             wanted = f"(T, {len(self.channels)}) finite numbers ({names})"
             raise DataError(f"{what} must be {wanted}, not of shape {steps.shape}")
         return steps
+
+
+def features_of(channels: Channels) -> int:
+    """Numbers that a network reads at each step; see `Examples.features`."""
+    return len(channels) + int(channels.real.sum()) + len(channels.moves)
 
 
 def layout_of(channels: Channels, mixtures: int, ends: bool) -> Layout:
