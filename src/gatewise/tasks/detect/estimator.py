@@ -298,8 +298,9 @@ class Detector(Estimator, DetectOptions):
         """Anomaly scores of each series, (n,).
 
         A score is how many standard deviations a step lies from the last 1,000: its value, its change, its error to
-        the network, or the mean of the last few errors, whichever is furthest out, each weighed with the share of the
-        network or of the rest. A step without any value scores 0.
+        the network, the mean of the last few errors, or the shape of the last steps, whichever is furthest out, each
+        weighed with the share of the network or of the rest. It fades over the steps that follow, though never into an
+        alarm. A step without any value scores 0.
         """
         return self._predictor().scores(data, query=query, encoding=encoding)
 
@@ -373,7 +374,7 @@ class Detector(Estimator, DetectOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", "event", which counts from 1 in each series and is 0 outside, the "channel" that is furthest out, and
-        the "cause": its value, its change, its error to the network, or the recent errors.
+        the "cause": its value, its change, its error to the network, the recent errors, or the shape.
 
         Args:
             data, query, encoding: As for `fit`.
