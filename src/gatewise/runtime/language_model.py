@@ -22,7 +22,7 @@ from .ngrams import HIGHEST_ORDER, KneserNey
 from .sequence_model import architecture
 from .states import state_from_bytes, state_to_bytes
 from .stepping import live_layers
-from .streams import Memory, Streams
+from .streams import Arrays, LiveArrays, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
@@ -149,7 +149,7 @@ class LanguageModel:
         """
         return Streams(_Live(self))
 
-    def _remembers(self, memory: Memory) -> bool:
+    def _remembers(self, memory: Arrays) -> bool:
         """Whether these are the scores of a state and its last tokens."""
         V = len(self.vocabulary)
         if memory.keys() != {"scores", "recent"}:
@@ -172,42 +172,47 @@ class LanguageModel:
             raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
 
 
-def _memory(scores: np.ndarray, recent: Sequence[int]) -> Memory:
+def _memory(scores: np.ndarray, recent: Sequence[int]) -> Arrays:
     return {"scores": scores, "recent": np.array(recent, np.int64)}
 
 
-class _Live:
+class _Live(LiveArrays):
     """A language model as `runtime.streams.Live`."""
+
+    task, channels = "generate", ()
 
     def __init__(self, model: LanguageModel):
         self._model = model
         self.digest, self.layers = model.digest, model._layers
+        self.unit = f"text, or one of {len(model.vocabulary)} tokens"
 
-    def start(self) -> Memory:
+    def start(self) -> Arrays:
         return _memory(np.zeros(0, np.float32), ())
 
-    def features(self, piece: str | int, memory: Memory) -> tuple[np.ndarray, Memory]:
-        vocabulary, recent = self._model.vocabulary, memory["recent"].tolist()
-        tokens = vocabulary.encode(piece).tolist() if isinstance(piece, str) else [piece]
-        if not isinstance(piece, str) and not (type(piece) is int and 0 <= piece < len(vocabulary)):
+    def checked(self, piece: str | int, memory: Arrays) -> list[int]:
+        vocabulary = self._model.vocabulary
+        if isinstance(piece, str):
+            tokens: list[int] = vocabulary.encode(piece).tolist()
+            return tokens
+        if not (type(piece) is int and 0 <= piece < len(vocabulary)):
             raise DataError(f"a piece is text, or a token from 0 to {len(vocabulary) - 1}, not {piece!r:.60}")
-        if not recent:  # nothing was read
-            tokens.insert(0, self._model._start)
-        return self._model._embedding[tokens], _memory(memory["scores"], [*recent, *tokens][-_RECENT:])
+        return [piece]
 
-    def answers(
-        self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]
-    ) -> tuple[Sequence[np.ndarray], Sequence[Memory]]:
+    def features(self, piece: list[int], memory: Arrays) -> np.ndarray:
+        recent = memory["recent"].tolist()
+        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
+        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
+        return self._model._embedding[tokens]
+
+    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[np.ndarray]:
         read = [i for i, y in enumerate(outputs) if len(y)]
-        scores = [memory["scores"] for memory in memories]
         if read:
             for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
-                scores[i] = found
-        return scores, [{**memory, "scores": found} for memory, found in zip(memories, scores, strict=True)]
+                memories[i]["scores"] = found
+        return [memory["scores"] for memory in memories]
 
-    def fits(self, memory: Memory) -> bool:
-        start = self.start()  # of a stream that has read nothing
-        fresh = memory.keys() == start.keys() and all(not memory[name].size for name in start)
+    def fits(self, memory: Arrays) -> bool:
+        fresh = not any(array.size for array in memory.values())  # of a stream that has read nothing
         return fresh or self._model._remembers(memory)
 
 
