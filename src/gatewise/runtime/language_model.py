@@ -22,7 +22,7 @@ from .ngrams import HIGHEST_ORDER, KneserNey
 from .sequence_model import architecture
 from .states import state_from_bytes, state_to_bytes
 from .stepping import live_layers
-from .streams import Arrays, LiveArrays, Streams
+from .streams import Arrays, Live, LiveArrays, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
@@ -147,7 +147,11 @@ class LanguageModel:
         A piece is text, or a token that was chosen; the answer is (V,) the scores (logits) of what comes next, as in a
         `State` after the same tokens. Snapshots are what `state_to_bytes` gives.
         """
-        return Streams(_Live(self))
+        return Streams(self.live())
+
+    def live(self) -> Live[Any]:
+        """What `streams` run."""
+        return _Live(self)
 
     def _remembers(self, memory: Arrays) -> bool:
         """Whether these are the scores of a state and its last tokens."""
@@ -242,7 +246,7 @@ class CountedModel(LanguageModel):
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
-    def streams(self) -> Streams:
+    def live(self) -> Live[Any]:
         raise OptionError("a model of n-grams has no layers to run for many texts at a time. Use `advance` for each")
 
     def advance(self, state: State | None, token: int) -> State:

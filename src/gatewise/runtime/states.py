@@ -20,7 +20,7 @@ _KEY = "gatewise_state"
 def state_to_bytes(digest: str, layers: Layers, memory: Mapping[str, Array]) -> bytes:
     """Layer i's vector j as "i.j", what else a task remembers under its names, and beside them the model's digest."""
     tensors = {f"{i}.{j}": value for i, layer in enumerate(layers) for j, value in enumerate(layer)}
-    arrays = {name: np.ascontiguousarray(value) for name, value in memory.items()}
+    arrays = {name: np.asarray(value, order="C") for name, value in memory.items()}
     return save({**tensors, **arrays}, metadata={_KEY: json.dumps(digest)})
 
 

@@ -22,6 +22,7 @@ from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
 from ..runtime.layers import network_of
 from ..runtime.network import outside_training
+from ..runtime.streams import Live, Streams
 from ..terminal import shown
 from .document import Provenance, TrainedOn, options_of, read_sized
 from .fields import document_of, refuse_old_name
@@ -260,6 +261,7 @@ class Estimator(CommonOptions, ABC):
         from ..training import choose
         from .fitting import Run, fit
 
+        self._read_digest = None
         if progress is None and verbose:
             progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
@@ -314,16 +316,41 @@ class Estimator(CommonOptions, ABC):
         options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name, **changed})
         return options
 
+    # Streams.
+
+    def streams(self) -> Streams:
+        """Many inputs that arrive piece by piece, each with a state of its own; see `runtime.streams.Streams`.
+
+        Raises:
+            OptionError: The model has to read a whole input before it answers.
+        """
+        self._must_be_fitted()
+        return Streams(self._live())
+
+    def _live(self) -> Live[Any]:
+        """What streams of this model run."""
+        raise OptionError(f"a model of the task '{self.task}' has to read its input whole, so that it has no streams")
+
+    @property
+    def _digest(self) -> str:
+        """Of the model, as in its file."""
+        return self._read_digest or bundle.digest(self._whole_document(), self._tensors())
+
+    _read_digest: str | None = None  # of the model file, if it was read from one
+
     # The model file.
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         bundle.check_name(path)
+        bundle.save(path, self._whole_document(), self._tensors())
+
+    def _whole_document(self) -> dict[str, Any]:
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
-        bundle.save(path, document, self._tensors())
+        return document
 
     @classmethod
     @extras_named()
@@ -341,6 +368,7 @@ class Estimator(CommonOptions, ABC):
             history = self.provenance_.get("history", {})
             self.history_ = read(dict[str, list[float | None]], history, "training.history")
             self._restore(document, found.tensors)
+            self._read_digest = str(document["sha256"])
             runs = Cell.from_json(self._document()["cell"])
             if runs.equations != Cell.from_json(document["cell"]).equations:
                 zoneout = getattr(self, "zoneout", 0)

@@ -22,8 +22,9 @@ from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
-from ...runtime.language_model import PLAIN
+from ...runtime.language_model import PLAIN, LanguageModel
 from ...runtime.network import Block, checked
+from ...runtime.streams import Live, Streams
 from ...training import Plan, ProgressFor
 from ..document import taken
 from ..estimator import Estimator
@@ -256,6 +257,20 @@ class Generator(Estimator, GenerateOptions):
             raise OptionError("this model writes text and does not continue numbers. Call writer")
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         return Tracer(document, self._tensors())
+
+    def streams(self) -> Streams:
+        """Many texts, or sequences of numbers, that are continued side by side.
+
+        Of text, a piece is text or a token, and the answer (V,) the scores (logits) of the next token. Of numbers, a
+        piece is a step (D,) or steps (T, D), and the answer says what may follow; see `numbers.live.Following`.
+        """
+        return super().streams()
+
+    def _live(self) -> Live[Any]:
+        document = {"task": self.task, **self._document(), "options": self.plain_options(), "sha256": self._digest}
+        if self.numbers_ is None:
+            return LanguageModel.of(document, self._tensors()).live()
+        return Tracer(document, self._tensors()).live()
 
     # Text.
 
