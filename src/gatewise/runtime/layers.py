@@ -84,12 +84,14 @@ class Chain:
 
 
 class Linear:
-    """A matrix product, by numpy's matrix library."""
+    """A matrix product, by numpy's matrix library or by the engine."""
 
     def __init__(self, part: network.Linear, weights: Weights):
-        self.weight, self.bias = weights["weight"], weights.get("bias")
+        self.weight, self.bias, self._exact = weights["weight"], weights.get("bias"), part.exact
 
     def __call__(self, x: Array) -> Array:
+        if self._exact and self.bias is not None:
+            return _engine_product(x, self.weight, self.bias)
         return ops.linear(x, self.weight, self.bias)
 
 
@@ -97,12 +99,17 @@ class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weights = [weights["weight_ih_l0"], weights["bias_ih_l0"]]
+        self._weight, self._bias = weights["weight_ih_l0"], weights["bias_ih_l0"]
 
     def __call__(self, x: Array) -> Array:
-        start = [np.zeros((x.shape[1], len(self._weights[0])), np.float32)]
-        [y], _ = arrays.recurrence(product, x, start, self._weights, threads=None)
-        return y
+        return _engine_product(x, self._weight, self._bias)
+
+
+def _engine_product(x: Array, weight: Array, bias: Array) -> Array:
+    rows = np.ascontiguousarray(x, np.float32).reshape(1, -1, x.shape[-1])
+    start = [np.zeros((rows.shape[1], len(weight)), np.float32)]
+    [y], _ = arrays.recurrence(product, rows, start, [weight, bias], threads=None)
+    return y.reshape(*x.shape[:-1], len(weight))
 
 
 class Embedding:

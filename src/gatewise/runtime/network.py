@@ -68,11 +68,17 @@ class Chain:
 
 @dataclass(frozen=True)
 class Linear:
-    """(..., inputs) to (..., outputs)."""
+    """(..., inputs) to (..., outputs).
+
+    Attributes:
+        exact: Whether, outside training, the result for a row has the same bits whatever rows are beside it; see
+            `ExactLinear`, whose weights have the names of a cell's.
+    """
 
     inputs: int
     outputs: int
     bias: bool = True
+    exact: bool = False
 
     def weights(self) -> Weights:
         yield "weight", (self.outputs, self.inputs)

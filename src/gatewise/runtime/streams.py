@@ -295,6 +295,7 @@ class LiveStream(Stream[bytes]):
     def __init__(self, live: Live[Any]):
         self._streams = Streams(live)
         self._stream = self._streams.open()
+        self._beginning = self._streams.snapshot(self._stream)
 
     @property
     def state(self) -> bytes:
@@ -305,11 +306,11 @@ class LiveStream(Stream[bytes]):
         before, self._stream = self._stream, self._streams.restore(state)
         self._streams.close(before)
 
-    def reset(self) -> None:
-        self._streams.reset(self._stream)
-
     def push(self, piece: Any) -> Any:
         return self._streams.push({self._stream: piece})[self._stream]
 
     def finish(self) -> Any:
         return self._streams.finish(self._stream)
+
+    def _initial_state(self) -> bytes:
+        return self._beginning

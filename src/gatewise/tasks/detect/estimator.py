@@ -17,6 +17,7 @@ import numpy as np
 from ...data.split import split_by_time
 from ...errors import ModelFileError
 from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...terminal import shown
 from ...training import ProgressFor
 from ..document import renamed_tensors, taken
@@ -42,7 +43,7 @@ from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .shapes import LENGTH, Shapes
 from .sizing import sizing
-from .stream import Stream
+from .stream import LiveSeries, Stream
 from .surprise import HISTORIES, HISTORY, Errors, Normal, Scorer, SurpriseScorer, scores_of, with_shapes
 
 if TYPE_CHECKING:
@@ -318,7 +319,14 @@ class Detector(Estimator, DetectOptions):
         A stream starts a new series, without anything before it. Its scores are those of `scores`; with the method
         "prediction", or without a network, to the last bit.
         """
-        return Stream(self._predictor())
+        return Stream(self._predictor(), self._digest)
+
+    def streams(self) -> Streams:
+        """Many series, scored as their steps arrive; see `stream.LiveSeries`."""
+        return super().streams()
+
+    def _live(self) -> LiveSeries:
+        return LiveSeries(self._predictor(), self._digest)
 
     def score_samples(self, data: Any) -> np.ndarray:
         """(steps,) minus the scores, series after series: the lower, the more abnormal, as in scikit-learn."""

@@ -73,7 +73,7 @@ class Surprises:
 
 
 class Scorer(Protocol):
-    """What gives the steps of a series their scores, as they arrive. Its states are values."""
+    """What gives the steps of a series their scores, as they arrive. To read on from a state uses it up."""
 
     def start(self) -> Any:
         """The state at the beginning of a series."""
