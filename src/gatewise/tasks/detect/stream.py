@@ -12,6 +12,7 @@ from ...errors import DataError, ModelFileError
 from ...runtime.states import from_named, named_arrays
 from ...runtime.stepping import Beside, live_layers
 from ...runtime.streams import Arrays, Live, LiveStream
+from ..pieces import said
 from .architecture import features
 from .predictor import CHUNK, Given, Predictor, SeriesState
 from .surprise import Errors
@@ -65,11 +66,11 @@ class LiveSeries(Live[Memory]):
         try:
             values = np.array([piece] if np.ndim(piece) == 0 else piece, np.float64)
         except (TypeError, ValueError):
-            raise DataError(f"a step is a row of numbers, not {piece!r:.60}") from None
+            raise DataError(f"a step is a row of numbers, not {said(piece)}") from None
         fits = values.ndim in (1, 2) and values.size > 0 and values.shape[-1] == len(self.channels)
         if not fits or np.isinf(values).any():
             wanted = f"{len(self.channels)} finite numbers, or NaN where missing ({', '.join(self.channels[:5])})"
-            raise DataError(f"a step of this detector has {wanted}, not {piece!r:.60}")
+            raise DataError(f"a step of this detector has {wanted}, not {said(piece)}")
         return values.reshape(-1, len(self.channels))
 
     def features(self, piece: np.ndarray, memory: Memory) -> np.ndarray:
