@@ -66,8 +66,10 @@ def _numbers(name: str, values: Any, width: int) -> Column:
         found = np.array(np.nan if values is None else values, np.float64)
     except (TypeError, ValueError):
         raise DataError(f"'{name}' must be a number, not {said(values)}") from None
-    if width > 1 or found.ndim > 1:
+    if width > 1:
         found = np.atleast_2d(found)
+    elif found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
     if found.ndim > 2:
         raise DataError(f"'{name}' must be {width} numbers for each step, not of shape {found.shape}")
     return Column(name, "number", np.atleast_1d(found))
