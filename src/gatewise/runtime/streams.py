@@ -312,5 +312,9 @@ class LiveStream(Stream[bytes]):
     def finish(self) -> Any:
         return self._streams.finish(self._stream)
 
+    @property
+    def _memory(self) -> Any:
+        return self._streams._memory(self._stream)
+
     def _initial_state(self) -> bytes:
         return self._beginning

@@ -22,6 +22,7 @@ from ...decoding.options import CTCDecoding
 from ...errors import OptionError
 from ...metrics.error_rates import transcription_scores
 from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...training import ProgressFor
 from ..baselines import most_frequent
 from ..estimator import Estimator
@@ -35,11 +36,11 @@ from .options import TranscribeOptions
 from .predictor import Predictor
 from .reading import check_room, columns_of, height_of, medium_of, read_signals, texts_of
 from .sizing import sizing, stack_for
+from .stream import LiveSpeech, Stream
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import TranscribeNetwork
-    from .stream import Stream
 
 
 class Transcriber(Estimator, TranscribeOptions):
@@ -240,8 +241,20 @@ class Transcriber(Estimator, TranscribeOptions):
             OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance" or
                 "image", or with a 2-D LSTM.
         """
-        from .stream import Stream
+        return Stream(self._live(decoding))
 
+    def streams(self, *, decoding: CTCDecoding | None = None) -> Streams:
+        """Many signals that are listened to at the same time; see `stream.LiveSpeech`.
+
+        Args:
+            decoding: As for `evaluate`.
+
+        Raises:
+            OptionError: As for `stream`.
+        """
+        return Streams(self._live(decoding))
+
+    def _live(self, decoding: CTCDecoding | None = None) -> LiveSpeech:
         self._must_be_fitted()
         if self._net is None:
             raise OptionError("this model has no network that could listen: it was made with only='plain'")
@@ -255,7 +268,7 @@ class Transcriber(Estimator, TranscribeOptions):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and image_hidden_size=0"
             )
-        return Stream(self._predictor(decoding))
+        return LiveSpeech(self._predictor(decoding), self._digest)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         whole = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
