@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..cells._linear import _linear
 from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from ..native.diagonals import Diagonals, plan_diagonals
 from . import network, ops
+from .attention import AdditiveAttention, MultiplicativeAttention
+from .convolutions import BatchNormalisation, Convolution
 from .equations import recurrence
+from .products import exact_linear
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -84,25 +86,24 @@ class Chain:
 
 
 class Linear:
-    """A matrix product, by numpy's matrix library."""
+    """A matrix product."""
 
     def __init__(self, part: network.Linear, weights: Weights):
         self.weight, self.bias = weights["weight"], weights.get("bias")
+        self._product = exact_linear if part.exact else ops.linear
 
     def __call__(self, x: Array) -> Array:
-        return ops.linear(x, self.weight, self.bias)
+        return self._product(x, self.weight, self.bias)
 
 
 class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weights = [weights["weight_ih_l0"], weights["bias_ih_l0"]]
+        self._weights = weights["weight_ih_l0"], weights["bias_ih_l0"]
 
     def __call__(self, x: Array) -> Array:
-        start = [np.zeros((x.shape[1], len(self._weights[0])), np.float32)]
-        [y], _ = arrays.recurrence(_linear, x, start, self._weights, threads=None)
-        return y
+        return exact_linear(x, *self._weights)
 
 
 class Embedding:
@@ -256,8 +257,13 @@ LAYERS: dict[type, Callable[..., Any]] = {
     network.Recurrent: Recurrent,
     network.Stack: Recurrent,
     network.MultiDimensionalLSTM: MultiDimensionalLSTM,
+    network.AdditiveAttention: AdditiveAttention,
+    network.MultiplicativeAttention: MultiplicativeAttention,
+    network.Convolution: Convolution,
+    network.BatchNormalisation: BatchNormalisation,
     network.CRF: CRF,
     network.Tanh: lambda part, weights: np.tanh,
+    network.ReLU: lambda part, weights: ops.relu,
     network.Dropout: Identity,
     network.MaskDropout: Identity,
     network.TokenDropout: Identity,
