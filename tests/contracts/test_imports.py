@@ -38,7 +38,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 }
 
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
-LEARNS = {"network", "batches", "losses", "fitting", "lbfgs", "attention_decoder"}
+LEARNS = {"network", "batches", "losses", "fitting", "lbfgs", "decoder_network"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {"engine", "nn", "randomness", "training", "bench"}  # folders of which some files import it at the top
 

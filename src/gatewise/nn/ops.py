@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import linear, softplus
+from torch.nn.functional import logsigmoid as log_sigmoid
 
-__all__ = ["linear", "softplus"]
+__all__ = ["linear", "log_sigmoid", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
-broadcast_to, full_like, maximum, moveaxis = torch.broadcast_to, torch.full_like, torch.maximum, torch.moveaxis
+broadcast_to, full_like, logaddexp = torch.broadcast_to, torch.full_like, torch.logaddexp
+maximum, moveaxis = torch.maximum, torch.moveaxis
 permute, repeat = torch.permute, torch.repeat_interleave
 clip, relu, softmax, stack, where = torch.clip, torch.relu, torch.softmax, torch.stack, torch.where
 log_softmax, logsumexp = torch.log_softmax, torch.logsumexp
@@ -34,7 +36,7 @@ def arange(count: int, like: Tensor) -> Tensor:
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Whole numbers as float32."""
+    """Numbers as float32."""
     return x.float()
 
 
@@ -51,3 +53,13 @@ def largest(x: Tensor, axis: int) -> Tensor:
 def binary_cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
     """Nats of 0 or 1, each given the log-odds of 1."""
     return functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """In memory as its axes go, where that makes a difference."""
+    return x.contiguous()
+
+
+def summed_at(values: Tensor, places: Tensor, width: int) -> Tensor:
+    """(N, width): in each row the sum of the values (N, S) that belong to each place (N, S)."""
+    return values.new_zeros(len(values), width).scatter_add(1, places, values)

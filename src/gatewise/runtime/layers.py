@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra.linear import linear as product
 from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from ..native.diagonals import Diagonals, plan_diagonals
 from . import network, ops
+from .attention import AdditiveAttention, MultiplicativeAttention
+from .convolutions import BatchNormalisation, Convolution
 from .equations import recurrence
+from .products import exact_linear
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -84,32 +86,24 @@ class Chain:
 
 
 class Linear:
-    """A matrix product, by numpy's matrix library or by the engine."""
+    """A matrix product."""
 
     def __init__(self, part: network.Linear, weights: Weights):
-        self.weight, self.bias, self._exact = weights["weight"], weights.get("bias"), part.exact
+        self.weight, self.bias = weights["weight"], weights.get("bias")
+        self._product = exact_linear if part.exact else ops.linear
 
     def __call__(self, x: Array) -> Array:
-        if self._exact and self.bias is not None:
-            return _engine_product(x, self.weight, self.bias)
-        return ops.linear(x, self.weight, self.bias)
+        return self._product(x, self.weight, self.bias)
 
 
 class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weight, self._bias = weights["weight_ih_l0"], weights["bias_ih_l0"]
+        self._weights = weights["weight_ih_l0"], weights["bias_ih_l0"]
 
     def __call__(self, x: Array) -> Array:
-        return _engine_product(x, self._weight, self._bias)
-
-
-def _engine_product(x: Array, weight: Array, bias: Array) -> Array:
-    rows = np.ascontiguousarray(x, np.float32).reshape(1, -1, x.shape[-1])
-    start = [np.zeros((rows.shape[1], len(weight)), np.float32)]
-    [y], _ = arrays.recurrence(product, rows, start, [weight, bias], threads=None)
-    return y.reshape(*x.shape[:-1], len(weight))
+        return exact_linear(x, *self._weights)
 
 
 class Embedding:
@@ -263,8 +257,13 @@ LAYERS: dict[type, Callable[..., Any]] = {
     network.Recurrent: Recurrent,
     network.Stack: Recurrent,
     network.MultiDimensionalLSTM: MultiDimensionalLSTM,
+    network.AdditiveAttention: AdditiveAttention,
+    network.MultiplicativeAttention: MultiplicativeAttention,
+    network.Convolution: Convolution,
+    network.BatchNormalisation: BatchNormalisation,
     network.CRF: CRF,
     network.Tanh: lambda part, weights: np.tanh,
+    network.ReLU: lambda part, weights: ops.relu,
     network.Dropout: Identity,
     network.MaskDropout: Identity,
     network.TokenDropout: Identity,

@@ -71,8 +71,7 @@ class Linear:
     """(..., inputs) to (..., outputs).
 
     Attributes:
-        exact: Whether, outside training, the result for a row has the same bits whatever rows are beside it; see
-            `ExactLinear`, whose weights have the names of a cell's.
+        exact: Whether, when it predicts, a row has the same bits whatever rows are beside it; see `products`.
     """
 
     inputs: int
@@ -88,10 +87,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class ExactLinear:
-    """(T, B, inputs) to (T, B, outputs), where the result for a row has the same bits whatever rows are beside it.
-
-    It runs as a cell, in the engine: with a matrix library the bits depend on how many rows there are.
-    """
+    """(T, B, inputs) to (T, B, outputs), where the result for a row has the same bits whatever rows are beside it, in
+    training, too, and has the weights' names of a recurrent layer; see `nn.linear.Linear`."""
 
     inputs: int
     outputs: int
@@ -183,6 +180,55 @@ class MultiDimensionalLSTM:
 
 
 @dataclass(frozen=True)
+class AdditiveAttention:
+    """Queries (Q, B, query_size) over keys (T, B, key_size), as `gatewise.nn.AdditiveAttention`."""
+
+    query_size: int
+    key_size: int
+    attention_size: int
+
+    def weights(self) -> Weights:
+        yield "W.weight", (self.attention_size, self.query_size)
+        yield "U.weight", (self.attention_size, self.key_size)
+        yield "v.weight", (1, self.attention_size)
+
+
+@dataclass(frozen=True)
+class MultiplicativeAttention:
+    """The same as `gatewise.nn.MultiplicativeAttention`, with its general score."""
+
+    query_size: int
+    key_size: int
+
+    def weights(self) -> Weights:
+        yield "W.weight", (self.query_size, self.key_size)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Maps (F, inputs, h, w) to (F, outputs, h / stride, w / stride), from 3 x 3 places each, without a bias."""
+
+    inputs: int
+    outputs: int
+    stride: int = 1
+
+    def weights(self) -> Weights:
+        yield "weight", (self.outputs, self.inputs, 3, 3)
+
+
+@dataclass(frozen=True)
+class BatchNormalisation:
+    """Maps (F, channels, h, w) with mean 0 and deviation 1 in each channel, as training saw them, then scaled."""
+
+    channels: int
+
+    def weights(self) -> Weights:
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            yield name, (self.channels,)
+        yield "num_batches_tracked", ()
+
+
+@dataclass(frozen=True)
 class CRF:
     """Scores of labels beside one another, as `gatewise.nn.CRF`.
 
@@ -241,6 +287,11 @@ class Tanh(_Weightless):
 
 
 @dataclass(frozen=True)
+class ReLU(_Weightless):
+    """Nothing below 0."""
+
+
+@dataclass(frozen=True)
 class Dropout(_Weightless):
     """Zeroes values with a probability, in training alone."""
 
@@ -273,8 +324,8 @@ class TokenDropout(_Weightless):
 
 
 LAYERS = (
-    *(Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, MultiDimensionalLSTM, CRF),
-    _Weightless,
+    *(Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, MultiDimensionalLSTM, CRF, _Weightless),
+    *(AdditiveAttention, MultiplicativeAttention, Convolution, BatchNormalisation),
 )
 
 

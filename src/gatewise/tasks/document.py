@@ -93,3 +93,8 @@ def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> di
         old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
         found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
     return found
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """The weights of a `torch.nn.Module` by name, not copied where they lie in memory that numpy sees."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}

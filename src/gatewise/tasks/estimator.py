@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
-from threading import get_ident
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -24,7 +21,7 @@ from ..runtime.layers import network_of
 from ..runtime.network import outside_training
 from ..runtime.streams import Live, Streams
 from ..terminal import shown
-from .document import Provenance, TrainedOn, options_of, read_sized
+from .document import Provenance, TrainedOn, options_of, read_sized, weights_of
 from .fields import document_of, refuse_old_name
 from .options import CommonOptions
 from .verdict import sentence
@@ -381,77 +378,8 @@ class Estimator(CommonOptions, ABC):
         return self
 
 
-def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
-    """The weights of a network by name, not copied where they lie in memory that numpy sees."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-
-
 def cell_from(document: Mapping[str, Any]) -> str | Cell:
     """The option `cell` of a model: the name of one of ours, or a cell of the user's own."""
     cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
     ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
     return cell.name if ours else cell
-
-
-def cells_of(layers: Any, cell: Cell) -> dict[str, Any]:
-    """For a model's document: the cell that `layers` (a `Recurrent`) run outside training and, if zoneout makes it
-    another one than was asked for, that one too.
-
-    Args:
-        layers: None in a model without a network.
-        cell: The one that was asked for.
-    """
-    if layers is None:
-        return {"cell": cell.to_json()}
-    runs = layers.regularisers.cell(training=False)
-    if runs.equations == layers.cell.equations:
-        return {"cell": layers.cell.to_json()}
-    return {"cell": runs.to_json(), "cell_without_zoneout": layers.cell.to_json()}
-
-
-def filled(
-    build: Callable[[], nn.Module], tensors: Mapping[str, Any], tied: Mapping[str, str] = MappingProxyType({})
-) -> Any:
-    """The network that `build` makes, holding these tensors.
-
-    Args:
-        tied: See `Estimator._tied`.
-
-    Raises:
-        ModelFileError: They are not its weights.
-    """
-    import torch
-
-    tensors = {name: torch.from_numpy(array) for name, array in tensors.items()}
-    tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
-    with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
-        wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in {**wanted, **tensors}:
-        has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
-        if has != needs:
-            raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
-    model = build()
-    model.load_state_dict(tensors)
-    return model.eval()
-
-
-@contextmanager
-def _at_most(count: int) -> Iterator[None]:
-    """ModelFileError as soon as a network is made of more weights, or of as many layers, as an untrusted file may
-    claim."""
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    thread, made = get_ident(), 0
-
-    def register(module: Any, name: str, parameter: Any) -> None:
-        nonlocal made
-        if get_ident() == thread:  # other threads may be building networks too
-            made += 1
-            if made > 2 * count:  # a weight that two parts share is registered by both
-                raise ModelFileError(f"it has {count} tensors, and its sizes need more")
-
-    hook = register_module_parameter_registration_hook(register)
-    try:
-        yield
-    finally:
-        hook.remove()

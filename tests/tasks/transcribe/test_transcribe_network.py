@@ -9,7 +9,7 @@ from gatewise.errors import OptionError
 from gatewise.nn import MultiDimensionalLSTM
 from gatewise.runtime.layers import network_of
 from gatewise.tasks import Transcriber
-from gatewise.tasks.estimator import weights_of
+from gatewise.tasks.document import weights_of
 from gatewise.tasks.network import Network
 from gatewise.tasks.transcribe.architecture import image_reader, read_image
 

@@ -34,6 +34,7 @@ from .architecture import Regularisation, text_architecture
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
+from .numbers.stream import LiveNumbers
 from .options import GenerateOptions
 from .text.baselines import Plain
 from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of, texts_of
@@ -262,7 +263,7 @@ class Generator(Estimator, GenerateOptions):
         """Many texts, or sequences of numbers, that are continued side by side.
 
         Of text, a piece is text or a token, and the answer (V,) the scores (logits) of the next token. Of numbers, a
-        piece is a step (D,) or steps (T, D), and the answer says what may follow; see `numbers.live.Following`.
+        piece is a step (D,) or steps (T, D), and the answer says what may follow; see `numbers.stream.Following`.
         """
         return super().streams()
 
@@ -270,7 +271,7 @@ class Generator(Estimator, GenerateOptions):
         document = {"task": self.task, **self._document(), "options": self.plain_options(), "sha256": self._digest}
         if self.numbers_ is None:
             return LanguageModel.of(document, self._tensors()).live()
-        return Tracer(document, self._tensors()).live()
+        return LiveNumbers(Tracer(document, self._tensors()))
 
     # Text.
 

@@ -18,14 +18,13 @@ from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
-from ...runtime.layers import network_of
 from ...runtime.network import Block, checked
 from ...runtime.streams import Streams
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
 from ..document import taken
-from ..estimator import Estimator, weights_of
+from ..estimator import Estimator
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
@@ -408,7 +407,7 @@ class Tagger(Estimator, TagOptions):
         found = []
         networks = fold_networks(choice.folds, pieces, self._build, plan, int(self.seed), batches)
         for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
-            net = network_of(self._architecture(), weights_of(network))
+            net = network.without_torch()
             predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)
             scores = predictor.network_scores(self.features_.encode(fold.held))
             found.append(replace(held, network=scores, network_chain=predictor.chain(1.0)))

@@ -21,7 +21,7 @@ from ....runtime.layers import network_of
 from ....runtime.network import checked
 from ....runtime.sequence_model import architecture
 from ....runtime.stepping import live_layers
-from ....runtime.streams import Live, Stream
+from ....runtime.streams import Stream
 from ...options import Columns
 from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
 
@@ -54,6 +54,8 @@ class Tracer(Stream[State | None]):
     Attributes:
         channels: What a step holds.
         state: What it remembers of the steps that were pushed; None before the first.
+        digest: Identifies the model file; "" if it came from none.
+        layers: Of its network.
 
     Raises:
         ModelFileError: The document is not of such a model, or lacks a weight.
@@ -81,7 +83,7 @@ class Tracer(Stream[State | None]):
             )
             own = {name: array for name, array in tensors.items() if name.startswith(("layers.", "output."))}
             net = network_of(block, checked(block, own))
-            self._layers, self._output = live_layers(net.layers), Product(net.output.weight, net.output.bias)
+            self.layers, self._output = live_layers(net.layers), Product(net.output.weight, net.output.bias)
             beginnings = read(list[list[float]], document["beginnings"], "beginnings")
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self.expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
@@ -90,7 +92,7 @@ class Tracer(Stream[State | None]):
             self._reading: dict[str, Any] = {
                 name: read(Columns, options.get(name), f"options.{name}") for name in ("key", "time", "columns")
             }
-            self._digest = str(document.get("sha256", ""))
+            self.digest = str(document.get("sha256", ""))
             self._reading["schema"] = read(Schema | None, document.get("schema"), "schema")
             self._check()
             super().__init__()
@@ -182,12 +184,6 @@ class Tracer(Stream[State | None]):
         following = self._draws(self._read(first[None], None), length - 1, float(temperature), rng)
         return chain([first], (step for step, _ in following))
 
-    def live(self) -> Live[Any]:
-        """What streams of this model run."""
-        from .live import LiveNumbers
-
-        return LiveNumbers(self, self._digest, self._layers)
-
     def _initial_state(self) -> None:
         return None
 
@@ -232,7 +228,7 @@ class Tracer(Stream[State | None]):
     def _advance(self, step: np.ndarray, state: State | None) -> State:
         """The state after one more scaled step (D,)."""
         features, after = self.taken(step, state)
-        layers = self._layers.step(features, after.layers)
+        layers = self.layers.step(features, after.layers)
         output = self.outputs(layers[-1][0][None], [after.steps])[0]
         return after._replace(layers=layers, output=output)
 
@@ -242,7 +238,7 @@ class Tracer(Stream[State | None]):
         position = self.channels.unscaled(step)[self.channels.moves]
         surprise = np.zeros_like(last)
         if state is None:
-            state = State(self._layers.zeros(), np.zeros_like(position), last, np.zeros(0, np.float32), 0)
+            state = State(self.layers.zeros(), np.zeros_like(position), last, np.zeros(0, np.float32), 0)
         else:
             surprise = (last - state.expected) / self.expected.spread
         position = state.position + position

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ....checks import number
-from ....runtime.stepping import LiveLayers
 from ....runtime.streams import Arrays, LiveArrays
-from .predictor import State
-
-if TYPE_CHECKING:
-    from .predictor import Tracer
+from .predictor import State, Tracer
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,8 @@ class LiveNumbers(LiveArrays):
 
     task = "generate"
 
-    def __init__(self, tracer: Tracer, digest: str, layers: LiveLayers):
-        self._tracer, self.digest, self.layers = tracer, digest, layers
+    def __init__(self, tracer: Tracer):
+        self._tracer, self.digest, self.layers = tracer, tracer.digest, tracer.layers
         self.channels = tuple(tracer.channels.names)
         self.unit = "a row of numbers"
 
