@@ -124,8 +124,7 @@ def save(path: str | os.PathLike[str], document: Mapping[str, Any], tensors: Map
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": FORMAT}
-    arrays = {name: _storable(name, tensor) for name, tensor in tensors.items()}
+    body, arrays = _content(document, tensors)
     body["sha256"] = _digest(body, arrays)
     try:
         with atomic(path) as temporary:
@@ -134,6 +133,19 @@ def save(path: str | os.PathLike[str], document: Mapping[str, Any], tensors: Map
         raise ModelFileError(f"cannot write {_name(path)}: {error.strerror or error}.") from error
     except SafetensorError as error:  # this is how the library reports a full disk
         raise ModelFileError(f"cannot write {_name(path)}: {error}.") from error
+
+
+def digest(document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """What "sha256" would be in the file that `save` makes of these."""
+    return _digest(*_content(document, tensors))
+
+
+def _content(
+    document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file holds, but for its digest."""
+    body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": FORMAT}
+    return body, {name: _storable(name, tensor) for name, tensor in tensors.items()}
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:

@@ -5,7 +5,7 @@ from table import CELLS
 
 from gatewise import algebra, cells
 from gatewise.algebra.listing import equations, latex
-from gatewise.nn.multidimensional import multidimensional
+from gatewise.cells._multidimensional import multidimensional
 
 
 def test_latex_of_the_lstm():

@@ -14,22 +14,28 @@ from gatewise.runtime import network, ops
 from gatewise.runtime.layers import network_of
 from gatewise.runtime.network import (
     CRF,
+    AdditiveAttention,
+    BatchNormalisation,
     Block,
     Chain,
     Constant,
+    Convolution,
     Dropout,
     Embedding,
     ExactLinear,
     Linear,
     MaskDropout,
+    MultiDimensionalLSTM,
+    MultiplicativeAttention,
     Recurrent,
+    ReLU,
     Repeated,
     Stack,
     Tanh,
     TokenDropout,
     Weight,
 )
-from gatewise.tasks.estimator import weights_of
+from gatewise.tasks.document import weights_of
 from gatewise.tasks.network import Network
 
 
@@ -96,6 +102,68 @@ def test_linear_layers_that_depend_on_no_other_row():
     np.testing.assert_array_equal(net.output(x[1:2, 3:4]), found[1:2, 3:4])
     weight, bias = weights_of(model).values()
     np.testing.assert_allclose(found, x @ weight.T + bias, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [AdditiveAttention, MultiplicativeAttention])
+def test_attention_over_rows_of_any_length(kind):
+    part = kind(5, 4, 6) if kind is AdditiveAttention else kind(5, 4)
+    model, net = both(Block({"attention": part}))
+    assert dict(Block({"attention": part}).weights()).keys() == model.state_dict().keys()
+    keys, query, lengths = numbers(9, 4, 4), numbers(3, 4, 5), np.array([9, 3, 0, 1])
+    for counts in (None, lengths):
+        of_torch = None if counts is None else torch.from_numpy(counts)
+        with torch.no_grad():
+            memory = model.attention.memory(torch.from_numpy(keys), lengths=of_torch)
+            want = model.attention.read(torch.from_numpy(query), memory)
+        found = net.attention.read(query, net.attention.memory(keys, lengths=counts))
+        for own, other in zip(found, want, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-6)
+    for row in range(4):  # alone, and padded with fewer steps: to the last bit
+        some = keys[: max(1, lengths[row]), row : row + 1]
+        memory = net.attention.memory(some, lengths=lengths[row : row + 1])
+        context, weights = net.attention.read(query[:, row : row + 1], memory)
+        np.testing.assert_array_equal(context[:, 0], found[0][:, row])
+        np.testing.assert_array_equal(weights[0], found[1][row, :, : len(some)])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (7, 4), (8, 8)])
+def test_convolutions_of_maps(stride, size):
+    block = Block({"layers": Chain([Convolution(3, 5, stride), BatchNormalisation(5), ReLU(), Convolution(5, 2)])})
+    model, _ = both(block)
+    assert dict(block.weights()) == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name, tensor in model.state_dict().items():
+        if "running" in name:
+            tensor.copy_(torch.rand(tensor.shape) + 0.5)
+    net = network_of(block, weights_of(model))
+    maps = numbers(4, 3, *size)
+    with torch.no_grad():
+        want = model.layers(torch.from_numpy(maps))
+    found = net.layers(maps)
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(net.layers(maps[2:3]), found[2:3])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_exact_products_depend_on_no_other_row(bias):
+    model, net = both(Block({"output": Linear(37, 16, bias, exact=True)}))
+    x = numbers(64, 37)
+    found = net.output(x)
+    np.testing.assert_allclose(found, model.output(torch.from_numpy(x)).detach(), rtol=1e-4, atol=1e-5)
+    for rows in (slice(1), slice(5, 21), slice(0, 48)):
+        np.testing.assert_array_equal(net.output(x[rows]), found[rows])
+    assert net.output(x[:0]).shape == (0, 16)
+
+
+def test_images_of_any_size_from_their_four_corners():
+    model, net = both(Block({"reader": MultiDimensionalLSTM(3, 5)}))
+    names = dict(Block({"reader": MultiDimensionalLSTM(3, 5)}).weights())
+    assert names == {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    images, sizes = numbers(4, 6, 5, 3), np.array([[6, 5], [1, 4], [0, 0], [3, 1]])
+    want, last = model.reader(torch.from_numpy(images), torch.from_numpy(sizes))
+    found, ends = net.reader(images, sizes)
+    for own, other in zip([found, *ends], [want, *last], strict=True):
+        np.testing.assert_array_equal(own, other.detach())
 
 
 def test_scores_of_neighbours():
@@ -226,10 +294,15 @@ def test_functions_of_one_number(name):
     np.testing.assert_allclose(found, getattr(torch_ops, name)(torch.from_numpy(x)), rtol=2e-6, atol=1e-7)
 
 
+def _binary_cross_entropy(scores, targets):
+    targets = torch.from_numpy(targets)[..., None].expand_as(scores).float()
+    return torch_ops.binary_cross_entropy(scores, targets)
+
+
 def test_other_functions():
     x, lengths = numbers(4, 3, 2), np.array([0, 4, 2])
     tensor, of_torch = torch.from_numpy(x), torch.from_numpy(lengths)
-    inside = ops.steps_inside(x, lengths)
+    inside, places = ops.steps_inside(x, lengths), np.array([[3, 3], [0, 1], [2, 3]])
     for found, wanted in (
         (ops.concatenate([x, x], 1), torch_ops.concatenate([tensor, tensor], 1)),
         (ops.concatenate([x]), tensor),
@@ -240,8 +313,17 @@ def test_other_functions():
         (ops.as_float(lengths), torch_ops.as_float(of_torch)),
         (ops.clip(x, -0.5, 0.25), torch_ops.clip(tensor, -0.5, 0.25)),
         (ops.relu(x), torch_ops.relu(tensor)),
+        (ops.log_softmax(x, 1), torch_ops.log_softmax(tensor, 1)),
+        (ops.logsumexp(x, 1), torch_ops.logsumexp(tensor, 1)),
+        (ops.binary_cross_entropy(30 * x, inside[..., None]), _binary_cross_entropy(30 * tensor, inside)),
         (ops.softmax(x, 1), torch_ops.softmax(tensor, 1)),
         (ops.linear(x, x[0], x[0, :, 0]), torch_ops.linear(tensor, tensor[0], tensor[0, :, 0])),
+        (ops.contiguous(x), torch_ops.contiguous(tensor)),
+        (ops.log_sigmoid(9 * x), torch_ops.log_sigmoid(9 * tensor)),
+        (ops.logaddexp(x, -x), torch_ops.logaddexp(tensor, -tensor)),
+        (ops.summed_at(x[0], places, 4), torch_ops.summed_at(tensor[0], torch.from_numpy(places), 4)),
+        (ops.permute(x, (2, 0, 1)), torch_ops.permute(tensor, (2, 0, 1))),
+        (ops.full_like(lengths, 3), torch_ops.full_like(of_torch, 3)),
         (ops.zeros((2, 1), x), torch_ops.zeros((2, 1), tensor)),
         (ops.moveaxis(x, 0, 2), torch_ops.moveaxis(tensor, 0, 2)),
         (ops.repeat(x, 2, 1), torch_ops.repeat(tensor, 2, 1)),

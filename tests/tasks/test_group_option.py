@@ -12,7 +12,7 @@ from gatewise.tasks.caption.split import split_images
 from gatewise.tasks.classify.split import split_sequences as split_classified
 from gatewise.tasks.classify.targets import Targets
 from gatewise.tasks.detect.series import parts_of, read_series, training_data
-from gatewise.tasks.generate.numbers.batches import split_sequences as split_numbers
+from gatewise.tasks.generate.numbers.examples import split_sequences as split_numbers
 from gatewise.tasks.generate.text.corpus import grouped_text, split_text, texts_of
 from gatewise.tasks.tag.split import split_sequences as split_tagged
 

@@ -64,7 +64,11 @@ HUGE = [
         {"sizes.num_layers": 10**12},
         "num_layers must be a whole number, from 1 to 1000, not 1000000000000",
     ),
-    ("generate_text", {"sizes.hidden_size": 10**9}, "sizes=[4000000000, 1000000000]"),
+    (
+        "generate_text",
+        {"sizes.hidden_size": 10**9},
+        "layers.weight_ih_l0 has the shape (32, 4), where its sizes say (4000000000, 4)",
+    ),
     (
         "generate_numbers",
         {"sizes.mixtures": 1000},

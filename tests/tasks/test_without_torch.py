@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from test_old_models import NAMES
 
-CONVERTED = ("classify", "detect", "forecast", "tag")
-NAMES = [name for name in NAMES if name.startswith(CONVERTED)]
 ABSENT = ("torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas")
 
 CHILD = f"""

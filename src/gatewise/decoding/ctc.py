@@ -79,6 +79,23 @@ class Greedy:
         labels, self._last = state
         self._labels = list(labels)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state as arrays by name."""
+        return {"labels": np.array(self._labels, np.int64), "last": np.array(self._last)}
+
+    def read(self, arrays: dict[str, np.ndarray], symbols: int) -> None:
+        """Take the state that `arrays` gave out of these. KeyError or ValueError if they are not of so many symbols."""
+        labels, last = _labels(arrays.pop("labels"), symbols), arrays.pop("last")
+        if last.dtype != np.int64 or last.ndim or not 0 <= last < symbols:
+            raise ValueError("no last symbol")
+        self.state = labels, int(last)
+
+
+def _labels(found: np.ndarray, symbols: int) -> tuple[int, ...]:
+    if found.dtype != np.int64 or found.ndim != 1 or ((found <= BLANK) | (found >= symbols)).any():
+        raise ValueError(f"no labels of {symbols} symbols")
+    return tuple(found.tolist())
+
 
 @dataclass(frozen=True)
 class _Prefix:
@@ -139,6 +156,40 @@ class PrefixBeam:
     @state.setter
     def state(self, state: Any) -> None:
         self._prefixes, self._blank, self._label = state
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state as arrays by name; what the prior thinks of the prefixes follows from them."""
+        lengths = [len(prefix.labels) for prefix in self._prefixes]
+        return {
+            "labels": np.array([label for prefix in self._prefixes for label in prefix.labels], np.int64),
+            "ends": np.cumsum(lengths, dtype=np.int64),
+            "extra": np.array([prefix.extra for prefix in self._prefixes]),
+            "blank": self._blank,
+            "label": self._label,
+        }
+
+    def read(self, arrays: dict[str, np.ndarray], symbols: int) -> None:
+        """Take the state that `arrays` gave out of these. KeyError or ValueError if they are not of so many symbols."""
+        labels = _labels(arrays.pop("labels"), symbols)
+        ends, extra, blank, label = (arrays.pop(name) for name in ("ends", "extra", "blank", "label"))
+        scores = (extra, blank, label)
+        if ends.dtype != np.int64 or ends.ndim != 1 or any((a.dtype, a.shape) != (float, ends.shape) for a in scores):
+            raise ValueError("no prefixes")
+        cuts = [0, *ends.tolist()]
+        if not 0 < len(ends) <= self.width or sorted(cuts) != cuts or cuts[-1] != len(labels):
+            raise ValueError("no prefixes")
+        own = [labels[first:last] for first, last in pairwise(cuts)]
+        if len(set(own)) < len(own):
+            raise ValueError("a prefix is there twice")
+        self.state = [self._again(*each) for each in zip(own, extra.tolist(), strict=True)], blank, label
+
+    def _again(self, labels: tuple[int, ...], extra: float) -> _Prefix:
+        state = None
+        if self.prior:
+            state = self.prior.start()
+            for label in labels:
+                state = self.prior.after(state, label)
+        return _Prefix(labels, extra, state, self._next_extra(state))
 
     def _step(self, p: np.ndarray) -> None:
         K, V = len(self._prefixes), len(p)

@@ -24,6 +24,18 @@ def sacrebleu() -> Any:
     return found
 
 
+def token_nats(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Minus the log-probability of each token that came, (N,) float32: the cross-entropy in nats.
+
+    Args:
+        scores: (N, V) float32, unnormalised log-probabilities of each token. They are overwritten.
+        targets: (N,) ids of those that came.
+    """
+    scores -= scores.max(-1, keepdims=True)
+    own = scores[np.arange(len(targets)), targets]
+    return np.asarray(np.log(np.exp(scores, out=scores).sum(-1)) - own)
+
+
 def text_scores(predicted: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
     """Scores of a whole corpus.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,28 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from .. import engine
-from ..algebra import Cell, sigmoid, tanh
-from ..algebra import cell as declared
+from ..algebra import Cell
+from ..cells._multidimensional import multidimensional
 from ..errors import OptionError, ShapeError
+from ..native.diagonals import plan_diagonals
 from ._checks import check_options, check_tensor, found_cell
-
-
-@declared(
-    # What it hands to the neighbour below is what it hands to the next one.
-    carry="h_up c_up h c",
-    pack="i f f_up g o",
-    source="Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011, without its peepholes",
-)
-def multidimensional(x, h_up_prev, c_up_prev, h_prev, c_prev, W, U, U_up, b):  # type: ignore[no-untyped-def]  # equations
-    """LSTM with two pasts: its neighbour in the row, and the one above."""
-    i = sigmoid(W.i @ x + U.i @ h_prev + U_up.i @ h_up_prev + b.i)
-    f = sigmoid(W.f @ x + U.f @ h_prev + U_up.f @ h_up_prev + b.f)
-    f_up = sigmoid(W.f_up @ x + U.f_up @ h_prev + U_up.f_up @ h_up_prev + b.f_up)
-    g = tanh(W.g @ x + U.g @ h_prev + U_up.g @ h_up_prev + b.g)
-    o = sigmoid(W.o @ x + U.o @ h_prev + U_up.o @ h_up_prev + b.o)
-    c = f * c_prev + f_up * c_up_prev + i * g
-    h = o * tanh(c)
-    return h, c, h, c
 
 
 class MultiDimensionalLSTM(nn.Module):
@@ -67,7 +49,7 @@ class MultiDimensionalLSTM(nn.Module):
         >>> layer = MultiDimensionalLSTM(1, 20)
         >>> y, (h, c) = layer(images)  # (B, height, width, 1)
 
-    Source: Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011. Equations: `multidimensional`, above.
+    Source: Graves, Fernández & Schmidhuber (2007), arXiv:0705.2011. Equations: cells/_multidimensional.py.
     """
 
     def __init__(
@@ -119,23 +101,32 @@ class MultiDimensionalLSTM(nn.Module):
     def forward(self, input: Tensor, sizes: Tensor | Sequence[Sequence[int]] | None = None) -> tuple[Tensor, Any]:
         self._check_input(input)
         batch, height, width = map(int, input.shape[:3])  # which a record fixes, for the steps follow from them
-        plan = _plan(_checked_sizes(sizes, input), height, width, input.device)
+        plan = plan_diagonals(_checked_sizes(sizes, input), height, width)
+        above, before, corners = (torch.from_numpy(a).to(input.device) for a in (plan.above, plan.before, plan.corners))
+        neighbours = list(zip(above.split(plan.counts), before.split(plan.counts), strict=True))
         outputs, ends = [], []
-        for direction, places in enumerate(plan.places[: self.directions]):
+        for direction, order in enumerate(plan.places[: self.directions]):
+            places = torch.from_numpy(order).to(input.device)
             diagonals = input.flatten(0, 2)[places].split(plan.counts)
-            first, *rest = self._run(diagonals, self._weights(direction), plan)
+            first, *rest = self._run(diagonals, self._weights(direction), neighbours)
             y = input.new_zeros(batch * height * width, self.hidden_size, dtype=first.dtype)
             outputs.append(y.index_copy(0, places, first).view(batch, height, width, self.hidden_size))
-            ends.append([nn.functional.pad(value, (0, 0, 0, 1))[plan.corners] for value in (first, *rest)])
+            ends.append([nn.functional.pad(value, (0, 0, 0, 1))[corners] for value in (first, *rest)])
         last = [torch.stack(values) for values in zip(*ends, strict=True)]
         return torch.cat(outputs, -1), last[0] if len(last) == 1 else tuple(last)
 
-    def _run(self, diagonals: Sequence[Tensor], weights: list[Tensor], plan: _Plan) -> list[Tensor]:
-        """Diagonal by diagonal; returns what each position carries, in the order of the plan."""
+    def _run(
+        self, diagonals: Sequence[Tensor], weights: list[Tensor], neighbours: Sequence[tuple[Tensor, Tensor]]
+    ) -> list[Tensor]:
+        """Diagonal by diagonal; returns what each position carries, in the order of the plan.
+
+        Args:
+            neighbours: Per diagonal, see `Diagonals`.
+        """
         half = len(self.cell.carry) // 2
         start = [self._any_weight().new_zeros(0, self.hidden_size) for _ in range(half)]
         history = [start]
-        for x, above, before in zip(diagonals, plan.above, plan.before, strict=True):
+        for x, (above, before) in zip(diagonals, neighbours, strict=True):
             known = [nn.functional.pad(value, (0, 0, 0, 1)) for value in history[-1]]  # zeros, for who has no neighbour
             state = [value.index_select(0, index) for index in (above, before) for value in known]
             history.append(engine.step(self.cell, x, state, weights)[half:])
@@ -164,62 +155,6 @@ class MultiDimensionalLSTM(nn.Module):
                 f"MultiDimensionalLSTM was built for input_size={self.input_size} but the input has {input.shape[-1]} "
                 f"features (shape {tuple(input.shape)}). Features come last: input.movedim(1, -1)"
             )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """In which order the positions of a batch of images run: by diagonals, seen from the corner where they start.
-
-    Attributes:
-        counts: Positions in each diagonal.
-        above, before: Per diagonal, where each position's neighbours are in the diagonal before; one past its end for
-            those that have none.
-        places: Per direction, each position's place in the input, its first three axes taken as one.
-        corners: (B,), where each image's last position is in the order; one past its end for an image without any.
-    """
-
-    counts: list[int]
-    above: Sequence[Tensor]
-    before: Sequence[Tensor]
-    places: list[Tensor]
-    corners: Tensor
-
-
-def _plan(sizes: np.ndarray, height: int, width: int, device: torch.device) -> _Plan:
-    heights, widths = sizes.T
-    axes = np.arange(height), np.arange(width), np.arange(len(sizes))
-    row, column, image = np.meshgrid(*axes, indexing="ij")
-    row, column, image = (part[(row < heights) & (column < widths)] for part in (row, column, image))
-    order = (row + column).argsort(kind="stable")
-    row, column, image = row[order], column[order], image[order]
-    diagonal = row + column
-    counts = np.bincount(diagonal)
-    ends = counts.cumsum()
-
-    number = np.full((height + 1, width + 1, len(sizes)), -1)  # in the order; row and column 0 are the border
-    number[row + 1, column + 1, image] = np.arange(len(row))
-    # The diagonal before has `missing` positions, the first of them is number `begin`.
-    begin, missing = (np.concatenate([np.zeros(n, int), v])[diagonal] for v, n in ((ends, 2), (counts, 1)))
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.tensor(values, device=device)
-
-    def within(neighbour: np.ndarray) -> Sequence[Tensor]:
-        return tensor(np.where(neighbour < 0, missing, neighbour - begin)).split(counts.tolist())
-
-    def place(up: bool, left: bool) -> Tensor:
-        r = heights[image] - 1 - row if up else row
-        c = widths[image] - 1 - column if left else column
-        return tensor((image * height + r) * width + c)
-
-    corners = number[heights, widths, np.arange(len(sizes))]
-    return _Plan(
-        counts=counts.tolist(),
-        above=within(number[row, column + 1, image]),
-        before=within(number[row + 1, column, image]),
-        places=[place(up, left) for up in (False, True) for left in (False, True)],
-        corners=tensor(np.where(corners < 0, len(row), corners)),
-    )
 
 
 def _checked_sizes(sizes: Any, input: Tensor) -> np.ndarray:

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.functional import linear, softplus
+from torch.nn.functional import logsigmoid as log_sigmoid
 
-__all__ = ["linear", "softplus"]
+__all__ = ["linear", "log_sigmoid", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
-broadcast_to, maximum, moveaxis, repeat = torch.broadcast_to, torch.maximum, torch.moveaxis, torch.repeat_interleave
+broadcast_to, full_like, logaddexp = torch.broadcast_to, torch.full_like, torch.logaddexp
+maximum, moveaxis = torch.maximum, torch.moveaxis
+permute, repeat = torch.permute, torch.repeat_interleave
 clip, relu, softmax, stack, where = torch.clip, torch.relu, torch.softmax, torch.stack, torch.where
+log_softmax, logsumexp = torch.log_softmax, torch.logsumexp
 
 
 def concatenate(arrays: Sequence[Tensor], axis: int = -1) -> Tensor:
@@ -31,7 +36,7 @@ def arange(count: int, like: Tensor) -> Tensor:
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Whole numbers as float32."""
+    """Numbers as float32."""
     return x.float()
 
 
@@ -43,3 +48,18 @@ def steps_inside(y: Tensor, lengths: Tensor) -> Tensor:
 def largest(x: Tensor, axis: int) -> Tensor:
     """The largest value along an axis."""
     return x.amax(axis)
+
+
+def binary_cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Nats of 0 or 1, each given the log-odds of 1."""
+    return functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """In memory as its axes go, where that makes a difference."""
+    return x.contiguous()
+
+
+def summed_at(values: Tensor, places: Tensor, width: int) -> Tensor:
+    """(N, width): in each row the sum of the values (N, S) that belong to each place (N, S)."""
+    return values.new_zeros(len(values), width).scatter_add(1, places, values)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..algebra import Cell
 from ..algebra.expression import Node, evaluate
-from ..errors import ModelFileError
 from . import ops
 
 Array = np.ndarray
@@ -33,7 +32,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "softplus": ops.softplus,
     "maximum": np.maximum,
     "minimum": np.minimum,
-    "mean": lambda v: np.broadcast_to(v.mean(-1, keepdims=True), v.shape),
+    "mean": lambda v: np.repeat(v.mean(-1, keepdims=True), v.shape[-1], -1),
 }
 
 
@@ -109,62 +108,3 @@ def _block_diagonal(block: Array, heads: int) -> Array:
     whole = np.zeros((heads, rows // heads, heads, columns), block.dtype)
     whole[range(heads), :, range(heads)] = block.reshape(heads, rows // heads, columns)
     return whole.reshape(rows, heads * columns)
-
-
-class Layers:
-    """Stacked layers of one cell, forward in time, batch of one.
-
-    Args:
-        cell: Its equations.
-        tensors: Stored weights by name, `weight_ih_l0` and so on, as `gatewise.nn` and `torch.nn` name them.
-        num_layers: Layers, each fed by the one below.
-
-    Raises:
-        ModelFileError: A weight is missing or has the wrong shape.
-    """
-
-    def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
-        self.cell = cell
-        self._values = [_blocks(cell, stored_weights(cell, tensors, layer)) for layer in range(num_layers)]
-        # The value of a size letter is the number of rows of a weight that has this letter.
-        rows = {node.size.letter: len(array) for node, array in self._values[0].items()}
-        sizes = cell.sizes(0, rows.get("H", 0), rows.get("P", 0))
-        self._sizes = [sizes[letter] for letter in cell.carry_sizes]
-        self._operations = operations(cell.heads, sizes["K"])
-
-    def start(self) -> list[list[Array]]:
-        """The state before the first step: per layer one vector of zeros per carried name."""
-        return [[np.zeros(size, np.float32) for size in self._sizes] for _ in self._values]
-
-    def step(self, x: Array, state: Sequence[Sequence[Array]]) -> tuple[Array, list[list[Array]]]:
-        """One step: from input (D,) and state to output (H,) and next state. Changes neither argument."""
-        after = []
-        for values, before in zip(self._values, state, strict=True):
-            known = {self.cell.x: x, **dict(zip(self.cell.before, before, strict=True)), **values}
-            after.append(evaluate(self.cell.after, known, self._operations))
-            x = after[-1][0]
-        return x, after
-
-
-def stored_weights(cell: Cell, tensors: Mapping[str, Array], layer: int) -> list[Array]:
-    """One layer's weights, one per parameter of the cell in float32; biases that were not stored are zero.
-
-    Raises:
-        ModelFileError: A weight is missing, or cannot be divided among the gates.
-    """
-    found: list[Array] = []
-    for parameter, names in zip(cell.parameters, cell.stored(), strict=True):
-        parts = [tensors[f"{name}_l{layer}"] for name in names if f"{name}_l{layer}" in tensors]
-        if parts:
-            whole = np.asarray(sum(parts[1:], parts[0]), np.float32)
-        elif names[0].startswith("bias"):
-            units = len(found[0]) // len(cell.parameters[0].blocks)
-            whole = np.zeros(units * len(parameter.blocks), np.float32)
-        else:
-            raise ModelFileError(f"the model has no {names[0]}_l{layer}, which its cell '{cell.name}' needs")
-        if len(whole) % len(parameter.blocks):
-            raise ModelFileError(
-                f"{names[0]}_l{layer} has {len(whole)} rows, no multiple of its {len(parameter.blocks)} gates"
-            )
-        found.append(whole)
-    return found

@@ -16,10 +16,13 @@ from ..decoding.ctc import log_softmax
 from ..document import Count, read
 from ..errors import CellError, DataError, ModelFileError, OptionError
 from ..native.streams import Product
+from .layers import network_of
+from .network import checked
 from .ngrams import HIGHEST_ORDER, KneserNey
+from .sequence_model import architecture
 from .states import state_from_bytes, state_to_bytes
 from .stepping import live_layers
-from .streams import Memory, Streams
+from .streams import Arrays, Live, LiveArrays, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
@@ -69,16 +72,22 @@ class LanguageModel:
             raise ModelFileError("the model continues numbers and does not write. `Tracer` runs it")
         try:
             self.vocabulary: Vocabulary = vocabulary_from_json(document["vocabulary"])
-            cell = Cell.from_json(document["cell"])
-            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
-            num_layers = read(Count, document["sizes"]["num_layers"], "sizes.num_layers")
+            sizes = document["sizes"]
+            block = architecture(
+                cell=Cell.from_json(document["cell"]),
+                input_size=read(Count, sizes["embedding_size"], "sizes.embedding_size"),
+                output_size=len(tensors["output.bias"]),
+                hidden_size=read(Count, sizes["hidden_size"], "sizes.hidden_size"),
+                num_layers=read(Count, sizes["num_layers"], "sizes.num_layers"),
+                proj_size=read(int, sizes["proj_size"], "sizes.proj_size"),
+                vocabulary_size=len(tensors["embedding.weight"]),
+                tied="output.weight" not in tensors,
+            )
+            own = {name: array for name, array in tensors.items() if name != PLAIN}
+            net = network_of(block, checked(block, own))
             self._start = read(int, document["start"], "start")
-            self._embedding = tensors["embedding.weight"]
-            output, bias = (
-                tensors.get("output.weight", self._embedding),
-                tensors["output.bias"],
-            )  # tied, if there is none
-            self._layers, self._scores = live_layers(cell, layers, num_layers), Product(output, bias)
+            self._embedding, self._layers = net.embedding.weight, live_layers(net.layers)
+            self._scores = Product(net.output.weight, net.output.bias)
             self.digest = str(document.get("sha256", ""))
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -138,15 +147,19 @@ class LanguageModel:
         A piece is text, or a token that was chosen; the answer is (V,) the scores (logits) of what comes next, as in a
         `State` after the same tokens. Snapshots are what `state_to_bytes` gives.
         """
-        return Streams(_Live(self))
+        return Streams(self.live())
 
-    def _remembers(self, memory: Memory) -> bool:
+    def live(self) -> Live[Any]:
+        """What `streams` run."""
+        return _Live(self)
+
+    def _remembers(self, memory: Arrays) -> bool:
         """Whether these are the scores of a state and its last tokens."""
         V = len(self.vocabulary)
         if memory.keys() != {"scores", "recent"}:
             return False
         scores, recent = memory["scores"], memory["recent"]
-        fits = _shapes([[scores]]) == [[((V,), np.dtype(np.float32))]] and recent.dtype == np.int64 and recent.ndim == 1
+        fits = (scores.shape, scores.dtype) == ((V,), np.float32) and recent.dtype == np.int64 and recent.ndim == 1
         return fits and set(range(V)).issuperset(recent.tolist())
 
     def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
@@ -154,65 +167,63 @@ class LanguageModel:
         return self._layers.zeros()
 
     def _check(self) -> None:
-        """Whether document and weights fit together, by reading a token.
-
-        Raises:
-            ValueError, or whatever numpy raises where they do not.
-        """
+        """Whether the vocabulary and the weights fit together. ValueError if they do not."""
         V = len(self.vocabulary)
-        if len(self._embedding) != V:
-            raise ValueError(f"the embedding has {len(self._embedding)} rows for a vocabulary of {V}")
+        rows = len(self._embedding)
+        if rows != V:
+            raise ValueError(f"the embedding has {rows} rows for a vocabulary of {V}")
         if not 0 <= self._start < V:
             raise ValueError(f"it starts with token {self._start}, in a vocabulary of {V}")
-        state = self.begin()
-        found, fresh = [*state.layers, [state.scores]], [*self._fresh(), [np.zeros(V, np.float32)]]
-        if _shapes(found) != _shapes(fresh):
-            raise ValueError("its weights do not fit each other")
 
 
-def _memory(scores: np.ndarray, recent: Sequence[int]) -> Memory:
+def _memory(scores: np.ndarray, recent: Sequence[int]) -> Arrays:
     return {"scores": scores, "recent": np.array(recent, np.int64)}
 
 
-class _Live:
+class _Live(LiveArrays):
     """A language model as `runtime.streams.Live`."""
+
+    task, channels = "generate", ()
 
     def __init__(self, model: LanguageModel):
         self._model = model
         self.digest, self.layers = model.digest, model._layers
+        self.unit = f"text, or one of {len(model.vocabulary)} tokens"
 
-    def start(self) -> Memory:
+    def start(self) -> Arrays:
         return _memory(np.zeros(0, np.float32), ())
 
-    def features(self, piece: str | int, memory: Memory) -> tuple[np.ndarray, Memory]:
-        vocabulary, recent = self._model.vocabulary, memory["recent"].tolist()
-        tokens = vocabulary.encode(piece).tolist() if isinstance(piece, str) else [piece]
-        if not isinstance(piece, str) and not (type(piece) is int and 0 <= piece < len(vocabulary)):
+    def checked(self, piece: str | int, memory: Arrays) -> list[int]:
+        vocabulary = self._model.vocabulary
+        if isinstance(piece, str):
+            tokens: list[int] = vocabulary.encode(piece).tolist()
+            return tokens
+        if not (type(piece) is int and 0 <= piece < len(vocabulary)):
             raise DataError(f"a piece is text, or a token from 0 to {len(vocabulary) - 1}, not {piece!r:.60}")
-        if not recent:  # nothing was read
-            tokens.insert(0, self._model._start)
-        return self._model._embedding[tokens], _memory(memory["scores"], [*recent, *tokens][-_RECENT:])
+        return [piece]
 
-    def answers(
-        self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]
-    ) -> tuple[Sequence[np.ndarray], Sequence[Memory]]:
+    def features(self, piece: list[int], memory: Arrays) -> np.ndarray:
+        recent = memory["recent"].tolist()
+        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
+        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
+        return self._model._embedding[tokens]
+
+    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[np.ndarray]:
         read = [i for i, y in enumerate(outputs) if len(y)]
-        scores = [memory["scores"] for memory in memories]
         if read:
             for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
-                scores[i] = found
-        return scores, [{**memory, "scores": found} for memory, found in zip(memories, scores, strict=True)]
+                memories[i]["scores"] = found
+        return [memory["scores"] for memory in memories]
 
-    def fits(self, memory: Memory) -> bool:
-        start = self.start()  # of a stream that has read nothing
-        fresh = memory.keys() == start.keys() and all(not memory[name].size for name in start)
+    def fits(self, memory: Arrays) -> bool:
+        fresh = not any(array.size for array in memory.values())  # of a stream that has read nothing
         return fresh or self._model._remembers(memory)
 
 
 class CountedModel(LanguageModel):
     """The same from n-grams: of a model that was made without a network.
 
-    Its state has one layer of one vector, the places of the n-grams that end here.
+    Its state has one layer and one array, the places of the n-grams that end here.
 
     Args:
         document: As of `LanguageModel`, with the "plain" part of the model.
@@ -235,11 +246,11 @@ class CountedModel(LanguageModel):
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
-    def streams(self) -> Streams:
+    def live(self) -> Live[Any]:
         raise OptionError("a model of n-grams has no layers to run for many texts at a time. Use `advance` for each")
 
     def advance(self, state: State | None, token: int) -> State:
-        before = self._fresh()[0][0] if state is None else state.layers[0][0]
+        [[before]] = self._fresh() if state is None else state.layers
         places = self._counted.advance(tuple(before.tolist()), token)
         scores = np.log(self._counted.probabilities(places)).astype(np.float32)
         recent = () if state is None else state.recent
@@ -247,7 +258,3 @@ class CountedModel(LanguageModel):
 
     def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
         return [[np.array(self._counted.begin())]]
-
-
-def _shapes(layers: Sequence[Sequence[np.ndarray]]) -> list[list[tuple[tuple[int, ...], np.dtype]]]:
-    return [[(value.shape, value.dtype) for value in layer] for layer in layers]

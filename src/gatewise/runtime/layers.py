@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra.linear import linear as product
+from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
+from ..native.diagonals import Diagonals, plan_diagonals
 from . import network, ops
+from .attention import AdditiveAttention, MultiplicativeAttention
+from .convolutions import BatchNormalisation, Convolution
 from .equations import recurrence
+from .products import exact_linear
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -82,25 +86,24 @@ class Chain:
 
 
 class Linear:
-    """A matrix product, by numpy's matrix library."""
+    """A matrix product."""
 
     def __init__(self, part: network.Linear, weights: Weights):
         self.weight, self.bias = weights["weight"], weights.get("bias")
+        self._product = exact_linear if part.exact else ops.linear
 
     def __call__(self, x: Array) -> Array:
-        return ops.linear(x, self.weight, self.bias)
+        return self._product(x, self.weight, self.bias)
 
 
 class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weights = [weights["weight_ih_l0"], weights["bias_ih_l0"]]
+        self._weights = weights["weight_ih_l0"], weights["bias_ih_l0"]
 
     def __call__(self, x: Array) -> Array:
-        start = [np.zeros((x.shape[1], len(self._weights[0])), np.float32)]
-        [y], _ = arrays.recurrence(product, x, start, self._weights, threads=None)
-        return y
+        return exact_linear(x, *self._weights)
 
 
 class Embedding:
@@ -125,11 +128,11 @@ class Recurrent:
     """
 
     def __init__(self, part: network.Recurrent, weights: Weights):
-        self.cell, self.bidirectional = part.runs, part.bidirectional
+        self.cell, self.bidirectional, self.inputs = part.runs, part.bidirectional, part.input_size
         sizes = self.cell.sizes(part.input_size, part.hidden_size, part.proj_size)
         self._sizes = [sizes[letter] for letter in self.cell.carry_sizes]
         # Of each layer and direction, in the cell's order.
-        self._weights = [
+        self.weights = [
             [_sum(weights[network.place_of(name, layer, way)] for name in names) for names in self.cell.stored()]
             for layer in range(part.num_layers)
             for way in range(part.ways)
@@ -138,25 +141,24 @@ class Recurrent:
 
     def start(self, rows: int) -> tuple[Array, ...]:
         """The state before the first step, one array per carried name."""
-        return tuple(np.zeros((len(self._weights), rows, size), np.float32) for size in self._sizes)
+        return tuple(np.zeros((len(self.weights), rows, size), np.float32) for size in self._sizes)
 
     def __call__(self, x: Array, state: Any = None, lengths: Array | None = None) -> tuple[Array, Any]:
-        given = self.start(x.shape[1]) if state is None else state if isinstance(state, tuple) else (state,)
+        given = self.start(x.shape[1]) if state is None else as_tuple(state)
         y, ends = self._run(np.asarray(x, np.float32), [list(own) for own in zip(*given, strict=True)], lengths)
-        last = tuple(np.stack(values) for values in zip(*ends, strict=True))
-        return y, last if len(last) > 1 else last[0]
+        return y, as_carried(tuple(np.stack(values) for values in zip(*ends, strict=True)))
 
     def _run(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
         """The output, and of each layer and direction the last state."""
         if not self._native:
             return self._evaluated(x, states, lengths)
         if not self.bidirectional:
-            runs = arrays.stack(self.cell, x, states, self._weights, lengths)
+            runs = arrays.stack(self.cell, x, states, self.weights, lengths)
             return runs[-1][0][0], [end for _, end in runs]
         ends = []
         for first in range(0, len(states), 2):
             two = slice(first, first + 2)
-            runs = arrays.both_directions(self.cell, x, states[two], self._weights[two], lengths)
+            runs = arrays.both_directions(self.cell, x, states[two], self.weights[two], lengths)
             x = np.concatenate([y for [y], _ in runs], -1)
             ends += [end for _, end in runs]
         return x, ends
@@ -167,16 +169,60 @@ class Recurrent:
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
-                y, end = recurrence(self.cell, x, states[place], self._weights[place], lengths, reverse=way == 1)
+                y, end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
                 outputs.append(y)
                 ends.append(end)
             x = ops.concatenate(outputs)
         return x, ends
 
 
+def as_tuple(state: Any) -> tuple[Array, ...]:
+    """A state of layers, one array per carried name."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def as_carried(state: tuple[Array, ...]) -> Any:
+    """The same as layers take it: a lone array by itself."""
+    return state if len(state) > 1 else state[0]
+
+
 def _sum(weights: Any) -> Array:
     first, *rest = weights
     return first + rest[0] if rest else first
+
+
+class MultiDimensionalLSTM:
+    """A 2-D LSTM from all four corners, diagonal by diagonal in the engine."""
+
+    def __init__(self, part: network.MultiDimensionalLSTM, weights: Weights):
+        names = [names[0] for names in multidimensional.stored()]
+        self._units = part.hidden_size
+        self._weights = [[weights[f"{name}_d{corner}"] for name in names] for corner in range(network.CORNERS)]
+
+    def __call__(self, images: Array, sizes: Array) -> tuple[Array, tuple[Array, Array]]:
+        B, height, width, D = images.shape
+        plan = plan_diagonals(sizes, height, width)
+        outputs, ends = [], []
+        for places, weights in zip(plan.places, self._weights, strict=True):
+            found = self._run(images.reshape(-1, D)[places], weights, plan)
+            y = np.zeros((B * height * width, self._units), np.float32)
+            y[places] = found[0, :-1]
+            outputs.append(y.reshape(B, height, width, self._units))
+            ends.append(found[:, plan.corners])
+        h, c = np.stack(ends, 1)
+        return np.concatenate(outputs, -1), (h, c)
+
+    def _run(self, x: Array, weights: list[Array], plan: Diagonals) -> Array:
+        """h and c (2, N + 1, H) at each position, in the order of the plan, and zeros."""
+        found = np.zeros((2, len(x) + 1, self._units), np.float32)
+        last, end = found[:, -1:], 0  # of the diagonal before, and zeros for who has no neighbour there
+        for count in plan.counts:
+            start, end = end, end + count
+            some = slice(start, end)
+            state = [*last[:, plan.above[some]], *last[:, plan.before[some]]]
+            found[:, some] = arrays.step(multidimensional, x[some], state, weights)[:2]
+            last = np.concatenate([found[:, some], found[:, -1:]], 1)
+        return found
 
 
 class CRF:
@@ -210,8 +256,14 @@ LAYERS: dict[type, Callable[..., Any]] = {
     network.Embedding: Embedding,
     network.Recurrent: Recurrent,
     network.Stack: Recurrent,
+    network.MultiDimensionalLSTM: MultiDimensionalLSTM,
+    network.AdditiveAttention: AdditiveAttention,
+    network.MultiplicativeAttention: MultiplicativeAttention,
+    network.Convolution: Convolution,
+    network.BatchNormalisation: BatchNormalisation,
     network.CRF: CRF,
     network.Tanh: lambda part, weights: np.tanh,
+    network.ReLU: lambda part, weights: ops.relu,
     network.Dropout: Identity,
     network.MaskDropout: Identity,
     network.TokenDropout: Identity,

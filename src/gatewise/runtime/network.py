@@ -18,7 +18,10 @@ import numpy as np
 from ..algebra import Cell
 from ..algebra.linear import linear as product
 from ..algebra.regularise import zone_out_mean
+from ..cells._multidimensional import multidimensional
 from ..errors import ModelFileError
+
+CORNERS = 4  # in which a 2-D LSTM begins
 
 Shape = tuple[int, ...]
 Weights = Iterator[tuple[str, Shape]]  # names and shapes, in the order in which modules of torch have them
@@ -65,11 +68,16 @@ class Chain:
 
 @dataclass(frozen=True)
 class Linear:
-    """(..., inputs) to (..., outputs)."""
+    """(..., inputs) to (..., outputs).
+
+    Attributes:
+        exact: Whether, when it predicts, a row has the same bits whatever rows are beside it; see `products`.
+    """
 
     inputs: int
     outputs: int
     bias: bool = True
+    exact: bool = False
 
     def weights(self) -> Weights:
         yield "weight", (self.outputs, self.inputs)
@@ -79,10 +87,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class ExactLinear:
-    """(T, B, inputs) to (T, B, outputs), where the result for a row has the same bits whatever rows are beside it.
-
-    It runs as a cell, in the engine: with a matrix library the bits depend on how many rows there are.
-    """
+    """(T, B, inputs) to (T, B, outputs), where the result for a row has the same bits whatever rows are beside it, in
+    training, too, and has the weights' names of a recurrent layer; see `nn.linear.Linear`."""
 
     inputs: int
     outputs: int
@@ -159,6 +165,70 @@ class Stack(Recurrent):
 
 
 @dataclass(frozen=True)
+class MultiDimensionalLSTM:
+    """Images (B, height, width, D) and their sizes (B, 2) to (B, height, width, 4 H) and the last states, read from all
+    four corners, as `gatewise.nn.MultiDimensionalLSTM`."""
+
+    input_size: int
+    hidden_size: int
+
+    def weights(self) -> Weights:
+        sizes = multidimensional.sizes(self.input_size, self.hidden_size)
+        for direction in range(CORNERS):
+            for names, parameter in zip(multidimensional.stored(), multidimensional.parameters, strict=True):
+                yield f"{names[0]}_d{direction}", parameter.shape(sizes)
+
+
+@dataclass(frozen=True)
+class AdditiveAttention:
+    """Queries (Q, B, query_size) over keys (T, B, key_size), as `gatewise.nn.AdditiveAttention`."""
+
+    query_size: int
+    key_size: int
+    attention_size: int
+
+    def weights(self) -> Weights:
+        yield "W.weight", (self.attention_size, self.query_size)
+        yield "U.weight", (self.attention_size, self.key_size)
+        yield "v.weight", (1, self.attention_size)
+
+
+@dataclass(frozen=True)
+class MultiplicativeAttention:
+    """The same as `gatewise.nn.MultiplicativeAttention`, with its general score."""
+
+    query_size: int
+    key_size: int
+
+    def weights(self) -> Weights:
+        yield "W.weight", (self.query_size, self.key_size)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Maps (F, inputs, h, w) to (F, outputs, h / stride, w / stride), from 3 x 3 places each, without a bias."""
+
+    inputs: int
+    outputs: int
+    stride: int = 1
+
+    def weights(self) -> Weights:
+        yield "weight", (self.outputs, self.inputs, 3, 3)
+
+
+@dataclass(frozen=True)
+class BatchNormalisation:
+    """Maps (F, channels, h, w) with mean 0 and deviation 1 in each channel, as training saw them, then scaled."""
+
+    channels: int
+
+    def weights(self) -> Weights:
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            yield name, (self.channels,)
+        yield "num_batches_tracked", ()
+
+
+@dataclass(frozen=True)
 class CRF:
     """Scores of labels beside one another, as `gatewise.nn.CRF`.
 
@@ -217,6 +287,11 @@ class Tanh(_Weightless):
 
 
 @dataclass(frozen=True)
+class ReLU(_Weightless):
+    """Nothing below 0."""
+
+
+@dataclass(frozen=True)
 class Dropout(_Weightless):
     """Zeroes values with a probability, in training alone."""
 
@@ -248,7 +323,10 @@ class TokenDropout(_Weightless):
     unknown: int
 
 
-LAYERS = (Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, CRF, _Weightless)
+LAYERS = (
+    *(Block, Repeated, Chain, Linear, ExactLinear, Embedding, Recurrent, MultiDimensionalLSTM, CRF, _Weightless),
+    *(AdditiveAttention, MultiplicativeAttention, Convolution, BatchNormalisation),
+)
 
 
 def named_weights(part: Any, prefix: str) -> Weights:
@@ -277,4 +355,6 @@ def checked(network: Block, tensors: Mapping[str, np.ndarray]) -> dict[str, np.n
         has, needs = found[name].shape if name in found else None, wanted.get(name)
         if has != needs:
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
+        if has and found[name].dtype != np.float32:  # single numbers may be counts
+            raise ModelFileError(f"{name} holds {found[name].dtype}, where weights are float32")
     return found

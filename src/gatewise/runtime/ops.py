@@ -13,7 +13,9 @@ import numpy as np
 Array = np.ndarray
 
 arcsinh, exp, log, tanh = np.arcsinh, np.exp, np.log, np.tanh
-broadcast_to, maximum, moveaxis, repeat, stack = np.broadcast_to, np.maximum, np.moveaxis, np.repeat, np.stack
+broadcast_to, full_like, logaddexp = np.broadcast_to, np.full_like, np.logaddexp
+maximum, moveaxis = np.maximum, np.moveaxis
+permute, repeat, stack = np.transpose, np.repeat, np.stack
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -40,8 +42,8 @@ def arange(count: int, like: Array) -> Array:
 
 
 def as_float(x: Array) -> Array:
-    """Whole numbers as float32."""
-    return x.astype(np.float32)
+    """Numbers as float32."""
+    return x.astype(np.float32, copy=False)
 
 
 def steps_inside(y: Array, lengths: Array) -> Array:
@@ -85,3 +87,38 @@ def softmax(x: Array, axis: int) -> Array:
     shares = np.exp(x - x.max(axis, keepdims=True))
     shares /= shares.sum(axis, keepdims=True)
     return shares
+
+
+def logsumexp(x: Array, axis: int) -> Array:
+    """Logarithm of the sum of exp(x) along an axis."""
+    most = x.max(axis, keepdims=True)
+    return np.log(np.exp(x - most).sum(axis)) + most.squeeze(axis)
+
+
+def log_softmax(x: Array, axis: int) -> Array:
+    """Logarithms of `softmax`."""
+    shifted = x - x.max(axis, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis, keepdims=True))
+    return shifted
+
+
+def binary_cross_entropy(scores: Array, targets: Array) -> Array:
+    """Nats of 0 or 1, each given the log-odds of 1."""
+    return softplus(scores) - scores * targets
+
+
+def contiguous(x: Array) -> Array:
+    """In memory as its axes go, where that makes a difference."""
+    return x
+
+
+def log_sigmoid(x: Array) -> Array:
+    """Logarithm of `sigmoid`."""
+    return -softplus(-x)
+
+
+def summed_at(values: Array, places: Array, width: int) -> Array:
+    """(N, width): in each row the sum of the values (N, S) that belong to each place (N, S)."""
+    found = np.zeros((len(values), width), values.dtype)
+    np.add.at(found, (np.arange(len(values))[:, None], places), values)
+    return found

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..algebra import Cell
 from ..errors import OptionError
 from ..native import lowering
 from ..native.streams import Streams
-from .equations import Layers, stored_weights
+from .layers import Recurrent, as_tuple
 
 Array = np.ndarray
 State = Sequence[
@@ -23,6 +22,8 @@ State = Sequence[
 class LiveLayers(Protocol):
     """Layers with states of streams, as `native.streams.Streams`, which says what each of these does."""
 
+    @property
+    def inputs(self) -> int: ...
     def open(self) -> int: ...
     def close(self, stream: int) -> None: ...
     def reset(self, stream: int) -> None: ...
@@ -34,26 +35,27 @@ class LiveLayers(Protocol):
     def step(self, x: Array, state: State) -> State: ...
 
 
-def live_layers(cell: Cell, tensors: Mapping[str, Array], num_layers: int) -> LiveLayers:
-    """Layers of a cell with the weights of a model file.
-
-    Args:
-        tensors: Stored weights by name, as for `Layers`.
+def live_layers(layers: Recurrent) -> LiveLayers:
+    """Layers of a trained network as streams run them.
 
     Raises:
-        ModelFileError: A weight is missing or has the wrong shape.
-        ShapeError: The weights do not fit one another.
+        OptionError: They read in both directions.
     """
-    if not lowering.runs(cell):
-        return Evaluated(Layers(cell, tensors, num_layers))
-    return Streams([(cell, stored_weights(cell, tensors, layer)) for layer in range(num_layers)])
+    if layers.bidirectional:
+        raise OptionError(
+            "this model is bidirectional: it reads a sequence from its end, too, so it cannot answer before the end. "
+            "Train one with bidirectional=False"
+        )
+    if not lowering.runs(layers.cell):
+        return Evaluated(layers)
+    return Streams([(layers.cell, weights) for weights in layers.weights])
 
 
 class Evaluated:
     """Layers whose cell carries matrices, which the native engine does not run."""
 
-    def __init__(self, layers: Layers):
-        self._layers = layers
+    def __init__(self, layers: Recurrent):
+        self._layers, self.inputs = layers, layers.inputs
         self._states: dict[int, State] = {}
         self._opened = 0
 
@@ -82,24 +84,90 @@ class Evaluated:
 
     def push(self, streams: Any, x: Array, *, lengths: Any = None) -> Array:
         """Steps of one stream (T, D), or with `lengths` of several, one's after the other's."""
-        counts = [len(x)] if lengths is None else list(lengths)
-        rows = iter(x)
+        ends = list(accumulate([len(x)] if lengths is None else map(int, lengths), initial=0))
         outputs = []
-        for stream, count in zip(np.atleast_1d(streams).tolist(), counts, strict=True):
-            for step in islice(rows, int(count)):
-                self._states[stream] = self.step(step, self.state(stream))
-                outputs.append(self._states[stream][-1][0])
-        return np.array(outputs, np.float32).reshape(len(x), len(self.zeros()[-1][0]))
+        for stream, (first, last) in zip(np.atleast_1d(streams).tolist(), pairwise(ends), strict=True):
+            y, self._states[stream] = self._run(x[first:last], self.state(stream))
+            outputs.append(y)
+        return np.concatenate(outputs)
 
     def zeros(self) -> State:
-        return self._layers.start()
+        return _by_layer(self._layers.start(1))
 
     def step(self, x: Array, state: State) -> State:
+        return self._run(x[None], state)[1]
+
+    def _run(self, x: Array, state: State) -> tuple[Array, State]:
+        before = tuple(np.stack(values)[:, None] for values in zip(*state, strict=True))
         with np.errstate(all="ignore"):  # damaged weights show in the output
-            _, after = self._layers.step(x, state)
-        return after
+            y, after = self._layers(x[:, None], before)
+        return y[:, 0], _by_layer(as_tuple(after))
 
     def _known(self, stream: int) -> int:
         if stream not in self._states:
             raise OptionError(f"there is no stream {stream}: it was closed, or never opened")
         return int(stream)
+
+
+def _by_layer(state: tuple[Array, ...]) -> State:
+    """Of arrays (layers, 1, H), one per carried name."""
+    return [[value[0] for value in layer] for layer in zip(*state, strict=True)]
+
+
+class Beside:
+    """Any number of stacks of layers, each of which reads its own part of the features; their outputs side by side."""
+
+    def __init__(self, stacks: Iterable[LiveLayers]):
+        self._stacks = list(stacks)
+        self._parts = list(pairwise(accumulate([stack.inputs for stack in self._stacks], initial=0)))
+        self.inputs = sum(stack.inputs for stack in self._stacks)
+        self._ids: dict[int, list[int]] = {}  # of the same stream in each stack
+        self._opened = 0
+
+    def open(self) -> int:
+        return self._added([stack.open() for stack in self._stacks])
+
+    def close(self, stream: int) -> None:
+        for stack, own in zip(self._stacks, self._ids.pop(stream), strict=True):
+            stack.close(own)
+
+    def reset(self, stream: int) -> None:
+        for stack, own in zip(self._stacks, self._ids[stream], strict=True):
+            stack.reset(own)
+
+    def fork(self, stream: int) -> int:
+        return self._added([stack.fork(own) for stack, own in zip(self._stacks, self._ids[stream], strict=True)])
+
+    def state(self, stream: int) -> State:
+        each = zip(self._stacks, self._ids[stream], strict=True)
+        return [layer for stack, own in each for layer in stack.state(own)]
+
+    def restore(self, stream: int, state: State) -> None:
+        for stack, own, layers in zip(self._stacks, self._ids[stream], self._divided(state), strict=True):
+            stack.restore(own, layers)
+
+    def push(self, streams: Any, x: Array, *, lengths: Any = None) -> Array:
+        one = lengths is None
+        ids = [self._ids[stream] for stream in ([streams] if one else streams.tolist())]
+        outputs = []
+        for number, (stack, (first, last)) in enumerate(zip(self._stacks, self._parts, strict=True)):
+            own = [each[number] for each in ids]
+            part = np.ascontiguousarray(x[:, first:last])
+            outputs.append(stack.push(own[0] if one else np.array(own, np.int64), part, lengths=lengths))
+        return np.concatenate(outputs, axis=1) if outputs else np.zeros((len(x), 0), np.float32)
+
+    def zeros(self) -> State:
+        return [layer for stack in self._stacks for layer in stack.zeros()]
+
+    def step(self, x: Array, state: State) -> State:
+        each = zip(self._stacks, self._parts, self._divided(state), strict=True)
+        return [layer for stack, (first, last), own in each for layer in stack.step(x[first:last], own)]
+
+    def _divided(self, state: State) -> list[State]:
+        counts = [len(stack.zeros()) for stack in self._stacks]
+        return [state[first:last] for first, last in pairwise(accumulate(counts, initial=0))]
+
+    def _added(self, ids: list[int]) -> int:
+        self._opened += 1
+        self._ids[self._opened] = ids
+        return self._opened

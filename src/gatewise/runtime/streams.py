@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from copy import deepcopy
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from .states import state_from_bytes, state_to_bytes
 from .stepping import LiveLayers
 
 Array = np.ndarray
-Memory = Mapping[str, Array]  # a value: nothing changes it in place
+Memory = TypeVar("Memory")
 State = TypeVar("State")
+Arrays = dict[str, Array]
 
 
 class Stream(ABC, Generic[State]):
@@ -64,34 +66,88 @@ class Stream(ABC, Generic[State]):
         """The state before the first piece."""
 
 
-class Live(Protocol):
+class Live(ABC, Generic[Memory]):
     """What a task does around the layers of its streams, for all streams of a push.
 
-    It keeps nothing itself. What it has to remember of a stream, apart from the state of the layers, is that stream's
-    memory: arrays by name, the same names and dtypes at all times, beginning with a letter.
+    What it has to remember of a stream, apart from the state of the layers, is that stream's memory. A memory belongs
+    to one stream alone, so `features` and `answers` change it in place: a push costs what it reads, and not what is
+    remembered. Whoever wants to keep one copies it, as snapshots and forks do.
+
+    Attributes:
+        task: Of the model.
+        channels: Names of the values of a step, in their order; none where a piece is text.
+        unit: What a piece is made of, in words.
+        digest: Of the model.
+        layers: That all streams step through.
     """
 
-    digest: str  # of the model
+    task: str
+    channels: tuple[str, ...]
+    unit: str
+    digest: str
     layers: LiveLayers
 
+    @abstractmethod
     def start(self) -> Memory:
         """The memory of a stream that has read nothing."""
 
-    def features(self, piece: Any, memory: Memory) -> tuple[Array, Memory]:
-        """What the layers read of a stream's next piece, (T, D) float32, T at least 0, and the memory after it.
+    @abstractmethod
+    def checked(self, piece: Any, memory: Memory) -> Any:
+        """A stream's next piece as `features` takes it. Changes nothing.
 
         Raises:
             DataError: The piece is not what the model reads.
         """
 
-    def answers(self, outputs: Sequence[Array], memories: Sequence[Memory]) -> tuple[Sequence[Any], Sequence[Memory]]:
-        """From the layers' outputs (T, H) of each stream to what `push` returns for each, and the memories after it.
+    @abstractmethod
+    def features(self, piece: Any, memory: Memory) -> Array:
+        """What the layers read of a piece, (T, D) float32, T at least 0."""
+
+    @abstractmethod
+    def answers(self, outputs: Sequence[Array], memories: Sequence[Memory]) -> Sequence[Any]:
+        """From the layers' outputs (T, H) of each stream to what `push` returns for each.
 
         An answer depends on its own stream alone, to the last bit.
         """
 
-    def fits(self, memory: Memory) -> bool:
-        """Whether a memory that somebody else has kept may be one of this model's."""
+    def rest(self, memory: Memory) -> Array | None:
+        """What the layers still have to read at the end of a stream; None where nothing is ever held back."""
+        return None
+
+    @abstractmethod
+    def arrays(self, memory: Memory) -> Mapping[str, Array]:
+        """A memory by names that begin with a letter."""
+
+    @abstractmethod
+    def memory(self, arrays: Arrays) -> Memory:
+        """Undo `arrays`, of which somebody else has kept these.
+
+        Raises:
+            ModelFileError: They are of another model.
+        """
+
+
+class LiveArrays(Live[Arrays]):
+    """One whose memories are arrays by name: always the same names, dtypes and numbers of axes."""
+
+    def arrays(self, memory: Arrays) -> Arrays:
+        return memory
+
+    def memory(self, arrays: Arrays) -> Arrays:
+        start = self.start()
+        alike = arrays.keys() == start.keys() and all(
+            found.dtype == start[name].dtype and found.ndim == start[name].ndim for name, found in arrays.items()
+        )
+        if not alike or not self.fits(arrays):
+            raise ModelFileError("the state is of another model")
+        return arrays
+
+    def fits(self, memory: Arrays) -> bool:
+        """Whether arrays with the names, dtypes and numbers of axes of a memory may be one.
+
+        Here: whether they have the shapes of one at the beginning.
+        """
+        return all(found.shape == memory[name].shape for name, found in self.start().items())
 
 
 class Streams:
@@ -112,9 +168,29 @@ class Streams:
         >>> again = streams.restore(kept)  # perhaps in another process
     """
 
-    def __init__(self, live: Live):
+    def __init__(self, live: Live[Any]):
         self._live, self._layers = live, live.layers
-        self._memories: dict[int, Memory] = {}
+        self._memories: dict[int, Any] = {}
+
+    @property
+    def task(self) -> str:
+        """What the model does."""
+        return self._live.task
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the values of a step, in their order; none where a piece is text."""
+        return self._live.channels
+
+    @property
+    def unit(self) -> str:
+        """What a piece is made of, in words."""
+        return self._live.unit
+
+    @property
+    def digest(self) -> str:
+        """Of the model: snapshots are restored where it is the same."""
+        return self._live.digest
 
     def __len__(self) -> int:
         return len(self._memories)
@@ -138,12 +214,24 @@ class Streams:
             OptionError: There is no such stream.
             DataError: A piece is not what the model reads. No stream has then read any.
         """
-        before = [self._memory(stream) for stream in pieces]
-        read = [self._live.features(piece, memory) for piece, memory in zip(pieces.values(), before, strict=True)]
-        outputs = self._run(list(pieces), [features for features, _ in read])
-        answers, memories = self._live.answers(outputs, [memory for _, memory in read])
-        self._memories.update(zip(pieces, memories, strict=True))
+        live, memories = self._live, [self._memory(stream) for stream in pieces]
+        checked = [live.checked(piece, memory) for piece, memory in zip(pieces.values(), memories, strict=True)]
+        features = [live.features(piece, memory) for piece, memory in zip(checked, memories, strict=True)]
+        answers = live.answers(self._run(list(pieces), features), memories)
         return dict(zip(pieces, answers, strict=True))
+
+    def finish(self, stream: int) -> Any:
+        """No piece follows: read what was held back.
+
+        Returns:
+            As `push`; None where nothing is ever held back.
+        """
+        memory = self._memory(stream)
+        features = self._live.rest(memory)
+        if features is None:
+            return None
+        [answer] = self._live.answers(self._run([stream], [features]), [memory])
+        return answer
 
     def reset(self, stream: int) -> None:
         """Forget what it has read."""
@@ -155,7 +243,7 @@ class Streams:
         """Another stream that has read the same."""
         memory = self._memory(stream)
         other = self._layers.fork(stream)
-        self._memories[other] = memory
+        self._memories[other] = deepcopy(memory)
         return other
 
     def close(self, stream: int) -> None:
@@ -166,7 +254,7 @@ class Streams:
 
     def snapshot(self, stream: int) -> bytes:
         """What the stream remembers, as a safetensors file that names the model."""
-        memory = self._memory(stream)
+        memory = self._live.arrays(self._memory(stream))
         return state_to_bytes(self._live.digest, self._layers.state(stream), memory)
 
     def restore(self, snapshot: bytes) -> int:
@@ -176,9 +264,8 @@ class Streams:
             ValueError: These are not the bytes of a snapshot.
             ModelFileError: It is of another model.
         """
-        state, memory = state_from_bytes(snapshot, self._live.digest, self._layers.zeros())
-        if not self._live.fits(memory):
-            raise ModelFileError("the state is of another model")
+        state, arrays = state_from_bytes(snapshot, self._live.digest, self._layers.zeros())
+        memory = self._live.memory(arrays)
         stream = self._layers.open()
         self._layers.restore(stream, state)
         self._memories[stream] = memory
@@ -195,8 +282,39 @@ class Streams:
         ends = np.cumsum(lengths).tolist()
         return [together[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
 
-    def _memory(self, stream: int) -> Memory:
+    def _memory(self, stream: int) -> Any:
         try:
             return self._memories[stream]
         except (KeyError, TypeError):
             raise OptionError(f"there is no stream {stream!r}: it was closed, or never opened") from None
+
+
+class LiveStream(Stream[bytes]):
+    """One stream by itself; its states are snapshots."""
+
+    def __init__(self, live: Live[Any]):
+        self._streams = Streams(live)
+        self._stream = self._streams.open()
+        self._beginning = self._streams.snapshot(self._stream)
+
+    @property
+    def state(self) -> bytes:
+        return self._streams.snapshot(self._stream)
+
+    @state.setter
+    def state(self, state: bytes) -> None:
+        before, self._stream = self._stream, self._streams.restore(state)
+        self._streams.close(before)
+
+    def push(self, piece: Any) -> Any:
+        return self._streams.push({self._stream: piece})[self._stream]
+
+    def finish(self) -> Any:
+        return self._streams.finish(self._stream)
+
+    @property
+    def _memory(self) -> Any:
+        return self._streams._memory(self._stream)
+
+    def _initial_state(self) -> bytes:
+        return self._beginning

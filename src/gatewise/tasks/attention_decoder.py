@@ -1,5 +1,5 @@
-"""A decoder that writes a sequence token by token and attends to an encoded input: what the networks of `caption` and
-`translate` share.
+"""A decoder that writes a sequence token by token and attends to an encoded input, said once: what the networks of
+`caption` and `translate` share.
 
 B sequences, T steps of the longest, S encoded positions; V tokens, E features of a token, H units, D features of a
 position.
@@ -7,28 +7,29 @@ position.
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, log_softmax, logsigmoid
 
 from ..algebra import Cell
 from ..errors import ShapeError
-from ..nn import AdditiveAttention, MultiplicativeAttention
-from ..nn.attention import Memory
-from ..nn.linear import Product
-from ..nn.recurrent import Options as RecurrentOptions
-from ..nn.stack import Stack, dropout_mask
-from ..randomness import generator
-from .network import Network
+from ..runtime.layers import as_carried, as_tuple
+from ..runtime.network import (
+    AdditiveAttention,
+    Block,
+    Embedding,
+    Linear,
+    MaskDropout,
+    MultiplicativeAttention,
+    Stack,
+)
 
-Batch = dict[str, Any]  # see `AttentionDecoder.forward`
+Batch = Mapping[str, Any]
+Encode = Callable[[Any, Batch], tuple[Any, Any]]  # see `forward`
+
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,6 @@ class DecoderOptions:
         copy_mechanism: It may also copy a token of the source: a gate predicts how likely it is to (See et al. 2017,
             section 2.2, without coverage). Source and target must share their ids.
         dropout: Probability of zeroing a feature of a token, a value between layers or one before the scores.
-        label_smoothing: Share of the probability that training spreads over all tokens.
         recurrent_dropout, zoneout, weight_dropout: Of the layers; see `Recurrent`. With input feeding their masks are
             drawn anew at each step.
     """
@@ -60,20 +60,25 @@ class DecoderOptions:
     input_feeding: bool = True
     copy_mechanism: bool = False
     dropout: float = 0.0
-    label_smoothing: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout: float = 0.0
     weight_dropout: float = 0.0
 
     @property
-    def regularisers(self) -> RecurrentOptions:
-        return RecurrentOptions(
-            recurrent_dropout=self.recurrent_dropout, zoneout=self.zoneout, weight_dropout=self.weight_dropout
-        )
+    def regularisers(self) -> dict[str, Any]:
+        names = ("recurrent_dropout", "zoneout", "weight_dropout")
+        return {name: getattr(self, name) for name in names}
 
 
-class AttentionDecoder(Network):
-    """Scores each next token of a sequence. What it starts from and attends to, a subclass defines: `encode`.
+def decoder_parts(
+    cell: Cell,
+    options: DecoderOptions,
+    *,
+    encoded_size: int,
+    initial_size: int,
+    embedding_scale: float = 1.0,
+) -> dict[str, Any]:
+    """Parts that score each next token of a sequence, by name.
 
     Args:
         cell: Of the layers.
@@ -83,277 +88,238 @@ class AttentionDecoder(Network):
         embedding_scale: Factor of embeddings on their way in: scores need small ones, an input larger ones. Vaswani et
             al. (2017), section 3.4, take sqrt(E).
     """
+    E, H, V = options.embedding_size, options.hidden_size, options.vocabulary_size
+    letters = cell.sizes(E, H, 0)
+    layers = Stack(
+        cell=cell,
+        input_size=E * (1 + options.input_feeding),
+        hidden_size=H,
+        num_layers=options.num_layers,
+        dropout=options.dropout,
+        **options.regularisers,
+    )
+    attention: Any = None
+    if options.attention == "additive":
+        attention = AdditiveAttention(H, encoded_size, options.attention_size or H)
+    elif options.attention == "multiplicative":
+        attention = MultiplicativeAttention(H, encoded_size)
+    return {
+        "embedding": Embedding(V, E),
+        "layers": layers,
+        "start": Block({name: Linear(initial_size, options.num_layers * H, exact=True) for name in _learned(cell)}),
+        "attention": attention,
+        "combine": Linear(H + (encoded_size if attention is not None else 0), E, exact=True),
+        "output": Linear(E, V, exact=True),
+        "gate": Linear(E, 1, exact=True) if options.copy_mechanism else None,  # open: generates instead of copying
+        "dropout": MaskDropout(options.dropout),
+        "embedding_size": E,
+        "embedding_scale": embedding_scale,
+        "input_feeding": options.input_feeding,
+        "num_layers": options.num_layers,
+        # Of each value that the cell carries its name, its size, and whether its beginning is learned.
+        "carry": tuple(
+            (name, letters[size], name in _learned(cell))
+            for name, size in zip(cell.carry, cell.carry_sizes, strict=True)
+        ),
+    }
 
-    def __init__(
-        self,
-        cell: Cell,
-        options: DecoderOptions,
-        *,
-        encoded_size: int,
-        initial_size: int,
-        embedding_scale: float = 1.0,
-    ):
-        super().__init__()
-        E, H, V = options.embedding_size, options.hidden_size, options.vocabulary_size
-        self.embedding = nn.Embedding(V, E)
-        self.layers = Stack(cell, E * (1 + options.input_feeding), H, options.num_layers, **options.regularisers)
-        self.layers.rate = options.dropout
-        self.start = nn.ModuleDict({name: nn.Linear(initial_size, options.num_layers * H) for name in _learned(cell)})
-        self.attention: AdditiveAttention | MultiplicativeAttention | None = None
-        if options.attention == "additive":
-            self.attention = AdditiveAttention(H, encoded_size, options.attention_size)
-        elif options.attention == "multiplicative":
-            self.attention = MultiplicativeAttention(H, encoded_size)
-        self.combine = nn.Linear(H + (encoded_size if self.attention is not None else 0), E)
-        self.output = nn.Linear(E, V)
-        self.gate = nn.Linear(E, 1) if options.copy_mechanism else None  # open: generates instead of copying
-        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(E))
-        nn.init.zeros_(self.output.bias)
-        self.output.weight = self.embedding.weight
-        letters = cell.sizes(E, H, 0)
-        self.carried_sizes = [letters[letter] for letter in cell.carry_sizes]
-        self.cell, self.input_feeding, self.embedding_scale = cell, options.input_feeding, embedding_scale
-        self.dropout_rate, self.label_smoothing = options.dropout, options.label_smoothing
 
-    @abstractmethod
-    def encode(self, batch: Batch) -> tuple[Tensor, Memory | None]:
-        """For each sequence the features (B, initial_size) of its initial state, and what it attends to; see `memory`.
+TIED = {"output.weight": "embedding.weight"}  # the decoder's output is scored against the tokens' embeddings
 
-        Args:
-            batch: Tensors, on the device of the network.
-        """
 
-    # Parts. `encode` and the steps below are made of them.
+def _learned(cell: Cell) -> list[str]:
+    """The carried values whose initial state is learned: output and memory, one value per unit. Others, such as
+    normalisers, start as they always do."""
+    return [name for name, size in zip(cell.carry, cell.carry_sizes, strict=True) if name in "hc" and size == "H"]
 
-    def dropout(self, x: Tensor) -> Tensor:
-        return x * dropout_mask(x, self.dropout_rate) if self.training and self.dropout_rate else x
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """(..., E) features of tokens as the decoder reads them."""
-        return self.dropout(self.embedding(tokens) * self.embedding_scale)
+# Steps. `net` has the parts above; what it starts from and attends to, each task says in a function: `encode`.
 
-    def memory(self, encoded: Tensor, lengths: Tensor) -> Memory | None:
-        """Encoded positions (S, B, D), prepared for attention; None without attention."""
-        return None if self.attention is None else self.attention.memory(self.dropout(encoded), lengths=lengths)
 
-    def select(self, memory: Memory, rows: Tensor) -> Memory:
-        """The memory of these rows, some of them perhaps several times."""
-        inside = None if memory.inside is None else memory.inside[rows]
-        steps = memory.steps if isinstance(memory.steps, int) else memory.steps[rows]
-        return Memory(memory.keys[rows], memory.values[rows], inside, steps)
+def embed(net: Any, tokens: Any) -> Any:
+    """(..., E) features of tokens as the decoder reads them."""
+    return net.dropout(net.embedding(tokens) * net.embedding_scale)
 
-    def initial_state(self, features: Tensor) -> list[Tensor]:
-        """The state before the first token, (layers, B, ...) per carried name."""
-        layers, rows = self.layers.num_layers, len(features)
-        return [
-            torch.tanh(self.start[name](features)).view(rows, layers, -1).transpose(0, 1).contiguous()
-            if name in self.start
-            else features.new_zeros(layers, rows, size)
-            for name, size in zip(self.cell.carry, self.carried_sizes, strict=True)
-        ]
 
-    def recur(self, x: Tensor, state: list[Tensor], lengths: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """The layers' output (T, B, H), and the state after."""
-        y, after = self.layers(x, tuple(state) if len(state) > 1 else state[0], lengths=lengths)
-        return y, list(after) if len(state) > 1 else [after]
+def memory_of(net: Any, encoded: Any, lengths: Any) -> Any:
+    """Encoded positions (S, B, D), prepared for attention; None without attention."""
+    return None if net.attention is None else net.attention.memory(net.dropout(encoded), lengths=lengths)
 
-    def combined(self, y: Tensor, context: Tensor | None = None) -> Tensor:
-        """The decoder's output (T, B, E) from the layers' output and the context (T, B, D) of the attention."""
-        return torch.tanh(self.combine(y if context is None else self.concatenate([context, y])))
 
-    def advance(
-        self, x: Tensor, state: list[Tensor], memory: Memory | None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
-        """One or more steps.
+def selected(memory: Any, rows: Any) -> Any:
+    """The memory of these rows, some of them perhaps several times."""
+    return type(memory)(*(value[rows] if hasattr(value, "shape") else value for value in memory))
 
-        Args:
-            x: (T, B, E), or with input feeding (1, B, 2E).
 
-        Returns:
-            The decoder's output (T, B, E); the state after; and the attention weights (B, T, S).
-        """
-        y, after = self.recur(x, state, lengths)
-        if self.attention is None:
-            return self.combined(y), after, None
-        assert memory is not None
-        context, weights = self.attention.read(y, memory)
-        return self.combined(y, context), after, weights
+def initial_state(net: Any, features: Any) -> list[Any]:
+    """The state before the first token, (layers, B, ...) per carried name.
 
-    def scores(
-        self,
-        y: Tensor,
-        weights: Tensor | None,
-        source_tokens: Tensor | None,
-        output: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Unnormalised log-probabilities of the next token, (N, V).
+    Args:
+        features: (B, initial_size).
+    """
+    layers, rows = net.num_layers, len(features)
+    return [
+        net.ops.contiguous(net.ops.tanh(getattr(net.start, name)(features)).reshape(rows, layers, size).swapaxes(0, 1))
+        if learned
+        else net.ops.zeros((layers, rows, size), features)
+        for name, size, learned in net.carry
+    ]
 
-        Args:
-            y: The decoder's output, (N, E).
-            weights: Its attention weights, (N, S).
-            source_tokens: (N, S); see the method.
-            output: A faster way to what `self.output` computes.
-        """
-        scores = (output or self.output)(y)
-        if self.gate is None:
-            return scores
-        assert weights is not None
-        assert source_tokens is not None
-        gate, scores = self.gate(y).float(), scores.float()
-        attended = torch.zeros_like(scores).scatter_add(1, source_tokens, weights.float())
-        copied = attended.clamp_min(torch.finfo(attended.dtype).tiny).log()
-        return torch.logaddexp(logsigmoid(gate) + log_softmax(scores, -1), logsigmoid(-gate) + copied)
 
-    def source_tokens(self, batch: Batch) -> Tensor | None:
-        """The tokens (B, S) of the source that may be copied; None without a copy mechanism."""
-        return None if self.gate is None else batch["source"].T
+def recur(net: Any, x: Any, state: list[Any], lengths: Any = None) -> tuple[Any, list[Any]]:
+    """The layers' output (T, B, H), and the state after."""
+    y, after = net.layers(x, as_carried(tuple(state)), lengths=lengths)
+    return y, list(as_tuple(after))
 
-    def tensors(self, batch: Mapping[str, Any]) -> Batch:
-        """A batch whose arrays are tensors on the device of the network."""
-        device = self.embedding.weight.device
-        return {
-            name: torch.as_tensor(value, device=device) if isinstance(value, np.ndarray | Tensor) else value
-            for name, value in batch.items()
-        }
 
-    # All steps of known targets.
+def combined(net: Any, y: Any, context: Any = None) -> Any:
+    """The decoder's output (T, B, E) from the layers' output and the context (T, B, D) of the attention."""
+    return net.ops.tanh(net.combine(y if context is None else net.ops.concatenate([context, y])))
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """The decoder's output (T, B, E) and attention weights (B, T, S) with teacher forcing; or, with the probability
-        batch["sampling"], fed a token that it drew itself (scheduled sampling, Bengio et al. 2015).
 
-        Args:
-            batch: "inputs" (T, B), tokens from the start on; "target_lengths" (B,); and what `encode` reads.
-        """
-        inputs = batch["inputs"]
-        features, memory = self.encode(batch)
-        state = self.initial_state(features)
-        sampling = float(batch.get("sampling", 0.0)) if self.training else 0.0
-        if not self.input_feeding and not sampling:
-            y, _, weights = self.advance(self.embed(inputs), state, memory, batch["target_lengths"])
-            return self.dropout(y), weights
-        outputs: list[Tensor] = []
-        attention: list[Tensor] = []
-        source_tokens = self.source_tokens(batch)
-        output = features.new_zeros(inputs.shape[1], self.output.in_features)
-        for step, tokens in enumerate(inputs):
-            if sampling and step:
-                weights = attention[-1][:, 0].detach() if attention else None
-                own = generator(tokens.device)
-                shares = self.scores(output.detach(), weights, source_tokens).softmax(-1)
-                drawn = shares.multinomial(1, generator=own)[:, 0]
-                replaced = torch.rand(tokens.shape, device=tokens.device, generator=own) < sampling
-                tokens = torch.where(replaced, drawn, tokens)
-            x = self.embed(tokens)
-            x = self.concatenate([x, output]) if self.input_feeding else x
-            y, state, weights = self.advance(x[None], state, memory)
-            output = self.dropout(y[0])
-            outputs.append(output)
-            attention += [] if weights is None else [weights]
-        return torch.stack(outputs), torch.cat(attention, 1) if attention else None
+def advance(net: Any, x: Any, state: list[Any], memory: Any, lengths: Any = None) -> tuple[Any, list[Any], Any]:
+    """One or more steps.
 
-    def teacher_forced(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Scores (N, V) of each known token of batch["targets"] (T, B), given those before it; and the tokens (N,). A
-        negative target is not known.
+    Args:
+        x: (T, B, E), or with input feeding (1, B, 2E).
 
-        Args:
-            batch: As of `forward`; arrays will do.
-        """
-        batch = self.tensors(batch)
-        targets = batch["targets"]
-        known = targets >= 0
-        y, weights = self(batch)
-        source_tokens = self.source_tokens(batch)
-        if source_tokens is not None and weights is not None:
-            weights, source_tokens = weights.transpose(0, 1)[known], source_tokens[known.nonzero()[:, 1]]
-        return self.scores(y[known], weights, source_tokens), targets[known]
+    Returns:
+        The decoder's output (T, B, E); the state after; and the attention weights (B, T, S), or None.
+    """
+    y, after = recur(net, x, state, lengths)
+    if net.attention is None:
+        return combined(net, y), after, None
+    context, weights = net.attention.read(y, memory)
+    return combined(net, y, context), after, weights
 
-    # What the training loop asks for: `training.Trainable`.
 
-    def training_loss(self, batch: Batch) -> Tensor:
-        scores, targets = self.teacher_forced(batch)
-        return cross_entropy(scores.float(), targets, label_smoothing=self.label_smoothing)
+def scores(net: Any, y: Any, weights: Any, source_tokens: Any) -> Any:
+    """Unnormalised log-probabilities of the next token, (N, V).
 
-    def validation_sums(self, batch: Batch) -> tuple[Tensor, int]:
-        scores, targets = self.teacher_forced(batch)
-        return cross_entropy(scores.float(), targets, reduction="sum"), len(targets)
+    Args:
+        y: The decoder's output, (N, E).
+        weights: Its attention weights, (N, S).
+        source_tokens: (N, S); see the function.
+    """
+    ops, found = net.ops, net.output(y)
+    if net.gate is None:
+        return found
+    gate, found = ops.as_float(net.gate(y)), ops.as_float(found)
+    attended = ops.summed_at(ops.as_float(weights), source_tokens, found.shape[1])
+    copied = ops.log(ops.clip(attended, _TINY, None))
+    return ops.logaddexp(ops.log_sigmoid(gate) + ops.log_softmax(found, -1), ops.log_sigmoid(-gate) + copied)
 
-    # One token at a time.
 
-    def decoder_step(self, batch: Mapping[str, Any], width: int = 1) -> DecoderStep:
-        """What `decoding.decode` asks for the next tokens; see `DecoderStep`."""
-        return DecoderStep(self, batch, width)
+def source_tokens(net: Any, batch: Batch) -> Any:
+    """The tokens (B, S) of the source that may be copied; None without a copy mechanism."""
+    return None if net.gate is None else batch["source"].swapaxes(0, 1)
 
-    @property
-    def row_multiple(self) -> int:
-        """A multiple of this many rows is enough for each thread, so that PyTorch's matrix products treat all alike."""
-        return 16 * torch.get_num_threads()
+
+# All steps of known targets.
+
+
+def forward(net: Any, batch: Batch, encode: Encode, replaced: Callable[..., Any] | None = None) -> tuple[Any, Any]:
+    """The decoder's output (T, B, E) and attention weights (B, T, S) with teacher forcing.
+
+    Args:
+        batch: "inputs" (T, B), tokens from the start on; "target_lengths" (B,); and what `encode` reads.
+        encode: Gives of a network and a batch, for each sequence, the features (B, initial_size) of its initial state,
+            and what it attends to; see `memory_of`.
+        replaced: Gives other tokens to read instead of those of a step, from that step's tokens (B,), the output
+            (B, E) and attention weights (B, S) before it, and the `source_tokens`.
+    """
+    inputs, ops = batch["inputs"], net.ops
+    features, memory = encode(net, batch)
+    state = initial_state(net, features)
+    if not net.input_feeding and replaced is None:
+        y, _, weights = advance(net, embed(net, inputs), state, memory, batch["target_lengths"])
+        return net.dropout(y), weights
+    outputs: list[Any] = []
+    attention: list[Any] = []
+    tokens_of_source = source_tokens(net, batch)
+    output = ops.zeros((inputs.shape[1], net.embedding_size), features)
+    for step, tokens in enumerate(inputs):
+        if replaced is not None and step:
+            tokens = replaced(tokens, output, attention[-1][:, 0] if attention else None, tokens_of_source)
+        x = embed(net, tokens)
+        x = ops.concatenate([x, output]) if net.input_feeding else x
+        y, state, weights = advance(net, x[None], state, memory)
+        output = net.dropout(y[0])
+        outputs.append(output)
+        attention += [] if weights is None else [weights]
+    return ops.stack(outputs), ops.concatenate(attention, 1) if attention else None
+
+
+def teacher_forced(
+    net: Any, batch: Batch, encode: Encode, replaced: Callable[..., Any] | None = None
+) -> tuple[Any, Any]:
+    """Scores (N, V) of each known token of batch["targets"] (T, B), given those before it; and the tokens (N,). A
+    negative target is not known. Arguments as of `forward`."""
+    targets, ops = batch["targets"], net.ops
+    known = targets >= 0
+    y, weights = forward(net, batch, encode, replaced)
+    tokens_of_source = source_tokens(net, batch)
+    if tokens_of_source is not None and weights is not None:
+        columns = ops.broadcast_to(ops.arange(targets.shape[1], targets), targets.shape)[known]
+        weights, tokens_of_source = weights.swapaxes(0, 1)[known], tokens_of_source[columns]
+    return scores(net, y[known], weights, tokens_of_source), targets[known]
+
+
+# One token at a time, on numpy's arrays.
 
 
 class DecoderStep:
     """A network as the `Step` of beam search: scores the next token of each row.
 
-    A row's result has the same bits whatever rows are beside it. The layers see to that themselves, but other matrix
-    products are computed differently for very few rows. So the number of rows is rounded up to a multiple of
-    `row_multiple` here, by repeating rows. The positions of a batch, or its rows, should be as many too.
+    A row's result has the same bits whatever rows are beside it: so all matrix products are exact ones.
 
     Args:
-        network: In evaluation mode.
-        batch: What `encode` reads, as arrays; the first rows are its sequences.
+        net: With the parts of `decoder_parts`, on numpy's arrays.
+        encode: See `forward`.
+        batch: What `encode` reads; the first rows are its sequences.
         width: Most rows of one sequence. They read their memory together.
     """
 
-    @torch.no_grad()
-    def __init__(self, network: AttentionDecoder, batch: Mapping[str, Any], width: int = 1):
-        self.network, self.width = network, width
-        tensors = network.tensors(batch)
-        features, self._memory = network.encode(tensors)
-        self._state = network.initial_state(features[self._filled(np.arange(len(features)))])
-        self._source_tokens = network.source_tokens(tensors)
-        self._scores = Product(network.output)
+    def __init__(self, net: Any, encode: Encode, batch: Batch, width: int = 1):
+        self.net, self.width = net, width
+        features, self._memory = encode(net, batch)
+        self._state = initial_state(net, features)
+        self._source_tokens = source_tokens(net, batch)
         self._sequence = np.arange(len(features))
-        self._output = features.new_zeros(self._state[0].shape[1], network.output.in_features)
-        self._held: Memory | None = None  # the memory of the sequences that still have rows
+        self._output = np.zeros((len(features), net.embedding_size), np.float32)
+        self._held: Any = None  # the memory of the sequences that still have rows
         self._held_sequences = np.zeros(0, np.int64)  # which these are, ascending
 
-    @torch.no_grad()
     def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        network, count, index = self.network, len(tokens), self._filled(parents)
+        net = self.net
         self._sequence = self._sequence[parents]
-        x = network.embed(torch.from_numpy(np.resize(tokens, len(index))).to(self._output.device))
-        if network.input_feeding:
-            x = network.concatenate([x, self._output[index]])
-        y, self._state = network.recur(x[None], [values[:, index] for values in self._state])
+        x = embed(net, tokens)
+        if net.input_feeding:
+            x = net.ops.concatenate([x, self._output[parents]])
+        y, self._state = recur(net, x[None], [values[:, parents] for values in self._state])
         context, weights = self._attend(y[0])
-        self._output = network.combined(y[0], context)
-        source_tokens = None if self._source_tokens is None else self._source_tokens[self._filled(self._sequence)]
-        scores = network.scores(self._output, weights, source_tokens, self._scores)
-        log_p = log_softmax(scores[:count], -1).cpu().numpy()
-        return log_p, None if weights is None else weights[:count].cpu().numpy()
+        self._output = combined(net, y[0], context)
+        tokens_of_source = None if self._source_tokens is None else self._source_tokens[self._sequence]
+        return net.ops.log_softmax(scores(net, self._output, weights, tokens_of_source), -1), weights
 
-    def _attend(self, y: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _attend(self, y: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The context (N, D) of each row, and its attention weights (N, S)."""
         if self._memory is None:
             return None, None
-        assert self.network.attention is not None
         alive = np.unique(self._sequence)
-        if self._held is None or len(self._filled(alive)) != len(self._filled(self._held_sequences)):
-            self._held_sequences, self._held = alive, self.network.select(self._memory, self._filled(alive))
+        if self._held is None or 2 * len(alive) <= len(self._held_sequences):
+            self._held_sequences, self._held = alive, selected(self._memory, alive)
         ranks = _ranks(self._sequence)
         if ranks.max() >= self.width:
             raise ShapeError(f"a sequence has {ranks.max() + 1} rows, but at most {self.width} were announced")
-        places = torch.from_numpy(np.searchsorted(self._held_sequences, self._sequence) * self.width + ranks)
+        places = np.searchsorted(self._held_sequences, self._sequence) * self.width + ranks
         size = len(self._held.values)
-        queries = y.new_zeros(size * self.width, y.shape[1])
-        queries[places] = y[: len(places)]
-        context, weights = self.network.attention.read(queries.view(size, self.width, -1).transpose(0, 1), self._held)
-        rows = self._filled(places.numpy())
-        return context.transpose(0, 1).flatten(0, 1)[rows], weights.flatten(0, 1)[rows]
-
-    def _filled(self, rows: np.ndarray) -> Tensor:
-        """These rows, repeated from the first until they are a multiple of `row_multiple`."""
-        multiple = self.network.row_multiple
-        return torch.from_numpy(np.resize(rows, -(-len(rows) // multiple) * multiple))
+        queries = np.zeros((size * self.width, y.shape[1]), y.dtype)
+        queries[places] = y
+        queries = queries.reshape(size, self.width, -1).swapaxes(0, 1)
+        context, weights = self.net.attention.read(queries, self._held)
+        flat = context.swapaxes(0, 1).reshape(size * self.width, -1)
+        return flat[places], weights.reshape(size * self.width, -1)[places]
 
 
 def _ranks(sequences: np.ndarray) -> np.ndarray:
@@ -363,9 +329,3 @@ def _ranks(sequences: np.ndarray) -> np.ndarray:
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
     return ranks
-
-
-def _learned(cell: Cell) -> list[str]:
-    """The carried values whose initial state is learned: output and memory, one value per unit. Others, such as
-    normalisers, start as they always do."""
-    return [name for name, size in zip(cell.carry, cell.carry_sizes, strict=True) if name in "hc" and size == "H"]

@@ -1,4 +1,7 @@
-"""What the model files of all tasks say alike. What those of one task say is in its `document.py`, as a `Document`."""
+"""What the model files of all tasks say alike, and their tensors.
+
+What those of one task say is in its `document.py`, as a `Document`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypedDict, TypeVar, get_type_hints
 
+import numpy as np
+
 from ..document import read
 from ..errors import ModelFileError
 from .fields import Options, renamed
 
 D = TypeVar("D")
+T = TypeVar("T")
 
 # Keys that are read by `Estimator.load`, whatever the task.
 _COMMON = ("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "schema", "training")
@@ -56,3 +62,39 @@ def options_of(document: Mapping[str, Any], options: type[Options]) -> dict[str,
     if unknown := given.keys() - types.keys():
         raise ModelFileError(f"options has a key {min(unknown)!r:.60}, which is no option")
     return {name: read(types[name], value, f"options.{name}") for name, value in given.items()}
+
+
+def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:
+    """Take tensors that are not the network's out of those of a model file, by their names without the prefix.
+
+    Args:
+        shapes: Of each; None stands for any number.
+
+    Raises:
+        ModelFileError: One is missing, there is another one, or one has another shape.
+    """
+    found = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}
+    for name in {**shapes, **found}:
+        has, needs = found[name].shape if name in found else None, shapes.get(name)
+        fits = has is not None and needs is not None and len(has) == len(needs)
+        if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):
+            raise ModelFileError(f"{prefix}{name} has the shape {has}, where the model needs {needs}")
+    return found
+
+
+def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
+    """Tensors of an older model file by the names that they have now.
+
+    Args:
+        prefixes: Beginning of a name in older files -> what it is now. The first one that matches counts.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
+    return found
+
+
+def weights_of(model: Any) -> dict[str, np.ndarray]:
+    """The weights of a `torch.nn.Module` by name, not copied where they lie in memory that numpy sees."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
-from threading import get_ident
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -22,8 +19,9 @@ from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
 from ..runtime.layers import network_of
 from ..runtime.network import outside_training
+from ..runtime.streams import Live, Streams
 from ..terminal import shown
-from .document import Provenance, TrainedOn, options_of, read_sized
+from .document import Provenance, TrainedOn, options_of, read_sized, weights_of
 from .fields import document_of, refuse_old_name
 from .options import CommonOptions
 from .verdict import sentence
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from .stress import Stressed
 
 D = TypeVar("D")
-T = TypeVar("T")
 
 
 class Estimator(CommonOptions, ABC):
@@ -239,12 +236,14 @@ class Estimator(CommonOptions, ABC):
         return read_sized(document, kind, type(self))
 
     @property
-    def _tied(self) -> dict[str, str]:
+    def _tied(self) -> Mapping[str, str]:
         """Weights that are the same as another one -> that one. Model files hold only the latter."""
-        return {}
+        return self._architecture().tied
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        return {name: array for name, array in self._weights().items() if name not in self._tied}
+        weights = self._weights()
+        tied = self._tied if weights else {}
+        return {name: array for name, array in weights.items() if name not in tied}
 
     @extras_named()
     def _fit(
@@ -259,6 +258,7 @@ class Estimator(CommonOptions, ABC):
         from ..training import choose
         from .fitting import Run, fit
 
+        self._read_digest = None
         if progress is None and verbose:
             progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
@@ -313,16 +313,41 @@ class Estimator(CommonOptions, ABC):
         options: dict[str, Any] = bundle.plain({**self.get_params(), "cell": self.find_cell().name, **changed})
         return options
 
+    # Streams.
+
+    def streams(self) -> Streams:
+        """Many inputs that arrive piece by piece, each with a state of its own; see `runtime.streams.Streams`.
+
+        Raises:
+            OptionError: The model has to read a whole input before it answers.
+        """
+        self._must_be_fitted()
+        return Streams(self._live())
+
+    def _live(self) -> Live[Any]:
+        """What streams of this model run."""
+        raise OptionError(f"a model of the task '{self.task}' has to read its input whole, so that it has no streams")
+
+    @property
+    def _digest(self) -> str:
+        """Of the model, as in its file."""
+        return self._read_digest or bundle.digest(self._whole_document(), self._tensors())
+
+    _read_digest: str | None = None  # of the model file, if it was read from one
+
     # The model file.
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         bundle.check_name(path)
+        bundle.save(path, self._whole_document(), self._tensors())
+
+    def _whole_document(self) -> dict[str, Any]:
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
-        bundle.save(path, document, self._tensors())
+        return document
 
     @classmethod
     @extras_named()
@@ -340,6 +365,7 @@ class Estimator(CommonOptions, ABC):
             history = self.provenance_.get("history", {})
             self.history_ = read(dict[str, list[float | None]], history, "training.history")
             self._restore(document, found.tensors)
+            self._read_digest = str(document["sha256"])
             runs = Cell.from_json(self._document()["cell"])
             if runs.equations != Cell.from_json(document["cell"]).equations:
                 zoneout = getattr(self, "zoneout", 0)
@@ -352,108 +378,8 @@ class Estimator(CommonOptions, ABC):
         return self
 
 
-def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
-    """The weights of a network by name, not copied where they lie in memory that numpy sees."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
-
-
 def cell_from(document: Mapping[str, Any]) -> str | Cell:
     """The option `cell` of a model: the name of one of ours, or a cell of the user's own."""
     cell = Cell.from_json(document.get("cell_without_zoneout", document["cell"]))
     ours = cell.name in cells.NAMES and cells.find(cell.name).equations == cell.equations
     return cell.name if ours else cell
-
-
-def cells_of(layers: Any, cell: Cell) -> dict[str, Any]:
-    """For a model's document: the cell that `layers` (a `Recurrent`) run outside training and, if zoneout makes it
-    another one than was asked for, that one too.
-
-    Args:
-        layers: None in a model without a network.
-        cell: The one that was asked for.
-    """
-    if layers is None:
-        return {"cell": cell.to_json()}
-    runs = layers.regularisers.cell(training=False)
-    if runs.equations == layers.cell.equations:
-        return {"cell": layers.cell.to_json()}
-    return {"cell": runs.to_json(), "cell_without_zoneout": layers.cell.to_json()}
-
-
-def filled(
-    build: Callable[[], nn.Module], tensors: Mapping[str, Any], tied: Mapping[str, str] = MappingProxyType({})
-) -> Any:
-    """The network that `build` makes, holding these tensors.
-
-    Args:
-        tied: See `Estimator._tied`.
-
-    Raises:
-        ModelFileError: They are not its weights.
-    """
-    import torch
-
-    tensors = {name: torch.from_numpy(array) for name, array in tensors.items()}
-    tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
-    with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
-        wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
-    for name in {**wanted, **tensors}:
-        has, needs = tuple(tensors[name].shape) if name in tensors else None, wanted.get(name)
-        if has != needs:
-            raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
-    model = build()
-    model.load_state_dict(tensors)
-    return model.eval()
-
-
-@contextmanager
-def _at_most(count: int) -> Iterator[None]:
-    """ModelFileError as soon as a network is made of more weights, or of as many layers, as an untrusted file may
-    claim."""
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    thread, made = get_ident(), 0
-
-    def register(module: Any, name: str, parameter: Any) -> None:
-        nonlocal made
-        if get_ident() == thread:  # other threads may be building networks too
-            made += 1
-            if made > 2 * count:  # a weight that two parts share is registered by both
-                raise ModelFileError(f"it has {count} tensors, and its sizes need more")
-
-    hook = register_module_parameter_registration_hook(register)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, np.ndarray]:
-    """Take tensors that are not the network's out of those of a model file, by their names without the prefix.
-
-    Args:
-        shapes: Of each; None stands for any number.
-
-    Raises:
-        ModelFileError: One is missing, there is another one, or one has another shape.
-    """
-    found = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}
-    for name in {**shapes, **found}:
-        has, needs = found[name].shape if name in found else None, shapes.get(name)
-        fits = has is not None and needs is not None and len(has) == len(needs)
-        if not fits or any(b is not None and a != b for a, b in zip(has or (), needs or (), strict=True)):
-            raise ModelFileError(f"{prefix}{name} has the shape {has}, where the model needs {needs}")
-    return found
-
-
-def renamed_tensors(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
-    """Tensors of an older model file by the names that they have now.
-
-    Args:
-        prefixes: Beginning of a name in older files -> what it is now. The first one that matches counts.
-    """
-    found = {}
-    for name, tensor in tensors.items():
-        old = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
-        found[name if old is None else prefixes[old] + name.removeprefix(old)] = tensor
-    return found

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ..nn import CRF, Recurrent, ops
+from ..nn import CRF, AdditiveAttention, MultiDimensionalLSTM, MultiplicativeAttention, Recurrent, ops
 from ..nn.linear import Linear
 from ..nn.stack import Stack, dropout_mask
 from ..randomness import Dropout, generator
 from ..runtime import network
+from ..runtime.layers import network_of
+from .document import weights_of
 
 
 class Block(nn.Module):
@@ -136,8 +137,14 @@ MODULES: dict[type, Callable[..., nn.Module]] = {
     network.Embedding: _embedding,
     network.Recurrent: _recurrent,
     network.Stack: _stack,
+    network.MultiDimensionalLSTM: lambda part: MultiDimensionalLSTM(part.input_size, part.hidden_size),
+    network.AdditiveAttention: lambda part: AdditiveAttention(part.query_size, part.key_size, part.attention_size),
+    network.MultiplicativeAttention: lambda part: MultiplicativeAttention(part.query_size, part.key_size),
+    network.Convolution: lambda part: nn.Conv2d(part.inputs, part.outputs, 3, part.stride, padding=1, bias=False),
+    network.BatchNormalisation: lambda part: nn.BatchNorm2d(part.channels),
     network.CRF: lambda part: CRF(part.labels, part.allowed),
     network.Tanh: lambda part: nn.Tanh(),
+    network.ReLU: lambda part: nn.ReLU(),
     network.Dropout: lambda part: Dropout(part.rate),
     network.MaskDropout: lambda part: MaskDropout(part.rate, part.variational),
     network.TokenDropout: lambda part: TokenDropout(part.rates, part.unknown),
@@ -149,54 +156,24 @@ class Network(Block):
     biases do not decay.
 
     Args:
-        parts: What it is made of, see `runtime.network`.
+        block: What it is made of, see `runtime.network`.
+        made_later: Names of parts that a subclass makes itself, as their weights are drawn after others are set.
     """
 
-    def __init__(self, parts: network.Block | None = None) -> None:
-        super().__init__({} if parts is None else parts.parts)
+    def __init__(self, block: network.Block, made_later: Sequence[str] = ()) -> None:
+        super().__init__({name: part for name, part in block.parts.items() if name not in made_later})
+        self.block = block
         self.carried: list[Tensor] = []
 
     def begin(self, split: str) -> None:
         """A pass starts: forget what was carried."""
         self.carried = []
 
-    @staticmethod
-    def concatenate(arrays: Sequence[Tensor]) -> Tensor:
-        """Features side by side, for a predictor's function."""
-        return torch.cat(list(arrays), -1)
-
-    @contextmanager
-    def predicting(self) -> Iterator[None]:
-        """Neither dropout nor gradients; afterwards the mode is the one of before."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(was_training)
-
-    def compute(self, forward: Callable[..., Any], arrays: Mapping[str, Any]) -> Any:
-        """What a predictor's function of a network and a batch gives, numpy in and out.
-
-        Args:
-            forward: Takes this network and tensors by name; gives a tensor, or several.
-            arrays: Arrays by name; a state may also be None, or a tuple of arrays.
-        """
-        with self.predicting():
-            return _arrays(forward(self, {name: _tensors(array) for name, array in arrays.items()}))
+    def without_torch(self) -> Any:
+        """What predicts by these weights as they are now; see `runtime.layers.network_of`."""
+        return network_of(self.block, weights_of(self))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]
         biases = [p for p in self.parameters() if p.dim() < 2]
         return [{"params": weights, "weight_decay": weight_decay}, {"params": biases, "weight_decay": 0.0}]
-
-
-def _tensors(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(map(_tensors, value))
-    return None if value is None else torch.from_numpy(value)
-
-
-def _arrays(value: Any) -> Any:
-    return tuple(map(_arrays, value)) if isinstance(value, tuple) else value.numpy()

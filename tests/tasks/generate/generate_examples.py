@@ -5,8 +5,8 @@ import io
 import torch
 
 from gatewise import cells
+from gatewise.tasks.generate.architecture import Regularisation
 from gatewise.tasks.generate.estimator import Generator
-from gatewise.tasks.generate.network import Regularisation
 from gatewise.tasks.generate.text.network import LanguageModel
 from gatewise.tasks.generate.text.sizing import Sizing
 

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from gatewise.data.channels import Channels
 from gatewise.tasks.generate.numbers.baselines import Plain
-from gatewise.tasks.generate.numbers.batches import Steps
+from gatewise.tasks.generate.numbers.examples import Steps
 
 
 def test_plain_methods_are_those_of_scipy(waves):

@@ -5,7 +5,8 @@ import pytest
 from numbers_examples import read
 
 from gatewise.data.channels import Channels
-from gatewise.tasks.generate.numbers.batches import Examples, Steps, Windows, split_sequences
+from gatewise.tasks.generate.numbers.batches import Windows
+from gatewise.tasks.generate.numbers.examples import Examples, Steps, split_sequences
 from gatewise.tasks.generate.numbers.mixture import NEVER_LEARNED, Expected
 
 COUNT = Channels(["x"], ["x"], [False], [0.0], [1.0])

@@ -8,7 +8,7 @@ import torch
 from numbers_examples import parts
 from scipy.stats import multivariate_normal
 
-from gatewise.tasks.generate.numbers import batches as _trajectory_data
+from gatewise.tasks.generate.numbers import examples as _trajectory_data
 
 
 def by_hand(tracer, sequence):

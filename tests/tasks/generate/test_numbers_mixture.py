@@ -9,8 +9,8 @@ from numbers_examples import parts
 from scipy.stats import multivariate_normal
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from gatewise.tasks.generate.numbers.mixture import NARROWEST, Ends, Layout, draw
-from gatewise.tasks.generate.numbers.network import binary_loss, end_loss, log_density
+from gatewise.nn import ops
+from gatewise.tasks.generate.numbers.mixture import NARROWEST, Ends, Layout, binary_loss, draw, end_loss, log_density
 
 
 @pytest.mark.parametrize("layout", [Layout(D, 2, 4, True) for D in (1, 2, 3, 6, 7)], ids=str)
@@ -21,7 +21,7 @@ def test_the_density_is_that_of_torch(layout):
     apart = Independent(Normal(means, width), 1)
     each = MultivariateNormal(means, scale_tril=factor) if layout.coupled else apart
     want = MixtureSameFamily(Categorical(logits=scores), each).log_prob(real)
-    torch.testing.assert_close(log_density(found, layout, real), want)
+    torch.testing.assert_close(log_density(ops, found, layout, real), want)
 
 
 def test_two_channels_are_graves_bivariate_gaussian():
@@ -32,7 +32,7 @@ def test_two_channels_are_graves_bivariate_gaussian():
     rho = 0.9 / math.sqrt(1 + 0.9**2)
     covariance = [[first**2, rho * first * second], [rho * first * second, second**2]]
     want = multivariate_normal([0.3, -0.2], covariance).logpdf([1.0, 0.5])
-    got = log_density(found, layout, torch.tensor([1.0, 0.5], dtype=torch.float64))
+    got = log_density(ops, found, layout, torch.tensor([1.0, 0.5], dtype=torch.float64))
     assert got.item() == pytest.approx(want, rel=1e-12)
 
 
@@ -41,7 +41,9 @@ def test_gradients(layout):
     torch.manual_seed(2)
     found = torch.randn(4, layout.size).double().requires_grad_()
     real, binary = torch.randn(4, layout.real).double(), (torch.rand(4, layout.binary) < 0.5).double()
-    assert torch.autograd.gradcheck(lambda f: log_density(f, layout, real) - binary_loss(f, layout, binary), found)
+    assert torch.autograd.gradcheck(
+        lambda f: log_density(ops, f, layout, real) - binary_loss(ops, f, layout, binary), found
+    )
 
 
 @pytest.mark.parametrize("size", [1e2, 1e4])
@@ -49,8 +51,8 @@ def test_it_stays_finite_far_away(size):
     layout = Layout(2, 1, 3, True)
     torch.manual_seed(3)
     found = (size * torch.randn(50, layout.size)).requires_grad_()
-    loss = binary_loss(found, layout, torch.ones(50, 1)) + end_loss(found, torch.zeros(50), torch.zeros(50))
-    (loss - log_density(found, layout, torch.randn(50, 2))).sum().backward()
+    loss = binary_loss(ops, found, layout, torch.ones(50, 1)) + end_loss(ops, found, torch.zeros(50), torch.zeros(50))
+    (loss - log_density(ops, found, layout, torch.randn(50, 2))).sum().backward()
     assert found.grad.isfinite().all()
 
 

@@ -13,8 +13,7 @@ from gatewise import bundle
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import verdict
 from gatewise.tasks.generate.estimator import Generator
-from gatewise.tasks.generate.text.batches import evaluation_chunk_length
-from gatewise.tasks.generate.text.evaluation import total_loss
+from gatewise.tasks.generate.text.evaluation import evaluation_chunk_length, total_loss
 
 
 def independent_loss(path, ids, kind):
@@ -69,7 +68,7 @@ def test_units(trained):
 
 def test_the_cut_into_chunks_does_not_show(trained, rhyme):
     ids = trained.vocabulary_.encode(rhyme[:900])
-    losses = [total_loss(trained.model_, ids, 3, length) for length in (7, 1000)]
+    losses = [total_loss(trained._net, ids, 3, length) for length in (7, 1000)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert losses[0][1] == 3 * (300 - 1)
 

@@ -10,8 +10,8 @@ from generate_examples import REGULARISED, TINY, fit, network, same, sizes, weig
 
 from gatewise import bundle, cells
 from gatewise.errors import ModelFileError, OptionError
+from gatewise.tasks.generate.architecture import Regularisation
 from gatewise.tasks.generate.estimator import Generator
-from gatewise.tasks.generate.network import Regularisation
 from gatewise.tasks.generate.text.network import LanguageModel
 from gatewise.tasks.generate.text.predictor import Writer
 from gatewise.training import history as metrics

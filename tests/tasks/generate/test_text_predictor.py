@@ -245,6 +245,11 @@ HOSTILE = {
     **{f"{name} empty": tensor(name, lambda t: t[:0].copy()) for name in WEIGHTS},
     **{f"{name} thick": tensor(name, lambda t: t[None].copy()) for name in WEIGHTS},
     "embedding of text": tensor("embedding.weight", lambda t: np.full(t.shape, "x")),
+    **{
+        f"{name}={value}": put(value, "sizes", name)
+        for name, value in (("hidden_size", 10**9), ("embedding_size", 10**9), ("proj_size", 7))
+    },
+    "one more tensor": lambda document, tensors: tensors.update(more=np.zeros(3, np.float32)),
     "wide embedding": tensor("embedding.weight", lambda t: t.astype(np.float64)),
 }
 
@@ -268,6 +273,16 @@ def test_documents_and_weights_that_do_not_fit(change, model_file):
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("change", [name for name in HOSTILE if name.partition("=")[0].endswith("_size")])
+def test_the_estimator_refuses_sizes_that_do_not_fit_too(change, model_file, tmp_path):
+    found = bundle.load(model_file)
+    document, tensors = copy.deepcopy(found.document), dict(found.tensors)
+    HOSTILE[change](document, tensors)
+    bundle.save(tmp_path / "model", document, tensors)
+    with pytest.raises(ModelFileError, match="incomplete or contradicts itself"):
+        Generator.load(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -279,15 +294,11 @@ def test_documents_and_weights_that_do_not_fit(change, model_file):
         *(put(value, "options") for value in (None, 3, "x", [], {"hiden_size": 3})),
         *(put(value, "options", "split") for value in (None, "x", [1])),
         put("x", "options", "variational_dropout"),
-        put(10**9, "sizes", "hidden_size"),
-        put(10**9, "sizes", "embedding_size"),
         put("x", "sizes", "dropout"),
-        put(7, "sizes", "proj_size"),
         without("tied", inside=["sizes"]),
         put(False, "sizes", "tied"),
         put(None, "sizes", "dropout"),
         put(1, "sizes", "surprise"),
-        lambda document, tensors: tensors.update(more=np.zeros(3, np.float32)),
     ],
 )
 def test_what_only_training_needs_is_checked_by_the_estimator(change, model_file, tmp_path):

@@ -74,5 +74,4 @@ def test_a_stream_of_characters_takes_up_the_character_before():
     stream, other = tagger.stream(), tagger.stream()
     stream.push("A")
     other.state = stream.state
-    assert other.state.tokens == {"token": "A"}
     assert other.push("B") == stream.push("B")

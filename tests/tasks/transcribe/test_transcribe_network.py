@@ -7,18 +7,24 @@ from PIL import Image
 
 from gatewise.errors import OptionError
 from gatewise.nn import MultiDimensionalLSTM
+from gatewise.runtime.layers import network_of
 from gatewise.tasks import Transcriber
-from gatewise.tasks.transcribe.network import ImageReader
+from gatewise.tasks.document import weights_of
+from gatewise.tasks.network import Network
+from gatewise.tasks.transcribe.architecture import image_reader, read_image
 
 
 def test_a_line_is_read_in_blocks_by_the_two_dimensional_lstm():
     torch.manual_seed(0)
     images = torch.randn(2, 6, 8)  # height 6, width 8
-    reader = ImageReader(height=6, block=2, hidden_size=3)
+    block, width = image_reader(height=6, block=2, hidden_size=3)
+    reader = Network(block)
     x = images.permute(2, 0, 1).reshape(4, 2, 2, 6).permute(0, 2, 1, 3).flatten(2)  # steps of two columns
     lengths = torch.tensor([4, 3])
-    y = reader(x, lengths)
-    assert y.shape == (4, 2, 3 * 12)
+    y = read_image(reader, x, lengths)
+    assert y.shape == (4, 2, width) == (4, 2, 3 * 12)
+    alike = read_image(network_of(block, weights_of(reader)), x.numpy(), lengths.numpy())
+    np.testing.assert_array_equal(alike, y.detach())
     layer: MultiDimensionalLSTM = reader.reader
     for b in range(2):
         T = int(lengths[b])

@@ -24,8 +24,8 @@ def test_a_stream_gives_the_text_of_the_whole(listener, songs, sizes):
     )
     heard = []
     stream = listener.stream()
-    push = stream._search.push
-    stream._search.push = lambda found: (heard.append(found), push(found))
+    push = stream._live.search.push
+    stream._live.search.push = lambda found: (heard.append(found), push(found))
     at = turn = 0
     while at < len(samples):
         size = sizes[turn % len(sizes)]
@@ -33,7 +33,7 @@ def test_a_stream_gives_the_text_of_the_whole(listener, songs, sizes):
         at, turn = at + size, turn + 1
     assert stream.finish().startswith(text)
     np.testing.assert_array_equal(np.concatenate(heard), p[0])
-    assert stream.finish() == Decoder(CTCDecoding(), listener.characters_).text(stream._search.labels())
+    assert stream.finish() == Decoder(CTCDecoding(), listener.characters_).text(stream._live.search.labels())
     if sizes != [1]:
         assert stream.text == listener.predict(songs.parent / "3.wav")[0]
         beam = listener.stream(decoding=CTCDecoding(beam_size=4))
@@ -66,7 +66,7 @@ def test_a_stream_of_steps_has_the_precision_of_a_table():
     options = {**SMALL, "epochs": 1, "frame_stacking": 1, "bidirectional": False}
     transcriber = Transcriber(key="line", columns=("at", "y"), **options).fit(x)
     heard, stream = [], transcriber.stream()
-    stream._search.push = heard.append
+    stream._live.search.push = heard.append
     stream.push(np.array([[row["at"], row["y"]] for row in x[:8]]))
     data, _ = read_by(x[:8], labelled=False, key="line")
     np.testing.assert_array_equal(np.concatenate(heard), transcriber._predictor().log_probabilities(data)[0])

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatewise.tasks.translate.batches import PairBatches
+from gatewise.tasks.translate.examples import PairBatches
 
 
 @settings(max_examples=50, deadline=None)

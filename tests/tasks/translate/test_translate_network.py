@@ -8,7 +8,9 @@ from translate_examples import SOURCES, TARGETS
 from gatewise import cells
 from gatewise.errors import ShapeError
 from gatewise.tasks.attention_decoder import DecoderOptions, DecoderStep
-from gatewise.tasks.translate.batches import PairBatches, ScheduledSampling
+from gatewise.tasks.translate.architecture import architecture, encode
+from gatewise.tasks.translate.batches import ScheduledSampling
+from gatewise.tasks.translate.examples import PairBatches
 from gatewise.tasks.translate.network import TranslationNetwork
 from gatewise.tasks.translate.texts import padded
 
@@ -19,7 +21,12 @@ def network(attention="multiplicative", input_feeding=False, cell="lstm", layers
     copying = options.get("copy_mechanism", False)
     options = {"attention": attention, "input_feeding": input_feeding, **sizes, **options}
     chosen = DecoderOptions(vocabulary_size=11 if copying else 9, **options)
-    return TranslationNetwork(cells.find(cell), chosen, source_vocabulary_size=None if copying else 11).eval()
+    block = architecture(cells.find(cell), chosen, source_vocabulary_size=None if copying else 11)
+    return TranslationNetwork(block).eval()
+
+
+def tensors(batch):
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
 
 
 def torch_scores(model, source, inputs, attention):
@@ -30,7 +37,7 @@ def torch_scores(model, source, inputs, attention):
     decoder.load_state_dict(model.layers.state_dict())
     y, (h, _) = encoder(6**0.5 * model.source_embedding(torch.from_numpy(source)))
     end = torch.cat([h[0], h[1]])
-    first = tuple(torch.tanh(model.start[name](end))[None] for name in "hc")
+    first = tuple(torch.tanh(getattr(model.start, name)(end))[None] for name in "hc")
     q, _ = decoder(6**0.5 * model.embedding(torch.tensor(inputs)), first)
     own = model.attention
     if attention == "additive":
@@ -52,7 +59,7 @@ def every_log_p(model, batch):
     """Log-probabilities (T, B, V) with the target fed."""
     everywhere = {**batch, "targets": np.zeros_like(batch["targets"])}
     with torch.no_grad():
-        return model.teacher_forced(everywhere)[0].log_softmax(-1).unflatten(0, batch["targets"].shape)
+        return model.teacher_forced(tensors(everywhere))[0].log_softmax(-1).unflatten(0, batch["targets"].shape)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ def test_the_network_is_that_of_torchs_layers(attention, copying):
         want = torch_scores(model, source, [8, *target], attention)
         torch.testing.assert_close(log_p[: len(want), row], want)
         total += torch.nn.functional.nll_loss(want, torch.tensor([*target, 8]), reduction="sum").item()
-    nats, count = model.validation_sums(batch)
+    nats, count = model.validation_sums(tensors(batch))
     assert (nats.item(), count) == (pytest.approx(total, rel=1e-5), 9)
 
 
@@ -79,7 +86,7 @@ def test_one_token_at_a_time_is_the_same_as_all_at_once(cell, layers, attention,
     model = network(attention, input_feeding, cell, layers, copy_mechanism=attention == "additive")
     batch = PairBatches(SOURCES, TARGETS, edge=8, batch_tokens=100).batch(np.arange(3))
     want = every_log_p(model, batch)
-    step, parents = DecoderStep(model, padded(SOURCES), width=2), np.arange(3)
+    step, parents = DecoderStep(model.without_torch(), encode, padded(SOURCES), width=2), np.arange(3)
     for place in range(2):
         log_p, weights = step(batch["inputs"][place], parents)
         going = batch["target_lengths"] > place

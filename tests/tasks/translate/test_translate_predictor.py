@@ -14,6 +14,7 @@ from gatewise.decoding import Decoding
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import Translator
 from gatewise.tasks.attention_decoder import DecoderOptions
+from gatewise.tasks.translate.architecture import architecture
 from gatewise.tasks.translate.network import TranslationNetwork
 from gatewise.tasks.translate.predictor import Predictor
 from gatewise.tasks.translate.texts import Texts
@@ -61,7 +62,8 @@ def test_together_as_alone_to_the_last_bit(attention, threads):
     torch.manual_seed(0)
     sizes = {"vocabulary_size": 303, "embedding_size": 64, "hidden_size": 96, "num_layers": 1}
     chosen = DecoderOptions(**sizes, attention=attention, input_feeding=False)
-    predictor = Predictor(net=TranslationNetwork(cells.find("lstm"), chosen).eval(), texts=texts)
+    network = TranslationNetwork(architecture(cells.find("lstm"), chosen))
+    predictor = Predictor(net=network.without_torch(), texts=texts)
     sources = texts.sources(lines)
     for options in (Decoding(n_best=5, coverage_penalty=0.1), Decoding(sampling=True, n_best=2, top_k=20)):
         for source, found in zip(sources, predictor.decode(sources, options), strict=True):

@@ -16,14 +16,19 @@ from ...data.text.vocabulary import Words
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...metrics.text import sacrebleu
+from ...runtime.network import Block, checked
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
+from ..attention_decoder import DecoderOptions
+from ..document import renamed_tensors, taken
+from ..estimator import Estimator
 from ..options import given_or, names
 from ..report import text_report
 from ..stress import Stressed
+from .architecture import architecture, image_encoder
 from .baselines import Plain, most_frequent
 from .document import Data, Document
 from .evaluation import evaluate, evaluate_captions, with_captions
+from .examples import CaptionedBatches
 from .inputs import Inputs
 from .options import CaptionOptions
 from .predictor import Predictor
@@ -236,7 +241,7 @@ class Captioner(Estimator, CaptionOptions):
         """
         from .plot import draw
 
-        draw(*self._predictor().attention(data), self.model_.encoder.map, picture)
+        draw(*self._predictor().attention(data), self._net.encoder.map, picture)
 
     def stress(
         self,
@@ -288,7 +293,7 @@ class Captioner(Estimator, CaptionOptions):
         from .batches import ImageBatches
 
         tokens = self.tokens_
-        return ImageBatches(
+        batches = CaptionedBatches(
             data,
             tokens.encode(data.captions),
             start=tokens.start,
@@ -296,19 +301,20 @@ class Captioner(Estimator, CaptionOptions):
             batch_size=self.sizing_.batch_size,
             seed=seed,
         )
+        return ImageBatches(batches)
 
     def _build(self) -> CaptionNetwork:
-        import torch
+        from .network import CaptionNetwork
 
-        from ..attention_decoder import DecoderOptions
-        from .network import CaptionNetwork, ImageEncoder
+        return CaptionNetwork(self._architecture())
 
+    def _architecture(self) -> Block:
         chosen, cell, inputs = self.sizing_, self.find_cell(), self.inputs_
-        encoder = ImageEncoder(
+        encoder = image_encoder(
             inputs.kind,
             inputs.shape,
-            mean=torch.tensor(inputs.mean, dtype=torch.float32),
-            std=torch.tensor(inputs.std, dtype=torch.float32),
+            mean=inputs.mean,
+            std=inputs.std,
             features=chosen.channels,
             cell=cell,
             hidden_size=chosen.hidden_size,
@@ -321,13 +327,13 @@ class Captioner(Estimator, CaptionOptions):
             attention_size=chosen.channels,
             dropout=chosen.dropout,
         )
-        return CaptionNetwork(cell, encoder, chosen.channels, options)
+        return architecture(cell, encoder, chosen.channels, options)
 
     # The fitted model.
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
-        return Predictor(net=self.model_, inputs=self.inputs_, tokens=self.tokens_, plain=self.plain_)
+        return Predictor(net=self._net, inputs=self.inputs_, tokens=self.tokens_, plain=self.plain_)
 
     def _evaluate(
         self, parts: Mapping[str, Captioned], with_baselines: bool, decoding: Decoding | None = None
@@ -346,7 +352,7 @@ class Captioner(Estimator, CaptionOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": asdict(self.sizing_),
             "inputs": self.inputs_.to_json(),
             "vocabulary": self.tokens_.vocabulary.to_json(),
@@ -366,12 +372,8 @@ class Captioner(Estimator, CaptionOptions):
         if self.only == "plain":
             self.model_ = None
         else:
-            self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS), self._tied)
+            self._read_weights = checked(self._architecture(), renamed_tensors(tensors, _RENAMED_TENSORS))
 
     def _tensors(self) -> dict[str, Any]:
         plain = {} if self.plain_ is None else self.plain_.tensors()
         return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
-
-    @property
-    def _tied(self) -> dict[str, str]:
-        return {"output.weight": "embedding.weight"}

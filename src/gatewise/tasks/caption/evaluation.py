@@ -10,9 +10,12 @@ import numpy as np
 from ...data.paired.captions import Captioned
 from ...decoding.options import Decoding
 from ...errors import DataError
-from ...metrics.text import signatures, text_scores
+from ...metrics.text import signatures, text_scores, token_nats
+from ..attention_decoder import teacher_forced
 from ..baselines import judged_texts
+from .architecture import encode
 from .baselines import Plain, evaluate_baselines
+from .examples import CaptionedBatches
 from .predictor import Predictor
 
 _MOST_TRAINING = 500  # images of the training part that are captioned
@@ -68,14 +71,10 @@ def evaluate_captions(predictor: Predictor, data: Captioned, decoding: Decoding 
 
 def loss(predictor: Predictor, data: Captioned, batch_size: int) -> float:
     """Nats per word with teacher forcing."""
-    from .batches import ImageBatches
-
-    tokens, network = predictor.tokens, predictor.net
-    captions = tokens.encode(data.captions)
-    batches = ImageBatches(data, captions, start=tokens.start, end=tokens.end, batch_size=batch_size)
-    with network.predicting():
-        sums = [network.validation_sums(batches.at(step)) for step in range(len(batches))]
-    return float(sum(float(nats) for nats, _ in sums) / sum(count for _, count in sums))
+    tokens, captions = predictor.tokens, predictor.tokens.encode(data.captions)
+    batches = CaptionedBatches(data, captions, start=tokens.start, end=tokens.end, batch_size=batch_size)
+    nats = [token_nats(*teacher_forced(predictor.net, batches.at(step), encode)) for step in range(len(batches))]
+    return float(np.concatenate(nats).mean(dtype=np.float64))
 
 
 def with_captions(data: Captioned) -> Captioned:

@@ -1,8 +1,8 @@
-"""From images to captions: what a trained captioner computes, whatever runs its network."""
+"""From images to captions, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,10 @@ from ...data.paired.captions import Captioned
 from ...decoding.beam_search import Hypothesis, decode
 from ...decoding.options import MOST_TOKENS, Decoding
 from ...errors import OptionError
+from ..attention_decoder import DecoderStep
+from .architecture import encode
 from .baselines import Plain
+from .examples import frames
 from .inputs import Inputs
 from .reading import SIDE, read, read_chunks
 from .targets import CaptionTokens
@@ -21,54 +24,11 @@ _BATCH = 64  # images that are captioned side by side, if they are small
 _NUMBERS = 1 << 22  # in the images of a batch: memory follows from their size, which a stranger's file may say
 
 
-def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The mean of the places of each image, (B, D), from which the decoder starts; and these as the memory that the
-    decoder attends to.
-
-    Args:
-        net: The network: a `CaptionNetwork`, or what offers the same parts.
-        batch: "frames" and "lengths" as of `encode_places`; and where some images have several captions or none,
-            "rows": the image of each caption.
-    """
-    places, lengths = encode_places(net.encoder, batch["frames"], batch["lengths"])
-    memory = net.memory(places, lengths)
-    mean = memory.values.sum(1) / lengths[:, None]
-    if "rows" not in batch:
-        return mean, memory
-    return mean[batch["rows"]], net.select(memory, batch["rows"])
-
-
-def encode_places(encoder: Any, frames: Any, lengths: Any) -> tuple[Any, Any]:
-    """Features (S, B, D) of all places of each image, and how many places each has, (B,).
-
-    Args:
-        encoder: An `ImageEncoder`, or what offers the same parts.
-        frames: (F, height, width, C) or (F, P, D), as in the data.
-        lengths: (B,) frames of each.
-    """
-    x = (frames - encoder.mean) / encoder.std
-    if encoder.inputs == "features":
-        places = encoder.project(x)
-        return places, lengths * len(places)
-    maps = encoder.convolve(x)
-    per_frame = maps.shape[2]
-    if encoder.inputs == "clips":
-        maps = encoder.by_clip(maps, lengths)
-        maps = maps + encoder.read_in_time(maps, lengths)
-    return encoder.places_first(maps), lengths * per_frame
-
-
-def frames(data: Captioned, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What `encode` reads of these images."""
-    some = data.take(images)
-    return {"frames": some.values, "lengths": some.lengths}
-
-
 class Predictor:
     """A trained captioner without its training: from anything that a reader takes to captions.
 
     Args:
-        net: Its network; see `encode`. None without one: then a plain method captions.
+        net: Its network, see `architecture`. None without one: then a plain method captions.
         inputs: What it was trained on.
         tokens: What it writes.
         plain: The plain methods.
@@ -132,21 +92,19 @@ class Predictor:
         # A caption may be longer than any in training, but there has to be an end to it.
         longest = options.max_length or max(options.min_length, min(2 * tokens.longest + 5, MOST_TOKENS))
         found: list[list[Hypothesis]] = []
-        with net.predicting():
-            many = max(1, min(_BATCH, _NUMBERS // int(np.prod(self.inputs.shape))))
-            for start in range(0, len(data), many):
-                images = np.arange(start, min(start + many, len(data)))
-                rows = -(-len(images) // net.row_multiple) * net.row_multiple
-                found += decode(
-                    net.decoder_step(frames(data, np.resize(images, rows)), options.width),
-                    options,
-                    sentences=len(images),
-                    start=tokens.start,
-                    end=tokens.end,
-                    limits=np.full(len(images), longest),
-                    forbidden=tokens.forbidden,
-                    lengths=data.lengths[images] * int(np.prod(net.encoder.map)),
-                )
+        many = max(1, min(_BATCH, _NUMBERS // int(np.prod(self.inputs.shape))))
+        for start in range(0, len(data), many):
+            images = np.arange(start, min(start + many, len(data)))
+            found += decode(
+                DecoderStep(net, encode, frames(data, images), options.width),
+                options,
+                sentences=len(images),
+                start=tokens.start,
+                end=tokens.end,
+                limits=np.full(len(images), longest),
+                forbidden=tokens.forbidden,
+                lengths=data.lengths[images] * int(np.prod(net.encoder.map)),
+            )
         return found
 
     def _text(self, hypothesis: Hypothesis) -> str:

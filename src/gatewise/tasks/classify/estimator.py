@@ -24,7 +24,8 @@ from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
-from ..estimator import Estimator, taken
+from ..document import taken
+from ..estimator import Estimator
 from ..options import names
 from ..stress import Stressed
 from .architecture import Shape, architecture

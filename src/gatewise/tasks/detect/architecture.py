@@ -38,7 +38,12 @@ def architecture(
     code = max(1, hidden_size // 4)
     predictor = Block({"layers": layers(2 * channels), "head": head})
     autoencoder = Block(
-        {"encoder": layers(2 * channels), "code": Linear(hidden_size, code), "decoder": layers(code), "head": head}
+        {
+            "encoder": layers(2 * channels),
+            "code": Linear(hidden_size, code, exact=True),
+            "decoder": layers(code),
+            "head": head,
+        }
     )
     return Block(
         {

@@ -35,9 +35,9 @@ class DetectOptions(BlendOptions, WindowOptions, TimestampOptions, TableOptions)
     )
     share: float | None = option(
         default=None,
-        help="Share of the network in the scores; the rest is that of values and changes. If omitted: chosen on the "
-        "anomalies that are labelled in the validation data, if there are five or more, and else 0.5, which weighs "
-        "both alike.",
+        help="Share of the network in the scores; the rest is that of values, changes and shapes. If omitted: chosen "
+        "on the anomalies that are labelled in the validation data, if there are five or more, and else 0.5, which "
+        "weighs both alike.",
         check=real("from 0 to 1", lambda v: 0 <= v <= 1),
     )
     false_alarm_rate: float | None = option(

@@ -16,7 +16,7 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newest
 from .options import DetectOptions
-from .scoring import Event, find_events, sentence, step_name
+from .scoring import Event, find_events, sentence, step_name, with_wake
 from .series import Scale, Series, Steps, filled_forward, read_series
 from .surprise import CAUSES, Errors, Scorer, Surprises
 
@@ -29,16 +29,39 @@ class ReadState:
     """What the errors of a series' next steps depend on. D channels, windows of L steps.
 
     Attributes:
-        hidden: State of the step predictor's layers; None before the first step.
+        hidden: State of the step predictor's layers; None before the first step, and where streams keep it.
         last: (D,) float32 last observed value of each channel, standardised; 0, the mean, before the first.
-        expected: Location and scale, (1, D) each, predicted for the next step; None before the first.
+        expected: Location and scale, (1, D) float32 each, predicted for the next step; NaN before the first.
         recent: (L - 1, D) float32 last steps, standardised; NaN where missing, or before the first.
     """
 
     hidden: Any
     last: np.ndarray
-    expected: tuple[np.ndarray, np.ndarray] | None
+    expected: tuple[np.ndarray, np.ndarray]
     recent: np.ndarray
+
+
+@dataclass(frozen=True)
+class Given:
+    """Steps as the networks read them, (T, D) each, standardised.
+
+    Attributes:
+        z: Values, NaN where missing.
+        filled: Where one is missing, the last observed one.
+        observed: 1 or 0.
+    """
+
+    z: np.ndarray
+    filled: np.ndarray
+    observed: np.ndarray
+
+    def at(self, steps: slice) -> Given:
+        """Some of them."""
+        return Given(self.z[steps], self.filled[steps], self.observed[steps])
+
+    def batch(self) -> dict[str, np.ndarray]:
+        """See `architecture.features`."""
+        return {"values": self.filled[:, None], "observed": self.observed[:, None]}
 
 
 class ErrorReader:
@@ -58,7 +81,8 @@ class ErrorReader:
         """The state at the beginning of a series."""
         D = len(self.scale.location)
         recent = np.full((self.window - 1, D), np.nan, np.float32)
-        return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=None, recent=recent)
+        nothing = np.full((1, D), np.nan, np.float32)
+        return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=(nothing, nothing), recent=recent)
 
     def errors(self, values: np.ndarray | Steps) -> Errors:
         """Of a whole series (n, D)."""
@@ -72,29 +96,42 @@ class ErrorReader:
             found.append(errors)
         return Errors(*(np.concatenate(parts) for parts in zip(*map(_parts, found), strict=True))), state
 
-    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+    def given(self, values: np.ndarray, state: ReadState) -> Given:
+        """Steps (T, D) that come after this state."""
         z = self.scale.apply(values)
+        return Given(z, *filled_forward(z, state.last))
+
+    def found(self, given: Given, y: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+        """Errors at the next steps, and the state after them.
+
+        Args:
+            y: (T, H) of the step predictor's layers; without one, of no meaning.
+        """
         found = []
         if self.net.predictor is not None:
-            errors, state = self._prediction_errors(z, state)
+            errors, state = self._prediction_errors(given, y, state)
             found.append(errors)
         if self.net.autoencoder is not None:
-            errors, state = self._reconstruction_errors(z, state)
+            errors, state = self._reconstruction_errors(given.z, state)
             found.append(errors)
         if len(found) == 1:
             return found[0], state
         both = zip(*map(_parts, found), strict=True)  # the first step of a series is not predicted
         return Errors(*(np.where(np.isnan(own), other, (own + other) / 2) for own, other in both)), state
 
-    def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
-        filled, observed = filled_forward(z, state.last)
-        batch = {"values": filled[:, None], "observed": observed[:, None], "state": state.hidden}
-        y, hidden = predict_steps(self.net, batch)
-        change, scale = _read_out(self.net.predictor.head, y[:, 0])
-        location = filled + change
-        first = state.expected or (np.full_like(location[:1], np.nan), np.ones_like(scale[:1]))
-        errors = self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
-        return errors, replace(state, hidden=hidden, last=filled[-1], expected=(location[-1:], scale[-1:]))
+    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+        given, y = self.given(values, state), np.empty((len(values), 1, 0))
+        if self.net.predictor is not None:
+            y, hidden = predict_steps(self.net, {**given.batch(), "state": state.hidden})
+            state = replace(state, hidden=hidden)
+        return self.found(given, y[:, 0], state)
+
+    def _prediction_errors(self, given: Given, y: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+        change, scale = _read_out(self.net.predictor.head, y)
+        locations = np.concatenate([state.expected[0], given.filled + change])
+        scales = np.concatenate([state.expected[1], scale])
+        errors = self._errors(given.z, locations[:-1], scales[:-1])
+        return errors, replace(state, last=given.filled[-1], expected=(locations[-1:], scales[-1:]))
 
     def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         """How well the newest step of each window is reconstructed."""
@@ -146,10 +183,12 @@ class SeriesState:
     Attributes:
         errors: Of the errors; None without a network.
         scoring: Of the scorer.
+        wake: What is left of the highest scores.
     """
 
     errors: ReadState | None
     scoring: Any
+    wake: float = 0.0
 
 
 class Predictor:
@@ -162,6 +201,7 @@ class Predictor:
         scale: Of the channels.
         scorer: How errors and values become scores.
         threshold: A step is an alarm if its score is this or more.
+        wake: Whether a score fades, instead of ending with its step; it never is an alarm by that.
         schema: How the table was read that it learned from; None if it was none.
     """
 
@@ -174,11 +214,12 @@ class Predictor:
         scale: Scale,
         scorer: Scorer,
         threshold: float,
+        wake: bool,
         schema: Schema | None,
     ):
         self.errors = None if net is None else error_reader(net, options, scale)
         self.options, self.channels, self.schema = options, channels, schema
-        self.scorer, self.threshold = scorer, threshold
+        self.scorer, self.threshold, self._wake = scorer, threshold, wake
 
     def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         """Series as the network knows them. DataError if they have other channels."""
@@ -196,9 +237,19 @@ class Predictor:
         errors, reading = None, state.errors
         if self.errors is not None and reading is not None:
             errors, reading = self.errors.read(values, reading)
+        return self.scored(errors, values, replace(state, errors=reading))
+
+    def scored(
+        self, errors: Errors | None, values: np.ndarray, state: SeriesState
+    ) -> tuple[Surprises, np.ndarray, SeriesState]:
+        """The same, from the network's errors at these steps; those of the state are after them."""
         found, scoring = self.scorer.read(errors, values, state.scoring)
+        wake = 0.0
+        if self._wake:
+            scores, wake = with_wake(found.scores, state.wake, self.threshold)
+            found = replace(found, scores=np.where(np.isfinite(values).any(axis=1), scores, 0.0))
         mean = np.full(len(values), np.nan) if errors is None else errors.mean()
-        return found, mean, SeriesState(reading, scoring)
+        return found, mean, SeriesState(state.errors, scoring, wake)
 
     def surprises(self, values: np.ndarray | Steps) -> Surprises:
         """Of one series (n, D)."""
@@ -265,10 +316,10 @@ class Predictor:
                     "score": found.scores[rows],
                     "alarm": found.scores[rows] >= self.threshold,
                     "event": inside[rows],
-                    **self._reasons(found, rows),
+                    **self.reasons(found, rows),
                 }
 
-    def _reasons(self, found: Surprises, rows: slice) -> dict[str, np.ndarray]:
+    def reasons(self, found: Surprises, rows: slice) -> dict[str, np.ndarray]:
         """The channel that is furthest out at each step, and what of it is."""
         if found.by_channel is None or found.causes is None:
             return {}

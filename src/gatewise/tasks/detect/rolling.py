@@ -15,6 +15,8 @@ _KNOWN = 10  # a series begins as if this part of a window had been normal: two 
 class RollingState:
     """What the sums over the steps before a series' next ones depend on. D columns, blocks of W steps.
 
+    Reading on from a state uses it up: its block, the large part of it, becomes that of the state after.
+
     Attributes:
         position: Steps of this block so far.
         block: (W, D) these steps; what lies behind them is of no meaning.
@@ -26,6 +28,10 @@ class RollingState:
     block: np.ndarray
     sums: np.ndarray
     before: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.position < len(self.block):
+            raise ValueError(f"a block of {len(self.block)} steps has no place {self.position}")
 
 
 class RollingSums:
@@ -64,15 +70,14 @@ class RollingSums:
 
     def _in_block(self, x: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
         first, last = state.position, state.position + len(x)
-        block = state.block.copy()
-        block[first:last] = x
+        state.block[first:last] = x
         sums = np.cumsum(np.concatenate([state.sums[None], _terms(x)]), axis=0)  # one by one, in this order
         found = sums[:-1] + state.before[first:last]
         if last < self.window:
-            return found, RollingState(last, block, sums[-1], state.before)
-        backward = np.cumsum(_terms(block)[::-1], axis=0)[::-1]
+            return found, RollingState(last, state.block, sums[-1].copy(), state.before)
+        backward = np.cumsum(_terms(state.block)[::-1], axis=0)[::-1]
         before = np.concatenate([backward, np.zeros_like(backward[:1])])
-        return found, RollingState(0, block, np.zeros_like(state.sums), before)
+        return found, RollingState(0, state.block, np.zeros_like(state.sums), before)
 
 
 class RollingZ:

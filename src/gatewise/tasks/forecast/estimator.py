@@ -19,9 +19,11 @@ from ...data.sequences import Sequences
 from ...data.split import shuffled_split
 from ...errors import ModelFileError
 from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...terminal import shown
 from ...training import ProgressFor
-from ..estimator import Estimator, renamed_tensors, taken
+from ..document import renamed_tensors, taken
+from ..estimator import Estimator
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed
@@ -34,6 +36,7 @@ from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
 from .split import Part, Split, last_origins, training_ends
+from .stream import LiveForecasts
 from .table import Table, check_values, inputs_of, read_sequences, table_of
 
 if TYPE_CHECKING:
@@ -284,6 +287,13 @@ class Forecaster(Estimator, ForecastOptions):
     def predict(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
         """Forecasts after the end of each series: (N, horizon), or (N, horizon, targets) if there are several."""
         return self._predictor().predict(data, query=query, encoding=encoding)
+
+    def streams(self) -> Streams:
+        """Many series, forecast as their steps arrive; see `stream.LiveForecasts`."""
+        return super().streams()
+
+    def _live(self) -> LiveForecasts:
+        return LiveForecasts(self._predictor(), self._digest)
 
     def sample(self, data: Any, *, query: str | None = None, encoding: str = "utf-8") -> np.ndarray:
         """Sample paths after the end of each series, if the head is a distribution: (samples, N, horizon) or (samples,

@@ -270,7 +270,11 @@ class Predictor:
         found = {name: np.repeat(output(static[name]), horizon) for name in keys}
         if not keys:
             found["series"] = np.repeat(which, horizon)
-        found[table.time or "step"] = timestamps(table, horizon)
+        return found | self.values(table, forecast)
+
+    def values(self, table: Table, forecast: Forecast) -> dict[str, np.ndarray]:
+        """The same without what tells series apart."""
+        found = {table.time or "step": timestamps(table, self.horizon)}
         for place, name in enumerate(table.targets):
             found[name] = forecast.point[:, place].ravel()
             if forecast.quantiles is not None:

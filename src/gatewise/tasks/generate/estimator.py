@@ -11,7 +11,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -22,14 +22,19 @@ from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
-from ...runtime.language_model import PLAIN
+from ...runtime.language_model import PLAIN, LanguageModel
+from ...runtime.network import Block, checked
+from ...runtime.streams import Live, Streams
 from ...training import Plan, ProgressFor
-from ..estimator import Estimator, cells_of, filled, taken
+from ..document import taken
+from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from .architecture import Regularisation, text_architecture
 from .evaluation import generate_report
 from .numbers.predictor import Tracer
 from .numbers.reading import is_numbers, read_sequences
+from .numbers.stream import LiveNumbers
 from .options import GenerateOptions
 from .text.baselines import Plain
 from .text.corpus import Corpus, boilerplate, grouped_text, learn_vocabulary, split_text, text_of, texts_of
@@ -39,7 +44,8 @@ from .text.sizing import check_length, check_memory, is_sparse, sizing
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
-    from .numbers.fitting import Learned
+    from .network import SequenceModel
+    from .numbers.learned import Learned
     from .text.network import LanguageModel
 
 
@@ -149,7 +155,7 @@ class Generator(Estimator, GenerateOptions):
         if self.numbers_ is not None:
             return -float(self._evaluate_numbers(data, "utf-8", whole=True)["all"]["loss"])
         text, name = text_of(data, "utf-8")
-        found = evaluate_text(self.model_, self.plain_, self.vocabulary_, text, name, "error", with_baselines=False)
+        found = evaluate_text(self._net, self.plain_, self.vocabulary_, text, name, "error", with_baselines=False)
         return -float(found["all"]["loss"])
 
     def evaluate(self, data: Any, *, encoding: str = "utf-8", unknown: str = "error") -> dict[str, Any]:
@@ -182,8 +188,8 @@ class Generator(Estimator, GenerateOptions):
             text, shares = self._in_order(texts, name)
             corpus = split_text(text, name, shares, self.vocabulary_)
             plain = self.plain_ or learn_plain(self.vocabulary_, corpus)
-            return evaluate_parts(self.model_, plain, self.vocabulary_, corpus, with_baselines=True)
-        return evaluate_text(self.model_, self.plain_, self.vocabulary_, text, name, unknown)
+            return evaluate_parts(self._net, plain, self.vocabulary_, corpus, with_baselines=True)
+        return evaluate_text(self._net, self.plain_, self.vocabulary_, text, name, unknown)
 
     def _in_order(self, texts: Sequence[str], name: str) -> tuple[str, Sequence[float]]:
         """The training text in the order in which it was split, and the shares of its parts."""
@@ -253,13 +259,27 @@ class Generator(Estimator, GenerateOptions):
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         return Tracer(document, self._tensors())
 
+    def streams(self) -> Streams:
+        """Many texts, or sequences of numbers, that are continued side by side.
+
+        Of text, a piece is text or a token, and the answer (V,) the scores (logits) of the next token. Of numbers, a
+        piece is a step (D,) or steps (T, D), and the answer says what may follow; see `numbers.stream.Following`.
+        """
+        return super().streams()
+
+    def _live(self) -> Live[Any]:
+        document = {"task": self.task, **self._document(), "options": self.plain_options(), "sha256": self._digest}
+        if self.numbers_ is None:
+            return LanguageModel.of(document, self._tensors()).live()
+        return LiveNumbers(Tracer(document, self._tensors()))
+
     # Text.
 
     def _prepare_text(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
-        from .text.batches import Chunks, evaluation_chunk_length
-        from .text.evaluation import evaluate_parts, learn_plain, rows_for
+        from .text.batches import Chunks
+        from .text.evaluation import evaluate_parts, evaluation_chunk_length, learn_plain, rows_for
 
         texts, name = texts_of(data, encoding)
         if self.memorise and validation is not None:
@@ -309,7 +329,7 @@ class Generator(Estimator, GenerateOptions):
             },
             identity={**vars(chosen), "validation": None if own is None else fingerprint(own)},
             measure=lambda finished, tell: evaluate_parts(
-                self.model_, plain, vocabulary, corpus, with_baselines=finished
+                self._net, plain, vocabulary, corpus, with_baselines=finished
             ),
             held_out=len(corpus.ids["validation"]) > 0,
             unit="tokens",
@@ -330,16 +350,26 @@ class Generator(Estimator, GenerateOptions):
         """The network before training on these tokens."""
         import torch
 
-        network, size = self._build(), len(self.vocabulary_)
+        network, size = cast("LanguageModel", self._build()), len(self.vocabulary_)
         if is_sparse(len(ids), size) and not self.memorise:
             network.start_at(torch.from_numpy(np.bincount(ids, minlength=size)))
         return network
 
-    def _build(self) -> LanguageModel:
-        from .network import Regularisation
+    def _build(self) -> SequenceModel:
+        regularisation, learned = Regularisation.of(self), self.numbers_
+        if learned is not None:
+            from .numbers.network import TrajectoryModel
+
+            block = learned.architecture(self)
+            return TrajectoryModel(block, regularisation, layout=learned.layout, log_scale=learned.log_scale)
         from .text.network import LanguageModel
 
-        return LanguageModel(cell=self.find_cell(), sizes=self.sizing_, regularisation=Regularisation.of(self))
+        return LanguageModel(cell=self.find_cell(), sizes=self.sizing_, regularisation=regularisation)
+
+    def _architecture(self) -> Block:
+        if self.numbers_ is not None:
+            return self.numbers_.architecture(self)
+        return text_architecture(self.find_cell(), self.sizing_, Regularisation.of(self))
 
     def _start_token(self, corpus: Corpus) -> int:
         """What the model reads before an empty prompt: a line end, where the text has any."""
@@ -367,7 +397,7 @@ class Generator(Estimator, GenerateOptions):
         from ..fitting import Prepared, plan_of
         from .numbers.batches import InOrder, Windows
         from .numbers.evaluation import evaluate
-        from .numbers.fitting import learn
+        from .numbers.learned import learn
 
         self.schema_ = None
         sequences = self._read_numbers(data, encoding)
@@ -379,7 +409,7 @@ class Generator(Estimator, GenerateOptions):
 
         self.numbers_ = learned
         return Prepared(
-            build=lambda: learned.network(self),
+            build=self._build,
             training=training,
             validation=InOrder(learned.examples(steps.get("validation", steps["train"]))),
             plan=plan_of(self, max(1, round(len(training) * chosen.epochs)), chosen.learning_rate),
@@ -390,7 +420,7 @@ class Generator(Estimator, GenerateOptions):
                 "held_out": validated is None,
             },
             identity={**vars(chosen), "validation": None if validated is None else validated.fingerprint()},
-            measure=lambda finished, tell: evaluate(self.model_, learned, steps, with_baselines=finished),
+            measure=lambda finished, tell: evaluate(self._net, learned, steps, with_baselines=finished),
             held_out="validation" in steps,
             unit="time steps",
             loss="negative log-likelihood, nats per step",
@@ -419,8 +449,8 @@ class Generator(Estimator, GenerateOptions):
         Args:
             whole: Do not split the training data either.
         """
-        from .numbers.batches import Steps, split_sequences
         from .numbers.evaluation import evaluate
+        from .numbers.examples import Steps, split_sequences
 
         assert self.numbers_ is not None
         sequences = self._read_numbers(data, encoding)
@@ -430,17 +460,16 @@ class Generator(Estimator, GenerateOptions):
         steps = {name: Steps.of(part, self.numbers_.channels) for name, part in parts.items()}
         if not any(part.pairs for part in steps.values()):
             raise DataError(f"{sequences.name} has no step that another follows. Give longer sequences")
-        return evaluate(self.model_, self.numbers_, steps, with_baselines=True)
+        return evaluate(self._net, self.numbers_, steps, with_baselines=True)
 
     # The model file.
 
     def _document(self) -> dict[str, Any]:
-        layers = cells_of(getattr(self.model_, "layers", None), self.find_cell())
         if self.numbers_ is not None:
-            return {**layers, **self.numbers_.document()}
+            return {**self._cells(), **self.numbers_.document()}
         plain = self.plain_
         return {
-            **layers,
+            **self._cells(),
             "sizes": vars(self.sizing_),
             "vocabulary": self.vocabulary_.to_json(),
             "start": self.start_,
@@ -452,10 +481,10 @@ class Generator(Estimator, GenerateOptions):
         if "channels" in document:
             from .numbers.document import Data
             from .numbers.document import Document as OfNumbers
-            from .numbers.fitting import Learned
+            from .numbers.learned import Learned
 
-            self.numbers_ = learned = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
-            self.model_ = filled(lambda: learned.network(self), tensors)
+            self.numbers_ = Learned.restore(self._read_document(document, OfNumbers, Data), tensors)
+            self._read_weights = checked(self._architecture(), tensors)
             Tracer(document, arrays)
             return
         found = self._read_document(document, Document)
@@ -469,7 +498,7 @@ class Generator(Estimator, GenerateOptions):
         if self.only == "plain":
             self.model_ = None
             return
-        self.model_ = filled(self._build, tensors, self._tied)
+        self._read_weights = checked(self._architecture(), tensors)
         Writer(document, arrays)
 
     def _tensors(self) -> dict[str, Any]:
@@ -477,7 +506,3 @@ class Generator(Estimator, GenerateOptions):
         if self.numbers_ is not None:
             return {**tensors, **self.numbers_.tensors()}
         return tensors if self.plain_ is None else {**tensors, PLAIN: self.plain_.ids}
-
-    @property
-    def _tied(self) -> dict[str, str]:
-        return {"output.weight": "embedding.weight"} if self.numbers_ is None and self.sizing_.tied else {}

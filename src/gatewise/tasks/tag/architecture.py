@@ -152,6 +152,12 @@ def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         batch: What `Encoded.batch` gives, in the arrays of these parts; and "state", the last state of the steps
             before, if the sequences do not begin here.
     """
+    y, state = net.layers(read_steps(net, batch), batch.get("state"), lengths=batch["lengths"])
+    return read_out(net, y), state if isinstance(state, tuple) else (state,)
+
+
+def read_steps(net: Any, batch: Mapping[str, Any]) -> Any:
+    """(T, B, D) what the layers read; see `forward`."""
     words = [_read_words(own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
     categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
     found = [net.dropout(net.ops.concatenate([*words, *categories]))] if words or categories else []
@@ -159,8 +165,12 @@ def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         numbers = batch["numbers"]
         cut = numbers if net.bins is None else net.ops.concatenate([numbers, _binned(net.bins, numbers)])
         found.append(net.ops.relu(net.combined(net.ops.relu(net.measured(cut)))))
-    y, state = net.layers(net.ops.concatenate(found), batch.get("state"), lengths=batch["lengths"])
-    return net.output(net.output_dropout(y)), state if isinstance(state, tuple) else (state,)
+    return net.ops.concatenate(found)
+
+
+def read_out(net: Any, y: Any) -> Any:
+    """(T, B, outputs) scores, from the layers' output."""
+    return net.output(net.output_dropout(y))
 
 
 def _read_words(words: Any, batch: Mapping[str, Any]) -> Any:

@@ -18,12 +18,13 @@ from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
-from ...runtime.layers import network_of
 from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
-from ..estimator import Estimator, taken, weights_of
+from ..document import taken
+from ..estimator import Estimator
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
@@ -38,6 +39,7 @@ from .predictor import Predictor
 from .reading import read_sequences
 from .sizing import sizing
 from .split import FEW_SEQUENCES, split_sequences
+from .stream import LiveTags, Stream
 from .targets import Targets, check_all_labelled, target_column, target_names
 
 if TYPE_CHECKING:
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from ..fitting import Prepared
     from .fitting import Choice
     from .network import TagNetwork
-    from .stream import Stream
 
 
 class Tagger(Estimator, TagOptions):
@@ -266,18 +267,29 @@ class Tagger(Estimator, TagOptions):
         """Predict step by step: takes a row at a time and answers at once, for live control.
 
         Raises:
-            OptionError: It was trained with `bidirectional=True` or with a CRF: its labels depend on later steps.
+            OptionError: Its labels depend on later steps: it was trained with `bidirectional=True`, with a CRF, or to
+                scale each sequence by itself.
         """
-        from .stream import Stream
-
         self._must_be_fitted()
+        return Stream(self._live())
+
+    def streams(self) -> Streams:
+        """Many sequences, tagged as their steps arrive; see `stream.LiveTags`. OptionError as for `stream`."""
+        return super().streams()
+
+    def _live(self) -> LiveTags:
         for option, looks_ahead in (("bidirectional", self.bidirectional), ("crf", self._uses_crf(self.targets_))):
             if looks_ahead:
                 raise OptionError(
                     f"this tagger's labels depend on later steps ({option}=True), so it cannot answer at once. "
                     f"Train one with bidirectional=False{' and crf=False' * (option == 'crf')}"
                 )
-        return Stream(self._predictor())
+        if self.features_.per_sequence:
+            raise OptionError(
+                "this tagger scales each sequence by its mean and deviation, which are known at its end, so it cannot "
+                "answer at once. Train one with normalise=False"
+            )
+        return LiveTags(self._predictor(), self._digest)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         sequences = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
@@ -395,7 +407,7 @@ class Tagger(Estimator, TagOptions):
         found = []
         networks = fold_networks(choice.folds, pieces, self._build, plan, int(self.seed), batches)
         for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
-            net = network_of(self._architecture(), weights_of(network))
+            net = network.without_torch()
             predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)
             scores = predictor.network_scores(self.features_.encode(fold.held))
             found.append(replace(held, network=scores, network_chain=predictor.chain(1.0)))

@@ -1,59 +1,157 @@
-"""A tagger that answers step by step."""
+"""Taggers that answer as steps arrive, of one sequence or of many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences
-from ...errors import DataError
-from ...runtime import streams
-from .architecture import forward
-from .features import Encoded, Features, joined
+from ...errors import ModelFileError
+from ...runtime.stepping import Beside, live_layers
+from ...runtime.streams import Arrays, Live, LiveStream
+from ..pieces import steps_of
+from .architecture import read_out, read_steps
+from .features import Encoded, EncodedWords, joined
 from .linear import blended, decided
 from .predictor import Predictor
 
-_WHOLE = np.array([0, 1])
 _START = np.zeros(1, np.int64)
-_ONE = np.ones(1, np.int64)
+_NO_PARTS = np.zeros((0, 0), np.int64)
 
 
-@dataclass(frozen=True)
-class State:
-    """Where a sequence stands: all that a stream keeps of the steps so far.
+@dataclass
+class Memory:
+    """What is remembered of a sequence: its last steps, as far back as the regression beside the network reads.
 
     Attributes:
-        layers: One array (layers, 1, H) per name that the cell carries; None at the beginning.
-        tokens: The last token of each column of words.
-        past: The last steps, as far back as the regression beside the network reads.
+        tokens: Of these steps, for each column of words.
+        categories, numbers: See `Encoded`.
+        piece: Steps that are being read.
     """
 
-    layers: tuple[np.ndarray, ...] | None = None
-    tokens: Mapping[str, str] = field(default_factory=dict)
-    past: tuple[Encoded, ...] = ()
+    tokens: list[list[str]]
+    categories: np.ndarray
+    numbers: np.ndarray
+    piece: Encoded | None = None
+
+    def encoded(self) -> Encoded:
+        """The last steps, of words only which they are."""
+        words = [
+            EncodedWords(np.arange(len(own)), _NO_PARTS, _NO_PARTS, _NO_PARTS, _NO_PARTS, own) for own in self.tokens
+        ]
+        return Encoded(np.array([0, len(self.numbers)]), words, self.categories, self.numbers)
 
 
-class Stream(streams.Stream[State]):
+class LiveTags(Live[Memory]):
+    """A tagger as `runtime.streams.Live`.
+
+    A piece is steps by column, see `pieces.steps_of`. The answer is the label of each of them, (T,), or its number; of
+    several numbers, an array for each name.
+    """
+
+    task = "tag"
+
+    def __init__(self, predictor: Predictor, digest: str):
+        self._predictor, self.digest = predictor, digest
+        features, plain = predictor.features, predictor.plain
+        self._columns: dict[str, int | None] = dict.fromkeys(features.columns)
+        self._columns |= {name: len(mean) for name, mean in features.means.items()}
+        self.channels = tuple(features.columns)
+        self.unit = "a word" if len(features.words) == len(self.channels) == 1 else "a row of values"
+        self._share = predictor.share
+        self.layers = live_layers(predictor.net.layers) if self._share else Beside([])
+        self._kept = 1 if plain is None else max(1, plain.windows.before)  # a pair of tokens needs the last one
+
+    def start(self) -> Memory:
+        features = self._predictor.features
+        categories = np.zeros((0, len(features.categories)), np.int64)
+        return Memory([[] for _ in features.words], categories, np.zeros((0, features.width), np.float32))
+
+    def checked(self, piece: Any, memory: Memory) -> Encoded:
+        features = self._predictor.features
+        last = {own.column: tokens[-1] for own, tokens in zip(features.words, memory.tokens, strict=True) if tokens}
+        return features.encode(steps_of(piece, self._columns), last)
+
+    def features(self, piece: Encoded, memory: Memory) -> np.ndarray:
+        memory.piece = piece
+        steps = len(piece.numbers)
+        if not self._share:
+            return np.zeros((steps, 0), np.float32)
+        read = read_steps(self._predictor.net, piece.batch(_START, np.array([steps])))
+        return np.ascontiguousarray(read[:, 0], np.float32)
+
+    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> Sequence[Any]:
+        network: Sequence[np.ndarray | None] = [None] * len(outputs)
+        if self._share and outputs:
+            scores = read_out(self._predictor.net, np.concatenate(outputs)[:, None])[:, 0]
+            network = np.split(scores, np.cumsum([len(y) for y in outputs])[:-1])
+        return [self._answer(own, memory) for own, memory in zip(network, memories, strict=True)]
+
+    def _answer(self, network: np.ndarray | None, memory: Memory) -> Any:
+        predictor, piece = self._predictor, memory.piece
+        assert piece is not None
+        steps, both = len(piece.numbers), joined([memory.encoded(), piece])
+        plain = None
+        if predictor.plain is not None and self._share < 1:
+            plain = predictor.plain.scores(both, predictor.features)[-steps:]
+        whole, targets = np.array([0, steps]), predictor.targets
+        found = decided(blended(network, plain, self._share), whole, None, targets, predictor.outside_bias)
+        last = slice(-self._kept, None)
+        memory.tokens = [[own.distinct[place] for place in own.index[last]] for own in both.words]
+        memory.categories, memory.numbers = both.categories[last].copy(), both.numbers[last].copy()
+        memory.piece = None
+        labels = targets.decode(found)
+        return dict(zip(targets.columns, labels.T, strict=True)) if targets.columns else labels
+
+    def arrays(self, memory: Memory) -> Arrays:
+        found = {"categories": memory.categories, "numbers": memory.numbers}
+        for place, tokens in enumerate(memory.tokens):
+            each = [token.encode("utf-8", "surrogatepass") for token in tokens]
+            found[f"tokens.{place}"] = np.frombuffer(b"".join(each), np.uint8)
+            found[f"ends.{place}"] = np.cumsum([len(token) for token in each], dtype=np.int64)
+        return found
+
+    def memory(self, arrays: Arrays) -> Memory:
+        try:
+            found = self._memory(arrays)
+        except (KeyError, IndexError, ValueError) as error:
+            raise ModelFileError("the state is of another model") from error
+        kinds = [(own.dtype, own.shape[1:]) for own in (found.categories, found.numbers)]
+        start = self.start()
+        fits = kinds == [(own.dtype, own.shape[1:]) for own in (start.categories, start.numbers)]
+        counts = {len(each) for each in (found.categories, found.numbers, *found.tokens)}
+        if arrays or not fits or len(counts) > 1 or max(counts) > self._kept:
+            raise ModelFileError("the state is of another model")
+        return found
+
+    def _memory(self, arrays: Arrays) -> Memory:
+        tokens = []
+        for place in range(len(self._predictor.features.words)):
+            text, ends = arrays.pop(f"tokens.{place}"), arrays.pop(f"ends.{place}")
+            if (text.dtype, ends.dtype, text.ndim, ends.ndim) != (np.uint8, np.int64, 1, 1):
+                raise ValueError("no tokens")
+            cuts = [0, *ends.tolist()]
+            if sorted(cuts) != cuts or cuts[-1] != len(text):
+                raise ValueError("no ends of tokens")
+            data = text.tobytes()
+            tokens.append([data[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(cuts)])
+        return Memory(tokens, arrays.pop("categories"), arrays.pop("numbers"))
+
+
+class Stream(LiveStream):
     """Takes one row at a time and predicts its label at once, keeping the state of the layers.
 
     The labels, and a number to the last bit, are those that `Tagger.predict` gives for the whole sequence; several
     numbers to the rounding of float32.
-
-    Args:
-        predictor: Of a tagger whose labels do not depend on later steps.
 
     Example:
         >>> stream = tagger.stream()
         >>> for row in robot:
         ...     robot.steer(stream.push(row))
     """
-
-    def __init__(self, predictor: Predictor):
-        super().__init__()
-        self._predictor = predictor
 
     def push(self, piece: Mapping[str, Any] | Any) -> Any:
         """The label of the next step, or its number; several numbers by name.
@@ -65,49 +163,7 @@ class Stream(streams.Stream[State]):
         Raises:
             DataError: A column is missing, or is not of the kind that the model learned from.
         """
-        predictor, features = self._predictor, self._predictor.features
-        row = piece if isinstance(piece, Mapping) else _as_mapping(piece, features.columns)
-        columns = {name: _column(name, row, features) for name in features.columns}
-        encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
-        plain, share, targets = predictor.plain, predictor.share, predictor.targets
-        layers, past = self.state.layers, self.state.past
-        of_network = of_plain = None
-        if share:
-            scores, layers = forward(predictor.net, {**encoded.batch(_START, _ONE), "state": layers})
-            of_network = scores[0]
-        if plain is not None and share < 1:
-            past = (*past, encoded)[-plain.windows.before - 1 :]
-            of_plain = plain.scores(joined(past), features)[-1:]
-        found = decided(blended(of_network, of_plain, share), _WHOLE, None, targets, predictor.outside_bias)
-        tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
-        self.state = State(layers, tokens, past)
-        label = targets.decode(found)[0]
-        if targets.columns:
-            return dict(zip(targets.columns, label.tolist(), strict=True))
-        return label if isinstance(label, str) else float(label)
-
-    def _initial_state(self) -> State:
-        return State()
-
-
-def _as_mapping(row: Any, columns: list[str]) -> dict[str, Any]:
-    """A row without names: the value of the only column, or the measurements in their order."""
-    if len(columns) == 1:
-        return {columns[0]: row}
-    values = np.asarray(row)
-    if values.shape != (len(columns),):
-        raise DataError(f"a row without names must hold {len(columns)} values, for {', '.join(columns)}: {row!r:.60}")
-    return dict(zip(columns, values.tolist(), strict=True))
-
-
-def _column(name: str, row: Mapping[str, Any], features: Features) -> Column:
-    if name not in row:
-        raise DataError(f"the row has no '{name}'. It needs: {', '.join(features.columns)}")
-    value = row[name]
-    if name not in features.means:
-        return Column(name, "text", np.array([None if value is None else str(value)], object))
-    try:
-        numbers = np.array(np.nan if value is None else value, np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"'{name}' must be a number, not {value!r:.60}") from None
-    return Column(name, "number", numbers.reshape(1, -1) if numbers.ndim else numbers.reshape(1))
+        found = super().push(piece)
+        if isinstance(found, dict):
+            return {name: values[-1].item() for name, values in found.items()}
+        return found[-1] if isinstance(found[-1], str) else float(found[-1])

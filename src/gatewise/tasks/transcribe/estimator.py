@@ -21,11 +21,14 @@ from ...data.text.vocabulary import Characters
 from ...decoding.options import CTCDecoding
 from ...errors import OptionError
 from ...metrics.error_rates import transcription_scores
+from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...training import ProgressFor
 from ..baselines import most_frequent
-from ..estimator import Estimator, cells_of, filled
+from ..estimator import Estimator
 from ..options import names, shares_of
 from ..stress import Stressed
+from .architecture import architecture
 from .document import Data, Document
 from .evaluation import evaluate, transcribe_report
 from .frames import Frames
@@ -33,11 +36,11 @@ from .options import TranscribeOptions
 from .predictor import Predictor
 from .reading import check_room, columns_of, height_of, medium_of, read_signals, texts_of
 from .sizing import sizing, stack_for
+from .stream import LiveSpeech, Stream
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
     from .network import TranscribeNetwork
-    from .stream import Stream
 
 
 class Transcriber(Estimator, TranscribeOptions):
@@ -238,10 +241,22 @@ class Transcriber(Estimator, TranscribeOptions):
             OptionError: It was trained to read ahead: with bidirectional=True, with normalisation="utterance" or
                 "image", or with a 2-D LSTM.
         """
-        from .stream import Stream
+        return Stream(self._live(decoding))
 
+    def streams(self, *, decoding: CTCDecoding | None = None) -> Streams:
+        """Many signals that are listened to at the same time; see `stream.LiveSpeech`.
+
+        Args:
+            decoding: As for `evaluate`.
+
+        Raises:
+            OptionError: As for `stream`.
+        """
+        return Streams(self._live(decoding))
+
+    def _live(self, decoding: CTCDecoding | None = None) -> LiveSpeech:
         self._must_be_fitted()
-        if self.model_ is None:
+        if self._net is None:
             raise OptionError("this model has no network that could listen: it was made with only='plain'")
         reads_ahead = {
             "bidirectional=True": bool(self.bidirectional),
@@ -253,7 +268,7 @@ class Transcriber(Estimator, TranscribeOptions):
                 f"this transcriber reads ahead ({option}), so it cannot listen. Train one with bidirectional=False, "
                 "normalisation='running' and image_hidden_size=0"
             )
-        return Stream(self._predictor(decoding))
+        return LiveSpeech(self._predictor(decoding), self._digest)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         whole = self._predictor().read(data, y, query=query, encoding=encoding, labelled=True)
@@ -291,7 +306,10 @@ class Transcriber(Estimator, TranscribeOptions):
     def _build(self) -> TranscribeNetwork:
         from .network import TranscribeNetwork
 
-        return TranscribeNetwork(
+        return TranscribeNetwork(self._architecture())
+
+    def _architecture(self) -> Block:
+        return architecture(
             cell=self.find_cell(),
             frames=self.frames_,
             symbols=len(self.vocabulary_) + 1,
@@ -307,7 +325,7 @@ class Transcriber(Estimator, TranscribeOptions):
     def _predictor(self, decoding: CTCDecoding | None = None) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             options=self,
             frames=self.frames_,
             characters=self.characters_,
@@ -321,7 +339,7 @@ class Transcriber(Estimator, TranscribeOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": asdict(self.sizing_),
             "frames": self.frames_.to_json(),
             "height": self.height_,
@@ -335,4 +353,7 @@ class Transcriber(Estimator, TranscribeOptions):
         self.sizing_, self.frames_, self.height_, self.sound_ = found.sizes, found.frames, found.height, found.sound
         self.vocabulary_ = Characters.from_json(found.vocabulary)
         self.most_frequent_ = found.usual
-        self.model_ = None if self.only == "plain" else filled(self._build, tensors)
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self._read_weights = checked(self._architecture(), tensors)

@@ -1,11 +1,11 @@
-"""From signals to texts: what a trained transcriber computes, whatever runs its network.
+"""From signals to texts, without torch.
 
 T steps, B sequences, D features of a step, V symbols, the blank first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
 from ...errors import OptionError
+from .architecture import forward
 from .decoder import Decoder
 from .frames import Frames, padded
 from .options import TranscribeOptions
@@ -24,28 +25,11 @@ _SEQUENCES_AT_ONCE = 256  # of a chunk of `predictions`
 _BATCH_STEPS = 8192  # steps of a batch, padding included
 
 
-def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Scores (T, B, V), of which those beyond a length mean nothing; then the last state of the layers, an array for
-    each name that the cell carries.
-
-    Args:
-        net: The network: a `TranscribeNetwork`, or what offers the same parts.
-        batch: "x" (T, B, D) and "lengths" (B,), in the arrays of these parts; and, where the sequences go on, the last
-            state of the steps before, as "state.0" and so on.
-    """
-    x, lengths = batch["x"], batch["lengths"]
-    if net.image is not None:
-        x = net.image(x, lengths)
-    before = tuple(array for name, array in batch.items() if name.startswith("state."))
-    y, state = net.layers(x, before or None, lengths=lengths)
-    return net.output(net.dropout(y)), *(state if isinstance(state, tuple) else (state,))
-
-
 class Predictor:
     """A trained transcriber without its training: from anything that a reader takes to texts.
 
     Args:
-        net: The trained network, such as `TranscribeNetwork`; None without one.
+        net: The trained network, see `architecture`; None without one.
         options: Of the transcriber.
         frames: How the network reads signals.
         characters: What it can write; character i is its symbol i + 1.
@@ -139,6 +123,6 @@ class Predictor:
             count = max(1, batch_steps // int(lengths[order[0]]))
             some, order = order[:count], order[count:]
             steps = [self.frames.read(scaled[data.offsets[row] : data.offsets[row + 1]]) for row in some]
-            scores = self.net.compute(forward, padded(steps))[0]
+            scores = forward(self.net, padded(steps))[0]
             found |= {row: log_softmax(scores[: lengths[row], place]) for place, row in enumerate(some)}
         return [found[row] for row in range(len(data))]

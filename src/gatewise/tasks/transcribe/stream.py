@@ -1,26 +1,26 @@
-"""A transcriber that listens: a signal arrives in pieces, and its text grows."""
+"""Transcribers that listen, to one signal or to many: pieces arrive, and the texts grow."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...data.log_mel import LogMel
 from ...decoding.ctc import log_softmax
-from ...errors import DataError
-from ...runtime import streams
+from ...errors import DataError, ModelFileError
+from ...runtime.stepping import live_layers
+from ...runtime.streams import Arrays, Live, LiveStream
 from .frames import Running
-from .predictor import Predictor, forward
+from .predictor import Predictor
 
 
-@dataclass(frozen=True)
-class State:
-    """Where a signal stands: all that a stream keeps of the pieces so far.
+@dataclass
+class Memory:
+    """Where a signal stands: all that is remembered of it, but for the layers.
 
     Attributes:
-        layers: One array (layers, 1, H) per name that the cell carries; empty at the beginning.
         statistics: See `Running.state`.
         samples: From the beginning of the next frame on.
         frames: Frames that do not yet fill a step.
@@ -29,23 +29,158 @@ class State:
         finished: Whether the signal has ended.
     """
 
-    layers: tuple[np.ndarray, ...]
     statistics: tuple[int, np.ndarray]
     samples: np.ndarray
     frames: np.ndarray
     frames_read: int
     search: Any
-    finished: bool
+    finished: bool = False
 
 
-class Stream(streams.Stream[State]):
+class LiveSpeech(Live[Memory]):
+    """A transcriber as `runtime.streams.Live`.
+
+    A piece is samples (n,), from -1 to 1, at the sample rate of the model; of a model that reads numbers, steps (n, C).
+    The answer is the text so far. `finish` reads to the end of the last frame and step.
+
+    Attributes:
+        search: For texts; it takes up that of each signal in turn.
+    """
+
+    task, channels = "transcribe", ()
+
+    def __init__(self, predictor: Predictor, digest: str):
+        self._predictor, self._frames, self._sound = predictor, predictor.frames, predictor.sound
+        self._width = sum(predictor.frames.channels)
+        self.unit = f"a row of {self._width} numbers"
+        if self._sound is not None:
+            self.unit = f"a sample from -1 to 1, {self._sound.sample_rate} a second"
+        self.digest, self.layers = digest, live_layers(predictor.net.layers)
+        self.search = predictor.decoder.search()
+        self._beginning = self.search.state
+
+    def start(self) -> Memory:
+        return Memory(
+            statistics=Running(self._width).state,
+            samples=np.zeros(0, np.float32),
+            frames=np.zeros((0, self._width), np.float32),
+            frames_read=0,
+            search=self._beginning,
+        )
+
+    def checked(self, piece: Any, memory: Memory) -> tuple[np.ndarray, np.ndarray]:
+        """The frames (F, C) that are complete now, standardised, and the samples that follow them."""
+        if memory.finished:
+            raise DataError("this stream was finished. Begin a new one")
+        try:
+            values = np.asarray(piece)
+        except ValueError:
+            values = np.array(None)
+        wanted = (None,) if self._sound else (None, self._width)
+        fits = values.ndim == len(wanted) and values.dtype.kind in "iuf" and values.shape[1:] == wanted[1:]
+        if not fits or (self._sound and values.dtype.kind != "f"):
+            what = "samples (n,) from -1 to 1" if self._sound else f"steps (n, {wanted[-1]})"
+            raise DataError(f"a piece must hold {what}, not {values.dtype} of shape {values.shape}")
+        if not np.isfinite(values).all() and self._sound:
+            raise DataError("a piece holds samples that are not finite")
+        if self._sound:
+            frames, rest = self._framed(np.concatenate([memory.samples, values.astype(np.float32)]))
+        else:
+            frames, rest = _in_table_precision(values), memory.samples
+        return self._frames.standardised(frames), rest
+
+    def features(self, piece: tuple[np.ndarray, np.ndarray], memory: Memory) -> np.ndarray:
+        frames, memory.samples = piece
+        return self._steps(frames, memory)
+
+    def rest(self, memory: Memory) -> np.ndarray:
+        steps = [np.zeros((0, self._frames.width), np.float32)]
+        if not memory.finished:
+            if self._sound and not memory.frames_read and len(memory.samples):  # a clip shorter than a frame
+                steps.append(self._steps(self._frames.standardised(self._sound(memory.samples)), memory))
+            if len(memory.frames):
+                steps.append(self._frames.stacked(memory.frames))
+            memory.finished = True
+        return np.concatenate(steps)
+
+    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> Sequence[str]:
+        if not memories:
+            return []
+        net = self._predictor.net
+        scores = net.output(net.dropout(np.concatenate(outputs)[:, None]))[:, 0]
+        each = np.split(scores, np.cumsum([len(y) for y in outputs])[:-1])
+        return [self._text(own, memory) for own, memory in zip(each, memories, strict=True)]
+
+    def text(self, memory: Memory) -> str:
+        """The text so far."""
+        self.search.state = memory.search
+        return self._predictor.decoder.text(self.search.labels())
+
+    def _text(self, scores: np.ndarray, memory: Memory) -> str:
+        if len(scores):
+            self.search.state = memory.search
+            self.search.push(log_softmax(scores))
+            memory.search = self.search.state
+        return self.text(memory)
+
+    def _steps(self, frames: np.ndarray, memory: Memory) -> np.ndarray:
+        """The steps (T, D) that more frames (F, C) complete."""
+        running = Running(self._width)
+        running.state = memory.statistics
+        waiting = np.concatenate([memory.frames, self._frames.normalised(frames, running)])
+        whole = len(waiting) // self._frames.stack * self._frames.stack
+        memory.statistics, memory.frames = running.state, waiting[whole:].copy()
+        memory.frames_read += len(frames)
+        if not whole:
+            return np.zeros((0, self._frames.width), np.float32)
+        return np.ascontiguousarray(self._frames.stacked(waiting[:whole]))
+
+    def _framed(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The frames (F, M) that are complete, and the samples from the beginning of the next one on."""
+        sound = self._sound
+        assert sound is not None
+        count = max(0, 1 + (len(samples) - sound.window_length) // sound.hop_length)
+        if not count:
+            return np.zeros((0, sound.n_mels), np.float32), samples
+        frames = sound(samples[: (count - 1) * sound.hop_length + sound.window_length])
+        return frames, samples[count * sound.hop_length :].copy()
+
+    def arrays(self, memory: Memory) -> Arrays:
+        self.search.state = memory.search
+        count, sums = memory.statistics
+        return {
+            "statistics.count": np.array(count),
+            "statistics.sums": sums,
+            "samples": memory.samples,
+            "frames": memory.frames,
+            "frames_read": np.array(memory.frames_read),
+            "finished": np.array(memory.finished),
+            **{f"search.{name}": array for name, array in self.search.arrays().items()},
+        }
+
+    def memory(self, arrays: Arrays) -> Memory:
+        try:
+            searched = {n.removeprefix("search."): arrays.pop(n) for n in [*arrays] if n.startswith("search.")}
+            start = {n: array for n, array in self.arrays(self.start()).items() if not n.startswith("search.")}
+            self.search.read(searched, len(self._predictor.characters) + 1)
+            count, sums, samples, frames, frames_read, finished = (arrays.pop(name) for name in start)
+        except (KeyError, ValueError) as error:
+            raise ModelFileError("the state is of another model") from error
+        found = (count, sums, samples, frames, frames_read, finished)
+        fits = all(
+            (own.dtype, own.ndim, own.shape[1:]) == (like.dtype, like.ndim, like.shape[1:])
+            for own, like in zip(found, start.values(), strict=True)
+        )
+        if arrays or searched or not fits or len(sums) != 2 or min(count, frames_read) < 0:
+            raise ModelFileError("the state is of another model")
+        return Memory((int(count), sums), samples, frames, int(frames_read), self.search.state, bool(finished))
+
+
+class Stream(LiveStream):
     """Takes pieces of any size and gives the text so far, keeping the state of the layers.
 
     However the signal is cut into pieces, the text that `finish` gives is that of `Transcriber.predict` for the whole,
     and its scores have the same bits.
-
-    Args:
-        predictor: Of a transcriber whose scores do not depend on later steps.
 
     Example:
         >>> stream = transcriber.stream()
@@ -54,17 +189,14 @@ class Stream(streams.Stream[State]):
         >>> print(stream.finish())
     """
 
-    def __init__(self, predictor: Predictor):
-        self._predictor, self._frames, self._sound = predictor, predictor.frames, predictor.sound
-        self._search = predictor.decoder.search()
-        self._start = self._search.state
-        super().__init__()
+    def __init__(self, live: LiveSpeech):
+        super().__init__(live)
+        self._live = live
 
     @property
     def text(self) -> str:
         """The text so far."""
-        self._search.state = self._state.search
-        return self._predictor.decoder.text(self._search.labels())
+        return self._live.text(self._memory)
 
     def push(self, piece: Any) -> str:
         """The text so far.
@@ -76,81 +208,7 @@ class Stream(streams.Stream[State]):
         Raises:
             DataError: It is something else, or the stream was finished.
         """
-        state = self._state
-        if state.finished:
-            raise DataError("this stream was finished. Begin a new one")
-        values = np.asarray(piece)
-        wanted = (None,) if self._sound else (None, sum(self._frames.channels))
-        fits = values.ndim == len(wanted) and values.dtype.kind in "iuf" and values.shape[1:] == wanted[1:]
-        if not fits or (self._sound and values.dtype.kind != "f"):
-            what = "samples (n,) from -1 to 1" if self._sound else f"steps (n, {wanted[-1]})"
-            raise DataError(f"a piece must hold {what}, not {values.dtype} of shape {values.shape}")
-        if not np.isfinite(values).all() and self._sound:
-            raise DataError("a piece holds samples that are not finite")
-        if self._sound:
-            frames, state = _framed(self._sound, values.astype(np.float32), state)
-        else:
-            frames = _in_table_precision(values)
-        self._state = self._read(frames, state)
-        return self.text
-
-    def finish(self) -> str:
-        """The whole text, read to the end of the last frame and step."""
-        state = self._state
-        if not state.finished:
-            if self._sound and not state.frames_read and len(state.samples):
-                state = self._read(self._sound(state.samples), state)  # a clip shorter than a frame
-            if len(state.frames):
-                state = self._run(self._frames.stacked(state.frames), state)
-            self._state = replace(state, finished=True)
-        return self.text
-
-    def _initial_state(self) -> State:
-        channels = sum(self._frames.channels)
-        return State(
-            layers=(),
-            statistics=Running(channels).state,
-            samples=np.zeros(0, np.float32),
-            frames=np.zeros((0, channels), np.float32),
-            frames_read=0,
-            search=self._start,
-            finished=False,
-        )
-
-    def _read(self, values: np.ndarray, state: State) -> State:
-        """The state after more frames (F, C)."""
-        running = Running(sum(self._frames.channels))
-        running.state = state.statistics
-        frames = self._frames.normalised(self._frames.standardised(values), running)
-        waiting = np.concatenate([state.frames, frames])
-        whole = len(waiting) // self._frames.stack * self._frames.stack
-        if whole:
-            state = self._run(self._frames.stacked(waiting[:whole]), state)
-        return replace(
-            state,
-            statistics=running.state,
-            frames=waiting[whole:],
-            frames_read=state.frames_read + len(values),
-        )
-
-    def _run(self, steps: np.ndarray, state: State) -> State:
-        """The state after more steps (T, D)."""
-        batch = {"x": np.ascontiguousarray(steps[:, None]), "lengths": np.array([len(steps)], np.int64)}
-        batch |= {f"state.{place}": array for place, array in enumerate(state.layers)}
-        scores, *layers = self._predictor.net.compute(forward, batch)
-        self._search.state = state.search
-        self._search.push(log_softmax(scores[:, 0]))
-        return replace(state, layers=tuple(layers), search=self._search.state)
-
-
-def _framed(sound: LogMel, samples: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-    """The frames (F, M) that are complete, and the state with the samples that follow them."""
-    samples = np.concatenate([state.samples, samples])
-    count = max(0, 1 + (len(samples) - sound.window_length) // sound.hop_length)
-    if not count:
-        return np.zeros((0, sound.n_mels), np.float32), replace(state, samples=samples)
-    frames = sound(samples[: (count - 1) * sound.hop_length + sound.window_length])
-    return frames, replace(state, samples=samples[count * sound.hop_length :])
+        return str(super().push(piece))
 
 
 def _in_table_precision(values: np.ndarray) -> np.ndarray:

@@ -19,12 +19,16 @@ from ...data.split import split_at_random
 from ...decoding.options import Decoding
 from ...errors import OptionError
 from ...metrics.text import sacrebleu, text_scores
+from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled, taken
+from ..attention_decoder import DecoderOptions
+from ..document import taken
+from ..estimator import Estimator
 from ..options import names, shares_of
 from ..report import text_report
 from ..stress import Stressed
+from .architecture import architecture
 from .baselines import Plain, count_first_words
 from .document import Data, Document
 from .evaluation import BleuCriterion, evaluate
@@ -113,7 +117,8 @@ class Translator(Estimator, TranslateOptions):
         """Read, split, encode and size."""
         from ..announcement import parts_text
         from ..fitting import Prepared, plan_of
-        from .batches import PairBatches, ScheduledSampling
+        from .batches import ScheduledSampling
+        from .examples import PairBatches
 
         sacrebleu()  # before the work is done
         read = partial(
@@ -303,7 +308,8 @@ class Translator(Estimator, TranslateOptions):
     # Steps of fit.
 
     def _validation(self, pairs: Pairs, texts: Texts, batch_tokens: int) -> Batches:
-        from .batches import PairBatches, ScheduledSampling
+        from .batches import ScheduledSampling
+        from .examples import PairBatches
 
         if self.stop_on == "bleu":
             return BleuCriterion(texts, pairs)
@@ -311,9 +317,11 @@ class Translator(Estimator, TranslateOptions):
         return ScheduledSampling(PairBatches(sources, targets, edge=texts.edge, batch_tokens=batch_tokens))
 
     def _build(self) -> TranslationNetwork:
-        from ..attention_decoder import DecoderOptions
         from .network import TranslationNetwork
 
+        return TranslationNetwork(self._architecture(), label_smoothing=float(self.label_smoothing))
+
+    def _architecture(self) -> Block:
         chosen, texts = self.sizing_, self.texts_
         options = DecoderOptions(
             vocabulary_size=len(texts.target) + 1,
@@ -324,20 +332,19 @@ class Translator(Estimator, TranslateOptions):
             input_feeding=bool(self.input_feeding),
             copy_mechanism=bool(self.copy_mechanism),
             dropout=chosen.dropout,
-            label_smoothing=float(self.label_smoothing),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
         )
         source_vocabulary_size = None if texts.shared else len(texts.source) + 1
-        return TranslationNetwork(self.find_cell(), options, source_vocabulary_size=source_vocabulary_size)
+        return architecture(self.find_cell(), options, source_vocabulary_size=source_vocabulary_size)
 
     # The fitted model.
 
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             texts=self.texts_,
             source=self.source,
             target=self.target,
@@ -362,7 +369,7 @@ class Translator(Estimator, TranslateOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": asdict(self.sizing_),
             "texts": self.texts_.to_json(),
             "first_words": self.first_words_,
@@ -376,13 +383,11 @@ class Translator(Estimator, TranslateOptions):
         if found.plain is not None:
             memory = taken(tensors, "plain.", {"texts": (None,), "lengths": (None,)})
             self.plain_ = Plain.restore(memory, found.first_words, found.plain.strongest)
-        self.model_ = None if self.only == "plain" else filled(self._build, tensors, self._tied)
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self._read_weights = checked(self._architecture(), tensors)
 
     def _tensors(self) -> dict[str, Any]:
         plain = {} if self.plain_ is None else self.plain_.tensors()
         return {**super()._tensors(), **{f"plain.{name}": array for name, array in plain.items()}}
-
-    @property
-    def _tied(self) -> dict[str, str]:
-        names = ["output.weight", *(["source_embedding.weight"] if self.texts_.shared else [])]
-        return dict.fromkeys(names, "embedding.weight")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ...data.paired.pairs import Pairs
 from ...decoding.options import Decoding
-from ...metrics.text import bleu, signatures, text_scores
+from ...metrics.text import bleu, signatures, text_scores, token_nats
+from .. import attention_decoder
 from ..baselines import judged_texts
+from .architecture import encode
 from .baselines import Plain, evaluate_baselines
+from .examples import PairBatches
 from .predictor import Predictor
 from .texts import Texts
 
@@ -63,20 +68,15 @@ def scores_of(predictor: Predictor, pairs: Pairs, predicted: list[str]) -> dict[
 
 def teacher_forced(predictor: Predictor, pairs: Pairs) -> dict[str, float]:
     """With teacher forcing: "loss" in nats per token, and "token_accuracy", the share of tokens that score highest."""
-    from torch.nn.functional import cross_entropy
-
-    from .batches import PairBatches
-
-    texts, network = predictor.texts, predictor.net
-    sources, targets = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
-    batches = PairBatches(sources, targets, edge=texts.edge, batch_tokens=_BATCH_TOKENS)
+    texts = predictor.texts
+    sources, wanted = texts.sources(pairs.sources), texts.targets(pairs.targets or [])
+    batches = PairBatches(sources, wanted, edge=texts.edge, batch_tokens=_BATCH_TOKENS)
     nats = right = count = 0.0
-    with network.predicting():
-        for step in range(len(batches)):
-            scores, targets = network.teacher_forced(batches.at(step))
-            nats += float(cross_entropy(scores, targets, reduction="sum"))
-            right += int((scores.argmax(-1) == targets).sum())
-            count += len(targets)
+    for step in range(len(batches)):
+        scores, targets = attention_decoder.teacher_forced(predictor.net, batches.at(step), encode)
+        right += int((scores.argmax(-1) == targets).sum())
+        nats += float(token_nats(scores, targets).sum(dtype=np.float64))
+        count += len(targets)
     return {"loss": nats / count, "token_accuracy": right / count}
 
 
@@ -95,11 +95,7 @@ class BleuCriterion:
     def at(self, step: int) -> dict[str, Any]:
         return {"criterion": self}
 
-    def __call__(self, network: Any) -> float:
-        import torch
-
-        device = network.output.weight.device.type
-        with torch.autocast(device, enabled=False):  # as it will translate, whatever precision it is trained in
-            found = Predictor(net=network, texts=self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
+    def __call__(self, net: Any) -> float:
+        found = Predictor(net=net, texts=self.texts).translate(self.pairs.sources, Decoding(beam_size=1))
         references = [[target] for target in self.pairs.targets or []]
         return 1 - bleu([best.text for best, *_ in found], references) / 100

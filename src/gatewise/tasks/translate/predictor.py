@@ -1,8 +1,8 @@
-"""From texts to translations: what a trained translator computes, whatever runs its network."""
+"""From texts to translations, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,24 +14,13 @@ from ...decoding.beam_search import Hypothesis, decode, source_positions
 from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ..answers import Answer
+from ..attention_decoder import DecoderStep
+from .architecture import encode
 from .baselines import Plain
 from .texts import Texts, padded
 
 _BATCH = 128  # sentences that are decoded side by side
 _CHUNK = 256  # texts of a chunk of `predictions`
-
-
-def encode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The encoder's last output in both directions, (B, D), from which the decoder starts; and all of its output as the
-    memory that the decoder attends to.
-
-    Args:
-        net: The network: a `TranslationNetwork`, or what offers the same parts.
-        batch: "source" (S, B) and "lengths" (B,).
-    """
-    y, last = net.encoder(net.embed_source(batch["source"]), lengths=batch["lengths"])
-    ends = last[0] if isinstance(last, tuple) else last
-    return net.concatenate([ends[-2], ends[-1]]), net.memory(y, batch["lengths"])  # of the last layer
 
 
 class Translation(NamedTuple):
@@ -45,7 +34,7 @@ class Predictor:
     """A trained translator without its training: from anything that a reader takes to translations.
 
     Args:
-        net: Its network; see `encode`. None without one: then a plain method translates.
+        net: Its network, see `architecture`. None without one: then a plain method translates.
         texts: Its vocabularies.
         source, target, group: Columns of tables; see `read_pairs`.
         csv: How CSV files are written.
@@ -190,23 +179,22 @@ class Predictor:
         # An unknown word can only be copied with attention to the source.
         forbidden = [Words.PAD] if isinstance(texts.target, Words) else []
         forbidden += [Words.UNK] if isinstance(texts.target, Words) and self.net.attention is None else []
-        with self.net.predicting():
-            for start in range(0, len(order), _BATCH):
-                which = order[start : start + _BATCH]
-                own = [sources[i] for i in which]
-                results = decode(
-                    self.net.decoder_step(padded(own, self.net.row_multiple), decoding.width),
-                    decoding,
-                    sentences=len(own),
-                    start=texts.edge,
-                    end=texts.edge,
-                    limits=texts.limits(own),
-                    forbidden=forbidden,
-                    prefixes=None if prefixes is None else [prefixes[i] for i in which],
-                    lengths=[max(1, len(ids)) for ids in own],
-                )
-                for i, result in zip(which, results, strict=True):
-                    found[i] = result
+        for start in range(0, len(order), _BATCH):
+            which = order[start : start + _BATCH]
+            own = [sources[i] for i in which]
+            results = decode(
+                DecoderStep(self.net, encode, padded(own), decoding.width),
+                decoding,
+                sentences=len(own),
+                start=texts.edge,
+                end=texts.edge,
+                limits=texts.limits(own),
+                forbidden=forbidden,
+                prefixes=None if prefixes is None else [prefixes[i] for i in which],
+                lengths=[max(1, len(ids)) for ids in own],
+            )
+            for i, result in zip(which, results, strict=True):
+                found[i] = result
         return found
 
     def _text(self, source: str, ids: np.ndarray, hypothesis: Hypothesis) -> str:

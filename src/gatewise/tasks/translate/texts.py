@@ -175,11 +175,11 @@ def _encoded(vocabulary: Vocabulary, text: str) -> np.ndarray:
     return vocabulary.encode(f" {text}" if isinstance(vocabulary, BytePairs) else text, unknown="skip")
 
 
-def padded(sources: Sequence[np.ndarray], multiple: int = 1) -> dict[str, np.ndarray]:
-    """B sources side by side: "source" (S, B), padded with 0 until S is a multiple of this; and "lengths" (B,)."""
+def padded(sources: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """B sources side by side: "source" (S, B), padded with 0, and "lengths" (B,)."""
     lengths = np.array([len(ids) for ids in sources])
     longest = max(1, int(lengths.max(initial=0)))
-    source = np.zeros((-(-longest // multiple) * multiple, len(sources)), np.int64)
+    source = np.zeros((longest, len(sources)), np.int64)
     for column, ids in enumerate(sources):
         source[: len(ids), column] = ids
     return {"source": source, "lengths": lengths}

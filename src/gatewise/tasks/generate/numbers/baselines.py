@@ -12,7 +12,7 @@ from ....data.channels import Channels
 from .mixture import Expected
 
 if TYPE_CHECKING:
-    from .batches import Steps
+    from .examples import Steps
 
 NAMES = ("Gaussian", "last step", "linear", "linear, two steps")
 ONE, TWO = 2, 3  # places of the linear ones

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ....runtime import ops
+from ....runtime.sequence_model import forward
 from ...verdict import judged
-
-if TYPE_CHECKING:
-    from .batches import Examples, Steps
-    from .fitting import Learned
-    from .network import TrajectoryModel
+from .examples import Steps
+from .learned import Learned
+from .mixture import summed_loss
 
 
-def evaluate(
-    model: TrajectoryModel, learned: Learned, parts: Mapping[str, Steps], with_baselines: bool
-) -> dict[str, Any]:
+def evaluate(net: Any, learned: Learned, parts: Mapping[str, Steps], with_baselines: bool) -> dict[str, Any]:
     """Losses by part, and those of the baselines on the last part, unless they learned from that; and whether
-    the network earned its place beside the strongest of them."""
-    metrics: dict[str, Any] = {name: loss_of(model, learned.examples(steps)) for name, steps in parts.items()}
+    the network earned its place beside the strongest of them.
+
+    Args:
+        net: The network, see `runtime.sequence_model`.
+    """
+    metrics: dict[str, Any] = {name: loss_of(net, learned, steps) for name, steps in parts.items()}
     if with_baselines and parts.keys() != {"train"}:
         last = [*parts][-1]
         metrics["baselines"] = learned.plain.evaluate(parts[last], learned.channels, learned.ends)
@@ -34,16 +36,13 @@ def evaluate(
     return metrics
 
 
-def loss_of(model: TrajectoryModel, examples: Examples) -> dict[str, Any]:
+def loss_of(net: Any, learned: Learned, steps: Steps) -> dict[str, Any]:
     """Mean nats per step, of the values before scaling, and how many steps were predicted."""
-    from .batches import InOrder
-
-    batches, carried = InOrder(examples), model.carried
-    model.begin("test")
+    examples, state = learned.examples(steps), None
     nats, count = 0.0, 0
-    with model.predicting():
-        for number in range(len(batches)):
-            total, targets = model.validation_sums(batches.at(number))
-            nats, count = nats + float(total), count + targets
-    model.carried = carried
+    for rows, start in examples.in_order():  # long sequences come piece after piece
+        batch = examples.piece(rows, start)
+        output, state = forward(net, batch.inputs, None if batch.fresh else state, batch.lengths)
+        total, targets = summed_loss(ops, output, learned.layout, batch, learned.log_scale)
+        nats, count = nats + float(total), count + int(targets)
     return {"loss": nats / max(1, count), "steps": count, "sequences": len(examples.lengths)}

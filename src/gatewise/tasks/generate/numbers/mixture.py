@@ -1,13 +1,15 @@
-"""The output of a mixture-density network, and sampling from it. numpy only.
+"""The output of a mixture-density network: sampling from it, and its loss, on numpy's arrays or torch's tensors.
 
 D real channels, F binary ones, K Gaussians.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -150,3 +152,68 @@ def draw(
     chances = 0.5 * (1 + np.tanh(0.5 * np.concatenate([binary, end])))
     drawn = rng.random(len(chances)) < chances if temperature > 0 else chances > 0.5
     return real, drawn[: layout.binary].astype(float), bool(drawn[layout.binary :].any())
+
+
+# Losses. `ops` are `runtime.ops`, or those of torch, in which this is differentiated.
+
+
+def summed_loss(ops: Any, output: Any, layout: Layout, batch: Any, log_scale: float) -> tuple[Any, Any]:
+    """Loss in nats of all that is predicted, and how much that is.
+
+    Args:
+        output: (T, B, layout.size), of the network.
+        batch: What it read, an `examples.Batch` in the same arrays.
+        log_scale: Added to the loss of each step, so that it is of the values before scaling.
+    """
+    follows, ended = batch.marks
+    real, binary = batch.targets[..., : layout.real], batch.targets[..., layout.real :]
+    each = log_scale - log_density(ops, output, layout, real) + binary_loss(ops, output, layout, binary)
+    nats, count = (each * follows).sum(), follows.sum()
+    if layout.ends:
+        nats = nats + (end_loss(ops, output, batch.odds, ended) * (follows + ended)).sum()
+        count = count + ended.sum()
+    return nats, count
+
+
+def log_density(ops: Any, output: Any, layout: Layout, real: Any) -> Any:
+    """(...) logarithm of the mixture's density at `real`.
+
+    Args:
+        output: (..., layout.size), of the network.
+        real: (..., D), scaled.
+    """
+    scores, means, widths, couplings, _, _ = (output[..., part] for part in layout.parts)
+    K, D, rest = layout.mixtures, layout.real, output.shape[:-1]
+    width = NARROWEST + ops.softplus(widths.reshape(*rest, K, D))
+    apart = (real[..., None, :] - means.reshape(*rest, K, D)) / width
+    if layout.coupled:
+        apart = _uncoupled(ops, apart, couplings.reshape(*rest, K, D * (D - 1) // 2))
+    each = -0.5 * (apart**2).sum(-1) - ops.log(width).sum(-1) - 0.5 * D * math.log(2 * math.pi)
+    return ops.logsumexp(ops.log_softmax(scores, -1) + each, -1)
+
+
+def binary_loss(ops: Any, output: Any, layout: Layout, binary: Any) -> Any:
+    """(...) nats of the binary channels (..., F)."""
+    return ops.binary_cross_entropy(output[..., tuple(layout.parts)[4]], binary).sum(-1)
+
+
+def end_loss(ops: Any, output: Any, odds: Any, ended: Any) -> Any:
+    """(...) nats of whether the sequence ended, (...), where the layout has ends.
+
+    Args:
+        odds: (...) what the network's logit is relative to; see `Ends`.
+    """
+    return ops.binary_cross_entropy(output[..., -1] + odds, ended)
+
+
+def _uncoupled(ops: Any, apart: Any, couplings: Any) -> Any:
+    """The noise e for which (I + R) e is `apart`, (..., D), channel by channel."""
+    noise: list[Any] = []
+    place = 0
+    for d in range(apart.shape[-1]):
+        value = apart[..., d]
+        for earlier in noise:
+            value = value - couplings[..., place] * earlier
+            place += 1
+        noise.append(value)
+    return ops.stack(noise, -1)

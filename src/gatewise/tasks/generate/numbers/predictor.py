@@ -16,7 +16,11 @@ from ....data.channels import Channels
 from ....data.tables.schema import Schema
 from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
-from ....runtime.equations import Layers
+from ....native.streams import Product
+from ....runtime.layers import network_of
+from ....runtime.network import checked
+from ....runtime.sequence_model import architecture
+from ....runtime.stepping import live_layers
 from ....runtime.streams import Stream
 from ...options import Columns
 from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
@@ -33,7 +37,7 @@ class State(NamedTuple):
         steps: How many there were.
     """
 
-    layers: list[list[np.ndarray]]
+    layers: Sequence[Sequence[np.ndarray]]
     position: np.ndarray
     expected: np.ndarray
     output: np.ndarray
@@ -50,6 +54,8 @@ class Tracer(Stream[State | None]):
     Attributes:
         channels: What a step holds.
         state: What it remembers of the steps that were pushed; None before the first.
+        digest: Identifies the model file; "" if it came from none.
+        layers: Of its network.
 
     Raises:
         ModelFileError: The document is not of such a model, or lacks a weight.
@@ -64,21 +70,29 @@ class Tracer(Stream[State | None]):
             raise ModelFileError("the model does not continue numbers. Of a text model, `Writer` continues text")
         try:
             self.channels = read(Channels, document["channels"], "channels")
-            cell = Cell.from_json(document["cell"])
-            layers = {n.removeprefix("layers."): t for n, t in tensors.items() if n.startswith("layers.")}
             sizes = document["sizes"]
-            self._layers = Layers(cell, layers, read(Count, sizes["num_layers"], "sizes.num_layers"))
             mixtures = read(Count, sizes["mixtures"], "sizes.mixtures")
             self.layout = layout_of(self.channels, mixtures, read(bool, document["ends"], "ends"))
-            self._output, self._bias = tensors["output.weight"], tensors["output.bias"]
+            block = architecture(
+                cell=Cell.from_json(document["cell"]),
+                input_size=features_of(self.channels),
+                output_size=self.layout.size,
+                hidden_size=read(Count, sizes["hidden_size"], "sizes.hidden_size"),
+                num_layers=read(Count, sizes["num_layers"], "sizes.num_layers"),
+                proj_size=read(int, sizes["proj_size"], "sizes.proj_size"),
+            )
+            own = {name: array for name, array in tensors.items() if name.startswith(("layers.", "output."))}
+            net = network_of(block, checked(block, own))
+            self.layers, self._output = live_layers(net.layers), Product(net.output.weight, net.output.bias)
             beginnings = read(list[list[float]], document["beginnings"], "beginnings")
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
-            self._expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
+            self.expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
             self._ends = Ends(tensors["lengths.odds"]) if "lengths.odds" in tensors else NEVER_LEARNED
             options = read(Mapping[str, Any], document.get("options", {}), "options")
             self._reading: dict[str, Any] = {
                 name: read(Columns, options.get(name), f"options.{name}") for name in ("key", "time", "columns")
             }
+            self.digest = str(document.get("sha256", ""))
             self._reading["schema"] = read(Schema | None, document.get("schema"), "schema")
             self._check()
             super().__init__()
@@ -134,7 +148,7 @@ class Tracer(Stream[State | None]):
         Raises:
             DataError: It has no step, not D channels, or values that are not finite.
         """
-        self._state = self._read(self._checked(piece, "a piece"), self._state)
+        self._state = self._read(self.checked(piece, "a piece"), self._state)
 
     def trace(
         self, beginning: np.ndarray | None = None, length: int = 500, temperature: float = 0.8, seed: Any = None
@@ -162,7 +176,7 @@ class Tracer(Stream[State | None]):
             whole("seed", seed, 0)
         rng = np.random.default_rng(seed)
         if beginning is not None:
-            state = self._read(self._checked(beginning, "a beginning"), None)
+            state = self._read(self.checked(beginning, "a beginning"), None)
             return (step for step, _ in self._draws(state, length, float(temperature), rng))
         if self._state is not None:
             return self._continue(self._state, length, float(temperature), rng)
@@ -185,15 +199,24 @@ class Tracer(Stream[State | None]):
         self, state: State, length: int, temperature: float, rng: np.random.Generator
     ) -> Iterator[tuple[np.ndarray, State]]:
         """Steps (D,) that may follow a state, each with the state after it."""
-        real = self.channels.real
         for _ in range(length):
-            drawn, binary, ended = draw(state.output, self.layout, rng, temperature)
-            if ended:
+            step = self.drawn(state.output, state.expected, rng, temperature)
+            if step is None:
                 return
-            step = np.empty(len(real), np.float32)
-            step[real], step[~real] = state.expected + self._expected.spread * drawn, binary
             state = self._advance(step, state)
             yield self.channels.unscaled(step), state
+
+    def drawn(
+        self, output: np.ndarray, expected: np.ndarray, rng: np.random.Generator, temperature: float
+    ) -> np.ndarray | None:
+        """A scaled step (D,) that may follow, or None for the end; see `State` and `mixture.draw`."""
+        values, binary, ended = draw(output, self.layout, rng, temperature)
+        if ended:
+            return None
+        real = self.channels.real
+        step = np.empty(len(real), np.float32)
+        step[real], step[~real] = expected + self.expected.spread * values, binary
+        return step
 
     def _read(self, steps: np.ndarray, state: State | None) -> State:
         """The state after more steps (T, D), of which there is at least one."""
@@ -204,39 +227,43 @@ class Tracer(Stream[State | None]):
 
     def _advance(self, step: np.ndarray, state: State | None) -> State:
         """The state after one more scaled step (D,)."""
+        features, after = self.taken(step, state)
+        layers = self.layers.step(features, after.layers)
+        output = self.outputs(layers[-1][0][None], [after.steps])[0]
+        return after._replace(layers=layers, output=output)
+
+    def taken(self, step: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
+        """What the layers read of one more scaled step (D,), and the state with it, as far as it follows from steps."""
         last = step[self.channels.real].astype(np.float64)
-        surprise, layers = np.zeros_like(last), self._layers.start()
         position = self.channels.unscaled(step)[self.channels.moves]
-        if state is not None:
-            surprise, layers = (last - state.expected) / self._expected.spread, state.layers
-            position = position + state.position
-        y, layers = self._layers.step(np.concatenate([step, surprise, position]).astype(np.float32), layers)
-        output, steps = self._output @ y + self._bias, 1 if state is None else state.steps + 1
+        surprise = np.zeros_like(last)
+        if state is None:
+            state = State(self.layers.zeros(), np.zeros_like(position), last, np.zeros(0, np.float32), 0)
+        else:
+            surprise = (last - state.expected) / self.expected.spread
+        position = state.position + position
+        features = np.concatenate([step, surprise, position]).astype(np.float32)
+        return features, state._replace(position=position, expected=self.expected(last), steps=state.steps + 1)
+
+    def outputs(self, y: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+        """(B, layout.size) of the network, from the layers' output (B, H) and how many steps each has read."""
+        output = self._output(y)
         if self.layout.ends:
-            output[-1] += self._ends.after(np.array(steps))
-        return State(layers, position, self._expected(last), output, steps)
+            output[:, -1] += [self._ends.after(np.array(count)) for count in steps]
+        return output
 
     def _check(self) -> None:
-        """Whether document and weights fit together, by reading a step.
-
-        Raises:
-            ValueError, or whatever numpy raises where they do not.
-        """
+        """Whether what it knows besides the network fits together. ValueError if it does not."""
         if self._ends.odds.ndim != 1 or not len(self._ends.odds) or not np.isfinite(self._ends.odds).all():
             raise ValueError("it does not know when sequences end")
-        wanted = {"output": (self.layout.size,), **Expected.shapes(self.layout.real)}
-        found = {
-            "output": self._bias.shape,
-            "weights": self._expected.weights.shape,
-            "spread": self._expected.spread.shape,
-        }
-        first = self._advance(np.zeros(len(self.channels), np.float32), None)
-        if found != wanted or first.output.shape != found["output"]:
+        wanted = Expected.shapes(self.layout.real)
+        found = {"weights": self.expected.weights.shape, "spread": self.expected.spread.shape}
+        if found != wanted:
             raise ValueError(f"its weights do not fit each other: {found}, where its sizes say {wanted}")
-        if not len(self._beginnings) or not np.all(self._expected.spread > 0):
+        if not len(self._beginnings) or not np.all(self.expected.spread > 0):
             raise ValueError("it does not know how sequences begin or continue")
 
-    def _checked(self, given: Any, what: str) -> np.ndarray:
+    def checked(self, given: Any, what: str) -> np.ndarray:
         """Steps (T, D) that a user gave. DataError, which says what they are, if they are none."""
         names = ", ".join(self.channels.names)
         try:
@@ -248,6 +275,11 @@ class Tracer(Stream[State | None]):
             wanted = f"(T, {len(self.channels)}) finite numbers ({names})"
             raise DataError(f"{what} must be {wanted}, not of shape {steps.shape}")
         return steps
+
+
+def features_of(channels: Channels) -> int:
+    """Numbers that a network reads at each step; see `Examples.features`."""
+    return len(channels) + int(channels.real.sum()) + len(channels.moves)
 
 
 def layout_of(channels: Channels, mixtures: int, ends: bool) -> Layout:

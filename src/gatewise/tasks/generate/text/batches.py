@@ -21,9 +21,3 @@ class Chunks:
         """Inputs and targets, each (T, B)."""
         inputs, targets = self.rows[step % len(self.rows)]
         return torch.from_numpy(inputs), torch.from_numpy(targets)
-
-
-def evaluation_chunk_length(batch_size: int, vocabulary_size: int) -> int:
-    """Steps of a chunk when no gradient is needed: at most 256, and with a large vocabulary so few that the scores of a
-    chunk stay below some 30 MB."""
-    return max(1, min(256, 2**23 // (batch_size * vocabulary_size)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,11 @@ from ....data.batches import Rows
 from ....data.split import PARTS
 from ....data.text.vocabulary import Vocabulary, Words
 from ....errors import DataError
+from ....metrics.text import token_nats
+from ....runtime.sequence_model import forward
 from ...verdict import judged
 from .baselines import KNESER_NEY, MOST_COUNTED, Plain, xz_bits
 from .corpus import Corpus
-
-if TYPE_CHECKING:
-    from .network import LanguageModel
 
 MOST_TRAINING_TEXT = 100_000  # characters at the end of a training text that are evaluated where nothing is held out
 
@@ -30,35 +29,35 @@ def learn_plain(vocabulary: Vocabulary, corpus: Corpus) -> Plain:
 
 
 def evaluate_parts(
-    model: LanguageModel | None, plain: Plain, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
+    net: Any, plain: Plain, vocabulary: Vocabulary, corpus: Corpus, with_baselines: bool
 ) -> dict[str, Any]:
     """Losses by part, and those of the plain methods on the test part (the validation part, if there is none); where
     nothing was held out, there is nothing to compare.
 
     Args:
-        model: None measures the n-grams in its place, on what they were not counted in.
+        net: See `runtime.sequence_model`; None measures the n-grams in its place, on what they were not counted in.
     """
     metrics: dict[str, Any] = {}
     for part in PARTS:
         text, ids = corpus.texts[part], corpus.ids[part]
         if part == "train":  # as much of its end as there is held-out text: all of it would take an epoch
-            if model is None:
+            if net is None:
                 continue
             held_out = max(len(corpus.texts["validation"]), len(corpus.texts["test"]))
             text = text[-max(held_out or MOST_TRAINING_TEXT, 1000) :]
             ids = vocabulary.encode(text)
         if len(ids) > 1:
-            metrics[part] = _scores(model, plain, vocabulary, text, ids, follows=True)
+            metrics[part] = _scores(net, plain, vocabulary, text, ids, follows=True)
     compared = next((part for part in ("test", "validation") if part in metrics), None)
     if with_baselines and compared is not None:
         text, ids = corpus.texts[compared], corpus.ids[compared]
         train_text = corpus.texts["train"][-MOST_COUNTED:]
-        metrics |= _beside_plain(model, plain, vocabulary, text, ids, metrics[compared], compared, train_text)
+        metrics |= _beside_plain(net, plain, vocabulary, text, ids, metrics[compared], compared, train_text)
     return metrics
 
 
 def evaluate_text(
-    model: LanguageModel | None,
+    net: Any,
     plain: Plain | None,
     vocabulary: Vocabulary,
     text: str,
@@ -77,7 +76,7 @@ def evaluate_text(
     ids = vocabulary.encode(known, unknown=unknown)
     if len(ids) < 2:
         raise DataError(f"{name} has {len(ids)} tokens that the model knows; at least 2 are needed")
-    found = _scores(model, plain, vocabulary, known, ids, follows=False)
+    found = _scores(net, plain, vocabulary, known, ids, follows=False)
     if len(known) < len(text):
         found["skipped_characters"] = len(text) - len(known)
     if not with_baselines:
@@ -88,7 +87,7 @@ def evaluate_text(
             xz["bits_per_token"] = None
         return {"all": found, "baselines": {"xz": xz}}
     train_text = "" if isinstance(vocabulary, Words) else vocabulary.decode(plain.ids.astype(np.int64))
-    return {"all": found, **_beside_plain(model, plain, vocabulary, known, ids, found, "all", train_text)}
+    return {"all": found, **_beside_plain(net, plain, vocabulary, known, ids, found, "all", train_text)}
 
 
 def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
@@ -99,19 +98,19 @@ def known_part(vocabulary: Vocabulary, text: str, unknown: str) -> str:
 
 
 def _scores(
-    model: LanguageModel | None, plain: Plain | None, vocabulary: Vocabulary, text: str, ids: np.ndarray, follows: bool
+    net: Any, plain: Plain | None, vocabulary: Vocabulary, text: str, ids: np.ndarray, follows: bool
 ) -> dict[str, Any]:
     """Loss in nats per token, and the figures derived from it: of the network, or where there is none, the n-grams."""
-    if model is not None:
-        return loss_of(model, vocabulary, text, ids)
+    if net is not None:
+        return loss_of(net, vocabulary, text, ids)
     assert plain is not None
     nats = float(plain.bits(ids, follows)[KNESER_NEY].sum()) * math.log(2)
     return _figures(nats, len(ids), vocabulary, text, ids)
 
 
-def loss_of(model: LanguageModel, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
+def loss_of(net: Any, vocabulary: Vocabulary, text: str, ids: np.ndarray) -> dict[str, Any]:
     """Loss in nats per token, and the figures derived from it."""
-    nats, count = total_loss(model, ids, rows_for(ids))
+    nats, count = total_loss(net, ids, rows_for(ids))
     return _figures(nats, count, vocabulary, text, ids)
 
 
@@ -140,32 +139,34 @@ def rows_for(ids: np.ndarray) -> int:
     return max(1, min(32, len(ids) // 5_000))
 
 
-def total_loss(
-    model: LanguageModel, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
-) -> tuple[float, int]:
+def total_loss(net: Any, ids: np.ndarray, batch_size: int, chunk_length: int | None = None) -> tuple[float, int]:
     """Summed loss in nats over one contiguous text, and the number of tokens predicted."""
-    sums, targets = chunk_losses(model, ids, batch_size, chunk_length)
+    sums, targets = chunk_losses(net, ids, batch_size, chunk_length)
     return float(sums.sum()), sum(map(len, targets))
 
 
 def chunk_losses(
-    model: LanguageModel, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
+    net: Any, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Summed loss in nats of each chunk of one contiguous text, and the places in it of the tokens predicted there."""
-    from .batches import Chunks, evaluation_chunk_length
-
-    length = chunk_length or evaluation_chunk_length(batch_size, model.output.out_features)
-    chunks, carried = Chunks(Rows(ids, batch_size, length)), model.carried
-    model.begin("test")
-    with model.predicting():
-        sums = [float(model.validation_sums(chunks.at(step))[0]) for step in range(len(chunks))]
-    model.carried = carried
+    length = chunk_length or evaluation_chunk_length(batch_size, len(net.output.weight))
+    rows, state, sums = Rows(ids, batch_size, length), None, []
+    for step in range(len(rows)):
+        inputs, targets = rows[step]
+        scores, state = forward(net, inputs, state)
+        sums.append(float(token_nats(scores.reshape(-1, scores.shape[-1]), targets.ravel()).sum(dtype=np.float64)))
     places = Rows(np.arange(len(ids)), batch_size, length)
-    return np.array(sums), [places[step][1].ravel() for step in range(len(chunks))]
+    return np.array(sums), [places[step][1].ravel() for step in range(len(rows))]
+
+
+def evaluation_chunk_length(batch_size: int, vocabulary_size: int) -> int:
+    """Steps of a chunk when no gradient is needed: at most 256, and with a large vocabulary so few that the scores of a
+    chunk stay below some 30 MB."""
+    return max(1, min(256, 2**23 // (batch_size * vocabulary_size)))
 
 
 def _beside_plain(
-    model: LanguageModel | None,
+    net: Any,
     plain: Plain,
     vocabulary: Vocabulary,
     text: str,
@@ -188,7 +189,7 @@ def _beside_plain(
         for name, scores in found.items():
             scores["bits_per_token" if name == "xz" else "bits_per_character"] = None
     judgement = {}
-    strongest = KNESER_NEY if model is None else plain.strongest
+    strongest = KNESER_NEY if net is None else plain.strongest
     measure = "bits_per_token" if own["bits_per_character"] is None else "bits_per_character"
     figures = {name: figure for name, scores in found.items() if (figure := scores[measure]) is not None}
     if strongest in figures:
@@ -198,24 +199,22 @@ def _beside_plain(
             model=own[measure],
             plain=figures,
             strongest=str(strongest),
-            share=0.0 if model is None else 1.0,
-            standard_error=_standard_error(model, ids, bits.get(str(strongest)), len(text)),
+            share=0.0 if net is None else 1.0,
+            standard_error=_standard_error(net, ids, bits.get(str(strongest)), len(text)),
         )
     return {"baselines": found, **judgement}
 
 
-def _standard_error(
-    model: LanguageModel | None, ids: np.ndarray, bits: np.ndarray | None, characters: int
-) -> float | None:
+def _standard_error(net: Any, ids: np.ndarray, bits: np.ndarray | None, characters: int) -> float | None:
     """Of the difference in bits per character between a model and a plain method, over chunks of the text, for tokens
     beside each other are not independent; None if it is not known.
 
     Args:
         bits: Of each token, by the plain method.
     """
-    if model is None or bits is None:
+    if net is None or bits is None:
         return None
-    nats, places = chunk_losses(model, ids, rows_for(ids))
+    nats, places = chunk_losses(net, ids, rows_for(ids))
     if len(nats) < 5:
         return None
     counts = np.array([len(where) for where in places])

@@ -1,4 +1,4 @@
-"""The network of `generate` for text: embedding, recurrent layers, scores of the next token."""
+"""How the network of `generate` for text is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ....algebra import Cell
-from ..network import Regularisation, SequenceModel
+from ..architecture import Regularisation, text_architecture
+from ..network import SequenceModel
 
 if TYPE_CHECKING:
     from .sizing import Sizing
@@ -21,8 +22,7 @@ class LanguageModel(SequenceModel):
 
     Args:
         cell: The recurrent cell.
-        sizes: Vocabulary size V, and the sizes of embedding and layers. If `tied`, the scores are computed with the
-            embedding's weights, whose size must then be that of the layers' output (Press & Wolf 2017).
+        sizes: Vocabulary size V, and the sizes of embedding and layers.
         regularisation: See `SequenceModel`.
 
     Shape:
@@ -32,19 +32,12 @@ class LanguageModel(SequenceModel):
     """
 
     def __init__(self, *, cell: Cell, sizes: Sizing, regularisation: Regularisation | None = None):
-        embedding = nn.Embedding(sizes.vocabulary_size, sizes.embedding_size)
-        super().__init__(
-            cell=cell,
-            input_size=sizes.embedding_size,
-            output_size=sizes.vocabulary_size,
-            sizes=sizes,
-            regularisation=regularisation or Regularisation(),
-            embedding=embedding,
-        )
+        regularisation = regularisation or Regularisation()
+        super().__init__(text_architecture(cell, sizes, regularisation), regularisation)
         # Scores near zero at first whatever the sizes, so that the first loss is that of a uniform guess.
-        nn.init.normal_(embedding.weight, std=1 / math.sqrt(sizes.embedding_size))
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(sizes.embedding_size))
         if sizes.tied:
-            self.output.weight = embedding.weight
+            self.output.weight = self.embedding.weight
 
     def start_at(self, counts: Tensor) -> None:
         """Let the scores begin at how frequent each token is in training, counted (V,), plus one."""

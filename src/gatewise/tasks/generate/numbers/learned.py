@@ -10,16 +10,16 @@ import numpy as np
 from ....data.channels import Channels
 from ....data.sequences import Sequences
 from ....errors import DataError
-from ...estimator import taken
+from ....runtime.network import Block
+from ...document import taken
 from ...options import names
-from ..network import Regularisation
+from ..architecture import Regularisation, numbers_architecture
 from ..options import GenerateOptions
 from .baselines import Plain
-from .batches import Examples, Steps, split_sequences, whole_sequences
 from .document import Document
-from .mixture import NEVER_LEARNED, Ends, Expected
-from .network import TrajectoryModel
-from .predictor import layout_of
+from .examples import Examples, Steps, split_sequences, whole_sequences
+from .mixture import NEVER_LEARNED, Ends, Expected, Layout
+from .predictor import features_of, layout_of
 from .reading import columns_of
 from .sizing import Sizing, sizing
 
@@ -48,15 +48,24 @@ class Learned:
     lengths: Ends
     strongest: str | None = None
 
-    def network(self, options: GenerateOptions) -> TrajectoryModel:
-        channels = self.channels
-        return TrajectoryModel(
-            cell=options.find_cell(),
-            layout=layout_of(channels, self.sizing.mixtures, self.ends),
-            features=len(channels) + int(channels.real.sum()) + len(channels.moves),
-            log_scale=channels.log_scale + float(np.log(self.plain.expected.spread).sum()),
-            sizes=self.sizing,
-            regularisation=Regularisation.of(options),
+    @property
+    def layout(self) -> Layout:
+        """Of the network's output."""
+        return layout_of(self.channels, self.sizing.mixtures, self.ends)
+
+    @property
+    def log_scale(self) -> float:
+        """What the loss of a step of scaled values lacks to that of the values before."""
+        return float(self.channels.log_scale + np.log(self.plain.expected.spread).sum())
+
+    def architecture(self, options: GenerateOptions) -> Block:
+        """What the network is made of."""
+        return numbers_architecture(
+            options.find_cell(),
+            self.sizing,
+            Regularisation.of(options),
+            features=features_of(self.channels),
+            outputs=self.layout.size,
         )
 
     def examples(self, steps: Steps) -> Examples:
