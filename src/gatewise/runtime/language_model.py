@@ -111,11 +111,11 @@ class LanguageModel:
         """The state at the beginning of a text."""
         return self.advance(None, self._start)
 
+    @np.errstate(all="ignore")  # damaged weights show in the scores, and the sampler reports them
     def advance(self, state: State | None, token: int) -> State:
         """The state after one more token; None is the state before any."""
         before = None if state is None else as_carried(state.layers)
-        with np.errstate(all="ignore"):  # damaged weights show in the scores, and the sampler reports them
-            scores, after = forward(self._net, np.array([[token]]), before)
+        scores, after = forward(self._net, np.array([[token]]), before)
         recent = () if state is None else state.recent
         return State(as_tuple(after), scores[0, 0], (*recent[1 - _RECENT :], token))
 

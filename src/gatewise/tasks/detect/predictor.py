@@ -86,6 +86,7 @@ class ErrorReader:
         both = zip(*map(_parts, found), strict=True)  # the first step of a series is not predicted
         return Errors(*(np.where(np.isnan(own), other, (own + other) / 2) for own, other in both)), state
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         filled, observed = filled_forward(z, state.last)
         batch = {"values": filled[:, None], "observed": observed[:, None], "state": state.hidden}
@@ -96,6 +97,7 @@ class ErrorReader:
         errors = self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
         return errors, replace(state, hidden=hidden, last=filled[-1], expected=(location[-1:], scale[-1:]))
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         """How well the newest step of each window is reconstructed."""
         rows = np.vstack([state.recent, z])
