@@ -36,7 +36,8 @@ def recurrence(
     """A whole layer, forward. All arrays are float32 and are not changed.
 
     Weights are packed for the engine and kept so, as long as the first of them is there and none has changed: pass the
-    same arrays again.
+    same arrays again. To find out, their values are read at every call, unless they are arrays of their own that cannot
+    be written to.
 
     Args:
         x: (T, B, D), T at least 1.
@@ -174,6 +175,10 @@ class NumpyArrays:
     @staticmethod
     def resets(resets: Array) -> Array:
         return np.asarray(resets, np.bool_)
+
+    @staticmethod
+    def constant(array: Array) -> bool:
+        return array.flags.owndata and not array.flags.writeable
 
 
 NUMPY = NumpyArrays()

@@ -61,6 +61,9 @@ class Arrays(Protocol):
     def resets(self, resets: Array) -> Array:
         """As booleans."""
 
+    def constant(self, array: Array) -> bool:
+        """Whether its values cannot change."""
+
 
 @dataclass
 class Layer:
@@ -392,7 +395,7 @@ _cache: dict[int, dict[Any, tuple[int, Any]]] = {}
 def _packed(plan: Any, weights: Sequence[Array], threads: int, arrays: Arrays) -> Any:
     """The weight matrices as the kernels read them, made again when a value has changed."""
     # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint(weights, threads)
+    values = 0 if all(map(arrays.constant, weights)) else _native.fingerprint(weights, threads)
     if values is None:
         return _pack(plan, weights, threads, arrays)
     first = weights[0]

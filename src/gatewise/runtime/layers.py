@@ -20,7 +20,7 @@ from . import network, ops
 from .attention import AdditiveAttention, MultiplicativeAttention
 from .convolutions import BatchNormalisation, Convolution
 from .equations import recurrence
-from .products import exact_linear
+from .products import constant, exact_linear
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -90,7 +90,11 @@ class Linear:
 
     def __init__(self, part: network.Linear, weights: Weights):
         self.weight, self.bias = weights["weight"], weights.get("bias")
-        self._product = exact_linear if part.exact else ops.linear
+        self._product: Callable[..., Array] = ops.linear
+        if part.exact:
+            self._product = exact_linear
+            self.weight = constant(self.weight)
+            self.bias = constant(np.zeros(part.outputs, np.float32) if self.bias is None else self.bias)
 
     def __call__(self, x: Array) -> Array:
         return self._product(x, self.weight, self.bias)
@@ -100,7 +104,7 @@ class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weights = weights["weight_ih_l0"], weights["bias_ih_l0"]
+        self._weights = constant(weights["weight_ih_l0"]), constant(weights["bias_ih_l0"])
 
     def __call__(self, x: Array) -> Array:
         return exact_linear(x, *self._weights)
@@ -133,7 +137,7 @@ class Recurrent:
         self._sizes = [sizes[letter] for letter in self.cell.carry_sizes]
         # Of each layer and direction, in the cell's order.
         self.weights = [
-            [_sum(weights[network.place_of(name, layer, way)] for name in names) for names in self.cell.stored()]
+            [constant(*(weights[network.place_of(name, layer, way)] for name in names)) for names in self.cell.stored()]
             for layer in range(part.num_layers)
             for way in range(part.ways)
         ]
@@ -186,18 +190,15 @@ def as_carried(state: tuple[Array, ...]) -> Any:
     return state if len(state) > 1 else state[0]
 
 
-def _sum(weights: Any) -> Array:
-    first, *rest = weights
-    return first + rest[0] if rest else first
-
-
 class MultiDimensionalLSTM:
     """A 2-D LSTM from all four corners, diagonal by diagonal in the engine."""
 
     def __init__(self, part: network.MultiDimensionalLSTM, weights: Weights):
         names = [names[0] for names in multidimensional.stored()]
         self._units = part.hidden_size
-        self._weights = [[weights[f"{name}_d{corner}"] for name in names] for corner in range(network.CORNERS)]
+        self._weights = [
+            [constant(weights[f"{name}_d{corner}"]) for name in names] for corner in range(network.CORNERS)
+        ]
 
     def __call__(self, images: Array, sizes: Array) -> tuple[Array, tuple[Array, Array]]:
         B, height, width, D = images.shape
