@@ -8,7 +8,7 @@ from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS, TRANSPOSE, N
 from gatewise.algebra.listing import LATEX
 from gatewise.engine import reference
 from gatewise.errors import CellError
-from gatewise.runtime import layers as stream
+from gatewise.runtime import equations as stream
 
 TABLES = {"DERIVATIVE": DERIVATIVE, "reference.OPERATIONS": reference.OPERATIONS, "LATEX": LATEX}
 

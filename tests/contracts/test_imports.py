@@ -26,7 +26,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "randomness": {"torch"},
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "runtime": {"algebra", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
+    "runtime": {"algebra", "cells", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *("runtime", "randomness", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),
@@ -38,7 +38,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 }
 
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
-LEARNS = {"network", "batches", "heads", "fitting", "lbfgs", "attention_decoder"}
+LEARNS = {"network", "batches", "losses", "fitting", "lbfgs", "attention_decoder"}
 MEASURES = {"estimator", "evaluation", "baselines"}
 NEEDS_TORCH = {"engine", "nn", "randomness", "training", "bench"}  # folders of which some files import it at the top
 

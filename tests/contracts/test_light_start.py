@@ -54,7 +54,8 @@ def test_what_serves_needs_neither_torch_nor_tasks(folder):
 
 
 def test_without_torch_an_estimator_says_which_extra_it_needs():
-    """In an interpreter in which torch cannot be imported, before the data are read, and when a model is loaded."""
+    """In an interpreter in which torch cannot be imported: before data are read, and for the network of a model file
+    as it is trained."""
     models = sorted(map(str, (Path(__file__).parents[1] / "tasks" / "models").glob("*.model")))
     code = f"""
 import sys
@@ -74,7 +75,7 @@ def told(call):
         return repr(error)
 
 calls = {{task: lambda task=task: find(task)().fit("nowhere") for task in TASKS}}
-calls |= {{name: lambda name=name: gatewise.load(name) for name in {models!r}}}
+calls |= {{name: lambda name=name: gatewise.load(name).model_ for name in {models!r}}}
 calls |= {{name: lambda name=name: getattr(gatewise, name) for name in ("LSTM", "GRU")}}
 print({{name: told(call) for name, call in calls.items()}})
 """

@@ -24,7 +24,7 @@ LENGTHS, RESETS = ragged(SIZE), restarts(SIZE)
 def chained(count, limit=99):
     """On so many threads, chains of up to `limit` layers whether that pays or not, or none at all."""
     with pytest.MonkeyPatch.context() as patch, threads(count):
-        patch.setattr(native, "chained", lambda layers, threads: min(len(layers), limit))
+        patch.setattr(calls, "chained", lambda layers, threads: min(len(layers), limit))
         yield
 
 
@@ -357,6 +357,7 @@ from native_kit import threads
 from table import Size, cells, draw
 from gatewise import engine
 from gatewise.engine import native
+from gatewise.native import calls
 
 # One layer's tape takes 200 MB and more, all else a few.
 cell, failing = cells.find("lstmp"), int(sys.argv[1])
@@ -364,7 +365,7 @@ def layer(i):
     wide = 512 if i == failing else 8
     inputs = draw(cell, Size(2000, 8, 4, wide, 4), torch.float32)
     return native.Layer(cell, inputs.x, inputs.state, [w.requires_grad_() for w in inputs.weights])
-native.chained = lambda layers, threads: len(layers)
+calls.chained = lambda layers, threads: len(layers)
 def run():
     return native.run_stack([layer(i) for i in range(3)])[-1][0]
 with threads(2):
@@ -398,10 +399,10 @@ INTERRUPTED = """
 import signal, threading, torch
 from native_kit import threads
 from gatewise import nn
-from gatewise.engine import native
+from gatewise.native import calls
 
-chained, counts = native.chained, set()
-native.chained = lambda *arguments: (counts.add(chained(*arguments)), chained(*arguments))[1]
+chained, counts = calls.chained, set()
+calls.chained = lambda *arguments: (counts.add(chained(*arguments)), chained(*arguments))[1]
 layer, x = nn.LSTM(64, 64, num_layers=2), torch.randn(100, 2, 64)
 with threads(2), torch.no_grad():
     layer(x)

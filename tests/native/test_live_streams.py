@@ -428,7 +428,7 @@ STACKS = {
     "matrices": (
         lambda stack: [(cells.find("mlstm"), stack[0][1])],
         OptionError,
-        "'mlstm' carries matrices, which the native engine cannot run. Step it with gatewise.runtime.layers",
+        "'mlstm' carries matrices, which the native engine cannot run. Step it with gatewise.runtime.equations",
     ),
 }
 

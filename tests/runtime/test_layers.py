@@ -9,7 +9,7 @@ from gatewise import cells
 from gatewise.algebra import cell, sigmoid, tanh
 from gatewise.errors import ModelFileError
 from gatewise.nn import Recurrent
-from gatewise.runtime.layers import OPERATIONS, Layers
+from gatewise.runtime.equations import OPERATIONS, Layers
 
 T, D, H = 9, 5, 7
 

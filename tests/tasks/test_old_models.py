@@ -1,7 +1,8 @@
 """Model files that were written before options were renamed still open, and say what they said then.
 
 Beside each `models/NAME.model` stands `NAME.json`: the options that it was trained with, data, what it was asked of
-which of them, and what it answered. `make_old_models.py` made both, at revision 098e925.
+which of them, and what it answered. `make_old_models.py` made both, at revision 098e925; but the paths that
+`forecast_counts` draws are those of numpy's generator, which took the place of torch's.
 """
 
 import gzip

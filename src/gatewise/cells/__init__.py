@@ -12,7 +12,8 @@ from pkgutil import iter_modules
 from ..algebra import Cell
 from ..errors import CellError, OptionError, suggest
 
-NAMES = tuple(sorted(module.name for module in iter_modules(__path__)))
+# Those whose file begins with _ are no choice, but how a layer is computed.
+NAMES = tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def find(name: str) -> Cell:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import islice
 from typing import Any
 
 import torch
@@ -22,13 +21,11 @@ from torch.nn import Parameter
 
 from ..algebra import Cell
 from ..errors import OptionError, ShapeError
-from ..native import lowering
+from ..native import calls, lowering
 from ..native.calls import (
     Call,
     Layer,
-    chained,
     check_lengths,
-    divide,
     run_backward,
     run_backward_chain,
     run_forward,
@@ -144,44 +141,28 @@ def recurrence(
 
 
 def run(*layers: Layer) -> list[list[Tensor]]:
-    """Layers that do not wait for one another, such as both directions of one, at the same time.
-
-    Their tensors must fit. Returns per layer the values of every step that are shown, then the last state.
-    """
-    inputs = [tensor for layer in layers for tensor in (layer.x, *layer.state, *layer.weights)]
-    calls = [Call(layer, TENSORS) for layer in layers]
-    divide(calls, _thread_count())
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        results = iter(_Native.apply(calls, *inputs))
-    else:
-        results = iter(run_forward(calls, inputs, keep=False))
-    return [list(islice(results, call.results)) for call in calls]
+    """See `calls.run`. The layers' tensors must fit."""
+    return calls.run(layers, _thread_count(), TENSORS, _forward)
 
 
 def run_stack(layers: Sequence[Layer]) -> list[list[Tensor]]:
-    """Layers of which each but the first takes the output of the one before it, whatever its `x`; several at the same
-    time where that pays. Returns what `run` does."""
-    threads = _thread_count()
-    lengths = None if layers[0].lengths is None else TENSORS.lengths(layers[0].lengths, layers[0].x)
-    results: list[list[Tensor]] = []
-    while len(results) < len(layers):
-        some = layers[len(results) :]
-        some[0].x = results[-1][0] if results else some[0].x
-        for layer in some:
-            layer.lengths = lengths  # checked once, and one tensor for all
-        count = chained(some, threads)
-        results += run(some[0]) if count == 1 else _run_chain(some[:count], threads)
-    return results
+    """See `calls.run_stack`. The layers' tensors must fit."""
+    return calls.run_stack(layers, _thread_count(), TENSORS, _forward, _chain)
 
 
-def _run_chain(layers: Sequence[Layer], threads: int) -> list[list[Tensor]]:
+def _forward(some: list[Call], inputs: list[Tensor]) -> Sequence[Tensor]:
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+        found: Sequence[Tensor] = _Native.apply(some, *inputs)
+        return found
+    return run_forward(some, inputs, keep=False)
+
+
+def _chain(layers: Sequence[Layer], threads: int) -> list[Tensor]:
     inputs = [layers[0].x, *[tensor for layer in layers for tensor in (*layer.state, *layer.weights)]]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        results = list(_Chain.apply(layers, threads, *inputs))
-    else:
-        _, results = run_forward_chain(layers, threads, [False] * len(layers), TENSORS)
-    each = len(results) // len(layers)
-    return [results[i : i + each] for i in range(0, len(results), each)]
+        return list(_Chain.apply(layers, threads, *inputs))
+    _, results = run_forward_chain(layers, threads, [False] * len(layers), TENSORS)
+    return results
 
 
 def _differentiable(

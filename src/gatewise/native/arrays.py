@@ -13,9 +13,10 @@ import numpy as np
 from .. import checks
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
-from . import lowering
-from .calls import Call, Layer, check_lengths, run_forward
+from . import calls
+from .calls import Call, Layer, check_lengths, run_forward, run_forward_chain
 from .library import _native
+from .lowering import runs
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,7 +31,7 @@ def recurrence(
     lengths: Array | Sequence[int] | None = None,
     reverse: bool = False,
     history: bool = False,
-    threads: int = 1,
+    threads: int | None = 1,
 ) -> tuple[list[Array], list[Array]]:
     """A whole layer, forward. All arrays are float32 and are not changed.
 
@@ -44,7 +45,8 @@ def recurrence(
         lengths: (B,) integers in 0..T, unsorted: steps of each row that count.
         reverse: Run each row from its last step to its first.
         history: Return every carried value at every step, not the output alone.
-        threads: How many threads to run on at most. The result does not depend on it.
+        threads: How many threads to run on at most; as many as PyTorch would, or as there are cores, if None. The
+            result does not depend on it.
 
     Returns:
         (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
@@ -54,19 +56,46 @@ def recurrence(
         OptionError: The cell carries matrices, or the number of threads is none.
         ShapeError: The arrays do not fit one another.
     """
-    if not lowering.runs(cell):
-        raise OptionError(f"cell '{cell.name}' carries matrices, which the native engine cannot run")
-    threads = checks.whole("threads", threads, least=1)
-    inputs = [
-        _float32("x", x),
-        *[_float32(f"state[{i}]", s) for i, s in enumerate(state)],
-        *[_float32(f"weights[{i}]", w) for i, w in enumerate(weights)],
-    ]
-    split = 1 + len(state)
-    call = Call(Layer(cell, inputs[0], inputs[1:split], inputs[split:], lengths, None, reverse, history), NUMPY)
-    call.divide(threads)
-    results = run_forward([call], inputs, keep=False)
-    return results[: call.shown], results[call.shown :]
+    shown = len(cell.carry) if history else 1
+    layer = _checked(Layer(cell, x, state, weights, lengths, None, reverse, history))
+    [results] = calls.run([layer], _thread_count(threads), NUMPY, _forward)
+    return results[:shown], results[shown:]
+
+
+def both_directions(
+    cell: Cell,
+    x: Array,
+    states: Sequence[Sequence[Array]],
+    weights: Sequence[Sequence[Array]],
+    lengths: Array | Sequence[int] | None = None,
+    threads: int | None = None,
+) -> list[tuple[list[Array], list[Array]]]:
+    """Two layers on the same input, the second from its last step to its first; at the same time where that pays.
+
+    Args:
+        states: Of each, as for `recurrence`; so are `weights`, and each one's results.
+    """
+    both = zip(states, weights, (False, True), strict=True)
+    layers = [_checked(Layer(cell, x, s, w, lengths, None, reverse)) for s, w, reverse in both]
+    return [(found[:1], found[1:]) for found in calls.run(layers, _thread_count(threads), NUMPY, _forward)]
+
+
+def stack(
+    cell: Cell,
+    x: Array,
+    states: Sequence[Sequence[Array]],
+    weights: Sequence[Sequence[Array]],
+    lengths: Array | Sequence[int] | None = None,
+    threads: int | None = None,
+) -> list[tuple[list[Array], list[Array]]]:
+    """Layers, each on the output of the one below it; several at the same time where that pays.
+
+    Args:
+        states: Of each layer, as for `recurrence`; so are `weights`, and each one's results.
+    """
+    layers = [_checked(Layer(cell, x, s, w, lengths)) for s, w in zip(states, weights, strict=True)]
+    runs = calls.run_stack(layers, _thread_count(threads), NUMPY, _forward, _chain)
+    return [(found[:1], found[1:]) for found in runs]
 
 
 def step(cell: Cell, x: Array, state: Sequence[Array], weights: Sequence[Array]) -> list[Array]:
@@ -76,6 +105,30 @@ def step(cell: Cell, x: Array, state: Sequence[Array], weights: Sequence[Array])
         raise ShapeError(f"the input of a step must be (rows, features), but has shape {x.shape}")
     _, after = recurrence(cell, x[None], state, weights)
     return after
+
+
+def _thread_count(threads: int | None) -> int:
+    count: int = _native.default_threads() if threads is None else checks.whole("threads", threads, least=1)
+    return count
+
+
+def _forward(some: list[Call], inputs: list[Array]) -> list[Array]:
+    return run_forward(some, inputs, keep=False)
+
+
+def _chain(layers: Sequence[Layer], threads: int) -> list[Array]:
+    _, results = run_forward_chain(layers, threads, [False] * len(layers), NUMPY)
+    return results
+
+
+def _checked(layer: Layer) -> Layer:
+    """With arrays that the engine can look at."""
+    if not runs(layer.cell):
+        raise OptionError(f"cell '{layer.cell.name}' carries matrices, which the native engine cannot run")
+    layer.x = _float32("x", layer.x)
+    layer.state = [_float32(f"state[{i}]", s) for i, s in enumerate(layer.state)]
+    layer.weights = [_float32(f"weights[{i}]", w) for i, w in enumerate(layer.weights)]
+    return layer
 
 
 def _float32(name: str, array: Any) -> Array:

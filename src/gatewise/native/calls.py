@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from typing import Any, Protocol
 
@@ -87,6 +88,10 @@ class Layer:
     history: bool = False  # return every carried value at every step, not the output alone
     dtype: Any = None  # of the results; that of x if None
     extras: Sequence[Array] = ()
+
+
+Forward = Callable[[list["Call"], list[Array]], Sequence[Array]]
+Chain = Callable[[Sequence[Layer], int], list[Array]]
 
 
 class Call:
@@ -201,6 +206,49 @@ def chained(layers: Sequence[Layer], threads: int) -> int:
     if len(layers) < threads and 2 * rows * max(weights) >= _SHORT_STEP:
         return 1  # all threads share the units of one layer
     return len(layers) // threads * threads or len(layers)  # what is left over runs as if alone
+
+
+def run(layers: Sequence[Layer], threads: int, arrays: Arrays, forward: Forward) -> list[list[Array]]:
+    """Run layers that do not wait for one another, such as both directions of one, at the same time.
+
+    Args:
+        forward: Runs calls, given their inputs one call's after the other's; gives the results of all, as
+            `run_forward`.
+
+    Returns:
+        Per layer the values of every step that are shown, then the last state.
+    """
+    inputs = [array for layer in layers for array in (layer.x, *layer.state, *layer.weights)]
+    calls = [Call(layer, arrays) for layer in layers]
+    divide(calls, threads)
+    results = iter(forward(calls, inputs))
+    return [list(islice(results, call.results)) for call in calls]
+
+
+def run_stack(
+    layers: Sequence[Layer], threads: int, arrays: Arrays, forward: Forward, chain: Chain
+) -> list[list[Array]]:
+    """Run layers of which each but the first takes the output of the one before it, whatever its `x`; several at the
+    same time where that pays. Returns what `run` does.
+
+    Args:
+        chain: Runs layers at the same time on so many threads; gives the results of all, as `run_forward_chain`.
+    """
+    lengths = None if layers[0].lengths is None else arrays.lengths(layers[0].lengths, layers[0].x)
+    results: list[list[Array]] = []
+    while len(results) < len(layers):
+        some = layers[len(results) :]
+        some[0].x = results[-1][0] if results else some[0].x
+        for layer in some:
+            layer.lengths = lengths  # checked once, and one array for all
+        count = chained(some, threads)
+        if count == 1:
+            results += run(some[:1], threads, arrays, forward)
+            continue
+        found = chain(some[:count], threads)
+        each = len(found) // count
+        results += [found[i : i + each] for i in range(0, len(found), each)]
+    return results
 
 
 def run_forward(calls: Sequence[Call], inputs: Sequence[Array], keep: bool) -> list[Array]:

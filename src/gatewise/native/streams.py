@@ -62,7 +62,7 @@ class Streams:
             if not lowering.runs(cell):
                 raise OptionError(
                     f"cell '{cell.name}' carries matrices, which the native engine cannot run. Step it with "
-                    "gatewise.runtime.layers"
+                    "gatewise.runtime.equations"
                 )
             weights = [_float32(f"weights[{k}] of layer {i}", w) for k, w in enumerate(weights)]
             sizes, _ = _sizes(cell, _shapes(cell, weights), len(cell.carry))

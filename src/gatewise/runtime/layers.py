@@ -1,4 +1,8 @@
-"""A trained layer stack, one step at a time, without a framework."""
+"""The parts of a trained network on numpy's arrays: what `runtime.network` says of their sizes, with weights.
+
+Recurrent layers run in the native engine, which gives the bits that it gives to torch's tensors. Cells that carry
+matrices, which it does not run, are evaluated step by step.
+"""
 
 from __future__ import annotations
 
@@ -7,122 +11,208 @@ from typing import Any
 
 import numpy as np
 
-from ..algebra import Cell
-from ..algebra.expression import Node, evaluate
-from ..errors import ModelFileError
+from ..algebra.linear import linear as product
+from ..decoding.viterbi import FORBIDDEN
+from ..decoding.viterbi import Chain as Neighbours
+from ..native import arrays
+from . import network, ops
+from .equations import recurrence
 
 Array = np.ndarray
-
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "constant": np.float32,
-    "matmul": lambda weight, v: weight @ v,
-    "matmul_t": lambda weight, v: weight.T @ v,
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "neg": np.negative,
-    # By tanh, as exp(-v) overflows where a gate is saturated.
-    "sigmoid": lambda v: 0.5 * (1 + np.tanh(0.5 * v)),
-    "tanh": np.tanh,
-    "relu": lambda v: np.maximum(v, 0),
-    "step": lambda v: (v > 0).astype(v.dtype),
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "softplus": lambda v: np.logaddexp(v, 0),
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "mean": lambda v: np.full_like(v, v.mean()),
-}
+Weights = Mapping[str, Array]
 
 
-def operations(heads: int, units: int) -> dict[str, Callable[..., Any]]:
-    """The operations of a cell with heads: a vector H is (heads, units), a matrix M (heads, units, units)."""
-    shape = heads, units, units
-    return OPERATIONS | {
-        "spread": lambda v: np.repeat(v, units),
-        "head_sum": lambda v: v.reshape(heads, units).sum(1),
-        "rows": lambda v: np.repeat(v, units),
-        "row_sum": lambda v: v.reshape(shape).sum(2).ravel(),
-        "columns": lambda v: np.broadcast_to(v.reshape(heads, 1, units), shape).ravel(),
-        "column_sum": lambda v: v.reshape(shape).sum(1).ravel(),
-    }
+class Block:
+    """Parts by name, as attributes.
+
+    Attributes:
+        ops: What is computed with them.
+    """
+
+    ops = ops
+
+    def __init__(self, parts: Mapping[str, Any]):
+        self.__dict__.update(parts)
 
 
-class Layers:
-    """Stacked layers of one cell, forward in time, batch of one.
+def network_of(parts: network.Block, weights: Weights) -> Any:
+    """The layers of a network, over its weights by name, which are not copied: a `Block`.
 
     Args:
-        cell: Its equations.
-        tensors: Stored weights by name, `weight_ih_l0` and so on, as `gatewise.nn` and `torch.nn` name them.
-        num_layers: Layers, each fed by the one below.
+        weights: As `network.checked` gives them.
+    """
+    return _made(parts, weights, "")
 
-    Raises:
-        ModelFileError: A weight is missing or has the wrong shape.
+
+def _made(part: Any, weights: Weights, place: str) -> Any:
+    """A part whose weights' names begin with `place`; a setting as it is."""
+    match part:
+        case network.Block():
+            return Block({name: _made(one, weights, f"{place}{name}.") for name, one in part.parts.items()})
+        case network.Repeated():
+            return [_made(part.part, weights, f"{place}{number}.") for number in range(part.count)]
+        case network.Chain():
+            return Chain([_made(one, weights, f"{place}{number}.") for number, one in enumerate(part.parts)])
+        case list():
+            return [_made(one, weights, f"{place}{number}.") for number, one in enumerate(part)]
+        case network.Weight():
+            return _float32(weights[place.removesuffix(".")])
+        case network.Constant():
+            return _float32(part.values)
+        case _ if type(part) in LAYERS:
+            own = {name: _float32(weights[place + name]) for name, _ in part.weights()}
+            return LAYERS[type(part)](part, own)
+    return part
+
+
+def _float32(values: Any) -> Array:
+    return np.asarray(values, np.float32)
+
+
+class Chain:
+    """Layers that read one another's output."""
+
+    def __init__(self, layers: Sequence[Callable[[Array], Array]]):
+        self.layers = layers
+
+    def __call__(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Linear:
+    """A matrix product, by numpy's matrix library."""
+
+    def __init__(self, part: network.Linear, weights: Weights):
+        self.weight, self.bias = weights["weight"], weights.get("bias")
+
+    def __call__(self, x: Array) -> Array:
+        return ops.linear(x, self.weight, self.bias)
+
+
+class ExactLinear:
+    """A matrix product by the engine, as of a cell."""
+
+    def __init__(self, part: network.ExactLinear, weights: Weights):
+        self._weights = [weights["weight_ih_l0"], weights["bias_ih_l0"]]
+
+    def __call__(self, x: Array) -> Array:
+        start = [np.zeros((x.shape[1], len(self._weights[0])), np.float32)]
+        [y], _ = arrays.recurrence(product, x, start, self._weights, threads=None)
+        return y
+
+
+class Embedding:
+    """Rows of a table."""
+
+    def __init__(self, part: network.Embedding, weights: Weights):
+        self.weight = weights["weight"]
+
+    def __call__(self, numbers: Array) -> Array:
+        return self.weight[numbers]
+
+
+class Recurrent:
+    """Layers of any cell, as `gatewise.nn.Recurrent` outside training.
+
+    Shape:
+        x: (T, B, D).
+        state: One array (layers * directions, B, H) per carried name; a tuple of them if the cell carries more than
+            one. Zeros if omitted.
+        lengths: (B,) steps of each row that count; all of them if omitted.
+        returns: (T, B, directions * H), zero beyond a row's length; and the last state.
     """
 
-    def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
-        self.cell = cell
-        self._values = [_blocks(cell, tensors, layer) for layer in range(num_layers)]
-        # The value of a size letter is the number of rows of a weight that has this letter.
-        rows = {node.size.letter: len(array) for node, array in self._values[0].items()}
-        sizes = cell.sizes(0, rows.get("H", 0), rows.get("P", 0))
-        self._sizes = [sizes[letter] for letter in cell.carry_sizes]
-        self._operations = operations(cell.heads, sizes["K"])
+    def __init__(self, part: network.Recurrent, weights: Weights):
+        self.cell, self.bidirectional = part.runs, part.bidirectional
+        sizes = self.cell.sizes(part.input_size, part.hidden_size, part.proj_size)
+        self._sizes = [sizes[letter] for letter in self.cell.carry_sizes]
+        # Of each layer and direction, in the cell's order.
+        self._weights = [
+            [_sum(weights[network.place_of(name, layer, way)] for name in names) for names in self.cell.stored()]
+            for layer in range(part.num_layers)
+            for way in range(part.ways)
+        ]
+        self._native = arrays.runs(self.cell)
 
-    def start(self) -> list[list[Array]]:
-        """The state before the first step: per layer one vector of zeros per carried name."""
-        return [[np.zeros(size, np.float32) for size in self._sizes] for _ in self._values]
+    def start(self, rows: int) -> tuple[Array, ...]:
+        """The state before the first step, one array per carried name."""
+        return tuple(np.zeros((len(self._weights), rows, size), np.float32) for size in self._sizes)
 
-    def step(self, x: Array, state: Sequence[Sequence[Array]]) -> tuple[Array, list[list[Array]]]:
-        """One step: from input (D,) and state to output (H,) and next state. Changes neither argument."""
-        after = []
-        for values, before in zip(self._values, state, strict=True):
-            known = {self.cell.x: x, **dict(zip(self.cell.before, before, strict=True)), **values}
-            after.append(evaluate(self.cell.after, known, self._operations))
-            x = after[-1][0]
-        return x, after
+    def __call__(self, x: Array, state: Any = None, lengths: Array | None = None) -> tuple[Array, Any]:
+        given = self.start(x.shape[1]) if state is None else state if isinstance(state, tuple) else (state,)
+        y, ends = self._run(np.asarray(x, np.float32), [list(own) for own in zip(*given, strict=True)], lengths)
+        last = tuple(np.stack(values) for values in zip(*ends, strict=True))
+        return y, last if len(last) > 1 else last[0]
+
+    def _run(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
+        """The output, and of each layer and direction the last state."""
+        if not self._native:
+            return self._evaluated(x, states, lengths)
+        if not self.bidirectional:
+            runs = arrays.stack(self.cell, x, states, self._weights, lengths)
+            return runs[-1][0][0], [end for _, end in runs]
+        ends = []
+        for first in range(0, len(states), 2):
+            two = slice(first, first + 2)
+            runs = arrays.both_directions(self.cell, x, states[two], self._weights[two], lengths)
+            x = np.concatenate([y for [y], _ in runs], -1)
+            ends += [end for _, end in runs]
+        return x, ends
+
+    def _evaluated(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
+        ends = []
+        ways = 2 if self.bidirectional else 1
+        for first in range(0, len(states), ways):
+            outputs = []
+            for way, place in enumerate(range(first, first + ways)):
+                y, end = recurrence(self.cell, x, states[place], self._weights[place], lengths, reverse=way == 1)
+                outputs.append(y)
+                ends.append(end)
+            x = ops.concatenate(outputs)
+        return x, ends
 
 
-def stored_weights(cell: Cell, tensors: Mapping[str, Array], layer: int) -> list[Array]:
-    """One layer's weights, one per parameter of the cell in float32; biases that were not stored are zero.
+def _sum(weights: Any) -> Array:
+    first, *rest = weights
+    return first + rest[0] if rest else first
 
-    Raises:
-        ModelFileError: A weight is missing, or cannot be divided among the gates.
+
+class CRF:
+    """Scores of labels beside one another.
+
+    Attributes:
+        chain: As `decoding.viterbi` takes them.
     """
-    found: list[Array] = []
-    for parameter, names in zip(cell.parameters, cell.stored(), strict=True):
-        parts = [tensors[f"{name}_l{layer}"] for name in names if f"{name}_l{layer}" in tensors]
-        if parts:
-            whole = np.asarray(sum(parts[1:], parts[0]), np.float32)
-        elif names[0].startswith("bias"):
-            units = len(found[0]) // len(cell.parameters[0].blocks)
-            whole = np.zeros(units * len(parameter.blocks), np.float32)
-        else:
-            raise ModelFileError(f"the model has no {names[0]}_l{layer}, which its cell '{cell.name}' needs")
-        if len(whole) % len(parameter.blocks):
-            raise ModelFileError(
-                f"{names[0]}_l{layer} has {len(whole)} rows, no multiple of its {len(parameter.blocks)} gates"
-            )
-        found.append(whole)
-    return found
+
+    def __init__(self, part: network.CRF, weights: Weights):
+        L, allowed = part.labels, np.asarray(part.allowed, bool)
+        places: dict[str, Any] = {"start": (L, slice(L)), "transitions": (slice(L), slice(L)), "end": (slice(L), L + 1)}
+        self.chain = Neighbours(
+            **{name: np.where(allowed[place], weights[name], np.float32(FORBIDDEN)) for name, place in places.items()}
+        )
 
 
-def _blocks(cell: Cell, tensors: Mapping[str, Array], layer: int) -> dict[Node, Array]:
-    """One layer's weights, split into a block per gate."""
-    found: dict[Node, Array] = {}
-    for parameter, whole in zip(cell.parameters, stored_weights(cell, tensors, layer), strict=True):
-        cut = np.split(whole, len(parameter.blocks))
-        if parameter.diagonal:
-            cut = [_block_diagonal(block, cell.heads) for block in cut]
-        found |= zip(parameter.blocks, cut, strict=True)
-    return found
+class Identity:
+    """What acts in training alone."""
+
+    def __init__(self, part: Any, weights: Weights):
+        pass
+
+    def __call__(self, x: Array) -> Array:
+        return x
 
 
-def _block_diagonal(block: Array, heads: int) -> Array:
-    """The whole matrix of a block whose rows (H, H / heads) hold the weights for the units of their own head."""
-    rows, columns = block.shape
-    whole = np.zeros((heads, rows // heads, heads, columns), np.float32)
-    whole[range(heads), :, range(heads)] = block.reshape(heads, rows // heads, columns)
-    return whole.reshape(rows, heads * columns)
+LAYERS: dict[type, Callable[..., Any]] = {
+    network.Linear: Linear,
+    network.ExactLinear: ExactLinear,
+    network.Embedding: Embedding,
+    network.Recurrent: Recurrent,
+    network.Stack: Recurrent,
+    network.CRF: CRF,
+    network.Tanh: lambda part, weights: np.tanh,
+    network.Dropout: Identity,
+    network.MaskDropout: Identity,
+    network.TokenDropout: Identity,
+}

@@ -12,7 +12,7 @@ from ..algebra import Cell
 from ..errors import OptionError
 from ..native import lowering
 from ..native.streams import Streams
-from .layers import Layers, stored_weights
+from .equations import Layers, stored_weights
 
 Array = np.ndarray
 State = Sequence[

@@ -20,6 +20,8 @@ from ..algebra import Cell
 from ..data.tables.schema import Schema
 from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
+from ..runtime.layers import network_of
+from ..runtime.network import outside_training
 from ..terminal import shown
 from .document import Provenance, TrainedOn, options_of, read_sized
 from .fields import document_of, refuse_old_name
@@ -29,6 +31,7 @@ from .verdict import sentence
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..runtime.network import Block
     from ..training import Outcome, ProgressFor
     from .fitting import Prepared
     from .stress import Stressed
@@ -43,7 +46,8 @@ class Estimator(CommonOptions, ABC):
     A task's estimator inherits its dataclass of options too, which brings the constructor and its documentation.
 
     Attributes (after fit):
-        model_: The network, a `torch.nn.Module`; None with `only="plain"`.
+        model_: The network as it is trained, a `torch.nn.Module`; None with `only="plain"`. Of a model file it is made
+            when it is asked for, as predicting needs no torch.
         metrics_: Figures by part ("train", "validation", "test"), and of the "baselines".
         outcome_: How training ended.
         schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
@@ -102,7 +106,7 @@ class Estimator(CommonOptions, ABC):
         print(layers_table(weights, layers_of(self.model_)))
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "model_" in vars(self)
+        return not vars(self).keys().isdisjoint(("model_", "_read_weights"))
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; asked only by itself, so that it need not be installed."""
@@ -126,9 +130,64 @@ class Estimator(CommonOptions, ABC):
 
         def __getattr__(self, name: str) -> Any:
             """Of an attribute that `fit` sets."""
-            if name.endswith("_") and not name.startswith("_") and "model_" not in vars(self):
+            if name == "model_" and "_read_weights" in vars(self):
+                return self._trainable()
+            if name.endswith("_") and not name.startswith("_"):
                 self._must_be_fitted()
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    # The network. What trains it is torch's; what predicts are the same parts without torch, over the same weights.
+
+    def _architecture(self) -> Block:
+        """What the network is made of."""
+        raise NotImplementedError
+
+    def _build(self) -> nn.Module:
+        """The network before training."""
+        raise NotImplementedError
+
+    @property
+    def _net(self) -> Any:
+        """What predicts: the layers of `_architecture`, over the weights of `model_` as they are now, or over those of
+        the model file. None with `only="plain"`."""
+        if "model_" not in vars(self):
+            version: Any = id(self._read_weights)
+        elif self.model_ is None:
+            return None
+        else:
+            version = id(self.model_), [tensor._version for tensor in self.model_.state_dict().values()]
+        if self._made is None or self._made[0] != version:
+            self._made = version, network_of(self._architecture(), self._weights())
+        return self._made[1]
+
+    _read_weights: dict[str, np.ndarray]  # of a model file, until `model_` is made of them
+    _made: tuple[Any, Any] | None = None  # what `_net` was last made of, and it itself
+
+    def _cells(self) -> dict[str, Any]:
+        """For the model's document: the cell that runs outside training and, if zoneout makes it another one than was
+        asked for, that one too."""
+        cell = self.find_cell()
+        runs = cell if self._net is None else outside_training(cell, float(getattr(self, "zoneout", 0.0)))
+        if runs.equations == cell.equations:
+            return {"cell": cell.to_json()}
+        return {"cell": runs.to_json(), "cell_without_zoneout": cell.to_json()}
+
+    def _weights(self) -> dict[str, np.ndarray]:
+        """By name; those of `model_` are not copied."""
+        if "model_" not in vars(self):
+            return self._read_weights
+        return {} if self.model_ is None else weights_of(self.model_)
+
+    @extras_named()
+    def _trainable(self) -> nn.Module:
+        """`model_` of what was read from a model file."""
+        import torch
+
+        model = self._build()
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in self._read_weights.items()})
+        self.model_ = model.eval()
+        del self._read_weights
+        return self.model_
 
     # What a task says of itself.
 
@@ -162,9 +221,9 @@ class Estimator(CommonOptions, ABC):
 
     @abstractmethod
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        """Undo `_document`, and build `model_` with these tensors (see `filled`).
+        """Undo `_document`, and keep the network's weights (see `checked`).
 
-        Nothing is built before the document was read as the task's `Document` (see `_read_document`), and no tensor
+        Nothing is taken before the document was read as the task's `Document` (see `_read_document`), and no tensor
         beside the network's is used before its shape was checked (see `taken`). Whatever Python raises about a document
         that contradicts itself becomes a ModelFileError.
         """
@@ -185,8 +244,7 @@ class Estimator(CommonOptions, ABC):
         return {}
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {} if self.model_ is None else self.model_.state_dict()
-        return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items() if name not in self._tied}
+        return {name: array for name, array in self._weights().items() if name not in self._tied}
 
     @extras_named()
     def _fit(
@@ -281,9 +339,7 @@ class Estimator(CommonOptions, ABC):
             self.metrics_ = self.provenance_["metrics"]
             history = self.provenance_.get("history", {})
             self.history_ = read(dict[str, list[float | None]], history, "training.history")
-            import torch
-
-            self._restore(document, {name: torch.from_numpy(array) for name, array in found.tensors.items()})
+            self._restore(document, found.tensors)
             runs = Cell.from_json(self._document()["cell"])
             if runs.equations != Cell.from_json(document["cell"]).equations:
                 zoneout = getattr(self, "zoneout", 0)
@@ -293,9 +349,12 @@ class Estimator(CommonOptions, ABC):
             raise ModelFileError(
                 f"'{path}' is incomplete or contradicts itself ({reason:.400}). Train it again."
             ) from error
-        if self.model_ is not None:
-            self.model_.eval()
         return self
+
+
+def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
+    """The weights of a network by name, not copied where they lie in memory that numpy sees."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
 
 
 def cell_from(document: Mapping[str, Any]) -> str | Cell:
@@ -334,6 +393,7 @@ def filled(
     """
     import torch
 
+    tensors = {name: torch.from_numpy(array) for name, array in tensors.items()}
     tensors = {**tensors, **{name: tensors[same] for name, same in tied.items()}}
     with torch.device("meta"), _at_most(len(tensors)):  # without memory, for an untrusted file may claim any size
         wanted = {name: tuple(weight.shape) for name, weight in build().state_dict().items()}
@@ -343,7 +403,7 @@ def filled(
             raise ModelFileError(f"{name} has the shape {has}, where its sizes say {needs}")
     model = build()
     model.load_state_dict(tensors)
-    return model
+    return model.eval()
 
 
 @contextmanager
@@ -377,7 +437,7 @@ def taken(tensors: dict[str, Any], prefix: str, shapes: Mapping[str, tuple[int |
     Raises:
         ModelFileError: One is missing, there is another one, or one has another shape.
     """
-    found = {name.removeprefix(prefix): tensors.pop(name).numpy() for name in [*tensors] if name.startswith(prefix)}
+    found = {name.removeprefix(prefix): tensors.pop(name) for name in [*tensors] if name.startswith(prefix)}
     for name in {**shapes, **found}:
         has, needs = found[name].shape if name in found else None, shapes.get(name)
         fits = has is not None and needs is not None and len(has) == len(needs)

@@ -1,21 +1,159 @@
-"""What the networks of all tasks have in common."""
+"""What the networks of all tasks have in common: modules of torch, made of the parts that a task says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from ..nn import CRF, Recurrent, ops
+from ..nn.linear import Linear
+from ..nn.stack import Stack, dropout_mask
+from ..randomness import Dropout, generator
+from ..runtime import network
 
-class Network(nn.Module):
-    """The part of `training.Trainable` that does not depend on the task: nothing passes from batch to batch, and
-    biases do not decay."""
 
-    def __init__(self) -> None:
+class Block(nn.Module):
+    """Parts by name, as attributes; their weights are drawn in this order.
+
+    Attributes:
+        ops: What is computed with them.
+    """
+
+    ops = ops
+
+    def __init__(self, parts: Mapping[str, Any]):
         super().__init__()
+        for name, part in parts.items():
+            if isinstance(part, network.Constant):
+                self.register_buffer(name, torch.as_tensor(part.values, dtype=torch.float32), persistent=False)
+            elif not isinstance(part, network.Weight):
+                setattr(self, name, module_of(part))
+            elif part.trained:
+                setattr(self, name, nn.Parameter(torch.zeros(part.shape)))
+            else:
+                self.register_buffer(name, torch.zeros(part.shape))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A part."""
+
+
+def module_of(part: Any) -> Any:
+    """What torch trains of a part; a setting as it is."""
+    match part:
+        case network.Block():
+            return Block(part.parts)
+        case network.Repeated():
+            return nn.ModuleList(module_of(part.part) for _ in range(part.count))
+        case network.Chain():
+            return nn.Sequential(*map(module_of, part.parts))
+        case list():
+            return nn.ModuleList(map(module_of, part))
+        case _ if type(part) in MODULES:
+            return MODULES[type(part)](part)
+    return part
+
+
+class TokenDropout(nn.Module):
+    """Reads some tokens as unknown, in training."""
+
+    rates: Tensor
+
+    def __init__(self, rates: float | Sequence[float], unknown: int):
+        super().__init__()
+        self.unknown, self.active = unknown, bool(rates)
+        self.register_buffer("rates", torch.tensor(rates), persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if not self.training or not self.active:
+            return tokens
+        drawn = torch.rand(tokens.shape, device=tokens.device, generator=generator(tokens.device))
+        return tokens.masked_fill(drawn < (self.rates[tokens] if self.rates.dim() else self.rates), self.unknown)
+
+
+def _recurrent(part: network.Recurrent) -> Recurrent:
+    return Recurrent(
+        part.cell,
+        part.input_size,
+        part.hidden_size,
+        part.num_layers,
+        dropout=part.dropout if part.num_layers > 1 else 0.0,
+        bidirectional=part.bidirectional,
+        proj_size=part.proj_size,
+        recurrent_dropout=part.recurrent_dropout,
+        zoneout=part.zoneout,
+        weight_dropout=part.weight_dropout,
+    )
+
+
+class MaskDropout(nn.Module):
+    """Dropout by a cheap mask, one for each step or one for all."""
+
+    def __init__(self, rate: float, variational: bool):
+        super().__init__()
+        self.rate, self.variational = rate, variational
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        return x * dropout_mask(x[:1] if self.variational else x, self.rate)
+
+
+def _stack(part: network.Stack) -> Stack:
+    found = Stack(
+        part.cell,
+        part.input_size,
+        part.hidden_size,
+        part.num_layers,
+        bidirectional=part.bidirectional,
+        proj_size=part.proj_size,
+        recurrent_dropout=part.recurrent_dropout,
+        zoneout=part.zoneout,
+        weight_dropout=part.weight_dropout,
+    )
+    found.rate, found.variational = part.dropout, part.variational
+    return found
+
+
+def _embedding(part: network.Embedding) -> nn.Embedding:
+    found = nn.Embedding(part.count, part.size, part.padding)
+    if part.spread is not None:
+        nn.init.uniform_(found.weight, -part.spread, part.spread)
+        if part.padding is not None:
+            with torch.no_grad():
+                found.weight[part.padding] = 0.0
+    return found
+
+
+MODULES: dict[type, Callable[..., nn.Module]] = {
+    network.Linear: lambda part: nn.Linear(part.inputs, part.outputs, part.bias),
+    network.ExactLinear: lambda part: Linear(part.inputs, part.outputs),
+    network.Embedding: _embedding,
+    network.Recurrent: _recurrent,
+    network.Stack: _stack,
+    network.CRF: lambda part: CRF(part.labels, part.allowed),
+    network.Tanh: lambda part: nn.Tanh(),
+    network.Dropout: lambda part: Dropout(part.rate),
+    network.MaskDropout: lambda part: MaskDropout(part.rate, part.variational),
+    network.TokenDropout: lambda part: TokenDropout(part.rates, part.unknown),
+}
+
+
+class Network(Block):
+    """The part of `training.Trainable` that does not depend on the task: nothing passes from batch to batch, and
+    biases do not decay.
+
+    Args:
+        parts: What it is made of, see `runtime.network`.
+    """
+
+    def __init__(self, parts: network.Block | None = None) -> None:
+        super().__init__({} if parts is None else parts.parts)
         self.carried: list[Tensor] = []
 
     def begin(self, split: str) -> None:

@@ -5,7 +5,8 @@ import torch
 from classify_examples import mixed, rows_of
 
 from gatewise import cells
-from gatewise.tasks.classify.network import Member, Shape
+from gatewise.tasks.classify.architecture import POOLING, Shape, architecture
+from gatewise.tasks.classify.network import Ensemble
 from gatewise.tasks.classify.statistics import learn_inputs
 
 
@@ -23,7 +24,7 @@ def test_padding_never_reaches_a_result(pooling, bidirectional):
         bidirectional=bidirectional,
         pooling=(pooling,),
     )
-    model = Member(inputs, 3, shape).eval()
+    model = Ensemble(architecture(inputs, shape, outputs=3, kind="number", members=1)).eval()
     together = model(tensors(inputs.encode(data)))
     alone = torch.cat([model(tensors(inputs.encode(one))) for one in data])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
@@ -40,12 +41,12 @@ def test_pooling_by_hand():
         bidirectional=True,
         pooling=("mean", "max", "last"),
     )
-    model = Member(inputs, 2, shape)
+    [member] = Ensemble(architecture(inputs, shape, outputs=2, kind="number", members=1)).members
     y = torch.tensor([[[1.0, 5.0]], [[3.0, -1.0]], [[0.0, 0.0]]])  # two steps, and one of padding
     lengths = torch.tensor([2])
-    assert model._mean(y, lengths).tolist() == [[2.0, 2.0]]
-    assert model._max(y - 4, lengths).tolist() == [[-1.0, 1.0]]
-    assert model._last(y, lengths).tolist() == [[3.0, 5.0]]
+    assert POOLING["mean"](member, y, lengths).tolist() == [[2.0, 2.0]]
+    assert POOLING["max"](member, y - 4, lengths).tolist() == [[-1.0, 1.0]]
+    assert POOLING["last"](member, y, lengths).tolist() == [[3.0, 5.0]]
 
 
 def tensors(arrays):

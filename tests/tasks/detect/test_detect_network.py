@@ -6,9 +6,10 @@ import torch
 from detect_kit import TINY, waves
 
 from gatewise import cells
+from gatewise.tasks.detect.architecture import FREEDOM, architecture
 from gatewise.tasks.detect.batches import Windows
 from gatewise.tasks.detect.estimator import Detector
-from gatewise.tasks.detect.network import FREEDOM, Detection
+from gatewise.tasks.detect.network import Detection
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +45,8 @@ def test_the_errors_are_those_of_plain_torch(detector):
 @pytest.mark.parametrize("distribution", ["student", "gaussian"])
 def test_the_training_loss_is_the_density_of_torch(distribution):
     torch.manual_seed(0)
-    model = Detection(
-        method="prediction",
-        distribution=distribution,
-        cell=cells.find("lstm"),
-        channels=2,
-        hidden_size=8,
-        num_layers=1,
-        window=16,
-    )
+    parts = architecture(method="prediction", cell=cells.find("lstm"), channels=2, hidden_size=8, num_layers=1)
+    model = Detection(parts, distribution=distribution)
     torch.nn.init.normal_(model.predictor.head.weight)
     values, observed = torch.randn(17, 3, 2), (torch.rand(17, 3, 2) < 0.8).float()
     with torch.no_grad():

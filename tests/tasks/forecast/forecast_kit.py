@@ -4,8 +4,9 @@ import numpy as np
 
 from gatewise import cells
 from gatewise.data.sequences import Column, Sequences
+from gatewise.tasks.forecast.architecture import Shape, architecture
+from gatewise.tasks.forecast.heads import head_of
 from gatewise.tasks.forecast.inputs import Inputs
-from gatewise.tasks.forecast.network import Shape
 from gatewise.tasks.forecast.windows import Window
 
 NOTHING = Inputs({}, {}, (), {})
@@ -33,8 +34,9 @@ def window(context_length, horizon, scaling, inputs=NOTHING):
     return Window(context_length=context_length, horizon=horizon, scaling=scaling, inputs=inputs)
 
 
-def small(network, head="quantiles", **sizes):
-    """A small network without covariates."""
+def small(head="quantiles", direct=True, **sizes):
+    """The block of a small network without covariates, and its head."""
     given = {"columns": 1, "joint": False, "patch": 1, "covariates": 0, "ahead": 0, "static": 0, "hidden_size": 4}
-    shape = Shape(**{**given, "learn_variance": True, "num_layers": 1, "dropout": 0.0, **sizes})
-    return network(shape=shape, head=head, quantiles=(0.5,), cell=cells.find("lstm"), regularisation={})
+    shape = Shape(**{**given, "direct": direct, "learn_variance": True, "num_layers": 1, "dropout": 0.0, **sizes})
+    head = head_of(head, (0.5,))
+    return architecture(shape, cells.find("lstm"), head.location_mask, {}), head

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.tasks.forecast.heads import DISTRIBUTIONS, Gaussian, NegativeBinomial, Quantiles, StudentT
+from gatewise.errors import ModelFileError
+from gatewise.tasks.forecast.heads import DISTRIBUTIONS, Gaussian, NegativeBinomial, Quantiles, StudentT, softplus
+from gatewise.tasks.forecast.losses import loss_of
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -23,29 +25,45 @@ def test_a_likelihood_is_that_of_torch(name):
         right = torch.distributions.Normal(out[:, 0], spread)
         if name == "student-t":
             right = torch.distributions.StudentT(2 + soft(out[:, 2]), out[:, 0], spread)
-    assert torch.allclose(head.loss(out, target, scale), -right.log_prob(value), rtol=1e-6)
+    assert torch.allclose(loss_of(head)(out, target, scale), -right.log_prob(value), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_draws_have_the_moments_of_their_distribution(name):
     head = DISTRIBUTIONS[name]()
-    out = torch.tensor([1.5, 0.3, 4.0])[: len(head.location_mask)].expand(40_000, -1)
-    scale, noise = torch.full((40_000,), 2.0), torch.Generator().manual_seed(0)
-    drawn = head.draw(out, scale, noise)
-    assert float(drawn.mean()) == pytest.approx(float(head.point(out, scale)[0]), abs=0.03)
-    spread = float(torch.nn.functional.softplus(out[0, 1]))
+    out = np.array([1.5, 0.3, 4.0], np.float32)[: len(head.location_mask)]
+    out, scale = np.broadcast_to(out, (40_000, len(out))), np.full(40_000, 2.0, np.float32)
+    drawn = head.draw(out, scale, np.random.default_rng(0))
+    assert drawn.dtype == np.float32
+    assert drawn.mean() == pytest.approx(head.point(out, scale)[0], abs=0.03)
+    spread = float(torch.nn.functional.softplus(torch.tensor(0.3)))
     mu = 2 * float(head.point(out, scale)[0])
     want = {
         "gaussian": spread**2,
         "student-t": spread**2 * (6.018 / 4.018),
         "negative-binomial": (mu + spread * mu**2) / 4,
     }[name]
-    assert float(drawn.var()) == pytest.approx(want, rel=0.06)
+    assert drawn.var() == pytest.approx(want, rel=0.06)
+
+
+@pytest.mark.parametrize("sharpness", [1, 10])
+def test_softplus_is_that_of_torch(sharpness):
+    x = np.linspace(-40, 40, 81, dtype=np.float32)
+    want = torch.nn.functional.softplus(torch.from_numpy(x).double(), beta=sharpness, threshold=1000)
+    found = softplus(x, sharpness)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, want, rtol=2e-6, atol=1e-30)
+
+
+def test_counts_beyond_any_number_are_refused():
+    out, scale = np.full((3, 2), 1e15, np.float32), np.full(3, 1e30, np.float32)
+    with pytest.raises(ModelFileError, match="its weights are too large"):
+        NegativeBinomial().draw(out, scale, np.random.default_rng(0))
 
 
 def test_quantiles_never_cross_and_begin_as_what_was_left_over():
     head = Quantiles((0.1, 0.5, 0.9))
-    found = head.quantiles(torch.tensor([[3.0, 1.0, 2.0]]))
+    found = head.quantiles(np.array([[3.0, 1.0, 2.0]]))
     assert found.tolist() == [[1, 2, 3]]
     residuals = np.random.default_rng(0).normal(size=(500, 2))
     assert head.start(residuals) == pytest.approx(np.quantile(residuals, [0.1, 0.5, 0.9], axis=0).T)

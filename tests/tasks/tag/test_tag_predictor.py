@@ -5,7 +5,7 @@ import pandas as pd
 from tag_examples import SMALL, tagged
 
 from gatewise.tasks import Tagger
-from gatewise.tasks.tag.predictor import forward
+from gatewise.tasks.tag.architecture import forward
 
 
 def test_predictions_obey_the_scheme_even_untrained():
@@ -24,14 +24,10 @@ def test_a_prediction_depends_on_its_sequence_alone(namer):
     for one, labels in zip(data, together, strict=True):
         assert namer.predict(one)[0].tolist() == labels.tolist()
     encoded = namer.features_.encode(data)
-    scores = namer.model_.compute(scored, encoded.batch(data.offsets[:-1], data.lengths))
+    scores, _ = forward(namer._net, encoded.batch(data.offsets[:-1], data.lengths))
     for row in range(5):
-        alone = namer.model_.compute(scored, encoded.batch(data.offsets[row : row + 1], data.lengths[row : row + 1]))
+        alone, _ = forward(namer._net, encoded.batch(data.offsets[row : row + 1], data.lengths[row : row + 1]))
         assert np.array_equal(alone[:, 0], scores[: len(alone), row])
-
-
-def scored(net, batch):
-    return forward(net, batch)[0]
 
 
 def test_predictions_come_in_chunks(namer):

@@ -274,6 +274,7 @@ NB_MODULE(_native, m) {
         },
         "What this machine can run, the best first.");
     m.def("isa", [] { return std::string(chosen.load()->name); }, "The instruction set in use.");
+    m.def("default_threads", &default_threads, "How many threads a call takes that nobody gave a number.");
     m.def("rounds", [] { return chosen.load()->pair != nullptr; }, "Whether that set multiplies in bfloat16.");
     m.def(
         "register_types",

@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -19,19 +21,31 @@ struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags) = nullptr;
     int (*thread)() = nullptr;
     int (*threads)() = nullptr;
+    int (*most_threads)() = nullptr;
 };
 
-OpenMP find_openmp() {
+OpenMP loaded_openmp() {
     OpenMP found;
 #if !defined(__SANITIZE_THREAD__)  // it cannot see how OpenMP's threads wait for one another
     if (void* library = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD)) {
         found.thread = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"));
         found.threads = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_num_threads"));
-        if (found.thread && found.threads)
+        found.most_threads = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_max_threads"));
+        if (found.thread && found.threads && found.most_threads)
             found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(library, "GOMP_parallel"));
     }
 #endif
     return found;
+}
+
+// It may be loaded after the first call, by who predicts first and trains then.
+const OpenMP* openmp() {
+    static std::atomic<const OpenMP*> known{nullptr};
+    if (const OpenMP* found = known.load(std::memory_order_acquire)) return found;
+    const OpenMP found = loaded_openmp();
+    if (!found.parallel) return nullptr;
+    known.store(new OpenMP(found), std::memory_order_release);  // never destroyed, as the pool below
+    return known.load(std::memory_order_acquire);
 }
 
 struct Call {
@@ -116,14 +130,22 @@ void run_together(int threads, const Work& work) {
         work(Member(0, 1, barrier));
         return;
     }
-    static const OpenMP openmp = find_openmp();
-    if (openmp.parallel) {
-        Call call{&openmp, &work, {}};
-        openmp.parallel(enter, &call, static_cast<unsigned>(threads), 0);
+    if (const OpenMP* found = openmp()) {
+        Call call{found, &work, {}};
+        found->parallel(enter, &call, static_cast<unsigned>(threads), 0);
         return;
     }
     static Pool& pool = *new Pool;  // never destroyed: its threads may outlive main
     pool.run(threads, work);
+}
+
+int default_threads() {
+    if (const OpenMP* found = openmp()) return found->most_threads();
+    if (const char* wanted = std::getenv("OMP_NUM_THREADS"))
+        if (const int count = std::atoi(wanted); count > 0) return count;
+    cpu_set_t cores;
+    const int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    return std::max(1, count);
 }
 
 void Barrier::wait_until_past(unsigned round) {

@@ -73,4 +73,8 @@ private:
 // May be called from several threads at once, and in a forked child, where it runs alone.
 void run_together(int threads, const std::function<void(const Member&)>& work);
 
+// How many threads a call takes that nobody gave a number: as many as PyTorch does where it is in the process, else what
+// OMP_NUM_THREADS says, else one for each core that the process may use.
+int default_threads();
+
 }  // namespace gatewise

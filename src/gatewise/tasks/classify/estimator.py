@@ -20,12 +20,14 @@ from ...data.readers.sklearn_arrays import are_integers, features_of, in_memory
 from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError, ModelFileError
+from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled, taken
+from ..estimator import Estimator, taken
 from ..options import names
 from ..stress import Stressed
+from .architecture import Shape, architecture
 from .baselines.method import Examples
 from .baselines.plain import METHODS, Baselines
 from .document import Data, Document
@@ -384,9 +386,16 @@ class Classifier(Estimator, ClassifyOptions):
         if features is not None:
             self.n_features_in_ = features
 
-    def _build(self, weights: np.ndarray | None) -> Ensemble:
-        from .network import Ensemble, Shape
+    def _build(self, weights: np.ndarray | None = None) -> Ensemble:
+        from .network import Ensemble
 
+        return Ensemble(
+            self._architecture(),
+            label_smoothing=float(self.label_smoothing) if self.targets_.kind == "category" else 0.0,
+            weights=weights,
+        )
+
+    def _architecture(self) -> Block:
         chosen = self.sizing_
         shape = Shape(
             cell=self.find_cell(),
@@ -402,15 +411,8 @@ class Classifier(Estimator, ClassifyOptions):
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
         )
-        return Ensemble(
-            self.inputs_,
-            shape,
-            outputs=self.targets_.outputs,
-            kind=self.targets_.kind,
-            members=chosen.ensemble,
-            label_smoothing=float(self.label_smoothing),
-            weights=weights,
-        )
+        targets = self.targets_
+        return architecture(self.inputs_, shape, outputs=targets.outputs, kind=targets.kind, members=chosen.ensemble)
 
     # The trained model.
 
@@ -418,7 +420,7 @@ class Classifier(Estimator, ClassifyOptions):
         """With these plain methods, before they are its own."""
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             options=self,
             inputs=self.inputs_,
             targets=self.targets_,
@@ -439,7 +441,7 @@ class Classifier(Estimator, ClassifyOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(self.model_ and self.model_.members[0].layers, self.find_cell()),
+            **self._cells(),
             "sizes": vars(self.sizing_),
             "inputs": self.inputs_.to_json(),
             "targets": self.targets_.to_json(),
@@ -480,7 +482,10 @@ class Classifier(Estimator, ClassifyOptions):
             )
         elif methods or found.plain_shares or self.only == "plain":
             raise ModelFileError("it has shares of plain methods, and no plain methods")
-        self.model_ = None if self.only == "plain" else filled(lambda: self._build(None), tensors)
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self._read_weights = checked(self._architecture(), tensors)
 
 
 def _validated(held_out: bool, folds: np.ndarray | None) -> str | None:

@@ -1,8 +1,8 @@
-"""From sequences to classes, labels or numbers: what a trained classifier computes, whatever runs its networks."""
+"""From sequences to classes, labels or numbers, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ...data.tables.schema import Schema
 from ...errors import OptionError
 from ..answers import Answer
 from ..options import names
+from .architecture import average, forward, member_scores
 from .baselines.plain import Baselines
 from .inputs import TOGETHER, Inputs, pieces
 from .options import ClassifyOptions
@@ -23,42 +24,11 @@ from .targets import Targets
 _ROWS = 4096  # rows of a chunk of `predictions`
 
 
-def forward(net: Any, batch: Mapping[str, Any]) -> Any:
-    """(B, outputs): mean probabilities of classes or labels, or mean standardised numbers.
-
-    Args:
-        net: The networks: an `Ensemble`, or what offers the same parts.
-        batch: What `Inputs.encode` gives, in the arrays of these parts.
-    """
-    return net.average([member_scores(member, batch) for member in net.members])
-
-
-def member_scores(member: Any, batch: Mapping[str, Any]) -> Any:
-    """(B, outputs): scores of one network."""
-    y, _ = member.layers(_features(member, batch), lengths=batch["lengths"])
-    return member.output(member.dropout(member.pool(y, batch["lengths"])))
-
-
-def _features(member: Any, batch: Mapping[str, Any]) -> Any:
-    """(T, B, D): everything that is known of each step."""
-    parts = []
-    if member.words is not None:
-        found = [member.words(member.hide_words(batch["words"]))]
-        if member.speller is not None:
-            y, _ = member.speller(member.letters(batch["spelling"]), lengths=batch["spelling_lengths"])
-            found.append(member.spellings(y, batch["spelling_lengths"])[batch["word_of"]])
-        parts.append(member.dropout(member.concatenate(found)))
-    if "numbers" in batch:
-        parts.append(batch["numbers"])
-    parts += [embed(batch["categories"][..., k]) for k, embed in enumerate(member.categories)]
-    return member.input_dropout(member.concatenate(parts))
-
-
 class Predictor:
     """A trained classifier without its training: from anything that a reader takes to classes, labels or numbers.
 
     Args:
-        net: The trained networks, such as `Ensemble`; None where there are plain methods alone.
+        net: The trained networks, see `architecture`; None where there are plain methods alone.
         options: Of the classifier.
         inputs: What the networks read.
         targets: What they predict.
@@ -193,13 +163,13 @@ class Predictor:
             own = folds == number
             if own.any():
                 found[own] = self._computed(
-                    data, rows[own], lambda net, batch, member=member: net.average([member_scores(member, batch)])
+                    data, rows[own], lambda net, batch, member=member: average(net, [member_scores(member, batch)])
                 )
         return found
 
     def _computed(self, data: Sequences, rows: np.ndarray, function: Callable[..., Any]) -> np.ndarray:
         encoded = (self.inputs.encode(piece) for piece in pieces(data, rows, TOGETHER))
-        return np.concatenate([self.net.compute(function, arrays).astype(np.float64) for arrays in encoded])
+        return np.concatenate([function(self.net, arrays).astype(np.float64) for arrays in encoded])
 
     def _predicted(self, data: Any) -> np.ndarray:
         sequences = self.read(data)

@@ -16,12 +16,14 @@ import numpy as np
 
 from ...data.split import split_by_time
 from ...errors import ModelFileError
+from ...runtime.network import Block, checked
 from ...terminal import shown
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
+from ..estimator import Estimator, renamed_tensors, taken
 from ..options import given_or, names, shares_of
 from ..report import recognised
 from ..stress import Stressed
+from .architecture import architecture
 from .baselines import WINDOWS, z_name
 from .document import Data, Document
 from .evaluation import (
@@ -34,7 +36,7 @@ from .evaluation import (
 )
 from .legacy import Blend, LegacyScorer
 from .options import DetectOptions
-from .predictor import ErrorReader, Predictor
+from .predictor import Predictor, error_reader
 from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
 from .sizing import sizing
@@ -198,15 +200,16 @@ class Detector(Estimator, DetectOptions):
     def _build(self) -> Detection:
         from .network import Detection
 
-        return Detection(
+        return Detection(self._architecture(), distribution=self.distribution)
+
+    def _architecture(self) -> Block:
+        return architecture(
             method=self.method,
-            distribution=self.distribution,
             cell=self.find_cell(),
             channels=len(self.channels_),
             hidden_size=self.sizing_.hidden_size,
             num_layers=int(self.num_layers),
-            window=int(self.window),
-            dropout=float(self.dropout) if self.num_layers > 1 else 0.0,
+            dropout=float(self.dropout),
             recurrent_dropout=float(self.recurrent_dropout),
             zoneout=float(self.zoneout),
             weight_dropout=float(self.weight_dropout),
@@ -222,8 +225,8 @@ class Detector(Estimator, DetectOptions):
         labelled = labels is not None and enough_anomalies(series, steps.judged)
         values = [one[:] for one in series.values]
         errors: list[Errors] | None = None
-        if self.model_ is not None:
-            reader = ErrorReader(self.model_, self.scale_)
+        if self._net is not None:
+            reader = error_reader(self._net, self, self.scale_)
             errors = [reader.errors(one) for one in values]
         residuals = None if errors is None else [own.residuals for own in errors]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
@@ -255,7 +258,7 @@ class Detector(Estimator, DetectOptions):
             return LegacyScorer(reference, blend, self.scale_, smoothing=smoothing, history=self.history)
         assert self.share_ is not None
         assert self.normal_steps_ is not None
-        network = self.model_ is not None
+        network = self._net is not None
         return SurpriseScorer(
             self.scale_,
             self.normal_,
@@ -270,7 +273,7 @@ class Detector(Estimator, DetectOptions):
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             options=self,
             channels=self.channels_,
             scale=self.scale_,
@@ -409,7 +412,7 @@ class Detector(Estimator, DetectOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": vars(self.sizing_),
             "channels": list(self.channels_),
             "constant": [name for name, same in zip(self.channels_, self.scale_.constant, strict=True) if same],
@@ -449,8 +452,10 @@ class Detector(Estimator, DetectOptions):
                 raise ModelFileError("data.errors, data.recent or data.changes has a deviation that is not above 0")
         constant = np.isin(self.channels_, found.constant)
         self.scale_ = Scale(data["location"], data["scale"], constant)
-        plain = self.only == "plain"
-        self.model_ = None if plain else filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+        if self.only == "plain":
+            self.model_ = None
+        else:
+            self._read_weights = checked(self._architecture(), renamed_tensors(tensors, _RENAMED_TENSORS))
 
 
 def _unbounded(threshold: float | None) -> float:

@@ -6,7 +6,7 @@ bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,49 +14,14 @@ import numpy as np
 
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
+from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newest
 from .options import DetectOptions
 from .scoring import Event, find_events, sentence, step_name
 from .series import Scale, Series, Steps, filled_forward, read_series
 from .surprise import CAUSES, Errors, Scorer, Surprises
 
-FREEDOM = 4.0  # degrees of freedom of the Student distribution: tails heavy enough for sensors, a variance still finite
-LEAST_SCALE = 1e-3  # of a prediction, in standard deviations of the channel
 CHUNK = 1024  # steps read at a time
 _ROWS = 4096  # of a chunk of predictions
-
-
-# The forward pass, less the output layers. It uses nothing but parts of the network: in training they are PyTorch's.
-
-
-def predict_steps(net: Any, batch: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Output (T, B, H) of the step predictor's layers after each step, and their last state.
-
-    Args:
-        net: Such as `Detection`.
-        batch: "values" and "observed", (T, B, D), and the "state" before them, or None.
-    """
-    return net.predictor.layers(net.features(batch["values"], batch["observed"]), batch["state"])
-
-
-def reconstruct(net: Any, batch: Mapping[str, Any]) -> Any:
-    """Output (T, B, H) of the autoencoder's decoder, the last step first.
-
-    Args:
-        batch: "values" and "observed" of the windows, (T, B, D).
-    """
-    return _decoded(net, batch, len(batch["values"]))
-
-
-def reconstruct_newest(net: Any, batch: Mapping[str, Any]) -> Any:
-    """(B, H) the same of the last step of each window alone."""
-    return _decoded(net, batch, 1)[0]
-
-
-def _decoded(net: Any, batch: Mapping[str, Any], steps: int) -> Any:
-    part = net.autoencoder
-    y, _ = part.encoder(net.features(batch["values"], batch["observed"]))
-    y, _ = part.decoder(part.repeat(part.compress(y[-1]), steps))
-    return y
 
 
 @dataclass(frozen=True)
@@ -80,18 +45,19 @@ class ErrorReader:
     """What a network did not expect in series.
 
     Args:
-        net: The trained network, such as `Detection`.
+        net: The trained network, see `architecture`.
         scale: Of its channels.
+        distribution: Of errors, "gaussian" or "student".
+        window: Steps of a window of the autoencoder, L.
     """
 
-    def __init__(self, net: Any, scale: Scale):
-        self.net, self.scale = net, scale
-        self._heads = net.heads()
+    def __init__(self, net: Any, scale: Scale, *, distribution: str, window: int):
+        self.net, self.scale, self.distribution, self.window = net, scale, distribution, window
 
     def start(self) -> ReadState:
         """The state at the beginning of a series."""
         D = len(self.scale.location)
-        recent = np.full((self.net.window - 1, D), np.nan, np.float32)
+        recent = np.full((self.window - 1, D), np.nan, np.float32)
         return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=None, recent=recent)
 
     def errors(self, values: np.ndarray | Steps) -> Errors:
@@ -123,8 +89,8 @@ class ErrorReader:
     def _prediction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         filled, observed = filled_forward(z, state.last)
         batch = {"values": filled[:, None], "observed": observed[:, None], "state": state.hidden}
-        y, hidden = self.net.compute(predict_steps, batch)
-        change, scale = self._read_out("predictor", y[:, 0])
+        y, hidden = predict_steps(self.net, batch)
+        change, scale = _read_out(self.net.predictor.head, y[:, 0])
         location = filled + change
         first = state.expected or (np.full_like(location[:1], np.nan), np.ones_like(scale[:1]))
         errors = self._errors(z, np.concatenate([first[0], location[:-1]]), np.concatenate([first[1], scale[:-1]]))
@@ -133,28 +99,33 @@ class ErrorReader:
     def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         """How well the newest step of each window is reconstructed."""
         rows = np.vstack([state.recent, z])
-        windows = np.lib.stride_tricks.sliding_window_view(rows, self.net.window, axis=0)  # (T, D, L)
+        windows = np.lib.stride_tricks.sliding_window_view(rows, self.window, axis=0)  # (T, D, L)
         filled, observed = filled_forward(windows.transpose(2, 0, 1))
-        y = self.net.compute(reconstruct_newest, {"values": filled, "observed": observed})
-        return self._errors(z, *self._read_out("autoencoder", y)), replace(state, recent=rows[len(z) :])
-
-    def _read_out(self, part: str, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What an output layer makes of y (T, H): location and scale, (T, D) each.
-
-        It is summed row by row, for the bits of a matrix product would depend on T.
-        """
-        weight, bias = self._heads[part]
-        both = np.stack([(y * w).sum(axis=1) for w in weight], axis=1) + bias
-        location, scale = np.split(both, 2, axis=1)
-        return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
+        y = reconstruct_newest(self.net, {"values": filled, "observed": observed})
+        return self._errors(z, *_read_out(self.net.autoencoder.head, y)), replace(state, recent=rows[len(z) :])
 
     def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> Errors:
         # Of what never changed there is nothing to predict: how sure a network is of it means nothing.
         constant = self.scale.constant & np.isfinite(location)
         off = z.astype(np.float64) - np.where(constant, 0.0, location)
         spread = np.where(constant, 1.0, scale.astype(np.float64))
-        lost = energy(off / spread, self.net.distribution)
+        lost = energy(off / spread, self.distribution)
         return Errors(lost + np.log(spread), np.sign(off) * np.sqrt(2 * lost))
+
+
+def error_reader(net: Any, options: DetectOptions, scale: Scale) -> ErrorReader:
+    """Of a detector with these options."""
+    return ErrorReader(net, scale, distribution=options.distribution, window=int(options.window))
+
+
+def _read_out(head: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What an output layer makes of y (T, H): location and scale, (T, D) each.
+
+    It is summed row by row, for the bits of a matrix product would depend on T.
+    """
+    both = np.stack([(y * w).sum(axis=1) for w in head.weight], axis=1) + head.bias
+    location, scale = np.split(both, 2, axis=1)
+    return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
 
 
 def _parts(errors: Errors) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +156,7 @@ class Predictor:
     """A trained detector without its training: from anything that a reader takes to scores, alarms and events.
 
     Args:
-        net: The trained network, such as `Detection`; None in a model that has plain methods alone.
+        net: The trained network, see `architecture`; None in a model that has plain methods alone.
         options: Of the detector.
         channels: Names of the values of a step.
         scale: Of the channels.
@@ -205,7 +176,7 @@ class Predictor:
         threshold: float,
         schema: Schema | None,
     ):
-        self.errors = None if net is None else ErrorReader(net, scale)
+        self.errors = None if net is None else error_reader(net, options, scale)
         self.options, self.channels, self.schema = options, channels, schema
         self.scorer, self.threshold = scorer, threshold
 

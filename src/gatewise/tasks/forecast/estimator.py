@@ -18,15 +18,18 @@ from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...data.split import shuffled_split
 from ...errors import ModelFileError
+from ...runtime.network import Block, checked
 from ...terminal import shown
 from ...training import ProgressFor
-from ..estimator import Estimator, cells_of, filled, renamed_tensors, taken
+from ..estimator import Estimator, renamed_tensors, taken
 from ..options import names
 from ..report import recognised
 from ..stress import Stressed
+from .architecture import Shape, architecture
 from .baselines.plain import Plain
 from .document import Document
 from .evaluation import evaluate_part, evaluate_split, forecast_report, share_of
+from .heads import head_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
@@ -35,7 +38,7 @@ from .table import Table, check_values, inputs_of, read_sequences, table_of
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
-    from .network import Shape
+    from .network import ForecastNetwork
     from .windows import Series
 
 # Prefix of tensors in older model files -> the one that they have now.
@@ -146,7 +149,7 @@ class Forecaster(Estimator, ForecastOptions):
         self.plain_, self.share_ = setup.plain.rounded(), 0.0
 
         def settle() -> None:
-            if self.model_ is not None:
+            if self._net is not None:
                 held = (setup.validation_series, setup.validation) if setup.held_out else None
                 self.share_ = share_of(self._predictor, held, self.share)
 
@@ -232,27 +235,15 @@ class Forecaster(Estimator, ForecastOptions):
         check_values(found, self.head, self.scaling)
         return found
 
-    def _build(self, linear: np.ndarray | None = None, residuals: np.ndarray | None = None) -> Any:
-        from .network import Autoregressive, Direct
+    def _build(self, linear: np.ndarray | None = None, residuals: np.ndarray | None = None) -> ForecastNetwork:
+        from .network import ForecastNetwork
 
-        network = Direct if self.mode == "direct" else Autoregressive
-        return network(
-            shape=self._shape(),
-            head=self.head,
-            quantiles=tuple(self.quantiles),
-            cell=self.find_cell(),
-            regularisation={
-                name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")
-            },
-            linear=linear,
-            residuals=residuals,
-        )
+        return ForecastNetwork(self._architecture(), head_of(self.head, self.quantiles), linear, residuals)
 
-    def _shape(self) -> Shape:
-        from .network import Shape
-
+    def _architecture(self) -> Block:
         sizing, inputs = self.sizing_, self.inputs_
-        return Shape(
+        shape = Shape(
+            direct=self.mode == "direct",
             columns=len(self.targets_),
             joint=self.joint,
             context_length=sizing.context_length,
@@ -266,6 +257,12 @@ class Forecaster(Estimator, ForecastOptions):
             num_layers=sizing.num_layers,
             dropout=sizing.dropout,
         )
+        return architecture(
+            shape,
+            self.find_cell(),
+            head_of(self.head, self.quantiles).location_mask,
+            {name: float(getattr(self, name)) for name in ("recurrent_dropout", "zoneout", "weight_dropout")},
+        )
 
     # What it forecasts.
 
@@ -273,7 +270,7 @@ class Forecaster(Estimator, ForecastOptions):
         """With the share that was chosen, or another one."""
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             plain=self.plain_,
             share=self.share_ if share is None else share,
             options=self,
@@ -407,7 +404,7 @@ class Forecaster(Estimator, ForecastOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": vars(self.sizing_),
             "targets": list(self.targets_),
             "frequency": None if self.frequency_ is None else vars(self.frequency_),
@@ -445,6 +442,6 @@ class Forecaster(Estimator, ForecastOptions):
                 raise ModelFileError('it has a network, where it was made with only="plain"')
             self.model_ = None
             return
-        self.model_ = filled(self._build, renamed_tensors(tensors, _RENAMED_TENSORS))
+        self._read_weights = checked(self._architecture(), renamed_tensors(tensors, _RENAMED_TENSORS))
         if self.plain_ is None:  # an older one, which keeps its share itself
-            self.share_ = float(self.model_.blend_weight)
+            self.share_ = float(self._read_weights["blend_weight"])

@@ -1,70 +1,58 @@
 """What is forecast of each value: quantiles, or a distribution. One class per head.
 
 A network gives each value P outputs, in the units of its normalised window. The linear part of the network is added to
-those whose `location_mask` is 1.
+those whose `location_mask` is 1. What is learned by is in `losses`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import softplus
 
 from ...errors import ModelFileError
 
-_LEAST = 1e-4  # of a scale, so that no likelihood is infinite
+LEAST = 1e-4  # of a scale, so that no likelihood is infinite
+SHARPNESS = 10  # of the softplus of a mean of counts: nearly the identity above 0.3
+
+_MOST_COUNT = 1e18  # beyond it there is no Poisson distribution to draw from
 
 
 class Quantiles:
-    """Quantiles at given levels, by the pinball loss (Koenker & Bassett 1978); the point forecast is the median."""
+    """Quantiles at given levels; the point forecast is the median."""
 
     def __init__(self, levels: Sequence[float]):
-        self.levels = torch.tensor(list(levels))
+        self.levels = tuple(levels)
         self.location_mask = (1.0,) * len(levels)
         self._median = list(levels).index(0.5)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
         """(H, P) outputs that fit the residuals of the linear part, (N, H)."""
-        return np.quantile(residuals, self.levels.double().numpy(), axis=0).T
+        return np.quantile(residuals, np.array(self.levels, np.float32).astype(np.float64), axis=0).T
 
-    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        """Of each value, given outputs (..., P), targets (...) in normalised units, and the window's scale (...)."""
-        above = target[..., None] - out
-        levels = self.levels.to(out.device)
-        # Twice the pinball loss: for the median alone, the absolute error.
-        return 2 * torch.maximum(levels * above, (levels - 1) * above).mean(-1)
-
-    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+    def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """The point forecast (...), of outputs (..., P), in normalised units; `scale` (...) is the window's."""
         return self.quantiles(out)[..., self._median]
 
-    def quantiles(self, out: Tensor) -> Tensor:
+    def quantiles(self, out: np.ndarray) -> np.ndarray:
         # Sorted, so that they never cross; each stays at least as good (Chernozhukov et al. 2010).
-        return out.sort(-1).values
+        return np.sort(out, -1)
 
 
 class Gaussian:
-    """Normal distribution, by its likelihood."""
+    """Normal distribution."""
 
     location_mask = (1.0, 0.0)
 
     def start(self, residuals: np.ndarray) -> np.ndarray:
         return np.stack([residuals.mean(0), _unsoft(residuals.std(0))], -1)
 
-    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        sigma = softplus(out[..., 1]) + _LEAST
-        return 0.5 * ((target - out[..., 0]) / sigma) ** 2 + sigma.log() + 0.5 * math.log(2 * math.pi)
-
-    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+    def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return out[..., 0]
 
-    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A sample of each value, in normalised units."""
-        normal = torch.empty_like(out[..., 0]).normal_(generator=noise)
-        return out[..., 0] + (softplus(out[..., 1]) + _LEAST) * normal
+        return out[..., 0] + (softplus(out[..., 1]) + LEAST) * _normal(out, rng)
 
 
 class StudentT:
@@ -77,23 +65,13 @@ class StudentT:
         std = 1.4 * np.median(np.abs(residuals - middle), axis=0)
         return np.stack([middle, _unsoft(std), np.full_like(middle, 3.0)], -1)
 
-    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        sigma, df = self._shape(out)
-        z = (target - out[..., 0]) / sigma
-        norm = torch.lgamma(df / 2) - torch.lgamma((df + 1) / 2) + 0.5 * (df * math.pi).log() + sigma.log()
-        return norm + (df + 1) / 2 * torch.log1p(z**2 / df)
-
-    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+    def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return out[..., 0]
 
-    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
-        sigma, df = self._shape(out)
-        normal = torch.empty_like(sigma).normal_(generator=noise)
-        return out[..., 0] + sigma * normal * (df / (2 * _gamma(df / 2, noise))).sqrt()
-
-    @staticmethod
-    def _shape(out: Tensor) -> tuple[Tensor, Tensor]:
-        return softplus(out[..., 1]) + _LEAST, 2 + softplus(out[..., 2])
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        sigma, df = softplus(out[..., 1]) + LEAST, 2 + softplus(out[..., 2])
+        normal = _normal(out, rng)
+        return out[..., 0] + sigma * normal * np.sqrt(df / (2 * rng.standard_gamma(df / 2))).astype(out.dtype)
 
 
 class NegativeBinomial:
@@ -104,26 +82,20 @@ class NegativeBinomial:
     def start(self, residuals: np.ndarray) -> np.ndarray:
         return np.stack([residuals.mean(0), np.full(residuals.shape[1], -1.0)], -1)
 
-    def loss(self, out: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        mu, alpha = self._shape(out, scale)
-        count, size = target * scale, 1 / alpha
-        chosen = torch.lgamma(count + size) - torch.lgamma(count + 1) - torch.lgamma(size)
-        return -(chosen - size * torch.log1p(alpha * mu) + count * (alpha * mu / (1 + alpha * mu)).log())
-
-    def point(self, out: Tensor, scale: Tensor) -> Tensor:
+    def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return self._shape(out, scale)[0] / scale
 
-    def draw(self, out: Tensor, scale: Tensor, noise: torch.Generator) -> Tensor:
-        mu, alpha = self._shape(out, scale)
-        rate = _gamma(1 / alpha, noise) * alpha * mu
-        if not rate.isfinite().all():
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mu, alpha = self._shape(out, scale)
+            rate = rng.standard_gamma(1 / alpha) * alpha * mu
+        if not (rate < _MOST_COUNT).all():
             raise ModelFileError("the model's forecasts are not numbers: its weights are too large. Train it again")
-        return torch.poisson(rate, generator=noise) / scale
+        return (rng.poisson(rate) / scale).astype(out.dtype)
 
     @staticmethod
-    def _shape(out: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        # beta=10: nearly the identity above 0.3, so that what the linear part predicts is the mean.
-        return (softplus(out[..., 0], beta=10) + _LEAST) * scale, softplus(out[..., 1]) + _LEAST
+    def _shape(out: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (softplus(out[..., 0], SHARPNESS) + LEAST) * scale, softplus(out[..., 1]) + LEAST
 
 
 Head = Quantiles | Gaussian | StudentT | NegativeBinomial
@@ -139,11 +111,16 @@ def head_of(name: str, levels: Sequence[float]) -> Head:
     return Quantiles(levels) if name == "quantiles" else DISTRIBUTIONS[name]()
 
 
+def softplus(x: np.ndarray, sharpness: float = 1.0) -> np.ndarray:
+    """log(1 + exp(sharpness x)) / sharpness."""
+    return np.asarray(np.logaddexp(sharpness * x, np.zeros((), x.dtype)) / sharpness)
+
+
 def _unsoft(value: np.ndarray) -> np.ndarray:
     """Inverse of softplus, for standard deviations no larger than those of a window."""
     return np.log(np.expm1(np.clip(value, 1e-3, 20.0)))
 
 
-def _gamma(shape: Tensor, noise: torch.Generator) -> Tensor:
-    """Samples of the gamma distribution with rate 1; PyTorch's public functions take no generator of one's own."""
-    return torch._standard_gamma(shape, generator=noise)
+def _normal(out: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A standard normal number for each value of outputs (..., P)."""
+    return rng.standard_normal(out.shape[:-1]).astype(out.dtype)

@@ -1,11 +1,8 @@
-"""What happens between a user's series and forecasts of them. Importing it costs no torch.
-
-The quantiles and samples of a head are still PyTorch's: see `heads`.
-"""
+"""What happens between a user's series and forecasts of them, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +15,10 @@ from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast
 from ..options import names
 from .baselines.plain import Plain
+from .heads import head_of
 from .inputs import Inputs
 from .options import ForecastOptions
+from .outputs import network_forecast
 from .sizing import Sizing
 from .split import Part
 from .table import Table, check_values, extended, output, read_sequences, table_of, timestamps
@@ -28,39 +27,6 @@ from .windows import Batch, Series, Window, in_units
 _WINDOWS = 512  # windows that are forecast at once
 _PATHS = 16  # times fewer where each is many sample paths
 _SAMPLES = 200  # and as many times fewer as there are times so many paths, if that is more
-
-
-# The forward pass. It uses nothing but parts of the network: in training they are PyTorch's.
-
-
-def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
-    """Outputs of the head for all steps at once, (B, C, H, P).
-
-    Args:
-        net: Such as `Direct`.
-        batch: As `Batch`, by the names of its fields.
-    """
-    y, _ = net.layers(net.patches(batch))
-    h = net.dropout(y[-1])
-    learned = net.of_all_steps(h)
-    if net.shape.ahead:
-        learned = learned + net.of_known_ahead(h, batch["ahead"])
-    base = net.rows(batch["past"]) @ net.linear_weights.T
-    return net.per_window(net.combine(learned, base))
-
-
-def forward_steps(net: Any, batch: Mapping[str, Any], state: Any = None) -> tuple[Any, Any]:
-    """Outputs of the head for n steps, each given the values before it, (R, G, n, P); and the state after them.
-
-    Args:
-        net: Such as `Autoregressive`.
-        batch: "before" and "seen", (R, G, n): the value before each step, and whether it was observed; "windows",
-            (R, G, n, T): all that the linear part reads; "ahead" (R, n, F) and "static" (R, S).
-        state: Of the layers.
-    """
-    y, state = net.layers(net.features(batch), state)
-    learned = net.of_each_step(net.dropout(y))
-    return net.combine(learned, batch["windows"] @ net.linear_weights[0]), state
 
 
 def windows_at_once(options: ForecastOptions, targets: Sequence[str]) -> int:
@@ -80,7 +46,7 @@ class Predictor:
     """A trained forecaster without its training: from anything that a reader takes to forecasts.
 
     Args:
-        net: The trained network, such as `Direct`; None if there is none.
+        net: The trained network, see `architecture`; None if there is none.
         plain: The plain methods; None in older models.
         share: Of the network in a forecast; the rest is that of the plain methods.
         options: Of the forecaster.
@@ -107,6 +73,7 @@ class Predictor:
         self.net, self.plain, self.share = net, plain, share
         self.options, self.sizing, self.targets, self.frequency = options, sizing, targets, frequency
         self.schema = schema
+        self.head = head_of(options.head, options.quantiles)
         self.horizon = int(options.horizon)
         self.window = window_of(options, sizing, inputs)
 
@@ -186,11 +153,14 @@ class Predictor:
 
     def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
         scaling = self.window.scaling
-        point, quantiles, samples = self.net.forecast(batch.arrays(), int(self.options.samples), seed)
+        point, quantiles, samples = network_forecast(
+            self.net, self.head, batch.arrays(), int(self.options.samples), seed
+        )
         if samples is not None:
             paths = in_units(samples, loc, scale, scaling)
             fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
             return Forecast(in_units(point, loc, scale, scaling), fan, paths)
+        assert quantiles is not None
         fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
         return Forecast(in_units(point, loc, scale, scaling), fan)
 

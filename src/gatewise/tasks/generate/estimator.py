@@ -448,7 +448,7 @@ class Generator(Estimator, GenerateOptions):
         }
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        arrays = dict(tensors)
         if "channels" in document:
             from .numbers.document import Data
             from .numbers.document import Document as OfNumbers

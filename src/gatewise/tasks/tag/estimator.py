@@ -18,13 +18,16 @@ from ...data.groups import groups_of, refuse_shared
 from ...data.sequences import Sequences
 from ...document import read
 from ...errors import ModelFileError, OptionError
+from ...runtime.layers import network_of
+from ...runtime.network import Block, checked
 from ...training import ProgressFor
 from ..announcement import counted, listed
 from ..answers import Answer
-from ..estimator import Estimator, cells_of, filled, taken
+from ..estimator import Estimator, taken, weights_of
 from ..fields import renamed
 from ..options import names, shares_of
 from ..stress import Stressed
+from .architecture import architecture
 from .baselines import Baselines
 from .document import Data, Document
 from .evaluation import Evaluator, Held, choose_blend, strongest_of, tag_report
@@ -359,15 +362,16 @@ class Tagger(Estimator, TagOptions):
     ) -> Blend:
         """The share of the network, by validation data or, where there are too few steps for them, by networks that
         each learn without a part of the training data."""
-        share = 0.0 if self.model_ is None else self.share
+        share = 0.0 if self._net is None else self.share
         alone = choose_blend(choice.held, self.targets_, bias=0.0, share=None)
-        bias = float(getattr(self.model_, "outside_bias", 0.0))
+        bias = float(getattr(self._net, "outside_bias", 0.0))
         if share == 0:
             return alone
         held = []
         if validation is not None:
-            scores, chain = self._predictor().network_scores(validation), self.model_.chain()
-            held = [replace(choice.held[0], network=scores, network_chain=chain)]
+            predictor = self._predictor()
+            scores = predictor.network_scores(validation)
+            held = [replace(choice.held[0], network=scores, network_chain=predictor.chain(1.0))]
         elif share is None and choice.few:
             found = replace(plan, learning_rate=self.outcome_.learning_rate)  # of a race, say
             held = self._held_networks(choice, found, batches, tell)
@@ -391,11 +395,10 @@ class Tagger(Estimator, TagOptions):
         found = []
         networks = fold_networks(choice.folds, pieces, self._build, plan, int(self.seed), batches)
         for fold, held, network in zip(choice.folds, choice.held, networks, strict=False):
-            predictor = Predictor(
-                net=network, options=self, features=self.features_, targets=self.targets_, schema=None
-            )
+            net = network_of(self._architecture(), weights_of(network))
+            predictor = Predictor(net=net, options=self, features=self.features_, targets=self.targets_, schema=None)
             scores = predictor.network_scores(self.features_.encode(fold.held))
-            found.append(replace(held, network=scores, network_chain=network.chain()))
+            found.append(replace(held, network=scores, network_chain=predictor.chain(1.0)))
         return found if len(found) == len(choice.folds) else []
 
     def _strongest_plain(self, choice: Choice) -> str:
@@ -414,7 +417,10 @@ class Tagger(Estimator, TagOptions):
     def _build(self) -> TagNetwork:
         from .network import TagNetwork
 
-        return TagNetwork(
+        return TagNetwork(self._architecture(), self.targets_)
+
+    def _architecture(self) -> Block:
+        return architecture(
             cell=self.find_cell(),
             features=self.features_,
             targets=self.targets_,
@@ -431,7 +437,7 @@ class Tagger(Estimator, TagOptions):
     def _predictor(self) -> Predictor:
         self._must_be_fitted()
         return Predictor(
-            net=self.model_,
+            net=self._net,
             options=self,
             features=self.features_,
             targets=self.targets_,
@@ -444,7 +450,7 @@ class Tagger(Estimator, TagOptions):
 
     def _document(self) -> dict[str, Any]:
         return {
-            **cells_of(getattr(self.model_, "layers", None), self.find_cell()),
+            **self._cells(),
             "sizes": asdict(self.sizing_),
             "features": self.features_.to_json(),
             "targets": asdict(self.targets_),
@@ -474,7 +480,7 @@ class Tagger(Estimator, TagOptions):
         # Before a network is built, even on paper: which label may follow which is a table of labels x labels.
         if self._uses_crf(self.targets_) and tensors["crf.transitions"].shape != (labels, labels):
             raise ModelFileError(f"crf.transitions does not fit {labels} classes")
-        self.model_ = filled(self._build, tensors)
+        self._read_weights = checked(self._architecture(), tensors)
 
 
 def _validated(targets: Targets) -> str | None:

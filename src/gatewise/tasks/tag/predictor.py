@@ -1,8 +1,8 @@
-"""From features to labels or numbers: what a trained tagger computes, whatever runs its network."""
+"""From features to labels or numbers, without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...decoding.viterbi import Chain
 from ..answers import Answer
+from .architecture import forward
 from .features import Encoded, Features
 from .linear import Blend, Linear, blended, decided, mixed
 from .options import TagOptions
@@ -24,55 +25,11 @@ _ROWS_AT_ONCE = 4096  # rows of a chunk of `predictions`
 _BATCH_STEPS = 8192  # steps of a batch, padding included
 
 
-def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
-    """Scores (T, B, outputs), and the last state of the layers, one array per name that the cell carries.
-
-    Args:
-        net: The network: a `TagNetwork`, or what offers the same parts.
-        batch: What `Encoded.batch` gives, in the arrays of these parts; and "state", the last state of the steps
-            before, if the sequences do not begin here.
-    """
-    words = [_read_words(net, own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
-    categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
-    found = [net.dropout(net.concatenate([*words, *categories]))] if words or categories else []
-    if net.measured is not None:
-        numbers = batch["numbers"]
-        cut = numbers if net.bins is None else net.concatenate([numbers, net.bins(numbers)])
-        found.append(net.relu(net.combined(net.relu(net.measured(cut)))))
-    y, state = net.layers(net.concatenate(found), batch.get("state"), lengths=batch["lengths"])
-    return net.output(net.output_dropout(y)), state if isinstance(state, tuple) else (state,)
-
-
-def _read_words(net: Any, words: Any, batch: Mapping[str, Any]) -> Any:
-    """(T, B, width) features of one column of tokens."""
-    index, parts = batch["index"], batch["parts"]
-    found = [words.parts[0](words.hide_rare(parts[:, 0][index]))]
-    rest = [part(parts[:, place]) for place, part in enumerate(words.parts) if place]
-    if words.spelling is not None:
-        _, (h, _) = words.spelling(words.letters(batch["letters"]), lengths=batch["letter_counts"])
-        rest += [h[0], h[1]]
-    # Each distinct word is encoded once, however often it occurs in the batch.
-    found.append(net.concatenate(rest)[index])
-    if words.pairs is not None:
-        found.append(words.neighbours(batch["pairs"]))
-    return net.concatenate(found)
-
-
-def decode(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
-    """The most probable labels (T, B), as indices, or the standardised numbers; and the last state, as `forward`."""
-    scores, state = forward(net, batch)
-    return net.decode(scores, batch["lengths"]), state
-
-
-def _of(batch: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): array for name, array in batch.items() if name.startswith(prefix)}
-
-
 class Predictor:
     """A trained tagger without its training: from anything that a reader takes to a label, or a number, for each step.
 
     Args:
-        net: The trained network, such as `TagNetwork`; None where the regression predicts alone.
+        net: The trained network, see `architecture`; None where the regression predicts alone.
         options: Of the tagger.
         features: What the network reads.
         targets: What it predicts.
@@ -145,19 +102,35 @@ class Predictor:
     def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """The index of every step's label, or its standardised number, (n,), or numbers, (n, K). Sequences of similar
         length are computed side by side."""
-        if self.plain is None or self.blend.share == 1:
-            shape = (int(data.offsets[-1]), *([len(self.targets.columns)] if self.targets.columns else []))
-            found = np.zeros(shape, np.int64 if self.targets.classes else np.float32)
-            return self._computed(decode, data, found, batch_steps)
-        share = self.blend.share
+        share = self.share
         network = self.network_scores(data, batch_steps) if share else None
-        scores = blended(network, self.plain.scores(data, self.features), share)
-        return decided(scores, data.offsets, self.chain(share), self.targets, self.blend.bias)
+        plain = None if self.plain is None or share == 1 else self.plain.scores(data, self.features)
+        scores = blended(network, plain, share)
+        return decided(scores, data.offsets, self.chain(share), self.targets, self.outside_bias)
+
+    @property
+    def share(self) -> float:
+        """Of the network."""
+        return 1.0 if self.plain is None else self.blend.share
+
+    @property
+    def outside_bias(self) -> float:
+        """What is subtracted from the score of the label outside all spans."""
+        return float(getattr(self.net, "outside_bias", 0.0)) if self.share == 1 else self.blend.bias
 
     def network_scores(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """(n, outputs) of the network alone."""
         found = np.zeros((int(data.offsets[-1]), self.targets.outputs), np.float32)
-        return self._computed(forward, data, found, batch_steps)
+        lengths = np.diff(data.offsets)
+        order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
+        while order:
+            count = max(1, batch_steps // int(lengths[order[0]]))
+            some, order = np.array(order[:count]), order[count:]
+            scores, _ = forward(self.net, data.batch(data.offsets[some], lengths[some]))
+            for row, sequence in enumerate(some):
+                start, stop = data.offsets[sequence], data.offsets[sequence + 1]
+                found[start:stop] = scores[: stop - start, row]
+        return found
 
     def plain_labels(self, data: Encoded) -> np.ndarray:
         """What `labels` would be if the regression predicted alone."""
@@ -167,21 +140,8 @@ class Predictor:
 
     def chain(self, share: float) -> Chain | None:
         """Scores of neighbouring labels, with this share of the network."""
-        own = self.net.chain() if share else None
+        own = self.net.crf.chain if share and self.net.crf is not None else None
         return mixed(own, self.plain.chain if self.plain else None, share, self.targets.outputs)
-
-    def _computed(self, function: Any, data: Encoded, found: np.ndarray, batch_steps: int) -> np.ndarray:
-        """Fill in what a function of the network and a batch gives for every step."""
-        lengths = np.diff(data.offsets)
-        order: Sequence[int] = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())].tolist()
-        while order:
-            count = max(1, batch_steps // int(lengths[order[0]]))
-            some, order = np.array(order[:count]), order[count:]
-            values = self.net.compute(function, data.batch(data.offsets[some], lengths[some]))[0]
-            for row, sequence in enumerate(some):
-                start, stop = data.offsets[sequence], data.offsets[sequence + 1]
-                found[start:stop] = values[: stop - start, row]
-        return found
 
 
 def _keys(data: Sequences) -> dict[str, np.ndarray]:

@@ -11,9 +11,10 @@ import numpy as np
 from ...data.sequences import Column, Sequences
 from ...errors import DataError
 from ...runtime import streams
+from .architecture import forward
 from .features import Encoded, Features, joined
 from .linear import blended, decided
-from .predictor import Predictor, decode, forward
+from .predictor import Predictor
 
 _WHOLE = np.array([0, 1])
 _START = np.zeros(1, np.int64)
@@ -64,24 +65,20 @@ class Stream(streams.Stream[State]):
         Raises:
             DataError: A column is missing, or is not of the kind that the model learned from.
         """
-        net, features = self._predictor.net, self._predictor.features
+        predictor, features = self._predictor, self._predictor.features
         row = piece if isinstance(piece, Mapping) else _as_mapping(piece, features.columns)
         columns = {name: _column(name, row, features) for name in features.columns}
         encoded = features.encode(Sequences(np.array([0, 1]), columns, name="row"), self.state.tokens)
-        plain, blend, targets = self._predictor.plain, self._predictor.blend, self._predictor.targets
+        plain, share, targets = predictor.plain, predictor.share, predictor.targets
         layers, past = self.state.layers, self.state.past
-        batch = {**encoded.batch(_START, _ONE), "state": layers}
-        if plain is None or blend.share == 1:
-            found, layers = net.compute(decode, batch)
-            found = found[0]
-        else:
-            network = None
-            if blend.share:
-                network, layers = net.compute(forward, batch)
-                network = network[0]
+        of_network = of_plain = None
+        if share:
+            scores, layers = forward(predictor.net, {**encoded.batch(_START, _ONE), "state": layers})
+            of_network = scores[0]
+        if plain is not None and share < 1:
             past = (*past, encoded)[-plain.windows.before - 1 :]
-            scores = blended(network, plain.scores(joined(past), features)[-1:], blend.share)
-            found = decided(scores, _WHOLE, None, targets, blend.bias)
+            of_plain = plain.scores(joined(past), features)[-1:]
+        found = decided(blended(of_network, of_plain, share), _WHOLE, None, targets, predictor.outside_bias)
         tokens = {own.column: columns[own.column].values[0] or "" for own in features.words}
         self.state = State(layers, tokens, past)
         label = targets.decode(found)[0]

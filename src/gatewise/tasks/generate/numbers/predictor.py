@@ -16,7 +16,7 @@ from ....data.channels import Channels
 from ....data.tables.schema import Schema
 from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
-from ....runtime.layers import Layers
+from ....runtime.equations import Layers
 from ....runtime.streams import Stream
 from ...options import Columns
 from .mixture import NEVER_LEARNED, Ends, Expected, Layout, draw
