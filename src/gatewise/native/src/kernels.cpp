@@ -41,7 +41,7 @@ struct Int8 {
 template <class Operand, int R, int C>
 GATEWISE_INLINE void multiply_one(V (&sum)[R][C][PARTS], const float* weights, ptrdiff_t ahead, const float* vector) {
     V w[C][PARTS];
-    for (int c = 0; c < (R <= FEW_ROWS ? C : 1); c++) prefetch(weights + ahead + c * LANES);
+    prefetch(weights + ahead);
     for (int c = 0; c < C; c++)
         for (int p = 0; p < PARTS; p++) w[c][p] = load(weights + c * LANES + p * W);
     for (int r = 0; r < R; r++) {
@@ -69,7 +69,7 @@ void multiply_int8(const Segment* segments, int count, ptrdiff_t columns, const 
             const int words = left < Int8::ROW ? left : Int8::ROW;
             for (int k = 0; k < words; k++, weights += stride) {
                 VI w[C][PARTS];
-                for (int c = 0; c < (R <= FEW_ROWS ? C : 1); c++) prefetch(weights + s->ahead + c * LANES);
+                prefetch(weights + s->ahead);
                 for (int c = 0; c < C; c++)
                     for (int p = 0; p < PARTS; p++) w[c][p] = (VI)load(weights + c * LANES + p * W);
                 for (int r = 0; r < R; r++) {
