@@ -80,7 +80,11 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
     auto factor = factors_.begin();
     for (const Pass& pass : plan_.passes[number]) {
         const Group& group = phase.groups[pass.group];
-        PreparedPass prepared{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}, {}};
+        PreparedPass& prepared = prepared_.emplace_back();
+        prepared.start = pass.start;
+        prepared.first = static_cast<int>(segments_.size());
+        prepared.count = pass.count;
+        prepared.columns = 0;
         for (int block = 0; block < count; block++)
             for (size_t i = 0; i < pass.accumulators.size(); i++, prepared.columns++) {
                 const int a = pass.accumulators[i];
@@ -104,11 +108,15 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
                 depth = depth_words(reached.end - reached.begin, plan_.precision);
                 vector += reached.begin / LANES * factor->vector.block;
             }
-            segments_.push_back({vector, factor->vector.block, depth, factor->weights + panel * factor->size + ahead,
-                                 from_last_ ? -factor->size : factor->size, factor->scales});
+            Segment& segment = segments_.emplace_back();  // filled where it is: a copy waits for what was just written
+            segment.vector = vector;
+            segment.block = factor->vector.block;
+            segment.depth = depth;
+            segment.weights = factor->weights + panel * factor->size + ahead;
+            segment.ahead = from_last_ ? -factor->size : factor->size;
+            segment.scales = factor->scales;
             moves_.push_back(factor->move);
         }
-        prepared_.push_back(prepared);
     }
 }
 

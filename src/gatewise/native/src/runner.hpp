@@ -64,6 +64,7 @@ private:
     void run_phases(When when, const Region& region, const RowRange& range);
     void run_phase(int number, const Region& region, const RowRange& range, Range panels);
     struct PreparedPass {  // a pass, for the blocks of one panel
+        PreparedPass() {}    // not cleared: there are many in a step, and nothing beyond `columns` is read
         Pass::Start start;
         int first, count;  // segments
         int columns;
