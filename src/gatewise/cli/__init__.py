@@ -10,6 +10,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "evaluate": "gatewise.cli.evaluate:evaluate",
     "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",
+    "export": "gatewise.cli.export:export",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",
     "bench": "gatewise.cli.bench:bench",

@@ -73,7 +73,7 @@ def recurrence(
         lengths: (B,) steps of each row that count; all if omitted.
         reverse: Run each row from its last step to its first.
     """
-    blocks = _blocks(cell, weights)
+    blocks = blocks(cell, weights)
     units = next((s.shape[-1] for s, size in zip(state, cell.carry_sizes, strict=True) if size == "H"), 0)
     table = operations(cell.heads, units // cell.heads)
     now = list(state)
@@ -92,7 +92,7 @@ def recurrence(
     return y, now
 
 
-def _blocks(cell: Cell, weights: Sequence[Array]) -> dict[Node, Array]:
+def blocks(cell: Cell, weights: Sequence[Array]) -> dict[Node, Array]:
     """Weights cut into a block per gate; a block-diagonal one gets its zeros."""
     found: dict[Node, Array] = {}
     for parameter, weight in zip(cell.parameters, weights, strict=True):
@@ -125,7 +125,7 @@ class Layers:
 
     def __init__(self, cell: Cell, tensors: Mapping[str, Array], num_layers: int):
         self.cell = cell
-        self._values = [_blocks(cell, stored_weights(cell, tensors, layer)) for layer in range(num_layers)]
+        self._values = [blocks(cell, stored_weights(cell, tensors, layer)) for layer in range(num_layers)]
         # The value of a size letter is the number of rows of a weight that has this letter.
         rows = {node.size.letter: len(array) for node, array in self._values[0].items()}
         sizes = cell.sizes(0, rows.get("H", 0), rows.get("P", 0))

@@ -4,12 +4,14 @@ A new task is one folder with the same file names as the others, and one row in 
 """
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelFileError, suggest
+from ..errors import ModelFileError, OptionError, suggest
 
 if TYPE_CHECKING:
+    from ..runtime.recording import StepModel
     from .caption.estimator import Captioner as Captioner
     from .classify.estimator import Classifier as Classifier
     from .detect.estimator import Detector as Detector
@@ -38,7 +40,7 @@ _HOME = {
     "Writer": "generate.text.predictor",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
-__all__ = ["TASKS", "find", "load", *sorted(_HOME)]
+__all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
@@ -54,6 +56,31 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
     from ..bundle import read_header
 
     return find(str(read_header(path).document.get("task"))).load(path)
+
+
+_STEPWISE = ("generate",)  # tasks whose models are exported, from the file `step` of their folder
+
+
+def step_model(document: Mapping[str, Any], tensors: Mapping[str, Any], rounded: Any, target: str) -> "StepModel":
+    """A model of any task as its step, for exporters.
+
+    Args:
+        document, tensors: Of a model file.
+        rounded: What weights in fewer bytes make of a matrix.
+        target: What it is exported to, for messages.
+
+    Raises:
+        OptionError: It cannot be said so; the message says why.
+    """
+    task = str(document.get("task"))
+    find(task)
+    if task not in _STEPWISE:
+        raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only one of {', '.join(_STEPWISE)}")
+    try:
+        found: StepModel = import_module(f".{task}.step", __name__).step_model(document, tensors, rounded)
+    except OptionError as error:
+        raise OptionError(f"this model cannot be said in {target}: {error}") from error
+    return found
 
 
 def __getattr__(name: str) -> Any:
