@@ -458,6 +458,7 @@ class StepModel:
         digest: Of the model file.
         tokens: What each token stands for; empty where there are none.
         page: What a page needs besides: its "kind" and what belongs to that.
+        text: A text, and the tokens that it is; None where there are none.
         tolerance: Largest difference from the examples' outputs, relative to them where they are above 1.
     """
 
@@ -468,4 +469,5 @@ class StepModel:
     digest: str
     tokens: Sequence[str] = ()
     page: Mapping[str, Any] = field(default_factory=dict)
+    text: tuple[str, list[int]] | None = None
     tolerance: float = 1e-5

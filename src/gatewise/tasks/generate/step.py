@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...algebra import Cell
+from ...data.text.vocabulary import Words
 from ...document import Count, read
 from ...errors import OptionError
 from ...runtime.language_model import PLAIN, LanguageModel
@@ -57,17 +58,27 @@ def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], round
     net = recorder.network(block, checked(block, {name: array for name, array in held.items() if name != PLAIN}))
     scores, _ = forward(net, recorder.token("token", V, 1, 1), CARRIED)
     vocabulary = model.vocabulary.to_json()
+    examples = _read(model, document["start"], tensors.get(PLAIN))
     return StepModel(
         recording=recorder.recording(scores=scores),
-        examples=_read(model, document["start"], tensors.get(PLAIN)),
+        examples=examples,
         title=f"A language model of {V} {vocabulary['kind']}, cell {cell.name}.",
         meaning=[
             f"token   the one that was read, from 0 to {V - 1}; before all others {document['start']}",
             "scores  of each token that may come next: its log-probability, less the same number for all",
         ],
         digest=model.digest,
+        text=_text(model, examples.inputs["token"][1:, 0]),
         tokens=[model.vocabulary.decode([token]) for token in range(V)],
-        page={"kind": "text", "vocabulary": vocabulary, "start": document["start"], "forbidden": model.forbidden},
+        page={
+            "kind": "text",
+            "vocabulary": vocabulary,
+            "start": document["start"],
+            "forbidden": model.forbidden,
+            "refused": "a page cannot cut text into words as the model does, only into characters or byte-pairs"
+            if isinstance(model.vocabulary, Words)
+            else "",
+        },
     )
 
 
@@ -81,3 +92,11 @@ def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
         state = model.advance(state, token)
         scores.append(state.scores)
     return Examples({"token": tokens[:, None]}, {"scores": np.stack(scores)})
+
+
+def _text(model: LanguageModel, tokens: Array) -> tuple[str, list[int]]:
+    """Of the tokens the text up to a line end or space, for where a text ends its last token may be another; and its tokens."""
+    text = model.vocabulary.decode(tokens)
+    cut = max(text.rfind("\n"), text.rfind(" "))
+    text = text[:cut] if cut > 0 else text
+    return text, model.vocabulary.encode(text, unknown="skip").tolist()
