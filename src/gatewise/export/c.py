@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 
 from ..runtime.recording import Layer, Recording, StepModel
 from .printer import LayerPrinter, network_lines
-from .weights import ROWS, blocked, quantised
+from .weights import ROWS, blocked, held, quantised
 
 Array = np.ndarray
 
 KINDS = ("float32", "int8")
 _PER_LINE = 16  # numbers
 
-_PRODUCT = {
-    "float32": """
+_HELPERS = {
+    "gw_add": """
 /* y[rows] += m[rows][columns] x[columns]. m is in blocks of {ROWS} rows, and within one column by column. */
 static void gw_add(float *y, const float *m, const float *x, int rows, int columns) {{
     int r, j, k;
@@ -31,10 +31,10 @@ static void gw_add(float *y, const float *m, const float *x, int rows, int colum
     }}
 }}
 """,
-    "int8": """
+    "gw_add8": """
 /* y[rows] += m[rows][columns] x[columns], m being whole numbers and a scale for each row. They are in blocks of {ROWS}
    rows, and within one column by column. */
-static void gw_add(float *y, const int8_t *m, const float *scale, const float *x, int rows, int columns) {{
+static void gw_add8(float *y, const int8_t *m, const float *scale, const float *x, int rows, int columns) {{
     int r, j, k;
     for (r = 0; r < rows; r += {ROWS}) {{
         float sum[{ROWS}] = {{0}};
@@ -45,18 +45,16 @@ static void gw_add(float *y, const int8_t *m, const float *scale, const float *x
     }}
 }}
 """,
-}
-_ROW = {
-    "float32": """
+    "gw_row": """
 /* y[columns] = row `row` of such a matrix. */
 static void gw_row(float *y, const float *m, int row, int columns) {{
     int j;
     for (j = 0; j < columns; j++) y[j] = m[(row / {ROWS} * columns + j) * {ROWS} + row % {ROWS}];
 }}
 """,
-    "int8": """
+    "gw_row8": """
 /* y[columns] = row `row` of such a matrix. */
-static void gw_row(float *y, const int8_t *m, const float *scale, int row, int columns) {{
+static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int columns) {{
     int j;
     for (j = 0; j < columns; j++) y[j] = scale[row] * (float)m[(row / {ROWS} * columns + j) * {ROWS} + row % {ROWS}];
 }}
@@ -110,17 +108,16 @@ class _C:
         return f"{index} / {divisor}"
 
     def matrix(self, matrix: Array) -> str:
-        name = self._name(matrix)
+        name, small = self._name(matrix), self._kind == "int8" and held(matrix, "int8")
         if name not in self.used:
             self.used.add(name)
-            if self._kind == "int8":
+            if small:
                 whole, scale = quantised(matrix)
                 self.tables += [_table("int8_t", name, blocked(whole)), _table("float", f"{name}_scale", scale)]
             else:
                 self.tables.append(_table("float", name, blocked(matrix)))
         rows, columns = matrix.shape
-        scale = f"{name}_scale, " if self._kind == "int8" else ""
-        return f"{name}, {scale}|{rows}, {columns}"
+        return f"8|{name}, {name}_scale|{rows}, {columns}" if small else f"|{name}|{rows}, {columns}"
 
     def vector(self, values: Array) -> str:
         name = self._name(values)
@@ -130,14 +127,17 @@ class _C:
         return name
 
     def add(self, y: str, matrix: str, x: str) -> str:
-        self.used.add("add")
-        table, sizes = matrix.split("|")
-        return f"gw_add({y}, {table}{x}, {sizes});"
+        kind, table, sizes = matrix.split("|")
+        self.used.add(f"gw_add{kind}")
+        return f"gw_add{kind}({y}, {table}, {x}, {sizes});"
 
     def row(self, y: str, matrix: str, token: str) -> str:
-        self.used.add("row")
-        table, sizes = matrix.split("|")
-        return f"gw_row({y}, {table}{token}, {sizes.partition(', ')[2]});"
+        kind, table, sizes = matrix.split("|")
+        self.used.add(f"gw_row{kind}")
+        return f"gw_row{kind}({y}, {table}, {token}, {sizes.partition(', ')[2]});"
+
+    def at(self, table: str, place: str, count: int) -> str:
+        return f"{table}[{place} < {count - 1} ? (int){place} : {count - 1}]"
 
     def call(self, layer: Layer, x: str) -> str:
         return f"gw_{layer.name}(s, {x});"
@@ -148,7 +148,7 @@ class _C:
 
 def _header(model: StepModel) -> str:
     recording = model.recording
-    states = [state for layer in recording.layers for state in layer.states]
+    states = recording.states
     defines = {f"GW_{vector.name.upper()}": vector.size for vector in recording.numbers}
     defines |= {f"GW_{vector.name.upper()}_LIMIT": limit for vector, limit in recording.tokens}
     defines |= {f"GW_{name.upper()}": vector.size for name, vector in recording.outputs.items()}
@@ -192,12 +192,12 @@ def _code(model: StepModel, kind: str) -> str:
     body = _function(
         f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
     )
-    states = [state for layer in recording.layers for state in layer.states]
+    states = recording.states
     clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or ["s->none = 0.0f;"]
     reset = _function("GW_PLAIN void gw_reset(gw_state *s) {", iter(clear))
     helpers = [
-        text[kind].format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
-        for name, text in {"add": _PRODUCT, "row": _ROW}.items()
+        text.format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
+        for name, text in _HELPERS.items()
         if name in language.used
     ]
     own = "\n".join([*functions, body])
@@ -325,8 +325,3 @@ def _string(text: str) -> str:
     plain = {c: c for c in map(chr, range(32, 127)) if c not in '\\"?'}
     return '"' + "".join(plain.get(chr(byte)) or f"\\{byte:03o}" for byte in text.encode("utf-8", "replace")) + '"'
 
-
-def described(model: StepModel) -> Mapping[str, int]:
-    """Sizes, for people: numbers that were learned, and bytes of a state."""
-    states = [state.size for layer in model.recording.layers for state in layer.states]
-    return {"weights": model.recording.weights, "state": 4 * sum(states)}

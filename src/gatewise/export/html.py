@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import OptionError
 from ..runtime.recording import Layer, StepModel
 from .printer import LayerPrinter, network_lines
-from .weights import blocked, quantised
+from .weights import blocked, held, quantised
 
 Array = np.ndarray
 
@@ -21,6 +21,8 @@ KINDS = ("float16", "int8")
 PAGE, SCRIPT = "page.html", "proof.js"
 SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "text": (("tokens.js",), ("text.js",)),
+    "pen": (("mixture.js",), ("pen.js",)),
+    "series": (("mixture.js",), ("chart.js", "series.js")),
 }
 
 
@@ -85,7 +87,10 @@ class _JavaScript:
         if name not in self._used:
             self._used.add(name)
             rows, columns = matrix.shape
-            if self._kind == "int8":
+            if not held(matrix, self._kind):
+                place = [*self._stored("float32", blocked(matrix)), rows, columns]
+                self.tables.append(f"const {name} = gw_matrix({_json(place)});")
+            elif self._kind == "int8":
                 whole, scale = quantised(matrix)
                 place = [*self._stored("int8", blocked(whole)), rows, columns]
                 self.tables.append(f"const {name} = gw_matrix({_json(place)}, {_json(self._stored('float32', scale))});")
@@ -106,6 +111,9 @@ class _JavaScript:
 
     def row(self, y: str, matrix: str, token: str) -> str:
         return f"gw_row({y}, {matrix}, {token});"
+
+    def at(self, table: str, place: str, count: int) -> str:
+        return f"{table}[Math.min(Math.floor({place}), {count - 1})]"
 
     def call(self, layer: Layer, x: str) -> str:
         return f"gw_{layer.name}(s, {x});"
@@ -131,8 +139,7 @@ def _engine(model: StepModel, kind: str) -> str:
     outputs = [language.array(name, vector.size) for name, vector in recording.outputs.items()]
     result = f"return {{ {', '.join(recording.outputs)} }};"
     step = _function("gw_step", ", ".join(["s", *inputs]), iter([*outputs, *network_lines(recording, language), result]))
-    states = [state for layer in recording.layers for state in layer.states]
-    fresh = ", ".join(f"{state.name}: new Float32Array({state.size})" for state in states)
+    fresh = ", ".join(f"{state.name}: new Float32Array({state.size})" for state in recording.states)
     known = {"title": model.title, "digest": model.digest, "page": model.page, "weights": language.weights}
     return "\n".join(
         [

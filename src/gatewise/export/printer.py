@@ -16,7 +16,9 @@ from ..runtime.recording import (
     Constant,
     Embed,
     Gather,
+    Keep,
     Layer,
+    Lookup,
     Operation,
     Pointwise,
     Recording,
@@ -71,6 +73,9 @@ class Language(Protocol):
     def row(self, y: str, matrix: str, token: str) -> str:
         """y = the row of a matrix that a token names."""
 
+    def at(self, table: str, place: str, count: int) -> str:
+        """The number of a table at a place, 0 or more, or the last one."""
+
     def call(self, layer: Layer, x: str) -> str:
         """A step of a layer."""
 
@@ -80,14 +85,14 @@ def network_lines(recording: Recording, language: Language) -> Lines:
     names = {vector: vector.name for vector in recording.numbers} | {
         vector: vector.name for vector, _ in recording.tokens
     }
-    states = {state for layer in recording.layers for state in layer.states}
+    states = set(recording.states)
     outputs = {vector: name for name, vector in recording.outputs.items()}
 
     def name(vector: Vector) -> str:
         return f"{language.state}{vector.name}" if vector in states else names[vector]
 
     for operation in recording.operations:
-        if not isinstance(operation, Clear):
+        if not isinstance(operation, Clear | Keep):
             out = operation.out
             if isinstance(operation, Constant):
                 names[out] = language.vector(operation.values)
@@ -112,6 +117,11 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
         case Step(out, layer, x):
             yield language.call(layer, name(x))
             yield _each(language, out.size, f"{name(out)}[k] = {name(layer.states[0])}[k];")
+        case Lookup(out, table, place):
+            found = language.at(language.vector(table), f"{name(place)}[0]", table.size)
+            yield f"{name(out)}[0] = {found};"
+        case Keep(state, value):
+            yield _each(language, state.size, f"{name(state)}[k] = {name(value)}[k];")
         case Pointwise(out, op, args):
             values = [f"{name(arg)}[k]" if isinstance(arg, Vector) else language.number(arg) for arg in args]
             yield _each(language, out.size, f"{name(out)}[k] = {EXPRESSIONS[op].format(*values)};")

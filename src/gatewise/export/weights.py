@@ -46,6 +46,11 @@ def quantised(matrix: Array) -> tuple[Array, Array]:
     return np.rint(matrix / scale[:, None]).astype(np.float32), scale
 
 
+def held(matrix: Array, kind: str) -> bool:
+    """Whether weights of a kind hold these very numbers: what was not rounded stays float32."""
+    return bool(np.allclose(ROUNDING[kind](matrix), matrix, rtol=1e-6, atol=0))
+
+
 def blocked(matrix: Array) -> Array:
     """A matrix (rows, columns) in blocks of `ROWS` rows, the last filled up with zeros: within one, column by column."""
     rows, columns = matrix.shape

@@ -113,7 +113,24 @@ class Constant:
     values: Array
 
 
-Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """`out` is a number of a table: the one at `place`, cut to a whole number, or the last if that is beyond it."""
+
+    out: Vector
+    table: Array
+    place: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Keep:
+    """A state that is no layer's becomes a value, at the end of a step."""
+
+    state: Vector
+    value: Vector
+
+
+Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Keep
 
 OPERATIONS = {  # of `Pointwise` -> how many arguments
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
@@ -129,7 +146,8 @@ class Recording:
         numbers: Inputs that are numbers.
         tokens: Inputs that are a whole number each, from 0 to below `limit`.
         operations: In order.
-        layers: Whose states are zero before the first step, and stay from step to step.
+        layers: Of which each remembers its states.
+        states: All that is remembered from step to step, of layers and besides. Zero before the first.
         outputs: By name.
     """
 
@@ -137,6 +155,7 @@ class Recording:
     tokens: tuple[tuple[Vector, int], ...]
     operations: tuple[Operation, ...]
     layers: tuple[Layer, ...]
+    states: tuple[Vector, ...]
     outputs: Mapping[str, Vector]
 
     @property
@@ -220,6 +239,8 @@ class Recorder:
     _layers: list[Layer] = field(default_factory=list)
     _numbers: list[Vector] = field(default_factory=list)
     _tokens: list[tuple[Vector, int]] = field(default_factory=list)
+    _kept: list[Keep] = field(default_factory=list)
+    _states: list[Vector] = field(default_factory=list)
 
     def network(self, parts: network.Block, weights: Mapping[str, Array]) -> Any:
         """The parts of a network, for `forward`."""
@@ -251,11 +272,35 @@ class Recorder:
         self._tokens.append((vector, limit))
         return self._symbol(vector, shape)
 
+    def state(self, name: str, *shape: int) -> Symbol:
+        """What a step remembers besides the states of layers; see `keep`."""
+        self._states.append(self._vector(int(np.prod(shape)), name))
+        return self._symbol(self._states[-1], shape)
+
+    def keep(self, state: Symbol, value: Symbol) -> None:
+        """What such a state is after the step."""
+        self._kept.append(Keep(self.vector(state), self.vector(value)))
+
+    def lookup(self, table: Array, place: Symbol) -> Symbol:
+        """A number of a table (n,) by its place, a symbol of one number."""
+        out = self._vector(1)
+        self._operations.append(Lookup(out, np.asarray(table, np.float32), self.vector(place)))
+        return self._symbol(out, place.shape)
+
     def recording(self, **outputs: Symbol) -> Recording:
         """What was written down."""
-        found = {name: self.vector(symbol) for name, symbol in outputs.items()}
+        found: dict[str, Vector] = {}
+        for name, symbol in outputs.items():
+            vector = self.vector(symbol)
+            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant)}
+            found[name] = vector if vector in made - set(found.values()) else self._copied(symbol)
         return Recording(
-            tuple(self._numbers), tuple(self._tokens), tuple(self._operations), tuple(self._layers), found
+            tuple(self._numbers),
+            tuple(self._tokens),
+            (*self._operations, *self._kept),
+            tuple(self._layers),
+            tuple(self._states),
+            found,
         )
 
     def pointwise(self, op: str, *args: Any) -> Symbol:
@@ -271,6 +316,10 @@ class Recorder:
         for vector in self._vectors:
             if vector.size == len(places) and (places == np.arange(vector.first, vector.first + vector.size)).all():
                 return vector
+        return self._copied(symbol)
+
+    def _copied(self, symbol: Symbol) -> Vector:
+        places = symbol.places.reshape(-1)
         runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
         firsts = np.array([vector.first for vector in self._vectors])
         found = []
@@ -358,6 +407,7 @@ class Recorder:
         )
         layer = Layer(name, cell, {node.label: array for node, array in found.items()}, sizes, states)
         self._layers.append(layer)
+        self._states += states
         return layer
 
     def clear(self, layer: Layer) -> None:

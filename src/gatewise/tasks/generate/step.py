@@ -15,11 +15,13 @@ from ...runtime.language_model import PLAIN, LanguageModel
 from ...runtime.network import checked
 from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
 from ...runtime.sequence_model import architecture, forward
+from .numbers.predictor import Tracer
 
 Array = np.ndarray
 Rounding = Callable[[Array], Array]
 
 _STEPS = 200  # of the examples
+_BEGINNINGS = 50  # of training sequences, that a page begins at
 
 
 def step_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounded: Rounding) -> StepModel:
@@ -36,6 +38,8 @@ def step_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounde
     """
     if document.get("options", {}).get("only") == "plain":
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
+    if "channels" in document:
+        return _numbers_model(document, tensors, rounded)
     return _text_model(document, tensors, rounded)
 
 
@@ -80,6 +84,90 @@ def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], round
             else "",
         },
     )
+
+
+def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounded: Rounding) -> StepModel:
+    own = {name: array for name, array in tensors.items() if name.startswith(("layers.", "output."))}
+    own = {name: rounded(array) if array.ndim == 2 else array for name, array in own.items()}
+    tracer = Tracer(document, {**tensors, **own})
+    channels, layout, sizes = tracer.channels, tracer.layout, document["sizes"]
+    weights, spread = tensors["expected.weights"], tensors["expected.spread"]
+    D, R, moves = len(channels), layout.real, channels.moves
+    cell = Cell.from_json(document["cell"])
+    block = architecture(
+        cell=cell,
+        input_size=D + R + len(moves),
+        output_size=layout.size,
+        hidden_size=read(Count, sizes["hidden_size"], "sizes.hidden_size"),
+        num_layers=read(Count, sizes["num_layers"], "sizes.num_layers"),
+        proj_size=read(int, sizes.get("proj_size", 0), "sizes.proj_size"),
+    )
+    recorder = Recorder()
+    net = recorder.network(block, checked(block, own))
+    step = recorder.number("step", 1, 1, D)
+    before, count = recorder.state("expected_before", 1, 1, R), recorder.state("count", 1, 1, 1)
+    scaled = (step - np.array(channels.mean, np.float32)) / np.array(channels.scale, np.float32)
+    last = scaled[..., channels.real]
+    # The first step was not expected to be anything, and surprises nobody.
+    surprise = recorder.pointwise("minimum", count, 1.0) * (last - before) / spread.astype(np.float32)
+    parts = [scaled, surprise]
+    if moves:
+        position = recorder.state("position", 1, 1, len(moves))
+        place = position + step[..., moves]
+        recorder.keep(position, place)
+        parts.append(place)
+    mixture, _ = forward(net, net.ops.concatenate(parts), CARRIED)
+    if layout.ends:
+        odds = tensors.get("lengths.odds", np.zeros(1, np.float32))
+        mixture = net.ops.concatenate([mixture[..., :-1], mixture[..., -1:] + recorder.lookup(odds, count)])
+    expected = recorder.affine(last, weights[1:].T.astype(np.float32), weights[0].astype(np.float32))
+    recorder.keep(before, expected)
+    recorder.keep(count, count + 1.0)
+    names = ", ".join(channels.names)
+    pen = channels.names == ["dx", "dy", "up"]
+    return StepModel(
+        recording=recorder.recording(mixture=mixture, expected=expected),
+        examples=_traced(tracer),
+        title=f"A model that continues sequences of {names}, cell {cell.name}.",
+        meaning=[
+            f"step      {D} numbers: {names}",
+            f"mixture   what the next step may be: scores of {layout.mixtures} Gaussians, their means, their widths before",
+            f"          softplus (to which 0.02 is added), their couplings; {layout.binary} logits of channels that are 0 or",
+            f"          1; {int(layout.ends)} logit of the end. See tasks/generate/numbers/mixture.py",
+            "expected  what the Gaussians are relative to: a channel is mean + scale * (expected + spread * Gaussian)",
+            *(f"{name:9} {_listed(values)}" for name, values in (("mean", channels.mean), ("scale", channels.scale))),
+            f"spread    {_listed(spread)} of the channels that are not 0 or 1",
+        ],
+        digest=str(document.get("sha256", "")),
+        page={
+            "kind": "pen" if pen else "series",
+            "names": channels.names,
+            "binary": channels.binary,
+            "mean": channels.mean,
+            "scale": channels.scale,
+            "spread": spread.tolist(),
+            "mixtures": layout.mixtures,
+            "coupled": layout.coupled,
+            "ends": layout.ends,
+            "beginnings": document["beginnings"][:_BEGINNINGS],
+        },
+    )
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(f"{value:.9g}" for value in values)
+
+
+def _traced(tracer: Tracer) -> Examples:
+    """A sequence that the model makes, which begins as one of its training does."""
+    steps = np.array(list(tracer.trace(length=_STEPS, temperature=0.5, seed=0)), np.float32)
+    mixtures, expected = [], []
+    for step in steps:
+        tracer.push(step[None])
+        assert tracer.state is not None
+        mixtures.append(tracer.state.output)
+        expected.append(tracer.state.expected)
+    return Examples({"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)})
 
 
 def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
