@@ -25,7 +25,6 @@ def export(
 ) -> None:
     """Write a model as C, or as a page, run it on data of the model, and say how far off it is."""
     from .. import export as exporters
-    from ..bundle import load
     from ..files import size_text
     from ..tasks import step_model
 
@@ -34,13 +33,12 @@ def export(
     target = exporters.target(to)
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
-    found = load(model)
-    said = step_model(found.document, found.tensors, exporters.rounding(kind, to, target.KINDS), to)
+    said = step_model(model, exporters.rounding(kind, to, target.KINDS), to)
     note(f"{said.title} {said.recording.weights:,} weights in {kind}")
     done = exporters.write(said, to, kind, output)
     size = sum(map(os.path.getsize, done.files))
     proof = (
-        f"run here on {len(said.examples)} steps of its own data: largest difference {done.difference:.2g}"
+        f"run here on {len(said.examples)} steps {said.examples.source}: largest difference {done.difference:.2g}"
         if done.difference is not None
         else f"not run: there is no {done.lacks} here"
     )

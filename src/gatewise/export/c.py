@@ -276,7 +276,7 @@ def _test(model: StepModel) -> str:
     lines = [
         f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",
         '#include "model.h"\n',
-        "#include <stdio.h>\n",
+        "#include <math.h>\n#include <stdio.h>\n",
         *tables,
         "",
         "/* Difference of two numbers, relative to the larger one where that is above 1. */",
@@ -311,6 +311,8 @@ def _table(kind: str, name: str, values: Array) -> str:
 
 
 def _number(value: Any) -> str:
+    if value != value:  # only among examples, of which values may be missing
+        return "NAN"
     text = f"{value:.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 

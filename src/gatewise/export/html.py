@@ -23,6 +23,9 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "text": (("tokens.js",), ("text.js",)),
     "pen": (("mixture.js",), ("pen.js",)),
     "series": (("mixture.js",), ("chart.js", "series.js")),
+    "watch": ((), ("chart.js", "watch.js")),
+    "labels": ((), ("chart.js", "labels.js")),
+    "forecast": ((), ("chart.js", "forecast.js")),
 }
 
 
@@ -173,7 +176,7 @@ def _examples(model: StepModel) -> str:
     proof: dict[str, Any] = {"steps": steps, "tolerance": model.tolerance}
     if model.text:
         proof["text"] = [model.page["vocabulary"], *model.text]
-    return json.dumps(proof)
+    return json.dumps(proof).replace("NaN", "null")
 
 
 def _json(value: Any) -> str:

@@ -47,6 +47,8 @@ EXPRESSIONS = {  # pointwise operation -> its text
     "arcsinh": "gw_arcsinh({})",
     "maximum": "gw_maximum({}, {})",
     "minimum": "gw_minimum({}, {})",
+    "known": "gw_known({})",
+    "or_else": "gw_or_else({}, {})",
 }
 
 

@@ -134,7 +134,9 @@ Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Look
 
 OPERATIONS = {  # of `Pointwise` -> how many arguments
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
-    **dict.fromkeys(("neg", "tanh", "sigmoid", "relu", "exp", "log", "softplus", "arcsinh"), 1),
+    **dict.fromkeys(("neg", "tanh", "sigmoid", "relu", "step", "exp", "log", "sqrt", "softplus", "arcsinh"), 1),
+    "known": 1,  # 1 if it is a finite number, else 0
+    "or_else": 2,  # the first if it is a finite number, else the second
 }
 
 
@@ -280,6 +282,11 @@ class Recorder:
     def keep(self, state: Symbol, value: Symbol) -> None:
         """What such a state is after the step."""
         self._kept.append(Keep(self.vector(state), self.vector(value)))
+
+    def mean(self, x: Symbol) -> Symbol:
+        """Of the last axis, which is kept as one number."""
+        n = x.shape[-1]
+        return self.affine(x, np.full((1, n), 1 / n, np.float32), None)
 
     def lookup(self, table: Array, place: Symbol) -> Symbol:
         """A number of a table (n,) by its place, a symbol of one number."""
@@ -435,16 +442,22 @@ class RecordedLayers:
             raise OptionError(
                 "its layers read in both directions, so that no step has an answer before the last one is there"
             )
-        for number, ways in enumerate(self._layers):
-            outputs = []
-            for way, layer in enumerate(ways):
-                if state is not CARRIED:
-                    self._recorder.clear(layer)
-                order = range(len(x)) if way == 0 else reversed(range(len(x)))
-                steps = {t: self._recorder.step(layer, x[t, 0]).places for t in order}
-                outputs.append(np.stack([steps[t] for t in range(len(x))])[:, None])
-            x = Symbol(self._recorder, np.concatenate(outputs, -1))
+        if state is CARRIED and x.shape[1] > 1:
+            raise OptionError("it reads several series at a step, and what is exported remembers one")
+        for number in range(self._part.num_layers):
+            x = Symbol(self._recorder, np.stack([self._row(number, x[:, row], state) for row in range(x.shape[1])], 1))
         return x, CARRIED
+
+    def _row(self, number: int, x: Symbol, state: Any) -> Array:
+        """Places of one layer's output (T, ways * H) of one row (T, D)."""
+        outputs = []
+        for way, layer in enumerate(self._layers[number]):
+            if state is not CARRIED:
+                self._recorder.clear(layer)
+            order = range(len(x)) if way == 0 else reversed(range(len(x)))
+            steps = {t: self._recorder.step(layer, x[t]).places for t in order}
+            outputs.append(np.stack([steps[t] for t in range(len(x))]))
+        return np.concatenate(outputs, -1)
 
 
 class Ops:
@@ -485,10 +498,12 @@ class Examples:
     """Steps of one sequence that a model was run on.
 
     Attributes:
+        source: What they are, for messages: "of its training text".
         inputs: By name (T, size): float32, or int64 of tokens.
         outputs: By name (T, size), as the runtime computes them.
     """
 
+    source: str
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
 

@@ -4,7 +4,6 @@ A new task is one folder with the same file names as the others, and one row in 
 """
 
 import os
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -58,26 +57,31 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
     return find(str(read_header(path).document.get("task"))).load(path)
 
 
-_STEPWISE = ("generate",)  # tasks whose models are exported, from the file `step` of their folder
+# Task whose models are exported, by the file `step` of its folder.
+_STEPWISE = ("generate", "tag", "forecast", "detect")
 
 
-def step_model(document: Mapping[str, Any], tensors: Mapping[str, Any], rounded: Any, target: str) -> "StepModel":
+def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":
     """A model of any task as its step, for exporters.
 
     Args:
-        document, tensors: Of a model file.
+        path: Of the model file.
         rounded: What weights in fewer bytes make of a matrix.
         target: What it is exported to, for messages.
 
     Raises:
+        ModelFileError: The file is damaged.
         OptionError: It cannot be said so; the message says why.
     """
-    task = str(document.get("task"))
+    from ..bundle import read_header
+
+    task = str(read_header(path).document.get("task"))
     find(task)
     if task not in _STEPWISE:
-        raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only one of {', '.join(_STEPWISE)}")
+        able = f"{', '.join(_STEPWISE[:-1])} and {_STEPWISE[-1]}"
+        raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
     try:
-        found: StepModel = import_module(f".{task}.step", __name__).step_model(document, tensors, rounded)
+        found: StepModel = import_module(f".{task}.step", __name__).step_model(path, rounded)
     except OptionError as error:
         raise OptionError(f"this model cannot be said in {target}: {error}") from error
     return found

@@ -4,6 +4,8 @@
 function gw_sigmoid(v) { return 1 / (1 + Math.exp(-v)); }
 function gw_relu(v) { return v > 0 ? v : 0; }
 function gw_step_up(v) { return v > 0 ? 1 : 0; }
+function gw_known(v) { return Number.isFinite(v) ? 1 : 0; }
+function gw_or_else(a, b) { return Number.isFinite(a) ? a : b; }
 function gw_softplus(v) { return Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v))); }
 const gw_tanh = Math.tanh, gw_exp = Math.exp, gw_log = Math.log, gw_sqrt = Math.sqrt, gw_arcsinh = Math.asinh;
 const gw_maximum = Math.max, gw_minimum = Math.min;

@@ -8,7 +8,7 @@ const { gw_state, gw_step, gw_reader } = new Function(
 let worst = 0;
 const state = gw_state();
 for (const [inputs, outputs] of proof.steps) {
-  const found = gw_step(state, ...inputs);
+  const found = gw_step(state, ...inputs.map((input) => (Array.isArray(input) ? input.map((v) => (v === null ? NaN : v)) : input)));
   for (const [name, wanted] of Object.entries(outputs)) {
     for (let i = 0; i < wanted.length; i++) {
       const off = Math.abs(found[name][i] - wanted[i]) / Math.max(1, Math.abs(wanted[i]));

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ... import bundle
 from ...algebra import Cell
 from ...data.text.vocabulary import Words
 from ...document import Count, read
@@ -24,18 +26,19 @@ _STEPS = 200  # of the examples
 _BEGINNINGS = 50  # of training sequences, that a page begins at
 
 
-def step_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounded: Rounding) -> StepModel:
+def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
     """A model file as its step.
 
     Args:
-        document: As in `bundle.Bundle`.
-        tensors: Its weights.
+        path: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
         ModelFileError: It is not such a model's, or damaged.
         OptionError: It has no network.
     """
+    found = bundle.load(path)
+    document, tensors = found.document, found.tensors
     if document.get("options", {}).get("only") == "plain":
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
     if "channels" in document:
@@ -167,7 +170,7 @@ def _traced(tracer: Tracer) -> Examples:
         assert tracer.state is not None
         mixtures.append(tracer.state.output)
         expected.append(tracer.state.expected)
-    return Examples({"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)})
+    return Examples("that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)})
 
 
 def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
@@ -179,7 +182,8 @@ def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
     for token in tokens.tolist():
         state = model.advance(state, token)
         scores.append(state.scores)
-    return Examples({"token": tokens[:, None]}, {"scores": np.stack(scores)})
+    source = "of random tokens" if text is None else "of its training text"
+    return Examples(source, {"token": tokens[:, None]}, {"scores": np.stack(scores)})
 
 
 def _text(model: LanguageModel, tokens: Array) -> tuple[str, list[int]]:
