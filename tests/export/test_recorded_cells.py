@@ -38,7 +38,7 @@ def stepped(cell, **layers):
     found, _ = forward(network_of(block, weights), x, None)
     return StepModel(
         recording=recorder.recording(y=y),
-        examples=Examples({"x": x[:, 0]}, {"y": found[:, 0]}),
+        examples=Examples("by chance", {"x": x[:, 0]}, {"y": found[:, 0]}),
         title=f"Layers of {cell.name}.",
         meaning=["x  anything"],
         digest="none",

@@ -73,7 +73,7 @@ static float gw_arcsinh(float v) {
 
 static float gw_relu(float v) { return v > 0.0f ? v : 0.0f; }
 static float gw_step_up(float v) { return v > 0.0f ? 1.0f : 0.0f; }
-static float gw_maximum(float a, float b) { return a > b ? a : b; }
-static float gw_minimum(float a, float b) { return a < b ? a : b; }
+static float gw_maximum(float a, float b) { return a > b || a != a ? a : b; }
+static float gw_minimum(float a, float b) { return a < b || a != a ? a : b; }
 static float gw_known(float v) { return v - v == 0.0f ? 1.0f : 0.0f; }
 static float gw_or_else(float a, float b) { return a - a == 0.0f ? a : b; }

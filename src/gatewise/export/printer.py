@@ -94,8 +94,8 @@ def network_lines(recording: Recording, language: Language) -> Lines:
         return f"{language.state}{vector.name}" if vector in states else names[vector]
 
     for operation in recording.operations:
-        if not isinstance(operation, Clear | Keep):
-            out = operation.out
+        out = None if isinstance(operation, Clear | Keep) else operation.out
+        if out is not None:
             if isinstance(operation, Constant):
                 names[out] = language.vector(operation.values)
             else:
@@ -118,7 +118,8 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
                 yield _each(language, state.size, f"{name(state)}[k] = {language.number(0)};")
         case Step(out, layer, x):
             yield language.call(layer, name(x))
-            yield _each(language, out.size, f"{name(out)}[k] = {name(layer.states[0])}[k];")
+            if out is not None:
+                yield _each(language, out.size, f"{name(out)}[k] = {name(layer.states[0])}[k];")
         case Lookup(out, table, place):
             found = language.at(language.vector(table), f"{name(place)}[0]", table.size)
             yield f"{name(out)}[0] = {found};"

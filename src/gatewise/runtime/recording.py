@@ -6,8 +6,9 @@ instead of numbers, so that indexing and reshaping are numpy's own; arithmetic a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,9 @@ class Clear:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step of a layer, which reads x and changes its states; `out` is a copy of the first."""
+    """One step of a layer, which reads x and changes its states; `out`, if anything reads it, is a copy of the first."""
 
-    out: Vector
+    out: Vector | None
     layer: Layer
     x: Vector
 
@@ -167,6 +168,30 @@ class Recording:
         found = {id(op.weight): op.weight.size + op.bias.size for op in self.operations if isinstance(op, Affine)}
         found |= {id(op.table): op.table.size for op in self.operations if isinstance(op, Embed)}
         return sum(own) + sum(found.values())
+
+
+def needed(operations: Sequence[Operation], outputs: Iterable[Vector]) -> tuple[Operation, ...]:
+    """Those that outputs or states depend on."""
+    read, found = set(outputs), list[Operation]()
+    for operation in reversed(operations):
+        if isinstance(operation, Step):
+            read.add(operation.x)
+            found.append(operation if operation.out in read else replace(operation, out=None))
+        elif isinstance(operation, Clear | Keep) or operation.out in read:
+            read.update(_inputs(operation))
+            found.append(operation)
+    return tuple(reversed(found))
+
+
+def _inputs(operation: Operation) -> list[Vector]:
+    match operation:
+        case Embed(token=vector) | Affine(x=vector) | Lookup(place=vector) | Keep(value=vector):
+            return [vector]
+        case Pointwise(args=args):
+            return [arg for arg in args if isinstance(arg, Vector)]
+        case Gather(runs=runs):
+            return [vector for vector, _, _ in runs]
+    return []
 
 
 class Symbol:
@@ -304,7 +329,7 @@ class Recorder:
         return Recording(
             tuple(self._numbers),
             tuple(self._tokens),
-            (*self._operations, *self._kept),
+            needed([*self._operations, *self._kept], found.values()),
             tuple(self._layers),
             tuple(self._states),
             found,
@@ -320,19 +345,18 @@ class Recorder:
     def vector(self, symbol: Symbol) -> Vector:
         """The numbers of an array behind one another."""
         places = symbol.places.reshape(-1)
-        for vector in self._vectors:
-            if vector.size == len(places) and (places == np.arange(vector.first, vector.first + vector.size)).all():
-                return vector
+        vector = self._holding(int(places[0]))
+        if vector.size == len(places) and (places == np.arange(vector.first, vector.first + vector.size)).all():
+            return vector
         return self._copied(symbol)
 
     def _copied(self, symbol: Symbol) -> Vector:
         places = symbol.places.reshape(-1)
         runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
-        firsts = np.array([vector.first for vector in self._vectors])
         found = []
         for run in runs:
             while len(run):
-                source = self._vectors[int(np.searchsorted(firsts, run[0], "right")) - 1]
+                source = self._holding(int(run[0]))
                 start = int(run[0]) - source.first
                 count = min(len(run), source.size - start)
                 found.append((source, start, count))
@@ -341,9 +365,15 @@ class Recorder:
         self._operations.append(Gather(out, tuple(found)))
         return out
 
+    def _holding(self, place: int) -> Vector:
+        """The vector that a number is in."""
+        return self._vectors[bisect_right(self._vectors, place, key=lambda vector: vector.first) - 1]
+
     def constant(self, values: Any) -> Symbol:
         """Numbers that are known already."""
         array = np.asarray(values, np.float32)
+        if not array.size:
+            return Symbol(self, np.zeros(array.shape, np.int64))
         out = self._vector(array.size)
         self._operations.append(Constant(out, array.reshape(-1)))
         return self._symbol(out, array.shape)

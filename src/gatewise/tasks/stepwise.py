@@ -35,16 +35,11 @@ def share_line(share: float, others: str) -> str:
     """That a network is a part of what its model predicts. OptionError if it is none."""
     if not share:
         raise OptionError(
-            f"its network has no share in what it predicts, all of which is {others}'s. Train it with --share 1"
+            f"its network has no share in what it predicts, which is all {others}. Train it with --share 1"
         )
     if share == 1:
         return ""
     return (
-        f" This is its network alone, whose share in what the model predicts is {share:.0%}; the rest is {others}'s, "
+        f" This is its network alone, whose share in what the model predicts is {share:.0%}; the rest is {others}, "
         "which is not exported."
     )
-
-
-def listed(values: Any) -> str:
-    """Numbers for a comment."""
-    return ", ".join(f"{value:.9g}" for value in values)
