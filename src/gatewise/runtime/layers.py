@@ -7,6 +7,7 @@ matrices, which it does not run, are evaluated step by step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,19 @@ Array = np.ndarray
 Weights = Mapping[str, Array]
 
 
+@dataclass(frozen=True)
+class Kit:
+    """What a network is made of.
+
+    Attributes:
+        layers: Of each kind of part, what makes its layer of the part and its weights.
+        ops: What else is computed, see `runtime.ops`.
+    """
+
+    layers: Mapping[type, Callable[..., Any]]
+    ops: Any
+
+
 class Block:
     """Parts by name, as attributes.
 
@@ -33,39 +47,40 @@ class Block:
         ops: What is computed with them.
     """
 
-    ops = ops
-
-    def __init__(self, parts: Mapping[str, Any]):
+    def __init__(self, parts: Mapping[str, Any], ops: Any = ops):
         self.__dict__.update(parts)
+        self.ops = ops
 
 
-def network_of(parts: network.Block, weights: Weights) -> Any:
+def network_of(parts: network.Block, weights: Weights, kit: Kit | None = None) -> Any:
     """The layers of a network, over its weights by name, which are not copied: a `Block`.
 
     Args:
         weights: As `network.checked` gives them.
+        kit: What it is made of, if not of the layers below.
     """
-    return _made(parts, weights, "")
+    return _made(parts, weights, "", kit or Kit(LAYERS, ops))
 
 
-def _made(part: Any, weights: Weights, place: str) -> Any:
+def _made(part: Any, weights: Weights, place: str, kit: Kit) -> Any:
     """A part whose weights' names begin with `place`; a setting as it is."""
     match part:
         case network.Block():
-            return Block({name: _made(one, weights, f"{place}{name}.") for name, one in part.parts.items()})
+            own = {name: _made(one, weights, f"{place}{name}.", kit) for name, one in part.parts.items()}
+            return Block(own, kit.ops)
         case network.Repeated():
-            return [_made(part.part, weights, f"{place}{number}.") for number in range(part.count)]
+            return [_made(part.part, weights, f"{place}{number}.", kit) for number in range(part.count)]
         case network.Chain():
-            return Chain([_made(one, weights, f"{place}{number}.") for number, one in enumerate(part.parts)])
+            return Chain([_made(one, weights, f"{place}{number}.", kit) for number, one in enumerate(part.parts)])
         case list():
-            return [_made(one, weights, f"{place}{number}.") for number, one in enumerate(part)]
+            return [_made(one, weights, f"{place}{number}.", kit) for number, one in enumerate(part)]
         case network.Weight():
             return _float32(weights[place.removesuffix(".")])
         case network.Constant():
             return _float32(part.values)
-        case _ if type(part) in LAYERS:
-            own = {name: _float32(weights[place + name]) for name, _ in part.weights()}
-            return LAYERS[type(part)](part, own)
+        case _ if type(part) in kit.layers:
+            named = {name: _float32(weights[place + name]) for name, _ in part.weights()}
+            return kit.layers[type(part)](part, named)
     return part
 
 

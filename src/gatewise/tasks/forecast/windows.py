@@ -14,8 +14,8 @@ from ...errors import DataError
 from .inputs import Inputs, encode
 
 _PIECE = 1 << 20  # values that are looked at together
-_FLAT = 1e-3  # of a window's mean absolute value: its standard deviation counts as this much at least
-_TINY = 1e-8
+FLAT = 1e-3  # of a window's mean absolute value: its standard deviation counts as this much at least
+TINY = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,11 +232,11 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
     if scaling == "none":
         return np.zeros_like(mean), np.ones_like(mean)
     if scaling == "mean":
-        return np.zeros_like(mean), np.where(size > _TINY, size, 1.0)
+        return np.zeros_like(mean), np.where(size > TINY, size, 1.0)
     std = np.sqrt((np.where(seen, filled - mean[..., None], 0.0) ** 2).sum(-1) / count)
     # The absolute value of a logarithm says nothing: it depends on the unit of the data.
-    scale = np.maximum(std, _FLAT * (1.0 if scaling == "log" else size))
-    scale = np.where(scale > _TINY, scale, 1.0)
+    scale = np.maximum(std, FLAT * (1.0 if scaling == "log" else size))
+    scale = np.where(scale > TINY, scale, 1.0)
     return (np.nan_to_num(filled[..., -1]) if scaling == "last" else mean), scale
 
 
