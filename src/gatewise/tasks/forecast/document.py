@@ -10,6 +10,7 @@ import numpy as np
 from ...data.tables.frequency import Frequency, calendar_features
 from ...document import Count, Share, distinct
 from .baselines.plain import METHODS
+from .calibration import Calibration
 from .inputs import Inputs
 from .sizing import Sizing
 
@@ -42,6 +43,7 @@ class Document:
     Attributes:
         share: Of the network; None in older models, whose network keeps one itself.
         plain: None in older models.
+        calibration: None in older models, too.
     """
 
     sizes: Sizing
@@ -50,6 +52,7 @@ class Document:
     inputs: Inputs
     share: Share | None = None
     plain: PlainMethods | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not self.targets:

@@ -217,7 +217,7 @@ def _figures(
     sums = _Sums()
     scale, std = _units(series, part, ends, season)
     for which, of_network, of_plain, points in predictor.both(series, part, before, every=bool(names)):
-        forecast = predictor.blended(of_network, of_plain, predictor.share)
+        forecast = predictor.calibrated(predictor.blended(of_network, of_plain, predictor.share))
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
@@ -329,8 +329,8 @@ def forecast_report(metrics: Metrics) -> str:
         for name, scores in {"model": own, **targets, **metrics.get("baselines", {})}.items()
     )
     lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
-    if "coverage" in own:
-        lines.append(f"{own['coverage_meant']:.0%} interval: covers {own['coverage']:.1%}")
+    if "coverage_80" in own:
+        lines.append(f"intervals: that of 80% covers {own['coverage_80']:.1%}, that of 95% {own['coverage_95']:.1%}")
     if "origins" in own:
         spread = f"{own['mase_least']:.4g} to {own['mase_most']:.4g}, standard deviation {own['mase_std']:.2g}"
         lines.append(f"{own['origins']:,} origins: MASE from {spread}")

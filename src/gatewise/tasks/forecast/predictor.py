@@ -15,9 +15,10 @@ from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency, name_of
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
-from ...metrics.forecasting import Forecast
+from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
 from ..options import names
 from .baselines.plain import Plain
+from .calibration import Calibration, along, has_two_sides, normal_scores
 from .inputs import Inputs
 from .options import ForecastOptions
 from .sizing import Sizing
@@ -28,6 +29,7 @@ from .windows import Batch, Series, Window, in_units
 _WINDOWS = 512  # windows that are forecast at once
 _PATHS = 16  # times fewer where each is many sample paths
 _SAMPLES = 200  # and as many times fewer as there are times so many paths, if that is more
+_TINY = 1e-300  # has a logarithm
 
 
 # The forward pass. It uses nothing but parts of the network: in training they are PyTorch's.
@@ -83,6 +85,7 @@ class Predictor:
         net: The trained network, such as `Direct`; None if there is none.
         plain: The plain methods; None in older models.
         share: Of the network in a forecast; the rest is that of the plain methods.
+        calibration: Of the quantiles of both together; None leaves them as they are.
         options: Of the forecaster.
         sizing: What was chosen for its training.
         inputs: What the network reads beside the targets.
@@ -97,6 +100,7 @@ class Predictor:
         net: Any,
         plain: Plain | None,
         share: float,
+        calibration: Calibration | None,
         options: ForecastOptions,
         sizing: Sizing,
         inputs: Inputs,
@@ -104,7 +108,7 @@ class Predictor:
         frequency: Frequency | None,
         schema: Schema | None,
     ):
-        self.net, self.plain, self.share = net, plain, share
+        self.net, self.plain, self.share, self.calibration = net, plain, share, calibration
         self.options, self.sizing, self.targets, self.frequency = options, sizing, targets, frequency
         self.schema = schema
         self.horizon = int(options.horizon)
@@ -150,13 +154,13 @@ class Predictor:
 
     def forecasts(self, series: Series, part: Part, before: bool = False) -> Iterator[tuple[np.ndarray, Forecast]]:
         """Numbers of some windows, and their forecasts in the units of the data: quantiles of network and plain methods
-        are averaged by their shares, level by level; see `blended`.
+        are averaged by their shares, level by level, and calibrated; see `blended` and `calibrated`.
 
         Args:
             before: Whether by what was solved without the validation part, to forecast that.
         """
         for which, own, plain, _ in self.both(series, part, before):
-            yield which, self.blended(own, plain, self.share)
+            yield which, self.calibrated(self.blended(own, plain, self.share))
 
     def both(
         self, series: Series, part: Part, before: bool = False, every: bool = False
@@ -239,6 +243,33 @@ class Predictor:
             chance = np.random.default_rng(int(self.options.seed)).random(found.samples.shape)
             found = replace(found, samples=np.floor(found.samples + chance))
         return found
+
+    def calibrated(self, forecast: Forecast) -> Forecast:
+        """The forecast with its intervals, and with quantiles and samples moved to where they ought to lie."""
+        levels = [*self.options.quantiles]
+        if forecast.quantiles is None or not has_two_sides(levels):
+            return forecast
+        fan, scores, middle = self.on_scale(forecast.quantiles), normal_scores(levels), levels.index(0.5)
+
+        def read(places: np.ndarray) -> np.ndarray:
+            if self.calibration is not None:
+                places = self.calibration.scores_of(places)
+            return self._off_scale(along(places, scores, fan, middle))
+
+        found = replace(forecast, intervals=read(normal_scores(INTERVAL_LEVELS)))
+        if self.calibration is None:
+            return found
+        if forecast.samples is not None:
+            drawn = self.on_scale(np.moveaxis(forecast.samples, 0, -1))
+            found = replace(found, samples=np.moveaxis(read(along(drawn, fan, scores, middle)), -1, 0))
+        return replace(found, quantiles=read(scores))
+
+    def on_scale(self, values: np.ndarray) -> np.ndarray:
+        """Values as quantiles are interpolated: logarithms, where windows are scaled by them."""
+        return np.log(np.maximum(values, _TINY)) if self.window.scaling == "log" else values
+
+    def _off_scale(self, values: np.ndarray) -> np.ndarray:
+        return in_units(values, np.zeros(()), np.ones(()), self.window.scaling)
 
     def continuation(
         self, table: Table, origins: np.ndarray, context: int, known: Sequence[str]
