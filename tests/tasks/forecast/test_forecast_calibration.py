@@ -11,7 +11,8 @@ from gatewise.errors import ModelFileError
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks import Forecaster
 from gatewise.tasks.forecast import calibration
-from gatewise.tasks.forecast.calibration import LEVELS, Calibration, along, calibration_of, normal_scores
+from gatewise.tasks.forecast.calibration import LEVELS, Calibration, along, normal_scores
+from gatewise.tasks.forecast.evaluation import calibration_of
 from gatewise.tasks.forecast.split import Part
 from gatewise.tasks.forecast.windows import Series
 

@@ -10,7 +10,14 @@ from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
 from gatewise.tasks.forecast.baselines import smoothing
-from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Plain
+from gatewise.tasks.forecast.baselines.plain import (
+    AVERAGE,
+    METHODS,
+    NAIVE,
+    RIDGE_OF_LOGS,
+    WITH_COVARIATES,
+    Plain,
+)
 from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.estimator import Forecaster
@@ -103,7 +110,7 @@ def test_plain_alone(data, tmp_path):
     assert found.model_ is None
     assert found.share_ == found.metrics_["share"] == 0
     assert not found.metrics_["earned"]
-    unused = {AVERAGE, METHODS[-1]}  # logarithms are kept where they have a share
+    unused = {AVERAGE, RIDGE_OF_LOGS, *WITH_COVARIATES.values()}  # logarithms are kept where they have a share
     assert {*METHODS, "drift", "mean"} - unused == found.metrics_["baselines"].keys() - unused
     loaded = Forecaster.load(tmp_path / "plain.model")
     assert (loaded.predict(data) == found.predict(data)).all()
@@ -151,11 +158,11 @@ def test_paths_stay_what_was_drawn_together():
 
 
 def test_the_network_has_a_share_where_it_knows_more():
-    """What is known ahead is something that no plain method reads."""
+    """What is known ahead counts only where the other is not there, which no linear method can say."""
     rng = np.random.default_rng(0)
-    deal = (rng.random(500) < 0.4).astype(float)
-    series = sequences(10 + 5 * deal + 0.1 * rng.normal(size=500), deal=deal)
-    found = Forecaster(horizon=3, target="y", future_covariates="deal", threads=1, epochs=30).fit(series)
+    deal, rain = (rng.random((2, 500)) < 0.5).astype(float)
+    series = sequences(10 + 5 * (deal != rain) + 0.1 * rng.normal(size=500), deal=deal, rain=rain)
+    found = Forecaster(horizon=3, target="y", future_covariates=("deal", "rain"), threads=1, epochs=30).fit(series)
     assert found.metrics_["share"] > 0.5
     assert found.metrics_["earned"]
     noise = Forecaster(**TINY).fit([rng.normal(size=300)]).metrics_

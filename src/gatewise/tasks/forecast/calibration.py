@@ -11,15 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-from .split import Part, spaced
-from .windows import Series
-
-if TYPE_CHECKING:
-    from .predictor import Predictor
 
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 _NORMAL = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
@@ -28,7 +21,6 @@ _MIDDLE = len(LEVELS) // 2
 # 11 data sets and 48 single series, whichever set is left out.
 _FEW_BLOCKS = 10
 _MOST = 3.0  # times as wide, or as narrow: of flat series any width would be too small
-_MOST_DRAWN = 400  # windows, where each is many sample paths
 
 
 @dataclass(frozen=True)
@@ -80,39 +72,20 @@ def along(x: np.ndarray, xs: np.ndarray, ys: np.ndarray, middle: int) -> np.ndar
     return np.where(np.isnan(x), np.nan, at(ys, begin) + part * (at(ys, end) - at(ys, begin)))
 
 
-def calibration_of(predictor: Predictor, held_out: tuple[Series, Part] | None) -> Calibration | None:
-    """Of the forecasts of a predictor that is not calibrated yet.
+def calibration_by(scores: np.ndarray, windows: int, blocks: int) -> Calibration:
+    """By where held-out values fell.
 
-    Few blocks of held-out time tell little, and count by how many they are, beside the fan as it is. None, and so the
-    fan as it is, where nothing is held out or known there, and for counts: several of them share a place in the fan.
+    Few blocks of held-out time tell little, and count by how many they are, beside the fan as it is.
+
+    Args:
+        scores: (n,) normal scores of held-out values in the fans of their forecasts.
+        windows: How many forecasts they are of.
+        blocks: How many stretches of time, of all series, those cover.
     """
-    levels = predictor.options.quantiles
-    if held_out is None or not has_two_sides(levels) or predictor.options.head == "negative-binomial":
-        return None
-    series, part = held_out
-    if predictor.options.mode == "autoregressive":
-        part = spaced(part, max(1, _MOST_DRAWN // len(series.targets)))
-    found, blocks, windows = [], [], 0
-    for which, forecast in predictor.forecasts(series, part, before=True):
-        rows, origins = part[which]
-        truth = predictor.on_scale(series.values(rows, origins[:, None] + np.arange(predictor.horizon)))
-        assert forecast.quantiles is not None
-        fan = predictor.on_scale(forecast.quantiles)
-        own = along(truth[..., None], fan, normal_scores(levels), list(levels).index(0.5))[..., 0]
-        known = np.isfinite(own).any((1, 2))
-        windows += int(known.sum())
-        blocks.append(((rows << 20) + (origins - series.starts[rows]) // predictor.horizon)[known])
-        found.append(own[np.isfinite(own)])
-    if not windows:
-        return None
-    scores, different = np.concatenate(found), len(np.unique(np.concatenate(blocks)))
     # The order statistics that hold these shares of one more value, from either end.
     upper = np.minimum(1.0, np.array(LEVELS[_MIDDLE + 1 :]) * (windows + 1) / windows)
-    high = np.quantile(scores, upper)
-    low = -np.quantile(-scores, upper)[::-1]
-    measured = np.concatenate([low, [0.0], high])
-    sizes = np.abs(_NORMAL)
-    measured = np.clip(measured * np.sign(_NORMAL), sizes / _MOST, sizes * _MOST) * np.sign(_NORMAL)
-    trust = different / (different + _FEW_BLOCKS)
-    mean = trust * measured + (1 - trust) * _NORMAL
-    return Calibration(tuple(map(float, np.round(np.sort(mean), 4))))
+    high, low = np.quantile(scores, upper), -np.quantile(-scores, upper)[::-1]
+    sides, sizes = np.sign(_NORMAL), np.abs(_NORMAL)
+    measured = sides * np.clip(sides * np.concatenate([low, [0.0], high]), sizes / _MOST, sizes * _MOST)
+    trust = blocks / (blocks + _FEW_BLOCKS)
+    return Calibration(tuple(map(float, np.round(np.sort(trust * measured + (1 - trust) * _NORMAL), 4))))

@@ -9,10 +9,12 @@ import numpy as np
 
 from ...data.tables.frequency import Frequency, calendar_features
 from ...document import Count, Share, distinct
-from .baselines.plain import METHODS
+from .baselines.plain import HOLT_WINTERS, METHODS, NAIVE, RIDGE, THETA, WITH_COVARIATES
 from .calibration import Calibration
 from .inputs import Inputs
 from .sizing import Sizing
+
+_ALWAYS = (NAIVE, THETA, HOLT_WINTERS, RIDGE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class PlainMethods:
     context_length: Count
 
     def __post_init__(self) -> None:
-        if self.names not in (METHODS[:-1], METHODS):
+        there = {*self.names, *_ALWAYS}
+        bases = {base for base, corrected in WITH_COVARIATES.items() if corrected in there}
+        if self.names != tuple(name for name in METHODS if name in there) or not bases <= there:
             raise ValueError(f"its plain methods are {list(self.names)!r:.200}")
         if self.strongest not in self.names:
             raise ValueError(f"its strongest plain method is {self.strongest!r:.60}, which is none of them")

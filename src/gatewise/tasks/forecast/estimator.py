@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -25,9 +26,9 @@ from ..options import names
 from ..report import recognised
 from ..stress import Stressed
 from .baselines.plain import Plain
-from .calibration import Calibration, calibration_of
+from .calibration import Calibration
 from .document import Document
-from .evaluation import evaluate_part, evaluate_split, forecast_report, share_of
+from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, share_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
@@ -138,9 +139,10 @@ class Forecaster(Estimator, ForecastOptions):
             apart = self._table(by_group["validation"], own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
-        setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
-        sizing = setup.sizing
-        inputs = inputs_of(own, self, setup.training, sizing.context_length)
+        setup = training_setup(
+            self, series, apart.series(self.calendar) if apart else None, season, partial(inputs_of, own, self)
+        )
+        sizing, inputs = setup.sizing, setup.inputs
         window = window_of(self, sizing, inputs)
         at_once = windows_at_once(self, own.targets)
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
@@ -444,7 +446,7 @@ class Forecaster(Estimator, ForecastOptions):
         self.calibration_ = found.calibration
         if found.plain is not None:
             names_, context = found.plain.names, found.plain.context_length
-            shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context)
+            shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context, self.inputs_)
             arrays = taken(tensors, _PLAIN, shapes)
             self.plain_ = Plain.from_tensors(arrays, names_, self.sizing_.season, found.plain.strongest)
         if self.only == "plain":

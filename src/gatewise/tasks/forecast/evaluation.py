@@ -16,6 +16,7 @@ from ..verdict import judged
 from .baselines.plain import AVERAGE
 from .baselines.shares import standard_error
 from .baselines.simple import RULES
+from .calibration import Calibration, along, calibration_by, has_two_sides, normal_scores
 from .linear import scales
 from .predictor import Predictor
 from .split import Part, Split, holds_targets, spaced
@@ -23,7 +24,7 @@ from .windows import Series
 
 _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
-_MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
+_MOST_DRAWN = 400  # windows to choose a share on and to calibrate by, where each is many sample paths
 SHARES = np.arange(21) / 20  # of the network that are tried
 _POWER = 2  # of one over the losses, by which shares go
 _CERTAIN = 2.0  # standard errors of another share's advantage from which on it is taken
@@ -122,6 +123,32 @@ def share_of(
         losses.append(np.array(measures))
         blocks.append((rows << 20) + (origins - series.starts[rows]) // both.horizon)
     return chosen_share(np.concatenate(losses, -1), np.concatenate(blocks))
+
+
+def calibration_of(predictor: Predictor, held_out: tuple[Series, Part] | None) -> Calibration | None:
+    """Of the forecasts of a predictor that is not calibrated yet.
+
+    None, and so the fan as it is, where nothing is held out or known there, and for counts: several of them share a
+    place in the fan.
+    """
+    options = predictor.options
+    if held_out is None or not has_two_sides(options.quantiles) or options.head == "negative-binomial":
+        return None
+    series, part = held_out
+    if options.mode == "autoregressive":
+        part = spaced(part, max(1, _MOST_DRAWN // len(series.targets)))
+    levels, middle = normal_scores(options.quantiles), [*options.quantiles].index(0.5)
+    scores, blocks = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for which, forecast in predictor.forecasts(series, part, before=True):
+        rows, origins = part[which]
+        truth = predictor.on_scale(series.values(rows, origins[:, None] + np.arange(predictor.horizon)))
+        assert forecast.quantiles is not None
+        own = along(truth[..., None], predictor.on_scale(forecast.quantiles), levels, middle)[..., 0]
+        known = np.isfinite(own)
+        scores.append(own[known])
+        blocks.append(((rows << 20) + (origins - series.starts[rows]) // predictor.horizon)[known.any((1, 2))])
+    block = np.concatenate(blocks)
+    return calibration_by(np.concatenate(scores), len(block), len(np.unique(block))) if len(block) else None
 
 
 def chosen_share(losses: np.ndarray, blocks: np.ndarray) -> float:

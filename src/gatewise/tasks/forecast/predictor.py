@@ -184,7 +184,8 @@ class Predictor:
                 own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]))
             if self.plain is not None and (every or self.share < 1 or own is None):
                 past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
-                each = self.plain.each(past, self.plain.methods if every else self.plain.used, before)
+                known = self.plain.known(series, rows, origins, self.window.inputs)
+                each = self.plain.each(past, self.plain.methods if every else self.plain.used, known, before)
                 plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
             yield which, own, plain, each
 
