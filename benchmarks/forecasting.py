@@ -81,7 +81,7 @@ def measured(name: str) -> dict[str, Any]:
     truth = [series[-horizon:] for series in whole]
     scales = np.array([seasonal_error(series, season) for series in past])
     started = time.monotonic()
-    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0)}
+    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0), "key": "series"}
     forecaster = Forecaster(**options, seed=0, threads=1).fit(as_sequences(name, past, ["value"]))
     seconds = time.monotonic() - started
     backtest = forecaster.backtest(as_sequences(name, whole, ["value"]), origins=1)

@@ -38,11 +38,14 @@ def _lines(path: Path) -> list[list[str]]:
 def as_sequences(
     name: str, series: list[np.ndarray], columns: list[str], stamps: np.ndarray | None = None
 ) -> Sequences:
+    """Series as a reader gives them, told apart by the column "series"."""
     values = np.concatenate([one.reshape(len(one), -1) for one in series])
     steps = {column: Column(column, "number", values[:, place].copy()) for place, column in enumerate(columns)}
     if stamps is not None:
         steps["date"] = Column("date", "time", stamps)
-    return Sequences(np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64), steps, {}, name)
+    keys = Column("series", "category", np.arange(len(series)), tuple(f"{number}" for number in range(len(series))))
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
+    return Sequences(offsets, steps, {"series": keys}, name)
 
 
 def _figures(own: dict[str, Any], baselines: dict[str, Any], measure: str) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def competition(name: str, folder: Path) -> tuple[list[np.ndarray], list[np.ndar
 @lru_cache(maxsize=4)  # two rows of one training
 def _competition_of(name: str, folder: Path, seed: int) -> dict[str, Any]:
     past, whole, season, horizon = competition(name, folder)
-    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0)}
+    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0), "key": "series"}
     forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(as_sequences(name, past, ["value"]))
     found = forecaster.backtest(as_sequences(name, whole, ["value"]), origins=1)
     return found | {"chosen": _chosen(forecaster), "options": options}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from forecast_kit import sequences, wave
 
+from gatewise.data.sequences import Column
 from gatewise.errors import OptionError
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
@@ -20,8 +21,8 @@ from gatewise.tasks.forecast.baselines.plain import (
 )
 from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
+from gatewise.tasks.forecast.blend import SHARES, chosen_share, own_shares
 from gatewise.tasks.forecast.estimator import Forecaster
-from gatewise.tasks.forecast.evaluation import chosen_share
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16, "threads": 1}
 
@@ -201,17 +202,45 @@ def test_the_share_goes_by_losses_and_evidence(losses, share):
     assert found == pytest.approx(share, abs=0.05)
 
 
+def test_a_series_has_a_share_of_its_own_as_far_as_evidence_goes():
+    """For the first series the network is good, for the second it is not, for the third nobody knows."""
+    rng = np.random.default_rng(0)
+    best, chance = np.repeat([1.0, 0.0, 0.9], 40), np.repeat([0.02, 0.02, 2.0], 40) * rng.normal(size=120)
+    losses = (1 + (SHARES[:, None] - best) ** 2 + SHARES[:, None] * chance)[:, None]
+    series, blocks = np.repeat([4, 7, 9], 40), np.arange(120) // 4
+    found = own_shares(losses, blocks, series, 0.5)
+    assert (found[4], found[7]) == (1.0, 0.0)
+    assert abs(found.get(9, 0.5) - 0.5) < 0.25
+    assert own_shares(losses, series, series, 0.5) == {}  # of one stretch of time each
+    assert own_shares(losses, blocks, series, 0.0) == {}  # there is no network
+    assert own_shares(losses[..., :0], blocks[:0], series[:0], 0.5) == {}
+
+
+def test_shares_by_key(tmp_path):
+    """Kept in the model file, and those of other series are the share of all."""
+    shops = Column("shop", "category", np.array([0, 1]), ("north", "south"))
+    data = sequences(wave(150, seed=1), wave(150, seed=2), static={"shop": shops})
+    found = Forecaster(**TINY, key="shop", share=0.5).fit(data)
+    half = found.predict(data)
+    found.own_shares_ = {"south": 1.0, "west": 0.0}
+    found.save(tmp_path / "one.model")
+    mixed, network = Forecaster.load(tmp_path / "one.model").predict(data), found._predictor(1.0).predict(data)
+    assert (mixed[0] == half[0]).all()
+    assert mixed[1] == pytest.approx(network[1])
+    assert (half[1] != mixed[1]).any()
+
+
 def test_a_network_that_is_surely_worse_has_no_share(data, monkeypatch):
     caught = []
-    share_of = estimator.share_of
-    monkeypatch.setattr(estimator, "share_of", lambda *given: caught.append(given) or share_of(*given))
+    shares_of = estimator.shares_of
+    monkeypatch.setattr(estimator, "shares_of", lambda *given: caught.append(given) or shares_of(*given))
     found = Forecaster(**TINY).fit(data)
     (predictor, held_out, _) = caught[0]
-    assert 0.3 < share_of(predictor, held_out, None) < 0.8  # it has hardly left the ridge that it began as
+    assert 0.3 < shares_of(predictor, held_out, None)[0] < 0.8  # it has hardly left the ridge that it began as
     with torch.no_grad():
         for weight in found.model_.parameters():
             weight.add_(0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
-    assert share_of(predictor, held_out, None) == 0
+    assert shares_of(predictor, held_out, None) == (0, {})
 
 
 def test_only_plain_leaves_no_share():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
@@ -47,6 +48,7 @@ class Document:
     Attributes:
         share: Of the network; None in older models, whose network keeps one itself.
         plain: None in older models.
+        own_shares: Of the network in forecasts of some series, by their keys.
         calibration: None in older models, too.
     """
 
@@ -56,6 +58,7 @@ class Document:
     inputs: Inputs
     share: Share | None = None
     plain: PlainMethods | None = None
+    own_shares: Mapping[str, Share] = field(default_factory=dict)
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ from ..stress import Stressed
 from .baselines.plain import Plain
 from .calibration import Calibration
 from .document import Document
-from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, share_of
+from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, shares_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
@@ -54,6 +54,7 @@ class Forecaster(Estimator, ForecastOptions):
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
         share_: Of the network in a forecast, chosen on validation windows; the rest is that of the plain methods.
+        own_shares_: Shares of series that are surely better off with another one, by the values of `key`.
         calibration_: Of the quantiles of both, by validation windows; None where there are none.
         plain_: The plain methods, with their shares among themselves; None in models of before.
         sizing_: Sizes and rates, given or chosen.
@@ -75,6 +76,7 @@ class Forecaster(Estimator, ForecastOptions):
 
     plain_: Plain | None
     share_: float
+    own_shares_: Mapping[str, float]
     calibration_: Calibration | None
 
     def fit(
@@ -148,12 +150,12 @@ class Forecaster(Estimator, ForecastOptions):
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
-        self.plain_, self.share_, self.calibration_ = setup.plain.rounded(), 0.0, None
+        self.plain_, self.share_, self.own_shares_, self.calibration_ = setup.plain.rounded(), 0.0, {}, None
 
         def settle() -> None:
             held = (setup.validation_series, setup.validation) if setup.held_out else None
             if self.model_ is not None:
-                self.share_ = share_of(self._predictor, held, self.share)
+                self.share_, self.own_shares_ = shares_of(self._predictor, held, self.share)
             self.calibration_ = calibration_of(self._predictor(), held)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -282,6 +284,7 @@ class Forecaster(Estimator, ForecastOptions):
             net=self.model_,
             plain=self.plain_,
             share=self.share_ if share is None else share,
+            own_shares=self.own_shares_ if share is None else {},
             calibration=self.calibration_,
             options=self,
             sizing=self.sizing_,
@@ -420,6 +423,7 @@ class Forecaster(Estimator, ForecastOptions):
             "frequency": None if self.frequency_ is None else vars(self.frequency_),
             "inputs": vars(self.inputs_),
             "share": self.share_,
+            "own_shares": self.own_shares_,
             "calibration": None if self.calibration_ is None else vars(self.calibration_),
             "plain": None
             if self.plain_ is None
@@ -443,7 +447,7 @@ class Forecaster(Estimator, ForecastOptions):
             if {*chosen} != {*described}:
                 raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.plain_, self.share_ = None, 1.0 if found.share is None else found.share
-        self.calibration_ = found.calibration
+        self.own_shares_, self.calibration_ = found.own_shares, found.calibration
         if found.plain is not None:
             names_, context = found.plain.names, found.plain.context_length
             shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context, self.inputs_)
