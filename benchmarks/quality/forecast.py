@@ -109,6 +109,18 @@ def _competition(name: str, measure: str, folder: Path, seed: int) -> dict[str, 
     }
 
 
+def read_table(path: Path, rows: int | None, start: str | None) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Values (T, C) of a table's columns, their names, and its stamps; rows and start as for `_table`."""
+    names, *lines = _lines(path)
+    lines = lines[:rows]
+    values = np.array([[float(value or "nan") for value in row[1:]] for row in lines])
+    if start is None:
+        stamps = np.array([row[0] for row in lines], "datetime64[us]")
+    else:
+        stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
+    return values, names[1:], stamps
+
+
 def _table(
     path: str, rows: int | None, options: dict[str, Any], folder: Path, seed: int, start: str | None = None
 ) -> dict[str, Any]:
@@ -118,14 +130,8 @@ def _table(
         rows: To read; all of them, if None.
         start: Of the time, where it is counted in hours.
     """
-    names, *lines = _lines(Path(folder) / path)
-    lines = lines[:rows]
-    values = np.array([[float(value or "nan") for value in row[1:]] for row in lines])
-    if start is None:
-        stamps = np.array([row[0] for row in lines], "datetime64[us]")
-    else:
-        stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
-    data = as_sequences(path.partition("/")[0], [values], names[1:], stamps)
+    values, columns, stamps = read_table(Path(folder) / path, rows, start)
+    data = as_sequences(path.partition("/")[0], [values], columns, stamps)
     return _standardised(data, {"time": "date", **options}, seed)
 
 

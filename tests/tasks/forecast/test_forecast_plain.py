@@ -11,11 +11,13 @@ from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
 from gatewise.tasks.forecast.baselines import smoothing
+from gatewise.tasks.forecast.baselines.intermittent import tsb
 from gatewise.tasks.forecast.baselines.plain import (
     AVERAGE,
     METHODS,
     NAIVE,
     RIDGE_OF_LOGS,
+    TSB,
     WITH_COVARIATES,
     Plain,
 )
@@ -76,6 +78,32 @@ def test_strange_pasts(method):
     assert found[1:] == pytest.approx(alone)
 
 
+def test_tsb_by_hand():
+    """Teunter, Syntetos & Babai (2011), equations 1 and 2, from the mean of the first year; unknown months are none."""
+    values = np.random.default_rng(0).poisson(0.4, size=60).astype(float)
+    first = values[:12]
+    chance, size = (first > 0).mean(), first[first > 0].mean()
+    for value in values:
+        chance += 0.1 * ((value > 0) - chance)
+        if value > 0:
+            size += 0.2 * (value - size)
+    holes = np.insert(values, [0, 0, 5, 30, 60], np.nan)
+    found = tsb(np.stack([holes, np.full(65, np.nan), np.zeros(65)]), 3)
+    assert found[0] == pytest.approx(np.full(3, chance * size))
+    assert np.isnan(found[1]).all()
+    assert found[2].tolist() == [0, 0, 0]
+
+
+def test_tsb_is_for_values_that_are_mostly_zero(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = sequences(*(rng.poisson(0.3, size=60) * rng.integers(1, 5, size=60) for _ in range(20)))
+    found = Forecaster(**TINY, only="plain").fit(parts, output=tmp_path / "one.model")
+    assert TSB in found.metrics_["baselines"]
+    assert (Forecaster.load(tmp_path / "one.model").predict(parts) == found.predict(parts)).all()
+    for values in (wave(), -parts.steps["y"].values):
+        assert TSB not in Forecaster(**TINY, only="plain").fit([values]).metrics_["baselines"]
+
+
 def test_shares_are_those_of_least_error():
     rng = np.random.default_rng(0)
     truth, blocks = rng.normal(size=(400, 5)), np.arange(400)
@@ -111,7 +139,7 @@ def test_plain_alone(data, tmp_path):
     assert found.model_ is None
     assert found.share_ == found.metrics_["share"] == 0
     assert not found.metrics_["earned"]
-    unused = {AVERAGE, RIDGE_OF_LOGS, *WITH_COVARIATES.values()}  # logarithms are kept where they have a share
+    unused = {AVERAGE, RIDGE_OF_LOGS, TSB, *WITH_COVARIATES.values()}  # logarithms are kept where they have a share
     assert {*METHODS, "drift", "mean"} - unused == found.metrics_["baselines"].keys() - unused
     loaded = Forecaster.load(tmp_path / "plain.model")
     assert (loaded.predict(data) == found.predict(data)).all()

@@ -194,7 +194,7 @@ def _plain(
     for name, base in found.items() if any(inputs.covariate_widths) else ():
         if (solved := solve_effects(series, folds, whole.training(context), base, inputs, season)) is not None:
             effects[name] = solved
-    plain, losses = weigh(Plain(horizon, season, found, effects), folds, units, inputs)
+    plain, losses = weigh(Plain(horizon, season, series.mostly_zero(), found, effects), folds, units, inputs)
     scaling = given or ("mean" if options.head == "negative-binomial" else "standard")
     if not given and scaling == "standard" and losses.get(RIDGE_OF_LOGS, np.inf) < (1 - _BETTER) * losses[RIDGE]:
         scaling = "log"

@@ -119,6 +119,17 @@ class Series:
             least = min(least, own)
         return least
 
+    def mostly_zero(self) -> bool:
+        """Whether more than half of all targets are 0, and the others above it."""
+        zeros = known = 0
+        for column in self._columns:
+            for at in range(0, len(column), _PIECE):
+                piece = np.asarray(column[at : at + _PIECE], np.float64)
+                if (piece < 0).any():
+                    return False
+                zeros, known = zeros + int((piece == 0).sum()), known + int(np.isfinite(piece).sum())
+        return zeros > known / 2
+
     def values(self, series: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(B, C, n) float64 targets at absolute steps (B, n); NaN outside the series."""
         inside = (steps >= self.starts[series][:, None]) & (steps < self.ends[series][:, None])

@@ -18,15 +18,17 @@ from ..linear import Fold, Linear
 from ..split import Part, spaced
 from ..windows import Series, Window, in_units
 from .covariates import Effects, Known
+from .intermittent import tsb
 from .shares import losses_of, shares_of, without_small
 from .simple import seasonal_naive
 from .smoothing import holt_winters, theta
 
-NAIVE, THETA, HOLT_WINTERS, RIDGE, RIDGE_OF_LOGS = "seasonal naive", "theta", "Holt-Winters", "ridge", "ridge of logs"
+NAIVE, THETA, HOLT_WINTERS, TSB = "seasonal naive", "theta", "Holt-Winters", "TSB"
+RIDGE, RIDGE_OF_LOGS = "ridge", "ridge of logs"
 AVERAGE = "plain average"
 _LINEAR = (RIDGE, RIDGE_OF_LOGS)
 WITH_COVARIATES = {name: f"{name} with covariates" for name in _LINEAR}
-METHODS = (NAIVE, THETA, HOLT_WINTERS, *_LINEAR, *WITH_COVARIATES.values())
+METHODS = (NAIVE, THETA, HOLT_WINTERS, TSB, *_LINEAR, *WITH_COVARIATES.values())
 LEVELS = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])  # of the errors that are kept
 _MOST_SMOOTHED, _LEAST_SMOOTHED = 1024, 128  # steps of past that are smoothed
 _MOST_REACH = 20_000  # steps of past that any method reads
@@ -51,6 +53,7 @@ class Plain:
     Attributes:
         horizon: Steps to forecast, H.
         season: Steps of a season.
+        intermittent: Whether most values are 0, and TSB is one of the methods.
         linear: Those that were solved, by name.
         effects: What covariates add to them, by the same names; each makes a method of its own.
         shares: (C, K) of each method in a forecast of each column; each row sums to 1.
@@ -60,6 +63,7 @@ class Plain:
 
     horizon: int
     season: int
+    intermittent: bool = False
     linear: Mapping[str, Linear] = field(default_factory=dict)
     effects: Mapping[str, Effects] = field(default_factory=dict)
     shares: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
@@ -90,7 +94,8 @@ class Plain:
     def methods(self) -> tuple[str, ...]:
         """Names of all K methods, in the order of shares."""
         corrected = (WITH_COVARIATES[name] for name in _LINEAR if name in self.effects)
-        return (NAIVE, THETA, HOLT_WINTERS, *(name for name in _LINEAR if name in self.linear), *corrected)
+        smoothed = (NAIVE, THETA, HOLT_WINTERS, *([TSB] if self.intermittent else []))
+        return (*smoothed, *(name for name in _LINEAR if name in self.linear), *corrected)
 
     @property
     def reach(self) -> int:
@@ -141,6 +146,8 @@ class Plain:
                 own = linear.forecast(rows, self.season, before, moved.reshape(B * C, self.horizon))
             elif name == NAIVE:
                 own = naive
+            elif name == TSB:
+                own = tsb(rows[:, -smoothed_steps(self.season) :], self.horizon)
             else:
                 smooth = theta if name == THETA else holt_winters
                 own = smooth(rows[:, -smoothed_steps(self.season) :], self.horizon, self.season)
@@ -196,7 +203,8 @@ class Plain:
             if WITH_COVARIATES[name] in names:
                 ahead, recent, ahead_before, recent_before = (given[f"{prefix}_{part}"] for part in _EFFECTS)
                 effects[name] = Effects(ahead, recent, ahead_before, recent_before)
-        return cls(len(given["residuals"]), season, linear, effects, shares, strongest, given["residuals"])
+        residuals = given["residuals"]
+        return cls(len(residuals), season, TSB in names, linear, effects, shares, strongest, residuals)
 
     def rounded(self) -> Self:
         """As a model file keeps it, so that a model forecasts the same before and after."""
