@@ -21,7 +21,7 @@ from gatewise.tasks.forecast.baselines.plain import (
     WITH_COVARIATES,
     Plain,
 )
-from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error, without_small
+from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
 from gatewise.tasks.forecast.blend import SHARES, chosen_share, own_shares
 from gatewise.tasks.forecast.estimator import Forecaster
@@ -112,6 +112,38 @@ def test_shares_are_those_of_least_error():
     shares = shares_of(errors, blocks)
     assert shares == pytest.approx(np.array([1, 9, 9]) / 19, abs=0.03)  # by their variances, 9, 1 and 1
     assert shares_of(np.stack([errors[1], errors[1] * 0]), blocks).tolist() == [0, 1]
+
+
+def test_relative_errors_count_where_they_are_told():
+    """One is better by large values, the other by small ones, whose errors are small."""
+    rng = np.random.default_rng(0)
+    values = np.exp(3 * rng.normal(size=(400, 5)))
+    noise = rng.normal(size=(2, 400, 5))
+    errors = np.stack([values * 0.05 * noise[0] + 0.2 * noise[1], values * 0.3 * noise[1]])
+    large = shares_of(errors, np.arange(400))
+    both = shares_of(errors, np.arange(400), relative=1 / (2 * values))
+    assert both[0] < large[0] - 0.1
+    losses = losses_of(errors, 1 / (2 * values))
+    kinds = [np.square(errors), np.abs(errors), np.abs(errors) / values]
+    assert losses == pytest.approx(np.mean([k.mean((1, 2)) / k.mean((1, 2)).min() for k in kinds], 0))
+    assert losses_of(errors) == pytest.approx(np.mean([k.mean((1, 2)) / k.mean((1, 2)).min() for k in kinds[:2]], 0))
+
+
+def test_shares_minimise_what_is_said():
+    """Squared, absolute and relative errors of the mean, against a fine grid."""
+    rng = np.random.default_rng(0)
+    truth = np.exp(rng.normal(size=(600, 4)))
+    errors = np.stack([0.3 * truth * rng.normal(size=truth.shape), 0.3 * rng.normal(size=truth.shape)])
+    relative = 1 / (2 * truth)
+    kinds = [np.square, np.abs, lambda own: relative * np.abs(own)]
+    least = [min(kind(own).mean() for own in errors) for kind in kinds]
+    grid = np.arange(101) / 100
+    loss = [
+        sum(kind(s * errors[0] + (1 - s) * errors[1]).mean() / at for kind, at in zip(kinds, least, strict=True))
+        for s in grid
+    ]
+    found = shares_of(errors, np.arange(600), relative=relative)
+    assert found[0] == pytest.approx(grid[int(np.argmin(loss))], abs=0.03)
 
 
 def test_an_advantage_that_may_be_chance_has_a_price():
@@ -260,15 +292,15 @@ def test_shares_by_key(tmp_path):
 
 def test_a_network_that_is_surely_worse_has_no_share(data, monkeypatch):
     caught = []
-    shares_of = estimator.shares_of
-    monkeypatch.setattr(estimator, "shares_of", lambda *given: caught.append(given) or shares_of(*given))
+    chosen = estimator.network_shares
+    monkeypatch.setattr(estimator, "network_shares", lambda *given: caught.append(given) or chosen(*given))
     found = Forecaster(**TINY).fit(data)
     (predictor, held_out, _) = caught[0]
-    assert 0.3 < shares_of(predictor, held_out, None)[0] < 0.8  # it has hardly left the ridge that it began as
+    assert 0.3 < chosen(predictor, held_out, None)[0] < 0.8  # it has hardly left the ridge that it began as
     with torch.no_grad():
         for weight in found.model_.parameters():
             weight.add_(0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
-    assert shares_of(predictor, held_out, None) == (0, {})
+    assert chosen(predictor, held_out, None) == (0, {})
 
 
 def test_only_plain_leaves_no_share():

@@ -45,7 +45,7 @@ def own_shares(losses: np.ndarray, blocks: np.ndarray, series: np.ndarray, share
     """Shares of series that are surely better off with another one than all together, by the numbers of the series.
 
     As far as two standard errors speak for it, the share is the one that was best for the series. One stretch of time
-    has no standard error: two are the least. Of 15 rules, shrunk and by losses, it is the best of 9 data sets
+    has no standard error: two are the least. Of 16 rules, shrunk and by losses, it is the best of 9 data sets
     whichever is left out (docs/forecasting.md).
 
     Args:

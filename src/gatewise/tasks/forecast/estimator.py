@@ -28,7 +28,7 @@ from ..stress import Stressed
 from .baselines.plain import Plain
 from .calibration import Calibration
 from .document import Document
-from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, shares_of
+from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, network_shares
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
 from .sizing import training_setup
@@ -155,7 +155,7 @@ class Forecaster(Estimator, ForecastOptions):
         def settle() -> None:
             held = (setup.validation_series, setup.validation) if setup.held_out else None
             if self.model_ is not None:
-                self.share_, self.own_shares_ = shares_of(self._predictor, held, self.share)
+                self.share_, self.own_shares_ = network_shares(self._predictor, held, self.share)
             self.calibration_ = calibration_of(self._predictor(), held)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def evaluate_part(
     return {name: own, "baselines": plain, **_judgement(predictor, name, own, plain, sums)}
 
 
-def shares_of(
+def network_shares(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
 ) -> tuple[float, dict[str, float]]:
     """The network's share in forecasts, chosen on held-out windows, 0 if nothing is held out; and the shares of series

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -27,7 +27,7 @@ NAIVE, THETA, HOLT_WINTERS, TSB = "seasonal naive", "theta", "Holt-Winters", "TS
 RIDGE, RIDGE_OF_LOGS = "ridge", "ridge of logs"
 AVERAGE = "plain average"
 _LINEAR = (RIDGE, RIDGE_OF_LOGS)
-WITH_COVARIATES = {name: f"{name} with covariates" for name in _LINEAR}
+WITH_COVARIATES = {RIDGE: "regression", RIDGE_OF_LOGS: "regression, logs"}
 METHODS = (NAIVE, THETA, HOLT_WINTERS, TSB, *_LINEAR, *WITH_COVARIATES.values())
 LEVELS = np.array([0.001, 0.005, *np.arange(1, 100) / 100, 0.995, 0.999])  # of the errors that are kept
 _MOST_SMOOTHED, _LEAST_SMOOTHED = 1024, 128  # steps of past that are smoothed
@@ -237,27 +237,28 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray, inputs: Inputs
         inputs: Of covariates.
 
     Returns:
-        The methods with their shares, and what each method loses on held-out windows, times its relative error where
-        all values are above 0.
+        The methods with their shares, and what each method loses on held-out windows.
     """
     C, H, names = scale.shape[1], plain.horizon, plain.methods
     parts = [_held_out(plain.of_fold(k), fold, len(folds), scale, inputs) for k, fold in enumerate(folds)]
-    errors = np.concatenate([np.zeros((len(names), 0, C, H)), *(errors for errors, *_ in parts)], 1)
-    blocks = np.concatenate([np.zeros(0, np.int64), *(own + (k << 40) for k, (_, own, _) in enumerate(parts))])
+    errors = np.concatenate([np.zeros((len(names), 0, C, H)), *(own.errors for own in parts)], 1)
+    blocks = np.concatenate([np.zeros(0, np.int64), *(own.blocks + (k << 40) for k, own in enumerate(parts))])
+    relative = None
+    if parts and all(own.positive for own in parts):
+        relative = np.concatenate([own.relative for own in parts])
     shares = np.zeros((C, len(names)))
     shares[:, 0] = 1
     losses = dict.fromkeys(names, 1.0)
     strongest = NAIVE
     if errors.any():
         flat = errors.reshape(len(names), -1, H)
-        of_all = shares_of(flat, np.repeat(blocks, C))
-        alone = losses_of(flat)
+        flat_relative = None if relative is None else relative.reshape(-1, H)
+        of_all = shares_of(flat, np.repeat(blocks, C), relative=flat_relative)
+        alone = losses_of(flat, flat_relative)
         few = _FEW_AT_ALL / (_FEW_AT_ALL + len(np.unique(blocks[errors.any((0, 2, 3))])))
         of_all = without_small(few * by_losses(alone, _POWER) + (1 - few) * of_all)
         losses = dict(zip(names, map(float, alone), strict=True))
         strongest = min(losses, key=lambda name: losses[name])
-        relative = np.mean([own for *_, own in parts], axis=0)
-        losses = {name: losses[name] * float(own) for name, own in zip(names, relative, strict=True)}
         for column in range(C):
             own = errors[:, :, column]
             there = own.any((0, 2))
@@ -265,31 +266,46 @@ def weigh(plain: Plain, folds: Sequence[Fold], scale: np.ndarray, inputs: Inputs
             trust = count / (count + _FEW_BLOCKS) if C > 1 else 0.0
             shares[column] = of_all
             if trust:
-                shares[column] = trust * shares_of(own[:, there], blocks[there]) + (1 - trust) * of_all
+                factors = None if relative is None else relative[there, column]
+                own_shares = shares_of(own[:, there], blocks[there], relative=factors)
+                shares[column] = trust * own_shares + (1 - trust) * of_all
     return replace(plain, shares=shares, strongest=strongest), losses
 
 
-def _held_out(
-    plain: Plain, fold: Fold, folds: int, scale: np.ndarray, inputs: Inputs
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of some held-out windows: errors (K, N, C, H) of all methods, 0 where nothing is known; blocks (N,); and mean
-    relative errors (K,), 1 where there are values that are not above 0."""
+class _HeldOut(NamedTuple):
+    """Of some held-out windows.
+
+    Attributes:
+        errors: (K, N, C, H) of all methods, 0 where nothing is known.
+        blocks: (N,) the stretches of time that they lie in.
+        relative: (N, C, H) what makes errors relative ones.
+        positive: Whether all values are above 0, so that relative errors say something.
+    """
+
+    errors: np.ndarray
+    blocks: np.ndarray
+    relative: np.ndarray
+    positive: bool
+
+
+def _held_out(plain: Plain, fold: Fold, folds: int, scale: np.ndarray, inputs: Inputs) -> _HeldOut:
     series, some = fold.held_out_series, _some(plain, fold.held_out, len(fold.held_out_series.targets), folds)
     rows, origins = some[np.arange(len(some))]
     B, C, H = len(rows), len(series.targets), plain.horizon
     values = series.values(rows, origins[:, None] + np.arange(-plain.reach, H))
     past, truth = values[..., : plain.reach], values[..., plain.reach :]
     each = plain.each(past, plain.methods, plain.known(series, rows, origins, inputs), before=True)
-    if (truth[np.isfinite(truth)] > 0).all():
-        # Small values of a series matter as much as large ones to who measures relative errors.
-        small = [np.abs(own - truth) / np.maximum(np.abs(own) + np.abs(truth), 1e-300) for own in each.values()]
-        relative = np.nanmean(np.stack(small).reshape(len(small), -1), -1)
-    else:
-        relative = np.ones(len(each))
-    unit = scale[rows] if len(scale) == len(series) else np.broadcast_to(np.nanmedian(scale, 0), (B, C))
-    errors = (np.stack([*each.values()]) - truth) / unit[..., None]
-    errors[:, ~np.isfinite(errors).all(0)] = 0.0
-    return errors, (rows << 20) + (origins - series.starts[rows]) // H, relative
+    points = np.stack([*each.values()])
+    unit = (scale[rows] if len(scale) == len(series) else np.broadcast_to(np.nanmedian(scale, 0), (B, C)))[..., None]
+    errors = (points - truth) / unit
+    known = np.isfinite(errors).all(0)
+    errors[:, ~known] = 0.0
+    # Small values of a series matter as much as large ones to who measures relative errors. Of sMAPE's two values one
+    # is the forecast's: here a typical one's, so that it is the same for all methods.
+    typical = np.abs(truth) + np.abs(np.median(points, axis=0))
+    relative = np.where(known, unit / np.maximum(typical, 1e-300), 0.0)
+    blocks = (rows << 20) + (origins - series.starts[rows]) // H
+    return _HeldOut(errors, blocks, relative, bool((truth[np.isfinite(truth)] > 0).all()))
 
 
 def _some(plain: Plain, part: Part, columns: int, folds: int) -> Part:
