@@ -11,7 +11,7 @@ from gatewise.errors import ModelFileError
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks import Forecaster
 from gatewise.tasks.forecast import calibration
-from gatewise.tasks.forecast.calibration import LEVELS, Calibration, along, normal_scores
+from gatewise.tasks.forecast.calibration import LEVELS, Calibration, along, normal_scores, scores_in
 from gatewise.tasks.forecast.evaluation import calibration_of
 from gatewise.tasks.forecast.split import Part
 from gatewise.tasks.forecast.windows import Series
@@ -40,6 +40,7 @@ def test_lines_from_point_to_point():
     assert along(x, xs, ys, 2) == pytest.approx(np.interp(x, xs, ys))
     assert along(np.array([-4.0, 6, np.nan]), xs, ys, 2) == pytest.approx([-16, 60, np.nan], nan_ok=True)
     assert along(np.array([1.0]), np.array([0.0, 1, 1, 2]), np.array([0.0, 10, 20, 30]), 1) == 10  # two points above
+    assert np.isnan(along(np.array([1.0]), np.full(3, np.nan), np.arange(3.0), 1)).all()
     rows = along(np.stack([x, x]), np.stack([xs, 2 * xs]), ys, 2)
     assert rows == pytest.approx(np.stack([np.interp(x, xs, ys), np.interp(x / 2, xs, ys)]))
 
@@ -60,6 +61,16 @@ def test_each_side_has_a_width_of_its_own():
     values = np.where(values > 0, 2.5 * values, 0.5 * values)
     scores = np.array(calibration_of(*too_narrow(values)).scores)
     assert scores[[1, 9]] / normal_scores([0.1, 0.9]) == pytest.approx([0.5, 2.5], rel=0.1)
+
+
+def test_values_that_equal_several_quantiles_are_spread_among_them():
+    scores, fan = normal_scores([0.1, 0.3, 0.5, 0.7, 0.9]), np.array([0.0, 0, 0, 2, 4])
+    found = scores_in(np.tile(fan, (500, 1)), np.zeros(500), scores, 2)
+    assert found.min() == pytest.approx(scores[0], abs=0.01)
+    assert found.max() == pytest.approx(0, abs=0.01)
+    assert np.diff(np.sort(found)).max() < 0.02
+    assert scores_in(fan[None], np.array([3.0]), scores, 2) == pytest.approx(scores[3:].mean())
+    assert np.isnan(scores_in(np.ones((1, 5)), np.ones(1), scores, 2)).all()  # of no width
 
 
 def test_few_values_tell_little():

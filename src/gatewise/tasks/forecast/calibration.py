@@ -20,6 +20,8 @@ _MIDDLE = len(LEVELS) // 2
 # Of held-out time, at which scores count as much as the fan itself. Of 1, 3, 10, 30 and 100, 10 has the least CRPS in
 # the mean of 11 data sets and 46 single series (docs/forecasting.md).
 _FEW_BLOCKS = 10
+_TIE, _LEAST = 1e-9, 1e-300  # of the median, by which equal quantiles are held apart
+_GOLDEN = (5**0.5 - 1) / 2  # multiples of it are spread evenly between whole numbers
 _MOST = 3.0  # times as wide, or as narrow: of flat series any width would be too small
 
 
@@ -69,7 +71,20 @@ def along(x: np.ndarray, xs: np.ndarray, ys: np.ndarray, middle: int) -> np.ndar
     run = at(xs, end) - at(xs, begin)
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(run > 0, (x - at(xs, begin)) / run, 0.0)
-    return np.where(np.isnan(x), np.nan, at(ys, begin) + part * (at(ys, end) - at(ys, begin)))
+    return np.where(np.isnan(x) | np.isnan(run), np.nan, at(ys, begin) + part * (at(ys, end) - at(ys, begin)))
+
+
+def scores_in(fan: np.ndarray, truth: np.ndarray, scores: np.ndarray, middle: int) -> np.ndarray:
+    """Where values (...) fell in their fans (..., Q), whose quantiles have these normal scores (Q,); NaN where a fan has
+    no width.
+
+    Where several quantiles are equal, such as those of a count that is 0 most of the time, a value that equals them has
+    no one place: it has one after another, so that values together are spread as the fan says.
+    """
+    tiny = _TIE * np.abs(fan[..., middle, None]) + _LEAST
+    turn = (np.arange(truth.size).reshape(truth.shape) * _GOLDEN) % 1
+    spread, value = fan + tiny * np.arange(len(scores)), truth[..., None] + tiny * (len(scores) - 1) * turn[..., None]
+    return np.where(fan[..., -1] > fan[..., 0], along(value, spread, scores, middle)[..., 0], np.nan)
 
 
 def calibration_by(scores: np.ndarray, windows: int, blocks: int) -> Calibration:

@@ -16,7 +16,7 @@ from .baselines.plain import AVERAGE
 from .baselines.shares import standard_error
 from .baselines.simple import RULES
 from .blend import SHARES, chosen_share, own_shares
-from .calibration import Calibration, along, calibration_by, has_two_sides, normal_scores
+from .calibration import Calibration, calibration_by, has_two_sides, normal_scores, scores_in
 from .linear import scales
 from .predictor import Predictor
 from .split import Part, Split, holds_targets, spaced
@@ -144,7 +144,7 @@ def calibration_of(predictor: Predictor, held_out: tuple[Series, Part] | None) -
         rows, origins = part[which]
         truth = predictor.on_scale(series.values(rows, origins[:, None] + np.arange(predictor.horizon)))
         assert forecast.quantiles is not None
-        own = along(truth[..., None], predictor.on_scale(forecast.quantiles), levels, middle)[..., 0]
+        own = scores_in(predictor.on_scale(forecast.quantiles), truth, levels, middle)
         known = np.isfinite(own)
         scores.append(own[known])
         blocks.append(((rows << 20) + (origins - series.starts[rows]) // predictor.horizon)[known.any((1, 2))])
