@@ -75,8 +75,8 @@ def along(x: np.ndarray, xs: np.ndarray, ys: np.ndarray, middle: int) -> np.ndar
 
 
 def scores_in(fan: np.ndarray, truth: np.ndarray, scores: np.ndarray, middle: int) -> np.ndarray:
-    """Where values (...) fell in their fans (..., Q), whose quantiles have these normal scores (Q,); NaN where a fan has
-    no width.
+    """Where values (...) fell in their fans (..., Q), whose quantiles have these normal scores (Q,); NaN where a fan
+    has no width.
 
     Where several quantiles are equal, such as those of a count that is 0 most of the time, a value that equals them has
     no one place: it has one after another, so that values together are spread as the fan says.
