@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -48,8 +48,8 @@ class Document:
     Attributes:
         share: Of the network; None in older models, whose network keeps one itself.
         plain: None in older models.
-        own_shares: Of the network in forecasts of some series, by their keys.
-        calibration: None in older models, too.
+        own_shares: Of the network in forecasts of some series, by their keys; None in older models, too.
+        calibration: Likewise.
     """
 
     sizes: Sizing
@@ -58,7 +58,7 @@ class Document:
     inputs: Inputs
     share: Share | None = None
     plain: PlainMethods | None = None
-    own_shares: Mapping[str, Share] = field(default_factory=dict)
+    own_shares: Mapping[str, Share] | None = None
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:

@@ -447,7 +447,7 @@ class Forecaster(Estimator, ForecastOptions):
             if {*chosen} != {*described}:
                 raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.plain_, self.share_ = None, 1.0 if found.share is None else found.share
-        self.own_shares_, self.calibration_ = found.own_shares, found.calibration
+        self.own_shares_, self.calibration_ = found.own_shares or {}, found.calibration
         if found.plain is not None:
             names_, context = found.plain.names, found.plain.context_length
             shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context, self.inputs_)
