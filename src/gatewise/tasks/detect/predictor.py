@@ -344,7 +344,7 @@ class Predictor:
             for name in none:
                 key = f"{name}_{place}" if name == time else name
                 columns[key] = np.concatenate([one[name] for one in each])
-        when = step_name if time is None else lambda step: str(named(step)[time][0])
+        when = step_name if time is None else lambda step: str(named(step)[time][0]).removesuffix(".000000")
         return {
             "series": np.full(len(events), number),
             "event": np.arange(1, len(events) + 1),
