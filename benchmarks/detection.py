@@ -43,7 +43,7 @@ ARCHIVES: dict[str, Callable[[Any], list[Watched]]] = {
 DEFAULT = "Gatewise"
 FITTED: dict[str, dict[str, Any]] = {  # options of detectors
     DEFAULT: {},
-    "values and changes": {"only": "plain"},
+    "without network": {"only": "plain"},
     "network alone": {"share": 1.0},
     "autoencoder": {"method": "reconstruction"},
 }

@@ -16,7 +16,13 @@ def scorer(D, network=True, share=0.5, history=100, smoothing=3):
     even = np.stack([np.zeros(D), np.ones(D)])
     scale = Scale(np.zeros(D), np.ones(D), np.zeros(D, bool))
     return SurpriseScorer(
-        scale, Normal(even, even, even), network=network, share=share, history=history, smoothing=smoothing
+        scale,
+        Normal(even, even, even, np.full_like(even, np.nan)),
+        None,
+        network=network,
+        share=share,
+        history=history,
+        smoothing=smoothing,
     )
 
 

@@ -11,6 +11,7 @@ from ..document import TrainedOn
 from ..fields import shares
 from .baselines import BASELINES, OLD_NAMES, WINDOWS, z_name
 from .legacy import Blend
+from .shapes import PROTOTYPES
 from .sizing import Sizing
 
 
@@ -25,12 +26,17 @@ class Document:
     constant: tuple[str, ...] = ()  # channels; older files do not tell them
     share: float | None = None  # of the network; older files have none, or a blend
     history: int | None = None
+    wake: bool = False
+    shapes: int = 0  # prototypes; older files look at no shapes
+    switches: Mapping[str, tuple[float, float]] | None = None  # channel -> its two values
     blend: Blend | None = None
     strongest_plain: str = z_name(WINDOWS[-1])
 
     def __post_init__(self) -> None:
         if self.share is not None and not (0 <= self.share <= 1 and 100 <= (self.history or 0) <= 100_000):
             raise ValueError(f"the share of its network is {self.share}, and its history {self.history}")
+        if not 0 <= self.shapes <= PROTOTYPES:
+            raise ValueError(f"its shapes are {self.shapes}")
         if self.strongest_plain not in BASELINES:
             raise ValueError(f"its strongest_plain is none of {', '.join(BASELINES)}")
         if not self.plain_thresholds.keys() <= BASELINES.keys() | OLD_NAMES.keys():  # none, if a fit was interrupted

@@ -30,7 +30,7 @@ from .document import Data, Document
 from .evaluation import (
     SHARES,
     baseline_thresholds,
-    best_share,
+    choose,
     detect_report,
     enough_anomalies,
     evaluate,
@@ -40,9 +40,10 @@ from .options import DetectOptions
 from .predictor import Predictor, error_reader
 from .scoring import Event, alarm_threshold
 from .series import Scale, TrainingData, parts_of, read_series, training_data
+from .shapes import LENGTH, Shapes
 from .sizing import sizing
 from .stream import Stream
-from .surprise import HISTORIES, HISTORY, Errors, Normal, Scorer, SurpriseScorer, scores_of
+from .surprise import HISTORIES, HISTORY, Errors, Normal, Scorer, SurpriseScorer, scores_of, with_shapes
 
 if TYPE_CHECKING:
     from ..fitting import Prepared
@@ -157,6 +158,8 @@ class Detector(Estimator, DetectOptions):
         self.channels_, self.scale_, self.sizing_ = series.channels, scale, chosen
         # `settle` sets the threshold, and may be interrupted. The model is saved even so: one that never alarms.
         self.normal_, self.threshold_ = _unknown(len(series.channels)), math.inf
+        self.shapes_: Shapes | None = None
+        self.wake_ = True
         self.share_: float | None = self._default_share()
         self.normal_steps_: int | None = int(given_or(self.history, HISTORY))
         self.legacy_: tuple[Blend | None, np.ndarray] | None = None
@@ -221,7 +224,7 @@ class Detector(Estimator, DetectOptions):
         return 0.0 if self.only == "plain" else float(given_or(self.share, 0.5))
 
     def _calibrate(self, steps: TrainingData) -> None:
-        """Choose share and history, by labels if there are enough, and set the thresholds, the baselines' too."""
+        """Choose share, history and wake, by labels if there are enough, and set all thresholds."""
         series, labels = steps.calibration, steps.calibration.labels
         labelled = labels is not None and enough_anomalies(series, steps.judged)
         values = [one[:] for one in series.values]
@@ -231,6 +234,8 @@ class Detector(Estimator, DetectOptions):
             errors = [reader.errors(one) for one in values]
         residuals = None if errors is None else [own.residuals for own in errors]
         self.normal_ = Normal.of(residuals, values, steps.normal, self.scale_, int(self.smoothing))
+        shaped = with_shapes(self.scale_, self.normal_)
+        self.shapes_ = Shapes.of([self.scale_.apply(one)[:, shaped] for one in steps.training], int(self.seed))
 
         def scores(share: float, history: int) -> list[np.ndarray]:
             self.share_, self.normal_steps_ = share, history
@@ -240,12 +245,20 @@ class Detector(Estimator, DetectOptions):
 
         share, history = self._default_share(), int(given_or(self.history, HISTORY))
         if labels is not None and labelled:
-            shares = SHARES if self.share is None and self.only is None else (share,)
-            tried = {}
-            for some in HISTORIES if self.history is None else (history,):
-                tried[some] = best_share(scores(1.0, some), scores(0.0, some), labels, steps.judged, shares)
-            history = max(tried, key=lambda some: tried[some][1])
-            share, _ = tried[history]
+            tried = [
+                choose(
+                    scores(1.0, some),
+                    scores(0.0, some),
+                    labels,
+                    steps.judged,
+                    threshold=lambda found: alarm_threshold(self, found, steps.normal),
+                    shares=SHARES if self.share is None and self.only is None else (share,),
+                    history=some,
+                )
+                for some in (HISTORIES if self.history is None else (history,))
+            ]
+            best = max(tried, key=lambda one: one.precision)
+            share, history, self.wake_ = best.share, best.history, best.wake
         self.threshold_ = alarm_threshold(self, scores(share, history), steps.normal)
         rate = float(given_or(self.false_alarm_rate, _RATE))
         thresholds, strongest = baseline_thresholds(series, steps.normal, rate, steps.judged if labelled else None)
@@ -263,6 +276,7 @@ class Detector(Estimator, DetectOptions):
         return SurpriseScorer(
             self.scale_,
             self.normal_,
+            self.shapes_,
             network=network,
             share=self.share_,
             history=self.normal_steps_,
@@ -280,6 +294,7 @@ class Detector(Estimator, DetectOptions):
             scale=self.scale_,
             scorer=self._scorer(),
             threshold=self.threshold_,
+            wake=self.wake_,
             schema=self.schema_,
         )
 
@@ -287,8 +302,9 @@ class Detector(Estimator, DetectOptions):
         """Anomaly scores of each series, (n,).
 
         A score is how many standard deviations a step lies from the last 1,000: its value, its change, its error to
-        the network, or the mean of the last few errors, whichever is furthest out, each weighed with the share of the
-        network or of the rest. A step without any value scores 0.
+        the network, the mean of the last few errors, or the shape of the last steps, whichever is furthest out, each
+        weighed with the share of the network or of the rest. It fades over the steps that follow, though never into an
+        alarm. A step without any value scores 0.
         """
         return self._predictor().scores(data, query=query, encoding=encoding)
 
@@ -362,7 +378,7 @@ class Detector(Estimator, DetectOptions):
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", "event", which counts from 1 in each series and is 0 outside, the "channel" that is furthest out, and
-        the "cause": its value, its change, its error to the network, or the recent errors.
+        the "cause": its value, its change, its error to the network, the recent errors, or the shape.
 
         Args:
             data, query, encoding: As for `fit`.
@@ -425,13 +441,22 @@ class Detector(Estimator, DetectOptions):
 
     def _scoring_entries(self) -> dict[str, Any]:
         if self.legacy_ is None:
-            return {"share": self.share_, "history": self.normal_steps_}
+            shapes = 0 if self.shapes_ is None else len(self.shapes_.prototypes)
+            pairs = zip(self.channels_, self.normal_.switches.T.tolist(), strict=True)
+            switches = {name: values for name, values in pairs if not math.isnan(values[0])}
+            chosen = {"share": self.share_, "history": self.normal_steps_, "wake": self.wake_}
+            return {**chosen, "shapes": shapes, "switches": switches}
         blend, _ = self.legacy_
         return {"blend": None if blend is None else vars(blend)}
 
     def _tensors(self) -> dict[str, np.ndarray]:
         data = {"location": self.scale_.location, "scale": self.scale_.scale}
-        data |= {"reference": self.legacy_[1]} if self.legacy_ is not None else vars(self.normal_)
+        if self.legacy_ is not None:
+            data["reference"] = self.legacy_[1]
+        else:
+            data |= {name: values for name, values in vars(self.normal_).items() if name != "switches"}
+            if self.shapes_ is not None:
+                data |= vars(self.shapes_)
         return super()._tensors() | {f"data.{name}": values for name, values in data.items()}
 
     def _restore(self, document: Mapping[str, Any], tensors: dict[str, Any]) -> None:
@@ -440,23 +465,40 @@ class Detector(Estimator, DetectOptions):
         self.threshold_ = _unbounded(found.threshold)
         self.baseline_thresholds_ = {name: _unbounded(value) for name, value in found.plain_thresholds.items()}
         self.share_, self.normal_steps_, self.strongest_plain_ = found.share, found.history, found.strongest_plain
+        self.shapes_, self.wake_ = None, found.wake
         D = len(self.channels_)
         legacy = found.share is None
-        parts = {"reference": (None,)} if legacy else {"errors": (2, D), "recent": (2, D), "changes": (2, D)}
+        parts: dict[str, tuple[int | None, ...]] = {}
+        if legacy:
+            parts["reference"] = (None,)
+        else:
+            parts |= {"errors": (2, D), "recent": (2, D), "changes": (2, D)}
+            if found.shapes:
+                parts |= {"prototypes": (found.shapes, None, LENGTH), "distances": (3,)}
         data = taken(tensors, "data.", {"location": (D,), "scale": (D,), **parts})
         if not (data["scale"] > 0).all() or (legacy and not len(data["reference"])):
             raise ModelFileError("data.scale is not above 0, or data.reference is empty")
         self.legacy_ = (found.blend, data["reference"]) if legacy else None
+        self.scale_ = Scale(data["location"], data["scale"], np.isin(self.channels_, found.constant))
         if not legacy:
-            self.normal_ = Normal(*(data[name] for name in parts))
-            if not all((spread[1] > 0).all() for spread in vars(self.normal_).values()):
-                raise ModelFileError("data.errors, data.recent or data.changes has a deviation that is not above 0")
-        constant = np.isin(self.channels_, found.constant)
-        self.scale_ = Scale(data["location"], data["scale"], constant)
+            self._restore_normal(found, data)
         if self.only == "plain":
             self.model_ = None
         else:
             self._read_weights = checked(self._architecture(), renamed_tensors(tensors, _RENAMED_TENSORS))
+
+    def _restore_normal(self, found: Document, data: Mapping[str, np.ndarray]) -> None:
+        errors, recent, changes = (data[name] for name in ("errors", "recent", "changes"))
+        if not all((spread[1] > 0).all() for spread in (errors, recent, changes)):
+            raise ModelFileError("data.errors, data.recent or data.changes has a deviation that is not above 0")
+        known = found.switches or {}
+        switches = [known.get(name, (math.nan, math.nan)) for name in self.channels_]
+        self.normal_ = Normal(errors, recent, changes, np.array(switches, np.float64).T)
+        if found.shapes:
+            self.shapes_ = Shapes(data["prototypes"], data["distances"])
+            shaped = len(with_shapes(self.scale_, self.normal_))
+            if not (self.shapes_.distances[1:] > 0).all() or self.shapes_.prototypes.shape[1] != shaped:
+                raise ModelFileError(f"data.distances is not above 0, or data.prototypes are not of {shaped} channels")
 
 
 def _unbounded(threshold: float | None) -> float:
@@ -466,4 +508,4 @@ def _unbounded(threshold: float | None) -> float:
 def _unknown(channels: int) -> Normal:
     """Of a detector that was not calibrated."""
     even = np.stack([np.zeros(channels), np.ones(channels)])
-    return Normal(even, even, even)
+    return Normal(even, even, even, np.full((2, channels), math.nan))

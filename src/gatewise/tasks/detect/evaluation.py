@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..report import Columns, Metrics, parts_and_baselines, scores_table
 from ..verdict import judged
 from .baselines import BASELINES, plain_scores
 from .predictor import Predictor
-from .scoring import threshold_of
+from .scoring import threshold_of, with_wake
 from .series import Series
 from .surprise import Surprises
 
@@ -120,28 +121,51 @@ def enough_anomalies(series: Series, steps: Sequence[np.ndarray]) -> bool:
     return normal and sum(map(len, found)) >= ENOUGH_ANOMALIES
 
 
-def best_share(
+@dataclass(frozen=True)
+class Chosen:
+    """How parts of a score are put together, chosen by labels.
+
+    Attributes:
+        share: Of the network.
+        history: Steps that define what is normal.
+        wake: Whether scores fade: where anomalies are single steps, what follows them is normal.
+        precision: Average precision on the labelled steps.
+    """
+
+    share: float
+    history: int
+    wake: bool
+    precision: float
+
+
+def choose(
     network: Sequence[np.ndarray],
     plain: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     steps: Sequence[np.ndarray],
-    shares: Sequence[float] = SHARES,
-) -> tuple[float, float]:
-    """The network's share with the best average precision on labelled steps, and that.
+    *,
+    threshold: Callable[[Sequence[np.ndarray]], float],
+    shares: Sequence[float],
+    history: int,
+) -> Chosen:
+    """What has the best average precision on labelled steps.
 
     Args:
-        network, plain: Per series, (n,) scores of the one alone and of the other.
+        network, plain: Per series, (n,) scores of the one alone and of the other, both of this history.
+        labels, steps: Per series, (n,) which are anomalies, and which are judged.
+        threshold: Of scores by series.
         shares: To choose from; of equals, the first.
     """
-
-    def precision(share: float) -> float:
-        rest = 1 - share
-        blended = [np.maximum(share * n, rest * p) for n, p in zip(network, plain, strict=True)]
-        return precision_of(blended, labels, steps)
-
-    found = {share: precision(share) for share in shares}
-    best = max(found, key=lambda share: found[share])
-    return best, found[best]
+    found = []
+    for share in shares:
+        larger = max(share, 1 - share)
+        own = [np.maximum(share * n, (1 - share) * p) / larger for n, p in zip(network, plain, strict=True)]
+        fading = [with_wake(scores, 0.0, threshold(own))[0] for scores in own]
+        found += [
+            Chosen(share, history, wake, precision_of(scores, labels, steps))
+            for wake, scores in ((True, fading), (False, own))
+        ]
+    return max(found, key=lambda one: one.precision)
 
 
 def _of_baselines(

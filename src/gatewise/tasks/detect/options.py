@@ -35,15 +35,15 @@ class DetectOptions(BlendOptions, WindowOptions, TimestampOptions, TableOptions)
     )
     share: float | None = option(
         default=None,
-        help="Share of the network in the scores; the rest is that of values and changes. If omitted: chosen on the "
-        "anomalies that are labelled in the validation data, if there are five or more, and else 0.5, which weighs "
-        "both alike.",
+        help="Share of the network in the scores; the rest is that of values, changes and shapes. If omitted: chosen "
+        "on the anomalies that are labelled in the validation data, if there are five or more, and else 0.5, which "
+        "weighs both alike.",
         check=real("from 0 to 1", lambda v: 0 <= v <= 1),
     )
     false_alarm_rate: float | None = option(
         default=None,
         help="Share of normal steps that may raise an alarm; sets the threshold. If omitted, an alarm is a score of "
-        "4.5 standard deviations, or more where tails are heavy: of normal steps, 1 % at most.",
+        "4.5 standard deviations, or more where tails are heavy: of normal steps, 2 % at most.",
         check=real("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     )
     smoothing: int = option(

@@ -16,7 +16,7 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newest
 from .options import DetectOptions
-from .scoring import Event, find_events, sentence, step_name
+from .scoring import Event, find_events, sentence, step_name, with_wake
 from .series import Scale, Series, Steps, filled_forward, read_series
 from .surprise import CAUSES, Errors, Scorer, Surprises
 
@@ -148,10 +148,12 @@ class SeriesState:
     Attributes:
         errors: Of the errors; None without a network.
         scoring: Of the scorer.
+        wake: What is left of the highest scores.
     """
 
     errors: ReadState | None
     scoring: Any
+    wake: float = 0.0
 
 
 class Predictor:
@@ -164,6 +166,7 @@ class Predictor:
         scale: Of the channels.
         scorer: How errors and values become scores.
         threshold: A step is an alarm if its score is this or more.
+        wake: Whether a score fades, instead of ending with its step; it never is an alarm by that.
         schema: How the table was read that it learned from; None if it was none.
     """
 
@@ -176,11 +179,12 @@ class Predictor:
         scale: Scale,
         scorer: Scorer,
         threshold: float,
+        wake: bool,
         schema: Schema | None,
     ):
         self.errors = None if net is None else error_reader(net, options, scale)
         self.options, self.channels, self.schema = options, channels, schema
-        self.scorer, self.threshold = scorer, threshold
+        self.scorer, self.threshold, self._wake = scorer, threshold, wake
 
     def series(self, data: Any, y: Any = None, *, query: str | None = None, encoding: str = "utf-8") -> Series:
         """Series as the network knows them. DataError if they have other channels."""
@@ -199,8 +203,12 @@ class Predictor:
         if self.errors is not None and reading is not None:
             errors, reading = self.errors.read(values, reading)
         found, scoring = self.scorer.read(errors, values, state.scoring)
+        wake = 0.0
+        if self._wake:
+            scores, wake = with_wake(found.scores, state.wake, self.threshold)
+            found = replace(found, scores=np.where(np.isfinite(values).any(axis=1), scores, 0.0))
         mean = np.full(len(values), np.nan) if errors is None else errors.mean()
-        return found, mean, SeriesState(reading, scoring)
+        return found, mean, SeriesState(reading, scoring, wake)
 
     def surprises(self, values: np.ndarray | Steps) -> Surprises:
         """Of one series (n, D)."""
@@ -293,7 +301,7 @@ class Predictor:
             for name in none:
                 key = f"{name}_{place}" if name == time else name
                 columns[key] = np.concatenate([one[name] for one in each])
-        when = step_name if time is None else lambda step: str(named(step)[time][0])
+        when = step_name if time is None else lambda step: str(named(step)[time][0]).removesuffix(".000000")
         return {
             "series": np.full(len(events), number),
             "event": np.arange(1, len(events) + 1),

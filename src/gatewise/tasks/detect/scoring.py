@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from .surprise import CAUSES, Surprises
 
 # Standard deviations from which a step is an alarm, unless a rate is given.
 ALARM = 4.5
-MOST_ALARMS = 0.01  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
+MOST_ALARMS = 0.02  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
+
+_FADING = math.exp(-1 / 64)  # what is left of a score after a step: half of it after 44
 
 _LEAST_TAIL = 50  # scores that a Pareto tail is fitted to, at least; fewer get an exponential one
 _TAIL_SHARE = 0.1
@@ -79,6 +82,22 @@ def tail_threshold(scores: np.ndarray, rate: float) -> float:
     left = rate * n / beyond  # of the tail
     further = -math.log(left) if abs(shape) < 1e-6 else (left**-shape - 1) / shape
     return float(start + mean * (1 - shape) * further)
+
+
+def with_wake(scores: np.ndarray, left: float, threshold: float) -> tuple[np.ndarray, float]:
+    """Scores that fade instead of ending with their step, for what is wrong once is seldom over at once; but no step is
+    an alarm for what was before it.
+
+    Args:
+        scores: (T,) of the next steps, 0 or more.
+        left: What is left of the scores before them.
+        threshold: A step is an alarm if its score is this or more.
+
+    Returns:
+        (T,) scores, and what is left after them.
+    """
+    fading = np.array(list(accumulate(scores.tolist(), lambda high, own: max(own, high * _FADING), initial=left)))[1:]
+    return np.maximum(scores, np.minimum(fading, np.nextafter(threshold, -np.inf))), float(fading[-1])
 
 
 @dataclass(frozen=True)
@@ -165,6 +184,7 @@ _SAID = {
     "change": "jumps",
     "error": "is not what the network expects",
     "recent errors": "has not been what the network expects for some steps",
+    "shape": "has a shape that normal data do not have",
 }
 
 

@@ -1,7 +1,7 @@
 """How surprising each step is, and in which channel: what a network did not expect, what is far from the last steps.
 
-Four things are looked at in each channel, and all are measured alike: in standard deviations from their mean over the
-last steps, a thousand by default. So one threshold serves series of many kinds, and what lasts becomes normal.
+Four things are looked at in each channel, and the shape of all: each is measured in standard deviations from its mean
+over the last steps, a thousand by default. So one threshold serves series of many kinds, and what lasts becomes normal.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import numpy as np
 
 from .rolling import RollingMean, RollingState, RollingZ, among
 from .series import Scale
+from .shapes import ShapeReader, Shapes, ShapeState
 
-CAUSES = ("value", "change", "error", "recent errors")
+CAUSES = ("value", "change", "error", "recent errors", "shape")
 HISTORY = 1000  # steps that define what is normal, unless they are chosen
 HISTORIES = (HISTORY, 100, 500, 5_000, 20_000)  # to choose from by labels; what lasts long asks for a long one
 
 _PIECE = 4096  # steps
+_SWITCHED = 100  # steps of a channel with two values, from which on it is a switch
 _LEAST_SPREAD = 1e-3  # of residuals: normal data without any spread would make every error infinitely surprising
 
 
@@ -103,11 +105,13 @@ class Normal:
         errors: (2, D) mean and standard deviation of the network's residuals; 0 and 1 without a network.
         recent: (2, D) the same of means of the last few residuals, those standardised.
         changes: (2, D) mean, 0, and standard deviation of the steps from one value to the next.
+        switches: (2, D) the two values of a channel that has no other ones, as commands and states do; else NaN.
     """
 
     errors: np.ndarray
     recent: np.ndarray
     changes: np.ndarray
+    switches: np.ndarray
 
     @classmethod
     def of(
@@ -131,7 +135,18 @@ class Normal:
             for v, mask in zip(values, steps, strict=True)
         ]
         spread = _mean_and_spread(changes, 0.0)[1]
-        return cls(own, recent, np.stack([np.zeros(D), np.where(spread > 0, spread, scale.scale)]))
+        switches = _switches([v[mask] for v, mask in zip(values, steps, strict=True)])
+        return cls(own, recent, np.stack([np.zeros(D), np.where(spread > 0, spread, scale.scale)]), switches)
+
+
+def _switches(pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """(2, D) see `Normal`. Where all channels are switches, none is: something has to be looked at."""
+    rows = np.concatenate(pieces)
+    with np.errstate(invalid="ignore"):  # of all-missing columns
+        low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+    count = np.isfinite(rows).sum(axis=0)
+    two = (count >= _SWITCHED) & (low < high) & ((rows == low) | (rows == high) | np.isnan(rows)).all(axis=0)
+    return np.where(two & ~two.all(), np.stack([low, high]), np.nan)
 
 
 def _mean_and_spread(pieces: Sequence[np.ndarray], least: float) -> np.ndarray:
@@ -164,22 +179,26 @@ class SurpriseState:
         last: (D,) the last value of each channel.
         recent: Of the mean of errors; None without a network, or where a mean is of one error.
         rolling: Of all that is measured by the last steps.
+        shape: Of the shapes; None without them.
     """
 
     last: np.ndarray
     recent: RollingState | None
     rolling: RollingState
+    shape: ShapeState | None = None
 
 
 class SurpriseScorer:
     """Scores steps as they arrive.
 
     The least likely of all counts, and each as much as its share is of the larger one of both shares: the network's,
-    whose errors they are, and that of the values, which is the rest.
+    whose errors they are, and that of values and shapes, which is the rest. What a switch does is not looked at, unless
+    it has a third value: it is switched by somebody, and each time it would be a surprise.
 
     Args:
         scale: Of the channels in normal data.
         normal: More of that.
+        shapes: Still more; None without shapes.
         network: Whether there are errors.
         share: Of the network, from 0 to 1.
         history: Steps that define what is normal.
@@ -189,37 +208,67 @@ class SurpriseScorer:
     distribution the maximum of z.
     """
 
-    def __init__(self, scale: Scale, normal: Normal, *, network: bool, share: float, history: int, smoothing: int):
+    def __init__(
+        self,
+        scale: Scale,
+        normal: Normal,
+        shapes: Shapes | None,
+        *,
+        network: bool,
+        share: float,
+        history: int,
+        smoothing: int,
+    ):
         D = len(scale.location)
-        self._network = network
-        larger = max(share, 1 - share)
-        weights = np.repeat([(1 - share) / larger, share / larger], 2)
-        self._weights = (weights if network else np.ones(2))[:, None]
-        self._errors = normal.errors
+        self._scale, self._network, self._errors = scale, network, normal.errors
         location, spread = [scale.location, normal.changes[0]], [scale.scale, normal.changes[1]]
+        causes, weights = ["value", "change"], [1 - share, 1 - share]
         if network:
             location += [np.zeros(D), normal.recent[0]]
             spread += [np.ones(D), normal.recent[1]]
+            causes += ["error", "recent errors"]
+            weights += [share, share]
+        self._shapes, self._shaped = None if shapes is None else ShapeReader(shapes), with_shapes(scale, normal)
+        if shapes is not None:
+            causes.append("shape")
+            weights.append(1 - share)
+        self._causes = np.array([CAUSES.index(cause) for cause in causes])
+        self._weights = np.array(weights)[:, None] / max(share, 1 - share) if network else np.ones((len(causes), 1))
+        self._switches = normal.switches
         self._mean = RollingMean(smoothing, D)
         self._z = RollingZ(history, np.concatenate(location), np.concatenate(spread))
         self._width = D
 
     def start(self) -> SurpriseState:
         recent = self._mean.start() if self._network else None
-        return SurpriseState(np.full(self._width, np.nan), recent, self._z.start())
+        shape = None if self._shapes is None else self._shapes.start()
+        return SurpriseState(np.full(self._width, np.nan), recent, self._z.start(), shape)
 
     def read(self, errors: Errors | None, values: np.ndarray, state: SurpriseState) -> tuple[Surprises, SurpriseState]:
         changes, last = _changes(values, state.last)
-        columns, recent = [values, changes], state.recent
+        columns, recent, shape = [values, changes], state.recent, state.shape
         if self._network and errors is not None:
             own = (errors.residuals - self._errors[0]) / self._errors[1]
             means, recent = self._mean.read(own, recent)
             columns += [own, means]
         z, rolling = self._z.read(np.concatenate(columns, axis=1), state.rolling)
         z = z.reshape(len(values), len(columns), self._width)
-        each = np.stack([among(z[:, cause]) for cause in range(len(columns))], axis=1) * self._weights
-        by_channel = each.max(axis=1)
-        channel = by_channel.argmax(axis=1)
+        z[np.broadcast_to((values == self._switches[:, None]).any(axis=0)[:, None], z.shape)] = np.nan
+        each = [among(z[:, cause]) for cause in range(len(columns))]
         rows = np.arange(len(values))
-        found = Surprises(by_channel[rows, channel], by_channel, each[rows, :, channel].argmax(axis=1))
-        return found, SurpriseState(last, recent, rolling)
+        if self._shapes is not None and shape is not None:
+            far, channels, shape = self._shapes.read(self._scale.apply(values)[:, self._shaped], shape)
+            far = np.where(np.isfinite(values).any(axis=1), far, 0.0)
+            furthest = self._shaped[channels][:, None]
+            each.append(np.where(np.arange(self._width) == furthest, far[:, None], 0.0))
+        scores = np.stack(each, axis=1) * self._weights
+        by_channel = scores.max(axis=1)
+        channel = by_channel.argmax(axis=1)
+        causes = self._causes[scores[rows, :, channel].argmax(axis=1)]
+        found = Surprises(by_channel[rows, channel], by_channel, causes)
+        return found, SurpriseState(last, recent, rolling, shape)
+
+
+def with_shapes(scale: Scale, normal: Normal) -> np.ndarray:
+    """Which channels have a shape: neither switches nor such as never change."""
+    return np.flatnonzero(np.isnan(normal.switches[0]) & ~scale.constant)
