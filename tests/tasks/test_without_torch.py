@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_old_models import MODELS, NAMES, read
+
+from gatewise import Classifier, Detector
 
 ABSENT = ("torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas")
 
@@ -140,3 +143,38 @@ except ImportError as error:
 """)
     assert said.strip() == "this needs torch, which is not installed. Install it: pip install 'gatewise[train]'"
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_fitting_loading_and_no_torch_give_the_same_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    signal, recordings = rng.standard_normal((400, 2)), rng.standard_normal((40, 12, 3))
+    np.savez(tmp_path / "data.npz", signal=signal, recordings=recordings)
+    small = {"hidden_size": 8, "epochs": 1, "learning_rate": 0.01, "seed": 1, "threads": 1}
+    detector = Detector(method="both", **small).fit(signal)
+    classifier = Classifier(**small, share=1.0).fit(recordings, (recordings.mean((1, 2)) > 0).astype(int))
+    detector.save(tmp_path / "detector")
+    classifier.save(tmp_path / "classifier")
+    wanted = [detector.scores(signal)[0], classifier.predict_proba(recordings)]
+    loaded = Detector.load(tmp_path / "detector"), Classifier.load(tmp_path / "classifier")
+    said = child(f"""
+import numpy as np
+folder = Path({str(tmp_path)!r})
+data = np.load(folder / "data.npz")
+detector, classifier = gatewise.load(folder / "detector"), gatewise.load(folder / "classifier")
+for found in (detector.scores(data["signal"])[0], classifier.predict_proba(data["recordings"])):
+    print(found.tobytes().hex())
+assert not [name for name in {ABSENT!r} if name in sys.modules]
+""")
+    assert said.split() == [array.tobytes().hex() for array in wanted]
+    for own, array in zip((loaded[0].scores(signal)[0], loaded[1].predict_proba(recordings)), wanted, strict=True):
+        np.testing.assert_array_equal(own, array)
+
+
+def test_what_is_changed_in_the_network_changes_what_is_predicted():
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((300, 1))
+    detector = Detector(hidden_size=4, epochs=1, learning_rate=0.01, share=1.0, threads=1).fit(signal)
+    before = detector.scores(signal)[0]
+    with torch.no_grad():
+        detector.model_.predictor.layers.weight_hh_l0.mul_(3.0)
+    assert not np.array_equal(detector.scores(signal)[0], before)
