@@ -7,7 +7,7 @@ import pytest
 
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.tasks import Detector, Forecaster, Tagger, Transcriber, load
+from gatewise.tasks import Classifier, Detector, Forecaster, Tagger, Transcriber, load
 
 RNG = np.random.default_rng(7)
 
@@ -72,6 +72,19 @@ def transcriber(**options):
     return model, [np.concatenate(x[first : first + 3]) for first in range(0, 12, 3)]
 
 
+def classifier(long=False, **options):
+    x = np.nan_to_num(series(60, 30, 2))
+    x[::2] += 0.5
+    y = np.where(np.arange(60) % 2, "low", "high")
+    given = [*x[:4]]
+    if long:
+        x = np.repeat(x, 40, axis=1)
+        given = [*x[:3, :300]]
+    options = {"pooling": ("last", "mean", "max", "attention"), **options}
+    model = Classifier(**SMALL, bidirectional=False, share=1.0, **options).fit(x, y)
+    return model, given
+
+
 SO_FAR = {"forecast", "classify", "transcribe"}
 MODELS = {
     "detect": lambda: detector(),
@@ -86,6 +99,8 @@ MODELS = {
     "forecast": lambda: forecaster(share=0.5),
     "forecast by the calendar": lambda: forecaster(calendar=True, targets=("y", "z"), share=1.0),
     "forecast paths": lambda: forecaster(mode="autoregressive", head="gaussian", samples=20, share=1.0),
+    "classify": lambda: classifier(),
+    "classify long": lambda: classifier(long=True, num_layers=2),
     "transcribe": lambda: transcriber(),
     "forecast plain": lambda: forecaster(only="plain"),
 }
