@@ -1,13 +1,15 @@
 """Many streams of a model of each task: each answers as if it were alone, in one piece or in many."""
 
+import json
 import random
 
 import numpy as np
 import pytest
+from test_without_torch import child
 
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.tasks import Classifier, Detector, Forecaster, Tagger, Transcriber, load
+from gatewise.tasks import Classifier, Detector, Forecaster, Tagger, Transcriber, Translator, load
 
 RNG = np.random.default_rng(7)
 
@@ -107,11 +109,17 @@ MODELS = {
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def made(request, tmp_path_factory):
-    """The model of a file, and inputs for its streams, whose slices are pieces."""
+def file(request, tmp_path_factory):
+    """A model file, and inputs for streams of the model, whose slices are pieces."""
     model, inputs = MODELS[request.param]()
     path = tmp_path_factory.mktemp("models") / "model.gatewise"
     model.save(path)
+    return path, inputs
+
+
+@pytest.fixture(scope="module")
+def made(file):
+    path, inputs = file
     return load(path), inputs
 
 
@@ -233,3 +241,34 @@ def test_what_is_no_snapshot_of_this_model_opens_no_stream(made):
     with pytest.raises(ModelFileError, match="the state is of another model"):
         streams.restore(save(arrays, metadata={"gatewise_state": '"another"'}))
     assert len(streams) == 1
+
+
+@pytest.mark.parametrize(
+    "file", ["detect both", "tag words", "forecast by the calendar", "transcribe", "classify"], indirect=True
+)
+def test_another_process_without_torch_goes_on(file, tmp_path):
+    path, inputs = file
+    streams = load(path).streams()
+    one = streams.open()
+    streams.push({one: inputs[0][:25]})
+    (tmp_path / "kept").write_bytes(streams.snapshot(one))
+    (tmp_path / "piece").write_text(json.dumps([inputs[0].dtype.str, inputs[0][25:].tolist()]))
+    child(f"""
+import numpy as np
+folder = Path({str(tmp_path)!r})
+streams = gatewise.load({str(path)!r}).streams()
+one = streams.restore((folder / "kept").read_bytes())
+kind, rows = json.loads((folder / "piece").read_text())
+streams.push({{one: np.array(rows, kind)}})
+(folder / "after").write_bytes(streams.snapshot(one))
+""")
+    streams.push({one: inputs[0][25:]})
+    assert (tmp_path / "after").read_bytes() == streams.snapshot(one)
+
+
+def test_a_task_that_reads_wholes_says_so():
+    translator = Translator(epochs=0.1, hidden_size=8, threads=1)
+    texts = [f"{k % 7} and {k}" for k in range(60)]
+    translator.fit(texts, [text.replace("and", "und") for text in texts])
+    with pytest.raises(OptionError, match="a model of the task 'translate' has to read its input whole"):
+        translator.streams()
