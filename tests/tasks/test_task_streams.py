@@ -9,7 +9,8 @@ from test_without_torch import child
 
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.tasks import Classifier, Detector, Forecaster, Tagger, Transcriber, Translator, load
+from gatewise.tasks import Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator, load
+from gatewise.tasks.generate.numbers.stream import Following
 
 RNG = np.random.default_rng(7)
 
@@ -87,13 +88,20 @@ def classifier(long=False, **options):
     return model, given
 
 
-SO_FAR = {"forecast", "classify", "transcribe"}
+def generator():
+    x = [own[:, :2] for own in np.nan_to_num(series(30, 30, 3))]
+    model = Generator(**SMALL, mixtures=2).fit([np.column_stack([own, own[:, 0] > 0]) for own in x])
+    return model, [np.column_stack([own, own[:, 0] > 0]) for own in x[:4]]
+
+
+SO_FAR = {"generate", "forecast", "classify", "transcribe"}
 MODELS = {
     "detect": lambda: detector(),
     "detect both": lambda: detector(method="both", cell="gru"),
     "detect windows": lambda: detector(method="reconstruction"),
     "detect plain": lambda: detector(only="plain"),
     "detect matrices": lambda: detector(cell="mlstm"),
+    "generate numbers": generator,
     "tag numbers": lambda: tagger(share=0.5),
     "tag words": lambda: tagger(words=True),
     "tag several": lambda: tagger(several=True, num_layers=2, share=1.0),
@@ -137,6 +145,9 @@ def same(one, other):
         assert one.keys() == other.keys()
         for name in one:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    elif isinstance(one, Following):
+        np.testing.assert_array_equal(one.output, other.output)
+        np.testing.assert_array_equal(one.expected, other.expected)
     else:
         np.testing.assert_array_equal(one, other)
 
