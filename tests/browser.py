@@ -76,6 +76,8 @@ class Browser:
         kinds = ["touchStart", *["touchMove"] * (len(points) - 1)]
         for kind, (x, y) in zip(kinds, points, strict=True):
             self._send("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        if len(points) > 1:
+            time.sleep(0.3)  # it rests: a page that is still flung takes no tap
         self._send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def tap(self, id):
