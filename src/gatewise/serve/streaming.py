@@ -167,11 +167,13 @@ async def _converse(hall: Hall, socket: WebSocket, model: Served, session: Sessi
     """Answer message by message until one side ends it. Whether the client ended it in order."""
     task = asyncio.current_task()
     assert task is not None
+    hall.conversations.add(task)
+    task.add_done_callback(hall.conversations.discard)
     while True:
         if hall.stopping.is_set():
             await socket.close(1012, "the server is stopping. Go on with the same session in a moment")
             return False
-        hall.connections.add(task)
+        hall.idle.add(task)
         try:
             message = await socket.receive()
         except asyncio.CancelledError:
@@ -180,7 +182,7 @@ async def _converse(hall: Hall, socket: WebSocket, model: Served, session: Sessi
             task.uncancel()
             continue
         finally:
-            hall.connections.discard(task)
+            hall.idle.discard(task)
         if message["type"] == "websocket.disconnect":
             return message.get("code") == 1000
         try:
