@@ -1,13 +1,16 @@
 """Many streams of a model of each task: each answers as if it were alone, in one piece or in many."""
 
+import json
 import random
 
 import numpy as np
 import pytest
+from test_without_torch import child
 
 from gatewise.data.readers.arrays import from_arrays
 from gatewise.errors import DataError, ModelFileError, OptionError
-from gatewise.tasks import Detector, Forecaster, Tagger, Transcriber, load
+from gatewise.tasks import Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator, load
+from gatewise.tasks.generate.numbers.stream import Following
 
 RNG = np.random.default_rng(7)
 
@@ -72,13 +75,33 @@ def transcriber(**options):
     return model, [np.concatenate(x[first : first + 3]) for first in range(0, 12, 3)]
 
 
-SO_FAR = {"forecast", "classify", "transcribe"}
+def classifier(long=False, **options):
+    x = np.nan_to_num(series(60, 30, 2))
+    x[::2] += 0.5
+    y = np.where(np.arange(60) % 2, "low", "high")
+    given = [*x[:4]]
+    if long:
+        x = np.repeat(x, 40, axis=1)
+        given = [*x[:3, :300]]
+    options = {"pooling": ("last", "mean", "max", "attention"), **options}
+    model = Classifier(**SMALL, bidirectional=False, share=1.0, **options).fit(x, y)
+    return model, given
+
+
+def generator():
+    x = [own[:, :2] for own in np.nan_to_num(series(30, 30, 3))]
+    model = Generator(**SMALL, mixtures=2).fit([np.column_stack([own, own[:, 0] > 0]) for own in x])
+    return model, [np.column_stack([own, own[:, 0] > 0]) for own in x[:4]]
+
+
+SO_FAR = {"generate", "forecast", "classify", "transcribe"}
 MODELS = {
     "detect": lambda: detector(),
     "detect both": lambda: detector(method="both", cell="gru"),
     "detect windows": lambda: detector(method="reconstruction"),
     "detect plain": lambda: detector(only="plain"),
     "detect matrices": lambda: detector(cell="mlstm"),
+    "generate numbers": generator,
     "tag numbers": lambda: tagger(share=0.5),
     "tag words": lambda: tagger(words=True),
     "tag several": lambda: tagger(several=True, num_layers=2, share=1.0),
@@ -86,17 +109,25 @@ MODELS = {
     "forecast": lambda: forecaster(share=0.5),
     "forecast by the calendar": lambda: forecaster(calendar=True, targets=("y", "z"), share=1.0),
     "forecast paths": lambda: forecaster(mode="autoregressive", head="gaussian", samples=20, share=1.0),
+    "classify": lambda: classifier(),
+    "classify long": lambda: classifier(long=True, num_layers=2),
     "transcribe": lambda: transcriber(),
     "forecast plain": lambda: forecaster(only="plain"),
 }
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def made(request, tmp_path_factory):
-    """The model of a file, and inputs for its streams, whose slices are pieces."""
+def file(request, tmp_path_factory):
+    """A model file, and inputs for streams of the model, whose slices are pieces."""
     model, inputs = MODELS[request.param]()
     path = tmp_path_factory.mktemp("models") / "model.gatewise"
     model.save(path)
+    return path, inputs
+
+
+@pytest.fixture(scope="module")
+def made(file):
+    path, inputs = file
     return load(path), inputs
 
 
@@ -114,6 +145,9 @@ def same(one, other):
         assert one.keys() == other.keys()
         for name in one:
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    elif isinstance(one, Following):
+        np.testing.assert_array_equal(one.output, other.output)
+        np.testing.assert_array_equal(one.expected, other.expected)
     else:
         np.testing.assert_array_equal(one, other)
 
@@ -218,3 +252,34 @@ def test_what_is_no_snapshot_of_this_model_opens_no_stream(made):
     with pytest.raises(ModelFileError, match="the state is of another model"):
         streams.restore(save(arrays, metadata={"gatewise_state": '"another"'}))
     assert len(streams) == 1
+
+
+@pytest.mark.parametrize(
+    "file", ["detect both", "tag words", "forecast by the calendar", "transcribe", "classify"], indirect=True
+)
+def test_another_process_without_torch_goes_on(file, tmp_path):
+    path, inputs = file
+    streams = load(path).streams()
+    one = streams.open()
+    streams.push({one: inputs[0][:25]})
+    (tmp_path / "kept").write_bytes(streams.snapshot(one))
+    (tmp_path / "piece").write_text(json.dumps([inputs[0].dtype.str, inputs[0][25:].tolist()]))
+    child(f"""
+import numpy as np
+folder = Path({str(tmp_path)!r})
+streams = gatewise.load({str(path)!r}).streams()
+one = streams.restore((folder / "kept").read_bytes())
+kind, rows = json.loads((folder / "piece").read_text())
+streams.push({{one: np.array(rows, kind)}})
+(folder / "after").write_bytes(streams.snapshot(one))
+""")
+    streams.push({one: inputs[0][25:]})
+    assert (tmp_path / "after").read_bytes() == streams.snapshot(one)
+
+
+def test_a_task_that_reads_wholes_says_so():
+    translator = Translator(epochs=0.1, hidden_size=8, threads=1)
+    texts = [f"{k % 7} and {k}" for k in range(60)]
+    translator.fit(texts, [text.replace("and", "und") for text in texts])
+    with pytest.raises(OptionError, match="a model of the task 'translate' has to read its input whole"):
+        translator.streams()

@@ -79,7 +79,11 @@ def _member(inputs: Inputs, shape: Shape, outputs: int) -> Block:
         weight_dropout=shape.weight_dropout,
     )
     H = shape.hidden_size * layers.ways
-    question = {"question": Chain([Linear(H, H), Tanh(), Linear(H, 1)])} if "attention" in shape.pooling else {}
+    question = (
+        {"question": Chain([Linear(H, H, exact=True), Tanh(), Linear(H, 1, exact=True)])}
+        if "attention" in shape.pooling
+        else {}
+    )
     return Block(
         {
             "words": words,
@@ -90,7 +94,7 @@ def _member(inputs: Inputs, shape: Shape, outputs: int) -> Block:
             ],
             "layers": layers,
             **question,
-            "output": Linear(H * len(shape.pooling), outputs),
+            "output": Linear(H * len(shape.pooling), outputs, exact=True),
             "dropout": Dropout(shape.dropout),
             "input_dropout": Dropout(shape.input_dropout),
             "word_dropout": TokenDropout(shape.word_dropout, UNKNOWN),
@@ -122,12 +126,12 @@ def average(net: Any, scores: Sequence[Any]) -> Any:
 
 def member_scores(member: Any, batch: Mapping[str, Any]) -> Any:
     """(B, outputs): scores of one network."""
-    y, _ = member.layers(_features(member, batch), lengths=batch["lengths"])
+    y, _ = member.layers(read_steps(member, batch), lengths=batch["lengths"])
     pooled = [POOLING[name](member, y, batch["lengths"]) for name in member.shape.pooling]
     return member.output(member.dropout(member.ops.concatenate(pooled)))
 
 
-def _features(member: Any, batch: Mapping[str, Any]) -> Any:
+def read_steps(member: Any, batch: Mapping[str, Any]) -> Any:
     """(T, B, D): everything that is known of each step."""
     parts = []
     if member.words is not None:

@@ -21,6 +21,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError, ModelFileError
 from ...runtime.network import Block, checked
+from ...runtime.streams import Streams
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
@@ -40,6 +41,7 @@ from .reading import holds_recordings, read_sequences
 from .sizing import Sizing, sizing, training_steps
 from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
+from .stream import LiveClasses
 from .targets import Targets, target_columns
 
 if TYPE_CHECKING:
@@ -416,6 +418,17 @@ class Classifier(Estimator, ClassifyOptions):
         return architecture(self.inputs_, shape, outputs=targets.outputs, kind=targets.kind, members=chosen.ensemble)
 
     # The trained model.
+
+    def streams(self) -> Streams:
+        """Many sequences, classified by their steps so far as these arrive; see `stream.LiveClasses`.
+
+        Raises:
+            OptionError: It needs a sequence whole: it is bidirectional, asks plain methods too, or hears recordings.
+        """
+        return super().streams()
+
+    def _live(self) -> LiveClasses:
+        return LiveClasses(self._predictor(), self._digest)
 
     def _predictor(self, baselines: Baselines | None = None) -> Predictor:
         """With these plain methods, before they are its own."""

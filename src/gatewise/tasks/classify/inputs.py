@@ -252,10 +252,9 @@ class Inputs:
 
     def _numbers(self, data: Sequences, lengths: np.ndarray, augment: Augment | None) -> tuple[np.ndarray, np.ndarray]:
         """(S, D) of all sequences, and their lengths, which augmentation and strides change."""
-        varying = [column.features(data.steps[column.name]) for column in self.numbers if column.per_step]
         parts = []
-        if varying:
-            values = np.concatenate([v for v, _ in varying] + [m for _, m in varying], 1)
+        if self.channels:
+            values = self.varying(data)
             if augment is not None:
                 values, lengths = augment(values, lengths)
             if self.stride > 1:
@@ -267,6 +266,11 @@ class Inputs:
             if not column.per_step:
                 parts += [np.repeat(part, lengths, 0) for part in column.features(data.static[column.name])]
         return np.concatenate(parts, 1), lengths
+
+    def varying(self, data: Sequences) -> np.ndarray:
+        """(S, C + M) scaled numbers of the steps of all sequences, and marks of those that are missing."""
+        found = [column.features(data.steps[column.name]) for column in self.numbers if column.per_step]
+        return np.concatenate([values for values, _ in found] + [marks for _, marks in found], 1)
 
     def series(self, data: Sequences) -> tuple[np.ndarray, np.ndarray]:
         """(S, C) scaled numbers of the steps of all sequences, and how many steps each has."""
@@ -342,6 +346,13 @@ def _frames(flat: np.ndarray, lengths: np.ndarray, stride: int) -> tuple[np.ndar
     first = (np.arange(len(row)) - starts_of(counts)[row]) * stride - stride // 2
     inside = np.clip(first[:, None] + np.arange(2 * stride), 0, lengths[row][:, None] - 1)
     return flat[inside + starts_of(lengths)[row][:, None]].reshape(len(row), -1), counts
+
+
+def frames_of(flat: np.ndarray, begin: int, which: range, stride: int) -> np.ndarray:
+    """Some frames, as `_frames` makes them, of one sequence of which the steps from `begin` on are there."""
+    first = np.array(which, np.int64)[:, None] * stride - stride // 2
+    inside = np.clip(first + np.arange(2 * stride), 0, begin + len(flat) - 1)
+    return flat[inside - begin].reshape(len(which), 2 * stride * flat.shape[1])
 
 
 def _texts(data: Sequences, names: Iterable[str]) -> Iterator[str]:

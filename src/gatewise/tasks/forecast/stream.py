@@ -67,6 +67,10 @@ class LiveForecasts(LiveArrays):
             if values.ndim > 1:
                 raise DataError(f"'{name}' must be a number for each step, not {said(piece)}")
             after[f"column {name}"] = np.concatenate([memory[f"column {name}"], values])[-self._kept :]
+        if self._time is not None:
+            times = after[f"column {self._time}"]
+            if (wrong := np.flatnonzero(np.diff(times) <= np.timedelta64(0))).size:
+                raise DataError(f"{times[wrong[0] + 1]} follows {times[wrong[0]]}. Give the steps in the order of time")
         self._predictor.table(self._sequences(after))
         return after
 
@@ -124,8 +128,9 @@ class LiveForecasts(LiveArrays):
             (memory[f"column {name}"] >= MISSING).all() and (memory[f"column {name}"] < len(levels)).all()
             for name, levels in self._levels.items()
         )
+        rising = self._time is None or bool((np.diff(memory[f"column {self._time}"]) > np.timedelta64(0)).all())
         finite = all(not np.isinf(values).any() for values in memory.values() if values.dtype.kind == "f")
-        return len(counts) == 1 and max(counts) <= self._kept and codes and finite
+        return len(counts) == 1 and max(counts) <= self._kept and codes and finite and rising
 
 
 def _instant(text: str | None, zone: str | None) -> np.datetime64:

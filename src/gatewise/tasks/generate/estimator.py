@@ -22,7 +22,8 @@ from ...data.split import split_in_order
 from ...data.text.vocabulary import vocabulary_from_json
 from ...decoding.sampling import Sampler
 from ...errors import DataError, ModelFileError, OptionError
-from ...runtime.language_model import PLAIN, LanguageModel
+from ...runtime import language_model
+from ...runtime.language_model import PLAIN
 from ...runtime.network import Block, checked
 from ...runtime.streams import Live, Streams
 from ...training import Plan, ProgressFor
@@ -270,7 +271,7 @@ class Generator(Estimator, GenerateOptions):
     def _live(self) -> Live[Any]:
         document = {"task": self.task, **self._document(), "options": self.plain_options(), "sha256": self._digest}
         if self.numbers_ is None:
-            return LanguageModel.of(document, self._tensors()).live()
+            return language_model.LanguageModel.of(document, self._tensors()).live()
         return LiveNumbers(Tracer(document, self._tensors()))
 
     # Text.

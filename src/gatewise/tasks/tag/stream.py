@@ -122,7 +122,7 @@ class LiveTags(Live[Memory]):
         kinds = [(own.dtype, own.shape[1:]) for own in (found.categories, found.numbers)]
         start = self.start()
         fits = kinds == [(own.dtype, own.shape[1:]) for own in (start.categories, start.numbers)]
-        counts = {len(each) for each in (found.categories, found.numbers, *found.tokens)}
+        counts = {len(found.categories), len(found.numbers), *map(len, found.tokens)}
         if arrays or not fits or len(counts) > 1 or max(counts) > self._kept:
             raise ModelFileError("the state is of another model")
         return found

@@ -63,7 +63,9 @@ class LiveNumbers(LiveArrays):
         return self._tracer.checked([piece] if np.ndim(piece) == 1 else piece, "a piece")
 
     def features(self, piece: np.ndarray, memory: Arrays) -> np.ndarray:
-        state = State((), **{**memory, "steps": int(memory["steps"])}) if memory["steps"] else None
+        state = None
+        if memory["steps"]:
+            state = State((), memory["position"], memory["expected"], memory["output"], int(memory["steps"]))
         rows = []
         for step in self._tracer.channels.scaled(piece):
             features, state = self._tracer.taken(step, state)
@@ -81,4 +83,4 @@ class LiveNumbers(LiveArrays):
         return [Following(self._tracer, memory["output"], memory["expected"]) for memory in memories]
 
     def fits(self, memory: Arrays) -> bool:
-        return super().fits(memory) and memory["steps"] >= 0
+        return super().fits(memory) and int(memory["steps"]) >= 0

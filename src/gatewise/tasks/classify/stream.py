@@ -1,0 +1,243 @@
+"""Classes of sequences so far, while their steps arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...data.sequences import Column, Sequences, text_column
+from ...errors import DataError, OptionError
+from ...runtime.stepping import Beside, live_layers
+from ...runtime.streams import Arrays, LiveArrays
+from ..pieces import said, steps_of
+from .architecture import average, read_steps
+from .inputs import frames_of
+from .predictor import Predictor
+
+_TEXT = "held text"
+
+
+class LiveClasses(LiveArrays):
+    """A classifier as `runtime.streams.Live`.
+
+    A piece is steps by column, see `pieces.steps_of`; of a classifier of whole texts, more of a text. The answer is
+    about all steps so far: "predicted", a class, the labels or a number, and except for a number "probabilities" by
+    class or label. It is None as long as there are none: words of a text are read when the white space behind them
+    came, and steps that are read together when all of them came. `finish` reads the rest.
+    """
+
+    task = "classify"
+
+    def __init__(self, predictor: Predictor, digest: str):
+        inputs = predictor.inputs
+        _refuse_wholes(predictor)
+        self._predictor, self._inputs, self.digest = predictor, inputs, digest
+        self._text = inputs.text if inputs.text is not None and not inputs.text.per_step else None
+        self._columns: dict[str, int | None] = {}
+        if self._text is None:
+            self._columns |= {column.name: len(column.mean) for column in inputs.numbers}
+            self._columns |= dict.fromkeys(column.name for column in inputs.categories)
+            self._columns |= dict.fromkeys(() if inputs.text is None else inputs.text.names)
+        self.channels = tuple(self._columns)
+        self.unit = "text" if self._text else "a word" if inputs.text and len(self.channels) == 1 else "a row of values"
+        self._members = predictor.net.members
+        self.layers = Beside(live_layers(member.layers) for member in self._members)
+        self._units = self._members[0].shape.hidden_size
+        self._pooling = self._members[0].shape.pooling
+
+    def start(self) -> Arrays:
+        found: Arrays = {"steps": np.zeros((), np.int64), _TEXT: np.zeros(0, np.uint8)}
+        for column in self._inputs.numbers:  # the last step, from which the change to the next one is
+            found[f"last {column.name}"] = np.zeros((0, len(column.mean)))
+        if self._inputs.stride > 1:
+            found["waiting"], found["first"] = np.zeros((0, self._varying), np.float32), np.zeros((), np.int64)
+        for number in range(len(self._members)):
+            found |= {f"{name} {number}": POOLS[name][0](self._units) for name in self._pooling}
+            if "attention" in self._pooling:
+                found[f"weight {number}"] = np.zeros(1)
+        return found
+
+    def checked(self, piece: Any, memory: Arrays) -> tuple[dict[str, np.ndarray] | None, Arrays]:
+        """The arrays of the steps that can be read now, and what changes in the memory by that."""
+        if self._text is not None:
+            if not isinstance(piece, str):
+                raise DataError(f"a piece is text, not {said(piece)}")
+            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass") + piece
+            end = max((place + 1 for place, letter in enumerate(text) if letter.isspace()), default=0)
+            if self._text.tokens == "characters":
+                end = len(text)
+            return self._words(text[:end]), {_TEXT: _as_bytes(text[end:])}
+        return self._steps(steps_of(piece, self._columns), memory)
+
+    def features(self, piece: tuple[dict[str, np.ndarray] | None, Arrays], memory: Arrays) -> np.ndarray:
+        batch, changed = piece
+        memory.update(changed)
+        if batch is None or not batch["lengths"][0]:
+            return np.zeros((0, self.layers.inputs), np.float32)
+        read = [read_steps(member, batch)[:, 0] for member in self._members]
+        return np.ascontiguousarray(np.concatenate(read, axis=1), np.float32)
+
+    def rest(self, memory: Arrays) -> np.ndarray | None:
+        if self._text is not None:
+            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass")
+            return self.features((self._words(text), {_TEXT: np.zeros(0, np.uint8)}), memory)
+        if self._inputs.stride > 1 and len(memory["waiting"]):
+            none = np.zeros((0, self._varying), np.float32)
+            return self.features(self._frames(none, memory, end=True), memory)
+        return None
+
+    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[Any]:
+        for y, memory in zip(outputs, memories, strict=True):
+            self._pool(y, memory)
+        known = [memory for memory in memories if memory["steps"]]
+        answered = iter(self._answers(known) if known else [])
+        return [next(answered) if memory["steps"] else None for memory in memories]
+
+    def _pool(self, y: np.ndarray, memory: Arrays) -> None:
+        if not len(y):
+            return
+        memory["steps"] = memory["steps"] + len(y)
+        for number, (member, own) in enumerate(zip(self._members, np.split(y, len(self._members), 1), strict=True)):
+            for name in self._pooling:
+                before = memory[f"{name} {number}"]
+                if name == "attention":
+                    weights = np.exp(member.question(own).astype(np.float64))  # bounded: it is of a tanh
+                    memory[f"weight {number}"] = _added(memory[f"weight {number}"], weights)
+                    memory[f"{name} {number}"] = _added(before, weights * own)
+                else:
+                    memory[f"{name} {number}"] = POOLS[name][1](before, own)
+
+    def _answers(self, memories: Sequence[Arrays]) -> list[dict[str, Any]]:
+        predictor, net = self._predictor, self._predictor.net
+        scores = []
+        for number, member in enumerate(self._members):
+            rows = [[self._pooled(name, number, memory) for name in self._pooling] for memory in memories]
+            scores.append(member.output(np.array([np.concatenate(row) for row in rows], np.float32)))
+        found = predictor.targets.tempered(average(net, scores).astype(np.float64), predictor.temperature)
+        found = predictor.targets.predictions(found)
+        decided = predictor.targets.decide(found)
+        return [self._answer(*each) for each in zip(found, decided, strict=True)]
+
+    def _pooled(self, name: str, number: int, memory: Arrays) -> np.ndarray:
+        found = memory[f"{name} {number}"]
+        if name == "mean":
+            return found / np.float32(memory["steps"])
+        return found / memory[f"weight {number}"] if name == "attention" else found
+
+    def _answer(self, found: Any, decided: Any) -> dict[str, Any]:
+        targets = self._predictor.targets
+        if targets.kind == "number":
+            return {"predicted": float(decided)}
+        chances = dict(zip(map(str, targets.classes), map(float, found), strict=True))
+        labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
+        plain = decided.item() if isinstance(decided, np.generic) else decided
+        return {"predicted": plain if labels is None else labels, "probabilities": chances}
+
+    def _words(self, text: str) -> dict[str, np.ndarray] | None:
+        assert self._text is not None
+        blank = text.isspace() and "\n" not in text and self._text.tokens != "characters"
+        if not text or blank:
+            return None
+        [name] = self._text.names
+        return self._inputs.encode(Sequences(np.array([0, 0]), {}, {name: text_column(name, [text])}, "the text"))
+
+    def _steps(self, read: Sequences, memory: Arrays) -> tuple[dict[str, np.ndarray], Arrays]:
+        """The same of steps by column."""
+        inputs, changed = self._inputs, {}
+        before = int(any(len(memory[f"last {column.name}"]) for column in inputs.numbers))
+        steps = {}
+        for name, column in read.steps.items():
+            if self._columns[name] is None:
+                steps[name] = text_column(name, [""] * before + list(column.values))
+                continue
+            last, values = memory[f"last {name}"], column.values.reshape(len(column.values), -1)
+            if values.shape[1] != last.shape[1]:
+                raise DataError(f"'{name}' has {values.shape[1]} numbers a step, but {last.shape[1]} were learned from")
+            steps[name] = Column(name, "number", np.concatenate([last, values]))
+            changed[f"last {name}"] = values[-1:].copy()
+        data = Sequences(np.array([0, read.offsets[1] + before]), steps, name="row")
+        if inputs.stride > 1:
+            return self._frames(inputs.varying(data)[before:], memory, changed=changed)
+        batch = inputs.encode(data)
+        # Of what was read before, the last step is there for the change from it alone.
+        by_step = {"numbers", "categories", "words", "word_of"}
+        found = {name: array[before:] if name in by_step else array for name, array in batch.items()}
+        return {**found, "lengths": batch["lengths"] - before}, changed
+
+    def _frames(
+        self, values: np.ndarray, memory: Arrays, *, changed: Arrays | None = None, end: bool = False
+    ) -> tuple[dict[str, np.ndarray], Arrays]:
+        """The frames that are complete with these steps, or all at the end."""
+        stride, first = self._inputs.stride, int(memory["first"])
+        waiting = np.concatenate([memory["waiting"], values])
+        begin = max(0, first * stride - stride // 2)  # of what is waiting
+        count = begin + len(waiting)
+        last = -(-count // stride) if end else max(first, (count - 2 * stride + stride // 2) // stride + 1)
+        found = frames_of(waiting, begin, range(first, last), stride)
+        kept = max(0, last * stride - stride // 2) - begin
+        after = {"waiting": waiting[:0] if end else waiting[kept:].copy(), "first": np.array(last)}
+        return {"numbers": found[:, None], "lengths": np.array([len(found)])}, {**(changed or {}), **after}
+
+    @property
+    def _varying(self) -> int:
+        """Numbers of a step, with marks of those that are missing."""
+        return self._inputs.channels + sum(sum(column.missing) for column in self._inputs.numbers)
+
+    def fits(self, memory: Arrays) -> bool:
+        start = self.start()
+        most = {_TEXT: len(memory[_TEXT]), "waiting": 2 * self._inputs.stride}  # steps, where they vary
+        most |= {f"last {column.name}": 1 for column in self._inputs.numbers}
+        for name, found in memory.items():
+            if found.shape[1:] != start[name].shape[1:]:
+                return False
+            if len(found) > most[name] if name in most else found.shape != start[name].shape:
+                return False
+        counts = {len(memory[f"last {column.name}"]) for column in self._inputs.numbers}
+        whole = [memory[name] for name in ("steps", "first") if name in memory]
+        return len(counts) < 2 and bool(min(whole) >= 0) and _is_text(memory[_TEXT])
+
+
+def _refuse_wholes(predictor: Predictor) -> None:
+    """OptionError if an answer needs a sequence whole."""
+    inputs = predictor.inputs
+    if predictor.net is None or (predictor.baselines is not None and predictor.blend_weight < 1):
+        raise OptionError(
+            "this classifier asks plain methods, which read a sequence whole, so it cannot answer before its end. "
+            "Train one with share=1"
+        )
+    if predictor.sound is not None:
+        raise OptionError("this classifier brings recordings to one level, for which it has to hear them whole")
+    static = [column.name for column in inputs.numbers if not column.per_step]
+    static += [column.name for column in inputs.categories if not column.per_step]
+    texts = () if inputs.text is None or inputs.text.per_step else inputs.text.names
+    if static or len(texts) > 1:
+        names = ", ".join([*static, *texts])
+        raise OptionError(f"this classifier reads {names} of a whole sequence, so that its steps alone are no stream")
+
+
+def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """A sum with more steps (T, ...), one after the other, however they are cut."""
+    return np.add.accumulate(np.concatenate([before[None], steps]))[-1].copy()
+
+
+# Way of pooling -> what it starts from, of so many units; and that with more steps.
+POOLS: dict[str, tuple[Callable[[int], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "last": (lambda units: np.zeros(units, np.float32), lambda before, y: y[-1].copy()),
+    "mean": (lambda units: np.zeros(units, np.float32), _added),
+    "max": (lambda units: np.full(units, -np.inf, np.float32), lambda before, y: np.maximum(before, y.max(0))),
+    "attention": (np.zeros, _added),
+}
+
+
+def _as_bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _is_text(data: np.ndarray) -> bool:
+    try:
+        data.tobytes().decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
