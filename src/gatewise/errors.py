@@ -71,6 +71,10 @@ EXTRA_OF = {  # package -> the extra that installs it; a test compares this with
     "matplotlib": "plot",
     "soundfile": "audio",
     "adbc_driver_postgresql": "postgres",
+    "fastapi": "serve",
+    "prometheus_client": "serve",
+    "uvicorn": "serve",
+    "websockets": "serve",
 }
 
 

@@ -32,6 +32,10 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         *("runtime", "randomness", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
+    "serve": {
+        *("data", "decoding", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"),
+    },
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,
     "__init__": None,

@@ -182,8 +182,8 @@ def test_a_closed_session_and_what_is_no_state_are_refused(model):
 
 
 def test_steps_are_counted_by_what_a_piece_is():
-    pieces = ["text", [[1, 2], [3, 4]], 7, np.zeros((5, 2)), np.zeros(2)]
-    assert [steps_of(piece) for piece in pieces] == [4, 2, 1, 5, 1]
+    pieces = ["text", [[1, 2], [3, 4]], 7, np.zeros((5, 2)), np.zeros(2), {"a": 1.0, "b": [1, 2, 3]}, {}]
+    assert [steps_of(piece) for piece in pieces] == [4, 2, 1, 5, 2, 3, 0]
 
 
 def test_models_of_one_name_are_refused(model_file, tmp_path):

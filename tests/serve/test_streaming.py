@@ -5,9 +5,11 @@ import json
 
 import numpy as np
 import pytest
-from serving import MODELS, client_of
+from serving import MODELS, client_of, old_model
 from starlette.websockets import WebSocketDisconnect
 
+import gatewise
+from gatewise.bundle import plain
 from gatewise.decoding.ctc import log_softmax
 from gatewise.runtime.language_model import LanguageModel
 
@@ -44,7 +46,7 @@ def test_a_websocket_says_what_it_reads_and_answers_each_message(client, scores)
     with client.websocket_connect(RHYME) as socket:
         hello = socket.receive_json()
         assert hello["model"]["id"] == "rhyme"
-        assert hello["model"]["unit"] == "characters"
+        assert hello["model"]["unit"] == "text, or one of 24 tokens"
         assert hello["steps"] == 0
         socket.send_json("Peter")
         answer = socket.receive_json()
@@ -58,13 +60,13 @@ def test_a_websocket_says_what_it_reads_and_answers_each_message(client, scores)
     ("message", "told"),
     [
         ("not JSON", "the message is not JSON"),
-        ("7", "the steps are text, or a list of steps, not 7"),
+        ("7", "the steps of this model are text, not 7"),
         ("[1, 2]", "the steps of this model are text, not [1, 2]"),
-        ('{"steps": "a", "more": 1}', 'a message is the steps, or {"steps"'),
+        ('{"steps": "a", "more": 1}', "the steps of this model are text"),
         ("[" * 20_000, "the message is not JSON"),
         ('"日"', "'日'"),
         (json.dumps("a" * 10_001), "10,001 steps are more than the 10,000"),
-        (b"1234", "this model reads no numbers"),
+        (b"1234", "the steps of this model are text"),
     ],
 )
 def test_a_bad_message_is_told_and_the_stream_goes_on(client, scores, message, told):
@@ -173,16 +175,68 @@ def test_sessions_and_responses_go_on_on_the_next_server(model_file, tmp_path, s
         assert found["output"][0]["content"] == wanted["output"][0]["content"]
 
 
+DRAWN = np.random.default_rng(3).normal(50, 4, (40, 2)).round(2)
+
+
 @pytest.mark.parametrize(
-    ("name", "told"), [("detect_both", "cannot be streamed"), ("forecast_quantiles", "cannot be streamed")]
+    ("name", "pieces"),
+    [
+        ("detect_both", [DRAWN[:1].tolist(), DRAWN[1:30].tolist(), DRAWN[30].tolist(), DRAWN[31:].tolist()]),
+        ("generate_numbers", [[0.9, 6.0, 0.0], [[0.8, 6.8, 0.0], [0.6, 7.4, 1.0]]]),
+        ("tag_numbers", None),
+    ],
 )
-def test_what_cannot_stream_says_why(name, told):
-    with client_of([MODELS / f"{name}.model"]) as client:
-        if client.get(f"/v1/models/{name}").json()["streams"]:
-            pytest.skip("it can")
-        answer = client.post(f"/v1/models/{name}/sessions")
+def test_a_stream_of_numbers_is_what_it_is_in_python(name, pieces, tmp_path):
+    path = old_model(name, tmp_path)
+    streams = gatewise.load(path).streams()
+    if pieces is None:
+        pieces = [{channel: [0.5 * i, 1.5 - i] for channel in streams.channels} for i in range(5)]
+    stream = streams.open()
+    with client_of([path]) as client, client.websocket_connect(f"ws://localhost/v1/models/{name}/stream") as socket:
+        hello = socket.receive_json()["model"]
+        assert hello["channels"] == list(streams.channels)
+        assert hello["unit"] == streams.unit
+        session = client.post(f"/v1/models/{name}/sessions").json()["session"]
+        for piece in pieces:
+            wanted = streams.push({stream: piece})[stream]
+            if name == "generate_numbers":
+                wanted = {"next": wanted.draw(np.random.default_rng(0), 0.0)}
+            socket.send_json({"steps": piece})
+            assert socket.receive_json()["answer"] == plain(wanted)
+            answer = client.post(f"/v1/sessions/{session}/push", json={"steps": piece})
+            assert answer.json()["answer"] == plain(wanted)
+        if isinstance(pieces[-1], list):
+            socket.send_bytes(np.array(pieces[-1], "<f4").tobytes())
+            assert socket.receive_json()["steps"] > 2
+
+
+@pytest.mark.parametrize(
+    ("piece", "told"),
+    [
+        ([[1.0, 2.0, 3.0]], "a step of this detector has 2 finite numbers"),
+        ([[1.0, 10**400]], "a piece is a row of numbers"),
+        ([[1.0, "x"]], "a step is a row of numbers"),
+        ([[[]]], "a step of this detector has 2 finite numbers"),
+        ({"x0": [1.0]}, "the step has no 'x1'"),
+        ([], "the steps are a list, each a row of numbers"),
+        (7, "the steps are a list"),
+    ],
+)
+def test_numbers_that_are_no_piece_are_told(piece, told):
+    with client_of([MODELS / "detect_both.model"]) as client:
+        session = client.post("/v1/models/detect_both/sessions").json()["session"]
+        answer = client.post(f"/v1/sessions/{session}/push", json={"steps": piece})
         assert answer.status_code == 400
         assert told in answer.json()["error"]["message"]
+        assert client.get(f"/v1/sessions/{session}").json()["steps"] == 0
+
+
+def test_what_cannot_stream_says_why(tmp_path):
+    with client_of([old_model("tag_entities", tmp_path)]) as client:
+        assert client.get("/v1/models/tag_entities").json()["streams"] is False
+        answer = client.post("/v1/models/tag_entities/sessions")
+        assert answer.status_code == 400
+        assert "bidirectional" in answer.json()["error"]["message"]
 
 
 def test_a_drawing_goes_on():

@@ -60,14 +60,14 @@ def serve(
         sessions=sessions, body=body, steps=steps, queue=queue, requests=requests, idle=idle, patience=patience
     )
     metrics = Metrics()
-    bound = listening(host, port)
-    hall = Hall(
-        models=Models(models, limits, metrics),
-        limits=limits,
-        metrics=metrics,
-        seal=Seal(state_key),
-        responses=Responses(limits),
-        api_key=api_key,
-        local=is_local(host),
-    )
-    run(hall, bound, states, note)
+    with listening(host, port) as bound:
+        hall = Hall(
+            models=Models(models, limits, metrics),
+            limits=limits,
+            metrics=metrics,
+            seal=Seal(state_key),
+            responses=Responses(limits),
+            api_key=api_key,
+            local=is_local(host),
+        )
+        run(hall, bound, states, note)

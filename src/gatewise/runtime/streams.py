@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ..errors import ModelFileError, OptionError
+from ..errors import DataError, GatewiseError, ModelFileError, OptionError
 from .states import state_from_bytes, state_to_bytes
 from .stepping import LiveLayers
 
@@ -215,7 +215,7 @@ class Streams:
             DataError: A piece is not what the model reads. No stream has then read any.
         """
         live, memories = self._live, [self._memory(stream) for stream in pieces]
-        checked = [live.checked(piece, memory) for piece, memory in zip(pieces.values(), memories, strict=True)]
+        checked = [self._checked(piece, memory) for piece, memory in zip(pieces.values(), memories, strict=True)]
         features = [live.features(piece, memory) for piece, memory in zip(checked, memories, strict=True)]
         answers = live.answers(self._run(list(pieces), features), memories)
         return dict(zip(pieces, answers, strict=True))
@@ -270,6 +270,14 @@ class Streams:
         self._layers.restore(stream, state)
         self._memories[stream] = memory
         return stream
+
+    def _checked(self, piece: Any, memory: Any) -> Any:
+        try:
+            return self._live.checked(piece, memory)
+        except GatewiseError:
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # 10**400, lists within lists, ...
+            raise DataError(f"a piece is {self.unit}, not {' '.join(repr(piece).split()):.60}") from error
 
     def _run(self, streams: list[int], features: list[Array]) -> list[Array]:
         """The layers' outputs (T, H) of each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 from .kept import Responses
 from .limits import Limits, Refused
@@ -20,7 +21,8 @@ class Hall:
         api_key: What requests must show; None if nobody need.
         local: Whether only this machine is served, and so only addresses of it are right.
         stopping: Set once the server is to end: whoever is being answered is, and nobody else.
-        connections: Tasks of open WebSockets that wait for a message, and can be ended.
+        conversations: Tasks of open WebSockets.
+        idle: Those of them that wait for a message, and can be ended.
     """
 
     models: Models
@@ -31,7 +33,8 @@ class Hall:
     api_key: str | None = None
     local: bool = True
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    conversations: set[asyncio.Task[Any]] = field(default_factory=set)
+    idle: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def refuse_if_stopping(self) -> None:
         """Refused once the server is to end."""

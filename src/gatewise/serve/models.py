@@ -33,7 +33,9 @@ class Served:
         digest: Identifies the file, whatever it is called.
         language_model: If it is one; else None.
         tracer: If it continues numbers; else None.
+        estimator: If it predicts; else None.
         sessions: If it can stream; else None.
+        channels, unit: Of a piece, see `Streams`, if it can.
 
     Raises:
         ModelFileError: It is no model.
@@ -46,20 +48,25 @@ class Served:
         self.language_model: LanguageModel | None = None
         self.tracer: Tracer | None = None
         self.estimator: Any = None
-        if self.task != "generate":
-            self.estimator = load(path)
-        elif "channels" in found.document:
-            self.tracer = Tracer(found.document, found.tensors)
+        if self.task == "generate" and "channels" not in found.document:
+            offers: Any = LanguageModel.of(found.document, found.tensors)
+            self.language_model = offers
         else:
-            self.language_model = LanguageModel.of(found.document, found.tensors)
+            offers = load(path)
+            if self.task == "generate":
+                self.tracer = Tracer(found.document, found.tensors)
+            else:
+                self.estimator = offers
         self.sessions: Sessions | None = None
-        self._why_not = f"a model of the task '{self.task}' cannot be streamed"
-        streams = getattr(self.language_model or self.tracer or self.estimator, "streams", None)
+        self.channels: tuple[str, ...] = ()
+        self.unit, self._why_not = "", ""
         try:
-            if streams is not None:
-                self.sessions = Sessions(streams(), self.name, limits, metrics)
+            streams = offers.streams()
         except GatewiseError as error:
             self._why_not = str(error)
+        else:
+            self.channels, self.unit = streams.channels, streams.unit
+            self.sessions = Sessions(streams, self.name, limits, metrics)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="gatewise-predict")
 
     def streaming(self) -> Sessions:
@@ -78,11 +85,8 @@ class Served:
         """What a client has to know to use it."""
         found: dict[str, Any] = {"id": self.name, "object": "model", "created": 0, "owned_by": "gatewise"}
         found |= {"task": self.task, "digest": self.digest, "streams": self.sessions is not None}
-        found |= {"channels": self.channels, "predicts": self.estimator is not None}
-        found["answers"] = hasattr(self.estimator, "answers")
-        if self.language_model is not None:
-            vocabulary = self.language_model.vocabulary
-            found |= {"unit": vocabulary.kind, "tokens": len(vocabulary)}
+        found |= {"channels": self.channels, "unit": self.unit, "predicts": self.estimator is not None}
+        found["answers"] = hasattr(self.estimator, "answers")  # texts
         return found
 
     def shut(self) -> None:
@@ -91,33 +95,36 @@ class Served:
         if self.sessions is not None:
             self.sessions.shut()
 
-    @property
-    def channels(self) -> list[str]:
-        """Names of the values of a step, where steps are numbers."""
-        if self.tracer is not None:
-            return list(self.tracer.channels.names)
-        return list(getattr(self.estimator, "channels_", ()))
-
     def piece(self, given: Any) -> Any:
         """What a client sent, JSON or bytes, as a piece of a stream. DataError if it cannot be one."""
+        if self.language_model is not None:
+            if not isinstance(given, str):
+                raise DataError(f"the steps of this model are text, not {given!r:.60}")
+            return given
         if isinstance(given, bytes):
             width = len(self.channels)
-            if not width:
-                raise DataError("this model reads no numbers. Send JSON")
-            if len(given) % (4 * width):
-                raise DataError(f"{len(given)} bytes are no steps of {width} float32 values each")
-            return np.frombuffer(given, "<f4").reshape(-1, width)
-        if not isinstance(given, str | list):
-            raise DataError(f"the steps are text, or a list of steps, not {given!r:.60}")
-        if self.language_model is not None and not isinstance(given, str):
-            raise DataError(f"the steps of this model are text, not {given!r:.60}")
-        return given
+            if not given or len(given) % (4 * (width or 1)):
+                raise DataError(f"{len(given)} bytes are no steps of {width or 1} float32 values each")
+            values = np.frombuffer(given, "<f4")
+            return values.reshape(-1, width) if width > 1 else values
+        if not isinstance(given, str | list | dict) or not given:
+            raise DataError(f"the steps are a list, each {self.unit}, or lists by column, not {given!r:.60}")
+        one = isinstance(given, str) or (len(self.channels) > 1 and isinstance(given, list) and np.ndim(given[0]) == 0)
+        return [given] if one else given
 
     def answer(self, found: Any) -> Any:
-        """What a stream answered, as JSON: of a language model what is likeliest next, with log-probabilities."""
-        if self.language_model is None:
-            return bundle.plain(found)
-        return {"next": likeliest(self.language_model, log_softmax(found), _SHOWN)}
+        """What a stream answered, as JSON: of text what is likeliest next, with log-probabilities; of numbers to be
+        continued the likeliest step, null where they end."""
+        if self.language_model is not None:
+            return {"next": likeliest(self.language_model, log_softmax(found), _SHOWN)}
+        if self.tracer is not None:
+            return {"next": bundle.plain(found.draw(np.random.default_rng(0), 0.0))}
+        return bundle.plain(found)
+
+    def binary(self, found: Any) -> bytes | None:
+        """The same as float32 values; None where it is not of numbers alone. Of text, the scores of all tokens."""
+        numbers = isinstance(found, np.ndarray) and found.dtype.kind in "fiub"
+        return np.ascontiguousarray(found, "<f4").tobytes() if numbers else None
 
 
 def likeliest(model: LanguageModel, log_p: np.ndarray, count: int) -> dict[str, float]:

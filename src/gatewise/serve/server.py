@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 from types import FrameType
@@ -59,6 +60,8 @@ def serve(hall: Hall, bound: socket.socket, folder: Path | None, note: Note) -> 
         access_log=False,
         server_header=False,
     )
+    gc.collect()
+    gc.freeze()  # models and modules stay: collections, during which all wait, need not look at them
     _Server(config, hall, folder, note).run(sockets=[bound])
 
 
@@ -127,6 +130,8 @@ class _Server(uvicorn.Server):
         self._hall.stopping.set()
         for server in self.servers:
             server.close()
-        for task in list(self._hall.connections):
+        for task in list(self._hall.idle):
             task.cancel()
+        if self._hall.conversations:
+            await asyncio.wait(self._hall.conversations, timeout=_GRACE)
         self.should_exit = True

@@ -127,6 +127,10 @@ class Sessions:
             self._worker = asyncio.create_task(self._work())
         return await answer
 
+    async def finish(self, session: Session) -> Any:
+        """What the model answers once nothing follows; see `Streams.finish`."""
+        return await self._use(lambda: self._streams.finish(session.stream))
+
     async def state(self, session: Session) -> bytes:
         """What it remembers. See `Streams.snapshot`."""
         return await self._use(lambda: self._streams.snapshot(session.stream))
@@ -231,15 +235,17 @@ class Sessions:
         """The answer to each, or the exception that it deserves: one bad piece does not spoil the others."""
         try:
             answers = self._streams.push(dict(pieces))
-        except Exception as error:  # also of ours that are bugs: they are told to the one whose piece showed them
+        except GatewiseError as error:  # then nobody's was read
             if len(pieces) == 1:
                 return [error]
             return [answer for one in pieces for answer in self._push([one])]
+        except Exception as error:  # a bug, after which nobody knows what was read
+            return [error] * len(pieces)
         return [answers[stream] for stream, _ in pieces]
 
 
 def steps_of(piece: Any) -> int:
-    """How many steps a piece has: characters of text, rows, or one."""
-    if isinstance(piece, str | list):
-        return len(piece)
-    return len(piece) if isinstance(piece, np.ndarray) and piece.ndim == 2 else 1
+    """How many steps a piece has: characters of a text, items of a list, those of the longest column; or one."""
+    if isinstance(piece, dict):
+        return max(map(steps_of, piece.values()), default=0)
+    return len(piece) if isinstance(piece, str | list | np.ndarray) else 1

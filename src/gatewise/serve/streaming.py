@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
@@ -90,6 +89,12 @@ def routes(hall: Hall) -> APIRouter:
         """The next steps of a session."""
         return await pushed(*hall.models.session(id), body)
 
+    @router.post("/v1/sessions/{id}/finish")
+    async def finish(id: str) -> dict[str, Any]:
+        """Nothing follows: the answer to what was held back."""
+        model, session = hall.models.session(id)
+        return {"answer": model.answer(await model.streaming().finish(session)), "steps": session.steps}
+
     @router.get("/v1/sessions/{id}/state")
     async def state(id: str) -> Response:
         """The state as bytes: a safetensors file, signed if the server has a key."""
@@ -128,9 +133,9 @@ def routes(hall: Hall) -> APIRouter:
     async def stream(socket: WebSocket, name: str, session: str | None = None) -> None:
         """A stream for each connection: the first message says what the model reads, and then each one is answered.
 
-        Text messages are JSON: steps, or {"steps": ..., "binary": true} for an answer in bytes; binary ones are float32
-        values, little-endian, step after step, and so are their answers. A client that vanished goes on with
-        `?session=`; how many steps were read is in the first message.
+        Text messages are JSON: steps, or {"steps": ..., "binary": true} for an answer in bytes, or {"finish": true};
+        binary ones are float32 values, little-endian, step after step, and so are answers of numbers alone. A client
+        that vanished goes on with `?session=`; how many steps were read is in the first message.
         """
         await socket.accept()
         try:
@@ -162,11 +167,13 @@ async def _converse(hall: Hall, socket: WebSocket, model: Served, session: Sessi
     """Answer message by message until one side ends it. Whether the client ended it in order."""
     task = asyncio.current_task()
     assert task is not None
+    hall.conversations.add(task)
+    task.add_done_callback(hall.conversations.discard)
     while True:
         if hall.stopping.is_set():
             await socket.close(1012, "the server is stopping. Go on with the same session in a moment")
             return False
-        hall.connections.add(task)
+        hall.idle.add(task)
         try:
             message = await socket.receive()
         except asyncio.CancelledError:
@@ -175,7 +182,7 @@ async def _converse(hall: Hall, socket: WebSocket, model: Served, session: Sessi
             task.uncancel()
             continue
         finally:
-            hall.connections.discard(task)
+            hall.idle.discard(task)
         if message["type"] == "websocket.disconnect":
             return message.get("code") == 1000
         try:
@@ -192,26 +199,24 @@ async def _converse(hall: Hall, socket: WebSocket, model: Served, session: Sessi
 
 async def _answer(model: Served, session: Session, message: Any) -> bytes | dict[str, Any]:
     """What is sent back: bytes for bytes, where the answer is numbers."""
-    sessions = model.streaming()
-    if (given := message.get("bytes")) is not None:
-        found = await sessions.push(session, model.piece(given))
-        return _bytes(found)
-    try:
-        given = json.loads(message["text"])
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"the message is not JSON ({error})") from None
-    binary = False
-    if isinstance(given, dict):
-        binary = given.pop("binary", False) is True
-        if list(given) != ["steps"]:
-            raise DataError('a message is the steps, or {"steps": ..., "binary": false}')
-        given = given["steps"]
+    sessions, binary = model.streaming(), True
+    if (given := message.get("bytes")) is None:
+        try:
+            given = json.loads(message["text"])
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"the message is not JSON ({error})") from None
+        binary = False
+        match given:
+            case {"finish": True, **rest} if not rest:
+                return {"answer": model.answer(await sessions.finish(session)), "steps": session.steps}
+            case {"steps": steps, "binary": bool(binary), **rest} if not rest:
+                given = steps
+            case {"steps": steps, **rest} if not rest:
+                given = steps
     found = await sessions.push(session, model.piece(given))
-    return _bytes(found) if binary else {"answer": model.answer(found), "steps": session.steps}
-
-
-def _bytes(found: Any) -> bytes:
-    return np.ascontiguousarray(np.asarray(found), "<f4").tobytes()
+    if binary and (packed := model.binary(found)) is not None:
+        return packed
+    return {"answer": model.answer(found), "steps": session.steps}
 
 
 def _hello(model: Served, session: Session) -> dict[str, Any]:
