@@ -11,7 +11,8 @@ from gatewise.export import c
 from gatewise.export.proof import prove_c
 from gatewise.runtime.layers import network_of
 from gatewise.runtime.network import Block, Linear, Recurrent, checked
-from gatewise.runtime.recording import CARRIED, Examples, Recorder, StepModel
+from gatewise.runtime.recorder import CARRIED, Recorder
+from gatewise.runtime.recording import Examples, StepModel
 
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here")
 
@@ -33,7 +34,7 @@ def stepped(cell, **layers):
         return net.head(y), state
 
     recorder = Recorder()
-    parts = recorder.network(block, checked(block, weights))
+    parts = recorder.net(block, checked(block, weights))
     y, _ = forward(parts, recorder.number("x", 1, 1, D), CARRIED)
     found, _ = forward(network_of(block, weights), x, None)
     return StepModel(

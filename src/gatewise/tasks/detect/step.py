@@ -8,7 +8,8 @@ import numpy as np
 
 from ...bundle import read_header
 from ...errors import OptionError
-from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
+from ...runtime.recorder import CARRIED, Recorder
+from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network
 from .architecture import LEAST_SCALE, predict_steps
 from .estimator import Detector
@@ -51,8 +52,8 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
     return StepModel(
         recording=recorder.recording(expected=expected * scale + location, spread=spread * scale, surprise=surprise),
         examples=_examples(detector),
-        title=f"The step predictor of a detector over {names}, cell {detector.find_cell().name}. Its alarms, which also "
-        "weigh what is usual in a series, are not exported.",
+        title=f"The step predictor of a detector over {names}, cell {detector.find_cell().name}. The detector's alarms "
+        "also weigh what is usual in a series, and are not exported.",
         meaning=[
             f"values    {D} numbers: {names}; what is missing is not a number",
             "expected  of the next step",

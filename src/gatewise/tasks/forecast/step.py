@@ -10,7 +10,8 @@ import numpy as np
 
 from ...bundle import read_header
 from ...errors import OptionError
-from ...runtime.recording import Examples, Recorder, StepModel, Symbol
+from ...runtime.recorder import Recorder, Symbol
+from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward_direct
 from .estimator import Forecaster
@@ -60,9 +61,16 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
             f"past        the last {T} values of each of {C}, one column behind the other: {', '.join(targets)}",
             *(f"{name:11} {_described(forecaster, name)}" for name in given),
             f"forecast    {H} values of each of {C}",
-            *([f"quantiles   the same at the levels {', '.join(levels)}, of each value one beside the other"] if levels
-              else []),
-            *([f"deviation   the scale of the distribution ({forecaster.head}) of each"] if "deviation" in found else []),
+            *(
+                [f"quantiles   the same at the levels {', '.join(levels)}, of each value one beside the other"]
+                if levels
+                else []
+            ),
+            *(
+                [f"deviation   the scale of the distribution ({forecaster.head}) of each"]
+                if "deviation" in found
+                else []
+            ),
         ],
         digest=str(read_header(path).document.get("sha256", "")),
         page={
@@ -128,7 +136,9 @@ def _sorted(recorder: Recorder, values: Sequence[Symbol]) -> list[Symbol]:
 def _described(forecaster: Forecaster, name: str) -> str:
     """What the features of covariates are."""
     inputs, T, H = forecaster.inputs_, forecaster.sizing_.context_length, int(forecaster.horizon)
-    columns = inputs.static if name == "static" else inputs.future if name == "ahead" else {**inputs.past, **inputs.future}
+    columns = (
+        inputs.static if name == "static" else inputs.future if name == "ahead" else {**inputs.past, **inputs.future}
+    )
     features = [
         *(
             f"{column} is one of {', '.join(how)}"
@@ -151,9 +161,7 @@ def _examples(forecaster: Forecaster, widths: Any, given: Sequence[str], outputs
     values = np.log(past.astype(np.float64)) if scaling == "log" else past.astype(np.float64)
     seen, none = np.ones(values.shape, bool), np.zeros((_WINDOWS, C, H), np.float32)
     loc, scale = normaliser(values, seen, scaling)
-    beside = {
-        name: rng.normal(0, 1, (_WINDOWS, *shape)).astype(np.float32) for name, shape in widths.items()
-    }
+    beside = {name: rng.normal(0, 1, (_WINDOWS, *shape)).astype(np.float32) for name, shape in widths.items()}
     normal = ((values - loc[..., None]) / scale[..., None]).astype(np.float32)
     batch = Batch(
         past=normal, seen=seen.astype(np.float32), loc=loc, scale=scale, target=none, wanted=none, **beside

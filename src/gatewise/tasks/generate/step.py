@@ -15,7 +15,8 @@ from ...document import Count, read
 from ...errors import OptionError
 from ...runtime.language_model import PLAIN, LanguageModel
 from ...runtime.network import checked
-from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
+from ...runtime.recorder import CARRIED, Recorder
+from ...runtime.recording import Examples, StepModel
 from ...runtime.sequence_model import architecture, forward
 from .numbers.predictor import Tracer
 
@@ -62,7 +63,7 @@ def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], round
         tied="output.weight" not in tensors,
     )
     recorder = Recorder()
-    net = recorder.network(block, checked(block, {name: array for name, array in held.items() if name != PLAIN}))
+    net = recorder.net(block, checked(block, {name: array for name, array in held.items() if name != PLAIN}))
     scores, _ = forward(net, recorder.token("token", V, 1, 1), CARRIED)
     vocabulary = model.vocabulary.to_json()
     examples = _read(model, document["start"], tensors.get(PLAIN))
@@ -106,7 +107,7 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
         proj_size=read(int, sizes.get("proj_size", 0), "sizes.proj_size"),
     )
     recorder = Recorder()
-    net = recorder.network(block, checked(block, own))
+    net = recorder.net(block, checked(block, own))
     step = recorder.number("step", 1, 1, D)
     before, count = recorder.state("expected_before", 1, 1, R), recorder.state("count", 1, 1, 1)
     scaled = (step - np.array(channels.mean, np.float32)) / np.array(channels.scale, np.float32)
@@ -134,9 +135,9 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
         title=f"A model that continues sequences of {names}, cell {cell.name}.",
         meaning=[
             f"step      {D} numbers: {names}",
-            f"mixture   what the next step may be: scores of {layout.mixtures} Gaussians, their means, their widths before",
-            f"          softplus (to which 0.02 is added), their couplings; {layout.binary} logits of channels that are 0 or",
-            f"          1; {int(layout.ends)} logit of the end. See tasks/generate/numbers/mixture.py",
+            f"mixture   what the next step may be. Of {layout.mixtures} Gaussians scores, means, widths before softplus",
+            "          (to which 0.02 is added) and couplings; a logit of each channel that is 0 or 1,",
+            *(["          and one of the end"] if layout.ends else []),
             "expected  what the Gaussians are relative to: a channel is mean + scale * (expected + spread * Gaussian)",
             *(f"{name:9} {_listed(values)}" for name, values in (("mean", channels.mean), ("scale", channels.scale))),
             f"spread    {_listed(spread)} of the channels that are not 0 or 1",
@@ -170,7 +171,9 @@ def _traced(tracer: Tracer) -> Examples:
         assert tracer.state is not None
         mixtures.append(tracer.state.output)
         expected.append(tracer.state.expected)
-    return Examples("that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)})
+    return Examples(
+        "that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)}
+    )
 
 
 def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
@@ -187,7 +190,7 @@ def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
 
 
 def _text(model: LanguageModel, tokens: Array) -> tuple[str, list[int]]:
-    """Of the tokens the text up to a line end or space, for where a text ends its last token may be another; and its tokens."""
+    """The text of tokens, and its tokens: up to a space, for where a text ends its last token may be another one."""
     text = model.vocabulary.decode(tokens)
     cut = max(text.rfind("\n"), text.rfind(" "))
     text = text[:cut] if cut > 0 else text
