@@ -2,9 +2,9 @@
 
     python -m benchmarks.export MODEL
 
-Programs of one thread, each its own process, take turns: C as `gcc` compiles it at -O2, the script of the page in node, and
-`gatewise.runtime.language_model` in Python, which is what `gatewise sample` runs. That all give the same scores was
-checked when they were exported.
+Programs of one thread, each its own process, take turns: C as `gcc` compiles it at -O2, the page's script in node, and
+`gatewise.runtime.language_model` in Python, which is what `gatewise sample` runs. That all give the same scores is
+checked as they are exported.
 """
 
 from __future__ import annotations

@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...bundle import read_header
 from ...errors import OptionError
 from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward_direct
-from .estimator import Forecaster
 from .heads import LEAST, SHARPNESS, Quantiles
 from .outputs import network_forecast
 from .windows import FLAT, TINY, Batch, in_units, normaliser
 
+if TYPE_CHECKING:
+    from .estimator import Forecaster
+
 _WINDOWS = 8  # of the examples
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as what its network forecasts from the values before.
+def step_model(forecaster: Forecaster, digest: str, rounded: Rounding) -> StepModel:
+    """The model as what its network forecasts from the values before.
 
     Args:
-        path: Of the file.
+        forecaster: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not a forecaster's, or damaged.
         OptionError: It draws sample paths step by step, or its network has no share.
     """
-    forecaster = Forecaster.load(path)
     if forecaster.mode == "autoregressive":
         raise OptionError("it draws sample paths (--mode autoregressive). Train it with --mode direct")
     plain = forecaster.plain_
@@ -72,7 +71,7 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
                 else []
             ),
         ],
-        digest=str(read_header(path).document.get("sha256", "")),
+        digest=digest,
         page={
             "kind": "forecast",
             "names": list(targets),

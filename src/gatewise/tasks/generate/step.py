@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import bundle
 from ...algebra import Cell
 from ...data.text.vocabulary import Words
 from ...document import Count, read
@@ -18,33 +16,36 @@ from ...runtime.network import checked
 from ...runtime.recorder import CARRIED, Recorder
 from ...runtime.recording import Examples, StepModel
 from ...runtime.sequence_model import architecture, forward
+from ..stepwise import Rounding
 from .numbers.predictor import Tracer
 
+if TYPE_CHECKING:
+    from .estimator import Generator
+
 Array = np.ndarray
-Rounding = Callable[[Array], Array]
 
 _STEPS = 200  # of the examples
 _BEGINNINGS = 50  # of training sequences, that a page begins at
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as its step.
+def step_model(generator: Generator, digest: str, rounded: Rounding) -> StepModel:
+    """The model as its step.
 
     Args:
-        path: Of the file.
+        generator: As read from a file.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not such a model's, or damaged.
         OptionError: It has no network.
     """
-    found = bundle.load(path)
-    document, tensors = found.document, found.tensors
-    if document.get("options", {}).get("only") == "plain":
+    if generator.only == "plain":
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
-    if "channels" in document:
-        return _numbers_model(document, tensors, rounded)
-    return _text_model(document, tensors, rounded)
+    options = generator.plain_options()
+    document = {"task": "generate", **generator._document(), "options": options, "sha256": digest}
+    if generator.numbers_ is not None:
+        return _numbers_model(document, generator._tensors(), rounded)
+    return _text_model(document, generator._tensors(), rounded)
 
 
 def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounded: Rounding) -> StepModel:
@@ -135,8 +136,8 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
         title=f"A model that continues sequences of {names}, cell {cell.name}.",
         meaning=[
             f"step      {D} numbers: {names}",
-            f"mixture   what the next step may be. Of {layout.mixtures} Gaussians scores, means, widths before softplus",
-            "          (to which 0.02 is added) and couplings; a logit of each channel that is 0 or 1,",
+            f"mixture   what the next step may be. Of {layout.mixtures} Gaussians scores, means, widths before",
+            "          softplus (to which 0.02 is added) and couplings; a logit of each channel that is 0 or 1,",
             *(["          and one of the end"] if layout.ends else []),
             "expected  what the Gaussians are relative to: a channel is mean + scale * (expected + spread * Gaussian)",
             *(f"{name:9} {_listed(values)}" for name, values in (("mean", channels.mean), ("scale", channels.scale))),

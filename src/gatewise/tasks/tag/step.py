@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...bundle import read_header
 from ...data.sequences import Column, Sequences, category_column
 from ...errors import OptionError
 from ...runtime.recorder import CARRIED, Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward
-from .estimator import Tagger
 from .features import Features
+
+if TYPE_CHECKING:
+    from .estimator import Tagger
 
 _STEPS = 100  # of the examples
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as the step of its network: a score for each label, or a number.
+def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
+    """The model as the step of its network: a score for each label, or a number.
 
     Args:
-        path: Of the file.
+        tagger: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not a tagger's, or damaged.
         OptionError: It reads words, or more than the steps so far, or its network has no share.
     """
-    tagger = Tagger.load(path)
     features, targets = tagger.features_, tagger.targets_
     if features.words:
         raise OptionError(f"it reads words ('{features.words[0].column}'), and only measurements and categories can be")
@@ -76,7 +75,7 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
             if classes
             else f"numbers  {', '.join(targets.columns) or 'the target'}",
         ],
-        digest=str(read_header(path).document.get("sha256", "")),
+        digest=digest,
         page={
             "kind": "labels",
             "names": columns,
