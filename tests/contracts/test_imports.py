@@ -27,6 +27,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "bundle", "numpy", "safetensors"},
+    "export": {"algebra", "runtime", "numpy"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *("runtime", "randomness", "torch", "numpy", "matplotlib", "safetensors", "sacrebleu", "sklearn"),

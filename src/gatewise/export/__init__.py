@@ -1,6 +1,6 @@
 """A model printed in another language: C99, or a page for a browser.
 
-Each exporter prints a `runtime.recording.StepModel`, and what it wrote is run on that model's examples before it is kept.
+Each exporter prints a `runtime.recording.StepModel`. What it wrote is run on that model's examples before it is kept.
 """
 
 from __future__ import annotations

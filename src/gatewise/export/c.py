@@ -26,7 +26,7 @@ static void gw_add(float *y, const float *m, const float *x, int rows, int colum
         float sum[{ROWS}] = {{0}};
         int count = rows - r < {ROWS} ? rows - r : {ROWS};
         for (j = 0; j < columns; j++, m += {ROWS})
-            for (k = 0; k < {ROWS}; k++) sum[k] += m[k] * x[j];
+            GW_ROLLED for (k = 0; k < {ROWS}; k++) sum[k] += m[k] * x[j];
         for (k = 0; k < count; k++) y[r + k] += sum[k];
     }}
 }}
@@ -40,7 +40,7 @@ static void gw_add8(float *y, const int8_t *m, const float *scale, const float *
         float sum[{ROWS}] = {{0}};
         int count = rows - r < {ROWS} ? rows - r : {ROWS};
         for (j = 0; j < columns; j++, m += {ROWS})
-            for (k = 0; k < {ROWS}; k++) sum[k] += (float)m[k] * x[j];
+            GW_ROLLED for (k = 0; k < {ROWS}; k++) sum[k] += (float)m[k] * x[j];
         for (k = 0; k < count; k++) y[r + k] += scale[r + k] * sum[k];
     }}
 }}
@@ -61,15 +61,19 @@ static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int 
 """,
 }
 
-# Compilers replace loops that copy or clear by calls of memcpy and memset, which are a library's.
+# Compilers make calls of memcpy and memset of loops that copy or clear, which are a library's. And at -O3 GCC unrolls the
+# loop over the sums of a block before it would make vectors of them, which is several times slower.
 _NO_LIBRARY = """
 #if defined(__clang__)
 #define GW_PLAIN __attribute__((no_builtin("memcpy", "memset", "memmove")))
+#define GW_ROLLED
+#elif defined(__GNUC__)
+#define GW_PLAIN
+#define GW_ROLLED _Pragma("GCC unroll 1")
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
 #else
 #define GW_PLAIN
-#if defined(__GNUC__)
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
-#endif
+#define GW_ROLLED
 #endif
 """
 
@@ -193,7 +197,9 @@ def _code(model: StepModel, kind: str) -> str:
         f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
     )
     states = recording.states
-    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or ["s->none = 0.0f;"]
+    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or [
+        "s->none = 0.0f;"
+    ]
     reset = _function("GW_PLAIN void gw_reset(gw_state *s) {", iter(clear))
     helpers = [
         text.format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
@@ -319,11 +325,12 @@ def _number(value: Any) -> str:
 
 def _comment(text: str) -> str:
     """Text of a model file, which may be a stranger's, inside a comment or a string."""
-    return "".join(c if " " <= c <= "~" and c not in '\\"?' else "_" for c in text).replace("*/", "*_").replace("/*", "/_")
+    return (
+        "".join(c if " " <= c <= "~" and c not in '\\"?' else "_" for c in text).replace("*/", "*_").replace("/*", "/_")
+    )
 
 
 def _string(text: str) -> str:
     r"""A literal of its bytes. Three digits, for a shorter escape would go on into the next character."""
     plain = {c: c for c in map(chr, range(32, 127)) if c not in '\\"?'}
     return '"' + "".join(plain.get(chr(byte)) or f"\\{byte:03o}" for byte in text.encode("utf-8", "replace")) + '"'
-

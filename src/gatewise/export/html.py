@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import OptionError
 from ..runtime.recording import Layer, StepModel
 from .printer import LayerPrinter, network_lines
-from .weights import blocked, held, quantised
+from .weights import ROWS, blocked, held, quantised
 
 Array = np.ndarray
 
@@ -66,6 +66,7 @@ class _JavaScript:
         self._size = 0
         self._blobs: list[bytes] = []
         self._used: set[str] = set()
+        self.floats, self.widest = 0, ROWS  # numbers of all matrices, and of the longest side of one
         self.tables: list[str] = []
 
     @property
@@ -90,13 +91,17 @@ class _JavaScript:
         if name not in self._used:
             self._used.add(name)
             rows, columns = matrix.shape
+            filled = -(-rows // ROWS) * ROWS
+            self.floats, self.widest = self.floats + filled * columns, max(self.widest, filled, columns)
             if not held(matrix, self._kind):
                 place = [*self._stored("float32", blocked(matrix)), rows, columns]
                 self.tables.append(f"const {name} = gw_matrix({_json(place)});")
             elif self._kind == "int8":
                 whole, scale = quantised(matrix)
                 place = [*self._stored("int8", blocked(whole)), rows, columns]
-                self.tables.append(f"const {name} = gw_matrix({_json(place)}, {_json(self._stored('float32', scale))});")
+                self.tables.append(
+                    f"const {name} = gw_matrix({_json(place)}, {_json(self._stored('float32', scale))});"
+                )
             else:
                 place = [*self._stored("float16", blocked(matrix)), rows, columns]
                 self.tables.append(f"const {name} = gw_matrix({_json(place)});")
@@ -141,12 +146,22 @@ def _engine(model: StepModel, kind: str) -> str:
     inputs = [vector.name for vector in (*(token for token, _ in recording.tokens), *recording.numbers)]
     outputs = [language.array(name, vector.size) for name, vector in recording.outputs.items()]
     result = f"return {{ {', '.join(recording.outputs)} }};"
-    step = _function("gw_step", ", ".join(["s", *inputs]), iter([*outputs, *network_lines(recording, language), result]))
+    step = _function(
+        "gw_step", ", ".join(["s", *inputs]), iter([*outputs, *network_lines(recording, language), result])
+    )
     fresh = ", ".join(f"{state.name}: new Float32Array({state.size})" for state in recording.states)
-    known = {"title": model.title, "digest": model.digest, "page": model.page, "weights": language.weights}
+    known = {
+        "title": model.title,
+        "digest": model.digest,
+        "page": model.page,
+        "floats": language.floats,
+        "widest": language.widest,
+        "weights": language.weights,
+    }
     return "\n".join(
         [
             f"const gw_model = {_json(known)};",
+            _file("kernel.js"),
             _file("engine.js"),
             *language.tables,
             *functions,
@@ -161,7 +176,16 @@ def _function(name: str, arguments: str, lines: Iterator[str]) -> str:
     found = list(lines)
     arrays = [line for line in found if line.startswith("const ")]
     rest = [f"    {line}" for line in found if not line.startswith("const ")]
-    return "\n".join([f"const {name} = (() => {{", *(f"  {line}" for line in arrays), f"  return ({arguments}) => {{", *rest, "  };", "})();"])
+    return "\n".join(
+        [
+            f"const {name} = (() => {{",
+            *(f"  {line}" for line in arrays),
+            f"  return ({arguments}) => {{",
+            *rest,
+            "  };",
+            "})();",
+        ]
+    )
 
 
 def _examples(model: StepModel) -> str:

@@ -52,7 +52,7 @@ def held(matrix: Array, kind: str) -> bool:
 
 
 def blocked(matrix: Array) -> Array:
-    """A matrix (rows, columns) in blocks of `ROWS` rows, the last filled up with zeros: within one, column by column."""
+    """A matrix (rows, columns) in blocks of `ROWS` rows, the last filled up with zeros; a block column by column."""
     rows, columns = matrix.shape
     filled = np.zeros((-(-rows // ROWS) * ROWS, columns), matrix.dtype)
     filled[:rows] = matrix

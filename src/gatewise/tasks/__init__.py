@@ -75,13 +75,15 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
     """
     from ..bundle import read_header
 
-    task = str(read_header(path).document.get("task"))
-    find(task)
+    document = read_header(path).document
+    task = str(document.get("task"))
+    estimator = find(task)
     if task not in _STEPWISE:
         able = f"{', '.join(_STEPWISE[:-1])} and {_STEPWISE[-1]}"
         raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
     try:
-        found: StepModel = import_module(f".{task}.step", __name__).step_model(path, rounded)
+        step = import_module(f".{task}.step", __name__)
+        found: StepModel = step.step_model(estimator.load(path), str(document.get("sha256", "")), rounded)
     except OptionError as error:
         raise OptionError(f"this model cannot be said in {target}: {error}") from error
     return found

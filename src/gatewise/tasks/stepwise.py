@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..runtime.recording import Recorder
+from ..runtime.recorder import Recorder
 
 Array = np.ndarray
 Rounding = Callable[[Array], Array]
@@ -20,7 +20,7 @@ def rounded_network(estimator: Any, rounded: Rounding, recorder: Recorder) -> An
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
     weights = with_rounded(estimator._read_weights, rounded)
     estimator._read_weights = weights
-    return recorder.network(estimator._architecture(), weights)
+    return recorder.net(estimator._architecture(), weights)
 
 
 def with_rounded(weights: Mapping[str, Array], rounded: Rounding) -> dict[str, Array]:

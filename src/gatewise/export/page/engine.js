@@ -29,12 +29,21 @@ function gw_vector(place) {
     : gw_halves(new Uint16Array(data));
 }
 
+// Where matrices lie, and behind them what the kernel reads and writes.
+const gw_memory = new WebAssembly.Memory({ initial: Math.ceil((4 * (gw_model.floats + 2 * gw_model.widest)) / 65536) });
+const gw_x = new Float32Array(gw_memory.buffer, 4 * gw_model.floats, gw_model.widest);
+const gw_y = new Float32Array(gw_memory.buffer, 4 * (gw_model.floats + gw_model.widest), gw_model.widest);
+const gw_kernel = gw_simd(gw_memory);
+let gw_taken = 0;
+
 // A matrix is in blocks of 16 rows, the last filled up with zeros, and within one column by column.
 function gw_matrix(place, scale) {
-  const [, , , rows, columns] = place, values = gw_vector(place);
+  const [, , count, rows, columns] = place, values = new Float32Array(gw_memory.buffer, gw_taken, count);
+  gw_taken += 4 * count;
+  values.set(gw_vector(place));
   if (scale) {
     const scales = gw_vector(scale);
-    for (let i = 0; i < values.length; i++) values[i] *= scales[Math.floor(i / (16 * columns)) * 16 + (i % 16)] || 0;
+    for (let i = 0; i < count; i++) values[i] *= scales[Math.floor(i / (16 * columns)) * 16 + (i % 16)] || 0;
   }
   return { values, rows, columns };
 }
@@ -43,18 +52,18 @@ function gw_row(y, m, row) {
   for (let j = 0; j < m.columns; j++) y[j] = m.values[(Math.floor(row / 16) * m.columns + j) * 16 + (row % 16)];
 }
 
-function gw_add(y, m, x) { // y += m x, sixteen sums at a time
-  const w = m.values, rows = m.rows, columns = m.columns;
+function gw_add(y, m, x) { // y += m x
+  const rows = m.rows;
+  if (gw_kernel) {
+    gw_x.set(x);
+    gw_kernel(m.values.byteOffset, gw_x.byteOffset, gw_y.byteOffset, Math.ceil(rows / 16), m.columns);
+  } else gw_plain(m, x);
+  for (let r = 0; r < rows; r++) y[r] += gw_y[r];
+}
+
+function gw_plain({ values: w, rows, columns }, x) { // the same without SIMD
   for (let r = 0, o = 0; r < rows; r += 16) {
-    let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0, i = 0, k = 0, l = 0, n = 0, p = 0, q = 0, s = 0, t = 0;
-    for (let j = 0; j < columns; j++, o += 16) {
-      const v = x[j];
-      a += w[o] * v; b += w[o + 1] * v; c += w[o + 2] * v; d += w[o + 3] * v;
-      e += w[o + 4] * v; f += w[o + 5] * v; g += w[o + 6] * v; h += w[o + 7] * v;
-      i += w[o + 8] * v; k += w[o + 9] * v; l += w[o + 10] * v; n += w[o + 11] * v;
-      p += w[o + 12] * v; q += w[o + 13] * v; s += w[o + 14] * v; t += w[o + 15] * v;
-    }
-    const sums = [a, b, c, d, e, f, g, h, i, k, l, n, p, q, s, t];
-    for (let j = 0; j < 16 && r + j < rows; j++) y[r + j] += sums[j];
+    gw_y.fill(0, r, r + 16);
+    for (let j = 0; j < columns; j++, o += 16) for (let k = 0; k < 16; k++) gw_y[r + k] += w[o + k] * x[j];
   }
 }

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...bundle import read_header
 from ...errors import OptionError
-from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
+from ...runtime.recorder import CARRIED, Recorder
+from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network
 from .architecture import LEAST_SCALE, predict_steps
-from .estimator import Detector
 from .predictor import error_reader
+
+if TYPE_CHECKING:
+    from .estimator import Detector
 
 _STEPS = 200  # of the examples
 _FURTHEST = 1e9  # as `Scale.apply`
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as the step of its predictor: what is expected of the next step.
+def step_model(detector: Detector, digest: str, rounded: Rounding) -> StepModel:
+    """The model as the step of its predictor: what is expected of the next step.
 
     Args:
-        path: Of the file.
+        detector: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not a detector's, or damaged.
-        OptionError: It has no network that predicts steps.
+            OptionError: It has no network that predicts steps.
     """
-    detector = Detector.load(path)
     if detector.method == "reconstruction":
         raise OptionError("its network reads whole windows (--method reconstruction) and predicts no step")
     recorder, D = Recorder(), len(detector.channels_)
@@ -51,15 +52,15 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
     return StepModel(
         recording=recorder.recording(expected=expected * scale + location, spread=spread * scale, surprise=surprise),
         examples=_examples(detector),
-        title=f"The step predictor of a detector over {names}, cell {detector.find_cell().name}. Its alarms, which also "
-        "weigh what is usual in a series, are not exported.",
+        title=f"The step predictor of a detector over {names}, cell {detector.find_cell().name}. The detector's alarms "
+        "also weigh what is usual in a series, and are not exported.",
         meaning=[
             f"values    {D} numbers: {names}; what is missing is not a number",
             "expected  of the next step",
             "spread    of what is expected: the scale of its distribution",
             "surprise  how many spreads this step lies from what was expected; 0 of what is missing, and at first",
         ],
-        digest=str(read_header(path).document.get("sha256", "")),
+        digest=digest,
         page={"kind": "watch", "names": list(detector.channels_)},
     )
 

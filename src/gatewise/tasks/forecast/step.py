@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...bundle import read_header
 from ...errors import OptionError
-from ...runtime.recording import Examples, Recorder, StepModel, Symbol
+from ...runtime.recorder import Recorder, Symbol
+from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward_direct
-from .estimator import Forecaster
 from .heads import LEAST, SHARPNESS, Quantiles
 from .outputs import network_forecast
 from .windows import FLAT, TINY, Batch, in_units, normaliser
 
+if TYPE_CHECKING:
+    from .estimator import Forecaster
+
 _WINDOWS = 8  # of the examples
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as what its network forecasts from the values before.
+def step_model(forecaster: Forecaster, digest: str, rounded: Rounding) -> StepModel:
+    """The model as what its network forecasts from the values before.
 
     Args:
-        path: Of the file.
+        forecaster: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not a forecaster's, or damaged.
         OptionError: It draws sample paths step by step, or its network has no share.
     """
-    forecaster = Forecaster.load(path)
     if forecaster.mode == "autoregressive":
         raise OptionError("it draws sample paths (--mode autoregressive). Train it with --mode direct")
     plain = forecaster.plain_
@@ -60,11 +60,18 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
             f"past        the last {T} values of each of {C}, one column behind the other: {', '.join(targets)}",
             *(f"{name:11} {_described(forecaster, name)}" for name in given),
             f"forecast    {H} values of each of {C}",
-            *([f"quantiles   the same at the levels {', '.join(levels)}, of each value one beside the other"] if levels
-              else []),
-            *([f"deviation   the scale of the distribution ({forecaster.head}) of each"] if "deviation" in found else []),
+            *(
+                [f"quantiles   the same at the levels {', '.join(levels)}, of each value one beside the other"]
+                if levels
+                else []
+            ),
+            *(
+                [f"deviation   the scale of the distribution ({forecaster.head}) of each"]
+                if "deviation" in found
+                else []
+            ),
         ],
-        digest=str(read_header(path).document.get("sha256", "")),
+        digest=digest,
         page={
             "kind": "forecast",
             "names": list(targets),
@@ -128,7 +135,9 @@ def _sorted(recorder: Recorder, values: Sequence[Symbol]) -> list[Symbol]:
 def _described(forecaster: Forecaster, name: str) -> str:
     """What the features of covariates are."""
     inputs, T, H = forecaster.inputs_, forecaster.sizing_.context_length, int(forecaster.horizon)
-    columns = inputs.static if name == "static" else inputs.future if name == "ahead" else {**inputs.past, **inputs.future}
+    columns = (
+        inputs.static if name == "static" else inputs.future if name == "ahead" else {**inputs.past, **inputs.future}
+    )
     features = [
         *(
             f"{column} is one of {', '.join(how)}"
@@ -151,9 +160,7 @@ def _examples(forecaster: Forecaster, widths: Any, given: Sequence[str], outputs
     values = np.log(past.astype(np.float64)) if scaling == "log" else past.astype(np.float64)
     seen, none = np.ones(values.shape, bool), np.zeros((_WINDOWS, C, H), np.float32)
     loc, scale = normaliser(values, seen, scaling)
-    beside = {
-        name: rng.normal(0, 1, (_WINDOWS, *shape)).astype(np.float32) for name, shape in widths.items()
-    }
+    beside = {name: rng.normal(0, 1, (_WINDOWS, *shape)).astype(np.float32) for name, shape in widths.items()}
     normal = ((values - loc[..., None]) / scale[..., None]).astype(np.float32)
     batch = Batch(
         past=normal, seen=seen.astype(np.float32), loc=loc, scale=scale, target=none, wanted=none, **beside

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import bundle
 from ...algebra import Cell
 from ...data.text.vocabulary import Words
 from ...document import Count, read
 from ...errors import OptionError
 from ...runtime.language_model import PLAIN, LanguageModel
 from ...runtime.network import checked
-from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
+from ...runtime.recorder import CARRIED, Recorder
+from ...runtime.recording import Examples, StepModel
 from ...runtime.sequence_model import architecture, forward
+from ..stepwise import Rounding
 from .numbers.predictor import Tracer
 
+if TYPE_CHECKING:
+    from .estimator import Generator
+
 Array = np.ndarray
-Rounding = Callable[[Array], Array]
 
 _STEPS = 200  # of the examples
 _BEGINNINGS = 50  # of training sequences, that a page begins at
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as its step.
+def step_model(generator: Generator, digest: str, rounded: Rounding) -> StepModel:
+    """The model as its step.
 
     Args:
-        path: Of the file.
+        generator: As read from a file.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not such a model's, or damaged.
         OptionError: It has no network.
     """
-    found = bundle.load(path)
-    document, tensors = found.document, found.tensors
-    if document.get("options", {}).get("only") == "plain":
+    if generator.only == "plain":
         raise OptionError("it was made with --only plain and has no network, which is what is exported")
-    if "channels" in document:
-        return _numbers_model(document, tensors, rounded)
-    return _text_model(document, tensors, rounded)
+    options = generator.plain_options()
+    document = {"task": "generate", **generator._document(), "options": options, "sha256": digest}
+    if generator.numbers_ is not None:
+        return _numbers_model(document, generator._tensors(), rounded)
+    return _text_model(document, generator._tensors(), rounded)
 
 
 def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], rounded: Rounding) -> StepModel:
@@ -62,7 +64,7 @@ def _text_model(document: Mapping[str, Any], tensors: Mapping[str, Array], round
         tied="output.weight" not in tensors,
     )
     recorder = Recorder()
-    net = recorder.network(block, checked(block, {name: array for name, array in held.items() if name != PLAIN}))
+    net = recorder.net(block, checked(block, {name: array for name, array in held.items() if name != PLAIN}))
     scores, _ = forward(net, recorder.token("token", V, 1, 1), CARRIED)
     vocabulary = model.vocabulary.to_json()
     examples = _read(model, document["start"], tensors.get(PLAIN))
@@ -106,7 +108,7 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
         proj_size=read(int, sizes.get("proj_size", 0), "sizes.proj_size"),
     )
     recorder = Recorder()
-    net = recorder.network(block, checked(block, own))
+    net = recorder.net(block, checked(block, own))
     step = recorder.number("step", 1, 1, D)
     before, count = recorder.state("expected_before", 1, 1, R), recorder.state("count", 1, 1, 1)
     scaled = (step - np.array(channels.mean, np.float32)) / np.array(channels.scale, np.float32)
@@ -134,9 +136,9 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
         title=f"A model that continues sequences of {names}, cell {cell.name}.",
         meaning=[
             f"step      {D} numbers: {names}",
-            f"mixture   what the next step may be: scores of {layout.mixtures} Gaussians, their means, their widths before",
-            f"          softplus (to which 0.02 is added), their couplings; {layout.binary} logits of channels that are 0 or",
-            f"          1; {int(layout.ends)} logit of the end. See tasks/generate/numbers/mixture.py",
+            f"mixture   what the next step may be. Of {layout.mixtures} Gaussians scores, means, widths before",
+            "          softplus (to which 0.02 is added) and couplings; a logit of each channel that is 0 or 1,",
+            *(["          and one of the end"] if layout.ends else []),
             "expected  what the Gaussians are relative to: a channel is mean + scale * (expected + spread * Gaussian)",
             *(f"{name:9} {_listed(values)}" for name, values in (("mean", channels.mean), ("scale", channels.scale))),
             f"spread    {_listed(spread)} of the channels that are not 0 or 1",
@@ -170,7 +172,9 @@ def _traced(tracer: Tracer) -> Examples:
         assert tracer.state is not None
         mixtures.append(tracer.state.output)
         expected.append(tracer.state.expected)
-    return Examples("that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)})
+    return Examples(
+        "that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)}
+    )
 
 
 def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
@@ -187,7 +191,7 @@ def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
 
 
 def _text(model: LanguageModel, tokens: Array) -> tuple[str, list[int]]:
-    """Of the tokens the text up to a line end or space, for where a text ends its last token may be another; and its tokens."""
+    """The text of tokens, and its tokens: up to a space, for where a text ends its last token may be another one."""
     text = model.vocabulary.decode(tokens)
     cut = max(text.rfind("\n"), text.rfind(" "))
     text = text[:cut] if cut > 0 else text

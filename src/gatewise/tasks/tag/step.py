@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...bundle import read_header
 from ...data.sequences import Column, Sequences, category_column
 from ...errors import OptionError
-from ...runtime.recording import CARRIED, Examples, Recorder, StepModel, Symbol
+from ...runtime.recorder import CARRIED, Recorder, Symbol
+from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward
-from .estimator import Tagger
 from .features import Features
+
+if TYPE_CHECKING:
+    from .estimator import Tagger
 
 _STEPS = 100  # of the examples
 
 
-def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
-    """A model file as the step of its network: a score for each label, or a number.
+def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
+    """The model as the step of its network: a score for each label, or a number.
 
     Args:
-        path: Of the file.
+        tagger: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        ModelFileError: It is not a tagger's, or damaged.
         OptionError: It reads words, or more than the steps so far, or its network has no share.
     """
-    tagger = Tagger.load(path)
     features, targets = tagger.features_, tagger.targets_
     if features.words:
         raise OptionError(f"it reads words ('{features.words[0].column}'), and only measurements and categories can be")
@@ -38,8 +38,8 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
         raise OptionError("it scales measurements over a whole sequence (--normalise), which a step does not know")
     if tagger.bidirectional:
         raise OptionError("it reads steps in both directions. Train it with --no-bidirectional")
-    alone = tagger.plain_ is None
-    part = "" if alone else share_line(tagger.blend_.share, f"that of a {tagger.plain_.name(targets)}")
+    plain = tagger.plain_
+    part = "" if plain is None else share_line(tagger.blend_.share, f"that of a {plain.name(targets)}")
     recorder = Recorder()
     net = rounded_network(tagger, rounded, recorder)
     if net.crf is not None:
@@ -53,20 +53,29 @@ def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
         y = y - bias
     elif not classes:
         y = y * np.array(targets.scale, np.float32) + center
-    columns = [f"{name} {k}" if len(mean) > 1 else name for name, mean in features.means.items() for k in range(len(mean))]
+    columns = [
+        f"{name} {k}" if len(mean) > 1 else name for name, mean in features.means.items() for k in range(len(mean))
+    ]
     output = "scores" if classes else "numbers"
     return StepModel(
         recording=recorder.recording(**{output: y}),
         examples=_examples(tagger, output),
         title=f"A tagger of each step, cell {tagger.find_cell().name}.{part}",
         meaning=[
-            *(f"category{k}  '{name}': {_numbered(levels)}; 0 if it is missing or another" for k, (name, levels) in
-              enumerate(features.categories.items())),
-            *([f"values  {len(columns)} numbers: {', '.join(columns)}; what is missing is not a number"] if columns else []),
-            f"scores  of each label; the largest is the label: {', '.join(classes)}" if classes
+            *(
+                f"category{k}  '{name}': {_numbered(levels)}; 0 if it is missing or another"
+                for k, (name, levels) in enumerate(features.categories.items())
+            ),
+            *(
+                [f"values  {len(columns)} numbers: {', '.join(columns)}; what is missing is not a number"]
+                if columns
+                else []
+            ),
+            f"scores  of each label; the largest is the label: {', '.join(classes)}"
+            if classes
             else f"numbers  {', '.join(targets.columns) or 'the target'}",
         ],
-        digest=str(read_header(path).document.get("sha256", "")),
+        digest=digest,
         page={
             "kind": "labels",
             "names": columns,
