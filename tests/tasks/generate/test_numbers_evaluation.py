@@ -24,7 +24,7 @@ def by_hand(tracer, sequence):
         if number + 1 == len(sequence):
             return nats - math.log(ends)
         nats -= math.log(1 - ends)
-        units = tracer._expected.spread * scale[real]
+        units = tracer.expected.spread * scale[real]
         middle = np.array(tracer.channels.mean)[real] + scale[real] * state.expected
         weights = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
         nats -= math.log(
