@@ -39,7 +39,7 @@ class Eager:
 
     def __init__(self, translator: Translator):
         model, texts = translator.model_, translator.texts_
-        if model.input_feeding or model.cell.name != "lstm" or translator.attention != "multiplicative":
+        if model.input_feeding or model.layers.cell.name != "lstm" or translator.attention != "multiplicative":
             sys.exit("this benchmark's eager model has LSTM layers and multiplicative attention, without input feeding")
         self.model, self.texts = model, texts
         E, H, layers = model.embedding.embedding_dim, model.layers.hidden_size, model.layers.num_layers
@@ -53,7 +53,9 @@ class Eager:
         model, edge, penalty = self.model, self.texts.edge, lambda n: (5 + n) / 6
         y, (h, _) = self.encoder(model.embedding_scale * model.source_embedding(torch.from_numpy(source))[:, None])
         end = torch.cat([h[-2], h[-1]], -1)
-        state = tuple(torch.tanh(model.start[name](end)).view(-1, 1, self.decoder.hidden_size) for name in "hc")
+        state = tuple(
+            torch.tanh(getattr(model.start, name)(end)).view(-1, 1, self.decoder.hidden_size) for name in "hc"
+        )
         keys, values = model.attention.W(y[:, 0]), y[:, 0]
         totals, written = torch.zeros(1), torch.full((1, 1), edge)
         ended: list[tuple[float, list[int]]] = []
@@ -85,7 +87,7 @@ def main(names: list[str]) -> None:
     translator = Translator.load(names[0]) if names else _trained()
     test = read_pairs((DATA / "test_2016_flickr.en.gz", DATA / "test_2016_flickr.de.gz"))
     texts: Texts = translator.texts_
-    predictor = Predictor(net=translator.model_, texts=texts)
+    predictor = Predictor(net=translator._net, texts=texts)
     sources = texts.sources(test.sources[:SENTENCES])
     eager = Eager(translator)
     ours = [some[0].tokens.tolist() for some in predictor.decode(sources, Decoding())]

@@ -38,11 +38,14 @@ def _lines(path: Path) -> list[list[str]]:
 def as_sequences(
     name: str, series: list[np.ndarray], columns: list[str], stamps: np.ndarray | None = None
 ) -> Sequences:
+    """Series as a reader gives them, told apart by the column "series"."""
     values = np.concatenate([one.reshape(len(one), -1) for one in series])
     steps = {column: Column(column, "number", values[:, place].copy()) for place, column in enumerate(columns)}
     if stamps is not None:
         steps["date"] = Column("date", "time", stamps)
-    return Sequences(np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64), steps, {}, name)
+    keys = Column("series", "category", np.arange(len(series)), tuple(f"{number}" for number in range(len(series))))
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
+    return Sequences(offsets, steps, {"series": keys}, name)
 
 
 def _figures(own: dict[str, Any], baselines: dict[str, Any], measure: str) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def competition(name: str, folder: Path) -> tuple[list[np.ndarray], list[np.ndar
 @lru_cache(maxsize=4)  # two rows of one training
 def _competition_of(name: str, folder: Path, seed: int) -> dict[str, Any]:
     past, whole, season, horizon = competition(name, folder)
-    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0)}
+    options = {"horizon": horizon, "season_length": season, "split": (0.9, 0.1, 0), "key": "series"}
     forecaster = Forecaster(**options, seed=seed, threads=_THREADS).fit(as_sequences(name, past, ["value"]))
     found = forecaster.backtest(as_sequences(name, whole, ["value"]), origins=1)
     return found | {"chosen": _chosen(forecaster), "options": options}
@@ -106,6 +109,18 @@ def _competition(name: str, measure: str, folder: Path, seed: int) -> dict[str, 
     }
 
 
+def read_table(path: Path, rows: int | None, start: str | None) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Values (T, C) of a table's columns, their names, and its stamps; rows and start as for `_table`."""
+    names, *lines = _lines(path)
+    lines = lines[:rows]
+    values = np.array([[float(value or "nan") for value in row[1:]] for row in lines])
+    if start is None:
+        stamps = np.array([row[0] for row in lines], "datetime64[us]")
+    else:
+        stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
+    return values, names[1:], stamps
+
+
 def _table(
     path: str, rows: int | None, options: dict[str, Any], folder: Path, seed: int, start: str | None = None
 ) -> dict[str, Any]:
@@ -115,14 +130,8 @@ def _table(
         rows: To read; all of them, if None.
         start: Of the time, where it is counted in hours.
     """
-    names, *lines = _lines(Path(folder) / path)
-    lines = lines[:rows]
-    values = np.array([[float(value or "nan") for value in row[1:]] for row in lines])
-    if start is None:
-        stamps = np.array([row[0] for row in lines], "datetime64[us]")
-    else:
-        stamps = np.datetime64(start, "us") + np.array([int(row[0]) for row in lines]) * np.timedelta64(3600, "s")
-    data = as_sequences(path.partition("/")[0], [values], names[1:], stamps)
+    values, columns, stamps = read_table(Path(folder) / path, rows, start)
+    data = as_sequences(path.partition("/")[0], [values], columns, stamps)
     return _standardised(data, {"time": "date", **options}, seed)
 
 

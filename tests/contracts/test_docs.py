@@ -362,3 +362,22 @@ def test_the_programs_of_the_dimensions_page_run():
     names: dict = {}
     for block in blocks("docs/dimensions.md", "python"):
         exec(block, names)
+
+
+def test_the_program_of_layers_on_the_streams_page_runs():
+    names: dict = {}
+    [block] = [block for block in blocks("docs/streams.md", "python") if "cells.find" in block]
+    exec(block, names)
+    assert names["y"].shape == (3, 128)
+    assert [[value.shape for value in layer] for layer in names["state"]] == [[(128,)]]
+
+
+def test_the_tables_of_the_streams_page_are_the_measured_ones():
+    """Medians and their spread, which `benchmarks.stream` writes into both."""
+
+    def shown(spread):
+        return "{} ({}-{})".format(*(f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in spread.values()))
+
+    for part, column, key in (("steps", 2, "ours"), ("int8", 3, "int8"), ("text", 1, "read by the engine")):
+        rows, found = cells_of("docs/streams.md", part), results(f"stream-{part}")["rows"]
+        assert [row[column] for row in rows] == [shown(row[key]) for row in found]

@@ -5,6 +5,9 @@ import pytest
 import torch
 from table import NATIVE, Size, draw
 
+from gatewise import cells
+from gatewise.errors import OptionError
+from gatewise.native import arrays, calls, lowering
 from gatewise.native.library import _native
 from gatewise.native.streams import Product, Streams
 
@@ -108,10 +111,56 @@ def test_a_step_of_each_cell_is_near_the_exact_one(cell):
         assert 0 < np.abs(one - other).max() < 0.06 * max(1.0, np.abs(one).max()) or np.array_equal(one, other)
 
 
-def test_the_backward_pass_has_none():
-    from gatewise import cells
-    from gatewise.native import lowering
+@pytest.mark.parametrize("rows", [1, 5, 14])
+@pytest.mark.parametrize("cell", NATIVE, ids=lambda cell: cell.name)
+def test_whole_sequences_have_the_bits_of_streams(cell, rows):
+    """Also where products of x are taken in advance, as with few rows."""
+    inputs = draw(cell, Size(T=7, B=rows, D=50, H=48, P=20), torch.float32)
+    x, state, weights = (
+        inputs.x.numpy(),
+        [np.zeros_like(s.numpy()) for s in inputs.state],
+        [w.numpy() for w in inputs.weights],
+    )
+    [y], last = arrays.recurrence(cell, x, state, weights, precision="int8")
+    streams = Streams([(cell, weights)], "int8")
+    ids = [streams.open() for _ in range(rows)]
+    assert streams.push(ids, x).tobytes() == y.tobytes()
+    for row, stream in enumerate(ids):
+        for value, end in zip(streams.state(stream)[0], last, strict=True):
+            assert value.tobytes() == end[row].tobytes()
 
+
+@pytest.mark.parametrize("division", ["rows", "units"])
+@pytest.mark.parametrize("name", ["lstm", "layer_norm_lstm", "slstm"])
+def test_threads_lengths_and_directions(name, division, monkeypatch):
+    cell = cells.find(name)
+    inputs = draw(cell, Size(T=9, B=14, D=50, H=96, P=20), torch.float32)
+    x, state, weights = inputs.x.numpy(), [s.numpy() for s in inputs.state], [w.numpy() for w in inputs.weights]
+    lengths = np.arange(14) % 10
+
+    def run(reverse, threads):
+        found = arrays.recurrence(cell, x, state, weights, lengths, reverse, True, threads, "int8")
+        return [value.tobytes() for values in found for value in values]
+
+    want = [run(reverse, 1) for reverse in (False, True)]
+    monkeypatch.setattr(calls, "_SHORT", 0)
+    monkeypatch.setattr(calls, "_SHORT_STEP", 0)
+    monkeypatch.setattr(calls, "_SMALL_WEIGHTS", {"rows": 1 << 60, "units": 0}[division])
+    assert [run(reverse, 3) for reverse in (False, True)] == want
+
+
+def test_both_precisions_of_the_same_weights_are_kept():
+    inputs = draw(cells.find("gru"), Size(T=3, B=2, D=8, H=9, P=4), torch.float32)
+    given = inputs.x.numpy(), [s.numpy() for s in inputs.state], [w.numpy() for w in inputs.weights]
+    found = {p: arrays.recurrence(cells.find("gru"), *given, precision=p)[0][0] for p in ("float32", "int8")}
+    assert not np.array_equal(found["float32"], found["int8"])
+    for precision, y in found.items():
+        assert arrays.recurrence(cells.find("gru"), *given, precision=precision)[0][0].tobytes() == y.tobytes()
+    with pytest.raises(OptionError, match="precision must be 'float32' or 'int8', not 'int4'"):
+        arrays.recurrence(cells.find("gru"), *given, precision="int4")
+
+
+def test_the_backward_pass_has_none():
     program = _native.Program(*lowering.lower_backward(cells.find("lstm")))
     with pytest.raises(ValueError, match="the precision of a backward program"):
         _native.Plan(program, [20, 40, 0], (1, 1), "int8")

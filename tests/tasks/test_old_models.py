@@ -103,10 +103,10 @@ def compare(model, story, folder):
         found = plain(ask(model, asked["ask"], story["data"][asked["of"]], asked["options"], place))
         if model.task == "tag" and asked["ask"] == "predictions":  # which now say the key and the time as well
             found = [{name: chunk[name] for name in chunk if name not in ("robot", "tick")} for chunk in found]
-        if model.task == "forecast" and asked["ask"] in ("backtest", "evaluate"):  # which now tell the spread, too
+        if model.task == "forecast" and asked["ask"] in ("backtest", "evaluate"):  # which now tell more
             for part in found.values():
                 if isinstance(part, dict):
-                    for name in ("origins", "mase_std", "mase_least", "mase_most"):
+                    for name in ("origins", "mase_std", "mase_least", "mase_most", "coverage_80", "coverage_95"):
                         part.pop(name, None)
         if asked["ask"] == "events":  # which now have room for channels and a cause, that older scores do not tell
             assert all(event.pop("cause") is None and event.pop("channels") == [] for event in found)

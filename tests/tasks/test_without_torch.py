@@ -3,12 +3,18 @@
 Each old model (`test_old_models.py`) is asked there what it was asked then, in Python, and on the command line.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from test_old_models import NAMES
+import torch
+from PIL import Image
+from test_old_models import MODELS, NAMES, read
+
+from gatewise import Classifier, Detector
 
 ABSENT = ("torch", "lightning", "sklearn", "matplotlib", "scipy", "pandas")
 
@@ -45,3 +51,130 @@ with tempfile.TemporaryDirectory() as folder:
     model.save(folder / "again")
     compare(gatewise.load(folder / "again"), story, folder)
 """)
+
+
+VERBS = {  # a model, and what is asked of it on the command line; DATA stands for the path of the data beside it
+    "classify_number": ("predict DATA", "evaluate DATA", "info"),
+    "detect_prediction": ("predict DATA", "predict DATA --events", "evaluate DATA", "info"),
+    "forecast_quantiles": ("predict DATA", "evaluate DATA", "info"),
+    "generate_text": ("sample --length 9", "evaluate DATA", "info"),
+    "generate_numbers": ("sample --length 5", "info"),
+    "tag_numbers": ("predict DATA", "info"),
+    "tag_entities": ("predict DATA", "evaluate DATA", "info"),
+    "transcribe_lines": ("predict DATA", "evaluate DATA", "info"),
+    "translate_characters": ("predict DATA", "evaluate DATA", "info"),
+    "caption_images": ("predict DATA", "evaluate DATA --captions DATA/captions.txt", "info"),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """(model, verb) -> exit code and output of the command line without torch, all in one interpreter."""
+    folder = tmp_path_factory.mktemp("verbs")
+    calls = []
+    for name, verbs in VERBS.items():
+        data = written(name, folder)
+        for verb in verbs:
+            first, *rest = (word.replace("DATA", str(data)) for word in verb.split())
+            calls.append((name, verb, [first, str(MODELS / f"{name}.model"), *rest]))
+    code = f"""
+import contextlib, io
+from gatewise.cli import main
+found = []
+for name, verb, words in {calls!r}:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    found.append([name, verb, code, out.getvalue(), err.getvalue()])
+print(json.dumps(found))
+"""
+    return {(name, verb): rest for name, verb, *rest in json.loads(child(code))}
+
+
+def written(name, folder):
+    """The path of data for a model: those that it was asked of before, as a user has them."""
+    story, path = json.loads((MODELS / f"{name}.json").read_text()), folder / name
+    data = story["data"][0]
+    if name.startswith(("classify", "forecast", "tag_numbers")):
+        path = path.with_suffix(".csv")
+        rows = zip(*data.values(), strict=True)
+        path.write_text("\n".join([",".join(data), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    elif name.startswith("detect"):
+        path = path.with_suffix(".csv")
+        path.write_text("\n".join(["x0,x1", *(f"{a},{b}" for a, b in data["array"])]) + "\n")
+    elif name == "generate_text":
+        path = path.with_suffix(".txt")
+        path.write_text(story["data"][-1]["text"])
+    elif name == "tag_entities":
+        path = path.with_suffix(".conll")
+        path.write_text("\n\n".join("\n".join(f"{token} O" for token in tokens) for tokens in data) + "\n")
+    elif name == "translate_characters":
+        path = path.with_suffix(".tsv")
+        path.write_text("".join(f"{text}\t{text[::-1]}\n" for text in data))
+    elif name == "transcribe_lines":
+        path.mkdir()
+        read(data, path)
+        for image in [*path.glob("*.png")]:
+            image.with_suffix(".txt").write_text("-|")
+    elif name == "caption_images":
+        path.mkdir()
+        for number, pixels in enumerate(data["array"]):
+            Image.fromarray(np.array(pixels, np.uint8)).save(path / f"{number}.png")
+        (path / "captions.txt").write_text("".join(f"{n}.png\ta lamp\n" for n in range(len(data["array"]))))
+    return path
+
+
+@pytest.mark.parametrize(("name", "verb"), [(name, verb) for name in VERBS for verb in VERBS[name]])
+def test_every_verb_runs(answers, name, verb):
+    code, out, err = answers[name, verb]
+    assert code == 0, err
+    assert out.strip()
+
+
+def test_what_needs_torch_says_so_in_one_line(tmp_path):
+    said = child(f"""
+from gatewise.cli import main
+(Path({str(tmp_path)!r}) / "x.csv").write_text("a,b\\n" + "1,2\\n" * 50)
+assert main(["fit", "detect", {str(tmp_path / "x.csv")!r}, "--output", {str(tmp_path / "m")!r}]) == 2
+try:
+    gatewise.load(MODELS / "detect_both.model").model_
+except ImportError as error:
+    print(error)
+""")
+    assert said.strip() == "this needs torch, which is not installed. Install it: pip install 'gatewise[train]'"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_fitting_loading_and_no_torch_give_the_same_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    signal, recordings = rng.standard_normal((400, 2)), rng.standard_normal((40, 12, 3))
+    np.savez(tmp_path / "data.npz", signal=signal, recordings=recordings)
+    small = {"hidden_size": 8, "epochs": 1, "learning_rate": 0.01, "seed": 1, "threads": 1}
+    detector = Detector(method="both", **small).fit(signal)
+    classifier = Classifier(**small, share=1.0).fit(recordings, (recordings.mean((1, 2)) > 0).astype(int))
+    detector.save(tmp_path / "detector")
+    classifier.save(tmp_path / "classifier")
+    wanted = [detector.scores(signal)[0], classifier.predict_proba(recordings)]
+    loaded = Detector.load(tmp_path / "detector"), Classifier.load(tmp_path / "classifier")
+    said = child(f"""
+import numpy as np
+folder = Path({str(tmp_path)!r})
+data = np.load(folder / "data.npz")
+detector, classifier = gatewise.load(folder / "detector"), gatewise.load(folder / "classifier")
+for found in (detector.scores(data["signal"])[0], classifier.predict_proba(data["recordings"])):
+    print(found.tobytes().hex())
+assert not [name for name in {ABSENT!r} if name in sys.modules]
+""")
+    assert said.split() == [array.tobytes().hex() for array in wanted]
+    for own, array in zip((loaded[0].scores(signal)[0], loaded[1].predict_proba(recordings)), wanted, strict=True):
+        np.testing.assert_array_equal(own, array)
+
+
+def test_what_is_changed_in_the_network_changes_what_is_predicted():
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((300, 1))
+    detector = Detector(hidden_size=4, epochs=1, learning_rate=0.01, share=1.0, threads=1).fit(signal)
+    before = detector.scores(signal)[0]
+    with torch.no_grad():
+        detector.model_.predictor.layers.weight_hh_l0.mul_(3.0)
+    assert not np.array_equal(detector.scores(signal)[0], before)

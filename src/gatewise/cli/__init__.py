@@ -10,6 +10,8 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "evaluate": "gatewise.cli.evaluate:evaluate",
     "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",
+    "serve": "gatewise.cli.serve:serve",
+    "export": "gatewise.cli.export:export",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",
     "bench": "gatewise.cli.bench:bench",

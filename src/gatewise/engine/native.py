@@ -108,6 +108,10 @@ class Tensors:
         return lengths
 
     @staticmethod
+    def constant(tensor: Tensor) -> bool:
+        return False
+
+    @staticmethod
     def resets(resets: Tensor) -> Tensor:
         return resets.to("cpu", torch.bool)
 

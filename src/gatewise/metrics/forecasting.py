@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+INTERVAL_LEVELS = (0.025, 0.1, 0.9, 0.975)  # the bounds of the intervals of 95 and 80 %
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -18,17 +20,23 @@ class Forecast:
         point: (N, C, H), in the units of the data.
         quantiles: (N, C, H, Q), ascending along Q; None if the method has none.
         samples: (S, N, C, H) sample paths; None if the head predicts quantiles directly.
+        intervals: (N, C, H, 4) quantiles at `INTERVAL_LEVELS`; None if they cannot be told.
     """
 
     point: np.ndarray
     quantiles: np.ndarray | None = None
     samples: np.ndarray | None = None
+    intervals: np.ndarray | None = None
 
     def of_column(self, column: int) -> Forecast:
         """The forecast of one column alone."""
         one = slice(column, column + 1)
-        quantiles = None if self.quantiles is None else self.quantiles[:, one]
-        return Forecast(self.point[:, one], quantiles, None if self.samples is None else self.samples[:, :, one])
+        return Forecast(
+            self.point[:, one],
+            None if self.quantiles is None else self.quantiles[:, one],
+            None if self.samples is None else self.samples[:, :, one],
+            None if self.intervals is None else self.intervals[:, one],
+        )
 
 
 def seasonal_error(history: np.ndarray, season: int) -> float:
@@ -124,9 +132,10 @@ class ForecastScores:
         elif forecast.quantiles is not None:
             self._sum("crps", crps_of_quantiles(truth, forecast.quantiles, self.levels))
         if forecast.quantiles is not None and len(self.levels) > 1:
-            low, high = forecast.quantiles[..., 0], forecast.quantiles[..., -1]
-            inside = ((truth >= low) & (truth <= high)).astype(float)
-            self._sum("coverage", np.where(np.isfinite(truth), inside, np.nan))
+            self._covered("coverage", truth, forecast.quantiles[..., 0], forecast.quantiles[..., -1])
+        if forecast.intervals is not None:
+            self._covered("coverage_95", truth, forecast.intervals[..., 0], forecast.intervals[..., 3])
+            self._covered("coverage_80", truth, forecast.intervals[..., 1], forecast.intervals[..., 2])
         self.windows += len(truth)
 
     def figures(self) -> dict[str, float | int | list[float] | None]:
@@ -141,6 +150,10 @@ class ForecastScores:
         if found.get("mase") is not None:
             found["mase_by_step"] = [float(v) for v in self._by_step[0] / np.maximum(1, self._by_step[1])]
         return {**found, "windows": self.windows, "values": self._counts.get("mae", 0)}
+
+    def _covered(self, name: str, truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        inside = ((truth >= low) & (truth <= high)).astype(float)
+        self._sum(name, np.where(np.isfinite(truth), inside, np.nan))
 
     def _sum(self, name: str, values: np.ndarray) -> None:
         known = np.isfinite(values)

@@ -6,7 +6,7 @@ It is the same engine that `gatewise.engine` runs on a CPU in float32, and gives
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .. import checks
 from ..algebra import Cell
 from ..errors import OptionError, OptionTypeError, ShapeError
 from . import calls
-from .calls import Call, Layer, check_lengths, run_forward, run_forward_chain
+from .calls import Call, Layer, Precision, check_lengths, run_forward, run_forward_chain
 from .library import _native
 from .lowering import runs
 
@@ -32,11 +32,13 @@ def recurrence(
     reverse: bool = False,
     history: bool = False,
     threads: int | None = 1,
+    precision: Precision = "float32",
 ) -> tuple[list[Array], list[Array]]:
     """A whole layer, forward. All arrays are float32 and are not changed.
 
     Weights are packed for the engine and kept so, as long as the first of them is there and none has changed: pass the
-    same arrays again.
+    same arrays again. To find out, their values are read at every call, unless they are arrays of their own that cannot
+    be written to.
 
     Args:
         x: (T, B, D), T at least 1.
@@ -47,17 +49,18 @@ def recurrence(
         history: Return every carried value at every step, not the output alone.
         threads: How many threads to run on at most; as many as PyTorch would, or as there are cores, if None. The
             result does not depend on it.
+        precision: Of matrix products: "float32" or "int8", which `native.streams.Streams` explains.
 
     Returns:
         (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
 
     Raises:
         OptionTypeError: An array is not numpy's, or not float32.
-        OptionError: The cell carries matrices, or the number of threads is none.
+        OptionError: The cell carries matrices, the number of threads is none, or the precision another one.
         ShapeError: The arrays do not fit one another.
     """
     shown = len(cell.carry) if history else 1
-    layer = _checked(Layer(cell, x, state, weights, lengths, None, reverse, history))
+    layer = _checked(Layer(cell, x, state, weights, lengths, None, reverse, history, precision=precision))
     [results] = calls.run([layer], _thread_count(threads), NUMPY, _forward)
     return results[:shown], results[shown:]
 
@@ -69,6 +72,7 @@ def both_directions(
     weights: Sequence[Sequence[Array]],
     lengths: Array | Sequence[int] | None = None,
     threads: int | None = None,
+    precision: Precision = "float32",
 ) -> list[tuple[list[Array], list[Array]]]:
     """Two layers on the same input, the second from its last step to its first; at the same time where that pays.
 
@@ -76,7 +80,7 @@ def both_directions(
         states: Of each, as for `recurrence`; so are `weights`, and each one's results.
     """
     both = zip(states, weights, (False, True), strict=True)
-    layers = [_checked(Layer(cell, x, s, w, lengths, None, reverse)) for s, w, reverse in both]
+    layers = [_checked(Layer(cell, x, s, w, lengths, None, reverse, precision=precision)) for s, w, reverse in both]
     return [(found[:1], found[1:]) for found in calls.run(layers, _thread_count(threads), NUMPY, _forward)]
 
 
@@ -87,13 +91,15 @@ def stack(
     weights: Sequence[Sequence[Array]],
     lengths: Array | Sequence[int] | None = None,
     threads: int | None = None,
+    precision: Precision = "float32",
 ) -> list[tuple[list[Array], list[Array]]]:
     """Layers, each on the output of the one below it; several at the same time where that pays.
 
     Args:
         states: Of each layer, as for `recurrence`; so are `weights`, and each one's results.
     """
-    layers = [_checked(Layer(cell, x, s, w, lengths)) for s, w in zip(states, weights, strict=True)]
+    pairs = zip(states, weights, strict=True)
+    layers = [_checked(Layer(cell, x, s, w, lengths, precision=precision)) for s, w in pairs]
     runs = calls.run_stack(layers, _thread_count(threads), NUMPY, _forward, _chain)
     return [(found[:1], found[1:]) for found in runs]
 
@@ -125,10 +131,17 @@ def _checked(layer: Layer) -> Layer:
     """With arrays that the engine can look at."""
     if not runs(layer.cell):
         raise OptionError(f"cell '{layer.cell.name}' carries matrices, which the native engine cannot run")
+    check_precision(layer.precision)
     layer.x = _float32("x", layer.x)
     layer.state = [_float32(f"state[{i}]", s) for i, s in enumerate(layer.state)]
     layer.weights = [_float32(f"weights[{i}]", w) for i, w in enumerate(layer.weights)]
     return layer
+
+
+def check_precision(precision: str) -> None:
+    """OptionError if the engine's products have it not."""
+    if precision not in get_args(Precision):
+        raise OptionError(f"precision must be 'float32' or 'int8', not {precision!r:.60}")
 
 
 def _float32(name: str, array: Any) -> Array:
@@ -174,6 +187,10 @@ class NumpyArrays:
     @staticmethod
     def resets(resets: Array) -> Array:
         return np.asarray(resets, np.bool_)
+
+    @staticmethod
+    def constant(array: Array) -> bool:
+        return array.flags.owndata and not array.flags.writeable
 
 
 NUMPY = NumpyArrays()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..algebra import Cell
 from ..errors import ShapeError
@@ -21,6 +21,7 @@ from .library import _native
 
 Array = Any  # a torch.Tensor or a numpy.ndarray; all arrays of a call are of one library
 Shape = tuple[int, ...]
+Precision = Literal["float32", "int8"]
 
 # A batch is cut into rows per thread if every thread gets a tile's worth of them, and if its weights are small enough
 # (the unit is bytes) to stay in every core's own cache, or to be read anew at every step for as many rows as there are;
@@ -28,6 +29,7 @@ Shape = tuple[int, ...]
 _SMALL_WEIGHTS = 900_000
 _SMALL_WEIGHTS_PER_ROW = 1 / 14  # of that; at most for 128 rows
 _TILE_ROWS = 6
+_BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}  # of a weight
 # Packed weights beyond this many bytes are not kept for both directions at once: packing again costs less than memory.
 _LARGE_WEIGHTS = 8_000_000
 # Below this many operations in all, or in a step at whose end the threads meet, a second one costs more than it gains.
@@ -61,6 +63,9 @@ class Arrays(Protocol):
     def resets(self, resets: Array) -> Array:
         """As booleans."""
 
+    def constant(self, array: Array) -> bool:
+        """Whether its values cannot change."""
+
 
 @dataclass
 class Layer:
@@ -88,6 +93,7 @@ class Layer:
     history: bool = False  # return every carried value at every step, not the output alone
     dtype: Any = None  # of the results; that of x if None
     extras: Sequence[Array] = ()
+    precision: Precision = "float32"  # of matrix products; int8 forward only, see `Streams`
 
 
 Forward = Callable[[list["Call"], list[Array]], Sequence[Array]]
@@ -118,6 +124,7 @@ class Call:
         self.results = self.shown + self.carried
         self.dtype = layer.dtype or x.dtype
         self.bfloat16 = self.dtype == arrays.bfloat16
+        self.precision = "bfloat16" if self.bfloat16 and _native.rounds() else layer.precision
         self.work = (1, 1)  # parts that run apart, and threads in all
         self.threads = 1  # threads available to prepare the call
         self.tape: Any = None
@@ -126,25 +133,20 @@ class Call:
         """x, state, weights."""
         return inputs[0], inputs[1 : 1 + self.carried], inputs[1 + self.carried :]
 
-    @property
-    def multiplies_bfloat16(self) -> bool:
-        """Whether its matrix products are in bfloat16."""
-        return self.bfloat16 and bool(_native.rounds())
-
     def divide(self, threads: int) -> None:
         """Among so many threads: by rows, each with all the weights; or by units, meeting at every step."""
         self.threads = threads
         per_step = 2 * self.weight_count * self.rows
         if threads == 1 or per_step * self.steps < _SHORT:
             return
-        if _by_rows(self.rows, (2 if self.multiplies_bfloat16 else 4) * self.weight_count, threads):
+        if _by_rows(self.rows, _BYTES[self.precision] * self.weight_count, threads):
             self.work = (threads, threads)
         elif per_step >= _SHORT_STEP:
             self.work = (1, threads)
 
     def fields(self, program: Any, x: Array, weights: Sequence[Array]) -> tuple[Any, ...]:
         """What the engine is given for either direction."""
-        plan = _plan(program, self.sizes, self.work, "bfloat16" if self.multiplies_bfloat16 else "float32")
+        plan = _plan(program, self.sizes, self.work, self.precision)
         packed = _packed(plan, weights, self.threads, self.arrays)
         if self.bfloat16:  # of vectors the engine reads floats; of matrices only what is packed
             weights = [w if w.ndim == 2 else self.arrays.as_float32(w) for w in weights]
@@ -392,7 +394,7 @@ _cache: dict[int, dict[Any, tuple[int, Any]]] = {}
 def _packed(plan: Any, weights: Sequence[Array], threads: int, arrays: Arrays) -> Any:
     """The weight matrices as the kernels read them, made again when a value has changed."""
     # By their values, as 32-bit words: tensors' version counters miss what is written through `.data` or numpy.
-    values = _native.fingerprint(weights, threads)
+    values = 0 if all(map(arrays.constant, weights)) else _native.fingerprint(weights, threads)
     if values is None:
         return _pack(plan, weights, threads, arrays)
     first = weights[0]

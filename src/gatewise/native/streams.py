@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from ..algebra import Cell
 from ..algebra.linear import linear
 from ..errors import OptionError, ShapeError
 from . import lowering
-from .arrays import NUMPY, Array, _float32
-from .calls import _forward_program, _plan, _sizes
+from .arrays import NUMPY, Array, _float32, check_precision
+from .calls import Precision, _forward_program, _plan, _sizes
 from .library import _native
 
-Precision = Literal["float32", "int8"]
 State = Sequence[Sequence[Array]]  # per layer one vector for each carried name
 
 
@@ -53,8 +52,7 @@ class Streams:
     """
 
     def __init__(self, layers: Sequence[tuple[Cell, Sequence[Array]]], precision: Precision = "float32"):
-        if precision not in get_args(Precision):
-            raise OptionError(f"precision must be 'float32' or 'int8', not {precision!r:.60}")
+        check_precision(precision)
         if not layers:
             raise ShapeError("a stack has at least one layer, but there is none")
         found, width = [], None

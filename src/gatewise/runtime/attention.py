@@ -16,7 +16,7 @@ import numpy as np
 from . import ops
 from .network import AdditiveAttention as AdditivePart
 from .network import MultiplicativeAttention as MultiplicativePart
-from .products import exact_linear
+from .products import constant, exact_linear
 
 Array = np.ndarray
 
@@ -67,15 +67,17 @@ class AdditiveAttention(Attention):
     """score(q, k) = v · tanh(W q + U k)."""
 
     def __init__(self, part: AdditivePart, weights: Mapping[str, Array]):
-        self._W, self._U, self._v = (weights[f"{name}.weight"] for name in "WUv")
+        self._W, self._U = constant(weights["W.weight"]), constant(weights["U.weight"])
+        self._v = weights["v.weight"][0]
+        self._none = constant(np.zeros(len(self._W), np.float32))
 
     def prepare(self, keys: Array) -> Array:
-        return exact_linear(keys, self._U)
+        return exact_linear(keys, self._U, self._none)
 
     def score(self, query: Array, keys: Array) -> Array:
-        units = exact_linear(query, self._W)[:, :, None] + keys[:, None]
+        units = exact_linear(query, self._W, self._none)[:, :, None] + keys[:, None]
         np.tanh(units, out=units)
-        units *= self._v[0]
+        units *= self._v
         found: Array = units.sum(-1)
         return found
 
@@ -84,10 +86,11 @@ class MultiplicativeAttention(Attention):
     """score(q, k) = q · W k."""
 
     def __init__(self, part: MultiplicativePart, weights: Mapping[str, Array]):
-        self._W = weights["W.weight"]
+        self._W = constant(weights["W.weight"])
+        self._none = constant(np.zeros(len(self._W), np.float32))
 
     def prepare(self, keys: Array) -> Array:
-        return exact_linear(keys, self._W)
+        return exact_linear(keys, self._W, self._none)
 
     def score(self, query: Array, keys: Array) -> Array:
         found: Array = np.einsum("bqd,btd->bqt", query, keys)

@@ -72,14 +72,14 @@ def recurrence(
         lengths: (B,) steps of each row that count; all if omitted.
         reverse: Run each row from its last step to its first.
     """
-    blocks = _blocks(cell, weights)
+    own = blocks(cell, weights)
     units = next((s.shape[-1] for s, size in zip(state, cell.carry_sizes, strict=True) if size == "H"), 0)
     table = operations(cell.heads, units // cell.heads)
     now = list(state)
     y = np.zeros((*x.shape[:2], state[0].shape[-1]), x.dtype)
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         inside = slice(None) if lengths is None else np.flatnonzero(t < lengths)
-        known = {cell.x: x[t, inside], **{node: s[inside] for node, s in zip(cell.before, now, strict=True)}, **blocks}
+        known = {cell.x: x[t, inside], **{node: s[inside] for node, s in zip(cell.before, now, strict=True)}, **own}
         after = evaluate(cell.after, known, table)
         y[t, inside] = after[0]
         if lengths is None:
@@ -91,7 +91,7 @@ def recurrence(
     return y, now
 
 
-def _blocks(cell: Cell, weights: Sequence[Array]) -> dict[Node, Array]:
+def blocks(cell: Cell, weights: Sequence[Array]) -> dict[Node, Array]:
     """Weights cut into a block per gate; a block-diagonal one gets its zeros."""
     found: dict[Node, Array] = {}
     for parameter, weight in zip(cell.parameters, weights, strict=True):

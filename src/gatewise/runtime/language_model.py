@@ -115,6 +115,7 @@ class LanguageModel:
         """The state at the beginning of a text."""
         return self.advance(None, self._start)
 
+    @np.errstate(all="ignore")  # damaged weights show in the scores, and the sampler reports them
     def advance(self, state: State | None, token: int) -> State:
         """The state after one more token; None is the state before any."""
         layers, recent = (self._layers.zeros(), ()) if state is None else (state.layers, state.recent)

@@ -7,6 +7,7 @@ matrices, which it does not run, are evaluated step by step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,23 @@ from . import network, ops
 from .attention import AdditiveAttention, MultiplicativeAttention
 from .convolutions import BatchNormalisation, Convolution
 from .equations import recurrence
-from .products import exact_linear
+from .products import constant, exact_linear
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a network is made of.
+
+    Attributes:
+        layers: Of each kind of part, what makes its layer of the part and its weights.
+        ops: What else is computed, see `runtime.ops`.
+    """
+
+    layers: Mapping[type, Callable[..., Any]]
+    ops: Any
 
 
 class Block:
@@ -33,39 +47,40 @@ class Block:
         ops: What is computed with them.
     """
 
-    ops = ops
-
-    def __init__(self, parts: Mapping[str, Any]):
+    def __init__(self, parts: Mapping[str, Any], ops: Any = ops):
         self.__dict__.update(parts)
+        self.ops = ops
 
 
-def network_of(parts: network.Block, weights: Weights) -> Any:
+def network_of(parts: network.Block, weights: Weights, kit: Kit | None = None) -> Any:
     """The layers of a network, over its weights by name, which are not copied: a `Block`.
 
     Args:
         weights: As `network.checked` gives them.
+        kit: What it is made of, if not of the layers below.
     """
-    return _made(parts, weights, "")
+    return _made(parts, weights, "", kit or Kit(LAYERS, ops))
 
 
-def _made(part: Any, weights: Weights, place: str) -> Any:
+def _made(part: Any, weights: Weights, place: str, kit: Kit) -> Any:
     """A part whose weights' names begin with `place`; a setting as it is."""
     match part:
         case network.Block():
-            return Block({name: _made(one, weights, f"{place}{name}.") for name, one in part.parts.items()})
+            own = {name: _made(one, weights, f"{place}{name}.", kit) for name, one in part.parts.items()}
+            return Block(own, kit.ops)
         case network.Repeated():
-            return [_made(part.part, weights, f"{place}{number}.") for number in range(part.count)]
+            return [_made(part.part, weights, f"{place}{number}.", kit) for number in range(part.count)]
         case network.Chain():
-            return Chain([_made(one, weights, f"{place}{number}.") for number, one in enumerate(part.parts)])
+            return Chain([_made(one, weights, f"{place}{number}.", kit) for number, one in enumerate(part.parts)])
         case list():
-            return [_made(one, weights, f"{place}{number}.") for number, one in enumerate(part)]
+            return [_made(one, weights, f"{place}{number}.", kit) for number, one in enumerate(part)]
         case network.Weight():
             return _float32(weights[place.removesuffix(".")])
         case network.Constant():
             return _float32(part.values)
-        case _ if type(part) in LAYERS:
-            own = {name: _float32(weights[place + name]) for name, _ in part.weights()}
-            return LAYERS[type(part)](part, own)
+        case _ if type(part) in kit.layers:
+            named = {name: _float32(weights[place + name]) for name, _ in part.weights()}
+            return kit.layers[type(part)](part, named)
     return part
 
 
@@ -90,7 +105,11 @@ class Linear:
 
     def __init__(self, part: network.Linear, weights: Weights):
         self.weight, self.bias = weights["weight"], weights.get("bias")
-        self._product = exact_linear if part.exact else ops.linear
+        self._product: Callable[..., Array] = ops.linear
+        if part.exact:
+            self._product = exact_linear
+            self.weight = constant(self.weight)
+            self.bias = constant(np.zeros(part.outputs, np.float32) if self.bias is None else self.bias)
 
     def __call__(self, x: Array) -> Array:
         return self._product(x, self.weight, self.bias)
@@ -100,7 +119,7 @@ class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights):
-        self._weights = weights["weight_ih_l0"], weights["bias_ih_l0"]
+        self._weights = constant(weights["weight_ih_l0"]), constant(weights["bias_ih_l0"])
 
     def __call__(self, x: Array) -> Array:
         return exact_linear(x, *self._weights)
@@ -133,7 +152,7 @@ class Recurrent:
         self._sizes = [sizes[letter] for letter in self.cell.carry_sizes]
         # Of each layer and direction, in the cell's order.
         self.weights = [
-            [_sum(weights[network.place_of(name, layer, way)] for name in names) for names in self.cell.stored()]
+            [constant(*(weights[network.place_of(name, layer, way)] for name in names)) for names in self.cell.stored()]
             for layer in range(part.num_layers)
             for way in range(part.ways)
         ]
@@ -186,18 +205,15 @@ def as_carried(state: tuple[Array, ...]) -> Any:
     return state if len(state) > 1 else state[0]
 
 
-def _sum(weights: Any) -> Array:
-    first, *rest = weights
-    return first + rest[0] if rest else first
-
-
 class MultiDimensionalLSTM:
     """A 2-D LSTM from all four corners, diagonal by diagonal in the engine."""
 
     def __init__(self, part: network.MultiDimensionalLSTM, weights: Weights):
         names = [names[0] for names in multidimensional.stored()]
         self._units = part.hidden_size
-        self._weights = [[weights[f"{name}_d{corner}"] for name in names] for corner in range(network.CORNERS)]
+        self._weights = [
+            [constant(weights[f"{name}_d{corner}"]) for name in names] for corner in range(network.CORNERS)
+        ]
 
     def __call__(self, images: Array, sizes: Array) -> tuple[Array, tuple[Array, Array]]:
         B, height, width, D = images.shape

@@ -7,9 +7,10 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelFileError, suggest
+from ..errors import ModelFileError, OptionError, suggest
 
 if TYPE_CHECKING:
+    from ..runtime.recording import StepModel
     from .caption.estimator import Captioner as Captioner
     from .classify.estimator import Classifier as Classifier
     from .detect.estimator import Detector as Detector
@@ -38,7 +39,7 @@ _HOME = {
     "Writer": "generate.text.predictor",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
-__all__ = ["TASKS", "find", "load", *sorted(_HOME)]
+__all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
@@ -54,6 +55,36 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
     from ..bundle import read_header
 
     return find(str(read_header(path).document.get("task"))).load(path)
+
+
+# Task whose models are exported, by the file `step` of its folder.
+_STEPWISE = ("generate", "tag", "forecast", "detect")
+
+
+def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":
+    """A model of any task as its step, for exporters.
+
+    Args:
+        path: Of the model file.
+        rounded: What weights in fewer bytes make of a matrix.
+        target: What it is exported to, for messages.
+
+    Raises:
+        ModelFileError: The file is damaged.
+        OptionError: It cannot be said so; the message says why.
+    """
+    from ..bundle import read_header
+
+    task = str(read_header(path).document.get("task"))
+    find(task)
+    if task not in _STEPWISE:
+        able = f"{', '.join(_STEPWISE[:-1])} and {_STEPWISE[-1]}"
+        raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
+    try:
+        found: StepModel = import_module(f".{task}.step", __name__).step_model(path, rounded)
+    except OptionError as error:
+        raise OptionError(f"this model cannot be said in {target}: {error}") from error
+    return found
 
 
 def __getattr__(name: str) -> Any:

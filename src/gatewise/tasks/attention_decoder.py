@@ -280,6 +280,7 @@ class DecoderStep:
         width: Most rows of one sequence. They read their memory together.
     """
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def __init__(self, net: Any, encode: Encode, batch: Batch, width: int = 1):
         self.net, self.width = net, width
         features, self._memory = encode(net, batch)
@@ -290,6 +291,7 @@ class DecoderStep:
         self._held: Any = None  # the memory of the sequences that still have rows
         self._held_sequences = np.zeros(0, np.int64)  # which these are, ascending
 
+    @np.errstate(all="ignore")
     def __call__(self, tokens: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         net = self.net
         self._sequence = self._sequence[parents]

@@ -162,7 +162,7 @@ class Network(Block):
 
     def __init__(self, block: network.Block, made_later: Sequence[str] = ()) -> None:
         super().__init__({name: part for name, part in block.parts.items() if name not in made_later})
-        self.block = block
+        self.blueprint = block
         self.carried: list[Tensor] = []
 
     def begin(self, split: str) -> None:
@@ -171,7 +171,7 @@ class Network(Block):
 
     def without_torch(self) -> Any:
         """What predicts by these weights as they are now; see `runtime.layers.network_of`."""
-        return network_of(self.block, weights_of(self))
+        return network_of(self.blueprint, weights_of(self))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         weights = [p for p in self.parameters() if p.dim() > 1]

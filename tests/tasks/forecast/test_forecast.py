@@ -576,7 +576,7 @@ def test_parts_without_values_are_left_out(stretches, parts, folder):
     assert found.metrics_.keys() - {"baselines", *KEYS} == parts
     assert all(found.metrics_[part]["mae"] is not None for part in parts)
     assert all(found.metrics_[part]["mae"] < 3 for part in parts)  # a wave of height 2
-    assert "interval: covers" in found.report(found.metrics_)
+    assert "intervals: that of 80% covers" in found.report(found.metrics_)
     assert found.evaluate(values) == found.metrics_
     assert np.isfinite(found.predict(values)).all()
     found.backtest(values, origins=2)

@@ -45,11 +45,11 @@ def test_the_table_of_products_is_that_of_all_windows(mean):
         assert found[0] == pytest.approx(past.T @ past, abs=1e-8)
         assert found[1] == pytest.approx(past.T @ future, abs=1e-8)
         assert found[2] == pytest.approx(np.square(future).sum())
-        path = linear._Path(*found[:2])
+        path = linear.RidgePath(*found[:2])
         theirs = Ridge(alpha=0.1 * np.trace(past.T @ past) / context, fit_intercept=False).fit(past, future)
         assert path.weights(0.1) == pytest.approx(theirs.coef_, abs=1e-8)
         missed = np.square(future - theirs.predict(past)).sum()
-        assert path.missed(*found)[list(linear._STRENGTHS).index(0.1)] == pytest.approx(missed)
+        assert path.missed(*found)[list(linear.STRENGTHS).index(0.1)] == pytest.approx(missed)
 
 
 def test_a_recurrence_is_found():

@@ -5,16 +5,26 @@ import pytest
 import torch
 from forecast_kit import sequences, wave
 
+from gatewise.data.sequences import Column
 from gatewise.errors import OptionError
 from gatewise.metrics.forecasting import Forecast
 from gatewise.tasks.baselines import by_losses
 from gatewise.tasks.forecast import estimator
 from gatewise.tasks.forecast.baselines import smoothing
-from gatewise.tasks.forecast.baselines.plain import AVERAGE, METHODS, NAIVE, Plain
-from gatewise.tasks.forecast.baselines.shares import shares_of, standard_error, without_small
+from gatewise.tasks.forecast.baselines.intermittent import tsb
+from gatewise.tasks.forecast.baselines.plain import (
+    AVERAGE,
+    METHODS,
+    NAIVE,
+    RIDGE_OF_LOGS,
+    TSB,
+    WITH_COVARIATES,
+    Plain,
+)
+from gatewise.tasks.forecast.baselines.shares import losses_of, shares_of, standard_error, without_small
 from gatewise.tasks.forecast.baselines.smoothing import holt_winters, theta
+from gatewise.tasks.forecast.blend import SHARES, chosen_share, own_shares
 from gatewise.tasks.forecast.estimator import Forecaster
-from gatewise.tasks.forecast.evaluation import chosen_share
 
 TINY = {"horizon": 4, "season_length": 6, "hidden_size": 4, "epochs": 0.2, "batch_size": 16, "threads": 1}
 
@@ -68,6 +78,32 @@ def test_strange_pasts(method):
     assert found[1:] == pytest.approx(alone)
 
 
+def test_tsb_by_hand():
+    """Teunter, Syntetos & Babai (2011), equations 1 and 2, from the mean of the first year; unknown months are none."""
+    values = np.random.default_rng(0).poisson(0.4, size=60).astype(float)
+    first = values[:12]
+    chance, size = (first > 0).mean(), first[first > 0].mean()
+    for value in values:
+        chance += 0.1 * ((value > 0) - chance)
+        if value > 0:
+            size += 0.2 * (value - size)
+    holes = np.insert(values, [0, 0, 5, 30, 60], np.nan)
+    found = tsb(np.stack([holes, np.full(65, np.nan), np.zeros(65)]), 3)
+    assert found[0] == pytest.approx(np.full(3, chance * size))
+    assert np.isnan(found[1]).all()
+    assert found[2].tolist() == [0, 0, 0]
+
+
+def test_tsb_is_for_values_that_are_mostly_zero(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = sequences(*(rng.poisson(0.3, size=60) * rng.integers(1, 5, size=60) for _ in range(20)))
+    found = Forecaster(**TINY, only="plain").fit(parts, output=tmp_path / "one.model")
+    assert TSB in found.metrics_["baselines"]
+    assert (Forecaster.load(tmp_path / "one.model").predict(parts) == found.predict(parts)).all()
+    for values in (wave(), -parts.steps["y"].values):
+        assert TSB not in Forecaster(**TINY, only="plain").fit([values]).metrics_["baselines"]
+
+
 def test_shares_are_those_of_least_error():
     rng = np.random.default_rng(0)
     truth, blocks = rng.normal(size=(400, 5)), np.arange(400)
@@ -76,6 +112,38 @@ def test_shares_are_those_of_least_error():
     shares = shares_of(errors, blocks)
     assert shares == pytest.approx(np.array([1, 9, 9]) / 19, abs=0.03)  # by their variances, 9, 1 and 1
     assert shares_of(np.stack([errors[1], errors[1] * 0]), blocks).tolist() == [0, 1]
+
+
+def test_relative_errors_count_where_they_are_told():
+    """One is better by large values, the other by small ones, whose errors are small."""
+    rng = np.random.default_rng(0)
+    values = np.exp(3 * rng.normal(size=(400, 5)))
+    noise = rng.normal(size=(2, 400, 5))
+    errors = np.stack([values * 0.05 * noise[0] + 0.2 * noise[1], values * 0.3 * noise[1]])
+    large = shares_of(errors, np.arange(400))
+    both = shares_of(errors, np.arange(400), relative=1 / (2 * values))
+    assert both[0] < large[0] - 0.1
+    losses = losses_of(errors, 1 / (2 * values))
+    kinds = [np.square(errors), np.abs(errors), np.abs(errors) / values]
+    assert losses == pytest.approx(np.mean([k.mean((1, 2)) / k.mean((1, 2)).min() for k in kinds], 0))
+    assert losses_of(errors) == pytest.approx(np.mean([k.mean((1, 2)) / k.mean((1, 2)).min() for k in kinds[:2]], 0))
+
+
+def test_shares_minimise_what_is_said():
+    """Squared, absolute and relative errors of the mean, against a fine grid."""
+    rng = np.random.default_rng(0)
+    truth = np.exp(rng.normal(size=(600, 4)))
+    errors = np.stack([0.3 * truth * rng.normal(size=truth.shape), 0.3 * rng.normal(size=truth.shape)])
+    relative = 1 / (2 * truth)
+    kinds = [np.square, np.abs, lambda own: relative * np.abs(own)]
+    least = [min(kind(own).mean() for own in errors) for kind in kinds]
+    grid = np.arange(101) / 100
+    loss = [
+        sum(kind(s * errors[0] + (1 - s) * errors[1]).mean() / at for kind, at in zip(kinds, least, strict=True))
+        for s in grid
+    ]
+    found = shares_of(errors, np.arange(600), relative=relative)
+    assert found[0] == pytest.approx(grid[int(np.argmin(loss))], abs=0.03)
 
 
 def test_an_advantage_that_may_be_chance_has_a_price():
@@ -103,7 +171,7 @@ def test_plain_alone(data, tmp_path):
     assert found.model_ is None
     assert found.share_ == found.metrics_["share"] == 0
     assert not found.metrics_["earned"]
-    unused = {AVERAGE, METHODS[-1]}  # logarithms are kept where they have a share
+    unused = {AVERAGE, RIDGE_OF_LOGS, TSB, *WITH_COVARIATES.values()}  # logarithms are kept where they have a share
     assert {*METHODS, "drift", "mean"} - unused == found.metrics_["baselines"].keys() - unused
     loaded = Forecaster.load(tmp_path / "plain.model")
     assert (loaded.predict(data) == found.predict(data)).all()
@@ -131,6 +199,7 @@ def test_a_share_is_a_mean_of_both(data):
     """Of points, and of quantiles level by level."""
     found = Forecaster(**TINY, share=0.25).fit(data)
     assert found.metrics_["share"] == 0.25
+    found.calibration_ = None  # of quantiles of logarithms, between which nothing is linear
     by = {share: found._predictor(share) for share in (0.0, 1.0)}
     assert found.predict(data) == pytest.approx(0.75 * by[0.0].predict(data) + 0.25 * by[1.0].predict(data))
     low = {share: next(own.predictions(data))["y_0.1"] for share, own in by.items()}
@@ -150,11 +219,11 @@ def test_paths_stay_what_was_drawn_together():
 
 
 def test_the_network_has_a_share_where_it_knows_more():
-    """What is known ahead is something that no plain method reads."""
+    """What is known ahead counts only where the other is not there, which no linear method can say."""
     rng = np.random.default_rng(0)
-    deal = (rng.random(500) < 0.4).astype(float)
-    series = sequences(10 + 5 * deal + 0.1 * rng.normal(size=500), deal=deal)
-    found = Forecaster(horizon=3, target="y", future_covariates="deal", threads=1, epochs=30).fit(series)
+    deal, rain = (rng.random((2, 500)) < 0.5).astype(float)
+    series = sequences(10 + 5 * (deal != rain) + 0.1 * rng.normal(size=500), deal=deal, rain=rain)
+    found = Forecaster(horizon=3, target="y", future_covariates=("deal", "rain"), threads=1, epochs=30).fit(series)
     assert found.metrics_["share"] > 0.5
     assert found.metrics_["earned"]
     noise = Forecaster(**TINY).fit([rng.normal(size=300)]).metrics_
@@ -193,17 +262,45 @@ def test_the_share_goes_by_losses_and_evidence(losses, share):
     assert found == pytest.approx(share, abs=0.05)
 
 
+def test_a_series_has_a_share_of_its_own_as_far_as_evidence_goes():
+    """For the first series the network is good, for the second it is not, for the third nobody knows."""
+    rng = np.random.default_rng(0)
+    best, chance = np.repeat([1.0, 0.0, 0.9], 40), np.repeat([0.02, 0.02, 2.0], 40) * rng.normal(size=120)
+    losses = (1 + (SHARES[:, None] - best) ** 2 + SHARES[:, None] * chance)[:, None]
+    series, blocks = np.repeat([4, 7, 9], 40), np.arange(120) // 4
+    found = own_shares(losses, blocks, series, 0.5)
+    assert (found[4], found[7]) == (1.0, 0.0)
+    assert abs(found.get(9, 0.5) - 0.5) < 0.25
+    assert own_shares(losses, series, series, 0.5) == {}  # of one stretch of time each
+    assert own_shares(losses, blocks, series, 0.0) == {}  # there is no network
+    assert own_shares(losses[..., :0], blocks[:0], series[:0], 0.5) == {}
+
+
+def test_shares_by_key(tmp_path):
+    """Kept in the model file, and those of other series are the share of all."""
+    shops = Column("shop", "category", np.array([0, 1]), ("north", "south"))
+    data = sequences(wave(150, seed=1), wave(150, seed=2), static={"shop": shops})
+    found = Forecaster(**TINY, key="shop", share=0.5).fit(data)
+    half = found.predict(data)
+    found.own_shares_ = {"south": 1.0, "west": 0.0}
+    found.save(tmp_path / "one.model")
+    mixed, network = Forecaster.load(tmp_path / "one.model").predict(data), found._predictor(1.0).predict(data)
+    assert (mixed[0] == half[0]).all()
+    assert mixed[1] == pytest.approx(network[1])
+    assert (half[1] != mixed[1]).any()
+
+
 def test_a_network_that_is_surely_worse_has_no_share(data, monkeypatch):
     caught = []
-    share_of = estimator.share_of
-    monkeypatch.setattr(estimator, "share_of", lambda *given: caught.append(given) or share_of(*given))
+    chosen = estimator.network_shares
+    monkeypatch.setattr(estimator, "network_shares", lambda *given: caught.append(given) or chosen(*given))
     found = Forecaster(**TINY).fit(data)
     (predictor, held_out, _) = caught[0]
-    assert 0.3 < share_of(predictor, held_out, None) < 0.8  # it has hardly left the ridge that it began as
+    assert 0.3 < chosen(predictor, held_out, None)[0] < 0.8  # it has hardly left the ridge that it began as
     with torch.no_grad():
         for weight in found.model_.parameters():
             weight.add_(0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
-    assert share_of(predictor, held_out, None) == 0
+    assert chosen(predictor, held_out, None) == (0, {})
 
 
 def test_only_plain_leaves_no_share():

@@ -22,7 +22,6 @@ namespace gatewise {
 constexpr int LANES = 16;    // units in a block
 constexpr int COLUMNS = 4;   // columns of a tile, at most
 constexpr int ROWS = 12;     // rows of a tile, at most
-constexpr int FEW_ROWS = 2;  // so few rows wait for their weights: all of them are fetched ahead, not a column at a time
 constexpr int OUTER = 6;     // rows of a tile of an outer product
 constexpr int QUANTISED = 2;  // rows of [columns][16] words ahead of a panel's weights in int8: scales, and integers
 constexpr int SLOT = 384;    // floats of a scratch value: 4 blocks of 6 rows, 1 block of 24
@@ -49,7 +48,7 @@ struct Segment {
     ptrdiff_t block;       // from one block of 16 values to the next
     int depth;
     const float* weights;  // [depth][columns][16]
-    ptrdiff_t ahead;       // from each k's weights to what should be fetched meanwhile: a column, of few rows' tiles all
+    ptrdiff_t ahead;       // from each k's weights to what should be fetched meanwhile
     const float* scales;   // of int8 alone: one per row of the vector. Those of the weights, [columns][16], and below them
                            // what each sum begins with, as integers, come before the weights: see QUANTISED
 };

@@ -279,6 +279,7 @@ NB_MODULE(_native, m) {
     m.def(
         "register_types",
         [](nb::handle tensor, nb::handle parameter) {
+            look_for_openmp();
             nb::object capsule = tensor.attr("__dlpack_c_exchange_api__");
             exchange = static_cast<const Exchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
             if (!exchange) throw nb::python_error();

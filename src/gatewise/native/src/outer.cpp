@@ -74,7 +74,7 @@ std::vector<Span> Runner::spans(Place vector) const {
 void Runner::outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin) {
     std::vector<bool> begun(gradients.size(), !begin);
     for (const Outer& outer : plan_.program.outers) {
-        std::vector<Factor> factors;
+        std::vector<OuterFactor> factors;
         for (const auto& [stream, block] : outer.values) {
             if (!gradients[block].data) continue;
             const BlockView values = plan_.bf16
@@ -97,14 +97,14 @@ void Runner::outer_products(const Region& region, const std::vector<Gradient>& g
 }
 
 // Few columns, as lanes, would leave most of a vector idle: the units take their place.
-void Runner::multiply_few(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector) {
+void Runner::multiply_few(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector) {
     alignas(64) float tile[OUTER * WIDTH];
     std::vector<Span> spans = this->spans(outer.place);
     for (Span& span : spans) std::swap(span.left, span.right);
     const int depth = plan_.units(outer.size), units = plan_.units(outer.value_size);
     const Range groups((units + WIDTH - 1) / WIDTH, member_);
     for (int unit = groups.begin * WIDTH; unit < std::min(units, groups.end * WIDTH); unit += WIDTH)
-        for (const Factor& factor : factors)
+        for (const OuterFactor& factor : factors)
             for (int k = 0; k < depth; k += OUTER) {
                 const int lanes = std::min(WIDTH, units - unit), height = std::min(OUTER, depth - k);
                 plan_.products.outer(height, blocks_of(lanes), spans.data(), static_cast<int>(spans.size()),
@@ -115,7 +115,7 @@ void Runner::multiply_few(const Outer& outer, const std::vector<Factor>& factors
 }
 
 // Of block-diagonal weights: a unit's row has columns for its own head alone.
-void Runner::multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector) {
+void Runner::multiply_heads(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector) {
     alignas(64) float tile[OUTER * WIDTH];
     const std::vector<Span> spans = this->spans(outer.place);
     const int units = plan_.units(outer.value_size);
@@ -124,7 +124,7 @@ void Runner::multiply_heads(const Outer& outer, const std::vector<Factor>& facto
     for (int block = blocks.begin; block < blocks.end; block++) {
         const int unit = block * LANES, count = std::min(LANES, units - unit), tiles = (count + OUTER - 1) / OUTER;
         const int first = unit / head * head / LANES * LANES, last = ((unit + count - 1) / head + 1) * head;
-        for (const Factor& factor : factors)
+        for (const OuterFactor& factor : factors)
             for (int t = 0; t < tiles; t++) {
                 const int from = count * t / tiles, height = count * (t + 1) / tiles - from;
                 for (int k = first; k < last; k += WIDTH) {
@@ -144,7 +144,7 @@ void Runner::multiply_heads(const Outer& outer, const std::vector<Factor>& facto
     }
 }
 
-void Runner::multiply_many(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector) {
+void Runner::multiply_many(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector) {
     constexpr int NEAR = 1 << 17;  // words of the vector that stay in the second-level cache
     alignas(64) float tile[OUTER * WIDTH];
     const std::vector<Span> spans = this->spans(outer.place);
@@ -157,7 +157,7 @@ void Runner::multiply_many(const Outer& outer, const std::vector<Factor>& factor
     for (int share = shares.begin; share < shares.end; share++) {
         const int first = share / blocks * panel, last = std::min(depth, first + panel), block = share % blocks;
         const int count = std::min(LANES, units - block * LANES), tiles = (count + OUTER - 1) / OUTER;
-        for (const Factor& factor : factors)
+        for (const OuterFactor& factor : factors)
             for (int t = 0; t < tiles; t++) {
                 const int from = count * t / tiles, height = count * (t + 1) / tiles - from;
                 const float* const left = factor.values.base + block * factor.values.block + from;

@@ -7,8 +7,8 @@
 namespace gatewise {
 namespace {
 
-// How far ahead the only tile of a panel fetches weights, in floats: far enough for the third-level cache, near enough to
-// stay in the first. One step of one row of 256 units takes 17 us with it, and 32 to 61 with the next panel instead.
+// How far ahead the only tile of a panel fetches weights, in floats: near enough to stay in the first-level cache. The next
+// panel's instead would drive out what is about to be read: a step of one row of 256 units then takes half as long again.
 constexpr ptrdiff_t NEAR = 1024;
 
 bool in_memory(Place place) {
@@ -44,13 +44,47 @@ BlockView Runner::view(Place place, int index, const Places& places, const RowRa
     }
 }
 
+// What a phase multiplies, share by share in the order of its passes.
+void Runner::find_factors(int number, const Region& region, const RowRange& range) {
+    const Phase& phase = plan_.program.phases[number];
+    const int units = plan_.units(phase.size), per_panel = plan_.panels[number], row = row_words(plan_.precision);
+    factors_.clear();
+    for (const Pass& pass : plan_.passes[number])
+        for (int i = pass.first; i < pass.first + pass.count; i++) {
+            const Share& share = phase.groups[pass.group].shares[i];
+            const bool weight = share.place == Place::weight;
+            const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.precision);
+            const ptrdiff_t size = most * per_panel * static_cast<int>(share.products.size()) * LANES;
+            const bool whole = plan_.program.blocks[share.products[0].block].head < 0;
+            Factor factor{share, {}, weight ? 0 : row, nullptr, plan_.call.packed.share(number, pass.group, i), size,
+                          whole ? depth_words(plan_.units(share.size), plan_.precision) : -1};
+            if (plan_.precision == Precision::int8) {
+                const Quantised& of = quantised_[find_quantised(share.place, share.index)];
+                factor.vector = {quantised_bytes_.data() + of.bytes, of.rows * row};
+                factor.scales = quantised_bytes_.data() + of.scales;
+            } else if (weight) {
+                const std::vector<float>& constants = plan_.bf16 ? plan_.bf16_constants : plan_.constants;
+                const size_t place = plan_.repeated[share.index] / (plan_.bf16 ? 2 : 1);
+                factor.vector = {const_cast<float*>(constants.data()) + place, ROWS * row};
+            } else {
+                factor.vector = view(share.place, share.index, plan_.bf16 ? region.bf16 : region, range);
+            }
+            factors_.push_back(factor);
+        }
+}
+
 // The matrix products of a panel's blocks, ready to be run for any of its rows.
 void Runner::prepare(int number, const Region& region, const RowRange& range, int panel, int count) {
     const Phase& phase = plan_.program.phases[number];
-    const int per_panel = plan_.panels[number], first = panel * per_panel;
+    const int first = panel * plan_.panels[number];
+    auto factor = factors_.begin();
     for (const Pass& pass : plan_.passes[number]) {
         const Group& group = phase.groups[pass.group];
-        PreparedPass prepared{pass.start, static_cast<int>(segments_.size()), pass.count, 0, {}, {}, {}, {}, {}};
+        PreparedPass& prepared = prepared_.emplace_back();
+        prepared.start = pass.start;
+        prepared.first = static_cast<int>(segments_.size());
+        prepared.count = pass.count;
+        prepared.columns = 0;
         for (int block = 0; block < count; block++)
             for (size_t i = 0; i < pass.accumulators.size(); i++, prepared.columns++) {
                 const int a = pass.accumulators[i];
@@ -64,35 +98,25 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
                             ? plan_.constants.data() + plan_.biases[number][pass.group][a] + (first + block) * LANES
                             : region.streams[group.start[a]] + (first + block) * region.stride + range.flat * LANES;
             }
-        for (int i = pass.first; i < pass.first + pass.count; i++) {
-            const Share& share = group.shares[i];
-            const int units = plan_.units(phase.size), row = row_words(plan_.precision);
-            const Range reached =
-                reach(plan_.program, share, plan_.sizes, first * LANES, std::min((first + count) * LANES, units));
-            const int depth = depth_words(reached.end - reached.begin, plan_.precision), start = reached.begin / LANES;
-            const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.precision);
-            const ptrdiff_t size = most * per_panel * static_cast<int>(share.products.size()) * LANES;
-            const float* weights = plan_.call.packed.share(number, pass.group, i) + panel * size;
-            const ptrdiff_t next = from_last_ ? -size : size;
-            if (plan_.precision == Precision::int8) {
-                const Quantised& of = quantised_[find_quantised(share.place, share.index)];
-                const ptrdiff_t block = of.rows * row;
-                const int products = static_cast<int>(share.products.size()), ahead = QUANTISED * count * products * LANES;
-                segments_.push_back({quantised_bytes_.data() + of.bytes + start * block, block, depth, weights + ahead, next,
-                                     quantised_bytes_.data() + of.scales});
-                moves_.push_back(share.place == Place::weight ? 0 : row);
-            } else if (share.place == Place::weight) {
-                const float* vector = plan_.bf16 ? plan_.bf16_constants.data() + plan_.repeated[share.index] / 2
-                                             : plan_.constants.data() + plan_.repeated[share.index];
-                segments_.push_back({vector + start * ROWS * row, ROWS * row, depth, weights, next, nullptr});
-                moves_.push_back(0);
-            } else {
-                const BlockView from = view(share.place, share.index, plan_.bf16 ? region.bf16 : region, range);
-                segments_.push_back({from.base + start * from.block, from.block, depth, weights, next, nullptr});
-                moves_.push_back(row);
+        const int ahead = plan_.precision == Precision::int8 ? QUANTISED * prepared.columns * LANES : 0;
+        for (int i = 0; i < pass.count; i++, factor++) {
+            const float* vector = factor->vector.base;
+            int depth = factor->depth;
+            if (depth < 0) {
+                const int last = std::min((first + count) * LANES, plan_.units(phase.size));
+                const Range reached = reach(plan_.program, factor->share, plan_.sizes, first * LANES, last);
+                depth = depth_words(reached.end - reached.begin, plan_.precision);
+                vector += reached.begin / LANES * factor->vector.block;
             }
+            Segment& segment = segments_.emplace_back();  // filled where it is: a copy waits for what was just written
+            segment.vector = vector;
+            segment.block = factor->vector.block;
+            segment.depth = depth;
+            segment.weights = factor->weights + panel * factor->size + ahead;
+            segment.ahead = from_last_ ? -factor->size : factor->size;
+            segment.scales = factor->scales;
+            moves_.push_back(factor->move);
         }
-        prepared_.push_back(prepared);
     }
 }
 
@@ -305,6 +329,7 @@ void Runner::run_phase(int number, const Region& region, const RowRange& range, 
     const int largest = gather ? std::min(at_once, count) * per_panel * range.count : (range.count + tiles - 1) / tiles;
     find_values(phase, region, range, largest * LANES);
     if (plan_.precision == Precision::int8) quantise(phase, region, range);
+    find_factors(number, region, range);
 
     for (int i = 0; i < groups; i++) {
         const int panel = panels.begin + (from_last_ ? groups - 1 - i : i) * at_once;

@@ -64,6 +64,7 @@ private:
     void run_phases(When when, const Region& region, const RowRange& range);
     void run_phase(int number, const Region& region, const RowRange& range, Range panels);
     struct PreparedPass {  // a pass, for the blocks of one panel
+        PreparedPass() {}    // not cleared: there are many in a step, and nothing beyond `columns` is read
         Pass::Start start;
         int first, count;  // segments
         int columns;
@@ -91,6 +92,16 @@ private:
     static bool in_place(const BlockView& view, const Tile& tile);
     void lay_out(const Phase& phase, const Tile& tile);
     void read_values(const Phase& phase, const Tile& tile);
+    struct Factor {  // a share of a phase's products
+        const Share& share;
+        BlockView vector;
+        int move;             // from row to row
+        const float* scales;  // of int8
+        const float* weights;
+        ptrdiff_t size;  // of a panel's
+        int depth;       // -1: the panel says, as units multiply those of their heads alone
+    };
+    void find_factors(int number, const Region& region, const RowRange& range);
     void prepare(int number, const Region& region, const RowRange& range, int panel, int count);
     void multiply(const PreparedPass& prepared, const Tile& tile);
     float* at(const Tile& tile, int block, int value) const;
@@ -106,14 +117,14 @@ private:
     std::vector<int> slices() const;
     std::vector<Span> spans(Place vector) const;
     void outer_products(const Region& region, const std::vector<Gradient>& gradients, bool begin);
-    struct Factor {   // of an outer product: gradients of a sum,
+    struct OuterFactor {  // of an outer product: gradients of a sum,
         BlockView values;
         Gradient to;  // and where their products with the vector go,
         bool add;     // to what is there already
     };
-    void multiply_few(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
-    void multiply_heads(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
-    void multiply_many(const Outer& outer, const std::vector<Factor>& factors, const BlockView& vector);
+    void multiply_few(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector);
+    void multiply_heads(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector);
+    void multiply_many(const Outer& outer, const std::vector<OuterFactor>& factors, const BlockView& vector);
     bool begins_anew(int flat) const;
     void reset_rows(const Region& region, const RowRange& range, int row);
     void stop_gradients(const RowRange& range);
@@ -133,6 +144,7 @@ private:
     std::vector<std::pair<int, BlockView>> rounded_;  // those whose bfloat16 a product will read
     std::vector<Quantised> quantised_;
     std::vector<float> quantised_bytes_;  // and scales
+    std::vector<Factor> factors_;
     std::vector<PreparedPass> prepared_;
     std::vector<Segment> segments_;  // of what is prepared, at the first row,
     std::vector<int> moves_;         // and how far their vectors move from row to row

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#include "kernels.hpp"
 #if defined(__x86_64__)
 #pragma GCC diagnostic push  // GCC 12 warns of its own _mm512_undefined_ps()
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -44,6 +46,11 @@ typedef __m128i Integers;
 #else
 constexpr int W = 4;
 #endif
+constexpr int PARTS = LANES / W;  // native vectors in a block of 16
+// AVX-512 has 32 registers of a whole block: tiles of several columns, each broadcast used for all of them. Others take
+// a tile column by column, as many rows as their registers hold.
+constexpr bool WIDE = W == LANES;
+
 typedef float V __attribute__((vector_size(W * 4)));
 typedef int32_t VI __attribute__((vector_size(W * 4)));  // as a mask: 0 or -1 per lane
 typedef uint32_t Bits __attribute__((vector_size(W * 4)));

@@ -38,13 +38,11 @@ OpenMP loaded_openmp() {
     return found;
 }
 
-// It may be loaded after the first call, by who predicts first and trains then.
+std::atomic<const OpenMP*> known{nullptr};
+
 const OpenMP* openmp() {
-    static std::atomic<const OpenMP*> known{nullptr};
-    if (const OpenMP* found = known.load(std::memory_order_acquire)) return found;
-    const OpenMP found = loaded_openmp();
-    if (!found.parallel) return nullptr;
-    known.store(new OpenMP(found), std::memory_order_release);  // never destroyed, as the pool below
+    static const bool looked = (look_for_openmp(), true);
+    (void)looked;
     return known.load(std::memory_order_acquire);
 }
 
@@ -137,6 +135,12 @@ void run_together(int threads, const Work& work) {
     }
     static Pool& pool = *new Pool;  // never destroyed: its threads may outlive main
     pool.run(threads, work);
+}
+
+void look_for_openmp() {
+    if (known.load(std::memory_order_acquire)) return;
+    const OpenMP found = loaded_openmp();
+    if (found.parallel) known.store(new OpenMP(found), std::memory_order_release);  // never destroyed, as the pool below
 }
 
 int default_threads() {

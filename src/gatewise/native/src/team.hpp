@@ -73,6 +73,9 @@ private:
 // May be called from several threads at once, and in a forked child, where it runs alone.
 void run_together(int threads, const std::function<void(const Member&)>& work);
 
+// Finds PyTorch's pool, which the first call looks for, if it was loaded since.
+void look_for_openmp();
+
 // How many threads a call takes that nobody gave a number: as many as PyTorch does where it is in the process, else what
 // OMP_NUM_THREADS says, else one for each core that the process may use.
 int default_threads();

@@ -167,6 +167,7 @@ class Predictor:
                 )
         return found
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _computed(self, data: Sequences, rows: np.ndarray, function: Callable[..., Any]) -> np.ndarray:
         encoded = (self.inputs.encode(piece) for piece in pieces(data, rows, TOGETHER))
         return np.concatenate([function(self.net, arrays).astype(np.float64) for arrays in encoded])

@@ -43,7 +43,7 @@ class DetectOptions(BlendOptions, WindowOptions, TimestampOptions, TableOptions)
     false_alarm_rate: float | None = option(
         default=None,
         help="Share of normal steps that may raise an alarm; sets the threshold. If omitted, an alarm is a score of "
-        "4.5 standard deviations, or more where tails are heavy: of normal steps, 1 % at most.",
+        "4.5 standard deviations, or more where tails are heavy: of normal steps, 2 % at most.",
         check=real("above 0, up to 0.5", lambda v: 0 < v <= 0.5),
     )
     smoothing: int = option(

@@ -126,6 +126,7 @@ class ErrorReader:
             state = replace(state, hidden=hidden)
         return self.found(given, y[:, 0], state)
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _prediction_errors(self, given: Given, y: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         change, scale = _read_out(self.net.predictor.head, y)
         locations = np.concatenate([state.expected[0], given.filled + change])
@@ -133,6 +134,7 @@ class ErrorReader:
         errors = self._errors(given.z, locations[:-1], scales[:-1])
         return errors, replace(state, last=given.filled[-1], expected=(locations[-1:], scales[-1:]))
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
         """How well the newest step of each window is reconstructed."""
         rows = np.vstack([state.recent, z])
@@ -342,7 +344,7 @@ class Predictor:
             for name in none:
                 key = f"{name}_{place}" if name == time else name
                 columns[key] = np.concatenate([one[name] for one in each])
-        when = step_name if time is None else lambda step: str(named(step)[time][0])
+        when = step_name if time is None else lambda step: str(named(step)[time][0]).removesuffix(".000000")
         return {
             "series": np.full(len(events), number),
             "event": np.arange(1, len(events) + 1),

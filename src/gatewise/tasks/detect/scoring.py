@@ -14,7 +14,7 @@ from .surprise import CAUSES, Surprises
 
 # Standard deviations from which a step is an alarm, unless a rate is given.
 ALARM = 4.5
-MOST_ALARMS = 0.01  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
+MOST_ALARMS = 0.02  # of normal steps, unless a rate is given: where tails are heavy, the threshold is higher
 
 _FADING = math.exp(-1 / 64)  # what is left of a score after a step: half of it after 44
 

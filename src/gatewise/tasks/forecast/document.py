@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import numpy as np
 
 from ...data.tables.frequency import Frequency, calendar_features
 from ...document import Count, Share, distinct
-from .baselines.plain import METHODS
+from .baselines.plain import HOLT_WINTERS, METHODS, NAIVE, RIDGE, THETA, WITH_COVARIATES
+from .calibration import Calibration
 from .inputs import Inputs
 from .sizing import Sizing
+
+_ALWAYS = (NAIVE, THETA, HOLT_WINTERS, RIDGE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class PlainMethods:
     context_length: Count
 
     def __post_init__(self) -> None:
-        if self.names not in (METHODS[:-1], METHODS):
+        there = {*self.names, *_ALWAYS}
+        bases = {base for base, corrected in WITH_COVARIATES.items() if corrected in there}
+        if self.names != tuple(name for name in METHODS if name in there) or not bases <= there:
             raise ValueError(f"its plain methods are {list(self.names)!r:.200}")
         if self.strongest not in self.names:
             raise ValueError(f"its strongest plain method is {self.strongest!r:.60}, which is none of them")
@@ -42,6 +48,8 @@ class Document:
     Attributes:
         share: Of the network; None in older models, whose network keeps one itself.
         plain: None in older models.
+        own_shares: Of the network in forecasts of some series, by their keys; None in older models, too.
+        calibration: Likewise.
     """
 
     sizes: Sizing
@@ -50,6 +58,8 @@ class Document:
     inputs: Inputs
     share: Share | None = None
     plain: PlainMethods | None = None
+    own_shares: Mapping[str, Share] | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not self.targets:

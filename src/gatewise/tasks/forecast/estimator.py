@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -29,8 +30,9 @@ from ..report import recognised
 from ..stress import Stressed
 from .architecture import Shape, architecture
 from .baselines.plain import Plain
+from .calibration import Calibration
 from .document import Document
-from .evaluation import evaluate_part, evaluate_split, forecast_report, share_of
+from .evaluation import calibration_of, evaluate_part, evaluate_split, forecast_report, network_shares
 from .heads import head_of
 from .options import ForecastOptions
 from .predictor import Predictor, window_of, windows_at_once
@@ -58,6 +60,8 @@ class Forecaster(Estimator, ForecastOptions):
     Attributes (after fit):
         model_: The network, a `torch.nn.Module`.
         share_: Of the network in a forecast, chosen on validation windows; the rest is that of the plain methods.
+        own_shares_: Shares of series that are surely better off with another one, by the values of `key`.
+        calibration_: Of the quantiles of both, by validation windows; None where there are none.
         plain_: The plain methods, with their shares among themselves; None in models of before.
         sizing_: Sizes and rates, given or chosen.
         metrics_: Metrics by part ("train", "validation", "test"), and of the "baselines".
@@ -78,6 +82,8 @@ class Forecaster(Estimator, ForecastOptions):
 
     plain_: Plain | None
     share_: float
+    own_shares_: Mapping[str, float]
+    calibration_: Calibration | None
 
     def fit(
         self,
@@ -141,20 +147,22 @@ class Forecaster(Estimator, ForecastOptions):
             apart = self._table(by_group["validation"], own)
         series = own.series(self.calendar)
         season = int(self.season_length or (own.frequency.seasonal_period if own.frequency else 1))
-        setup = training_setup(self, series, apart.series(self.calendar) if apart else None, season)
-        sizing = setup.sizing
-        inputs = inputs_of(own, self, setup.training, sizing.context_length)
+        setup = training_setup(
+            self, series, apart.series(self.calendar) if apart else None, season, partial(inputs_of, own, self)
+        )
+        sizing, inputs = setup.sizing, setup.inputs
         window = window_of(self, sizing, inputs)
         at_once = windows_at_once(self, own.targets)
         validated = Windows(setup.validation_series, setup.validation, window, batch_size=at_once, seed=None)
         self.targets_, self.frequency_, self.inputs_, self.sizing_ = own.targets, own.frequency, inputs, sizing
 
-        self.plain_, self.share_ = setup.plain.rounded(), 0.0
+        self.plain_, self.share_, self.own_shares_, self.calibration_ = setup.plain.rounded(), 0.0, {}, None
 
         def settle() -> None:
+            held = (setup.validation_series, setup.validation) if setup.held_out else None
             if self._net is not None:
-                held = (setup.validation_series, setup.validation) if setup.held_out else None
-                self.share_ = share_of(self._predictor, held, self.share)
+                self.share_, self.own_shares_ = network_shares(self._predictor, held, self.share)
+            self.calibration_ = calibration_of(self._predictor(), held)
 
         def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
             return self._evaluate(setup.split, by_group, finished)
@@ -276,6 +284,8 @@ class Forecaster(Estimator, ForecastOptions):
             net=self._net,
             plain=self.plain_,
             share=self.share_ if share is None else share,
+            own_shares=self.own_shares_ if share is None else {},
+            calibration=self.calibration_,
             options=self,
             sizing=self.sizing_,
             inputs=self.inputs_,
@@ -323,8 +333,8 @@ class Forecaster(Estimator, ForecastOptions):
 
         Returns:
             Per part "mae", "rmse", "mse_standardised", "mae_standardised", "smape", "mase" and "mase_by_step", "crps",
-            "coverage" and "coverage_meant", "windows" and "values", and of several targets the same "by_target"; and
-            "baselines".
+            "coverage" of the widest interval and "coverage_meant", "coverage_80" and "coverage_95", "windows" and
+            "values", and of several targets the same "by_target"; and "baselines".
         """
         raw = self._predictor().read(data, query=query, encoding=encoding)
         return self._measured(raw, self._is_training_data(raw.fingerprint()))
@@ -420,6 +430,8 @@ class Forecaster(Estimator, ForecastOptions):
             "frequency": None if self.frequency_ is None else vars(self.frequency_),
             "inputs": vars(self.inputs_),
             "share": self.share_,
+            "own_shares": self.own_shares_,
+            "calibration": None if self.calibration_ is None else vars(self.calibration_),
             "plain": None
             if self.plain_ is None
             else {
@@ -442,9 +454,10 @@ class Forecaster(Estimator, ForecastOptions):
             if {*chosen} != {*described}:
                 raise ModelFileError(f"inputs.{option} describes other columns than {option}_covariates names")
         self.plain_, self.share_ = None, 1.0 if found.share is None else found.share
+        self.own_shares_, self.calibration_ = found.own_shares or {}, found.calibration
         if found.plain is not None:
             names_, context = found.plain.names, found.plain.context_length
-            shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context)
+            shapes = Plain.shapes(names_, int(self.horizon), len(self.targets_), context, self.inputs_)
             arrays = taken(tensors, _PLAIN, shapes)
             self.plain_ = Plain.from_tensors(arrays, names_, self.sizing_.season, found.plain.strongest)
         if self.only == "plain":

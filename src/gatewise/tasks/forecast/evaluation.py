@@ -10,12 +10,13 @@ import numpy as np
 
 from ...errors import DataError
 from ...metrics.forecasting import Forecast, ForecastScores, crps_of_quantiles, seasonal_error, smape
-from ..baselines import by_losses
 from ..report import NOTHING_MEASURED, Metrics, table
 from ..verdict import judged
 from .baselines.plain import AVERAGE
 from .baselines.shares import standard_error
 from .baselines.simple import RULES
+from .blend import SHARES, chosen_share, own_shares
+from .calibration import Calibration, calibration_by, has_two_sides, normal_scores, scores_in
 from .linear import scales
 from .predictor import Predictor
 from .split import Part, Split, holds_targets, spaced
@@ -23,13 +24,7 @@ from .windows import Series
 
 _MOST = 60_000  # windows to evaluate, counting each column
 _MOST_TRAINING = 2_000  # of the training part
-_MOST_DRAWN = 400  # windows to choose a share on, where each is many sample paths
-SHARES = np.arange(21) / 20  # of the network that are tried
-_POWER = 2  # of one over the losses, by which shares go
-_CERTAIN = 2.0  # standard errors of another share's advantage from which on it is taken
-_LARGER = 0.5  # what counts of what speaks for a larger one
-_FEW_BLOCKS = 10  # of held-out time, at which a standard error counts 1.4 times
-_LEAST = 0.05  # smaller shares are not worth a network
+_MOST_DRAWN = 400  # windows to choose a share on and to calibrate by, where each is many sample paths
 
 
 def evaluate_split(predictor: Predictor, split: Split, with_baselines: bool) -> dict[str, Any]:
@@ -86,10 +81,11 @@ def evaluate_part(
     return {name: own, "baselines": plain, **_judgement(predictor, name, own, plain, sums)}
 
 
-def share_of(
+def network_shares(
     predictor: Callable[[float], Predictor], held_out: tuple[Series, Part] | None, given: float | None
-) -> float:
-    """The network's share in forecasts, chosen on held-out windows; 0 if nothing is held out.
+) -> tuple[float, dict[str, float]]:
+    """The network's share in forecasts, chosen on held-out windows, 0 if nothing is held out; and the shares of series
+    that have others, by their keys.
 
     Args:
         predictor: With a share.
@@ -97,7 +93,7 @@ def share_of(
         given: By the user.
     """
     if given is not None or held_out is None:
-        return 0.0 if given is None else float(given)
+        return 0.0 if given is None else float(given), {}
     series, part = held_out
     both = predictor(0.5)
     most = _MOST_DRAWN if both.options.mode == "autoregressive" else len(part) + 1
@@ -105,7 +101,8 @@ def share_of(
     unit = scales(series, series.known_ends, both.sizing.season)
     levels = np.array(both.options.quantiles)
     positive = series.least() > 0
-    losses, blocks = [np.zeros((len(SHARES), 4 if positive else 3, 0))], [np.zeros(0, np.int64)]
+    losses = [np.zeros((len(SHARES), 4 if positive else 3, 0))]
+    blocks, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for which, own, plain, _ in both.both(series, part, before=True):
         rows, origins = part[which]
         truth = series.values(rows, origins[:, None] + np.arange(both.horizon))
@@ -121,39 +118,38 @@ def share_of(
             measures.append([_mean(kind) for kind in kinds])
         losses.append(np.array(measures))
         blocks.append((rows << 20) + (origins - series.starts[rows]) // both.horizon)
-    return chosen_share(np.concatenate(losses, -1), np.concatenate(blocks))
+        places.append(rows)
+    loss, block, place = np.concatenate(losses, -1), np.concatenate(blocks), np.concatenate(places)
+    share = chosen_share(loss, block)
+    others = own_shares(loss, block, place, share)
+    keys = both.keys_of(series, np.array([*others], np.int64))
+    return share, dict(zip(keys, others.values(), strict=True)) if keys else {}
 
 
-def chosen_share(losses: np.ndarray, blocks: np.ndarray) -> float:
-    """The network's share by the losses of forecasts with it: all measures count alike, beside those of share 0.
+def calibration_of(predictor: Predictor, held_out: tuple[Series, Part] | None) -> Calibration | None:
+    """Of the forecasts of a predictor that is not calibrated yet.
 
-    Two forecasts together are nearly always better than the better one, and which shares were best on one stretch of
-    time says little of those that will be. So it is the share by the losses of each alone, or, as far as two standard
-    errors speak for it, the one that was best. A larger share counts half, in standard errors and in the way to it:
-    the network's weights were chosen on these very windows.
-
-    Chosen on 13 data sets, among some 30 rules: by the mean of five measures it is within .2 % of the best, whichever
-    set is left out.
-
-    Args:
-        losses: (shares, measures, N windows) with each of `SHARES`: squared and absolute errors, the pinball loss of
-            quantiles and, where all values are above 0, relative errors.
-        blocks: (N,) which windows belong to one stretch of time of one series.
+    None, and so the fan as it is, where nothing is held out or known there, and for counts: several of them share a
+    place in the fan.
     """
-    unit = losses[0].mean(-1) if len(blocks) else np.zeros(1)
-    if not (unit > 0).all():
-        return 0.0
-    total = (losses / unit[:, None]).mean(1)
-    mean = total.mean(-1)
-    prior = int(np.round(by_losses(mean[[0, -1]], _POWER)[1] * (len(SHARES) - 1)))
-    best = int(mean.argmin())
-    # Weights were chosen on these windows, among those of all validations, and few blocks tell little.
-    others = len(np.unique(blocks)) - 1
-    error = standard_error(total[prior] - total[best], blocks) * np.sqrt((others + _FEW_BLOCKS) / max(1, others))
-    counts = _LARGER if best > prior else 1.0
-    trust = counts * np.clip(counts * (mean[prior] - mean[best]) / error / _CERTAIN, 0.0, 1.0) if error > 0 else 0.0
-    share = float(np.round(SHARES[prior] + trust * (SHARES[best] - SHARES[prior]), 2))
-    return share if share >= _LEAST else 0.0
+    options = predictor.options
+    if held_out is None or not has_two_sides(options.quantiles) or options.head == "negative-binomial":
+        return None
+    series, part = held_out
+    if options.mode == "autoregressive":
+        part = spaced(part, max(1, _MOST_DRAWN // len(series.targets)))
+    levels, middle = normal_scores(options.quantiles), [*options.quantiles].index(0.5)
+    scores, blocks = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for which, forecast in predictor.forecasts(series, part, before=True):
+        rows, origins = part[which]
+        truth = predictor.on_scale(series.values(rows, origins[:, None] + np.arange(predictor.horizon)))
+        assert forecast.quantiles is not None
+        own = scores_in(predictor.on_scale(forecast.quantiles), truth, levels, middle)
+        known = np.isfinite(own)
+        scores.append(own[known])
+        blocks.append(((rows << 20) + (origins - series.starts[rows]) // predictor.horizon)[known.any((1, 2))])
+    block = np.concatenate(blocks)
+    return calibration_by(np.concatenate(scores), len(block), len(np.unique(block))) if len(block) else None
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -217,8 +213,8 @@ def _figures(
     sums = _Sums()
     scale, std = _units(series, part, ends, season)
     for which, of_network, of_plain, points in predictor.both(series, part, before, every=bool(names)):
-        forecast = predictor.blended(of_network, of_plain, predictor.share)
         rows, origins = part[which]
+        forecast = predictor.forecast_of(of_network, of_plain, series, rows)
         truth = series.values(rows, origins[:, None] + np.arange(horizon))
         own.add(truth, forecast, scale[rows], std[rows])
         sums.add_origins(truth, forecast.point, scale[rows], series.ends[rows] - origins)
@@ -329,8 +325,8 @@ def forecast_report(metrics: Metrics) -> str:
         for name, scores in {"model": own, **targets, **metrics.get("baselines", {})}.items()
     )
     lines = table(list(_FORECASTS.values()), rows, left=16, widths=[10] * 6, corner=part)
-    if "coverage" in own:
-        lines.append(f"{own['coverage_meant']:.0%} interval: covers {own['coverage']:.1%}")
+    if "coverage_80" in own:
+        lines.append(f"intervals: that of 80% covers {own['coverage_80']:.1%}, that of 95% {own['coverage_95']:.1%}")
     if "origins" in own:
         spread = f"{own['mase_least']:.4g} to {own['mase_most']:.4g}, standard deviation {own['mase_std']:.2g}"
         lines.append(f"{own['origins']:,} origins: MASE from {spread}")

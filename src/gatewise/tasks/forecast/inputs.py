@@ -43,6 +43,11 @@ class Inputs:
         return _width(self.past) + self.future_width
 
     @property
+    def covariate_widths(self) -> tuple[int, int]:
+        """Features per step of covariates known ahead and of the others, without the calendar."""
+        return _width(self.future), _width(self.past)
+
+    @property
     def static_width(self) -> int:
         return _width(self.static)
 

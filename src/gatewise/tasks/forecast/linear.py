@@ -24,9 +24,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ...metrics.forecasting import seasonal_error
 from .baselines.shares import shares_of
 from .split import Part, spaced
-from .windows import Series, Window, without_gaps
+from .windows import Series, Window, normaliser, without_gaps
 
-_STRENGTHS = 10.0 ** np.arange(-5, 2.6, 0.5)  # of the regularisation, in mean squares of an input
+STRENGTHS = 10.0 ** np.arange(-5, 2.6, 0.5)  # of the regularisation, in mean squares of an input
 _MOST_MISSING = 0.1  # of a window to learn from
 _MOST_PRODUCTS = 4e9  # about as many as take a few seconds: of more series, some are drawn
 _MOST_WEIGHTS = 2e7  # of all solved matrices at once: of more, the shortest lengths are left out
@@ -70,16 +70,37 @@ class Linear:
     def context_length(self) -> int:
         return self.weights.shape[1]
 
-    def forecast(self, past: np.ndarray, season: int, before: bool = False) -> np.ndarray:
-        """(N, H) from pasts (N, R), NaN where unknown; NaN where nothing is known."""
+    def forecast(
+        self, past: np.ndarray, season: int, before: bool = False, moved: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(N, H) from pasts (N, R), NaN where unknown; NaN where nothing is known.
+
+        Args:
+            moved: (N, H) to add, in standard deviations of the past or, to logarithms, as it is.
+        """
         T = self.context_length
         if past.shape[1] < T:
             past = np.concatenate([np.full((len(past), T - past.shape[1]), np.nan), past], 1)
-        past = past[:, -T:]
-        if self.logarithms:
-            past = np.log(np.where(past > 0, past, np.nan))
-        found = without_gaps(past, season) @ (self.before if before else self.weights).T
+        filled, unit = self._read(past[:, -T:], season)
+        found = filled @ (self.before if before else self.weights).T
+        if moved is not None:
+            found += moved * unit
         return np.exp(np.minimum(found, 700.0)) if self.logarithms else found
+
+    def errors(self, values: np.ndarray, season: int, weights: np.ndarray) -> np.ndarray:
+        """(N, H) how far values (N, T + H) lie above what these weights forecast of them, in the units of `moved`."""
+        filled, unit = self._read(values[:, : self.context_length], season)
+        return (self._levels(values[:, self.context_length :]) - filled @ weights.T) / unit
+
+    def _read(self, past: np.ndarray, season: int) -> tuple[np.ndarray, np.ndarray]:
+        """The past (N, T) without gaps, and what effects on it count in, (N, 1)."""
+        filled = without_gaps(self._levels(past), season)
+        if self.logarithms:
+            return filled, np.ones((len(filled), 1))
+        return filled, normaliser(filled, np.isfinite(filled), "standard")[1][:, None]
+
+    def _levels(self, values: np.ndarray) -> np.ndarray:
+        return np.log(np.where(values > 0, values, np.nan)) if self.logarithms else values
 
 
 @dataclass(frozen=True)
@@ -341,19 +362,19 @@ def _ridge(
     """Weights of all windows, and of the training windows of each fold, with the strength that is best for the windows
     held out; padded to the longest past."""
     longest = len(whole.products)
-    paths = [_Path(*fit.around(context, mean)[:2]) for fit, _ in tables]
+    paths = [RidgePath(*fit.around(context, mean)[:2]) for fit, _ in tables]
     missed = sum(path.missed(*held.around(context, mean)) for path, (_, held) in zip(paths, tables, strict=True))
-    strength = float(_STRENGTHS[int(np.argmin(missed))])
+    strength = float(STRENGTHS[int(np.argmin(missed))])
 
-    def weights(path: _Path) -> np.ndarray:
+    def weights(path: RidgePath) -> np.ndarray:
         solved = path.weights(strength)
         rest = 1 - solved.sum(1, keepdims=True)  # gives back what was subtracted
         return _padded(solved + (rest / context if mean else rest * np.eye(context)[-1]), longest)
 
-    return weights(_Path(*whole.around(context, mean)[:2])), [weights(path) for path in paths]
+    return weights(RidgePath(*whole.around(context, mean)[:2])), [weights(path) for path in paths]
 
 
-class _Path:
+class RidgePath:
     """Ridge regression for all strengths, from one decomposition."""
 
     def __init__(self, XX: np.ndarray, XY: np.ndarray):
@@ -373,7 +394,7 @@ class _Path:
         """(strengths,) sums of squared errors on the windows of these products."""
         XX, XY = self.vectors.T @ XX @ self.vectors, self.vectors.T @ XY
         found = []
-        for strength in _STRENGTHS:
+        for strength in STRENGTHS:
             w = self._turned(strength)
             found.append(squares - 2 * float((w * XY).sum()) + float((w * (XX @ w)).sum()))
         return np.array(found)

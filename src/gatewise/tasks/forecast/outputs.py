@@ -16,6 +16,7 @@ from .heads import Head, Quantiles
 Outputs = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
+@np.errstate(all="ignore")  # damaged weights show in what comes out
 def network_forecast(net: Any, head: Head, batch: Mapping[str, np.ndarray], samples: int, seed: int) -> Outputs:
     """Forecasts of a batch, float64.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,10 @@ from ...data.sequences import Sequences
 from ...data.tables.frequency import Frequency, name_of
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
-from ...metrics.forecasting import Forecast
+from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
 from ..options import names
 from .baselines.plain import Plain
+from .calibration import Calibration, along, has_two_sides, normal_scores
 from .heads import head_of
 from .inputs import Inputs
 from .options import ForecastOptions
@@ -27,6 +28,7 @@ from .windows import Batch, Series, Window, in_units
 _WINDOWS = 512  # windows that are forecast at once
 _PATHS = 16  # times fewer where each is many sample paths
 _SAMPLES = 200  # and as many times fewer as there are times so many paths, if that is more
+_TINY = 1e-300  # has a logarithm
 
 
 def windows_at_once(options: ForecastOptions, targets: Sequence[str]) -> int:
@@ -49,6 +51,8 @@ class Predictor:
         net: The trained network, see `architecture`; None if there is none.
         plain: The plain methods; None in older models.
         share: Of the network in a forecast; the rest is that of the plain methods.
+        own_shares: Of the network in forecasts of series that have a share of their own, by `keys_of`.
+        calibration: Of the quantiles of both together; None leaves them as they are.
         options: Of the forecaster.
         sizing: What was chosen for its training.
         inputs: What the network reads beside the targets.
@@ -63,6 +67,8 @@ class Predictor:
         net: Any,
         plain: Plain | None,
         share: float,
+        own_shares: Mapping[str, float],
+        calibration: Calibration | None,
         options: ForecastOptions,
         sizing: Sizing,
         inputs: Inputs,
@@ -70,7 +76,8 @@ class Predictor:
         frequency: Frequency | None,
         schema: Schema | None,
     ):
-        self.net, self.plain, self.share = net, plain, share
+        self.net, self.plain, self.calibration = net, plain, calibration
+        self.share, self.own_shares = share, own_shares
         self.options, self.sizing, self.targets, self.frequency = options, sizing, targets, frequency
         self.schema = schema
         self.head = head_of(options.head, options.quantiles)
@@ -117,13 +124,13 @@ class Predictor:
 
     def forecasts(self, series: Series, part: Part, before: bool = False) -> Iterator[tuple[np.ndarray, Forecast]]:
         """Numbers of some windows, and their forecasts in the units of the data: quantiles of network and plain methods
-        are averaged by their shares, level by level; see `blended`.
+        are averaged by their shares, level by level, and calibrated; see `blended` and `calibrated`.
 
         Args:
             before: Whether by what was solved without the validation part, to forecast that.
         """
         for which, own, plain, _ in self.both(series, part, before):
-            yield which, self.blended(own, plain, self.share)
+            yield which, self.forecast_of(own, plain, series, part[which][0])
 
     def both(
         self, series: Series, part: Part, before: bool = False, every: bool = False
@@ -145,9 +152,10 @@ class Predictor:
             if self.net is not None and (self.share > 0 or self.plain is None):
                 # Seeded by the window, so that a forecast does not depend on what was asked before.
                 own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]))
-            if self.plain is not None and (every or self.share < 1 or own is None):
+            if self.plain is not None and (every or self.share < 1 or self.own_shares or own is None):
                 past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
-                each = self.plain.each(past, self.plain.methods if every else self.plain.used, before)
+                known = self.plain.known(series, rows, origins, self.window.inputs)
+                each = self.plain.each(past, self.plain.methods if every else self.plain.used, known, before)
                 plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
             yield which, own, plain, each
 
@@ -184,8 +192,26 @@ class Predictor:
         found = self.plain.fan(mean, loc, scale, self.window.scaling, levels)
         return np.maximum(found, 0.0) if self.options.head == "negative-binomial" else found
 
-    def blended(self, own: Forecast | None, plain: Forecast | None, share: float) -> Forecast:
-        """The forecast of both, with this share of the network.
+    def keys_of(self, series: Series, rows: np.ndarray) -> list[str]:
+        """What these series are known by; nothing if they have no keys."""
+        columns = [series.data.static[name][rows].strings() for name in self.keys if name in series.data.static]
+        return ["\t".join(map(str, values)) for values in zip(*columns, strict=True)]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns that tell one series from another."""
+        return names(self.options.key) or (() if self.schema is None else tuple(self.schema.key))
+
+    def forecast_of(self, own: Forecast | None, plain: Forecast | None, series: Series, rows: np.ndarray) -> Forecast:
+        """The calibrated forecast of both for these series, each with its share of the network."""
+        shares = np.full(len(rows), self.share)
+        if self.own_shares:
+            for place, key in enumerate(self.keys_of(series, rows)):
+                shares[place] = self.own_shares.get(key, self.share)
+        return self.calibrated(self.blended(own, plain, shares))
+
+    def blended(self, own: Forecast | None, plain: Forecast | None, share: float | np.ndarray) -> Forecast:
+        """The forecast of both, with this share of the network, or these of each window, (B,).
 
         Points and quantiles are averaged, level by level (Lichtendahl et al. 2013, "Is it better to average
         probabilities or quantiles?", Management Science 59). Samples are averaged likewise: the lowest of the network's
@@ -196,10 +222,11 @@ class Predictor:
             found = own if plain is None else plain
             assert found is not None
         else:
+            share = np.asarray(share)[..., None, None]
             point = share * own.point + (1 - share) * plain.point
             assert own.quantiles is not None
             assert plain.quantiles is not None
-            quantiles = share * own.quantiles + (1 - share) * plain.quantiles
+            quantiles = share[..., None] * own.quantiles + (1 - share[..., None]) * plain.quantiles
             samples = None
             if own.samples is not None and plain.samples is not None:
                 ranks = own.samples.argsort(0).argsort(0)
@@ -209,6 +236,33 @@ class Predictor:
             chance = np.random.default_rng(int(self.options.seed)).random(found.samples.shape)
             found = replace(found, samples=np.floor(found.samples + chance))
         return found
+
+    def calibrated(self, forecast: Forecast) -> Forecast:
+        """The forecast with its intervals, and with quantiles and samples moved to where they ought to lie."""
+        levels = [*self.options.quantiles]
+        if forecast.quantiles is None or not has_two_sides(levels):
+            return forecast
+        fan, scores, middle = self.on_scale(forecast.quantiles), normal_scores(levels), levels.index(0.5)
+
+        def read(places: np.ndarray) -> np.ndarray:
+            if self.calibration is not None:
+                places = self.calibration.scores_of(places)
+            return self._off_scale(along(places, scores, fan, middle))
+
+        found = replace(forecast, intervals=read(normal_scores(INTERVAL_LEVELS)))
+        if self.calibration is None:
+            return found
+        if forecast.samples is not None:
+            drawn = self.on_scale(np.moveaxis(forecast.samples, 0, -1))
+            found = replace(found, samples=np.moveaxis(read(along(drawn, fan, scores, middle)), -1, 0))
+        return replace(found, quantiles=read(scores))
+
+    def on_scale(self, values: np.ndarray) -> np.ndarray:
+        """Values as quantiles are interpolated: logarithms, where windows are scaled by them."""
+        return np.log(np.maximum(values, _TINY)) if self.window.scaling == "log" else values
+
+    def _off_scale(self, values: np.ndarray) -> np.ndarray:
+        return in_units(values, np.zeros(()), np.ones(()), self.window.scaling)
 
     def continuation(
         self, table: Table, origins: np.ndarray, context: int, known: Sequence[str]
@@ -265,8 +319,7 @@ class Predictor:
         """Forecasts as columns: keys of the series, or their numbers from 0, the timestamp or step, points and
         quantiles."""
         horizon, static = self.horizon, table.data.static
-        named = names(self.options.key) or (() if self.schema is None else self.schema.key)
-        keys = [name for name in named if name in static] or list(static)
+        keys = [name for name in self.keys if name in static] or list(static)
         found = {name: np.repeat(output(static[name]), horizon) for name in keys}
         if not keys:
             found["series"] = np.repeat(which, horizon)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ...document import Count
 from ...errors import DataError
 from ..options import PRESETS, given_or
+from .baselines.covariates import solve_effects
 from .baselines.plain import RIDGE, RIDGE_OF_LOGS, Plain, spread, weigh
 from .inputs import Inputs
 from .linear import Fold, Linear, residuals, scales, solve
@@ -93,6 +95,7 @@ class TrainingSetup:
         linear: The linear part of the network.
         residuals: (N, H) of the linear part on held-out windows, in units of each window.
         sizing: Of the network and its training.
+        inputs: What is read beside the targets.
     """
 
     split: Split
@@ -104,14 +107,22 @@ class TrainingSetup:
     linear: Linear
     residuals: np.ndarray
     sizing: Sizing
+    inputs: Inputs
 
 
-def training_setup(options: ForecastOptions, series: Series, apart: Series | None, season: int) -> TrainingSetup:
+def training_setup(
+    options: ForecastOptions,
+    series: Series,
+    apart: Series | None,
+    season: int,
+    describe: Callable[[Part, int], Inputs],
+) -> TrainingSetup:
     """Choose what the user left open, on validation windows.
 
     Args:
         apart: Series to validate on, if the user gave them.
         season: Steps of a season.
+        describe: Gives what is read beside the targets, as training windows with so many steps of past show it.
 
     Raises:
         DataError: No series is long enough.
@@ -127,7 +138,8 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
     if apart is None and not validated:
         split = Split.of(series, split.horizon, options.split, validated=False)
     folds = _folds(split, max(contexts), Fold(split.training(max(contexts)), apart or series, held_out), validated)
-    plain, linear, scaling = _plain(options, split, folds, season, contexts, positive)
+    inputs = describe(split.training(max(contexts)), max(contexts))
+    plain, linear, scaling = _plain(options, split, folds, season, contexts, positive, inputs)
     training = split.training(linear.context_length)
     window = _window(linear.context_length, len(linear.weights), scaling)
     return TrainingSetup(
@@ -142,11 +154,18 @@ def training_setup(options: ForecastOptions, series: Series, apart: Series | Non
         sizing=_sizing(
             options, linear.context_length, scaling, season, training, columns, validated=validated and apart is None
         ),
+        inputs=inputs,
     )
 
 
 def _plain(
-    options: ForecastOptions, split: Split, folds: list[Fold], season: int, contexts: list[int], positive: bool
+    options: ForecastOptions,
+    split: Split,
+    folds: list[Fold],
+    season: int,
+    contexts: list[int],
+    positive: bool,
+    inputs: Inputs,
 ) -> tuple[Plain, Linear, str]:
     """The plain methods, the linear part of the network, and how its windows are scaled."""
     series, horizon = split.series, split.horizon
@@ -171,13 +190,18 @@ def _plain(
     if options.context_length is not None:
         context = int(options.context_length)
     found = {name: own.trimmed(context) for name, own in found.items()}
-    plain, losses = weigh(Plain(horizon, season, found), folds, units)
+    effects = {}
+    for name, base in found.items() if any(inputs.covariate_widths) else ():
+        if (solved := solve_effects(series, folds, whole.training(context), base, inputs, season)) is not None:
+            effects[name] = solved
+    plain, losses = weigh(Plain(horizon, season, series.mostly_zero(), found, effects), folds, units, inputs)
     scaling = given or ("mean" if options.head == "negative-binomial" else "standard")
     if not given and scaling == "standard" and losses.get(RIDGE_OF_LOGS, np.inf) < (1 - _BETTER) * losses[RIDGE]:
         scaling = "log"
     own = RIDGE_OF_LOGS if scaling == "log" else RIDGE
     linear = found[own]
-    plain = spread(plain.kept(RIDGE, own), folds, (series, whole.training(context)), _window(context, horizon, scaling))
+    everything = series, whole.training(context)
+    plain = spread(plain.kept(RIDGE, own), folds, everything, _window(context, horizon, scaling), inputs)
     if options.mode == "autoregressive":
         linear = solve(
             series,

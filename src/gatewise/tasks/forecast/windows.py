@@ -14,8 +14,8 @@ from ...errors import DataError
 from .inputs import Inputs, encode
 
 _PIECE = 1 << 20  # values that are looked at together
-_FLAT = 1e-3  # of a window's mean absolute value: its standard deviation counts as this much at least
-_TINY = 1e-8
+FLAT = 1e-3  # of a window's mean absolute value: its standard deviation counts as this much at least
+TINY = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,17 @@ class Series:
             least = min(least, own)
         return least
 
+    def mostly_zero(self) -> bool:
+        """Whether more than half of all targets are 0, and the others above it."""
+        zeros = known = 0
+        for column in self._columns:
+            for at in range(0, len(column), _PIECE):
+                piece = np.asarray(column[at : at + _PIECE], np.float64)
+                if (piece < 0).any():
+                    return False
+                zeros, known = zeros + int((piece == 0).sum()), known + int(np.isfinite(piece).sum())
+        return zeros > known / 2
+
     def values(self, series: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """(B, C, n) float64 targets at absolute steps (B, n); NaN outside the series."""
         inside = (steps >= self.starts[series][:, None]) & (steps < self.ends[series][:, None])
@@ -163,11 +174,11 @@ class Series:
     def _covariates(self, series: np.ndarray, steps: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Features of the past (B, T, K), and those known ahead (B, H, F)."""
         context, inputs = window.context_length, window.inputs
-        known = self._along(inputs.future, series, steps)
+        known = self.covariates(inputs.future, series, steps)
         if self.calendar is not None and inputs.calendar:
             inside = np.clip(steps, self.starts[series][:, None], self.ends[series][:, None] - 1)
             known = np.concatenate([known, self.calendar(inside)], -1)
-        past = self._along(inputs.past, series, steps[:, :context])
+        past = self.covariates(inputs.past, series, steps[:, :context])
         covariates = np.concatenate([past, known[:, :context]], -1)
         return covariates.astype(np.float32), known[:, context:].astype(np.float32)
 
@@ -176,8 +187,8 @@ class Series:
         parts = [encode(self.data.static[name][series], how, name) for name, how in inputs.static.items()]
         return np.concatenate([np.zeros((len(series), 0), np.float32), *parts], -1).astype(np.float32)
 
-    def _along(self, columns: Mapping[str, Any], series: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """(B, n, features) of covariates at absolute steps; 0, the mean, where a number is missing."""
+    def covariates(self, columns: Mapping[str, Any], series: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """(B, n, features) of these covariates at absolute steps; 0, the mean, where a number is missing."""
         inside = (steps >= self.starts[series][:, None]) & (steps < self.ends[series][:, None])
         safe = np.clip(steps, 0, self.data.offsets[-1] - 1).ravel()
         parts = [np.zeros((*steps.shape, 0), np.float32)]
@@ -232,11 +243,11 @@ def normaliser(filled: np.ndarray, seen: np.ndarray, scaling: str) -> tuple[np.n
     if scaling == "none":
         return np.zeros_like(mean), np.ones_like(mean)
     if scaling == "mean":
-        return np.zeros_like(mean), np.where(size > _TINY, size, 1.0)
+        return np.zeros_like(mean), np.where(size > TINY, size, 1.0)
     std = np.sqrt((np.where(seen, filled - mean[..., None], 0.0) ** 2).sum(-1) / count)
     # The absolute value of a logarithm says nothing: it depends on the unit of the data.
-    scale = np.maximum(std, _FLAT * (1.0 if scaling == "log" else size))
-    scale = np.where(scale > _TINY, scale, 1.0)
+    scale = np.maximum(std, FLAT * (1.0 if scaling == "log" else size))
+    scale = np.where(scale > TINY, scale, 1.0)
     return (np.nan_to_num(filled[..., -1]) if scaling == "last" else mean), scale
 
 

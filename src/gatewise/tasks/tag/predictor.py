@@ -118,6 +118,7 @@ class Predictor:
         """What is subtracted from the score of the label outside all spans."""
         return float(getattr(self.net, "outside_bias", 0.0)) if self.share == 1 else self.blend.bias
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def network_scores(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """(n, outputs) of the network alone."""
         found = np.zeros((int(data.offsets[-1]), self.targets.outputs), np.float32)

@@ -114,6 +114,7 @@ class Predictor:
             return [self.usual] * len(data)
         return [self.decoder.text(self.decoder.labels(p)) for p in self.log_probabilities(data)]
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def log_probabilities(self, data: Sequences, batch_steps: int = _BATCH_STEPS) -> list[np.ndarray]:
         """(T, V) of each sequence. Sequences of similar length are computed side by side."""
         scaled, lengths = self.frames.scaled(data), self.frames.steps(data.lengths)

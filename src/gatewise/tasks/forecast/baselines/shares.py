@@ -11,40 +11,49 @@ _BETTER = 2.0  # and of that of a mean over the best alone from which on it is b
 _TINY = 1e-3  # of the least mean error
 
 
-def shares_of(errors: np.ndarray, blocks: np.ndarray, reference: int = 0) -> np.ndarray:
+def shares_of(
+    errors: np.ndarray, blocks: np.ndarray, reference: int = 0, relative: np.ndarray | None = None
+) -> np.ndarray:
     """(K,) shares of the forecasts with these errors (K, N, H), such that those of their weighted mean are least.
 
-    Squared and absolute errors count alike, each divided by its least value of a single forecast: shares for one alone
-    are often poor by the other. Windows overlap and seasons come and go, so an advantage over the reference may be
-    chance: a forecast pays for its share what the standard error of its advantage is, over blocks of windows, and the
-    less, the surer its advantage is; from three standard errors on, nothing. And the mean itself, whose shares were
-    fitted, counts beside the best forecast alone as far as it is better by two standard errors.
+    Squared, absolute and relative errors count alike, each divided by its least value of a single forecast: shares for
+    one alone are often poor by the others. Windows overlap and seasons come and go, so an advantage over the reference
+    may be chance: a forecast pays for its share what the standard error of its advantage is, over blocks of windows,
+    and the less, the surer its advantage is; from three standard errors on, nothing. And the mean itself, whose shares
+    were fitted, counts beside the best forecast alone as far as it is better by two standard errors.
 
     Args:
         errors: In units in which they can be compared; 0 where there is nothing to compare with.
         blocks: (N,) which windows belong to one stretch of time, of all or of one series.
         reference: Of the K, the one that needs no evidence.
+        relative: (N, H) factors that make them relative errors; None if those say nothing.
 
     Source: Breiman (1996), "Stacked regressions", Machine Learning 24.
     """
     K, N = errors.shape[:2]
     if K == 1 or not N:
         return np.eye(K)[reference]
-    squares, sizes = np.square(errors).mean(-1), np.abs(errors).mean(-1)  # (K, N)
-    square, size = squares.mean(-1).min(), sizes.mean(-1).min()
-    if not (square > 0 and size > 0):  # one is without error
+    squares = np.square(errors).mean(-1)  # (K, N)
+    square = squares.mean(-1).min()
+    # What absolute errors count, and relative ones.
+    factors = [np.ones(errors.shape[1:]), *([] if relative is None else [relative])]
+    sizes = [np.abs(factor * errors).mean((1, 2)).min() for factor in factors]
+    if not (square > 0 and min(sizes) > 0):  # one is without error
         return np.eye(K)[squares.mean(-1).argmin()]
-    losses = (squares / square + sizes / size) / 2
+    kinds = 1 + len(factors)
+    weights = np.sum([factor / size for factor, size in zip(factors, sizes, strict=True)], axis=0)
+    losses = _losses(errors, square, weights) / kinds
     price = _price(losses - losses[reference], blocks)
     flat = errors.reshape(K, -1)
     shares = np.full(K, 1 / K)
     for _ in range(_ROUNDS):
         # |e| is below (e^2 / |e0| + |e0|) / 2, which touches it at e0: so each round minimises squares alone.
-        weight = 0.5 / square + 0.25 / (size * np.maximum(np.abs(shares @ flat), _TINY * size))
+        least = np.maximum(np.abs(shares @ flat), _TINY * sizes[0])
+        weight = (1 / square + 0.5 * weights.ravel() / least) / kinds
         shares = _least((weight * flat) @ flat.T / flat.shape[1], price, shares)
     alone = np.eye(K)[int((losses.mean(-1) + price).argmin())]
     mean = np.tensordot(shares, errors, 1)
-    gain = alone @ losses - (np.square(mean).mean(-1) / square + np.abs(mean).mean(-1) / size) / 2
+    gain = alone @ losses - _losses(mean, square, weights) / kinds
     error = standard_error(gain, blocks)
     trust = float(np.clip(gain.mean() / error / _BETTER, 0.0, 1.0)) if error > 0 else 0.0
     return without_small(trust * shares + (1 - trust) * alone)
@@ -56,10 +65,11 @@ def without_small(shares: np.ndarray) -> np.ndarray:
     return np.asarray(kept / kept.sum())
 
 
-def losses_of(errors: np.ndarray) -> np.ndarray:
-    """(K,) what `shares_of` minimises, of each of the forecasts alone; 1 is best by both measures."""
-    squares, sizes = np.square(errors).mean((1, 2)), np.abs(errors).mean((1, 2))
-    return (squares / max(squares.min(), 1e-300) + sizes / max(sizes.min(), 1e-300)) / 2
+def losses_of(errors: np.ndarray, relative: np.ndarray | None = None) -> np.ndarray:
+    """(K,) what `shares_of` minimises, of each of the forecasts alone; 1 is best by all measures."""
+    kinds = [np.square(errors), np.abs(errors), *([] if relative is None else [relative * np.abs(errors)])]
+    means = np.stack([kind.mean((1, 2)) for kind in kinds])
+    return np.asarray((means / np.maximum(means.min(1, keepdims=True), 1e-300)).mean(0))
 
 
 def standard_error(differences: np.ndarray, blocks: np.ndarray) -> float:
@@ -70,6 +80,11 @@ def standard_error(differences: np.ndarray, blocks: np.ndarray) -> float:
         return float(np.abs(differences).mean())
     sums = np.bincount(block, differences - differences.mean())
     return float(np.sqrt(np.square(sums).sum() * count / (count - 1)) / len(differences))
+
+
+def _losses(errors: np.ndarray, square: float, weights: np.ndarray) -> np.ndarray:
+    """(..., N) squared errors in units of `square`, and absolute ones times their weights (N, H)."""
+    return np.asarray((np.square(errors) / square + weights * np.abs(errors)).mean(-1))
 
 
 def _price(differences: np.ndarray, blocks: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ....runtime import ops
 from ....runtime.sequence_model import forward
 from ...verdict import judged
@@ -36,6 +38,7 @@ def evaluate(net: Any, learned: Learned, parts: Mapping[str, Steps], with_baseli
     return metrics
 
 
+@np.errstate(all="ignore")  # damaged weights show in what comes out
 def loss_of(net: Any, learned: Learned, steps: Steps) -> dict[str, Any]:
     """Mean nats per step, of the values before scaling, and how many steps were predicted."""
     examples, state = learned.examples(steps), None

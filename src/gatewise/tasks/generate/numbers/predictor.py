@@ -225,6 +225,7 @@ class Tracer(Stream[State | None]):
         assert state is not None
         return state
 
+    @np.errstate(all="ignore")  # damaged weights show in what comes out
     def _advance(self, step: np.ndarray, state: State | None) -> State:
         """The state after one more scaled step (D,)."""
         features, after = self.taken(step, state)

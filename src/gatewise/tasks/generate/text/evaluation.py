@@ -145,6 +145,7 @@ def total_loss(net: Any, ids: np.ndarray, batch_size: int, chunk_length: int | N
     return float(sums.sum()), sum(map(len, targets))
 
 
+@np.errstate(all="ignore")  # damaged weights show in what comes out
 def chunk_losses(
     net: Any, ids: np.ndarray, batch_size: int, chunk_length: int | None = None
 ) -> tuple[np.ndarray, list[np.ndarray]]:

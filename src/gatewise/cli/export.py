@@ -1,0 +1,53 @@
+"""`gatewise export`: a model in another language. Needs no torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import OptionError, suggest
+from .frame import Json, note, result
+
+
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
+    to: Annotated[str, typer.Option(help="c: a folder of C99; html: a page that runs it in a browser.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file (html) to write.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="c: float32 or int8; html: float16 or int8. float32 and float16, if omitted."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    json: Json = False,
+) -> None:
+    """Write a model as C, or as a page, run it on data of the model, and say how far off it is."""
+    from .. import export as exporters
+    from ..files import size_text
+    from ..tasks import step_model
+
+    if to not in exporters.TARGETS:
+        raise OptionError(suggest("target", to, exporters.TARGETS))
+    target = exporters.target(to)
+    kind = weights or target.KINDS[0]
+    exporters.check(output, folder=to == "c", force=force)
+    said = step_model(model, exporters.rounding(kind, to, target.KINDS), to)
+    note(f"{said.title} {said.recording.weights:,} weights in {kind}")
+    done = exporters.write(said, to, kind, output)
+    size = sum(map(os.path.getsize, done.files))
+    proof = (
+        f"run here on {len(said.examples)} steps {said.examples.source}: largest difference {done.difference:.2g}"
+        if done.difference is not None
+        else f"not run: there is no {done.lacks} here"
+    )
+    document = {
+        "files": [str(file) for file in done.files],
+        "bytes": size,
+        "weights": said.recording.weights,
+        "kind": kind,
+        "steps": len(said.examples),
+        "difference": done.difference,
+    }
+    result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)

@@ -1,0 +1,329 @@
+"""A model in C99: one header, one file of code and weights, and a program that tests them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..runtime.recording import Layer, Recording, StepModel
+from .printer import LayerPrinter, network_lines
+from .weights import ROWS, blocked, held, quantised
+
+Array = np.ndarray
+
+KINDS = ("float32", "int8")
+_PER_LINE = 16  # numbers
+
+_HELPERS = {
+    "gw_add": """
+/* y[rows] += m[rows][columns] x[columns]. m is in blocks of {ROWS} rows, and within one column by column. */
+static void gw_add(float *y, const float *m, const float *x, int rows, int columns) {{
+    int r, j, k;
+    for (r = 0; r < rows; r += {ROWS}) {{
+        float sum[{ROWS}] = {{0}};
+        int count = rows - r < {ROWS} ? rows - r : {ROWS};
+        for (j = 0; j < columns; j++, m += {ROWS})
+            for (k = 0; k < {ROWS}; k++) sum[k] += m[k] * x[j];
+        for (k = 0; k < count; k++) y[r + k] += sum[k];
+    }}
+}}
+""",
+    "gw_add8": """
+/* y[rows] += m[rows][columns] x[columns], m being whole numbers and a scale for each row. They are in blocks of {ROWS}
+   rows, and within one column by column. */
+static void gw_add8(float *y, const int8_t *m, const float *scale, const float *x, int rows, int columns) {{
+    int r, j, k;
+    for (r = 0; r < rows; r += {ROWS}) {{
+        float sum[{ROWS}] = {{0}};
+        int count = rows - r < {ROWS} ? rows - r : {ROWS};
+        for (j = 0; j < columns; j++, m += {ROWS})
+            for (k = 0; k < {ROWS}; k++) sum[k] += (float)m[k] * x[j];
+        for (k = 0; k < count; k++) y[r + k] += scale[r + k] * sum[k];
+    }}
+}}
+""",
+    "gw_row": """
+/* y[columns] = row `row` of such a matrix. */
+static void gw_row(float *y, const float *m, int row, int columns) {{
+    int j;
+    for (j = 0; j < columns; j++) y[j] = m[(row / {ROWS} * columns + j) * {ROWS} + row % {ROWS}];
+}}
+""",
+    "gw_row8": """
+/* y[columns] = row `row` of such a matrix. */
+static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int columns) {{
+    int j;
+    for (j = 0; j < columns; j++) y[j] = scale[row] * (float)m[(row / {ROWS} * columns + j) * {ROWS} + row % {ROWS}];
+}}
+""",
+}
+
+# Compilers replace loops that copy or clear by calls of memcpy and memset, which are a library's.
+_NO_LIBRARY = """
+#if defined(__clang__)
+#define GW_PLAIN __attribute__((no_builtin("memcpy", "memset", "memmove")))
+#else
+#define GW_PLAIN
+#if defined(__GNUC__)
+#pragma GCC optimize("no-tree-loop-distribute-patterns")
+#endif
+#endif
+"""
+
+
+def sources(model: StepModel, kind: str) -> dict[str, str]:
+    """The text of each file.
+
+    Args:
+        model: What is printed.
+        kind: Of its weights, see `KINDS`.
+    """
+    return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": _test(model)}
+
+
+class _C:
+    """See `printer.Language`."""
+
+    state, variable, fixed = "s->", "float", "const float"
+
+    def __init__(self, kind: str):
+        self._kind = kind
+        self._named: dict[int, tuple[str, Array]] = {}  # by identity; the array is kept, so that no other gets its id
+        self.tables: list[str] = []
+        self.used: set[str] = set()
+
+    def loop(self, index: str, count: int) -> str:
+        return f"for ({index} = 0; {index} < {count}; {index}++)"
+
+    def array(self, name: str, size: int) -> str:
+        return f"float {name}[{size}];"
+
+    def number(self, value: float) -> str:
+        return _number(np.float32(value))
+
+    def over(self, index: str, divisor: int) -> str:
+        return f"{index} / {divisor}"
+
+    def matrix(self, matrix: Array) -> str:
+        name, small = self._name(matrix), self._kind == "int8" and held(matrix, "int8")
+        if name not in self.used:
+            self.used.add(name)
+            if small:
+                whole, scale = quantised(matrix)
+                self.tables += [_table("int8_t", name, blocked(whole)), _table("float", f"{name}_scale", scale)]
+            else:
+                self.tables.append(_table("float", name, blocked(matrix)))
+        rows, columns = matrix.shape
+        return f"8|{name}, {name}_scale|{rows}, {columns}" if small else f"|{name}|{rows}, {columns}"
+
+    def vector(self, values: Array) -> str:
+        name = self._name(values)
+        if name not in self.used:
+            self.used.add(name)
+            self.tables.append(_table("float", name, values))
+        return name
+
+    def add(self, y: str, matrix: str, x: str) -> str:
+        kind, table, sizes = matrix.split("|")
+        self.used.add(f"gw_add{kind}")
+        return f"gw_add{kind}({y}, {table}, {x}, {sizes});"
+
+    def row(self, y: str, matrix: str, token: str) -> str:
+        kind, table, sizes = matrix.split("|")
+        self.used.add(f"gw_row{kind}")
+        return f"gw_row{kind}({y}, {table}, {token}, {sizes.partition(', ')[2]});"
+
+    def at(self, table: str, place: str, count: int) -> str:
+        return f"{table}[{place} < {count - 1} ? (int){place} : {count - 1}]"
+
+    def call(self, layer: Layer, x: str) -> str:
+        return f"gw_{layer.name}(s, {x});"
+
+    def _name(self, values: Array) -> str:
+        return self._named.setdefault(id(values), (f"gw_w{len(self._named)}", values))[0]
+
+
+def _header(model: StepModel) -> str:
+    recording = model.recording
+    states = recording.states
+    defines = {f"GW_{vector.name.upper()}": vector.size for vector in recording.numbers}
+    defines |= {f"GW_{vector.name.upper()}_LIMIT": limit for vector, limit in recording.tokens}
+    defines |= {f"GW_{name.upper()}": vector.size for name, vector in recording.outputs.items()}
+    arguments = [f"   {line}" for line in model.meaning]
+    lines = [
+        f"/* {_comment(model.title)}",
+        "",
+        *map(_comment, arguments),
+        "",
+        "   Printed by gatewise export. No memory is taken from a heap and no library is called. */",
+        "#ifndef GW_MODEL_H",
+        "#define GW_MODEL_H",
+        "",
+        f'#define GW_DIGEST "{_comment(model.digest)}"',
+        *(f"#define {name} {size}" for name, size in defines.items()),
+        "",
+        "typedef struct {",
+        *(f"    float {state.name}[{state.size}];" for state in states),
+        *(["    float none;"] if not states else []),
+        "} gw_state;",
+        "",
+        "/* Before the first step of a sequence. */",
+        "void gw_reset(gw_state *s);",
+        "",
+        "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
+        f"{_signature(recording)};",
+        *(["", "/* What each token stands for, in UTF-8. */", _names_signature(model) + ";"] if model.tokens else []),
+        "",
+        "#endif",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _code(model: StepModel, kind: str) -> str:
+    recording, language = model.recording, _C(kind)
+    functions = []
+    for layer in recording.layers:
+        head = f"GW_PLAIN static void gw_{layer.name}(gw_state *s, const float *x) {{"
+        functions.append(_function(head, LayerPrinter(layer, language).lines()))
+    ranges = [f"if ({v.name} < 0 || {v.name} >= {limit}) return -1;" for v, limit in recording.tokens]
+    body = _function(
+        f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
+    )
+    states = recording.states
+    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or ["s->none = 0.0f;"]
+    reset = _function("GW_PLAIN void gw_reset(gw_state *s) {", iter(clear))
+    helpers = [
+        text.format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
+        for name, text in _HELPERS.items()
+        if name in language.used
+    ]
+    own = "\n".join([*functions, body])
+    parts = [
+        f"/* {_comment(model.title)} See model.h. */",
+        '#include "model.h"\n\n#include <stdint.h>',
+        _NO_LIBRARY.strip(),
+        _maths(own),
+        *helpers,
+        *language.tables,
+        *functions,
+        reset,
+        body,
+        *([_names(model)] if model.tokens else []),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
+    """With its declarations first."""
+    found = list(lines)
+    arrays = [line for line in found if line.startswith("float ")]
+    rest = [line for line in found if not line.startswith("float ")]
+    text = "\n".join(rest)
+    indices = [index for index in "kj" if f"for ({index} =" in text]
+    declared = [f"int {', '.join(indices)};"] if indices else []
+    return "\n".join([head, *(f"    {line}" for line in [*declared, *arrays, *before, *rest, *after]), "}"])
+
+
+def _maths(text: str) -> str:
+    """The functions that are called in a text, and those that these call."""
+    whole = files(__package__).joinpath("maths.c").read_text("utf-8")
+    comment, *functions = whole.replace("\nstatic ", "\0static ").split("\0")
+    named = {function.partition("gw_")[2].partition("(")[0]: function.strip() for function in functions}
+    needed: list[str] = []
+    for name in reversed(named):
+        if f"gw_{name}(" in text:
+            needed.insert(0, named[name])
+            text += named[name]
+    return "\n\n".join([comment.strip(), *needed]) if needed else ""
+
+
+def _signature(recording: Recording) -> str:
+    tokens = [f"int {vector.name}" for vector, _ in recording.tokens]
+    numbers = [f"const float *{vector.name}" for vector in recording.numbers]
+    outputs = [f"float *{name}" for name in recording.outputs]
+    return f"int gw_step({', '.join(['gw_state *s', *tokens, *numbers, *outputs])})"
+
+
+def _names_signature(model: StepModel) -> str:
+    return f"extern const char *const gw_tokens[{len(model.tokens)}]"
+
+
+def _names(model: StepModel) -> str:
+    entries = ",\n    ".join(_string(token) for token in model.tokens)
+    return f"{_names_signature(model).removeprefix('extern ')} = {{\n    {entries}\n}};"
+
+
+def _test(model: StepModel) -> str:
+    """A program that runs the model's examples and prints the largest difference."""
+    recording, examples = model.recording, model.examples
+    count = len(examples)
+    token_names = [vector.name for vector, _ in recording.tokens]
+    number_names = [vector.name for vector in recording.numbers]
+    tables = [_table("int", f"in_{name}", examples.inputs[name].reshape(-1)) for name in token_names]
+    tables += [_table("float", f"in_{name}", examples.inputs[name].reshape(-1)) for name in number_names]
+    tables += [_table("float", f"out_{name}", examples.outputs[name].reshape(-1)) for name in recording.outputs]
+    inputs = [f"in_{name}[t]" for name in token_names]
+    inputs += [f"in_{vector.name} + t * {vector.size}" for vector in recording.numbers]
+    call = f"gw_step(&state, {', '.join([*inputs, *recording.outputs])})"
+    arrays = [f"    static float {name}[{vector.size}];" for name, vector in recording.outputs.items()]
+    compare = [
+        f"        for (k = 0; k < {v.size}; k++) worst = further(worst, {name}[k], out_{name}[t * {v.size} + k]);"
+        for name, v in recording.outputs.items()
+    ]
+    lines = [
+        f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",
+        '#include "model.h"\n',
+        "#include <math.h>\n#include <stdio.h>\n",
+        *tables,
+        "",
+        "/* Difference of two numbers, relative to the larger one where that is above 1. */",
+        "static double further(double worst, double found, double wanted) {",
+        "    double size = wanted < 0 ? -wanted : wanted, off = found < wanted ? wanted - found : found - wanted;",
+        "    if (size > 1) off /= size;",
+        "    return off <= worst || worst != worst ? worst : off; /* one that is not a number stays */",
+        "}",
+        "",
+        "int main(void) {",
+        "    static gw_state state;",
+        *arrays,
+        "    double worst = 0;",
+        "    int t, k;",
+        "    gw_reset(&state);",
+        f"    for (t = 0; t < {count}; t++) {{",
+        f"        if ({call} != 0) return 2;",
+        *compare,
+        "    }",
+        f'    printf("{count} steps, largest difference %.3g\\n", worst);',
+        f"    return worst <= {model.tolerance} ? 0 : 1;",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(kind: str, name: str, values: Array) -> str:
+    text = [_number(value) for value in values.reshape(-1)] if kind == "float" else [f"{int(v)}" for v in values.flat]
+    lines = [", ".join(text[start : start + _PER_LINE]) for start in range(0, len(text), _PER_LINE)]
+    body = ",\n    ".join(lines)
+    return f"static const {kind} {name}[{len(text)}] = {{\n    {body}\n}};"
+
+
+def _number(value: Any) -> str:
+    if value != value:  # only among examples, of which values may be missing
+        return "NAN"
+    text = f"{value:.9g}"
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+def _comment(text: str) -> str:
+    """Text of a model file, which may be a stranger's, inside a comment or a string."""
+    return "".join(c if " " <= c <= "~" and c not in '\\"?' else "_" for c in text).replace("*/", "*_").replace("/*", "/_")
+
+
+def _string(text: str) -> str:
+    r"""A literal of its bytes. Three digits, for a shorter escape would go on into the next character."""
+    plain = {c: c for c in map(chr, range(32, 127)) if c not in '\\"?'}
+    return '"' + "".join(plain.get(chr(byte)) or f"\\{byte:03o}" for byte in text.encode("utf-8", "replace")) + '"'
+

@@ -1,0 +1,188 @@
+"""A model as one page that runs it in a browser, without a request to anywhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError
+from ..runtime.recording import Layer, StepModel
+from .printer import LayerPrinter, network_lines
+from .weights import blocked, held, quantised
+
+Array = np.ndarray
+
+KINDS = ("float16", "int8")
+PAGE, SCRIPT = "page.html", "proof.js"
+SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
+    "text": (("tokens.js",), ("text.js",)),
+    "pen": (("mixture.js",), ("pen.js",)),
+    "series": (("mixture.js",), ("chart.js", "series.js")),
+    "watch": ((), ("chart.js", "watch.js")),
+    "labels": ((), ("chart.js", "labels.js")),
+    "forecast": ((), ("chart.js", "forecast.js")),
+}
+
+
+def sources(model: StepModel, kind: str) -> dict[str, str]:
+    """The text of the page, and of the script that tests it.
+
+    Args:
+        model: What is printed.
+        kind: Of its weights, see `KINDS`.
+
+    Raises:
+        OptionError: There is no page for such a model.
+    """
+    asked = model.page.get("kind", "")
+    if asked not in SCRIPTS or model.page.get("refused"):
+        raise OptionError(model.page.get("refused") or "there is no page for such models")
+    engine, interface = SCRIPTS[asked]
+    parts = {
+        "style": _file("style.css"),
+        "body": _file(f"{asked}.html"),
+        "engine": "\n".join([_engine(model, kind), *map(_file, engine)]),
+        "interface": "\n".join([_file("common.js"), *map(_file, interface)]),
+    }
+    page = _file("page.html")
+    for name, text in parts.items():
+        page = page.replace(f"{{{name}}}\n", text)
+    return {PAGE: page, SCRIPT: _file("proof.js"), "proof.json": _examples(model)}
+
+
+class _JavaScript:
+    """See `printer.Language`."""
+
+    state, variable, fixed = "s.", "let", "const"
+
+    def __init__(self, kind: str):
+        self._kind = kind
+        self._named: dict[int, tuple[str, Array]] = {}  # by identity; the array is kept, so that no other gets its id
+        self._size = 0
+        self._blobs: list[bytes] = []
+        self._used: set[str] = set()
+        self.tables: list[str] = []
+
+    @property
+    def weights(self) -> str:
+        """All of them, in base64."""
+        return base64.b64encode(b"".join(self._blobs)).decode()
+
+    def loop(self, index: str, count: int) -> str:
+        return f"for (let {index} = 0; {index} < {count}; {index}++)"
+
+    def array(self, name: str, size: int) -> str:
+        return f"const {name} = new Float32Array({size});"
+
+    def number(self, value: float) -> str:
+        return repr(float(value))
+
+    def over(self, index: str, divisor: int) -> str:
+        return f"Math.floor({index} / {divisor})"
+
+    def matrix(self, matrix: Array) -> str:
+        name = self._name(matrix)
+        if name not in self._used:
+            self._used.add(name)
+            rows, columns = matrix.shape
+            if not held(matrix, self._kind):
+                place = [*self._stored("float32", blocked(matrix)), rows, columns]
+                self.tables.append(f"const {name} = gw_matrix({_json(place)});")
+            elif self._kind == "int8":
+                whole, scale = quantised(matrix)
+                place = [*self._stored("int8", blocked(whole)), rows, columns]
+                self.tables.append(f"const {name} = gw_matrix({_json(place)}, {_json(self._stored('float32', scale))});")
+            else:
+                place = [*self._stored("float16", blocked(matrix)), rows, columns]
+                self.tables.append(f"const {name} = gw_matrix({_json(place)});")
+        return name
+
+    def vector(self, values: Array) -> str:
+        name = self._name(values)
+        if name not in self._used:
+            self._used.add(name)
+            self.tables.append(f"const {name} = gw_vector({_json(self._stored('float32', values))});")
+        return name
+
+    def add(self, y: str, matrix: str, x: str) -> str:
+        return f"gw_add({y}, {matrix}, {x});"
+
+    def row(self, y: str, matrix: str, token: str) -> str:
+        return f"gw_row({y}, {matrix}, {token});"
+
+    def at(self, table: str, place: str, count: int) -> str:
+        return f"{table}[Math.min(Math.floor({place}), {count - 1})]"
+
+    def call(self, layer: Layer, x: str) -> str:
+        return f"gw_{layer.name}(s, {x});"
+
+    def _stored(self, kind: str, values: Array) -> list[Any]:
+        """Where an array is among the weights."""
+        data = np.ascontiguousarray(values.reshape(-1), np.dtype(kind).newbyteorder("<")).tobytes()
+        place = [kind, self._size, values.size]
+        self._blobs.append(data)
+        self._size += len(data)
+        return place
+
+    def _name(self, values: Array) -> str:
+        return self._named.setdefault(id(values), (f"gw_w{len(self._named)}", values))[0]
+
+
+def _engine(model: StepModel, kind: str) -> str:
+    recording, language = model.recording, _JavaScript(kind)
+    functions = [
+        _function(f"gw_{layer.name}", "s, x", LayerPrinter(layer, language).lines()) for layer in recording.layers
+    ]
+    inputs = [vector.name for vector in (*(token for token, _ in recording.tokens), *recording.numbers)]
+    outputs = [language.array(name, vector.size) for name, vector in recording.outputs.items()]
+    result = f"return {{ {', '.join(recording.outputs)} }};"
+    step = _function("gw_step", ", ".join(["s", *inputs]), iter([*outputs, *network_lines(recording, language), result]))
+    fresh = ", ".join(f"{state.name}: new Float32Array({state.size})" for state in recording.states)
+    known = {"title": model.title, "digest": model.digest, "page": model.page, "weights": language.weights}
+    return "\n".join(
+        [
+            f"const gw_model = {_json(known)};",
+            _file("engine.js"),
+            *language.tables,
+            *functions,
+            step,
+            f"function gw_state() {{ return {{ {fresh} }}; }}",
+        ]
+    )
+
+
+def _function(name: str, arguments: str, lines: Iterator[str]) -> str:
+    """With its arrays beside it, so that no call makes new ones."""
+    found = list(lines)
+    arrays = [line for line in found if line.startswith("const ")]
+    rest = [f"    {line}" for line in found if not line.startswith("const ")]
+    return "\n".join([f"const {name} = (() => {{", *(f"  {line}" for line in arrays), f"  return ({arguments}) => {{", *rest, "  };", "})();"])
+
+
+def _examples(model: StepModel) -> str:
+    recording, examples = model.recording, model.examples
+    names = [(vector.name, True) for vector, _ in recording.tokens]
+    names += [(vector.name, False) for vector in recording.numbers]
+    steps = []
+    for t in range(len(examples)):
+        inputs = [examples.inputs[name][t].tolist() for name, _ in names]
+        inputs = [values[0] if whole else values for values, (_, whole) in zip(inputs, names, strict=True)]
+        steps.append([inputs, {name: examples.outputs[name][t].tolist() for name in recording.outputs}])
+    proof: dict[str, Any] = {"steps": steps, "tolerance": model.tolerance}
+    if model.text:
+        proof["text"] = [model.page["vocabulary"], *model.text]
+    return json.dumps(proof).replace("NaN", "null")
+
+
+def _json(value: Any) -> str:
+    """For the inside of a script, whatever a stranger's model file says."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath("page", name).read_text("utf-8")

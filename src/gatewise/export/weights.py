@@ -1,0 +1,59 @@
+"""Weights in fewer bytes, and the order in which exported kernels read a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import OptionError, suggest
+
+Array = np.ndarray
+
+ROWS = 16  # of a block: as many sums as a kernel keeps in registers
+
+
+def _as_float16(matrix: Array) -> Array:
+    return matrix.astype(np.float16).astype(np.float32)
+
+
+def _as_int8(matrix: Array) -> Array:
+    whole, scale = quantised(matrix)
+    return whole * scale[:, None]
+
+
+ROUNDING: dict[str, Callable[[Array], Array]] = {  # --weights -> float32 numbers that it can hold
+    "float32": lambda matrix: matrix,
+    "float16": _as_float16,
+    "int8": _as_int8,
+}
+
+
+def rounding(kind: str, target: str, kinds: tuple[str, ...]) -> Callable[[Array], Array]:
+    """What weights of a kind make of a matrix (rows, columns). OptionError if the target does not hold that kind."""
+    if kind not in kinds:
+        raise OptionError(f"--weights: {suggest(f'kind of weights in {target}', kind, kinds)}")
+    return ROUNDING[kind]
+
+
+def quantised(matrix: Array) -> tuple[Array, Array]:
+    """Whole numbers (rows, columns) up to 127, and a scale (rows,) for each row.
+
+    A matrix of numbers that were quantised before gives the same ones again.
+    """
+    scale = np.abs(matrix).max(axis=1, initial=0).astype(np.float32) / np.float32(127)
+    scale[scale == 0] = 1
+    return np.rint(matrix / scale[:, None]).astype(np.float32), scale
+
+
+def held(matrix: Array, kind: str) -> bool:
+    """Whether weights of a kind hold these very numbers: what was not rounded stays float32."""
+    return bool(np.allclose(ROUNDING[kind](matrix), matrix, rtol=1e-6, atol=0))
+
+
+def blocked(matrix: Array) -> Array:
+    """A matrix (rows, columns) in blocks of `ROWS` rows, the last filled up with zeros: within one, column by column."""
+    rows, columns = matrix.shape
+    filled = np.zeros((-(-rows // ROWS) * ROWS, columns), matrix.dtype)
+    filled[:rows] = matrix
+    return filled.reshape(-1, ROWS, columns).swapaxes(1, 2).reshape(-1)

@@ -1,0 +1,568 @@
+"""A network as a short list of operations on vectors: what exporters print, so that none of them knows a task.
+
+The `forward` of a task runs once over parts that compute nothing (`Recorder.network`). Its arrays hold places of numbers
+instead of numbers, so that indexing and reshaping are numpy's own; arithmetic and layers add to the list.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..algebra import Cell
+from ..errors import OptionError
+from . import network
+from .equations import blocks
+from .layers import Kit, network_of
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """Numbers that a step reads, computes or remembers.
+
+    Attributes:
+        name: Unique in a recording.
+        size: How many.
+        first: Place of the first among the numbers of all vectors.
+    """
+
+    name: str
+    size: int
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A recurrent layer in one direction.
+
+    Attributes:
+        weights: The weights of its cell by the names of their nodes, "W.i".
+        sizes: A number for every size letter of the cell.
+        states: What it remembers, one vector per carried name; the first is its output.
+    """
+
+    name: str
+    cell: Cell
+    weights: Mapping[str, Array]
+    sizes: Mapping[str, int]
+    states: tuple[Vector, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Embed:
+    """`out` is the row of a table (count, size) that a token names."""
+
+    out: Vector
+    table: Array
+    token: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """`out` = weight (rows, columns) @ x + bias (rows,)."""
+
+    out: Vector
+    weight: Array
+    bias: Array
+    x: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Clear:
+    """The states of a layer become zero."""
+
+    layer: Layer
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of a layer, which reads x and changes its states; `out`, if anything reads it, is a copy of the first."""
+
+    out: Vector | None
+    layer: Layer
+    x: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Pointwise:
+    """`out` = op(args), number by number. An argument that is a number serves for all; see `OPERATIONS`."""
+
+    out: Vector
+    op: str
+    args: tuple[Vector | float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Gather:
+    """`out` is put together from runs of other vectors: (vector, first place in it, count)."""
+
+    out: Vector
+    runs: tuple[tuple[Vector, int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """`out` is always the same."""
+
+    out: Vector
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """`out` is a number of a table: the one at `place`, cut to a whole number, or the last if that is beyond it."""
+
+    out: Vector
+    table: Array
+    place: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Keep:
+    """A state that is no layer's becomes a value, at the end of a step."""
+
+    state: Vector
+    value: Vector
+
+
+Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Keep
+
+OPERATIONS = {  # of `Pointwise` -> how many arguments
+    **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
+    **dict.fromkeys(("neg", "tanh", "sigmoid", "relu", "step", "exp", "log", "sqrt", "softplus", "arcsinh"), 1),
+    "known": 1,  # 1 if it is a finite number, else 0
+    "or_else": 2,  # the first if it is a finite number, else the second
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that happens at a step.
+
+    Attributes:
+        numbers: Inputs that are numbers.
+        tokens: Inputs that are a whole number each, from 0 to below `limit`.
+        operations: In order.
+        layers: Of which each remembers its states.
+        states: All that is remembered from step to step, of layers and besides. Zero before the first.
+        outputs: By name.
+    """
+
+    numbers: tuple[Vector, ...]
+    tokens: tuple[tuple[Vector, int], ...]
+    operations: tuple[Operation, ...]
+    layers: tuple[Layer, ...]
+    states: tuple[Vector, ...]
+    outputs: Mapping[str, Vector]
+
+    @property
+    def weights(self) -> int:
+        """How many numbers were learned."""
+        own = [sum(map(np.size, layer.weights.values())) for layer in self.layers]
+        found = {id(op.weight): op.weight.size + op.bias.size for op in self.operations if isinstance(op, Affine)}
+        found |= {id(op.table): op.table.size for op in self.operations if isinstance(op, Embed)}
+        return sum(own) + sum(found.values())
+
+
+def needed(operations: Sequence[Operation], outputs: Iterable[Vector]) -> tuple[Operation, ...]:
+    """Those that outputs or states depend on."""
+    read, found = set(outputs), list[Operation]()
+    for operation in reversed(operations):
+        if isinstance(operation, Step):
+            read.add(operation.x)
+            found.append(operation if operation.out in read else replace(operation, out=None))
+        elif isinstance(operation, Clear | Keep) or operation.out in read:
+            read.update(_inputs(operation))
+            found.append(operation)
+    return tuple(reversed(found))
+
+
+def _inputs(operation: Operation) -> list[Vector]:
+    match operation:
+        case Embed(token=vector) | Affine(x=vector) | Lookup(place=vector) | Keep(value=vector):
+            return [vector]
+        case Pointwise(args=args):
+            return [arg for arg in args if isinstance(arg, Vector)]
+        case Gather(runs=runs):
+            return [vector for vector, _, _ in runs]
+    return []
+
+
+class Symbol:
+    """An array of numbers that are not there yet; it is used as numpy's arrays are.
+
+    Attributes:
+        places: Where each of its numbers will stand.
+    """
+
+    __array_ufunc__ = None  # so that numpy leaves `array * symbol` to us
+
+    def __init__(self, recorder: Recorder, places: Array):
+        self._recorder, self.places = recorder, places
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.places.shape
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Symbol:
+        return Symbol(self._recorder, self.places[index])
+
+    def reshape(self, *shape: Any) -> Symbol:
+        return Symbol(self._recorder, self.places.reshape(*shape))
+
+    def swapaxes(self, one: int, other: int) -> Symbol:
+        return Symbol(self._recorder, self.places.swapaxes(one, other))
+
+    def __add__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("add", self, other)
+
+    def __radd__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("add", other, self)
+
+    def __sub__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("sub", other, self)
+
+    def __mul__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Symbol:
+        return self._recorder.pointwise("div", self, other)
+
+    def __neg__(self) -> Symbol:
+        return self._recorder.pointwise("neg", self)
+
+
+CARRIED = object()  # the state of layers that remember the steps before
+
+
+@dataclass
+class Recorder:
+    """Writes down what a `forward` computes.
+
+    Example:
+        >>> recorder = Recorder()
+        >>> net = recorder.network(block, checked(block, tensors))
+        >>> scores, _ = forward(net, recorder.token("token", 103, (1, 1)), CARRIED)
+        >>> recording = recorder.recording(scores=scores)
+    """
+
+    _vectors: list[Vector] = field(default_factory=list)
+    _operations: list[Operation] = field(default_factory=list)
+    _layers: list[Layer] = field(default_factory=list)
+    _numbers: list[Vector] = field(default_factory=list)
+    _tokens: list[tuple[Vector, int]] = field(default_factory=list)
+    _kept: list[Keep] = field(default_factory=list)
+    _states: list[Vector] = field(default_factory=list)
+
+    def network(self, parts: network.Block, weights: Mapping[str, Array]) -> Any:
+        """The parts of a network, for `forward`."""
+        layers: dict[type, Callable[..., Any]] = {
+            network.Linear: self._linear,
+            network.ExactLinear: self._exact_linear,
+            network.Embedding: self._embedding,
+            network.Recurrent: self._recurrent,
+            network.Stack: self._recurrent,
+            network.Tanh: lambda part, weights: self.ops.tanh,
+            **dict.fromkeys((network.Dropout, network.MaskDropout, network.TokenDropout), lambda *_: lambda x: x),
+        }
+        return network_of(parts, weights, Kit(layers, self.ops))
+
+    @property
+    def ops(self) -> Ops:
+        """What stands for `runtime.ops`."""
+        return Ops(self)
+
+    def number(self, name: str, *shape: int) -> Symbol:
+        """An input of numbers."""
+        vector = self._vector(int(np.prod(shape)), name)
+        self._numbers.append(vector)
+        return self._symbol(vector, shape)
+
+    def token(self, name: str, limit: int, *shape: int) -> Symbol:
+        """An input that is one whole number below `limit`; of a shape like (1, 1)."""
+        vector = self._vector(1, name)
+        self._tokens.append((vector, limit))
+        return self._symbol(vector, shape)
+
+    def state(self, name: str, *shape: int) -> Symbol:
+        """What a step remembers besides the states of layers; see `keep`."""
+        self._states.append(self._vector(int(np.prod(shape)), name))
+        return self._symbol(self._states[-1], shape)
+
+    def keep(self, state: Symbol, value: Symbol) -> None:
+        """What such a state is after the step."""
+        self._kept.append(Keep(self.vector(state), self.vector(value)))
+
+    def mean(self, x: Symbol) -> Symbol:
+        """Of the last axis, which is kept as one number."""
+        n = x.shape[-1]
+        return self.affine(x, np.full((1, n), 1 / n, np.float32), None)
+
+    def lookup(self, table: Array, place: Symbol) -> Symbol:
+        """A number of a table (n,) by its place, a symbol of one number."""
+        out = self._vector(1)
+        self._operations.append(Lookup(out, np.asarray(table, np.float32), self.vector(place)))
+        return self._symbol(out, place.shape)
+
+    def recording(self, **outputs: Symbol) -> Recording:
+        """What was written down."""
+        found: dict[str, Vector] = {}
+        for name, symbol in outputs.items():
+            vector = self.vector(symbol)
+            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant)}
+            found[name] = vector if vector in made - set(found.values()) else self._copied(symbol)
+        return Recording(
+            tuple(self._numbers),
+            tuple(self._tokens),
+            needed([*self._operations, *self._kept], found.values()),
+            tuple(self._layers),
+            tuple(self._states),
+            found,
+        )
+
+    def pointwise(self, op: str, *args: Any) -> Symbol:
+        """An operation on each number, with numpy's rules of broadcasting."""
+        shape = np.broadcast_shapes(*(np.shape(arg.places if isinstance(arg, Symbol) else arg) for arg in args))
+        out = self._vector(int(np.prod(shape)))
+        self._operations.append(Pointwise(out, op, tuple(self._argument(arg, shape) for arg in args)))
+        return self._symbol(out, shape)
+
+    def vector(self, symbol: Symbol) -> Vector:
+        """The numbers of an array behind one another."""
+        places = symbol.places.reshape(-1)
+        vector = self._holding(int(places[0]))
+        if vector.size == len(places) and (places == np.arange(vector.first, vector.first + vector.size)).all():
+            return vector
+        return self._copied(symbol)
+
+    def _copied(self, symbol: Symbol) -> Vector:
+        places = symbol.places.reshape(-1)
+        runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
+        found = []
+        for run in runs:
+            while len(run):
+                source = self._holding(int(run[0]))
+                start = int(run[0]) - source.first
+                count = min(len(run), source.size - start)
+                found.append((source, start, count))
+                run = run[count:]
+        out = self._vector(len(places))
+        self._operations.append(Gather(out, tuple(found)))
+        return out
+
+    def _holding(self, place: int) -> Vector:
+        """The vector that a number is in."""
+        return self._vectors[bisect_right(self._vectors, place, key=lambda vector: vector.first) - 1]
+
+    def constant(self, values: Any) -> Symbol:
+        """Numbers that are known already."""
+        array = np.asarray(values, np.float32)
+        if not array.size:
+            return Symbol(self, np.zeros(array.shape, np.int64))
+        out = self._vector(array.size)
+        self._operations.append(Constant(out, array.reshape(-1)))
+        return self._symbol(out, array.shape)
+
+    def affine(self, x: Symbol, weight: Array, bias: Array | None) -> Symbol:
+        """x (..., columns) to (..., rows)."""
+        rows = x.places.reshape(-1, x.shape[-1])
+        offset = np.zeros(len(weight), np.float32) if bias is None else bias
+        outs = []
+        for row in rows:
+            out = self._vector(len(weight))
+            self._operations.append(Affine(out, weight, offset, self.vector(Symbol(self, row))))
+            outs.append(np.arange(out.first, out.first + out.size))
+        return Symbol(self, np.stack(outs).reshape(*x.shape[:-1], len(weight)))
+
+    def _argument(self, arg: Any, shape: tuple[int, ...]) -> Vector | float:
+        if isinstance(arg, Symbol):
+            return self.vector(Symbol(self, np.broadcast_to(arg.places, shape)))
+        values = np.asarray(arg, np.float32)
+        if values.size == 1 or (values == values.flat[0]).all():
+            return float(values.flat[0])
+        return self.vector(self.constant(np.broadcast_to(values, shape)))
+
+    def _vector(self, size: int, name: str = "") -> Vector:
+        last = self._vectors[-1] if self._vectors else None
+        vector = Vector(name or f"v{len(self._vectors)}", size, last.first + last.size if last else 0)
+        self._vectors.append(vector)
+        return vector
+
+    def _symbol(self, vector: Vector, shape: Sequence[int]) -> Symbol:
+        return Symbol(self, np.arange(vector.first, vector.first + vector.size).reshape(shape))
+
+    # Parts of networks.
+
+    def _linear(self, part: network.Linear, weights: Mapping[str, Array]) -> Any:
+        return lambda x: self.affine(x, weights["weight"], weights.get("bias"))
+
+    def _exact_linear(self, part: network.ExactLinear, weights: Mapping[str, Array]) -> Any:
+        return lambda x: self.affine(x, weights["weight_ih_l0"], weights["bias_ih_l0"])
+
+    def _embedding(self, part: network.Embedding, weights: Mapping[str, Array]) -> Any:
+        table = weights["weight"]
+
+        def embedded(numbers: Symbol) -> Symbol:
+            places = []
+            for place in numbers.places.reshape(-1):
+                [token] = [vector for vector, _ in self._tokens if vector.first == place]
+                out = self._vector(table.shape[1])
+                self._operations.append(Embed(out, table, token))
+                places.append(np.arange(out.first, out.first + out.size))
+            return Symbol(self, np.stack(places).reshape(*numbers.shape, -1))
+
+        return embedded
+
+    def _recurrent(self, part: network.Recurrent, weights: Mapping[str, Array]) -> Any:
+        return RecordedLayers(self, part, weights)
+
+    def layer(self, part: network.Recurrent, weights: Mapping[str, Array], number: int, way: int) -> Layer:
+        """One layer in one direction, with states of its own."""
+        cell, name = part.runs, f"layer{len(self._layers)}"
+        width = part.input_size if not number else (part.proj_size or part.hidden_size) * part.ways
+        sizes = cell.sizes(width, part.hidden_size, part.proj_size)
+        stored = [[weights[network.place_of(one, number, way)] for one in names] for names in cell.stored()]
+        found = blocks(cell, [sum(own[1:], own[0]) for own in stored])
+        states = tuple(
+            self._vector(sizes[letter], f"{name}_{carried}")
+            for carried, letter in zip(cell.carry, cell.carry_sizes, strict=True)
+        )
+        layer = Layer(name, cell, {node.label: array for node, array in found.items()}, sizes, states)
+        self._layers.append(layer)
+        self._states += states
+        return layer
+
+    def clear(self, layer: Layer) -> None:
+        """A layer begins anew."""
+        self._operations.append(Clear(layer))
+
+    def step(self, layer: Layer, x: Symbol) -> Symbol:
+        """The output (H,) of a layer at a step x (D,)."""
+        out = self._vector(layer.states[0].size)
+        self._operations.append(Step(out, layer, self.vector(x)))
+        return self._symbol(out, (out.size,))
+
+
+class RecordedLayers:
+    """Recurrent layers, as `runtime.layers.Recurrent`: of one row."""
+
+    def __init__(self, recorder: Recorder, part: network.Recurrent, weights: Mapping[str, Array]):
+        self._recorder, self._part = recorder, part
+        self._layers = [
+            [recorder.layer(part, weights, number, way) for way in range(part.ways)] for number in range(part.num_layers)
+        ]
+
+    def __call__(self, x: Symbol, state: Any = None, lengths: Any = None) -> tuple[Symbol, Any]:
+        if state is CARRIED and self._part.bidirectional:
+            raise OptionError(
+                "its layers read in both directions, so that no step has an answer before the last one is there"
+            )
+        if state is CARRIED and x.shape[1] > 1:
+            raise OptionError("it reads several series at a step, and what is exported remembers one")
+        for number in range(self._part.num_layers):
+            x = Symbol(self._recorder, np.stack([self._row(number, x[:, row], state) for row in range(x.shape[1])], 1))
+        return x, CARRIED
+
+    def _row(self, number: int, x: Symbol, state: Any) -> Array:
+        """Places of one layer's output (T, ways * H) of one row (T, D)."""
+        outputs = []
+        for way, layer in enumerate(self._layers[number]):
+            if state is not CARRIED:
+                self._recorder.clear(layer)
+            order = range(len(x)) if way == 0 else reversed(range(len(x)))
+            steps = {t: self._recorder.step(layer, x[t]).places for t in order}
+            outputs.append(np.stack([steps[t] for t in range(len(x))]))
+        return np.concatenate(outputs, -1)
+
+
+class Ops:
+    """What networks compute with, on symbols: of `runtime.ops` what can be said of a step."""
+
+    def __init__(self, recorder: Recorder):
+        self._recorder = recorder
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OPERATIONS:
+            return lambda *args: self._recorder.pointwise(name, *args)
+        raise OptionError(f"its network computes {name.replace('_', ' ')}, which is not said as operations of a step")
+
+    def linear(self, x: Symbol, weight: Array, bias: Array | None = None) -> Symbol:
+        return self._recorder.affine(x, weight, bias)
+
+    def concatenate(self, arrays: Sequence[Symbol], axis: int = -1) -> Symbol:
+        return Symbol(self._recorder, np.concatenate([self._symbol(array).places for array in arrays], axis))
+
+    def moveaxis(self, x: Symbol, source: int, destination: int) -> Symbol:
+        return Symbol(self._recorder, np.moveaxis(x.places, source, destination))
+
+    def broadcast_to(self, x: Symbol, shape: Sequence[int]) -> Symbol:
+        return Symbol(self._recorder, np.broadcast_to(x.places, shape))
+
+    def zeros(self, shape: Sequence[int], like: Any) -> Symbol:
+        return self._recorder.constant(np.zeros(shape, np.float32))
+
+    def clip(self, x: Symbol, least: float, most: float) -> Symbol:
+        return self._recorder.pointwise("minimum", self._recorder.pointwise("maximum", x, least), most)
+
+    def _symbol(self, array: Any) -> Symbol:
+        return array if isinstance(array, Symbol) else self._recorder.constant(array)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Steps of one sequence that a model was run on.
+
+    Attributes:
+        source: What they are, for messages: "of its training text".
+        inputs: By name (T, size): float32, or int64 of tokens.
+        outputs: By name (T, size), as the runtime computes them.
+    """
+
+    source: str
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.outputs.values())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepModel:
+    """A model as what it does at a step, with all that is to be said of it.
+
+    Attributes:
+        recording: The step.
+        examples: Steps, and what the runtime makes of them.
+        title: What it is, in one line.
+        meaning: What its inputs and outputs are, in lines.
+        digest: Of the model file.
+        tokens: What each token stands for; empty where there are none.
+        page: What a page needs besides: its "kind" and what belongs to that.
+        text: A text, and the tokens that it is; None where there are none.
+        tolerance: Largest difference from the examples' outputs, relative to them where they are above 1.
+    """
+
+    recording: Recording
+    examples: Examples
+    title: str
+    meaning: Sequence[str]
+    digest: str
+    tokens: Sequence[str] = ()
+    page: Mapping[str, Any] = field(default_factory=dict)
+    text: tuple[str, list[int]] | None = None
+    tolerance: float = 1e-5

@@ -1,0 +1,84 @@
+"""A trained detector's step predictor as what it does at a step, for exporters."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ...bundle import read_header
+from ...errors import OptionError
+from ...runtime.recording import CARRIED, Examples, Recorder, StepModel
+from ..stepwise import Rounding, rounded_network
+from .architecture import LEAST_SCALE, predict_steps
+from .estimator import Detector
+from .predictor import error_reader
+
+_STEPS = 200  # of the examples
+_FURTHEST = 1e9  # as `Scale.apply`
+
+
+def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
+    """A model file as the step of its predictor: what is expected of the next step.
+
+    Args:
+        path: Of the file.
+        rounded: What weights in fewer bytes make of a matrix.
+
+    Raises:
+        ModelFileError: It is not a detector's, or damaged.
+        OptionError: It has no network that predicts steps.
+    """
+    detector = Detector.load(path)
+    if detector.method == "reconstruction":
+        raise OptionError("its network reads whole windows (--method reconstruction) and predicts no step")
+    recorder, D = Recorder(), len(detector.channels_)
+    net = rounded_network(detector, rounded, recorder)
+    location, scale = (np.asarray(v, np.float32) for v in (detector.scale_.location, detector.scale_.scale))
+    values = recorder.number("values", 1, 1, D)
+    last, before = recorder.state("last", 1, 1, D), recorder.state("expected_before", 1, 1, D)
+    width, begun = recorder.state("spread_before", 1, 1, D), recorder.state("begun", 1, 1, 1)
+    z = net.ops.clip((values - location) / scale, -_FURTHEST, _FURTHEST)
+    observed, filled = net.ops.known(values), net.ops.or_else(z, last)
+    # Of the first step nothing was expected.
+    surprise = begun * observed * (filled - before) / net.ops.maximum(width, LEAST_SCALE)
+    y, _ = predict_steps(net, {"values": filled, "observed": observed, "state": CARRIED})
+    both = net.predictor.head(y)
+    expected, spread = filled + both[..., :D], net.ops.softplus(both[..., D:]) + LEAST_SCALE
+    for state, value in ((last, filled), (before, expected), (width, spread), (begun, begun * 0.0 + 1.0)):
+        recorder.keep(state, value)
+    names = ", ".join(detector.channels_)
+    return StepModel(
+        recording=recorder.recording(expected=expected * scale + location, spread=spread * scale, surprise=surprise),
+        examples=_examples(detector),
+        title=f"The step predictor of a detector over {names}, cell {detector.find_cell().name}. Its alarms, which also "
+        "weigh what is usual in a series, are not exported.",
+        meaning=[
+            f"values    {D} numbers: {names}; what is missing is not a number",
+            "expected  of the next step",
+            "spread    of what is expected: the scale of its distribution",
+            "surprise  how many spreads this step lies from what was expected; 0 of what is missing, and at first",
+        ],
+        digest=str(read_header(path).document.get("sha256", "")),
+        page={"kind": "watch", "names": list(detector.channels_)},
+    )
+
+
+def _examples(detector: Detector) -> Examples:
+    """A random walk around normal data, with gaps."""
+    rng, scale = np.random.default_rng(0), detector.scale_
+    steps = np.cumsum(rng.normal(0, 0.3, (_STEPS, len(scale.location))), 0)
+    values = (scale.location + scale.scale * (steps - steps.mean(0))).astype(np.float32)
+    values[rng.random(values.shape) < 0.03] = np.nan
+    reader = error_reader(detector._net, detector, scale)
+    state, expected, spread, surprise = reader.start(), [], [], []
+    for step in values.astype(np.float64):
+        z, before = scale.apply(step[None])[0], state.expected
+        off = np.zeros_like(z) if before is None else (z - before[0][0]) / before[1][0]
+        surprise.append(np.nan_to_num(off))
+        _, state = reader.read(step[None], state)
+        assert state.expected is not None
+        expected.append(state.expected[0][0] * scale.scale + scale.location)
+        spread.append(state.expected[1][0] * scale.scale)
+    outputs = {"expected": expected, "spread": spread, "surprise": surprise}
+    return Examples("of a random walk", {"values": values}, {name: np.array(own) for name, own in outputs.items()})

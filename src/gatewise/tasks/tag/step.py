@@ -1,0 +1,125 @@
+"""A trained tagger of measurements as what it does at a step, for exporters."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ...bundle import read_header
+from ...data.sequences import Column, Sequences, category_column
+from ...errors import OptionError
+from ...runtime.recording import CARRIED, Examples, Recorder, StepModel, Symbol
+from ..stepwise import Rounding, rounded_network, share_line
+from .architecture import forward
+from .estimator import Tagger
+from .features import Features
+
+_STEPS = 100  # of the examples
+
+
+def step_model(path: str | os.PathLike[str], rounded: Rounding) -> StepModel:
+    """A model file as the step of its network: a score for each label, or a number.
+
+    Args:
+        path: Of the file.
+        rounded: What weights in fewer bytes make of a matrix.
+
+    Raises:
+        ModelFileError: It is not a tagger's, or damaged.
+        OptionError: It reads words, or more than the steps so far, or its network has no share.
+    """
+    tagger = Tagger.load(path)
+    features, targets = tagger.features_, tagger.targets_
+    if features.words:
+        raise OptionError(f"it reads words ('{features.words[0].column}'), and only measurements and categories can be")
+    if features.per_sequence:
+        raise OptionError("it scales measurements over a whole sequence (--normalise), which a step does not know")
+    if tagger.bidirectional:
+        raise OptionError("it reads steps in both directions. Train it with --no-bidirectional")
+    alone = tagger.plain_ is None
+    part = "" if alone else share_line(tagger.blend_.share, f"that of a {tagger.plain_.name(targets)}")
+    recorder = Recorder()
+    net = rounded_network(tagger, rounded, recorder)
+    if net.crf is not None:
+        raise OptionError("its CRF decides on whole sequences of labels. Train it with --no-crf")
+    batch = {"lengths": None, "state": CARRIED, **_inputs(recorder, features)}
+    y, _ = forward(net, batch)
+    classes, center = targets.classes, np.array(targets.center, np.float32)
+    if classes and targets.outside is not None:
+        bias = np.zeros(len(classes), np.float32)
+        bias[targets.outside] = tagger.blend_.bias if part else float(net.outside_bias)
+        y = y - bias
+    elif not classes:
+        y = y * np.array(targets.scale, np.float32) + center
+    columns = [f"{name} {k}" if len(mean) > 1 else name for name, mean in features.means.items() for k in range(len(mean))]
+    output = "scores" if classes else "numbers"
+    return StepModel(
+        recording=recorder.recording(**{output: y}),
+        examples=_examples(tagger, output),
+        title=f"A tagger of each step, cell {tagger.find_cell().name}.{part}",
+        meaning=[
+            *(f"category{k}  '{name}': {_numbered(levels)}; 0 if it is missing or another" for k, (name, levels) in
+              enumerate(features.categories.items())),
+            *([f"values  {len(columns)} numbers: {', '.join(columns)}; what is missing is not a number"] if columns else []),
+            f"scores  of each label; the largest is the label: {', '.join(classes)}" if classes
+            else f"numbers  {', '.join(targets.columns) or 'the target'}",
+        ],
+        digest=str(read_header(path).document.get("sha256", "")),
+        page={
+            "kind": "labels",
+            "names": columns,
+            "classes": list(classes),
+            "targets": list(targets.columns),
+            "refused": "it reads categories, for which its page has no place" if features.categories else "",
+        },
+    )
+
+
+def _inputs(recorder: Recorder, features: Features) -> dict[str, Any]:
+    """What `Encoded.batch` gives for one step, of what a user has."""
+    found: dict[str, Any] = {}
+    if features.categories:
+        codes = [
+            recorder.token(f"category{k}", len(levels) + 1, 1, 1, 1)
+            for k, levels in enumerate(features.categories.values())
+        ]
+        found["categories"] = Symbol(recorder, np.concatenate([code.places for code in codes], -1))
+    if features.means:
+        mean, scale = (np.concatenate([*map(np.asarray, each.values())]) for each in (features.means, features.scales))
+        values = recorder.number("values", 1, 1, len(mean))
+        scaled = recorder.ops.or_else((values - mean.astype(np.float32)) / scale.astype(np.float32), 0.0)
+        missing = [] if not features.gaps else [1.0 - recorder.ops.known(values)]
+        found["numbers"] = recorder.ops.concatenate([scaled, *missing])
+    return found
+
+
+def _examples(tagger: Tagger, output: str) -> Examples:
+    """Steps as the training data had on average, at random."""
+    rng, features = np.random.default_rng(0), tagger.features_
+    columns: dict[str, Column] = {}
+    inputs, numbers = {}, []
+    for k, (name, levels) in enumerate(features.categories.items()):
+        codes = rng.integers(len(levels) + 1, size=_STEPS)
+        columns[name] = category_column(name, [levels[code - 1] if code else None for code in codes], levels)
+        inputs[f"category{k}"] = codes[:, None]
+    for name, mean in features.means.items():
+        own = (mean + np.array(features.scales[name]) * rng.normal(size=(_STEPS, len(mean)))).astype(np.float32)
+        own[rng.random(own.shape) < 0.03] = np.nan
+        columns[name] = Column(name, "number", own if len(mean) > 1 else own[:, 0])
+        numbers.append(own)
+    if numbers:
+        inputs["values"] = np.concatenate(numbers, 1)
+    encoded = features.encode(Sequences(np.array([0, _STEPS]), columns, name="steps"))
+    predictor, targets = tagger._predictor(), tagger.targets_
+    scores = predictor.network_scores(encoded).astype(np.float64)
+    if targets.classes and targets.outside is not None:
+        scores[:, targets.outside] -= predictor.outside_bias
+    elif not targets.classes:
+        scores = scores * np.array(targets.scale) + np.array(targets.center)
+    return Examples("drawn at random", inputs, {output: scores})
+
+
+def _numbered(levels: Any) -> str:
+    return ", ".join(f"{code} {level}" for code, level in enumerate(levels, 1))
