@@ -231,12 +231,20 @@ def test_numbers_that_are_no_piece_are_told(piece, told):
         assert client.get(f"/v1/sessions/{session}").json()["steps"] == 0
 
 
-def test_what_cannot_stream_says_why(tmp_path):
-    with client_of([old_model("tag_entities", tmp_path)]) as client:
-        assert client.get("/v1/models/tag_entities").json()["streams"] is False
-        answer = client.post("/v1/models/tag_entities/sessions")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("forecast_quantiles", "has to know open, deal ahead"),
+        ("tag_entities", "depend on later steps"),
+        ("translate_copying", "has to read its input whole"),
+    ],
+)
+def test_what_cannot_stream_says_why(name, told, tmp_path):
+    with client_of([old_model(name, tmp_path)]) as client:
+        assert client.get(f"/v1/models/{name}").json()["streams"] is False
+        answer = client.post(f"/v1/models/{name}/sessions")
         assert answer.status_code == 400
-        assert "bidirectional" in answer.json()["error"]["message"]
+        assert told in answer.json()["error"]["message"]
 
 
 def test_a_drawing_goes_on():

@@ -30,7 +30,7 @@ class LiveForecasts(LiveArrays):
     A piece is steps by column, see `pieces.steps_of`: targets, NaN or None where missing, and what else the network
     reads of the past; the timestamps as ISO texts or datetimes, if it learned from the calendar. The answer is the
     forecast after the last of them, as the columns of `Forecaster.predictions`: points, and quantiles, of the steps to
-    come, the next one first.
+    come, the next one first; timestamps are ISO texts.
     """
 
     task, unit = "forecast", "a row of values, null where one is missing"
@@ -85,7 +85,10 @@ class LiveForecasts(LiveArrays):
     def _forecast(self, memory: Arrays) -> dict[str, np.ndarray]:
         table = self._predictor.table(self._sequences(memory))
         cut, forecast = self._predictor.continuation(table, table.data.offsets[1:], self._kept, ())
-        return self._predictor.values(cut, forecast)
+        found = self._predictor.values(cut, forecast)
+        if self._time is not None:
+            found[self._time] = np.array([time.isoformat() for time in found[self._time].tolist()], object)
+        return found
 
     def _sequences(self, memory: Arrays) -> Sequences:
         steps = {}
