@@ -212,8 +212,8 @@ class _Live(LiveArrays):
         read = [i for i, y in enumerate(outputs) if len(y)]
         if read:
             for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
-                memories[i]["scores"] = found
-        return [memory["scores"] for memory in memories]
+                memories[i]["scores"] = found.copy()
+        return [memory["scores"].copy() for memory in memories]  # an answer is the caller's to change
 
     def fits(self, memory: Arrays) -> bool:
         fresh = not any(array.size for array in memory.values())  # of a stream that has read nothing

@@ -47,7 +47,7 @@ def test_steps(steps, target):
 
 @pytest.mark.parametrize("tokens", ["words", "characters", "both"])
 def test_texts_are_read_word_by_word_as_they_come(tokens):
-    words = ["it", "rains", "don't", "3.5", "U.S.", "sun", "über"]
+    words = ["it", "rains", "don't", "3.5", "U.S.", "sun", "<br>", "今天天气"]
     texts = [" ".join(RNG.choice(words[k % 2 :], 12)) + "\n" * (k % 3) for k in range(60)]
     labels = ["it" if "it" in text.split() else "none" for text in texts]
     model = Classifier(**SMALL, tokens=tokens, pooling=POOLING).fit(texts, labels)

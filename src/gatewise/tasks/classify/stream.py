@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Column, Sequences, text_column
+from ...data.text.segmentation import word_ends
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside, live_layers
 from ...runtime.streams import Arrays, LiveArrays
@@ -24,8 +25,8 @@ class LiveClasses(LiveArrays):
 
     A piece is steps by column, see `pieces.steps_of`; of a classifier of whole texts, more of a text. The answer is
     about all steps so far: "predicted", a class, the labels or a number, and except for a number "probabilities" by
-    class or label. It is None as long as there are none: words of a text are read when the white space behind them
-    came, and steps that are read together when all of them came. `finish` reads the rest.
+    class or label. It is None as long as there are none: a word of a text is read when what follows it came, and steps
+    that are read together when all of them came. `finish` reads the rest.
     """
 
     task = "classify"
@@ -65,9 +66,9 @@ class LiveClasses(LiveArrays):
             if not isinstance(piece, str):
                 raise DataError(f"a piece is text, not {said(piece)}")
             text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass") + piece
-            end = max((place + 1 for place, letter in enumerate(text) if letter.isspace()), default=0)
-            if self._text.tokens == "characters":
-                end = len(text)
+            end = len(text)
+            if self._text.tokens != "characters":  # the last token may go on
+                end = max((found.start() for found in word_ends().finditer(text)), default=0)
             return self._words(text[:end]), {_TEXT: _as_bytes(text[end:])}
         return self._steps(steps_of(piece, self._columns), memory)
 
@@ -214,7 +215,7 @@ def _refuse_wholes(predictor: Predictor) -> None:
     texts = () if inputs.text is None or inputs.text.per_step else inputs.text.names
     if static or len(texts) > 1:
         names = ", ".join([*static, *texts])
-        raise OptionError(f"this classifier reads {names} of a whole sequence, so that its steps alone are no stream")
+        raise OptionError(f"this classifier reads {names} once for each sequence, which is no stream of steps")
 
 
 def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
