@@ -154,10 +154,11 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     for one in found.values():
         streams, waits = one["streams"], one["milliseconds"]
+        p50, p99 = (_shown(waits[name]) for name in ("p50", "p99"))
         spent, memory = one["milliseconds of the server's processor for a piece"], one["memory of the server in MB"]
         lines.append(
             f"| {one['mean pause in seconds']} | {streams['live']:,} | {streams['in all']:,} | {streams['mixed up']} "
-            f"| {one['pieces a second']:,.0f} | {_shown(waits['p50'])} | {_shown(waits['p99'])} | {spent:.2f} | {memory:.0f} |"
+            f"| {one['pieces a second']:,.0f} | {p50} | {p99} | {spent:.2f} | {memory:.0f} |"
         )
     return "\n".join(lines)
 
