@@ -141,6 +141,10 @@ def measure(load: str) -> dict[str, Any]:
     }
 
 
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
 def table(found: Mapping[str, Any]) -> str:
     """For the page."""
     lines = [
@@ -150,10 +154,11 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     for one in found.values():
         streams, waits = one["streams"], one["milliseconds"]
+        p50, p99 = (_shown(waits[name]) for name in ("p50", "p99"))
         spent, memory = one["milliseconds of the server's processor for a piece"], one["memory of the server in MB"]
         lines.append(
             f"| {one['mean pause in seconds']} | {streams['live']:,} | {streams['in all']:,} | {streams['mixed up']} "
-            f"| {one['pieces a second']:,.0f} | {waits['p50']:.3g} | {waits['p99']:.3g} | {spent:.2f} | {memory:.0f} |"
+            f"| {one['pieces a second']:,.0f} | {p50} | {p99} | {spent:.2f} | {memory:.0f} |"
         )
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from serving import MODELS, client_of, old_model
 
 import gatewise
@@ -113,6 +114,11 @@ def test_classes_of_sequences(client, paths):
         ("detect_both", b'{"sequences": [[[1, "a"]]]}', "application/json", "each a list of as many numbers"),
         ("detect_both", b'{"sequences": [[[1], [1, 2]]]}', "application/json", "each a list of as many numbers"),
         ("detect_both", b'{"sequences": [[[1, 2, 3]]]}', "application/json", ""),
+        ("detect_both", b'{"columns": {"x0": 3, "x1": 4}}', "application/json", "a column is a list"),
+        ("detect_both", b'{"columns": {"x0": [1%s], "x1": [2]}}' % (b"0" * 400), "application/json", ""),
+        ("detect_both", b'{"sequences": [[[1%s, 2]]]}' % (b"0" * 400), "application/json", ""),
+        ("tag_entities", b'{"sequences": [[1, 2, 3]]}', "application/json", "each a list of as many numbers"),
+        ("detect_both", b"\x89PNG", "image/png", "data.png"),
         ("detect_both", b"", "text/csv", "data.csv"),
         ("detect_both", b"\x00\xff\x00", "text/csv", "data.csv"),
         ("detect_both", b"a,b\n1,2\n", "text/csv", "data.csv"),
@@ -131,6 +137,26 @@ def test_what_cannot_be_read_is_told_in_our_words_without_a_path(client, name, b
     assert "/tmp" not in told
     assert "gatewise-serve" not in told
     assert "Traceback" not in told
+
+
+def test_images_become_texts_and_captions_and_texts_translations(tmp_path):
+    names = ["transcribe_lines", "caption_images", "translate_characters"]
+    paths = [old_model(name, tmp_path) for name in names]
+    values = np.random.default_rng(0).integers(0, 256, (12, 40)).astype(np.uint8)
+    Image.fromarray(values).save(tmp_path / "data.png")
+    with client_of(paths) as client:
+        for name, path in zip(names[:2], paths, strict=False):
+            kind = {"content-type": "image/png"}
+            answer = client.post(
+                f"/v1/models/{name}/predict", content=(tmp_path / "data.png").read_bytes(), headers=kind
+            )
+            close(answer.json()["predictions"], rows_of(gatewise.load(path).predictions(str(tmp_path / "data.png"))))
+            table = {"columns": {"file": ["/etc/passwd"], "image": ["/etc/passwd"]}}
+            refused = client.post(f"/v1/models/{name}/predict", json=table)
+            assert refused.status_code == 400
+            assert "takes one file as the body" in refused.json()["error"]["message"]
+        found = client.post("/v1/models/translate_characters/predict", json={"texts": ["abc"]}).json()["predictions"]
+        assert found == [plain(one.document) for one in gatewise.load(paths[2]).answers(["abc"])]
 
 
 def test_a_text_is_never_taken_for_a_path(client, tmp_path):

@@ -1,4 +1,7 @@
-"""The state of a stream as bytes: a safetensors file that names the model."""
+"""The state of a stream as bytes: a safetensors file that names the model.
+
+safetensors is imported when it is used, so that the help of commands starts without it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from ..errors import ModelFileError
 
@@ -21,6 +22,8 @@ _KEY = "gatewise_state"
 
 def state_to_bytes(digest: str, layers: Layers, memory: Mapping[str, Array]) -> bytes:
     """Layer i's vector j as "i.j", what else a task remembers under its names, and beside them the model's digest."""
+    from safetensors.numpy import save
+
     tensors = {f"{i}.{j}": value for i, layer in enumerate(layers) for j, value in enumerate(layer)}
     arrays = {name: np.asarray(value, order="C") for name, value in memory.items()}
     return save({**tensors, **arrays}, metadata={_KEY: json.dumps(digest)})
@@ -36,6 +39,9 @@ def state_from_bytes(data: bytes, digest: str, like: Layers) -> tuple[list[list[
         ValueError: These are not the bytes of a state.
         ModelFileError: They are of another model.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

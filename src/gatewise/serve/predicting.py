@@ -102,7 +102,7 @@ def _given(model: Served, kind: str, body: bytes, folder: str) -> Any:
 
 def _of_json(model: Served, body: bytes) -> Any:
     try:
-        given = json.loads(body)
+        given = json.loads(body, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise DataError(f"the body is not JSON ({error})") from None
     match given:
@@ -113,13 +113,27 @@ def _of_json(model: Served, body: bytes) -> Any:
             return rows
         case {"columns": {} as columns, **rest} if not rest and columns:
             _refuse_tables(model)
+            if not all(isinstance(column, list) for column in columns.values()):
+                raise DataError("a column is a list with a value for each row")
             return columns
         case {"sequences": [list(), *_] as sequences, **rest} if not rest:
-            try:
-                return [np.array(sequence, np.float64) for sequence in sequences]
-            except (TypeError, ValueError):
-                raise DataError("a sequence is a list of steps, each a list of as many numbers") from None
+            return [_sequence(sequence) for sequence in sequences]
     raise DataError(_JSON)
+
+
+def _integer(digits: str) -> int | float:
+    """What JSON calls a whole number; where no column of them could hold it, the nearest other one."""
+    return int(digits) if len(digits) < 19 else float(digits)
+
+
+def _sequence(steps: Any) -> np.ndarray:
+    try:
+        found = np.array(steps, np.float64)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.ndim != 2:
+        raise DataError("a sequence is a list of steps, each a list of as many numbers")
+    return found
 
 
 def _refuse_tables(model: Served) -> None:
