@@ -55,7 +55,8 @@ def test_alarms_in_chinese(tmp_path):
     page = page_of(Detector(hidden_size=8, epochs=3), str(table), tmp_path)
     script = """
     at("language").click();
-    at("numbers").value = "heat\\n" + Array.from({ length: 40 }, (_, i) => (i === 30 ? 99 : Math.sin(i / 9))).join("\\n");
+    const heat = Array.from({ length: 40 }, (_, i) => (i === 30 ? 99 : Math.sin(i / 9)));
+    at("numbers").value = ["heat", ...heat].join("\\n");
     at("go").click();
     """
     found, complaints = shown(page, script, tmp_path)
