@@ -53,6 +53,7 @@ def exported(model, target, kind, folder, capsys):
     assert main(["export", str(model), "--to", target, "--weights", kind, "-o", str(output), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["difference"] <= 1e-5
+    assert (found["changed_by_weights"] > 0) == (kind != "float32")
     return output, found
 
 

@@ -36,12 +36,18 @@ def export(
     said = step_model(model, exporters.rounding(kind, to, target.KINDS), to)
     note(f"{said.title} {said.recording.weights:,} weights in {kind}")
     done = exporters.write(said, to, kind, output)
+    changed = 0.0
+    if kind != "float32":
+        exact = step_model(model, exporters.rounding("float32", to, ("float32",)), to)
+        changed = said.examples.difference(exact.examples)
     size = sum(map(os.path.getsize, done.files))
     proof = (
         f"run here on {len(said.examples)} steps {said.examples.source}: largest difference {done.difference:.2g}"
         if done.difference is not None
         else f"not run: there is no {done.lacks} here"
     )
+    if changed:
+        proof += f"; weights in {kind} change the model's answers by up to {changed:.2g}"
     document = {
         "files": [str(file) for file in done.files],
         "bytes": size,
@@ -49,5 +55,6 @@ def export(
         "kind": kind,
         "steps": len(said.examples),
         "difference": done.difference,
+        "changed_by_weights": changed,
     }
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)

@@ -61,8 +61,8 @@ static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int 
 """,
 }
 
-# Compilers make calls of memcpy and memset of loops that copy or clear, which are a library's. And at -O3 GCC unrolls the
-# loop over the sums of a block before it would make vectors of them, which is several times slower.
+# Compilers make calls of memcpy and memset, which are a library's, of loops that copy or clear. And at -O3 GCC unrolls
+# the loop over the sums of a block before it would make vectors of them, which is several times slower.
 _NO_LIBRARY = """
 #if defined(__clang__)
 #define GW_PLAIN __attribute__((no_builtin("memcpy", "memset", "memmove")))

@@ -14,6 +14,8 @@ ROWS = 16  # of a block: as many sums as a kernel keeps in registers
 
 
 def _as_float16(matrix: Array) -> Array:
+    if np.abs(matrix).max(initial=0) > np.finfo(np.float16).max:
+        raise OptionError("it has weights above 65,504, which float16 does not hold. Export it with --weights int8")
     return matrix.astype(np.float16).astype(np.float32)
 
 

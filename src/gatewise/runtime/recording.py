@@ -205,6 +205,11 @@ class Examples:
     def __len__(self) -> int:
         return len(next(iter(self.outputs.values())))
 
+    def difference(self, other: Examples) -> float:
+        """The largest one of outputs for the same inputs, relative to the other's where that is above 1."""
+        pairs = [(self.outputs[name], np.asarray(wanted)) for name, wanted in other.outputs.items()]
+        return max(float((np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max()) for found, wanted in pairs)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepModel:

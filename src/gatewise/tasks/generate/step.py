@@ -132,7 +132,7 @@ def _numbers_model(document: Mapping[str, Any], tensors: Mapping[str, Array], ro
     pen = channels.names == ["dx", "dy", "up"]
     return StepModel(
         recording=recorder.recording(mixture=mixture, expected=expected),
-        examples=_traced(tracer),
+        examples=_traced(tracer, Tracer(document, tensors)),
         title=f"A model that continues sequences of {names}, cell {cell.name}.",
         meaning=[
             f"step      {D} numbers: {names}",
@@ -163,9 +163,9 @@ def _listed(values: Any) -> str:
     return ", ".join(f"{value:.9g}" for value in values)
 
 
-def _traced(tracer: Tracer) -> Examples:
-    """A sequence that the model makes, which begins as one of its training does."""
-    steps = np.array(list(tracer.trace(length=_STEPS, temperature=0.5, seed=0)), np.float32)
+def _traced(tracer: Tracer, exact: Tracer) -> Examples:
+    """A sequence that the model makes with its exact weights; it begins as one of its training does."""
+    steps = np.array(list(exact.trace(length=_STEPS, temperature=0.5, seed=0)), np.float32)
     mixtures, expected = [], []
     for step in steps:
         tracer.push(step[None])

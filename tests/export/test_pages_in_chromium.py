@@ -1,0 +1,93 @@
+"""Pages in a real browser: what their buttons do, in both languages, and that nothing is asked for outside."""
+
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from gatewise.cli import main
+from gatewise.tasks.detect.estimator import Detector
+from gatewise.tasks.generate.estimator import Generator
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=6000", "--enable-logging=stderr")
+
+
+def shown(page, script, folder):
+    """The text of the page after a script has used it, and what the browser complained of."""
+    used = folder / "used.html"
+    used.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", used.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Refused" in line]
+    return done.stdout[: done.stdout.index("<script")], complaints
+
+
+def page_of(estimator, data, folder):
+    model, page = folder / "model.gatewise", folder / "page.html"
+    estimator.fit(data, output=model)
+    assert main(["export", str(model), "--to", "html", "-o", str(page)]) == 0
+    return page
+
+
+def test_a_text_is_continued(tmp_path):
+    text = io.StringIO("the cat sat on the mat.\n" * 100)
+    page = page_of(Generator(hidden_size=8, epochs=1), text, tmp_path)
+    script = 'at("prompt").value = "the Ω"; at("length").value = 40; at("temperature").value = 0; at("write").click();'
+    found, complaints = shown(page, script, tmp_path)
+    assert not complaints
+    written = re.search(r'id="text"[^>]*>([^<]*)<', found)[1]
+    assert written.startswith("the Ω")
+    assert len(written) == 45
+    assert "40 tokens" in found
+
+
+def test_alarms_in_chinese(tmp_path):
+    t = np.arange(600)
+    heat = np.sin(t / 9) + 0.05 * np.random.default_rng(0).normal(size=600)
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["heat", *(f"{v:.3f}" for v in heat)]))
+    page = page_of(Detector(hidden_size=8, epochs=3), str(table), tmp_path)
+    script = """
+    at("language").click();
+    const heat = Array.from({ length: 40 }, (_, i) => (i === 30 ? 99 : Math.sin(i / 9)));
+    at("numbers").value = ["heat", ...heat].join("\\n");
+    at("go").click();
+    """
+    found, complaints = shown(page, script, tmp_path)
+    assert not complaints
+    assert 'lang="zh"' in found
+    assert "监测数据" in found
+    assert "<td>30</td><td>heat</td><td>99</td>" in found
+    found, _ = shown(page, 'at("numbers").value = "1\\nx"; at("go").click();', tmp_path)
+    assert "Row 2 is not 1 numbers: x" in found
+
+
+def test_a_drawing_is_completed_by_touch(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = ["key,dx,dy,up"]
+    for key in range(12):
+        rows += [f"{key},{a:.3f},{b:.3f},{int(k == 19)}" for k, (a, b) in enumerate(rng.normal(0, 0.05, (20, 2)))]
+    (tmp_path / "pen.csv").write_text("\n".join(rows))
+    estimator = Generator(hidden_size=8, epochs=1, key="key", columns="dx,dy,up")
+    page = page_of(estimator, str(tmp_path / "pen.csv"), tmp_path)
+    touch = """
+    const touch = (kind, x, y) => at("paper").dispatchEvent(new PointerEvent(kind,
+      { clientX: at("paper").getBoundingClientRect().left + x, clientY: at("paper").getBoundingClientRect().top + y,
+        pointerId: 1, pointerType: "touch", bubbles: true }));
+    at("paper").setPointerCapture = () => {};
+    touch("pointerdown", 100, 100);
+    for (let i = 0; i < 20; i++) touch("pointermove", 100 + 5 * i, 100);
+    touch("pointerup", 200, 100);
+    at("complete").click();
+    """
+    found, complaints = shown(page, touch, tmp_path)
+    assert not complaints
+    assert re.search(r"\d+ steps drawn", found)
+    found, _ = shown(page, 'at("complete").click();', tmp_path)
+    assert "Draw something first." in found
