@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .tasks import Transcriber as Transcriber
     from .tasks import Translator as Translator
     from .tasks import Writer as Writer
+    from .tasks import compress as compress
     from .tasks import load as load
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
@@ -45,6 +46,7 @@ _HOME = {
     "Transcriber": "tasks",
     "Translator": "tasks",
     "Writer": "tasks",
+    "compress": "tasks",
     "load": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }

@@ -23,13 +23,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
+from .compression import scales_of, unpacked
 from .errors import ModelFileError
 from .files import atomic
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 1
+FORMAT = 2
+_PLAIN_FORMAT = 1  # of a file without "compressed": Gatewise could read it before it could compress
 KEY = "gatewise"
 
 _DEEPEST = 100  # objects and lists in one another
@@ -82,7 +84,8 @@ class Bundle:
 
     Attributes:
         document: The JSON document, with "format" and "sha256".
-        tensors: Name -> array. The arrays belong to the caller, who may write to them.
+        tensors: Name -> array. The arrays belong to the caller, who may write to them. Weights of a compressed model
+            are float32 again, rounded.
     """
 
     document: dict[str, Any]
@@ -103,8 +106,13 @@ class Header:
 
     @property
     def values(self) -> int:
-        """Number of values in all tensors."""
-        return sum(math.prod(shape) for _, shape in self.tensors.values())
+        """Number of values in all tensors, but for the scales of compressed ones."""
+        return sum(math.prod(shape) for name, (_, shape) in self.tensors.items() if name not in self.scales)
+
+    @property
+    def scales(self) -> set[str]:
+        """Tensors that are scales of others, whose values are whole numbers."""
+        return scales_of(name for name, (kind, _) in self.tensors.items() if kind == "I8")
 
     @property
     def bytes(self) -> int:
@@ -144,7 +152,9 @@ def _content(
     document: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file holds, but for its digest."""
-    body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": FORMAT}
+    body = {key: value for key, value in plain(document).items() if key != "sha256"} | {"format": _PLAIN_FORMAT}
+    if body.get("compressed") is not None:
+        body["format"] = FORMAT
     return body, {name: _storable(name, tensor) for name, tensor in tensors.items()}
 
 
@@ -173,6 +183,11 @@ def load(path: str | os.PathLike[str]) -> Bundle:
         intact = False
     if not intact:
         _fail(path, f"has changed since it was saved: its digest does not match its content. {_DAMAGED}")
+    if header.document.get("compressed") is not None:
+        try:
+            tensors = unpacked(tensors)
+        except ModelFileError as error:
+            _fail(path, f"is damaged: {error}. {_DAMAGED}", error)
     return Bundle(header.document, tensors)
 
 

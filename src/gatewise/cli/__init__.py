@@ -11,6 +11,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",
     "serve": "gatewise.cli.serve:serve",
+    "compress": "gatewise.cli.compress:compress",
     "export": "gatewise.cli.export:export",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",

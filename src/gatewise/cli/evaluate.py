@@ -49,19 +49,10 @@ def evaluate(
 
     task = str(read_header(model).document.get("task"))  # report a wrong file before torch is loaded
     estimator, csv = find(task), csv_options(search)
-    possible = inspect.signature(estimator.evaluate).parameters
-    given: dict[str, Any] = {"encoding": encoding}
-    options = (
-        ("query", query, None),
-        ("unknown", unknown, "error"),
-        ("captions", captions, None),
-        ("lists", lists, None),
+    given = reading(
+        estimator, encoding=(encoding, "utf-8"), query=(query, None), unknown=(unknown, "error"),
+        captions=(captions, None), lists=(lists, None),
     )
-    for name, value, default in options:
-        if value != default and name not in possible:
-            raise OptionError(f"--{name} is not an option for models of the task '{task}'. Leave it out")
-        if name in possible:
-            given[name] = value
     given |= decoding(task, estimator.evaluate, search)
     refuse_models(data)
     measured = estimator.data_at(data)
@@ -71,12 +62,24 @@ def evaluate(
     if stress:
         from ..tasks.stress import card_report
 
-        reading = {name: given[name] for name in ("captions", "lists") if name in given}
-        card = found.stress(measured, changes=names(changes), query=query, encoding=encoding, **reading)
+        named = {name: given[name] for name in ("captions", "lists") if name in given}
+        card = found.stress(measured, changes=names(changes), query=query, encoding=encoding, **named)
         result(card_report(card), card, json)
         return
     metrics = found.evaluate(measured, **given)
     result(f"{found.report(metrics)}\n\n{found.verdict(metrics)}".rstrip(), metrics, json)
+
+
+def reading(estimator: Any, **options: tuple[Any, Any]) -> dict[str, Any]:
+    """What `evaluate` of an estimator takes of options that say how to read data, each given with its default.
+
+    OptionError for one that is given, and that it does not take.
+    """
+    possible = inspect.signature(estimator.evaluate).parameters
+    for name, (value, default) in options.items():
+        if value != default and name not in possible:
+            raise OptionError(f"--{name} is not an option for models of the task '{estimator.task}'. Leave it out")
+    return {name: value for name, (value, _) in options.items() if name in possible}
 
 
 evaluate = with_csv(with_search(evaluate, {**BEAM_OPTIONS, **CTC_OPTIONS}))

@@ -13,7 +13,7 @@ import typer
 from ..errors import ModelFileError, OptionError
 from ..tasks.fields import DATA
 from ..tasks.options import CSVOptions, names
-from ..tasks.verdict import judgement_of, sentence
+from ..tasks.verdict import MEASURES, judgement_of, sentence
 from .csv_options import csv_options, with_csv
 from .frame import Json, Query, printable, result, width
 
@@ -72,7 +72,7 @@ def info(
         if layers:
             from ..tasks.summary import layers_table
 
-            weights = header.tensors.keys() - _plain(header)
+            weights = header.tensors.keys() - _plain(header) - header.scales
             tensors = {name: list(shape) for name, (_, shape) in header.tensors.items() if name in weights}
             result("" if json else layers_table({printable(n): tuple(s) for n, s in tensors.items()}), tensors, json)
             return
@@ -108,13 +108,15 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
         replace(header, tensors={name: kind for name, kind in header.tensors.items() if (name in plain) is which})
         for which in (False, True)
     )
-    count = len(network.tensors)
+    count = len(network.tensors.keys() - header.scales)
     options = rest.get("options")
     only_plain = isinstance(options, Mapping) and options.get("only") == "plain"
     for key in ("task", "cell", "sizes"):
         if key in rest:
             yield key, _brief(_headline(key, rest.pop(key), task))
     yield "parameters", f"{network.values:,} in {count} tensor{'s' * (count != 1)}, {_bytes(network.bytes)}"
+    if "compressed" in rest:
+        yield "weights", _weights(rest.pop("compressed"))
     if plain:
         yield "plain data", f"{beside.values:,} values that plain methods know, {_bytes(beside.bytes)}"
     for key in ("vocabulary", "options", *rest):
@@ -125,6 +127,18 @@ def _properties(header: Header) -> Iterator[tuple[str, str]]:
     elif training is not None:
         yield "training", _brief(training)
     yield "file", f"format {_brief(header.document.get('format'))}, sha256 {_brief(header.document.get('sha256'))}"
+
+
+def _weights(compressed: Any) -> str:
+    """What they are held in, and what that cost."""
+    match compressed:
+        case {"weights": str(kind), "cost": {"measure": str(measure), "before": before, "after": after, **where}}:
+            name, _ = MEASURES.get(measure, (_words(measure), True))
+            place = f"{_brief(where.get('part'))} part of {_brief(where.get('data'))}"
+            return f"{kind}; {name} {_brief(before)} before, {_brief(after)} after ({place})"
+        case {"weights": str(kind)}:
+            return f"{kind}; what that cost was not measured"
+    return _brief(compressed)
 
 
 def _plain(header: Header) -> set[str]:

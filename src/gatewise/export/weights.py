@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..compression import quantised
 from ..errors import OptionError, suggest
 
 Array = np.ndarray
@@ -36,16 +37,6 @@ def rounding(kind: str, target: str, kinds: tuple[str, ...]) -> Callable[[Array]
     if kind not in kinds:
         raise OptionError(f"--weights: {suggest(f'kind of weights in {target}', kind, kinds)}")
     return ROUNDING[kind]
-
-
-def quantised(matrix: Array) -> tuple[Array, Array]:
-    """Whole numbers (rows, columns) up to 127, and a scale (rows,) for each row.
-
-    A matrix of numbers that were quantised before gives the same ones again.
-    """
-    scale = np.abs(matrix).max(axis=1, initial=0).astype(np.float32) / np.float32(127)
-    scale[scale == 0] = 1
-    return np.rint(matrix / scale[:, None]).astype(np.float32), scale
 
 
 def held(matrix: Array, kind: str) -> bool:

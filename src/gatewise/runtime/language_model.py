@@ -11,12 +11,13 @@ import numpy as np
 
 from .. import bundle
 from ..algebra import Cell
+from ..compression import precision_of
 from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
 from ..errors import CellError, DataError, ModelFileError, OptionError
 from ..native.streams import Product
-from .layers import network_of
+from .layers import KITS, network_of
 from .network import checked
 from .ngrams import HIGHEST_ORDER, KneserNey
 from .sequence_model import architecture
@@ -84,10 +85,11 @@ class LanguageModel:
                 tied="output.weight" not in tensors,
             )
             own = {name: array for name, array in tensors.items() if name != PLAIN}
-            net = network_of(block, checked(block, own))
+            precision = precision_of(document)
+            net = network_of(block, checked(block, own), KITS[precision])
             self._start = read(int, document["start"], "start")
             self._embedding, self._layers = net.embedding.weight, live_layers(net.layers)
-            self._scores = Product(net.output.weight, net.output.bias)
+            self._scores = Product(net.output.weight, net.output.bias, precision)
             self.digest = str(document.get("sha256", ""))
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
+from ..native.calls import Precision
 from ..native.diagonals import Diagonals, plan_diagonals
 from . import network, ops
 from .attention import AdditiveAttention, MultiplicativeAttention
@@ -57,9 +59,9 @@ def network_of(parts: network.Block, weights: Weights, kit: Kit | None = None) -
 
     Args:
         weights: As `network.checked` gives them.
-        kit: What it is made of, if not of the layers below.
+        kit: What it is made of, if not of the layers below in float32.
     """
-    return _made(parts, weights, "", kit or Kit(LAYERS, ops))
+    return _made(parts, weights, "", kit or KITS["float32"])
 
 
 def _made(part: Any, weights: Weights, place: str, kit: Kit) -> Any:
@@ -103,11 +105,11 @@ class Chain:
 class Linear:
     """A matrix product."""
 
-    def __init__(self, part: network.Linear, weights: Weights):
+    def __init__(self, part: network.Linear, weights: Weights, precision: Precision = "float32"):
         self.weight, self.bias = weights["weight"], weights.get("bias")
         self._product: Callable[..., Array] = ops.linear
-        if part.exact:
-            self._product = exact_linear
+        if part.exact or precision == "int8":
+            self._product = partial(exact_linear, precision=precision)
             self.weight = constant(self.weight)
             self.bias = constant(np.zeros(part.outputs, np.float32) if self.bias is None else self.bias)
 
@@ -118,11 +120,12 @@ class Linear:
 class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
-    def __init__(self, part: network.ExactLinear, weights: Weights):
+    def __init__(self, part: network.ExactLinear, weights: Weights, precision: Precision = "float32"):
+        self._precision = precision
         self._weights = constant(weights["weight_ih_l0"]), constant(weights["bias_ih_l0"])
 
     def __call__(self, x: Array) -> Array:
-        return exact_linear(x, *self._weights)
+        return exact_linear(x, *self._weights, self._precision)
 
 
 class Embedding:
@@ -138,6 +141,9 @@ class Embedding:
 class Recurrent:
     """Layers of any cell, as `gatewise.nn.Recurrent` outside training.
 
+    Attributes:
+        precision: Of the engine's products.
+
     Shape:
         x: (T, B, D).
         state: One array (layers * directions, B, H) per carried name; a tuple of them if the cell carries more than
@@ -146,7 +152,8 @@ class Recurrent:
         returns: (T, B, directions * H), zero beyond a row's length; and the last state.
     """
 
-    def __init__(self, part: network.Recurrent, weights: Weights):
+    def __init__(self, part: network.Recurrent, weights: Weights, precision: Precision = "float32"):
+        self.precision = precision
         self.cell, self.bidirectional, self.inputs = part.runs, part.bidirectional, part.input_size
         sizes = self.cell.sizes(part.input_size, part.hidden_size, part.proj_size)
         self._sizes = [sizes[letter] for letter in self.cell.carry_sizes]
@@ -172,12 +179,13 @@ class Recurrent:
         if not self._native:
             return self._evaluated(x, states, lengths)
         if not self.bidirectional:
-            runs = arrays.stack(self.cell, x, states, self.weights, lengths)
+            runs = arrays.stack(self.cell, x, states, self.weights, lengths, precision=self.precision)
             return runs[-1][0][0], [end for _, end in runs]
         ends = []
         for first in range(0, len(states), 2):
             two = slice(first, first + 2)
-            runs = arrays.both_directions(self.cell, x, states[two], self.weights[two], lengths)
+            own = states[two], self.weights[two]
+            runs = arrays.both_directions(self.cell, x, *own, lengths, precision=self.precision)
             x = np.concatenate([y for [y], _ in runs], -1)
             ends += [end for _, end in runs]
         return x, ends
@@ -283,4 +291,14 @@ LAYERS: dict[type, Callable[..., Any]] = {
     network.Dropout: Identity,
     network.MaskDropout: Identity,
     network.TokenDropout: Identity,
+}
+_BY_ENGINE = {
+    network.Linear: Linear,
+    network.ExactLinear: ExactLinear,
+    network.Recurrent: Recurrent,
+    network.Stack: Recurrent,
+}
+KITS: dict[Precision, Kit] = {  # precision of products -> what a network is made of
+    "float32": Kit(LAYERS, ops),
+    "int8": Kit(LAYERS | {part: partial(layer, precision="int8") for part, layer in _BY_ENGINE.items()}, ops),
 }

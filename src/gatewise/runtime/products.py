@@ -9,6 +9,7 @@ import numpy as np
 
 from ..algebra.linear import linear
 from ..native import arrays
+from ..native.calls import Precision
 
 Array = np.ndarray
 
@@ -20,13 +21,14 @@ def constant(array: Array, *others: Array) -> Array:
     return found
 
 
-def exact_linear(x: Array, weight: Array, bias: Array) -> Array:
+def exact_linear(x: Array, weight: Array, bias: Array, precision: Precision = "float32") -> Array:
     """x (..., D) times the transposed weight (E, D), plus the bias (E,).
 
     Args:
         weight, bias: `constant`.
+        precision: Of the product, see `native.streams.Streams`.
     """
     rows = x.reshape(1, -1, x.shape[-1])
     start = [np.zeros((rows.shape[1], len(weight)), np.float32)]
-    [y], _ = arrays.recurrence(linear, rows, start, [weight, bias], threads=None)
+    [y], _ = arrays.recurrence(linear, rows, start, [weight, bias], threads=None, precision=precision)
     return y.reshape(*x.shape[:-1], len(weight))

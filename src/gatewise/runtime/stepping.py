@@ -48,7 +48,7 @@ def live_layers(layers: Recurrent) -> LiveLayers:
         )
     if not lowering.runs(layers.cell):
         return Evaluated(layers)
-    return Streams([(layers.cell, weights) for weights in layers.weights])
+    return Streams([(layers.cell, weights) for weights in layers.weights], layers.precision)
 
 
 class Evaluated:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..runtime.recording import StepModel
     from .caption.estimator import Captioner as Captioner
     from .classify.estimator import Classifier as Classifier
+    from .compressing import compress as compress
     from .detect.estimator import Detector as Detector
     from .estimator import Estimator
     from .forecast.estimator import Forecaster as Forecaster
@@ -37,6 +38,7 @@ _HOME = {
     **{estimator: f"{task}.estimator" for task, estimator in _TASKS.items()},
     "Tracer": "generate.numbers.predictor",
     "Writer": "generate.text.predictor",
+    "compress": "compressing",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
 __all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]

@@ -19,7 +19,9 @@ D = TypeVar("D")
 T = TypeVar("T")
 
 # Keys that are read by `Estimator.load`, whatever the task.
-_COMMON = ("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "schema", "training")
+_COMMON = (
+    *("format", "sha256", "task", "cell", "cell_without_zoneout", "options", "schema", "training", "compressed"),
+)
 
 
 class TrainedOn(TypedDict):

@@ -14,10 +14,11 @@ import numpy as np
 
 from .. import bundle, cells
 from ..algebra import Cell
+from ..compression import Compressed, compressed, packed
 from ..data.tables.schema import Schema
 from ..document import read
 from ..errors import ModelFileError, NotFittedError, OptionError, extras_named, suggest
-from ..runtime.layers import network_of
+from ..runtime.layers import KITS, network_of
 from ..runtime.network import outside_training
 from ..runtime.streams import Live, Streams
 from ..terminal import shown
@@ -29,6 +30,7 @@ from .verdict import sentence
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..native.calls import Precision
     from ..runtime.network import Block
     from ..training import Outcome, ProgressFor
     from .fitting import Prepared
@@ -61,6 +63,7 @@ class Estimator(CommonOptions, ABC):
     model_: Any
     metrics_: dict[str, Any]
     outcome_: Outcome
+    compressed_: Compressed | None = None  # how a model file holds its weights, if not as float32
     schema_: Schema | None = None  # how the table was read that it learned from
     history_: dict[str, list[float]]
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
@@ -154,7 +157,7 @@ class Estimator(CommonOptions, ABC):
         else:
             version = id(self.model_), [tensor._version for tensor in self.model_.state_dict().values()]
         if self._made is None or self._made[0] != version:
-            self._made = version, network_of(self._architecture(), self._weights())
+            self._made = version, network_of(self._architecture(), self._weights(), KITS[self._precision])
         return self._made[1]
 
     _read_weights: dict[str, np.ndarray]  # of a model file, until `model_` is made of them
@@ -168,6 +171,11 @@ class Estimator(CommonOptions, ABC):
         if runs.equations == cell.equations:
             return {"cell": cell.to_json()}
         return {"cell": runs.to_json(), "cell_without_zoneout": cell.to_json()}
+
+    @property
+    def _precision(self) -> Precision:
+        """Of what predicts."""
+        return "float32" if self.compressed_ is None else self.compressed_.precision
 
     def _weights(self) -> dict[str, np.ndarray]:
         """By name; those of `model_` are not copied."""
@@ -258,7 +266,7 @@ class Estimator(CommonOptions, ABC):
         from ..training import choose
         from .fitting import Run, fit
 
-        self._read_digest = None
+        self._read_digest = self.compressed_ = None
         if progress is None and verbose:
             progress = partial(choose, False)
         fit(self, prepare, Run(output=output, resume=resume, progress=progress))
@@ -341,12 +349,17 @@ class Estimator(CommonOptions, ABC):
         """Write the model file. ModelFileError if that cannot be done."""
         self._must_be_fitted()
         bundle.check_name(path)
-        bundle.save(path, self._whole_document(), self._tensors())
+        tensors = self._tensors()
+        if self.compressed_ is not None:
+            tensors = packed(tensors, self._weights().keys(), self.compressed_.weights)
+        bundle.save(path, self._whole_document(), tensors)
 
     def _whole_document(self) -> dict[str, Any]:
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
         document["training"] = self.provenance_
+        if self.compressed_ is not None:
+            document["compressed"] = asdict(self.compressed_)
         return document
 
     @classmethod
@@ -364,6 +377,7 @@ class Estimator(CommonOptions, ABC):
             self.metrics_ = self.provenance_["metrics"]
             history = self.provenance_.get("history", {})
             self.history_ = read(dict[str, list[float | None]], history, "training.history")
+            self.compressed_ = compressed(document)
             self._restore(document, found.tensors)
             self._read_digest = str(document["sha256"])
             runs = Cell.from_json(self._document()["cell"])

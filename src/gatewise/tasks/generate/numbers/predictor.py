@@ -12,12 +12,13 @@ import numpy as np
 from .... import bundle
 from ....algebra import Cell
 from ....checks import number, whole
+from ....compression import precision_of
 from ....data.channels import Channels
 from ....data.tables.schema import Schema
 from ....document import Count, read
 from ....errors import CellError, DataError, ModelFileError
 from ....native.streams import Product
-from ....runtime.layers import network_of
+from ....runtime.layers import KITS, network_of
 from ....runtime.network import checked
 from ....runtime.sequence_model import architecture
 from ....runtime.stepping import live_layers
@@ -82,8 +83,10 @@ class Tracer(Stream[State | None]):
                 proj_size=read(int, sizes["proj_size"], "sizes.proj_size"),
             )
             own = {name: array for name, array in tensors.items() if name.startswith(("layers.", "output."))}
-            net = network_of(block, checked(block, own))
-            self.layers, self._output = live_layers(net.layers), Product(net.output.weight, net.output.bias)
+            precision = precision_of(document)
+            net = network_of(block, checked(block, own), KITS[precision])
+            self.layers = live_layers(net.layers)
+            self._output = Product(net.output.weight, net.output.bias, precision)
             beginnings = read(list[list[float]], document["beginnings"], "beginnings")
             self._beginnings = np.array(beginnings, np.float64).reshape(-1, len(self.channels))
             self.expected = Expected(tensors["expected.weights"], tensors["expected.spread"])
