@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from ..tasks.options import CSVOptions
 from . import options as derived
@@ -12,8 +12,8 @@ from . import options as derived
 
 def with_csv(verb: Any) -> Any:
     """Add the options of `CSVOptions` to a verb whose `**search` takes them; None stands for what the model learned."""
-    own = inspect.signature(verb).parameters.values()
-    kept = [parameter for parameter in own if parameter.name != "search"]
+    own, hints = inspect.signature(verb).parameters, get_type_hints(verb, include_extras=True)
+    kept = [p.replace(annotation=hints[name]) for name, p in own.items() if p.kind is not p.VAR_KEYWORD]
     added = derived.of_task(CSVOptions).values()
     named = [parameter.replace(kind=parameter.POSITIONAL_OR_KEYWORD) for parameter in added]
     return derived.with_parameters(verb, [*kept, *named])

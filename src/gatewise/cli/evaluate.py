@@ -50,8 +50,12 @@ def evaluate(
     task = str(read_header(model).document.get("task"))  # report a wrong file before torch is loaded
     estimator, csv = find(task), csv_options(search)
     given = reading(
-        estimator, encoding=(encoding, "utf-8"), query=(query, None), unknown=(unknown, "error"),
-        captions=(captions, None), lists=(lists, None),
+        estimator,
+        encoding=(encoding, "utf-8"),
+        query=(query, None),
+        unknown=(unknown, "error"),
+        captions=(captions, None),
+        lists=(lists, None),
     )
     given |= decoding(task, estimator.evaluate, search)
     refuse_models(data)

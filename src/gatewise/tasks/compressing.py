@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,6 +71,8 @@ def compress(
     """
     if weights not in KINDS:
         raise OptionError(f"weights: {suggest('kind of weights', weights, KINDS)}")
+    if hasattr(data, "read") or isinstance(data, Iterator):
+        raise OptionError("data are read twice, before and after, which these cannot be. Name a file")
     checks.number("tolerance", tolerance, "0 or more", lambda value: value >= 0)
     bundle.check_name(out)
     bundle.writable(out, force)
@@ -86,12 +88,22 @@ def compress(
     if data is not None:
         with TemporaryDirectory() as folder:
             small.save(trial := Path(folder) / "trial.gatewise")
-            figures = [estimator.load(file).set_params(**(csv or {})).evaluate(data, **reading) for file in (path, trial)]
-        cost = _cost(*figures, name=Path(data).name if isinstance(data, str | os.PathLike) else "data")
+            figures = [
+                estimator.load(file).set_params(**(csv or {})).evaluate(data, **reading) for file in (path, trial)
+            ]
+        cost = _cost(*figures, name=_name(data))
         _check_cost(cost, tolerance, weights)
         small.compressed_ = Compressed(weights, cost)
     small.save(out)
     return Compression(weights, os.path.getsize(path), os.path.getsize(out), small.compressed_.cost)
+
+
+def _name(data: Any) -> str:
+    """What data are called: their files, without folders."""
+    paths = data if isinstance(data, list | tuple) else [data]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        return "data"
+    return ", ".join(Path(path).name for path in paths)
 
 
 def _cost(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> Cost:

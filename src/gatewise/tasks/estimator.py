@@ -151,7 +151,7 @@ class Estimator(CommonOptions, ABC):
         """What predicts: the layers of `_architecture`, over the weights of `model_` as they are now, or over those of
         the model file. None with `only="plain"`."""
         if "model_" not in vars(self):
-            version: Any = id(self._read_weights)
+            version: Any = id(self._read_weights), self._precision
         elif self.model_ is None:
             return None
         else:

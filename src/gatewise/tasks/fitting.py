@@ -84,6 +84,18 @@ class Run:
             raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
         if self.output is not None:
             bundle.check_name(self.output)
+        if self.resume and self._is_compressed():
+            raise OptionError(
+                f"'{self.output}' is compressed, and training does not go on from rounded weights. "
+                "Resume the model that it was made from"
+            )
+
+    def _is_compressed(self) -> bool:
+        """Whether a compressed model is where the model goes."""
+        try:
+            return bundle.read_header(str(self.output)).document.get("compressed") is not None
+        except ModelFileError:  # of a run that wrote no model yet
+            return False
 
 
 @dataclass(frozen=True, kw_only=True)
