@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import OptionError
+from ..errors import OptionError, suggest
 from .csv_options import csv_options, with_csv
 from .evaluate import reading
 from .frame import Json, Query, Unknown, refuse_models, result
@@ -42,11 +42,15 @@ def compress(
     nothing is written.
     """
     from ..bundle import read_header
+    from ..compression import KINDS
     from ..files import size_text
     from ..tasks import compress as compressed
     from ..tasks import find
     from ..tasks.verdict import MEASURES
 
+    if weights not in KINDS:
+        raise OptionError(f"--weights: {suggest('kind of weights', weights, KINDS)}")
+    kind: Any = weights
     estimator, csv = find(str(read_header(model).document.get("task"))), csv_options(search)
     given: dict[str, Any] = {}
     if data:
@@ -62,7 +66,7 @@ def compress(
             lists=(lists, None),
         )
     measured = estimator.data_at(data) if data else None
-    done = compressed(model, output, weights, measured, tolerance=tolerance, force=force, csv=csv, **given)
+    done = compressed(model, output, kind, measured, tolerance=tolerance, force=force, csv=csv, **given)
     if done.cost is None:
         cost = "not measured: --data measures the model before and after"
     else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from .. import bundle, checks
 from ..compression import KINDS, Compressed, Cost
@@ -38,7 +38,7 @@ class Compression:
 def compress(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    weights: str,
+    weights: Literal["float16", "int8"],
     data: Any = None,
     *,
     tolerance: float = TOLERANCE,
