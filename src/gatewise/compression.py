@@ -1,7 +1,7 @@
 """Matrices in fewer bytes: as model files of `gatewise compress` hold them, and exports.
 
-Float16 is a float32 rounded. Int8 is whole numbers from -127 to 127 and a float32 for each row, its scale, which stands in
-a model file beside the matrix: "output.weight" has "output.weight.scale".
+Float16 is a float32 rounded. Int8 is whole numbers from -127 to 127 and a float32 for each row, its scale, which stands
+beside the matrix in a model file: "output.weight" has "output.weight.scale".
 
 numpy is imported when it is used, so that `gatewise info` starts without it.
 """
@@ -16,7 +16,9 @@ from .document import read
 from .errors import ModelFileError, OptionError
 
 if TYPE_CHECKING:
-    from numpy import ndarray as Array
+    import numpy as np
+
+    Array = np.ndarray
 
 KINDS = ("float16", "int8")
 _LARGEST = 65504  # of float16

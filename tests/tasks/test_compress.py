@@ -1,4 +1,4 @@
-"""Compressed models of each task: what is in their files, and that they answer as weights say that were rounded here."""
+"""Compressed models of each task: what is in their files, and that they answer as weights that were rounded here."""
 
 import io
 import json
@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 from safetensors import safe_open
-from test_old_models import NAMES, ask, opened, plain
 from test_old_models import MODELS as OLD
+from test_old_models import NAMES, ask, opened, plain
 
 import gatewise
 from gatewise import bundle

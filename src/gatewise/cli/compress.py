@@ -38,8 +38,8 @@ def compress(
 ) -> None:
     """Write a model in a file of half the size or less, which every verb takes.
 
-    With --data its figure before and after is printed, and kept in the file. If it became worse than --tolerance allows,
-    nothing is written.
+    With --data its figure before and after is printed, and kept in the file. If it became worse than --tolerance
+    allows, nothing is written.
     """
     from ..bundle import read_header
     from ..compression import KINDS

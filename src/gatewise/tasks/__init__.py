@@ -85,7 +85,9 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
         raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
     try:
         step = import_module(f".{task}.step", __name__)
-        found: StepModel = step.step_model(estimator.load(path), str(document.get("sha256", "")), rounded)
+        model = estimator.load(path)
+        model.compressed_ = None  # what is exported multiplies floats, whatever the file holds; so do its examples
+        found: StepModel = step.step_model(model, str(document.get("sha256", "")), rounded)
     except OptionError as error:
         raise OptionError(f"this model cannot be said in {target}: {error}") from error
     return found

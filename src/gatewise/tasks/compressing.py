@@ -48,8 +48,8 @@ def compress(
 ) -> Compression:
     """Write a smaller model file, which is used like any other.
 
-    "float16" halves it: its numbers are read as float32, rounded. "int8" holds whole numbers and a scale for each row of a
-    matrix, in a quarter of the bytes, and the native engine multiplies whole numbers (see `native.streams.Streams`).
+    "float16" halves it: its numbers are read as float32, rounded. "int8" holds whole numbers and a scale for each row
+    of a matrix, in a quarter of the bytes, and the engine multiplies whole numbers (see `native.streams.Streams`).
 
     Args:
         path: The model file, of any task.
