@@ -77,7 +77,8 @@ def test_int8_holds_the_nearest_whole_numbers_of_each_row(original):
     for key in matrices(original):
         rows = before[key].reshape(len(before[key]), -1).astype(np.float64)
         whole, scale = small[key].reshape(rows.shape), small[f"{key}.scale"].astype(np.float64)
-        assert whole.dtype == np.int8 and small[f"{key}.scale"].dtype == np.float32
+        assert whole.dtype == np.int8
+        assert small[f"{key}.scale"].dtype == np.float32
         np.testing.assert_allclose(scale, np.where(rows.any(1), abs(rows).max(1) / 127, 1), rtol=1e-6)
         assert (abs(whole * scale[:, None] - rows) <= 0.5001 * scale[:, None]).all()
     others = before.keys() - set(matrices(original))
@@ -90,7 +91,8 @@ def test_int8_answers_every_question_the_same_again_when_saved_once_more(name, o
     again = tmp_path / "again.gatewise"
     model = gatewise.load(small)
     model.save(again)
-    assert model.compressed_.weights == "int8" and gatewise.load(again).compressed_ == model.compressed_
+    assert model.compressed_.weights == "int8"
+    assert gatewise.load(again).compressed_ == model.compressed_
     assert raw(again).keys() == raw(small).keys()
     for key, array in raw(small).items():
         if array.dtype == np.int8:
@@ -128,16 +130,19 @@ def test_verbs_take_it_and_info_says_what_it_cost(text_model, tmp_path, capsys, 
     command = ["compress", str(text_model), "--weights", kind, "-o", str(small), "--data", text, "--json"]
     assert main(command) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["bytes_after"] < told["bytes_before"] and told["cost"]["part"] == "test"
+    assert told["bytes_after"] < told["bytes_before"]
+    assert told["cost"]["part"] == "test"
     test = gatewise.load(small).evaluate(tmp_path / "text.txt")["test"]
     assert told["cost"]["after"] == pytest.approx(test[told["cost"]["measure"]], rel=1e-9)
     assert bundle.read_header(small).document["compressed"] == {"weights": kind, "cost": told["cost"]}
     assert main(["info", str(small)]) == 0
     out = capsys.readouterr().out
-    assert f"weights         {kind}; bits per character" in " ".join(out.split("\n")) and "text.txt" in out
+    assert f"weights         {kind}; bits per character" in " ".join(out.split("\n"))
+    assert "text.txt" in out
     weights = [array.size for key, array in raw(text_model).items() if not key.startswith("plain.")]
     assert f"{sum(weights):,} in {len(weights)} tensors" in out
-    assert main(["evaluate", str(small), text]) == 0 and main(["sample", str(small), "--length", "5"]) == 0
+    assert main(["evaluate", str(small), text]) == 0
+    assert main(["sample", str(small), "--length", "5"]) == 0
     capsys.readouterr()
     live = gatewise.load(small).writer().language_model.streams()
     one, other = live.open(), live.open()

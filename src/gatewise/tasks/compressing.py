@@ -88,10 +88,10 @@ def compress(
     if data is not None:
         with TemporaryDirectory() as folder:
             small.save(trial := Path(folder) / "trial.gatewise")
-            figures = [
+            before, after = (
                 estimator.load(file).set_params(**(csv or {})).evaluate(data, **reading) for file in (path, trial)
-            ]
-        cost = _cost(*figures, name=_name(data))
+            )
+        cost = _cost(before, after, _name(data))
         _check_cost(cost, tolerance, weights)
         small.compressed_ = Compressed(weights, cost)
     small.save(out)
