@@ -75,8 +75,8 @@ def detect() -> Fitted:
 
 
 def translate() -> Fitted:
-    train, test = split_at_random(written_dates(1200, 0), (0.9, 0.1, 0.0), 0, "pairs").values()
-    return Translator(epochs=3).fit(train), test, "written dates, 1,080; 120 others"
+    train, test = split_at_random(written_dates(3000, 0), (0.9, 0.1, 0.0), 0, "pairs").values()
+    return Translator(epochs=6).fit(train), test, "written dates, 2,700; 300 others"
 
 
 def transcribe() -> Fitted:
