@@ -44,7 +44,7 @@ Fitted = tuple[Any, Any, str]  # the model, data to measure it on, and what they
 
 def generate() -> Fitted:
     written = (DATA / "alice/wonderland.txt").read_text("utf-8")
-    model = Generator(hidden_size=128, epochs=2).fit(io.StringIO(written[:60_000]))
+    model = Generator(hidden_size=128, epochs=8).fit(io.StringIO(written[:60_000]))
     test = Path(tempfile.mkdtemp()) / "alice.txt"
     test.write_text(written[60_000:75_000], "utf-8")
     return model, test, "alice, 60,000 characters; the next 15,000"
@@ -81,12 +81,12 @@ def translate() -> Fitted:
 
 def transcribe() -> Fitted:
     images, digits = load_digits(return_X_y=True)
-    parts = ((slice(0, 1200), 400), (slice(1200, None), 150))
+    parts = ((slice(0, 1200), 800), (slice(1200, None), 150))
     train, test = (
         line_sequences(images[part].reshape(-1, 8, 8) / 16, digits[part], count, number)
         for number, (part, count) in enumerate(parts)
     )
-    return Transcriber(epochs=3).fit(train), test, "lines of digits, 400; 150 of other digits"
+    return Transcriber(epochs=15).fit(train), test, "lines of digits, 800; 150 of other digits"
 
 
 def caption() -> Fitted:
