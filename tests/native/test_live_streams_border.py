@@ -131,7 +131,7 @@ STACKS = {
     "matrices": (
         lambda stack: [(cells.find("mlstm"), stack[0][1])],
         OptionError,
-        "'mlstm' carries matrices, which the native engine cannot run. Step it with gatewise.runtime.equations",
+        "'mlstm' carries matrices, which the native engine cannot run. Step it with gatewise.runtime.stepping",
     ),
 }
 
