@@ -138,13 +138,13 @@ class Estimator(CommonOptions, ABC):
 
     # The network. What trains it is torch's; what predicts are the same parts without torch, over the same weights.
 
+    @abstractmethod
     def _architecture(self) -> Block:
         """What the network is made of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _build(self) -> nn.Module:
         """The network before training."""
-        raise NotImplementedError
 
     @property
     def _net(self) -> Any:

@@ -228,6 +228,8 @@ class SurpriseScorer:
             spread += [np.ones(D), normal.recent[1]]
             causes += ["error", "recent errors"]
             weights += [share, share]
+        if network and share == 1:
+            shapes = None  # they would count nothing, and cost more than all else
         self._shapes, self._shaped = None if shapes is None else ShapeReader(shapes), with_shapes(scale, normal)
         if shapes is not None:
             causes.append("shape")
