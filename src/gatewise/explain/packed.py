@@ -1,0 +1,50 @@
+"""Arrays in a JSON document: their shape, and their numbers as base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+import numpy as np
+
+from ..checks import whole
+from ..document import MOST
+
+Size = Annotated[int, lambda name, value: whole(name, value, 0, MOST)]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An array of numbers, small enough for a page and exact.
+
+    Attributes:
+        shape: Its sizes, the slowest first.
+        base64: Its numbers as float32, little-endian, in C order. NaN stands for what is not known.
+    """
+
+    shape: Sequence[Size]
+    base64: str
+
+    def __post_init__(self) -> None:
+        try:
+            found = len(base64.b64decode(self.base64, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("its numbers are not base64") from error
+        if found != 4 * math.prod(self.shape):
+            raise ValueError(
+                f"it has {found} bytes, where its shape {list(self.shape)} needs {4 * math.prod(self.shape)}"
+            )
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        array = np.asarray(values, "<f4")
+        return cls(array.shape, base64.b64encode(array.tobytes()).decode("ascii"))
+
+    @property
+    def array(self) -> np.ndarray:
+        """float32; it cannot be written to."""
+        return np.frombuffer(base64.b64decode(self.base64), "<f4").reshape(tuple(self.shape))
