@@ -10,6 +10,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "evaluate": "gatewise.cli.evaluate:evaluate",
     "predict": "gatewise.cli.predict:predict",
     "sample": "gatewise.cli.sample:sample",
+    "explain": "gatewise.cli.explain:explain",
     "serve": "gatewise.cli.serve:serve",
     "compress": "gatewise.cli.compress:compress",
     "export": "gatewise.cli.export:export",

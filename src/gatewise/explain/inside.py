@@ -127,7 +127,7 @@ class Flip:
 
     Attributes:
         places: Which; empty if no number of steps did it.
-        score: Of the target then: not above 0 where it was a lead.
+        score: Of the target then. Another answer may win although the one that it leads still loses.
         answer: The answer then.
         exhaustive: Whether all smaller sets were tried, so that there is none with fewer.
     """

@@ -30,6 +30,11 @@ def zeros(shape: Sequence[int], like: Tensor) -> Tensor:
     return like.new_zeros(shape)
 
 
+def constant(values: Sequence[float], like: Tensor) -> Tensor:
+    """Numbers of the kind of `like`."""
+    return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+
+
 def arange(count: int, like: Tensor) -> Tensor:
     """(count,) whole numbers from 0, where `like` is."""
     return torch.arange(count, device=like.device)

@@ -36,6 +36,11 @@ def zeros(shape: Sequence[int], like: Array) -> Array:
     return np.zeros(shape, like.dtype)
 
 
+def constant(values: Sequence[float] | Array, like: Array) -> Array:
+    """Numbers of the kind of `like`."""
+    return np.asarray(values, like.dtype)
+
+
 def arange(count: int, like: Array) -> Array:
     """(count,) whole numbers from 0, where `like` is."""
     return np.arange(count)

@@ -126,8 +126,13 @@ def average(net: Any, scores: Sequence[Any]) -> Any:
 
 def member_scores(member: Any, batch: Mapping[str, Any]) -> Any:
     """(B, outputs): scores of one network."""
-    y, _ = member.layers(read_steps(member, batch), lengths=batch["lengths"])
-    pooled = [POOLING[name](member, y, batch["lengths"]) for name in member.shape.pooling]
+    return scores_of_steps(member, read_steps(member, batch), batch["lengths"])
+
+
+def scores_of_steps(member: Any, x: Any, lengths: Any) -> Any:
+    """(B, outputs): the same from what is known of each step (T, B, D)."""
+    y, _ = member.layers(x, lengths=lengths)
+    pooled = [POOLING[name](member, y, lengths) for name in member.shape.pooling]
     return member.output(member.dropout(member.ops.concatenate(pooled)))
 
 
@@ -135,16 +140,21 @@ def read_steps(member: Any, batch: Mapping[str, Any]) -> Any:
     """(T, B, D): everything that is known of each step."""
     parts = []
     if member.words is not None:
-        found = [member.words(member.word_dropout(batch["words"]))]
-        if member.speller is not None:
-            lengths = batch["spelling_lengths"]
-            y, _ = member.speller(member.letters(batch["spelling"]), lengths=lengths)
-            found.append(_ends(member, y, lengths, SPELLING_SIZE, True)[batch["word_of"]])
-        parts.append(member.dropout(member.ops.concatenate(found)))
+        parts.append(member.dropout(read_words(member, batch)))
     if "numbers" in batch:
         parts.append(batch["numbers"])
     parts += [embed(batch["categories"][..., k]) for k, embed in enumerate(member.categories)]
     return member.input_dropout(member.ops.concatenate(parts))
+
+
+def read_words(member: Any, batch: Mapping[str, Any]) -> Any:
+    """(T, B, width): the embedding of each word, and what was read of its letters."""
+    found = [member.words(member.word_dropout(batch["words"]))]
+    if member.speller is not None:
+        lengths = batch["spelling_lengths"]
+        y, _ = member.speller(member.letters(batch["spelling"]), lengths=lengths)
+        found.append(_ends(member, y, lengths, SPELLING_SIZE, True)[batch["word_of"]])
+    return member.ops.concatenate(found)
 
 
 def _last(member: Any, y: Any, lengths: Any) -> Any:

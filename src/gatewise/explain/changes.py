@@ -1,0 +1,152 @@
+"""What would change an answer: the fewest steps whose replacement flips it, and what two phrases do together.
+
+Both are measured by replacing steps with the usual one, so they hold for any network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from .attribution import replaced, steps_of, variants
+from .inside import Flip, Interaction, Place
+from .question import Question
+
+MOST_TRIED = 1 << 12  # sets of steps, for it to be said that no smaller one does
+_PHRASES = 4
+_FADES = 0.3  # of the largest step of a phrase: a neighbour that adds less is not of it
+
+
+def flip(question: Question, steps: np.ndarray) -> Flip:
+    """The fewest steps found whose replacement changes the answer.
+
+    Steps are taken by what they add to the score, and those put back without which the answer is another one too. Where
+    there are few enough smaller sets, all of them are tried.
+
+    Args:
+        steps: (S,) what each adds.
+    """
+    assert question.answers is not None
+    S, input = len(steps), steps_of(question)
+    order = np.argsort(-steps, kind="stable")
+    hidden = np.zeros((S + 1, S), bool)
+    for taken in range(1, S + 1):
+        hidden[taken:, order[taken - 1]] = True
+    answers = _answers(question, hidden, input)
+    before = answers[0]
+    first = next((taken for taken, answer in enumerate(answers) if answer != before), None)
+    if first is None:
+        return Flip(places=[], score=float(replaced(question, hidden[:1], input)[0]), answer=before, exhaustive=False)
+    found = hidden[first].copy()
+    for step in order[first - 1 :: -1]:
+        without = found.copy()
+        without[step] = False
+        if found[step] and without.any() and _answers(question, without[None], input)[0] != before:
+            found = without
+    exhaustive = True
+    for size in range(1, int(found.sum())):
+        sets = list(_sets(S, size))
+        if sets == [] or len(sets) > MOST_TRIED:
+            exhaustive = False
+            break
+        smaller = np.zeros((len(sets), S), bool)
+        smaller[np.arange(len(sets))[:, None], sets] = True
+        flips = [place for place, answer in enumerate(_answers(question, smaller, input)) if answer != before]
+        if flips:
+            found = smaller[flips[0]]
+            break
+    [answer] = _answers(question, found[None], input)
+    return Flip(
+        places=[_place(question, input, int(step)) for step in np.flatnonzero(found)],
+        score=float(replaced(question, found[None], input)[0]) + sum(one.value for one in question.others),
+        answer=answer,
+        exhaustive=exhaustive,
+    )
+
+
+def _sets(steps: int, size: int) -> Iterator[tuple[int, ...]]:
+    """One more than are tried, at most."""
+    for number, one in enumerate(combinations(range(steps), size)):
+        if number > MOST_TRIED:
+            return
+        yield one
+
+
+def _answers(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[str]:
+    assert question.answers is not None
+    return [
+        answer
+        for start in range(0, len(hidden), 256)
+        for answer in question.answers(question.network, variants(question, hidden[start : start + 256], input))
+    ]
+
+
+def _place(question: Question, input: np.ndarray, step: int) -> Place:
+    number = int(input[step])
+    return Place(input=question.inputs[number].name, step=int(step - np.searchsorted(input, number)))
+
+
+def interactions(question: Question, steps: np.ndarray) -> list[Interaction]:
+    """What each two of the phrases that add most do by themselves, and together.
+
+    A phrase is a step with the neighbours that pull the same way. What phrases do is by how much the score falls
+    without them.
+    """
+    input = steps_of(question)
+    phrases = _phrases(steps, input)
+    pairs = [pair for pair in combinations(phrases, 2) if input[pair[0].start] == input[pair[1].start]]
+    if not pairs:
+        return []
+    hidden = np.zeros((1 + 3 * len(pairs), len(steps)), bool)
+    for number, (one, other) in enumerate(pairs):
+        hidden[1 + 3 * number, one] = hidden[2 + 3 * number, other] = True
+        hidden[3 + 3 * number] = hidden[1 + 3 * number] | hidden[2 + 3 * number]
+    scores = replaced(question, hidden, input)
+    falls = (scores[0] - scores[1:]).reshape(-1, 3)
+    return [_interaction(question, input, *pair, own) for pair, own in zip(pairs, falls, strict=True)]
+
+
+def _phrases(steps: np.ndarray, input: np.ndarray) -> list[slice]:
+    """Runs of steps, in their order."""
+    free, found = np.ones(len(steps), bool), list[slice]()
+    for peak in np.argsort(-np.abs(steps), kind="stable"):
+        if len(found) == _PHRASES or not steps[peak]:
+            break
+        if not free[peak]:
+            continue
+        least = _FADES * steps[peak]
+        own = free & (input == input[peak]) & (steps * np.sign(steps[peak]) >= abs(least))
+        start = stop = int(peak)
+        while start > 0 and own[start - 1]:
+            start -= 1
+        while stop + 1 < len(steps) and own[stop + 1]:
+            stop += 1
+        free[start : stop + 1] = False
+        found.append(slice(start, stop + 1))
+    return sorted(found, key=lambda one: one.start)
+
+
+def _interaction(question: Question, input: np.ndarray, one: slice, other: slice, falls: np.ndarray) -> Interaction:
+    number = int(input[one.start])
+    own, begin = question.inputs[number], int(np.searchsorted(input, number))
+
+    def ends(phrase: slice) -> tuple[int, int]:
+        return phrase.start - begin, phrase.stop - 1 - begin
+
+    def text(phrase: slice) -> str:
+        start, stop = ends(phrase)
+        if own.kind == "tokens":
+            return own.separator.join(own.labels[start : stop + 1])
+        first, last = (own.labels[step] or f"step {step}" for step in (start, stop))
+        return f"{first} to {last}" if stop > start else first
+
+    return Interaction(
+        input=own.name,
+        first=ends(one),
+        second=ends(other),
+        texts=(text(one), text(other)),
+        alone=(float(falls[0]), float(falls[1])),
+        together=float(falls[2]),
+    )

@@ -1,0 +1,121 @@
+"""Why this character, or word, comes next in a text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...data.text.vocabulary import Characters, Vocabulary
+from ...decoding.ctc import log_softmax
+from ...errors import DataError, OptionError
+from ...tasks.generate.text.corpus import texts_of
+from ..question import LONGEST, Ask, Part, Question, chosen_row, chosen_step, mean_of, must_have_network, pair
+from ..report import Answer, Choice, Input, Target
+
+_CHOICES = 8
+_CONTRASTS = 3
+_COUNTED = 20_000  # tokens whose mean embedding is the usual step
+
+
+def question(
+    model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-8", query: str | None = None
+) -> tuple[Question, str]:
+    """See `questions.question`. A text is one row; the step is the token that comes next, at the end if omitted."""
+    if model.numbers_ is not None:
+        raise OptionError("a model that continues numbers cannot be explained yet, only one that writes text")
+    ask.only("target", "against", "step", task="generate")
+    must_have_network(model._net)
+    texts, name = texts_of(data, encoding)
+    chosen_row(row, 1, name)
+    return _Text(model, "".join(texts), ask.step, name).question(ask), name
+
+
+def of_text(model: Any, text: str) -> io.StringIO:
+    """See `questions.of_text`."""
+    return io.StringIO(text)
+
+
+class _Text:
+    """A text up to a step, and what questions about the next token have in common."""
+
+    def __init__(self, model: Any, text: str, step: int | None, name: str):
+        self.model, self.net, self.vocabulary = model, model._net, model.vocabulary_
+        ids = self.vocabulary.encode(text, unknown="skip")
+        if not len(ids):
+            raise DataError(f"{name} has no token that the model knows. Give it a text")
+        self.step = chosen_step(step, len(ids) + 1, len(ids))
+        if self.step == 0:
+            raise OptionError("nothing stands before step 0 that could be why. Ask for a later step")
+        first = max(0, self.step - LONGEST)
+        self.tokens = _spelled(self.vocabulary, ids[first : self.step])
+        before = np.concatenate([[model.start_], ids[:first]])
+        embedding = self.net.embedding
+        _, state = self.net.layers(embedding(before[:, None]), None)
+        states = state if isinstance(state, tuple) else (state,)
+        values = embedding(ids[first : self.step])
+        usual = mean_of([embedding(ids[:_COUNTED])], len(values))
+        self.parts = [Part(0, values, usual)]
+        self.parts += [Part(None, one[:, 0], np.zeros_like(one[:, 0])) for one in states]
+        self.usual = (
+            f"the mean embedding of {min(len(ids), _COUNTED):,} tokens of {name}; before them, a state of zeros"
+        )
+        self.counts = np.bincount(ids[:_COUNTED], minlength=len(self.vocabulary)) / min(len(ids), _COUNTED)
+        self.counted = f"{min(len(ids), _COUNTED):,} tokens of {name}"
+        with np.errstate(all="ignore"):  # damaged weights show in what comes out
+            self.chances = log_softmax(self._logits(self.net, [part.values[:, None] for part in self.parts])[0])
+        self.names = [_spelled(self.vocabulary, [token])[0] for token in range(len(self.vocabulary))]
+
+    def question(self, ask: Ask) -> Question:
+        return self._between(*pair("token", ask, self.names, self.chances))
+
+    def _between(self, best: int, other: int) -> Question:
+        order = np.argsort(-self.chances, kind="stable")
+        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        name, against = self.names[best], self.names[other]
+        separator = "" if isinstance(self.vocabulary, Characters) else " "
+        return Question(
+            answer=Answer(
+                text=self.names[order[0]],
+                probability=float(np.exp(self.chances[order[0]])),
+                base_rate_of=self.counted,
+                choices=[self._choice(int(one)) for one in order[:_CHOICES]],
+            ),
+            target=Target(
+                kind="next",
+                text=f"the lead of {name!r} over {against!r}",
+                unit="nats",
+                name=name,
+                against=against,
+                step=self.step,
+            ),
+            inputs=[Input(name="text", kind="tokens", labels=self.tokens, separator=separator)],
+            parts=self.parts,
+            usual=self.usual,
+            scores=lambda net, arrays: self._margin(net, arrays, best, other),
+            answers=lambda net, arrays: [self.names[one] for one in self._logits(net, arrays).argmax(1)],
+            contrasts=lambda: (self._between(best, one) for one in others),
+            network=self.net,
+            trainable=lambda: self.model.model_,
+        )
+
+    def _logits(self, net: Any, arrays: Sequence[Any]) -> Any:
+        """(N, V) of the next token."""
+        x, *states = arrays
+        y, _ = net.layers(x, tuple(states) if len(states) > 1 else states[0])
+        return net.output(net.dropout(y[-1]))
+
+    def _margin(self, net: Any, arrays: Sequence[Any], best: int, other: int) -> Any:
+        logits = self._logits(net, arrays)
+        return logits[:, best] - logits[:, other]
+
+    def _choice(self, token: int) -> Choice:
+        chance = float(np.clip(np.exp(self.chances[token]), 0, 1))
+        return Choice(name=self.names[token], probability=chance, base_rate=float(self.counts[token]))
+
+
+def _spelled(vocabulary: Vocabulary, ids: Sequence[int] | np.ndarray) -> list[str]:
+    """Each token as text by itself."""
+    return [vocabulary.decode([int(token)]) for token in ids]

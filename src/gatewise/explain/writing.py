@@ -1,0 +1,69 @@
+"""A report as a file, by the ending of its name; and as a few lines for a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..data.tables.writing import write_table
+from ..errors import DataError, OptionError
+from ..files import atomic
+from .report import Report
+
+
+def check_suffix(path: str | os.PathLike[str]) -> Callable[[Report, Any], Any]:
+    """The function that writes this kind of file. OptionError if there is none."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in WRITERS:
+        raise OptionError(
+            f"cannot write a report as '{suffix}' ('{os.fspath(path)}'). End its name in one of {', '.join(WRITERS)}"
+        )
+    return WRITERS[suffix]
+
+
+def write(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write a report, whole or not at all. DataError if that cannot be done."""
+    writer = check_suffix(path)
+    try:
+        writer(report, path)
+    except OSError as error:
+        raise DataError(f"cannot write '{os.fspath(path)}': {error.strerror or error}.") from error
+
+
+def _json(report: Report, path: Any) -> None:
+    with atomic(path) as temporary:
+        text = json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False)
+        Path(temporary).write_text(text + "\n", encoding="utf-8")
+
+
+def _table(report: Report, path: Any) -> None:
+    write_table(path, [report.rows()])
+
+
+WRITERS: dict[str, Callable[[Report, Any], Any]] = {".json": _json, ".csv": _table, ".parquet": _table}
+
+
+def text(report: Report) -> str:
+    """The answer, why, and how far that can be relied on, for people who read a terminal."""
+    answer = report.answer
+    chance = "" if answer.probability is None else f", {answer.probability:.0%} sure"
+    rate = next((one.base_rate for one in answer.choices if one.name == answer.text), None)
+    usual = "" if rate is None else f" (of {answer.base_rate_of}: {rate:.0%})"
+    lines = [f"answer       {answer.text}{chance}{usual}"]
+    if answer.network_share < 1:
+        lines.append(
+            f"network      has {answer.network_share:.0%} of the answer and is explained; the rest is {answer.plain}"
+        )
+    if report.because is not None:
+        lines.append(f"because      {report.because.sentence}")
+    if report.flip is not None:
+        places = ", ".join(str(one.step) for one in report.flip.places)
+        found = f"with the usual step at {places} it is {report.flip.answer}" if places else "no usual steps change it"
+        lines.append(f"would flip   {found}")
+    if report.reliability is not None:
+        why = "".join(f"; {reason}" for reason in report.reliability.reasons)
+        lines.append(f"reliability  {report.reliability.verdict}{why}")
+    return "\n".join(lines)
