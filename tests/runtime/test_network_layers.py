@@ -307,6 +307,7 @@ def test_other_functions():
         (ops.concatenate([x, x], 1), torch_ops.concatenate([tensor, tensor], 1)),
         (ops.concatenate([x]), tensor),
         (ops.constant([1, 2.5], x), torch_ops.constant([1, 2.5], tensor)),
+        (ops.integers([1, 2], x), torch_ops.integers([1, 2], tensor)),
         (ops.arange(4, x), torch_ops.arange(4, tensor)),
         (inside, torch_ops.steps_inside(tensor, of_torch)),
         (ops.where(inside[..., None], x, 0.0), torch_ops.where(torch.from_numpy(inside)[..., None], tensor, 0.0)),

@@ -6,7 +6,7 @@ A task's file in `questions/` makes it; what explains it needs to know nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +145,21 @@ def must_have_network(net: Any) -> None:
     """OptionError if there is none to explain."""
     if net is None:
         raise OptionError('this model has no network to explain: it was made with only="plain". Fit one without it')
+
+
+class Reading:
+    """Inputs of a question, and the parts that they are as numbers, as both are put together."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+        self.parts: list[Part] = []
+
+    def add(self, shown: Input, parts: Sequence[Part]) -> list[int]:
+        """The places of the parts of a new input."""
+        first = len(self.parts)
+        self.parts += [replace(one, input=len(self.inputs)) for one in parts]
+        self.inputs.append(shown)
+        return [*range(first, len(self.parts))]
 
 
 class Parts:

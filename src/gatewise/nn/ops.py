@@ -35,6 +35,11 @@ def constant(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=like.dtype, device=like.device)
 
 
+def integers(values: Sequence[int], like: Tensor) -> Tensor:
+    """Whole numbers, where `like` is."""
+    return torch.as_tensor(values, dtype=torch.int64, device=like.device)
+
+
 def arange(count: int, like: Tensor) -> Tensor:
     """(count,) whole numbers from 0, where `like` is."""
     return torch.arange(count, device=like.device)

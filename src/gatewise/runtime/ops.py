@@ -41,6 +41,11 @@ def constant(values: Sequence[float] | Array, like: Array) -> Array:
     return np.asarray(values, like.dtype)
 
 
+def integers(values: Sequence[int] | Array, like: Array) -> Array:
+    """Whole numbers, where `like` is."""
+    return np.asarray(values, np.int64)
+
+
 def arange(count: int, like: Array) -> Array:
     """(count,) whole numbers from 0, where `like` is."""
     return np.arange(count)

@@ -7,7 +7,6 @@ moves where it is near 0 or 1. Numbers are explained in their units.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,18 @@ from ...data.sequences import Sequences
 from ...tasks.classify.architecture import average, read_words, scores_of_steps
 from ...tasks.classify.inputs import Inputs
 from ...tasks.classify.predictor import Predictor
-from ..question import USUAL_ROWS, Ask, Part, Question, chosen_name, chosen_row, mean_of, must_have_network, pair
+from ..question import (
+    USUAL_ROWS,
+    Ask,
+    Part,
+    Question,
+    Reading,
+    chosen_name,
+    chosen_row,
+    mean_of,
+    must_have_network,
+    pair,
+)
 from ..report import Answer, Choice, Input, Target
 from .shown import labels_of, number_text, series
 
@@ -140,8 +150,7 @@ class _Row:
         found = []
         for number, member in enumerate(net.members):
             x = self.reader.steps(number, member, arrays)
-            lengths = ops.arange(x.shape[1], x) * 0 + len(x)
-            found.append(scores_of_steps(member, x, lengths))
+            found.append(scores_of_steps(member, x, ops.integers([len(x)] * x.shape[1], x)))
         if kind == "number":
             return average(net, found)
         if kind == "category":
@@ -161,17 +170,16 @@ class _Row:
         return {"base_rate_of": self.counted, "network_share": share, "plain": plain.strongest or "plain methods"}
 
 
-class Reader:
-    """What the networks read of one sequence, as it is shown and as numbers.
+class Reader(Reading):
+    """What the networks read of one sequence.
 
     Attributes:
-        inputs, parts, usual: As of a `Question`.
+        usual: As of a `Question`.
     """
 
     def __init__(self, predictor: Predictor, own: Sequences, some: Sequences):
         self._read, members = predictor.inputs, list(predictor.net.members)
-        self.inputs: list[Input] = []
-        self.parts: list[Part] = []
+        super().__init__()
         self._words: list[int] = []  # numbers of parts, one for each network
         self._varying: int | None = None
         self._static: int | None = None
@@ -202,13 +210,6 @@ class Reader:
         found += [ops.broadcast_to(one, (steps, *one.shape[1:])) if len(one) < steps else one for one in rest]
         return ops.concatenate(found)
 
-    def _add(self, shown: Input, parts: Sequence[Part]) -> list[int]:
-        """The numbers of the parts of a new input."""
-        first = len(self.parts)
-        self.parts += [replace(one, input=len(self.inputs)) for one in parts]
-        self.inputs.append(shown)
-        return [*range(first, len(self.parts))]
-
     def _add_text(self, own: Sequences, encoded: Any, others: Sequence[Any], members: Sequence[Any]) -> None:
         text = self._read.text
         assert text is not None
@@ -220,7 +221,7 @@ class Reader:
             values = read_words(member, encoded)[:, 0]
             usual = mean_of([read_words(member, one)[:, 0] for one in others], len(values))
             parts.append(Part(None, values, usual))
-        self._words = self._add(shown, parts)
+        self._words = self.add(shown, parts)
 
     def _add_varying(self, own: Sequences, some: Sequences) -> None:
         columns = [column for column in self._read.numbers if column.per_step]
@@ -232,7 +233,7 @@ class Reader:
         usual[:, C:] = self._read.varying(some)[:, C:].mean(0)
         channels = np.concatenate([np.arange(C), missing]).astype(np.int64)
         shown = series(name, [own.steps[column.name] for column in columns], labels_of(own))
-        [self._varying] = self._add(shown, [Part(None, values, usual, channels)])
+        [self._varying] = self.add(shown, [Part(None, values, usual, channels)])
 
     def _add_static(self, own: Sequences, some: Sequences) -> None:
         columns = [column for column in self._read.numbers if not column.per_step]
@@ -249,7 +250,7 @@ class Reader:
             channels += [first + int(k) for k in np.flatnonzero(column.missing)]
         shown = series("constants", [own.static[column.name] for column in columns], [""])
         part = Part(None, values(own), mean_of([values(some)], 1), np.array(channels))
-        [self._static] = self._add(shown, [part])
+        [self._static] = self.add(shown, [part])
 
     def _add_category(
         self, own: Sequences, place: int, encoded: Any, others: Sequence[Any], members: Sequence[Any]
@@ -264,7 +265,7 @@ class Reader:
             parts.append(Part(None, values, usual))
         labels = [str(one) for one in own.column(column.name).strings()]
         shown = Input(name=column.name, kind="tokens", labels=labels, separator=" ")
-        for number, part in enumerate(self._add(shown, parts)):
+        for number, part in enumerate(self.add(shown, parts)):
             self._categories[number].append(part)
 
 

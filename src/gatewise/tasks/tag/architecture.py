@@ -6,7 +6,7 @@ Letters: T steps, B sequences, N measurements, U distinct words of a batch, C le
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,11 +158,15 @@ def forward(net: Any, batch: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
 
 def read_steps(net: Any, batch: Mapping[str, Any]) -> Any:
     """(T, B, D) what the layers read; see `forward`."""
-    words = [_read_words(own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
+    words = [read_words(own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
     categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
-    found = [net.dropout(net.ops.concatenate([*words, *categories]))] if words or categories else []
+    return joined(net, [*words, *categories], batch["numbers"])
+
+
+def joined(net: Any, tokens: Sequence[Any], numbers: Any) -> Any:
+    """(T, B, D) what the layers read, from the features of tokens and categories, and the measurements."""
+    found = [net.dropout(net.ops.concatenate(tokens))] if tokens else []
     if net.measured is not None:
-        numbers = batch["numbers"]
         cut = numbers if net.bins is None else net.ops.concatenate([numbers, _binned(net.bins, numbers)])
         found.append(net.ops.relu(net.combined(net.ops.relu(net.measured(cut)))))
     return net.ops.concatenate(found)
@@ -173,7 +177,7 @@ def read_out(net: Any, y: Any) -> Any:
     return net.output(net.output_dropout(y))
 
 
-def _read_words(words: Any, batch: Mapping[str, Any]) -> Any:
+def read_words(words: Any, batch: Mapping[str, Any]) -> Any:
     """(T, B, width) features of one column of tokens."""
     index, parts = batch["index"], batch["parts"]
     found = [words.parts[0](words.hide_rare(parts[:, 0][index]))]

@@ -1,0 +1,65 @@
+"""Why a translation has this word there: what of the source, and of what was written before it, speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...data.text.vocabulary import Characters
+from ...decoding.options import Decoding
+from ...errors import DataError
+from ...tasks.translate.architecture import encode
+from ..question import USUAL_ROWS, Ask, Part, Question, Reading, chosen_row, chosen_step, mean_of, must_have_network
+from ..report import Input
+from .written import Written
+
+
+def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
+    """See `questions.question`. The step is a token of the translation, the first if omitted."""
+    ask.only("target", "against", "step", task="translate")
+    predictor = model._predictor()
+    must_have_network(predictor.net)
+    pairs = predictor.read(data, **reading)
+    texts, net = predictor.texts, predictor.net
+    source = pairs.sources[chosen_row(row, len(pairs.sources), pairs.name)]
+    [ids] = texts.sources([source])
+    if not len(ids):
+        raise DataError(f"row {row} of {pairs.name} has no token that the model knows. Ask for another with --row")
+    [[(text, best), *_]] = predictor.translate([source], Decoding())
+    tokens = [*best.tokens.tolist(), texts.edge]
+    some = [own for own in texts.sources(pairs.sources[:USUAL_ROWS]) if len(own)]
+    embedding = net.source_embedding
+    separator = "" if isinstance(texts.source, Characters) else " "
+    found = Reading()
+    shown = Input(name="source", kind="tokens", labels=texts.words_of(source), separator=separator)
+    values = embedding(ids)
+    found.add(shown, [Part(None, values, mean_of([embedding(np.concatenate(some))], len(values)))])
+
+    def encoded(net: Any, arrays: Sequence[Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        given, N = arrays[0], arrays[0].shape[1]
+        lengths = net.ops.integers(np.full(N, len(ids)), given)
+        batch = {"source": net.ops.integers(np.repeat(ids[:, None], N, 1), given), "lengths": lengths}
+        return {"source_embedding": lambda _: given}, batch
+
+    asked = Written(
+        model,
+        net,
+        encode,
+        encoded,
+        found,
+        tokens=tokens,
+        start=texts.edge,
+        step=chosen_step(ask.step, len(tokens), 0),
+        spell=lambda token: "(end)" if token == texts.edge else texts.pieces(np.array([token]))[0],
+        separator="" if isinstance(texts.target, Characters) else " ",
+        text=text,
+        usual=f"the mean embedding of the tokens of {len(some):,} rows of {pairs.name}, and of the translation",
+    )
+    return asked.question(ask), pairs.name
+
+
+def of_text(model: Any, text: str) -> list[str]:
+    """See `questions.of_text`."""
+    return [text]

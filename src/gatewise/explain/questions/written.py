@@ -1,0 +1,134 @@
+"""A decoder that wrote a token: what `translate` and `caption` have in common.
+
+The tokens before it stay as they are; they are an input of their own beside what was encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...decoding.ctc import log_softmax
+from ...tasks.attention_decoder import Encode, forward, scores, source_tokens
+from ..question import Ask, Part, Parts, Question, Reading, mean_of, pair
+from ..report import Answer, Choice, Input, Target
+
+_CHOICES = 8
+_CONTRASTS = 3
+
+
+class Written:
+    """A token of an answer, and what questions about it have in common.
+
+    Args:
+        model: The estimator.
+        net: Its network, on numpy's arrays.
+        encode: Of the task; see `attention_decoder.forward`.
+        encoded: Of a network and the arrays of the parts, the network with what it is to encode in the place of its
+            embeddings, and the batch that `encode` reads.
+        reading: What is encoded, as inputs and parts; what was written is added.
+        tokens: Of the answer.
+        edge: The token that comes first, and the one that ends it.
+        step: Of the token.
+        spell: A token as text.
+        separator: Between tokens.
+        text: The whole answer.
+        usual: As of a `Question`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        net: Any,
+        encode: Encode,
+        encoded: Callable[[Any, Sequence[Any]], tuple[dict[str, Any], Mapping[str, Any]]],
+        reading: Reading,
+        *,
+        tokens: Sequence[int],
+        start: int,
+        step: int,
+        spell: Callable[[int], str],
+        separator: str,
+        text: str,
+        usual: str,
+    ):
+        self.model, self.net, self._encode, self._encoded, self.reading = model, net, encode, encoded, reading
+        self.step, self.text, self.usual = step, text, usual
+        self.names = [spell(token) for token in range(len(net.embedding.weight))]
+        self._start = net.embedding(np.array([start]))
+        before = list(tokens[:step])
+        self._written: int | None = None
+        if before:
+            values = net.embedding(np.array(before))
+            labels = [self.names[token] for token in before]
+            shown = Input(name="written", kind="tokens", labels=labels, separator=separator)
+            usual_token = mean_of([net.embedding(np.array(tokens))], len(values))
+            [self._written] = reading.add(shown, [Part(None, values, usual_token)])
+        arrays = [part.values[:, None] for part in reading.parts]
+        with np.errstate(all="ignore"):  # damaged weights show in what comes out
+            self.chances = log_softmax(self._scores(net, arrays)[0])
+        self.chosen = int(tokens[step]) if step < len(tokens) else None
+
+    def question(self, ask: Ask) -> Question:
+        ranked = self.chances.copy()
+        if self.chosen is not None:  # a search may have chosen what was not the most probable
+            ranked[self.chosen] = np.inf
+        return self._between(*pair("word", ask, self.names, ranked))
+
+    def _between(self, best: int, other: int) -> Question:
+        order = np.argsort(-self.chances, kind="stable")
+        others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
+        name, against = self.names[best], self.names[other]
+        probability = float(np.exp(self.chances[order[0] if self.chosen is None else self.chosen]))
+
+        def margin(net: Any, arrays: Sequence[Any]) -> Any:
+            found = self._scores(net, arrays)
+            return found[:, best] - found[:, other]
+
+        return Question(
+            answer=Answer(
+                text=self.text,
+                probability=min(1.0, probability),
+                choices=[
+                    Choice(name=self.names[one], probability=min(1.0, float(np.exp(self.chances[one]))))
+                    for one in map(int, order[:_CHOICES])
+                ],
+            ),
+            target=Target(
+                kind="word",
+                text=f"the lead of {name!r} over {against!r} as word {self.step}",
+                unit="nats",
+                name=name,
+                against=against,
+                step=self.step,
+            ),
+            inputs=self.reading.inputs,
+            parts=self.reading.parts,
+            usual=self.usual,
+            scores=margin,
+            answers=lambda net, arrays: [self.names[one] for one in self._scores(net, arrays).argmax(1)],
+            contrasts=lambda: (self._between(best, one) for one in others),
+            network=self.net,
+            trainable=lambda: self.model.model_,
+        )
+
+    def _scores(self, net: Any, arrays: Sequence[Any]) -> Any:
+        """(N, V) of the token."""
+        ops, N = net.ops, arrays[0].shape[1]
+        replaced, batch = self._encoded(net, arrays)
+        first = ops.constant(np.repeat(self._start[:, None], N, 1), arrays[0])
+        given = first if self._written is None else ops.concatenate([first, arrays[self._written]], 0)
+
+        def embedding(places: Any) -> Any:
+            """Of tokens that are numbered by their steps, (T, N) or, one step at a time, (N,)."""
+            return given if places.ndim == 2 else given[int(places[0])]
+
+        steps = self.step + 1
+        view = Parts(net, {**replaced, "embedding": embedding})
+        inputs = ops.integers(np.repeat(np.arange(steps)[:, None], N, 1), arrays[0])
+        lengths = ops.integers(np.full(N, steps), arrays[0])
+        y, weights = forward(view, {**batch, "inputs": inputs, "target_lengths": lengths}, self._encode)
+        last = None if weights is None else weights[:, -1]
+        return scores(net, y[-1], last, source_tokens(net, batch))
