@@ -8,8 +8,7 @@ import torch
 from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
-from gatewise.errors import OptionError
-from gatewise.explain.attribution import ends, gradients, integrated, steps_of, variants
+from gatewise.explain.attribution import ends, integrated, steps_of, variants
 from gatewise.explain.question import Ask
 from gatewise.explain.questions import question
 

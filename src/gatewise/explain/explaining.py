@@ -13,6 +13,7 @@ import numpy as np
 
 from ..algebra.listing import equations
 from ..checks import whole
+from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
 from .attribution import attribution_of, by_step, explain_against, integrated, occluded
@@ -69,6 +70,7 @@ def explain(
     return report_of(fitted, data, row, ask, seed=seed, reading=reading, named=named)
 
 
+@extras_named()
 def report_of(
     model: Estimator,
     data: Any,

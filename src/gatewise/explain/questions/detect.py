@@ -73,7 +73,7 @@ class _Step:
         own = [channel for channel in own if self.observed[-1, channel]] or own
         score, threshold = float(self.found.scores[self.step]), self.predictor.threshold
         said = "an anomaly" if score >= threshold else "normal"
-        name = "the step" if whole else self.channels[own[0]]
+        name = "the values" if whole else self.channels[own[0]]
         return Question(
             answer=Answer(
                 text=f"{said}: score {number_text(score)}, alarms from {number_text(threshold)} on",

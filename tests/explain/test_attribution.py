@@ -1,0 +1,130 @@
+"""Attributions against an independent account of them, and the laws that they keep."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from gatewise import Classifier, Generator
+from gatewise.explain.attribution import attribution_of, by_step, gradients, integrated, occluded
+from gatewise.explain.explaining import explain
+from gatewise.explain.question import Ask
+from gatewise.explain.questions import question
+
+TEXT = "A peck of pickled peppers Peter Piper picked.\n"
+
+
+@pytest.fixture(scope="module")
+def writer():
+    """A language model of two layers, and its question about a text."""
+    small = {"hidden_size": 8, "num_layers": 2, "epochs": 1, "learning_rate": 0.02, "chunk_length": 16, "threads": 1}
+    model = Generator(**small, seed=1).fit(io.StringIO(6 * TEXT))
+    return model, question(model, io.StringIO(TEXT), 0, Ask(step=30))[0]
+
+
+@pytest.mark.parametrize("points", [4, 16])
+def test_integrated_gradients_are_those_of_torch_s_own_lstm(writer, points):
+    """One point after the other, in float64, through `torch.nn.LSTM` with the model's weights."""
+    model, asked = writer
+    weights = {name: tensor.double() for name, tensor in model.model_.state_dict().items()}
+    H, E = model.sizing_.hidden_size, weights["embedding.weight"].shape[1]
+    layers = torch.nn.LSTM(E, H, model.sizing_.num_layers).double()
+    layers.load_state_dict({name.removeprefix("layers."): w for name, w in weights.items() if "layers." in name})
+    best, other = (
+        next(k for k in range(len(model.vocabulary_)) if model.vocabulary_.decode([k]) == name)
+        for name in (asked.target.name, asked.target.against)
+    )
+    rows = [torch.from_numpy(part.values).double()[:, None] for part in asked.parts]
+    usual = [torch.from_numpy(np.array(part.usual)).double()[:, None] for part in asked.parts]
+    places, shares = np.polynomial.legendre.leggauss(points)
+    wanted = [torch.zeros_like(row) for row in rows]
+    for place, share in zip(places, shares, strict=True):
+        at = [(u + (place + 1) / 2 * (r - u)).requires_grad_() for r, u in zip(rows, usual, strict=True)]
+        x, h, c = at
+        y, _ = layers(x, (h, c))
+        logits = y[-1, 0] @ weights["output.weight"].T + weights["output.bias"]
+        for total, slope in zip(wanted, torch.autograd.grad(logits[best] - logits[other], at), strict=True):
+            total += share / 2 * slope
+    found = gradients(asked, asked.trainable(), points)
+    for own, total, row, base in zip(found, wanted, rows, usual, strict=True):
+        np.testing.assert_allclose(own, (total * (row - base))[:, 0].numpy(), atol=1e-6)
+
+
+def test_occlusion_is_the_fall_of_the_score(writer):
+    """One step after the other."""
+    _, asked = writer
+    [x, *states] = asked.parts
+    score = asked.read([part.values[:, None] for part in asked.parts])[0]
+    wanted = []
+    for step in range(len(x.values)):
+        hidden = x.values.copy()
+        hidden[step] = x.usual[step]
+        wanted.append(score - asked.read([hidden[:, None], *(part.values[:, None] for part in states)])[0])
+    np.testing.assert_allclose(occluded(asked), wanted, atol=1e-6)
+
+
+def test_another_answer_has_the_opposite_lead(writer):
+    model, asked = writer
+    text = "".join(asked.inputs[0].labels)
+    one, other = (
+        explain(model, io.StringIO(text), target=a, against=b).attribution
+        for a, b in ((asked.target.name, asked.target.against), (asked.target.against, asked.target.name))
+    )
+    assert one.score == pytest.approx(-other.score, abs=1e-6)
+    np.testing.assert_allclose(one.added[0].steps, -np.array(other.added[0].steps), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sensors():
+    """A classifier of ragged rows of two channels, with gaps: which of the first steps is larger."""
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(length, 2)).astype(np.float32) for length in rng.integers(3, 12, 40)]
+    classes = np.array(["left" if row[0, 0] > row[0, 1] else "right" for row in rows])
+    for row in rows[::4]:
+        row[1, 1] = np.nan
+    options = {"hidden_size": 8, "epochs": 6, "learning_rate": 0.03, "ensemble": 2, "threads": 1, "share": 1.0}
+    return Classifier(**options, seed=3).fit(rows, classes), rows
+
+
+def test_channels_sum_to_steps_and_all_parts_to_the_score(sensors):
+    model, rows = sensors
+    for row in (0, 1):
+        found = explain(model, rows, row=row)
+        [added] = found.attribution.added
+        np.testing.assert_allclose(added.channels.array.sum(1), added.steps, atol=1e-5)
+        parts = sum(added.steps) + found.attribution.baseline + found.attribution.remainder
+        assert parts == pytest.approx(found.attribution.score, abs=1e-9)
+        chances = np.log(model.predict_proba([rows[row]])[0])
+        classes = list(model.classes_)
+        lead = chances[classes.index(found.target.name)] - chances[classes.index(found.target.against)]
+        assert found.attribution.score == pytest.approx(lead, abs=1e-5)
+        assert sum(term.value for term in found.because.terms) == pytest.approx(found.because.score, abs=1e-9)
+
+
+def test_rows_of_other_lengths_change_no_bit(sensors):
+    """What is explained is one row: only the usual step comes from all of them, and here the model knows it."""
+    model, rows = sensors
+    beside = explain(model, rows[1:4], row=2).attribution
+    alone = explain(model, rows[3:4], row=0).attribution
+    assert beside.added == alone.added
+    assert len(alone.added[0].steps) == len(rows[3])
+
+
+def test_a_missing_value_adds_nothing_by_its_filling(sensors):
+    model, rows = sensors
+    asked, _ = question(model, rows, 0, Ask())
+    [part] = asked.parts
+    assert np.isnan(rows[0][1, 1])
+    assert part.values[1, 1] == part.usual[1, 1] == 0
+    found = integrated(asked)
+    assert found.parts[0][1, 1] == 0
+
+
+def test_steps_of_the_sum_are_those_of_the_attribution(sensors):
+    model, rows = sensors
+    asked, _ = question(model, rows, 2, Ask())
+    found = integrated(asked)
+    attribution = attribution_of(asked, found, None)
+    np.testing.assert_allclose(by_step(asked, found.parts), attribution.added[0].steps)
+    assert found.gap <= 0.01
