@@ -23,6 +23,7 @@ from ..algebra.expression import evaluate
 from ..algebra.forms import Line, line_of
 from . import reference
 
+
 def fits(cell: Cell) -> bool:
     """Whether all that the cell carries can be scanned."""
     return lines(cell) is not None

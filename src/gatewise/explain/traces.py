@@ -6,7 +6,7 @@ else that its equations compute, gates among it, is one evaluation of the cell's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -37,7 +37,8 @@ class Trace:
         layer: Which one of a stack it is.
         reverse: Whether it runs from the last step to the first.
         cell: What it computes at each step.
-        weights: Each block of a weight.
+        stored: One array per parameter of the cell, gate blocks stacked in the cell's order.
+        precision: Of its products, if the engine ran it.
         x: (T, B, D) what it read.
         lengths: (B,) steps of each row.
         start: (B, H) per carried name, the state before the first step of each row.
@@ -48,11 +49,17 @@ class Trace:
     layer: int
     reverse: bool
     cell: Cell
-    weights: Mapping[Node, Array]
+    stored: Sequence[Array]
+    precision: Precision
     x: Array
     lengths: Array
     start: tuple[Array, ...]
     after: tuple[Array, ...]
+
+    @cached_property
+    def weights(self) -> dict[Node, Array]:
+        """Each block of a weight."""
+        return equations.blocks(self.cell, self.stored)
 
     @cached_property
     def before(self) -> tuple[Array, ...]:
@@ -75,16 +82,19 @@ class Trace:
         """(T, B, size) of all that the equations give a name, in the order in which it is computed."""
         return dict(zip(self.cell.names.values(), self.evaluate(self.cell.names), strict=True))
 
-    def evaluate(self, nodes: Sequence[Node] | Mapping[Node, Any]) -> list[Array]:
+    def evaluate(self, nodes: Iterable[Node], also: Mapping[Node, Any] | None = None) -> list[Array]:
         """(T, B, size) of any nodes of the cell's graph, or of expressions of them.
 
         What the layer carries is what it carried, to the bit; the rest is computed from that.
+
+        Args:
+            also: Values of leaves that are none of the cell's.
         """
         nodes = list(nodes)
         found = [np.zeros((*self.x.shape[:2], self.sizes[node.size.letter]), self.x.dtype) for node in nodes]
         for row, count in enumerate(self.lengths):
             if count:  # row by row, as a product of more steps may have other bits
-                values = evaluate(nodes, self._known(row, count), self.operations)
+                values = evaluate(nodes, {**self.known(row), **(also or {})}, self.operations)
                 for every, value in zip(found, values, strict=True):
                     every[:count, row] = value
         return found
@@ -99,9 +109,9 @@ class Trace:
         """What the graph is evaluated with, on arrays (..., size)."""
         return equations.operations(self.cell.heads, self.sizes["K"])
 
-    def _known(self, row: int, count: int) -> dict[Node, Array]:
-        """What need not be computed of a row's steps."""
-        own = (slice(count), row)
+    def known(self, row: int) -> dict[Node, Array]:
+        """(T of the row, size) what need not be computed of a row's steps."""
+        own = (slice(self.lengths[row]), row)
         known = {node: after[own] for node, after in zip(self.cell.after, self.after, strict=True) if not node.leaf}
         known |= {node: before[own] for node, before in zip(self.cell.before, self.before, strict=True)}
         return known | {self.cell.x: self.x[own], **self.weights}
@@ -179,6 +189,7 @@ def trace_layer(
     weights: Sequence[Array],
     lengths: Array | None = None,
     reverse: bool = False,
+    precision: Precision = "float32",
 ) -> Trace:
     """Run one layer in one direction, in the precision of its input: float32 in the engine, or float64.
 
@@ -188,6 +199,7 @@ def trace_layer(
         weights: One array per parameter of the cell, gate blocks stacked in the cell's order.
         lengths: (B,) steps of each row that count; all if omitted.
         reverse: Run each row from its last step to its first.
+        precision: Of products in the engine.
     """
     x = np.asarray(x)
     if x.dtype not in (np.float32, np.float64):
@@ -195,7 +207,7 @@ def trace_layer(
     if state is None:
         sizes = _sizes(cell, x, equations.blocks(cell, weights))
         state = [np.zeros((x.shape[1], sizes[letter]), x.dtype) for letter in cell.carry_sizes]
-    return _run(cell, x, state, weights, lengths, reverse=reverse)[0]
+    return _run(cell, x, state, weights, lengths, reverse=reverse, precision=precision)[0]
 
 
 def _sizes(cell: Cell, x: Array, weights: Mapping[Node, Array]) -> dict[str, int]:
@@ -229,8 +241,8 @@ def _run(
     else:
         after, end = _evaluated(cell, x, state, weights, counts, reverse)
     read = np.where((np.arange(len(x))[:, None] < counts)[..., None], x, 0)  # padding may hold anything
-    own = equations.blocks(cell, weights)
-    return Trace(place, layer, reverse, cell, own, read.astype(x.dtype), counts, tuple(state), tuple(after)), end
+    kept = place, layer, reverse, cell, weights, precision, read.astype(x.dtype), counts, tuple(state), tuple(after)
+    return Trace(*kept), end
 
 
 def _evaluated(
