@@ -1,8 +1,8 @@
 """Linear forms: a value as slope * carried + offset, propagated through a cell's graph.
 
-Exact where an operation is linear in the carried value. Where one is not, there is no form; or, with `frozen`, the value
-is taken as it is at this step, a part of the offset. Then every carried value has a form: how much of it is kept from the
-step before, and what is written.
+Exact where an operation is linear in the carried value. Where one is not, there is no form; or, with `frozen`, the
+value is taken as it is at this step, a part of the offset. Then every carried value has a form: how much of it is kept
+from the step before, and what is written.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 With all that is not linear in a carried value taken as it is, a step is after = keep * before + write: of an LSTM's c,
 keep is f and write is i * g. So what is in the memory at the end is a sum of what each step wrote, times what was kept
-of it since. This is exact, and says *when* the memory was written. It does not say which input is responsible: a network
-that writes its memory anew at every step has written all of it just now, whatever it is about (`rewriting`).
+of it since. This is exact, and says *when* the memory was written. It does not say which input is responsible: a
+network that writes its memory anew at every step has written all of it just now, whatever it is about (`rewriting`).
 """
 
 from __future__ import annotations
@@ -145,8 +145,10 @@ def _in_order(trace: Trace, values: Array) -> Array:
 
 
 def half_lives(trace: Trace, name: str) -> Array:
-    """(H,) steps after which a memory has kept half of what was in it, by the mean over all steps of all rows: ln 2 over
-    the mean of -ln keep. Infinite where nothing is lost; NaN if there are no steps."""
+    """(H,) steps after which a memory has kept half of what was in it, over all steps of all rows.
+
+    ln 2 over the mean of -ln keep. Infinite where nothing is lost; NaN if there are no steps.
+    """
     keep, _ = keep_and_write(trace, name)
     fading = _fading(keep[np.arange(len(keep))[:, None] < trace.lengths])
     if not len(fading):
@@ -237,7 +239,9 @@ def rewriting(trace: Trace, name: str) -> Rewriting:
     usual = [values[inside].mean(0) for values in before]
     deviation = after[inside].std(0).astype(np.float64)
     weight = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
-    lags, left, rewritten = [], [], []
+    lags: list[int] = []
+    left: list[float] = []
+    rewritten: list[float] = []
     while 2 * (lag := 2 ** len(lags)) <= trace.lengths.max(initial=0):
         rows = np.flatnonzero(trace.lengths >= 2 * lag)
         places = trace.lengths[rows] - lag + np.arange(lag)[:, None], rows
