@@ -15,6 +15,7 @@ import numpy as np
 
 from ..algebra import Cell
 from ..algebra.expression import Node, evaluate
+from ..algebra.holding import hold
 from ..errors import OptionError
 from ..native import arrays
 from ..native.calls import Precision
@@ -117,12 +118,32 @@ class Trace:
         return known | {self.cell.x: self.x[own], **self.weights}
 
 
-def trace(network: Any, run: Callable[[Any], Answer]) -> tuple[Answer, list[Trace]]:
+@dataclass(frozen=True)
+class Held:
+    """A value to be held still.
+
+    Attributes:
+        place, layer, reverse: Of the layer, as in its `Trace`.
+        name: What its equations call the value.
+        units: (size,) which of its units, 1 or 0.
+        level: (size,) what they are.
+    """
+
+    place: str
+    layer: int
+    reverse: bool
+    name: str
+    units: Array
+    level: Array
+
+
+def trace(network: Any, run: Callable[[Any], Answer], held: Sequence[Held] = ()) -> tuple[Answer, list[Trace]]:
     """Run a network, and keep what its recurrent layers compute.
 
     Args:
         network: Parts of `runtime.layers`: recurrent layers, or a network that has some.
         run: What to do with it: a function of the network, which is called once.
+        held: What to hold still meanwhile, for whatever the network is run on.
 
     Returns:
         What the function returned, as it does without a trace; and a trace of each layer and direction, in the order in
@@ -133,29 +154,34 @@ def trace(network: Any, run: Callable[[Any], Answer]) -> tuple[Answer, list[Trac
         >>> traces[0].values["f"]  # (T, B, H)
     """
     traces: list[Trace] = []
-    return run(_traced(network, "", traces)), traces
+    answer = run(_traced(network, "", traces, held))
+    places = {(one.place, one.layer, one.reverse) for one in traces}
+    for one in held:
+        if (one.place, one.layer, one.reverse) not in places:
+            raise OptionError(f"no layer {one.layer} of '{one.place}' ran, of which {one.name} was to be held")
+    return answer, traces
 
 
-def _traced(part: Any, place: str, traces: list[Trace]) -> Any:
+def _traced(part: Any, place: str, traces: list[Trace], held: Sequence[Held]) -> Any:
     """A part whose layers keep their traces."""
     below = f"{place}." if place else ""
     match part:
         case Block():
-            return Block({name: _traced(one, below + name, traces) for name, one in vars(part).items()}, part.ops)
+            return Block({name: _traced(one, below + name, traces, held) for name, one in vars(part).items()}, part.ops)
         case Chain():
-            return Chain([_traced(one, f"{below}{k}", traces) for k, one in enumerate(part.layers)])
+            return Chain([_traced(one, f"{below}{k}", traces, held) for k, one in enumerate(part.layers)])
         case list():
-            return [_traced(one, f"{below}{k}", traces) for k, one in enumerate(part)]
+            return [_traced(one, f"{below}{k}", traces, held) for k, one in enumerate(part)]
         case Recurrent():
-            return _Traced(part, place, traces)
+            return _Traced(part, place, traces, [one for one in held if one.place == place])
     return part
 
 
 class _Traced:
     """Recurrent layers that keep their traces."""
 
-    def __init__(self, layers: Recurrent, place: str, traces: list[Trace]):
-        self._layers, self._place, self._traces = layers, place, traces
+    def __init__(self, layers: Recurrent, place: str, traces: list[Trace], held: Sequence[Held]):
+        self._layers, self._place, self._traces, self._held = layers, place, traces, held
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layers, name)
@@ -168,8 +194,9 @@ class _Traced:
         for first in range(0, len(states), ways):
             both = []
             for way in range(ways):
+                cell, weights = self._holding(first // ways, way == 1)
                 found, end = _run(
-                    *(layers.cell, x, states[first + way], layers.weights[first + way], lengths),
+                    *(cell, x, states[first + way], weights, lengths),
                     reverse=way == 1,
                     precision=layers.precision,
                     place=self._place,
@@ -180,6 +207,16 @@ class _Traced:
             self._traces += both
             x = np.concatenate([found.after[0] for found in both], -1)
         return x, as_carried(tuple(np.stack(values) for values in zip(*ends, strict=True)))
+
+    def _holding(self, layer: int, reverse: bool) -> tuple[Cell, Sequence[Array]]:
+        """The cell of one layer in one direction, and its weights."""
+        layers = self._layers
+        cell, weights = layers.cell, [*layers.weights[layer * (2 if layers.bidirectional else 1) + reverse]]
+        for one in self._held:
+            if (one.layer, one.reverse) == (layer, reverse):
+                cell = hold(cell, one.name)
+                weights += [np.asarray(values, np.float32) for values in (one.units, one.level)]
+        return cell, weights
 
 
 def trace_layer(
