@@ -80,9 +80,13 @@ def rewritten(
         ruled = rule(node, args)
         made[node] = remade(node, args) if ruled is None else ruled
     names = {made[node]: name for node, name in cell.names.items()}
-    after = tuple(made[node] for node in cell.after)
-    added = {"extras": (*cell.extras, *extras), "parameters": (*cell.parameters, *parameters)}
-    return replace(cell, after=after, names=names, **added)
+    return replace(
+        cell,
+        after=tuple(made[node] for node in cell.after),
+        names=names,
+        extras=(*cell.extras, *extras),
+        parameters=(*cell.parameters, *parameters),
+    )
 
 
 def remade(node: Node, args: Sequence[Node]) -> Node:
