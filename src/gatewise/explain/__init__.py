@@ -2,9 +2,11 @@
 
 from .decomposition import Decomposition, decompose, interaction
 from .effects import Effect, gate_effects
+from .features import number_features, tag_features, text_features
 from .memory import Ledger, Memory, Rewriting, ages, half_lives, keep_and_write, ledger, life_lines, memories, rewriting
 from .relevance import Relevance, linear_relevance, relevance
 from .traces import Held, Trace, trace, trace_layer
+from .units import NamedUnit, Proposal, Silenced, name_units, propose
 
 __all__ = [
     "Decomposition",
@@ -12,8 +14,11 @@ __all__ = [
     "Held",
     "Ledger",
     "Memory",
+    "NamedUnit",
+    "Proposal",
     "Relevance",
     "Rewriting",
+    "Silenced",
     "Trace",
     "ages",
     "decompose",
@@ -25,8 +30,13 @@ __all__ = [
     "life_lines",
     "linear_relevance",
     "memories",
+    "name_units",
+    "number_features",
+    "propose",
     "relevance",
     "rewriting",
+    "tag_features",
+    "text_features",
     "trace",
     "trace_layer",
 ]
