@@ -1,20 +1,62 @@
-"""Why a model answers as it does, and how far that can be relied on. The package itself is what users call:
+"""Why a model answers as it does, how far that can be relied on, and what its network does meanwhile: every gate of every
+step, its memory, and what its parts are for. The package itself is what users call for the former:
 
-report = gatewise.explain("model.gatewise", "rows.csv", row=3)
+    report = gatewise.explain("model.gatewise", "rows.csv", row=3)
 """
-
-from __future__ import annotations
 
 import sys
 from types import ModuleType
 from typing import Any
 
 
+from .decomposition import Decomposition, decompose, interaction
+from .effects import Effect, gate_effects
+from .features import number_features, tag_features, text_features
+from .memory import Ledger, Memory, Rewriting, ages, half_lives, keep_and_write, ledger, life_lines, memories, rewriting
+from .relevance import Relevance, linear_relevance, relevance
+from .traces import Held, Trace, trace, trace_layer
+from .units import NamedUnit, Proposal, Silenced, name_units, propose
+
+__all__ = [
+    "Decomposition",
+    "Effect",
+    "Held",
+    "Ledger",
+    "Memory",
+    "NamedUnit",
+    "Proposal",
+    "Relevance",
+    "Rewriting",
+    "Silenced",
+    "Trace",
+    "ages",
+    "decompose",
+    "gate_effects",
+    "half_lives",
+    "interaction",
+    "keep_and_write",
+    "ledger",
+    "life_lines",
+    "linear_relevance",
+    "memories",
+    "name_units",
+    "number_features",
+    "propose",
+    "relevance",
+    "rewriting",
+    "tag_features",
+    "text_features",
+    "trace",
+    "trace_layer",
+]
+
+
 class _Explain(ModuleType):
-    """Python makes the package an attribute of `gatewise` as soon as a module of it is imported: so it has to be
+    """Python makes the package an attribute of `gatewise` as soon as a module of it is imported. So it has to be
     callable, as the function of its name is."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """See `gatewise.explain.explaining.explain`."""
         from .explaining import explain
 
         return explain(*args, **options)

@@ -49,7 +49,7 @@ class Stream:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Memory:
+class LayerMemory:
     """What one layer keeps, and since when.
 
     Attributes:
@@ -91,7 +91,7 @@ class GateAblation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedUnit:
+class FoundUnit:
     """A unit that follows something nameable.
 
     Attributes:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
-from .inside import Connectivity, Flip, GateAblation, Interaction, Memory, NamedUnit, Stream, Walk
+from .inside import Connectivity, Flip, GateAblation, Interaction, LayerMemory, FoundUnit, Stream, Walk
 from .packed import Packed, Size
 
 FORMAT = 1
@@ -320,10 +320,10 @@ class Report:
     because: Because | None = None
     contrasts: Sequence[Contrast] | None = None
     connectivity: Connectivity | None = None
-    memory: Sequence[Memory] | None = None
+    memory: Sequence[LayerMemory] | None = None
     streams: Sequence[Stream] | None = None
     gate_ablation: Sequence[GateAblation] | None = None
-    units: Sequence[NamedUnit] | None = None
+    units: Sequence[FoundUnit] | None = None
     flip: Flip | None = None
     interactions: Sequence[Interaction] | None = None
     walk: Walk | None = None
