@@ -55,7 +55,8 @@ function gatesSection() {
     const own = streams.filter((one) => one.layer === layers[gatesAt.layer]), stream = own[Math.min(gatesAt.name, own.length - 1)], [T, U] = stream.shape;
     nameChoice.replaceChildren(...own.map((one, i) => h("option", { value: i, selected: i === gatesAt.name }, one.name)));
     if (typeof DecompressionStream === "undefined") return place.replaceChildren(h("p", {}, w.noUnpack));
-    for (const one of own) if (!unfolded.has(one)) unfolded.set(one, await unfold(one));
+    const need = async (one) => { if (!unfolded.has(one)) unfolded.set(one, await unfold(one)); };
+    await need(stream);
     const values = unfolded.get(stream), line = h("p", { class: "reading" }), lines = h("div", {});
     const most = stream.gate ? null : stream.ranges.map(([, most]) => most);
     const canvas = pixels(U, T, (u, t) => (stream.gate ? values[u * T + t] : most[u] ? values[u * T + t] / most[u] : 0));
@@ -64,7 +65,7 @@ function gatesSection() {
       const value = values[u * T + t];
       gatesAt.unit = u;
       line.textContent = `${w.unit} ${stream.units[u]}, ${w.step} ${t}: ${stream.name} = ${plain(value)}${stream.gate ? (value > 0.95 ? ` (${w.open})` : value < 0.05 ? ` (${w.shut})` : "") : ""}`;
-      if (u !== shown) lines.replaceChildren(unitLines(own, u, stream.units[u]));
+      if (u !== shown) Promise.all(own.map(need)).then(() => { if (u === shown) lines.replaceChildren(unitLines(own, u, stream.units[u])); });
       shown = u;
       if (tell && T === report.inputs[cursor.input].labels.length) moveTo(cursor.input, t);
       return line.textContent;
