@@ -75,7 +75,7 @@ class Run:
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
-        self._watching = None if watch is None else Watching(watch, training, validation)
+        self._watching = None if watch is None else Watching(watch, training, validation, plan.clip)
         self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
@@ -267,7 +267,7 @@ class Run:
                 return
         self.counters.norms = [*self.counters.norms[1 - NORMS_KEPT :], norm_value]
         if self._watching is not None and not self.racing:
-            self._watching.gradient(norm_value, self.plan)
+            self._watching.gradient(norm_value)
             if self.plan.evaluates_at(self.counters.step + 1) and self._watching.due(self.seconds):
                 self._watching.before_update(self._network.parameters())
 
@@ -377,7 +377,8 @@ class Run:
         figures = self._watching.look(self.module, self._device)
         self._continue()
         self._write_line("look", **figures)
-        self._watching.show(self.files.history)
+        with self.files.writing(self._watching.page):
+            self._watching.show(self.files.history)
 
     def _suspend(self) -> None:
         """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from .trainable import Batches, Trainable
-
-if TYPE_CHECKING:
-    from .plan import Plan
 
 
 class Watch(Protocol):
@@ -22,9 +19,11 @@ class Watch(Protocol):
 
     Attributes:
         share: Of the run's time that looking may take.
+        page: The file that `show` writes.
     """
 
     share: float
+    page: Path
 
     def look(self, module: Trainable, training: Any, validation: Any) -> dict[str, Any]:
         """Figures of the network as it is now, as plain JSON.
@@ -37,7 +36,7 @@ class Watch(Protocol):
         ...
 
     def show(self, history: Path) -> None:
-        """The figures are in the history now."""
+        """The figures are in the history now: write the page. OSError if that fails."""
         ...
 
 
@@ -50,24 +49,25 @@ class Watching:
     Args:
         watch: What looks.
         training, validation: Of the run.
+        limit: Of the gradient's norm; None if there is none.
     """
 
-    def __init__(self, watch: Watch, training: Batches, validation: Batches):
-        self._watch, self._training, self._validation = watch, training, validation
+    def __init__(self, watch: Watch, training: Batches, validation: Batches, limit: float | None):
+        self._watch, self._training, self._validation, self._limit = watch, training, validation, limit
         self._spent, self._last = 0.0, 0.0  # seconds in looks, and in the last one
-        self._ratios: list[float] = []  # of each step's gradient norm to the limit
+        self._norms: list[float] = []  # of each step's gradient, before clipping
         self._before: list[Tensor] | None = None
         self._updates: dict[str, float] = {}
         self._batches: tuple[Any, Any] | None = None
+        self.page = watch.page
 
     def due(self, seconds: float) -> bool:
         """Whether there is a look if a validation comes now, `seconds` into the run."""
         return self._last == 0 or self._spent + self._last <= self._watch.share * seconds
 
-    def gradient(self, norm: float, plan: Plan) -> None:
-        """A step's gradient norm, before clipping."""
-        if plan.clip is not None:
-            self._ratios.append(norm / plan.clip)
+    def gradient(self, norm: float) -> None:
+        """The norm of a step's gradient, before clipping."""
+        self._norms.append(norm)
 
     def before_update(self, parameters: Iterable[Tensor]) -> None:
         """The optimiser is about to make the last step before a look."""
@@ -94,11 +94,10 @@ class Watching:
             self._batches = cast(tuple[Any, Any], move_data_to_device(first, device))
         with torch.enable_grad():
             figures = self._watch.look(module, *self._batches)
-        ratios, self._ratios = self._ratios, []
-        clipped = {"share": sum(ratio > 1 for ratio in ratios) / len(ratios), "ratio": median(ratios)} if ratios else None
+        norms, self._norms = self._norms, []
         updates, self._updates = self._updates, {}
         self._took(time.monotonic() - started, new=True)
-        return {**figures, "updates": updates, "clipped": clipped}
+        return {**figures, "updates": updates, "clipped": _clipped(norms, self._limit)}
 
     def show(self, history: Path) -> None:
         """The last look is in the history."""
@@ -109,3 +108,10 @@ class Watching:
     def _took(self, seconds: float, new: bool) -> None:
         self._spent += seconds
         self._last = seconds if new else self._last + seconds
+
+
+def _clipped(norms: Sequence[float], limit: float | None) -> dict[str, float] | None:
+    """Of the gradients since the last look: the share that was clipped, and their norm over the limit in the median."""
+    if limit is None or not norms:
+        return None
+    return {"share": sum(norm > limit for norm in norms) / len(norms), "ratio": median(norms) / limit, "limit": limit}

@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from .. import engine
 from ..algebra.expression import MAPS, PRODUCTS, evaluate

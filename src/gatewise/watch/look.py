@@ -7,7 +7,7 @@ first rows and steps of what they read there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from torch import Tensor
 
 from ..training import Trainable
 from .dependence import dependence_by_lag
-from .figures import FADED, gates, gradient_by_lag, half_lives, units
+from .figures import gates, gradient_by_lag, half_lives, units
+from .page import write_page
 from .trace import Call, calls_of, traces_of
 
+SHARE = 0.03  # of the run's time
 ROWS, STEPS = 16, 200  # of what layers read
 MOST_PREDICTIONS = 4000
 
@@ -27,12 +29,17 @@ class Look:
     """What `training.train` calls after validations, as its `watch`.
 
     Args:
-        show: Called with the history when a look is in it.
+        page: The file to show it in.
+        title: Of the page.
         share: Of the run's time that looking may take.
     """
 
-    def __init__(self, show: Callable[[Path], None], share: float = 0.03):
-        self.show, self.share = show, share
+    def __init__(self, page: str | os.PathLike[str], title: str, share: float = SHARE):
+        self.page, self.title, self.share = Path(page), title, share
+
+    def show(self, history: Path) -> None:
+        """Write the page. OSError if that fails."""
+        write_page(history, self.page, self.title)
 
     def look(self, module: Trainable, training: Any, validation: Any) -> dict[str, Any]:
         """See `training.watching.Watch`. The keys:
