@@ -14,6 +14,7 @@ VERBS = {  # verb -> where its function (or its frame.Group) is; imported only w
     "serve": "gatewise.cli.serve:serve",
     "compress": "gatewise.cli.compress:compress",
     "export": "gatewise.cli.export:export",
+    "watch": "gatewise.cli.watch:watch",
     "info": "gatewise.cli.info:info",
     "cells": "gatewise.cli.cells:cells",
     "bench": "gatewise.cli.bench:bench",

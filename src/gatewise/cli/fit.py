@@ -36,11 +36,15 @@ _OURS = {  # options that the command of every task has, whatever its estimator
     "plot": Annotated[
         Path | None, typer.Option(help="Draw the loss curve to this PNG or SVG file.", rich_help_panel=_FILES)
     ],
+    "watch": Annotated[
+        Path | None,
+        typer.Option(help="Show the training, and what its layers do, in this HTML page.", rich_help_panel=_FILES),
+    ],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")],
     "json": Json,
 }
 # Parameters of `fit` that this module sets itself.
-_ABOUT_FIT = {"output", "resume", "progress", "verbose", "sample_length"}
+_ABOUT_FIT = {"output", "resume", "progress", "verbose", "watch", "sample_length"}
 
 
 def __getattr__(task: str) -> Callable[..., None]:
@@ -60,7 +64,7 @@ def _verb(task: str) -> Callable[..., None]:
     reading = derived.of_function(estimator.fit, _FILES, without=_ABOUT_FIT)
     parameters = {"data": inspect.Parameter("data", inspect.Parameter.KEYWORD_ONLY, annotation=data)}
     for name, annotation in _OURS.items():
-        default = None if name in ("output", "plot") else False
+        default = None if name in ("output", "plot", "watch") else False
         parameters[name] = inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
         )
@@ -75,7 +79,7 @@ def _verb(task: str) -> Callable[..., None]:
             estimator.data_at(paths),
             given["output"] or Path(f"{_stem(paths[0])}.gatewise"),
             derived.read(estimator.fit, {name: given[name] for name in reading}),
-            **{name: given[name] for name in ("force", "resume", "plot", "quiet", "json")},
+            **{name: given[name] for name in ("force", "resume", "plot", "watch", "quiet", "json")},
         )
 
     verb.__doc__ = f"""{inspect.cleandoc(estimator.__doc__ or "").partition(chr(10))[0]}
@@ -95,6 +99,7 @@ def train(
     force: bool = False,
     resume: bool = False,
     plot: Path | None = None,
+    watch: Path | None = None,
     quiet: bool = False,
     json: bool = False,
     announcement: str = "",
@@ -118,6 +123,8 @@ def train(
     # Report what is missing or wrong before training, and before torch is loaded.
     if plot is not None:
         can_plot(plot)
+    if watch is not None:
+        writable(watch, force=True)
     data = estimator.opened(data, reading.get("encoding", "utf-8"))
     if announcement:
         note(announcement)
@@ -127,7 +134,7 @@ def train(
 
     if not quiet and "sample_length" in inspect.signature(estimator.fit).parameters:
         reading = {**reading, "sample_length": 300}
-    estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), **reading)
+    estimator.fit(data, output=target, resume=resume, progress=partial(choose, quiet), watch=watch, **reading)
     outcome = estimator.outcome_
     if plot is not None:
         try:
@@ -144,11 +151,15 @@ def train(
             note(f"'{plot}' was not drawn: there are no losses yet.")
     document = {"model": str(target), "outcome": vars(outcome), "metrics": estimator.metrics_}
     document |= judgement_of(estimator.metrics_)
+    if watch is not None:
+        document["advice"] = [vars(own) for own in estimator.advice_]
     network = estimator.model_
     weights = "no network" if network is None else f"{sum(w.numel() for w in network.parameters()):,} weights"
     size = f"{target} ({weights}, {size_text(target.stat().st_size)})"
     lines = [estimator.report(estimator.metrics_), "", size, estimator.verdict(estimator.metrics_)]
     result("\n".join(lines).rstrip(), document, json)
+    if watch is not None and estimator.advice_:
+        note(estimator.advice_[0].english)
     if outcome.reason == "interrupted":
         words = [word for word in frame.words_given if word not in ("--force", "--resume")]
         note(f"interrupted after step {outcome.step}; {target} has the best weights so far.")

@@ -257,6 +257,15 @@ class Recurrent(nn.Module):
         extras = [self.regularisers.extras(x, self._carried, seed, place) for place in range(len(owns))]
         return cell, [self.regularisers.weights(own, seed, i) for i, own in enumerate(owns)], extras
 
+    def equations(self) -> list[tuple[Cell, list[Tensor]]]:
+        """Of each layer and direction the cell that runs outside training, and its weights in the cell's order."""
+        cell = self.regularisers.cell(training=False)
+        return [(cell, self._weights(layer, way)) for layer, way in self._names]
+
+    def starts(self, x: Tensor, hx: Any = None) -> list[list[Tensor]]:
+        """Of each layer and direction the state that an input (T, B, D) begins with, one tensor per carried value."""
+        return self._starts(x, hx, single=False)
+
     def _joined(self) -> bool:
         """Whether nothing but layers is between the input and the output, so that these may be run together."""
         if self.num_layers == 1 or self.bidirectional or (self.dropout > 0 and self.training):

@@ -54,6 +54,10 @@ class AttentionDecoder(Network):
         replaced = torch.rand(tokens.shape, device=tokens.device, generator=own) < sampling
         return torch.where(replaced, drawn, tokens)
 
+    def predictions(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        found, targets = self.teacher_forced(batch)
+        return found.float().softmax(-1), targets
+
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: Batch) -> Tensor:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..native.calls import Precision
     from ..runtime.network import Block
     from ..training import Outcome, ProgressFor
+    from ..watch.advice import Advice
     from .fitting import Prepared
     from .stress import Stressed
 
@@ -66,6 +67,7 @@ class Estimator(CommonOptions, ABC):
     compressed_: Compressed | None = None  # how a model file holds its weights, if not as float32
     schema_: Schema | None = None  # how the table was read that it learned from
     history_: dict[str, list[float]]
+    advice_: list[Advice]  # of a training that was watched
     provenance_: dict[str, Any]  # how the model came about: data, seed, versions, metrics
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -261,6 +263,7 @@ class Estimator(CommonOptions, ABC):
         resume: bool,
         progress: ProgressFor | None,
         verbose: int,
+        watch: str | os.PathLike[str] | None,
     ) -> Self:
         """What every `fit` does: train what `prepare` hands over. See `fitting`."""
         from ..training import choose
@@ -269,9 +272,11 @@ class Estimator(CommonOptions, ABC):
         self._read_digest = self.compressed_ = None
         if progress is None and verbose:
             progress = partial(choose, False)
-        fit(self, prepare, Run(output=output, resume=resume, progress=progress))
+        fit(self, prepare, Run(output=output, resume=resume, progress=progress, watch=watch))
         if verbose and (line := self.verdict(self.metrics_)):
             print(shown(line), file=sys.stderr)
+        if verbose and self.advice_:
+            print(shown(self.advice_[0].english), file=sys.stderr)
         return self
 
     def verdict(self, metrics: Mapping[str, Any]) -> str:

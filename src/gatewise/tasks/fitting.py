@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +24,10 @@ from ..files import TemporaryFolder, only_run
 from ..native.library import _native
 from ..randomness import built
 from ..training import Outcome, Plan, Silent, TrainingStopped, train
-from ..training.history import by_name
+from ..training.history import by_name, read
 from ..training.race import is_worth, steps_each
+from ..watch.advice import Advice, advice
+from ..watch.look import Look
 from .announcement import announcement, counted, settings
 from .options import IN_BFLOAT16, PRECISIONS
 
@@ -56,6 +58,7 @@ _NOT_IDENTITY = ("preset", "threads", "precision")
 class Fittable(Protocol):
     """What can be fitted: an `Estimator`, as far as fitting knows it."""
 
+    task: str
     threads: int | None
     seed: int
     only: str | None
@@ -64,6 +67,7 @@ class Fittable(Protocol):
     outcome_: Outcome
     provenance_: dict[str, Any]
     history_: dict[str, list[float]]
+    advice_: list[Advice]
 
     def check(self) -> None: ...
     def find_cell(self) -> Cell: ...
@@ -73,17 +77,20 @@ class Fittable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Where the model goes, and what shows progress: as `fit` of every task has them."""
+    """Where the model goes, and what shows progress and the training: as `fit` of every task has them."""
 
     output: str | os.PathLike[str] | None
     resume: bool
     progress: ProgressFor | None
+    watch: str | os.PathLike[str] | None = None
 
     def check(self) -> None:
         if self.resume and self.output is None:
             raise OptionError("resume goes on from the checkpoint beside the output: name that file, output='...'")
         if self.output is not None:
             bundle.check_name(self.output)
+        if self.watch is not None:
+            bundle.writable(self.watch, force=True)
         if self.resume and self._is_compressed():
             raise OptionError(
                 f"'{self.output}' is compressed, and training does not go on from rounded weights. "
@@ -168,7 +175,7 @@ def _keep_plain(estimator: Fittable, prepared: Prepared, run: Run) -> None:
     counts = [counted(n, what) for what, n in prepared.data.items() if type(n) is int]
     told = {"data": f"{prepared.data['name']}: {', '.join(counts)}", **prepared.understood, "network": "none"}
     progress.note(announcement(told))
-    estimator.model_, estimator.history_ = None, {}
+    estimator.model_, estimator.history_, estimator.advice_ = None, {}, []
     prepared.settle()
     estimator.metrics_ = prepared.measure(True, progress.note)
     estimator.outcome_ = Outcome("finished", 0, 0, None, time.time() - started)
@@ -237,6 +244,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
     stopped: TrainingStopped | None = None
     started = time.time()
     progress = run.progress(prepared.unit, prepared.per_step) if run.progress else Silent()
+    look = None if run.watch is None else Look(run.watch, f"{estimator.task}: {prepared.data['name']}")
     try:
         estimator.outcome_ = train(
             estimator.model_,
@@ -249,6 +257,7 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
             resume=run.resume,
             progress=progress,
             on_evaluation=prepared.on_evaluation,
+            watch=look,
             regularised=bool(_regularisers(identity)),
             held_out=prepared.held_out,
             announcement=announcement(_entries(estimator, prepared, identity)),
@@ -258,6 +267,11 @@ def _train(estimator: Fittable, prepared: Prepared, run: Run, path: Path) -> Non
         if error.outcome.step == 0 and not error.outcome.race:  # nothing was learned, so there is nothing to keep
             raise
     estimator.history_ = by_name(bundle.metrics_of(path))
+    estimator.advice_ = []
+    if look is not None and estimator.history_["step"]:
+        estimator.advice_ = advice(read(bundle.metrics_of(path)))
+        with suppress(OSError):  # of a full disk, which stopped training: the page of the last look is there
+            look.show(bundle.metrics_of(path))
     finished = stopped is None and estimator.outcome_.reason != "interrupted"
     estimator.metrics_ = {}
 

@@ -169,6 +169,11 @@ class Network(Block):
         """A pass starts: forget what was carried."""
         self.carried = []
 
+    def predictions(self, batch: Any) -> tuple[Tensor, Tensor] | None:
+        """What it predicts of a batch, and what is wanted, for those who watch a training: probabilities (N, V) and
+        classes (N,), or numbers, (N,) each. None if there is nothing to compare."""
+        return None
+
     def without_torch(self) -> Any:
         """What predicts by these weights as they are now; see `runtime.layers.network_of`."""
         return network_of(self.blueprint, weights_of(self))

@@ -14,11 +14,12 @@ from ..files import atomic
 class History:
     """An open history file.
 
-    Lines have `kind` ("train", "evaluation" or "race"), `step` (finished optimiser steps), `epoch` (passes over the
+    Lines have `kind` ("train", "evaluation", "look" or "race"), `step` (finished optimiser steps), `epoch` (passes over the
     training data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss`
     (nats, evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of
     training, over all sessions). Those of a race, which come first, have the steps, rate and validation loss of one
-    rate; null for a loss that was no number. All but `seconds` are the same bits on every run with the same seed and
+    rate; null for a loss that was no number. A look has the figures of `watch.look` besides; which validations have
+    one depends on how long looking takes. All else but `seconds` are the same bits on every run with the same seed and
     thread count.
 
     Args:
@@ -64,7 +65,7 @@ def lines_until(path: Path, step: int, evaluated: int, raced: int = 0) -> list[s
         if line["kind"] == "race":
             if len(kept) == raced:
                 break
-        elif line["step"] > (evaluated if line["kind"] == "evaluation" else step):
+        elif line["step"] > (evaluated if line["kind"] in ("evaluation", "look") else step):
             break
         kept.append(text)
     return kept
@@ -114,7 +115,7 @@ def _parsed(path: Path) -> list[tuple[str, dict[str, Any]]]:
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
-            if not isinstance(line["step"], int) or line["kind"] not in ("train", "evaluation", "race"):
+            if not isinstance(line["step"], int) or line["kind"] not in ("train", "evaluation", "look", "race"):
                 break
         except (ValueError, KeyError, TypeError, RecursionError):
             break

@@ -19,6 +19,7 @@ from .race import rate_of
 from .run import Run
 from .run_files import RunFiles
 from .trainable import Batches, Trainable
+from .watching import Watch
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     on_evaluation: Callable[[int], str | None] | None = None,
+    watch: Watch | None = None,
     regularised: bool = False,
     held_out: bool = True,
     announcement: str = "",
@@ -97,6 +99,8 @@ def train(
         progress: What shows progress; None is silent.
         on_evaluation: Called after each validation with the step, the module in evaluation mode; a text that it
             returns is shown. It may use carried state and the run's generators: both are restored afterwards.
+        watch: Looks at the module after validations, and has its figures in the history; no bit of training depends on
+            it.
         regularised: Whether the training loss has something in it that the validation loss has not, such as dropout.
         held_out: Whether the validation data are held out of training. What is measured on training data is not called
             validation.
@@ -124,6 +128,7 @@ def train(
         files=RunFiles(Path(checkpoint), Path(history), checkpoints.plain({**asdict(plan), **identity})),
         progress=progress or Silent(),
         on_evaluation=on_evaluation,
+        watch=watch,
         regularised=regularised,
         held_out=held_out,
         checkpoint_seconds=checkpoint_seconds,

@@ -20,12 +20,13 @@ from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
 from .interrupts import Interrupts
+from .pause import Pause, load_average
 from .plan import Plan
 from .progress import Progress
 from .run_files import RunFiles
-from .schedule_free import ScheduleFree
 from .snapshot import Snapshot, difference, load, weights
 from .trainable import Batches, Trainable
+from .watching import Watch, Watching
 
 _MOST_STEPS_PER_LINE = 50  # of the history
 _STATE = {  # of each parameter in the optimiser, beside its step
@@ -64,6 +65,7 @@ class Run:
         files: RunFiles,
         progress: Progress,
         on_evaluation: Callable[[int], str | None] | None,
+        watch: Watch | None,
         regularised: bool,
         held_out: bool,
         checkpoint_seconds: float,
@@ -73,6 +75,7 @@ class Run:
         self.progress, self.on_evaluation, self.interrupts = progress, on_evaluation, interrupts
         self.files, self.checkpoint_seconds = files, checkpoint_seconds
         self.regularised, self.held_out = regularised, held_out
+        self._watching = None if watch is None else Watching(watch, training, validation, plan.clip)
         self.counters, self.generators = Counters(), Generators(plan.seed)
         self.best: dict[str, Tensor] = {}
         self.loss: Tensor | None = None  # of the current step, a scalar
@@ -83,7 +86,7 @@ class Run:
         self._line_every = min(_MOST_STEPS_PER_LINE, max(1, plan.evaluate_every // 5))
         self._resumed: Snapshot | None = None
         self._unproven = False  # whether the carried state comes from a checkpoint, and no step has read it yet
-        self._suspended: tuple[list[Tensor], dict[str, Tensor], dict[str, Tensor]] | None = None
+        self._pause: Pause | None = None
         self._opened_time: float | None = None
         self._follow()
 
@@ -144,7 +147,7 @@ class Run:
         if best := self.best or (self._kept[_LEADER][0].best if self._leads else {}):
             load(self._network, best)
         elif self._opened_time is not None:
-            self._average()
+            load_average(self._network, self.optimizer)
         self._network.zero_grad(set_to_none=True)
         self._network.eval()
 
@@ -263,12 +266,18 @@ class Run:
                     parameter.grad = None  # the optimiser leaves it as it is
                 return
         self.counters.norms = [*self.counters.norms[1 - NORMS_KEPT :], norm_value]
+        if self._watching is not None and not self.racing:
+            self._watching.gradient(norm_value)
+            if self.plan.evaluates_at(self.counters.step + 1) and self._watching.due(self.seconds):
+                self._watching.before_update(self._network.parameters())
 
     def after_step(self) -> None:
         if self._failure is not None:
             self._go_back()
             self._moved = True
             return
+        if self._watching is not None:
+            self._watching.after_update(self._network)
         counters = self.counters
         counters.step += 1
         counters.since_line.add(self._loss_value)
@@ -349,6 +358,8 @@ class Run:
         self._write_line("evaluation", train_loss=train_loss, **{loss_name(self.held_out): loss})
         self.save()
         self.progress.evaluation(self.spent, train_loss, loss, better)
+        if not self._network.training:  # as after a race that ended with a rate that diverged
+            self._look()
         if self.on_evaluation is not None and not self._network.training:
             self._suspend()
             sample = self.on_evaluation(counters.step)
@@ -358,33 +369,25 @@ class Run:
         if not self.end_reason:
             self.stop_if_requested()
 
-    def _suspend(self) -> None:
-        """Keep what validating and sampling must not disturb: carried state, random generators, and weights that are
-        not the ones to validate."""
-        # Copies, in case `begin` clears the tensors or their list in place.
-        carried = [tensor.clone() for tensor in self.module.carried]
-        self._suspended = carried, self.generators.states(), self._average()
+    def _look(self) -> None:
+        """Look at the network, if that is wanted and its time has come."""
+        if self._watching is None or not self._watching.due(self.seconds):
+            return
+        self._suspend()
+        figures = self._watching.look(self.module, self._device)
+        self._continue()
+        self._write_line("look", **figures)
+        with self.files.writing(self._watching.page):
+            self._watching.show(self.files.history)
 
-    def _average(self) -> dict[str, Tensor]:
-        """Load the averaged weights, if the optimiser has them. Returns copies of those that were there, by name."""
-        if not isinstance(self.optimizer, ScheduleFree):
-            return {}
-        averages = {id(parameter): average for parameter, average in self.optimizer.averages()}
-        before = {}
-        for name, parameter in self._network.named_parameters():
-            if id(parameter) in averages:
-                before[name] = parameter.detach().clone()
-                parameter.detach().copy_(averages[id(parameter)])
-        return before
+    def _suspend(self) -> None:
+        """Keep what validating, sampling and looking must not disturb, and validate the weights that are to be kept."""
+        self._pause = Pause.begin(self.module, self.generators, self.optimizer)
 
     def _continue(self) -> None:
-        assert self._suspended is not None
-        self.module.carried, generators, before = self._suspended
-        self.generators.restore(generators)
-        for name, parameter in self._network.named_parameters():
-            if name in before:
-                parameter.detach().copy_(before[name])
-        self._suspended = None
+        assert self._pause is not None
+        self._pause.end(self.module, self.generators)
+        self._pause = None
 
     # Races and recoveries
 
@@ -498,9 +501,9 @@ class Run:
 
     def _snapshot(self) -> Snapshot:
         """The state of now, without best weights; the tensors themselves."""
-        carried, generators, before = self._suspended or (self.module.carried, self.generators.states(), {})
+        now = self._pause or Pause(self.module.carried, self.generators.states(), {})
         optimizer = self.optimizer.state_dict()["state"]
-        return Snapshot({**weights(self._network), **before}, {}, carried, generators, optimizer)
+        return Snapshot({**weights(self._network), **now.weights}, {}, now.carried, now.generators, optimizer)
 
     def _restore_dynamics(self, snapshot: Snapshot, counters: Counters) -> None:
         """All of a snapshot but the weights. ModelFileError if it is none of this run."""
@@ -523,12 +526,12 @@ class Run:
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise checkpoints.damaged(self.files.checkpoint, error) from error
 
-    def _write_line(self, kind: str, **losses: float) -> None:
+    def _write_line(self, kind: str, **figures: Any) -> None:
         self.files.write_line(
             kind=kind,
             step=self.counters.step,
             epoch=self.counters.step / len(self.training),
-            **losses,
+            **figures,
             learning_rate=self.plan.rate(self.counters.step - 1),
             gradient_norm=self.counters.norms[-1],
             seconds=round(self.seconds, 3),

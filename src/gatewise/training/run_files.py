@@ -57,7 +57,7 @@ class RunFiles:
     def open_history(self, counters: Counters, resuming: bool) -> None:
         """Start the history, or when resuming cut it back to what the checkpoint knows of."""
         self.close()
-        with self._writing(self.history):
+        with self.writing(self.history):
             raced = len(counters.race)
             known = lines_until(self.history, counters.step, counters.evaluated, raced) if resuming else []
             self._open_history = History(self.history, known)
@@ -90,14 +90,14 @@ class RunFiles:
             "identity": self.identity,
             "torch": torch.__version__,
         }
-        with self._writing(self.checkpoint):
+        with self.writing(self.checkpoint):
             checkpoints.write(self.checkpoint, document, snapshot.named())
         self._saved, self._saved_time = _state(counters), time.monotonic()
 
     def write_line(self, **values: Any) -> None:
         """Append to the history. TrainingFailed if it cannot be written."""
         assert self._open_history is not None
-        with self._writing(self.history):
+        with self.writing(self.history):
             self._open_history.write(**values)
 
     def last_checkpoint(self) -> str:
@@ -106,7 +106,8 @@ class RunFiles:
             return "No checkpoint was written yet."
         return f"The last good checkpoint is {self.checkpoint} (step {self._saved[-2]})."
 
-    def _writing(self, path: Path) -> Writing:
+    def writing(self, path: Path) -> Writing:
+        """What is written inside is one of the run's files: TrainingFailed if it cannot be."""
         if self._saved is None:
             return Writing(path, "Nothing was learned yet. Make room there, or choose another folder.")
         return Writing(

@@ -84,6 +84,7 @@ class Captioner(Estimator, CaptionOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on images with captions.
 
@@ -103,6 +104,8 @@ class Captioner(Estimator, CaptionOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, or has no captions.
@@ -112,7 +115,12 @@ class Captioner(Estimator, CaptionOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, y, validation, captions, lists, encoding), output, resume, progress, verbose
+            lambda: self._prepare(data, y, validation, captions, lists, encoding),
+            output,
+            resume,
+            progress,
+            verbose,
+            watch,
         )
 
     def _prepare(

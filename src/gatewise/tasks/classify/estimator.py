@@ -90,6 +90,7 @@ class Classifier(Estimator, ClassifyOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learn.
 
@@ -106,6 +107,8 @@ class Classifier(Estimator, ClassifyOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, a target is missing, or there are not two classes.
@@ -113,7 +116,9 @@ class Classifier(Estimator, ClassifyOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
+        return self._fit(
+            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+        )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""

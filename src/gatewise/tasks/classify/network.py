@@ -40,6 +40,10 @@ class Ensemble(Network):
         found = torch.stack([average(self, [member_scores(member, batch)]) for member in self.members])
         return found[batch["fold"], torch.arange(found.shape[1], device=found.device)]
 
+    def predictions(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        found, targets = self(batch), batch["targets"]
+        return (found, targets) if self.kind == "category" else (found.flatten(), targets.flatten())
+
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: dict[str, Tensor]) -> Tensor:

@@ -103,6 +103,7 @@ class Detector(Estimator, DetectOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learn what is normal and set the threshold.
 
@@ -118,6 +119,8 @@ class Detector(Estimator, DetectOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, holds no numbers, or is too short.
@@ -131,6 +134,7 @@ class Detector(Estimator, DetectOptions):
             resume,
             progress,
             verbose,
+            watch,
         )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:

@@ -97,6 +97,7 @@ class Forecaster(Estimator, ForecastOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train.
 
@@ -111,6 +112,8 @@ class Forecaster(Estimator, ForecastOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, or no series is long enough.
@@ -124,6 +127,7 @@ class Forecaster(Estimator, ForecastOptions):
             resume,
             progress,
             verbose,
+            watch,
         )
 
     def _prepare(self, data: Any, validation: Any, query: str | None, encoding: str, tell: bool) -> Prepared:

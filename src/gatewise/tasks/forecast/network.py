@@ -42,7 +42,7 @@ class ForecastNetwork(Network):
         residuals: np.ndarray | None = None,
     ):
         super().__init__(block)
-        self.loss = loss_of(head)
+        self.head, self.loss = head, loss_of(head)
         for layer in [self.output, *([self.joined] if "joined" in block.parts else [])]:
             nn.init.zeros_(layer.weight)  # the network starts as its linear part
             nn.init.zeros_(layer.bias)
@@ -52,6 +52,12 @@ class ForecastNetwork(Network):
         if residuals is not None and len(residuals):
             # Around zero: the average error of held-out windows says little of that of others.
             self.start.copy_(torch.tensor(head.start(residuals - np.median(residuals, axis=0))))
+
+    def predictions(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        out, target, wanted = self.outputs_and_targets(batch)
+        scale = batch["scale"][..., None].expand_as(target)
+        points = torch.from_numpy(self.head.point(out.float().cpu().numpy(), scale.cpu().numpy())).to(target)
+        return points[wanted > 0], target[wanted > 0]
 
     # What the training loop asks for: `training.Trainable`.
 

@@ -107,6 +107,7 @@ class Generator(Estimator, GenerateOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
         sample_length: int = 0,
     ) -> Self:
         """Learn.
@@ -124,6 +125,8 @@ class Generator(Estimator, GenerateOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
             sample_length: Of text, tokens of a sample that is written about four times in a training; 0 for none.
 
         Raises:
@@ -133,7 +136,7 @@ class Generator(Estimator, GenerateOptions):
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
         return self._fit(
-            lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress, verbose
+            lambda: self._prepare(data, validation, encoding, sample_length), output, resume, progress, verbose, watch
         )
 
     def _prepare(self, data: Any, validation: Any, encoding: str, sample_length: int) -> Prepared:

@@ -79,6 +79,13 @@ class TagNetwork(Network):
             errors[bias] = sum(wrong for wrong, _ in sums) / max(1, sum(count for _, count in sums))
         self.outside_bias.fill_(min(errors, key=lambda bias: errors[bias]))
 
+    def predictions(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        scores, targets = self(batch)[0].float(), batch["targets"]
+        if self.numeric:
+            known = ~targets.isnan()
+            return self._numbers(scores)[known], targets[known]
+        return scores.softmax(-1)[targets >= 0], targets[targets >= 0]
+
     # What the training loop asks for: `training.Trainable`.
 
     def training_loss(self, batch: Batch) -> Tensor:

@@ -79,6 +79,7 @@ class Transcriber(Estimator, TranscribeOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Learn.
 
@@ -95,6 +96,8 @@ class Transcriber(Estimator, TranscribeOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, or a transcriber cannot learn from it.
@@ -102,7 +105,9 @@ class Transcriber(Estimator, TranscribeOptions):
             ModelFileError: The checkpoint does not fit.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
+        return self._fit(
+            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+        )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""

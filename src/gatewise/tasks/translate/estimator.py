@@ -87,6 +87,7 @@ class Translator(Estimator, TranslateOptions):
         resume: bool = False,
         progress: ProgressFor | None = None,
         verbose: int = 0,
+        watch: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on pairs of texts.
 
@@ -103,6 +104,8 @@ class Translator(Estimator, TranslateOptions):
             resume: Continue from that checkpoint.
             progress: Makes what shows progress, such as `training.choose`; None is silent.
             verbose: 1 shows, on standard error, how the data were understood, what was chosen, and progress.
+            watch: Page (.html) to show the training in, with what its layers do and advice where something is wrong;
+                see docs/watch.md. No bit of the training depends on it.
 
         Raises:
             DataError: The data cannot be read, or there is too little of it.
@@ -111,7 +114,9 @@ class Translator(Estimator, TranslateOptions):
             MissingExtra: sacrebleu, or tokenizers for byte-pairs, is not installed.
             TrainingStopped: The loss became NaN, or the disk is full; the model so far was saved.
         """
-        return self._fit(lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose)
+        return self._fit(
+            lambda: self._prepare(data, y, validation, query, encoding), output, resume, progress, verbose, watch
+        )
 
     def _prepare(self, data: Any, y: Any, validation: Any, query: str | None, encoding: str) -> Prepared:
         """Read, split, encode and size."""

@@ -44,6 +44,10 @@ class LanguageModel(SequenceModel):
         with torch.no_grad():
             self.output.bias.copy_(torch.log((counts + 1) / (counts.sum() + len(counts))))
 
+    def predictions(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        inputs, targets = batch
+        return self._scores(inputs).softmax(-1), targets.flatten()
+
     # What the training loop asks for: `training.Trainable`. A chunk continues the chunk before, but gradients stop
     # between them: truncated backpropagation through time.
 

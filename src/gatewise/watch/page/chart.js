@@ -1,0 +1,94 @@
+// Lines and maps as SVG.
+const SVG = "http://www.w3.org/2000/svg";
+const WIDE = 720, HIGH = 150, LEFT = 58, RIGHT = 12, TOP = 8, BOTTOM = 22;
+const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 4", "10 4"];
+
+function made(name, attributes, parent) {
+  const found = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) found.setAttribute(key, value);
+  if (parent) parent.append(found);
+  return found;
+}
+
+function text(value) {
+  if (!Number.isFinite(value)) return "";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e5 || size < 1e-3 ? value.toExponential(1).replace("e+", "e") : String(Number(value.toPrecision(3)));
+}
+
+// A number to its place on an axis, and where its marks are.
+function scale(low, high, from, to, log) {
+  const of = log ? Math.log10 : (value) => value;
+  const [a, b] = [of(low), of(high)];
+  const place = (value) => from + ((of(value) - a) / (b - a || 1)) * (to - from);
+  const marks = [];
+  if (log) {
+    const every = Math.max(1, Math.ceil((b - a) / 4));
+    for (let power = Math.ceil(a - 1e-9); power <= b + 1e-9; power += every) marks.push(10 ** power);
+    if (marks.length < 2) marks.splice(0, marks.length, low, high);
+  } else {
+    const rough = (b - a) / 4 || 1, power = 10 ** Math.floor(Math.log10(rough));
+    const every = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
+    for (let n = Math.ceil(a / every - 1e-9); n * every <= b + every * 1e-6; n++) marks.push(n * every);
+  }
+  return { place, marks };
+}
+
+function bounds(values, log) {
+  let low = Math.min(...values), high = Math.max(...values);
+  if (log) return low === high ? [low / 2, high * 2] : [low, high];
+  if (low > 0 && low < high / 2) low = 0;
+  return low === high ? [low - (Math.abs(low) / 2 || 0.5), high + (Math.abs(high) / 2 || 0.5)] : [low, high];
+}
+
+function frame(title, steps) {
+  const svg = made("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", tabindex: "0", "aria-label": title });
+  const x = scale(steps[0], steps[1], LEFT, WIDE - RIGHT, false);
+  for (const mark of x.marks) made("text", { x: x.place(mark), y: HIGH - 6, "text-anchor": "middle" }, svg).textContent = text(mark);
+  return { svg, x };
+}
+
+// Lines over steps. A series of one point is a dot.
+function lineChart(title, series, steps, log) {
+  const { svg, x } = frame(title, steps);
+  const values = series.flatMap((own) => own.points.map((point) => point[1])).filter((value) => !log || value > 0);
+  const y = scale(...bounds(values, log), HIGH - BOTTOM, TOP, log);
+  for (const mark of y.marks) {
+    made("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y.place(mark), y2: y.place(mark), class: "grid" }, svg);
+    made("text", { x: LEFT - 5, y: y.place(mark) + 4, "text-anchor": "end" }, svg).textContent = text(mark);
+  }
+  made("rect", { x: LEFT, y: TOP, width: WIDE - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }, svg);
+  series.forEach((own, place) => {
+    const drawn = own.points.filter((point) => !log || point[1] > 0).map(([step, value]) => `${x.place(step).toFixed(1)},${y.place(value).toFixed(1)}`);
+    const style = { fill: "none", stroke: `var(--s${place % 6})`, "stroke-width": 1.8, "stroke-dasharray": DASHES[place % 6] };
+    made("polyline", { points: drawn.join(" "), ...style }, svg);
+    if (drawn.length < 40) for (const at of drawn) {
+      const [cx, cy] = at.split(",");
+      made("circle", { cx, cy, r: 2, fill: `var(--s${place % 6})` }, svg);
+    }
+  });
+  return { svg, x };
+}
+
+// Lags upwards, looks across; the darker, the larger the gradient, over six powers of ten.
+function mapChart(title, columns, steps) {
+  const { svg, x } = frame(title, steps);
+  const lags = [...new Set(columns.flatMap(([, own]) => own.map(([lag]) => lag)))].sort((a, b) => a - b);
+  const most = Math.max(...columns.flatMap(([, own]) => own.map(([, norm]) => norm)));
+  const height = (HIGH - TOP - BOTTOM) / lags.length;
+  const edges = columns.map(([step], place) => (place ? (x.place(step) + x.place(columns[place - 1][0])) / 2 : LEFT));
+  columns.forEach(([, own], place) => {
+    const right = place + 1 < columns.length ? edges[place + 1] : WIDE - RIGHT;
+    for (const [lag, norm] of own) {
+      const shade = norm > 0 ? Math.max(0, 1 + Math.log10(norm / most) / 6) : 0;
+      made("rect", { x: edges[place], y: HIGH - BOTTOM - (lags.indexOf(lag) + 1) * height, width: Math.max(1, right - edges[place] + 0.3), height: height + 0.3, fill: "var(--s0)", "fill-opacity": shade.toFixed(3) }, svg);
+    }
+  });
+  lags.forEach((lag, place) => {
+    if (lags.length > 9 && place % 2) return;
+    made("text", { x: LEFT - 5, y: HIGH - BOTTOM - (place + 0.5) * height + 4, "text-anchor": "end" }, svg).textContent = lag;
+  });
+  made("rect", { x: LEFT, y: TOP, width: WIDE - LEFT - RIGHT, height: HIGH - TOP - BOTTOM, class: "frame" }, svg);
+  return { svg, x };
+}
