@@ -43,7 +43,13 @@ def _table(report: Report, path: Any) -> None:
     write_table(path, [report.rows()])
 
 
-WRITERS: dict[str, Callable[[Report, Any], Any]] = {".json": _json, ".csv": _table, ".parquet": _table}
+def _page(report: Report, path: Any) -> None:
+    from .page import write as write_page
+
+    write_page(report, path)
+
+
+WRITERS: dict[str, Callable[[Report, Any], Any]] = {".html": _page, ".json": _json, ".csv": _table, ".parquet": _table}
 
 
 def text(report: Report) -> str:

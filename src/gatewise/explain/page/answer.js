@@ -27,9 +27,15 @@ function trustSection() {
     h("p", { class: "quiet" }, w.verdictNote), h("details", {}, h("summary", {}, w.numbers), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": w.how }, table)));
 }
 
+// What a step is called where it stands alone.
+function stepTitle(one, step) {
+  const name = stepName(one, step);
+  return !name ? `${words().step} ${step}` : one.kind === "tokens" ? `${JSON.stringify(name).slice(1, -1)} (${step})` : name;
+}
+
 // The terms of the attribution that is shown: the largest steps, the rest in one.
 function terms({ attribution }) {
-  const w = words(), parts = attribution.added.flatMap((one, input) => one.steps.map((value, step) => ({ value, input, step, text: stepName(report.inputs[input], step) || `${w.step} ${step}`, kind: "step" })));
+  const w = words(), parts = attribution.added.flatMap((one, input) => one.steps.map((value, step) => ({ value, input, step, text: stepTitle(report.inputs[input], step), kind: "step" })));
   parts.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const top = parts.slice(0, 5), rest = parts.slice(5);
   const others = attribution.others.map(({ text, value }) => ({ text, value, kind: "other" }));
@@ -43,7 +49,7 @@ function becauseSection() {
   let sum = 0;
   const rows = parts.map(({ text, value }) => { const row = { text, from: sum, to: sum + value, shown: signed(value) }; sum += value; return row; });
   rows.push({ text: w.score, from: 0, to: now.attribution.score, shown: signed(now.attribution.score), kind: "total" });
-  const named = parts.filter((one) => one.kind === "step").slice(0, 3).map((one) => `“${one.text}” ${signed(one.value)}`).join(chinese ? "，" : ", ");
+  const named = parts.filter((one) => one.kind === "step").slice(0, 3).map((one) => `${one.text} ${signed(one.value)}`).join(chinese ? "，" : ", ");
   const sentence = `${named}${chinese ? "。" : ". "}${w.adding}`;
   return section("because", w.because, sentence, figure(targetName(now.target), bars(rows, w.because), [w.label, w.added], () => [...parts.map((one) => [one.text, one.value]), [w.score, now.attribution.score]]),
     h("p", { class: "quiet" }, `${w.usual}: ${now.attribution.usual}`));
@@ -52,14 +58,16 @@ function becauseSection() {
 function flipSection() {
   const w = words(), found = report.flip;
   if (!found) return null;
-  const steps = found.places.map(({ input, step }) => `“${stepName(report.inputs.find((one) => one.name === input), step) || step}” (${step})`).join(chinese ? "、" : ", ");
+  const steps = found.places.map(({ input, step }) => stepTitle(report.inputs.find((one) => one.name === input), step)).join(chinese ? "、" : ", ");
   return section("flip", w.flip, "", h("p", {}, found.places.length ? w.flips(steps, found.answer) : w.noFlip), found.places.length ? h("p", { class: "quiet" }, found.exhaustive ? w.fewest : w.greedy) : null);
 }
 
 function togetherSection() {
   const w = words();
   if (!report.interactions?.length) return null;
-  return section("together", w.together, "", h("ul", { class: "plain" }, ...report.interactions.map(({ texts, alone, together }) =>
+  const beyond = ({ alone, together }) => Math.abs(together - alone[0] - alone[1]);
+  const most = [...report.interactions].sort((a, b) => beyond(b) - beyond(a)).slice(0, 4);
+  return section("together", w.together, "", h("ul", { class: "plain" }, ...most.map(({ texts, alone, together }) =>
     h("li", {}, w.act(texts[0], texts[1], signed(alone[0]), signed(alone[1]), signed(together), signed(together - alone[0] - alone[1]))))));
 }
 
