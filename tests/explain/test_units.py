@@ -79,7 +79,7 @@ def test_a_planted_unit_is_found_and_confirmed():
 
 
 def test_what_follows_but_is_not_needed_is_not_confirmed():
-    """The same unit, whose output nobody reads."""
+    """The same unit, whose output nobody reads: whatever other kinds of steps cost, it is not for its feature."""
     written = text(3000)
     net = model()
     net.output.weight[:, PLANTED] = 0

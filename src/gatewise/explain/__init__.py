@@ -1,5 +1,5 @@
-"""Why a model answers as it does, how far that can be relied on, and what its network does meanwhile: every gate of every
-step, its memory, and what its parts are for. The package itself is what users call for the former:
+"""Why a model answers as it does, how far that can be relied on, and what its network does meanwhile: every gate of
+every step, its memory, and what its parts are for. The package itself is what users call for the former:
 
     report = gatewise.explain("model.gatewise", "rows.csv", row=3)
 """
@@ -7,7 +7,6 @@ step, its memory, and what its parts are for. The package itself is what users c
 import sys
 from types import ModuleType
 from typing import Any
-
 
 from .decomposition import Decomposition, decompose, interaction
 from .effects import Effect, gate_effects

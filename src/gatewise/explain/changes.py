@@ -5,8 +5,7 @@ Both are measured by replacing steps with the usual one, so they hold for any ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from .inside import Flip, Interaction, Place
 from .question import Question
 
 MOST_TRIED = 1 << 12  # sets of steps, for it to be said that no smaller one does
+MOST_PUT_BACK = 32  # steps that it is tried without, those that were taken last
 _PHRASES = 4
 _FADES = 0.3  # of the largest step of a phrase: a neighbour that adds less is not of it
 
@@ -22,56 +22,62 @@ _FADES = 0.3  # of the largest step of a phrase: a neighbour that adds less is n
 def flip(question: Question, steps: np.ndarray) -> Flip:
     """The fewest steps found whose replacement changes the answer.
 
-    Steps are taken by what they add to the score, and those put back without which the answer is another one too. Where
-    there are few enough smaller sets, all of them are tried.
+    Steps are taken by what they add to the score or take from it, and those put back without which the answer is
+    another one too. Where there are few enough smaller sets, all of them are tried.
 
     Args:
         steps: (S,) what each adds.
     """
-    assert question.answers is not None
-    S, input = len(steps), steps_of(question)
-    order = np.argsort(-steps, kind="stable")
-    hidden = np.zeros((S + 1, S), bool)
-    for taken in range(1, S + 1):
-        hidden[taken:, order[taken - 1]] = True
-    answers = _answers(question, hidden, input)
-    before = answers[0]
-    first = next((taken for taken, answer in enumerate(answers) if answer != before), None)
-    if first is None:
-        return Flip(places=[], score=float(replaced(question, hidden[:1], input)[0]), answer=before, exhaustive=False)
-    found = hidden[first].copy()
-    for step in order[first - 1 :: -1]:
-        without = found.copy()
-        without[step] = False
-        if found[step] and without.any() and _answers(question, without[None], input)[0] != before:
-            found = without
-    exhaustive = True
-    for size in range(1, int(found.sum())):
-        sets = list(_sets(S, size))
-        if sets == [] or len(sets) > MOST_TRIED:
-            exhaustive = False
-            break
-        smaller = np.zeros((len(sets), S), bool)
-        smaller[np.arange(len(sets))[:, None], sets] = True
-        flips = [place for place, answer in enumerate(_answers(question, smaller, input)) if answer != before]
-        if flips:
-            found = smaller[flips[0]]
-            break
+    input = steps_of(question)
+    before, *_ = _answers(question, np.zeros((1, len(steps)), bool), input)
+    orders = [np.argsort(way * steps, kind="stable") for way in (-1, 1)]
+    sets = [one for one in (_greedy(question, input, order, before) for order in orders) if one is not None]
+    found = min(sets, key=np.sum) if sets else np.ones(len(steps), bool)
+    exhaustive, size = True, 1
+    while exhaustive and size < found.sum():
+        smaller = _sets(len(steps), size)
+        exhaustive = len(smaller) <= MOST_TRIED
+        if exhaustive:
+            answers = _answers(question, smaller, input)
+            flips = [own for own, answer in zip(smaller, answers, strict=True) if answer != before]
+            found = flips[0] if flips else found
+            size = size if flips else size + 1
     [answer] = _answers(question, found[None], input)
+    flipped = answer != before
+    score = replaced(question, found[None] & flipped, input)[0] + sum(one.value for one in question.others)
+    places = np.flatnonzero(found) if flipped else ()
     return Flip(
-        places=[_place(question, input, int(step)) for step in np.flatnonzero(found)],
-        score=float(replaced(question, found[None], input)[0]) + sum(one.value for one in question.others),
+        places=[_place(question, input, int(step)) for step in places],
+        score=float(score),
         answer=answer,
         exhaustive=exhaustive,
     )
 
 
-def _sets(steps: int, size: int) -> Iterator[tuple[int, ...]]:
-    """One more than are tried, at most."""
-    for number, one in enumerate(combinations(range(steps), size)):
-        if number > MOST_TRIED:
-            return
-        yield one
+def _greedy(question: Question, input: np.ndarray, order: np.ndarray, before: str) -> np.ndarray | None:
+    """(S,) the first steps of an order that change the answer, without those that are not needed; None if none do."""
+    S = len(order)
+    hidden = np.zeros((S, S), bool)
+    for taken, step in enumerate(order):
+        hidden[taken:, step] = True
+    first = next((taken for taken, answer in enumerate(_answers(question, hidden, input)) if answer != before), None)
+    if first is None:
+        return None
+    found: np.ndarray = hidden[first]
+    for step in order[max(0, first - MOST_PUT_BACK) : first][::-1]:
+        without = found.copy()
+        without[step] = False
+        if _answers(question, without[None], input)[0] != before:
+            found = without
+    return found
+
+
+def _sets(steps: int, size: int) -> np.ndarray:
+    """(N, S) all sets of so many steps; one more than are tried, if there are more."""
+    chosen = np.array([*islice(combinations(range(steps), size), MOST_TRIED + 1)])
+    found = np.zeros((len(chosen), steps), bool)
+    found[np.arange(len(chosen))[:, None], chosen] = True
+    return found
 
 
 def _answers(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[str]:

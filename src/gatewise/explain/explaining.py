@@ -19,6 +19,7 @@ from ..tasks.estimator import Estimator
 from .attribution import attribution_of, by_step, explain_against, integrated, occluded
 from .because import because
 from .changes import flip, interactions
+from .insides import insides
 from .question import Ask, Question
 from .questions import question
 from .reliability import reliability
@@ -134,12 +135,8 @@ def _parts(asked: Question, seed: int) -> tuple[dict[str, Any], int]:
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
         "contrasts": contrasts or "there is no other answer to compare with",
-        "connectivity": "it is not computed yet",
-        "memory": "it is not computed yet",
-        "streams": "it is not computed yet",
-        "gate_ablation": "it is not computed yet",
-        "units": "it is not computed yet",
-        "walk": "it is not computed yet",
+        **insides(asked, seed),
+        "units": "units are named over a whole text or series, not for one row: see gatewise.explain.name_units",
         "flip": "this answer is a number, which has nothing to flip to"
         if asked.answers is None
         else flip(asked, steps),

@@ -21,7 +21,9 @@ from .report import Reliability, Verdict
 RANDOM = 16  # orders in which steps are deleted at random
 MOST_DELETED = 10
 SHARE_DELETED = 0.1
+LEAST_SHARE = 0.5  # of the network in the answer, below which its explanation is not that of the answer
 DRAWS = 12  # of random weights: with one step that matters, each says yes or no by chance
+VERDICTS: tuple[Verdict, ...] = ("reliable", "rough", "do not rely on this")
 NOISE = 0.05  # of the root mean square distance from the usual step
 FEWEST = 3  # steps whose ranks say something
 
@@ -46,6 +48,10 @@ def reliability(question: Question, found: Integrated, occlusion: np.ndarray, se
     randomised = None if few else _randomised(question, steps, found.points, seed)
     noise = None if few else _under_noise(question, steps, found.points, np.random.default_rng([seed, 2]))
     verdict, reasons = judge(found.gap, ratio, agreement, randomised, noise)
+    share = question.answer.network_share
+    if share < LEAST_SHARE:
+        verdict = "do not rely on this" if share == 0 else _worse(verdict, "rough")
+        reasons.append(f"the network, which is explained, has {share:.0%} of the answer")
     return Reliability(
         gap=found.gap,
         points=found.points,
@@ -164,8 +170,11 @@ def judge(
     if agreement is None:
         worst = max(worst, 1)
         reasons.append(f"fewer than {FEWEST} steps have no ranks to compare")
-    verdicts: tuple[Verdict, ...] = ("reliable", "rough", "do not rely on this")
-    return verdicts[worst], reasons
+    return VERDICTS[worst], reasons
+
+
+def _worse(one: Verdict, other: Verdict) -> Verdict:
+    return VERDICTS[max(VERDICTS.index(one), VERDICTS.index(other))]
 
 
 def _level(value: float, more: bool, fine: float, bearable: float) -> int:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
-from .inside import Connectivity, Flip, GateAblation, Interaction, LayerMemory, FoundUnit, Stream, Walk
+from .inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
 
 FORMAT = 1

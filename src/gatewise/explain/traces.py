@@ -146,8 +146,9 @@ def trace(network: Any, run: Callable[[Any], Answer], held: Sequence[Held] = ())
         held: What to hold still meanwhile, for whatever the network is run on.
 
     Returns:
-        What the function returned, as it does without a trace; and a trace of each layer and direction, in the order in
-        which they ran. Layers that are called more often have one for each call.
+        What the function returned, with the bits that it has without a trace, but for cells with matrices, which the
+        engine does not run; and a trace of each layer and direction, in the order in which they ran. Layers that are
+        called more often have one for each call. Layers of more dimensions have none.
 
     Example:
         >>> (y, state), traces = trace(layers, lambda layers: layers(x, lengths=lengths))

@@ -12,7 +12,7 @@ Source: of the search, Karpathy, Johnson & Li (2015), arXiv 1506.02078; of silen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,9 @@ from .traces import Held, Trace, trace
 Array = np.ndarray
 
 LEVEL = 0.05  # chance that anything is named where no unit follows anything
+KINDS = ("while it is on", "while it is off", "where it begins", "where it ends")  # steps that a feature tells apart
 OTHERS = 19  # other units that are silenced: one of twenty is first by chance once in twenty times
+_FOLLOWS = 0.3  # correlation below which a unit does not follow anything, however sure it is
 _RESEMBLES = 0.5  # correlation of a feature with a shifted copy, from which the copy is the feature again
 _FEWEST = 20  # shifted copies, far enough from one another to be told apart, without which there is no null
 _STEPS = 10  # of a kind, below which its cost is not looked at
@@ -54,9 +56,9 @@ class Proposal:
 
     @property
     def holds(self) -> bool:
-        """Whether the unit may be named: above the null, and on the unseen half still half as much."""
-        same = self.correlation * self.unseen > 0
-        return abs(self.correlation) > self.null and same and abs(self.unseen) >= abs(self.correlation) / 2
+        """Whether the unit may be named: it follows, above the null, and on the unseen half still half as much."""
+        beyond = abs(self.correlation) > max(self.null, _FOLLOWS)
+        return beyond and self.correlation * self.unseen > 0 and abs(self.unseen) >= abs(self.correlation) / 2
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,7 @@ class NamedUnit:
         place, layer, reverse: Of the layer, as in its `Trace`.
         unit: Which of its units, from 0.
         proposal: What correlation says.
-        silenced: Kind of step -> what silencing costs there. The kinds are those that the feature tells apart, "while
-            it is on" and "where it ends", and those that were given.
+        silenced: Kind of step -> what silencing costs there. The kinds are `KINDS`, and those that were given.
     """
 
     place: str
@@ -100,12 +101,12 @@ class NamedUnit:
     reverse: bool
     unit: int
     proposal: Proposal
-    silenced: Mapping[str, Silenced] = field(default_factory=dict)
+    silenced: Mapping[str, Silenced]
 
     @property
     def confirmed(self) -> bool:
-        """Whether the network needs the unit for what it follows."""
-        return any(one.counts for one in self.silenced.values())
+        """Whether the network needs the unit for what it follows: dearer in a kind of step that the feature makes."""
+        return any(self.silenced[kind].counts for kind in KINDS)
 
 
 def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
@@ -268,12 +269,7 @@ def _kinds(feature: Array) -> dict[str, Array]:
     """Steps that a feature tells apart: (N,) booleans. A number is on where it is above its median."""
     on = feature > (feature.min() if len(np.unique(feature)) == 2 else np.median(feature))
     later = np.append(on[1:], on[-1:])
-    return {
-        "while it is on": on & later,
-        "while it is off": ~on & ~later,
-        "where it begins": ~on & later,
-        "where it ends": on & ~later,
-    }
+    return dict(zip(KINDS, (on & later, ~on & ~later, ~on & later, on & ~later), strict=True))
 
 
 def _silenced(before: Array, after: Array, others: Sequence[Array], inside: Array) -> Silenced:

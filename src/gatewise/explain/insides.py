@@ -1,0 +1,210 @@
+"""What happened inside the network while it read the row, as parts of a report: gates, memories, what gates are for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .effects import by_layer, inner_names, mean_of
+from .inside import Connectivity, GateAblation, LayerMemory, Stream, Walk
+from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
+from .packed import Packed
+from .question import Question
+from .relevance import gates_of
+from .traces import Held, Trace, trace
+
+MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
+MOST_WALKED = 1 << 16  # numbers of the weights of a layer that is walked through
+MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
+DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
+
+
+def insides(question: Question, seed: int) -> dict[str, Any]:
+    """By name "streams", "memory", "gate_ablation", "walk" and "connectivity" of a report, or why one is missing."""
+    arrays = [part.values[:, None] for part in question.parts]
+    with np.errstate(all="ignore"):  # damaged weights show in what comes out
+        _, traces = trace(question.network, lambda net: question.scores(net, arrays))
+    if not traces:
+        why = "no recurrent layer ran"
+        return dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
+    layers = by_layer(traces)
+    whole = [one[0] for one in layers if len(one) == 1 and len(one[0].x) > 1]  # others ran step by step
+    memory = [_memory(one, name) for one in whole for name in _vectors(one)]
+    kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
+    return {
+        "streams": _streams(layers),
+        "memory": memory or kept,
+        "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
+        "walk": _walk(traces[0]),
+        "connectivity": connectivity(question, seed),
+    }
+
+
+def layer_name(one: Trace) -> str:
+    """ "layer 1", "encoder, layer 2, backward" """
+    place = one.place.removesuffix("layers").strip(".").replace(".", " ")
+    return f"{f'{place}, ' if place else ''}layer {one.layer + 1}{', backward' if one.reverse else ''}"
+
+
+def _vectors(one: Trace) -> list[str]:
+    """The memories of a cell that are no matrices."""
+    sizes = dict(zip(one.cell.carry, one.cell.carry_sizes, strict=True))
+    return [memory.name for memory in memories(one.cell) if sizes[memory.name] in "HP"]
+
+
+def _memory(one: Trace, name: str) -> LayerMemory:
+    account, lives = ledger(one, name), half_lives(one, name)
+    parts = np.abs(account.written[:, 0]).sum(-1)
+    start = float(np.abs(account.start).sum())
+    total = float(parts.sum()) + start or 1.0
+    age = ages(one, name)[0]
+    known = np.isfinite(age)
+    changed = rewriting(one, name)
+    return LayerMemory(
+        layer=layer_name(one),
+        name=name,
+        half_lives=[float(life) if np.isfinite(life) else None for life in lives],
+        written=(parts / total).tolist(),
+        initial=start / total,
+        life_lines=[float(line) for line in np.median(life_lines(one, name)[:, 0], -1)],
+        age=float(age[known].mean()) if known.any() else 0.0,
+        kept=float(np.clip(1 - changed.share, 0, 1)),
+        rewrites=changed.rewrites,
+    )
+
+
+def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
+    """Every named value of every layer, of as many units as there is room for."""
+    named = [(own, name) for own in layers for name in own[0].values]
+    steps = sum(len(one.x) for own, _ in named for one in own)
+    most = max(1, MOST_SHOWN // max(1, steps))
+    found = []
+    for own, name in named:
+        first, values = own[0], np.concatenate([one.values[name][:, 0] for one in own])
+        gates = {called for node, called in first.cell.names.items() if node in gates_of(first.cell)}
+        units = _slowest_first(own, values.shape[1])[:most]
+        found.append(
+            Stream(
+                layer=layer_name(first),
+                name=name,
+                gate=name in gates,
+                units=units.tolist(),
+                values=Packed.of(values[:, units]),
+            )
+        )
+    return found
+
+
+def _slowest_first(own: Sequence[Trace], size: int) -> np.ndarray:
+    """The units of a layer, those whose memory has the longest half-life first."""
+    for name in _vectors(own[0]) if len(own) == 1 else ():
+        lives = half_lives(own[0], name)
+        if len(lives) == size:
+            return np.argsort(-np.nan_to_num(lives, nan=0.0, posinf=np.inf), kind="stable")
+    return np.arange(size)
+
+
+def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequence[Trace]]) -> list[GateAblation]:
+    """Each gate held at its mean, those that the score needs most first."""
+
+    def run(net: Any) -> tuple[float, str]:
+        with np.errstate(all="ignore"):
+            score = float(question.scores(net, arrays)[0])
+            return score, "" if question.answers is None else question.answers(net, arrays)[0]
+
+    score, answer = run(question.network)
+    found = []
+    for own in layers:
+        first = own[0]
+        for name in inner_names(first.cell):
+            level = mean_of(own, name)
+            held = Held(first.place, first.layer, first.reverse, name, np.ones_like(level), level)
+            (changed, other), _ = trace(question.network, run, [held])
+            effect = GateAblation(
+                layer=layer_name(first), gate=name, effect=changed - score, answer=other if other != answer else ""
+            )
+            found.append(effect)
+    return sorted(found, key=lambda one: -abs(one.effect))
+
+
+def _walk(one: Trace) -> Walk | str:
+    """The first layer that ran; why not, if it is too large."""
+    size = sum(array.size for array in one.stored)
+    if size > MOST_WALKED:
+        return f"the {size:,} weights of {layer_name(one)} are too many to walk through, {MOST_WALKED:,} at most"
+    names = [own[0] for own in one.cell.stored()]
+    return Walk(
+        layer=layer_name(one),
+        cell=one.cell.to_json(),
+        weights={name: Packed.of(array) for name, array in zip(names, one.stored, strict=True)},
+        inputs=Packed.of(one.x[:, 0]),
+        state={name: Packed.of(start[0]) for name, start in zip(one.cell.carry, one.start, strict=True)},
+    )
+
+
+def connectivity(question: Question, seed: int) -> Connectivity | str:
+    """How much each step of the last layer's output depends on each step of the first input.
+
+    The norm of a matrix of derivatives, by `DIRECTIONS` random signs of the output's units: as a mean it is right, and
+    exact where there are no more units than that.
+    """
+    import torch
+
+    from ..nn import Recurrent
+
+    net, ran = question.trainable(), []  # what the layers gave, in their order
+    hooks = [
+        one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
+        for one in net.modules()
+        if isinstance(one, Recurrent)
+    ]
+    try:
+        # Once to learn how many steps there are, then with a row for each direction of each step.
+        _run(question, net, [part.values[:, None] for part in question.parts])
+        outputs = _last_layer(ran)
+        steps, units = len(outputs), outputs.shape[-1]
+        shown = np.unique(np.linspace(0, steps - 1, min(steps, MOST_OUTPUTS)).round().astype(int))
+        count = min(units, DIRECTIONS)
+        signs = np.random.default_rng([seed, 3]).choice([-1.0, 1.0], (count, units))
+        ways = torch.from_numpy(np.eye(units) if units <= DIRECTIONS else signs).float()
+        ran.clear()
+        rows = len(shown) * count
+        arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
+        outputs = _last_layer(ran)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    places = torch.from_numpy(np.repeat(shown, count))
+    chosen = outputs[places, torch.arange(rows)]  # (rows, units)
+    own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
+    slopes = torch.autograd.grad((chosen * ways.repeat(len(shown), 1)).sum(), own, allow_unused=True)
+    squares = sum(slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None)
+    if isinstance(squares, int):
+        return "the last layer does not depend on the first input"
+    norms = np.sqrt(squares.reshape(len(squares), len(shown), count).sum(-1) / (1 if units <= DIRECTIONS else count))
+    return Connectivity(
+        input=question.inputs[0].name,
+        outputs=shown.tolist(),
+        inputs=list(range(len(norms))),
+        strength=Packed.of(norms.T),
+        skipped="" if len(shown) == steps else f"{len(shown)} of {steps:,} steps of the output are shown",
+    )
+
+
+def _run(question: Question, net: Any, values: Sequence[np.ndarray]) -> list[Any]:
+    """Run the network, and what it read, of which gradients can be taken."""
+    import torch
+
+    arrays = [torch.from_numpy(np.ascontiguousarray(one)).requires_grad_() for one in values]
+    question.scores(net, arrays)
+    return arrays
+
+
+def _last_layer(ran: Sequence[tuple[Any, Any]]) -> Any:
+    """(T, N, units) of the layers that ran last, all their calls one after the other."""
+    import torch
+
+    last = ran[-1][0]
+    return torch.cat([output for layer, output in ran if layer is last])

@@ -1,0 +1,97 @@
+"""`gatewise explain`: reports of every task, and what it refuses."""
+
+import json
+
+import pytest
+from old_models import written
+from tasks.test_old_models import MODELS, opened
+
+from gatewise.cli import main
+from gatewise.explain.report import Report
+
+ASKED = {
+    "classify_number": (),
+    "detect_prediction": ("--step", "9"),
+    "forecast_quantiles": ("--horizon", "2", "--quantile", "0.8"),
+    "generate_text": ("--step", "5"),
+    "tag_numbers": (),
+    "tag_entities": ("--row", "1"),
+    "transcribe_lines": (),
+    "translate_characters": ("--step", "1"),
+    "caption_images": ("--step", "1"),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_task_is_explained(name, tmp_path, capsys):
+    data = written(name, tmp_path)
+    assert main(["explain", str(MODELS / f"{name}.model"), str(data), *ASKED[name], "--json"]) == 0
+    out = capsys.readouterr().out
+    report = Report.from_json(json.loads(out))
+    assert report.because.terms
+    assert report.provenance.task == name.split("_")[0]
+    assert report.provenance.command.startswith("gatewise explain")
+    assert report.streams
+    assert report.gate_ablation
+    assert set(report.missing) <= {"flip", "units", "contrasts", "interactions", "memory"}
+
+
+def test_a_report_is_written_by_the_ending_of_its_name(tmp_path, capsys):
+    model = str(opened("classify_text", tmp_path))
+    words = ["explain", model, "--text", "a dull film"]
+    assert main([*words, "-o", str(tmp_path / "why.json")]) == 0
+    assert "because      The lead of" in capsys.readouterr().out
+    report = Report.from_json(json.loads((tmp_path / "why.json").read_text()))
+    assert report.inputs[0].labels == ("a", "dull", "film")
+    assert main([*words, "-o", str(tmp_path / "why.csv")]) == 0
+    header, *rows = (tmp_path / "why.csv").read_text().splitlines()
+    assert header == "input,step,label,channel,value,added,occluded"
+    assert [row.split(",")[2] for row in rows] == ["a", "dull", "film"]
+    assert main([*words, "-o", str(tmp_path / "why.csv")]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("classify_number", ["--row", "99"], "there is no row 99 in"),
+        ("classify_number", ["--target", "prize"], "no column named 'prize'"),
+        ("classify_number", ["--step", "1"], "--step is no part of an answer of the task 'classify'"),
+        ("tag_entities", ["--target", "LOC"], "no tag named 'LOC'"),
+        ("tag_entities", ["--step", "50"], "there is no step 50"),
+        ("tag_entities", ["--target", "O", "--against", "O"], "tag 'O' cannot be compared with itself"),
+        ("forecast_quantiles", ["--horizon", "99"], "must be a whole number, from 1 to"),
+        ("forecast_quantiles", ["--quantile", "0.33"], "the model forecasts the quantiles"),
+        ("detect_prediction", ["--target", "x9"], "no channel named 'x9'"),
+        ("generate_text", ["--step", "0"], "nothing stands before step 0"),
+        ("transcribe_lines", ["--target", "?"], "no symbol named '?'"),
+        ("translate_characters", ["--step", "77"], "there is no step 77"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(name, words, message, tmp_path, capsys):
+    data = written(name, tmp_path)
+    assert main(["explain", str(MODELS / f"{name}.model"), str(data), *words]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "needs either DATA or a text"),
+        (["data.csv", "--text", "x"], "needs either DATA or a text"),
+        (["--text", "x"], "this classifier reads"),
+        (["data.csv", "-o", "why.doc"], "End its name in one of"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(words, message, capsys):
+    assert main(["explain", str(MODELS / "classify_number.model"), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_data_of_other_channels_are_refused(tmp_path, capsys):
+    (tmp_path / "x.csv").write_text("time,other\n1,2\n2,3\n")
+    assert main(["explain", str(MODELS / "detect_prediction.model"), str(tmp_path / "x.csv")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
