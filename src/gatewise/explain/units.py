@@ -125,18 +125,19 @@ def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
             raise DataError(f"the feature '{name}' has {len(values)} steps, where the network has {len(states)}")
     if half < _FEWEST:
         return []
+    names = [name for name, values in features.items() if np.ptp(values[:half]) > 0]
+    if not names:
+        return []
     first = _standardised(states[:half])
+    own = _standardised(np.stack([features[name][:half] for name in names], 1))
+    correlations, highest = own.T @ first / half, _highest_by_shift(first, own)
     found = []
-    for name, values in features.items():
-        own = _standardised(values[:half, None])[:, 0]
-        if not own.any():  # it never changes there
-            continue
-        highest = _highest_by_shift(first, own)
-        correlations = own @ first / half
-        unit = int(np.abs(correlations).argmax())
-        null = _null(highest, own, len(features))
-        unseen = _standardised(states[half:, unit, None])[:, 0] @ _standardised(values[half:, None])[:, 0]
-        found.append(Proposal(name, unit, float(correlations[unit]), null, float(unseen) / (len(states) - half)))
+    for place, name in enumerate(names):
+        unit = int(np.abs(correlations[place]).argmax())
+        null = _null(highest[:, place], own[:, place], len(features))
+        later = _standardised(np.stack([states[half:, unit], features[name][half:]], 1))
+        unseen = float(later[:, 0] @ later[:, 1]) / len(later)
+        found.append(Proposal(name, unit, float(correlations[place, unit]), null, unseen))
     return found
 
 
@@ -148,15 +149,16 @@ def _standardised(values: Array) -> Array:
     return found
 
 
-def _highest_by_shift(states: Array, feature: Array) -> Array:
-    """(N,) for each circular shift of the feature the largest correlation, in size, that any unit has with it."""
-    N, U = states.shape
-    spectrum = np.fft.rfft(feature)[:, None]
-    highest = np.zeros(N)
-    for start in range(0, U, _TOGETHER):
+def _highest_by_shift(states: Array, features: Array) -> Array:
+    """(N, F) for each circular shift of each feature the largest correlation, in size, that any unit has with it."""
+    N = len(states)
+    spectra = np.fft.rfft(features, axis=0).conj()
+    highest = np.zeros(features.shape)
+    for start in range(0, states.shape[1], _TOGETHER):
         block = np.fft.rfft(states[:, start : start + _TOGETHER], axis=0)
-        each = np.fft.irfft(block * spectrum.conj(), N, axis=0)
-        np.maximum(highest, np.abs(each).max(1), out=highest)
+        for place in range(features.shape[1]):
+            each = np.fft.irfft(block * spectra[:, place, None], N, axis=0)
+            np.maximum(highest[:, place], np.abs(each).max(1), out=highest[:, place])
     return highest / N
 
 
