@@ -202,20 +202,20 @@ def name_units(
     if not layers:
         raise DataError(f"no recurrent layer runs the steps and rows {cost.shape} that `run` tells the cost of")
     steps = _Steps(layers[0].lengths, len(cost))
-    states = np.concatenate([steps.flat(_activity(one)) for one in layers], 1)
-    flat = {name: steps.flat(values) for name, values in features.items()}
-    more = {name: steps.flat(values).astype(bool) for name, values in (kinds or {}).items()}
+    states = np.concatenate([steps.flat(_activity(one), "a layer") for one in layers], 1)
+    flat = {name: steps.flat(values, f"the feature '{name}'") for name, values in features.items()}
+    more = {name: steps.flat(values, f"the kind '{name}'").astype(bool) for name, values in (kinds or {}).items()}
     places = [(one, unit) for one in layers for unit in range(one.after[0].shape[-1])]
 
     def silenced(number: int) -> Array:
         one, unit = places[number]
         changed, _ = trace(network, run, [_silence(one, unit)])
-        return steps.unseen(steps.flat(np.asarray(changed)))
+        return steps.unseen(steps.flat(changed, "the cost"))
 
     proposals = [one for one in propose(states, flat) if one.holds]
     if not proposals:
         return []
-    before = steps.unseen(steps.flat(cost))
+    before = steps.unseen(steps.flat(cost, "the cost"))
     rest = np.setdiff1d(np.arange(len(places)), [one.unit for one in proposals])
     chosen = np.random.default_rng(seed).permutation(rest)[:OTHERS]
     others = [silenced(number) for number in chosen]
@@ -234,12 +234,15 @@ class _Steps:
     """Steps of a batch behind one another, row by row, without padding."""
 
     def __init__(self, lengths: Array, steps: int):
-        self._lengths = lengths
-        self._inside = np.arange(steps)[:, None] < lengths
+        self._inside = np.arange(steps) < lengths[:, None]
 
-    def flat(self, values: Array) -> Array:
-        """(T, B, ...) to (N, ...)."""
-        return np.swapaxes(values, 0, 1)[self._inside.T]
+    def flat(self, values: Array, what: str) -> Array:
+        """(T, B, ...) to (N, ...). DataError if they are of other steps; `what` says of what."""
+        found = np.swapaxes(np.asarray(values), 0, 1) if np.ndim(values) > 1 else np.asarray(values)
+        if found.shape[:2] != self._inside.shape:
+            shapes = np.shape(values)[:2], self._inside.shape[::-1]
+            raise DataError(f"{what} has the steps and rows {shapes[0]}, where the network has {shapes[1]}")
+        return found[self._inside]
 
     def unseen(self, values: Array) -> Array:
         """The second half of the steps."""
