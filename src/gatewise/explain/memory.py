@@ -4,6 +4,10 @@ With all that is not linear in a carried value taken as it is, a step is after =
 keep is f and write is i * g. So what is in the memory at the end is a sum of what each step wrote, times what was kept
 of it since. This is exact, and says *when* the memory was written. It does not say which input is responsible: a
 network that writes its memory anew at every step has written all of it just now, whatever it is about (`rewriting`).
+
+Source: Murdoch & Szlam (2017), "Automatic rule extraction from long short term memory networks", ICLR,
+arXiv 1702.02540, for the sum; Mahto et al. (2021), "Multi-timescale representation learning in LSTM language models",
+ICLR, arXiv 2009.12727, for half-lives; here for every cell, from its graph.
 """
 
 from __future__ import annotations
@@ -45,11 +49,7 @@ class Memory:
 
 @lru_cache(maxsize=256)
 def memories(cell: Cell) -> tuple[Memory, ...]:
-    """The memories among what a cell carries, in its order; a cell such as a plain RNN has none.
-
-    Source: of the idea, Mahto et al. (2021), Multi-timescale representation learning in LSTM language models,
-    arXiv 2009.12727; here derived from the equations.
-    """
+    """The memories among what a cell carries, in its order; a cell such as a plain RNN has none."""
     found = []
     for place, (name, before, after) in enumerate(zip(cell.carry, cell.before, cell.after, strict=True)):
         line = line_of(after, place, before, frozen=True)

@@ -112,10 +112,12 @@ class Trace:
 
     def known(self, row: int) -> dict[Node, Array]:
         """(T of the row, size) what need not be computed of a row's steps."""
-        own = (slice(self.lengths[row]), row)
-        known = {node: after[own] for node, after in zip(self.cell.after, self.after, strict=True) if not node.leaf}
-        known |= {node: before[own] for node, before in zip(self.cell.before, self.before, strict=True)}
-        return known | {self.cell.x: self.x[own], **self.weights}
+        cell = self.cell
+        known = {node: after for node, after in zip(cell.after, self.after, strict=True) if not node.leaf}
+        known |= {**dict(zip(cell.before, self.before, strict=True)), cell.x: self.x}
+        # In one piece: of values that lie apart, as among other rows, a product may have other bits.
+        steps = {node: np.ascontiguousarray(values[: self.lengths[row], row]) for node, values in known.items()}
+        return steps | self.weights
 
 
 @dataclass(frozen=True)

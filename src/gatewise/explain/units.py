@@ -125,18 +125,19 @@ def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
             raise DataError(f"the feature '{name}' has {len(values)} steps, where the network has {len(states)}")
     if half < _FEWEST:
         return []
+    names = [name for name, values in features.items() if np.ptp(values[:half]) > 0]
+    if not names:
+        return []
     first = _standardised(states[:half])
+    own = _standardised(np.stack([features[name][:half] for name in names], 1))
+    correlations, highest = own.T @ first / half, _highest_by_shift(first, own)
     found = []
-    for name, values in features.items():
-        own = _standardised(values[:half, None])[:, 0]
-        if not own.any():  # it never changes there
-            continue
-        highest = _highest_by_shift(first, own)
-        correlations = own @ first / half
-        unit = int(np.abs(correlations).argmax())
-        null = _null(highest, own, len(features))
-        unseen = _standardised(states[half:, unit, None])[:, 0] @ _standardised(values[half:, None])[:, 0]
-        found.append(Proposal(name, unit, float(correlations[unit]), null, float(unseen) / (len(states) - half)))
+    for place, name in enumerate(names):
+        unit = int(np.abs(correlations[place]).argmax())
+        null = _null(highest[:, place], own[:, place], len(features))
+        later = _standardised(np.stack([states[half:, unit], features[name][half:]], 1))
+        unseen = float(later[:, 0] @ later[:, 1]) / len(later)
+        found.append(Proposal(name, unit, float(correlations[place, unit]), null, unseen))
     return found
 
 
@@ -148,15 +149,16 @@ def _standardised(values: Array) -> Array:
     return found
 
 
-def _highest_by_shift(states: Array, feature: Array) -> Array:
-    """(N,) for each circular shift of the feature the largest correlation, in size, that any unit has with it."""
-    N, U = states.shape
-    spectrum = np.fft.rfft(feature)[:, None]
-    highest = np.zeros(N)
-    for start in range(0, U, _TOGETHER):
+def _highest_by_shift(states: Array, features: Array) -> Array:
+    """(N, F) for each circular shift of each feature the largest correlation, in size, that any unit has with it."""
+    N = len(states)
+    spectra = np.fft.rfft(features, axis=0).conj()
+    highest = np.zeros(features.shape)
+    for start in range(0, states.shape[1], _TOGETHER):
         block = np.fft.rfft(states[:, start : start + _TOGETHER], axis=0)
-        each = np.fft.irfft(block * spectrum.conj(), N, axis=0)
-        np.maximum(highest, np.abs(each).max(1), out=highest)
+        for place in range(features.shape[1]):
+            each = np.fft.irfft(block * spectra[:, place, None], N, axis=0)
+            np.maximum(highest[:, place], np.abs(each).max(1), out=highest[:, place])
     return highest / N
 
 
@@ -200,20 +202,20 @@ def name_units(
     if not layers:
         raise DataError(f"no recurrent layer runs the steps and rows {cost.shape} that `run` tells the cost of")
     steps = _Steps(layers[0].lengths, len(cost))
-    states = np.concatenate([steps.flat(_activity(one)) for one in layers], 1)
-    flat = {name: steps.flat(values) for name, values in features.items()}
-    more = {name: steps.flat(values).astype(bool) for name, values in (kinds or {}).items()}
+    states = np.concatenate([steps.flat(_activity(one), "a layer") for one in layers], 1)
+    flat = {name: steps.flat(values, f"the feature '{name}'") for name, values in features.items()}
+    more = {name: steps.flat(values, f"the kind '{name}'").astype(bool) for name, values in (kinds or {}).items()}
     places = [(one, unit) for one in layers for unit in range(one.after[0].shape[-1])]
 
     def silenced(number: int) -> Array:
         one, unit = places[number]
         changed, _ = trace(network, run, [_silence(one, unit)])
-        return steps.unseen(steps.flat(np.asarray(changed)))
+        return steps.unseen(steps.flat(changed, "the cost"))
 
     proposals = [one for one in propose(states, flat) if one.holds]
     if not proposals:
         return []
-    before = steps.unseen(steps.flat(cost))
+    before = steps.unseen(steps.flat(cost, "the cost"))
     rest = np.setdiff1d(np.arange(len(places)), [one.unit for one in proposals])
     chosen = np.random.default_rng(seed).permutation(rest)[:OTHERS]
     others = [silenced(number) for number in chosen]
@@ -232,12 +234,15 @@ class _Steps:
     """Steps of a batch behind one another, row by row, without padding."""
 
     def __init__(self, lengths: Array, steps: int):
-        self._lengths = lengths
-        self._inside = np.arange(steps)[:, None] < lengths
+        self._inside = np.arange(steps) < lengths[:, None]
 
-    def flat(self, values: Array) -> Array:
-        """(T, B, ...) to (N, ...)."""
-        return np.swapaxes(values, 0, 1)[self._inside.T]
+    def flat(self, values: Array, what: str) -> Array:
+        """(T, B, ...) to (N, ...). DataError if they are of other steps; `what` says of what."""
+        found = np.swapaxes(np.asarray(values), 0, 1) if np.ndim(values) > 1 else np.asarray(values)
+        if found.shape[:2] != self._inside.shape:
+            shapes = np.shape(values)[:2], self._inside.shape[::-1]
+            raise DataError(f"{what} has the steps and rows {shapes[0]}, where the network has {shapes[1]}")
+        return found[self._inside]
 
     def unseen(self, values: Array) -> Array:
         """The second half of the steps."""
