@@ -16,6 +16,8 @@ from ...tasks.classify.architecture import average, read_words, scores_of_steps
 from ...tasks.classify.inputs import Inputs
 from ...tasks.classify.predictor import Predictor
 from ..question import (
+    FEW_ROWS,
+    KNOWN_WORDS,
     USUAL_ROWS,
     Ask,
     Part,
@@ -40,8 +42,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
-    some = found.take(range(min(USUAL_ROWS, len(found))))
-    return _Row(model, predictor, own, some).question(ask), found.name
+    return _Row(model, predictor, own, found.take(range(min(USUAL_ROWS, len(found))))).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -54,7 +55,7 @@ class _Row:
     """A sequence, and what questions about it have in common.
 
     Args:
-        some: Sequences that the usual step and the base rates are those of.
+        some: Sequences that the usual step and the base rates are those of, if they are not too few.
     """
 
     def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences):
@@ -62,8 +63,10 @@ class _Row:
         self.reader = Reader(predictor, own, some)
         self.classes = [str(name) for name in self.targets.classes]
         self.predicted = predictor.outputs(own, np.arange(1))[0]
-        self.rates = predictor.outputs(some, np.arange(len(some))).mean(0)
-        self.counted = f"what the model answers to {len(some):,} rows of {some.name}"
+        self.rates, self.counted = None, ""
+        if len(some) >= FEW_ROWS:
+            self.rates = predictor.outputs(some, np.arange(len(some))).mean(0)
+            self.counted = f"what the model answers to {len(some):,} rows of {some.name}"
 
     def question(self, ask: Ask) -> Question:
         kind = self.targets.kind
@@ -160,7 +163,9 @@ class _Row:
         return (on - off) / self.predictor.temperature
 
     def _choice(self, number: int) -> Choice:
-        chance, rate = (float(np.clip(one[number], 0, 1)) for one in (self.predicted, self.rates))
+        chance, rate = (
+            None if one is None else float(np.clip(one[number], 0, 1)) for one in (self.predicted, self.rates)
+        )
         return Choice(name=self.classes[number], probability=chance, base_rate=rate)
 
     def _shares(self) -> dict[str, Any]:
@@ -184,6 +189,13 @@ class Reader(Reading):
         self._varying: int | None = None
         self._static: int | None = None
         self._categories: list[list[int]] = [[] for _ in members]
+        self.usual, text = f"the mean step of {len(some):,} rows of {some.name}", self._read.text
+        if len(some) < FEW_ROWS and text is not None and not self._read.numbers and not self._read.categories:
+            words, separator, called = text.words[:KNOWN_WORDS], " ", "words"
+            if text.tokens == "characters":
+                separator, called = "", "characters"
+            some = self._read.of_texts([separator.join(words)])
+            self.usual = f"the mean of {len(words):,} {called} that the model knows"
         encoded, others = self._read.encode(own), [self._read.encode(one) for one in some]
         self._steps = int(own.lengths[0]) if self._read.has_steps else 1
         if self._read.text is not None:
@@ -193,7 +205,6 @@ class Reader(Reading):
         self._add_static(own, some)
         for place in range(len(self._read.categories)):
             self._add_category(own, place, encoded, others, members)
-        self.usual = f"the mean step of {len(some):,} rows of {some.name}"
         if self._words == [] and not any(self._categories) and self._static is None:
             self.usual = "the mean of the training data"
 
