@@ -14,6 +14,7 @@ from ...errors import DataError, OptionError
 from ...tasks.generate.text.corpus import texts_of
 from ..question import LONGEST, Ask, Part, Question, chosen_row, chosen_step, mean_of, must_have_network, pair
 from ..report import Answer, Choice, Input, Target
+from . import continued
 
 _CHOICES = 8
 _CONTRASTS = 3
@@ -26,7 +27,7 @@ def question(
 ) -> tuple[Question, str]:
     """See `questions.question`. A text is one row; the step is the token that comes next, at the end if omitted."""
     if model.numbers_ is not None:
-        raise OptionError("a model that continues numbers cannot be explained yet, only one that writes text")
+        return continued.question(model, data, row, ask, encoding=encoding)
     ask.only("target", "against", "step", task="generate")
     must_have_network(model._net)
     texts, name = texts_of(data, encoding)
