@@ -79,7 +79,7 @@ def test_a_planted_unit_is_found_and_confirmed():
 
 
 def test_what_follows_but_is_not_needed_is_not_confirmed():
-    """The same unit, whose output nobody reads."""
+    """The same unit, whose output nobody reads: whatever other kinds of steps cost, it is not for its feature."""
     written = text(3000)
     net = model()
     net.output.weight[:, PLANTED] = 0
@@ -116,6 +116,10 @@ def test_what_shifts_find_too_is_not_named():
 def test_features_of_other_lengths_are_refused():
     with pytest.raises(DataError, match="'odd' has 99 steps, where the network has 100"):
         propose(np.zeros((100, 2)), {"odd": np.zeros(99)})
+    with pytest.raises(DataError, match=r"the feature 'odd' has the steps and rows \(99, 1\).* \(100, 1\)"):
+        name_units(model(), cost_of(text(100)), {"odd": np.zeros((99, 1))})
+    with pytest.raises(DataError, match=r"no recurrent layer runs the steps and rows \(3, 2\)"):
+        name_units(model(), lambda net: (cost_of(text(100))(net), np.zeros((3, 2)))[1], {})
 
 
 def values(found, name):

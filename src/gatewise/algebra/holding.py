@@ -8,7 +8,7 @@ from functools import lru_cache
 from ..errors import OptionError, suggest
 from .cell import Cell, Parameter
 from .expression import Node, Size
-from .regularise import remade, rewritten
+from .regularise import again, rewritten
 
 
 @lru_cache(maxsize=256)
@@ -30,7 +30,7 @@ def hold(cell: Cell, name: str) -> Cell:
     held, level = (Node("weight", label=f"{role}_{name}", size=Size(nodes[name].size.letter)) for role in _ROLES)
 
     def rule(node: Node, args: Sequence[Node]) -> Node | None:
-        return (1 - held) * remade(node, args) + held * level if node is nodes[name] else None
+        return (1 - held) * again(node, args) + held * level if node is nodes[name] else None
 
     return rewritten(cell, rule, parameters=[Parameter(block.label, (), (block,)) for block in (held, level)])
 

@@ -78,7 +78,7 @@ def rewritten(
     for node in order([*cell.after, *cell.names]):
         args = [made[arg] for arg in node.args]
         ruled = rule(node, args)
-        made[node] = remade(node, args) if ruled is None else ruled
+        made[node] = again(node, args) if ruled is None else ruled
     names = {made[node]: name for node, name in cell.names.items()}
     return replace(
         cell,
@@ -89,8 +89,8 @@ def rewritten(
     )
 
 
-def remade(node: Node, args: Sequence[Node]) -> Node:
-    """The same operation on other arguments."""
+def again(node: Node, args: Sequence[Node]) -> Node:
+    """The node's operation on other arguments."""
     if node.leaf:
         return node
     if node.op == "matmul":

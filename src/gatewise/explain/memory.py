@@ -4,6 +4,10 @@ With all that is not linear in a carried value taken as it is, a step is after =
 keep is f and write is i * g. So what is in the memory at the end is a sum of what each step wrote, times what was kept
 of it since. This is exact, and says *when* the memory was written. It does not say which input is responsible: a
 network that writes its memory anew at every step has written all of it just now, whatever it is about (`rewriting`).
+
+Source: Murdoch & Szlam (2017), "Automatic rule extraction from long short term memory networks", ICLR,
+arXiv 1702.02540, for the sum; Mahto et al. (2021), "Multi-timescale representation learning in LSTM language models",
+ICLR, arXiv 2009.12727, for half-lives; here for every cell, from its graph.
 """
 
 from __future__ import annotations
@@ -45,11 +49,7 @@ class Memory:
 
 @lru_cache(maxsize=256)
 def memories(cell: Cell) -> tuple[Memory, ...]:
-    """The memories among what a cell carries, in its order; a cell such as a plain RNN has none.
-
-    Source: of the idea, Mahto et al. (2021), Multi-timescale representation learning in LSTM language models,
-    arXiv 2009.12727; here derived from the equations.
-    """
+    """The memories among what a cell carries, in its order; a cell such as a plain RNN has none."""
     found = []
     for place, (name, before, after) in enumerate(zip(cell.carry, cell.before, cell.after, strict=True)):
         line = line_of(after, place, before, frozen=True)
@@ -197,13 +197,13 @@ def ages(trace: Trace, name: str, step: int | None = None) -> Array:
 class Rewriting:
     """How what a memory still knows of an earlier state came to the end of the rows.
 
-    The state some steps before the end is replaced by the usual one, and the rest of the row run again. Of the
-    difference that this makes to the memory at the end, one part was kept, as keep says; the rest came through what
-    the steps between wrote.
+    The state some steps before the end is replaced by that before the first step, as if nothing had been read, and the
+    rest of the row run again. Of the difference that this makes to the memory at the end, one part was kept, as keep
+    says; the rest came through what the steps between wrote.
 
     Attributes:
         lags: (L,) how many steps before the end.
-        left: (L,) the difference at the end as a share of that in the replaced memory, each unit by its own deviation.
+        left: (L,) the difference at the end as a share of that in the replaced memory.
         rewritten: (L,) the share of the two parts' sizes that came through writing; NaN where nothing is left.
     """
 
@@ -228,30 +228,36 @@ class Rewriting:
         return self.share >= REWRITES
 
 
-def rewriting(trace: Trace, name: str) -> Rewriting:
-    """Measure it, at lags of 1, 2, 4, ... steps, up to half of the longest row."""
+def rewriting(trace: Trace, name: str, readout: Array | None = None) -> Rewriting:
+    """Measure it, at lags of 1, 2, 4, ... steps, and from the state after the longest row's first step.
+
+    Args:
+        name: Of the memory.
+        readout: (K, H) weights by which what matters is read from the memory; each unit for itself, in its own
+            standard deviations, if omitted.
+    """
     place = memory_of(trace.cell, name).line.place
-    keep, _ = keep_and_write(trace, name)
-    keep, x = _in_order(trace, keep), _in_order(trace, trace.x)
-    before = [_in_order(trace, values) for values in trace.before]
-    after = _in_order(trace, trace.after[place])
-    inside = np.arange(len(x))[:, None] < trace.lengths
-    usual = [values[inside].mean(0) for values in before]
-    deviation = after[inside].std(0).astype(np.float64)
-    weight = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
-    lags: list[int] = []
-    left: list[float] = []
-    rewritten: list[float] = []
-    while 2 * (lag := 2 ** len(lags)) <= trace.lengths.max(initial=0):
-        rows = np.flatnonzero(trace.lengths >= 2 * lag)
-        places = trace.lengths[rows] - lag + np.arange(lag)[:, None], rows
-        state = [np.repeat(value[None], len(rows), 0) for value in usual]
-        again = trace_layer(trace.cell, x[places], state, trace.stored, precision=trace.precision)
-        changed = after[trace.lengths[rows] - 1, rows] - again.after[place][-1].astype(np.float64)
-        replaced = before[place][places[0][0], rows] - usual[place].astype(np.float64)
-        kept = keep[places].astype(np.float64).prod(0) * replaced
-        sizes = [np.sum(np.abs(part) * weight) for part in (changed, replaced, kept, changed - kept)]
-        lags.append(lag)
-        left.append(sizes[0] / sizes[1] if sizes[1] else 0)
-        rewritten.append(sizes[3] / (sizes[2] + sizes[3]) if sizes[2] + sizes[3] else np.nan)
+    keep, x = _in_order(trace, keep_and_write(trace, name)[0]).astype(np.float64), _in_order(trace, trace.x)
+    before, after = (_in_order(trace, values[place]) for values in (trace.before, trace.after))
+    deviation = after[np.arange(len(x))[:, None] < trace.lengths].std(0)
+    scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
+
+    def size(difference: Array) -> float:
+        return float(np.abs(difference * scale if readout is None else difference @ readout.T).sum())
+
+    longest = int(trace.lengths.max(initial=0))
+    lags = sorted({longest - 1, *(2**k for k in range(longest.bit_length()) if 2**k < longest)} - {0, -1})
+    left, rewritten = [], []
+    for lag in lags:
+        rows = np.flatnonzero(trace.lengths > lag)
+        first, last = trace.lengths[rows] - lag, trace.lengths[rows] - 1
+        steps = first + np.arange(lag)[:, None], rows
+        state = [start[rows] for start in trace.start]
+        again = trace_layer(trace.cell, x[steps], state, trace.stored, precision=trace.precision)
+        replaced = before[first, rows] - state[place].astype(np.float64)
+        changed = after[last, rows] - again.after[place][-1].astype(np.float64)
+        kept = keep[steps].prod(0) * replaced
+        parts = size(kept), size(changed - kept)
+        left.append(size(changed) / (size(replaced) or 1))
+        rewritten.append(parts[1] / sum(parts) if sum(parts) else np.nan)
     return Rewriting(np.array(lags, np.int64), np.array(left), np.array(rewritten))

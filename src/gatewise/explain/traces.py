@@ -112,10 +112,12 @@ class Trace:
 
     def known(self, row: int) -> dict[Node, Array]:
         """(T of the row, size) what need not be computed of a row's steps."""
-        own = (slice(self.lengths[row]), row)
-        known = {node: after[own] for node, after in zip(self.cell.after, self.after, strict=True) if not node.leaf}
-        known |= {node: before[own] for node, before in zip(self.cell.before, self.before, strict=True)}
-        return known | {self.cell.x: self.x[own], **self.weights}
+        cell = self.cell
+        known = {node: after for node, after in zip(cell.after, self.after, strict=True) if not node.leaf}
+        known |= {**dict(zip(cell.before, self.before, strict=True)), cell.x: self.x}
+        # In one piece: of values that lie apart, as among other rows, a product may have other bits.
+        steps = {node: np.ascontiguousarray(values[: self.lengths[row], row]) for node, values in known.items()}
+        return steps | self.weights
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,9 @@ def trace(network: Any, run: Callable[[Any], Answer], held: Sequence[Held] = ())
         held: What to hold still meanwhile, for whatever the network is run on.
 
     Returns:
-        What the function returned, as it does without a trace; and a trace of each layer and direction, in the order in
-        which they ran. Layers that are called more often have one for each call.
+        What the function returned, with the bits that it has without a trace, but for cells with matrices, which the
+        engine does not run; and a trace of each layer and direction, in the order in which they ran. Layers that are
+        called more often have one for each call. Layers of more dimensions have none.
 
     Example:
         >>> (y, state), traces = trace(layers, lambda layers: layers(x, lengths=lengths))

@@ -12,7 +12,7 @@ Source: of the search, Karpathy, Johnson & Li (2015), arXiv 1506.02078; of silen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,9 @@ from .traces import Held, Trace, trace
 Array = np.ndarray
 
 LEVEL = 0.05  # chance that anything is named where no unit follows anything
+KINDS = ("while it is on", "while it is off", "where it begins", "where it ends")  # steps that a feature tells apart
 OTHERS = 19  # other units that are silenced: one of twenty is first by chance once in twenty times
+_FOLLOWS = 0.3  # correlation below which a unit does not follow anything, however sure it is
 _RESEMBLES = 0.5  # correlation of a feature with a shifted copy, from which the copy is the feature again
 _FEWEST = 20  # shifted copies, far enough from one another to be told apart, without which there is no null
 _STEPS = 10  # of a kind, below which its cost is not looked at
@@ -54,9 +56,9 @@ class Proposal:
 
     @property
     def holds(self) -> bool:
-        """Whether the unit may be named: above the null, and on the unseen half still half as much."""
-        same = self.correlation * self.unseen > 0
-        return abs(self.correlation) > self.null and same and abs(self.unseen) >= abs(self.correlation) / 2
+        """Whether the unit may be named: it follows, above the null, and on the unseen half still half as much."""
+        beyond = abs(self.correlation) > max(self.null, _FOLLOWS)
+        return beyond and self.correlation * self.unseen > 0 and abs(self.unseen) >= abs(self.correlation) / 2
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,7 @@ class NamedUnit:
         place, layer, reverse: Of the layer, as in its `Trace`.
         unit: Which of its units, from 0.
         proposal: What correlation says.
-        silenced: Kind of step -> what silencing costs there. The kinds are those that the feature tells apart, "while
-            it is on" and "where it ends", and those that were given.
+        silenced: Kind of step -> what silencing costs there. The kinds are `KINDS`, and those that were given.
     """
 
     place: str
@@ -100,12 +101,12 @@ class NamedUnit:
     reverse: bool
     unit: int
     proposal: Proposal
-    silenced: Mapping[str, Silenced] = field(default_factory=dict)
+    silenced: Mapping[str, Silenced]
 
     @property
     def confirmed(self) -> bool:
-        """Whether the network needs the unit for what it follows."""
-        return any(one.counts for one in self.silenced.values())
+        """Whether the network needs the unit for what it follows: dearer in a kind of step that the feature makes."""
+        return any(self.silenced[kind].counts for kind in KINDS)
 
 
 def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
@@ -124,18 +125,19 @@ def propose(states: Array, features: Mapping[str, Array]) -> list[Proposal]:
             raise DataError(f"the feature '{name}' has {len(values)} steps, where the network has {len(states)}")
     if half < _FEWEST:
         return []
+    names = [name for name, values in features.items() if np.ptp(values[:half]) > 0]
+    if not names:
+        return []
     first = _standardised(states[:half])
+    own = _standardised(np.stack([features[name][:half] for name in names], 1))
+    correlations, highest = own.T @ first / half, _highest_by_shift(first, own)
     found = []
-    for name, values in features.items():
-        own = _standardised(values[:half, None])[:, 0]
-        if not own.any():  # it never changes there
-            continue
-        highest = _highest_by_shift(first, own)
-        correlations = own @ first / half
-        unit = int(np.abs(correlations).argmax())
-        null = _null(highest, own, len(features))
-        unseen = _standardised(states[half:, unit, None])[:, 0] @ _standardised(values[half:, None])[:, 0]
-        found.append(Proposal(name, unit, float(correlations[unit]), null, float(unseen) / (len(states) - half)))
+    for place, name in enumerate(names):
+        unit = int(np.abs(correlations[place]).argmax())
+        null = _null(highest[:, place], own[:, place], len(features))
+        later = _standardised(np.stack([states[half:, unit], features[name][half:]], 1))
+        unseen = float(later[:, 0] @ later[:, 1]) / len(later)
+        found.append(Proposal(name, unit, float(correlations[place, unit]), null, unseen))
     return found
 
 
@@ -147,15 +149,16 @@ def _standardised(values: Array) -> Array:
     return found
 
 
-def _highest_by_shift(states: Array, feature: Array) -> Array:
-    """(N,) for each circular shift of the feature the largest correlation, in size, that any unit has with it."""
-    N, U = states.shape
-    spectrum = np.fft.rfft(feature)[:, None]
-    highest = np.zeros(N)
-    for start in range(0, U, _TOGETHER):
+def _highest_by_shift(states: Array, features: Array) -> Array:
+    """(N, F) for each circular shift of each feature the largest correlation, in size, that any unit has with it."""
+    N = len(states)
+    spectra = np.fft.rfft(features, axis=0).conj()
+    highest = np.zeros(features.shape)
+    for start in range(0, states.shape[1], _TOGETHER):
         block = np.fft.rfft(states[:, start : start + _TOGETHER], axis=0)
-        each = np.fft.irfft(block * spectrum.conj(), N, axis=0)
-        np.maximum(highest, np.abs(each).max(1), out=highest)
+        for place in range(features.shape[1]):
+            each = np.fft.irfft(block * spectra[:, place, None], N, axis=0)
+            np.maximum(highest[:, place], np.abs(each).max(1), out=highest[:, place])
     return highest / N
 
 
@@ -199,20 +202,20 @@ def name_units(
     if not layers:
         raise DataError(f"no recurrent layer runs the steps and rows {cost.shape} that `run` tells the cost of")
     steps = _Steps(layers[0].lengths, len(cost))
-    states = np.concatenate([steps.flat(_activity(one)) for one in layers], 1)
-    flat = {name: steps.flat(values) for name, values in features.items()}
-    more = {name: steps.flat(values).astype(bool) for name, values in (kinds or {}).items()}
+    states = np.concatenate([steps.flat(_activity(one), "a layer") for one in layers], 1)
+    flat = {name: steps.flat(values, f"the feature '{name}'") for name, values in features.items()}
+    more = {name: steps.flat(values, f"the kind '{name}'").astype(bool) for name, values in (kinds or {}).items()}
     places = [(one, unit) for one in layers for unit in range(one.after[0].shape[-1])]
 
     def silenced(number: int) -> Array:
         one, unit = places[number]
         changed, _ = trace(network, run, [_silence(one, unit)])
-        return steps.unseen(steps.flat(np.asarray(changed)))
+        return steps.unseen(steps.flat(changed, "the cost"))
 
     proposals = [one for one in propose(states, flat) if one.holds]
     if not proposals:
         return []
-    before = steps.unseen(steps.flat(cost))
+    before = steps.unseen(steps.flat(cost, "the cost"))
     rest = np.setdiff1d(np.arange(len(places)), [one.unit for one in proposals])
     chosen = np.random.default_rng(seed).permutation(rest)[:OTHERS]
     others = [silenced(number) for number in chosen]
@@ -231,12 +234,15 @@ class _Steps:
     """Steps of a batch behind one another, row by row, without padding."""
 
     def __init__(self, lengths: Array, steps: int):
-        self._lengths = lengths
-        self._inside = np.arange(steps)[:, None] < lengths
+        self._inside = np.arange(steps) < lengths[:, None]
 
-    def flat(self, values: Array) -> Array:
-        """(T, B, ...) to (N, ...)."""
-        return np.swapaxes(values, 0, 1)[self._inside.T]
+    def flat(self, values: Array, what: str) -> Array:
+        """(T, B, ...) to (N, ...). DataError if they are of other steps; `what` says of what."""
+        found = np.swapaxes(np.asarray(values), 0, 1) if np.ndim(values) > 1 else np.asarray(values)
+        if found.shape[:2] != self._inside.shape:
+            shapes = np.shape(values)[:2], self._inside.shape[::-1]
+            raise DataError(f"{what} has the steps and rows {shapes[0]}, where the network has {shapes[1]}")
+        return found[self._inside]
 
     def unseen(self, values: Array) -> Array:
         """The second half of the steps."""
@@ -268,12 +274,7 @@ def _kinds(feature: Array) -> dict[str, Array]:
     """Steps that a feature tells apart: (N,) booleans. A number is on where it is above its median."""
     on = feature > (feature.min() if len(np.unique(feature)) == 2 else np.median(feature))
     later = np.append(on[1:], on[-1:])
-    return {
-        "while it is on": on & later,
-        "while it is off": ~on & ~later,
-        "where it begins": ~on & later,
-        "where it ends": on & ~later,
-    }
+    return dict(zip(KINDS, (on & later, ~on & ~later, ~on & later, on & ~later), strict=True))
 
 
 def _silenced(before: Array, after: Array, others: Sequence[Array], inside: Array) -> Silenced:

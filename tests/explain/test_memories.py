@@ -142,7 +142,8 @@ def impulse(strength, T=40):
 
 def test_a_memory_that_only_keeps_does_not_rewrite():
     found = memory.rewriting(hand_set(f=40.0, i=40.0, o=40.0, x=impulse(3.0)), "c")
-    assert found.lag == 16
+    assert found.lags.tolist() == [1, 2, 4, 8, 16, 32, 39]
+    assert found.lag == 39
     assert found.share < 1e-9
     assert not found.rewrites
 
@@ -154,14 +155,46 @@ def test_a_memory_that_is_written_anew_from_what_the_cell_says_rewrites():
     written = np.abs(memory.ledger(trace, "c").written)
     assert written[-1].sum() > 0.999 * written.sum()
     found = memory.rewriting(trace, "c")
-    assert found.lag == 16
+    assert found.lag == 39
     assert found.share > 0.999
     assert found.rewrites
+
+
+def test_what_is_read_decides_whether_it_was_rewritten():
+    """One unit keeps and two write anew."""
+    H, T = 3, 20
+    weights = [np.zeros((4 * H, 1)), np.zeros((4 * H, H)), np.zeros(4 * H)]
+    weights[2][:] = 40.0
+    weights[2][2 * H : 3 * H] = 0
+    weights[2][H + 1 : 2 * H] = -40.0  # the forget gates of units 1 and 2
+    weights[0][2 * H : 3 * H] = 1.0
+    weights[1][2 * H : 3 * H] = np.diag([0.0, 5.0, 5.0])
+    trace = trace_layer(cells.find("lstm"), impulse(3.0, T), None, weights)
+    assert memory.rewriting(trace, "c").share == pytest.approx(2 / 3, abs=0.1)
+    assert memory.rewriting(trace, "c", np.array([[1.0, 0, 0]])).share < 1e-9
+    assert memory.rewriting(trace, "c", np.array([[0, 1.0, 0], [0, 0, 1.0]])).share > 0.999
 
 
 def test_a_memory_that_forgets_has_nothing_to_rewrite():
     found = memory.rewriting(hand_set(f=-40.0, i=40.0, o=40.0, x=np.sin(np.arange(40.0))[:, None, None]), "c")
     assert (found.lag, found.share, found.rewrites) == (None, 0.0, False)
+
+
+@pytest.mark.parametrize("cell", WITH_MEMORY, ids=lambda cell: cell.name)
+def test_rewriting_of_every_cell_forward_and_backward(cell):
+    """Backward over the reverse is forward; a memory that reads no state rewrites nothing."""
+    inputs = draw(cell, SIZE)
+    state, weights = ([v.numpy() for v in values] for values in (inputs.state, inputs.weights))
+    x = inputs.x.numpy()
+    for name in [m.name for m in memory.memories(cell)]:
+        one, other = (
+            memory.rewriting(trace_layer(cell, steps, state, weights, reverse=reverse), name)
+            for steps, reverse in ((x, False), (x[::-1], True))
+        )
+        np.testing.assert_allclose(one.rewritten, other.rewritten)
+        np.testing.assert_allclose(one.left, other.left)
+        if cell.name in ("mingru", "minlstm", "learned_decay"):
+            np.testing.assert_allclose(one.rewritten, 0, atol=1e-9)
 
 
 def test_what_there_is_not_is_named():
