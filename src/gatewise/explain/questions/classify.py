@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...tasks.classify.architecture import average, read_words, scores_of_steps
-from ...tasks.classify.inputs import Inputs
+from ...tasks.classify.inputs import Inputs, pieces
 from ...tasks.classify.predictor import Predictor
 from ..question import (
     FEW_ROWS,
@@ -34,6 +34,7 @@ from .shown import labels_of, number_text, series
 
 _CHOICES = 5
 _CONTRASTS = 3
+_TOGETHER = 32  # rows that are encoded at once for their mean
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -196,7 +197,8 @@ class Reader(Reading):
                 separator, called = "", "characters"
             some = self._read.of_texts([separator.join(words)])
             self.usual = f"the mean of {len(words):,} {called} that the model knows"
-        encoded, others = self._read.encode(own), [self._read.encode(one) for one in some]
+        encoded = self._read.encode(own)
+        others = [self._read.encode(piece) for piece in pieces(some, np.arange(len(some)), _TOGETHER)]
         self._steps = int(own.lengths[0]) if self._read.has_steps else 1
         if self._read.text is not None:
             self._add_text(own, encoded, others, members)
@@ -230,7 +232,7 @@ class Reader(Reading):
         parts = []
         for member in members:
             values = read_words(member, encoded)[:, 0]
-            usual = mean_of([read_words(member, one)[:, 0] for one in others], len(values))
+            usual = mean_of([_inside(read_words(member, one), one["lengths"]) for one in others], len(values))
             parts.append(Part(None, values, usual))
         self._words = self.add(shown, parts)
 
@@ -272,12 +274,19 @@ class Reader(Reading):
         for member in members:
             embed = member.categories[place]
             values = embed(encoded["categories"][steps, 0, place])
-            usual = mean_of([embed(one["categories"][steps, 0, place]) for one in others], len(values))
+            every = [_inside(embed(one["categories"][..., place]), one["lengths"]) for one in others]
+            usual = mean_of(every, len(values))
             parts.append(Part(None, values, usual))
         labels = [str(one) for one in own.column(column.name).strings()]
         shown = Input(name=column.name, kind="tokens", labels=labels, separator=" ")
         for number, part in enumerate(self.add(shown, parts)):
             self._categories[number].append(part)
+
+
+def _inside(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(n, D) of the steps of all rows, from (T, B, D)."""
+    found: np.ndarray = values[np.arange(len(values))[:, None] < lengths]
+    return found
 
 
 def _varying_features(ops: Any, read: Inputs, values: Any) -> Iterator[Any]:
