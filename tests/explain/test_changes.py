@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from gatewise.explain.attribution import occluded
 from gatewise.explain.changes import flip, interactions
 from gatewise.explain.insides import connectivity
 from gatewise.explain.question import Part, Question
@@ -115,3 +116,10 @@ def test_connectivity_is_the_norm_of_the_jacobian():
     norms = wanted.square().sum((1, 3)).sqrt()
     np.testing.assert_allclose(found.strength.array, norms.numpy(), rtol=1e-4, atol=1e-6)
     assert found.outputs == found.inputs == list(range(5))
+
+
+def test_many_steps_are_hidden_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr("gatewise.explain.attribution.MOST_HIDDEN", 4)
+    values = np.arange(1.0, 11.0)
+    asked = of(lambda x: x.sum(1), values, list("abcdefghij"))
+    np.testing.assert_allclose(occluded(asked), [2, 2, 2, 5, 5, 5, 8, 8, 8, 10])

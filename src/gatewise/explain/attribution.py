@@ -21,6 +21,7 @@ from .report import Added, Attribution
 
 LEAST_POINTS, MOST_POINTS = 16, 1024
 GAP = 0.01  # of the score's change; the points are doubled until no more is missing
+MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
 Arrays = Sequence[np.ndarray]
@@ -135,11 +136,23 @@ def steps_of(question: Question) -> np.ndarray:
 
 
 def occluded(question: Question) -> np.ndarray:
-    """(S,) by how much the score falls when a step is the usual one."""
-    input = steps_of(question)
-    hidden = np.concatenate([np.zeros((1, len(input)), bool), np.eye(len(input), dtype=bool)])
-    scores = replaced(question, hidden, input)
-    return scores[0] - scores[1:]
+    """(S,) by how much the score falls when a step is the usual one; of steps that are hidden together, the share of
+    each in what they do."""
+    input, runs = steps_of(question), runs_of(question)
+    together = runs == np.arange(runs.max() + 1)[:, None]
+    scores = replaced(question, np.concatenate([np.zeros((1, len(input)), bool), together]), input)
+    return ((scores[0] - scores[1:]) / together.sum(1))[runs]
+
+
+def runs_of(question: Question) -> np.ndarray:
+    """(S,) which steps are hidden together: each by itself, or if there are more than `MOST_HIDDEN`, as many neighbours
+    as it takes. The cost grows with the steps and with how often they are read."""
+    found: list[np.ndarray] = []
+    first, size = 0, -(-sum(len(one.labels) for one in question.inputs) // MOST_HIDDEN)
+    for one in question.inputs:
+        found.append(first + np.arange(len(one.labels)) // size)
+        first = int(found[-1][-1]) + 1
+    return np.concatenate(found)
 
 
 def by_step(question: Question, parts: Arrays) -> np.ndarray:

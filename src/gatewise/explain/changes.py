@@ -14,6 +14,8 @@ from .inside import Flip, Interaction, Place
 from .question import Question
 
 MOST_TRIED = 1 << 12  # sets of steps, for it to be said that no smaller one does
+MOST_READ = 1 << 21  # steps that are read to try them
+MOST_TAKEN = 256  # steps, after which it is given up
 MOST_PUT_BACK = 32  # steps that it is tried without, those that were taken last
 _PHRASES = 4
 _FADES = 0.3  # of the largest step of a phrase: a neighbour that adds less is not of it
@@ -36,7 +38,7 @@ def flip(question: Question, steps: np.ndarray) -> Flip:
     exhaustive, size = True, 1
     while exhaustive and size < found.sum():
         smaller = _sets(len(steps), size)
-        exhaustive = len(smaller) <= MOST_TRIED
+        exhaustive = len(smaller) <= MOST_TRIED and smaller.size <= MOST_READ
         if exhaustive:
             answers = _answers(question, smaller, input)
             flips = [own for own, answer in zip(smaller, answers, strict=True) if answer != before]
@@ -56,9 +58,8 @@ def flip(question: Question, steps: np.ndarray) -> Flip:
 
 def _greedy(question: Question, input: np.ndarray, order: np.ndarray, before: str) -> np.ndarray | None:
     """(S,) the first steps of an order that change the answer, without those that are not needed; None if none do."""
-    S = len(order)
-    hidden = np.zeros((S, S), bool)
-    for taken, step in enumerate(order):
+    hidden = np.zeros((min(len(order), MOST_TAKEN), len(order)), bool)
+    for taken, step in enumerate(order[:MOST_TAKEN]):
         hidden[taken:, step] = True
     first = next((taken for taken, answer in enumerate(_answers(question, hidden, input)) if answer != before), None)
     if first is None:

@@ -18,6 +18,7 @@ from .traces import Held, Trace, trace
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
 MOST_WALKED = 1 << 16  # numbers of the weights of a layer that is walked through
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
+MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
@@ -165,8 +166,9 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
         _run(question, net, [part.values[:, None] for part in question.parts])
         outputs = _last_layer(ran)
         steps, units = len(outputs), outputs.shape[-1]
-        shown = np.unique(np.linspace(0, steps - 1, min(steps, MOST_OUTPUTS)).round().astype(int))
         count = min(units, DIRECTIONS)
+        most = min(MOST_OUTPUTS, max(4, MOST_KEPT // (steps * units * count)))
+        shown = np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(int))
         signs = np.random.default_rng([seed, 3]).choice([-1.0, 1.0], (count, units))
         ways = torch.from_numpy(np.eye(units) if units <= DIRECTIONS else signs).float()
         ran.clear()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .attribution import GAP, LEAST_POINTS, Integrated, by_step, gradients, replaced, steps_of
+from .attribution import GAP, LEAST_POINTS, Integrated, by_step, gradients, replaced, runs_of, steps_of
 from .question import Part, Question
 from .report import Reliability, Verdict
 
@@ -44,7 +44,8 @@ def reliability(question: Question, found: Integrated, occlusion: np.ndarray, se
     deleted, at_random = deletion(question, steps, np.random.default_rng([seed, 0]))
     ratio = deleted / at_random if at_random > 0 else None
     few = len(steps) < FEWEST
-    agreement = None if few else agreement_of(steps, occlusion)
+    runs = runs_of(question)
+    agreement = None if few else agreement_of(*(np.bincount(runs, own) for own in (steps, occlusion)))
     randomised = None if few else _randomised(question, steps, found.points, seed)
     noise = None if few else _under_noise(question, steps, found.points, np.random.default_rng([seed, 2]))
     verdict, reasons = judge(found.gap, ratio, agreement, randomised, noise)

@@ -46,7 +46,7 @@ def question(
         spell=lambda token: {words.start: "(start)", words.end: "(end)"}.get(token) or words.text(np.array([token])),
         separator=" ",
         text=words.text(best.tokens),
-        usual="the mean colour of the training images, and the mean embedding of the words of the caption",
+        usual="the mean colour of the training images, and the mean embedding of all words",
     )
     return asked.question(ask), every.name
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from ...data.sequences import Sequences
 from ...tasks.classify.architecture import average, read_words, scores_of_steps
-from ...tasks.classify.inputs import Inputs
+from ...tasks.classify.inputs import Inputs, pieces
 from ...tasks.classify.predictor import Predictor
 from ..question import (
+    FEW_ROWS,
+    KNOWN_WORDS,
     USUAL_ROWS,
     Ask,
     Part,
@@ -32,6 +34,7 @@ from .shown import labels_of, number_text, series
 
 _CHOICES = 5
 _CONTRASTS = 3
+_TOGETHER = 32  # rows that are encoded at once for their mean
 
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
@@ -40,8 +43,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
-    some = found.take(range(min(USUAL_ROWS, len(found))))
-    return _Row(model, predictor, own, some).question(ask), found.name
+    return _Row(model, predictor, own, found.take(range(min(USUAL_ROWS, len(found))))).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -54,7 +56,7 @@ class _Row:
     """A sequence, and what questions about it have in common.
 
     Args:
-        some: Sequences that the usual step and the base rates are those of.
+        some: Sequences that the usual step and the base rates are those of, if they are not too few.
     """
 
     def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences):
@@ -62,8 +64,10 @@ class _Row:
         self.reader = Reader(predictor, own, some)
         self.classes = [str(name) for name in self.targets.classes]
         self.predicted = predictor.outputs(own, np.arange(1))[0]
-        self.rates = predictor.outputs(some, np.arange(len(some))).mean(0)
-        self.counted = f"what the model answers to {len(some):,} rows of {some.name}"
+        self.rates, self.counted = None, ""
+        if len(some) >= FEW_ROWS:
+            self.rates = predictor.outputs(some, np.arange(len(some))).mean(0)
+            self.counted = f"what the model answers to {len(some):,} rows of {some.name}"
 
     def question(self, ask: Ask) -> Question:
         kind = self.targets.kind
@@ -160,7 +164,9 @@ class _Row:
         return (on - off) / self.predictor.temperature
 
     def _choice(self, number: int) -> Choice:
-        chance, rate = (float(np.clip(one[number], 0, 1)) for one in (self.predicted, self.rates))
+        chance, rate = (
+            None if one is None else float(np.clip(one[number], 0, 1)) for one in (self.predicted, self.rates)
+        )
         return Choice(name=self.classes[number], probability=chance, base_rate=rate)
 
     def _shares(self) -> dict[str, Any]:
@@ -184,7 +190,15 @@ class Reader(Reading):
         self._varying: int | None = None
         self._static: int | None = None
         self._categories: list[list[int]] = [[] for _ in members]
-        encoded, others = self._read.encode(own), [self._read.encode(one) for one in some]
+        self.usual, text = f"the mean step of {len(some):,} rows of {some.name}", self._read.text
+        if len(some) < FEW_ROWS and text is not None and not self._read.numbers and not self._read.categories:
+            words, separator, called = text.words[:KNOWN_WORDS], " ", "words"
+            if text.tokens == "characters":
+                separator, called = "", "characters"
+            some = self._read.of_texts([separator.join(words)])
+            self.usual = f"the mean of {len(words):,} {called} that the model knows"
+        encoded = self._read.encode(own)
+        others = [self._read.encode(piece) for piece in pieces(some, np.arange(len(some)), _TOGETHER)]
         self._steps = int(own.lengths[0]) if self._read.has_steps else 1
         if self._read.text is not None:
             self._add_text(own, encoded, others, members)
@@ -193,7 +207,6 @@ class Reader(Reading):
         self._add_static(own, some)
         for place in range(len(self._read.categories)):
             self._add_category(own, place, encoded, others, members)
-        self.usual = f"the mean step of {len(some):,} rows of {some.name}"
         if self._words == [] and not any(self._categories) and self._static is None:
             self.usual = "the mean of the training data"
 
@@ -219,7 +232,7 @@ class Reader(Reading):
         parts = []
         for member in members:
             values = read_words(member, encoded)[:, 0]
-            usual = mean_of([read_words(member, one)[:, 0] for one in others], len(values))
+            usual = mean_of([_inside(read_words(member, one), one["lengths"]) for one in others], len(values))
             parts.append(Part(None, values, usual))
         self._words = self.add(shown, parts)
 
@@ -261,12 +274,19 @@ class Reader(Reading):
         for member in members:
             embed = member.categories[place]
             values = embed(encoded["categories"][steps, 0, place])
-            usual = mean_of([embed(one["categories"][steps, 0, place]) for one in others], len(values))
+            every = [_inside(embed(one["categories"][..., place]), one["lengths"]) for one in others]
+            usual = mean_of(every, len(values))
             parts.append(Part(None, values, usual))
         labels = [str(one) for one in own.column(column.name).strings()]
         shown = Input(name=column.name, kind="tokens", labels=labels, separator=" ")
         for number, part in enumerate(self.add(shown, parts)):
             self._categories[number].append(part)
+
+
+def _inside(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(n, D) of the steps of all rows, from (T, B, D)."""
+    found: np.ndarray = values[np.arange(len(values))[:, None] < lengths]
+    return found
 
 
 def _varying_features(ops: Any, read: Inputs, values: Any) -> Iterator[Any]:

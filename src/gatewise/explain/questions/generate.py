@@ -14,10 +14,12 @@ from ...errors import DataError, OptionError
 from ...tasks.generate.text.corpus import texts_of
 from ..question import LONGEST, Ask, Part, Question, chosen_row, chosen_step, mean_of, must_have_network, pair
 from ..report import Answer, Choice, Input, Target
+from . import continued
 
 _CHOICES = 8
 _CONTRASTS = 3
 _COUNTED = 20_000  # tokens whose mean embedding is the usual step
+_FEWEST = 200  # with fewer, it is the mean of all embeddings
 
 
 def question(
@@ -25,7 +27,7 @@ def question(
 ) -> tuple[Question, str]:
     """See `questions.question`. A text is one row; the step is the token that comes next, at the end if omitted."""
     if model.numbers_ is not None:
-        raise OptionError("a model that continues numbers cannot be explained yet, only one that writes text")
+        return continued.question(model, data, row, ask, encoding=encoding)
     ask.only("target", "against", "step", task="generate")
     must_have_network(model._net)
     texts, name = texts_of(data, encoding)
@@ -56,14 +58,14 @@ class _Text:
         _, state = self.net.layers(embedding(before[:, None]), None)
         states = state if isinstance(state, tuple) else (state,)
         values = embedding(ids[first : self.step])
-        usual = mean_of([embedding(ids[:_COUNTED])], len(values))
+        few, count = len(ids) < _FEWEST, min(len(ids), _COUNTED)
+        usual = mean_of([embedding.weight if few else embedding(ids[:count])], len(values))
         self.parts = [Part(0, values, usual)]
         self.parts += [Part(None, one[:, 0], np.zeros_like(one[:, 0])) for one in states]
-        self.usual = (
-            f"the mean embedding of {min(len(ids), _COUNTED):,} tokens of {name}; before them, a state of zeros"
-        )
-        self.counts = np.bincount(ids[:_COUNTED], minlength=len(self.vocabulary)) / min(len(ids), _COUNTED)
-        self.counted = f"{min(len(ids), _COUNTED):,} tokens of {name}"
+        counted = f"{count:,} tokens of {name}"
+        self.usual = f"the mean embedding of {'all tokens' if few else counted}; before them, a state of zeros"
+        self.counts = np.bincount(ids[:count], minlength=len(self.vocabulary)) / count
+        self.counted = "" if few else counted
         with np.errstate(all="ignore"):  # damaged weights show in what comes out
             self.chances = log_softmax(self._logits(self.net, [part.values[:, None] for part in self.parts])[0])
         self.names = [_spelled(self.vocabulary, [token])[0] for token in range(len(self.vocabulary))]
@@ -113,7 +115,8 @@ class _Text:
 
     def _choice(self, token: int) -> Choice:
         chance = float(np.clip(np.exp(self.chances[token]), 0, 1))
-        return Choice(name=self.names[token], probability=chance, base_rate=float(self.counts[token]))
+        rate = float(self.counts[token]) if self.counted else None
+        return Choice(name=self.names[token], probability=chance, base_rate=rate)
 
 
 def _spelled(vocabulary: Vocabulary, ids: Sequence[int] | np.ndarray) -> list[str]:

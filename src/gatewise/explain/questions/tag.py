@@ -17,6 +17,8 @@ from ...tasks.tag.architecture import joined, read_out, read_words
 from ...tasks.tag.linear import blended
 from ...tasks.tag.sentences import sequences_of
 from ..question import (
+    FEW_ROWS,
+    KNOWN_WORDS,
     USUAL_ROWS,
     Ask,
     Part,
@@ -64,8 +66,12 @@ class _Row:
         self.reading = Reading()
         encoded, others = self.features.encode(own), self.features.encode(some)
         self._steps = int(own.lengths[0])
-        self._read(own, encoded, others)
-        self.usual = f"the mean step of {len(some):,} rows of {some.name}"
+        self.usual, usual = f"the mean step of {len(some):,} rows of {some.name}", others
+        if len(some) < FEW_ROWS and len(self.features.columns) == len(self.features.words) == 1:
+            known = self.features.words[0].parts["word"][:KNOWN_WORDS]
+            usual = self.features.encode(sequences_of([" ".join(known)], self.features)[0])
+            self.usual = f"the mean of {len(known):,} words that the model knows"
+        self._read(own, encoded, usual)
         self.network_scores = self.predictor.network_scores(encoded)
         share = self.predictor.share
         plain = (
@@ -73,9 +79,11 @@ class _Row:
         )
         self.final = blended(self.network_scores if share else None, plain, share)
         self.labels = self.predictor.labels(encoded)
-        predicted = self.predictor.labels(others)
-        self.rates = {name: float(np.mean(predicted == name)) for name in self.targets.classes}
-        self.counted = f"what the model answers to {len(predicted):,} steps of {some.name}"
+        self.rates, self.counted = dict[str, float](), ""
+        if len(some) >= FEW_ROWS:
+            predicted = self.predictor.labels(others)
+            self.rates = {name: float(np.mean(predicted == name)) for name in self.targets.classes}
+            self.counted = f"what the model answers to {len(predicted):,} steps of {some.name}"
 
     def _read(self, own: Sequences, encoded: Any, others: Any) -> None:
         whole = encoded.batch(np.zeros(1, np.int64), np.array([self._steps]))
@@ -231,7 +239,7 @@ class _Row:
 
     def _choice(self, label: int, chances: np.ndarray) -> Choice:
         name = self.targets.classes[label]
-        return Choice(name=name, probability=float(np.clip(chances[label], 0, 1)), base_rate=self.rates[name])
+        return Choice(name=name, probability=float(np.clip(chances[label], 0, 1)), base_rate=self.rates.get(name))
 
     def _shares(self) -> dict[str, Any]:
         share = self.predictor.share

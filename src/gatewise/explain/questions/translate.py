@@ -11,7 +11,18 @@ from ...data.text.vocabulary import Characters
 from ...decoding.options import Decoding
 from ...errors import DataError
 from ...tasks.translate.architecture import encode
-from ..question import USUAL_ROWS, Ask, Part, Question, Reading, chosen_row, chosen_step, mean_of, must_have_network
+from ..question import (
+    FEW_ROWS,
+    USUAL_ROWS,
+    Ask,
+    Part,
+    Question,
+    Reading,
+    chosen_row,
+    chosen_step,
+    mean_of,
+    must_have_network,
+)
 from ..report import Input
 from .written import Written
 
@@ -34,8 +45,9 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     separator = "" if isinstance(texts.source, Characters) else " "
     found = Reading()
     shown = Input(name="source", kind="tokens", labels=texts.words_of(source), separator=separator)
-    values = embedding(ids)
-    found.add(shown, [Part(None, values, mean_of([embedding(np.concatenate(some))], len(values)))])
+    values, few = embedding(ids), len(some) < FEW_ROWS
+    usual = embedding.weight if few else embedding(np.concatenate(some))
+    found.add(shown, [Part(None, values, mean_of([usual], len(values)))])
 
     def encoded(net: Any, arrays: Sequence[Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
         given, N = arrays[0], arrays[0].shape[1]
@@ -55,7 +67,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
         spell=lambda token: "(end)" if token == texts.edge else texts.pieces(np.array([token]))[0],
         separator="" if isinstance(texts.target, Characters) else " ",
         text=text,
-        usual=f"the mean embedding of the tokens of {len(some):,} rows of {pairs.name}, and of the translation",
+        usual=f"the mean embedding of {'all tokens' if few else f'the tokens of {len(some):,} rows of {pairs.name}'}",
     )
     return asked.question(ask), pairs.name
 

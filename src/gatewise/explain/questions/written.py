@@ -64,7 +64,7 @@ class Written:
             values = net.embedding(np.array(before))
             labels = [self.names[token] for token in before]
             shown = Input(name="written", kind="tokens", labels=labels, separator=separator)
-            usual_token = mean_of([net.embedding(np.array(tokens))], len(values))
+            usual_token = mean_of([net.embedding.weight], len(values))
             [self._written] = reading.add(shown, [Part(None, values, usual_token)])
         arrays = [part.values[:, None] for part in reading.parts]
         with np.errstate(all="ignore"):  # damaged weights show in what comes out
