@@ -19,6 +19,7 @@ STUCK = 0.7  # of the values of a layer's gates, saturated
 UNMOVED, MOVED = 0.9, 0.3  # of gate values in the middle; and what weights moved by, as a share of their size
 UNCHANGED = 0.9  # of the first loss
 CLIPPED, SHORTENED = 0.5, 5.0  # of the steps; and their gradients' norms over the limit, in the median
+ROOM = 10.0  # of what a limit should be over the usual norm: it is there for outliers
 SURE = 8.0  # standard deviations
 FLAT = 0.1  # of the spread of what is wanted
 IDLE, ZERO = 0.3, 0.5  # of the units
@@ -112,7 +113,7 @@ def _clipped(look: Look, before: Sequence[Look]) -> Figures | None:
     clipped = look["clipped"]
     if clipped is None or clipped["share"] <= CLIPPED or clipped["ratio"] <= SHORTENED:
         return None
-    return {"percent": round(100 * clipped["share"]), **clipped, "norm": clipped["ratio"] * clipped["limit"]}
+    return {"percent": round(100 * clipped["share"]), **clipped, "enough": ROOM * clipped["ratio"] * clipped["limit"]}
 
 
 def _beyond(look: Look, before: Sequence[Look]) -> Figures | None:
@@ -183,22 +184,24 @@ RULES = {
     "clipped": Rule(
         _clipped,
         "The limit decides the steps: {percent} % of the gradients were clipped, to 1/{ratio} of their norm in the "
-        "median. Raise clip to {norm}",
-        "步长由裁剪决定：{percent}% 的梯度被裁剪，中位数缩到 1/{ratio}。请把 clip 提高到 {norm}",
+        "median. A limit is there for outliers: raise clip to {enough}",
+        "步长由裁剪决定：{percent}% 的梯度被裁剪，中位数缩到 1/{ratio}。"
+        "裁剪是为了离群的梯度：请把 clip 提高到 {enough}",
     ),
     "beyond": Rule(
         _beyond,
-        "The network does not reach back {lag} steps, where the loss wants something from ({strength} standard "
-        "deviations): its gradient ends after {reach}. Begin with open forget gates, shorten the sequences, or choose a "
-        "cell that keeps longer",
-        "网络够不到 {lag} 步之前，而损失需要那里的信息（{strength} 个标准差）：梯度在 {reach} 步后消失。请让遗忘门一开始打开、缩短序列，"
-        "或选择记忆更久的单元",
+        "The network does not reach back {lag} steps, from where the loss wants something ({strength} standard "
+        "deviations): its gradient ends after {reach}. Begin with open forget gates, shorten the sequences, or choose "
+        "a cell that keeps longer",
+        "网络够不到 {lag} 步之前，而损失需要那里的信息（{strength} 个标准差）：梯度在 {reach} 步后消失。"
+        "请让遗忘门一开始打开、缩短序列，或选择记忆更久的单元",
     ),
     "flat": Rule(
         _flat,
-        "It says the mean: its predictions vary {percent} % as much as what is wanted. Train longer or at a higher rate; "
-        "if that changes nothing, there is no signal, and the plain baseline is as good",
-        "它只会说平均值：预测的变化只有目标的 {percent}%。请训练更久或提高学习率；若无改变，数据中没有信号，简单基线一样好",
+        "It says the mean: its predictions vary {percent} % as much as what is wanted. Train longer or at a higher "
+        "rate; if that changes nothing, there is no signal, and the plain baseline is as good",
+        "它只会说平均值：预测的变化只有目标的 {percent}%。请训练更久或提高学习率；"
+        "若无改变，数据中没有信号，简单基线一样好",
     ),
     "zero": Rule(
         _zero,
@@ -208,13 +211,15 @@ RULES = {
     ),
     "idle": Rule(
         _idle,
-        "{percent} % of the {units} units of {layer} do nothing, or what another one does: hidden_size={enough} would do",
+        "{percent} % of the {units} units of {layer} do nothing, or what another one does: hidden_size={enough} would "
+        "do",
         "{layer} 的 {units} 个单元中有 {percent}% 什么也不做，或与别的单元重复：hidden_size={enough} 就够了",
     ),
     "apart": Rule(
         _apart,
-        "It learns its data by heart: a loss of {training} in training and {validation} in validation. Give it dropout, "
-        "a smaller network or more data; the weights of the best validation are kept",
-        "它在背训练数据：训练损失 {training}，验证损失 {validation}。请使用 dropout、更小的网络或更多数据；已保留验证最好的权重",
+        "It learns its data by heart: a loss of {training} in training and {validation} in validation. Give it "
+        "dropout, a smaller network or more data; the weights of the best validation are kept",
+        "它在背训练数据：训练损失 {training}，验证损失 {validation}。"
+        "请使用 dropout、更小的网络或更多数据；已保留验证最好的权重",
     ),
 }

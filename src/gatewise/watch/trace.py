@@ -19,6 +19,7 @@ from ..algebra import Cell
 from ..algebra.expression import Node, evaluate, order
 from ..engine.reference import blocks, operations_of
 from ..nn import Recurrent
+from ..nn.linear import Linear
 
 
 @dataclass
@@ -46,13 +47,13 @@ class Call:
 def calls_of(network: nn.Module) -> Iterator[dict[str, Call]]:
     """While this is entered, what the recurrent layers of a network are given, by the module's name.
 
-    A module that is called step after step, as in a decoder, has read one sequence. Of one that is called for several
+    A `Linear`, which carries nothing from step to step, is none of them. A module that is called step after step, as in a decoder, has read one sequence. Of one that is called for several
     sequences the first is kept.
     """
     found: dict[str, Call] = {}
     with ExitStack() as stack:
         for name, module in network.named_modules():
-            if isinstance(module, Recurrent):
+            if isinstance(module, Recurrent) and not isinstance(module, Linear):
                 hook = module.register_forward_hook(partial(_keep, found, name), with_kwargs=True)
                 stack.callback(hook.remove)
         yield found

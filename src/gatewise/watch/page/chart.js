@@ -37,6 +37,7 @@ function scale(low, high, from, to, log) {
 
 function bounds(values, log) {
   let low = Math.min(...values), high = Math.max(...values);
+  if (!log && low === 0 && high === 0) return [0, 1];
   if (log) return low === high ? [low / 2, high * 2] : [low, high];
   if (low > 0 && low < high / 2) low = 0;
   return low === high ? [low - (Math.abs(low) / 2 || 0.5), high + (Math.abs(high) / 2 || 0.5)] : [low, high];
