@@ -15,7 +15,7 @@ Look = Mapping[str, Any]  # a line of the history, see `look.Look.look`
 Figures = dict[str, Any]  # what is told of a sign
 
 REPEATED = 2  # looks that must show a sign
-STUCK = 0.7  # of the values of a layer's gates, saturated
+BEGAN_STUCK, STUCK = 0.8, 0.7  # of the values of a layer's gates, saturated: at the first look, and now
 UNMOVED, MOVED = 0.9, 0.3  # of gate values in the middle; and what weights moved by, as a share of their size
 UNCHANGED = 0.9  # of the first loss
 CLIPPED, SHORTENED = 0.5, 5.0  # of the steps; and their gradients' norms over the limit, in the median
@@ -24,7 +24,7 @@ SURE = 8.0  # standard deviations
 FLAT = 0.1  # of the spread of what is wanted
 IDLE, ZERO = 0.3, 0.5  # of the units
 LEARNED = 0.5  # of the first loss
-APART, RISEN = 0.5, 1.1  # of the first validation loss; and of the lowest
+APART, RISEN = 0.5, 1.1  # of the first validation loss, by which the gap has grown; and of the lowest
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,12 @@ def advice(history: Sequence[Mapping[str, Any]]) -> list[Advice]:
 
 
 def _stuck(look: Look, before: Sequence[Look]) -> Figures | None:
-    worst = _most({name: _saturated(layer) for name, layer in look["layers"].items()})
+    # Gates that learn become sure of themselves: saturation by itself is no illness, but at the first look it is.
+    first = (before[0] if before else look)["layers"]
+    shares = {
+        n: _saturated(own) for n, own in look["layers"].items() if n in first and _saturated(first[n]) > BEGAN_STUCK
+    }
+    worst = _most(shares)
     return None if worst is None or worst[1] <= STUCK else {"layer": worst[0], "percent": round(100 * worst[1])}
 
 
@@ -154,11 +159,13 @@ def _learned(look: Look, before: Sequence[Look]) -> bool:
 
 
 def _apart(look: Look, before: Sequence[Look]) -> Figures | None:
-    training, validation = look["losses"]
-    course = [one["losses"][1] for one in before]
-    if training is None or validation is None or not course or None in course:
+    every = [one["losses"] for one in (*before, look)]
+    if any(loss is None for losses in every for loss in losses):
         return None
-    if validation - training <= APART * abs(course[0]) or validation <= RISEN * min(course):
+    (first_training, first), (training, validation) = every[0], every[-1]
+    # What was apart from the first look on is of different kinds, and was not learned.
+    grown = (validation - training) - (first - first_training)
+    if grown <= APART * abs(first) or validation <= RISEN * min(losses[1] for losses in every):
         return None
     return {"training": training, "validation": validation}
 

@@ -47,8 +47,8 @@ class Call:
 def calls_of(network: nn.Module) -> Iterator[dict[str, Call]]:
     """While this is entered, what the recurrent layers of a network are given, by the module's name.
 
-    A `Linear`, which carries nothing from step to step, is none of them. A module that is called step after step, as in a decoder, has read one sequence. Of one that is called for several
-    sequences the first is kept.
+    A `Linear`, which carries nothing from step to step, is none of them. A module that is called step after step, as in
+    a decoder, has read one sequence; of one that is called for several sequences the first is kept.
     """
     found: dict[str, Call] = {}
     with ExitStack() as stack:
