@@ -69,7 +69,7 @@ def advice(history: Sequence[Mapping[str, Any]]) -> list[Advice]:
         last = next((n for n, sign in enumerate(reversed(signs)) if sign is None), len(signs))
         if last < REPEATED:
             continue
-        rate = max(look["learning_rate"] for look in looks)
+        rate = max(line["learning_rate"] for line in history if line["kind"] != "race")
         figures: Figures = {"lower": rate / 3, "higher": 10 * rate, **(signs[-1] or {})}
         told = {key: f"{value:.2g}" if isinstance(value, float) else value for key, value in figures.items()}
         words = rule.english.format(**told), rule.chinese.format(**told)
