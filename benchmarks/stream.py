@@ -267,7 +267,7 @@ def of_text(units: int, layers: int) -> dict[str, Any]:
         else:
             y = embedding[None, None, token]
             for layer, own in enumerate(weights):
-                y, state["walk"][layer] = recurrence(cell, y, state["walk"][layer], own)
+                [y], state["walk"][layer] = recurrence(cell, y, state["walk"][layer], own)
             scores["walk"] = output @ y[0, 0] + bias
         return scores[how]
 

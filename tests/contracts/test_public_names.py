@@ -15,6 +15,7 @@ PACKAGES = [
     "gatewise.algebra",
     "gatewise.bench",
     "gatewise.decoding",
+    "gatewise.explain",
     "gatewise.metrics",
     "gatewise.nn",
     "gatewise.training",

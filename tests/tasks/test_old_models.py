@@ -18,6 +18,8 @@ from PIL import Image
 
 import gatewise
 from gatewise import Writer
+from gatewise.explain import trace
+from gatewise.runtime import layers
 
 MODELS = Path(__file__).parent / "models"
 NAMES = sorted(path.stem for path in MODELS.glob("*.json"))
@@ -60,6 +62,27 @@ def test_it_says_what_it_said(model, story, tmp_path):
 def test_saved_again_it_says_the_same(model, story, tmp_path):
     model.save(tmp_path / "again.model")
     compare(type(model).load(tmp_path / "again.model"), story, tmp_path)
+
+
+def test_while_traced_it_says_the_same(model, story, tmp_path, monkeypatch):
+    """Every layer of every network of a task keeps what it computes, and nothing else changes."""
+    traced = []
+
+    def network_of(*args):
+        net, traces = trace(layers.network_of(*args), lambda net: net)
+        traced.append(traces)
+        return net
+
+    monkeypatch.setattr("gatewise.tasks.estimator.network_of", network_of)
+    model._made = None  # what was made of the weights when they were read
+    compare(model, {**story, "asked": story["asked"][:2]}, tmp_path)
+    traces = [one for some in traced for one in some]
+    assert traces or model.task == "generate"  # which steps the engine's streams
+    for one in traces[:20]:
+        assert set(one.values) == set(one.cell.names.values())
+        for values in one.values.values():
+            assert np.isfinite(values).all()
+            assert not values[np.arange(len(values))[:, None] >= one.lengths].any()
 
 
 def test_its_options_are_those_that_were_given(model, story):

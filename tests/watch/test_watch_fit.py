@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from gatewise.data.datasets.builtin import written_dates
 
 from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Tagger, Transcriber, Translator
 from gatewise.cli import main
+from gatewise.data.datasets.builtin import written_dates
 from gatewise.data.datasets.scenes import scenes
 from gatewise.watch import look
 

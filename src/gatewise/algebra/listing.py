@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 
 from .cell import Cell
@@ -47,24 +47,32 @@ def _program(program: Program) -> Iterator[str]:
 
 def equations(cell: Cell) -> list[str]:
     """The equations, one line per named value, as Python would read them."""
-    infix = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "matmul": ("@", 2)}
-
-    def text(node: Node, level: int = 0) -> str:
-        if node in names and level:
-            return names[node]
-        if node.leaf:
-            return node.label.removesuffix(".0") if node.op == "constant" else node.label
-        if node.op == "neg":
-            return f"-{text(node.args[0], 3)}"
-        if node.op not in infix:
-            return f"{node.op}({', '.join(text(arg, 1) for arg in node.args)})"
-        sign, strength = infix[node.op]
-        left, right = (text(arg, strength + side) for side, arg in enumerate(node.args))
-        written = f"{left} {sign} {right}"
-        return f"({written})" if level > strength else written
-
     names = _lines(cell)
-    return [f"{name} = {text(node)}" for node, name in names.items()]
+    return [f"{name} = {expression(node, {**names, node: ''})}" for node, name in names.items()]
+
+
+_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "matmul": ("@", 2)}
+
+
+def expression(node: Node, names: Mapping[Node, str], level: int = 0) -> str:
+    """A node as Python would read it.
+
+    Args:
+        names: What stands for nodes inside it.
+        level: How strongly what is around it binds: 0 for nothing, 3 for a sign.
+    """
+    if names.get(node):
+        return names[node]
+    if not node.args:
+        return node.label.removesuffix(".0") if node.op == "constant" else node.label
+    if node.op == "neg":
+        return f"-{expression(node.args[0], names, 3)}"
+    if node.op not in _INFIX:
+        return f"{node.op}({', '.join(expression(arg, names, 1) for arg in node.args)})"
+    sign, strength = _INFIX[node.op]
+    left, right = (expression(arg, names, strength + side) for side, arg in enumerate(node.args))
+    written = f"{left} {sign} {right}"
+    return f"({written})" if level > strength else written
 
 
 def _lines(cell: Cell) -> dict[Node, str]:

@@ -11,8 +11,7 @@ Source: Blelloch (1990), "Prefix sums and their applications"; Martin & Cundy (2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,26 +19,9 @@ import torch
 from torch import Tensor
 
 from ..algebra import Cell
-from ..algebra.expression import Node, evaluate, order
+from ..algebra.expression import evaluate
+from ..algebra.forms import Line, line_of
 from . import reference
-
-Part = Node | None  # None is zero
-
-
-@dataclass(frozen=True)
-class Line:
-    """How one carried value follows from itself: after = slope * before + offset.
-
-    Attributes:
-        place: Which of the carried values.
-        slope, offset: Expressions that do not read it; None is zero.
-        one: A leaf of theirs that stands for 1.
-    """
-
-    place: int
-    slope: Part
-    offset: Part
-    one: Node
 
 
 def fits(cell: Cell) -> bool:
@@ -53,68 +35,13 @@ def lines(cell: Cell) -> tuple[Line, ...] | None:
     unknown, found = dict(enumerate(cell.before)), []
     while unknown:
         for place, carried in unknown.items():
-            if line := _line(cell.after[place], place, carried, unknown.values()):
+            if line := line_of(cell.after[place], place, carried, unknown=unknown.values()):
                 found.append(line)
                 del unknown[place]
                 break
         else:
             return None
     return tuple(found)
-
-
-def _line(after: Node, place: int, carried: Node, unknown: Collection[Node]) -> Line | None:
-    """The linear form of `after` in `carried`, free of all that is unknown, or None."""
-    one = Node("one", label="1", size=carried.size)
-    forms: dict[Node, tuple[Part, Part]] = {}
-    for node in order([after]):
-        free = all(forms[arg][0] is None for arg in node.args)
-        if node is carried:
-            forms[node] = one, None
-        elif node in unknown:
-            return None
-        elif node.op == "constant":
-            forms[node] = None, one * node  # not a number, for those are not combined with one another
-        elif free:
-            forms[node] = None, node
-        elif node.op in _RULES and (form := _RULES[node.op](*(forms[arg] for arg in node.args))):
-            forms[node] = form
-        else:
-            return None
-    return Line(place, *forms[after], one)
-
-
-def _plus(p: Part, q: Part) -> Part:
-    return q if p is None else p if q is None else p + q
-
-
-def _minus(p: Part) -> Part:
-    return None if p is None else -p
-
-
-def _times(p: Part, q: Part) -> Part:
-    if p is None or q is None:
-        return None
-    return q if p.op == "one" else p if q.op == "one" else p * q
-
-
-def _over(p: Part, q: Part) -> Part:
-    return None if p is None or q is None else p / q
-
-
-# What an operation makes of linear forms (slope, offset); nothing where the result is not linear.
-_RULES: dict[str, Callable[..., tuple[Part, Part] | None]] = {
-    "add": lambda p, q: (_plus(p[0], q[0]), _plus(p[1], q[1])),
-    "sub": lambda p, q: (_plus(p[0], _minus(q[0])), _plus(p[1], _minus(q[1]))),
-    "neg": lambda p: (_minus(p[0]), _minus(p[1])),
-    "mul": lambda p, q: (
-        (_times(p[1], q[0]), _times(p[1], q[1]))
-        if p[0] is None
-        else (_times(p[0], q[1]), _times(p[1], q[1]))
-        if q[0] is None
-        else None
-    ),
-    "div": lambda p, q: (_over(p[0], q[1]), _over(p[1], q[1])) if q[0] is None else None,
-}
 
 
 def recurrence(

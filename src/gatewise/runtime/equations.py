@@ -14,7 +14,7 @@ from . import ops
 Array = np.ndarray
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "constant": np.float32,
+    "constant": float,  # which takes the dtype of what it meets
     "matmul": lambda weight, v: v @ weight.T,
     "matmul_t": lambda weight, v: v @ weight,
     "add": np.add,
@@ -63,32 +63,38 @@ def recurrence(
     weights: Sequence[Array],
     lengths: Array | None = None,
     reverse: bool = False,
-) -> tuple[Array, list[Array]]:
-    """One layer of a cell in one direction, step by step: the output (T, B, H), and the last state.
+    history: bool = False,
+) -> tuple[list[Array], list[Array]]:
+    """One layer of a cell in one direction, step by step, as `native.arrays.recurrence` in any precision.
 
     Args:
         x: (T, B, D), and the state before it (B, H) per carried name.
         weights: One array per parameter of the cell, gate blocks stacked in the cell's order.
         lengths: (B,) steps of each row that count; all if omitted.
         reverse: Run each row from its last step to its first.
+        history: Return every carried value at every step, not the output alone.
+
+    Returns:
+        (T, B, H) per value shown, zero beyond a row's length; and the last state, (B, H) per carried name.
     """
     own = blocks(cell, weights)
     units = next((s.shape[-1] for s, size in zip(state, cell.carry_sizes, strict=True) if size == "H"), 0)
     table = operations(cell.heads, units // cell.heads)
     now = list(state)
-    y = np.zeros((*x.shape[:2], state[0].shape[-1]), x.dtype)
+    shown = [np.zeros((*x.shape[:2], s.shape[-1]), x.dtype) for s in (state if history else state[:1])]
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         inside = slice(None) if lengths is None else np.flatnonzero(t < lengths)
         known = {cell.x: x[t, inside], **{node: s[inside] for node, s in zip(cell.before, now, strict=True)}, **own}
         after = evaluate(cell.after, known, table)
-        y[t, inside] = after[0]
+        for every, value in zip(shown, after, strict=False):
+            every[t, inside] = value
         if lengths is None:
             now = list(after)
             continue
         for k, value in enumerate(after):
             now[k] = now[k].copy()
             now[k][inside] = value
-    return y, now
+    return shown, now
 
 
 def blocks(cell: Cell, weights: Sequence[Array]) -> dict[Node, Array]:

@@ -196,7 +196,7 @@ class Recurrent:
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
-                y, end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
+                [y], end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
                 outputs.append(y)
                 ends.append(end)
             x = ops.concatenate(outputs)

@@ -5,10 +5,11 @@ Letters: T steps, B sequences, D features, H units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -96,13 +97,13 @@ class Trace:
     lengths: Tensor | None
     reverse: bool
 
-    def values(self, wanted: list[Node], before: dict[Node, Tensor] | None = None) -> list[Tensor]:
+    def values(self, wanted: list[Node], more: Mapping[Node, Tensor] = MappingProxyType({})) -> list[Tensor]:
         """Values of the equations at each step, (N, ...) of the N steps that count, in one evaluation.
 
         Args:
-            before: The carried values that the steps start from, if not those that there were.
+            more: What they are made of besides the cell's own leaves.
         """
-        leaves = {self.cell.x: self.x[self.inside], **(before or self.before()), **blocks(self.cell, self.weights)}
+        leaves = {self.cell.x: self.x[self.inside], **self.before(), **blocks(self.cell, self.weights), **more}
         return evaluate(wanted, leaves, operations_of(self.cell, self.start))
 
     def before(self) -> dict[Node, Tensor]:
