@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from gatewise import cells
+from gatewise import cells, explain
 from gatewise.nn import LSTM, Recurrent
 from gatewise.watch import figures
 from gatewise.watch.dependence import dependence_by_lag
@@ -181,3 +182,22 @@ def test_noise_depends_on_nothing():
         strengths += dependence_by_lag(x, wish, 19).values()
     assert max(strengths) < 8
     assert abs(sum(strengths) / len(strengths)) < 0.1
+
+
+@pytest.mark.parametrize("name", cells.NAMES)
+def test_half_lives_are_those_of_explain(name):
+    """Which finds them in numpy, from traces of its own."""
+    cell = cells.find(name)
+    torch.manual_seed(0)
+    layers = Recurrent(cell, D, 8, proj_size=3 if cell.projected else 0).eval()
+    lengths = torch.tensor([9, 4, 7, 1, 9])
+    [trace] = traced(layers, drawn(T, B, D), lengths=lengths)
+    weights = [weight.detach().numpy() for weight in trace.weights]
+    other = explain.trace_layer(cell, trace.x.numpy(), None, weights, lengths.numpy())
+    sizes = dict(zip(cell.carry, cell.carry_sizes, strict=True))
+    known = [memory.name for memory in explain.memories(cell) if sizes[memory.name] == "H"]
+    found = figures.half_lives(trace)
+    assert list(found) == ([] if "M" in cell.carry_sizes else known)
+    for memory, quartiles in found.items():
+        lives = np.minimum(explain.half_lives(other, memory), 1e6)
+        np.testing.assert_allclose(quartiles, np.quantile(lives, [0.25, 0.5, 0.75]), rtol=2e-3)
