@@ -27,11 +27,13 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "randomness": {"torch"},
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
+    "watch": {"algebra", "engine", "nn", "training", "torch"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
     "export": {"algebra", "compression", "runtime", "numpy"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(
+            "watch",
             "compression",
             "runtime",
             "randomness",
@@ -57,7 +59,14 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
 # Torch by file name: what learns may import it at the top, what measures inside functions, what serves never.
 LEARNS = {"network", "batches", "losses", "fitting", "lbfgs", "decoder_network"}
 MEASURES = {"estimator", "evaluation", "baselines"}
-NEEDS_TORCH = {"engine", "nn", "randomness", "training", "bench"}  # folders of which some files import it at the top
+NEEDS_TORCH = {
+    "engine",
+    "nn",
+    "randomness",
+    "training",
+    "watch",
+    "bench",
+}  # folders of which some files import it at the top
 
 TORCH = {"torch", "lightning"}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 
@@ -58,7 +58,7 @@ _NOT_IDENTITY = ("preset", "threads", "precision")
 class Fittable(Protocol):
     """What can be fitted: an `Estimator`, as far as fitting knows it."""
 
-    task: str
+    task: ClassVar[str]
     threads: int | None
     seed: int
     only: str | None

@@ -14,13 +14,13 @@ from ..files import atomic
 class History:
     """An open history file.
 
-    Lines have `kind` ("train", "evaluation", "look" or "race"), `step` (finished optimiser steps), `epoch` (passes over the
-    training data, with a fraction), `train_loss` (nats, mean since the previous line of its kind), `validation_loss`
-    (nats, evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and `seconds` (of
-    training, over all sessions). Those of a race, which come first, have the steps, rate and validation loss of one
-    rate; null for a loss that was no number. A look has the figures of `watch.look` besides; which validations have
-    one depends on how long looking takes. All else but `seconds` are the same bits on every run with the same seed and
-    thread count.
+    Lines have `kind` ("train", "evaluation", "look" or "race"), `step` (finished optimiser steps), `epoch` (passes over
+    the training data, with a fraction), `train_loss` (nats, mean since the previous line of its kind),
+    `validation_loss` (nats, evaluations only), `learning_rate`, `gradient_norm` (of this step, before clipping) and
+    `seconds` (of training, over all sessions). Those of a race, which come first, have the steps, rate and validation
+    loss of one rate; null for a loss that was no number. A look has the figures of `watch.look` besides; which
+    validations have one depends on how long looking takes. All else but `seconds` are the same bits on every run with
+    the same seed and thread count.
 
     Args:
         path: The file.

@@ -97,7 +97,8 @@ class Watching:
         norms, self._norms = self._norms, []
         updates, self._updates = self._updates, {}
         self._took(time.monotonic() - started, new=True)
-        return {**figures, "updates": updates, "clipped": _clipped(norms, self._limit)}
+        clipped = _clipped(norms, self._limit)
+        return {**figures, "updates": updates, "clipped": clipped, "looked": round(self._spent, 3)}
 
     def show(self, history: Path) -> None:
         """The last look is in the history."""

@@ -15,15 +15,16 @@ Look = Mapping[str, Any]  # a line of the history, see `look.Look.look`
 Figures = dict[str, Any]  # what is told of a sign
 
 REPEATED = 2  # looks that must show a sign
-STUCK = 0.7  # of the values of a layer's gates, saturated
+BEGAN_STUCK, STUCK = 0.8, 0.7  # of the values of a layer's gates, saturated: at the first look, and now
 UNMOVED, MOVED = 0.9, 0.3  # of gate values in the middle; and what weights moved by, as a share of their size
 UNCHANGED = 0.9  # of the first loss
 CLIPPED, SHORTENED = 0.5, 5.0  # of the steps; and their gradients' norms over the limit, in the median
+ROOM = 10.0  # of what a limit should be over the usual norm: it is there for outliers
 SURE = 8.0  # standard deviations
 FLAT = 0.1  # of the spread of what is wanted
 IDLE, ZERO = 0.3, 0.5  # of the units
 LEARNED = 0.5  # of the first loss
-APART, RISEN = 0.5, 1.1  # of the first validation loss; and of the lowest
+APART, RISEN = 0.5, 1.1  # of the first validation loss, by which the gap has grown; and of the lowest
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def advice(history: Sequence[Mapping[str, Any]]) -> list[Advice]:
         last = next((n for n, sign in enumerate(reversed(signs)) if sign is None), len(signs))
         if last < REPEATED:
             continue
-        rate = max(look["learning_rate"] for look in looks)
+        rate = max(line["learning_rate"] for line in history if line["kind"] != "race")
         figures: Figures = {"lower": rate / 3, "higher": 10 * rate, **(signs[-1] or {})}
         told = {key: f"{value:.2g}" if isinstance(value, float) else value for key, value in figures.items()}
         words = rule.english.format(**told), rule.chinese.format(**told)
@@ -80,7 +81,12 @@ def advice(history: Sequence[Mapping[str, Any]]) -> list[Advice]:
 
 
 def _stuck(look: Look, before: Sequence[Look]) -> Figures | None:
-    worst = _most({name: _saturated(layer) for name, layer in look["layers"].items()})
+    # Gates that learn become sure of themselves: saturation by itself is no illness, but at the first look it is.
+    first = (before[0] if before else look)["layers"]
+    shares = {
+        n: _saturated(own) for n, own in look["layers"].items() if n in first and _saturated(first[n]) > BEGAN_STUCK
+    }
+    worst = _most(shares)
     return None if worst is None or worst[1] <= STUCK else {"layer": worst[0], "percent": round(100 * worst[1])}
 
 
@@ -112,7 +118,7 @@ def _clipped(look: Look, before: Sequence[Look]) -> Figures | None:
     clipped = look["clipped"]
     if clipped is None or clipped["share"] <= CLIPPED or clipped["ratio"] <= SHORTENED:
         return None
-    return {"percent": round(100 * clipped["share"]), **clipped, "norm": clipped["ratio"] * clipped["limit"]}
+    return {"percent": round(100 * clipped["share"]), **clipped, "enough": ROOM * clipped["ratio"] * clipped["limit"]}
 
 
 def _beyond(look: Look, before: Sequence[Look]) -> Figures | None:
@@ -153,11 +159,13 @@ def _learned(look: Look, before: Sequence[Look]) -> bool:
 
 
 def _apart(look: Look, before: Sequence[Look]) -> Figures | None:
-    training, validation = look["losses"]
-    course = [one["losses"][1] for one in before]
-    if training is None or validation is None or not course or None in course:
+    every = [one["losses"] for one in (*before, look)]
+    if any(loss is None for losses in every for loss in losses):
         return None
-    if validation - training <= APART * abs(course[0]) or validation <= RISEN * min(course):
+    (first_training, first), (training, validation) = every[0], every[-1]
+    # What was apart from the first look on is of different kinds, and was not learned.
+    grown = (validation - training) - (first - first_training)
+    if grown <= APART * abs(first) or validation <= RISEN * min(losses[1] for losses in every):
         return None
     return {"training": training, "validation": validation}
 
@@ -183,22 +191,24 @@ RULES = {
     "clipped": Rule(
         _clipped,
         "The limit decides the steps: {percent} % of the gradients were clipped, to 1/{ratio} of their norm in the "
-        "median. Raise clip to {norm}",
-        "步长由裁剪决定：{percent}% 的梯度被裁剪，中位数缩到 1/{ratio}。请把 clip 提高到 {norm}",
+        "median. A limit is there for outliers: raise clip to {enough}",
+        "步长由裁剪决定：{percent}% 的梯度被裁剪，中位数缩到 1/{ratio}。"
+        "裁剪是为了离群的梯度：请把 clip 提高到 {enough}",
     ),
     "beyond": Rule(
         _beyond,
-        "The network does not reach back {lag} steps, where the loss wants something from ({strength} standard "
-        "deviations): its gradient ends after {reach}. Begin with open forget gates, shorten the sequences, or choose a "
-        "cell that keeps longer",
-        "网络够不到 {lag} 步之前，而损失需要那里的信息（{strength} 个标准差）：梯度在 {reach} 步后消失。请让遗忘门一开始打开、缩短序列，"
-        "或选择记忆更久的单元",
+        "The network does not reach back {lag} steps, from where the loss wants something ({strength} standard "
+        "deviations): its gradient ends after {reach}. Begin with open forget gates, shorten the sequences, or choose "
+        "a cell that keeps longer",
+        "网络够不到 {lag} 步之前，而损失需要那里的信息（{strength} 个标准差）：梯度在 {reach} 步后消失。"
+        "请让遗忘门一开始打开、缩短序列，或选择记忆更久的单元",
     ),
     "flat": Rule(
         _flat,
-        "It says the mean: its predictions vary {percent} % as much as what is wanted. Train longer or at a higher rate; "
-        "if that changes nothing, there is no signal, and the plain baseline is as good",
-        "它只会说平均值：预测的变化只有目标的 {percent}%。请训练更久或提高学习率；若无改变，数据中没有信号，简单基线一样好",
+        "It says the mean: its predictions vary {percent} % as much as what is wanted. Train longer or at a higher "
+        "rate; if that changes nothing, there is no signal, and the plain baseline is as good",
+        "它只会说平均值：预测的变化只有目标的 {percent}%。请训练更久或提高学习率；"
+        "若无改变，数据中没有信号，简单基线一样好",
     ),
     "zero": Rule(
         _zero,
@@ -208,13 +218,15 @@ RULES = {
     ),
     "idle": Rule(
         _idle,
-        "{percent} % of the {units} units of {layer} do nothing, or what another one does: hidden_size={enough} would do",
+        "{percent} % of the {units} units of {layer} do nothing, or what another one does: hidden_size={enough} would "
+        "do",
         "{layer} 的 {units} 个单元中有 {percent}% 什么也不做，或与别的单元重复：hidden_size={enough} 就够了",
     ),
     "apart": Rule(
         _apart,
-        "It learns its data by heart: a loss of {training} in training and {validation} in validation. Give it dropout, "
-        "a smaller network or more data; the weights of the best validation are kept",
-        "它在背训练数据：训练损失 {training}，验证损失 {validation}。请使用 dropout、更小的网络或更多数据；已保留验证最好的权重",
+        "It learns its data by heart: a loss of {training} in training and {validation} in validation. Give it "
+        "dropout, a smaller network or more data; the weights of the best validation are kept",
+        "它在背训练数据：训练损失 {training}，验证损失 {validation}。"
+        "请使用 dropout、更小的网络或更多数据；已保留验证最好的权重",
     ),
 }

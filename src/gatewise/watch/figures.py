@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from .. import engine
-from ..algebra.expression import MAPS, PRODUCTS, evaluate
-from ..engine.reference import blocks, operations_of
+from ..algebra.forms import line_of
 from .trace import Trace
 
 LOW, HIGH, FLAT = 0.05, 0.95, 0.97  # a sigmoid below or above, a tanh whose size is above: saturated
@@ -69,39 +68,27 @@ def units(trace: Trace) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()
 def half_lives(trace: Trace) -> dict[str, list[float]]:
     """Per carried value that keeps something of itself the quartiles over the units of its half-life, in steps.
 
-    What a step keeps of a unit's value is the derivative of the new value by the old one, but for what passes through
-    weight matrices; the half-life follows from its geometric mean over the steps.
+    What a step keeps of a unit is the slope of the cell's linear form, of an LSTM's c the forget gate; the half-life
+    follows from its geometric mean over the steps.
     """
-    nodes = [node for node, carried in zip(trace.cell.before, trace.carried, strict=False) if node.size.letter == "H"]
-    with torch.no_grad():
-        before = trace.before()
-    before = {node: values.requires_grad_(node in nodes) for node, values in before.items()}
-    if len(before) < len(trace.cell.before):
-        return {}
-    leaves = {trace.cell.x: trace.x[trace.inside], **before, **blocks(trace.cell, trace.weights)}
-    operations = operations_of(trace.cell, trace.start)
-    apart = {name: _detached(operation) for name, operation in operations.items() if name in PRODUCTS | set(MAPS)}
-    leaves = {node: value if node in before else value.detach() for node, value in leaves.items()}
-    after = evaluate(list(trace.cell.after), leaves, operations | apart)
-    found = {}
-    for name, node, value in zip(trace.cell.carry, trace.cell.before, after, strict=True):
-        if node not in nodes or not value.requires_grad:
+    cell = trace.cell
+    found: dict[str, list[float]] = {}
+    if len(trace.carried) < len(cell.carry):
+        return found
+    for place, (name, before, after) in enumerate(zip(cell.carry, cell.before, cell.after, strict=True)):
+        line = line_of(after, place, before, frozen=True)
+        if line is None or line.slope is None or before.size.letter != "H":
             continue
-        kept = torch.autograd.grad(value.sum(), before[node], retain_graph=True, allow_unused=True)[0]
-        if kept is None:
-            continue
-        rate = kept.abs().clamp(1e-6, 1).log().mean(0)  # a value that grows is kept
-        lives = (-math.log(2) / rate.clamp(max=-math.log(2) / MOST_STEPS)).cpu()
-        quartiles = torch.quantile(lives.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+        [kept] = trace.values([line.slope], {line.one: torch.ones_like(trace.start[place][0])})
+        rate = kept.abs().clamp(1e-6, 1).log().expand(len(kept), -1).mean(0)  # a value that grows is kept
+        lives = (-math.log(2) / rate.clamp(max=-math.log(2) / MOST_STEPS)).double().cpu()
+        quartiles = torch.quantile(lives, torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
         found[name] = [float(f"{life:.4g}") for life in quartiles.tolist()]
     return found
-
-
-def _detached(operation: Any) -> Any:
-    return lambda *values: operation(*values).detach()
 
 
 def gradient_by_lag(trace: Trace) -> dict[str, Any]:

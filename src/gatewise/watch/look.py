@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..training import Trainable
 from .dependence import dependence_by_lag
@@ -51,7 +51,7 @@ class Look:
         "spread": the standard deviation of the predictions over that of what is wanted, or null.
         """
         module.begin("validation")
-        with calls_of(module) as calls:
+        with calls_of(cast(nn.Module, module)) as calls:
             loss = module.training_loss(training)
         wishes = _wishes(loss, list(calls.values()))
         layers = {}
@@ -74,7 +74,7 @@ class Look:
 def _wishes(loss: Tensor, calls: list[Call]) -> list[Tensor | None]:
     """Of each module of layers the gradient of the loss by its output (T, B, H): what the loss wants of it still."""
     outputs = [y for call in calls for y in call.y]
-    gradients = iter(torch.autograd.grad(loss, outputs, allow_unused=True))
+    gradients = iter(torch.autograd.grad(loss, outputs, allow_unused=True) if outputs else ())
     found: list[Tensor | None] = []
     for call in calls:
         own = [next(gradients) for _ in call.y]

@@ -5,10 +5,11 @@ Letters: T steps, B sequences, D features, H units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ..algebra import Cell
 from ..algebra.expression import Node, evaluate, order
 from ..engine.reference import blocks, operations_of
 from ..nn import Recurrent
+from ..nn.linear import Linear
 
 
 @dataclass
@@ -46,13 +48,13 @@ class Call:
 def calls_of(network: nn.Module) -> Iterator[dict[str, Call]]:
     """While this is entered, what the recurrent layers of a network are given, by the module's name.
 
-    A module that is called step after step, as in a decoder, has read one sequence. Of one that is called for several
-    sequences the first is kept.
+    A `Linear`, which carries nothing from step to step, is none of them. A module that is called step after step, as in
+    a decoder, has read one sequence; of one that is called for several sequences the first is kept.
     """
     found: dict[str, Call] = {}
     with ExitStack() as stack:
         for name, module in network.named_modules():
-            if isinstance(module, Recurrent):
+            if isinstance(module, Recurrent) and not isinstance(module, Linear):
                 hook = module.register_forward_hook(partial(_keep, found, name), with_kwargs=True)
                 stack.callback(hook.remove)
         yield found
@@ -95,13 +97,13 @@ class Trace:
     lengths: Tensor | None
     reverse: bool
 
-    def values(self, wanted: list[Node], before: dict[Node, Tensor] | None = None) -> list[Tensor]:
+    def values(self, wanted: list[Node], more: Mapping[Node, Tensor] = MappingProxyType({})) -> list[Tensor]:
         """Values of the equations at each step, (N, ...) of the N steps that count, in one evaluation.
 
         Args:
-            before: The carried values that the steps start from, if not those that there were.
+            more: What they are made of besides the cell's own leaves.
         """
-        leaves = {self.cell.x: self.x[self.inside], **(before or self.before()), **blocks(self.cell, self.weights)}
+        leaves = {self.cell.x: self.x[self.inside], **self.before(), **blocks(self.cell, self.weights), **more}
         return evaluate(wanted, leaves, operations_of(self.cell, self.start))
 
     def before(self) -> dict[Node, Tensor]:

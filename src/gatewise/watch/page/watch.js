@@ -90,7 +90,7 @@ function listen(chart) {
 }
 
 function follow(chart, event) {
-  const box = chart.svg.getBoundingClientRect(), place = ((event.clientX - box.left) / box.width) * WIDE;
+  const box = chart.svg.getBoundingClientRect(), place = ((event.clientX - box.left) / box.width) * wide;
   const distances = stops.map((step) => Math.abs(chart.x.place(step) - place));
   move(distances.indexOf(Math.min(...distances)), chart);
 }
@@ -124,8 +124,11 @@ function show() {
   drawRows();
 }
 
+const widthNow = () => Math.max(300, at("rows").clientWidth);
+
 function drawRows() {
   charts = [];
+  wide = widthNow();
   at("cursor").textContent = "";
   at("rows").replaceChildren();
   for (const row of ROWS) drawRow(row, at("rows"));
@@ -162,6 +165,7 @@ const darkNow = () => (document.documentElement.dataset.theme || (matchMedia("(p
 
 at("language").addEventListener("click", () => { languages.now = 1 - languages.now; show(); });
 at("theme").addEventListener("click", () => { document.documentElement.dataset.theme = darkNow() ? "light" : "dark"; show(); });
+addEventListener("resize", () => { if (widthNow() !== wide) drawRows(); });
 at("layer").addEventListener("change", () => { layer = at("layer").value || null; drawRows(); });
 show();
 document.documentElement.dataset.ready = "yes";
