@@ -20,7 +20,7 @@ from .question import Part, Question
 from .report import Added, Attribution
 
 LEAST_POINTS, MOST_POINTS = 16, 1024
-GAP = 0.01  # of the score's change; the points are doubled until no more is missing
+GAP = 0.01  # of the score's change, see `Integrated.gap`; the points are doubled until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
@@ -44,10 +44,12 @@ class Integrated:
 
     @property
     def gap(self) -> float:
-        """What the parts miss of the score's change, relative to it; 0 where nothing changes."""
+        """What the parts miss of the score's change, relative to it, or to what one step adds where that is more; 0
+        where nothing changes."""
         change = self.score - self.baseline
         missed = abs(change - sum(float(part.sum()) for part in self.parts))
-        return missed / max(abs(change), 1e-6 * max(1.0, abs(self.score)))
+        largest = max(float(np.abs(part.sum(1)).max(initial=0)) for part in self.parts)
+        return missed / max(abs(change), largest, 1e-6 * max(1.0, abs(self.score)))
 
 
 def integrated(question: Question) -> Integrated:

@@ -244,7 +244,7 @@ class Reliability:
     """How far the attribution can be relied on, as measured on this row.
 
     Attributes:
-        gap: What the parts miss of the score's difference from the baseline, relative to it.
+        gap: What the parts miss of the score's difference from the baseline, relative to it, or to the largest part.
         points: Points that were integrated over; doubled until the gap is small.
         deleted, deleted_random: By how much the score changed, on average, while the most relevant steps were replaced
             one by one by the usual step, and as many steps at random.
