@@ -16,7 +16,7 @@ from ..checks import whole
 from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import attribution_of, by_step, explain_against, integrated, occluded
+from .attribution import METHODS, Found, attributed, attribution_of, explain_against, occluded
 from .because import because
 from .changes import flip, interactions
 from .insides import insides
@@ -24,10 +24,6 @@ from .question import Ask, Question
 from .questions import question
 from .reliability import reliability
 from .report import Contrast, Provenance, Report
-
-METHOD = (
-    "integrated gradients from the usual step, by Gauss and Legendre's points; occlusion by the usual step beside it"
-)
 
 
 def explain(
@@ -95,7 +91,7 @@ def report_of(
     whole("seed", seed, 0)
     model._must_be_fitted()
     asked, name = question(model, data, row, ask, **reading)
-    parts, points = _parts(asked, seed)
+    parts, found = _parts(asked, seed)
     missing = {name: why for name, why in parts.items() if isinstance(why, str)}
     return Report(
         answer=asked.answer,
@@ -110,8 +106,8 @@ def report_of(
             data=name,
             row=row,
             command=command,
-            method=METHOD,
-            points=points,
+            method=METHODS[found.method],
+            points=found.points,
             seed=seed,
             versions={
                 "gatewise": version("gatewise"),
@@ -126,10 +122,10 @@ def report_of(
     )
 
 
-def _parts(asked: Question, seed: int) -> tuple[dict[str, Any], int]:
-    """Each part of the report, or why it is missing; and the points that were integrated over."""
-    found, hidden = integrated(asked), occluded(asked)
-    attribution, steps = attribution_of(asked, found, hidden), by_step(asked, found.parts)
+def _parts(asked: Question, seed: int) -> tuple[dict[str, Any], Found]:
+    """Each part of the report, or why it is missing; and how the attribution was found."""
+    found, hidden = attributed(asked, seed), occluded(asked)
+    attribution, steps = attribution_of(asked, found, hidden), found.steps
     contrasts = [Contrast(target=one.target, attribution=own) for one, own in explain_against(asked.contrasts())]
     return {
         "attribution": attribution,
@@ -142,4 +138,4 @@ def _parts(asked: Question, seed: int) -> tuple[dict[str, Any], int]:
         else flip(asked, steps),
         "interactions": interactions(asked, steps) or "there are no two phrases that add to the score",
         "reliability": reliability(asked, found, hidden, seed),
-    }, found.points
+    }, found
