@@ -212,9 +212,9 @@ def replaced(question: Question, hidden: np.ndarray, input: np.ndarray, net: Any
 def variants(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[np.ndarray]:
     """(T, N, D) of each part, for `replaced`."""
     found = []
-    of_state = hidden[:, len(input) :].any(1)
+    of_state = np.any(hidden[:, len(input) :], axis=1, keepdims=True).T
     for part in question.parts:
-        own = of_state[None] if part.input is None else hidden[:, : len(input)][:, input == part.input].T
+        own = of_state if part.input is None else hidden[:, : len(input)][:, input == part.input].T
         found.append(np.where(own[..., None], part.usual[:, None], part.values[:, None]))
     return found
 
