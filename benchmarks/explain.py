@@ -165,9 +165,9 @@ def lagged(steps: int, epochs: int) -> Drawn:
 
 TASKS: dict[str, Callable[[], Drawn]] = {
     "adding, 40 steps": lambda: adding(40, 8),
-    "adding, 200 steps": lambda: adding(200, 15),
+    "adding, 200 steps": lambda: adding(200, 8),
     "first symbol of 30": lambda: copy(30, 8),
-    "first symbol of 100": lambda: copy(100, 15),
+    "first symbol of 100": lambda: copy(100, 8),
     "negation, 12 words": lambda: negation(12, 8),
     "token before, 15 tokens": lambda: previous(15, 8),
     "lag of 12, 36 steps": lambda: lagged(36, 10),

@@ -9,7 +9,7 @@ Source: Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep network
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -284,6 +284,10 @@ def _by_channel(question: Question, parts: Arrays, number: int) -> Packed | None
     return Packed.of(total)
 
 
-def explain_against(questions: Iterable[Question]) -> list[tuple[Question, Attribution]]:
-    """The attributions of the same question against other answers."""
-    return [(one, attribution_of(one, attributed(one), None)) for one in questions]
+def against_others(question: Question, found: Found, seed: int) -> list[tuple[Question, Attribution]]:
+    """The attributions of the same question against other answers, by the method that the first one took."""
+    others = []
+    for one in question.contrasts():
+        own = attributed(one, seed) if found.method == GRADIENTS else drawn(one, one.network, seed)
+        others.append((one, attribution_of(one, own, None)))
+    return others

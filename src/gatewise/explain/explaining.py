@@ -16,7 +16,7 @@ from ..checks import whole
 from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import METHODS, Found, attributed, attribution_of, explain_against, occluded
+from .attribution import METHODS, Found, against_others, attributed, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
 from .insides import insides, named_units
@@ -131,7 +131,7 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
     """Each part of the report, or why it is missing; and how the attribution was found."""
     found, hidden = attributed(asked, seed), occluded(asked)
     attribution, steps = attribution_of(asked, found, hidden), found.steps
-    contrasts = [Contrast(target=one.target, attribution=own) for one, own in explain_against(asked.contrasts())]
+    contrasts = [Contrast(target=one.target, attribution=own) for one, own in against_others(asked, found, seed)]
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
