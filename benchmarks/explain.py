@@ -4,9 +4,10 @@
 
 Each task is drawn so that the responsible steps of every row are known, and a model is fitted to it that solves it.
 Then its answers to rows it has not seen are explained. "hit": share of the known steps that are among as many steps
-that add most; "mass": their share of all that is added, by size; "correlation" with what the steps truly add, where
-that is a number. The same of occlusion, and of the ledger of the memory, which says when it was written and not why.
-Captum's integrated gradients on the same network and points are compared and timed beside ours, if captum is installed.
+that add most; "mass": their share of all that is added, by size; "correlation" with what the steps truly add to the
+mean answer, where that is a number. The same of occlusion, and of the ledger of the memory, which says when it was
+written and not why. Captum's integrated gradients on the same network and points are compared and timed beside ours, if
+captum is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from gatewise.explain import ledger, memories, trace
-from gatewise.explain.attribution import by_step, gradients, integrated, occluded
+from gatewise.explain.attribution import METHODS, attributed, gradients, occluded
 from gatewise.explain.explaining import explain
 from gatewise.explain.question import Ask, Question
 from gatewise.explain.questions import question
@@ -37,7 +38,7 @@ PAGE = "docs/explain.md"
 ROWS = 64  # explained
 WHOLE = 8  # of these, with a report of their own and its reliability
 SMALL = {"bidirectional": False, "pooling": "last", "ensemble": 1, "share": 1.0, "seed": 1, "hidden_size": 32}
-SMALL |= {"dropout": 0.0, "word_dropout": 0.0, "label_smoothing": 0.0, "augmentation": 0.0}
+SMALL |= {"dropout": 0.0, "word_dropout": 0.0, "augmentation": 0.0}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def adding(steps: int, epochs: int) -> Drawn:
     rows, wanted = drawn(ROWS, 1)
     error = float(np.sqrt(np.mean((model.predict(rows) - wanted) ** 2)))
     marked = [np.flatnonzero(row[:, 1]) for row in rows]
-    return Drawn(model, f"rmse {error:.3f}", rows, [Ask()] * ROWS, marked, [row[:, 0] * row[:, 1] for row in rows])
+    return Drawn(
+        model, f"rmse {error:.3f}", rows, [Ask()] * ROWS, marked, [(row[:, 0] - 0.5) * row[:, 1] for row in rows]
+    )
 
 
 def copy(steps: int, epochs: int) -> Drawn:
@@ -161,10 +164,10 @@ def lagged(steps: int, epochs: int) -> Drawn:
 
 
 TASKS: dict[str, Callable[[], Drawn]] = {
-    "adding, 40 steps": lambda: adding(40, 15),
-    "adding, 200 steps": lambda: adding(200, 15),
-    "first symbol of 30": lambda: copy(30, 15),
-    "first symbol of 100": lambda: copy(100, 15),
+    "adding, 40 steps": lambda: adding(40, 8),
+    "adding, 200 steps": lambda: adding(200, 8),
+    "first symbol of 30": lambda: copy(30, 8),
+    "first symbol of 100": lambda: copy(100, 8),
     "negation, 12 words": lambda: negation(12, 8),
     "token before, 15 tokens": lambda: previous(15, 8),
     "lag of 12, 36 steps": lambda: lagged(36, 10),
@@ -190,16 +193,18 @@ def of_ledger(asked: Question) -> np.ndarray:
 def measured(name: str) -> dict[str, Any]:
     drawn = TASKS[name]()
     print(f"{name}: {drawn.solved}", flush=True)
-    every: dict[str, list[dict[str, float]]] = {"integrated gradients": [], "occlusion": [], "ledger": []}
+    every: dict[str, list[dict[str, float]]] = {"attribution": [], "occlusion": [], "ledger": []}
     gaps, points, first = [], [], None
+    by_method = dict.fromkeys(METHODS, 0)
     for row in range(ROWS):
         asked, _ = question(drawn.model, drawn.data, row, drawn.asks[row])
         first = first or asked
-        found = integrated(asked)
+        found = attributed(asked, row)
+        by_method[found.method] += 1
         gaps.append(found.gap)
         points.append(found.points)
         values = None if drawn.values is None else drawn.values[row]
-        steps = {"integrated gradients": by_step(asked, found.parts), "occlusion": occluded(asked)}
+        steps = {"attribution": found.steps, "occlusion": occluded(asked)}
         if len(trace_steps := of_ledger(asked)) == len(steps["occlusion"]):
             steps["ledger"] = trace_steps
         for method, own in steps.items():
@@ -208,7 +213,7 @@ def measured(name: str) -> dict[str, Any]:
     verdicts, seconds = [], []
     for row in range(WHOLE):
         asked, _ = question(drawn.model, drawn.data, row, drawn.asks[row])
-        verdicts.append(reliability(asked, integrated(asked), occluded(asked), row).verdict)
+        verdicts.append(reliability(asked, attributed(asked, row), occluded(asked), row).verdict)
         began = time.perf_counter()
         explain(drawn.model, drawn.data, row=row, **vars(drawn.asks[row]))
         seconds.append(time.perf_counter() - began)
@@ -221,6 +226,7 @@ def measured(name: str) -> dict[str, Any]:
         "solved": drawn.solved,
         "rows": ROWS,
         "methods": means,
+        "found by": by_method,
         "largest gap": max(gaps),
         "median points": float(np.median(points)),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},

@@ -64,6 +64,7 @@ def test_a_report_is_written_by_the_ending_of_its_name(tmp_path, capsys):
         ("forecast_quantiles", ["--quantile", "0.33"], "the model forecasts the quantiles"),
         ("detect_prediction", ["--target", "x9"], "no channel named 'x9'"),
         ("generate_text", ["--step", "0"], "nothing stands before step 0"),
+        ("generate_text", ["--query", "select 1"], "--query is not an option for models of the task 'generate'"),
         ("transcribe_lines", ["--target", "?"], "no symbol named '?'"),
         ("translate_characters", ["--step", "77"], "there is no step 77"),
     ],
@@ -95,3 +96,12 @@ def test_data_of_other_channels_are_refused(tmp_path, capsys):
     (tmp_path / "x.csv").write_text("time,other\n1,2\n2,3\n")
     assert main(["explain", str(MODELS / "detect_prediction.model"), str(tmp_path / "x.csv")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_units_of_a_text_model_are_named_where_that_is_asked_for(tmp_path, capsys):
+    words = ["explain", str(MODELS / "generate_text.model"), str(written("generate_text", tmp_path)), "--json"]
+    assert main(words) == 0
+    assert "--units" in json.loads(capsys.readouterr().out)["missing"]["units"]
+    assert main([*words, "--units"]) == 0
+    report = Report.from_json(json.loads(capsys.readouterr().out))
+    assert report.units or report.missing["units"] == "no unit follows anything nameable beyond chance"

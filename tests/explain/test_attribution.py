@@ -1,13 +1,14 @@
 """Attributions against an independent account of them, and the laws that they keep."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
 import torch
 
 from gatewise import Classifier, Generator
-from gatewise.explain.attribution import attribution_of, by_step, gradients, integrated, occluded
+from gatewise.explain.attribution import attributed, attribution_of, drawn, gradients, occluded
 from gatewise.explain.explaining import explain
 from gatewise.explain.question import Ask
 from gatewise.explain.questions import question
@@ -117,14 +118,47 @@ def test_a_missing_value_adds_nothing_by_its_filling(sensors):
     [part] = asked.parts
     assert np.isnan(rows[0][1, 1])
     assert part.values[1, 1] == part.usual[1, 1] == 0
-    found = integrated(asked)
-    assert found.parts[0][1, 1] == 0
+    assert attributed(asked).parts[0][1, 1] == 0
 
 
-def test_steps_of_the_sum_are_those_of_the_attribution(sensors):
+def test_shapley_values_are_those_of_all_orders(sensors):
+    """Of the shortest row, against every order that its steps have."""
+    model, rows = sensors
+    row = min(range(len(rows)), key=lambda at: len(rows[at]))
+    asked, _ = question(model, rows, row, Ask())
+    [part] = asked.parts
+    T = len(part.values)
+
+    def score(shown):
+        return asked.read([np.where(np.isin(np.arange(T), shown)[:, None], part.values, part.usual)[:, None]])[0]
+
+    scores = {shown: score(shown) for size in range(T + 1) for shown in itertools.combinations(range(T), size)}
+    wanted, orders = np.zeros(T), [*itertools.permutations(range(T))]
+    for order in orders:
+        for place, step in enumerate(order):
+            before = tuple(sorted(order[:place]))
+            wanted[step] += (scores[tuple(sorted((*before, step)))] - scores[before]) / len(orders)
+    found = drawn(asked, None, seed=0, most=256)
+    np.testing.assert_allclose(found.steps, wanted, atol=4 * found.missed + 1e-5)
+    assert found.steps.sum() == pytest.approx(found.score - found.baseline, abs=1e-5)
+    assert attribution_of(asked, found, None).remainder == pytest.approx(0, abs=1e-5)
+
+
+def test_a_state_is_one_more_of_those_that_are_drawn(writer):
+    _, asked = writer
+    found = drawn(asked, asked.network, seed=0)
+    assert found.state is not None
+    assert found.steps.sum() + found.state == pytest.approx(found.score - found.baseline, abs=1e-5)
+
+
+def test_drawn_orders_take_the_place_of_gradients_that_do_not_add_up(sensors, monkeypatch):
     model, rows = sensors
     asked, _ = question(model, rows, 2, Ask())
-    found = integrated(asked)
-    attribution = attribution_of(asked, found, None)
-    np.testing.assert_allclose(by_step(asked, found.parts), attribution.added[0].steps)
-    assert found.gap <= 0.01
+    assert attributed(asked).method == "integrated gradients"
+    monkeypatch.setattr("gatewise.explain.attribution.GAP", -1.0)
+    report = explain(model, rows, row=2)
+    assert report.provenance.method.startswith("Shapley values")
+    assert report.attribution.added[0].channels is None
+    assert sum(report.attribution.added[0].steps) == pytest.approx(
+        report.attribution.score - report.attribution.baseline, abs=1e-5
+    )

@@ -76,8 +76,8 @@ def test_agreement_is_of_the_steps_that_matter():
     ("measured", "verdict", "reason"),
     [
         ((0.009, 3.1, 0.71, 0.49, 0.71), "reliable", None),
-        ((0.02, 3.1, 0.71, 0.49, 0.71), "rough", "the parts miss 2.0%"),
-        ((0.2, 3.1, 0.71, 0.49, 0.71), "do not rely on this", "the parts miss 20.0%"),
+        ((0.02, 3.1, 0.71, 0.49, 0.71), "rough", "or may be wrong by, 2.0%"),
+        ((0.2, 3.1, 0.71, 0.49, 0.71), "do not rely on this", "or may be wrong by, 20.0%"),
         ((0.009, 2.0, 0.71, 0.49, 0.71), "rough", "2.0 times what random steps do"),
         ((0.009, 0.9, 0.71, 0.49, 0.71), "do not rely on this", "0.9 times what random steps do"),
         ((0.009, 3.1, 0.3, 0.49, 0.71), "do not rely on this", "agree by 0.30"),

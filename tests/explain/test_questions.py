@@ -11,7 +11,7 @@ from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
 from gatewise.decoding.options import Decoding
-from gatewise.explain.attribution import ends, integrated, steps_of, variants
+from gatewise.explain.attribution import attributed, ends, steps_of, variants
 from gatewise.explain.question import Ask
 from gatewise.explain.questions import question
 from gatewise.explain.questions.classify import Reader
@@ -66,8 +66,9 @@ def test_both_networks_give_the_same_score_and_the_parts_add_up(name, tmp_path):
     with torch.no_grad():
         of_torch = found.scores(found.trainable(), arrays).double().numpy()
     np.testing.assert_allclose(of_torch, [score, baseline], rtol=2e-5, atol=2e-5)
-    explained = integrated(found)
+    explained = attributed(found)
     assert explained.gap <= 0.01
+    assert explained.method == "integrated gradients"
     assert sum(part.sum() for part in explained.parts) == pytest.approx(score - baseline, rel=0.0101, abs=1e-5)
     assert [part.input for part in found.parts if part.input is not None]
 

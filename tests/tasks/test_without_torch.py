@@ -103,12 +103,16 @@ def test_what_needs_torch_says_so_in_one_line(tmp_path):
 from gatewise.cli import main
 (Path({str(tmp_path)!r}) / "x.csv").write_text("a,b\\n" + "1,2\\n" * 50)
 assert main(["fit", "detect", {str(tmp_path / "x.csv")!r}, "--output", {str(tmp_path / "m")!r}]) == 2
-try:
-    gatewise.load(MODELS / "detect_both.model").model_
-except ImportError as error:
-    print(error)
+for needs in (
+    lambda: gatewise.load(MODELS / "detect_both.model").model_,
+    lambda: gatewise.explain(MODELS / "tag_entities.model", [["Ann", "in", "York"]]),
+):
+    try:
+        needs()
+    except ImportError as error:
+        print(error)
 """)
-    assert said.strip() == "this needs torch, which is not installed. Install it: pip install 'gatewise[train]'"
+    assert said == 2 * "this needs torch, which is not installed. Install it: pip install 'gatewise[train]'\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
 
 

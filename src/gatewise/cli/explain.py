@@ -45,6 +45,9 @@ def explain(
         float | None, typer.Option(help="Quantile of a forecast, instead of its point.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the measured reliability.")] = 0,
+    units: Annotated[
+        bool, typer.Option("--units", help="Name units of a text model by what they follow; takes longer.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .json, .csv or .parquet.")
     ] = None,
@@ -81,6 +84,7 @@ def explain(
         row,
         Ask(target=target, against=against, step=step, horizon=horizon, quantile=quantile),
         seed=seed,
+        units=units,
         reading=reading,
         named=model.name,
         command=shlex.join(["gatewise", *words_given]),

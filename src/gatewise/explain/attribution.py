@@ -1,6 +1,6 @@
 """What each step adds to a score: integrated gradients from the usual step, and occlusion by it as a check.
 
-Both are sums over variants of one row, in which some or all of the steps are on the way to the usual one. The variants
+All are sums over variants of one row, in which some or all of the steps are on the way to the usual one. The variants
 are rows of one batch, so an explanation costs a few passes of the network.
 
 Source: Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep networks", ICML, equation 1; Zeiler & Fergus
@@ -9,7 +9,7 @@ Source: Sundararajan, Taly & Yan (2017), "Axiomatic attribution for deep network
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,15 @@ from .packed import Packed
 from .question import Part, Question
 from .report import Added, Attribution
 
-LEAST_POINTS, MOST_POINTS = 16, 1024
-GAP = 0.01  # of the score's change; the points are doubled until no more is missing
+GRADIENTS, ORDERS = "integrated gradients", "Shapley values by random orders"
+METHODS = {  # as a report tells them
+    GRADIENTS: "integrated gradients from the usual step, by Gauss and Legendre's points",
+    ORDERS: "Shapley values of steps beside the usual one, by random orders, as integrated gradients did not add up",
+}
+LEAST_POINTS, MOST_POINTS = 16, 256
+LEAST_ORDERS, MOST_ORDERS = 4, 64
+MOST_READ = 1 << 21  # steps that are read for the orders
+GAP = 0.01  # of the score's change, see `Integrated.gap`; the points are doubled until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
@@ -28,37 +35,115 @@ Arrays = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Integrated:
-    """Integrated gradients.
+class Found:
+    """What the steps add to a score.
 
     Attributes:
-        parts: What each number adds, (T, D) float64 for each part of the question.
-        points: That were integrated over.
+        steps: (S,) float64 what each step adds; S counts the steps of all inputs, one after the other.
+        state: What the state that the layers begin with adds; None where they begin with zeros.
+        parts: What each number adds, (T, D) for each part of the question; None where steps were taken as a whole.
+        method: How it was found, one of `METHODS`.
+        points: That were integrated over, or orders that were drawn.
         score, baseline: Of the row, and of the usual steps.
+        missed: Of the score's change, what the parts do not add up to, or may be wrong by for having been drawn.
     """
 
-    parts: Arrays
+    steps: np.ndarray
+    state: float | None
+    parts: Arrays | None
+    method: str
     points: int
     score: float
     baseline: float
+    missed: float
 
     @property
     def gap(self) -> float:
-        """What the parts miss of the score's change, relative to it; 0 where nothing changes."""
-        change = self.score - self.baseline
-        missed = abs(change - sum(float(part.sum()) for part in self.parts))
-        return missed / max(abs(change), 1e-6 * max(1.0, abs(self.score)))
+        """What is missed, relative to the score's change, or to the largest step where that is more; 0 where nothing
+        changes."""
+        largest = float(np.abs(self.steps).max(initial=0))
+        return self.missed / max(abs(self.score - self.baseline), largest, 1e-6 * max(1.0, abs(self.score)))
 
 
-def integrated(question: Question) -> Integrated:
-    """Integrated gradients with as many points as it takes for the parts to add up."""
-    score, baseline = ends(question)
+def attributed(question: Question, seed: int = 0) -> Found:
+    """What the steps add: by integrated gradients with as many points as it takes for the parts to add up, or where
+    that takes too many, by orders drawn at random.
+
+    A network that latches, as one does that keeps what came first, may jump on the way from the usual steps to the row:
+    then nearly all points say that nothing matters.
+    """
     points, net = LEAST_POINTS, question.trainable()
-    while True:
-        found = Integrated(gradients(question, net, points), points, score, baseline)
-        if found.gap <= GAP or points >= MOST_POINTS:
+    while points <= MOST_POINTS:
+        found = integrated(question, net, points)
+        if found.gap <= GAP:
             return found
         points *= 2
+    return drawn(question, question.network, seed)
+
+
+def again(found: Found, question: Question, net: Any, seed: int) -> np.ndarray:
+    """(S,) what the steps add for another network, or another row, by the same method, with few points or orders.
+
+    Args:
+        net: In torch.
+    """
+    if found.method == GRADIENTS:
+        return integrated(question, net, min(found.points, LEAST_POINTS)).steps
+    return drawn(question, net, seed, most=LEAST_ORDERS).steps
+
+
+def integrated(question: Question, net: Any, points: int) -> Found:
+    """Integrated gradients.
+
+    Args:
+        net: The network in torch.
+        points: On the way from the usual steps to the row.
+    """
+    score, baseline = ends(question)
+    parts = gradients(question, net, points)
+    steps = [np.zeros(len(one.labels)) for one in question.inputs]
+    states = []
+    for part, own in zip(question.parts, parts, strict=True):
+        if part.input is None:
+            states.append(own.sum())
+        else:
+            steps[part.input] += own.sum(1)
+    every, state = np.concatenate(steps), float(np.sum(states)) if states else None
+    missed = abs(score - baseline - float(every.sum()) - (state or 0.0))
+    return Found(every, state, parts, GRADIENTS, points, score, baseline, missed)
+
+
+def drawn(question: Question, net: Any, seed: int, most: int = MOST_ORDERS) -> Found:
+    """What each step changes when the usual steps become those of the row one by one, on average over random orders,
+    each followed by its reverse. In every order the changes add up.
+
+    Source: Castro, Gomez & Tejada (2009), "Polynomial calculation of the Shapley value based on sampling", Computers &
+    Operations Research 36(5); Mitchell et al. (2022), JMLR 23(43), section 4.1, for the reverses.
+
+    Args:
+        net: On numpy's arrays, or in torch.
+        most: Orders.
+    """
+    input, runs = steps_of(question), runs_of(question)
+    has_state = any(part.input is None for part in question.parts)
+    players = int(runs.max()) + 1 + has_state  # steps that are hidden together count as one, and so does the state
+    pairs = int(np.clip(MOST_READ // (2 * players * len(input)), 1, most // 2))
+    rng = np.random.default_rng([seed, 4])
+    orders = [order for _ in range(pairs) for one in [rng.permutation(players)] for order in (one, one[::-1])]
+    place = np.argsort(orders, 1)  # (orders, players)
+    taken = np.arange(players + 1)[:, None]
+    changes = []
+    for own in place:
+        hidden = np.asarray(own >= taken)  # (players + 1, players): at first all
+        columns = np.concatenate([hidden[:, runs], hidden[:, -1:] & has_state], 1)
+        changes.append(np.diff(replaced(question, columns, input, net))[own])
+    every = np.array(changes)
+    means, counts = every.mean(0), np.bincount(runs)
+    each = every.reshape(pairs, 2, players).mean(1)
+    error = float(np.max(each.std(0, ddof=1)) / np.sqrt(pairs)) if pairs > 1 else float(np.abs(means).max())
+    steps = (means[: len(counts)] / counts)[runs]
+    score, baseline = ends(question)
+    return Found(steps, float(means[-1]) if has_state else None, None, ORDERS, 2 * pairs, score, baseline, error)
 
 
 def ends(question: Question) -> tuple[float, float]:
@@ -106,27 +191,31 @@ def _batches(question: Question, count: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def replaced(question: Question, hidden: np.ndarray, input: np.ndarray) -> np.ndarray:
-    """(N,) scores of variants in which some steps are the usual ones, without torch.
+def replaced(question: Question, hidden: np.ndarray, input: np.ndarray, net: Any = None) -> np.ndarray:
+    """(N,) float64 scores of variants in which some steps are the usual ones.
 
     Args:
-        hidden: (N, S) whether a step is; S counts the steps of all inputs, one after the other.
+        hidden: (N, S) whether a step is, or (N, S + 1) with the state that the layers begin with.
         input: (S,) the input that each belongs to.
+        net: In torch; that which predicts, without torch, if omitted.
     """
-    return np.concatenate(
-        [question.read(variants(question, hidden[some], input)) for some in _batches(question, len(hidden))]
-    )
+    some = (variants(question, hidden[batch], input) for batch in _batches(question, len(hidden)))
+    if net is None or net is question.network:
+        return np.concatenate([question.read(arrays) for arrays in some])
+    import torch
+
+    with torch.no_grad():
+        found = [question.scores(net, [torch.from_numpy(np.array(one)) for one in arrays]) for arrays in some]
+    return np.asarray(torch.cat(found).double().numpy())
 
 
 def variants(question: Question, hidden: np.ndarray, input: np.ndarray) -> list[np.ndarray]:
     """(T, N, D) of each part, for `replaced`."""
     found = []
+    of_state = np.any(hidden[:, len(input) :], axis=1, keepdims=True).T
     for part in question.parts:
-        if part.input is None:
-            found.append(np.broadcast_to(part.values[:, None], (len(part.values), len(hidden), part.values.shape[1])))
-        else:
-            own = hidden[:, input == part.input].T[..., None]
-            found.append(np.where(own, part.usual[:, None], part.values[:, None]))
+        own = of_state if part.input is None else hidden[:, : len(input)][:, input == part.input].T
+        found.append(np.where(own[..., None], part.usual[:, None], part.values[:, None]))
     return found
 
 
@@ -155,42 +244,30 @@ def runs_of(question: Question) -> np.ndarray:
     return np.concatenate(found)
 
 
-def by_step(question: Question, parts: Arrays) -> np.ndarray:
-    """(S,) what each step adds, all its numbers summed."""
-    found = [np.zeros(len(one.labels)) for one in question.inputs]
-    for part, own in zip(question.parts, parts, strict=True):
-        if part.input is not None:
-            found[part.input] += own.sum(1)
-    return np.concatenate(found)
-
-
-def attribution_of(question: Question, found: Integrated, hidden: np.ndarray | None) -> Attribution:
+def attribution_of(question: Question, found: Found, hidden: np.ndarray | None) -> Attribution:
     """The same as a report has it.
 
     Args:
         hidden: What `occluded` gave.
     """
-    input, steps = steps_of(question), by_step(question, found.parts)
+    input = steps_of(question)
     added = [
         Added(
             input=one.name,
-            steps=steps[input == number].tolist(),
-            channels=_by_channel(question, found.parts, number),
+            steps=found.steps[input == number].tolist(),
+            channels=None if found.parts is None else _by_channel(question, found.parts, number),
             occluded=None if hidden is None else hidden[input == number].tolist(),
         )
         for number, one in enumerate(question.inputs)
     ]
-    states = [own.sum() for part, own in zip(question.parts, found.parts, strict=True) if part.input is None]
-    initial = float(np.sum(states)) if states else None
-    others = sum(one.value for one in question.others)
-    explained = found.baseline + float(steps.sum()) + (initial or 0.0)
+    explained = found.baseline + float(found.steps.sum()) + (found.state or 0.0)
     return Attribution(
-        score=found.score + others,
+        score=found.score + sum(one.value for one in question.others),
         baseline=found.baseline,
         usual=question.usual,
         added=added,
         others=tuple(question.others),
-        initial_state=initial,
+        initial_state=found.state,
         remainder=found.score - explained,
     )
 
@@ -207,6 +284,10 @@ def _by_channel(question: Question, parts: Arrays, number: int) -> Packed | None
     return Packed.of(total)
 
 
-def explain_against(questions: Iterable[Question]) -> list[tuple[Question, Attribution]]:
-    """The attributions of the same question against other answers."""
-    return [(one, attribution_of(one, integrated(one), None)) for one in questions]
+def against_others(question: Question, found: Found, seed: int) -> list[tuple[Question, Attribution]]:
+    """The attributions of the same question against other answers, by the method that the first one took."""
+    others = []
+    for one in question.contrasts():
+        own = attributed(one, seed) if found.method == GRADIENTS else drawn(one, one.network, seed)
+        others.append((one, attribution_of(one, own, None)))
+    return others

@@ -16,18 +16,14 @@ from ..checks import whole
 from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import attribution_of, by_step, explain_against, integrated, occluded
+from .attribution import METHODS, Found, against_others, attributed, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
-from .insides import insides
+from .insides import insides, named_units
 from .question import Ask, Question
 from .questions import question
 from .reliability import reliability
 from .report import Contrast, Provenance, Report
-
-METHOD = (
-    "integrated gradients from the usual step, by Gauss and Legendre's points; occlusion by the usual step beside it"
-)
 
 
 def explain(
@@ -41,6 +37,7 @@ def explain(
     horizon: int | None = None,
     quantile: float | None = None,
     seed: int = 0,
+    units: bool = False,
     query: str | None = None,
     encoding: str = "utf-8",
 ) -> Report:
@@ -57,6 +54,8 @@ def explain(
         horizon: Steps ahead of a forecast, from 1.
         quantile: Of a forecast, instead of its point.
         seed: Of what is drawn at random to measure the reliability.
+        units: Whether to look for units of a text model that follow quotes, brackets and the like over the whole text,
+            which takes longer.
         query, encoding: As `predict` takes them.
 
     Raises:
@@ -68,7 +67,7 @@ def explain(
     named = "" if isinstance(model, Estimator) else os.path.basename(os.fspath(model))
     fitted = model if isinstance(model, Estimator) else load(model)
     reading = {"encoding": encoding} if query is None else {"encoding": encoding, "query": query}
-    return report_of(fitted, data, row, ask, seed=seed, reading=reading, named=named)
+    return report_of(fitted, data, row, ask, seed=seed, units=units, reading=reading, named=named)
 
 
 @extras_named()
@@ -79,6 +78,7 @@ def report_of(
     ask: Ask,
     *,
     seed: int,
+    units: bool,
     reading: Mapping[str, Any],
     named: str = "",
     command: str = "",
@@ -86,6 +86,7 @@ def report_of(
     """The same.
 
     Args:
+        units: Whether to name units, too.
         reading: "query" and "encoding", as `predict` takes them.
         named: The model's file.
         command: What makes the report again.
@@ -95,7 +96,7 @@ def report_of(
     whole("seed", seed, 0)
     model._must_be_fitted()
     asked, name = question(model, data, row, ask, **reading)
-    parts, points = _parts(asked, seed)
+    parts, found = _parts(asked, seed, units)
     missing = {name: why for name, why in parts.items() if isinstance(why, str)}
     return Report(
         answer=asked.answer,
@@ -110,8 +111,8 @@ def report_of(
             data=name,
             row=row,
             command=command,
-            method=METHOD,
-            points=points,
+            method=METHODS[found.method],
+            points=found.points,
             seed=seed,
             versions={
                 "gatewise": version("gatewise"),
@@ -126,20 +127,22 @@ def report_of(
     )
 
 
-def _parts(asked: Question, seed: int) -> tuple[dict[str, Any], int]:
-    """Each part of the report, or why it is missing; and the points that were integrated over."""
-    found, hidden = integrated(asked), occluded(asked)
-    attribution, steps = attribution_of(asked, found, hidden), by_step(asked, found.parts)
-    contrasts = [Contrast(target=one.target, attribution=own) for one, own in explain_against(asked.contrasts())]
+def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Found]:
+    """Each part of the report, or why it is missing; and how the attribution was found."""
+    found, hidden = attributed(asked, seed), occluded(asked)
+    attribution, steps = attribution_of(asked, found, hidden), found.steps
+    contrasts = [Contrast(target=one.target, attribution=own) for one, own in against_others(asked, found, seed)]
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
         "contrasts": contrasts or "there is no other answer to compare with",
         **insides(asked, seed),
-        "units": "units are named over a whole text or series, not for one row: see gatewise.explain.name_units",
+        "units": named_units(asked, seed)
+        if units
+        else "units are named where that is asked for: units=True, or --units",
         "flip": "this answer is a number, which has nothing to flip to"
         if asked.answers is None
         else flip(asked, steps),
         "interactions": interactions(asked, steps) or "there are no two phrases that add to the score",
         "reliability": reliability(asked, found, hidden, seed),
-    }, found.points
+    }, found

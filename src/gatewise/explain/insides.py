@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from .effects import by_layer, inner_names, mean_of
-from .inside import Connectivity, GateAblation, LayerMemory, Stream, Walk
+from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream, Walk
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
 from .question import Question
 from .relevance import gates_of
 from .traces import Held, Trace, trace
+from .units import NamedUnit
 
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
 MOST_WALKED = 1 << 16  # numbers of the weights of a layer that is walked through
@@ -43,7 +44,27 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
     }
 
 
-def layer_name(one: Trace) -> str:
+def named_units(question: Question, seed: int) -> list[FoundUnit] | str:
+    """The units that were named, or why there are none."""
+    if question.units is None:
+        return "nothing is known here that units could follow. `gatewise.explain.name_units` takes features of your own"
+    found = [
+        FoundUnit(
+            layer=layer_name(one),
+            unit=one.unit,
+            feature=one.proposal.feature,
+            correlation=one.proposal.correlation,
+            unseen=one.proposal.unseen,
+            null=one.proposal.null,
+            silenced={kind: cost.after - cost.before for kind, cost in one.silenced.items() if cost.steps},
+            confirmed=one.confirmed,
+        )
+        for one in question.units(seed)
+    ]
+    return found or "no unit follows anything nameable beyond chance"
+
+
+def layer_name(one: Trace | NamedUnit) -> str:
     """ "layer 1", "encoder, layer 2, backward" """
     place = one.place.removesuffix("layers").strip(".").replace(".", " ")
     return f"{f'{place}, ' if place else ''}layer {one.layer + 1}{', backward' if one.reverse else ''}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import OptionError, suggest
 from .report import Answer, Input, Other, Target
+from .units import NamedUnit
 
 USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where the model does not know that of its training
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
@@ -78,6 +79,8 @@ class Question:
         others: Parts of the score that depend on no step, beside what `scores` gives.
         answers: The network's answer to N variants, on numpy's arrays; None where nothing can flip.
         contrasts: The same question against other answers.
+        units: Names units by what they follow over the whole of the data, given a seed; None where nothing is known
+            that they could follow.
         network: The parts of the network, on numpy's arrays, that `scores` takes.
         trainable: The same in torch, with gradients.
     """
@@ -93,6 +96,7 @@ class Question:
     others: Sequence[Other] = ()
     answers: Callable[[Any, Sequence[Any]], list[str]] | None = None
     contrasts: Callable[[], Iterable[Question]] = field(default=lambda: ())
+    units: Callable[[int], list[NamedUnit]] | None = None
 
     def read(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """(N,) float64 scores of N variants, without torch."""

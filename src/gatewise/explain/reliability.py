@@ -10,11 +10,12 @@ Source: Adebayo et al. (2018), "Sanity checks for saliency maps", NeurIPS; DeYou
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .attribution import GAP, LEAST_POINTS, Integrated, by_step, gradients, replaced, runs_of, steps_of
+from .attribution import GAP, Found, again, replaced, runs_of, steps_of
 from .question import Part, Question
 from .report import Reliability, Verdict
 
@@ -33,21 +34,21 @@ RELIABLE = (GAP, 3.0, 0.7, 0.5, 0.7)
 ROUGH = (0.1, 1.0, 0.4, 1.0, 0.4)
 
 
-def reliability(question: Question, found: Integrated, occlusion: np.ndarray, seed: int) -> Reliability:
+def reliability(question: Question, found: Found, occlusion: np.ndarray, seed: int) -> Reliability:
     """Measure, and judge.
 
     Args:
         occlusion: (S,) what `occluded` gave.
         seed: Of the deletions, weights and noise.
     """
-    steps = by_step(question, found.parts)
+    steps = found.steps
     deleted, at_random = deletion(question, steps, np.random.default_rng([seed, 0]))
     ratio = deleted / at_random if at_random > 0 else None
     few = len(steps) < FEWEST
     runs = runs_of(question)
     agreement = None if few else agreement_of(*(np.bincount(runs, own) for own in (steps, occlusion)))
-    randomised = None if few else _randomised(question, steps, found.points, seed)
-    noise = None if few else _under_noise(question, steps, found.points, np.random.default_rng([seed, 2]))
+    randomised = None if few else _randomised(question, found, seed)
+    noise = None if few else _under_noise(question, found, seed)
     verdict, reasons = judge(found.gap, ratio, agreement, randomised, noise)
     share = question.answer.network_share
     if share < LEAST_SHARE:
@@ -108,13 +109,13 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (ends - (counts - 1) / 2)[place]
 
 
-def _randomised(question: Question, steps: np.ndarray, points: int, seed: int) -> float:
+def _randomised(question: Question, found: Found, seed: int) -> float:
     """Mean agreement with attributions by networks whose weights were shuffled."""
-    found = []
+    others = []
     for draw in range(DRAWS):
         net = shuffled(question.trainable(), np.random.default_rng([seed, 1, draw]))
-        found.append(agreement_of(steps, by_step(question, gradients(question, net, min(points, LEAST_POINTS)))))
-    return float(np.mean(found))
+        others.append(agreement_of(found.steps, again(found, question, net, seed)))
+    return float(np.mean(others))
 
 
 def shuffled(net: Any, rng: np.random.Generator) -> Any:
@@ -131,16 +132,15 @@ def shuffled(net: Any, rng: np.random.Generator) -> Any:
     return other.eval()
 
 
-def _under_noise(question: Question, steps: np.ndarray, points: int, rng: np.random.Generator) -> float:
+def _under_noise(question: Question, found: Found, seed: int) -> float:
     """Agreement with the attribution of the same row under a little noise."""
-    parts = []
+    parts, rng = [], np.random.default_rng([seed, 2])
     for part in question.parts:
         way = part.values.astype(np.float64) - part.usual
         noise = NOISE * np.sqrt(np.mean(np.square(way))) * rng.standard_normal(way.shape)
         parts.append(Part(part.input, (part.values + noise).astype(np.float32), part.usual, part.channels))
-    noisy = Question(**{**vars(question), "parts": parts})
-    found = gradients(noisy, question.trainable(), min(points, 2 * LEAST_POINTS))
-    return agreement_of(steps, by_step(noisy, found))
+    noisy = replace(question, parts=parts)
+    return agreement_of(found.steps, again(found, noisy, question.trainable(), seed))
 
 
 def judge(
@@ -148,9 +148,9 @@ def judge(
 ) -> tuple[Verdict, list[str]]:
     """The verdict, and what keeps it from being "reliable"."""
     said = (
-        (gap, False, f"the parts miss {gap:.1%} of what they should add up to"),
+        (gap, False, f"the parts miss, or may be wrong by, {gap:.1%} of what they should add up to"),
         (ratio, True, "" if ratio is None else f"replacing its main steps does {ratio:.1f} times what random steps do"),
-        (agreement, True, "" if agreement is None else f"integrated gradients and occlusion agree by {agreement:.2f}"),
+        (agreement, True, "" if agreement is None else f"the attribution and occlusion agree by {agreement:.2f}"),
         (
             randomised,
             False,

@@ -141,7 +141,7 @@ class Added:
 
     Attributes:
         input: Its name.
-        steps: (T,) by integrated gradients; what the channels of a step add is summed.
+        steps: (T,) what each step adds, of all its channels; by the method that `Provenance.method` names.
         channels: (T, C) the same by channel; None for tokens and where channels cannot be told apart.
         occluded: (T,) by how much the score falls when a step is replaced by the usual one.
     """
@@ -244,12 +244,12 @@ class Reliability:
     """How far the attribution can be relied on, as measured on this row.
 
     Attributes:
-        gap: What the parts miss of the score's difference from the baseline, relative to it.
-        points: Points that were integrated over; doubled until the gap is small.
+        gap: What the parts miss of the score's difference from the baseline, relative to it, or to the largest part.
+        points: Points that were integrated over, doubled until the gap is small; or random orders of the steps.
         deleted, deleted_random: By how much the score changed, on average, while the most relevant steps were replaced
             one by one by the usual step, and as many steps at random.
         ratio: Of both; None where random steps change nothing.
-        agreement: Rank correlation of integrated gradients and occlusion; None with fewer than three steps.
+        agreement: Rank correlation of the attribution and occlusion; None with fewer than three steps.
         randomised: Rank correlation with the attribution after the last layer was given random weights. High: the
             attribution shows the input, and not what was learned. None where there was nothing to compare.
         noise: Rank correlation with the attribution under a little noise of the inputs; None with fewer than three.
@@ -283,7 +283,7 @@ class Provenance:
         row: Number of the row in them, from 0.
         command: What makes the report again; "" for one made in Python.
         method: Of attribution, in words.
-        points: That were integrated over.
+        points: That were integrated over, or random orders.
         seed: Of what is drawn at random: deletions, weights, noise.
         versions: Of Gatewise, Python, numpy, and torch where it was needed.
         seconds: That it took.

@@ -8,6 +8,8 @@ from typing import Any
 from ...errors import OptionError
 from ..question import Ask, Question
 
+WITHOUT_QUERY = ("generate", "caption")  # tasks whose data are no tables
+
 
 def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple[Question, str]:
     """A question about a row of the data, and what the data are called.
@@ -23,6 +25,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
         OptionError: There is no such row, target or network.
         DataError: The data are not like those that the model learned from.
     """
+    if "query" in reading and model.task in WITHOUT_QUERY:
+        raise OptionError(f"query is not an option for models of the task '{model.task}'. Leave it out")
     found: tuple[Question, str] = import_module(f".{model.task}", __name__).question(model, data, row, ask, **reading)
     return found
 

@@ -12,19 +12,21 @@ from ...data.text.vocabulary import Characters, Vocabulary
 from ...decoding.ctc import log_softmax
 from ...errors import DataError, OptionError
 from ...tasks.generate.text.corpus import texts_of
+from ..features import text_features
 from ..question import LONGEST, Ask, Part, Question, chosen_row, chosen_step, mean_of, must_have_network, pair
 from ..report import Answer, Choice, Input, Target
+from ..units import NamedUnit, name_units
 from . import continued
 
 _CHOICES = 8
 _CONTRASTS = 3
 _COUNTED = 20_000  # tokens whose mean embedding is the usual step
+_READ = 10_000  # tokens at most that the state before the steps shown has read
+_NAMED = 4_000  # tokens that units are named by
 _FEWEST = 200  # with fewer, it is the mean of all embeddings
 
 
-def question(
-    model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-8", query: str | None = None
-) -> tuple[Question, str]:
+def question(model: Any, data: Any, row: int, ask: Ask, *, encoding: str = "utf-8") -> tuple[Question, str]:
     """See `questions.question`. A text is one row; the step is the token that comes next, at the end if omitted."""
     if model.numbers_ is not None:
         return continued.question(model, data, row, ask, encoding=encoding)
@@ -51,9 +53,9 @@ class _Text:
         self.step = chosen_step(step, len(ids) + 1, len(ids))
         if self.step == 0:
             raise OptionError("nothing stands before step 0 that could be why. Ask for a later step")
-        first = max(0, self.step - LONGEST)
+        self.ids, first = ids, max(0, self.step - LONGEST)
         self.tokens = _spelled(self.vocabulary, ids[first : self.step])
-        before = np.concatenate([[model.start_], ids[:first]])
+        before = ids[first - _READ : first] if first > _READ else np.concatenate([[model.start_], ids[:first]])
         embedding = self.net.embedding
         _, state = self.net.layers(embedding(before[:, None]), None)
         states = state if isinstance(state, tuple) else (state,)
@@ -99,9 +101,22 @@ class _Text:
             scores=lambda net, arrays: self._margin(net, arrays, best, other),
             answers=lambda net, arrays: [self.names[one] for one in self._logits(net, arrays).argmax(1)],
             contrasts=lambda: (self._between(best, one) for one in others),
+            units=self._units,
             network=self.net,
             trainable=lambda: self.model.model_,
         )
+
+    def _units(self, seed: int) -> list[NamedUnit]:
+        """Units that follow quotes, brackets, columns and the like, in the first tokens of the text."""
+        ids = self.ids[: _NAMED + 1]
+        features = text_features(_spelled(self.vocabulary, ids[:-1]))
+
+        def cost(net: Any) -> np.ndarray:
+            y, _ = net.layers(net.embedding(ids[:-1, None]), None)
+            chances = log_softmax(net.output(net.dropout(y))[:, 0])
+            return -chances[np.arange(len(chances)), ids[1:]][:, None]
+
+        return name_units(self.net, cost, {name: values[:, None] for name, values in features.items()}, seed=seed)
 
     def _logits(self, net: Any, arrays: Sequence[Any]) -> Any:
         """(N, V) of the next token."""
