@@ -10,6 +10,7 @@ from gatewise import Captioner, Classifier, Detector, Forecaster, Generator, Tag
 from gatewise.cli import main
 from gatewise.data.datasets.builtin import written_dates
 from gatewise.data.datasets.scenes import scenes
+from gatewise.errors import OptionError
 from gatewise.watch import look
 
 WAVES = [np.sin(np.arange(60) * (0.2 + 0.02 * k)) for k in range(12)]
@@ -76,6 +77,11 @@ def test_the_verb_writes_the_page_and_says_one_line_at_most(tmp_path, capsys, mo
     assert "flat" in [own["sign"] for own in advice]
     assert said.err == f"{advice[0]['english']}\n"
     assert "中文" in page.read_text()
+
+
+def test_plain_methods_are_not_watched(tmp_path):
+    with pytest.raises(OptionError, match="nothing to watch"):
+        Classifier(only="plain").fit(WAVES, SIGNS, watch=tmp_path / "run.html")
 
 
 @pytest.mark.parametrize("place", ["missing/run.html", "."])

@@ -53,6 +53,7 @@ class Estimator(CommonOptions, ABC):
         schema_: How a table was read, by column; new data are read in the same way. None if it was no table.
         history_: Lists of one length, with a value for each validation: "loss" and "val_loss" (what they are is in
             `provenance_["loss"]`), "epoch", "step" and "learning_rate". Empty for models of before.
+        advice_: What is wrong with the training, if it was watched.
     """
 
     task: ClassVar[str]  # its name on the command line and in model files

@@ -151,6 +151,8 @@ def fit(estimator: Fittable, prepare: Callable[[], Prepared], run: Run) -> None:
     """
     estimator.check()
     run.check()
+    if estimator.only == "plain" and run.watch is not None:
+        raise OptionError('only="plain" trains no network, so there is nothing to watch. Leave out watch')
     with ExitStack() as stack:
         if estimator.threads is not None:
             stack.callback(_use_threads, torch.get_num_threads())

@@ -67,6 +67,21 @@ class Counters:
     def results(self) -> list[races.Result]:
         return [(exponent, math.inf if loss is None else loss) for exponent, loss in self.race]
 
+    def spiked(self, validation_loss: float) -> bool:
+        """Whether training diverged since the last validation: its loss is above that of the beginning, by twice as
+        much as was ever gained, and validation is worse than it was at first.
+
+        Either alone says less: batches may hold outliers, which would be there again after going back, and validation
+        also becomes worse where a network learns its training data by heart.
+        """
+        start, lowest = self.start_loss, self.lowest_loss
+        if start is None or lowest is None:
+            return False
+        if self.start_validation is not None and validation_loss <= self.start_validation:
+            return False
+        mean = self.since_evaluation.total / max(1, self.since_evaluation.count)
+        return mean > start + max(2 * (start - lowest), abs(start))
+
     @classmethod
     def from_json(cls, values: dict[str, Any], plan: Plan) -> Counters:
         """Undo `dataclasses.asdict`.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import ModelFileError
 from ..randomness import Generators
 from . import checkpoint as checkpoints
-from . import race
+from . import race, sentences
 from .counters import NORMS_KEPT, Counters
 from .failures import StopTraining, TrainingFailed, diverged
 from .history import loss_name
@@ -24,15 +24,11 @@ from .pause import Pause, load_average
 from .plan import Plan
 from .progress import Progress
 from .run_files import RunFiles
-from .snapshot import Snapshot, difference, load, weights
+from .snapshot import Snapshot, difference, load, load_optimizer, weights
 from .trainable import Batches, Trainable
 from .watching import Watch, Watching
 
 _MOST_STEPS_PER_LINE = 50  # of the history
-_STATE = {  # of each parameter in the optimiser, beside its step
-    "cosine": ("exp_avg", "exp_avg_sq"),
-    "schedule-free": ("x", "z", "exp_avg_sq"),
-}
 # What a run can go back to: how a race began, the rate that leads it, and the last validation.
 _START, _LEADER, _GOOD = "start", "leader", "good"
 
@@ -194,15 +190,7 @@ class Run:
 
     def ending(self) -> str:
         """Why a run that is over ended, and which weights are kept; a sentence for the user."""
-        counters, every = self.counters, len(self.training)
-        end = f"step {counters.step} of {self.plan.steps} (epoch {counters.step / every:.3g})"
-        kept = f"Kept are the best weights: of step {counters.best_step} (epoch {counters.best_step / every:.3g})"
-        if self.end_reason == "finished":
-            why = f"finished after {end}."
-        else:
-            more = f"none of the last {counters.waited} validations was better (patience {self.plan.patience})"
-            why = f"stopped early after {end}: {more}."
-        return f"{why} {kept}, validation {counters.best_loss:.4g}."
+        return sentences.ending(self.counters, self.plan, len(self.training), self.end_reason)
 
     @property
     def seconds(self) -> float:
@@ -325,7 +313,7 @@ class Run:
         counters = self.counters
         if not math.isfinite(loss):
             self._failure = self._diverged(f"the validation loss is {loss} after step {counters.step}")
-        elif self._spiked(loss):
+        elif self._can_go_back and counters.spiked(loss):
             mean = counters.since_evaluation.total / counters.since_evaluation.count
             self._failure = self._diverged(f"the loss rose to {mean:.4g} by step {counters.step}")
         if self._failure is not None:
@@ -411,22 +399,6 @@ class Run:
             return bool(self.counters.norms or self.counters.race)
         return bool(self.counters.norms) and self.counters.recoveries < self.whole.recoveries
 
-    def _spiked(self, validation_loss: float) -> bool:
-        """Whether training diverged since the last validation: its loss is above that of the beginning, by twice as
-        much as was ever gained, and validation is worse than it was at first.
-
-        Either alone says less: batches may hold outliers, which would be there again after going back, and validation
-        also becomes worse where a network learns its training data by heart.
-        """
-        counters = self.counters
-        start, lowest = counters.start_loss, counters.lowest_loss
-        if start is None or lowest is None or not self._can_go_back:
-            return False
-        if counters.start_validation is not None and validation_loss <= counters.start_validation:
-            return False
-        mean = counters.since_evaluation.total / max(1, counters.since_evaluation.count)
-        return mean > start + max(2 * (start - lowest), abs(start))
-
     def _go_back(self) -> None:
         """After a failure: the rate has lost the race, or the run goes back to its last validation with a lower one."""
         failure, self._failure = self._failure, None
@@ -471,17 +443,8 @@ class Run:
         self._return_to(_LEADER)
         best = self._kept[_LEADER][0].best
         self._kept = {}
-        self.progress.note(self.race_text())
+        self.progress.note(sentences.race(self.counters, self.whole, self.plan))
         self._accept(dict(self.counters.results)[race.winner(self.counters.results)], best)
-
-    def race_text(self) -> str:
-        """How a race that is over went; a sentence for the user."""
-        tried = ", ".join(
-            f"{race.rate_of(self.whole, exponent):.2g} ({'diverged' if loss is None else f'{loss:.4g}'})"
-            for exponent, loss in sorted(self.counters.race)
-        )
-        best, each = f"{self.plan.learning_rate:.2g}", race.steps_each(self.whole)
-        return f"learning rate {best}: the best after {each} steps of each, by their validation: {tried}."
 
     # Files
 
@@ -508,17 +471,7 @@ class Run:
     def _restore_dynamics(self, snapshot: Snapshot, counters: Counters) -> None:
         """All of a snapshot but the weights. ModelFileError if it is none of this run."""
         try:
-            groups = self.optimizer.state_dict()["param_groups"]
-            state = deepcopy(snapshot.optimizer)  # or the optimiser would go on in the snapshot's own memory
-            self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-            for parameter, values in self.optimizer.state.items():
-                shapes = {"step": torch.Size(), **dict.fromkeys(_STATE[self.plan.schedule], parameter.shape)}
-                if {name: tensor.shape for name, tensor in values.items()} != shapes:
-                    raise ValueError("the optimiser's state does not fit the weights")
-                if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in values.values()):
-                    raise ValueError("the optimiser's state holds values that are not finite")
-                if not 0 <= float(values["step"]) <= counters.step or (values["exp_avg_sq"] < 0).any():
-                    raise ValueError("the optimiser's state is of no run")
+            load_optimizer(self.optimizer, snapshot.optimizer, self.plan.schedule, counters.step)
             if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in snapshot.carried):
                 raise ValueError("the carried state holds values that are not finite")
             self.module.carried = [tensor.to(self._device, copy=True) for tensor in snapshot.carried]

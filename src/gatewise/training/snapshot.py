@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+_STATE = {  # of each parameter in the optimiser, beside its step
+    "cosine": ("exp_avg", "exp_avg_sq"),
+    "schedule-free": ("x", "z", "exp_avg_sq"),
+}
 
 
 @dataclass
@@ -93,3 +100,26 @@ def difference(module: nn.Module, values: Mapping[str, Tensor]) -> str | None:
         if values[name].dtype != inside[name].dtype:
             return f"its {name} holds {values[name].dtype}, here {inside[name].dtype}"
     return None
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[int, Any], schedule: str, step: int) -> None:
+    """Copy a state into an optimiser, in memory of its own.
+
+    Args:
+        state: Of each parameter by number, see `Snapshot`.
+        schedule: Of the plan, which says what there is.
+        step: Finished steps; a parameter may have made fewer.
+
+    Raises:
+        KeyError, ValueError, TypeError, RuntimeError: It is no state of such a run.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": deepcopy(dict(state)), "param_groups": groups})
+    for parameter, values in optimizer.state.items():
+        shapes = {"step": torch.Size(), **dict.fromkeys(_STATE[schedule], parameter.shape)}
+        if {name: tensor.shape for name, tensor in values.items()} != shapes:
+            raise ValueError("the optimiser's state does not fit the weights")
+        if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in values.values()):
+            raise ValueError("the optimiser's state holds values that are not finite")
+        if not 0 <= float(values["step"]) <= step or (values["exp_avg_sq"] < 0).any():
+            raise ValueError("the optimiser's state is of no run")
