@@ -22,7 +22,9 @@ def table(keys=KEYS, steps=40, seed=0):
         at = pd.date_range("2024-01-01", periods=steps, freq="h")
         flow = np.sin(np.arange(steps) / 3 + place) + 0.1 * rng.standard_normal(steps)
         mode = np.where(flow > 0, "on", "off")
-        rows.append(pd.DataFrame({"pump": key, "at": at, "flow": flow, "heat": rng.standard_normal(steps), "mode": mode}))
+        rows.append(
+            pd.DataFrame({"pump": key, "at": at, "flow": flow, "heat": rng.standard_normal(steps), "mode": mode})
+        )
     return pd.concat(rows).sort_values(["at", "pump"], ignore_index=True)
 
 
@@ -53,7 +55,9 @@ def transcriber():
         steps = np.repeat(np.eye(2)[letters], 4, axis=0) + 0.1 * rng.normal(size=(4 * len(letters), 2))
         text = "".join("ab"[letter] for letter in letters)
         at = pd.date_range("2024-01-01", periods=len(steps), freq="s")
-        rows.append(pd.DataFrame({"pump": f"{number}", "at": at, "flow": steps[:, 0], "heat": steps[:, 1], "text": text}))
+        rows.append(
+            pd.DataFrame({"pump": f"{number}", "at": at, "flow": steps[:, 0], "heat": steps[:, 1], "text": text})
+        )
     options = {**SMALL, "epochs": 15, "learning_rate": 0.02, "num_layers": 1}
     return gatewise.Transcriber(**options, bidirectional=False, columns="flow,heat").fit(pd.concat(rows))
 
@@ -74,7 +78,9 @@ def loop(model, rows):
     for key, own in rows.groupby("pump"):
         stream, found[key] = streams.open(), []
         for row in own.sort_values("at").to_dict("records"):
-            values = [row[name] if isinstance(row[name], str | pd.Timestamp) else np.float32(row[name]) for name in channels]
+            values = [
+                row[name] if isinstance(row[name], str | pd.Timestamp) else np.float32(row[name]) for name in channels
+            ]
             if model.task == "transcribe":
                 piece = np.array([values])
             else:
@@ -167,7 +173,7 @@ def test_a_key_of_several_columns_or_of_none(pump):
     alone = frame[frame["pump"] == "b"].drop(columns="pump")
     found, state = gatewise.score(model.set_params(key=None), alone)
     assert state == {(): states["b"]}
-    assert [*found][0] == "at"
+    assert next(iter(found)) == "at"
 
 
 def test_a_model_file_that_changed_is_read_anew(pump, tmp_path):
@@ -196,5 +202,7 @@ def test_what_cannot_be_scored_is_told(pump, model_file, tmp_path):
         gatewise.score(tmp_path / "missing.gatewise", frame)
     rows = pd.DataFrame({"text": ["good", "bad"] * 20, "label": ["a", "b"] * 20})
     reader = gatewise.Classifier(hidden_size=4, epochs=1, threads=1, bidirectional=False, share=1.0).fit(rows)
-    with pytest.raises(OptionError, match="2 sequences that no key tells apart. Name its column with model.set_params"):
+    with pytest.raises(
+        OptionError, match=r"2 sequences that no key tells apart. Name its column with model.set_params"
+    ):
         gatewise.score(reader, rows[:2])

@@ -15,7 +15,7 @@ from ..errors import DataError, ModelFileError, OptionError
 from ..runtime.streams import Live, Streams, Table
 from . import load
 from .estimator import Estimator
-from .options import names
+from .sharding import key_columns
 
 Key = str | tuple[str, ...]  # the text of the key column; of several, or of none, a tuple
 
@@ -55,7 +55,7 @@ def score(
     estimator = model if isinstance(model, Estimator) else _opened(model)
     live, before = estimator._live(), states or {}
     data = live.sequences_of(frame)
-    columns = _key_columns(estimator, data)
+    columns = key_columns(estimator, estimator.schema_, data)
     keys = _keys(data, columns)
     streams = Streams(live)
     opened = {key: _begun(streams, key, before.get(key)) for key in keys}
@@ -87,14 +87,9 @@ def _begun(streams: Streams, key: Key, state: bytes | None) -> int:
     except ModelFileError as error:
         raise ModelFileError(f"the state of {key!r} is of another model, or of another version of it") from error
     except (TypeError, ValueError):
-        raise DataError(f"what is given as the state of {key!r} is none. Give the bytes that `score` returned") from None
-
-
-def _key_columns(estimator: Estimator, data: Sequences) -> list[str]:
-    """Columns that tell the sequences of a table apart."""
-    schema = estimator.schema_
-    named = names(getattr(estimator, "key", None)) or (() if schema is None else schema.key)
-    return [name for name in named or names(getattr(estimator, "group", None)) if name in data.static]
+        raise DataError(
+            f"what is given as the state of {key!r} is none. Give the bytes that `score` returned"
+        ) from None
 
 
 def _keys(data: Sequences, columns: Sequence[str]) -> list[Key]:
@@ -112,9 +107,7 @@ def _keys(data: Sequences, columns: Sequence[str]) -> list[Key]:
 def _table(live: Live[Any], data: Sequences, columns: Sequence[str], answers: Sequence[Table]) -> Table:
     """The answers below one another, behind the keys and times of their rows."""
     counts = [len(next(iter(answer.values()))) for answer in answers]
-    found: Table = {
-        name: np.repeat(np.array(data.static[name].strings(), object), counts) for name in columns
-    }
+    found: Table = {name: np.repeat(np.array(data.static[name].strings(), object), counts) for name in columns}
     if live.each_step:
         found |= {name: as_written(column) for name, column in data.steps.items() if column.kind == "time"}
     for name in answers[0]:

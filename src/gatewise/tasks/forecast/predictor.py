@@ -14,6 +14,7 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
 from ..options import names
+from ..sharding import names_of, predicted
 from .baselines.plain import Plain
 from .calibration import Calibration, along, has_two_sides, normal_scores
 from .heads import head_of
@@ -115,11 +116,15 @@ class Predictor:
         return found[..., 0] if len(self.targets) == 1 else found
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts as columns; see `Forecaster.predictions`."""
         table = self.table(self.read(data, query=query, encoding=encoding))
-        for which, extended_table, forecast in self.continuations(table):
+        found = names_of(self.options, self.schema, table.data)
+        yield from predicted(shard, found, lambda chosen: self._tables(table, chosen))
+
+    def _tables(self, table: Table, chosen: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        for which, extended_table, forecast in self.continuations(table, chosen):
             yield self._columns(which, extended_table, forecast)
 
     def forecasts(self, series: Series, part: Part, before: bool = False) -> Iterator[tuple[np.ndarray, Forecast]]:
@@ -291,8 +296,13 @@ class Predictor:
         [(_, _, plain, _)] = self.both(cut.series(self.options.calendar), last, every=True)
         return None if plain is None else plain.point
 
-    def continuations(self, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
+    def continuations(
+        self, table: Table, chosen: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
         """What comes after the last known target of each series: the numbers of some series, and as `continuation`.
+
+        Args:
+            chosen: Numbers of these series; None for all.
 
         Raises:
             DataError: A series has no value, or what must be known ahead is not.
@@ -307,8 +317,9 @@ class Predictor:
                 f"{table.data.name}: {name_of(table.data, int(empty[0]))} has no value to forecast from. Give it one, "
                 "or leave the series out with a query"
             )
-        for start in range(0, len(table.data), at_once):
-            which = np.arange(start, min(len(table.data), start + at_once))
+        every = np.arange(len(table.data)) if chosen is None else chosen
+        for start in range(0, len(every), at_once):
+            which = every[start : start + at_once]
             origins = series.known_ends[which]
             starts = np.maximum(series.starts[which], origins - context)
             # What is known ahead stands behind the last target.

@@ -114,7 +114,9 @@ class LiveSpeech(Live[Memory]):
 
     def sequences_of(self, frame: Any) -> Sequences:
         if self._sound is not None:
-            raise OptionError("this transcriber listens to sound, which is no table of steps. Push samples to streams()")
+            raise OptionError(
+                "this transcriber listens to sound, which is no table of steps. Push samples to streams()"
+            )
         return self._predictor.read(frame)
 
     def piece_of(self, sequence: Sequences) -> np.ndarray:
