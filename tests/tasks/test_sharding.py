@@ -1,17 +1,11 @@
 """`predict --shard`: what all shards write is what one run writes, to the byte, in whatever order."""
 
-import subprocess
 
-import numpy as np
-import pandas as pd
 import pytest
-from serving import old_model
 from test_scoring import KEYS, SMALL, detector, table, transcriber
 
 import gatewise
 from gatewise.cli import main
-from gatewise.errors import OptionError
-from gatewise.tasks.sharding import Shard, shard_of
 
 MANY = [*KEYS, *(f"pump {number}" for number in range(40))]
 

@@ -17,7 +17,7 @@ from ..options import names
 from ..sharding import names_of, predicted
 from .baselines.plain import Plain
 from .calibration import Calibration, along, has_two_sides, normal_scores
-from .heads import head_of
+from .heads import Draws, head_of
 from .inputs import Inputs
 from .options import ForecastOptions
 from .outputs import network_forecast
@@ -155,20 +155,17 @@ class Predictor:
             loc, scale = np.where(batch.seen.any(-1), batch.loc, np.nan)[..., None], batch.scale[..., None]
             own, plain, each = None, None, {}
             if self.net is not None and (self.share > 0 or self.plain is None):
-                # Seeded by the window, so that a forecast does not depend on what was asked before.
-                own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]))
+                own = self._of_network(batch, loc, scale)
             if self.plain is not None and (every or self.share < 1 or self.own_shares or own is None):
                 past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
                 known = self.plain.known(series, rows, origins, self.window.inputs)
                 each = self.plain.each(past, self.plain.methods if every else self.plain.used, known, before)
-                plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
+                plain = self._of_plain(self.plain.mean(each), loc, scale, past)
             yield which, own, plain, each
 
-    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
-        scaling = self.window.scaling
-        point, quantiles, samples = network_forecast(
-            self.net, self.head, batch.arrays(), int(self.options.samples), seed
-        )
+    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray) -> Forecast:
+        scaling, count, seed = self.window.scaling, int(self.options.samples), int(self.options.seed)
+        point, quantiles, samples = network_forecast(self.net, self.head, batch.arrays(), count, seed)
         if samples is not None:
             paths = in_units(samples, loc, scale, scaling)
             fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
@@ -177,7 +174,7 @@ class Predictor:
         fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
         return Forecast(in_units(point, loc, scale, scaling), fan)
 
-    def _of_plain(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
+    def _of_plain(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, past: np.ndarray) -> Forecast:
         mean = np.where(np.isfinite(loc), mean, np.nan)
         counts = self.options.head == "negative-binomial"
         if counts:
@@ -185,11 +182,10 @@ class Predictor:
         if self.options.head == "quantiles":
             return Forecast(mean, self._fan(mean, loc, scale, self.options.quantiles))
         levels = (np.arange(int(self.options.samples)) + 0.5) / int(self.options.samples)
-        rng = np.random.default_rng([int(self.options.seed), seed])
         paths = np.moveaxis(self._fan(mean, loc, scale, levels), -1, 0)
         fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
         # In an order of its own at each step; see `blended`, where the network says which values go together.
-        return Forecast(mean, fan, rng.permuted(paths, axis=0))
+        return Forecast(mean, fan, Draws(past, [int(self.options.seed), 1]).permuted(paths))
 
     def _fan(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, levels: Any) -> np.ndarray:
         """(B, C, H, levels) of the plain methods."""
@@ -238,7 +234,8 @@ class Predictor:
                 samples = share * own.samples + (1 - share) * np.take_along_axis(np.sort(plain.samples, 0), ranks, 0)
             found = Forecast(point, quantiles, samples)
         if found.samples is not None and plain is not None and self.options.head == "negative-binomial":
-            chance = np.random.default_rng(int(self.options.seed)).random(found.samples.shape)
+            shape = (len(found.samples), 1, *found.samples.shape[2:])  # alike in all windows, however many there are
+            chance = np.random.default_rng(int(self.options.seed)).random(shape)
             found = replace(found, samples=np.floor(found.samples + chance))
         return found
 
