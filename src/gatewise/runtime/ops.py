@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .products import by_row
+from .products import by_row as _by_row
 
 Array = np.ndarray
 
@@ -30,7 +30,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
 
 def linear_by_row(x: Array, weight: Array) -> Array:
     """The same without a bias, of which a row has the same bits whatever rows are beside it."""
-    return by_row(x, weight.T)
+    return _by_row(x, weight.T)
 
 
 def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:

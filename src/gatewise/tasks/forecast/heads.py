@@ -118,7 +118,7 @@ class Draws:
     """
 
     def __init__(self, windows: np.ndarray, seed: list[int]):
-        self._each = [np.random.default_rng([*seed, crc32(np.ascontiguousarray(own))]) for own in windows]
+        self._each = [np.random.default_rng([*seed, crc32(own.tobytes())]) for own in windows]
 
     # As numpy's generators, of which each draws for as many rows as there are for a window: (B * rows, ...).
 
