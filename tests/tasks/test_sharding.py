@@ -1,6 +1,5 @@
 """`predict --shard`: what all shards write is what one run writes, to the byte, in whatever order."""
 
-
 import pytest
 from test_scoring import KEYS, SMALL, detector, table, transcriber
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from ..data.tables.timezones import as_written
 from ..errors import DataError, ModelFileError, OptionError
 from ..runtime.streams import Live, Streams, Table
 from . import load
-from .estimator import Estimator
 from .sharding import key_columns
+
+if TYPE_CHECKING:
+    from .estimator import Estimator
 
 Key = str | tuple[str, ...]  # the text of the key column; of several, or of none, a tuple
 
@@ -52,7 +54,7 @@ def score(
         >>> predicted, states = gatewise.score("pump.gatewise", monday)
         >>> predicted, states = gatewise.score("pump.gatewise", tuesday, states)
     """
-    estimator = model if isinstance(model, Estimator) else _opened(model)
+    estimator = _opened(model) if isinstance(model, str | os.PathLike) else model
     live, before = estimator._live(), states or {}
     data = live.sequences_of(frame)
     columns = key_columns(estimator, estimator.schema_, data)
