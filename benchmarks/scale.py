@@ -66,9 +66,9 @@ def looped(folder: Path) -> pd.DataFrame:
 def scored(program: str, folder: Path) -> tuple[pd.DataFrame, float]:
     """What a program leaves, in the order of the loop, and how many seconds it took."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    if "spark." in program:
-        names["spark"] = _session()
     with chdir(folder), redirect_stdout(sys.stderr):
+        if "spark." in program:
+            names["spark"] = _session()  # whose JVM stays in this folder
         start = time.perf_counter()
         exec(compile(program, str(PAGE), "exec"), names)
         seconds = time.perf_counter() - start
