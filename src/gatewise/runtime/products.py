@@ -1,6 +1,7 @@
 """Matrix products whose result for a row has the same bits whatever rows are beside it.
 
 A matrix library chooses by the number of rows in which order it sums. The engine does not: to it, a product is a cell.
+Where a product is not float32, or its weights are new at each call, the library is given the same sizes each time.
 """
 
 from __future__ import annotations
@@ -13,12 +14,30 @@ from ..native.calls import Precision
 
 Array = np.ndarray
 
+_COLUMNS = 512  # of a block
+
 
 def constant(array: Array, *others: Array) -> Array:
     """The sum of arrays as one of its own that cannot be written to: so the engine need not look whether it changed."""
     found = sum(others, np.array(array, np.float32, order="C"))
     found.flags.writeable = False
     return found
+
+
+def by_row(x: Array, weights: Array) -> Array:
+    """x (..., D) times weights (D, E), row by row: some three times as long as all rows at once."""
+    found: Array = np.matmul(x[..., None, :], weights)[..., 0, :]
+    return found
+
+
+def by_block(weights: Array, columns: Array) -> Array:
+    """weights (E, D) times columns (D, n), so many columns at a time."""
+    count = columns.shape[1]
+    blocks = -(-count // _COLUMNS)
+    padded = np.zeros((len(columns), blocks * _COLUMNS), columns.dtype)
+    padded[:, :count] = columns
+    found = weights @ padded.reshape(len(columns), blocks, _COLUMNS).swapaxes(0, 1)
+    return found.swapaxes(0, 1).reshape(len(weights), -1)[:, :count]
 
 
 def exact_linear(x: Array, weight: Array, bias: Array, precision: Precision = "float32") -> Array:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ..data.sequences import Column, Sequences
 from ..errors import DataError, GatewiseError, ModelFileError, OptionError
 from .states import state_from_bytes, state_to_bytes
 from .stepping import LiveLayers
@@ -17,6 +18,9 @@ Array = np.ndarray
 Memory = TypeVar("Memory")
 State = TypeVar("State")
 Arrays = dict[str, Array]
+Table = dict[str, Any]  # columns by name, of one length: arrays or lists
+
+_EXACT = 1 << 24  # whole numbers up to here are themselves in float32
 
 
 class Stream(ABC, Generic[State]):
@@ -79,8 +83,10 @@ class Live(ABC, Generic[Memory]):
         unit: What a piece is made of, in words.
         digest: Of the model.
         layers: That all streams step through.
+        each_step: Whether an answer is one of each step, rather than of all steps so far.
     """
 
+    each_step: ClassVar[bool] = False
     task: str
     channels: tuple[str, ...]
     unit: str
@@ -113,6 +119,27 @@ class Live(ABC, Generic[Memory]):
     def rest(self, memory: Memory) -> Array | None:
         """What the layers still have to read at the end of a stream; None where nothing is ever held back."""
         return None
+
+    # Tables of steps, see `tasks.scoring`.
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        """A table as the task's reader makes sequences of it.
+
+        Raises:
+            OptionError: What the model reads, or answers, is no table.
+        """
+        raise OptionError(f"a model of the task '{self.task}' continues what it reads, which is no answer to a row")
+
+    def piece_of(self, sequence: Sequences) -> Any:
+        """One sequence that a reader made of a table, as a piece."""
+        steps = int(sequence.lengths[0])
+        return {name: _values(sequence.column(name), steps) for name in self.channels}
+
+    def table_of(self, answer: Any) -> Table:
+        """An answer as columns of a table: a row for each step where `each_step`, else what is known so far."""
+        raise NotImplementedError
+
+    # Snapshots.
 
     @abstractmethod
     def arrays(self, memory: Memory) -> Mapping[str, Array]:
@@ -326,3 +353,20 @@ class LiveStream(Stream[bytes]):
 
     def _initial_state(self) -> bytes:
         return self._beginning
+
+
+def _values(column: Column, steps: int) -> Any:
+    """As pieces hold them; of one value for the whole sequence, as often as it has steps.
+
+    A reader keeps a column in float64 if a number in it is larger than float32 counts. Here that is asked of each
+    number by itself, so that a piece does not depend on the rows beside it.
+    """
+    if column.kind == "number":
+        values = np.asarray(column.values, np.float64)
+        large = np.abs(values) > _EXACT
+        found: Any = np.where(large, values, values.astype(np.float32))
+    elif column.kind == "time":
+        found = [f"{time}+00:00" for time in column.values.tolist()]
+    else:
+        found = column.strings()
+    return found if len(column) == steps else np.repeat(np.asarray(found, object), steps).tolist()

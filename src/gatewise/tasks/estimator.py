@@ -121,6 +121,10 @@ class Estimator(CommonOptions, ABC):
             non_deterministic=False,
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, by which data engines send what their functions use: without what is made of the weights."""
+        return {name: value for name, value in vars(self).items() if name != "_made"}
+
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__

@@ -262,16 +262,20 @@ class Classifier(Estimator, ClassifyOptions):
         return self._predictor().answers(texts)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Predictions as a table, some thousand rows at a time.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
 
         Yields:
             By name: the key columns, of recordings and drawings "file", or "sequence", its number from 0; the target's
             name with the predicted value; and for classes "probability", that of the predicted one; for labels one
             column each, 0 or 1.
         """
-        return self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding, shard=shard)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         sequences = self._predictor().read(data, y, query=query, encoding=encoding, with_target=True)

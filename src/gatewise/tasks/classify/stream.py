@@ -11,7 +11,7 @@ from ...data.sequences import Column, Sequences, text_column
 from ...data.text.segmentation import word_ends
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Table
 from ..pieces import said, steps_of
 from .architecture import average, read_steps
 from .inputs import frames_of
@@ -135,6 +135,25 @@ class LiveClasses(LiveArrays):
         labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
         plain = decided.item() if isinstance(decided, np.generic) else decided
         return {"predicted": plain if labels is None else labels, "probabilities": chances}
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
+
+    def piece_of(self, sequence: Sequences) -> Any:
+        if self._text is None:
+            return super().piece_of(sequence)
+        [text] = sequence.column(self._text.names[0]).strings()
+        return text or ""
+
+    def table_of(self, answer: dict[str, Any] | None) -> Table:
+        targets = self._predictor.targets
+        if targets.kind == "labels":
+            labels = map(str, targets.classes)
+            return {name: [None if answer is None else name in answer["predicted"]] for name in labels}
+        found: Table = {targets.columns[0]: [answer and answer["predicted"]]}
+        if targets.kind == "category":
+            found["probability"] = [answer and max(answer["probabilities"].values())]
+        return found
 
     def _words(self, text: str) -> dict[str, np.ndarray] | None:
         assert self._text is not None

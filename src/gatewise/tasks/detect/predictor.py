@@ -14,6 +14,7 @@ import numpy as np
 
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
+from ..sharding import names_of, predicted
 from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newest
 from .options import DetectOptions
 from .scoring import Event, find_events, sentence, step_name, with_wake
@@ -296,11 +297,22 @@ class Predictor:
         ]
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", events: bool = False
+        self,
+        data: Any,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        events: bool = False,
+        shard: str | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns; see `Detector.predictions`."""
         series = self.series(data, query=query, encoding=encoding)
-        for number, values in enumerate(series.values):
+        found = names_of(self.options, self.schema, series.source)
+        yield from predicted(shard, found, lambda chosen: self._tables(series, chosen, events))
+
+    def _tables(self, series: Series, chosen: np.ndarray, events: bool) -> Iterator[dict[str, np.ndarray]]:
+        for number in chosen.tolist():
+            values = series.values[number]
             found = self.surprises(values)
             happened = self.events_of(found)
             if events:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...errors import DataError, ModelFileError
 from ...runtime.states import from_named, named_arrays
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Table
 from ..pieces import said
 from .architecture import features
 from .predictor import CHUNK, Given, Predictor, SeriesState
@@ -42,6 +43,7 @@ class LiveSeries(Live[Memory]):
     """
 
     task, unit = "detect", "a row of numbers, null where one is missing"
+    each_step = True
 
     def __init__(self, predictor: Predictor, digest: str):
         self._predictor, self.channels, self.digest = predictor, predictor.channels, digest
@@ -100,6 +102,12 @@ class LiveSeries(Live[Memory]):
             parts.append({"score": found.scores, "alarm": alarms, **predictor.reasons(found, slice(None))})
         memory.values = memory.given = None
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.series(frame).source
+
+    def table_of(self, answer: dict[str, np.ndarray]) -> Table:
+        return {**answer}
 
     def arrays(self, memory: Memory) -> Arrays:
         return dict(named_arrays(memory.state, "series"))

@@ -16,7 +16,7 @@ from ...data.sequences import MISSING, Column, Sequences
 from ...data.tables.timezones import to_utc
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Table
 from ..options import names
 from ..pieces import said, steps_of
 from .predictor import Predictor
@@ -81,6 +81,12 @@ class LiveForecasts(LiveArrays):
     def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[dict[str, np.ndarray]]:
         # One after the other: the bits of a matrix product would depend on who is beside.
         return [self._forecast(memory) for memory in memories]
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
+
+    def table_of(self, answer: dict[str, np.ndarray]) -> Table:
+        return {**answer}
 
     def _forecast(self, memory: Arrays) -> dict[str, np.ndarray]:
         table = self._predictor.table(self._sequences(memory))

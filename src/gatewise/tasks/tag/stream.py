@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...errors import ModelFileError
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Table
 from ..pieces import steps_of
 from .architecture import read_out, read_steps
 from .features import Encoded, EncodedWords, joined
@@ -52,7 +53,7 @@ class LiveTags(Live[Memory]):
     several numbers, an array for each name.
     """
 
-    task = "tag"
+    task, each_step = "tag", True
 
     def __init__(self, predictor: Predictor, digest: str):
         self._predictor, self.digest = predictor, digest
@@ -105,6 +106,14 @@ class LiveTags(Live[Memory]):
         memory.piece = None
         labels = targets.decode(found)
         return dict(zip(targets.columns, labels.T, strict=True)) if targets.columns else labels
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
+
+    def table_of(self, answer: Any) -> Table:
+        if isinstance(answer, dict):
+            return {f"predicted_{name}": values for name, values in answer.items()}
+        return {"predicted": answer}
 
     def arrays(self, memory: Memory) -> Arrays:
         found = {"categories": memory.categories, "numbers": memory.numbers}

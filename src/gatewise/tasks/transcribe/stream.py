@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
-from ...errors import DataError, ModelFileError
+from ...errors import DataError, ModelFileError, OptionError
 from ...runtime.stepping import live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Table
 from .frames import Running
 from .predictor import Predictor
 
@@ -110,6 +111,20 @@ class LiveSpeech(Live[Memory]):
         scores = net.output(net.dropout(np.concatenate(outputs)[:, None]))[:, 0]
         each = np.split(scores, np.cumsum([len(y) for y in outputs])[:-1])
         return [self._text(own, memory) for own, memory in zip(each, memories, strict=True)]
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        if self._sound is not None:
+            raise OptionError(
+                "this transcriber listens to sound, which is no table of steps. Push samples to streams()"
+            )
+        return self._predictor.read(frame)
+
+    def piece_of(self, sequence: Sequences) -> np.ndarray:
+        columns = [sequence.column(name).values.reshape(len(sequence.steps[name]), -1) for name in self._frames.columns]
+        return np.concatenate(columns, axis=1)
+
+    def table_of(self, answer: str) -> Table:
+        return {"text": [answer]}
 
     def text(self, memory: Memory) -> str:
         """The text so far."""
