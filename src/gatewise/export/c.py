@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.recording import Layer, Recording, StepModel
+from ..runtime.recording import Layer, Pass, Recording, StepModel
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
 
@@ -102,6 +102,23 @@ class _C:
     def loop(self, index: str, count: int) -> str:
         return f"for ({index} = 0; {index} < {count}; {index}++)"
 
+    def runs(self, own: Pass) -> str:
+        if own.way == "once":
+            return "{"
+        count = _runs("steps", own)
+        return f"for (t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (t = 0; t < {count}; t++) {{"
+
+    def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
+        if kind == "token":
+            return f"const int {name} = {source}[{place}];"
+        return f"{'const float' if kind == 'read' else 'float'} *{name} = {source} + ({place}) * {size};"
+
+    def last(self, own: Pass) -> str:
+        return "0" if own.way == "backward" else f"{_runs('steps', own)} - 1"
+
+    def clipped(self, name: str, place: str) -> str:
+        return f"int {name} = {place}; {name} = {name} < 0 ? 0 : {name} < steps ? {name} : steps - 1;"
+
     def array(self, name: str, size: int) -> str:
         return f"float {name}[{size}];"
 
@@ -150,9 +167,41 @@ class _C:
         return self._named.setdefault(id(values), (f"gw_w{len(self._named)}", values))[0]
 
 
+def _runs(steps: str, own: Pass) -> str:
+    """How often a pass runs over so many steps."""
+    return steps if own.stride == 1 else f"({steps} + {own.stride - 1}) / {own.stride}"
+
+
+_MOST_STEPS = [
+    "#ifndef GW_MOST_STEPS /* of a sequence; gw_state grows with it */",
+    "#define GW_MOST_STEPS 256",
+    "#endif",
+]
+_STEPWISE = [
+    "/* Before the first step of a sequence. */",
+    "void gw_reset(gw_state *s);",
+    "",
+    "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
+]
+_WHOLE = [
+    "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or more",
+    "   than GW_MOST_STEPS, or a token is out of range. */",
+]
+
+
+def _remembered(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Names and sizes of the arrays of gw_state."""
+    yield from ((state.name, str(state.size)) for state in recording.states)
+    homes = recording.homes
+    for vector in recording.tracks:
+        stride = homes[vector].stride
+        count = "GW_MOST_STEPS" if stride == 1 else f"(GW_MOST_STEPS / {stride} + 1)"
+        yield vector.name, f"{count} * {vector.size}"
+
+
 def _header(model: StepModel) -> str:
     recording = model.recording
-    states = recording.states
+    states = [f"    float {name}[{size}];" for name, size in _remembered(recording)]
     defines = {f"GW_{vector.name.upper()}": vector.size for vector in recording.numbers}
     defines |= {f"GW_{vector.name.upper()}_LIMIT": limit for vector, limit in recording.tokens}
     defines |= {f"GW_{name.upper()}": vector.size for name, vector in recording.outputs.items()}
@@ -167,17 +216,14 @@ def _header(model: StepModel) -> str:
         "#define GW_MODEL_H",
         "",
         f'#define GW_DIGEST "{_comment(model.digest)}"',
+        *(_MOST_STEPS if recording.whole else []),
         *(f"#define {name} {size}" for name, size in defines.items()),
         "",
         "typedef struct {",
-        *(f"    float {state.name}[{state.size}];" for state in states),
-        *(["    float none;"] if not states else []),
+        *(states or ["    float none;"]),
         "} gw_state;",
         "",
-        "/* Before the first step of a sequence. */",
-        "void gw_reset(gw_state *s);",
-        "",
-        "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
+        *(_WHOLE if recording.whole else _STEPWISE),
         f"{_signature(recording)};",
         *(["", "/* What each token stands for, in UTF-8. */", _names_signature(model) + ";"] if model.tokens else []),
         "",
@@ -192,7 +238,13 @@ def _code(model: StepModel, kind: str) -> str:
     for layer in recording.layers:
         head = f"GW_PLAIN static void gw_{layer.name}(gw_state *s, const float *x) {{"
         functions.append(_function(head, LayerPrinter(layer, language).lines()))
-    ranges = [f"if ({v.name} < 0 || {v.name} >= {limit}) return -1;" for v, limit in recording.tokens]
+    ranges = []
+    for v, limit in recording.tokens:
+        many = recording.whole and v not in recording.single
+        at, loop = (f"{v.name}[t]", "for (t = 0; t < steps; t++) ") if many else (v.name, "")
+        ranges.append(f"{loop}if ({at} < 0 || {at} >= {limit}) return -1;")
+    if recording.whole:
+        ranges = ["if (steps < 1 || steps > GW_MOST_STEPS) return -1;", *ranges, "gw_reset(s);"]
     body = _function(
         f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
     )
@@ -200,7 +252,8 @@ def _code(model: StepModel, kind: str) -> str:
     clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or [
         "s->none = 0.0f;"
     ]
-    reset = _function("GW_PLAIN void gw_reset(gw_state *s) {", iter(clear))
+    scope = "static void" if recording.whole else "void"
+    reset = _function(f"GW_PLAIN {scope} gw_reset(gw_state *s) {{", iter(clear))
     helpers = [
         text.format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
         for name, text in _HELPERS.items()
@@ -227,8 +280,8 @@ def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after
     found = list(lines)
     arrays = [line for line in found if line.startswith("float ")]
     rest = [line for line in found if not line.startswith("float ")]
-    text = "\n".join(rest)
-    indices = [index for index in "kj" if f"for ({index} =" in text]
+    text = "\n".join([*before, *rest])
+    indices = [index for index in "kjt" if f"for ({index} =" in text]
     declared = [f"int {', '.join(indices)};"] if indices else []
     return "\n".join([head, *(f"    {line}" for line in [*declared, *arrays, *before, *rest, *after]), "}"])
 
@@ -247,10 +300,12 @@ def _maths(text: str) -> str:
 
 
 def _signature(recording: Recording) -> str:
-    tokens = [f"int {vector.name}" for vector, _ in recording.tokens]
+    one = [not recording.whole or vector in recording.single for vector, _ in recording.tokens]
+    tokens = [f"int {v.name}" if o else f"const int *{v.name}" for (v, _), o in zip(recording.tokens, one, strict=True)]
     numbers = [f"const float *{vector.name}" for vector in recording.numbers]
     outputs = [f"float *{name}" for name in recording.outputs]
-    return f"int gw_step({', '.join(['gw_state *s', *tokens, *numbers, *outputs])})"
+    name, steps = ("gw_read", ["int steps"]) if recording.whole else ("gw_step", [])
+    return f"int {name}({', '.join(['gw_state *s', *steps, *tokens, *numbers, *outputs])})"
 
 
 def _names_signature(model: StepModel) -> str:
@@ -271,14 +326,25 @@ def _test(model: StepModel) -> str:
     tables = [_table("int", f"in_{name}", examples.inputs[name].reshape(-1)) for name in token_names]
     tables += [_table("float", f"in_{name}", examples.inputs[name].reshape(-1)) for name in number_names]
     tables += [_table("float", f"out_{name}", examples.outputs[name].reshape(-1)) for name in recording.outputs]
-    inputs = [f"in_{name}[t]" for name in token_names]
-    inputs += [f"in_{vector.name} + t * {vector.size}" for vector in recording.numbers]
-    call = f"gw_step(&state, {', '.join([*inputs, *recording.outputs])})"
-    arrays = [f"    static float {name}[{vector.size}];" for name, vector in recording.outputs.items()]
+    sizes = {name: vector.size for name, vector in recording.outputs.items()}
+    if recording.whole:
+        sizes = {name: examples.outputs[name].size for name in recording.outputs}
+        ones = {vector.name for vector in recording.single}
+        inputs = [f"in_{name}[0]" if name in ones else f"in_{name}" for name in token_names]
+        inputs += [f"in_{name}" for name in number_names]
+        run = f"gw_read(&state, {', '.join([str(count), *inputs, *recording.outputs])})"
+    else:
+        inputs = [f"in_{name}[t]" for name in token_names]
+        inputs += [f"in_{vector.name} + t * {vector.size}" for vector in recording.numbers]
+        run = f"gw_step(&state, {', '.join([*inputs, *recording.outputs])})"
+    arrays = [f"    static float {name}[{size}];" for name, size in sizes.items()]
     compare = [
-        f"        for (k = 0; k < {v.size}; k++) worst = further(worst, {name}[k], out_{name}[t * {v.size} + k]);"
-        for name, v in recording.outputs.items()
+        f"for (k = 0; k < {size}; k++) worst = further(worst, {name}[k], out_{name}[{at}]);"
+        for name, size in sizes.items()
+        for at in ["k" if recording.whole else f"t * {size} + k"]
     ]
+    once = [f"if ({run} != 0) return 2;", *compare]
+    runs = once if recording.whole else ["gw_reset(&state);", f"for (t = 0; t < {count}; t++) {{", *once, "}"]
     lines = [
         f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",
         '#include "model.h"\n',
@@ -296,12 +362,8 @@ def _test(model: StepModel) -> str:
         "    static gw_state state;",
         *arrays,
         "    double worst = 0;",
-        "    int t, k;",
-        "    gw_reset(&state);",
-        f"    for (t = 0; t < {count}; t++) {{",
-        f"        if ({call} != 0) return 2;",
-        *compare,
-        "    }",
+        f"    int {'k' if recording.whole else 't, k'};",
+        *(f"    {line}" for line in runs),
         f'    printf("{count} steps, largest difference %.3g\\n", worst);',
         f"    return worst <= {model.tolerance} ? 0 : 1;",
         "}",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..runtime.recording import Layer, StepModel
+from ..runtime.recording import Layer, Pass, Recording, StepModel
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
 
@@ -77,6 +77,23 @@ class _JavaScript:
     def loop(self, index: str, count: int) -> str:
         return f"for (let {index} = 0; {index} < {count}; {index}++)"
 
+    def runs(self, own: Pass) -> str:
+        if own.way == "once":
+            return "{"
+        count = _runs(own)
+        return f"for (let t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (let t = 0; t < {count}; t++) {{"
+
+    def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
+        if kind == "token":
+            return f"const {name} = {source}[{place}];"
+        return f"const {name} = {source}.subarray(({place}) * {size}, ({place} + 1) * {size});"
+
+    def last(self, own: Pass) -> str:
+        return "0" if own.way == "backward" else f"{_runs(own)} - 1"
+
+    def clipped(self, name: str, place: str) -> str:
+        return f"const {name} = Math.min(Math.max({place}, 0), steps - 1);"
+
     def array(self, name: str, size: int) -> str:
         return f"const {name} = new Float32Array({size});"
 
@@ -138,18 +155,14 @@ class _JavaScript:
         return self._named.setdefault(id(values), (f"gw_w{len(self._named)}", values))[0]
 
 
+def _runs(own: Pass) -> str:
+    """How often a pass runs."""
+    return "steps" if own.stride == 1 else f"Math.ceil(steps / {own.stride})"
+
+
 def _engine(model: StepModel, kind: str) -> str:
-    recording, language = model.recording, _JavaScript(kind)
-    functions = [
-        _function(f"gw_{layer.name}", "s, x", LayerPrinter(layer, language).lines()) for layer in recording.layers
-    ]
-    inputs = [vector.name for vector in (*(token for token, _ in recording.tokens), *recording.numbers)]
-    outputs = [language.array(name, vector.size) for name, vector in recording.outputs.items()]
-    result = f"return {{ {', '.join(recording.outputs)} }};"
-    step = _function(
-        "gw_step", ", ".join(["s", *inputs]), iter([*outputs, *network_lines(recording, language), result])
-    )
-    fresh = ", ".join(f"{state.name}: new Float32Array({state.size})" for state in recording.states)
+    language = _JavaScript(kind)
+    functions = list(_functions(model.recording, language, ""))
     known = {
         "title": model.title,
         "digest": model.digest,
@@ -159,16 +172,33 @@ def _engine(model: StepModel, kind: str) -> str:
         "weights": language.weights,
     }
     return "\n".join(
-        [
-            f"const gw_model = {_json(known)};",
-            _file("kernel.js"),
-            _file("engine.js"),
-            *language.tables,
-            *functions,
-            step,
-            f"function gw_state() {{ return {{ {fresh} }}; }}",
-        ]
+        [f"const gw_model = {_json(known)};", _file("kernel.js"), _file("engine.js"), *language.tables, *functions]
     )
+
+
+def _functions(recording: Recording, language: _JavaScript, suffix: str) -> Iterator[str]:
+    """A function for each layer, and gw_step with gw_state, or gw_read."""
+    for layer in recording.layers:
+        yield _function(f"gw_{layer.name}", "s, x", LayerPrinter(layer, language).lines())
+    inputs = [vector.name for vector in (*(token for token, _ in recording.tokens), *recording.numbers)]
+    lines = network_lines(recording, language)
+    result = f"return {{ {', '.join(recording.outputs)} }};"
+    states = [f"{state.name}: new Float32Array({state.size})" for state in recording.states]
+    if not recording.whole:
+        outputs = [language.array(name, vector.size) for name, vector in recording.outputs.items()]
+        yield _function(f"gw_step{suffix}", ", ".join(["s", *inputs]), iter([*outputs, *lines, result]))
+        yield f"function gw_state{suffix}() {{ return {{ {', '.join(states)} }}; }}"
+        return
+    homes = recording.homes
+    states += [f"{v.name}: new Float32Array({_runs(homes[v])} * {v.size})" for v in recording.tracks]
+    made = [
+        f"let {name} = new Float32Array({vector.size if own.way == 'once' else f'{_runs(own)} * {vector.size}'});"
+        for name, vector in recording.outputs.items()
+        for own in [homes[vector]]
+    ]
+    remembered = f"let s = {{ {', '.join(states)} }};"
+    arguments = ", ".join(["steps", *inputs])
+    yield _function(f"gw_read{suffix}", arguments, iter([*made, remembered, *lines, result]))
 
 
 def _function(name: str, arguments: str, lines: Iterator[str]) -> str:
@@ -192,12 +222,18 @@ def _examples(model: StepModel) -> str:
     recording, examples = model.recording, model.examples
     names = [(vector.name, True) for vector, _ in recording.tokens]
     names += [(vector.name, False) for vector in recording.numbers]
-    steps = []
-    for t in range(len(examples)):
+    steps: list[Any] = []
+    for t in range(0 if recording.whole else len(examples)):
         inputs = [examples.inputs[name][t].tolist() for name, _ in names]
         inputs = [values[0] if whole else values for values, (_, whole) in zip(inputs, names, strict=True)]
         steps.append([inputs, {name: examples.outputs[name][t].tolist() for name in recording.outputs}])
-    proof: dict[str, Any] = {"steps": steps, "tolerance": model.tolerance}
+    proof: dict[str, Any] = {"count": len(examples), "steps": steps, "tolerance": model.tolerance}
+    if recording.whole:
+        ones = {vector.name for vector in recording.single}
+        flat = [examples.inputs[name].reshape(-1).tolist() for name, _ in names]
+        given = [own[0] if whole and name in ones else own for own, (name, whole) in zip(flat, names, strict=True)]
+        wanted = {name: examples.outputs[name].reshape(-1).tolist() for name in recording.outputs}
+        proof["sequence"] = [len(examples), given, wanted]
     if model.text:
         proof["text"] = [model.page["vocabulary"], *model.text]
     return json.dumps(proof).replace("NaN", "null")

@@ -23,11 +23,13 @@ from .recording import (
     Clear,
     Constant,
     Embed,
+    Frame,
     Gather,
     Keep,
     Layer,
     Lookup,
     Operation,
+    Pass,
     Pointwise,
     Recording,
     Step,
@@ -92,11 +94,15 @@ class Symbol:
 
 
 CARRIED = object()  # the state of layers that remember the steps before
+SEQUENCE = object()  # of layers that read a whole sequence, of which one step stands for all
 
 
 @dataclass
 class Recorder:
     """Writes down what a `forward` computes.
+
+    Attributes:
+        prefix: What names of layers begin with, where a model has several recordings.
 
     Example:
         >>> recorder = Recorder()
@@ -105,6 +111,7 @@ class Recorder:
         >>> recording = recorder.recording(scores=scores)
     """
 
+    prefix: str = ""
     _vectors: list[Vector] = field(default_factory=list)
     _operations: list[Operation] = field(default_factory=list)
     _layers: list[Layer] = field(default_factory=list)
@@ -112,6 +119,7 @@ class Recorder:
     _tokens: list[tuple[Vector, int]] = field(default_factory=list)
     _kept: list[Keep] = field(default_factory=list)
     _states: list[Vector] = field(default_factory=list)
+    _single: list[Vector] = field(default_factory=list)
 
     def net(self, parts: network.Block, weights: Mapping[str, Array]) -> Any:
         """The parts of a network, for `forward`."""
@@ -131,16 +139,18 @@ class Recorder:
         """What stands for `runtime.ops`."""
         return Ops(self)
 
-    def number(self, name: str, *shape: int) -> Symbol:
-        """An input of numbers."""
+    def number(self, name: str, *shape: int, single: bool = False) -> Symbol:
+        """An input of numbers, of each step or of a sequence."""
         vector = self._vector(int(np.prod(shape)), name)
         self._numbers.append(vector)
+        self._single += [vector] if single else []
         return self._symbol(vector, shape)
 
-    def token(self, name: str, limit: int, *shape: int) -> Symbol:
+    def token(self, name: str, limit: int, *shape: int, single: bool = False) -> Symbol:
         """An input that is one whole number below `limit`; of a shape like (1, 1)."""
         vector = self._vector(1, name)
         self._tokens.append((vector, limit))
+        self._single += [vector] if single else []
         return self._symbol(vector, shape)
 
     def state(self, name: str, *shape: int) -> Symbol:
@@ -151,6 +161,24 @@ class Recorder:
     def keep(self, state: Symbol, value: Symbol) -> None:
         """What such a state is after the step."""
         self._kept.append(Keep(self.vector(state), self.vector(value)))
+
+    def begin(self, way: str, stride: int = 1) -> None:
+        """Begin another pass over the sequence, see `recording.Pass`."""
+        self._operations += [*self._kept, Pass(way, stride)]
+        self._kept.clear()
+
+    def framed(self, x: Symbol, stride: int) -> Symbol:
+        """(1, 1, 2 * stride * D) of steps (1, 1, D) of the pass before, see `recording.Frame`."""
+        source = self.vector(x)
+        self.begin("forward", stride)
+        out = self._vector(2 * stride * source.size)
+        self._operations.append(Frame(out, source, stride))
+        return self._symbol(out, (1, 1, out.size))
+
+    @property
+    def stride(self) -> int:
+        """Steps from run to run, now."""
+        return next((op.stride for op in reversed(self._operations) if isinstance(op, Pass)), 1)
 
     def mean(self, x: Symbol) -> Symbol:
         """Of the last axis, which is kept as one number."""
@@ -168,15 +196,19 @@ class Recorder:
         found: dict[str, Vector] = {}
         for name, symbol in outputs.items():
             vector = self.vector(symbol)
-            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant)}
+            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant | Pass)}
             found[name] = vector if vector in made - set(found.values()) else self._copied(symbol)
+        operations = needed([*self._operations, *self._kept], found.values())
+        stepped = {op.layer for op in operations if isinstance(op, Step)}
+        unused = {state for layer in self._layers if layer not in stepped for state in layer.states}
         return Recording(
             tuple(self._numbers),
             tuple(self._tokens),
-            needed([*self._operations, *self._kept], found.values()),
-            tuple(self._layers),
-            tuple(self._states),
+            operations,
+            tuple(layer for layer in self._layers if layer in stepped),
+            tuple(state for state in self._states if state not in unused),
             found,
+            frozenset(self._single),
         )
 
     def pointwise(self, op: str, *args: Any) -> Symbol:
@@ -277,7 +309,7 @@ class Recorder:
 
     def layer(self, part: network.Recurrent, weights: Mapping[str, Array], number: int, way: int) -> Layer:
         """One layer in one direction, with states of its own."""
-        cell, name = part.runs, f"layer{len(self._layers)}"
+        cell, name = part.runs, f"{self.prefix}layer{len(self._layers)}"
         width = part.input_size if not number else (part.proj_size or part.hidden_size) * part.ways
         sizes = cell.sizes(width, part.hidden_size, part.proj_size)
         stored = [[weights[network.place_of(one, number, way)] for one in names] for names in cell.stored()]
@@ -319,9 +351,25 @@ class RecordedLayers:
             )
         if state is CARRIED and x.shape[1] > 1:
             raise OptionError("it reads several series at a step, and what is exported remembers one")
+        if state is SEQUENCE:
+            return self._sequence(x), SEQUENCE
         for number in range(self._part.num_layers):
             x = Symbol(self._recorder, np.stack([self._row(number, x[:, row], state) for row in range(x.shape[1])], 1))
         return x, CARRIED
+
+    def _sequence(self, x: Symbol) -> Symbol:
+        """(1, 1, ways * H) from (1, 1, D): each direction of a layer in a pass of its own."""
+        recorder = self._recorder
+        for layers in self._layers:
+            outputs = []
+            for layer, way in zip(layers, ("forward", "backward"), strict=False):
+                if self._part.bidirectional:
+                    recorder.begin(way, recorder.stride)
+                outputs.append(recorder.step(layer, x[0, 0]).places)
+            x = Symbol(recorder, np.concatenate(outputs)[None, None])
+        if self._part.bidirectional:
+            recorder.begin("forward", recorder.stride)
+        return x
 
     def _row(self, number: int, x: Symbol, state: Any) -> Array:
         """Places of one layer's output (T, ways * H) of one row (T, D)."""

@@ -125,7 +125,34 @@ class Keep:
     value: Vector
 
 
-Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Keep
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """`out` is put together from twice `stride` steps of a vector: at run t those from t * stride - stride // 2 on, where
+    beyond the ends of the sequence the first and the last one stand again."""
+
+    out: Vector
+    source: Vector
+    stride: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What follows happens in another pass over the sequence, when the passes before are done.
+
+    It finds there what these made at the same step or, where it happens once, what they made last.
+
+    Attributes:
+        way: "forward", "backward", or "once".
+        stride: Steps from run to run.
+    """
+
+    way: str
+    stride: int = 1
+
+
+FIRST = Pass("forward")  # which needs no mark
+
+Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Keep | Frame | Pass
 
 OPERATIONS = {  # of `Pointwise` -> how many arguments
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
@@ -137,7 +164,7 @@ OPERATIONS = {  # of `Pointwise` -> how many arguments
 
 @dataclass(frozen=True)
 class Recording:
-    """All that happens at a step.
+    """All that happens at a step; or, where there are passes, with a whole sequence.
 
     Attributes:
         numbers: Inputs that are numbers.
@@ -146,6 +173,7 @@ class Recording:
         layers: Of which each remembers its states.
         states: All that is remembered from step to step, of layers and besides. Zero before the first.
         outputs: By name.
+        single: Inputs that a sequence has once.
     """
 
     numbers: tuple[Vector, ...]
@@ -154,6 +182,44 @@ class Recording:
     layers: tuple[Layer, ...]
     states: tuple[Vector, ...]
     outputs: Mapping[str, Vector]
+    single: frozenset[Vector] = frozenset()
+
+    @property
+    def whole(self) -> bool:
+        """Whether sequences are read whole, in several passes."""
+        return any(isinstance(operation, Pass) for operation in self.operations)
+
+    @property
+    def passes(self) -> list[tuple[Pass, list[Operation]]]:
+        """The operations of each pass."""
+        found: list[tuple[Pass, list[Operation]]] = [(FIRST, [])]
+        for operation in self.operations:
+            if isinstance(operation, Pass):
+                found.append((operation, []))
+            else:
+                found[-1][1].append(operation)
+        return [(own, operations) for own, operations in found if operations]
+
+    @property
+    def homes(self) -> dict[Vector, Pass]:
+        """The pass in which each vector is made."""
+        return {
+            op.out: own
+            for own, operations in self.passes
+            for op in operations
+            if not isinstance(op, Clear | Keep | Constant | Pass) and op.out is not None
+        }
+
+    @property
+    def tracks(self) -> list[Vector]:
+        """What later passes find of all steps, and no output is."""
+        homes, found = self.homes, dict[Vector, None]()
+        for own, operations in self.passes:
+            for operation in operations:
+                crossing = isinstance(operation, Frame)
+                read = inputs_of(operation)
+                found |= dict.fromkeys(v for v in read if v in homes and (crossing or homes[v] is not own))
+        return [vector for vector in found if vector not in self.outputs.values()]
 
     @property
     def weights(self) -> int:
@@ -171,15 +237,18 @@ def needed(operations: Sequence[Operation], outputs: Iterable[Vector]) -> tuple[
         if isinstance(operation, Step):
             read.add(operation.x)
             found.append(operation if operation.out in read else replace(operation, out=None))
-        elif isinstance(operation, Clear | Keep) or operation.out in read:
-            read.update(_inputs(operation))
+        elif isinstance(operation, Clear | Keep | Pass) or operation.out in read:
+            read.update(inputs_of(operation))
             found.append(operation)
     return tuple(reversed(found))
 
 
-def _inputs(operation: Operation) -> list[Vector]:
+def inputs_of(operation: Operation) -> list[Vector]:
+    """The vectors that it reads."""
     match operation:
         case Embed(token=vector) | Affine(x=vector) | Lookup(place=vector) | Keep(value=vector):
+            return [vector]
+        case Step(x=vector) | Frame(source=vector):
             return [vector]
         case Pointwise(args=args):
             return [arg for arg in args if isinstance(arg, Vector)]
@@ -194,8 +263,8 @@ class Examples:
 
     Attributes:
         source: What they are, for messages: "of its training text".
-        inputs: By name (T, size): float32, or int64 of tokens.
-        outputs: By name (T, size), as the runtime computes them.
+        inputs: By name (T, size): float32, or int64 of tokens; (1, size) of what a sequence has once.
+        outputs: By name (T, size), as the runtime computes them; (1, size) of what a whole sequence has once.
     """
 
     source: str
@@ -203,7 +272,7 @@ class Examples:
     outputs: Mapping[str, Array]
 
     def __len__(self) -> int:
-        return len(next(iter(self.outputs.values())))
+        return max(map(len, self.inputs.values()))
 
     def difference(self, other: Examples) -> float:
         """The largest one of outputs for the same inputs, relative to the other's where that is above 1."""
