@@ -25,6 +25,7 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "series": (("mixture.js",), ("chart.js", "series.js")),
     "watch": ((), ("chart.js", "watch.js")),
     "labels": ((), ("chart.js", "labels.js")),
+    "classes": ((), ("chart.js", "bars.js", "classes.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
 }
 

@@ -19,6 +19,7 @@ from ..runtime.recording import (
     Frame,
     Gather,
     Keep,
+    Largest,
     Layer,
     Lookup,
     Operation,
@@ -175,6 +176,9 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
         case Lookup(out, table, place):
             found = language.at(language.vector(table), f"{name(place)}[0]", table.size)
             yield f"{name(out)}[0] = {found};"
+        case Largest(out, x):
+            most = EXPRESSIONS["maximum"].format("m", f"{name(x)}[k]")
+            yield f"{{ {language.variable} m = {name(x)}[0]; {_each(language, x.size, f'm = {most};')} {name(out)}[0] = m; }}"
         case Keep(state, value):
             yield _each(language, state.size, f"{name(state)}[k] = {name(value)}[k];")
         case Pointwise(out, op, args):

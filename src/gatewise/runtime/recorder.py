@@ -26,6 +26,7 @@ from .recording import (
     Frame,
     Gather,
     Keep,
+    Largest,
     Layer,
     Lookup,
     Operation,
@@ -64,6 +65,14 @@ class Symbol:
 
     def reshape(self, *shape: Any) -> Symbol:
         return Symbol(self._recorder, self.places.reshape(*shape))
+
+    def mean(self, axis: int) -> Symbol:
+        """Over the first axis."""
+        assert axis == 0
+        total = self[0]
+        for place in range(1, len(self)):
+            total = total + self[place]
+        return total if len(self) == 1 else total * (1 / len(self))
 
     def swapaxes(self, one: int, other: int) -> Symbol:
         return Symbol(self._recorder, self.places.swapaxes(one, other))
@@ -185,6 +194,29 @@ class Recorder:
         n = x.shape[-1]
         return self.affine(x, np.full((1, n), 1 / n, np.float32), None)
 
+    def total(self, x: Symbol) -> Symbol:
+        """Of the last axis, which is kept as one number."""
+        return self.affine(x, np.ones((1, x.shape[-1]), np.float32), None)
+
+    def largest(self, x: Symbol) -> Symbol:
+        """The same of the largest number."""
+        outs = []
+        for row in x.places.reshape(-1, x.shape[-1]):
+            out = self._vector(1)
+            self._operations.append(Largest(out, self.vector(Symbol(self, row))))
+            outs.append(out.first)
+        return Symbol(self, np.array(outs).reshape(*x.shape[:-1], 1))
+
+    def embedded(self, table: Array, tokens: Symbol) -> Symbol:
+        """The rows (..., size) of a table that tokens (...) name."""
+        places = []
+        for place in tokens.places.reshape(-1):
+            [token] = [vector for vector, _ in self._tokens if vector.first == place]
+            out = self._vector(table.shape[1])
+            self._operations.append(Embed(out, table, token))
+            places.append(np.arange(out.first, out.first + out.size))
+        return Symbol(self, np.stack(places).reshape(*tokens.shape, -1))
+
     def lookup(self, table: Array, place: Symbol) -> Symbol:
         """A number of a table (n,) by its place, a symbol of one number."""
         out = self._vector(1)
@@ -291,18 +323,7 @@ class Recorder:
         return lambda x: self.affine(x, weights["weight_ih_l0"], weights["bias_ih_l0"])
 
     def _embedding(self, part: network.Embedding, weights: Mapping[str, Array]) -> Any:
-        table = weights["weight"]
-
-        def embedded(numbers: Symbol) -> Symbol:
-            places = []
-            for place in numbers.places.reshape(-1):
-                [token] = [vector for vector, _ in self._tokens if vector.first == place]
-                out = self._vector(table.shape[1])
-                self._operations.append(Embed(out, table, token))
-                places.append(np.arange(out.first, out.first + out.size))
-            return Symbol(self, np.stack(places).reshape(*numbers.shape, -1))
-
-        return embedded
+        return lambda numbers: self.embedded(weights["weight"], numbers)
 
     def _recurrent(self, part: network.Recurrent, weights: Mapping[str, Array]) -> Any:
         return RecordedLayers(self, part, weights)
@@ -405,6 +426,17 @@ class Ops:
 
     def broadcast_to(self, x: Symbol, shape: Sequence[int]) -> Symbol:
         return Symbol(self._recorder, np.broadcast_to(x.places, shape))
+
+    def total(self, x: Symbol) -> Symbol:
+        return self._recorder.total(x)
+
+    def stack(self, arrays: Sequence[Symbol]) -> Symbol:
+        return Symbol(self._recorder, np.stack([array.places for array in arrays]))
+
+    def softmax(self, x: Symbol, axis: int) -> Symbol:
+        assert axis == -1
+        powers = self._recorder.pointwise("exp", x - self._recorder.largest(x))
+        return powers / self._recorder.total(powers)
 
     def zeros(self, shape: Sequence[int], like: Any) -> Symbol:
         return self._recorder.constant(np.zeros(shape, np.float32))

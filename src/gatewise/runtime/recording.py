@@ -118,6 +118,14 @@ class Lookup:
 
 
 @dataclass(frozen=True, eq=False)
+class Largest:
+    """`out` is the largest number of x."""
+
+    out: Vector
+    x: Vector
+
+
+@dataclass(frozen=True, eq=False)
 class Keep:
     """A state that is no layer's becomes a value, at the end of a step."""
 
@@ -152,7 +160,7 @@ class Pass:
 
 FIRST = Pass("forward")  # which needs no mark
 
-Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Keep | Frame | Pass
+Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Largest | Keep | Frame | Pass
 
 OPERATIONS = {  # of `Pointwise` -> how many arguments
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
@@ -248,7 +256,7 @@ def inputs_of(operation: Operation) -> list[Vector]:
     match operation:
         case Embed(token=vector) | Affine(x=vector) | Lookup(place=vector) | Keep(value=vector):
             return [vector]
-        case Step(x=vector) | Frame(source=vector):
+        case Step(x=vector) | Frame(source=vector) | Largest(x=vector):
             return [vector]
         case Pointwise(args=args):
             return [arg for arg in args if isinstance(arg, Vector)]

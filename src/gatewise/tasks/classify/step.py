@@ -1,0 +1,270 @@
+"""A trained classifier as what it makes of a sequence, or of its steps so far, for exporters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...data.sequences import Column, Sequences, category_column, offsets_of
+from ...errors import OptionError
+from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
+from ...runtime.recording import Examples, StepModel
+from ..stepwise import Rounding, rounded_network, share_line
+from .architecture import average, read_steps
+from .baselines.regression import regression_name
+from .gathered import Count, pooled_of, regression_of, tempered
+from .inputs import Inputs, Numbers
+
+if TYPE_CHECKING:
+    from .baselines.regression import Regression
+    from .estimator import Classifier
+
+_STEPS = 60  # of the examples
+_ROWS = 40  # where each is a sequence
+
+def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepModel:
+    """The model as what it says of a row of numbers, of the steps so far, or of a whole sequence.
+
+    Args:
+        classifier: As read from a file. It predicts with rounded weights from then on.
+        digest: Of the file.
+        rounded: What weights in fewer bytes make of a matrix.
+
+    Raises:
+        OptionError: It hears recordings or reads texts, or its networks have no share.
+    """
+    inputs, targets = classifier.inputs_, classifier.targets_
+    if classifier.sound_ is not None:
+        raise OptionError("it hears recordings, whose spectra are not exported")
+    if inputs.text is not None:
+        raise OptionError(f"it reads texts ('{inputs.text.names[0]}')")
+    recorder = Recorder()
+    net = rounded_network(classifier, rounded, recorder)
+    plain, part = _plain(classifier)
+    reader = Reader(recorder, inputs, "row" if not inputs.has_steps else _way(classifier))
+    found = _read(reader, classifier, net, plain)
+    output = "number" if targets.kind == "number" else "probabilities"
+    names = [str(name) for name in targets.classes] or list(targets.columns)
+    kinds = {"category": "classes", "labels": "labels", "number": "numbers"}
+    return StepModel(
+        recording=recorder.recording(**{output: found}),
+        examples=_examples(classifier, reader.way, output, 1.0 if plain is None else classifier.blend_weight_),
+        title=f"A classifier of {reader.of}: {kinds[targets.kind]}, cell {classifier.find_cell().name}.{part}",
+        meaning=[*reader.meaning, f"{output}  {reader.when}: {', '.join(names)}"],
+        digest=digest,
+        page={
+            "kind": "classes",
+            "way": reader.way,
+            "target": targets.kind,
+            "names": reader.columns(True),
+            "fixed": reader.columns(False),
+            "classes": [str(name) for name in targets.classes],
+            "name": targets.columns[0],
+            "refused": "it reads categories, for which its page has no place" if inputs.categories else "",
+        },
+    )
+
+
+def _way(classifier: Classifier) -> str:
+    """Whether it can answer after each step."""
+    return "sequence" if classifier.bidirectional or classifier.inputs_.stride > 1 else "steps"
+
+
+def _plain(classifier: Classifier) -> tuple[Regression | None, str]:
+    """The regression, if it is all that predicts beside the networks; and what is to be said of what is left out."""
+    baselines, share = classifier.baselines_, classifier.blend_weight_
+    if baselines is None or share == 1:
+        return None, ""
+    shares = baselines.shares_of(classifier.targets_)
+    if [*shares] == [regression_name(classifier.targets_.kind)]:
+        return baselines.regression, ""
+    return None, share_line(share, f"that of plain methods ({', '.join(shares)})")
+
+
+@dataclass
+class Reader:
+    """The inputs of a classifier as symbols.
+
+    Attributes:
+        way: What it reads at a call: a "row" without steps, one of the "steps", or a whole "sequence".
+    """
+
+    recorder: Recorder
+    inputs: Inputs
+    way: str
+
+    @property
+    def of(self) -> str:
+        return {"row": "rows", "steps": "the steps so far", "sequence": "whole sequences"}[self.way]
+
+    @property
+    def when(self) -> str:
+        return {"row": "of the row", "steps": "after this step", "sequence": "of the sequence"}[self.way]
+
+    def columns(self, per_step: bool) -> list[str]:
+        """Names of the numbers."""
+        return [
+            column.name if len(column.mean) == 1 else f"{column.name} {k}"
+            for column in self.inputs.numbers
+            if column.per_step == per_step
+            for k in range(len(column.mean))
+        ]
+
+    @property
+    def meaning(self) -> list[str]:
+        """What the inputs are, in lines."""
+        missing = "what is missing is not a number"
+        found = []
+        for name, per_step in (("values", True), ("static", False)):
+            columns = self.columns(per_step)
+            each = "" if per_step or self.way == "row" else " of the sequence"
+            found += [f"{name}  {len(columns)} numbers{each}: {', '.join(columns)}; {missing}"] if columns else []
+        for k, column in enumerate(self.inputs.categories):
+            levels = ", ".join(f"{code} {level}" for code, level in enumerate(column.levels, 1))
+            found.append(f"category{k}  '{column.name}': {levels}; 0 if it is missing or another")
+        return found
+
+    def features(self, per_step: bool) -> tuple[Symbol | None, Symbol | None]:
+        """(1, 1, C) scaled numbers of the columns with a value per step, or of the others; and marks of missing ones."""
+        columns = [column for column in self.inputs.numbers if column.per_step == per_step]
+        if not columns:
+            return None, None
+        width = sum(len(column.mean) for column in columns)
+        name = "values" if per_step else "static"
+        given = self.recorder.number(name, 1, 1, width, single=not per_step)
+        return _scaled(self.recorder, given, columns)
+
+    def categories(self) -> Symbol | None:
+        """(1, 1, K)."""
+        codes = [
+            self.recorder.token(f"category{k}", len(column.levels) + 1, 1, 1, 1, single=not column.per_step)
+            for k, column in enumerate(self.inputs.categories)
+        ]
+        return Symbol(self.recorder, np.concatenate([code.places for code in codes], -1)) if codes else None
+
+    def framed_alone(self, plain: Regression | None) -> bool:
+        """Whether nothing reads steps but the networks, which read several as one."""
+        return self.inputs.stride > 1 and plain is None
+
+    def changes(self, values: Symbol, count: Count) -> list[Symbol]:
+        """The changes of each column since the step before."""
+        found, first = [], 0
+        if self.way == "row":
+            return []
+        last = self.recorder.state("last_values", *values.shape)
+        for column in self.inputs.numbers:
+            if column.per_step:
+                own = slice(first, first := first + len(column.mean))
+                if column.pace:
+                    found.append(count.begun * (values[..., own] - last[..., own]) / np.array(column.pace, np.float32))
+        self.recorder.keep(last, values)
+        return found
+
+
+def _scaled(recorder: Recorder, given: Symbol, columns: Sequence[Numbers]) -> tuple[Symbol, Symbol | None]:
+    """As `Numbers.features`."""
+    ops = recorder.ops
+
+    def listed(name: str, kind: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(getattr(column, name), kind) for column in columns])
+
+    heavy, missing, values = listed("heavy", bool), listed("missing", bool), given
+    if heavy.any():
+        log = (ops.step(given) - ops.step(-given)) * ops.log(ops.maximum(given, -given) + 1.0)
+        values = Symbol(recorder, np.where(heavy, log.places, given.places))
+    scaled = ops.or_else((values - listed("mean", np.float32)) / listed("scale", np.float32), 0.0)
+    marks = (1.0 - ops.known(given))[..., np.flatnonzero(missing)] if missing.any() else None
+    return scaled, marks
+
+
+def _read(reader: Reader, classifier: Classifier, net: Any, plain: Regression | None) -> Symbol:
+    """(1, 1, outputs): what is predicted."""
+    recorder, inputs, targets, ops = reader.recorder, reader.inputs, classifier.targets_, net.ops
+    count = Count(recorder, reader.way, "steps")
+    values, marks = reader.features(True)
+    static = [part for part in reader.features(False) if part is not None]
+    categories = reader.categories()
+    varying = [part for part in (values, marks) if part is not None]
+    every = [*varying, *(reader.changes(values, count) if values is not None and not reader.framed_alone(plain) else [])]
+    plain_scores = None
+    if plain is not None:
+        numbers = ops.concatenate([*every, *static]) if every or static else None
+        plain_scores = regression_of(count, plain, numbers, categories, inputs.categories)
+    if inputs.stride > 1:
+        every = [recorder.framed(ops.concatenate(varying), inputs.stride)]
+    batch: dict[str, Any] = {"numbers": ops.concatenate([*every, *static])} if every or static else {}
+    if categories is not None:
+        batch["categories"] = categories
+    read = [read_steps(member, batch) for member in net.members]
+    state = {"row": None, "steps": CARRIED, "sequence": SEQUENCE}[reader.way]
+    pooled = []
+    for number, (member, x) in enumerate(zip(net.members, read, strict=True)):
+        y, _ = member.layers(x, state)
+        pooled.append(pooled_of(Count(recorder, reader.way, f"count{number}"), member, y))
+    if reader.way == "sequence":
+        recorder.begin("once")
+    scores = [member.output(pool()) for member, pool in zip(net.members, pooled, strict=True)]
+    found = tempered(recorder, average(net, scores), targets.kind, classifier.temperature_)
+    if plain_scores is not None:
+        share = float(classifier.blend_weight_)
+        found = found * share + _activated(net, plain_scores(), classifier) * (1 - share)
+    return found * targets.scale + targets.mean if targets.kind == "number" else found
+
+
+def _activated(net: Any, scores: Symbol, classifier: Classifier) -> Symbol:
+    """As `Targets.activated` and `Baselines.reweighted`."""
+    kind, ops = classifier.targets_.kind, net.ops
+    if kind == "number":
+        return scores
+    found = ops.softmax(scores, -1) if kind == "category" else ops.sigmoid(scores)
+    weights = classifier.baselines_.class_weights if classifier.baselines_ is not None else None
+    if weights is None:
+        return found
+    weighted = found * np.asarray(weights, np.float32)
+    return weighted / ops.total(weighted)
+
+
+def _examples(classifier: Classifier, way: str, output: str, share: float) -> Examples:
+    """A sequence, or rows, such as the training data had on average, at random."""
+    rng, inputs = np.random.default_rng(0), classifier.inputs_
+    n = _ROWS if way == "row" else _STEPS
+    given: dict[str, np.ndarray] = {}
+    columns: dict[str, tuple[bool, Column]] = {}
+    for per_step, name in ((True, "values"), (False, "static")):
+        count, each = n if per_step or way == "row" else 1, []
+        for column in inputs.numbers:
+            if column.per_step == per_step:
+                own = _drawn(column, count, rng)
+                each.append(own)
+                columns[column.name] = per_step, Column(column.name, "number", own if own.shape[1] > 1 else own[:, 0])
+        given |= {name: np.concatenate(each, 1)} if each else {}
+    for k, kind in enumerate(inputs.categories):
+        codes = rng.integers(len(kind.levels) + 1, size=n if kind.per_step or way == "row" else 1)
+        given[f"category{k}"] = codes[:, None]
+        values = [kind.levels[code - 1] if code else None for code in codes]
+        columns[kind.name] = kind.per_step, category_column(kind.name, values, kind.levels)
+    ends = [n] if way == "sequence" else list(range(1, n + 1))
+    taken = [np.arange(1) + end - 1 if way == "row" else np.arange(end) for end in ends]
+    steps = {name: column[np.concatenate(taken)] for name, (per_step, column) in columns.items() if per_step}
+    rows = np.arange(n) if way == "row" else np.zeros(len(ends), np.int64)
+    static = {name: column[rows] for name, (per_step, column) in columns.items() if not per_step}
+    offsets = np.zeros(len(ends) + 1, np.int64) if way == "row" else offsets_of(map(len, taken))
+    data, predictor = Sequences(offsets, steps, static, name="steps"), classifier._predictor()
+    predictor.blend_weight = share
+    found = predictor.outputs(data, np.arange(len(data)))
+    if way == "steps":  # each step is given what the sequence has once
+        given = {name: np.repeat(own, n, 0) if len(own) == 1 else own for name, own in given.items()}
+    return Examples("drawn at random", given, {output: found.reshape(len(found), -1)})
+
+
+def _drawn(column: Numbers, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, C) float32."""
+    values = np.array(column.mean) + np.array(column.scale) * rng.normal(size=(count, len(column.mean)))
+    heavy = np.array(column.heavy)
+    values[:, heavy] = np.sign(values[:, heavy]) * np.expm1(np.abs(values[:, heavy]))
+    values = values.astype(np.float32)
+    values[(rng.random(values.shape) < 0.05) & np.array(column.missing)] = np.nan
+    return values
