@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError
 from ..runtime.recording import Layer, Pass, Recording, StepModel
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
@@ -84,7 +85,12 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
     Args:
         model: What is printed.
         kind: Of its weights, see `KINDS`.
+
+    Raises:
+        OptionError: It can be said as a page alone.
     """
+    if model.page_alone:
+        raise OptionError(f"{model.page_alone}. Export it with --to html")
     return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": _test(model)}
 
 

@@ -26,6 +26,7 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "watch": ((), ("chart.js", "watch.js")),
     "labels": ((), ("chart.js", "labels.js")),
     "classes": ((), ("chart.js", "bars.js", "classes.js")),
+    "typed": (("hashes.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
 }
 
@@ -132,6 +133,18 @@ class _JavaScript:
             self.tables.append(f"const {name} = gw_vector({_json(self._stored('float32', values))});")
         return name
 
+    def table(self, values: Array) -> str:
+        """Numbers that a page looks up itself, row by row."""
+        if values.dtype.kind == "i":
+            return f"gw_vector({_json(self._stored('int32', values))})"
+        if values.ndim == 1 or not held(values, self._kind):
+            return f"gw_vector({_json(self._stored('float32', values))})"
+        if self._kind == "int8":
+            whole, scale = quantised(values)
+            places = self._stored("int8", whole), self._stored("float32", scale)
+            return f"gw_scaled({_json(places[0])}, {_json(places[1])})"
+        return f"gw_vector({_json(self._stored('float16', values))})"
+
     def add(self, y: str, matrix: str, x: str) -> str:
         return f"gw_add({y}, {matrix}, {x});"
 
@@ -164,6 +177,11 @@ def _runs(own: Pass) -> str:
 def _engine(model: StepModel, kind: str) -> str:
     language = _JavaScript(kind)
     functions = list(_functions(model.recording, language, ""))
+    if model.spelling is not None:
+        functions += _functions(model.spelling, language, "_letters")
+    tables = [f"{_json(name)}: {language.table(values)}" for name, values in model.tables.items()]
+    if tables:
+        language.tables.append(f"const gw_tables = {{ {', '.join(tables)} }};")
     known = {
         "title": model.title,
         "digest": model.digest,
@@ -224,12 +242,14 @@ def _examples(model: StepModel) -> str:
     names = [(vector.name, True) for vector, _ in recording.tokens]
     names += [(vector.name, False) for vector in recording.numbers]
     steps: list[Any] = []
-    for t in range(0 if recording.whole else len(examples)):
+    for t in range(0 if recording.whole or model.answers else len(examples)):
         inputs = [examples.inputs[name][t].tolist() for name, _ in names]
         inputs = [values[0] if whole else values for values, (_, whole) in zip(inputs, names, strict=True)]
         steps.append([inputs, {name: examples.outputs[name][t].tolist() for name in recording.outputs}])
     proof: dict[str, Any] = {"count": len(examples), "steps": steps, "tolerance": model.tolerance}
-    if recording.whole:
+    if model.answers:
+        proof["answers"] = model.answers
+    elif recording.whole:
         ones = {vector.name for vector in recording.single}
         flat = [examples.inputs[name].reshape(-1).tolist() for name, _ in names]
         given = [own[0] if whole and name in ones else own for own, (name, whole) in zip(flat, names, strict=True)]

@@ -430,6 +430,9 @@ class Ops:
     def total(self, x: Symbol) -> Symbol:
         return self._recorder.total(x)
 
+    def arange(self, count: int, like: Any) -> Array:
+        return np.arange(count)
+
     def stack(self, arrays: Sequence[Symbol]) -> Symbol:
         return Symbol(self._recorder, np.stack([array.places for array in arrays]))
 

@@ -270,7 +270,7 @@ class Examples:
     """Steps of one sequence that a model was run on.
 
     Attributes:
-        source: What they are, for messages: "of its training text".
+        source: What they are, for messages: "steps of its training text".
         inputs: By name (T, size): float32, or int64 of tokens; (1, size) of what a sequence has once.
         outputs: By name (T, size), as the runtime computes them; (1, size) of what a whole sequence has once.
     """
@@ -301,6 +301,10 @@ class StepModel:
         tokens: What each token stands for; empty where there are none.
         page: What a page needs besides: its "kind" and what belongs to that.
         text: A text, and the tokens that it is; None where there are none.
+        spelling: What is made of the letters of a word, where a page spells words for the step; None if nothing is.
+        tables: Numbers by name that a page computes with besides.
+        answers: Texts, each with what the model answers by name, of models whose page reads texts.
+        page_alone: Why there is nothing but a page of it; empty where there may be.
         tolerance: Largest difference from the examples' outputs, relative to them where they are above 1.
     """
 
@@ -312,4 +316,8 @@ class StepModel:
     tokens: Sequence[str] = ()
     page: Mapping[str, Any] = field(default_factory=dict)
     text: tuple[str, list[int]] | None = None
+    spelling: Recording | None = None
+    tables: Mapping[str, Array] = field(default_factory=dict)
+    answers: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    page_alone: str = ""
     tolerance: float = 1e-5

@@ -29,7 +29,7 @@ function chart(svg, series, marks = [], names = []) {
   const label = (v) => Number(v.toPrecision(4)).toString();
   shown.push(shape("text", { x: 4, y: y(high) + 4, fill: "currentColor", "font-size": 12 }, label(high)));
   shown.push(shape("text", { x: 4, y: y(low) + 4, fill: "currentColor", "font-size": 12 }, label(low)));
-  names.forEach((name, n) => shown.push(shape("text", { x: W - 8, y: 22 + 16 * n, fill: COLOURS[n % COLOURS.length], "font-size": 13, "text-anchor": "end" }, name)));
+  names.forEach((name, n) => shown.push(shape("text", { x: W - 8, y: 22 + 16 * n, fill: COLOURS[n % COLOURS.length], "font-size": 13, "text-anchor": "end", stroke: "Canvas", "stroke-width": 4, "paint-order": "stroke" }, name)));
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
   svg.replaceChildren(...shown);
 }

@@ -3,9 +3,9 @@ const fs = require("fs"), path = require("path");
 const page = fs.readFileSync(path.join(__dirname, "page.html"), "utf8");
 const proof = JSON.parse(fs.readFileSync(path.join(__dirname, "proof.json"), "utf8"));
 const [, engine] = page.match(/<script id="engine">([^]*?)<\/script>/);
-const names = ["gw_state", "gw_step", "gw_read", "gw_reader"];
+const names = ["gw_state", "gw_step", "gw_read", "gw_reader", "gw_answer"];
 const engineOf = new Function(`${engine}; return { ${names.map((name) => `${name}: typeof ${name} === "undefined" ? null : ${name}`)} };`);
-const { gw_state, gw_step, gw_read, gw_reader } = engineOf();
+const { gw_state, gw_step, gw_read, gw_reader, gw_answer } = engineOf();
 let worst = 0;
 function compare(found, outputs) {
   for (const [name, wanted] of Object.entries(outputs)) {
@@ -21,6 +21,15 @@ for (const [inputs, outputs] of proof.steps) compare(gw_step(state, ...inputs.ma
 if (proof.sequence) {
   const [steps, inputs, outputs] = proof.sequence;
   compare(gw_read(steps, ...inputs.map(numbers)), outputs);
+}
+for (const [text, outputs] of proof.answers || []) {
+  const found = gw_answer(text), words = Object.entries(outputs).filter(([, wanted]) => typeof wanted[0] === "string");
+  for (const [name, wanted] of words) {
+    if (JSON.stringify(found[name]) !== JSON.stringify(wanted)) {
+      throw new Error(`the page has other ${name} of ${JSON.stringify(text)}: ${JSON.stringify(found[name])}, not ${JSON.stringify(wanted)}`);
+    }
+  }
+  compare(found, Object.fromEntries(Object.entries(outputs).filter(([, wanted]) => typeof wanted[0] !== "string")));
 }
 if (proof.text) {
   const [vocabulary, text, tokens] = proof.text, reader = gw_reader(vocabulary), decode = reader.decoder();

@@ -17,6 +17,7 @@ from .architecture import average, read_steps
 from .baselines.regression import regression_name
 from .gathered import Count, pooled_of, regression_of, tempered
 from .inputs import Inputs, Numbers
+from .page import text_model
 
 if TYPE_CHECKING:
     from .baselines.regression import Regression
@@ -34,13 +35,13 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        OptionError: It hears recordings or reads texts, or its networks have no share.
+        OptionError: It hears recordings, or its networks have no share.
     """
     inputs, targets = classifier.inputs_, classifier.targets_
     if classifier.sound_ is not None:
         raise OptionError("it hears recordings, whose spectra are not exported")
     if inputs.text is not None:
-        raise OptionError(f"it reads texts ('{inputs.text.names[0]}')")
+        return text_model(classifier, digest, rounded)
     recorder = Recorder()
     net = rounded_network(classifier, rounded, recorder)
     plain, part = _plain(classifier)
@@ -257,7 +258,7 @@ def _examples(classifier: Classifier, way: str, output: str, share: float) -> Ex
     found = predictor.outputs(data, np.arange(len(data)))
     if way == "steps":  # each step is given what the sequence has once
         given = {name: np.repeat(own, n, 0) if len(own) == 1 else own for name, own in given.items()}
-    return Examples("drawn at random", given, {output: found.reshape(len(found), -1)})
+    return Examples("steps drawn at random", given, {output: found.reshape(len(found), -1)})
 
 
 def _drawn(column: Numbers, count: int, rng: np.random.Generator) -> np.ndarray:

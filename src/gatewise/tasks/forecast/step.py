@@ -177,4 +177,4 @@ def _examples(forecaster: Forecaster, widths: Any, given: Sequence[str], outputs
         found["deviation"] = (np.logaddexp(wide, 0) + LEAST) * columns[1]
     inputs = {"past": past, **{name: beside[name] for name in given}}
     flat = [{name: array.reshape(_WINDOWS, -1) for name, array in each.items()} for each in (inputs, found)]
-    return Examples("of a wave and noise", *flat)
+    return Examples("windows of a wave and noise", *flat)

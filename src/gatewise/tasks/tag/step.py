@@ -127,7 +127,7 @@ def _examples(tagger: Tagger, output: str) -> Examples:
         scores[:, targets.outside] -= predictor.outside_bias
     elif not targets.classes:
         scores = scores * np.array(targets.scale) + np.array(targets.center)
-    return Examples("drawn at random", inputs, {output: scores})
+    return Examples("steps drawn at random", inputs, {output: scores})
 
 
 def _numbered(levels: Any) -> str:
