@@ -26,7 +26,8 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "watch": ((), ("chart.js", "watch.js")),
     "labels": ((), ("chart.js", "labels.js")),
     "classes": ((), ("chart.js", "bars.js", "classes.js")),
-    "typed": (("hashes.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
+    "sentence": (("hashes.js", "spaces.js", "sentences.js", "tagger.js"), ("sentence.js",)),
+    "typed": (("hashes.js", "spaces.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
 }
 

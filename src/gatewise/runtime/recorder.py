@@ -129,6 +129,7 @@ class Recorder:
     _kept: list[Keep] = field(default_factory=list)
     _states: list[Vector] = field(default_factory=list)
     _single: list[Vector] = field(default_factory=list)
+    _whole: bool = False
 
     def net(self, parts: network.Block, weights: Mapping[str, Array]) -> Any:
         """The parts of a network, for `forward`."""
@@ -173,8 +174,13 @@ class Recorder:
 
     def begin(self, way: str, stride: int = 1) -> None:
         """Begin another pass over the sequence, see `recording.Pass`."""
+        self.read_whole()
         self._operations += [*self._kept, Pass(way, stride)]
         self._kept.clear()
+
+    def read_whole(self) -> None:
+        """What is recorded reads a whole sequence."""
+        self._whole = True
 
     def framed(self, x: Symbol, stride: int) -> Symbol:
         """(1, 1, 2 * stride * D) of steps (1, 1, D) of the pass before, see `recording.Frame`."""
@@ -241,6 +247,7 @@ class Recorder:
             tuple(state for state in self._states if state not in unused),
             found,
             frozenset(self._single),
+            self._whole,
         )
 
     def pointwise(self, op: str, *args: Any) -> Symbol:
@@ -381,6 +388,7 @@ class RecordedLayers:
     def _sequence(self, x: Symbol) -> Symbol:
         """(1, 1, ways * H) from (1, 1, D): each direction of a layer in a pass of its own."""
         recorder = self._recorder
+        recorder.read_whole()
         for layers in self._layers:
             outputs = []
             for layer, way in zip(layers, ("forward", "backward"), strict=False):

@@ -172,7 +172,7 @@ OPERATIONS = {  # of `Pointwise` -> how many arguments
 
 @dataclass(frozen=True)
 class Recording:
-    """All that happens at a step; or, where there are passes, with a whole sequence.
+    """All that happens at a step, or with a whole sequence.
 
     Attributes:
         numbers: Inputs that are numbers.
@@ -182,6 +182,7 @@ class Recording:
         states: All that is remembered from step to step, of layers and besides. Zero before the first.
         outputs: By name.
         single: Inputs that a sequence has once.
+        whole: Whether sequences are read whole, in one or several passes.
     """
 
     numbers: tuple[Vector, ...]
@@ -191,11 +192,7 @@ class Recording:
     states: tuple[Vector, ...]
     outputs: Mapping[str, Vector]
     single: frozenset[Vector] = frozenset()
-
-    @property
-    def whole(self) -> bool:
-        """Whether sequences are read whole, in several passes."""
-        return any(isinstance(operation, Pass) for operation in self.operations)
+    whole: bool = False
 
     @property
     def passes(self) -> list[tuple[Pass, list[Operation]]]:

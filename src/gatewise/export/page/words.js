@@ -2,7 +2,6 @@
 
 const gw_cjk = "\\u2e80-\\u2fdf\\u3001-\\u3029\\u3030-\\u3098\\u309b-\\u312f\\u31a0-\\u31ff\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff"
   + "\\ufe30-\\ufe4f\\uff01-\\uff9f\\uffe0-\\uffe6\\u{1b000}-\\u{1b16f}\\u{20000}-\\u{323af}";
-const gw_space = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const gw_token = (() => {
   const mark = "[\\p{M}\\u200c\\u200d]", letters = `(?:${mark}|(?![${gw_cjk}])[\\p{L}\\p{N}])+`;
   const word = `${letters}(?:(?:['’_&-]|(?<=\\p{Nd})[.,:](?=\\p{Nd}))${letters})*`;

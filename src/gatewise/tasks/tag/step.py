@@ -13,6 +13,7 @@ from ...runtime.recording import Examples, StepModel
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward
 from .features import Features
+from .page import sentence_model
 
 if TYPE_CHECKING:
     from .estimator import Tagger
@@ -33,7 +34,7 @@ def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
     """
     features, targets = tagger.features_, tagger.targets_
     if features.words:
-        raise OptionError(f"it reads words ('{features.words[0].column}'), and only measurements and categories can be")
+        return sentence_model(tagger, digest, rounded)
     if features.per_sequence:
         raise OptionError("it scales measurements over a whole sequence (--normalise), which a step does not know")
     if tagger.bidirectional:
