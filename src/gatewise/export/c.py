@@ -189,6 +189,11 @@ _STEPWISE = [
     "",
     "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
 ]
+_LABELLED = [
+    "",
+    "/* The likeliest label of each step, from the scores that gw_read gave. s is memory to work in. 0 or -1, as above. */",
+    "int gw_labels(gw_state *s, int steps, const float *scores, int *labels);",
+]
 _WHOLE = [
     "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or more",
     "   than GW_MOST_STEPS, or a token is out of range. */",
@@ -227,10 +232,16 @@ def _header(model: StepModel) -> str:
         "",
         "typedef struct {",
         *(states or ["    float none;"]),
+        *(
+            [f"    int label_before[GW_MOST_STEPS * {len(model.tables['chain.start'])}];"]
+            if model.labels is not None
+            else []
+        ),
         "} gw_state;",
         "",
         *(_WHOLE if recording.whole else _STEPWISE),
         f"{_signature(recording)};",
+        *(_LABELLED if model.labels is not None else []),
         *(["", "/* What each token stands for, in UTF-8. */", _names_signature(model) + ";"] if model.tokens else []),
         "",
         "#endif",
@@ -276,9 +287,48 @@ def _code(model: StepModel, kind: str) -> str:
         *functions,
         reset,
         body,
+        *_labels(model),
         *([_names(model)] if model.tokens else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+_LABELS = """
+int gw_labels(gw_state *s, int steps, const float *scores, int *labels) {{
+    float best[{L}], next[{L}];
+    int t, j, k, most;
+    if (steps < 1 || steps > GW_MOST_STEPS) return -1;
+    for (k = 0; k < {L}; k++) best[k] = scores[k] + gw_chain_start[k];
+    for (t = 1; t < steps; t++) {{
+        float largest = 0.0f;
+        for (k = 0; k < {L}; k++) {{
+            for (most = 0, j = 1; j < {L}; j++)
+                if (best[j] + gw_chain_transitions[j * {L} + k] > best[most] + gw_chain_transitions[most * {L} + k]) most = j;
+            next[k] = best[most] + gw_chain_transitions[most * {L} + k] + scores[t * {L} + k];
+            if (k == 0 || next[k] > largest) largest = next[k];
+            s->label_before[t * {L} + k] = most;
+        }}
+        for (k = 0; k < {L}; k++) best[k] = next[k] - largest; /* near zero, where sums stay exact */
+    }}
+    for (most = 0, k = 1; k < {L}; k++)
+        if (best[k] + gw_chain_end[k] > best[most] + gw_chain_end[most]) most = k;
+    for (t = steps - 1; t > 0; t--) {{
+        labels[t] = most;
+        most = s->label_before[t * {L} + most];
+    }}
+    labels[0] = most;
+    return 0;
+}}
+"""
+
+
+def _labels(model: StepModel) -> list[str]:
+    """The function that finds the likeliest labels (Viterbi 1967), where neighbours have scores."""
+    chain = {name: values for name, values in model.tables.items() if name.startswith("chain.")}
+    if not chain:
+        return []
+    tables = [_table("float", f"gw_{name.replace('.', '_')}", values) for name, values in chain.items()]
+    return [*tables, f"GW_PLAIN {_LABELS.format(L=len(chain['chain.start'])).strip()}"]
 
 
 def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
@@ -350,6 +400,13 @@ def _test(model: StepModel) -> str:
         for at in ["k" if recording.whole else f"t * {size} + k"]
     ]
     once = [f"if ({run} != 0) return 2;", *compare]
+    if model.labels is not None:
+        tables.append(_table("int", "in_labels", model.labels))
+        arrays.append(f"    static int labels[{count}];")
+        once += [
+            f"if (gw_labels(&state, {count}, scores, labels) != 0) return 2;",
+            f"for (k = 0; k < {count}; k++) if (labels[k] != in_labels[k]) return 3;",
+        ]
     runs = once if recording.whole else ["gw_reset(&state);", f"for (t = 0; t < {count}; t++) {{", *once, "}"]
     lines = [
         f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",

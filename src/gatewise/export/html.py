@@ -24,9 +24,9 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "pen": (("mixture.js",), ("pen.js",)),
     "series": (("mixture.js",), ("chart.js", "series.js")),
     "watch": ((), ("chart.js", "watch.js")),
-    "labels": ((), ("chart.js", "labels.js")),
+    "labels": (("chain.js",), ("chart.js", "labels.js")),
     "classes": ((), ("chart.js", "bars.js", "classes.js")),
-    "sentence": (("hashes.js", "spaces.js", "sentences.js", "tagger.js"), ("sentence.js",)),
+    "sentence": (("hashes.js", "spaces.js", "sentences.js", "chain.js", "tagger.js"), ("sentence.js",)),
     "typed": (("hashes.js", "spaces.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
 }
@@ -255,7 +255,7 @@ def _examples(model: StepModel) -> str:
         flat = [examples.inputs[name].reshape(-1).tolist() for name, _ in names]
         given = [own[0] if whole and name in ones else own for own, (name, whole) in zip(flat, names, strict=True)]
         wanted = {name: examples.outputs[name].reshape(-1).tolist() for name in recording.outputs}
-        proof["sequence"] = [len(examples), given, wanted]
+        proof["sequence"] = [len(examples), given, wanted, None if model.labels is None else model.labels.tolist()]
     if model.text:
         proof["text"] = [model.page["vocabulary"], *model.text]
     return json.dumps(proof).replace("NaN", "null")

@@ -299,7 +299,9 @@ class StepModel:
         page: What a page needs besides: its "kind" and what belongs to that.
         text: A text, and the tokens that it is; None where there are none.
         spelling: What is made of the letters of a word, where a page spells words for the step; None if nothing is.
-        tables: Numbers by name that a page computes with besides.
+        tables: Numbers by name that are computed with besides: of a page, or "chain.start" (L,), "chain.transitions"
+            (L * L,) and "chain.end" (L,), the scores of labels beside one another.
+        labels: (T,) the likeliest labels of the examples' steps, where there are such scores; else None.
         answers: Texts, each with what the model answers by name, of models whose page reads texts.
         page_alone: Why there is nothing but a page of it; empty where there may be.
         tolerance: Largest difference from the examples' outputs, relative to them where they are above 1.
@@ -315,6 +317,7 @@ class StepModel:
     text: tuple[str, list[int]] | None = None
     spelling: Recording | None = None
     tables: Mapping[str, Array] = field(default_factory=dict)
+    labels: Array | None = None
     answers: Sequence[tuple[str, Mapping[str, Any]]] = ()
     page_alone: str = ""
     tolerance: float = 1e-5

@@ -3,9 +3,9 @@ const fs = require("fs"), path = require("path");
 const page = fs.readFileSync(path.join(__dirname, "page.html"), "utf8");
 const proof = JSON.parse(fs.readFileSync(path.join(__dirname, "proof.json"), "utf8"));
 const [, engine] = page.match(/<script id="engine">([^]*?)<\/script>/);
-const names = ["gw_state", "gw_step", "gw_read", "gw_reader", "gw_answer"];
+const names = ["gw_state", "gw_step", "gw_read", "gw_reader", "gw_answer", "gw_viterbi"];
 const engineOf = new Function(`${engine}; return { ${names.map((name) => `${name}: typeof ${name} === "undefined" ? null : ${name}`)} };`);
-const { gw_state, gw_step, gw_read, gw_reader, gw_answer } = engineOf();
+const { gw_state, gw_step, gw_read, gw_reader, gw_answer, gw_viterbi } = engineOf();
 let worst = 0;
 function compare(found, outputs) {
   for (const [name, wanted] of Object.entries(outputs)) {
@@ -19,8 +19,9 @@ const numbers = (input) => (Array.isArray(input) ? Float32Array.from(input, (v) 
 const state = gw_state && gw_state();
 for (const [inputs, outputs] of proof.steps) compare(gw_step(state, ...inputs.map(numbers)), outputs);
 if (proof.sequence) {
-  const [steps, inputs, outputs] = proof.sequence;
-  compare(gw_read(steps, ...inputs.map(numbers)), outputs);
+  const [steps, inputs, outputs, labels] = proof.sequence, found = gw_read(steps, ...inputs.map(numbers));
+  compare(found, outputs);
+  if (labels && String(gw_viterbi(found.scores, found.scores.length / steps)) !== String(labels)) throw new Error("the page has other labels");
 }
 for (const [text, outputs] of proof.answers || []) {
   const found = gw_answer(text), words = Object.entries(outputs).filter(([, wanted]) => typeof wanted[0] === "string");
