@@ -334,6 +334,8 @@ def _labels(model: StepModel) -> list[str]:
 def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
     """With its declarations first."""
     found = list(lines)
+    if "gw_state *s" in head and not any("s->" in line or "(s," in line for line in [*found, *before]):
+        before = ["(void)s;", *before]
     arrays = [line for line in found if line.startswith("float ")]
     rest = [line for line in found if not line.startswith("float ")]
     text = "\n".join([*before, *rest])

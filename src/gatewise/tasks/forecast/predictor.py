@@ -159,6 +159,17 @@ class Predictor:
                 plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
             yield which, own, plain, each
 
+    def window_forecast(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, mean: np.ndarray | None) -> Forecast:
+        """The calibrated forecast of windows, with the mean of the plain methods (B, C, H), if they have a share.
+
+        Args:
+            loc, scale: (B, C, 1) of the windows, see `normaliser`.
+        """
+        seed = int(self.options.seed)
+        own = self._of_network(batch, loc, scale, seed) if self.share > 0 or mean is None else None
+        plain = None if mean is None else self._of_plain(mean, loc, scale, seed)
+        return self.calibrated(self.blended(own, plain, self.share))
+
     def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
         scaling = self.window.scaling
         point, quantiles, samples = network_forecast(
