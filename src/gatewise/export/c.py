@@ -62,6 +62,74 @@ static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int 
 """,
 }
 
+_HELPERS |= {
+    "gw_above": """
+/* out[2][D][R][Q]: at which share of the steps of x[steps][C], and of its changes, each convolution is above each of its
+   thresholds. */
+static void gw_above(float *out, const float *x, int steps, const int32_t *dilations, const int32_t *kernels,
+                     const int32_t *reads, const float *thresholds, int D, int R, int C, int Q, int longest) {{
+    int step = steps / longest > 1 ? steps / longest : 1, count = (steps + step - 1) / step, v, d, r, q, t, k, c;
+    for (v = 0; v < 2; v++)
+        for (d = 0; d < D; d++)
+            for (r = 0; r < R; r++, reads += C, thresholds += Q, out += Q) {{
+                const int32_t *twice = kernels + 3 * r;
+                for (q = 0; q < Q; q++) out[q] = 0.0f;
+                for (t = 0; t < count; t++) {{
+                    float sum = 0.0f;
+                    for (k = 0; k < 9; k++) {{
+                        int p = t + (k - 4) * (int)dilations[d];
+                        float tap = k == twice[0] || k == twice[1] || k == twice[2] ? 2.0f : -1.0f;
+                        if (p < 0 || p >= count || (v && p == 0)) continue;
+                        for (c = 0; c < C; c++)
+                            if (reads[c]) sum += tap * (x[p * step * C + c] - (v ? x[(p - 1) * step * C + c] : 0.0f));
+                    }}
+                    for (q = 0; q < Q; q++) out[q] += sum > thresholds[q] ? 1.0f : 0.0f;
+                }}
+                for (q = 0; q < Q; q++) out[q] /= (float)count;
+            }}
+}}
+""",
+    "gw_stretch": """
+/* y[T][C]: the means of x[steps][C] over T equal parts, where x does not change within a step. */
+static void gw_stretch(float *y, const float *x, int steps, int C, int T) {{
+    int t, c, p;
+    for (t = 0; t < T; t++)
+        for (c = 0; c < C; c++) {{
+            float from = (float)t * (float)steps / (float)T, to = (float)(t + 1) * (float)steps / (float)T, sum = 0.0f;
+            for (p = (int)from; p < steps && (float)p < to; p++) {{
+                float low = from > (float)p ? from : (float)p, high = to < (float)(p + 1) ? to : (float)(p + 1);
+                sum += (high - low) * x[p * C + c];
+            }}
+            y[t * C + c] = sum * (float)T / (float)steps;
+        }}
+}}
+""",
+    "gw_nearest": """
+/* out[K]: the distance of x[T][C] to the nearest of series[N][T][C] of each class, of which each is one, under dynamic
+   time warping with a band (Sakoe & Chiba 1978). T is at most 64. */
+static void gw_nearest(float *out, const float *x, const float *series, const int32_t *classes, int N, int T, int C,
+                       int K, int band) {{
+    float before[65], row[65];
+    int n, i, j, c;
+    for (n = 0; n < K; n++) out[n] = 1e30f;
+    for (n = 0; n < N; n++, series += T * C) {{
+        for (j = 0; j <= T; j++) before[j] = j ? 1e30f : 0.0f;
+        for (i = 0; i < T; i++) {{
+            for (j = 0; j <= T; j++) row[j] = 1e30f;
+            for (j = i > band ? i - band : 0; j < T && j <= i + band; j++) {{
+                float cost = 0.0f, least = before[j] < before[j + 1] ? before[j] : before[j + 1];
+                for (c = 0; c < C; c++) cost += (x[i * C + c] - series[j * C + c]) * (x[i * C + c] - series[j * C + c]);
+                if (!band) least = before[j];
+                row[j + 1] = cost + (row[j] < least && band ? row[j] : least);
+            }}
+            for (j = 0; j <= T; j++) before[j] = row[j];
+        }}
+        if (gw_sqrt(before[T]) < out[classes[n]]) out[classes[n]] = gw_sqrt(before[T]);
+    }}
+}}
+""",
+}
+
 # Compilers make calls of memcpy and memset, which are a library's, of loops that copy or clear. And at -O3 GCC unrolls
 # the loop over the sums of a block before it would make vectors of them, which is several times slower.
 _NO_LIBRARY = """
@@ -165,6 +233,17 @@ class _C:
 
     def at(self, table: str, place: str, count: int) -> str:
         return f"{table}[{place} < {count - 1} ? (int){place} : {count - 1}]"
+
+    def integers(self, values: Array) -> str:
+        name = self._name(values)
+        if name not in self.used:
+            self.used.add(name)
+            self.tables.append(_table("int32_t", name, values))
+        return name
+
+    def helper(self, name: str, *arguments: object) -> str:
+        self.used.add(name)
+        return f"{name}({', '.join(map(str, arguments))});"
 
     def call(self, layer: Layer, x: str) -> str:
         return f"gw_{layer.name}(s, {x});"
@@ -276,7 +355,7 @@ def _code(model: StepModel, kind: str) -> str:
         for name, text in _HELPERS.items()
         if name in language.used
     ]
-    own = "\n".join([*functions, body])
+    own = "\n".join([*functions, body, *helpers])
     parts = [
         f"/* {_comment(model.title)} See model.h. */",
         '#include "model.h"\n\n#include <stdint.h>',

@@ -25,7 +25,7 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "series": (("mixture.js",), ("chart.js", "series.js")),
     "watch": ((), ("chart.js", "watch.js")),
     "labels": (("chain.js",), ("chart.js", "labels.js")),
-    "classes": ((), ("chart.js", "bars.js", "classes.js")),
+    "classes": (("whole.js",), ("chart.js", "bars.js", "classes.js")),
     "sentence": (("hashes.js", "spaces.js", "sentences.js", "chain.js", "tagger.js"), ("sentence.js",)),
     "typed": (("hashes.js", "spaces.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),
     "forecast": ((), ("chart.js", "forecast.js")),
@@ -154,6 +154,16 @@ class _JavaScript:
 
     def at(self, table: str, place: str, count: int) -> str:
         return f"{table}[Math.min(Math.floor({place}), {count - 1})]"
+
+    def integers(self, values: Array) -> str:
+        name = self._name(values)
+        if name not in self._used:
+            self._used.add(name)
+            self.tables.append(f"const {name} = gw_vector({_json(self._stored('int32', values))});")
+        return name
+
+    def helper(self, name: str, *arguments: object) -> str:
+        return f"{name}({', '.join(map(str, arguments))});"
 
     def call(self, layer: Layer, x: str) -> str:
         return f"gw_{layer.name}(s, {x});"

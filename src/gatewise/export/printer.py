@@ -12,6 +12,7 @@ from ..algebra.stages import Instruction, forward_program
 from ..errors import OptionError
 from ..runtime.recording import (
     FIRST,
+    Above,
     Affine,
     Clear,
     Constant,
@@ -22,11 +23,14 @@ from ..runtime.recording import (
     Largest,
     Layer,
     Lookup,
+    Nearest,
     Operation,
+    OfWhole,
     Pass,
     Pointwise,
     Recording,
     Step,
+    Stretch,
     Vector,
     inputs_of,
 )
@@ -94,6 +98,12 @@ class Language(Protocol):
     def at(self, table: str, place: str, count: int) -> str:
         """The number of a table at a place, 0 or more, or the last one."""
 
+    def integers(self, values: Array) -> str:
+        """The name of whole numbers that never change."""
+
+    def helper(self, name: str, *arguments: object) -> str:
+        """A call of a function that is written by hand."""
+
     def call(self, layer: Layer, x: str) -> str:
         """A step of a layer."""
 
@@ -137,7 +147,7 @@ def network_lines(recording: Recording, language: Language) -> Lines:
         places = dict.fromkeys(crossing, "t")
         if own.way == "once":
             places = {v: language.last(homes.get(v, FIRST)) for v in crossing}
-        framed = {operation.source for operation in operations if isinstance(operation, Frame)}
+        framed = {operation.source for operation in operations if isinstance(operation, OfWhole)}
         names.update({vector: f"at_{vector.name}" for vector in crossing})
         steps = [
             language.step_of(
@@ -188,6 +198,19 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
             n, place = source.size, f"t * {stride} + j - {stride // 2}"
             copied = _each(language, n, f"{name(out)}[j * {n} + k] = {name(source)}[p * {n} + k];")
             yield f"{language.loop('j', 2 * stride)} {{ {language.clipped('p', place)} {copied} }}"
+        case Above(out, source, dilations, kernels, reads, thresholds, longest):
+            tables = language.integers(dilations), language.integers(kernels), language.integers(reads)
+            sizes = len(dilations), len(kernels), source.size, thresholds.shape[-1], longest
+            yield language.helper(
+                "gw_above", name(out), name(source), "steps", *tables, language.vector(thresholds), *sizes
+            )
+        case Stretch(out, source):
+            sizes = source.size, out.size // source.size
+            yield language.helper("gw_stretch", name(out), name(source), "steps", *sizes)
+        case Nearest(out, x, series, classes, band):
+            N, T, C = series.shape
+            tables = language.vector(series), language.integers(classes)
+            yield language.helper("gw_nearest", name(out), name(x), *tables, N, T, C, out.size, band)
         case Gather(out, runs):
             start = 0
             for source, first, count in runs:

@@ -19,6 +19,7 @@ from .equations import blocks
 from .layers import Kit, network_of
 from .recording import (
     OPERATIONS,
+    Above,
     Affine,
     Clear,
     Constant,
@@ -29,11 +30,13 @@ from .recording import (
     Largest,
     Layer,
     Lookup,
+    Nearest,
     Operation,
     Pass,
     Pointwise,
     Recording,
     Step,
+    Stretch,
     Vector,
     needed,
 )
@@ -189,6 +192,19 @@ class Recorder:
         out = self._vector(2 * stride * source.size)
         self._operations.append(Frame(out, source, stride))
         return self._symbol(out, (1, 1, out.size))
+
+    def above(self, source: Vector, dilations: Array, kernels: Array, reads: Array, thresholds: Array, longest: int) -> Symbol:
+        """(1, 1, 2 * D * R * Q), see `recording.Above`."""
+        out = self._vector(thresholds.size)
+        self._operations.append(Above(out, source, dilations, kernels, reads, thresholds, longest))
+        return self._symbol(out, (1, 1, out.size))
+
+    def nearest(self, source: Vector, series: Array, classes: Array, count: int, band: int) -> Symbol:
+        """(1, 1, count) distances of a sequence, stretched to as many steps, to classes; see `recording.Nearest`."""
+        stretched = self._vector(series.shape[1] * series.shape[2])
+        out = self._vector(count)
+        self._operations += [Stretch(stretched, source), Nearest(out, stretched, series, classes, band)]
+        return self._symbol(out, (1, 1, count))
 
     @property
     def stride(self) -> int:

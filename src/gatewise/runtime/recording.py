@@ -144,6 +144,49 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
+class Above:
+    """`out` (2, D, R, Q) are shares of the steps of a sequence at which a convolution is above a threshold: of its values,
+    a vector of C numbers, and of their changes from step to step.
+
+    Of a longer sequence than `longest` steps, every so many are read.
+
+    Attributes:
+        dilations: (D,) steps between the nine taps of a kernel.
+        kernels: (R, 3) the taps that count 2; the others count -1.
+        reads: (2, D, R, C) 1 where a kernel reads a number, else 0.
+        thresholds: (2, D, R, Q).
+    """
+
+    out: Vector
+    source: Vector
+    dilations: Array
+    kernels: Array
+    reads: Array
+    thresholds: Array
+    longest: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """`out` (T, C) is a sequence of C numbers a step brought to T steps: the mean over each of as many equal parts."""
+
+    out: Vector
+    source: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """`out` (K,) is the distance of x (T, C) to the nearest of series (N, T, C) of each class (N,) under dynamic time
+    warping, at most `band` steps away; of a class without series, a very large number."""
+
+    out: Vector
+    x: Vector
+    series: Array
+    classes: Array
+    band: int
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """What follows happens in another pass over the sequence, when the passes before are done.
 
@@ -160,7 +203,10 @@ class Pass:
 
 FIRST = Pass("forward")  # which needs no mark
 
-Operation = Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Largest | Keep | Frame | Pass
+OfWhole = Frame | Above | Stretch  # they read a sequence at all its steps
+Operation = (
+    Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Largest | Keep | OfWhole | Nearest | Pass
+)
 
 OPERATIONS = {  # of `Pointwise` -> how many arguments
     **dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2),
@@ -221,7 +267,7 @@ class Recording:
         homes, found = self.homes, dict[Vector, None]()
         for own, operations in self.passes:
             for operation in operations:
-                crossing = isinstance(operation, Frame)
+                crossing = isinstance(operation, OfWhole)
                 read = inputs_of(operation)
                 found |= dict.fromkeys(v for v in read if v in homes and (crossing or homes[v] is not own))
         return [vector for vector in found if vector not in self.outputs.values()]
@@ -253,7 +299,9 @@ def inputs_of(operation: Operation) -> list[Vector]:
     match operation:
         case Embed(token=vector) | Affine(x=vector) | Lookup(place=vector) | Keep(value=vector):
             return [vector]
-        case Step(x=vector) | Frame(source=vector) | Largest(x=vector):
+        case Step(x=vector) | Largest(x=vector) | Nearest(x=vector):
+            return [vector]
+        case Frame(source=vector) | Above(source=vector) | Stretch(source=vector):
             return [vector]
         case Pointwise(args=args):
             return [arg for arg in args if isinstance(arg, Vector)]

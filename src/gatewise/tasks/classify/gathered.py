@@ -5,15 +5,24 @@ Each is told how it changes with a step, and remembers what it was: in a state, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.recorder import Recorder, Symbol
+from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
+from ...runtime.recording import Vector
+from ..stepwise import Rounding
+from .architecture import read_steps
+from .baselines.convolutions import Convolutions
 from .baselines.regression import Regression
+from .baselines.ridge import UNSURE
+from .baselines.warping import Neighbours
 from .inputs import Category
+
+if TYPE_CHECKING:
+    from .estimator import Classifier
 
 _FAR = 1e30  # beyond any number that is gathered
 
@@ -72,6 +81,19 @@ def pooled_of(count: Count, member: Any, y: Symbol) -> Gathered:
     """(1, 1, H) of each way of pooling, one beside the other, from outputs of the layers; see `architecture.POOLING`."""
     pools = [POOLS[name](count, member, y) for name in member.shape.pooling]
     return lambda: member.ops.concatenate([pool() for pool in pools])
+
+
+def scores_of(
+    recorder: Recorder, members: Sequence[Any], batch: Mapping[str, Any], way: str
+) -> list[tuple[Any, Gathered]]:
+    """Each network, with the pools that its output reads; what all read of a step is read before any layer is run."""
+    state = {"row": None, "steps": CARRIED, "sequence": SEQUENCE}[way]
+    read = [read_steps(member, batch) for member in members]
+    found = []
+    for number, (member, x) in enumerate(zip(members, read, strict=True)):
+        y, _ = member.layers(x, state)
+        found.append((member, pooled_of(Count(recorder, way, f"count{number}"), member, y)))
+    return found
 
 
 def _last(count: Count, member: Any, y: Symbol) -> Gathered:
@@ -137,6 +159,86 @@ def regression_of(
     return lambda: ops.linear(
         ops.concatenate([ops.log(steps()), *(part() for part in parts)]), plain.rest.T.copy(), plain.bias
     )
+
+
+def plain_of(
+    count: Count, classifier: Classifier, values: Symbol | None, numbers: Symbol | None, categories: Symbol | None, rounded: Rounding
+) -> Gathered:
+    """(1, 1, K) what the plain methods predict in their shares; as `Baselines.together`.
+
+    Args:
+        values: (1, 1, C) scaled numbers of a step.
+        numbers: (1, 1, D) all that the regression reads of it.
+        categories: (1, 1, columns).
+        rounded: What weights in fewer bytes make of a matrix.
+    """
+    baselines, targets, ops = classifier.baselines_, classifier.targets_, count.recorder.ops
+    assert baselines is not None
+    parts: list[tuple[float, Gathered]] = []
+    source = None if values is None else count.recorder.vector(values)
+    for name, share in baselines.shares_of(targets).items():
+        method = baselines.methods.get(name)
+        if isinstance(method, Convolutions):
+            assert source is not None
+            method = replace(method, weights=rounded(method.weights.T.copy()).T)
+            baselines.methods[name] = method
+            parts.append((share, _convolutions_of(count.recorder, classifier, method, source)))
+        elif isinstance(method, Neighbours):
+            assert source is not None
+            parts.append((share, _neighbours_of(count.recorder, method, source, targets.outputs)))
+        else:
+            scores = regression_of(count, baselines.regression, numbers, categories, classifier.inputs_.categories)
+            parts.append((share, lambda scores=scores: activated(ops, scores(), targets.kind)))  # type: ignore[misc]
+    weights = baselines.class_weights
+
+    def together() -> Symbol:
+        total: Any = 0.0
+        for share, part in parts:
+            found = part()
+            if weights is not None:
+                found = found * np.asarray(weights, np.float32)
+                found = found / ops.total(found)
+            total = total + found * share
+        return total  # type: ignore[no-any-return]
+
+    return together
+
+
+def _convolutions_of(recorder: Recorder, classifier: Classifier, method: Convolutions, source: Vector) -> Gathered:
+    kind, ops = classifier.targets_.kind, recorder.ops
+
+    def found() -> Symbol:
+        features = recorder.above(source, *method.said())
+        scores = ops.linear(features - method.mean, np.ascontiguousarray(method.weights.T), method.bias)
+        if kind == "number":
+            return scores
+        middle = 0.5 if kind == "labels" else 0.0
+        chances = activated(ops, (scores - middle) * (2 * float(method.sharpness[0])), kind)
+        if kind == "labels":
+            return chances
+        return chances * (1 - UNSURE) + UNSURE / chances.shape[-1]
+
+    return found
+
+
+def _neighbours_of(recorder: Recorder, method: Neighbours, source: Vector, count: int) -> Gathered:
+    ops = recorder.ops
+
+    def found() -> Symbol:
+        nearest = recorder.nearest(source, method.series, method.classes, count, int(method.band[0]))
+        least = -recorder.largest(-nearest)
+        ratio = ops.minimum(nearest / ops.maximum(least, 1e-12) - 1.0, 1e6)
+        powers = ops.exp(ratio * -float(method.sharpness[0])) + 1e-3
+        return powers / ops.total(powers)
+
+    return found
+
+
+def activated(ops: Any, scores: Symbol, kind: str) -> Symbol:
+    """As `Targets.activated`."""
+    if kind == "number":
+        return scores
+    return ops.softmax(scores, -1) if kind == "category" else ops.sigmoid(scores)  # type: ignore[no-any-return]
 
 
 def tempered(recorder: Recorder, found: Symbol, kind: str, temperature: float) -> Symbol:

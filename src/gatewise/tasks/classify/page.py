@@ -11,11 +11,11 @@ from ...runtime.network import Block
 from ...runtime.recorder import SEQUENCE, Recorder
 from ...runtime.recording import Examples, Recording, StepModel
 from ..stepwise import Rounding, rounded_network
-from .architecture import SPELLING_SIZE, average, read_steps
+from .architecture import SPELLING_SIZE, average
 from .baselines.ngrams import LONGEST, MOST_CHARACTERS, NGrams
 from .baselines.plain import METHODS, NGRAMS
 from .baselines.regression import BUCKETS, regression_name
-from .gathered import Count, pooled_of, tempered
+from .gathered import scores_of, tempered
 from .inputs import LONGEST_WORD, Text
 
 if TYPE_CHECKING:
@@ -96,12 +96,9 @@ def _networks(classifier: Classifier, text: Text, rounded: Rounding) -> tuple[Re
         for number, member in enumerate(net.members):
             _spelled(member, recorder.number(f"spelled{number}", 1, 1, 2 * SPELLING_SIZE))
         batch |= {"spelling": None, "spelling_lengths": np.ones(1, np.int64), "word_of": np.zeros((1, 1), np.int64)}
-    read, pooled = [read_steps(member, batch) for member in net.members], []
-    for number, (member, x) in enumerate(zip(net.members, read, strict=True)):
-        y, _ = member.layers(x, SEQUENCE)
-        pooled.append(pooled_of(Count(recorder, "sequence", f"count{number}"), member, y))
+    scored = scores_of(recorder, net.members, batch, "sequence")
     recorder.begin("once")
-    scores = [member.output(pool()) for member, pool in zip(net.members, pooled, strict=True)]
+    scores = [member.output(pool()) for member, pool in scored]
     kind = classifier.targets_.kind
     found = tempered(recorder, average(net, scores), kind, classifier.temperature_)
     main = recorder.recording(**{"number" if kind == "number" else "probabilities": found})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...errors import OptionError
-from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
+from ...runtime.recorder import Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
-from ..stepwise import Rounding, rounded_network, share_line
-from .architecture import average, read_steps
+from ..stepwise import Rounding, rounded_network
+from .architecture import average
+from .baselines.plain import CONVOLUTIONS, NEIGHBOURS
 from .baselines.regression import regression_name
-from .gathered import Count, pooled_of, regression_of, tempered
+from .gathered import Count, Gathered, plain_of, scores_of, tempered
 from .inputs import Inputs, Numbers
 from .page import text_model
 
 if TYPE_CHECKING:
-    from .baselines.regression import Regression
     from .estimator import Classifier
 
 _STEPS = 60  # of the examples
@@ -42,18 +42,19 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
         raise OptionError("it hears recordings, whose spectra are not exported")
     if inputs.text is not None:
         return text_model(classifier, digest, rounded)
-    recorder = Recorder()
-    net = rounded_network(classifier, rounded, recorder)
-    plain, part = _plain(classifier)
-    reader = Reader(recorder, inputs, "row" if not inputs.has_steps else _way(classifier))
-    found = _read(reader, classifier, net, plain)
+    recorder, plain = Recorder(), _plain(classifier)
+    net = None
+    if classifier.blend_weight_ > 0 or plain is None:
+        net = rounded_network(classifier, rounded, recorder)
+    reader = Reader(recorder, inputs, "row" if not inputs.has_steps else _way(classifier, plain))
+    found = _read(reader, classifier, net, plain, rounded)
     output = "number" if targets.kind == "number" else "probabilities"
     names = [str(name) for name in targets.classes] or list(targets.columns)
     kinds = {"category": "classes", "labels": "labels", "number": "numbers"}
     return StepModel(
         recording=recorder.recording(**{output: found}),
-        examples=_examples(classifier, reader.way, output, 1.0 if plain is None else classifier.blend_weight_),
-        title=f"A classifier of {reader.of}: {kinds[targets.kind]}, cell {classifier.find_cell().name}.{part}",
+        examples=_examples(classifier, reader.way, output),
+        title=f"A classifier of {reader.of}: {kinds[targets.kind]}{_by(classifier, net, plain)}.",
         meaning=[*reader.meaning, f"{output}  {reader.when}: {', '.join(names)}"],
         digest=digest,
         page={
@@ -69,20 +70,22 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     )
 
 
-def _way(classifier: Classifier) -> str:
+def _plain(classifier: Classifier) -> dict[str, float]:
+    """The plain methods that predict beside the networks, with their shares."""
+    baselines = classifier.baselines_
+    return {} if baselines is None or classifier.blend_weight_ == 1 else baselines.shares_of(classifier.targets_)
+
+
+def _way(classifier: Classifier, plain: Collection[str]) -> str:
     """Whether it can answer after each step."""
-    return "sequence" if classifier.bidirectional or classifier.inputs_.stride > 1 else "steps"
+    wholes = {CONVOLUTIONS, NEIGHBOURS}.intersection(plain)
+    return "sequence" if classifier.bidirectional or classifier.inputs_.stride > 1 or wholes else "steps"
 
 
-def _plain(classifier: Classifier) -> tuple[Regression | None, str]:
-    """The regression, if it is all that predicts beside the networks; and what is to be said of what is left out."""
-    baselines, share = classifier.baselines_, classifier.blend_weight_
-    if baselines is None or share == 1:
-        return None, ""
-    shares = baselines.shares_of(classifier.targets_)
-    if [*shares] == [regression_name(classifier.targets_.kind)]:
-        return baselines.regression, ""
-    return None, share_line(share, f"that of plain methods ({', '.join(shares)})")
+def _by(classifier: Classifier, net: Any, plain: Collection[str]) -> str:
+    """What it consists of, for its title."""
+    parts = [*([f"cell {classifier.find_cell().name}"] if net is not None else []), *plain]
+    return f", {', '.join(parts)}"
 
 
 @dataclass
@@ -146,10 +149,6 @@ class Reader:
         ]
         return Symbol(self.recorder, np.concatenate([code.places for code in codes], -1)) if codes else None
 
-    def framed_alone(self, plain: Regression | None) -> bool:
-        """Whether nothing reads steps but the networks, which read several as one."""
-        return self.inputs.stride > 1 and plain is None
-
     def changes(self, values: Symbol, count: Count) -> list[Symbol]:
         """The changes of each column since the step before."""
         found, first = [], 0
@@ -181,54 +180,41 @@ def _scaled(recorder: Recorder, given: Symbol, columns: Sequence[Numbers]) -> tu
     return scaled, marks
 
 
-def _read(reader: Reader, classifier: Classifier, net: Any, plain: Regression | None) -> Symbol:
+def _read(reader: Reader, classifier: Classifier, net: Any, plain: Mapping[str, float], rounded: Rounding) -> Symbol:
     """(1, 1, outputs): what is predicted."""
-    recorder, inputs, targets, ops = reader.recorder, reader.inputs, classifier.targets_, net.ops
+    recorder, inputs, targets = reader.recorder, reader.inputs, classifier.targets_
+    ops, share = recorder.ops, float(classifier.blend_weight_)
     count = Count(recorder, reader.way, "steps")
     values, marks = reader.features(True)
     static = [part for part in reader.features(False) if part is not None]
     categories = reader.categories()
     varying = [part for part in (values, marks) if part is not None]
-    every = [*varying, *(reader.changes(values, count) if values is not None and not reader.framed_alone(plain) else [])]
-    plain_scores = None
-    if plain is not None:
+    changing = values is not None and (inputs.stride == 1 or regression_name(targets.kind) in plain)
+    every = [*varying, *(reader.changes(values, count) if values is not None and changing else [])]
+    predicted_plainly = None
+    if plain:
         numbers = ops.concatenate([*every, *static]) if every or static else None
-        plain_scores = regression_of(count, plain, numbers, categories, inputs.categories)
-    if inputs.stride > 1:
-        every = [recorder.framed(ops.concatenate(varying), inputs.stride)]
-    batch: dict[str, Any] = {"numbers": ops.concatenate([*every, *static])} if every or static else {}
-    if categories is not None:
-        batch["categories"] = categories
-    read = [read_steps(member, batch) for member in net.members]
-    state = {"row": None, "steps": CARRIED, "sequence": SEQUENCE}[reader.way]
-    pooled = []
-    for number, (member, x) in enumerate(zip(net.members, read, strict=True)):
-        y, _ = member.layers(x, state)
-        pooled.append(pooled_of(Count(recorder, reader.way, f"count{number}"), member, y))
+        predicted_plainly = plain_of(count, classifier, values, numbers, categories, rounded)
+    scored: list[tuple[Any, Gathered]] = []
+    if net is not None:
+        if inputs.stride > 1:
+            every = [recorder.framed(ops.concatenate(varying), inputs.stride)]
+        batch: dict[str, Any] = {"numbers": ops.concatenate([*every, *static])} if every or static else {}
+        if categories is not None:
+            batch["categories"] = categories
+        scored = scores_of(recorder, net.members, batch, reader.way)
     if reader.way == "sequence":
         recorder.begin("once")
-    scores = [member.output(pool()) for member, pool in zip(net.members, pooled, strict=True)]
-    found = tempered(recorder, average(net, scores), targets.kind, classifier.temperature_)
-    if plain_scores is not None:
-        share = float(classifier.blend_weight_)
-        found = found * share + _activated(net, plain_scores(), classifier) * (1 - share)
+    found: Any = 0.0
+    if net is not None:
+        scores = average(net, [member.output(pool()) for member, pool in scored])
+        found = tempered(recorder, scores, targets.kind, classifier.temperature_)
+    if predicted_plainly is not None:
+        found = predicted_plainly() if net is None else found * share + predicted_plainly() * (1 - share)
     return found * targets.scale + targets.mean if targets.kind == "number" else found
 
 
-def _activated(net: Any, scores: Symbol, classifier: Classifier) -> Symbol:
-    """As `Targets.activated` and `Baselines.reweighted`."""
-    kind, ops = classifier.targets_.kind, net.ops
-    if kind == "number":
-        return scores
-    found = ops.softmax(scores, -1) if kind == "category" else ops.sigmoid(scores)
-    weights = classifier.baselines_.class_weights if classifier.baselines_ is not None else None
-    if weights is None:
-        return found
-    weighted = found * np.asarray(weights, np.float32)
-    return weighted / ops.total(weighted)
-
-
-def _examples(classifier: Classifier, way: str, output: str, share: float) -> Examples:
+def _examples(classifier: Classifier, way: str, output: str) -> Examples:
     """A sequence, or rows, such as the training data had on average, at random."""
     rng, inputs = np.random.default_rng(0), classifier.inputs_
     n = _ROWS if way == "row" else _STEPS
@@ -254,7 +240,6 @@ def _examples(classifier: Classifier, way: str, output: str, share: float) -> Ex
     static = {name: column[rows] for name, (per_step, column) in columns.items() if not per_step}
     offsets = np.zeros(len(ends) + 1, np.int64) if way == "row" else offsets_of(map(len, taken))
     data, predictor = Sequences(offsets, steps, static, name="steps"), classifier._predictor()
-    predictor.blend_weight = share
     found = predictor.outputs(data, np.arange(len(data)))
     if way == "steps":  # each step is given what the sequence has once
         given = {name: np.repeat(own, n, 0) if len(own) == 1 else own for name, own in given.items()}
