@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError
 from ..runtime.recording import Layer, Pass, Recording, StepModel
+from .c_test import program
+from .c_text import comment, number, string, table
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
 
 Array = np.ndarray
 
 KINDS = ("float32", "int8")
-_PER_LINE = 16  # numbers
 
 _HELPERS = {
     "gw_add": """
@@ -62,74 +62,6 @@ static void gw_row8(float *y, const int8_t *m, const float *scale, int row, int 
 """,
 }
 
-_HELPERS |= {
-    "gw_above": """
-/* out[2][D][R][Q]: at which share of the steps of x[steps][C], and of its changes, each convolution is above each of its
-   thresholds. */
-static void gw_above(float *out, const float *x, int steps, const int32_t *dilations, const int32_t *kernels,
-                     const int32_t *reads, const float *thresholds, int D, int R, int C, int Q, int longest) {{
-    int step = steps / longest > 1 ? steps / longest : 1, count = (steps + step - 1) / step, v, d, r, q, t, k, c;
-    for (v = 0; v < 2; v++)
-        for (d = 0; d < D; d++)
-            for (r = 0; r < R; r++, reads += C, thresholds += Q, out += Q) {{
-                const int32_t *twice = kernels + 3 * r;
-                for (q = 0; q < Q; q++) out[q] = 0.0f;
-                for (t = 0; t < count; t++) {{
-                    float sum = 0.0f;
-                    for (k = 0; k < 9; k++) {{
-                        int p = t + (k - 4) * (int)dilations[d];
-                        float tap = k == twice[0] || k == twice[1] || k == twice[2] ? 2.0f : -1.0f;
-                        if (p < 0 || p >= count || (v && p == 0)) continue;
-                        for (c = 0; c < C; c++)
-                            if (reads[c]) sum += tap * (x[p * step * C + c] - (v ? x[(p - 1) * step * C + c] : 0.0f));
-                    }}
-                    for (q = 0; q < Q; q++) out[q] += sum > thresholds[q] ? 1.0f : 0.0f;
-                }}
-                for (q = 0; q < Q; q++) out[q] /= (float)count;
-            }}
-}}
-""",
-    "gw_stretch": """
-/* y[T][C]: the means of x[steps][C] over T equal parts, where x does not change within a step. */
-static void gw_stretch(float *y, const float *x, int steps, int C, int T) {{
-    int t, c, p;
-    for (t = 0; t < T; t++)
-        for (c = 0; c < C; c++) {{
-            float from = (float)t * (float)steps / (float)T, to = (float)(t + 1) * (float)steps / (float)T, sum = 0.0f;
-            for (p = (int)from; p < steps && (float)p < to; p++) {{
-                float low = from > (float)p ? from : (float)p, high = to < (float)(p + 1) ? to : (float)(p + 1);
-                sum += (high - low) * x[p * C + c];
-            }}
-            y[t * C + c] = sum * (float)T / (float)steps;
-        }}
-}}
-""",
-    "gw_nearest": """
-/* out[K]: the distance of x[T][C] to the nearest of series[N][T][C] of each class, of which each is one, under dynamic
-   time warping with a band (Sakoe & Chiba 1978). T is at most 64. */
-static void gw_nearest(float *out, const float *x, const float *series, const int32_t *classes, int N, int T, int C,
-                       int K, int band) {{
-    float before[65], row[65];
-    int n, i, j, c;
-    for (n = 0; n < K; n++) out[n] = 1e30f;
-    for (n = 0; n < N; n++, series += T * C) {{
-        for (j = 0; j <= T; j++) before[j] = j ? 1e30f : 0.0f;
-        for (i = 0; i < T; i++) {{
-            for (j = 0; j <= T; j++) row[j] = 1e30f;
-            for (j = i > band ? i - band : 0; j < T && j <= i + band; j++) {{
-                float cost = 0.0f, least = before[j] < before[j + 1] ? before[j] : before[j + 1];
-                for (c = 0; c < C; c++) cost += (x[i * C + c] - series[j * C + c]) * (x[i * C + c] - series[j * C + c]);
-                if (!band) least = before[j];
-                row[j + 1] = cost + (row[j] < least && band ? row[j] : least);
-            }}
-            for (j = 0; j <= T; j++) before[j] = row[j];
-        }}
-        if (gw_sqrt(before[T]) < out[classes[n]]) out[classes[n]] = gw_sqrt(before[T]);
-    }}
-}}
-""",
-}
-
 # Compilers make calls of memcpy and memset, which are a library's, of loops that copy or clear. And at -O3 GCC unrolls
 # the loop over the sums of a block before it would make vectors of them, which is several times slower.
 _NO_LIBRARY = """
@@ -159,7 +91,7 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
     """
     if model.page_alone:
         raise OptionError(f"{model.page_alone}. Export it with --to html")
-    return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": _test(model)}
+    return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": program(model)}
 
 
 class _C:
@@ -180,7 +112,9 @@ class _C:
         if own.way == "once":
             return "{"
         count = _runs("steps", own)
-        return f"for (t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (t = 0; t < {count}; t++) {{"
+        return (
+            f"for (t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (t = 0; t < {count}; t++) {{"
+        )
 
     def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
         if kind == "token":
@@ -197,7 +131,7 @@ class _C:
         return f"float {name}[{size}];"
 
     def number(self, value: float) -> str:
-        return _number(np.float32(value))
+        return number(np.float32(value))
 
     def over(self, index: str, divisor: int) -> str:
         return f"{index} / {divisor}"
@@ -208,9 +142,9 @@ class _C:
             self.used.add(name)
             if small:
                 whole, scale = quantised(matrix)
-                self.tables += [_table("int8_t", name, blocked(whole)), _table("float", f"{name}_scale", scale)]
+                self.tables += [table("int8_t", name, blocked(whole)), table("float", f"{name}_scale", scale)]
             else:
-                self.tables.append(_table("float", name, blocked(matrix)))
+                self.tables.append(table("float", name, blocked(matrix)))
         rows, columns = matrix.shape
         return f"8|{name}, {name}_scale|{rows}, {columns}" if small else f"|{name}|{rows}, {columns}"
 
@@ -218,7 +152,7 @@ class _C:
         name = self._name(values)
         if name not in self.used:
             self.used.add(name)
-            self.tables.append(_table("float", name, values))
+            self.tables.append(table("float", name, values))
         return name
 
     def add(self, y: str, matrix: str, x: str) -> str:
@@ -238,11 +172,10 @@ class _C:
         name = self._name(values)
         if name not in self.used:
             self.used.add(name)
-            self.tables.append(_table("int32_t", name, values))
+            self.tables.append(table("int32_t", name, values))
         return name
 
     def helper(self, name: str, *arguments: object) -> str:
-        self.used.add(name)
         return f"{name}({', '.join(map(str, arguments))});"
 
     def call(self, layer: Layer, x: str) -> str:
@@ -268,14 +201,15 @@ _STEPWISE = [
     "",
     "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
 ]
+_LABELS = "int gw_labels(gw_state *s, int steps, const float *scores, int *labels)"
 _LABELLED = [
     "",
-    "/* The likeliest label of each step, from the scores that gw_read gave. s is memory to work in. 0 or -1, as above. */",
-    "int gw_labels(gw_state *s, int steps, const float *scores, int *labels);",
+    "/* The likeliest label of each step, from the scores that gw_read gave. s is memory to work in. 0 or -1, as it. */",
+    f"{_LABELS};",
 ]
 _WHOLE = [
-    "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or more",
-    "   than GW_MOST_STEPS, or a token is out of range. */",
+    "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or",
+    "   more than GW_MOST_STEPS, or a token is out of range. */",
 ]
 
 
@@ -297,15 +231,15 @@ def _header(model: StepModel) -> str:
     defines |= {f"GW_{name.upper()}": vector.size for name, vector in recording.outputs.items()}
     arguments = [f"   {line}" for line in model.meaning]
     lines = [
-        f"/* {_comment(model.title)}",
+        f"/* {comment(model.title)}",
         "",
-        *map(_comment, arguments),
+        *map(comment, arguments),
         "",
         "   Printed by gatewise export. No memory is taken from a heap and no library is called. */",
         "#ifndef GW_MODEL_H",
         "#define GW_MODEL_H",
         "",
-        f'#define GW_DIGEST "{_comment(model.digest)}"',
+        f'#define GW_DIGEST "{comment(model.digest)}"',
         *(_MOST_STEPS if recording.whole else []),
         *(f"#define {name} {size}" for name, size in defines.items()),
         "",
@@ -355,50 +289,22 @@ def _code(model: StepModel, kind: str) -> str:
         for name, text in _HELPERS.items()
         if name in language.used
     ]
-    own = "\n".join([*functions, body, *helpers])
+    labels = _labels(model)
+    own = "\n".join([*functions, body, *labels])
     parts = [
-        f"/* {_comment(model.title)} See model.h. */",
+        f"/* {comment(model.title)} See model.h. */",
         '#include "model.h"\n\n#include <stdint.h>',
         _NO_LIBRARY.strip(),
-        _maths(own),
+        *_called(own),
         *helpers,
         *language.tables,
         *functions,
         reset,
         body,
-        *_labels(model),
+        *labels,
         *([_names(model)] if model.tokens else []),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-_LABELS = """
-int gw_labels(gw_state *s, int steps, const float *scores, int *labels) {{
-    float best[{L}], next[{L}];
-    int t, j, k, most;
-    if (steps < 1 || steps > GW_MOST_STEPS) return -1;
-    for (k = 0; k < {L}; k++) best[k] = scores[k] + gw_chain_start[k];
-    for (t = 1; t < steps; t++) {{
-        float largest = 0.0f;
-        for (k = 0; k < {L}; k++) {{
-            for (most = 0, j = 1; j < {L}; j++)
-                if (best[j] + gw_chain_transitions[j * {L} + k] > best[most] + gw_chain_transitions[most * {L} + k]) most = j;
-            next[k] = best[most] + gw_chain_transitions[most * {L} + k] + scores[t * {L} + k];
-            if (k == 0 || next[k] > largest) largest = next[k];
-            s->label_before[t * {L} + k] = most;
-        }}
-        for (k = 0; k < {L}; k++) best[k] = next[k] - largest; /* near zero, where sums stay exact */
-    }}
-    for (most = 0, k = 1; k < {L}; k++)
-        if (best[k] + gw_chain_end[k] > best[most] + gw_chain_end[most]) most = k;
-    for (t = steps - 1; t > 0; t--) {{
-        labels[t] = most;
-        most = s->label_before[t * {L} + most];
-    }}
-    labels[0] = most;
-    return 0;
-}}
-"""
 
 
 def _labels(model: StepModel) -> list[str]:
@@ -406,8 +312,18 @@ def _labels(model: StepModel) -> list[str]:
     chain = {name: values for name, values in model.tables.items() if name.startswith("chain.")}
     if not chain:
         return []
-    tables = [_table("float", f"gw_{name.replace('.', '_')}", values) for name, values in chain.items()]
-    return [*tables, f"GW_PLAIN {_LABELS.format(L=len(chain['chain.start'])).strip()}"]
+    tables = [table("float", f"gw_{name.replace('.', '_')}", values) for name, values in chain.items()]
+    L = len(chain["chain.start"])
+    body = [
+        f"float best[{L}];",
+        f"float next[{L}];",
+        "if (steps < 1 || steps > GW_MOST_STEPS) return -1;",
+        f"gw_viterbi(scores, steps, {L}, gw_chain_start, gw_chain_transitions, gw_chain_end,",
+        "           best, next, s->label_before, labels);",
+        "return 0;",
+    ]
+    head = f"GW_PLAIN {_LABELS} {{"
+    return [*tables, _function(head, iter(body))]
 
 
 def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
@@ -423,17 +339,20 @@ def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after
     return "\n".join([head, *(f"    {line}" for line in [*declared, *arrays, *before, *rest, *after]), "}"])
 
 
-def _maths(text: str) -> str:
-    """The functions that are called in a text, and those that these call."""
-    whole = files(__package__).joinpath("maths.c").read_text("utf-8")
-    comment, *functions = whole.replace("\nstatic ", "\0static ").split("\0")
-    named = {function.partition("gw_")[2].partition("(")[0]: function.strip() for function in functions}
-    needed: list[str] = []
-    for name in reversed(named):
-        if f"gw_{name}(" in text:
-            needed.insert(0, named[name])
-            text += named[name]
-    return "\n\n".join([comment.strip(), *needed]) if needed else ""
+def _called(text: str) -> list[str]:
+    """The functions by hand that are called in a text, and those that these call."""
+    parts = []
+    for file in ("whole.c", "maths.c"):
+        whole = files(__package__).joinpath(file).read_text("utf-8")
+        about, *functions = whole.replace("\nstatic ", "\0static ").split("\0")
+        named = {function.partition("gw_")[2].partition("(")[0]: function.strip() for function in functions}
+        needed: list[str] = []
+        for name in reversed(named):
+            if f"gw_{name}(" in text:
+                needed.insert(0, named[name].replace("static void", "GW_PLAIN static void"))
+                text += named[name]
+        parts = [*([about.strip()] if needed else []), *needed, *parts]
+    return parts
 
 
 def _signature(recording: Recording) -> str:
@@ -450,93 +369,5 @@ def _names_signature(model: StepModel) -> str:
 
 
 def _names(model: StepModel) -> str:
-    entries = ",\n    ".join(_string(token) for token in model.tokens)
+    entries = ",\n    ".join(string(token) for token in model.tokens)
     return f"{_names_signature(model).removeprefix('extern ')} = {{\n    {entries}\n}};"
-
-
-def _test(model: StepModel) -> str:
-    """A program that runs the model's examples and prints the largest difference."""
-    recording, examples = model.recording, model.examples
-    count = len(examples)
-    token_names = [vector.name for vector, _ in recording.tokens]
-    number_names = [vector.name for vector in recording.numbers]
-    tables = [_table("int", f"in_{name}", examples.inputs[name].reshape(-1)) for name in token_names]
-    tables += [_table("float", f"in_{name}", examples.inputs[name].reshape(-1)) for name in number_names]
-    tables += [_table("float", f"out_{name}", examples.outputs[name].reshape(-1)) for name in recording.outputs]
-    sizes = {name: vector.size for name, vector in recording.outputs.items()}
-    if recording.whole:
-        sizes = {name: examples.outputs[name].size for name in recording.outputs}
-        ones = {vector.name for vector in recording.single}
-        inputs = [f"in_{name}[0]" if name in ones else f"in_{name}" for name in token_names]
-        inputs += [f"in_{name}" for name in number_names]
-        run = f"gw_read(&state, {', '.join([str(count), *inputs, *recording.outputs])})"
-    else:
-        inputs = [f"in_{name}[t]" for name in token_names]
-        inputs += [f"in_{vector.name} + t * {vector.size}" for vector in recording.numbers]
-        run = f"gw_step(&state, {', '.join([*inputs, *recording.outputs])})"
-    arrays = [f"    static float {name}[{size}];" for name, size in sizes.items()]
-    compare = [
-        f"for (k = 0; k < {size}; k++) worst = further(worst, {name}[k], out_{name}[{at}]);"
-        for name, size in sizes.items()
-        for at in ["k" if recording.whole else f"t * {size} + k"]
-    ]
-    once = [f"if ({run} != 0) return 2;", *compare]
-    if model.labels is not None:
-        tables.append(_table("int", "in_labels", model.labels))
-        arrays.append(f"    static int labels[{count}];")
-        once += [
-            f"if (gw_labels(&state, {count}, scores, labels) != 0) return 2;",
-            f"for (k = 0; k < {count}; k++) if (labels[k] != in_labels[k]) return 3;",
-        ]
-    runs = once if recording.whole else ["gw_reset(&state);", f"for (t = 0; t < {count}; t++) {{", *once, "}"]
-    lines = [
-        f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",
-        '#include "model.h"\n',
-        "#include <math.h>\n#include <stdio.h>\n",
-        *tables,
-        "",
-        "/* Difference of two numbers, relative to the larger one where that is above 1. */",
-        "static double further(double worst, double found, double wanted) {",
-        "    double size = wanted < 0 ? -wanted : wanted, off = found < wanted ? wanted - found : found - wanted;",
-        "    if (size > 1) off /= size;",
-        "    return off <= worst || worst != worst ? worst : off; /* one that is not a number stays */",
-        "}",
-        "",
-        "int main(void) {",
-        "    static gw_state state;",
-        *arrays,
-        "    double worst = 0;",
-        f"    int {'k' if recording.whole else 't, k'};",
-        *(f"    {line}" for line in runs),
-        f'    printf("{count} steps, largest difference %.3g\\n", worst);',
-        f"    return worst <= {model.tolerance} ? 0 : 1;",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _table(kind: str, name: str, values: Array) -> str:
-    text = [_number(value) for value in values.reshape(-1)] if kind == "float" else [f"{int(v)}" for v in values.flat]
-    lines = [", ".join(text[start : start + _PER_LINE]) for start in range(0, len(text), _PER_LINE)]
-    body = ",\n    ".join(lines)
-    return f"static const {kind} {name}[{len(text)}] = {{\n    {body}\n}};"
-
-
-def _number(value: Any) -> str:
-    if value != value:  # only among examples, of which values may be missing
-        return "NAN"
-    text = f"{value:.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def _comment(text: str) -> str:
-    """Text of a model file, which may be a stranger's, inside a comment or a string."""
-    return (
-        "".join(c if " " <= c <= "~" and c not in '\\"?' else "_" for c in text).replace("*/", "*_").replace("/*", "/_")
-    )
-
-
-def _string(text: str) -> str:
-    r"""A literal of its bytes. Three digits, for a shorter escape would go on into the next character."""
-    plain = {c: c for c in map(chr, range(32, 127)) if c not in '\\"?'}
-    return '"' + "".join(plain.get(chr(byte)) or f"\\{byte:03o}" for byte in text.encode("utf-8", "replace")) + '"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -84,7 +84,11 @@ class _JavaScript:
         if own.way == "once":
             return "{"
         count = _runs(own)
-        return f"for (let t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (let t = 0; t < {count}; t++) {{"
+        return (
+            f"for (let t = {count} - 1; t >= 0; t--) {{"
+            if own.way == "backward"
+            else f"for (let t = 0; t < {count}; t++) {{"
+        )
 
     def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
         if kind == "token":
@@ -261,14 +265,25 @@ def _examples(model: StepModel) -> str:
     if model.answers:
         proof["answers"] = model.answers
     elif recording.whole:
-        ones = {vector.name for vector in recording.single}
-        flat = [examples.inputs[name].reshape(-1).tolist() for name, _ in names]
-        given = [own[0] if whole and name in ones else own for own, (name, whole) in zip(flat, names, strict=True)]
-        wanted = {name: examples.outputs[name].reshape(-1).tolist() for name in recording.outputs}
-        proof["sequence"] = [len(examples), given, wanted, None if model.labels is None else model.labels.tolist()]
+        proof["sequences"] = list(_sequences(model, names))
     if model.text:
         proof["text"] = [model.page["vocabulary"], *model.text]
     return json.dumps(proof).replace("NaN", "null")
+
+
+def _sequences(model: StepModel, names: Sequence[tuple[str, bool]]) -> Iterator[list[Any]]:
+    """Each with its length, inputs, outputs, and labels."""
+    recording, examples = model.recording, model.examples
+    ones = {vector.name for vector in recording.single}
+    once = {name for name, vector in recording.outputs.items() if recording.is_once(vector)}
+    start = 0
+    for n, length in enumerate(examples.lengths):
+        steps, own = slice(start, start := start + length), slice(n, n + 1)
+        flat = [(examples.inputs[name][own if name in ones else steps].reshape(-1).tolist(), name) for name, _ in names]
+        given = [v[0] if whole and name in ones else v for (v, name), (_, whole) in zip(flat, names, strict=True)]
+        wanted = {name: examples.outputs[name][own if name in once else steps] for name in recording.outputs}
+        labels = None if model.labels is None else model.labels[steps].tolist()
+        yield [length, given, {name: values.reshape(-1).tolist() for name, values in wanted.items()}, labels]
 
 
 def _json(value: Any) -> str:

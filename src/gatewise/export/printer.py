@@ -24,8 +24,8 @@ from ..runtime.recording import (
     Layer,
     Lookup,
     Nearest,
-    Operation,
     OfWhole,
+    Operation,
     Pass,
     Pointwise,
     Recording,
@@ -80,6 +80,7 @@ class Language(Protocol):
 
     def clipped(self, name: str, place: str) -> str:
         """Declares a place in the sequence, at the nearest end where it is beyond one."""
+
     def array(self, name: str, size: int) -> str: ...
     def number(self, value: float) -> str: ...
     def over(self, index: str, divisor: int) -> str: ...
@@ -188,28 +189,29 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
             yield f"{name(out)}[0] = {found};"
         case Largest(out, x):
             most = EXPRESSIONS["maximum"].format("m", f"{name(x)}[k]")
-            yield f"{{ {language.variable} m = {name(x)}[0]; {_each(language, x.size, f'm = {most};')} {name(out)}[0] = m; }}"
+            found = _each(language, x.size, f"m = {most};")
+            yield f"{{ {language.variable} m = {name(x)}[0]; {found} {name(out)}[0] = m; }}"
         case Keep(state, value):
             yield _each(language, state.size, f"{name(state)}[k] = {name(value)}[k];")
         case Pointwise(out, op, args):
             values = [f"{name(arg)}[k]" if isinstance(arg, Vector) else language.number(arg) for arg in args]
             yield _each(language, out.size, f"{name(out)}[k] = {EXPRESSIONS[op].format(*values)};")
         case Frame(out, source, stride):
-            n, place = source.size, f"t * {stride} + j - {stride // 2}"
+            n, at = source.size, f"t * {stride} + j - {stride // 2}"
             copied = _each(language, n, f"{name(out)}[j * {n} + k] = {name(source)}[p * {n} + k];")
-            yield f"{language.loop('j', 2 * stride)} {{ {language.clipped('p', place)} {copied} }}"
+            yield f"{language.loop('j', 2 * stride)} {{ {language.clipped('p', at)} {copied} }}"
         case Above(out, source, dilations, kernels, reads, thresholds, longest):
-            tables = language.integers(dilations), language.integers(kernels), language.integers(reads)
-            sizes = len(dilations), len(kernels), source.size, thresholds.shape[-1], longest
+            tables = [language.integers(values) for values in (dilations, kernels, reads)]
+            sizes = [len(dilations), len(kernels), source.size, thresholds.shape[-1], longest]
             yield language.helper(
                 "gw_above", name(out), name(source), "steps", *tables, language.vector(thresholds), *sizes
             )
         case Stretch(out, source):
-            sizes = source.size, out.size // source.size
+            sizes = [source.size, out.size // source.size]
             yield language.helper("gw_stretch", name(out), name(source), "steps", *sizes)
         case Nearest(out, x, series, classes, band):
             N, T, C = series.shape
-            tables = language.vector(series), language.integers(classes)
+            tables = [language.vector(series), language.integers(classes)]
             yield language.helper("gw_nearest", name(out), name(x), *tables, N, T, C, out.size, band)
         case Gather(out, runs):
             start = 0

@@ -193,7 +193,9 @@ class Recorder:
         self._operations.append(Frame(out, source, stride))
         return self._symbol(out, (1, 1, out.size))
 
-    def above(self, source: Vector, dilations: Array, kernels: Array, reads: Array, thresholds: Array, longest: int) -> Symbol:
+    def above(
+        self, source: Vector, dilations: Array, kernels: Array, reads: Array, thresholds: Array, longest: int
+    ) -> Symbol:
         """(1, 1, 2 * D * R * Q), see `recording.Above`."""
         out = self._vector(thresholds.size)
         self._operations.append(Above(out, source, dilations, kernels, reads, thresholds, longest))

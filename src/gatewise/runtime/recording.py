@@ -135,8 +135,8 @@ class Keep:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """`out` is put together from twice `stride` steps of a vector: at run t those from t * stride - stride // 2 on, where
-    beyond the ends of the sequence the first and the last one stand again."""
+    """`out` is put together from twice `stride` steps of a vector: at run t those from t * stride - stride // 2 on; beyond
+    the ends of the sequence the first and the last one stand again."""
 
     out: Vector
     source: Vector
@@ -145,8 +145,8 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Above:
-    """`out` (2, D, R, Q) are shares of the steps of a sequence at which a convolution is above a threshold: of its values,
-    a vector of C numbers, and of their changes from step to step.
+    """`out` (2, D, R, Q) are shares of the steps of a sequence at which a convolution is above a threshold: of its
+    values, C numbers a step, and of their changes from step to step.
 
     Of a longer sequence than `longest` steps, every so many are read.
 
@@ -261,6 +261,10 @@ class Recording:
             if not isinstance(op, Clear | Keep | Constant | Pass) and op.out is not None
         }
 
+    def is_once(self, output: Vector) -> bool:
+        """Whether a whole sequence has an output once, not at each step."""
+        return self.homes[output].way == "once"
+
     @property
     def tracks(self) -> list[Vector]:
         """What later passes find of all steps, and no output is."""
@@ -312,17 +316,19 @@ def inputs_of(operation: Operation) -> list[Vector]:
 
 @dataclass(frozen=True)
 class Examples:
-    """Steps of one sequence that a model was run on.
+    """Steps of one sequence that a model was run on; or whole sequences, one behind the other.
 
     Attributes:
         source: What they are, for messages: "steps of its training text".
-        inputs: By name (T, size): float32, or int64 of tokens; (1, size) of what a sequence has once.
-        outputs: By name (T, size), as the runtime computes them; (1, size) of what a whole sequence has once.
+        inputs: By name (T, size): float32, or int64 of tokens; (N, size) of what a sequence has once.
+        outputs: By name (T, size), as the runtime computes them; (N, size) of what a whole sequence has once.
+        lengths: (N,) steps of whole sequences; empty where there are none.
     """
 
     source: str
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
+    lengths: Sequence[int] = ()
 
     def __len__(self) -> int:
         return max(map(len, self.inputs.values()))

@@ -18,8 +18,8 @@ function compare(found, outputs) {
 const numbers = (input) => (Array.isArray(input) ? Float32Array.from(input, (v) => (v === null ? NaN : v)) : input);
 const state = gw_state && gw_state();
 for (const [inputs, outputs] of proof.steps) compare(gw_step(state, ...inputs.map(numbers)), outputs);
-if (proof.sequence) {
-  const [steps, inputs, outputs, labels] = proof.sequence, found = gw_read(steps, ...inputs.map(numbers));
+for (const [steps, inputs, outputs, labels] of proof.sequences || []) {
+  const found = gw_read(steps, ...inputs.map(numbers));
   compare(found, outputs);
   if (labels && String(gw_viterbi(found.scores, found.scores.length / steps)) !== String(labels)) throw new Error("the page has other labels");
 }

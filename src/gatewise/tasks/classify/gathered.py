@@ -78,7 +78,7 @@ class Count:
 
 
 def pooled_of(count: Count, member: Any, y: Symbol) -> Gathered:
-    """(1, 1, H) of each way of pooling, one beside the other, from outputs of the layers; see `architecture.POOLING`."""
+    """(1, 1, H) of each way of pooling side by side, from outputs of the layers; see `architecture.POOLING`."""
     pools = [POOLS[name](count, member, y) for name in member.shape.pooling]
     return lambda: member.ops.concatenate([pool() for pool in pools])
 
@@ -162,7 +162,12 @@ def regression_of(
 
 
 def plain_of(
-    count: Count, classifier: Classifier, values: Symbol | None, numbers: Symbol | None, categories: Symbol | None, rounded: Rounding
+    count: Count,
+    classifier: Classifier,
+    values: Symbol | None,
+    numbers: Symbol | None,
+    categories: Symbol | None,
+    rounded: Rounding,
 ) -> Gathered:
     """(1, 1, K) what the plain methods predict in their shares; as `Baselines.together`.
 
@@ -199,7 +204,7 @@ def plain_of(
                 found = found * np.asarray(weights, np.float32)
                 found = found / ops.total(found)
             total = total + found * share
-        return total  # type: ignore[no-any-return]
+        return total
 
     return together
 
@@ -238,7 +243,7 @@ def activated(ops: Any, scores: Symbol, kind: str) -> Symbol:
     """As `Targets.activated`."""
     if kind == "number":
         return scores
-    return ops.softmax(scores, -1) if kind == "category" else ops.sigmoid(scores)  # type: ignore[no-any-return]
+    return ops.softmax(scores, -1) if kind == "category" else ops.sigmoid(scores)
 
 
 def tempered(recorder: Recorder, found: Symbol, kind: str, temperature: float) -> Symbol:

@@ -1,4 +1,4 @@
-"""A trained classifier of texts for a page, whose script cuts texts and looks words up, and has the plain methods too."""
+"""A trained classifier of texts for a page, whose script cuts texts, looks words up, and has the plain methods too."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 _TEXTS, _WORDS = 12, 30  # of the examples
 _ODD = (
-    "", "It's 3.14, e-mail_me & don't <b>stop</b>!", "naïve Ångström… “x” 日本語の文 1,000 Zzyzx-12", "a\nb\n\n  c\t'tis the 'S",
-)  # fmt: skip
+    "",
+    "It's 3.14, e-mail_me & don't <b>stop</b>!",
+    "naïve Ångström… “x” 日本語の文 1,000 Zzyzx-12",
+    "a\nb\n\n  c\t'tis the 'S",
+)
 
 
 def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepModel:
@@ -172,6 +175,4 @@ def _answers(classifier: Classifier, output: str) -> list[tuple[str, dict[str, A
     assert classifier.inputs_.text is not None
     texts = _texts(classifier.inputs_.text)
     tokens, found = _predicted(classifier, texts)
-    return [
-        (text, {"tokens": own, output: row.tolist()}) for text, own, row in zip(texts, tokens, found, strict=True)
-    ]
+    return [(text, {"tokens": own, output: row.tolist()}) for text, own, row in zip(texts, tokens, found, strict=True)]

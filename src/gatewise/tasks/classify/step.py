@@ -23,8 +23,9 @@ from .page import text_model
 if TYPE_CHECKING:
     from .estimator import Classifier
 
-_STEPS = 60  # of the examples
-_ROWS = 40  # where each is a sequence
+_STEPS, _ROWS = 60, 40  # of the examples
+_LENGTHS = [60, 1, 2, 19, 40]  # of those that are whole sequences
+
 
 def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepModel:
     """The model as what it says of a row of numbers, of the steps so far, or of a whole sequence.
@@ -46,7 +47,7 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     net = None
     if classifier.blend_weight_ > 0 or plain is None:
         net = rounded_network(classifier, rounded, recorder)
-    reader = Reader(recorder, inputs, "row" if not inputs.has_steps else _way(classifier, plain))
+    reader = Reader(recorder, inputs, _way(classifier, plain))
     found = _read(reader, classifier, net, plain, rounded)
     output = "number" if targets.kind == "number" else "probabilities"
     names = [str(name) for name in targets.classes] or list(targets.columns)
@@ -77,9 +78,13 @@ def _plain(classifier: Classifier) -> dict[str, float]:
 
 
 def _way(classifier: Classifier, plain: Collection[str]) -> str:
-    """Whether it can answer after each step."""
-    wholes = {CONVOLUTIONS, NEIGHBOURS}.intersection(plain)
-    return "sequence" if classifier.bidirectional or classifier.inputs_.stride > 1 or wholes else "steps"
+    """What it reads at a call, see `Reader`: a row where no sequence that it learned from had two steps."""
+    inputs = classifier.inputs_
+    if not {CONVOLUTIONS, NEIGHBOURS}.isdisjoint(plain):
+        return "sequence"
+    if not inputs.has_steps or (inputs.channels and not any(column.pace for column in inputs.numbers)):
+        return "row"
+    return "sequence" if classifier.bidirectional or inputs.stride > 1 else "steps"
 
 
 def _by(classifier: Classifier, net: Any, plain: Collection[str]) -> str:
@@ -132,7 +137,7 @@ class Reader:
         return found
 
     def features(self, per_step: bool) -> tuple[Symbol | None, Symbol | None]:
-        """(1, 1, C) scaled numbers of the columns with a value per step, or of the others; and marks of missing ones."""
+        """(1, 1, C) scaled numbers of the columns with a value per step, or of the others; marks of missing ones."""
         columns = [column for column in self.inputs.numbers if column.per_step == per_step]
         if not columns:
             return None, None
@@ -215,35 +220,35 @@ def _read(reader: Reader, classifier: Classifier, net: Any, plain: Mapping[str, 
 
 
 def _examples(classifier: Classifier, way: str, output: str) -> Examples:
-    """A sequence, or rows, such as the training data had on average, at random."""
-    rng, inputs = np.random.default_rng(0), classifier.inputs_
-    n = _ROWS if way == "row" else _STEPS
-    given: dict[str, np.ndarray] = {}
-    columns: dict[str, tuple[bool, Column]] = {}
+    """Sequences, steps of one, or rows, such as the training data had on average, at random."""
+    rng, inputs, predictor = np.random.default_rng(0), classifier.inputs_, classifier._predictor()
+    lengths = {"row": [1] * _ROWS, "steps": [_STEPS], "sequence": _LENGTHS}[way]
+    total, given, columns = sum(lengths), dict[str, np.ndarray](), dict[bool, dict[str, Column]]({True: {}, False: {}})
     for per_step, name in ((True, "values"), (False, "static")):
-        count, each = n if per_step or way == "row" else 1, []
+        each = []
         for column in inputs.numbers:
             if column.per_step == per_step:
-                own = _drawn(column, count, rng)
-                each.append(own)
-                columns[column.name] = per_step, Column(column.name, "number", own if own.shape[1] > 1 else own[:, 0])
+                each.append(_drawn(column, total if per_step else len(lengths), rng))
+                own = each[-1] if len(column.mean) > 1 else each[-1][:, 0]
+                columns[per_step][column.name] = Column(column.name, "number", own)
         given |= {name: np.concatenate(each, 1)} if each else {}
     for k, kind in enumerate(inputs.categories):
-        codes = rng.integers(len(kind.levels) + 1, size=n if kind.per_step or way == "row" else 1)
+        codes = rng.integers(len(kind.levels) + 1, size=total if kind.per_step else len(lengths))
         given[f"category{k}"] = codes[:, None]
         values = [kind.levels[code - 1] if code else None for code in codes]
-        columns[kind.name] = kind.per_step, category_column(kind.name, values, kind.levels)
-    ends = [n] if way == "sequence" else list(range(1, n + 1))
-    taken = [np.arange(1) + end - 1 if way == "row" else np.arange(end) for end in ends]
-    steps = {name: column[np.concatenate(taken)] for name, (per_step, column) in columns.items() if per_step}
-    rows = np.arange(n) if way == "row" else np.zeros(len(ends), np.int64)
-    static = {name: column[rows] for name, (per_step, column) in columns.items() if not per_step}
-    offsets = np.zeros(len(ends) + 1, np.int64) if way == "row" else offsets_of(map(len, taken))
-    data, predictor = Sequences(offsets, steps, static, name="steps"), classifier._predictor()
+        columns[kind.per_step][kind.name] = category_column(kind.name, values, kind.levels)
+    ends = offsets_of(lengths) if inputs.has_steps else np.zeros(len(lengths) + 1, np.int64)
+    data = Sequences(ends, columns[True], columns[False], name="sequences")
+    if way == "steps":  # an answer after each step; and each is given what the sequence has once
+        taken = [np.arange(end) for end in range(1, total + 1)]
+        steps = {name: column[np.concatenate(taken)] for name, column in columns[True].items()}
+        static = {name: column[np.zeros(total, np.int64)] for name, column in columns[False].items()}
+        data = Sequences(offsets_of(map(len, taken)), steps, static, name="sequences")
+        given = {name: np.repeat(own, total // len(own), 0) for name, own in given.items()}
     found = predictor.outputs(data, np.arange(len(data)))
-    if way == "steps":  # each step is given what the sequence has once
-        given = {name: np.repeat(own, n, 0) if len(own) == 1 else own for name, own in given.items()}
-    return Examples("steps drawn at random", given, {output: found.reshape(len(found), -1)})
+    kinds = {"row": "rows", "steps": "steps", "sequence": "steps of sequences"}
+    said = lengths if way == "sequence" else ()
+    return Examples(f"{kinds[way]} drawn at random", given, {output: found.reshape(len(found), -1)}, said)
 
 
 def _drawn(column: Numbers, count: int, rng: np.random.Generator) -> np.ndarray:

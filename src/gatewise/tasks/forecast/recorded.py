@@ -1,5 +1,5 @@
-"""The plain methods of a forecaster as symbols for exporters, as far as they are sums of the past or its last season, and
-where the quantiles of network and plain methods together are read.
+"""The plain methods of a forecaster as symbols for exporters, as far as they are sums of the past or its last season,
+and where the quantiles of network and plain methods together are read.
 
 Letters: C columns, R steps of the past, H steps ahead, Q levels.
 """
@@ -84,11 +84,11 @@ def mean_of(recorder: Recorder, plain: Plain, past: Symbol, horizon: int) -> Sym
         if name != NAIVE:
             own = recorder.ops.or_else(_weighted(recorder, plain.linear[name], past), last)
         total = total + own * shares[name][:, None]
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def _weighted(recorder: Recorder, linear: Any, past: Symbol) -> Symbol:
-    """As `Linear.forecast`. The weights are those of how far the past lies from its last value, which loses no digits of
+    """As `Linear.forecast`. What is weighed is how far the past lies from its last value, so that no digits are lost of
     what is large and changes little."""
     ops, weights = recorder.ops, linear.weights
     values = past[..., -linear.context_length :]

@@ -55,7 +55,9 @@ def step_model(forecaster: Forecaster, digest: str, rounded: Rounding) -> StepMo
             "seen": recorder.constant(np.ones((1, C, T))),
         }
         for name, shape in widths.items():
-            batch[name] = recorder.number(name, 1, *shape) if name in given else recorder.constant(np.zeros((1, *shape)))
+            batch[name] = (
+                recorder.number(name, 1, *shape) if name in given else recorder.constant(np.zeros((1, *shape)))
+            )
         out = forward_direct(net, batch)
     found = _outputs(recorder, forecaster, out, fan, past)
     levels = [f"{level:g}" for level in forecaster.quantiles] if "quantiles" in found else []
@@ -205,9 +207,7 @@ def _examples(forecaster: Forecaster, widths: Any, given: Sequence[str], outputs
     loc, scale = normaliser(values, seen, scaling)
     beside = {name: rng.normal(0, 1, (_WINDOWS, *shape)).astype(np.float32) for name, shape in widths.items()}
     normal = ((values - loc[..., None]) / scale[..., None]).astype(np.float32)
-    batch = Batch(
-        past=normal, seen=seen.astype(np.float32), loc=loc, scale=scale, target=none, wanted=none, **beside
-    )
+    batch = Batch(past=normal, seen=seen.astype(np.float32), loc=loc, scale=scale, target=none, wanted=none, **beside)
     predictor, plain = forecaster._predictor(), forecaster.plain_
     columns = loc[..., None], scale[..., None]
     forecast = predictor.window_forecast(batch, *columns, None if plain is None else plain.forecast(exact, None))
@@ -219,5 +219,7 @@ def _examples(forecaster: Forecaster, widths: Any, given: Sequence[str], outputs
         wide = np.asarray(forward_direct(forecaster._net, batch.arrays())[..., 1], np.float64)
         found["deviation"] = (np.logaddexp(wide, 0) + LEAST) * columns[1]
     inputs = {"past": past, **{name: beside[name] for name in given}}
-    flat = [{name: array.reshape(_WINDOWS, -1) for name, array in each.items()} for each in (inputs, found)]
-    return Examples("windows of a wave and noise", *flat)
+    given_flat, found_flat = (
+        {name: array.reshape(_WINDOWS, -1) for name, array in each.items()} for each in (inputs, found)
+    )
+    return Examples("windows of a wave and noise", given_flat, found_flat)

@@ -4,6 +4,7 @@ regression too."""
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,10 +76,15 @@ def sentence_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
             "outside": -1 if targets.outside is None else targets.outside,
             "bias": float(predictor.outside_bias),
             "chained": chain is not None,
-            "roles": None if targets.scheme is None else [schemes.role_of(label, targets.scheme) for label in targets.classes],
+            "roles": _roles(targets.classes, targets.scheme),
             "slots": [] if plain is None else _slots(plain),
         },
     )  # fmt: skip
+
+
+def _roles(labels: Sequence[str], scheme: str | None) -> list[tuple[str, str]] | None:
+    """The role in a span, and the kind, of each label."""
+    return None if scheme is None else [schemes.role_of(label, scheme) for label in labels]
 
 
 def _network(tagger: Tagger, words: Words, rounded: Rounding) -> tuple[Recording, Recording | None]:

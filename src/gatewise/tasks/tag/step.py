@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...data.sequences import Column, Sequences, category_column
+from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...decoding.viterbi import viterbi
 from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
 from ...runtime.recording import Examples, StepModel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .estimator import Tagger
 
 _STEPS = 100  # of the examples
+_LENGTHS = (60, 1, 2, 37)  # where they are whole sequences
 
 
 def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
@@ -54,11 +55,11 @@ def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
         f"{name} {k}" if len(mean) > 1 else name for name, mean in features.means.items() for k in range(len(mean))
     ]
     output = "scores" if classes else "numbers"
-    examples = _examples(tagger, output)
+    examples = _examples(tagger, output, whole)
     tables = {} if chain is None else {f"chain.{name}": values.reshape(-1) for name, values in vars(chain).items()}
     labels = None
     if chain is not None:
-        labels = viterbi(examples.outputs[output], np.array([0, _STEPS]), chain)
+        labels = viterbi(examples.outputs[output], offsets_of(_LENGTHS), chain)
     decided = "gw_labels makes labels of them" if tables else "the largest is the label"
     return StepModel(
         recording=recorder.recording(**{output: y}),
@@ -129,7 +130,7 @@ def _scaled_over_sequence(recorder: Recorder, values: Symbol) -> Symbol:
     return (values - mean) / (there * deviation + (1.0 - there))
 
 
-def _examples(tagger: Tagger, output: str) -> Examples:
+def _examples(tagger: Tagger, output: str, whole: bool) -> Examples:
     """Steps as the training data had on average, at random."""
     rng, features = np.random.default_rng(0), tagger.features_
     columns: dict[str, Column] = {}
@@ -145,14 +146,15 @@ def _examples(tagger: Tagger, output: str) -> Examples:
         numbers.append(own)
     if numbers:
         inputs["values"] = np.concatenate(numbers, 1)
-    encoded = features.encode(Sequences(np.array([0, _STEPS]), columns, name="steps"))
+    lengths = _LENGTHS if whole else (_STEPS,)
+    encoded = features.encode(Sequences(offsets_of(lengths), columns, name="steps"))
     predictor, targets = tagger._predictor(), tagger.targets_
     scores = predictor.network_scores(encoded).astype(np.float64)
     if targets.classes and targets.outside is not None:
         scores[:, targets.outside] -= predictor.outside_bias
     elif not targets.classes:
         scores = scores * np.array(targets.scale) + np.array(targets.center)
-    return Examples("steps drawn at random", inputs, {output: scores})
+    return Examples("steps drawn at random", inputs, {output: scores}, lengths if whole else ())
 
 
 def _numbered(levels: Any) -> str:
