@@ -204,7 +204,7 @@ _STEPWISE = [
 _LABELS = "int gw_labels(gw_state *s, int steps, const float *scores, int *labels)"
 _LABELLED = [
     "",
-    "/* The likeliest label of each step, from the scores that gw_read gave. s is memory to work in. 0 or -1, as it. */",
+    "/* The likeliest label of each step, by the scores that gw_read gave. s is memory to work in. 0 or -1. */",
     f"{_LABELS};",
 ]
 _WHOLE = [
@@ -341,7 +341,7 @@ def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after
 
 def _called(text: str) -> list[str]:
     """The functions by hand that are called in a text, and those that these call."""
-    parts = []
+    parts: list[str] = []
     for file in ("whole.c", "maths.c"):
         whole = files(__package__).joinpath(file).read_text("utf-8")
         about, *functions = whole.replace("\nstatic ", "\0static ").split("\0")

@@ -135,8 +135,8 @@ class Keep:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """`out` is put together from twice `stride` steps of a vector: at run t those from t * stride - stride // 2 on; beyond
-    the ends of the sequence the first and the last one stand again."""
+    """`out` is put together from twice `stride` steps of a vector, at run t those from t * stride - stride // 2 on.
+    Beyond the ends of the sequence, the first and the last one stand again."""
 
     out: Vector
     source: Vector
@@ -374,4 +374,12 @@ class StepModel:
     labels: Array | None = None
     answers: Sequence[tuple[str, Mapping[str, Any]]] = ()
     page_alone: str = ""
+
+    def __post_init__(self) -> None:
+        recording, examples = self.recording, self.examples
+        for name, vector in recording.outputs.items():
+            once = recording.whole and recording.is_once(vector)
+            rows = len(examples.lengths) if once else sum(examples.lengths) if recording.whole else len(examples)
+            assert self.answers or examples.outputs[name].shape == (rows, vector.size), name
+
     tolerance: float = 1e-5
