@@ -16,6 +16,8 @@ from gatewise.tasks.tag.estimator import Tagger
 
 pytestmark = [needs_compiler, needs_node]
 
+STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 SERIES = {"hidden_size": 6, "epochs": 2, "key": "run", "ensemble": 2}
 TEXTS = {"hidden_size": 6, "embedding_size": 8, "epochs": 2, "ensemble": 2}
 WORDS = {"hidden_size": 6, "embedding_size": 8, "char_hidden_size": 4, "epochs": 2, "key": "run"}
@@ -100,6 +102,11 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
     header = (found["c"] / "model.h").read_text()
     assert "random convolutions" in header
     assert "gw_read" in header
+    for options in (["-O3", "-c"], [*SANITIZED, "-o", "test", "model_test.c"]):
+        subprocess.run([COMPILER, *STRICT, *options, "model.c"], cwd=found["c"], check=True)
+    undefined = subprocess.run(["nm", "-u", "model.o"], cwd=found["c"], capture_output=True, check=True).stdout
+    assert not undefined.split()
+    subprocess.run(["./test"], cwd=found["c"], check=True)
     model = Classifier.load(found["model"])
     data = model._predictor().read(tables["waves"])
     wanted, library = model.predict_proba(tables["waves"]), compiled(found["c"])

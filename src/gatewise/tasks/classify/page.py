@@ -56,14 +56,16 @@ def text_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
                 raise OptionError(f"{name} has a share in what it predicts, and is not exported")
     weights = None if baselines is None or not shares else baselines.class_weights
     output = "number" if targets.kind == "number" else "probabilities"
+    names = [] if share == 1 or baselines is None else [*baselines.shares_of(targets)]
+    by = [*([f"cell {classifier.find_cell().name}"] if share else []), *names]
     return StepModel(
         recording=network,
         spelling=spelling,
         tables=tables,
         examples=_examples(classifier, output),
         answers=_answers(classifier, output),
-        title=f"A classifier of texts: {', '.join(map(str, targets.classes[:20])) or targets.columns[0]}, cell "
-        f"{classifier.find_cell().name}.",
+        title=f"A classifier of texts, {', '.join(by)}. "
+        f"It tells: {', '.join(map(str, targets.classes[:20])) or targets.columns[0]}.",
         meaning=[],
         digest=digest,
         page_alone=f"it reads texts ('{text.names[0]}'), which C would have to cut into words and look up",

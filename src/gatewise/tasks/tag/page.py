@@ -47,6 +47,7 @@ def sentence_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
     if chain is not None:
         tables |= {f"chain.{name}": np.asarray(values, np.float32).reshape(-1) for name, values in vars(chain).items()}
     answers = _answers(tagger, words)
+    by = [*([f"cell {tagger.find_cell().name}"] if share else []), *([] if plain is None else [plain.name(targets)])]
     kind = f"Labels: {', '.join(targets.classes[:20])}" if targets.classes else "A number at each word"
     return StepModel(
         recording=network,
@@ -54,7 +55,7 @@ def sentence_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
         tables=tables,
         examples=_examples(tagger, words),
         answers=answers,
-        title=f"A tagger of sentences, cell {tagger.find_cell().name}. {kind}.",
+        title=f"A tagger of sentences, {', '.join(by)}. {kind}.",
         meaning=[],
         digest=digest,
         page_alone=f"it reads words ('{words.column}'), which C would have to look up",
