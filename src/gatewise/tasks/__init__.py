@@ -62,7 +62,7 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
 
 
 # Task whose models are exported, by the file `step` of its folder.
-_STEPWISE = ("generate", "tag", "forecast", "detect")
+_STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
 
 
 def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":

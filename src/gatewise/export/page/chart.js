@@ -2,8 +2,8 @@
 
 const COLOURS = ["#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2"];
 
-// series: [{ values: [[step, value], ...], colour, dash, band: [[step, low, high], ...] }]; marks: steps to point out.
-function chart(svg, series, marks = []) {
+// series: [{ values: [[step, value], ...], colour, dash, band: [[step, low, high], ...] }]; marks: steps to point out; names: of series.
+function chart(svg, series, marks = [], names = []) {
   const W = 720, H = 320, points = series.flatMap((one) => one.values.concat((one.band || []).flatMap(([s, a, b]) => [[s, a], [s, b]])));
   const seen = points.filter(([, v]) => Number.isFinite(v));
   if (!seen.length) return svg.replaceChildren();
@@ -29,6 +29,7 @@ function chart(svg, series, marks = []) {
   const label = (v) => Number(v.toPrecision(4)).toString();
   shown.push(shape("text", { x: 4, y: y(high) + 4, fill: "currentColor", "font-size": 12 }, label(high)));
   shown.push(shape("text", { x: 4, y: y(low) + 4, fill: "currentColor", "font-size": 12 }, label(low)));
+  names.forEach((name, n) => shown.push(shape("text", { x: W - 8, y: 22 + 16 * n, fill: COLOURS[n % COLOURS.length], "font-size": 13, "text-anchor": "end", stroke: "Canvas", "stroke-width": 4, "paint-order": "stroke" }, name)));
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
   svg.replaceChildren(...shown);
 }

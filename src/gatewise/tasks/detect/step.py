@@ -82,4 +82,6 @@ def _examples(detector: Detector) -> Examples:
         expected.append(state.expected[0][0] * scale.scale + scale.location)
         spread.append(state.expected[1][0] * scale.scale)
     outputs = {"expected": expected, "spread": spread, "surprise": surprise}
-    return Examples("of a random walk", {"values": values}, {name: np.array(own) for name, own in outputs.items()})
+    return Examples(
+        "steps of a random walk", {"values": values}, {name: np.array(own) for name, own in outputs.items()}
+    )

@@ -164,6 +164,19 @@ class Predictor:
                 plain = self._of_plain(self.plain.mean(each), loc, scale, past)
             yield which, own, plain, each
 
+    def window_forecast(
+        self, batch: Batch, loc: np.ndarray, scale: np.ndarray, past: np.ndarray, mean: np.ndarray | None
+    ) -> Forecast:
+        """The calibrated forecast of windows, with the mean of the plain methods (B, C, H), if they have a share.
+
+        Args:
+            loc, scale: (B, C, 1) of the windows, see `normaliser`.
+            past: (B, C, R) that the plain methods read.
+        """
+        own = self._of_network(batch, loc, scale) if self.share > 0 or mean is None else None
+        plain = None if mean is None else self._of_plain(mean, loc, scale, past)
+        return self.calibrated(self.blended(own, plain, self.share))
+
     def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray) -> Forecast:
         scaling, count, seed = self.window.scaling, int(self.options.samples), int(self.options.seed)
         point, quantiles, samples = network_forecast(self.net, self.head, batch.arrays(), count, seed)

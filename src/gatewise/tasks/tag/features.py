@@ -20,7 +20,7 @@ from ...errors import DataError
 
 UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
 MOST_LEVELS = 100  # a category with more levels than this is read as text, by its spelling
-_MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
+MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
 _MOST_BINS, _MOST_CUTS = 40, 1024  # bins of one measurement, and edges of all measurements together
 _DIGITS = str.maketrans("123456789", "000000000")
 
@@ -352,8 +352,8 @@ def _tokens(column: Column) -> list[str]:
 
 
 def _spelling(word: str) -> str:
-    half = _MOST_LETTERS // 2
-    return word if len(word) <= _MOST_LETTERS else word[:half] + word[-half:]
+    half = MOST_LETTERS // 2
+    return word if len(word) <= MOST_LETTERS else word[:half] + word[-half:]
 
 
 def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tuple[list[str], list[str]]:

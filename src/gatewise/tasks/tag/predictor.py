@@ -108,11 +108,15 @@ class Predictor:
     def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """The index of every step's label, or its standardised number, (n,), or numbers, (n, K). Sequences of similar
         length are computed side by side."""
+        scores = self.scores(data, batch_steps)
+        return decided(scores, data.offsets, self.chain(self.share), self.targets, self.outside_bias)
+
+    def scores(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
+        """(n, outputs) of network and regression in their shares."""
         share = self.share
         network = self.network_scores(data, batch_steps) if share else None
         plain = None if self.plain is None or share == 1 else self.plain.scores(data, self.features)
-        scores = blended(network, plain, share)
-        return decided(scores, data.offsets, self.chain(share), self.targets, self.outside_bias)
+        return blended(network, plain, share)
 
     @property
     def share(self) -> float:

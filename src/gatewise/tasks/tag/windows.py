@@ -110,8 +110,8 @@ class Windows:
         n = int(data.offsets[-1])
         around = _Around(data.offsets)
         found = []
-        for place, (words, short) in enumerate(zip(data.words, self.short, strict=True)):
-            slots = [slot for slot in (_OF_LETTERS if short else _OF_WORDS) if self._may_read(slot)]
+        for place, words in enumerate(data.words):
+            slots = self.slots(place)
             values = {}
             for name in sorted({name for slot in slots for name, _ in slot}):
                 own = [zlib.crc32(_PARTS[name](word).encode("utf-8", "surrogatepass")) for word in words.distinct]
@@ -123,8 +123,10 @@ class Windows:
             found += [_hashed(value, slot, around, f"category {place}.{k}") for k, slot in enumerate(slots)]
         return np.stack(found, 1) if found else np.zeros((n, 0), np.uint32)
 
-    def _may_read(self, slot: Slot) -> bool:
-        return self.ahead or all(k <= 0 for _, k in slot)
+    def slots(self, place: int) -> list[Slot]:
+        """What is hashed of the tokens of a column."""
+        slots = _OF_LETTERS if self.short[place] else _OF_WORDS
+        return [slot for slot in slots if self.ahead or all(k <= 0 for _, k in slot)]
 
     # Measurements.
 

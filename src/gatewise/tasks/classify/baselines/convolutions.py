@@ -77,6 +77,11 @@ class Convolutions(Method):
         scores = by_row(features - self.mean, self.weights) + self.bias
         return ridge.probabilities(scores.astype(np.float64), float(self.sharpness[0]), targets)
 
+    def said(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+        """What `runtime.recording.Above` has."""
+        kernels = np.array([*combinations(range(TAPS), 3)], np.int32)
+        return self.dilations.astype(np.int32), kernels, self.reads.astype(np.int32), self.thresholds, _LONGEST
+
     def tensors(self) -> dict[str, np.ndarray]:
         return {
             "dilations": self.dilations.astype(np.int32),
