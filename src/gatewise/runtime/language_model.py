@@ -23,7 +23,7 @@ from .ngrams import HIGHEST_ORDER, KneserNey
 from .sequence_model import architecture
 from .states import state_from_bytes, state_to_bytes
 from .stepping import live_layers
-from .streams import Arrays, Live, LiveArrays, Streams
+from .streams import Arrays, Live, LiveArrays, Run, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
@@ -205,18 +205,19 @@ class _Live(LiveArrays):
             raise DataError(f"a piece is text, or a token from 0 to {len(vocabulary) - 1}, not {piece!r:.60}")
         return [piece]
 
-    def features(self, piece: list[int], memory: Arrays) -> np.ndarray:
-        recent = memory["recent"].tolist()
-        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
-        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
-        return self._model._embedding[tokens]
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[np.ndarray]:
+    def answers(self, pieces: Sequence[list[int]], memories: Sequence[Arrays], run: Run) -> Sequence[np.ndarray]:
+        outputs = run([self._read(piece, memory) for piece, memory in zip(pieces, memories, strict=True)])
         read = [i for i, y in enumerate(outputs) if len(y)]
         if read:
             for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
                 memories[i]["scores"] = found.copy()
         return [memory["scores"].copy() for memory in memories]  # an answer is the caller's to change
+
+    def _read(self, piece: list[int], memory: Arrays) -> np.ndarray:
+        recent = memory["recent"].tolist()
+        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
+        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
+        return self._model._embedding[tokens]
 
     def fits(self, memory: Arrays) -> bool:
         fresh = not any(array.size for array in memory.values())  # of a stream that has read nothing

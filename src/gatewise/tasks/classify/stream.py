@@ -11,7 +11,7 @@ from ...data.sequences import Column, Sequences, text_column
 from ...data.text.segmentation import word_ends
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Run
 from ..pieces import said, steps_of
 from .architecture import average, read_steps
 from .inputs import frames_of
@@ -72,29 +72,34 @@ class LiveClasses(LiveArrays):
             return self._words(text[:end]), {_TEXT: _as_bytes(text[end:])}
         return self._steps(steps_of(piece, self._columns), memory)
 
-    def features(self, piece: tuple[dict[str, np.ndarray] | None, Arrays], memory: Arrays) -> np.ndarray:
+    def answers(
+        self, pieces: Sequence[tuple[dict[str, np.ndarray] | None, Arrays]], memories: Sequence[Arrays], run: Run
+    ) -> Sequence[Any]:
+        outputs = run([self._read(piece, memory) for piece, memory in zip(pieces, memories, strict=True)])
+        for y, memory in zip(outputs, memories, strict=True):
+            self._pool(y, memory)
+        known = [memory for memory in memories if memory["steps"]]
+        answered = iter(self._answers(known) if known else [])
+        return [next(answered) if memory["steps"] else None for memory in memories]
+
+    def finish(self, memory: Arrays, run: Run) -> Any:
+        piece = None
+        if self._text is not None:
+            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass")
+            piece = self._words(text), {_TEXT: np.zeros(0, np.uint8)}
+        elif self._inputs.stride > 1 and len(memory["waiting"]):
+            none = np.zeros((0, self._varying), np.float32)
+            piece = self._frames(none, memory, end=True)
+        return None if piece is None else self.answers([piece], [memory], run)[0]
+
+    def _read(self, piece: tuple[dict[str, np.ndarray] | None, Arrays], memory: Arrays) -> np.ndarray:
+        """(T, D) what the layers read of a piece."""
         batch, changed = piece
         memory.update(changed)
         if batch is None or not batch["lengths"][0]:
             return np.zeros((0, self.layers.inputs), np.float32)
         read = [read_steps(member, batch)[:, 0] for member in self._members]
         return np.ascontiguousarray(np.concatenate(read, axis=1), np.float32)
-
-    def rest(self, memory: Arrays) -> np.ndarray | None:
-        if self._text is not None:
-            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass")
-            return self.features((self._words(text), {_TEXT: np.zeros(0, np.uint8)}), memory)
-        if self._inputs.stride > 1 and len(memory["waiting"]):
-            none = np.zeros((0, self._varying), np.float32)
-            return self.features(self._frames(none, memory, end=True), memory)
-        return None
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[Any]:
-        for y, memory in zip(outputs, memories, strict=True):
-            self._pool(y, memory)
-        known = [memory for memory in memories if memory["steps"]]
-        answered = iter(self._answers(known) if known else [])
-        return [next(answered) if memory["steps"] else None for memory in memories]
 
     def _pool(self, y: np.ndarray, memory: Arrays) -> None:
         if not len(y):

@@ -16,7 +16,7 @@ from ...data.sequences import MISSING, Column, Sequences
 from ...data.tables.timezones import to_utc
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Run
 from ..options import names
 from ..pieces import said, steps_of
 from .predictor import Predictor
@@ -74,11 +74,11 @@ class LiveForecasts(LiveArrays):
         self._predictor.table(self._sequences(after))
         return after
 
-    def features(self, piece: Arrays, memory: Arrays) -> np.ndarray:
-        memory.update(piece)
-        return np.zeros((1, 0), np.float32)
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[dict[str, np.ndarray]]:
+    def answers(
+        self, pieces: Sequence[Arrays], memories: Sequence[Arrays], run: Run
+    ) -> Sequence[dict[str, np.ndarray]]:
+        for piece, memory in zip(pieces, memories, strict=True):
+            memory.update(piece)
         # One after the other: the bits of a matrix product would depend on who is beside.
         return [self._forecast(memory) for memory in memories]
 
