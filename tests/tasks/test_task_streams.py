@@ -188,6 +188,19 @@ def test_any_schedule_answers_each_as_alone(made):
     assert len(streams) == 0
 
 
+def test_streams_in_step_answer_each_as_alone(made):
+    model, inputs = made
+    streams, cuts = model.streams(), [12, 13, 14, 15, 20]
+    ids = [streams.open() for _ in inputs]
+    pieces = zip(*(np.split(given, cuts) for given in inputs), strict=True)
+    together = [streams.push(dict(zip(ids, some, strict=True))) for some in pieces]
+    for stream, given in zip(ids, inputs, strict=True):
+        rest = streams.finish(stream)
+        found = [*(answers[stream] for answers in together), *([] if rest is None else [rest])]
+        for one, other in zip(found, alone(model.streams(), given, cuts), strict=True):
+            same(one, other)
+
+
 def test_snapshots_forks_and_resets(made):
     model, inputs = made
     streams = model.streams()

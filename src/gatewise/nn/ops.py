@@ -20,6 +20,11 @@ clip, relu, softmax, stack, where = torch.clip, torch.relu, torch.softmax, torch
 log_softmax, logsumexp = torch.log_softmax, torch.logsumexp
 
 
+def exact_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x (..., D) times the transposed weight (E, D), which only what predicts has to sum in one order."""
+    return linear(x, weight)
+
+
 def concatenate(arrays: Sequence[Tensor], axis: int = -1) -> Tensor:
     """Side by side along an axis."""
     return torch.cat(list(arrays), axis)

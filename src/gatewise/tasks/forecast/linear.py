@@ -82,7 +82,8 @@ class Linear:
         if past.shape[1] < T:
             past = np.concatenate([np.full((len(past), T - past.shape[1]), np.nan), past], 1)
         filled, unit = self._read(past[:, -T:], season)
-        found = filled @ (self.before if before else self.weights).T
+        # Row by row: how a library sums one product of all depends on how many there are.
+        found = np.matmul(self.before if before else self.weights, filled[:, :, None])[:, :, 0]
         if moved is not None:
             found += moved * unit
         return np.exp(np.minimum(found, 700.0)) if self.logarithms else found

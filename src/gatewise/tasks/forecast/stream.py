@@ -6,7 +6,7 @@ the steps of a window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ from ...runtime.stepping import Beside
 from ...runtime.streams import Arrays, LiveArrays, Run
 from ..options import names
 from ..pieces import said, steps_of
-from .predictor import Predictor
+from .baselines.plain import smoothed_steps
+from .predictor import Predictor, windows_at_once
 
 _CODES, _MICROSECONDS = np.int32, "M8[us]"
 
@@ -44,6 +45,7 @@ class LiveForecasts(LiveArrays):
             )
         self._predictor, self.digest, self.layers = predictor, digest, Beside([])
         self._kept = max(predictor.window.context_length, 0 if predictor.plain is None else predictor.plain.reach)
+        self._smoothed = 1 if predictor.plain is None else smoothed_steps(predictor.plain.season)
         described = {**inputs.past, **{name: inputs.static[name] for name in names(options.static_covariates)}}
         self._levels = {name: tuple(how) for name, how in described.items() if not how or isinstance(how[0], str)}
         self._time: str | None = None
@@ -71,7 +73,7 @@ class LiveForecasts(LiveArrays):
             times = after[f"column {self._time}"]
             if (wrong := np.flatnonzero(np.diff(times) <= np.timedelta64(0))).size:
                 raise DataError(f"{times[wrong[0] + 1]} follows {times[wrong[0]]}. Give the steps in the order of time")
-        self._predictor.table(self._sequences(after))
+        self._predictor.table(self._sequences([after]))
         return after
 
     def answers(
@@ -79,29 +81,52 @@ class LiveForecasts(LiveArrays):
     ) -> Sequence[dict[str, np.ndarray]]:
         for piece, memory in zip(pieces, memories, strict=True):
             memory.update(piece)
-        # One after the other: the bits of a matrix product would depend on who is beside.
-        return [self._forecast(memory) for memory in memories]
+        found: list[Any] = [None] * len(pieces)
+        for places in self._together(memories):
+            for place, forecast in zip(places, self._forecasts([memories[place] for place in places]), strict=True):
+                found[place] = forecast
+        return found
 
-    def _forecast(self, memory: Arrays) -> dict[str, np.ndarray]:
-        table = self._predictor.table(self._sequences(memory))
+    def _together(self, memories: Sequence[Arrays]) -> Iterator[list[int]]:
+        """Places of streams whose forecasts can be computed side by side, each with the bits that it would have alone.
+
+        What is drawn at random depends on what else is drawn, and how the past is smoothed on how long it is known.
+        """
+        predictor = self._predictor
+        if predictor.options.head != "quantiles":
+            yield from ([place] for place in range(len(memories)))
+            return
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, memory in enumerate(memories):
+            targets = [memory[f"column {name}"][-self._smoothed :] for name in predictor.targets]
+            begins = int(np.isfinite(targets).any(axis=0).argmax())
+            alike.setdefault((len(next(iter(memory.values()))), begins), []).append(place)
+        at_once = windows_at_once(predictor.options, predictor.targets)
+        for places in alike.values():
+            yield from (places[first : first + at_once] for first in range(0, len(places), at_once))
+
+    def _forecasts(self, memories: Sequence[Arrays]) -> Iterator[dict[str, np.ndarray]]:
+        table = self._predictor.table(self._sequences(memories))
         cut, forecast = self._predictor.continuation(table, table.data.offsets[1:], self._kept, ())
         found = self._predictor.values(cut, forecast)
         if self._time is not None:
             found[self._time] = np.array([time.isoformat() for time in found[self._time].tolist()], object)
-        return found
+        H = self._predictor.horizon
+        for first in range(0, len(memories) * H, H):
+            yield {name: values[first : first + H] for name, values in found.items()}
 
-    def _sequences(self, memory: Arrays) -> Sequences:
+    def _sequences(self, memories: Sequence[Arrays]) -> Sequences:
         steps = {}
         for name in self._columns:
-            values = memory[f"column {name}"]
+            values = np.concatenate([memory[f"column {name}"] for memory in memories])
             if name == self._time:
                 steps[name] = Column(name, "time", values, zone=self._predictor.options.zone)
             elif name in self._levels:
                 steps[name] = Column(name, "category", values, levels=self._levels[name])
             else:
                 steps[name] = Column(name, "number", values)
-        count = len(next(iter(memory.values())))
-        return Sequences(np.array([0, count]), steps, name="the stream")
+        ends = np.cumsum([0, *(len(next(iter(memory.values()))) for memory in memories)])
+        return Sequences(ends, steps, name="the stream")
 
     def _dtype(self, name: str) -> Any:
         return _MICROSECONDS if name == self._time else _CODES if name in self._levels else np.float64
