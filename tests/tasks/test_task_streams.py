@@ -88,6 +88,12 @@ def classifier(long=False, **options):
     return model, given
 
 
+def default_classifier():
+    x = np.nan_to_num(series(60, 30, 2))
+    x[::2] += 0.5
+    return Classifier(**SMALL, share=0.5).fit(x, np.where(np.arange(60) % 2, "low", "high")), [*x[:4]]
+
+
 def generator():
     x = [own[:, :2] for own in np.nan_to_num(series(30, 30, 3))]
     model = Generator(**SMALL, mixtures=2).fit([np.column_stack([own, own[:, 0] > 0]) for own in x])
@@ -111,6 +117,7 @@ MODELS = {
     "forecast paths": lambda: forecaster(mode="autoregressive", head="gaussian", samples=20, share=1.0),
     "classify": lambda: classifier(),
     "classify long": lambda: classifier(long=True, num_layers=2),
+    "classify anew": default_classifier,
     "transcribe": lambda: transcriber(),
     "forecast plain": lambda: forecaster(only="plain"),
 }

@@ -16,6 +16,7 @@ from ..pieces import said, steps_of
 from .architecture import average, read_steps
 from .inputs import frames_of
 from .predictor import Predictor
+from .targets import Targets
 
 _TEXT = "held text"
 
@@ -33,16 +34,10 @@ class LiveClasses(LiveArrays):
 
     def __init__(self, predictor: Predictor, digest: str):
         inputs = predictor.inputs
-        _refuse_wholes(predictor)
         self._predictor, self._inputs, self.digest = predictor, inputs, digest
-        self._text = inputs.text if inputs.text is not None and not inputs.text.per_step else None
-        self._columns: dict[str, int | None] = {}
-        if self._text is None:
-            self._columns |= {column.name: len(column.mean) for column in inputs.numbers}
-            self._columns |= dict.fromkeys(column.name for column in inputs.categories)
-            self._columns |= dict.fromkeys(() if inputs.text is None else inputs.text.names)
-        self.channels = tuple(self._columns)
-        self.unit = "text" if self._text else "a word" if inputs.text and len(self.channels) == 1 else "a row of values"
+        self._columns = columns_read(predictor)
+        self._text = None if self._columns else inputs.text
+        self.channels, self.unit = tuple(self._columns), unit_of(predictor)
         self._members = predictor.net.members
         self.layers = Beside(live_layers(member.layers) for member in self._members)
         self._units = self._members[0].shape.hidden_size
@@ -124,22 +119,13 @@ class LiveClasses(LiveArrays):
         found = predictor.targets.tempered(average(net, scores).astype(np.float64), predictor.temperature)
         found = predictor.targets.predictions(found)
         decided = predictor.targets.decide(found)
-        return [self._answer(*each) for each in zip(found, decided, strict=True)]
+        return [answer_of(predictor.targets, *each) for each in zip(found, decided, strict=True)]
 
     def _pooled(self, name: str, number: int, memory: Arrays) -> np.ndarray:
         found = memory[f"{name} {number}"]
         if name == "mean":
             return found / np.float32(memory["steps"])
         return found / memory[f"weight {number}"] if name == "attention" else found
-
-    def _answer(self, found: Any, decided: Any) -> dict[str, Any]:
-        targets = self._predictor.targets
-        if targets.kind == "number":
-            return {"predicted": float(decided)}
-        chances = dict(zip(map(str, targets.classes), map(float, found), strict=True))
-        labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
-        plain = decided.item() if isinstance(decided, np.generic) else decided
-        return {"predicted": plain if labels is None else labels, "probabilities": chances}
 
     def _words(self, text: str) -> dict[str, np.ndarray] | None:
         assert self._text is not None
@@ -205,14 +191,13 @@ class LiveClasses(LiveArrays):
         return len(counts) < 2 and bool(min(whole) >= 0) and _is_text(memory[_TEXT])
 
 
-def _refuse_wholes(predictor: Predictor) -> None:
-    """OptionError if an answer needs a sequence whole."""
+def columns_read(predictor: Predictor) -> dict[str, int | None]:
+    """What a step consists of, see `pieces.steps_of`; nothing of a classifier of whole texts.
+
+    Raises:
+        OptionError: Something is known once for a sequence, which is no stream of steps.
+    """
     inputs = predictor.inputs
-    if predictor.net is None or (predictor.baselines is not None and predictor.blend_weight < 1):
-        raise OptionError(
-            "this classifier asks plain methods, which read a sequence whole, so it cannot answer before its end. "
-            "Train one with share=1"
-        )
     if predictor.sound is not None:
         raise OptionError("this classifier brings recordings to one level, for which it has to hear them whole")
     static = [column.name for column in inputs.numbers if not column.per_step]
@@ -221,6 +206,40 @@ def _refuse_wholes(predictor: Predictor) -> None:
     if static or len(texts) > 1:
         names = ", ".join([*static, *texts])
         raise OptionError(f"this classifier reads {names} once for each sequence, which is no stream of steps")
+    if texts:
+        return {}
+    found: dict[str, int | None] = {column.name: len(column.mean) for column in inputs.numbers}
+    found |= dict.fromkeys(column.name for column in inputs.categories)
+    return found | dict.fromkeys(() if inputs.text is None else inputs.text.names)
+
+
+def unit_of(predictor: Predictor) -> str:
+    """What a piece is made of, in words."""
+    columns, text = columns_read(predictor), predictor.inputs.text
+    return "text" if not columns else "a word" if text and len(columns) == 1 else "a row of values"
+
+
+def answer_of(targets: Targets, found: Any, decided: Any) -> dict[str, Any]:
+    """What a push returns.
+
+    Args:
+        found: (K,) probabilities, or one number.
+        decided: A class, (K,) zeros and ones, or one number.
+    """
+    if targets.kind == "number":
+        return {"predicted": float(decided)}
+    chances = dict(zip(map(str, targets.classes), map(float, found), strict=True))
+    labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
+    plain = decided.item() if isinstance(decided, np.generic) else decided
+    return {"predicted": plain if labels is None else labels, "probabilities": chances}
+
+
+def reads_on(predictor: Predictor) -> bool:
+    """Whether the classes of a sequence so far follow from those of its beginning and what came since; else it is read
+    anew each time, see `prefixes`."""
+    members = () if predictor.net is None else predictor.net.members
+    alone = predictor.baselines is None or predictor.blend_weight == 1
+    return bool(members) and alone and not any(member.layers.bidirectional for member in members)
 
 
 def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
