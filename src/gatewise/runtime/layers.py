@@ -19,10 +19,9 @@ from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from ..native.calls import Precision
 from ..native.diagonals import Diagonals, plan_diagonals
-from . import network, ops
+from . import chunkwise, equations, network, ops
 from .attention import AdditiveAttention, MultiplicativeAttention
 from .convolutions import BatchNormalisation, Convolution
-from .equations import recurrence
 from .products import constant, exact_linear
 
 Array = np.ndarray
@@ -193,10 +192,11 @@ class Recurrent:
     def _evaluated(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
         ends = []
         ways = 2 if self.bidirectional else 1
+        run = chunkwise.recurrence if chunkwise.fits(self.cell) and len(x) > 1 else equations.recurrence
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
-                y, end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
+                y, end = run(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
                 outputs.append(y)
                 ends.append(end)
             x = ops.concatenate(outputs)

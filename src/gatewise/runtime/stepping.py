@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import OptionError
 from ..native import lowering
 from ..native.streams import Streams
-from .layers import Recurrent, as_tuple
+from .equations import recurrence
+from .layers import Recurrent
 
 Array = np.ndarray
 State = Sequence[
@@ -120,18 +121,15 @@ class Evaluated(Kept):
         self._layers = layers
 
     def zeros(self) -> State:
-        return _by_layer(self._layers.start(1))
+        return [[value[0] for value in layer] for layer in zip(*self._layers.start(1), strict=True)]
 
+    @np.errstate(all="ignore")  # damaged weights show in the output
     def run(self, x: Array, state: State) -> tuple[Array, State]:
-        before = tuple(np.stack(values)[:, None] for values in zip(*state, strict=True))
-        with np.errstate(all="ignore"):  # damaged weights show in the output
-            y, after = self._layers(x[:, None], before)
-        return y[:, 0], _by_layer(as_tuple(after))
-
-
-def _by_layer(state: tuple[Array, ...]) -> State:
-    """Of arrays (layers, 1, H), one per carried name."""
-    return [[value[0] for value in layer] for layer in zip(*state, strict=True)]
+        y, after = x[:, None], []
+        for before, weights in zip(state, self._layers.weights, strict=True):  # step by step, however they are cut
+            y, end = recurrence(self._layers.cell, y, [value[None] for value in before], weights)
+            after.append([value[0] for value in end])
+        return y[:, 0], after
 
 
 class Beside:
