@@ -7,24 +7,15 @@ so streams, whose bits must not depend on how they are cut, do without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
-from .. import cells
 from ..algebra import Cell
 from . import ops
 
 Array = np.ndarray
 
 _STEPS = 64  # of a chunk: beyond, its square of weights costs more than the matrix that it saves
-
-
-@lru_cache(maxsize=256)
-def fits(cell: Cell) -> bool:
-    """Whether a cell is `mlstm`, by its equations, with any number of heads."""
-    return replace(cells.find("mlstm"), heads=cell.heads).equations == cell.equations
 
 
 def recurrence(

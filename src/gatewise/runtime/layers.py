@@ -1,7 +1,7 @@
 """The parts of a trained network on numpy's arrays: what `runtime.network` says of their sizes, with weights.
 
 Recurrent layers run in the native engine, which gives the bits that it gives to torch's tensors. Cells that carry
-matrices, which it does not run, are evaluated step by step.
+matrices, which it does not run, are evaluated a chunk of steps at a time, or step by step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import cells
 from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
@@ -192,7 +193,8 @@ class Recurrent:
     def _evaluated(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
         ends = []
         ways = 2 if self.bidirectional else 1
-        run = chunkwise.recurrence if chunkwise.fits(self.cell) and len(x) > 1 else equations.recurrence
+        chunks = len(x) > 1 and cells.is_one(self.cell, "mlstm")
+        run = chunkwise.recurrence if chunks else equations.recurrence
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
