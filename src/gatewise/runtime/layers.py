@@ -1,7 +1,7 @@
 """The parts of a trained network on numpy's arrays: what `runtime.network` says of their sizes, with weights.
 
 Recurrent layers run in the native engine, which gives the bits that it gives to torch's tensors. Cells that carry
-matrices, which it does not run, are evaluated step by step.
+matrices, which it does not run, are evaluated a chunk of steps at a time, or step by step.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from .. import cells
 from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from ..native.calls import Precision
 from ..native.diagonals import Diagonals, plan_diagonals
-from . import network, ops
+from . import chunkwise, equations, network, ops
 from .attention import AdditiveAttention, MultiplicativeAttention
 from .convolutions import BatchNormalisation, Convolution
-from .equations import recurrence
 from .products import constant, exact_linear
 
 Array = np.ndarray
@@ -193,10 +193,12 @@ class Recurrent:
     def _evaluated(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
         ends = []
         ways = 2 if self.bidirectional else 1
+        chunks = len(x) > 1 and cells.is_one(self.cell, "mlstm")
+        run = chunkwise.recurrence if chunks else equations.recurrence
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
-                y, end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
+                y, end = run(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
                 outputs.append(y)
                 ends.append(end)
             x = ops.concatenate(outputs)

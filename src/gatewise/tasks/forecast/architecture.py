@@ -112,7 +112,8 @@ def architecture(
 
 
 def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
-    """Outputs of the head for all steps at once, (B, C, H, P).
+    """Outputs of the head for all steps at once, (B, C, H, P). Those of a window do not depend on what is beside it, to
+    the last bit.
 
     Args:
         net: The parts of `architecture`.

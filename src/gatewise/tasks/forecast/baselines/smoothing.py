@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ....runtime.products import by_row
 from ..windows import fill
 
 _AT_ONCE = 1 << 16  # numbers of each step: windows, times the parameters that are tried
@@ -116,17 +115,20 @@ def _seasonal_indices(filled: np.ndarray, seen: np.ndarray, season: int, positiv
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.where(positive[:, None], filled[:, inside] / middle, filled[:, inside] - middle)
     apart = np.where(usable & np.isfinite(apart), apart, 0.0)
-    phase = (np.arange(half, half + middle.shape[1]) - T) % season
-    onto = np.zeros((middle.shape[1], season))
-    onto[np.arange(len(phase)), phase] = 1
-    count = by_row(usable.astype(np.float64), onto)
-    index = by_row(apart, onto) / np.maximum(1, count)
+    count = _by_phase(usable.astype(np.float64), (half - T) % season, season)
+    index = _by_phase(apart, (half - T) % season, season) / np.maximum(1, count)
     mean = index.mean(-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         index = np.where(positive[:, None], index / mean, index - mean)
     believed = (count > 0).all(-1) & (seen.sum(-1) > 2 * season) & _is_seasonal(filled, season)
     believed &= ~positive | (index > 0.01).all(-1)
     return np.where(believed[:, None], index, none)
+
+
+def _by_phase(values: np.ndarray, first: int, season: int) -> np.ndarray:
+    """(N, season) sums of steps (N, n) that are a season apart, the first of which is this one of its season."""
+    padded = np.pad(values, ((0, 0), (first, -(first + values.shape[1]) % season)))
+    return padded.reshape(len(values), -1, season).sum(1)
 
 
 def _is_seasonal(filled: np.ndarray, season: int) -> np.ndarray:
