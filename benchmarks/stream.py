@@ -1,6 +1,6 @@
 """How long does a live stream wait for a step, alone and together with others?
 
-    python -m benchmarks.stream [steps] [int8] [text]
+    python -m benchmarks.stream [steps] [int8] [text] [models]
 
 A step of one stream from Python, on one thread, its state kept by the stream, beside ONNX Runtime's operator of the
 same size (LSTM, and for `gru` GRU), whose states are arrays that go in and come out; results are compared over 20 steps
@@ -17,11 +17,13 @@ taken, as they last long enough for other programs to come in between.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,12 +35,13 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
-from gatewise import cells
+from gatewise import cells, load
 from gatewise.algebra import Cell
 from gatewise.bench.contest import TOLERANCE, Contestant, Spread, alternate
 from gatewise.decoding.sampling import Sampler
 from gatewise.native.streams import Precision, Product, Streams
 from gatewise.runtime.equations import recurrence
+from gatewise.tasks import Classifier, Detector, Generator, Tagger, Transcriber, compress
 
 from .cells import of_the_readme
 from .record import write, write_table
@@ -301,6 +304,75 @@ def text() -> None:
     write_table(PAGE, "text", "\n".join(lines))
 
 
+# Models of tasks.
+
+
+def waves(count: int, steps: int, channels: int) -> np.ndarray:
+    """(count, steps, channels), drawn."""
+    rng = np.random.default_rng(0)
+    at = np.arange(steps)[:, None] / 5 + rng.uniform(0, 6, (count, 1, channels))
+    found: np.ndarray = np.sin(at) + 0.1 * rng.standard_normal((count, steps, channels))
+    return found
+
+
+def fitted(task: str, units: int) -> tuple[Any, Any]:
+    """A model of one layer that hardly learned anything, and a step of its input."""
+    sizes: dict[str, Any] = {"hidden_size": units, "num_layers": 1, "epochs": 0.1, "threads": 1}
+    x = waves(60, 60, 3)
+    if task == "generate":
+        return Generator(**sizes, chunk_length=16, batch_size=4).fit(io.StringIO("abcdefgh \n" * 400)), "a"
+    if task == "detect":
+        return Detector(**sizes, window=16, share=1.0).fit(x[0]), x[0, :1]
+    ahead = {"bidirectional": False}
+    labels = np.where(x[..., 0] > 0, "up", "down")
+    if task == "tag":
+        return Tagger(**sizes, **ahead, crf=False, share=1.0).fit([*x], [*labels]), x[0, :1]
+    if task == "classify":
+        return Classifier(**sizes, **ahead, share=1.0).fit(x, labels[:, 0]), x[0, :1]
+    return Transcriber(**sizes, **ahead, frame_stacking=1).fit([*x], ["".join(own[::9]) for own in labels]), x[0, :1]
+
+
+def of_model(task: str, units: int) -> dict[str, Any]:
+    """Microseconds of `streams().push({stream: step})`, in float32 and in int8, and of the step of the layers in it."""
+    model, step = fitted(task, units)
+    contestants = []
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/float32")
+        compress(f"{folder}/float32", f"{folder}/int8", "int8")
+        for precision in get_args(Precision):
+            streams = load(f"{folder}/{precision}").streams()
+            one, layers = streams.open(), streams._layers
+            alone, x = layers.open(), np.zeros(layers.inputs, np.float32)
+            streams.push({one: step})
+            contestants += [
+                Contestant(precision, partial(streams.push, {one: step}), dict),
+                Contestant(f"{precision} layers", partial(layers.push, alone, x), dict),
+            ]
+        found = alternate(contestants, SECONDS)
+    row: dict[str, Any] = {"task": task, "units": units}
+    row |= {contestant: Spread.of(times).document() for contestant, times in found.items()}
+    row |= {f"share{own}": ratio(found[f"int8{own}"], found[f"float32{own}"]) for own in ("", " layers")}
+    return row
+
+
+def models() -> None:
+    tasks = ("generate", "detect", "tag", "classify", "transcribe")
+    rows = []
+    lines = [
+        "| task | units | a push, us | in int8, us | share | its layers, us | in int8, us | share |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for task in tasks:
+        for units in UNITS[2:]:
+            row = of_model(task, units)
+            rows.append(row)
+            values = [shown(row[name + own]) for own in ("", " layers") for name in ("float32", "int8", "share")]
+            lines.append(f"| {task} | {units} | {' | '.join(values)} |")
+            print(lines[-1], flush=True)
+    write("stream-models", QUESTION, {"threads": 1, "rows": rows})
+    write_table(PAGE, "models", "\n".join(lines))
+
+
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ("steps", "int8", "text"):
-        {"steps": steps, "int8": int8, "text": text}[part]()
+    for part in sys.argv[1:] or ("steps", "int8", "text", "models"):
+        {"steps": steps, "int8": int8, "text": text, "models": models}[part]()

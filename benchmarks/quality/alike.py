@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
@@ -119,7 +120,7 @@ def of_row(row: Any, elsewhere: Any) -> dict[str, Any]:
 
 def table(rows: dict[str, Any]) -> str:
     lines = [
-        "| row | task | models | same bits without torch | scores | torch's differ by at most | answers | torch's differ |",
+        "| row | task | models | same bits | scores | torch's differ by at most | answers | torch's differ |",
         "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for name, row in rows.items():
@@ -138,7 +139,8 @@ def main(names: list[str]) -> None:
     if unknown := {*names} - rows.keys():
         sys.exit(f"no rows {sorted(unknown)}; there are {sorted(rows)}")
     with ProcessPoolExecutor(1, get_context("spawn"), _without_trainers) as elsewhere:
-        found = measured_anew("alike", QUESTION, rows, names, lambda name: of_row(rows[name], elsewhere), "quality.alike")
+        measure = partial(of_row, elsewhere=elsewhere)
+        found = measured_anew("alike", QUESTION, rows, names, lambda name: measure(rows[name]), "quality.alike")
     write_table(PAGE, "alike", table(found))
 
 

@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.data.batches import Rows
 from gatewise.data.split import split_in_order
 from gatewise.decoding.options import Decoding
 from gatewise.metrics.text import token_nats
 from gatewise.runtime.sequence_model import forward as next_outputs
-from gatewise.tasks import attention_decoder
 from gatewise.tasks.caption.architecture import encode as encode_images
 from gatewise.tasks.caption.examples import frames
 from gatewise.tasks.forecast.split import Split, last_origins, spaced
 from gatewise.tasks.generate.numbers.examples import Steps
 from gatewise.tasks.generate.text.evaluation import rows_for
 from gatewise.tasks.translate.evaluation import teacher_forced
-from gatewise.data.batches import Rows
 
 MOST = 500  # texts, images and recordings of a test part that are decoded
 WINDOWS = 2000  # of a test part that are forecast, counting each column

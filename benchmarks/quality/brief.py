@@ -7,7 +7,7 @@ somebody else instead.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 from unittest import mock
@@ -25,7 +25,7 @@ STEPS = 20  # of a training
 SHARE = 0.5  # of the network, where there are plain methods
 
 
-class Enough(Exception):
+class Enough(Exception):  # noqa: N818  (nothing went wrong)
     """All models of a row were asked; what it would do further says nothing of them."""
 
 
@@ -99,27 +99,25 @@ def run(row: Row, data: Any, ask: Callable[[Any, Asked], None]) -> None:
             (tasks.Detector, "scores", {}),
         ):
             stack.enter_context(mock.patch.object(cls, verb, asking(**more)))
-        stack.enter_context(mock.patch.object(Evaluator, "evaluate_parts", lambda *_: {}))
+        stack.enter_context(mock.patch.object(Evaluator, "evaluate_parts", return_value={}))
         # What rows do once all of their models were asked.
         stack.enter_context(mock.patch.object(tasks.Detector, "events", enough))
         stack.enter_context(mock.patch(f"{__package__}.classify.nearest", enough))
         stack.enter_context(mock.patch(f"{__package__}.detect.plain_scores", enough))
-        try:
+        with suppress(Enough):
             row.run(data, row.seeds[0])
-        except Enough:
-            pass
         if not last["asked"]:
             ask(last["model"], Asked(last["data"], learned=True))
 
 
 def _shortened(estimator: Any, prepared: Any) -> Any:
-    """A few steps, one batch of validation, and no figures. `classify` learns its plain methods where others measure."""
+    """A few steps, one batch of validation, no figures. `classify` learns its plain methods where others measure."""
     steps = min(STEPS, prepared.plan.steps)
     plan = replace(prepared.plan, steps=steps, evaluate_every=steps, warmup=min(2, steps), race=False)
 
     def measure(finished: bool, tell: Callable[[str], None]) -> dict[str, Any]:
         if estimator.task == "classify":
             prepared.measure(finished, tell)
-        return _Unmeasured()
+        return _Unmeasured(share=SHARE)
 
     return replace(prepared, plan=plan, validation=_First(prepared.validation), measure=measure, on_evaluation=None)

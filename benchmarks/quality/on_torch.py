@@ -61,7 +61,7 @@ class Steps:
 
 
 def wrapped(value: Any) -> Any:
-    """What a network has under a name: parts and functions that take arrays, weights as arrays, settings as they are."""
+    """What a network has under a name: parts and functions on arrays, weights as arrays, settings as they are."""
     if isinstance(value, nn.Module | ModuleType):
         return OnTorch(value)
     if callable(value) and not isinstance(value, type | Tensor):
