@@ -27,7 +27,7 @@ class OnTorch:
 
     def __getattr__(self, name: str) -> Any:
         if isinstance(self._part, layers.CRF) and name == "chain":
-            return Chain(*(array.numpy() for array in self._part._weights(torch.zeros(()))))
+            return Chain(*called(self._part._weights, torch.zeros(())))
         return wrapped(getattr(self._part, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
