@@ -249,14 +249,14 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
-        return Writer(self._whole_document(), self._tensors())
+        return Writer(self._predicting_document(), self._tensors())
 
     def tracer(self) -> Tracer:
         """The trained model as a `Tracer`, which continues numbers. OptionError if it learned text."""
         self._must_be_fitted()
         if self.numbers_ is None:
             raise OptionError("this model writes text and does not continue numbers. Call writer")
-        return Tracer(self._whole_document(), self._tensors())
+        return Tracer(self._predicting_document(), self._tensors())
 
     def streams(self) -> Streams:
         """Many texts, or sequences of numbers, that are continued side by side.
@@ -267,7 +267,7 @@ class Generator(Estimator, GenerateOptions):
         return super().streams()
 
     def _live(self) -> Live[Any]:
-        document = {**self._whole_document(), "sha256": self._digest}
+        document = {**self._predicting_document(), "sha256": self._digest}
         if self.numbers_ is None:
             return language_model.LanguageModel.of(document, self._tensors()).live()
         return LiveNumbers(Tracer(document, self._tensors()))
