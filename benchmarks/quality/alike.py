@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.alike [ROW ...]
 
-Each row of the table of quality is fitted for a few steps, at its own sizes, to all of its training data; networks and
-plain methods that can be blended have half of the say each. Its test part is then predicted
+Each row of the table of quality is fitted for a few steps, at its own sizes; networks and plain methods that can be
+blended have half of the say each. Its test part is then predicted
 
 - by the runtime in the process that trained it;
 - by the runtime in a process in which `import torch` fails, from the model file, which must give the same bits;

@@ -23,9 +23,10 @@ from gatewise.tasks.generate.numbers.examples import Steps
 from gatewise.tasks.generate.text.evaluation import rows_for
 from gatewise.tasks.translate.evaluation import teacher_forced
 
-MOST = 500  # texts, images and recordings of a test part that are decoded
+MOST = 200  # texts, images and recordings of a test part that are decoded
 WINDOWS = 2000  # of a test part that are forecast, counting each column
-WRITTEN = 300  # tokens
+WRITTEN = 200  # tokens
+TOKENS = 20  # of a translation or a caption: what has not learned when to end goes on
 _CHUNK = 256
 
 
@@ -155,7 +156,7 @@ def translate(model: Any, asked: Asked) -> Said:
     if asked.learned:
         pairs = model._split(pairs, tuple(model.provenance_["data"]["shares"]))["test"]
     pairs = pairs.take(range(min(MOST, len(pairs))))
-    found = predictor.translate(pairs.sources, replace(asked.decoding or Decoding(), n_best=2))
+    found = predictor.translate(pairs.sources, replace(asked.decoding or Decoding(), n_best=2, max_length=TOKENS))
     forced = np.array([teacher_forced(predictor, pairs)["loss"]])
     hypotheses = [[one.hypothesis for one in some] for some in found]
     return Said([forced, *_best(hypotheses)], _objects([some[0].text for some in found]), _lead(hypotheses))
@@ -164,7 +165,7 @@ def translate(model: Any, asked: Asked) -> Said:
 def caption(model: Any, asked: Asked) -> Said:
     predictor = model._predictor()
     data = asked.data.take(range(min(MOST, len(asked.data))))
-    found = predictor.decode(data, Decoding(n_best=2))
+    found = predictor.decode(data, Decoding(n_best=2, max_length=TOKENS))
     features, _ = encode_images(predictor.net, frames(data, np.arange(len(data))))
     texts = [predictor.tokens.text(best.tokens) for best, *_ in found]
     return Said([features, *_best(found)], _objects(texts), _lead(found))

@@ -48,7 +48,7 @@ def test_draws_have_the_moments_of_their_distribution(name):
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_draws_are_spread_as_those_of_torch(name):
-    """By the largest distance of both distribution functions: Smirnov (1948), where one in ten thousand is above 2.2."""
+    """By the largest distance of both distribution functions (Smirnov 1948); one in ten thousand is above 2.2."""
     head, many = DISTRIBUTIONS[name](), 50_000
     out = np.array([1.5, 0.3, 4.0], np.float32)[: len(head.location_mask)]
     drawn = head.draw(np.broadcast_to(out, (many, len(out))), np.full(many, 2.0, np.float32), np.random.default_rng(0))
