@@ -6,6 +6,7 @@ Nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from gatewise.data.batches import Rows
 from gatewise.data.split import split_in_order
 from gatewise.decoding.options import Decoding
+from gatewise.decoding.sampling import Sampler
 from gatewise.metrics.text import token_nats
 from gatewise.runtime.sequence_model import forward as next_outputs
 from gatewise.tasks.caption.architecture import encode as encode_images
@@ -55,11 +57,37 @@ class Said:
         scores: Numbers: probabilities, forecasts, log-probabilities of tokens.
         answers: (N,) labels, texts or alarms; none where numbers are the answer.
         margins: (N,) by how much the score of each answer is above that of the next best; NaN where that is not known.
+        drawn: How many of them, at the end, are tokens of one text, each drawn after those before it: its margin is how
+            far the random number was from the next token's. Those behind the first that differs say nothing more.
     """
 
     scores: list[np.ndarray]
     answers: np.ndarray
     margins: np.ndarray
+    drawn: int = 0
+
+
+class _Watched(Sampler):
+    """A sampler that keeps what it drew, as tokens and margins of `Said`."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.tokens: list[int] = []
+        self.margins: list[float] = []
+
+    def _draw(self, row: int, p: np.ndarray) -> int:
+        before = deepcopy(self._streams[row]) if row < len(self._streams) else None
+        token = super()._draw(row, p)
+        chance = (before or self._first()).random()
+        edges = np.cumsum(p)
+        self.tokens.append(token)
+        self.margins.append(float(np.abs(edges[:-1] / edges[-1] - chance).min()))
+        return token
+
+    def _first(self) -> np.random.Generator:
+        """The generator of the first row at its beginning."""
+        seeds = np.random.SeedSequence(self._entropy, spawn_key=(0,))
+        return np.random.Generator(np.random.PCG64(seeds))
 
 
 def same_bits(one: Said, other: Said) -> bool:
@@ -75,6 +103,7 @@ def compared(one: Said, other: Said) -> dict[str, Any]:
         for a, b in zip(one.scores, other.scores, strict=True)
     ]
     differ = np.array([a != b for a, b in zip(one.answers, other.answers, strict=True)], bool)
+    differ[np.flatnonzero(differ[len(differ) - one.drawn :])[1:] + len(differ) - one.drawn] = False
     margins = np.maximum(one.margins, other.margins)[differ]
     return {
         "scores": sum(array.size for array in one.scores),
@@ -136,9 +165,12 @@ def _written(model: Any, asked: Asked) -> Said:
         nats.append(token_nats(scores, targets.ravel()))
         likeliest.append(scores.argmax(-1))
         margins.append(_margins(scores))
-    own = list("".join(model.sample(length=WRITTEN, seed=0)))
-    answers = [*np.concatenate(likeliest).tolist(), *own]
-    return Said([*nats], _objects(answers), np.concatenate([*margins, np.full(len(own), np.nan)]))
+    writer = model.writer()
+    sampler = _Watched(temperature=0.8, seed=0, forbidden=writer.forbidden)
+    for _ in writer.write(length=WRITTEN, sampler=sampler):
+        pass
+    answers = [*np.concatenate(likeliest).tolist(), *sampler.tokens]
+    return Said([*nats], _objects(answers), np.concatenate([*margins, sampler.margins]), drawn=WRITTEN)
 
 
 def _continued(model: Any, asked: Asked) -> Said:

@@ -12,7 +12,8 @@ from test_old_models import MODELS, NAMES, compare, opened, read
 
 import gatewise
 from benchmarks.quality.alike import on_torch
-from benchmarks.quality.answers import Said, compared
+from benchmarks.quality.answers import Said, _Watched, compared
+from gatewise.decoding.sampling import Sampler
 
 
 def told(name):
@@ -46,3 +47,21 @@ def test_a_difference_is_told_with_how_close_the_next_answer_was():
     found = compared(one, said([101.0, 0.5], ["a", "x", "c"], [0.3, 0.02, np.nan]))
     assert found == {"scores": 2, "difference": 0.01, "answers": 3, "differ": 1, "margin": 0.02}
     assert compared(one, one)["margin"] is None
+
+
+def test_of_a_text_the_first_token_that_differs_counts():
+    def said(tokens, margins):
+        return Said([np.zeros(1)], np.array([7, *tokens], object), np.array([0.5, *margins]), drawn=len(tokens))
+
+    found = compared(said([1, 2, 3, 4], [0.1, 1e-8, 0.2, 0.3]), said([1, 5, 6, 4], [0.1, 2e-8, 0.9, 0.9]))
+    assert (found["differ"], found["margin"]) == (1, 2e-8)
+
+
+def test_a_watched_sampler_draws_what_any_does():
+    rng = np.random.default_rng(0)
+    watched, usual = _Watched(seed=3, temperature=0.8), Sampler(seed=3, temperature=0.8)
+    for scores in rng.normal(size=(20, 5)):
+        assert watched(scores) == usual(scores) == watched.tokens[-1]
+        p, margin = usual.probabilities(scores), watched.margins[-1]
+        edges = np.cumsum(p)[:-1]
+        assert 0 <= margin <= np.diff([0, *edges, 1]).max()
