@@ -1,6 +1,6 @@
 """How long does a live stream wait for a step, alone and together with others?
 
-    python -m benchmarks.stream [steps] [int8] [text] [models]
+    python -m benchmarks.stream [steps] [int8] [text]
 
 A step of one stream from Python, on one thread, its state kept by the stream, beside ONNX Runtime's operator of the
 same size (LSTM, and for `gru` GRU), whose states are arrays that go in and come out; results are compared over 20 steps
@@ -10,8 +10,6 @@ together and one by one.
 In int8, ours is timed beside ours in float32 and beside ONNX Runtime's LSTM that its own `quantize_dynamic` made; how
 far either differs from float32 is that of 200 steps' outputs. What a language model needs for a character is compared
 with the walk over the cell's graph in numpy, which every cell took before and those with matrices still take.
-
-Of whole models, as `fit` makes them of a few waves, 64 streams are pushed a step each, together and one by one.
 
 Times are medians of rounds in which the contestants take turns in one process. Of many pushes the processor's time is
 taken, as they last long enough for other programs to come in between.
@@ -38,11 +36,9 @@ from onnxruntime.quantization import quantize_dynamic
 from gatewise import cells
 from gatewise.algebra import Cell
 from gatewise.bench.contest import TOLERANCE, Contestant, Spread, alternate
-from gatewise.data.readers.arrays import from_arrays
 from gatewise.decoding.sampling import Sampler
 from gatewise.native.streams import Precision, Product, Streams
 from gatewise.runtime.equations import recurrence
-from gatewise.tasks import Classifier, Detector, Forecaster, Tagger
 
 from .cells import of_the_readme
 from .record import write, write_table
@@ -305,68 +301,6 @@ def text() -> None:
     write_table(PAGE, "text", "\n".join(lines))
 
 
-# Whole models.
-
-
-def waves(count: int, steps: int, channels: int) -> np.ndarray:
-    """(count, steps, channels) with noise."""
-    rng = np.random.default_rng(0)
-    at = np.arange(steps)[:, None] / 5 + rng.uniform(0, 6, (count, 1, channels))
-    return np.sin(at) + 0.1 * rng.standard_normal((count, steps, channels))
-
-
-def fitted_models() -> dict[str, tuple[Any, np.ndarray]]:
-    """Models by name, each with a step for each stream. They have learned little, which costs a stream as much."""
-    quick: dict[str, Any] = {"epochs": 1, "threads": 1}
-    x = waves(40, 200, 3)
-    sides = [np.where(own[:, 0] > 0, "up", "down").tolist() for own in x]
-    halves = np.where(np.arange(len(x)) % 2, "low", "high")
-    x[::2] += 0.5
-    steps = np.random.default_rng(1).standard_normal((TOGETHER, 3))
-    tagger = Tagger(**quick, bidirectional=False, crf=False, normalise=False)
-    return {
-        "detect": (Detector(**quick).fit(waves(1, 2000, 3)[0]), steps),
-        "tag": (tagger.fit(from_arrays(list(x), sides, per_step=True)), steps),
-        "forecast": (Forecaster(**quick, horizon=12, context_length=48).fit(waves(1, 2000, 1)[:, :, 0]), steps[:, :1]),
-        "classify": (Classifier(**quick, bidirectional=False, share=1.0).fit(x, halves), steps),
-    }
-
-
-def of_model(name: str, model: Any, steps: np.ndarray) -> dict[str, Any]:
-    """Microseconds of a step of a stream by itself, and of each of many."""
-    streams = model.streams()
-    ids = [streams.open() for _ in steps]
-    for _ in range(60):  # what they have read fills a window
-        streams.push(dict(zip(ids, steps, strict=True)))
-    pieces = dict(zip(ids, steps, strict=True))
-    found = alternate(
-        [
-            Contestant("one by one", lambda: [streams.push({i: step}) for i, step in pieces.items()], dict),
-            Contestant("together", lambda: streams.push(pieces), dict),
-        ],
-        SECONDS,
-        clock=time.process_time_ns,
-    )
-    each = {how: [pushed / len(ids) for pushed in times] for how, times in found.items()}
-    row: dict[str, Any] = {"task": name} | {how: Spread.of(times).document() for how, times in each.items()}
-    return row | {"ratio": ratio(each["one by one"], each["together"])}
-
-
-def models() -> None:
-    rows = [of_model(name, *made) for name, made in fitted_models().items()]
-    write("stream-models", QUESTION, {"threads": 1, "together": TOGETHER, "rows": rows})
-    lines = [
-        f"| model | one by one, us a step | {TOGETHER} together, us a step | times as fast |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row['task']} | {shown(row['one by one'])} | {shown(row['together'])} | {shown(row['ratio'])}x |"
-        )
-    print("\n".join(lines))
-    write_table(PAGE, "models", "\n".join(lines))
-
-
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ("steps", "int8", "text", "models"):
-        {"steps": steps, "int8": int8, "text": text, "models": models}[part]()
+    for part in sys.argv[1:] or ("steps", "int8", "text"):
+        {"steps": steps, "int8": int8, "text": text}[part]()
