@@ -2,10 +2,10 @@
 
     python -m benchmarks.stream_models [together] [int8]
 
-Of whole models, as `fit` makes them of a few waves, 64 streams are pushed a step each, together and one by one. Of models
-of one layer that hardly learned anything, in float32 and compressed to int8, a push is timed and the step of the layers
-in it. Contestants take turns in one process; the processor's time is taken, as pushes last long enough for other programs
-to come in between.
+Of whole models, as `fit` makes them of a few waves, 64 streams are pushed a step each, together and one by one. Of
+models of one layer that hardly learned anything, in float32 and compressed to int8, a push is timed and the step of the
+layers in it. Contestants take turns in one process; the processor's time is taken, as pushes last long enough for other
+programs to come in between.
 """
 
 from __future__ import annotations
