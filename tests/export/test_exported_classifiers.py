@@ -167,9 +167,11 @@ def test_sentences(data, options, tables, tmp_path, capsys):
     assert "look up" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [{"crf": True}, {"normalise": True, "bidirectional": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"crf": True, "share": 0.5}, {"normalise": True, "bidirectional": False, "share": 1}], ids=str
+)
 def test_steps_of_whole_sequences(options, tables, tmp_path, capsys):
-    estimator = Tagger(hidden_size=6, epochs=2, key="run", columns="heat,load", share=1, **options)
+    estimator = Tagger(hidden_size=6, epochs=2, key="run", columns="heat,load", **options)
     found = exported(estimator, tables["waves"], "c html", tmp_path, capsys)
     assert ("gw_labels" in (found["c"] / "model.h").read_text()) == ("crf" in options)
 

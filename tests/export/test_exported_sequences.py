@@ -17,6 +17,8 @@ from gatewise.runtime.network import Block, Embedding, Linear, Recurrent
 from gatewise.runtime.recorder import SEQUENCE, Recorder
 from gatewise.runtime.recording import Examples, StepModel
 from gatewise.tasks.classify.inputs import frames_of
+from gatewise.tasks.tag.features import Encoded, Features
+from gatewise.tasks.tag.windows import Windows
 
 STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
@@ -129,3 +131,27 @@ def test_c_needs_no_library_and_refuses_what_it_has_no_room_for(tmp_path):
     assert [model_c.gw_read(state, steps, 2, *[numbers] * 4) for steps in (6, 1, 0, -1, 7)] == [0, 0, -1, -1, -1]
     assert model_c.gw_read(state, 1, 3, *[numbers] * 4) == -1
     assert model_c.gw_labels(state, 7, numbers, (ctypes.c_int * 7)()) == -1
+
+
+@needs_compiler
+@needs_node
+@pytest.mark.parametrize("ahead", [True, False])
+def test_windows_around_steps_are_those_of_the_regression(ahead, tmp_path):
+    x, offsets = model().examples.inputs["x"], np.concatenate([[0], np.cumsum(LENGTHS)])
+    features = Features([], {}, {"x": [0.0] * D}, {"x": [1.0] * D}, False, [])
+    encoded = Encoded(offsets, [], np.zeros((len(x), 0), np.int64), x)
+    wanted = np.concatenate([*Windows(ahead, [], reach=8).numbers(encoded, features)])
+    recorder = Recorder()
+    numbers = recorder.number("x", 1, 1, D)
+    read = recorder.vector(numbers * 1.0)
+    recorder.begin("forward")
+    said = StepModel(
+        recording=recorder.recording(around=recorder.around(read, 8, ahead)),
+        examples=Examples("by chance", {"x": x}, {"around": wanted[:, D:]}, LENGTHS),
+        title="Windows.",
+        meaning=[],
+        digest="none",
+        page={"kind": "labels", "names": [], "classes": [], "targets": []},
+    )
+    assert prove_c(written(c.sources(said, "float32"), tmp_path)) <= 1e-5
+    assert prove_script(written(html.sources(said, "int8"), tmp_path) / html.SCRIPT) <= 1e-5

@@ -278,10 +278,7 @@ def _code(model: StepModel, kind: str) -> str:
     body = _function(
         f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
     )
-    states = recording.states
-    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or [
-        "s->none = 0.0f;"
-    ]
+    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in recording.states]
     scope = "static void" if recording.whole else "void"
     reset = _function(f"GW_PLAIN {scope} gw_reset(gw_state *s) {{", iter(clear))
     helpers = [

@@ -24,7 +24,7 @@ SCRIPTS = {  # kind of a page -> what its engine and its interface are made of
     "pen": (("mixture.js",), ("pen.js",)),
     "series": (("mixture.js",), ("chart.js", "series.js")),
     "watch": ((), ("chart.js", "watch.js")),
-    "labels": (("chain.js",), ("chart.js", "labels.js")),
+    "labels": (("chain.js", "whole.js"), ("chart.js", "labels.js")),
     "classes": (("whole.js",), ("chart.js", "bars.js", "classes.js")),
     "sentence": (("hashes.js", "spaces.js", "sentences.js", "chain.js", "tagger.js"), ("sentence.js",)),
     "typed": (("hashes.js", "spaces.js", "words.js", "classtext.js"), ("bars.js", "typed.js")),

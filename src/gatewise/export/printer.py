@@ -14,6 +14,7 @@ from ..runtime.recording import (
     FIRST,
     Above,
     Affine,
+    Around,
     Clear,
     Constant,
     Embed,
@@ -209,6 +210,8 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
         case Stretch(out, source):
             sizes = [source.size, out.size // source.size]
             yield language.helper("gw_stretch", name(out), name(source), "steps", *sizes)
+        case Around(out, source, reach, ahead):
+            yield language.helper("gw_around", name(out), name(source), "steps", "t", source.size, reach, int(ahead))
         case Nearest(out, x, series, classes, band):
             N, T, C = series.shape
             tables = [language.vector(series), language.integers(classes)]

@@ -39,6 +39,33 @@ static void gw_stretch(float *y, const float *x, int steps, int C, int T) {
         }
 }
 
+static float gw_apart(const float *x, int steps, int t, int away, int N, int n) {
+    int p = t + away < 0 ? 0 : t + away < steps ? t + away : steps - 1;
+    return x[t * N + n] - x[p * N + n];
+}
+
+static void gw_around(float *out, const float *x, int steps, int t, int N, int reach, int ahead) {
+    /* Of x[steps][N] at step t and around it: how far it lies from its neighbours; and for 2, 4, ... steps up to reach
+       the mean and deviation of those nearer, and how far it lies from those so far away. */
+    int size, n, p;
+    for (size = 1; size <= reach; size *= 2) {
+        int first = t - size + 1 < 0 ? 0 : t - size + 1, last = ahead ? t + size - 1 : t;
+        if (last > steps - 1) last = steps - 1;
+        for (n = 0; n < N && size > 1; n++) {
+            float mean = 0.0f, squares = 0.0f;
+            for (p = first; p <= last; p++) mean += x[p * N + n];
+            mean /= (float)(last - first + 1);
+            for (p = first; p <= last; p++) squares += (x[p * N + n] - mean) * (x[p * N + n] - mean);
+            out[n] = mean;
+            out[N + n] = gw_sqrt(squares / (float)(last - first + 1));
+        }
+        if (size > 1) out += 2 * N;
+        for (n = 0; n < N; n++) out[n] = gw_apart(x, steps, t, -size, N, n);
+        for (n = 0; n < N && ahead; n++) out[N + n] = gw_apart(x, steps, t, size, N, n);
+        out += ahead ? 2 * N : N;
+    }
+}
+
 static void gw_nearest(float *out, const float *x, const float *series, const int32_t *classes, int N, int T, int C,
                        int K, int band) {
     /* out[K]: the distance of x[T][C] to the nearest of series[N][T][C] of each class, of which each is one, under dynamic

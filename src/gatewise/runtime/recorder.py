@@ -21,6 +21,7 @@ from .recording import (
     OPERATIONS,
     Above,
     Affine,
+    Around,
     Clear,
     Constant,
     Embed,
@@ -199,6 +200,13 @@ class Recorder:
         """(1, 1, 2 * D * R * Q), see `recording.Above`."""
         out = self._vector(thresholds.size)
         self._operations.append(Above(out, source, dilations, kernels, reads, thresholds, longest))
+        return self._symbol(out, (1, 1, out.size))
+
+    def around(self, source: Vector, reach: int, ahead: bool) -> Symbol:
+        """(1, 1, n) of a step and those around it, see `recording.Around`; of a vector of the pass before."""
+        scales, sides = reach.bit_length() - 1, 2 if ahead else 1
+        out = self._vector(source.size * (scales * (2 + sides) + sides))
+        self._operations.append(Around(out, source, reach, ahead))
         return self._symbol(out, (1, 1, out.size))
 
     def nearest(self, source: Vector, series: Array, classes: Array, count: int, band: int) -> Symbol:

@@ -175,6 +175,22 @@ class Stretch:
 
 
 @dataclass(frozen=True, eq=False)
+class Around:
+    """`out` is, of N numbers x at a step and of those around it: how far x lies from the steps next to it; and for 2, 4
+    and so on up to `reach` steps, the mean and deviation of those that are fewer than so many away, and how far x lies
+    from the steps so many away, or from the ends of the sequence.
+
+    Attributes:
+        ahead: Whether steps after it are read, not only those before.
+    """
+
+    out: Vector
+    source: Vector
+    reach: int
+    ahead: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Nearest:
     """`out` (K,) is the distance of x (T, C) to the nearest of series (N, T, C) of each class (N,) under dynamic time
     warping, at most `band` steps away; of a class without series, a very large number."""
@@ -203,7 +219,7 @@ class Pass:
 
 FIRST = Pass("forward")  # which needs no mark
 
-OfWhole = Frame | Above | Stretch  # they read a sequence at all its steps
+OfWhole = Frame | Above | Stretch | Around  # they read a sequence at all its steps
 Operation = (
     Embed | Affine | Clear | Step | Pointwise | Gather | Constant | Lookup | Largest | Keep | OfWhole | Nearest | Pass
 )
@@ -305,7 +321,7 @@ def inputs_of(operation: Operation) -> list[Vector]:
             return [vector]
         case Step(x=vector) | Largest(x=vector) | Nearest(x=vector):
             return [vector]
-        case Frame(source=vector) | Above(source=vector) | Stretch(source=vector):
+        case Frame(source=vector) | Above(source=vector) | Stretch(source=vector) | Around(source=vector):
             return [vector]
         case Pointwise(args=args):
             return [arg for arg in args if isinstance(arg, Vector)]

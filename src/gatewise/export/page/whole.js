@@ -57,3 +57,24 @@ function gw_nearest(out, x, series, classes, N, T, C, K, band) {
     out[classes[n]] = Math.min(out[classes[n]], Math.sqrt(before[T]));
   }
 }
+
+// Of x[steps][N] at step t and around it: how far it lies from its neighbours; and for 2, 4, ... steps up to reach the mean
+// and deviation of those nearer, and how far it lies from those so far away.
+function gw_around(out, x, steps, t, N, reach, ahead) {
+  let place = 0;
+  for (let size = 1; size <= reach; size *= 2) {
+    const first = Math.max(0, t - size + 1), last = Math.min(ahead ? t + size - 1 : t, steps - 1), count = last - first + 1;
+    for (let n = 0; n < N && size > 1; n++) {
+      let mean = 0, squares = 0;
+      for (let p = first; p <= last; p++) mean += x[p * N + n] / count;
+      for (let p = first; p <= last; p++) squares += (x[p * N + n] - mean) ** 2;
+      out[place + n] = mean;
+      out[place + N + n] = Math.sqrt(squares / count);
+    }
+    if (size > 1) place += 2 * N;
+    for (const away of ahead ? [-size, size] : [-size]) {
+      const p = Math.min(Math.max(t + away, 0), steps - 1);
+      for (let n = 0; n < N; n++) out[place++] = x[t * N + n] - x[p * N + n];
+    }
+  }
+}

@@ -9,10 +9,11 @@ import numpy as np
 from ...data.sequences import Column, Sequences, category_column, offsets_of
 from ...decoding.viterbi import viterbi
 from ...runtime.recorder import CARRIED, SEQUENCE, Recorder, Symbol
-from ...runtime.recording import Examples, StepModel
+from ...runtime.recording import Examples, StepModel, Vector
 from ..stepwise import Rounding, rounded_network, share_line
 from .architecture import forward
 from .features import Features
+from .linear import Blend, Linear
 from .page import sentence_model
 
 if TYPE_CHECKING:
@@ -36,18 +37,27 @@ def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
     features, targets = tagger.features_, tagger.targets_
     if features.words:
         return sentence_model(tagger, digest, rounded)
-    plain = tagger.plain_
-    part = "" if plain is None else share_line(tagger.blend_.share, f"that of a {plain.name(targets)}")
+    crf = tagger._net is not None and tagger._net.crf is not None
+    whole = tagger.bidirectional or features.per_sequence or crf
+    plain, share, part = _plain(tagger, whole)
+    whole |= plain is not None
     recorder = Recorder()
-    net = rounded_network(tagger, rounded, recorder)
-    chain = tagger._predictor().chain(1.0)
-    whole = tagger.bidirectional or features.per_sequence or chain is not None
-    batch = {"lengths": None, "state": SEQUENCE if whole else CARRIED, **_inputs(recorder, features)}
-    y, _ = forward(net, batch)
+    inputs = _inputs(recorder, features)
+    read = recorder.vector(inputs["numbers"]) if plain is not None else None
+    y: Any = 0.0
+    if share > 0:
+        net = rounded_network(tagger, rounded, recorder)
+        y, _ = forward(net, {"lengths": None, "state": SEQUENCE if whole else CARRIED, **inputs})
+    if plain is not None and read is not None:
+        found = _regression(recorder, plain, inputs["numbers"], read, features)
+        y = found if share == 0 else y * share + found * (1 - share)
+    outside_bias = tagger._predictor().outside_bias
+    tagger.plain_, tagger.blend_ = plain, Blend(share)
+    chain = tagger._predictor().chain(share)
     classes, center = targets.classes, np.array(targets.center, np.float32)
     if classes and targets.outside is not None:
         bias = np.zeros(len(classes), np.float32)
-        bias[targets.outside] = tagger.blend_.bias if part else float(net.outside_bias)
+        bias[targets.outside] = outside_bias
         y = y - bias
     elif not classes:
         y = y * np.array(targets.scale, np.float32) + center
@@ -55,18 +65,19 @@ def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
         f"{name} {k}" if len(mean) > 1 else name for name, mean in features.means.items() for k in range(len(mean))
     ]
     output = "scores" if classes else "numbers"
-    examples = _examples(tagger, output, whole)
+    examples = _examples(tagger, output, whole, outside_bias)
     tables = {} if chain is None else {f"chain.{name}": values.reshape(-1) for name, values in vars(chain).items()}
     labels = None
     if chain is not None:
         labels = viterbi(examples.outputs[output], offsets_of(_LENGTHS), chain)
+    by = [*([f"cell {tagger.find_cell().name}"] if share else []), *([] if plain is None else [plain.name(targets)])]
     decided = "gw_labels makes labels of them" if tables else "the largest is the label"
     return StepModel(
         recording=recorder.recording(**{output: y}),
         examples=examples,
         tables=tables,
         labels=labels,
-        title=f"A tagger of each step, cell {tagger.find_cell().name}.{part}",
+        title=f"A tagger of each step, {', '.join(by)}.{part}",
         meaning=[
             *(
                 f"category{k}  '{name}': {_numbered(levels)}; 0 if it is missing or another"
@@ -92,6 +103,33 @@ def step_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
             "refused": "it reads categories, for which its page has no place" if features.categories else "",
         },
     )
+
+
+def _plain(tagger: Tagger, whole: bool) -> tuple[Linear | None, float, str]:
+    """The regression, where it is exported; the share of the network beside it; and what is to be said of what is left
+    out.
+
+    What answers after each step does without: the regression of a stream would have to remember many of them.
+    """
+    plain, share = tagger.plain_, tagger.blend_.share if tagger.plain_ is not None else 1.0
+    if plain is None or share == 1:
+        return None, 1.0, ""
+    if tagger.features_.categories or not (whole or share == 0):
+        return None, 1.0, share_line(share, f"that of a {plain.name(tagger.targets_)}")
+    return plain, share, ""
+
+
+def _regression(recorder: Recorder, plain: Linear, x: Symbol, read: Vector, features: Features) -> Symbol:
+    """(1, 1, K) scores, from the measurements x (1, 1, N) of a step and of those around it; as `Windows.numbers`."""
+    ops, windows = recorder.ops, plain.windows
+    recorder.begin("forward")
+    parts = [x]
+    if windows.reach:
+        parts.append(recorder.around(read, windows.reach, windows.ahead))
+    for place, own in enumerate(windows.edges(features)):
+        widths = np.maximum(np.diff(own), 1e-6).astype(np.float32)
+        parts.append(ops.clip((x[..., place : place + 1] - own[:-1].astype(np.float32)) / widths, 0.0, 1.0))
+    return ops.linear(ops.concatenate(parts), plain.rest.T.copy(), plain.bias)
 
 
 def _inputs(recorder: Recorder, features: Features) -> dict[str, Any]:
@@ -130,7 +168,7 @@ def _scaled_over_sequence(recorder: Recorder, values: Symbol) -> Symbol:
     return (values - mean) / (there * deviation + (1.0 - there))
 
 
-def _examples(tagger: Tagger, output: str, whole: bool) -> Examples:
+def _examples(tagger: Tagger, output: str, whole: bool, outside_bias: float) -> Examples:
     """Steps as the training data had on average, at random."""
     rng, features = np.random.default_rng(0), tagger.features_
     columns: dict[str, Column] = {}
@@ -149,9 +187,9 @@ def _examples(tagger: Tagger, output: str, whole: bool) -> Examples:
     lengths = _LENGTHS if whole else (_STEPS,)
     encoded = features.encode(Sequences(offsets_of(lengths), columns, name="steps"))
     predictor, targets = tagger._predictor(), tagger.targets_
-    scores = predictor.network_scores(encoded).astype(np.float64)
+    scores = predictor.scores(encoded).astype(np.float64)
     if targets.classes and targets.outside is not None:
-        scores[:, targets.outside] -= predictor.outside_bias
+        scores[:, targets.outside] -= outside_bias
     elif not targets.classes:
         scores = scores * np.array(targets.scale) + np.array(targets.center)
     return Examples("steps drawn at random", inputs, {output: scores}, lengths if whole else ())
