@@ -378,6 +378,7 @@ def test_the_tables_of_the_streams_page_are_the_measured_ones():
     def shown(spread):
         return "{} ({}-{})".format(*(f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in spread.values()))
 
-    for part, column, key in (("steps", 2, "ours"), ("int8", 3, "int8"), ("text", 1, "read by the engine")):
+    parts = (("steps", 2, "ours"), ("int8", 3, "int8"), ("text", 1, "read by the engine"), ("models", 1, "one by one"))
+    for part, column, key in parts:
         rows, found = cells_of("docs/streams.md", part), results(f"stream-{part}")["rows"]
         assert [row[column] for row in rows] == [shown(row[key]) for row in found]

@@ -349,6 +349,9 @@ class Ops:
     def linear(self, x: Symbol, weight: Array, bias: Array | None = None) -> Symbol:
         return self._recorder.affine(x, weight, bias)
 
+    def exact_linear(self, x: Symbol, weight: Array) -> Symbol:
+        return self.linear(x, weight)
+
     def concatenate(self, arrays: Sequence[Symbol], axis: int = -1) -> Symbol:
         return Symbol(self._recorder, np.concatenate([self._symbol(array).places for array in arrays], axis))
 
