@@ -387,7 +387,8 @@ def test_the_tables_of_the_streams_page_are_the_measured_ones():
     def shown(spread):
         return "{} ({}-{})".format(*(f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in spread.values()))
 
-    shown_of = {"steps": (2, "ours"), "int8": (3, "int8"), "text": (1, "read by the engine"), "models": (3, "int8")}
-    for part, (column, key) in shown_of.items():
+    columns = {"steps": (2, "ours"), "int8": (3, "int8"), "text": (1, "read by the engine")}
+    columns |= {"together": (1, "one by one"), "int8-models": (3, "int8")}
+    for part, (column, key) in columns.items():
         rows, found = cells_of("docs/streams.md", part), results(f"stream-{part}")["rows"]
         assert [row[column] for row in rows] == [shown(row[key]) for row in found]
