@@ -11,6 +11,7 @@ import pytest
 from export_examples import COMPILER, needs_compiler, needs_node
 
 from gatewise.cli import main
+from gatewise.data.sequences import Column, Sequences, category_column
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.tag.estimator import Tagger
@@ -28,14 +29,15 @@ WORDS = {"hidden_size": 6, "embedding_size": 8, "char_hidden_size": 4, "epochs":
 def tables(tmp_path_factory):
     """Files by name."""
     folder, rng = tmp_path_factory.mktemp("tables"), np.random.default_rng(0)
-    waves = ["run,heat,load,kind,age,label"]
+    waves = ["run,heat,load,kind,age,label,quick,third"]
     for run in range(36):
         t, kind = np.arange(16 + run % 3), run % 2
         heat = np.sin(t / (1 + kind) + rng.uniform(0, 6)) + 0.2 * rng.normal(size=len(t))
         load = np.exp(4 * rng.normal(size=len(t))) if run == 35 else rng.normal(size=len(t))
         seen = rng.random(len(t)) > 0.1
+        label = f"{'fast' if not kind else 'slow'},{1 - kind},{run % 3 // 2}"
         waves += [
-            f"{run},{f'{a:.3f}' if there else ''},{b:.3f},{'uvw'[k % 3]},{run / 9:.2f},{'fast' if not kind else 'slow'}"
+            f"{run},{f'{a:.3f}' if there else ''},{b:.3f},{'uvw'[k % 3]},{run / 9:.2f},{label}"
             for k, (a, b, there) in enumerate(zip(heat, load, seen, strict=True))
         ]
     good, bad = ["great", "lovely", "fine", "charming", "well-made"], ["awful", "dull", "boring", "poor", "tedious"]
@@ -127,6 +129,7 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
         ({"columns": "heat,load,kind,age", "pooling": "last,mean,max,attention"}, by_regression),
         ({"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5}, None),
         ({"bidirectional": False, "share": 1, "cell": "gru", "class_weight": "balanced"}, by_regression),
+        ({"target": "quick,third", "share": 0.5, "ensemble": 1}, None),
     ],
     ids=str,
 )
@@ -134,6 +137,26 @@ def test_other_series(options, change, tables, tmp_path, capsys):
     chosen = {"columns": "heat,load", **SERIES, **options}
     targets = "c" if "kind" in chosen["columns"] else "c html"
     exported(Classifier(**chosen), tables["waves"], targets, tmp_path, capsys, change)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_what_a_sequence_has_once(bidirectional, tmp_path, capsys):
+    rng, n = np.random.default_rng(0), 30
+    offsets = np.concatenate([[0], np.cumsum(4 + np.arange(n) % 3)])
+    steps = {"heat": Column("heat", "number", rng.normal(size=offsets[-1]).astype(np.float32))}
+    hues, labels = (rng.choice(kinds, n).tolist() for kinds in (["red", "blue"], ["yes", "no"]))
+    static = {
+        "size": Column("size", "number", rng.normal(5, 2, n).astype(np.float32)),
+        "hue": category_column("hue", hues, ["red", "blue"]),
+        "label": category_column("label", labels, ["yes", "no"]),
+    }
+    estimator = Classifier(
+        **{**SERIES, "key": None}, share=1, bidirectional=bidirectional, stride=2 if bidirectional else 1
+    )
+    found = exported(estimator, Sequences(offsets, steps, static), "c", tmp_path, capsys, by_regression)
+    header = (found["c"] / "model.h").read_text()
+    assert "fixed  1 numbers" in header
+    assert "category0  'hue'" in header
 
 
 @pytest.mark.parametrize(
