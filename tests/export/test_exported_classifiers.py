@@ -127,8 +127,16 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
         ({"bidirectional": False, "share": 1, "pooling": "last,max"}, None),
         ({"bidirectional": False}, by_regression),
         ({"columns": "heat,load,kind,age", "pooling": "last,mean,max,attention"}, by_regression),
-        ({"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5}, None),
-        ({"bidirectional": False, "share": 1, "cell": "gru", "class_weight": "balanced"}, by_regression),
+        pytest.param(
+            {"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5},
+            None,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"bidirectional": False, "share": 1, "cell": "gru", "class_weight": "balanced"},
+            by_regression,
+            marks=pytest.mark.slow,
+        ),
         ({"target": "quick,third", "share": 0.5, "ensemble": 1}, None),
     ],
     ids=str,
@@ -163,7 +171,7 @@ def test_what_a_sequence_has_once(bidirectional, tmp_path, capsys):
     "options",
     [
         {"share": 0.5, "tokens": "both"},
-        {"share": 0.5, "tokens": "characters", "bidirectional": False},
+        pytest.param({"share": 0.5, "tokens": "characters", "bidirectional": False}, marks=pytest.mark.slow),
         {"share": 0, "class_weight": "balanced"},
     ],
     ids=str,
