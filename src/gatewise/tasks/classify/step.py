@@ -66,7 +66,10 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
             "fixed": reader.columns(False),
             "classes": [str(name) for name in targets.classes],
             "name": targets.columns[0],
-            "refused": "it reads categories, for which its page has no place" if inputs.categories else "",
+            "categories": [
+                {"name": column.name, "levels": list(column.levels), "fixed": not column.per_step}
+                for column in inputs.categories
+            ],
         },
     )
 
