@@ -4,12 +4,14 @@ import ctypes
 import json
 import re
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from export_examples import COMPILER, needs_compiler, needs_node
 
 from gatewise.cli import main
+from gatewise.data.sequences import Column, Sequences, category_column
 from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.forecast.estimator import Forecaster
 from gatewise.tasks.tag.estimator import Tagger
@@ -27,14 +29,15 @@ WORDS = {"hidden_size": 6, "embedding_size": 8, "char_hidden_size": 4, "epochs":
 def tables(tmp_path_factory):
     """Files by name."""
     folder, rng = tmp_path_factory.mktemp("tables"), np.random.default_rng(0)
-    waves = ["run,heat,load,kind,age,label"]
+    waves = ["run,heat,load,kind,age,label,quick,third"]
     for run in range(36):
         t, kind = np.arange(16 + run % 3), run % 2
         heat = np.sin(t / (1 + kind) + rng.uniform(0, 6)) + 0.2 * rng.normal(size=len(t))
         load = np.exp(4 * rng.normal(size=len(t))) if run == 35 else rng.normal(size=len(t))
         seen = rng.random(len(t)) > 0.1
+        label = f"{'fast' if not kind else 'slow'},{1 - kind},{run % 3 // 2}"
         waves += [
-            f"{run},{f'{a:.3f}' if there else ''},{b:.3f},{'uvw'[k % 3]},{run / 9:.2f},{'fast' if not kind else 'slow'}"
+            f"{run},{f'{a:.3f}' if there else ''},{b:.3f},{'uvw'[k % 3]},{run / 9:.2f},{label}"
             for k, (a, b, there) in enumerate(zip(heat, load, seen, strict=True))
         ]
     good, bad = ["great", "lovely", "fine", "charming", "well-made"], ["awful", "dull", "boring", "poor", "tedious"]
@@ -54,8 +57,8 @@ def tables(tmp_path_factory):
     for run in range(80):
         for word in rng.choice(["北京", "大学", *(chr(0x4E00 + k) + chr(0x5000 + k) for k in range(60))], 4):
             marks += [f"{run},{letter},{role}-W" for letter, role in zip(word, "BE", strict=True)]
-    t = np.arange(700)
-    heat, load = 20 + 5 * np.sin(t * np.pi / 12) + rng.normal(size=700), np.exp(3 + np.sin(t / 40) / 3)
+    t = np.arange(240)
+    heat, load = 20 + 5 * np.sin(t * np.pi / 6) + rng.normal(size=240), np.exp(3 + np.sin(t / 40) / 3)
     wave = ["heat,load", *(f"{a:.3f},{b:.3f}" for a, b in zip(heat, load, strict=True))]
     found = {"waves": waves, "texts": texts, "words": words, "signs": marks, "wave": wave}
     for name, lines in found.items():
@@ -124,22 +127,50 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
         ({"bidirectional": False, "share": 1, "pooling": "last,max"}, None),
         ({"bidirectional": False}, by_regression),
         ({"columns": "heat,load,kind,age", "pooling": "last,mean,max,attention"}, by_regression),
-        ({"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5}, None),
-        ({"bidirectional": False, "share": 1, "cell": "gru", "class_weight": "balanced"}, by_regression),
+        pytest.param(
+            {"target": "age", "target_kind": "number", "columns": "heat,kind", "share": 0.5},
+            None,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"bidirectional": False, "share": 1, "cell": "gru", "class_weight": "balanced"},
+            by_regression,
+            marks=pytest.mark.slow,
+        ),
+        ({"target": "quick,third", "share": 0.5, "ensemble": 1}, None),
     ],
     ids=str,
 )
 def test_other_series(options, change, tables, tmp_path, capsys):
     chosen = {"columns": "heat,load", **SERIES, **options}
-    targets = "c" if "kind" in chosen["columns"] else "c html"
-    exported(Classifier(**chosen), tables["waves"], targets, tmp_path, capsys, change)
+    exported(Classifier(**chosen), tables["waves"], "c html", tmp_path, capsys, change)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_what_a_sequence_has_once(bidirectional, tmp_path, capsys):
+    rng, n = np.random.default_rng(0), 30
+    offsets = np.concatenate([[0], np.cumsum(4 + np.arange(n) % 3)])
+    steps = {"heat": Column("heat", "number", rng.normal(size=offsets[-1]).astype(np.float32))}
+    hues, labels = (rng.choice(kinds, n).tolist() for kinds in (["red", "blue"], ["yes", "no"]))
+    static = {
+        "size": Column("size", "number", rng.normal(5, 2, n).astype(np.float32)),
+        "hue": category_column("hue", hues, ["red", "blue"]),
+        "label": category_column("label", labels, ["yes", "no"]),
+    }
+    estimator = Classifier(
+        **{**SERIES, "key": None}, share=1, bidirectional=bidirectional, stride=2 if bidirectional else 1
+    )
+    found = exported(estimator, Sequences(offsets, steps, static), "c", tmp_path, capsys, by_regression)
+    header = (found["c"] / "model.h").read_text()
+    assert "fixed  1 numbers" in header
+    assert "category0  'hue'" in header
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"share": 0.5, "tokens": "both"},
-        {"share": 0.5, "tokens": "characters", "bidirectional": False},
+        pytest.param({"share": 0.5, "tokens": "characters", "bidirectional": False}, marks=pytest.mark.slow),
         {"share": 0, "class_weight": "balanced"},
     ],
     ids=str,
@@ -176,34 +207,42 @@ def test_steps_of_whole_sequences(options, tables, tmp_path, capsys):
     assert ("gw_labels" in (found["c"] / "model.h").read_text()) == ("crf" in options)
 
 
-def test_forecasts_in_c_are_those_of_predict(tables, tmp_path, capsys):
-    def without_smoothing(model):
-        kept = [name.startswith(("ridge", "seasonal")) for name in model.plain_.methods]
-        shares = np.where(kept, model.plain_.shares + 0.1, 0.0)
-        model.plain_ = type(model.plain_)(**{**vars(model.plain_), "shares": shares / shares.sum(1, keepdims=True)})
+@pytest.fixture(scope="module")
+def forecaster(tables, tmp_path_factory):
+    """A model file of two columns."""
+    path = tmp_path_factory.mktemp("forecaster") / "forecaster.gatewise"
+    sizes = {"hidden_size": 6, "epochs": 1, "horizon": 6, "season_length": 12, "context_length": 24}
+    Forecaster(target="heat,load", share=0.4, **sizes).fit(tables["wave"], output=path)
+    return path
 
-    estimator = Forecaster(target="heat,load", hidden_size=6, epochs=1, horizon=6, season_length=24, share=0.4)
-    found = exported(estimator, tables["wave"], "c html", tmp_path, capsys, without_smoothing)
-    header = (found["c"] / "model.h").read_text()
+
+def shared(forecaster, path, *names):
+    """The same with other shares: these plain methods alike."""
+    model = Forecaster.load(forecaster)
+    shares = np.array([[float(name in names) / len(names) for name in model.plain_.methods]] * 2)
+    model.plain_ = replace(model.plain_, shares=shares)
+    model.save(path)
+    return model
+
+
+def test_forecasts_in_c_are_those_of_predict(forecaster, tables, tmp_path, capsys):
+    model = shared(forecaster, tmp_path / "model.gatewise", "seasonal naive", "ridge")
+    output = tmp_path / "c"
+    assert main(["export", str(tmp_path / "model.gatewise"), "--to", "c", "-o", str(output)]) == 0
+    header = (output / "model.h").read_text()
     assert "not exported" not in header
     steps = int(re.search(r"last (\d+) values", header)[1])
     wave = np.loadtxt(tables["wave"], delimiter=",", skiprows=1, dtype=np.float32)
-    point, fan = np.zeros((2, 6), np.float32), np.zeros((2, 6, 9), np.float32)
+    point, fan = np.zeros((2, 6), np.float32), np.zeros((2, 6, len(model.quantiles)), np.float32)
     state, out = ctypes.create_string_buffer(1 << 20), [each.ctypes.data_as(ctypes.c_void_p) for each in (point, fan)]
-    assert compiled(found["c"]).gw_step(state, pointer(wave[-steps:].T), *out) == 0
-    model = Forecaster.load(found["model"])
+    assert compiled(output).gw_step(state, pointer(wave[-steps:].T), *out) == 0
     np.testing.assert_allclose(point.T, model.predict(tables["wave"])[0], rtol=1e-5)
     columns = next(iter(model.predictions(tables["wave"])))
-    assert (np.diff(fan) >= 0).all()
-    low = [name for name in columns if "0.1" in name]
-    np.testing.assert_allclose(fan[0, :, model.quantiles.index(0.1)], columns[low[0]], rtol=1e-5)
+    for k, level in enumerate(model.quantiles):
+        np.testing.assert_allclose(fan[0, :, k], columns[f"heat_{level:g}"], rtol=1e-5)
 
 
-def test_what_is_left_of_a_forecast_is_told(tables, tmp_path, capsys):
-    def smoothed(model):
-        shares = np.array([[0.5 if name in ("theta", "ridge") else 0.0 for name in model.plain_.methods]])
-        model.plain_ = type(model.plain_)(**{**vars(model.plain_), "shares": shares})
-
-    estimator = Forecaster(target="heat", hidden_size=6, epochs=1, horizon=6, season_length=24, share=0.4)
-    found = exported(estimator, tables["wave"], "c", tmp_path, capsys, smoothed)
-    assert "theta have up to 30% of what the model predicts" in (found["c"] / "model.h").read_text()
+def test_what_is_left_of_a_forecast_is_told(forecaster, tmp_path, capsys):
+    shared(forecaster, tmp_path / "model.gatewise", "theta", "ridge")
+    assert main(["export", str(tmp_path / "model.gatewise"), "--to", "html", "-o", str(tmp_path / "page.html")]) == 0
+    assert "theta have up to 30% of what the model predicts" in (tmp_path / "page.html").read_text()

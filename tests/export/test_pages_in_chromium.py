@@ -127,21 +127,23 @@ def test_a_sentence_is_tagged_and_a_text_classified_as_predict_does(tmp_path):
 
 
 def test_a_series_is_classified(tmp_path):
-    t, rows = np.arange(20), ["run,heat,label"]
+    t, rows = np.arange(20), ["run,heat,kind,label"]
     for run in range(30):
-        rows += [f"{run},{v:.3f},{'fast' if run % 2 else 'slow'}" for v in np.sin(t / (1 + run % 2) + run)]
+        heat, label = np.sin(t / (1 + run % 2) + run), "fast" if run % 2 else "slow"
+        rows += [f"{run},{v:.3f},{'up' if v > 0 else 'down'},{label}" for v in heat]
     (tmp_path / "runs.csv").write_text("\n".join(rows))
     estimator = Classifier(key="run", hidden_size=8, epochs=2, share=0.5)
     page = page_of(estimator, str(tmp_path / "runs.csv"), tmp_path)
     paste = """
     at("language").click();
-    at("numbers").value = ["heat", ...Array.from({ length: 20 }, (_, t) => Math.sin(t / 2 + 1).toFixed(3))].join("\\n");
+    const heat = Array.from({ length: 20 }, (_, t) => Math.sin(t / 2 + 1));
+    at("numbers").value = ["kind,heat", ...heat.map((v) => `${v > 0 ? "up" : "down"},${v.toFixed(3)}`)].join("\\n");
     at("go").click();
     """
     found, complaints = shown(page, paste, tmp_path)
     assert not complaints
-    run = [f"0,{v:.3f}" for v in np.sin(t / 2 + 1)]
-    (tmp_path / "one.csv").write_text("\n".join(["run,heat", *run]))
+    run = [f"0,{v:.3f},{'up' if v > 0 else 'down'}" for v in np.sin(t / 2 + 1)]
+    (tmp_path / "one.csv").write_text("\n".join(["run,heat,kind", *run]))
     chances = estimator.predict_proba(str(tmp_path / "one.csv"))[0]
     label = str(estimator.targets_.classes[int(chances.argmax())])
     assert re.search(r'id="said"[^>]*>([^<]*)<', found)[1] == label

@@ -190,11 +190,6 @@ def _runs(steps: str, own: Pass) -> str:
     return steps if own.stride == 1 else f"({steps} + {own.stride - 1}) / {own.stride}"
 
 
-_MOST_STEPS = [
-    "#ifndef GW_MOST_STEPS /* of a sequence; gw_state grows with it */",
-    "#define GW_MOST_STEPS 256",
-    "#endif",
-]
 _STEPWISE = [
     "/* Before the first step of a sequence. */",
     "void gw_reset(gw_state *s);",
@@ -211,6 +206,16 @@ _WHOLE = [
     "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or",
     "   more than GW_MOST_STEPS, or a token is out of range. */",
 ]
+
+
+def _most_steps(recording: Recording) -> list[str]:
+    """Room for usual sequences: models read long ones with a stride, of a 64th of what is typical."""
+    stride = max(own.stride for own, _ in recording.passes)
+    return [
+        "#ifndef GW_MOST_STEPS /* of a sequence; gw_state grows with it */",
+        f"#define GW_MOST_STEPS {max(256, 128 * stride)}",
+        "#endif",
+    ]
 
 
 def _remembered(recording: Recording) -> Iterator[tuple[str, str]]:
@@ -240,7 +245,7 @@ def _header(model: StepModel) -> str:
         "#define GW_MODEL_H",
         "",
         f'#define GW_DIGEST "{comment(model.digest)}"',
-        *(_MOST_STEPS if recording.whole else []),
+        *(_most_steps(recording) if recording.whole else []),
         *(f"#define {name} {size}" for name, size in defines.items()),
         "",
         "typedef struct {",

@@ -20,19 +20,18 @@ def program(model: StepModel) -> str:
     sizes = {name: vector.size for name, vector in recording.outputs.items()}
     once = {name for name, vector in recording.outputs.items() if recording.whole and recording.is_once(vector)}
     ones = {vector.name for vector in recording.single}
-    many = {False: "t", True: "n"}
-    tokens = [f"in_{name}[{many[name in ones]}]" for name in token_names]
+    if not recording.whole:
+        ones.clear()  # each step is given what a sequence has once
+    tokens = [f"in_{name}[{'n' if name in ones else 't'}]" for name in token_names]
     if recording.whole:
         tokens = [f"in_{name}[n]" if name in ones else f"in_{name} + t" for name in token_names]
-    numbers = [f"in_{v.name} + {many[recording.whole and v.name in ones]} * {v.size}" for v in recording.numbers]
+    numbers = [f"in_{v.name} + {'n' if v.name in ones else 't'} * {v.size}" for v in recording.numbers]
     longest = max(examples.lengths, default=1)
     arrays = [f"    static float {name}[{size if name in once else size * longest}];" for name, size in sizes.items()]
-    begin, inputs = ("gw_read(&state, lengths[n]", tokens) if recording.whole else ("gw_step(&state", tokens)
-    run = [f"if ({', '.join([begin, *inputs, *numbers, *recording.outputs])}) != 0) return 2;"]
+    call = "gw_read(&state, lengths[n]" if recording.whole else "gw_step(&state"
+    run = [f"if ({', '.join([call, *tokens, *numbers, *recording.outputs])}) != 0) return 2;"]
     for name, size in sizes.items():
-        steps, at = (
-            ("lengths[n] * ", "t") if recording.whole and name not in once else ("", "n" if name in once else "t")
-        )
+        steps, at = "lengths[n] * " if recording.whole and name not in once else "", "n" if name in once else "t"
         loop = f"for (k = 0; k < {steps}{size}; k++)"
         run.append(f"{loop} worst = further(worst, {name}[k], out_{name}[{at} * {size} + k]);")
     if model.labels is not None:
@@ -42,12 +41,11 @@ def program(model: StepModel) -> str:
             "if (gw_labels(&state, lengths[n], scores, labels) != 0) return 2;",
             "for (k = 0; k < lengths[n]; k++) if (labels[k] != in_labels[t + k]) return 3;",
         ]
+    begin = ["gw_reset(&state);", f"for (t = 0; t < {count}; t++) {{"]
     if recording.whole:
         tables.append(table("int", "lengths", np.array(examples.lengths)))
-        head = f"for (n = 0; n < {len(examples.lengths)}; t += lengths[n++]) {{"
-    else:
-        run, head = run, f"for (t = 0; t < {count}; t++) {{"
-    runs = [*([] if recording.whole else ["gw_reset(&state);"]), head, *(f"    {line}" for line in run), "}"]
+        begin = [f"for (n = 0; n < {len(examples.lengths)}; t += lengths[n++]) {{"]
+    runs = [*begin, *(f"    {line}" for line in run), "}"]
     lines = [
         f"/* Runs steps that the model was run on when it was exported. {comment(model.title)} */",
         '#include "model.h"\n',

@@ -1,23 +1,30 @@
 // The class, the labels or a number of a sequence that was pasted; or of each row of a table.
 
-const { way, target, classes, names, fixed } = gw_model.page, columns = [...names, ...fixed], MOST = 6; // lines of the chart
+const { way, target, classes, names, fixed, categories } = gw_model.page, MOST = 6; // lines of the chart
+const columns = [...names, ...fixed, ...categories.map(({ name }) => name)];
+const levels = columns.length > names.length + fixed.length ? columns.map((name) => categories.find((one) => one.name === name)?.levels) : [];
 
-// What the model makes of rows: of each of them, or of the steps so far, or once of all. `fixed` stands in all alike.
+// What the model makes of rows: of each of them, or of the steps so far, or once of all. What a sequence has once stands in
+// all of its rows.
 function read(rows) {
-  const parts = (row) => [row.slice(0, names.length), row.slice(names.length)].filter((part) => part.length).map((part) => Float32Array.from(part));
+  const [steps, once] = [names.length, names.length + fixed.length];
+  const parts = (row) => [row.slice(0, steps), row.slice(steps, once)].filter((part) => part.length).map((part) => Float32Array.from(part));
   const output = (found) => Array.from(found.probabilities || found.number);
   if (way === "sequence") {
-    const steps = Float32Array.from(rows.flatMap((row) => row.slice(0, names.length)));
-    return [output(gw_read(rows.length, steps, ...parts(rows[0]).slice(1)))];
+    const codes = categories.map(({ fixed: one }, k) => (one ? rows[0][once + k] : rows.map((row) => row[once + k])));
+    const values = Float32Array.from(rows.flatMap((row) => row.slice(0, steps)));
+    return [output(gw_read(rows.length, ...codes, ...(steps ? [values] : []), ...parts(rows[0]).slice(steps ? 1 : 0)))];
   }
   const state = gw_state();
-  return rows.map((row) => output(gw_step(way === "row" ? gw_state() : state, ...parts(row))));
+  return rows.map((row) => output(gw_step(way === "row" ? gw_state() : state, ...row.slice(once), ...parts(row))));
 }
+
+function shown(row) { return row.map((v, i) => (levels[i] ? levels[i][v - 1] ?? "" : Number.isNaN(v) ? "" : v)); }
 
 function go() {
   let rows;
   try {
-    rows = numbersOf(at("numbers").value, columns.length, columns);
+    rows = numbersOf(at("numbers").value, columns.length, columns, levels);
   } catch (error) {
     at("said").textContent = error.message;
     return;
@@ -29,12 +36,12 @@ function go() {
   at("said").textContent = way === "row" && rows.length > 1 ? both(`${rows.length} rows`, `${rows.length} 行`) : said;
   if (way === "row") {
     const header = [...columns, `predicted ${gw_model.page.name}`];
-    const lines = rows.map((row, n) => [...row.map((v) => (Number.isNaN(v) ? "" : v)), `"${answer(gw_model.page, found[n]).said.replace(/"/g, '""')}"`]);
+    const lines = rows.map((row, n) => [...shown(row), `"${answer(gw_model.page, found[n]).said.replace(/"/g, '""')}"`]);
     at("made").value = [header, ...lines].map((line) => line.join(",")).join("\n");
   }
   if (way === "steps") {
-    const shown = target === "number" ? [0] : chances.slice(0, MOST).map(([label]) => classes.indexOf(label));
-    chart(at("chart"), shown.map((k, n) => ({ values: found.map((own, t) => [t, own[k]]), colour: COLOURS[n] })), [], shown.map((k) => classes[k]));
+    const drawn = target === "number" ? [0] : chances.slice(0, MOST).map(([label]) => classes.indexOf(label));
+    chart(at("chart"), drawn.map((k, n) => ({ values: found.map((own, t) => [t, own[k]]), colour: COLOURS[n] })), [], drawn.map((k) => classes[k]));
   }
 }
 

@@ -60,9 +60,6 @@ class Count:
         self.recorder.keep(state, new)
         return lambda: state if self.way == "sequence" else new
 
-    def total(self, name: str, x: Symbol) -> Gathered:
-        return self.gathered(name, x.shape, lambda before: before + x)
-
     def mean(self, name: str, x: Symbol) -> Gathered:
         return self.gathered(name, x.shape, lambda before: before + (x - before) / self.n)
 
@@ -103,9 +100,7 @@ def _last(count: Count, member: Any, y: Symbol) -> Gathered:
 
 def _attention(count: Count, member: Any, y: Symbol) -> Gathered:
     """Sums of weights, and of steps times weights, both as multiples of the largest weight so far."""
-    score = member.question(y)
-    most, weights, values = None, None, None
-    recorder, ops = count.recorder, count.recorder.ops
+    score, recorder, ops = member.question(y), count.recorder, count.recorder.ops
     if count.way == "row":
         return lambda: y
     before = recorder.state(f"{count.name}_score", 1, 1, 1)

@@ -36,7 +36,7 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
         rounded: What weights in fewer bytes make of a matrix.
 
     Raises:
-        OptionError: It hears recordings, or its networks have no share.
+        OptionError: It hears recordings, or reads columns beside texts.
     """
     inputs, targets = classifier.inputs_, classifier.targets_
     if classifier.sound_ is not None:
@@ -45,7 +45,7 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
         return text_model(classifier, digest, rounded)
     recorder, plain = Recorder(), _plain(classifier)
     net = None
-    if classifier.blend_weight_ > 0 or plain is None:
+    if classifier.blend_weight_ > 0 or not plain:
         net = rounded_network(classifier, rounded, recorder)
     reader = Reader(recorder, inputs, _way(classifier, plain))
     found = _read(reader, classifier, net, plain, rounded)
@@ -66,7 +66,10 @@ def step_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
             "fixed": reader.columns(False),
             "classes": [str(name) for name in targets.classes],
             "name": targets.columns[0],
-            "refused": "it reads categories, for which its page has no place" if inputs.categories else "",
+            "categories": [
+                {"name": column.name, "levels": list(column.levels), "fixed": not column.per_step}
+                for column in inputs.categories
+            ],
         },
     )
 
@@ -127,7 +130,7 @@ class Reader:
         """What the inputs are, in lines."""
         missing = "what is missing is not a number"
         found = []
-        for name, per_step in (("values", True), ("static", False)):
+        for name, per_step in (("values", True), ("fixed", False)):
             columns = self.columns(per_step)
             each = "" if per_step or self.way == "row" else " of the sequence"
             found += [f"{name}  {len(columns)} numbers{each}: {', '.join(columns)}; {missing}"] if columns else []
@@ -142,7 +145,7 @@ class Reader:
         if not columns:
             return None, None
         width = sum(len(column.mean) for column in columns)
-        name = "values" if per_step else "static"
+        name = "values" if per_step else "fixed"
         given = self.recorder.number(name, 1, 1, width, single=not per_step)
         return _scaled(self.recorder, given, columns)
 
@@ -224,7 +227,7 @@ def _examples(classifier: Classifier, way: str, output: str) -> Examples:
     rng, inputs, predictor = np.random.default_rng(0), classifier.inputs_, classifier._predictor()
     lengths = {"row": [1] * _ROWS, "steps": [_STEPS], "sequence": _LENGTHS}[way]
     total, given, columns = sum(lengths), dict[str, np.ndarray](), dict[bool, dict[str, Column]]({True: {}, False: {}})
-    for per_step, name in ((True, "values"), (False, "static")):
+    for per_step, name in ((True, "values"), (False, "fixed")):
         each = []
         for column in inputs.numbers:
             if column.per_step == per_step:
