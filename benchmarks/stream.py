@@ -344,7 +344,7 @@ def of_model(task: str, units: int) -> dict[str, Any]:
         for precision in get_args(Precision):
             streams = load(f"{folder}/{precision}").streams()
             one, layers = streams.open(), streams._layers
-            alone, x = layers.open(), np.zeros(layers.inputs, np.float32)
+            alone, x = layers.open(), np.zeros((1, layers.inputs), np.float32)
             streams.push({one: step})
             contestants += [
                 Contestant(precision, partial(streams.push, {one: step}), dict),
