@@ -115,7 +115,7 @@ def in_int8(task: str, units: int) -> dict[str, Any]:
         for precision in get_args(Precision):
             streams = load(f"{folder}/{precision}").streams()
             one, layers = streams.open(), streams._layers
-            alone, x = layers.open(), np.zeros(layers.inputs, np.float32)
+            alone, x = layers.open(), np.zeros((1, layers.inputs), np.float32)
             streams.push({one: step})
             contestants += [
                 Contestant(precision, partial(streams.push, {one: step}), dict),

@@ -139,7 +139,7 @@ def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
         ),
         ({"target": "quick,third", "share": 0.5, "ensemble": 1}, None),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_other_series(options, change, tables, tmp_path, capsys):
     chosen = {"columns": "heat,load", **SERIES, **options}
@@ -173,7 +173,7 @@ def test_what_a_sequence_has_once(bidirectional, tmp_path, capsys):
         pytest.param({"share": 0.5, "tokens": "characters", "bidirectional": False}, marks=pytest.mark.slow),
         {"share": 0, "class_weight": "balanced"},
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_texts(options, tables, tmp_path, capsys):
     found = exported(Classifier(**TEXTS, **options), tables["texts"], "html", tmp_path, capsys)
@@ -189,7 +189,7 @@ def test_texts(options, tables, tmp_path, capsys):
         ("words", {"share": 1, "crf": False, "bidirectional": False}),
         ("signs", {"share": 0.7}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_sentences(data, options, tables, tmp_path, capsys):
     columns = {"columns": "sign" if data == "signs" else "word"}
