@@ -70,7 +70,12 @@ def check_union(model, data, folder, count=3):
     return sizes
 
 
-@pytest.mark.parametrize("name", MODELS)
+QUICK = ("forecast paths", "classify")  # the others take some seconds each
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
 def test_the_union_of_the_shards_is_the_whole(name, tmp_path):
     model = tmp_path / "model.gatewise"
     MODELS[name]().save(model)
