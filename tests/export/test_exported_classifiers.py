@@ -98,6 +98,7 @@ def by_regression(model):
     model.blend_weight_, model.temperature_ = 0.6, 1.5
 
 
+@pytest.mark.slow
 def test_series_in_c_are_classified_as_predict_does(tables, tmp_path, capsys):
     """Both directions, frames, and random convolutions and nearest neighbours beside the networks."""
     estimator = Classifier(**SERIES, columns="heat,load", stride=3, share=0.5)
