@@ -10,8 +10,11 @@ import numpy as np
 from ..algebra.linear import linear
 from ..native import arrays
 from ..native.calls import Precision
+from ..native.streams import Product
 
 Array = np.ndarray
+
+_FEW = 1 << 24  # multiplications, below which one thread is done before several have begun: it takes half a millisecond
 
 
 def constant(array: Array, *others: Array) -> Array:
@@ -21,14 +24,28 @@ def constant(array: Array, *others: Array) -> Array:
     return found
 
 
-def exact_linear(x: Array, weight: Array, bias: Array, precision: Precision = "float32") -> Array:
-    """x (..., D) times the transposed weight (E, D), plus the bias (E,).
+class ExactLinear:
+    """x (..., D) times the transposed weight (E, D), plus the bias (E,); x in float32.
 
     Args:
-        weight, bias: `constant`.
+        bias: Zeros if omitted.
         precision: Of the product, see `native.streams.Streams`.
     """
-    rows = x.reshape(1, -1, x.shape[-1])
-    start = [np.zeros((rows.shape[1], len(weight)), np.float32)]
-    [y], _ = arrays.recurrence(linear, rows, start, [weight, bias], threads=None, precision=precision)
-    return y.reshape(*x.shape[:-1], len(weight))
+
+    def __init__(self, weight: Array, bias: Array | None = None, precision: Precision = "float32"):
+        self._weights = constant(weight), constant(np.zeros(len(weight), np.float32) if bias is None else bias)
+        self._precision = precision
+        self._alone: Product | None = None  # packed when it is first asked for
+
+    def __call__(self, x: Array) -> Array:
+        weight, bias = self._weights
+        rows = x.reshape(-1, x.shape[-1])
+        if len(rows) * weight.size < _FEW:
+            self._alone = self._alone or Product(weight, bias, self._precision)
+            y = self._alone(rows)
+        else:
+            start = [np.zeros((len(rows), len(weight)), np.float32)]
+            [y], _ = arrays.recurrence(
+                linear, rows[None], start, self._weights, threads=None, precision=self._precision
+            )
+        return y.reshape(*x.shape[:-1], len(weight))
