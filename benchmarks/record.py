@@ -13,17 +13,26 @@ RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
 
 
-def write(name: str, question: str, answer: Any) -> Path:
-    """Write `results/NAME.json`: the answer, and what is needed to judge it."""
+def write(name: str, question: str, answer: Any, program: str | None = None) -> Path:
+    """Write `results/NAME.json`: the answer, and what is needed to judge it.
+
+    Args:
+        program: What measured it, if that has not the result's name.
+    """
     path = RESULTS / f"{name}.json"
-    command = f"python -m benchmarks.{name.partition('-')[0]} {name.partition('-')[2]}".strip()
+    command = f"python -m benchmarks.{program or name.partition('-')[0]} {name.partition('-')[2]}".strip()
     path.parent.mkdir(exist_ok=True)
     save(document(question, command, answer), path)
     return path
 
 
 def measured_anew(
-    name: str, question: str, every: Iterable[str], wanted: Collection[str], measure: Callable[[str], Any]
+    name: str,
+    question: str,
+    every: Iterable[str],
+    wanted: Collection[str],
+    measure: Callable[[str], Any],
+    program: str | None = None,
 ) -> dict[str, Any]:
     """The parts of `results/NAME.json` by name, in the order of all: those that are wanted, or all, are measured, and
     each is written as it comes; the others are as they were."""
@@ -32,7 +41,7 @@ def measured_anew(
     for part in wanted or every:
         known[part] = measure(part)
         known = {one: known[one] for one in every if one in known}
-        write(name, question, known)
+        write(name, question, known, program)
     return known
 
 

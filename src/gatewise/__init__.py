@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .tasks import Writer as Writer
     from .tasks import compress as compress
     from .tasks import load as load
+    from .tasks import score as score
 
 # Public name -> folder it lives in. Nothing is imported before it is asked for: torch alone costs over a second.
 _HOME = {
@@ -50,6 +51,7 @@ _HOME = {
     "compress": "tasks",
     "explain": "explain.explaining",
     "load": "tasks",
+    "score": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),
 }
 __all__ = ["__version__", *sorted(_HOME)]

@@ -273,6 +273,15 @@ def test_the_tables_of_series_are_those_of_the_committed_results(page, program, 
     assert f"<!-- {mark} -->\n{table}\n<!-- /{mark} -->" in (ROOT / "docs" / f"{page}.md").read_text()
 
 
+def test_the_table_of_the_same_answers_is_that_of_the_committed_results():
+    found = results("alike")
+    table = import_module("benchmarks.quality.alike").table(found)
+    assert f"<!-- alike -->\n{table}\n<!-- /alike -->" in (ROOT / "docs" / "alike.md").read_text()
+    assert results("quality")["rows"].keys() <= found.keys()
+    assert all(row["same_bits"] for row in found.values())
+    assert max(row["difference"] for row in found.values()) < 1e-5
+
+
 @pytest.mark.slow
 def test_the_program_of_the_forecasting_page_runs(capsys):
     """And a forecast that knows of holidays is better than one that does not."""
@@ -378,6 +387,8 @@ def test_the_tables_of_the_streams_page_are_the_measured_ones():
     def shown(spread):
         return "{} ({}-{})".format(*(f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in spread.values()))
 
-    for part, column, key in (("steps", 2, "ours"), ("int8", 3, "int8"), ("text", 1, "read by the engine")):
+    columns = {"steps": (2, "ours"), "int8": (3, "int8"), "text": (1, "read by the engine")}
+    columns |= {"together": (1, "one by one"), "int8-models": (3, "int8")}
+    for part, (column, key) in columns.items():
         rows, found = cells_of("docs/streams.md", part), results(f"stream-{part}")["rows"]
         assert [row[column] for row in rows] == [shown(row[key]) for row in found]

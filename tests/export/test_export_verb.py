@@ -153,9 +153,6 @@ def test_refusals_in_one_line(text_model, folder, tmp_path, capsys, monkeypatch)
     assert "no folder" in refused(capsys, text_model, "--to", "c", "-o", tmp_path / "no" / "x")
     assert "a folder is to be" in refused(capsys, text_model, "--to", "c", "-o", there)
     assert "there is no file" in refused(capsys, tmp_path / "none.gatewise", "--to", "c", "-o", tmp_path / "x")
-    both = folder / "both.gatewise"
-    Tagger(hidden_size=8, epochs=1, key="run", share=1).fit(table(folder, labelled=True), output=both)
-    assert "both directions" in refused(capsys, both, "--to", "c", "-o", tmp_path / "x")
     plain = folder / "plain.gatewise"
     Generator(only="plain").fit(io.StringIO(TEXT), output=plain)
     assert "no network" in refused(capsys, plain, "--to", "c", "-o", tmp_path / "x")

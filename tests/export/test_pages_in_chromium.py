@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from gatewise.cli import main
+from gatewise.tasks.classify.estimator import Classifier
 from gatewise.tasks.detect.estimator import Detector
 from gatewise.tasks.generate.estimator import Generator
+from gatewise.tasks.tag.estimator import Tagger
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -31,7 +33,7 @@ def shown(page, script, folder):
 def page_of(estimator, data, folder):
     model, page = folder / "model.gatewise", folder / "page.html"
     estimator.fit(data, output=model)
-    assert main(["export", str(model), "--to", "html", "-o", str(page)]) == 0
+    assert main(["export", str(model), "--to", "html", "-o", str(page), "--force"]) == 0
     return page
 
 
@@ -91,3 +93,59 @@ def test_a_drawing_is_completed_by_touch(tmp_path):
     assert re.search(r"\d+ steps drawn", found)
     found, _ = shown(page, 'at("complete").click();', tmp_path)
     assert "Draw something first." in found
+
+
+def test_a_sentence_is_tagged_and_a_text_classified_as_predict_does(tmp_path):
+    rng, words = np.random.default_rng(0), [f"w{k}x" for k in range(120)]
+    names, tags, texts = ["Maria", "Jones", "Li", "Mr."], ["run,word,label"], ["text,label"]
+    for run in range(150):
+        said = [names[rng.integers(4)] if rng.random() < 0.4 else rng.choice(words) for _ in range(6)]
+        tags += [f"{run},{word},{'B-PER' if word in names else 'O'}" for word in said]
+        texts.append(f'"{" ".join(said)}",{"named" if names[0] in said else "other"}')
+    (tmp_path / "tags.csv").write_text("\n".join(tags))
+    (tmp_path / "texts.csv").write_text("\n".join(texts))
+    sizes = {"hidden_size": 8, "embedding_size": 8, "epochs": 3}
+    sentence = "Then Maria saw w3x, and Mr. Li didn't."
+    tagger = Tagger(key="run", columns="word", char_hidden_size=4, share=0.5, **sizes)
+    type_it = f'at("sentence").value = "{sentence}"; at("go").click();'
+    found, complaints = shown(page_of(tagger, str(tmp_path / "tags.csv"), tmp_path), type_it, tmp_path)
+    assert not complaints
+    tagged = re.search(r'id="tagged"[^>]*>(.*?)</div>', found)[1]
+    marked = re.sub(r"<ruby[^>]*>([^<]*)<rt>([^<]*)</rt></ruby>", r"[\1: \2]", tagged)
+    [answer] = tagger.answers([sentence])
+    assert marked == answer.shown
+    assert "[Maria: PER]" in marked
+    classifier = Classifier(share=0.5, ensemble=1, **sizes)
+    found, complaints = shown(page_of(classifier, str(tmp_path / "texts.csv"), tmp_path), type_it, tmp_path)
+    assert not complaints
+    [answer] = classifier.answers([sentence])
+    label, chance = answer.document["predicted"], max(answer.document["probabilities"].values())
+    assert re.search(r'id="said"[^>]*>([^<]*)<', found)[1] == label
+    assert float(re.search(r"</progress> ([\d.]+)", found)[1]) == pytest.approx(chance, abs=6e-4)
+    empty, _ = shown(tmp_path / "page.html", 'at("go").click();', tmp_path)
+    assert "Type a text first." in empty
+
+
+def test_a_series_is_classified(tmp_path):
+    t, rows = np.arange(20), ["run,heat,kind,label"]
+    for run in range(30):
+        heat, label = np.sin(t / (1 + run % 2) + run), "fast" if run % 2 else "slow"
+        rows += [f"{run},{v:.3f},{'up' if v > 0 else 'down'},{label}" for v in heat]
+    (tmp_path / "runs.csv").write_text("\n".join(rows))
+    estimator = Classifier(key="run", hidden_size=8, epochs=2, share=0.5)
+    page = page_of(estimator, str(tmp_path / "runs.csv"), tmp_path)
+    paste = """
+    at("language").click();
+    const heat = Array.from({ length: 20 }, (_, t) => Math.sin(t / 2 + 1));
+    at("numbers").value = ["kind,heat", ...heat.map((v) => `${v > 0 ? "up" : "down"},${v.toFixed(3)}`)].join("\\n");
+    at("go").click();
+    """
+    found, complaints = shown(page, paste, tmp_path)
+    assert not complaints
+    run = [f"0,{v:.3f},{'up' if v > 0 else 'down'}" for v in np.sin(t / 2 + 1)]
+    (tmp_path / "one.csv").write_text("\n".join(["run,heat,kind", *run]))
+    chances = estimator.predict_proba(str(tmp_path / "one.csv"))[0]
+    label = str(estimator.targets_.classes[int(chances.argmax())])
+    assert re.search(r'id="said"[^>]*>([^<]*)<', found)[1] == label
+    assert float(re.search(r"</progress> ([\d.]+)", found)[1]) == pytest.approx(chances.max(), abs=6e-4)
+    assert "分类" in found

@@ -52,6 +52,14 @@ def test_a_state_survives_as_bytes_and_goes_on_in_a_writer(model_file):
     assert second.state is None
 
 
+@pytest.mark.parametrize("prompt", ["", "A peck of"])
+def test_a_writer_and_a_stream_read_a_prompt_alike(prompt, model_file):
+    """After the token that texts begin after."""
+    writer, streams = Writer.load(model_file), LanguageModel.load(model_file).streams()
+    writer.push(prompt)
+    np.testing.assert_array_equal(writer.state.scores, streams.push({(stream := streams.open()): prompt})[stream])
+
+
 def test_bytes_that_are_no_state(model_file):
     model = LanguageModel.load(model_file)
     data = model.state_to_bytes(model.begin())

@@ -22,9 +22,18 @@ def matrices(tmp_path_factory):
     return folder / "rhyme.gatewise"
 
 
-@pytest.fixture(params=["native", "evaluated"])
-def model(request, model_file):
-    return LanguageModel.load(model_file if request.param == "native" else request.getfixturevalue("matrices"))
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """A model without a network."""
+    folder = tmp_path_factory.mktemp("counted")
+    (folder / "rhyme.txt").write_text(TEXT * 20)
+    Generator(only="plain").fit(folder / "rhyme.txt").save(folder / "rhyme.gatewise")
+    return folder / "rhyme.gatewise"
+
+
+@pytest.fixture(params=["model_file", "matrices", "counted"])
+def model(request):
+    return LanguageModel.load(request.getfixturevalue(request.param))
 
 
 def alone(model, text, state=None):

@@ -1,5 +1,6 @@
 """Text over HTTP is what a writer writes from the beginning of a text, in the form that clients of OpenAI expect."""
 
+import io
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from serving import client_of
 
 from gatewise.decoding.ctc import log_softmax
 from gatewise.decoding.sampling import Sampler
-from gatewise.tasks import Writer
+from gatewise.tasks import Generator, Writer
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +18,8 @@ def client(model_file):
 
 
 def beginning(model_file):
-    """A writer at the beginning of a text."""
-    writer = Writer.load(model_file)
-    writer.state = writer.language_model.begin()
-    return writer
+    """A writer at the beginning of a text, as `gatewise sample` has it."""
+    return Writer.load(model_file)
 
 
 def ask(client, **body):
@@ -46,6 +45,16 @@ def test_it_is_what_a_writer_writes(client, model_file, options):
     assert found["usage"] == {"prompt_tokens": 6, "completion_tokens": 60, "total_tokens": 66}
     assert found["object"] == "text_completion"
     assert found["model"] == "rhyme"
+
+
+def test_n_grams_complete_texts_too(rhyme, tmp_path):
+    path = tmp_path / "rhyme.gatewise"
+    Generator(only="plain").fit(io.StringIO(rhyme)).save(path)
+    writer = beginning(path)
+    wanted = "".join(writer.write("Peter ", 40, Sampler(temperature=0.7, seed=5, forbidden=writer.forbidden)))
+    with client_of([path]) as client:
+        found = ask(client, prompt="Peter ", max_tokens=40, temperature=0.7, seed=5)
+    assert found["choices"][0]["text"] == wanted
 
 
 def test_an_empty_prompt_begins_a_text(client, model_file):

@@ -15,7 +15,8 @@ from gatewise.cli import main
 from gatewise.compression import quantised
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.native import arrays
-from gatewise.tasks import Classifier, Generator
+from gatewise.runtime.language_model import LanguageModel
+from gatewise.tasks import Classifier, Generator, Tracer
 from gatewise.tasks.compressing import _check_cost, _cost
 
 
@@ -149,9 +150,26 @@ def test_verbs_take_it_and_info_says_what_it_cost(text_model, tmp_path, capsys, 
     alone = live.push({one: "she sells"})[one]
     live.push({other: "she "})
     np.testing.assert_array_equal(live.push({other: "sells"})[other], alone)
+    of_file = LanguageModel.load(small).streams()
+    np.testing.assert_array_equal(of_file.push({of_file.open(): "she sells"}).popitem()[1], alone)
     for target in ("c", "html"):
         output = tmp_path / (target if target == "c" else "page.html")
         assert main(["export", str(small), "--to", target, "-o", str(output)]) == 0, capsys.readouterr().err
+
+
+def test_a_compressed_model_of_numbers_runs_as_its_file_does(tmp_path):
+    x = np.random.default_rng(0).standard_normal((20, 12, 2)).cumsum(1)
+    Generator(hidden_size=32, epochs=1, mixtures=2, threads=1).fit([*x], output=tmp_path / "numbers")
+    small = compressed(tmp_path / "numbers", "int8")
+    whole, of_file = gatewise.load(small), Tracer.load(small)
+    rounded = gatewise.load(small)
+    rounded.compressed_ = None  # the same numbers, multiplied as floats
+    found = []
+    for tracer in (whole.tracer(), of_file, rounded.tracer()):
+        tracer.push(x[0])
+        found.append(tracer.state.output)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
 
 
 def refused(capsys, *words):

@@ -2,7 +2,8 @@
 
 Beside each `models/NAME.model` stands `NAME.json`: the options that it was trained with, data, what it was asked of
 which of them, and what it answered. `make_old_models.py` made both, at revision 098e925; but the paths that
-`forecast_counts` draws are those of numpy's generator, which took the place of torch's.
+`forecast_counts` draws are those of a generator of numpy for each window, which took the place of one of torch for all;
+and the models of text read the token that texts begin after before a prompt, too.
 """
 
 import gzip

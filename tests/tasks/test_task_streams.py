@@ -88,6 +88,12 @@ def classifier(long=False, **options):
     return model, given
 
 
+def default_classifier():
+    x = np.nan_to_num(series(60, 30, 2))
+    x[::2] += 0.5
+    return Classifier(**SMALL, share=0.5).fit(x, np.where(np.arange(60) % 2, "low", "high")), [*x[:4]]
+
+
 def generator():
     x = [own[:, :2] for own in np.nan_to_num(series(30, 30, 3))]
     model = Generator(**SMALL, mixtures=2).fit([np.column_stack([own, own[:, 0] > 0]) for own in x])
@@ -111,6 +117,7 @@ MODELS = {
     "forecast paths": lambda: forecaster(mode="autoregressive", head="gaussian", samples=20, share=1.0),
     "classify": lambda: classifier(),
     "classify long": lambda: classifier(long=True, num_layers=2),
+    "classify anew": default_classifier,
     "transcribe": lambda: transcriber(),
     "forecast plain": lambda: forecaster(only="plain"),
 }
@@ -186,6 +193,19 @@ def test_any_schedule_answers_each_as_alone(made):
             same(*(joined(each, model.task in SO_FAR) for each in (found, whole)))
             streams.close(stream)
     assert len(streams) == 0
+
+
+def test_streams_in_step_answer_each_as_alone(made):
+    model, inputs = made
+    streams, cuts = model.streams(), [12, 13, 14, 15, 20]
+    ids = [streams.open() for _ in inputs]
+    pieces = zip(*(np.split(given, cuts) for given in inputs), strict=True)
+    together = [streams.push(dict(zip(ids, some, strict=True))) for some in pieces]
+    for stream, given in zip(ids, inputs, strict=True):
+        rest = streams.finish(stream)
+        found = [*(answers[stream] for answers in together), *([] if rest is None else [rest])]
+        for one, other in zip(found, alone(model.streams(), given, cuts), strict=True):
+            same(one, other)
 
 
 def test_snapshots_forks_and_resets(made):

@@ -53,7 +53,9 @@ with tempfile.TemporaryDirectory() as folder:
 """)
 
 
-VERBS = {  # a model, and what is asked of it on the command line; DATA stands for the path of the data beside it
+# A model, and what is asked of it on the command line; DATA stands for the path of the data beside it. Each is also
+# compressed.
+VERBS = {
     "classify_number": ("predict DATA", "evaluate DATA", "info"),
     "detect_prediction": ("predict DATA", "predict DATA --events", "evaluate DATA", "info"),
     "forecast_quantiles": ("predict DATA", "evaluate DATA", "info"),
@@ -67,6 +69,9 @@ VERBS = {  # a model, and what is asked of it on the command line; DATA stands f
 }
 
 
+COMPRESS = "compress --weights int8 -o DATA.small"
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """(model, verb) -> exit code and output of the command line without torch, all in one interpreter."""
@@ -74,7 +79,7 @@ def answers(tmp_path_factory):
     calls = []
     for name, verbs in VERBS.items():
         data = written(name, folder)
-        for verb in verbs:
+        for verb in (*verbs, COMPRESS):
             first, *rest = (word.replace("DATA", str(data)) for word in verb.split())
             calls.append((name, verb, [first, str(MODELS / f"{name}.model"), *rest]))
     code = f"""
@@ -91,7 +96,7 @@ print(json.dumps(found))
     return {(name, verb): rest for name, verb, *rest in json.loads(child(code))}
 
 
-@pytest.mark.parametrize(("name", "verb"), [(name, verb) for name in VERBS for verb in VERBS[name]])
+@pytest.mark.parametrize(("name", "verb"), [(name, verb) for name in VERBS for verb in (*VERBS[name], COMPRESS)])
 def test_every_verb_runs(answers, name, verb):
     code, out, err = answers[name, verb]
     assert code == 0, err

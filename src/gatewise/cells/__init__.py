@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 import sys
 import traceback
+from dataclasses import replace
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -26,6 +28,12 @@ def find(name: str) -> Cell:
         raise OptionError(suggest("cell", name, NAMES, "`gatewise cells` lists all of them."))
     found: Cell = getattr(import_module(f".{name}", __name__), name)
     return found
+
+
+@lru_cache(maxsize=256)
+def is_one(cell: Cell, name: str) -> bool:
+    """Whether a cell has the equations of the one of this name, with any number of heads."""
+    return replace(find(name), heads=cell.heads).equations == cell.equations
 
 
 def load(text: str) -> Cell:

@@ -42,7 +42,7 @@ def export(
         changed = said.examples.difference(exact.examples)
     size = sum(map(os.path.getsize, done.files))
     proof = (
-        f"run here on {len(said.examples)} steps {said.examples.source}: largest difference {done.difference:.2g}"
+        f"run here on {len(said.examples)} {said.examples.source}: largest difference {done.difference:.2g}"
         if done.difference is not None
         else f"not run: there is no {done.lacks} here"
     )

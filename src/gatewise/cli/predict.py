@@ -46,6 +46,14 @@ def predict(
     events: Annotated[
         bool, typer.Option("--events", help="Write one row per event of a detector, with what happened in words.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Predict part K of N of DATA, which no two parts share: a hash of the key says where a sequence "
+            "belongs; without a key that of its file, text or number.",
+        ),
+    ] = None,
     json: Json = False,
     **search: Any,
 ) -> None:
@@ -58,6 +66,7 @@ def predict(
     from ..bundle import read_header, writable
     from ..data.tables.writing import check_suffix
     from ..tasks import find
+    from ..tasks.sharding import shard_of
     from .fit import can_plot
 
     task = str(read_header(model).document.get("task"))
@@ -83,6 +92,7 @@ def predict(
             "--query": query,
             "--times": times or None,
             "--events": events or None,
+            "--shard": shard,
         }
         _refuse_beside_text(estimator, given)
         options = decoding(task, estimator.answers, search)
@@ -96,7 +106,10 @@ def predict(
             if used and flag not in possible:
                 raise OptionError(f"--{flag} is not an option for models of the task '{task}'. Leave it out")
         reading = {name: value for name, value in (("encoding", encoding), ("query", query)) if name in possible}
-        rows = {name: True for name, used in (("times", times), ("events", events)) if used}
+        rows: dict[str, Any] = {name: True for name, used in (("times", times), ("events", events)) if used}
+        if shard is not None:
+            shard_of(shard)  # what is wrong with it shows before the model is read
+            rows["shard"] = shard
         options = {**reading, **rows, **decoding(task, estimator.predictions, search)}
         if output is not None:
             check_suffix(output)

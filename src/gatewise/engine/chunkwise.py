@@ -10,8 +10,6 @@ Source: Beck et al. (2024), xLSTM, appendix on the parallel mLSTM; Yang et al. (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,13 +23,7 @@ _STEPS = 64  # of a chunk: beyond, its square of weights costs more than the mat
 
 def fits(cell: Cell, resets: Tensor | None, history: bool) -> bool:
     """Whether this gives all that is asked, which is neither resets nor the states of every step."""
-    return _is_mlstm(cell) and resets is None and not history
-
-
-@lru_cache(maxsize=256)
-def _is_mlstm(cell: Cell) -> bool:
-    """By its equations, with any number of heads."""
-    return replace(cells.find("mlstm"), heads=cell.heads).equations == cell.equations
+    return cells.is_one(cell, "mlstm") and resets is None and not history
 
 
 def recurrence(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
-from ..runtime.recording import Layer, Recording, StepModel
+from ..errors import OptionError
+from ..runtime.recording import Layer, Pass, Recording, StepModel
+from .c_test import program
+from .c_text import comment, number, string, table
 from .printer import LayerPrinter, network_lines
 from .weights import ROWS, blocked, held, quantised
 
 Array = np.ndarray
 
 KINDS = ("float32", "int8")
-_PER_LINE = 16  # numbers
 
 _HELPERS = {
     "gw_add": """
@@ -84,8 +85,13 @@ def sources(model: StepModel, kind: str) -> dict[str, str]:
     Args:
         model: What is printed.
         kind: Of its weights, see `KINDS`.
+
+    Raises:
+        OptionError: It can be said as a page alone.
     """
-    return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": _test(model)}
+    if model.page_alone:
+        raise OptionError(f"{model.page_alone}. Export it with --to html")
+    return {"model.h": _header(model), "model.c": _code(model, kind), "model_test.c": program(model)}
 
 
 class _C:
@@ -102,11 +108,30 @@ class _C:
     def loop(self, index: str, count: int) -> str:
         return f"for ({index} = 0; {index} < {count}; {index}++)"
 
+    def runs(self, own: Pass) -> str:
+        if own.way == "once":
+            return "{"
+        count = _runs("steps", own)
+        return (
+            f"for (t = {count} - 1; t >= 0; t--) {{" if own.way == "backward" else f"for (t = 0; t < {count}; t++) {{"
+        )
+
+    def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
+        if kind == "token":
+            return f"const int {name} = {source}[{place}];"
+        return f"{'const float' if kind == 'read' else 'float'} *{name} = {source} + ({place}) * {size};"
+
+    def last(self, own: Pass) -> str:
+        return "0" if own.way == "backward" else f"{_runs('steps', own)} - 1"
+
+    def clipped(self, name: str, place: str) -> str:
+        return f"int {name} = {place}; {name} = {name} < 0 ? 0 : {name} < steps ? {name} : steps - 1;"
+
     def array(self, name: str, size: int) -> str:
         return f"float {name}[{size}];"
 
     def number(self, value: float) -> str:
-        return _number(np.float32(value))
+        return number(np.float32(value))
 
     def over(self, index: str, divisor: int) -> str:
         return f"{index} / {divisor}"
@@ -117,9 +142,9 @@ class _C:
             self.used.add(name)
             if small:
                 whole, scale = quantised(matrix)
-                self.tables += [_table("int8_t", name, blocked(whole)), _table("float", f"{name}_scale", scale)]
+                self.tables += [table("int8_t", name, blocked(whole)), table("float", f"{name}_scale", scale)]
             else:
-                self.tables.append(_table("float", name, blocked(matrix)))
+                self.tables.append(table("float", name, blocked(matrix)))
         rows, columns = matrix.shape
         return f"8|{name}, {name}_scale|{rows}, {columns}" if small else f"|{name}|{rows}, {columns}"
 
@@ -127,7 +152,7 @@ class _C:
         name = self._name(values)
         if name not in self.used:
             self.used.add(name)
-            self.tables.append(_table("float", name, values))
+            self.tables.append(table("float", name, values))
         return name
 
     def add(self, y: str, matrix: str, x: str) -> str:
@@ -143,6 +168,16 @@ class _C:
     def at(self, table: str, place: str, count: int) -> str:
         return f"{table}[{place} < {count - 1} ? (int){place} : {count - 1}]"
 
+    def integers(self, values: Array) -> str:
+        name = self._name(values)
+        if name not in self.used:
+            self.used.add(name)
+            self.tables.append(table("int32_t", name, values))
+        return name
+
+    def helper(self, name: str, *arguments: object) -> str:
+        return f"{name}({', '.join(map(str, arguments))});"
+
     def call(self, layer: Layer, x: str) -> str:
         return f"gw_{layer.name}(s, {x});"
 
@@ -150,35 +185,81 @@ class _C:
         return self._named.setdefault(id(values), (f"gw_w{len(self._named)}", values))[0]
 
 
+def _runs(steps: str, own: Pass) -> str:
+    """How often a pass runs over so many steps."""
+    return steps if own.stride == 1 else f"({steps} + {own.stride - 1}) / {own.stride}"
+
+
+_STEPWISE = [
+    "/* Before the first step of a sequence. */",
+    "void gw_reset(gw_state *s);",
+    "",
+    "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
+]
+_LABELS = "int gw_labels(gw_state *s, int steps, const float *scores, int *labels)"
+_LABELLED = [
+    "",
+    "/* The likeliest label of each step, by the scores that gw_read gave. s is memory to work in. 0 or -1. */",
+    f"{_LABELS};",
+]
+_WHOLE = [
+    "/* A whole sequence, its steps one behind the other. s is memory to work in. 0; or -1 where there is no step, or",
+    "   more than GW_MOST_STEPS, or a token is out of range. */",
+]
+
+
+def _most_steps(recording: Recording) -> list[str]:
+    """Room for usual sequences: models read long ones with a stride, of a 64th of what is typical."""
+    stride = max(own.stride for own, _ in recording.passes)
+    return [
+        "#ifndef GW_MOST_STEPS /* of a sequence; gw_state grows with it */",
+        f"#define GW_MOST_STEPS {max(256, 128 * stride)}",
+        "#endif",
+    ]
+
+
+def _remembered(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Names and sizes of the arrays of gw_state."""
+    yield from ((state.name, str(state.size)) for state in recording.states)
+    homes = recording.homes
+    for vector in recording.tracks:
+        stride = homes[vector].stride
+        count = "GW_MOST_STEPS" if stride == 1 else f"(GW_MOST_STEPS / {stride} + 1)"
+        yield vector.name, f"{count} * {vector.size}"
+
+
 def _header(model: StepModel) -> str:
     recording = model.recording
-    states = recording.states
+    states = [f"    float {name}[{size}];" for name, size in _remembered(recording)]
     defines = {f"GW_{vector.name.upper()}": vector.size for vector in recording.numbers}
     defines |= {f"GW_{vector.name.upper()}_LIMIT": limit for vector, limit in recording.tokens}
     defines |= {f"GW_{name.upper()}": vector.size for name, vector in recording.outputs.items()}
     arguments = [f"   {line}" for line in model.meaning]
     lines = [
-        f"/* {_comment(model.title)}",
+        f"/* {comment(model.title)}",
         "",
-        *map(_comment, arguments),
+        *map(comment, arguments),
         "",
         "   Printed by gatewise export. No memory is taken from a heap and no library is called. */",
         "#ifndef GW_MODEL_H",
         "#define GW_MODEL_H",
         "",
-        f'#define GW_DIGEST "{_comment(model.digest)}"',
+        f'#define GW_DIGEST "{comment(model.digest)}"',
+        *(_most_steps(recording) if recording.whole else []),
         *(f"#define {name} {size}" for name, size in defines.items()),
         "",
         "typedef struct {",
-        *(f"    float {state.name}[{state.size}];" for state in states),
-        *(["    float none;"] if not states else []),
+        *(states or ["    float none;"]),
+        *(
+            [f"    int label_before[GW_MOST_STEPS * {len(model.tables['chain.start'])}];"]
+            if model.labels is not None
+            else []
+        ),
         "} gw_state;",
         "",
-        "/* Before the first step of a sequence. */",
-        "void gw_reset(gw_state *s);",
-        "",
-        "/* One step. 0; or -1 where a token is out of range, and then nothing has changed. */",
+        *(_WHOLE if recording.whole else _STEPWISE),
         f"{_signature(recording)};",
+        *(_LABELLED if model.labels is not None else []),
         *(["", "/* What each token stands for, in UTF-8. */", _names_signature(model) + ";"] if model.tokens else []),
         "",
         "#endif",
@@ -192,65 +273,97 @@ def _code(model: StepModel, kind: str) -> str:
     for layer in recording.layers:
         head = f"GW_PLAIN static void gw_{layer.name}(gw_state *s, const float *x) {{"
         functions.append(_function(head, LayerPrinter(layer, language).lines()))
-    ranges = [f"if ({v.name} < 0 || {v.name} >= {limit}) return -1;" for v, limit in recording.tokens]
+    ranges = []
+    for v, limit in recording.tokens:
+        many = recording.whole and v not in recording.single
+        at, loop = (f"{v.name}[t]", "for (t = 0; t < steps; t++) ") if many else (v.name, "")
+        ranges.append(f"{loop}if ({at} < 0 || {at} >= {limit}) return -1;")
+    if recording.whole:
+        ranges = ["if (steps < 1 || steps > GW_MOST_STEPS) return -1;", *ranges, "gw_reset(s);"]
     body = _function(
         f"GW_PLAIN {_signature(recording)} {{", network_lines(recording, language), before=ranges, after=["return 0;"]
     )
-    states = recording.states
-    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in states] or [
-        "s->none = 0.0f;"
-    ]
-    reset = _function("GW_PLAIN void gw_reset(gw_state *s) {", iter(clear))
+    clear = [f"for (k = 0; k < {state.size}; k++) s->{state.name}[k] = 0.0f;" for state in recording.states]
+    scope = "static void" if recording.whole else "void"
+    reset = _function(f"GW_PLAIN {scope} gw_reset(gw_state *s) {{", iter(clear))
     helpers = [
         text.format(ROWS=ROWS).strip().replace("static void", "GW_PLAIN static void")
         for name, text in _HELPERS.items()
         if name in language.used
     ]
-    own = "\n".join([*functions, body])
+    labels = _labels(model)
+    own = "\n".join([*functions, body, *labels])
     parts = [
-        f"/* {_comment(model.title)} See model.h. */",
+        f"/* {comment(model.title)} See model.h. */",
         '#include "model.h"\n\n#include <stdint.h>',
         _NO_LIBRARY.strip(),
-        _maths(own),
+        *_called(own),
         *helpers,
         *language.tables,
         *functions,
         reset,
         body,
+        *labels,
         *([_names(model)] if model.tokens else []),
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _labels(model: StepModel) -> list[str]:
+    """The function that finds the likeliest labels (Viterbi 1967), where neighbours have scores."""
+    chain = {name: values for name, values in model.tables.items() if name.startswith("chain.")}
+    if not chain:
+        return []
+    tables = [table("float", f"gw_{name.replace('.', '_')}", values) for name, values in chain.items()]
+    L = len(chain["chain.start"])
+    body = [
+        f"float best[{L}];",
+        f"float next[{L}];",
+        "if (steps < 1 || steps > GW_MOST_STEPS) return -1;",
+        f"gw_viterbi(scores, steps, {L}, gw_chain_start, gw_chain_transitions, gw_chain_end,",
+        "           best, next, s->label_before, labels);",
+        "return 0;",
+    ]
+    head = f"GW_PLAIN {_LABELS} {{"
+    return [*tables, _function(head, iter(body))]
+
+
 def _function(head: str, lines: Iterator[str], before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
     """With its declarations first."""
     found = list(lines)
+    if "gw_state *s" in head and not any("s->" in line or "(s," in line for line in [*found, *before]):
+        before = ["(void)s;", *before]
     arrays = [line for line in found if line.startswith("float ")]
     rest = [line for line in found if not line.startswith("float ")]
-    text = "\n".join(rest)
-    indices = [index for index in "kj" if f"for ({index} =" in text]
+    text = "\n".join([*before, *rest])
+    indices = [index for index in "kjt" if f"for ({index} =" in text]
     declared = [f"int {', '.join(indices)};"] if indices else []
     return "\n".join([head, *(f"    {line}" for line in [*declared, *arrays, *before, *rest, *after]), "}"])
 
 
-def _maths(text: str) -> str:
-    """The functions that are called in a text, and those that these call."""
-    whole = files(__package__).joinpath("maths.c").read_text("utf-8")
-    comment, *functions = whole.replace("\nstatic ", "\0static ").split("\0")
-    named = {function.partition("gw_")[2].partition("(")[0]: function.strip() for function in functions}
-    needed: list[str] = []
-    for name in reversed(named):
-        if f"gw_{name}(" in text:
-            needed.insert(0, named[name])
-            text += named[name]
-    return "\n\n".join([comment.strip(), *needed]) if needed else ""
+def _called(text: str) -> list[str]:
+    """The functions by hand that are called in a text, and those that these call."""
+    parts: list[str] = []
+    for file in ("whole.c", "maths.c"):
+        whole = files(__package__).joinpath(file).read_text("utf-8")
+        about, *functions = whole.replace("\nstatic ", "\0static ").split("\0")
+        named = {function.partition("gw_")[2].partition("(")[0]: function.strip() for function in functions}
+        needed: list[str] = []
+        for name in reversed(named):
+            if f"gw_{name}(" in text:
+                needed.insert(0, named[name].replace("static void", "GW_PLAIN static void"))
+                text += named[name]
+        parts = [*([about.strip()] if needed else []), *needed, *parts]
+    return parts
 
 
 def _signature(recording: Recording) -> str:
-    tokens = [f"int {vector.name}" for vector, _ in recording.tokens]
+    one = [not recording.whole or vector in recording.single for vector, _ in recording.tokens]
+    tokens = [f"int {v.name}" if o else f"const int *{v.name}" for (v, _), o in zip(recording.tokens, one, strict=True)]
     numbers = [f"const float *{vector.name}" for vector in recording.numbers]
     outputs = [f"float *{name}" for name in recording.outputs]
-    return f"int gw_step({', '.join(['gw_state *s', *tokens, *numbers, *outputs])})"
+    name, steps = ("gw_read", ["int steps"]) if recording.whole else ("gw_step", [])
+    return f"int {name}({', '.join(['gw_state *s', *steps, *tokens, *numbers, *outputs])})"
 
 
 def _names_signature(model: StepModel) -> str:
@@ -258,79 +371,5 @@ def _names_signature(model: StepModel) -> str:
 
 
 def _names(model: StepModel) -> str:
-    entries = ",\n    ".join(_string(token) for token in model.tokens)
+    entries = ",\n    ".join(string(token) for token in model.tokens)
     return f"{_names_signature(model).removeprefix('extern ')} = {{\n    {entries}\n}};"
-
-
-def _test(model: StepModel) -> str:
-    """A program that runs the model's examples and prints the largest difference."""
-    recording, examples = model.recording, model.examples
-    count = len(examples)
-    token_names = [vector.name for vector, _ in recording.tokens]
-    number_names = [vector.name for vector in recording.numbers]
-    tables = [_table("int", f"in_{name}", examples.inputs[name].reshape(-1)) for name in token_names]
-    tables += [_table("float", f"in_{name}", examples.inputs[name].reshape(-1)) for name in number_names]
-    tables += [_table("float", f"out_{name}", examples.outputs[name].reshape(-1)) for name in recording.outputs]
-    inputs = [f"in_{name}[t]" for name in token_names]
-    inputs += [f"in_{vector.name} + t * {vector.size}" for vector in recording.numbers]
-    call = f"gw_step(&state, {', '.join([*inputs, *recording.outputs])})"
-    arrays = [f"    static float {name}[{vector.size}];" for name, vector in recording.outputs.items()]
-    compare = [
-        f"        for (k = 0; k < {v.size}; k++) worst = further(worst, {name}[k], out_{name}[t * {v.size} + k]);"
-        for name, v in recording.outputs.items()
-    ]
-    lines = [
-        f"/* Runs steps that the model was run on when it was exported. {_comment(model.title)} */",
-        '#include "model.h"\n',
-        "#include <math.h>\n#include <stdio.h>\n",
-        *tables,
-        "",
-        "/* Difference of two numbers, relative to the larger one where that is above 1. */",
-        "static double further(double worst, double found, double wanted) {",
-        "    double size = wanted < 0 ? -wanted : wanted, off = found < wanted ? wanted - found : found - wanted;",
-        "    if (size > 1) off /= size;",
-        "    return off <= worst || worst != worst ? worst : off; /* one that is not a number stays */",
-        "}",
-        "",
-        "int main(void) {",
-        "    static gw_state state;",
-        *arrays,
-        "    double worst = 0;",
-        "    int t, k;",
-        "    gw_reset(&state);",
-        f"    for (t = 0; t < {count}; t++) {{",
-        f"        if ({call} != 0) return 2;",
-        *compare,
-        "    }",
-        f'    printf("{count} steps, largest difference %.3g\\n", worst);',
-        f"    return worst <= {model.tolerance} ? 0 : 1;",
-        "}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _table(kind: str, name: str, values: Array) -> str:
-    text = [_number(value) for value in values.reshape(-1)] if kind == "float" else [f"{int(v)}" for v in values.flat]
-    lines = [", ".join(text[start : start + _PER_LINE]) for start in range(0, len(text), _PER_LINE)]
-    body = ",\n    ".join(lines)
-    return f"static const {kind} {name}[{len(text)}] = {{\n    {body}\n}};"
-
-
-def _number(value: Any) -> str:
-    if value != value:  # only among examples, of which values may be missing
-        return "NAN"
-    text = f"{value:.9g}"
-    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
-
-
-def _comment(text: str) -> str:
-    """Text of a model file, which may be a stranger's, inside a comment or a string."""
-    return (
-        "".join(c if " " <= c <= "~" and c not in '\\"?' else "_" for c in text).replace("*/", "*_").replace("/*", "/_")
-    )
-
-
-def _string(text: str) -> str:
-    r"""A literal of its bytes. Three digits, for a shorter escape would go on into the next character."""
-    plain = {c: c for c in map(chr, range(32, 127)) if c not in '\\"?'}
-    return '"' + "".join(plain.get(chr(byte)) or f"\\{byte:03o}" for byte in text.encode("utf-8", "replace")) + '"'

@@ -11,19 +11,29 @@ from ..algebra.expression import MAPS, Node
 from ..algebra.stages import Instruction, forward_program
 from ..errors import OptionError
 from ..runtime.recording import (
+    FIRST,
+    Above,
     Affine,
+    Around,
     Clear,
     Constant,
     Embed,
+    Frame,
     Gather,
     Keep,
+    Largest,
     Layer,
     Lookup,
+    Nearest,
+    OfWhole,
     Operation,
+    Pass,
     Pointwise,
     Recording,
     Step,
+    Stretch,
     Vector,
+    inputs_of,
 )
 
 Array = np.ndarray
@@ -60,6 +70,18 @@ class Language(Protocol):
     fixed: str  # what declares one that does not change
 
     def loop(self, index: str, count: int) -> str: ...
+    def runs(self, own: Pass) -> str:
+        """The loop of a pass, over t."""
+
+    def step_of(self, name: str, source: str, size: int, place: str, kind: str) -> str:
+        """Declares the numbers of a step of a sequence that are "read" or "made", or its "token"."""
+
+    def last(self, own: Pass) -> str:
+        """The place of the last run of a pass."""
+
+    def clipped(self, name: str, place: str) -> str:
+        """Declares a place in the sequence, at the nearest end where it is beyond one."""
+
     def array(self, name: str, size: int) -> str: ...
     def number(self, value: float) -> str: ...
     def over(self, index: str, divisor: int) -> str: ...
@@ -78,31 +100,74 @@ class Language(Protocol):
     def at(self, table: str, place: str, count: int) -> str:
         """The number of a table at a place, 0 or more, or the last one."""
 
+    def integers(self, values: Array) -> str:
+        """The name of whole numbers that never change."""
+
+    def helper(self, name: str, *arguments: object) -> str:
+        """A call of a function that is written by hand."""
+
     def call(self, layer: Layer, x: str) -> str:
         """A step of a layer."""
 
 
 def network_lines(recording: Recording, language: Language) -> Lines:
-    """The body of a step, from the vectors of inputs to those of outputs, each an array of its name."""
-    names = {vector: vector.name for vector in recording.numbers} | {
-        vector: vector.name for vector, _ in recording.tokens
-    }
+    """The body of a step, or of a whole sequence, from the vectors of inputs to those of outputs, each an array of its
+    name."""
+    tokens = [vector for vector, _ in recording.tokens]
+    inputs = [*recording.numbers, *tokens]
+    names = {vector: vector.name for vector in inputs}
     states = set(recording.states)
     outputs = {vector: name for name, vector in recording.outputs.items()}
+    arrays = set[str]()
 
     def name(vector: Vector) -> str:
         return f"{language.state}{vector.name}" if vector in states else names[vector]
 
-    for operation in recording.operations:
-        out = None if isinstance(operation, Clear | Keep) else operation.out
-        if out is not None:
-            if isinstance(operation, Constant):
-                names[out] = language.vector(operation.values)
-            else:
-                names[out] = outputs.get(out, out.name)
-                if out not in outputs:
-                    yield language.array(out.name, out.size)
-        yield from _operation_lines(operation, name, language)
+    def lines(operations: Sequence[Operation]) -> Lines:
+        for operation in operations:
+            out = None if isinstance(operation, Clear | Keep | Pass) else operation.out
+            if out is not None:
+                if isinstance(operation, Constant):
+                    names[out] = language.vector(operation.values)
+                elif out not in names:
+                    names[out] = outputs.get(out, out.name)
+                    if out not in outputs:
+                        arrays.add(language.array(out.name, out.size))
+                        yield language.array(out.name, out.size)
+            yield from _operation_lines(operation, name, language)
+
+    if not recording.whole:
+        yield from lines(recording.operations)
+        return
+    homes, tracks = recording.homes, set(recording.tracks)
+    sources = {vector: f"{language.state}{vector.name}" for vector in tracks} | {v: v.name for v in inputs}
+    sources |= {vector: output for vector, output in outputs.items() if homes[vector].way != "once"}
+    for own, operations in recording.passes:
+        made = {vector for vector, home in homes.items() if home is own}
+        read = {vector for operation in operations for vector in inputs_of(operation)}
+        crossing = [v for v in sources if v in made | read and v not in recording.single]
+        places = dict.fromkeys(crossing, "t")
+        if own.way == "once":
+            places = {v: language.last(homes.get(v, FIRST)) for v in crossing}
+        framed = {operation.source for operation in operations if isinstance(operation, OfWhole)}
+        names.update({vector: f"at_{vector.name}" for vector in crossing})
+        steps = [
+            language.step_of(
+                names[vector],
+                sources[vector],
+                vector.size,
+                places[vector],
+                "token" if vector in tokens else "made" if vector in made else "read",
+            )
+            for vector in crossing
+            if vector not in framed
+        ]
+        names.update({vector: sources[vector] for vector in framed})
+        yield language.runs(own)
+        yield from (f"    {line}" for line in steps)
+        # Arrays are declared outside of the loop, before what is indented.
+        yield from (line if line in arrays else f"    {line}" for line in lines(operations))
+        yield "}"
 
 
 def _operation_lines(operation: Operation, name: object, language: Language) -> Lines:
@@ -123,11 +188,34 @@ def _operation_lines(operation: Operation, name: object, language: Language) -> 
         case Lookup(out, table, place):
             found = language.at(language.vector(table), f"{name(place)}[0]", table.size)
             yield f"{name(out)}[0] = {found};"
+        case Largest(out, x):
+            most = EXPRESSIONS["maximum"].format("m", f"{name(x)}[k]")
+            found = _each(language, x.size, f"m = {most};")
+            yield f"{{ {language.variable} m = {name(x)}[0]; {found} {name(out)}[0] = m; }}"
         case Keep(state, value):
             yield _each(language, state.size, f"{name(state)}[k] = {name(value)}[k];")
         case Pointwise(out, op, args):
             values = [f"{name(arg)}[k]" if isinstance(arg, Vector) else language.number(arg) for arg in args]
             yield _each(language, out.size, f"{name(out)}[k] = {EXPRESSIONS[op].format(*values)};")
+        case Frame(out, source, stride):
+            n, at = source.size, f"t * {stride} + j - {stride // 2}"
+            copied = _each(language, n, f"{name(out)}[j * {n} + k] = {name(source)}[p * {n} + k];")
+            yield f"{language.loop('j', 2 * stride)} {{ {language.clipped('p', at)} {copied} }}"
+        case Above(out, source, dilations, kernels, reads, thresholds, longest):
+            tables = [language.integers(values) for values in (dilations, kernels, reads)]
+            sizes = [len(dilations), len(kernels), source.size, thresholds.shape[-1], longest]
+            yield language.helper(
+                "gw_above", name(out), name(source), "steps", *tables, language.vector(thresholds), *sizes
+            )
+        case Stretch(out, source):
+            sizes = [source.size, out.size // source.size]
+            yield language.helper("gw_stretch", name(out), name(source), "steps", *sizes)
+        case Around(out, source, reach, ahead):
+            yield language.helper("gw_around", name(out), name(source), "steps", "t", source.size, reach, int(ahead))
+        case Nearest(out, x, series, classes, band):
+            N, T, C = series.shape
+            tables = [language.vector(series), language.integers(classes)]
+            yield language.helper("gw_nearest", name(out), name(x), *tables, N, T, C, out.size, band)
         case Gather(out, runs):
             start = 0
             for source, first, count in runs:

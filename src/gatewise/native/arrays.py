@@ -106,7 +106,7 @@ def stack(
 
 def step(cell: Cell, x: Array, state: Sequence[Array], weights: Sequence[Array]) -> list[Array]:
     """One step: x (B, D) and the state before it to the state after, as of `recurrence`."""
-    x = _float32("x", x)
+    x = float32_array("x", x)
     if x.ndim != 2:
         raise ShapeError(f"the input of a step must be (rows, features), but has shape {x.shape}")
     _, after = recurrence(cell, x[None], state, weights)
@@ -132,9 +132,9 @@ def _checked(layer: Layer) -> Layer:
     if not runs(layer.cell):
         raise OptionError(f"cell '{layer.cell.name}' carries matrices, which the native engine cannot run")
     check_precision(layer.precision)
-    layer.x = _float32("x", layer.x)
-    layer.state = [_float32(f"state[{i}]", s) for i, s in enumerate(layer.state)]
-    layer.weights = [_float32(f"weights[{i}]", w) for i, w in enumerate(layer.weights)]
+    layer.x = float32_array("x", layer.x)
+    layer.state = [float32_array(f"state[{i}]", s) for i, s in enumerate(layer.state)]
+    layer.weights = [float32_array(f"weights[{i}]", w) for i, w in enumerate(layer.weights)]
     return layer
 
 
@@ -144,7 +144,7 @@ def check_precision(precision: str) -> None:
         raise OptionError(f"precision must be 'float32' or 'int8', not {precision!r:.60}")
 
 
-def _float32(name: str, array: Any) -> Array:
+def float32_array(name: str, array: Any) -> Array:
     """An array as the engine can look at it: of no subclass, such as a memory map, and aligned."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float32 or isinstance(array, np.ma.MaskedArray):
         what = f"of {array.dtype}" if type(array) is np.ndarray else f"a {type(array).__name__}"

@@ -110,7 +110,7 @@ class Call:
         self.carried = len(state)
         shapes = _native.shapes([x, *state, *layer.weights])
         self.inputs = len(shapes)
-        self.sizes, self.weight_count = _sizes(cell, shapes, self.carried)
+        self.sizes, self.weight_count = sizes_of(cell, shapes, self.carried)
         self.steps, self.rows, _ = shapes[0]
         self.lengths = None if layer.lengths is None else arrays.lengths(layer.lengths, x)
         self.resets = None if layer.resets is None else arrays.resets(layer.resets)
@@ -146,7 +146,7 @@ class Call:
 
     def fields(self, program: Any, x: Array, weights: Sequence[Array]) -> tuple[Any, ...]:
         """What the engine is given for either direction."""
-        plan = _plan(program, self.sizes, self.work, self.precision)
+        plan = plan_of(program, self.sizes, self.work, self.precision)
         packed = _packed(plan, weights, self.threads, self.arrays)
         if self.bfloat16:  # of vectors the engine reads floats; of matrices only what is packed
             weights = [w if w.ndim == 2 else self.arrays.as_float32(w) for w in weights]
@@ -160,7 +160,7 @@ class Call:
         last = [make(self.rows, s.shape[1]) for s in state]
         outputs = [make(self.steps, self.rows, s.shape[1]) for s in state[: self.shown]]
         absent = [None] * (self.carried - self.shown)
-        call = self.fields(_forward_program(self.cell, keep, hoist), x, weights)
+        call = self.fields(forward_program(self.cell, keep, hoist), x, weights)
         return (call, list(map(self.arrays.rows, state)), [*outputs, *absent], last, keep), [*outputs, *last]
 
     def backward(
@@ -316,7 +316,8 @@ def run_backward_chain(jobs: Sequence[tuple[Any, ...]], threads: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _forward_program(cell: Cell, keep: bool, hoist: bool) -> Any:
+def forward_program(cell: Cell, keep: bool, hoist: bool) -> Any:
+    """A cell's forward pass as the engine runs it; see `lowering.lower_forward`."""
     return _native.Program(*lowering.lower_forward(cell, keep, hoist))
 
 
@@ -325,11 +326,12 @@ def _backward_program(cell: Cell) -> Any:
     return _native.Program(*lowering.lower_backward(cell))
 
 
-_plan = lru_cache(maxsize=1024)(_native.Plan)
+# From a program, sizes, a division of the work and a precision to a plan.
+plan_of = lru_cache(maxsize=1024)(_native.Plan)
 
 
 @lru_cache(maxsize=1024)
-def _sizes(cell: Cell, shapes: tuple[Shape, ...], carried: int) -> tuple[tuple[int, ...], int]:
+def sizes_of(cell: Cell, shapes: tuple[Shape, ...], carried: int) -> tuple[tuple[int, ...], int]:
     """A number for every size letter of the cell, and how many weights there are; from the shapes of all arrays.
 
     Raises:

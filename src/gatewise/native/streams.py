@@ -15,8 +15,8 @@ from ..algebra import Cell
 from ..algebra.linear import linear
 from ..errors import OptionError, ShapeError
 from . import lowering
-from .arrays import NUMPY, Array, _float32, check_precision
-from .calls import Precision, _forward_program, _plan, _sizes
+from .arrays import NUMPY, Array, check_precision, float32_array
+from .calls import Precision, forward_program, plan_of, sizes_of
 from .library import _native
 
 State = Sequence[Sequence[Array]]  # per layer one vector for each carried name
@@ -62,11 +62,11 @@ class Streams:
                     f"cell '{cell.name}' carries matrices, which the native engine cannot run. Step it with "
                     "gatewise.runtime.stepping"
                 )
-            weights = [_float32(f"weights[{k}] of layer {i}", w) for k, w in enumerate(weights)]
-            sizes, _ = _sizes(cell, _shapes(cell, weights), len(cell.carry))
+            weights = [float32_array(f"weights[{k}] of layer {i}", w) for k, w in enumerate(weights)]
+            sizes, _ = sizes_of(cell, _shapes(cell, weights), len(cell.carry))
             if width not in (None, sizes[0]):
                 raise ShapeError(f"layer {i} takes {sizes[0]} values, but the one below it gives {width}")
-            plan = _plan(_forward_program(cell, False, False), sizes, (1, 1), precision)
+            plan = plan_of(forward_program(cell, False, False), sizes, (1, 1), precision)
             found.append((plan, _native.pack(plan, weights, 1), weights))
             width = sizes[lowering.letters(cell).index(cell.carry_sizes[0])]
         self._ends = list(pairwise(accumulate([len(cell.carry) for cell, _ in layers], initial=0)))
@@ -133,7 +133,7 @@ class Streams:
             after = [np.empty(shape, np.float32) for shape in shapes]
             self._native.step(x, [value for layer in state for value in layer], after)
         except (AttributeError, TypeError, ValueError):
-            x = _float32("x", x)
+            x = float32_array("x", x)
             if x.ndim not in (1, 2) or x.shape[-1] != self.inputs:
                 raise ShapeError(
                     f"x must have shape ({self.inputs},) or (rows, {self.inputs}), but has {x.shape}"
@@ -181,7 +181,7 @@ class Streams:
     def _push_checked(self, streams: Any, x: Any, out: Any, lengths: Any) -> Array:
         """The same for what the engine does not take as it is: converted, or an error that says what is wrong."""
         many = not isinstance(streams, int | np.integer)
-        x = _float32("x", x)
+        x = float32_array("x", x)
         D, ragged = self.inputs, many and lengths is not None
         axes = (2,) if ragged else (2, 3) if many else (1, 2)
         if x.ndim not in axes or x.shape[-1] != D:
@@ -227,7 +227,7 @@ class Streams:
         if (got := [[np.shape(value) for value in layer] for layer in state]) != want:
             raise ShapeError(f"a state of this stack has the shapes {want} here, but these arrays have {got}")
         return [
-            np.ascontiguousarray(_float32(f"state[{i}][{k}]", value))
+            np.ascontiguousarray(float32_array(f"state[{i}][{k}]", value))
             for i, layer in enumerate(state)
             for k, value in enumerate(layer)
         ]

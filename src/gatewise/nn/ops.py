@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.functional import linear, softplus
+from torch.nn.functional import linear as linear_by_row
 from torch.nn.functional import logsigmoid as log_sigmoid
 
-__all__ = ["linear", "log_sigmoid", "softplus"]
+__all__ = ["linear", "linear_by_row", "log_sigmoid", "softplus"]
 
 arcsinh, exp, log, tanh, sigmoid = torch.asinh, torch.exp, torch.log, torch.tanh, torch.sigmoid
 broadcast_to, full_like, logaddexp = torch.broadcast_to, torch.full_like, torch.logaddexp

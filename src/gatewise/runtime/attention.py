@@ -16,7 +16,7 @@ import numpy as np
 from . import ops
 from .network import AdditiveAttention as AdditivePart
 from .network import MultiplicativeAttention as MultiplicativePart
-from .products import constant, exact_linear
+from .products import ExactLinear
 
 Array = np.ndarray
 
@@ -67,15 +67,14 @@ class AdditiveAttention(Attention):
     """score(q, k) = v · tanh(W q + U k)."""
 
     def __init__(self, part: AdditivePart, weights: Mapping[str, Array]):
-        self._W, self._U = constant(weights["W.weight"]), constant(weights["U.weight"])
+        self._W, self._U = ExactLinear(weights["W.weight"]), ExactLinear(weights["U.weight"])
         self._v = weights["v.weight"][0]
-        self._none = constant(np.zeros(len(self._W), np.float32))
 
     def prepare(self, keys: Array) -> Array:
-        return exact_linear(keys, self._U, self._none)
+        return self._U(keys)
 
     def score(self, query: Array, keys: Array) -> Array:
-        units = exact_linear(query, self._W, self._none)[:, :, None] + keys[:, None]
+        units = self._W(query)[:, :, None] + keys[:, None]
         np.tanh(units, out=units)
         units *= self._v
         found: Array = units.sum(-1)
@@ -86,11 +85,10 @@ class MultiplicativeAttention(Attention):
     """score(q, k) = q · W k."""
 
     def __init__(self, part: MultiplicativePart, weights: Mapping[str, Array]):
-        self._W = constant(weights["W.weight"])
-        self._none = constant(np.zeros(len(self._W), np.float32))
+        self._W = ExactLinear(weights["W.weight"])
 
     def prepare(self, keys: Array) -> Array:
-        return exact_linear(keys, self._W, self._none)
+        return self._W(keys)
 
     def score(self, query: Array, keys: Array) -> Array:
         found: Array = np.einsum("bqd,btd->bqt", query, keys)

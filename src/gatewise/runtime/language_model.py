@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,15 @@ from ..compression import precision_of
 from ..data.text.vocabulary import Vocabulary, Words, vocabulary_from_json
 from ..decoding.ctc import log_softmax
 from ..document import Count, read
-from ..errors import CellError, DataError, ModelFileError, OptionError
+from ..errors import CellError, DataError, ModelFileError
 from ..native.streams import Product
 from .layers import KITS, network_of
 from .network import checked
 from .ngrams import HIGHEST_ORDER, KneserNey
 from .sequence_model import architecture
 from .states import state_from_bytes, state_to_bytes
-from .stepping import live_layers
-from .streams import Arrays, Live, LiveArrays, Streams
+from .stepping import Kept, LiveLayers, live_layers
+from .streams import Arrays, Live, LiveArrays, Run, Streams
 
 _RECENT = 64  # tokens to remember: how far back an opening quotation mark is looked for
 PLAIN = "plain.ids"  # tensor with the tokens that n-grams are counted in
@@ -88,8 +88,9 @@ class LanguageModel:
             precision = precision_of(document)
             net = network_of(block, checked(block, own), KITS[precision])
             self._start = read(int, document["start"], "start")
-            self._embedding, self._layers = net.embedding.weight, live_layers(net.layers)
-            self._scores = Product(net.output.weight, net.output.bias, precision)
+            self._embedding = net.embedding.weight
+            self._layers: LiveLayers = live_layers(net.layers)
+            self._scores: Callable[[np.ndarray], np.ndarray] = Product(net.output.weight, net.output.bias, precision)
             self.digest = str(document.get("sha256", ""))
             self._check()
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, StopIteration, CellError) as error:
@@ -121,7 +122,7 @@ class LanguageModel:
     def advance(self, state: State | None, token: int) -> State:
         """The state after one more token; None is the state before any."""
         layers, recent = (self._layers.zeros(), ()) if state is None else (state.layers, state.recent)
-        after = self._layers.step(self._embedding[token], layers)
+        after = self._layers.step(self._read([token])[0], layers)
         return State(after, self._scores(after[-1][0]), (*recent[1 - _RECENT :], token))
 
     def log_probabilities(self, state: State) -> np.ndarray:
@@ -139,7 +140,7 @@ class LanguageModel:
             ValueError: These are not the bytes of a state.
             ModelFileError: They are of another model.
         """
-        layers, memory = state_from_bytes(data, self.digest, self._fresh())
+        layers, memory = state_from_bytes(data, self.digest, self._layers.zeros())
         if not self._remembers(memory):
             raise ModelFileError("the state is of another model")
         return State(layers, memory["scores"], tuple(memory["recent"].tolist()))
@@ -165,9 +166,10 @@ class LanguageModel:
         fits = (scores.shape, scores.dtype) == ((V,), np.float32) and recent.dtype == np.int64 and recent.ndim == 1
         return fits and set(range(V)).issuperset(recent.tolist())
 
-    def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
-        """What a state holds per layer, before any token."""
-        return self._layers.zeros()
+    def _read(self, tokens: Sequence[int]) -> np.ndarray:
+        """(T, D) what the layers read of tokens."""
+        found: np.ndarray = self._embedding[tokens]
+        return found
 
     def _check(self) -> None:
         """Whether the vocabulary and the weights fit together. ValueError if they do not."""
@@ -205,18 +207,19 @@ class _Live(LiveArrays):
             raise DataError(f"a piece is text, or a token from 0 to {len(vocabulary) - 1}, not {piece!r:.60}")
         return [piece]
 
-    def features(self, piece: list[int], memory: Arrays) -> np.ndarray:
-        recent = memory["recent"].tolist()
-        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
-        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
-        return self._model._embedding[tokens]
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[np.ndarray]:
+    def answers(self, pieces: Sequence[list[int]], memories: Sequence[Arrays], run: Run) -> Sequence[np.ndarray]:
+        outputs = run([self._read(piece, memory) for piece, memory in zip(pieces, memories, strict=True)])
         read = [i for i, y in enumerate(outputs) if len(y)]
         if read:
             for i, found in zip(read, self._model._scores(np.stack([outputs[i][-1] for i in read])), strict=True):
                 memories[i]["scores"] = found.copy()
         return [memory["scores"].copy() for memory in memories]  # an answer is the caller's to change
+
+    def _read(self, piece: list[int], memory: Arrays) -> np.ndarray:
+        recent = memory["recent"].tolist()
+        tokens = piece if recent else [self._model._start, *piece]  # if nothing was read
+        memory["recent"] = np.array([*recent, *tokens][-_RECENT:], np.int64)
+        return self._model._read(tokens)
 
     def fits(self, memory: Arrays) -> bool:
         fresh = not any(array.size for array in memory.values())  # of a stream that has read nothing
@@ -241,7 +244,8 @@ class CountedModel(LanguageModel):
             order = read(Count, document["plain"]["order"], "plain.order")
             if order > HIGHEST_ORDER:
                 raise ValueError(f"its n-grams have {order} tokens, and at most {HIGHEST_ORDER} are counted")
-            self._counted = KneserNey(tensors[PLAIN], len(self.vocabulary), order)
+            counted = KneserNey(tensors[PLAIN], len(self.vocabulary), order)
+            self._layers, self._scores = _Counting(counted), counted.scores
             self._start = read(int, document["start"], "start")
             if not 0 <= self._start < len(self.vocabulary):
                 raise ValueError(f"it starts with token {self._start}, in a vocabulary of {len(self.vocabulary)}")
@@ -249,15 +253,23 @@ class CountedModel(LanguageModel):
         except (DataError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model is incomplete or contradicts itself ({error}). Train it again.") from error
 
-    def live(self) -> Live[Any]:
-        raise OptionError("a model of n-grams has no layers to run for many texts at a time. Use `advance` for each")
+    def _read(self, tokens: Sequence[int]) -> np.ndarray:
+        return np.array(tokens, np.int64).reshape(-1, 1)
 
-    def advance(self, state: State | None, token: int) -> State:
-        [[before]] = self._fresh() if state is None else state.layers
-        places = self._counted.advance(tuple(before.tolist()), token)
-        scores = np.log(self._counted.probabilities(places)).astype(np.float32)
-        recent = () if state is None else state.recent
-        return State([[np.array(places)]], scores, (*recent[1 - _RECENT :], token))
 
-    def _fresh(self) -> Sequence[Sequence[np.ndarray]]:
+class _Counting(Kept):
+    """N-grams as layers: they read tokens (T, 1), and their places are what passes from step to step, and comes out."""
+
+    def __init__(self, counted: KneserNey):
+        super().__init__(1)
+        self._counted = counted
+
+    def zeros(self) -> Sequence[Sequence[np.ndarray]]:
         return [[np.array(self._counted.begin())]]
+
+    def run(self, x: np.ndarray, state: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, Any]:
+        places = [tuple(state[0][0].tolist())]
+        for token in x[:, 0].tolist():
+            places.append(self._counted.advance(places[-1], token))
+        found = np.array(places)
+        return found[1:], [[found[-1]]]

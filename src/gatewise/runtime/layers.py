@@ -1,7 +1,7 @@
 """The parts of a trained network on numpy's arrays: what `runtime.network` says of their sizes, with weights.
 
 Recurrent layers run in the native engine, which gives the bits that it gives to torch's tensors. Cells that carry
-matrices, which it does not run, are evaluated step by step.
+matrices, which it does not run, are evaluated a chunk of steps at a time, or step by step.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
+from .. import cells
 from ..cells._multidimensional import multidimensional
 from ..decoding.viterbi import FORBIDDEN
 from ..decoding.viterbi import Chain as Neighbours
 from ..native import arrays
 from ..native.calls import Precision
 from ..native.diagonals import Diagonals, plan_diagonals
-from . import network, ops
+from . import chunkwise, equations, network, ops, products
 from .attention import AdditiveAttention, MultiplicativeAttention
 from .convolutions import BatchNormalisation, Convolution
-from .equations import recurrence
-from .products import constant, exact_linear
+from .products import constant
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
@@ -107,25 +107,21 @@ class Linear:
 
     def __init__(self, part: network.Linear, weights: Weights, precision: Precision = "float32"):
         self.weight, self.bias = weights["weight"], weights.get("bias")
-        self._product: Callable[..., Array] = ops.linear
-        if part.exact or precision == "int8":
-            self._product = partial(exact_linear, precision=precision)
-            self.weight = constant(self.weight)
-            self.bias = constant(np.zeros(part.outputs, np.float32) if self.bias is None else self.bias)
+        exact = part.exact or precision == "int8"
+        self._exact = products.ExactLinear(self.weight, self.bias, precision) if exact else None
 
     def __call__(self, x: Array) -> Array:
-        return self._product(x, self.weight, self.bias)
+        return ops.linear(x, self.weight, self.bias) if self._exact is None else self._exact(x)
 
 
 class ExactLinear:
     """A matrix product by the engine, as of a cell."""
 
     def __init__(self, part: network.ExactLinear, weights: Weights, precision: Precision = "float32"):
-        self._precision = precision
-        self._weights = constant(weights["weight_ih_l0"]), constant(weights["bias_ih_l0"])
+        self._product = products.ExactLinear(weights["weight_ih_l0"], weights["bias_ih_l0"], precision)
 
     def __call__(self, x: Array) -> Array:
-        return exact_linear(x, *self._weights, self._precision)
+        return self._product(x)
 
 
 class Embedding:
@@ -193,10 +189,12 @@ class Recurrent:
     def _evaluated(self, x: Array, states: list[list[Array]], lengths: Array | None) -> tuple[Array, list[list[Array]]]:
         ends = []
         ways = 2 if self.bidirectional else 1
+        chunks = len(x) > 1 and cells.is_one(self.cell, "mlstm")
+        run = chunkwise.recurrence if chunks else equations.recurrence
         for first in range(0, len(states), ways):
             outputs = []
             for way, place in enumerate(range(first, first + ways)):
-                [y], end = recurrence(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
+                [y], end = run(self.cell, x, states[place], self.weights[place], lengths, reverse=way == 1)
                 outputs.append(y)
                 ends.append(end)
             x = ops.concatenate(outputs)

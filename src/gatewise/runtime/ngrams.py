@@ -158,6 +158,11 @@ class KneserNey:
             p[self._kinds[level.codes[followers] - h * kinds]] += left / smoothed.sums[h]
         return p
 
+    def scores(self, places: np.ndarray) -> np.ndarray:
+        """(..., size) float32 log-probabilities of each token being next, in nats, from places (..., order)."""
+        rows = [self.probabilities(tuple(row)) for row in places.reshape(-1, self.order).tolist()]
+        return np.log(np.array(rows)).astype(np.float32).reshape(*places.shape[:-1], self.size)
+
     def _smooth(self) -> list[_Smoothed]:
         found = []
         for n, level in enumerate(self._levels, 1):

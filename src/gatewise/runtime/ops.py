@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .products import by_row as _by_row
+
 Array = np.ndarray
 
 arcsinh, exp, log, tanh = np.arcsinh, np.exp, np.log, np.tanh
@@ -24,6 +26,11 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     if bias is not None:
         y += bias
     return y.reshape(*x.shape[:-1], len(weight))
+
+
+def linear_by_row(x: Array, weight: Array) -> Array:
+    """The same without a bias, of which a row has the same bits whatever rows are beside it."""
+    return _by_row(x, weight.T)
 
 
 def concatenate(arrays: Sequence[Array], axis: int = -1) -> Array:

@@ -19,18 +19,25 @@ from .equations import blocks
 from .layers import Kit, network_of
 from .recording import (
     OPERATIONS,
+    Above,
     Affine,
+    Around,
     Clear,
     Constant,
     Embed,
+    Frame,
     Gather,
     Keep,
+    Largest,
     Layer,
     Lookup,
+    Nearest,
     Operation,
+    Pass,
     Pointwise,
     Recording,
     Step,
+    Stretch,
     Vector,
     needed,
 )
@@ -63,6 +70,14 @@ class Symbol:
     def reshape(self, *shape: Any) -> Symbol:
         return Symbol(self._recorder, self.places.reshape(*shape))
 
+    def mean(self, axis: int) -> Symbol:
+        """Over the first axis."""
+        assert axis == 0
+        total = self[0]
+        for place in range(1, len(self)):
+            total = total + self[place]
+        return total if len(self) == 1 else total * (1 / len(self))
+
     def swapaxes(self, one: int, other: int) -> Symbol:
         return Symbol(self._recorder, self.places.swapaxes(one, other))
 
@@ -92,11 +107,15 @@ class Symbol:
 
 
 CARRIED = object()  # the state of layers that remember the steps before
+SEQUENCE = object()  # of layers that read a whole sequence, of which one step stands for all
 
 
 @dataclass
 class Recorder:
     """Writes down what a `forward` computes.
+
+    Attributes:
+        prefix: What names of layers begin with, where a model has several recordings.
 
     Example:
         >>> recorder = Recorder()
@@ -105,6 +124,7 @@ class Recorder:
         >>> recording = recorder.recording(scores=scores)
     """
 
+    prefix: str = ""
     _vectors: list[Vector] = field(default_factory=list)
     _operations: list[Operation] = field(default_factory=list)
     _layers: list[Layer] = field(default_factory=list)
@@ -112,6 +132,8 @@ class Recorder:
     _tokens: list[tuple[Vector, int]] = field(default_factory=list)
     _kept: list[Keep] = field(default_factory=list)
     _states: list[Vector] = field(default_factory=list)
+    _single: list[Vector] = field(default_factory=list)
+    _whole: bool = False
 
     def net(self, parts: network.Block, weights: Mapping[str, Array]) -> Any:
         """The parts of a network, for `forward`."""
@@ -131,16 +153,18 @@ class Recorder:
         """What stands for `runtime.ops`."""
         return Ops(self)
 
-    def number(self, name: str, *shape: int) -> Symbol:
-        """An input of numbers."""
+    def number(self, name: str, *shape: int, single: bool = False) -> Symbol:
+        """An input of numbers, of each step or of a sequence."""
         vector = self._vector(int(np.prod(shape)), name)
         self._numbers.append(vector)
+        self._single += [vector] if single else []
         return self._symbol(vector, shape)
 
-    def token(self, name: str, limit: int, *shape: int) -> Symbol:
+    def token(self, name: str, limit: int, *shape: int, single: bool = False) -> Symbol:
         """An input that is one whole number below `limit`; of a shape like (1, 1)."""
         vector = self._vector(1, name)
         self._tokens.append((vector, limit))
+        self._single += [vector] if single else []
         return self._symbol(vector, shape)
 
     def state(self, name: str, *shape: int) -> Symbol:
@@ -152,10 +176,78 @@ class Recorder:
         """What such a state is after the step."""
         self._kept.append(Keep(self.vector(state), self.vector(value)))
 
+    def begin(self, way: str, stride: int = 1) -> None:
+        """Begin another pass over the sequence, see `recording.Pass`."""
+        self.read_whole()
+        self._operations += [*self._kept, Pass(way, stride)]
+        self._kept.clear()
+
+    def read_whole(self) -> None:
+        """What is recorded reads a whole sequence."""
+        self._whole = True
+
+    def framed(self, x: Symbol, stride: int) -> Symbol:
+        """(1, 1, 2 * stride * D) of steps (1, 1, D) of the pass before, see `recording.Frame`."""
+        source = self.vector(x)
+        self.begin("forward", stride)
+        out = self._vector(2 * stride * source.size)
+        self._operations.append(Frame(out, source, stride))
+        return self._symbol(out, (1, 1, out.size))
+
+    def above(
+        self, source: Vector, dilations: Array, kernels: Array, reads: Array, thresholds: Array, longest: int
+    ) -> Symbol:
+        """(1, 1, 2 * D * R * Q), see `recording.Above`."""
+        out = self._vector(thresholds.size)
+        self._operations.append(Above(out, source, dilations, kernels, reads, thresholds, longest))
+        return self._symbol(out, (1, 1, out.size))
+
+    def around(self, source: Vector, reach: int, ahead: bool) -> Symbol:
+        """(1, 1, n) of a step and those around it, see `recording.Around`; of a vector of the pass before."""
+        scales, sides = reach.bit_length() - 1, 2 if ahead else 1
+        out = self._vector(source.size * (scales * (2 + sides) + sides))
+        self._operations.append(Around(out, source, reach, ahead))
+        return self._symbol(out, (1, 1, out.size))
+
+    def nearest(self, source: Vector, series: Array, classes: Array, count: int, band: int) -> Symbol:
+        """(1, 1, count) distances of a sequence, stretched to as many steps, to classes; see `recording.Nearest`."""
+        stretched = self._vector(series.shape[1] * series.shape[2])
+        out = self._vector(count)
+        self._operations += [Stretch(stretched, source), Nearest(out, stretched, series, classes, band)]
+        return self._symbol(out, (1, 1, count))
+
+    @property
+    def stride(self) -> int:
+        """Steps from run to run, now."""
+        return next((op.stride for op in reversed(self._operations) if isinstance(op, Pass)), 1)
+
     def mean(self, x: Symbol) -> Symbol:
         """Of the last axis, which is kept as one number."""
         n = x.shape[-1]
         return self.affine(x, np.full((1, n), 1 / n, np.float32), None)
+
+    def total(self, x: Symbol) -> Symbol:
+        """Of the last axis, which is kept as one number."""
+        return self.affine(x, np.ones((1, x.shape[-1]), np.float32), None)
+
+    def largest(self, x: Symbol) -> Symbol:
+        """The same of the largest number."""
+        outs = []
+        for row in x.places.reshape(-1, x.shape[-1]):
+            out = self._vector(1)
+            self._operations.append(Largest(out, self.vector(Symbol(self, row))))
+            outs.append(out.first)
+        return Symbol(self, np.array(outs).reshape(*x.shape[:-1], 1))
+
+    def embedded(self, table: Array, tokens: Symbol) -> Symbol:
+        """The rows (..., size) of a table that tokens (...) name."""
+        places = []
+        for place in tokens.places.reshape(-1):
+            [token] = [vector for vector, _ in self._tokens if vector.first == place]
+            out = self._vector(table.shape[1])
+            self._operations.append(Embed(out, table, token))
+            places.append(np.arange(out.first, out.first + out.size))
+        return Symbol(self, np.stack(places).reshape(*tokens.shape, -1))
 
     def lookup(self, table: Array, place: Symbol) -> Symbol:
         """A number of a table (n,) by its place, a symbol of one number."""
@@ -168,15 +260,20 @@ class Recorder:
         found: dict[str, Vector] = {}
         for name, symbol in outputs.items():
             vector = self.vector(symbol)
-            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant)}
+            made = {op.out for op in self._operations if not isinstance(op, Clear | Keep | Constant | Pass)}
             found[name] = vector if vector in made - set(found.values()) else self._copied(symbol)
+        operations = needed([*self._operations, *self._kept], found.values())
+        stepped = {op.layer for op in operations if isinstance(op, Step)}
+        unused = {state for layer in self._layers if layer not in stepped for state in layer.states}
         return Recording(
             tuple(self._numbers),
             tuple(self._tokens),
-            needed([*self._operations, *self._kept], found.values()),
-            tuple(self._layers),
-            tuple(self._states),
+            operations,
+            tuple(layer for layer in self._layers if layer in stepped),
+            tuple(state for state in self._states if state not in unused),
             found,
+            frozenset(self._single),
+            self._whole,
         )
 
     def pointwise(self, op: str, *args: Any) -> Symbol:
@@ -259,25 +356,14 @@ class Recorder:
         return lambda x: self.affine(x, weights["weight_ih_l0"], weights["bias_ih_l0"])
 
     def _embedding(self, part: network.Embedding, weights: Mapping[str, Array]) -> Any:
-        table = weights["weight"]
-
-        def embedded(numbers: Symbol) -> Symbol:
-            places = []
-            for place in numbers.places.reshape(-1):
-                [token] = [vector for vector, _ in self._tokens if vector.first == place]
-                out = self._vector(table.shape[1])
-                self._operations.append(Embed(out, table, token))
-                places.append(np.arange(out.first, out.first + out.size))
-            return Symbol(self, np.stack(places).reshape(*numbers.shape, -1))
-
-        return embedded
+        return lambda numbers: self.embedded(weights["weight"], numbers)
 
     def _recurrent(self, part: network.Recurrent, weights: Mapping[str, Array]) -> Any:
         return RecordedLayers(self, part, weights)
 
     def layer(self, part: network.Recurrent, weights: Mapping[str, Array], number: int, way: int) -> Layer:
         """One layer in one direction, with states of its own."""
-        cell, name = part.runs, f"layer{len(self._layers)}"
+        cell, name = part.runs, f"{self.prefix}layer{len(self._layers)}"
         width = part.input_size if not number else (part.proj_size or part.hidden_size) * part.ways
         sizes = cell.sizes(width, part.hidden_size, part.proj_size)
         stored = [[weights[network.place_of(one, number, way)] for one in names] for names in cell.stored()]
@@ -319,9 +405,26 @@ class RecordedLayers:
             )
         if state is CARRIED and x.shape[1] > 1:
             raise OptionError("it reads several series at a step, and what is exported remembers one")
+        if state is SEQUENCE:
+            return self._sequence(x), SEQUENCE
         for number in range(self._part.num_layers):
             x = Symbol(self._recorder, np.stack([self._row(number, x[:, row], state) for row in range(x.shape[1])], 1))
         return x, CARRIED
+
+    def _sequence(self, x: Symbol) -> Symbol:
+        """(1, 1, ways * H) from (1, 1, D): each direction of a layer in a pass of its own."""
+        recorder = self._recorder
+        recorder.read_whole()
+        for layers in self._layers:
+            outputs = []
+            for layer, way in zip(layers, ("forward", "backward"), strict=False):
+                if self._part.bidirectional:
+                    recorder.begin(way, recorder.stride)
+                outputs.append(recorder.step(layer, x[0, 0]).places)
+            x = Symbol(recorder, np.concatenate(outputs)[None, None])
+        if self._part.bidirectional:
+            recorder.begin("forward", recorder.stride)
+        return x
 
     def _row(self, number: int, x: Symbol, state: Any) -> Array:
         """Places of one layer's output (T, ways * H) of one row (T, D)."""
@@ -349,6 +452,9 @@ class Ops:
     def linear(self, x: Symbol, weight: Array, bias: Array | None = None) -> Symbol:
         return self._recorder.affine(x, weight, bias)
 
+    def linear_by_row(self, x: Symbol, weight: Array) -> Symbol:
+        return self._recorder.affine(x, weight, None)
+
     def concatenate(self, arrays: Sequence[Symbol], axis: int = -1) -> Symbol:
         return Symbol(self._recorder, np.concatenate([self._symbol(array).places for array in arrays], axis))
 
@@ -357,6 +463,20 @@ class Ops:
 
     def broadcast_to(self, x: Symbol, shape: Sequence[int]) -> Symbol:
         return Symbol(self._recorder, np.broadcast_to(x.places, shape))
+
+    def total(self, x: Symbol) -> Symbol:
+        return self._recorder.total(x)
+
+    def arange(self, count: int, like: Any) -> Array:
+        return np.arange(count)
+
+    def stack(self, arrays: Sequence[Symbol]) -> Symbol:
+        return Symbol(self._recorder, np.stack([array.places for array in arrays]))
+
+    def softmax(self, x: Symbol, axis: int) -> Symbol:
+        assert axis == -1
+        powers = self._recorder.pointwise("exp", x - self._recorder.largest(x))
+        return powers / self._recorder.total(powers)
 
     def zeros(self, shape: Sequence[int], like: Any) -> Symbol:
         return self._recorder.constant(np.zeros(shape, np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
@@ -11,7 +12,8 @@ import numpy as np
 from ..errors import OptionError
 from ..native import lowering
 from ..native.streams import Streams
-from .layers import Recurrent, as_tuple
+from .equations import recurrence
+from .layers import Recurrent
 
 Array = np.ndarray
 State = Sequence[
@@ -51,13 +53,24 @@ def live_layers(layers: Recurrent) -> LiveLayers:
     return Streams([(layers.cell, weights) for weights in layers.weights], layers.precision)
 
 
-class Evaluated:
-    """Layers whose cell carries matrices, which the native engine does not run."""
+class Kept(ABC):
+    """Layers outside the native engine, whose states of streams are kept here: `LiveLayers`, but for what it computes.
 
-    def __init__(self, layers: Recurrent):
-        self._layers, self.inputs = layers, layers.inputs
+    Args:
+        inputs: Features of a step.
+    """
+
+    def __init__(self, inputs: int):
+        self.inputs = inputs
         self._states: dict[int, State] = {}
         self._opened = 0
+
+    @abstractmethod
+    def zeros(self) -> State: ...
+
+    @abstractmethod
+    def run(self, x: Array, state: State) -> tuple[Array, State]:
+        """Steps (T, D) from a state, which does not change: the outputs (T, H), and the state after them."""
 
     def open(self) -> int:
         self._opened += 1
@@ -87,21 +100,12 @@ class Evaluated:
         ends = list(accumulate([len(x)] if lengths is None else map(int, lengths), initial=0))
         outputs = []
         for stream, (first, last) in zip(np.atleast_1d(streams).tolist(), pairwise(ends), strict=True):
-            y, self._states[stream] = self._run(x[first:last], self.state(stream))
+            y, self._states[stream] = self.run(x[first:last], self.state(stream))
             outputs.append(y)
         return np.concatenate(outputs)
 
-    def zeros(self) -> State:
-        return _by_layer(self._layers.start(1))
-
     def step(self, x: Array, state: State) -> State:
-        return self._run(x[None], state)[1]
-
-    def _run(self, x: Array, state: State) -> tuple[Array, State]:
-        before = tuple(np.stack(values)[:, None] for values in zip(*state, strict=True))
-        with np.errstate(all="ignore"):  # damaged weights show in the output
-            y, after = self._layers(x[:, None], before)
-        return y[:, 0], _by_layer(as_tuple(after))
+        return self.run(x[None], state)[1]
 
     def _known(self, stream: int) -> int:
         if stream not in self._states:
@@ -109,9 +113,23 @@ class Evaluated:
         return int(stream)
 
 
-def _by_layer(state: tuple[Array, ...]) -> State:
-    """Of arrays (layers, 1, H), one per carried name."""
-    return [[value[0] for value in layer] for layer in zip(*state, strict=True)]
+class Evaluated(Kept):
+    """Layers whose cell carries matrices, which the native engine does not run."""
+
+    def __init__(self, layers: Recurrent):
+        super().__init__(layers.inputs)
+        self._layers = layers
+
+    def zeros(self) -> State:
+        return [[value[0] for value in layer] for layer in zip(*self._layers.start(1), strict=True)]
+
+    @np.errstate(all="ignore")  # damaged weights show in the output
+    def run(self, x: Array, state: State) -> tuple[Array, State]:
+        y, after = x[:, None], []
+        for before, weights in zip(state, self._layers.weights, strict=True):  # step by step, however they are cut
+            y, end = recurrence(self._layers.cell, y, [value[None] for value in before], weights)
+            after.append([value[0] for value in end])
+        return y[:, 0], after
 
 
 class Beside:

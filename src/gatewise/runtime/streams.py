@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ..data.sequences import Column, Sequences
 from ..errors import DataError, GatewiseError, ModelFileError, OptionError
 from .states import state_from_bytes, state_to_bytes
 from .stepping import LiveLayers
@@ -17,6 +19,10 @@ Array = np.ndarray
 Memory = TypeVar("Memory")
 State = TypeVar("State")
 Arrays = dict[str, Array]
+Table = dict[str, Any]  # columns by name, of one length: arrays or lists
+Run = Callable[[Sequence[Array]], Sequence[Array]]
+
+_EXACT = 1 << 24  # whole numbers up to here are themselves in float32
 
 
 class Stream(ABC, Generic[State]):
@@ -70,7 +76,7 @@ class Live(ABC, Generic[Memory]):
     """What a task does around the layers of its streams, for all streams of a push.
 
     What it has to remember of a stream, apart from the state of the layers, is that stream's memory. A memory belongs
-    to one stream alone, so `features` and `answers` change it in place: a push costs what it reads, and not what is
+    to one stream alone, so `answers` and `finish` change it in place: a push costs what it reads, and not what is
     remembered. Whoever wants to keep one copies it, as snapshots and forks do.
 
     Attributes:
@@ -79,8 +85,10 @@ class Live(ABC, Generic[Memory]):
         unit: What a piece is made of, in words.
         digest: Of the model.
         layers: That all streams step through.
+        each_step: Whether an answer is one of each step, rather than of all steps so far.
     """
 
+    each_step: ClassVar[bool] = False
     task: str
     channels: tuple[str, ...]
     unit: str
@@ -93,26 +101,52 @@ class Live(ABC, Generic[Memory]):
 
     @abstractmethod
     def checked(self, piece: Any, memory: Memory) -> Any:
-        """A stream's next piece as `features` takes it. Changes nothing.
+        """A stream's next piece as `answers` takes it. Changes nothing.
 
         Raises:
             DataError: The piece is not what the model reads.
         """
 
     @abstractmethod
-    def features(self, piece: Any, memory: Memory) -> Array:
-        """What the layers read of a piece, (T, D) float32, T at least 0."""
-
-    @abstractmethod
-    def answers(self, outputs: Sequence[Array], memories: Sequence[Memory]) -> Sequence[Any]:
-        """From the layers' outputs (T, H) of each stream to what `push` returns for each.
+    def answers(self, pieces: Sequence[Any], memories: Sequence[Memory], run: Run) -> Sequence[Any]:
+        """Read pieces, one of each of these streams: what `push` returns for each.
 
         An answer depends on its own stream alone, to the last bit.
+
+        Args:
+            pieces: As `checked` gives them.
+            run: From what the layers read of each piece, (T, D) float32, T at least 0, to their output (T, H). To be
+                called at most once.
         """
 
-    def rest(self, memory: Memory) -> Array | None:
-        """What the layers still have to read at the end of a stream; None where nothing is ever held back."""
+    def finish(self, memory: Memory, run: Run) -> Any:
+        """No piece of a stream follows: what `Streams.finish` returns.
+
+        Args:
+            run: As of `answers`, for this stream alone.
+        """
         return None
+
+    # Tables of steps, see `tasks.scoring`.
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        """A table as the task's reader makes sequences of it.
+
+        Raises:
+            OptionError: What the model reads, or answers, is no table.
+        """
+        raise OptionError(f"a model of the task '{self.task}' continues what it reads, which is no answer to a row")
+
+    def piece_of(self, sequence: Sequences) -> Any:
+        """One sequence that a reader made of a table, as a piece."""
+        steps = int(sequence.lengths[0])
+        return {name: _values(sequence.column(name), steps) for name in self.channels}
+
+    def table_of(self, answer: Any) -> Table:
+        """An answer as columns of a table: a row for each step where `each_step`, else what is known so far."""
+        raise NotImplementedError
+
+    # Snapshots.
 
     @abstractmethod
     def arrays(self, memory: Memory) -> Mapping[str, Array]:
@@ -214,10 +248,11 @@ class Streams:
             OptionError: There is no such stream.
             DataError: A piece is not what the model reads. No stream has then read any.
         """
-        live, memories = self._live, [self._memory(stream) for stream in pieces]
+        memories = [self._memory(stream) for stream in pieces]
         checked = [self._checked(piece, memory) for piece, memory in zip(pieces.values(), memories, strict=True)]
-        features = [live.features(piece, memory) for piece, memory in zip(checked, memories, strict=True)]
-        answers = live.answers(self._run(list(pieces), features), memories)
+        if not checked:
+            return {}
+        answers = self._live.answers(checked, memories, partial(self._run, list(pieces)))
         return dict(zip(pieces, answers, strict=True))
 
     def finish(self, stream: int) -> Any:
@@ -226,12 +261,7 @@ class Streams:
         Returns:
             As `push`; None where nothing is ever held back.
         """
-        memory = self._memory(stream)
-        features = self._live.rest(memory)
-        if features is None:
-            return None
-        [answer] = self._live.answers(self._run([stream], [features]), [memory])
-        return answer
+        return self._live.finish(self._memory(stream), partial(self._run, [stream]))
 
     def reset(self, stream: int) -> None:
         """Forget what it has read."""
@@ -279,12 +309,10 @@ class Streams:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # 10**400, lists within lists, ...
             raise DataError(f"a piece is {self.unit}, not {' '.join(repr(piece).split()):.60}") from error
 
-    def _run(self, streams: list[int], features: list[Array]) -> list[Array]:
+    def _run(self, streams: list[int], features: Sequence[Array]) -> list[Array]:
         """The layers' outputs (T, H) of each."""
         if len(streams) == 1:
             return [self._layers.push(streams[0], features[0])]
-        if not streams:
-            return []
         lengths = np.array([len(one) for one in features], np.int64)
         together = self._layers.push(np.array(streams, np.int64), np.concatenate(features), lengths=lengths)
         ends = np.cumsum(lengths).tolist()
@@ -326,3 +354,20 @@ class LiveStream(Stream[bytes]):
 
     def _initial_state(self) -> bytes:
         return self._beginning
+
+
+def _values(column: Column, steps: int) -> Any:
+    """As pieces hold them; of one value for the whole sequence, as often as it has steps.
+
+    A reader keeps a column in float64 if a number in it is larger than float32 counts. Here that is asked of each
+    number by itself, so that a piece does not depend on the rows beside it.
+    """
+    if column.kind == "number":
+        values = np.asarray(column.values, np.float64)
+        large = np.abs(values) > _EXACT
+        found: Any = np.where(large, values, values.astype(np.float32))
+    elif column.kind == "time":
+        found = [f"{time}+00:00" for time in column.values.tolist()]
+    else:
+        found = column.strings()
+    return found if len(column) == steps else np.repeat(np.asarray(found, object), steps).tolist()

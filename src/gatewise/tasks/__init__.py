@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .generate.estimator import Generator as Generator
     from .generate.numbers.predictor import Tracer as Tracer
     from .generate.text.predictor import Writer as Writer
+    from .scoring import score as score
     from .tag.estimator import Tagger as Tagger
     from .transcribe.estimator import Transcriber as Transcriber
     from .translate.estimator import Translator as Translator
@@ -39,6 +40,7 @@ _HOME = {
     "Tracer": "generate.numbers.predictor",
     "Writer": "generate.text.predictor",
     "compress": "compressing",
+    "score": "scoring",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
 __all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
@@ -60,7 +62,7 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
 
 
 # Task whose models are exported, by the file `step` of its folder.
-_STEPWISE = ("generate", "tag", "forecast", "detect")
+_STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
 
 
 def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":

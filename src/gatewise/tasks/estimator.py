@@ -124,6 +124,10 @@ class Estimator(CommonOptions, ABC):
             non_deterministic=False,
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, by which data engines send what their functions use: without what is made of the weights."""
+        return {name: value for name, value in vars(self).items() if name != "_made"}
+
     def _must_be_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             name = type(self).__name__
@@ -361,9 +365,12 @@ class Estimator(CommonOptions, ABC):
         bundle.save(path, self._whole_document(), tensors)
 
     def _whole_document(self) -> dict[str, Any]:
+        return {**self._predicting_document(), "training": self.provenance_}
+
+    def _predicting_document(self) -> dict[str, Any]:
+        """All of it that predicting needs, which is known while a model still learns."""
         document = {"task": self.task, **self._document(), "options": self.plain_options()}
         document["schema"] = None if self.schema_ is None else asdict(self.schema_)
-        document["training"] = self.provenance_
         if self.compressed_ is not None:
             document["compressed"] = asdict(self.compressed_)
         return document

@@ -5,6 +5,7 @@ import pytest
 
 from gatewise.errors import DataError, OptionError
 from gatewise.tasks import Classifier
+from gatewise.tasks.classify import prefixes
 
 SMALL = {"hidden_size": 8, "epochs": 2, "threads": 1, "batch_size": 4, "share": 1.0, "bidirectional": False}
 POOLING = ("last", "mean", "max", "attention")
@@ -67,13 +68,62 @@ def test_texts_are_read_word_by_word_as_they_come(tokens):
         streams.push({stream: 3})
 
 
-def test_what_needs_a_whole_sequence_says_so():
+@pytest.mark.parametrize(
+    "options", [{}, {"bidirectional": False, "share": 0.5}, {"share": 1.0}, {"only": "plain"}], ids=str
+)
+def test_what_reads_a_sequence_whole_says_at_each_push_what_it_says_of_the_steps_so_far(options):
     x, y = waves(40, 30)
-    for options, why in (
-        ({"bidirectional": True}, "this model is bidirectional"),
-        ({"share": 0.5}, "plain methods, which read a sequence whole"),
-        ({"only": "plain", "share": None}, "plain methods, which read a sequence whole"),
-    ):
-        with pytest.raises(OptionError, match=why) as caught:
-            Classifier(**{**SMALL, **options}).fit(x, y).streams()
-        assert "\n" not in str(caught.value)
+    model = Classifier(hidden_size=8, epochs=1, threads=1, **options).fit(x, y)
+    streams = model.streams()
+    one, other = streams.open(), streams.open()
+    for end in (1, 2, 30):
+        found = streams.push({one: x[3, streams_read(end) : end], other: x[4, streams_read(end) : end]})
+        for stream, given in ((one, x[3, :end]), (other, x[4, :end])):
+            [chances] = model.predict_proba(given[None])
+            assert list(found[stream]["probabilities"].values()) == chances.tolist()
+            assert found[stream]["predicted"] == model.predict(given[None])[0]
+    assert streams.finish(one) is None
+
+
+def streams_read(end):
+    """Steps before the piece that ends here."""
+    return {1: 0, 2: 1, 30: 2}[end]
+
+
+def test_texts_and_words_are_read_anew():
+    texts = [" ".join(RNG.choice(["good", "fine"] if k % 2 else ["bad", "awful"], 5)) for k in range(60)]
+    model = Classifier(hidden_size=8, epochs=1, threads=1).fit(texts, ["pos" if k % 2 else "neg" for k in range(60)])
+    streams = model.streams()
+    assert streams.unit == "text"
+    stream = streams.open()
+    assert streams.push({stream: ""}) == {stream: None}
+    streams.push({stream: "go"})
+    [answer] = streams.push({stream: "od fine"}).values()
+    assert list(answer["probabilities"].values()) == model.predict_proba(["good fine"])[0].tolist()
+    again = streams.restore(streams.snapshot(stream))
+    assert streams.push({again: " good"})[again] == streams.push({stream: " good"})[stream]
+    with pytest.raises(DataError, match="a piece is text, not 3"):
+        streams.push({stream: 3})
+
+
+def test_what_is_read_anew_has_an_end(monkeypatch):
+    monkeypatch.setattr(prefixes, "MOST", 40)
+    x, y = waves(40, 30)
+    streams = Classifier(hidden_size=8, epochs=1, threads=1, only="plain").fit(x, y).streams()
+    stream = streams.open()
+    streams.push({stream: x[0]})
+    with pytest.raises(DataError, match="Train one with bidirectional=False and share=1") as caught:
+        streams.push({stream: x[0, :11]})
+    assert "has 41 steps" in str(caught.value)
+    streams.push({stream: x[0, :10]})
+
+
+def test_what_is_known_once_for_a_sequence_is_no_stream():
+    rows = [
+        {"title": f"of {'rain' if k % 2 else 'sun'} {k}", "body": f"it was day {k} of many", "label": "ab"[k % 2]}
+        for k in range(60)
+    ]
+    model = Classifier(hidden_size=8, epochs=1, threads=1, only="plain", target="label").fit(rows)
+    with pytest.raises(OptionError, match="reads title, body once for each sequence") as caught:
+        model.streams()
+    assert "\n" not in str(caught.value)

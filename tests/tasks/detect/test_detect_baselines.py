@@ -33,7 +33,7 @@ def rolling(x, window=30):
 def test_a_rolling_z_score_is_that_of_the_values_before():
     x = holed(200, 2)
     detector = rolling(x)
-    found, _ = detector.read(x, detector.start())
+    found = detector.read(x[:, None], [detector.start()])[:, 0]
     # As if 3 normal steps of mean 0 and deviation 1 had come before, standardised; they leave with the window.
     known = np.concatenate([np.full((3, 2), np.nan), (x - 3) / 2])
     for t in range(200):
@@ -51,14 +51,32 @@ def test_a_rolling_z_score_is_that_of_the_values_before():
 def test_steps_that_arrive_one_by_one_or_many_at_a_time_have_the_same_bits():
     x = holed(500, 3)
     detector = rolling(x, 70)
-    whole, last = detector.read(x, detector.start())
+    last = detector.start()
+    whole = detector.read(x[:, None], [last])[:, 0]
     for size in (1, 7, 70, 333):
         state, found = detector.start(), []
         for k in range(0, 500, size):
-            z, state = detector.read(x[k : k + size], state)
-            found.append(z)
+            found.append(detector.read(x[k : k + size, None], [state])[:, 0])
         np.testing.assert_array_equal(np.concatenate(found), whole)
         np.testing.assert_array_equal(state.before, last.before)
+
+
+def test_series_that_are_read_beside_one_another_have_the_bits_of_each_alone():
+    each = [holed(400, 3, seed) for seed in range(3)]
+    detector = rolling(each[0], 70)
+    alone = [detector.read(x[:, None], [detector.start()])[:, 0] for x in each]
+    states, found = [detector.start() for _ in each], [[], [], []]
+    at = [0, 20, 150]  # each in another place of its block
+    for number, begun in enumerate(at):
+        found[number].append(detector.read(each[number][:begun, None], [states[number]])[:, 0])
+    while max(at) < 400:
+        size = min(int(RNG.integers(1, 120)), 400 - max(at))
+        some = np.stack([x[begun : begun + size] for x, begun in zip(each, at, strict=True)], axis=1)
+        for number, z in enumerate(np.moveaxis(detector.read(some, states), 1, 0)):
+            found[number].append(z)
+            at[number] += size
+    for number, z in enumerate(map(np.concatenate, found)):
+        np.testing.assert_array_equal(z, alone[number][: at[number]])
 
 
 def test_a_value_far_out_is_forgotten_to_the_last_digit():
@@ -66,7 +84,7 @@ def test_a_value_far_out_is_forgotten_to_the_last_digit():
     broken = x.copy()
     broken[50] = 1e30
     detector = rolling(x)
-    clean, hit = (detector.read(values, detector.start())[0] for values in (x, broken))
+    clean, hit = (detector.read(values[:, None], [detector.start()])[:, 0] for values in (x, broken))
     assert hit[50] > 1e29
     np.testing.assert_array_equal(hit[81:], clean[81:])
 

@@ -16,8 +16,8 @@ SCALE = Scale(np.zeros(1), np.ones(1), np.zeros(1, bool))
 
 def score_series(errors, reference, smoothing, history):
     scorer = LegacyScorer(reference, None, SCALE, smoothing=smoothing, history=history)
-    values = np.where(np.isnan(errors), np.nan, 0.0)[:, None]
-    return scorer.read(Errors(errors[:, None], values), values, scorer.start())[0].scores
+    values = np.where(np.isnan(errors), np.nan, 0.0)[:, None, None]
+    return scorer.read(Errors(errors[:, None, None], values), values, [scorer.start()]).scores[:, 0]
 
 
 def test_scores_by_hand():
@@ -66,16 +66,15 @@ def test_a_blend_by_hand():
 @pytest.mark.parametrize("blend", [None, Blend(0.5, 100, 1.0, 0.5)])
 @pytest.mark.parametrize("history", [None, 120])
 def test_steps_one_by_one_have_the_bits_of_the_whole(blend, history):
-    errors, values = RNG.exponential(size=(300, 2)), RNG.standard_normal((300, 2))
+    errors, values = RNG.exponential(size=(300, 1, 2)), RNG.standard_normal((300, 1, 2))
     errors[40], values[40] = np.nan, np.nan
     scale = Scale(np.zeros(2), np.ones(2), np.zeros(2, bool))
     scorer = LegacyScorer(RNG.exponential(size=150), blend, scale, smoothing=4, history=history)
-    whole = scorer.read(Errors(errors, values), values, scorer.start())[0].scores
+    whole = scorer.read(Errors(errors, values), values, [scorer.start()]).scores[:, 0]
     state, found = scorer.start(), []
     for step in range(300):
         one = slice(step, step + 1)
-        some, state = scorer.read(Errors(errors[one], values[one]), values[one], state)
-        found.extend(some.scores)
+        found.extend(scorer.read(Errors(errors[one], values[one]), values[one], [state]).scores[:, 0])
     assert found == whole.tolist()
 
 

@@ -42,7 +42,7 @@ def test_distances_are_those_of_a_slow_version_whatever_the_pieces():
     shapes = Shapes.of([x[:500]], seed=1)
     assert shapes is not None
     reader = ShapeReader(shapes)
-    far, channels, _ = reader.read(x, reader.start())
+    far, channels = (found[:, 0] for found in reader.read(x[:, None], [reader.start()]))
     filled = x.copy()
     filled[50:53, 0] = x[49, 0]
     mean, spread, drift = shapes.distances
@@ -61,8 +61,7 @@ def test_distances_are_those_of_a_slow_version_whatever_the_pieces():
     for size in (1, 7, 100):
         state, pieces = reader.start(), []
         for first in range(0, 700, size):
-            some, _, state = reader.read(x[first : first + size], state)
-            pieces.append(some)
+            pieces.append(reader.read(x[first : first + size, None], [state])[0][:, 0])
         np.testing.assert_array_equal(np.concatenate(pieces), far)
 
 
@@ -111,16 +110,19 @@ def test_a_switch_is_a_surprise_only_by_a_third_value(tmp_path):
 def test_scores_fade_and_are_no_alarms_by_that():
     scores = np.zeros(300)
     scores[[10, 200]] = 8.0, 3.0
-    faded, left = with_wake(scores, 0.0, 4.5)
+    faded, [left] = with_wake(scores[:, None], [0.0], 4.5)
+    faded = faded[:, 0]
     assert (faded[:10] == 0).all()
     assert faded[10] == 8.0
     assert (faded >= 4.5).sum() == 1
     assert faded[10 + 88] == pytest.approx(2.0, rel=0.02)  # a half after 44 steps
     assert faded[200] == 3.0
     assert left == pytest.approx(3.0 * math.exp(-99 / 64))
-    again, end = with_wake(scores[150:], with_wake(scores[:150], 0.0, 4.5)[1], 4.5)
-    np.testing.assert_array_equal(again, faded[150:])
-    assert end == left
+    _, middle = with_wake(scores[:150, None], [0.0], 4.5)
+    both = np.stack([scores[150:], np.zeros(150)], axis=1)
+    again, ends = with_wake(both, [*middle, 0.0], 4.5)
+    np.testing.assert_array_equal(again, np.stack([faded[150:], np.zeros(150)], axis=1))
+    assert ends == [left, 0.0]
 
 
 def test_labels_of_single_steps_choose_no_wake():

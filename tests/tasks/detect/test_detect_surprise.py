@@ -28,7 +28,8 @@ def scorer(D, network=True, share=0.5, history=100, smoothing=3):
 
 def read(found, residuals, values):
     errors = None if residuals is None else Errors(residuals**2, residuals)
-    return found.read(errors, values, found.start())[0]
+    errors = None if errors is None else errors.at((slice(None), None))
+    return found.read(errors, values[:, None], [found.start()]).at((slice(None), 0))
 
 
 def z_of(x, window):
@@ -68,9 +69,9 @@ def test_pieces_have_the_bits_of_the_whole(pieces):
     whole = read(one, errors, values)
     state, found = one.start(), []
     for first in range(0, 350, pieces):
-        piece = slice(first, first + pieces)
-        some, state = one.read(Errors(errors[piece], errors[piece]), values[piece], state)
-        found.append(some)
+        piece = slice(first, first + pieces), None
+        some = one.read(Errors(errors[piece], errors[piece]), values[piece], [state])
+        found.append(some.at((slice(None), 0)))
     np.testing.assert_array_equal(np.concatenate([some.scores for some in found]), whole.scores)
     np.testing.assert_array_equal(np.concatenate([some.by_channel for some in found]), whole.by_channel)
     np.testing.assert_array_equal(np.concatenate([some.causes for some in found]), whole.causes)
@@ -140,6 +141,6 @@ def test_normal_data_are_measured_by_channel():
 def test_a_rolling_mean_is_the_mean(length):
     x = RNG.standard_normal((130, 2))
     mean = RollingMean(length, 2)
-    found, _ = mean.read(x, mean.start())
+    found = mean.read(x[:, None], [mean.start()])[:, 0]
     padded = np.concatenate([np.zeros((length - 1, 2)), x])
     np.testing.assert_allclose(found, np.lib.stride_tricks.sliding_window_view(padded, length, axis=0).mean(axis=2))

@@ -46,6 +46,27 @@ def test_draws_have_the_moments_of_their_distribution(name):
     assert drawn.var() == pytest.approx(want, rel=0.06)
 
 
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_draws_are_spread_as_those_of_torch(name):
+    """By the largest distance of both distribution functions (Smirnov 1948); one in ten thousand is above 2.2."""
+    head, many = DISTRIBUTIONS[name](), 50_000
+    out = np.array([1.5, 0.3, 4.0], np.float32)[: len(head.location_mask)]
+    drawn = head.draw(np.broadcast_to(out, (many, len(out))), np.full(many, 2.0, np.float32), np.random.default_rng(0))
+    soft, found = torch.nn.functional.softplus, torch.from_numpy(out).double()
+    if name == "negative-binomial":
+        mu, alpha = (soft(found[0], beta=10) + 1e-4) * 2, soft(found[1]) + 1e-4
+        right = torch.distributions.NegativeBinomial(1 / alpha, logits=(mu * alpha).log())
+    else:
+        right = torch.distributions.Normal(found[0], soft(found[1]) + 1e-4)
+        if name == "student-t":
+            right = torch.distributions.StudentT(2 + soft(found[2]), found[0], soft(found[1]) + 1e-4)
+    torch.manual_seed(0)
+    theirs = (right.sample((many,)) / (2 if name == "negative-binomial" else 1)).numpy()
+    at = np.sort(np.concatenate([drawn, theirs]))
+    ours, others = (np.searchsorted(np.sort(own), at, "right") / many for own in (drawn, theirs))
+    assert np.abs(ours - others).max() < 2.2 * (2 / many) ** 0.5
+
+
 @pytest.mark.parametrize("sharpness", [1, 10])
 def test_softplus_is_that_of_torch(sharpness):
     x = np.linspace(-40, 40, 81, dtype=np.float32)

@@ -72,7 +72,7 @@ def spans(labels: Sequence[str], scheme: str, strict: bool = False) -> list[Span
     found: list[Span] = []
     start, before, kind_before = 0, OUTSIDE, ""
     for place, label in enumerate([*labels, OUTSIDE]):
-        role, kind = _role(label, scheme)
+        role, kind = role_of(label, scheme)
         goes_on = role in "IE" and before in "BI" and kind == kind_before
         if before != OUTSIDE and not goes_on:
             found.append(Span(start, place, kind_before))
@@ -113,7 +113,7 @@ def allowed_transitions(levels: Sequence[str], scheme: str) -> np.ndarray:
         (L + 2, L + 2) bool, from row to column, for L labels. Row L is the start of a sequence and column L + 1 its
         end; nothing leads to the start or on from the end.
     """
-    parts = [_role(level, scheme) for level in levels]
+    parts = [role_of(level, scheme) for level in levels]
     roles = np.array([role for role, _ in parts] + ["start", "end"])
     kinds = np.array([f"type {kind}" if role != OUTSIDE else OUTSIDE for role, kind in parts] + ["start", "end"])
     open_before = np.isin(roles, ["B", "I"])[:, None]
@@ -232,7 +232,7 @@ def _letters(scheme: str) -> dict[str, str]:
     return SCHEMES[scheme]
 
 
-def _role(label: str, scheme: str) -> tuple[str, str]:
+def role_of(label: str, scheme: str) -> tuple[str, str]:
     """Role and type of a label; the type may hold hyphens, as in B-creative-work."""
     if label == OUTSIDE:
         return OUTSIDE, ""

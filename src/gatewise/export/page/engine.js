@@ -23,10 +23,16 @@ function gw_halves(words) { // float16 to float32
 }
 
 function gw_vector(place) {
-  const [kind, first, count] = place, width = { float32: 4, float16: 2, int8: 1 }[kind];
+  const [kind, first, count] = place, width = { float32: 4, int32: 4, float16: 2, int8: 1 }[kind];
   const data = gw_bytes.slice(first, first + count * width).buffer;
+  if (kind === "int32") return new Int32Array(data);
   return kind === "float32" ? new Float32Array(data) : kind === "int8" ? Float32Array.from(new Int8Array(data))
     : gw_halves(new Uint16Array(data));
+}
+
+function gw_scaled(place, scale) { // rows of whole numbers, each with a scale
+  const values = gw_vector(place), scales = gw_vector(scale), width = values.length / scales.length;
+  return values.map((value, i) => value * scales[Math.floor(i / width)]);
 }
 
 // Where matrices lie, and behind them what the kernel reads and writes.

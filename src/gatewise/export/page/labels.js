@@ -1,6 +1,13 @@
 // A label, or numbers, for each step that was pasted.
 
-const { names, classes, targets } = gw_model.page;
+const { names, classes, targets, whole, chained } = gw_model.page;
+
+function scores(rows) {
+  const output = (found) => found.scores || found.numbers;
+  if (whole) return output(gw_read(rows.length, Float32Array.from(rows.flat())));
+  const state = gw_state();
+  return Float32Array.from(rows.flatMap((row) => Array.from(output(gw_step(state, Float32Array.from(row))))));
+}
 
 function go() {
   let rows;
@@ -10,11 +17,12 @@ function go() {
     at("said").textContent = error.message;
     return;
   }
-  const state = gw_state(), counts = new Map();
-  const made = rows.map((row) => {
-    const found = gw_step(state, Float32Array.from(row));
-    if (!classes.length) return Array.from(found.numbers, (v) => Number(v.toPrecision(6)));
-    const label = classes[found.scores.indexOf(Math.max(...found.scores))];
+  const width = classes.length || targets.length || 1, counts = new Map();
+  const scored = scores(rows), each = rows.map((_, t) => scored.slice(t * width, (t + 1) * width));
+  const chosen = chained ? gw_viterbi(scored, width) : each.map((own) => own.indexOf(Math.max(...own)));
+  const made = each.map((own, t) => {
+    if (!classes.length) return Array.from(own, (v) => Number(v.toPrecision(6)));
+    const label = classes[chosen[t]];
     counts.set(label, (counts.get(label) || 0) + 1);
     return [label];
   });

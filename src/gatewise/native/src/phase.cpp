@@ -56,8 +56,11 @@ void Runner::find_factors(int number, const Region& region, const RowRange& rang
             const ptrdiff_t most = share_depth(plan_.program, share, plan_.sizes, units, per_panel, plan_.precision);
             const ptrdiff_t size = most * per_panel * static_cast<int>(share.products.size()) * LANES;
             const bool whole = plan_.program.blocks[share.products[0].block].head < 0;
-            Factor factor{share, {}, weight ? 0 : row, nullptr, plan_.call.packed.share(number, pass.group, i), size,
-                          whole ? depth_words(plan_.units(share.size), plan_.precision) : -1};
+            Factor& factor = factors_.emplace_back(share);
+            factor.move = weight ? 0 : row;
+            factor.weights = plan_.call.packed.share(number, pass.group, i);
+            factor.size = size;
+            factor.depth = whole ? depth_words(plan_.units(share.size), plan_.precision) : -1;
             if (plan_.precision == Precision::int8) {
                 const Quantised& of = quantised_[find_quantised(share.place, share.index)];
                 factor.vector = {quantised_bytes_.data() + of.bytes, of.rows * row};
@@ -69,12 +72,11 @@ void Runner::find_factors(int number, const Region& region, const RowRange& rang
             } else {
                 factor.vector = view(share.place, share.index, plan_.bf16 ? region.bf16 : region, range);
             }
-            factors_.push_back(factor);
         }
 }
 
 // The matrix products of a panel's blocks, ready to be run for any of its rows.
-void Runner::prepare(int number, const Region& region, const RowRange& range, int panel, int count) {
+void Runner::prepare(int number, const Region& region, const RowRange& range, int panel, int count, bool only) {
     const Phase& phase = plan_.program.phases[number];
     const int first = panel * plan_.panels[number];
     auto factor = factors_.begin();
@@ -113,7 +115,7 @@ void Runner::prepare(int number, const Region& region, const RowRange& range, in
             segment.block = factor->vector.block;
             segment.depth = depth;
             segment.weights = factor->weights + panel * factor->size + ahead;
-            segment.ahead = from_last_ ? -factor->size : factor->size;
+            segment.ahead = only ? NEAR : from_last_ ? -factor->size : factor->size;
             segment.scales = factor->scales;
             moves_.push_back(factor->move);
         }
@@ -134,6 +136,12 @@ void Runner::multiply(const PreparedPass& prepared, const Tile& tile) {
     } else if (prepared.start != Pass::Start::sum) {
         for (int c = 0; c < prepared.columns; c++) start[c] = prepared.from[c] + tile.row * prepared.stride[c];
     }
+    if (tile.only && prepared.count) {  // as they were prepared, for there is no other row
+        const ptrdiff_t start_row = prepared.start == Pass::Start::bias ? 0 : LANES;
+        plan_.products.multiply(tile.rows, prepared.columns, &segments_[prepared.first], prepared.count, start, start_row,
+                                out);
+        return;
+    }
     Segment segments[MANY];
     for (int done = 0; done < prepared.count;) {
         int some = 0;
@@ -142,10 +150,7 @@ void Runner::multiply(const PreparedPass& prepared, const Tile& tile) {
             segments[some].vector += tile.row * moves_[prepared.first + done];
             if (moves_[prepared.first + done] && segments[some].scales) segments[some].scales += tile.row;
             // The first tiles of a panel fetch the next panel's weights, one column each.
-            if (tile.only)
-                segments[some].ahead = NEAR;
-            else
-                segments[some].ahead = tile.number < prepared.columns ? segments[some].ahead + tile.number * LANES : 0;
+            segments[some].ahead = tile.number < prepared.columns ? segments[some].ahead + tile.number * LANES : 0;
         }
         const bool bias = prepared.start == Pass::Start::bias && done == some;
         plan_.products.multiply(tile.rows, prepared.columns, segments, some, start, bias ? 0 : LANES, out);
@@ -196,7 +201,11 @@ void Runner::find_values(const Phase& phase, const Region& region, const RowRang
     for (int v = 0; v < static_cast<int>(phase.values.size()); v++) {
         const Value& value = phase.values[v];
         if (value.place == Place::constant) std::fill_n(scratch_ + value.slot * SLOT, length, value.number);
-        if (in_memory(value.place)) views_.push_back({v, view(value.place, value.index, region, range)});
+        if (in_memory(value.place)) {
+            ViewOf& found = views_.emplace_back();  // filled where it is: a copy waits for what was just written
+            found.value = v;
+            found.view = view(value.place, value.index, region, range);
+        }
         if (value.written && ((value.place == Place::stream && plan_.bf16_streams[value.index]) ||
                               (value.place == Place::after && plan_.bf16_carry[value.index])))
             rounded_.push_back({v, view(value.place, value.index, region.bf16, range)});
@@ -342,7 +351,7 @@ void Runner::run_phase(int number, const Region& region, const RowRange& range, 
         moves_.clear();
         for (int j = 0; j < together; j++) {
             const int p = from_last_ ? together - 1 - j : j;
-            prepare(number, region, range, panel + p, std::min(per_panel, tile.blocks - p * per_panel));
+            prepare(number, region, range, panel + p, std::min(per_panel, tile.blocks - p * per_panel), tile.only);
         }
         int laid_out = 0;  // rows for which the pointers into scratch are set
         for (; tile.number < tiles; tile.number++, tile.row += tile.rows) {

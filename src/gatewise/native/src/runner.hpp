@@ -27,6 +27,11 @@ struct BlockView {
     ptrdiff_t block;  // words to the next block
 };
 
+struct ViewOf {
+    int value;  // of a phase
+    BlockView view;
+};
+
 // The rows that a phase runs over.
 struct RowRange {
     int flat;           // first of them, in the chunk
@@ -93,16 +98,17 @@ private:
     void lay_out(const Phase& phase, const Tile& tile);
     void read_values(const Phase& phase, const Tile& tile);
     struct Factor {  // a share of a phase's products
+        explicit Factor(const Share& share) : share(share) {}
         const Share& share;
-        BlockView vector;
-        int move;             // from row to row
-        const float* scales;  // of int8
-        const float* weights;
-        ptrdiff_t size;  // of a panel's
-        int depth;       // -1: the panel says, as units multiply those of their heads alone
+        BlockView vector{};
+        int move = 0;                    // from row to row
+        const float* scales = nullptr;   // of int8
+        const float* weights = nullptr;
+        ptrdiff_t size = 0;  // of a panel's
+        int depth = -1;      // -1: the panel says, as units multiply those of their heads alone
     };
     void find_factors(int number, const Region& region, const RowRange& range);
-    void prepare(int number, const Region& region, const RowRange& range, int panel, int count);
+    void prepare(int number, const Region& region, const RowRange& range, int panel, int count, bool only);
     void multiply(const PreparedPass& prepared, const Tile& tile);
     float* at(const Tile& tile, int block, int value) const;
     void receive(const Phase& phase, const Region& region, const RowRange& range, const Tile& tile);
@@ -140,8 +146,8 @@ private:
     std::vector<size_t> ring_places_, total_places_;
     std::vector<float> means_;      // of the phase, by row
     std::vector<float*> pointers_;  // where the values of a tile are, by block
-    std::vector<std::pair<int, BlockView>> views_;    // values in memory,
-    std::vector<std::pair<int, BlockView>> rounded_;  // those whose bfloat16 a product will read
+    std::vector<ViewOf> views_;    // values in memory,
+    std::vector<ViewOf> rounded_;  // those whose bfloat16 a product will read
     std::vector<Quantised> quantised_;
     std::vector<float> quantised_bytes_;  // and scales
     std::vector<Factor> factors_;

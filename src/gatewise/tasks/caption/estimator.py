@@ -234,10 +234,17 @@ class Captioner(Estimator, CaptionOptions):
         whole, _ = predictor.read(data, y)
         return float(evaluate_captions(predictor, with_captions(whole))["bleu"])
 
-    def predictions(self, data: Any, *, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
+    def predictions(
+        self, data: Any, *, decoding: Decoding | None = None, shard: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table, some hundred images at a time: "image", its name or number, "caption" and
-        "score", its log-probability, normalised as `Decoding` says; with `n_best` a row for each."""
-        return self._predictor().predictions(data, decoding)
+        "score", its log-probability, normalised as `Decoding` says; with `n_best` a row for each.
+
+        Args:
+            data, decoding: As for `predict`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
+        """
+        return self._predictor().predictions(data, decoding, shard)
 
     def plot(self, data: Any, picture: str | os.PathLike[str]) -> None:
         """Plot the first image, or the frames of the first clip, once for each word of its caption, highlighted where

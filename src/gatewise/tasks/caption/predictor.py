@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ...decoding.beam_search import Hypothesis, decode
 from ...decoding.options import MOST_TOKENS, Decoding
 from ...errors import OptionError
 from ..attention_decoder import DecoderStep
+from ..sharding import predicted
 from .architecture import encode
 from .baselines import Plain
 from .examples import frames
@@ -63,18 +65,24 @@ class Predictor:
             return self.plain.predict(data)
         return [self._text(best) for best, *_ in self.decode(data, decoding)]
 
-    def predictions(self, data: Any, decoding: Decoding | None = None) -> Iterator[dict[str, Any]]:
+    def predictions(
+        self, data: Any, decoding: Decoding | None = None, shard: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Captions as columns of a table; see `Captioner.predictions`."""
         for part in self._chunks(data):
-            if self.net is None:
-                yield {"image": [*part.names], "caption": self.texts(part), "score": np.zeros(len(part))}
-                continue
-            found = self.decode(part, decoding)
-            yield {
-                "image": [name for name, some in zip(part.names, found, strict=True) for _ in some],
-                "caption": [self._text(one) for some in found for one in some],
-                "score": np.array([one.score for some in found for one in some]),
-            }
+            yield from predicted(shard, part.names, partial(self._tables, part, decoding))
+
+    def _tables(self, images: Captioned, decoding: Decoding | None, chosen: np.ndarray) -> Iterator[dict[str, Any]]:
+        part = images.take(chosen)
+        if self.net is None:
+            yield {"image": [*part.names], "caption": self.texts(part), "score": np.zeros(len(part))}
+            return
+        found = self.decode(part, decoding)
+        yield {
+            "image": [name for name, some in zip(part.names, found, strict=True) for _ in some],
+            "caption": [self._text(one) for some in found for one in some],
+            "score": np.array([one.score for some in found for one in some]),
+        }
 
     def attention(self, data: Any) -> tuple[Captioned, list[str], np.ndarray]:
         """The first image, the words of its caption, and the attention weights (words, S)."""

@@ -21,7 +21,7 @@ from ...data.readers.strokes import holds_strokes
 from ...data.sequences import Sequences
 from ...errors import DataError, ModelFileError
 from ...runtime.network import Block, checked
-from ...runtime.streams import Streams
+from ...runtime.streams import Live, Streams
 from ...training import ProgressFor
 from ..announcement import listed
 from ..answers import Answer
@@ -37,11 +37,12 @@ from .evaluation import Evaluator, calibrate, classify_report, held_out, left_ou
 from .inputs import Inputs
 from .options import ClassifyOptions
 from .predictor import Predictor
+from .prefixes import LivePrefixes
 from .reading import holds_recordings, read_sequences
 from .sizing import Sizing, sizing, training_steps
 from .split import Parts, folds_of, split_sequences, validation_rows
 from .statistics import learn_inputs
-from .stream import LiveClasses
+from .stream import LiveClasses, reads_on
 from .targets import Targets, target_columns
 
 if TYPE_CHECKING:
@@ -267,16 +268,20 @@ class Classifier(Estimator, ClassifyOptions):
         return self._predictor().answers(texts)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Predictions as a table, some thousand rows at a time.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
 
         Yields:
             By name: the key columns, of recordings and drawings "file", or "sequence", its number from 0; the target's
             name with the predicted value; and for classes "probability", that of the predicted one; for labels one
             column each, 0 or 1.
         """
-        return self._predictor().predictions(data, query=query, encoding=encoding)
+        return self._predictor().predictions(data, query=query, encoding=encoding, shard=shard)
 
     def _stressed(self, data: Any, y: Any, query: str | None, encoding: str) -> Stressed:
         sequences = self._predictor().read(data, y, query=query, encoding=encoding, with_target=True)
@@ -427,13 +432,17 @@ class Classifier(Estimator, ClassifyOptions):
     def streams(self) -> Streams:
         """Many sequences, classified by their steps so far as these arrive; see `stream.LiveClasses`.
 
+        A classifier that is bidirectional, or asks plain methods too, reads all steps so far anew at each push; see
+        `prefixes.LivePrefixes`. With bidirectional=False and share=1 it reads on.
+
         Raises:
-            OptionError: It needs a sequence whole: it is bidirectional, asks plain methods too, or hears recordings.
+            OptionError: It needs a sequence whole: it hears recordings, or reads something once for each.
         """
         return super().streams()
 
-    def _live(self) -> LiveClasses:
-        return LiveClasses(self._predictor(), self._digest)
+    def _live(self) -> Live[Any]:
+        predictor = self._predictor()
+        return (LiveClasses if reads_on(predictor) else LivePrefixes)(predictor, self._digest)
 
     def _predictor(self, baselines: Baselines | None = None) -> Predictor:
         """With these plain methods, before they are its own."""

@@ -14,6 +14,7 @@ from ...data.tables.schema import Schema
 from ...errors import OptionError
 from ..answers import Answer
 from ..options import names
+from ..sharding import names_of, predicted
 from .architecture import average, forward, member_scores
 from .baselines.plain import Baselines
 from .inputs import TOGETHER, Inputs, pieces
@@ -100,12 +101,16 @@ class Predictor:
             yield answer(text, row, decided, self.targets)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Predictions by column, some thousand sequences at a time; see `Classifier.predictions`."""
         sequences = self.read(data, query=query, encoding=encoding)
-        for start in range(0, len(sequences), _ROWS):
-            rows = np.arange(start, min(start + _ROWS, len(sequences)))
+        found = names_of(self.options, self.schema, sequences)
+        yield from predicted(shard, found, lambda chosen: self._tables(sequences, chosen))
+
+    def _tables(self, sequences: Sequences, chosen: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(chosen), _ROWS):
+            rows = chosen[start : start + _ROWS]
             found = self.outputs(sequences, rows)
             keys = [name for name in self._names_of_rows(sequences) if name in sequences.static]
             table = {name: np.array(sequences.static[name][rows].strings(), object) for name in keys}

@@ -11,11 +11,12 @@ from ...data.sequences import Column, Sequences, text_column
 from ...data.text.segmentation import word_ends
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Run, Table
 from ..pieces import said, steps_of
 from .architecture import average, read_steps
 from .inputs import frames_of
 from .predictor import Predictor
+from .targets import Targets
 
 _TEXT = "held text"
 
@@ -33,16 +34,10 @@ class LiveClasses(LiveArrays):
 
     def __init__(self, predictor: Predictor, digest: str):
         inputs = predictor.inputs
-        _refuse_wholes(predictor)
         self._predictor, self._inputs, self.digest = predictor, inputs, digest
-        self._text = inputs.text if inputs.text is not None and not inputs.text.per_step else None
-        self._columns: dict[str, int | None] = {}
-        if self._text is None:
-            self._columns |= {column.name: len(column.mean) for column in inputs.numbers}
-            self._columns |= dict.fromkeys(column.name for column in inputs.categories)
-            self._columns |= dict.fromkeys(() if inputs.text is None else inputs.text.names)
-        self.channels = tuple(self._columns)
-        self.unit = "text" if self._text else "a word" if inputs.text and len(self.channels) == 1 else "a row of values"
+        self._columns = columns_read(predictor)
+        self._text = None if self._columns else inputs.text
+        self.channels, self.unit = tuple(self._columns), unit_of(predictor)
         self._members = predictor.net.members
         self.layers = Beside(live_layers(member.layers) for member in self._members)
         self._units = self._members[0].shape.hidden_size
@@ -72,29 +67,34 @@ class LiveClasses(LiveArrays):
             return self._words(text[:end]), {_TEXT: _as_bytes(text[end:])}
         return self._steps(steps_of(piece, self._columns), memory)
 
-    def features(self, piece: tuple[dict[str, np.ndarray] | None, Arrays], memory: Arrays) -> np.ndarray:
+    def answers(
+        self, pieces: Sequence[tuple[dict[str, np.ndarray] | None, Arrays]], memories: Sequence[Arrays], run: Run
+    ) -> Sequence[Any]:
+        outputs = run([self._read(piece, memory) for piece, memory in zip(pieces, memories, strict=True)])
+        for y, memory in zip(outputs, memories, strict=True):
+            self._pool(y, memory)
+        known = [memory for memory in memories if memory["steps"]]
+        answered = iter(self._answers(known) if known else [])
+        return [next(answered) if memory["steps"] else None for memory in memories]
+
+    def finish(self, memory: Arrays, run: Run) -> Any:
+        piece = None
+        if self._text is not None:
+            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass")
+            piece = self._words(text), {_TEXT: np.zeros(0, np.uint8)}
+        elif self._inputs.stride > 1 and len(memory["waiting"]):
+            none = np.zeros((0, self._varying), np.float32)
+            piece = self._frames(none, memory, end=True)
+        return None if piece is None else self.answers([piece], [memory], run)[0]
+
+    def _read(self, piece: tuple[dict[str, np.ndarray] | None, Arrays], memory: Arrays) -> np.ndarray:
+        """(T, D) what the layers read of a piece."""
         batch, changed = piece
         memory.update(changed)
         if batch is None or not batch["lengths"][0]:
             return np.zeros((0, self.layers.inputs), np.float32)
         read = [read_steps(member, batch)[:, 0] for member in self._members]
         return np.ascontiguousarray(np.concatenate(read, axis=1), np.float32)
-
-    def rest(self, memory: Arrays) -> np.ndarray | None:
-        if self._text is not None:
-            text = memory[_TEXT].tobytes().decode("utf-8", "surrogatepass")
-            return self.features((self._words(text), {_TEXT: np.zeros(0, np.uint8)}), memory)
-        if self._inputs.stride > 1 and len(memory["waiting"]):
-            none = np.zeros((0, self._varying), np.float32)
-            return self.features(self._frames(none, memory, end=True), memory)
-        return None
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[Any]:
-        for y, memory in zip(outputs, memories, strict=True):
-            self._pool(y, memory)
-        known = [memory for memory in memories if memory["steps"]]
-        answered = iter(self._answers(known) if known else [])
-        return [next(answered) if memory["steps"] else None for memory in memories]
 
     def _pool(self, y: np.ndarray, memory: Arrays) -> None:
         if not len(y):
@@ -119,7 +119,7 @@ class LiveClasses(LiveArrays):
         found = predictor.targets.tempered(average(net, scores).astype(np.float64), predictor.temperature)
         found = predictor.targets.predictions(found)
         decided = predictor.targets.decide(found)
-        return [self._answer(*each) for each in zip(found, decided, strict=True)]
+        return [answer_of(predictor.targets, *each) for each in zip(found, decided, strict=True)]
 
     def _pooled(self, name: str, number: int, memory: Arrays) -> np.ndarray:
         found = memory[f"{name} {number}"]
@@ -127,14 +127,14 @@ class LiveClasses(LiveArrays):
             return found / np.float32(memory["steps"])
         return found / memory[f"weight {number}"] if name == "attention" else found
 
-    def _answer(self, found: Any, decided: Any) -> dict[str, Any]:
-        targets = self._predictor.targets
-        if targets.kind == "number":
-            return {"predicted": float(decided)}
-        chances = dict(zip(map(str, targets.classes), map(float, found), strict=True))
-        labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
-        plain = decided.item() if isinstance(decided, np.generic) else decided
-        return {"predicted": plain if labels is None else labels, "probabilities": chances}
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
+
+    def piece_of(self, sequence: Sequences) -> Any:
+        return super().piece_of(sequence) if self._text is None else text_of(sequence, self._text)
+
+    def table_of(self, answer: dict[str, Any] | None) -> Table:
+        return table_of(self._predictor.targets, answer)
 
     def _words(self, text: str) -> dict[str, np.ndarray] | None:
         assert self._text is not None
@@ -200,14 +200,13 @@ class LiveClasses(LiveArrays):
         return len(counts) < 2 and bool(min(whole) >= 0) and _is_text(memory[_TEXT])
 
 
-def _refuse_wholes(predictor: Predictor) -> None:
-    """OptionError if an answer needs a sequence whole."""
+def columns_read(predictor: Predictor) -> dict[str, int | None]:
+    """What a step consists of, see `pieces.steps_of`; nothing of a classifier of whole texts.
+
+    Raises:
+        OptionError: Something is known once for a sequence, which is no stream of steps.
+    """
     inputs = predictor.inputs
-    if predictor.net is None or (predictor.baselines is not None and predictor.blend_weight < 1):
-        raise OptionError(
-            "this classifier asks plain methods, which read a sequence whole, so it cannot answer before its end. "
-            "Train one with share=1"
-        )
     if predictor.sound is not None:
         raise OptionError("this classifier brings recordings to one level, for which it has to hear them whole")
     static = [column.name for column in inputs.numbers if not column.per_step]
@@ -216,6 +215,40 @@ def _refuse_wholes(predictor: Predictor) -> None:
     if static or len(texts) > 1:
         names = ", ".join([*static, *texts])
         raise OptionError(f"this classifier reads {names} once for each sequence, which is no stream of steps")
+    if texts:
+        return {}
+    found: dict[str, int | None] = {column.name: len(column.mean) for column in inputs.numbers}
+    found |= dict.fromkeys(column.name for column in inputs.categories)
+    return found | dict.fromkeys(() if inputs.text is None else inputs.text.names)
+
+
+def unit_of(predictor: Predictor) -> str:
+    """What a piece is made of, in words."""
+    columns, text = columns_read(predictor), predictor.inputs.text
+    return "text" if not columns else "a word" if text and len(columns) == 1 else "a row of values"
+
+
+def answer_of(targets: Targets, found: Any, decided: Any) -> dict[str, Any]:
+    """What a push returns.
+
+    Args:
+        found: (K,) probabilities, or one number.
+        decided: A class, (K,) zeros and ones, or one number.
+    """
+    if targets.kind == "number":
+        return {"predicted": float(decided)}
+    chances = dict(zip(map(str, targets.classes), map(float, found), strict=True))
+    labels = [name for name, on in zip(chances, decided, strict=True) if on] if targets.kind == "labels" else None
+    plain = decided.item() if isinstance(decided, np.generic) else decided
+    return {"predicted": plain if labels is None else labels, "probabilities": chances}
+
+
+def reads_on(predictor: Predictor) -> bool:
+    """Whether the classes of a sequence so far follow from those of its beginning and what came since; else it is read
+    anew each time, see `prefixes`."""
+    members = () if predictor.net is None else predictor.net.members
+    alone = predictor.baselines is None or predictor.blend_weight == 1
+    return bool(members) and alone and not any(member.layers.bidirectional for member in members)
 
 
 def _added(before: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -242,3 +275,20 @@ def _is_text(data: np.ndarray) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def text_of(sequence: Sequences, column: Any) -> str:
+    """What a classifier of whole texts reads of one of a table."""
+    [text] = sequence.column(column.names[0]).strings()
+    return text or ""
+
+
+def table_of(targets: Targets, answer: dict[str, Any] | None) -> Table:
+    """What a push returns, as columns of a table, as `Classifier.predictions` names them."""
+    if targets.kind == "labels":
+        labels = map(str, targets.classes)
+        return {name: [None if answer is None else name in answer["predicted"]] for name in labels}
+    found: Table = {targets.columns[0]: [answer and answer["predicted"]]}
+    if targets.kind == "category":
+        found["probability"] = [answer and max(answer["probabilities"].values())]
+    return found

@@ -386,7 +386,13 @@ class Detector(Estimator, DetectOptions):
         return evaluate(predictor, series, parts, self.baseline_thresholds_, self.strongest_plain_, self.share_)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", events: bool = False
+        self,
+        data: Any,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        events: bool = False,
+        shard: str | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns: "series" and "step", both from 0, keys and time where there are any, "score",
         "alarm", "event", which counts from 1 in each series and is 0 outside, the "channel" that is furthest out, and
@@ -396,8 +402,9 @@ class Detector(Estimator, DetectOptions):
             data, query, encoding: As for `fit`.
             events: A row for each event instead: where it begins, ends and is worst, its channels, and what happened
                 in words.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
         """
-        return self._predictor().predictions(data, query=query, encoding=encoding, events=events)
+        return self._predictor().predictions(data, query=query, encoding=encoding, events=events, shard=shard)
 
     def plot(
         self,

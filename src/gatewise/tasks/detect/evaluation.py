@@ -160,7 +160,7 @@ def choose(
     for share in shares:
         larger = max(share, 1 - share)
         own = [np.maximum(share * n, (1 - share) * p) / larger for n, p in zip(network, plain, strict=True)]
-        fading = [with_wake(scores, 0.0, threshold(own))[0] for scores in own]
+        fading = [with_wake(scores[:, None], [0.0], threshold(own))[0][:, 0] for scores in own]
         found += [
             Chosen(share, history, wake, precision_of(scores, labels, steps))
             for wake, scores in ((True, fading), (False, own))

@@ -57,9 +57,9 @@ class Blend:
         return max(share * network, rest * (plain / _ONE)) / max(share, rest)
 
 
-@dataclass(frozen=True)
+@dataclass
 class LegacyState:
-    """What the scores of a series' next steps depend on.
+    """What the scores of a series' next steps depend on. Reading changes it.
 
     Attributes:
         history: Mean errors that define what is normal, the oldest first; None where they are always the reference.
@@ -104,22 +104,17 @@ class LegacyScorer:
             None if self._plain is None else self._plain.start(),
         )
 
-    def read(self, errors: Errors | None, values: np.ndarray, state: LegacyState) -> tuple[Surprises, LegacyState]:
-        nats = np.full(len(values), np.nan) if errors is None else errors.mean()
-        lasting, history, recent = self._lasting(nats.tolist(), state)
+    def read(self, errors: Errors | None, values: np.ndarray, states: Sequence[LegacyState]) -> Surprises:
+        nats = np.full(values.shape[:2], np.nan) if errors is None else errors.mean()
+        lasting = [self._lasting(own, state) for own, state in zip(nats.T.tolist(), states, strict=True)]
         if self._blend is None or self._sudden is None or self._plain is None:
-            return Surprises(np.array(lasting)), LegacyState(history, recent, None, None)
-        assert state.sudden is not None
-        assert state.plain is not None
-        sudden, sudden_state = self._sudden.read(nats[:, None], state.sudden)
-        z, plain_state = self._plain.read(values, state.plain)
-        parts = zip(lasting, sudden[:, 0].tolist(), furthest(z).tolist(), strict=True)
-        scores = np.array([self._blend.score(*part) for part in parts])
-        return Surprises(scores), LegacyState(history, recent, sudden_state, plain_state)
+            return Surprises(np.array(lasting).T)
+        sudden = self._sudden.read(nats[:, :, None], [state.sudden for state in states if state.sudden is not None])
+        z = self._plain.read(values, [state.plain for state in states if state.plain is not None])
+        parts = zip(lasting, sudden[:, :, 0].T.tolist(), furthest(z).T.tolist(), strict=True)
+        return Surprises(np.array([[self._blend.score(*step) for step in zip(*own, strict=True)] for own in parts]).T)
 
-    def _lasting(
-        self, errors: Sequence[float], state: LegacyState
-    ) -> tuple[list[float], tuple[float, ...] | None, tuple[float, ...]]:
+    def _lasting(self, errors: Sequence[float], state: LegacyState) -> list[float]:
         """Scores of mean errors: 0 is the median of what is normal, 1 is exceeded by one of its steps in a hundred."""
         order = deque(self._kept if state.history is None else state.history)
         ordered, recent = sorted(order), deque(state.recent, maxlen=self._smoothing)
@@ -137,4 +132,5 @@ class LegacyScorer:
                 order.append(mean)
                 if len(order) > self._history:
                     del ordered[bisect_left(ordered, order.popleft())]
-        return found, None if self._history is None else tuple(order), tuple(recent)
+        state.history, state.recent = None if self._history is None else tuple(order), tuple(recent)
+        return found

@@ -14,8 +14,10 @@ import numpy as np
 
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
+from ..sharding import names_of, predicted
 from .architecture import FREEDOM, LEAST_SCALE, predict_steps, reconstruct_newest
 from .options import DetectOptions
+from .rolling import beside
 from .scoring import Event, find_events, sentence, step_name, with_wake
 from .series import Scale, Series, Steps, filled_forward, read_series
 from .surprise import CAUSES, Errors, Scorer, Surprises
@@ -24,26 +26,26 @@ CHUNK = 1024  # steps read at a time
 _ROWS = 4096  # of a chunk of predictions
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReadState:
-    """What the errors of a series' next steps depend on. D channels, windows of L steps.
+    """What the errors of a series' next steps depend on. D channels, windows of L steps. Reading changes it.
 
     Attributes:
         hidden: State of the step predictor's layers; None before the first step, and where streams keep it.
         last: (D,) float32 last observed value of each channel, standardised; 0, the mean, before the first.
-        expected: Location and scale, (1, D) float32 each, predicted for the next step; NaN before the first.
+        expected: (2, D) float32 location and scale predicted for the next step; NaN before the first.
         recent: (L - 1, D) float32 last steps, standardised; NaN where missing, or before the first.
     """
 
     hidden: Any
     last: np.ndarray
-    expected: tuple[np.ndarray, np.ndarray]
+    expected: np.ndarray
     recent: np.ndarray
 
 
 @dataclass(frozen=True)
 class Given:
-    """Steps as the networks read them, (T, D) each, standardised.
+    """Steps of B series as the networks read them, (T, B, D) each, standardised.
 
     Attributes:
         z: Values, NaN where missing.
@@ -61,7 +63,7 @@ class Given:
 
     def batch(self) -> dict[str, np.ndarray]:
         """See `architecture.features`."""
-        return {"values": self.filled[:, None], "observed": self.observed[:, None]}
+        return {"values": self.filled, "observed": self.observed}
 
 
 class ErrorReader:
@@ -81,67 +83,65 @@ class ErrorReader:
         """The state at the beginning of a series."""
         D = len(self.scale.location)
         recent = np.full((self.window - 1, D), np.nan, np.float32)
-        nothing = np.full((1, D), np.nan, np.float32)
-        return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=(nothing, nothing), recent=recent)
+        expected = np.full((2, D), np.nan, np.float32)
+        return ReadState(hidden=None, last=np.zeros(D, np.float32), expected=expected, recent=recent)
 
     def errors(self, values: np.ndarray | Steps) -> Errors:
         """Of a whole series (n, D)."""
-        return self.read(values, self.start())[0]
+        state = self.start()
+        found = [self.read(values[first : first + CHUNK], state) for first in range(0, len(values), CHUNK)]
+        parts = zip(*((some.nats[:, 0], some.residuals[:, 0]) for some in found), strict=True)
+        return Errors(*map(np.concatenate, parts))
 
-    def read(self, values: np.ndarray | Steps, state: ReadState) -> tuple[Errors, ReadState]:
-        """Errors at the next steps (T, D), at least one, and the state after them."""
-        found = []
-        for start in range(0, len(values), CHUNK):
-            errors, state = self._chunk(values[start : start + CHUNK], state)
-            found.append(errors)
-        return Errors(*(np.concatenate(parts) for parts in zip(*map(_parts, found), strict=True))), state
+    def read(self, values: np.ndarray, state: ReadState) -> Errors:
+        """(T, 1, D) errors at the next steps (T, D) of one series, at least one; the state is then after them."""
+        given, y = self.given(values[:, None], [state]), np.empty((len(values), 1, 0))
+        if self.net.predictor is not None:
+            y, state.hidden = predict_steps(self.net, {**given.batch(), "state": state.hidden})
+        return self.found(given, y, [state])
 
-    def given(self, values: np.ndarray, state: ReadState) -> Given:
-        """Steps (T, D) that come after this state."""
+    def given(self, values: np.ndarray, states: Sequence[ReadState]) -> Given:
+        """Steps (T, B, D) that come after these states."""
         z = self.scale.apply(values)
-        return Given(z, *filled_forward(z, state.last))
+        return Given(z, *filled_forward(z, beside(state.last for state in states)))
 
-    def found(self, given: Given, y: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
-        """Errors at the next steps, and the state after them.
+    def found(self, given: Given, y: np.ndarray, states: Sequence[ReadState]) -> Errors:
+        """Errors at the next steps; the states are then after them.
 
         Args:
-            y: (T, H) of the step predictor's layers; without one, of no meaning.
+            y: (T, B, H) of the step predictor's layers; without one, of no meaning.
         """
         found = []
         if self.net.predictor is not None:
-            errors, state = self._prediction_errors(given, y, state)
-            found.append(errors)
+            found.append(self._prediction_errors(given, y, states))
         if self.net.autoencoder is not None:
-            errors, state = self._reconstruction_errors(given.z, state)
-            found.append(errors)
+            found.append(self._reconstruction_errors(given.z, states))
         if len(found) == 1:
-            return found[0], state
-        both = zip(*map(_parts, found), strict=True)  # the first step of a series is not predicted
-        return Errors(*(np.where(np.isnan(own), other, (own + other) / 2) for own, other in both)), state
-
-    def _chunk(self, values: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
-        given, y = self.given(values, state), np.empty((len(values), 1, 0))
-        if self.net.predictor is not None:
-            y, hidden = predict_steps(self.net, {**given.batch(), "state": state.hidden})
-            state = replace(state, hidden=hidden)
-        return self.found(given, y[:, 0], state)
+            return found[0]
+        one, other = found  # the first step of a series is not predicted
+        each = (one.nats, other.nats), (one.residuals, other.residuals)
+        return Errors(*(np.where(np.isnan(a), b, (a + b) / 2) for a, b in each))
 
     @np.errstate(all="ignore")  # damaged weights show in what comes out
-    def _prediction_errors(self, given: Given, y: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+    def _prediction_errors(self, given: Given, y: np.ndarray, states: Sequence[ReadState]) -> Errors:
         change, scale = _read_out(self.net.predictor.head, y)
-        locations = np.concatenate([state.expected[0], given.filled + change])
-        scales = np.concatenate([state.expected[1], scale])
-        errors = self._errors(given.z, locations[:-1], scales[:-1])
-        return errors, replace(state, last=given.filled[-1], expected=(locations[-1:], scales[-1:]))
+        coming = np.stack([given.filled + change, scale], axis=2)  # (T, B, 2, D)
+        expected = np.concatenate([beside(state.expected for state in states)[None], coming])
+        for row, state in enumerate(states):
+            state.last[:], state.expected[:] = given.filled[-1, row], expected[-1, row]
+        return self._errors(given.z, expected[:-1, :, 0], expected[:-1, :, 1])
 
     @np.errstate(all="ignore")  # damaged weights show in what comes out
-    def _reconstruction_errors(self, z: np.ndarray, state: ReadState) -> tuple[Errors, ReadState]:
+    def _reconstruction_errors(self, z: np.ndarray, states: Sequence[ReadState]) -> Errors:
         """How well the newest step of each window is reconstructed."""
-        rows = np.vstack([state.recent, z])
-        windows = np.lib.stride_tricks.sliding_window_view(rows, self.window, axis=0)  # (T, D, L)
-        filled, observed = filled_forward(windows.transpose(2, 0, 1))
+        T, B, D = z.shape
+        rows = np.concatenate([beside(state.recent for state in states).transpose(1, 0, 2), z])
+        windows = np.lib.stride_tricks.sliding_window_view(rows, self.window, axis=0)  # (T, B, D, L)
+        filled, observed = filled_forward(windows.reshape(T * B, D, -1).transpose(2, 0, 1))
         y = reconstruct_newest(self.net, {"values": filled, "observed": observed})
-        return self._errors(z, *_read_out(self.net.autoencoder.head, y)), replace(state, recent=rows[len(z) :])
+        for row, state in enumerate(states):
+            state.recent[:] = rows[T:, row]
+        return self._errors(z, *_read_out(self.net.autoencoder.head, y.reshape(T, B, -1)))
 
     def _errors(self, z: np.ndarray, location: np.ndarray, scale: np.ndarray) -> Errors:
         # Of what never changed there is nothing to predict: how sure a network is of it means nothing.
@@ -158,17 +158,13 @@ def error_reader(net: Any, options: DetectOptions, scale: Scale) -> ErrorReader:
 
 
 def _read_out(head: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What an output layer makes of y (T, H): location and scale, (T, D) each.
+    """What an output layer makes of y (T, B, H): location and scale, (T, B, D) each.
 
-    It is summed row by row, for the bits of a matrix product would depend on T.
+    It is summed row by row, for the bits of a matrix product would depend on how many there are.
     """
-    both = np.stack([(y * w).sum(axis=1) for w in head.weight], axis=1) + head.bias
-    location, scale = np.split(both, 2, axis=1)
+    both = np.stack([(y * w).sum(axis=-1) for w in head.weight], axis=-1) + head.bias
+    location, scale = np.split(both, 2, axis=-1)
     return location, np.logaddexp(scale, np.float32(0)) + np.float32(LEAST_SCALE)
-
-
-def _parts(errors: Errors) -> tuple[np.ndarray, np.ndarray]:
-    return errors.nats, errors.residuals
 
 
 def energy(z: np.ndarray, distribution: str) -> np.ndarray:
@@ -178,9 +174,9 @@ def energy(z: np.ndarray, distribution: str) -> np.ndarray:
     return 0.5 * z * z
 
 
-@dataclass(frozen=True)
+@dataclass
 class SeriesState:
-    """What the scores of a series' next steps depend on.
+    """What the scores of a series' next steps depend on. Reading changes it.
 
     Attributes:
         errors: Of the errors; None without a network.
@@ -233,25 +229,25 @@ class Predictor:
         """The state at the beginning of a series."""
         return SeriesState(None if self.errors is None else self.errors.start(), self.scorer.start())
 
-    def read(self, values: np.ndarray, state: SeriesState) -> tuple[Surprises, np.ndarray, SeriesState]:
-        """Surprises at the next steps (T, D), at least one, their mean errors (T,), NaN where there is none, and the
-        state after them."""
-        errors, reading = None, state.errors
-        if self.errors is not None and reading is not None:
-            errors, reading = self.errors.read(values, reading)
-        return self.scored(errors, values, replace(state, errors=reading))
+    def read(self, values: np.ndarray, state: SeriesState) -> tuple[Surprises, np.ndarray]:
+        """Surprises at the next steps (T, D) of one series, at least one, and their mean errors (T,), NaN where there
+        is none; the state is then after them."""
+        errors, mean = None, np.full(len(values), np.nan)
+        if self.errors is not None and state.errors is not None:
+            errors = self.errors.read(values, state.errors)
+            mean = errors.mean()[:, 0]
+        return self.scored(errors, values[:, None], [state]).at((slice(None), 0)), mean
 
-    def scored(
-        self, errors: Errors | None, values: np.ndarray, state: SeriesState
-    ) -> tuple[Surprises, np.ndarray, SeriesState]:
-        """The same, from the network's errors at these steps; those of the state are after them."""
-        found, scoring = self.scorer.read(errors, values, state.scoring)
-        wake = 0.0
-        if self._wake:
-            scores, wake = with_wake(found.scores, state.wake, self.threshold)
-            found = replace(found, scores=np.where(np.isfinite(values).any(axis=1), scores, 0.0))
-        mean = np.full(len(values), np.nan) if errors is None else errors.mean()
-        return found, mean, SeriesState(state.errors, scoring, wake)
+    def scored(self, errors: Errors | None, values: np.ndarray, states: Sequence[SeriesState]) -> Surprises:
+        """Surprises at the next steps (T, B, D) of B series from the network's errors there; all of the states is then
+        after them, but for that of the errors."""
+        found = self.scorer.read(errors, values, [state.scoring for state in states])
+        if not self._wake:
+            return found
+        scores, left = with_wake(found.scores, [state.wake for state in states], self.threshold)
+        for state, wake in zip(states, left, strict=True):
+            state.wake = wake
+        return replace(found, scores=np.where(np.isfinite(values).any(axis=-1), scores, 0.0))
 
     def surprises(self, values: np.ndarray | Steps) -> Surprises:
         """Of one series (n, D)."""
@@ -261,7 +257,7 @@ class Predictor:
         """The same, and the mean error (n,) of each step, NaN where there is none."""
         state, found, errors = self.start(), [], []
         for start in range(0, len(values), CHUNK):
-            some, mean, state = self.read(values[start : start + CHUNK], state)
+            some, mean = self.read(values[start : start + CHUNK], state)
             found.append(some.in_half_the_memory())
             errors.append(mean)
         return _joined(found), np.concatenate(errors)
@@ -296,11 +292,22 @@ class Predictor:
         ]
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", events: bool = False
+        self,
+        data: Any,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        events: bool = False,
+        shard: str | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Chunks of named columns; see `Detector.predictions`."""
         series = self.series(data, query=query, encoding=encoding)
-        for number, values in enumerate(series.values):
+        found = names_of(self.options, self.schema, series.source)
+        yield from predicted(shard, found, lambda chosen: self._tables(series, chosen, events))
+
+    def _tables(self, series: Series, chosen: np.ndarray, events: bool) -> Iterator[dict[str, np.ndarray]]:
+        for number in chosen.tolist():
+            values = series.values[number]
             found = self.surprises(values)
             happened = self.events_of(found)
             if events:
@@ -318,15 +325,15 @@ class Predictor:
                     "score": found.scores[rows],
                     "alarm": found.scores[rows] >= self.threshold,
                     "event": inside[rows],
-                    **self.reasons(found, rows),
+                    **self.reasons(found.at(rows)),
                 }
 
-    def reasons(self, found: Surprises, rows: slice) -> dict[str, np.ndarray]:
+    def reasons(self, found: Surprises) -> dict[str, np.ndarray]:
         """The channel that is furthest out at each step, and what of it is."""
         if found.by_channel is None or found.causes is None:
             return {}
         names, causes = np.array(self.channels, object), np.array(CAUSES, object)
-        return {"channel": names[found.by_channel[rows].argmax(axis=1)], "cause": causes[found.causes[rows]]}
+        return {"channel": names[found.by_channel.argmax(axis=-1)], "cause": causes[found.causes]}
 
     def _event_rows(self, series: Series, number: int, events: list[Event]) -> dict[str, np.ndarray]:
         """A row for each event of a series: where it begins, ends and is worst, by step and by time."""

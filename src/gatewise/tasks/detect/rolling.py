@@ -1,7 +1,12 @@
-"""How far steps lie from those before them, as they arrive. One step or many at a time give the same bits."""
+"""How far steps lie from those before them, as they arrive. One step or many at a time give the same bits, and so do
+one series or many.
+
+Letters: T steps of B series at the same time, D columns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +16,9 @@ _FURTHEST = 1e100
 _KNOWN = 10  # a series begins as if this part of a window had been normal: two values alone have hardly a deviation
 
 
-@dataclass(frozen=True)
+@dataclass
 class RollingState:
-    """What the sums over the steps before a series' next ones depend on. D columns, blocks of W steps.
-
-    Reading on from a state uses it up: its block, the large part of it, becomes that of the state after.
+    """What the sums over the steps before a series' next ones depend on, in blocks of W steps. Reading changes it.
 
     Attributes:
         position: Steps of this block so far.
@@ -57,27 +60,30 @@ class RollingSums:
         before = np.stack([known, np.zeros(W + 1), known], axis=1)[:, :, None].repeat(D, axis=2)
         return RollingState(0, np.zeros((W, D)), np.zeros((3, D)), before)
 
-    def read(self, x: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
-        """(T, 3, D) sums over what lies before each of the next steps (T, D), and the state after them."""
-        found = []
-        start = 0
-        while start < len(x):
-            rows = x[start : start + self.window - state.position]
-            sums, state = self._in_block(rows, state)
-            found.append(sums)
-            start += len(rows)
-        return np.concatenate(found), state
+    def read(self, x: np.ndarray, states: Sequence[RollingState]) -> np.ndarray:
+        """(T, B, 3, D) sums over what lies before each of the next steps (T, B, D); the states are then after them."""
+        found = np.empty((*x.shape[:2], 3, self.width))
+        first = 0
+        while first < len(x):
+            last = min(len(x), first + self.window - max(state.position for state in states))
+            self._in_block(x[first:last], states, found[first:last])
+            first = last
+        return found
 
-    def _in_block(self, x: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
-        first, last = state.position, state.position + len(x)
-        state.block[first:last] = x
-        sums = np.cumsum(np.concatenate([state.sums[None], _terms(x)]), axis=0)  # one by one, in this order
-        found = sums[:-1] + state.before[first:last]
-        if last < self.window:
-            return found, RollingState(last, state.block, sums[-1].copy(), state.before)
-        backward = np.cumsum(_terms(state.block)[::-1], axis=0)[::-1]
-        before = np.concatenate([backward, np.zeros_like(backward[:1])])
-        return found, RollingState(0, state.block, np.zeros_like(state.sums), before)
+    def _in_block(self, x: np.ndarray, states: Sequence[RollingState], found: np.ndarray) -> None:
+        begun = beside(state.sums for state in states)
+        sums = np.cumsum(np.concatenate([begun[None], _terms(x)]), axis=0)  # one by one, in this order
+        for row, state in enumerate(states):
+            first, last = state.position, state.position + len(x)
+            state.block[first:last] = x[:, row]
+            found[:, row] = state.before[first:last]
+            state.sums[:] = sums[-1, row]
+            state.position = last
+            if last == self.window:
+                np.cumsum(_terms(state.block)[::-1], axis=0, out=state.before[-2::-1])
+                state.before[-1] = state.sums[:] = 0
+                state.position = 0
+        np.add(sums[:-1], found, out=found)
 
 
 class RollingZ:
@@ -97,15 +103,15 @@ class RollingZ:
         """The state at the beginning of a series."""
         return self._sums.start()
 
-    def read(self, values: np.ndarray, state: RollingState) -> tuple[np.ndarray, RollingState]:
-        """z (T, D) of the next steps (T, D), signed, NaN where there is no value; and the state after them."""
+    def read(self, values: np.ndarray, states: Sequence[RollingState]) -> np.ndarray:
+        """z of the next steps (T, B, D), signed, NaN where there is no value; the states are then after them."""
         # Cut off where squares would overflow, and no nearer: a series may wander far from where it was learned.
         x = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
-        sums, state = self._sums.read(x, state)
-        count, total, squares = np.moveaxis(sums, 1, 0)
+        count, total, squares = np.moveaxis(self._sums.read(x, states), 2, 0)
         mean = total / np.maximum(count, 1)
         spread = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean * mean, _LEAST_SPREAD**2))
-        return (x - mean) / spread, state
+        found: np.ndarray = (x - mean) / spread
+        return found
 
 
 class RollingMean:
@@ -122,32 +128,39 @@ class RollingMean:
         """The state at the beginning of a series."""
         return None if self._sums is None else self._sums.start()
 
-    def read(self, x: np.ndarray, state: RollingState | None) -> tuple[np.ndarray, RollingState | None]:
-        """Means (T, D) of the next steps (T, D), NaN where there is no value; and the state after them."""
-        if self._sums is None or state is None:
-            return x, None
-        sums, state = self._sums.read(x, state)
-        return (sums[:, 1] + x) / (sums[:, 0] + 1), state
+    def read(self, x: np.ndarray, states: Sequence[RollingState | None]) -> np.ndarray:
+        """Means of the next steps (T, B, D), NaN where there is no value; the states are then after them."""
+        if self._sums is None:
+            return x
+        sums = self._sums.read(x, [state for state in states if state is not None])
+        found: np.ndarray = (sums[:, :, 1] + x) / (sums[:, :, 0] + 1)
+        return found
+
+
+def beside(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """(B, ...) of B arrays of the same shape. For small ones; `np.stack` takes several times as long."""
+    each = list(arrays)
+    return np.concatenate(each).reshape(len(each), *each[0].shape)
 
 
 def _terms(x: np.ndarray) -> np.ndarray:
-    """(T, 3, D) of steps (T, D): whether there is a value, the value, its square."""
+    """(..., 3, D) of steps (..., D): whether there is a value, the value, its square."""
     seen = np.isfinite(x)
     known = np.where(seen, x, 0.0)
-    return np.stack([seen.astype(np.float64), known, known * known], axis=1)
+    return np.stack([seen.astype(np.float64), known, known * known], axis=-2)
 
 
 def furthest(z: np.ndarray) -> np.ndarray:
-    """(T,) how far out a step is whose D channels are z (T, D) off; NaN where none has a value."""
-    return np.where(np.isfinite(z).any(axis=1), among(z).max(axis=1), np.nan)
+    """(...) how far out a step is whose D channels are z (..., D) off; NaN where none has a value."""
+    return np.where(np.isfinite(z).any(axis=-1), among(z).max(axis=-1), np.nan)
 
 
 def among(z: np.ndarray) -> np.ndarray:
-    """(T, D) how far out each of D channels is, 0 or more, less what the furthest of so many is by chance; 0 where
+    """(..., D) how far out each of D channels is, 0 or more, less what the furthest of so many is by chance; 0 where
     there is no value.
 
     To the normal distribution, a tail probability D times as large is about that of sqrt(z^2 - 2 ln D).
     """
     seen = np.isfinite(z)
-    count = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    count = np.maximum(seen.sum(axis=-1, keepdims=True), 1)
     return np.sqrt(np.maximum(np.where(seen, z * z, 0.0) - 2 * np.log(count), 0.0))

@@ -84,20 +84,27 @@ def tail_threshold(scores: np.ndarray, rate: float) -> float:
     return float(start + mean * (1 - shape) * further)
 
 
-def with_wake(scores: np.ndarray, left: float, threshold: float) -> tuple[np.ndarray, float]:
+def with_wake(scores: np.ndarray, left: Sequence[float], threshold: float) -> tuple[np.ndarray, Sequence[float]]:
     """Scores that fade instead of ending with their step, for what is wrong once is seldom over at once; but no step is
     an alarm for what was before it.
 
     Args:
-        scores: (T,) of the next steps, 0 or more.
-        left: What is left of the scores before them.
+        scores: (T, B) of the next steps of B series, 0 or more.
+        left: What is left of the scores before them, for each series.
         threshold: A step is an alarm if its score is this or more.
 
     Returns:
-        (T,) scores, and what is left after them.
+        (T, B) scores, and what is left after them.
     """
-    fading = np.array(list(accumulate(scores.tolist(), lambda high, own: max(own, high * _FADING), initial=left)))[1:]
-    return np.maximum(scores, np.minimum(fading, np.nextafter(threshold, -np.inf))), float(fading[-1])
+    fading = np.array(
+        [list(accumulate(own, _faded, initial=old)) for own, old in zip(scores.T.tolist(), left, strict=True)]
+    )
+    found = np.maximum(scores, np.minimum(fading[:, 1:].T, np.nextafter(threshold, -np.inf)))
+    return found, fading[:, -1].tolist()
+
+
+def _faded(high: float, own: float) -> float:
+    return max(own, high * _FADING)
 
 
 @dataclass(frozen=True)

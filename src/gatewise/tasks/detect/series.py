@@ -387,7 +387,7 @@ class Scale:
         return cls(location, np.where(constant, np.where(size > 0, size / 100, 1.0), scale), constant)
 
     def apply(self, values: np.ndarray) -> np.ndarray:
-        """(n, D) float32, standardised."""
+        """(..., D) float32, standardised."""
         scaled = np.clip((values - self.location) / self.scale, -_FURTHEST, _FURTHEST)
         return scaled.astype(np.float32)
 

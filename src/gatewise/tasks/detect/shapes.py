@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rolling import RollingState, RollingZ
+from .rolling import RollingState, RollingZ, beside
 from .series import filled_forward
 
 LENGTH = 32  # steps of a stretch
@@ -119,9 +119,9 @@ def _distances(points: np.ndarray, means: np.ndarray) -> np.ndarray:
     return np.sqrt(_squares(points, means).min(axis=1)).astype(np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShapeState:
-    """What the distances of a series' next steps depend on.
+    """What the distances of a series' next steps depend on. Reading changes it.
 
     Attributes:
         steps: How many there were, up to L - 1.
@@ -138,36 +138,43 @@ class ShapeReader:
     """How far the last L steps are from the nearest prototype, by the distances of the last thousands of steps."""
 
     def __init__(self, shapes: Shapes):
-        self._prototypes = shapes.prototypes
+        self._prototypes = np.ascontiguousarray(shapes.prototypes.transpose(1, 2, 0))  # (D, L, K)
         mean, spread, self._drift = shapes.distances.tolist()
         self._z = RollingZ(HISTORY, np.array([mean]), np.array([spread]))
 
     def start(self) -> ShapeState:
         """The state at the beginning of a series."""
-        D = self._prototypes.shape[1]
-        return ShapeState(0, np.zeros((LENGTH - 1, D), np.float32), self._z.start())
+        return ShapeState(0, np.zeros((LENGTH - 1, len(self._prototypes)), np.float32), self._z.start())
 
-    def read(self, z: np.ndarray, state: ShapeState) -> tuple[np.ndarray, np.ndarray, ShapeState]:
-        """At each of the next steps z (T, D), standardised: standard deviations, 0 or more and 0 as long as there were
-        no L steps, (T,); the channel that is furthest from the prototype, (T,); and the state after them."""
-        filled, _ = filled_forward(z, state.recent[-1])
-        rows = np.concatenate([state.recent, filled])
-        windows = _windows(rows)
-        K, D, _ = self._prototypes.shape
-        distances, channels = np.empty(len(z)), np.empty(len(z), np.int64)
-        for first in range(0, len(z), size := max(1, _AT_ONCE // (K * D * LENGTH))):
+    def read(self, z: np.ndarray, states: Sequence[ShapeState]) -> tuple[np.ndarray, np.ndarray]:
+        """At each of the next steps z (T, B, D) of B series, standardised: standard deviations, 0 or more and 0 as
+        long as there were no L steps, (T, B); and the channel that is furthest from the prototype, (T, B). The states
+        are then after them."""
+        T = len(z)
+        recent = beside(state.recent for state in states).transpose(1, 0, 2)
+        rows = np.concatenate([recent, filled_forward(z, recent[-1])[0]])
+        distances, channels = self._nearest(rows)
+        for row, state in enumerate(states):
+            distances[: max(0, LENGTH - 1 - state.steps), row] = np.nan  # steps without so many before them
+            state.steps = min(state.steps + T, LENGTH - 1)
+            state.recent[:] = rows[T:, row]
+        found = self._z.read(distances[:, :, None], [state.rolling for state in states])
+        return np.maximum(np.nan_to_num(found[:, :, 0]), 0.0) / self._drift, channels
+
+    def _nearest(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the stretches of rows (L - 1 + T, B, D) that end at each of the last T: the distance from the nearest
+        prototype (T, B), and the channel that is furthest from it (T, B)."""
+        T, B = len(rows) - LENGTH + 1, rows.shape[1]
+        distances, channels = np.empty((T, B)), np.empty((T, B), np.int64)
+        windows = _windows(rows)  # (T, B, D, L)
+        for first in range(0, T, size := max(1, _AT_ONCE // (B * self._prototypes.size))):
             some = slice(first, first + size)
             # Not as a matrix product, whose bits would depend on how many steps there are.
-            apart = windows[some, None] - self._prototypes
-            by_channel = (apart * apart).sum(axis=3)
+            apart = np.ascontiguousarray(windows[some])[..., None] - self._prototypes
+            np.multiply(apart, apart, out=apart)
+            by_channel = apart.sum(axis=3)  # one step after the other, for all prototypes
             squares = by_channel.sum(axis=2)
-            nearest = squares.argmin(axis=1)
-            own = np.arange(len(nearest))
-            distances[some] = np.sqrt(squares[own, nearest])
-            channels[some] = by_channel[own, nearest].argmax(axis=1)
-        unknown = max(0, LENGTH - 1 - state.steps)  # steps without so many before them
-        distances[:unknown] = np.nan
-        found, rolling = self._z.read(distances[:, None], state.rolling)
-        far = np.maximum(np.nan_to_num(found[:, 0]), 0.0) / self._drift
-        steps = min(state.steps + len(z), LENGTH - 1)
-        return far, channels, ShapeState(steps, rows[len(z) :], rolling)
+            nearest = squares.argmin(axis=2)[..., None]
+            distances[some] = np.sqrt(np.take_along_axis(squares, nearest, axis=2))[..., 0]
+            channels[some] = np.take_along_axis(by_channel, nearest[:, :, None], axis=3)[..., 0].argmax(axis=2)
+        return distances, channels

@@ -74,12 +74,13 @@ def _examples(detector: Detector) -> Examples:
     reader = error_reader(detector._net, detector, scale)
     state, expected, spread, surprise = reader.start(), [], [], []
     for step in values.astype(np.float64):
-        z, before = scale.apply(step[None])[0], state.expected
-        off = np.zeros_like(z) if before is None else (z - before[0][0]) / before[1][0]
-        surprise.append(np.nan_to_num(off))
-        _, state = reader.read(step[None], state)
-        assert state.expected is not None
-        expected.append(state.expected[0][0] * scale.scale + scale.location)
-        spread.append(state.expected[1][0] * scale.scale)
+        z, (location, width) = scale.apply(step), state.expected
+        surprise.append(np.nan_to_num((z - location) / width))
+        reader.read(step[None], state)
+        location, width = state.expected
+        expected.append(location * scale.scale + scale.location)
+        spread.append(width * scale.scale)
     outputs = {"expected": expected, "spread": spread, "surprise": surprise}
-    return Examples("of a random walk", {"values": values}, {name: np.array(own) for name, own in outputs.items()})
+    return Examples(
+        "steps of a random walk", {"values": values}, {name: np.array(own) for name, own in outputs.items()}
+    )

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...errors import DataError, ModelFileError
 from ...runtime.states import from_named, named_arrays
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Run, Table
 from ..pieces import said
 from .architecture import features
-from .predictor import CHUNK, Given, Predictor, SeriesState
-from .surprise import Errors
+from .predictor import CHUNK, Given, Predictor, ReadState, SeriesState
 
 
-@dataclass
-class Memory:
-    """What is remembered of a series.
-
-    Attributes:
-        state: What the next scores depend on, apart from the layers.
-        values: (T, D) of the piece that is being read; None between pieces.
-        given: The same as the networks read it; None without one.
-    """
-
-    state: SeriesState
-    values: np.ndarray | None = None
-    given: Given | None = None
-
-
-class LiveSeries(Live[Memory]):
+class LiveSeries(Live[SeriesState]):
     """A detector as `runtime.streams.Live`.
 
     A piece is a step, or steps: values by channel, or in the order of `channels`, (D,) or (T, D), NaN or None where
@@ -42,6 +27,7 @@ class LiveSeries(Live[Memory]):
     """
 
     task, unit = "detect", "a row of numbers, null where one is missing"
+    each_step = True
 
     def __init__(self, predictor: Predictor, digest: str):
         self._predictor, self.channels, self.digest = predictor, predictor.channels, digest
@@ -49,10 +35,10 @@ class LiveSeries(Live[Memory]):
         stacks = [] if reader is None or reader.net.predictor is None else [live_layers(reader.net.predictor.layers)]
         self.layers = stacks[0] if stacks else Beside([])
 
-    def start(self) -> Memory:
-        return Memory(self._predictor.start())
+    def start(self) -> SeriesState:
+        return self._predictor.start()
 
-    def checked(self, piece: Any, memory: Memory) -> np.ndarray:
+    def checked(self, piece: Any, memory: SeriesState) -> np.ndarray:
         """(T, D) float64."""
         if isinstance(piece, Mapping):
             missing = [name for name in self.channels if name not in piece]
@@ -73,45 +59,87 @@ class LiveSeries(Live[Memory]):
             raise DataError(f"a step of this detector has {wanted}, not {said(piece)}")
         return values.reshape(-1, len(self.channels))
 
-    def features(self, piece: np.ndarray, memory: Memory) -> np.ndarray:
-        reader, state = self._predictor.errors, memory.state.errors
-        memory.values = piece
-        if reader is None or state is None:
-            return np.zeros((len(piece), 0), np.float32)
-        memory.given = reader.given(piece, state)
-        read: np.ndarray = features(reader.net, memory.given.batch())[:, 0]
-        return np.ascontiguousarray(read[:, : self.layers.inputs])  # of an autoencoder alone, no layer reads on
+    def answers(
+        self, pieces: Sequence[np.ndarray], memories: Sequence[SeriesState], run: Run
+    ) -> Sequence[dict[str, np.ndarray]]:
+        places: dict[int, list[int]] = {}  # of pieces of so many steps, which are read together
+        for place, piece in enumerate(pieces):
+            places.setdefault(len(piece), []).append(place)
+        groups = [
+            _Group(np.stack([pieces[place] for place in own], axis=1), [memories[place] for place in own])
+            for own in places.values()
+        ]
+        order = [place for own in places.values() for place in own]
+        read = [self._features(group) for group in groups]
+        features = dict(zip(order, (one for each in read for one in each), strict=True))
+        outputs = run([features[place] for place in range(len(pieces))])
+        found: list[Any] = [None] * len(pieces)
+        for group, own in zip(groups, places.values(), strict=True):
+            for place, answer in zip(own, self._scored(group, [outputs[place] for place in own]), strict=True):
+                found[place] = answer
+        return found
 
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> Sequence[dict[str, np.ndarray]]:
-        return [self._answer(y, memory) for y, memory in zip(outputs, memories, strict=True)]
+    def _features(self, group: _Group) -> Iterable[np.ndarray]:
+        """(T, D) of each series, what the layers read."""
+        reader, width = self._predictor.errors, self.layers.inputs
+        T, B, _ = group.values.shape
+        if reader is None:
+            return np.zeros((B, T, 0), np.float32)
+        group.given = reader.given(group.values, group.reading)
+        read: np.ndarray = features(reader.net, group.given.batch())
+        return read[:, :, :width].transpose(1, 0, 2)  # of an autoencoder alone, no layer reads on
 
-    def _answer(self, y: np.ndarray, memory: Memory) -> dict[str, np.ndarray]:
+    def _scored(self, group: _Group, outputs: Sequence[np.ndarray]) -> Iterable[dict[str, np.ndarray]]:
+        """The answers of each series."""
         predictor, reader, parts = self._predictor, self._predictor.errors, []
-        values, given = memory.values, memory.given
-        assert values is not None
-        for first in range(0, len(values), CHUNK):
-            steps, state = slice(first, first + CHUNK), memory.state
-            errors: Errors | None = None
-            if reader is not None and given is not None and state.errors is not None:
-                errors, reading = reader.found(given.at(steps), y[steps], state.errors)
-                state = replace(state, errors=reading)
-            found, _, memory.state = predictor.scored(errors, values[steps], state)
+        y = np.stack(outputs, axis=1)
+        for first in range(0, len(y), at_once := max(1, CHUNK // len(outputs))):
+            steps, errors = slice(first, first + at_once), None
+            if reader is not None and group.given is not None:
+                errors = reader.found(group.given.at(steps), y[steps], group.reading)
+            found = predictor.scored(errors, group.values[steps], group.states)
             alarms = found.scores >= predictor.threshold
-            parts.append({"score": found.scores, "alarm": alarms, **predictor.reasons(found, slice(None))})
-        memory.values = memory.given = None
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            parts.append({"score": found.scores, "alarm": alarms, **predictor.reasons(found)})
+        whole = {name: np.concatenate([part[name] for part in parts]).T for name in parts[0]}
+        return (dict(zip(whole, own, strict=True)) for own in zip(*whole.values(), strict=True))
 
-    def arrays(self, memory: Memory) -> Arrays:
-        return dict(named_arrays(memory.state, "series"))
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.series(frame).source
 
-    def memory(self, arrays: Arrays) -> Memory:
+    def table_of(self, answer: dict[str, np.ndarray]) -> Table:
+        return {**answer}
+
+    def arrays(self, memory: SeriesState) -> Arrays:
+        return dict(named_arrays(memory, "series"))
+
+    def memory(self, arrays: Arrays) -> SeriesState:
         try:
-            state = from_named(self._predictor.start(), arrays, "series")
+            found: SeriesState = from_named(self._predictor.start(), arrays, "series")
         except (KeyError, ValueError) as error:
             raise ModelFileError("the state is of another model") from error
         if arrays:
             raise ModelFileError("the state is of another model")
-        return Memory(state)
+        return found
+
+
+@dataclass
+class _Group:
+    """Pieces of the same number of steps.
+
+    Attributes:
+        values: (T, B, D).
+        states: Of the series.
+        given: The same as the networks read it; None without one.
+    """
+
+    values: np.ndarray
+    states: list[SeriesState]
+    given: Given | None = None
+
+    @property
+    def reading(self) -> list[ReadState]:
+        """What the errors depend on, of each series; of a model with a network."""
+        return [state.errors for state in self.states if state.errors is not None]
 
 
 class Stream(LiveStream):

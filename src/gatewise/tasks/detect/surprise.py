@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .rolling import RollingMean, RollingState, RollingZ, among
+from .rolling import RollingMean, RollingState, RollingZ, among, beside
 from .series import Scale
 from .shapes import ShapeReader, Shapes, ShapeState
 
@@ -27,7 +27,7 @@ _LEAST_SPREAD = 1e-3  # of residuals: normal data without any spread would make 
 
 @dataclass(frozen=True)
 class Errors:
-    """What a network did not expect, (T, D); NaN where nothing is observed or nothing was predicted.
+    """What a network did not expect, (..., D); NaN where nothing is observed or nothing was predicted.
 
     Attributes:
         nats: Negative log-likelihoods.
@@ -38,31 +38,36 @@ class Errors:
     nats: np.ndarray
     residuals: np.ndarray
 
-    def at(self, steps: slice) -> Errors:
+    def at(self, steps: Any) -> Errors:
         """Those of some steps."""
         return Errors(self.nats[steps], self.residuals[steps])
 
     def mean(self) -> np.ndarray:
-        """(T,) nats of a step, over the channels that have some; NaN where none has."""
+        """(...) nats of a step, over the channels that have some; NaN where none has."""
         seen = np.isfinite(self.nats)
-        count = seen.sum(axis=1)
-        return np.where(count > 0, np.where(seen, self.nats, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+        count = seen.sum(axis=-1)
+        return np.where(count > 0, np.where(seen, self.nats, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
 @dataclass(frozen=True)
 class Surprises:
-    """Of T steps with D channels.
+    """Of steps with D channels: T of one series, (T, ...), or of B series, (T, B, ...).
 
     Attributes:
-        scores: (T,) standard deviations, 0 or more: those of the channel that is furthest out, less what the furthest
+        scores: (...) standard deviations, 0 or more: those of the channel that is furthest out, less what the furthest
             of so many is by chance.
-        by_channel: (T, D) the same of each channel; None in models of before.
-        causes: (T,) which of `CAUSES` it is in that channel; None in models of before.
+        by_channel: (..., D) the same of each channel; None in models of before.
+        causes: (...) which of `CAUSES` it is in that channel; None in models of before.
     """
 
     scores: np.ndarray
     by_channel: np.ndarray | None = None
     causes: np.ndarray | None = None
+
+    def at(self, places: Any) -> Surprises:
+        """Those of some steps, or series."""
+        parts = self.by_channel, self.causes
+        return Surprises(self.scores[places], *(None if part is None else part[places] for part in parts))
 
     def in_half_the_memory(self) -> Surprises:
         """The same with channels in float32, for a long series has many."""
@@ -73,17 +78,18 @@ class Surprises:
 
 
 class Scorer(Protocol):
-    """What gives the steps of a series their scores, as they arrive. To read on from a state uses it up."""
+    """What gives the steps of series their scores, as they arrive."""
 
     def start(self) -> Any:
         """The state at the beginning of a series."""
 
-    def read(self, errors: Errors | None, values: np.ndarray, state: Any) -> tuple[Surprises, Any]:
-        """Those of the next steps, and the state after them.
+    def read(self, errors: Errors | None, values: np.ndarray, states: Sequence[Any]) -> Surprises:
+        """Those of the next steps of B series; the states are then after them.
 
         Args:
-            errors: Of the network; None without one.
-            values: (T, D), NaN where missing.
+            errors: (T, B, D) of the network; None without one.
+            values: (T, B, D), NaN where missing.
+            states: One of each series.
         """
 
 
@@ -91,9 +97,8 @@ def scores_of(scorer: Scorer, errors: Errors | None, values: np.ndarray) -> np.n
     """(n,) scores of a whole series (n, D), in pieces: what lies between values and scores takes memory."""
     state, found = scorer.start(), []
     for start in range(0, len(values), _PIECE):
-        steps = slice(start, start + _PIECE)
-        some, state = scorer.read(None if errors is None else errors.at(steps), values[steps], state)
-        found.append(some.scores)
+        steps = slice(start, start + _PIECE), None
+        found.append(scorer.read(None if errors is None else errors.at(steps), values[steps], [state]).scores[:, 0])
     return np.concatenate(found)
 
 
@@ -128,7 +133,7 @@ class Normal:
         if residuals is not None:
             own = _mean_and_spread([r[mask] for r, mask in zip(residuals, steps, strict=True)], _LEAST_SPREAD)
             mean = RollingMean(smoothing, D)
-            means = [mean.read((r - own[0]) / own[1], mean.start())[0] for r in residuals]
+            means = [mean.read(((r - own[0]) / own[1])[:, None], [mean.start()])[:, 0] for r in residuals]
             recent = _mean_and_spread([m[mask] for m, mask in zip(means, steps, strict=True)], _LEAST_SPREAD)
         changes = [
             _changes(v, np.full(D, np.nan))[0][mask & np.append(False, mask[:-1])]
@@ -160,20 +165,21 @@ def _mean_and_spread(pieces: Sequence[np.ndarray], least: float) -> np.ndarray:
 
 
 def _changes(values: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T, D) from the last value before each step to its own, NaN where there is none; and the last values after all.
+    """(T, ...) from the last value before each step to its own, NaN where there is none; and the last values after all.
 
     Args:
-        last: (D,) before the first step, NaN if there was none.
+        last: (...) before the first step, NaN if there was none.
     """
     rows = np.concatenate([last[None], values])
-    newest = np.maximum.accumulate(np.where(np.isfinite(rows), np.arange(len(rows))[:, None], 0), axis=0)
+    steps = np.arange(len(rows)).reshape(-1, *[1] * last.ndim)
+    newest = np.maximum.accumulate(np.where(np.isfinite(rows), steps, 0), axis=0)
     filled = np.take_along_axis(rows, newest, axis=0)
     return values - filled[:-1], filled[-1]
 
 
-@dataclass(frozen=True)
+@dataclass
 class SurpriseState:
-    """What the surprise at a series' next steps depends on.
+    """What the surprise at a series' next steps depends on. Reading changes it.
 
     Attributes:
         last: (D,) the last value of each channel.
@@ -246,29 +252,33 @@ class SurpriseScorer:
         shape = None if self._shapes is None else self._shapes.start()
         return SurpriseState(np.full(self._width, np.nan), recent, self._z.start(), shape)
 
-    def read(self, errors: Errors | None, values: np.ndarray, state: SurpriseState) -> tuple[Surprises, SurpriseState]:
-        changes, last = _changes(values, state.last)
-        columns, recent, shape = [values, changes], state.recent, state.shape
+    def read(self, errors: Errors | None, values: np.ndarray, states: Sequence[SurpriseState]) -> Surprises:
+        changes, last = _changes(values, beside(state.last for state in states))
+        for state, own in zip(states, last, strict=True):
+            state.last[:] = own
+        columns = [values, changes]
         if self._network and errors is not None:
-            own = (errors.residuals - self._errors[0]) / self._errors[1]
-            means, recent = self._mean.read(own, recent)
-            columns += [own, means]
-        z, rolling = self._z.read(np.concatenate(columns, axis=1), state.rolling)
-        z = z.reshape(len(values), len(columns), self._width)
-        z[np.broadcast_to((values == self._switches[:, None]).any(axis=0)[:, None], z.shape)] = np.nan
-        each = [among(z[:, cause]) for cause in range(len(columns))]
-        rows = np.arange(len(values))
-        if self._shapes is not None and shape is not None:
-            far, channels, shape = self._shapes.read(self._scale.apply(values)[:, self._shaped], shape)
-            far = np.where(np.isfinite(values).any(axis=1), far, 0.0)
-            furthest = self._shaped[channels][:, None]
-            each.append(np.where(np.arange(self._width) == furthest, far[:, None], 0.0))
-        scores = np.stack(each, axis=1) * self._weights
-        by_channel = scores.max(axis=1)
-        channel = by_channel.argmax(axis=1)
-        causes = self._causes[scores[rows, :, channel].argmax(axis=1)]
-        found = Surprises(by_channel[rows, channel], by_channel, causes)
-        return found, SurpriseState(last, recent, rolling, shape)
+            standard = (errors.residuals - self._errors[0]) / self._errors[1]
+            columns += [standard, self._mean.read(standard, [state.recent for state in states])]
+        z = self._z.read(np.concatenate(columns, axis=-1), [state.rolling for state in states])
+        z = z.reshape(*values.shape[:-1], len(columns), self._width)
+        z[np.broadcast_to((values == self._switches[:, None, None]).any(axis=0)[:, :, None], z.shape)] = np.nan
+        scores = among(z)
+        if self._shapes is not None:
+            scores = np.concatenate([scores, self._of_shapes(values, states)[:, :, None]], axis=2)
+        scores *= self._weights
+        by_channel = scores.max(axis=2)
+        channel = by_channel.argmax(axis=-1)[..., None]
+        causes = self._causes[np.take_along_axis(scores, channel[:, :, None], axis=3)[..., 0].argmax(axis=2)]
+        return Surprises(np.take_along_axis(by_channel, channel, axis=2)[..., 0], by_channel, causes)
+
+    def _of_shapes(self, values: np.ndarray, states: Sequence[SurpriseState]) -> np.ndarray:
+        """(T, B, D) how far out shapes are, told of the channel that is furthest from the nearest one."""
+        assert self._shapes is not None
+        own = [state.shape for state in states if state.shape is not None]
+        far, channels = self._shapes.read(self._scale.apply(values)[..., self._shaped], own)
+        far = np.where(np.isfinite(values).any(axis=-1), far, 0.0)
+        return np.where(np.arange(self._width) == self._shaped[channels][..., None], far[..., None], 0.0)
 
 
 def with_shapes(scale: Scale, normal: Normal) -> np.ndarray:

@@ -81,8 +81,8 @@ def architecture(
     ahead = {}
     if shape.direct and shape.ahead:
         ahead = {
-            "known": Linear(shape.ahead + shape.hidden_size, _KNOWN_AHEAD),
-            "joined": Linear(_KNOWN_AHEAD, shape.row_columns * learned),
+            "known": Linear(shape.ahead + shape.hidden_size, _KNOWN_AHEAD, exact=True),
+            "joined": Linear(_KNOWN_AHEAD, shape.row_columns * learned, exact=True),
         }
     return Block(
         {
@@ -102,7 +102,7 @@ def architecture(
                 **regularisation,
             ),
             "dropout": Dropout(shape.dropout),
-            "output": Linear(shape.hidden_size, shape.row_columns * shape.steps * learned),
+            "output": Linear(shape.hidden_size, shape.row_columns * shape.steps * learned, exact=True),
             **ahead,
         }
     )
@@ -112,7 +112,8 @@ def architecture(
 
 
 def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
-    """Outputs of the head for all steps at once, (B, C, H, P).
+    """Outputs of the head for all steps at once, (B, C, H, P). Those of a window do not depend on what is beside it, to
+    the last bit.
 
     Args:
         net: The parts of `architecture`.
@@ -124,7 +125,7 @@ def forward_direct(net: Any, batch: Mapping[str, Any]) -> Any:
     learned = net.output(h).reshape(len(h), shape.row_columns, shape.horizon, -1)
     if shape.ahead:
         learned = learned + _of_known_ahead(net, h, batch["ahead"])
-    found = _combined(net, learned, net.ops.linear(rows(net, batch["past"]), _linear_weights(net)))
+    found = _combined(net, learned, net.ops.linear_by_row(rows(net, batch["past"]), _linear_weights(net)))
     return found.reshape(-1, shape.columns, shape.horizon, found.shape[-1])
 
 
@@ -138,7 +139,7 @@ def forward_steps(net: Any, batch: Mapping[str, Any], state: Any = None) -> tupl
     """
     y, state = net.layers(step_features(net, batch), state)
     learned = net.output(net.dropout(y)).reshape(*y.shape[:2], net.shape.row_columns, -1)
-    base = net.ops.linear(batch["windows"], _linear_weights(net))[..., 0]
+    base = net.ops.linear_by_row(batch["windows"], _linear_weights(net))[..., 0]
     return _combined(net, net.ops.moveaxis(learned, 0, 2), base), state
 
 

@@ -315,11 +315,16 @@ class Forecaster(Estimator, ForecastOptions):
         return self._predictor().sample(data, query=query, encoding=encoding)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts after the end of each series, in chunks of named columns: keys of the series, or "series", counted
-        from 0; the timestamp, or "step"; points; and quantiles."""
-        return self._predictor().predictions(data, query=query, encoding=encoding)
+        from 0; the timestamp, or "step"; points; and quantiles.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
+        """
+        return self._predictor().predictions(data, query=query, encoding=encoding, shard=shard)
 
     def score(self, data: Any, y: None = None) -> float:
         """Minus the MASE of the last horizon of each series: larger is better, as scikit-learn wants it."""

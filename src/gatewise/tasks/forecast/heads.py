@@ -7,6 +7,7 @@ those whose `location_mask` is 1. What is learned by is in `losses`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Gaussian:
     def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return out[..., 0]
 
-    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: Draws) -> np.ndarray:
         """A sample of each value, in normalised units."""
         return out[..., 0] + (softplus(out[..., 1]) + LEAST) * _normal(out, rng)
 
@@ -68,7 +69,7 @@ class StudentT:
     def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return out[..., 0]
 
-    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: Draws) -> np.ndarray:
         sigma, df = softplus(out[..., 1]) + LEAST, 2 + softplus(out[..., 2])
         normal = _normal(out, rng)
         return out[..., 0] + sigma * normal * np.sqrt(df / (2 * rng.standard_gamma(df / 2))).astype(out.dtype)
@@ -85,7 +86,7 @@ class NegativeBinomial:
     def point(self, out: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return self._shape(out, scale)[0] / scale
 
-    def draw(self, out: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, out: np.ndarray, scale: np.ndarray, rng: Draws) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             mu, alpha = self._shape(out, scale)
             rate = rng.standard_gamma(1 / alpha) * alpha * mu
@@ -106,6 +107,40 @@ DISTRIBUTIONS: dict[str, type[Gaussian] | type[StudentT] | type[NegativeBinomial
 }
 
 
+class Draws:
+    """What heads draw with: a generator for each window, seeded by what it holds.
+
+    So what is drawn for a window does not depend on the windows beside it, nor on where it stands among them.
+
+    Args:
+        windows: (B, ...).
+        seed: Of all of them.
+    """
+
+    def __init__(self, windows: np.ndarray, seed: list[int]):
+        self._each = [np.random.default_rng([*seed, crc32(own.tobytes())]) for own in windows]
+
+    # As numpy's generators, of which each draws for as many rows as there are for a window: (B * rows, ...).
+
+    def standard_normal(self, shape: Sequence[int]) -> np.ndarray:
+        own = (shape[0] // len(self._each), *shape[1:])
+        return np.concatenate([rng.standard_normal(own) for rng in self._each])
+
+    def standard_gamma(self, shape: np.ndarray) -> np.ndarray:
+        return self._of_rows("standard_gamma", shape)
+
+    def poisson(self, rate: np.ndarray) -> np.ndarray:
+        return self._of_rows("poisson", rate)
+
+    def permuted(self, paths: np.ndarray) -> np.ndarray:
+        """(S, B, ...), each window's along the first axis."""
+        return np.stack([rng.permuted(paths[:, b], axis=0) for b, rng in enumerate(self._each)], 1)
+
+    def _of_rows(self, name: str, values: np.ndarray) -> np.ndarray:
+        parts = np.split(values, len(self._each))
+        return np.concatenate([getattr(rng, name)(own) for rng, own in zip(self._each, parts, strict=True)])
+
+
 def head_of(name: str, levels: Sequence[float]) -> Head:
     """The head of a name; `levels` are of its quantiles, if it has them."""
     return Quantiles(levels) if name == "quantiles" else DISTRIBUTIONS[name]()
@@ -121,6 +156,6 @@ def _unsoft(value: np.ndarray) -> np.ndarray:
     return np.log(np.expm1(np.clip(value, 1e-3, 20.0)))
 
 
-def _normal(out: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _normal(out: np.ndarray, rng: Draws) -> np.ndarray:
     """A standard normal number for each value of outputs (..., P)."""
     return rng.standard_normal(out.shape[:-1]).astype(out.dtype)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ...metrics.forecasting import seasonal_error
+from ...runtime.products import by_row
 from .baselines.shares import shares_of
 from .split import Part, spaced
 from .windows import Series, Window, normaliser, without_gaps
@@ -82,7 +83,7 @@ class Linear:
         if past.shape[1] < T:
             past = np.concatenate([np.full((len(past), T - past.shape[1]), np.nan), past], 1)
         filled, unit = self._read(past[:, -T:], season)
-        found = filled @ (self.before if before else self.weights).T
+        found = by_row(filled, (self.before if before else self.weights).T)
         if moved is not None:
             found += moved * unit
         return np.exp(np.minimum(found, 700.0)) if self.logarithms else found

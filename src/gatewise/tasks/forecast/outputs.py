@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .architecture import forward_direct, forward_steps, per_row, rows, step_features
-from .heads import Head, Quantiles
+from .heads import Draws, Head, Quantiles
 
 Outputs = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -29,23 +29,24 @@ def network_forecast(net: Any, head: Head, batch: Mapping[str, np.ndarray], samp
     Returns:
         The point forecast (B, C, H); quantiles (B, C, H, Q), or None; samples (S, B, C, H), or None.
     """
-    rng = np.random.default_rng(seed)
+    rng = Draws(batch["past"], [seed])
     found = _at_once(net, head, batch, samples, rng) if net.shape.direct else _walked(net, head, batch, samples, rng)
     point, quantiles, drawn = (None if array is None else array.astype(np.float64) for array in found)
     assert point is not None
     return point, quantiles, drawn
 
 
-def _at_once(net: Any, head: Head, batch: Mapping[str, np.ndarray], samples: int, rng: np.random.Generator) -> Outputs:
+def _at_once(net: Any, head: Head, batch: Mapping[str, np.ndarray], samples: int, rng: Draws) -> Outputs:
     out = forward_direct(net, batch)
     scale = np.broadcast_to(batch["scale"].astype(out.dtype)[..., None], out.shape[:-1])
     point = head.point(out, scale)
     if isinstance(head, Quantiles):
         return point, head.quantiles(out), None
-    return point, None, np.stack([head.draw(out, scale, rng) for _ in range(samples)])
+    many = np.broadcast_to(out[:, None], (len(out), samples, *out.shape[1:]))
+    return point, None, np.moveaxis(head.draw(many, scale[:, None], rng), 1, 0)
 
 
-def _walked(net: Any, head: Head, batch: Mapping[str, np.ndarray], samples: int, rng: np.random.Generator) -> Outputs:
+def _walked(net: Any, head: Head, batch: Mapping[str, np.ndarray], samples: int, rng: Draws) -> Outputs:
     """Step by step, each drawn from the distribution given those before (Salinas et al. 2020, DeepAR)."""
     assert not isinstance(head, Quantiles)  # `Forecaster` refuses that
     T, H = net.shape.context_length, net.shape.horizon

@@ -15,9 +15,10 @@ from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import INTERVAL_LEVELS, Forecast
 from ..options import names
+from ..sharding import names_of, predicted
 from .baselines.plain import Plain
 from .calibration import Calibration, along, has_two_sides, normal_scores
-from .heads import head_of
+from .heads import Draws, head_of
 from .inputs import Inputs
 from .options import ForecastOptions
 from .outputs import network_forecast
@@ -116,11 +117,15 @@ class Predictor:
         return found[..., 0] if len(self.targets) == 1 else found
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Forecasts as columns; see `Forecaster.predictions`."""
         table = self.table(self.read(data, query=query, encoding=encoding))
-        for which, extended_table, forecast in self.continuations(table):
+        found = names_of(self.options, self.schema, table.data)
+        yield from predicted(shard, found, lambda chosen: self._tables(table, chosen))
+
+    def _tables(self, table: Table, chosen: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        for which, extended_table, forecast in self.continuations(table, chosen):
             yield self._columns(which, extended_table, forecast)
 
     def forecasts(self, series: Series, part: Part, before: bool = False) -> Iterator[tuple[np.ndarray, Forecast]]:
@@ -151,20 +156,30 @@ class Predictor:
             loc, scale = np.where(batch.seen.any(-1), batch.loc, np.nan)[..., None], batch.scale[..., None]
             own, plain, each = None, None, {}
             if self.net is not None and (self.share > 0 or self.plain is None):
-                # Seeded by the window, so that a forecast does not depend on what was asked before.
-                own = self._of_network(batch, loc, scale, int(self.options.seed) + int(which[0]))
+                own = self._of_network(batch, loc, scale)
             if self.plain is not None and (every or self.share < 1 or self.own_shares or own is None):
                 past = series.values(rows, origins[:, None] + np.arange(-self.plain.reach, 0))
                 known = self.plain.known(series, rows, origins, self.window.inputs)
                 each = self.plain.each(past, self.plain.methods if every else self.plain.used, known, before)
-                plain = self._of_plain(self.plain.mean(each), loc, scale, int(which[0]))
+                plain = self._of_plain(self.plain.mean(each), loc, scale, past)
             yield which, own, plain, each
 
-    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
-        scaling = self.window.scaling
-        point, quantiles, samples = network_forecast(
-            self.net, self.head, batch.arrays(), int(self.options.samples), seed
-        )
+    def window_forecast(
+        self, batch: Batch, loc: np.ndarray, scale: np.ndarray, past: np.ndarray, mean: np.ndarray | None
+    ) -> Forecast:
+        """The calibrated forecast of windows, with the mean of the plain methods (B, C, H), if they have a share.
+
+        Args:
+            loc, scale: (B, C, 1) of the windows, see `normaliser`.
+            past: (B, C, R) that the plain methods read.
+        """
+        own = self._of_network(batch, loc, scale) if self.share > 0 or mean is None else None
+        plain = None if mean is None else self._of_plain(mean, loc, scale, past)
+        return self.calibrated(self.blended(own, plain, self.share))
+
+    def _of_network(self, batch: Batch, loc: np.ndarray, scale: np.ndarray) -> Forecast:
+        scaling, count, seed = self.window.scaling, int(self.options.samples), int(self.options.seed)
+        point, quantiles, samples = network_forecast(self.net, self.head, batch.arrays(), count, seed)
         if samples is not None:
             paths = in_units(samples, loc, scale, scaling)
             fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
@@ -173,7 +188,7 @@ class Predictor:
         fan = in_units(quantiles, loc[..., None], scale[..., None], scaling)
         return Forecast(in_units(point, loc, scale, scaling), fan)
 
-    def _of_plain(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, seed: int) -> Forecast:
+    def _of_plain(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, past: np.ndarray) -> Forecast:
         mean = np.where(np.isfinite(loc), mean, np.nan)
         counts = self.options.head == "negative-binomial"
         if counts:
@@ -181,11 +196,10 @@ class Predictor:
         if self.options.head == "quantiles":
             return Forecast(mean, self._fan(mean, loc, scale, self.options.quantiles))
         levels = (np.arange(int(self.options.samples)) + 0.5) / int(self.options.samples)
-        rng = np.random.default_rng([int(self.options.seed), seed])
         paths = np.moveaxis(self._fan(mean, loc, scale, levels), -1, 0)
         fan = np.moveaxis(np.quantile(paths, self.options.quantiles, axis=0), 0, -1)
         # In an order of its own at each step; see `blended`, where the network says which values go together.
-        return Forecast(mean, fan, rng.permuted(paths, axis=0))
+        return Forecast(mean, fan, Draws(past, [int(self.options.seed), 1]).permuted(paths))
 
     def _fan(self, mean: np.ndarray, loc: np.ndarray, scale: np.ndarray, levels: Any) -> np.ndarray:
         """(B, C, H, levels) of the plain methods."""
@@ -234,7 +248,8 @@ class Predictor:
                 samples = share * own.samples + (1 - share) * np.take_along_axis(np.sort(plain.samples, 0), ranks, 0)
             found = Forecast(point, quantiles, samples)
         if found.samples is not None and plain is not None and self.options.head == "negative-binomial":
-            chance = np.random.default_rng(int(self.options.seed)).random(found.samples.shape)
+            shape = (len(found.samples), 1, *found.samples.shape[2:])  # alike in all windows, however many there are
+            chance = np.random.default_rng(int(self.options.seed)).random(shape)
             found = replace(found, samples=np.floor(found.samples + chance))
         return found
 
@@ -292,8 +307,13 @@ class Predictor:
         [(_, _, plain, _)] = self.both(cut.series(self.options.calendar), last, every=True)
         return None if plain is None else plain.point
 
-    def continuations(self, table: Table) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
+    def continuations(
+        self, table: Table, chosen: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, Table, Forecast]]:
         """What comes after the last known target of each series: the numbers of some series, and as `continuation`.
+
+        Args:
+            chosen: Numbers of these series; None for all.
 
         Raises:
             DataError: A series has no value, or what must be known ahead is not.
@@ -308,8 +328,9 @@ class Predictor:
                 f"{table.data.name}: {name_of(table.data, int(empty[0]))} has no value to forecast from. Give it one, "
                 "or leave the series out with a query"
             )
-        for start in range(0, len(table.data), at_once):
-            which = np.arange(start, min(len(table.data), start + at_once))
+        every = np.arange(len(table.data)) if chosen is None else chosen
+        for start in range(0, len(every), at_once):
+            which = every[start : start + at_once]
             origins = series.known_ends[which]
             starts = np.maximum(series.starts[which], origins - context)
             # What is known ahead stands behind the last target.

@@ -6,7 +6,7 @@ the steps of a window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from ...data.sequences import MISSING, Column, Sequences
 from ...data.tables.timezones import to_utc
 from ...errors import DataError, OptionError
 from ...runtime.stepping import Beside
-from ...runtime.streams import Arrays, LiveArrays
+from ...runtime.streams import Arrays, LiveArrays, Run, Table
 from ..options import names
 from ..pieces import said, steps_of
 from .predictor import Predictor
@@ -71,37 +71,44 @@ class LiveForecasts(LiveArrays):
             times = after[f"column {self._time}"]
             if (wrong := np.flatnonzero(np.diff(times) <= np.timedelta64(0))).size:
                 raise DataError(f"{times[wrong[0] + 1]} follows {times[wrong[0]]}. Give the steps in the order of time")
-        self._predictor.table(self._sequences(after))
+        self._predictor.table(self._sequences([after]))
         return after
 
-    def features(self, piece: Arrays, memory: Arrays) -> np.ndarray:
-        memory.update(piece)
-        return np.zeros((1, 0), np.float32)
+    def answers(
+        self, pieces: Sequence[Arrays], memories: Sequence[Arrays], run: Run
+    ) -> Sequence[dict[str, np.ndarray]]:
+        for piece, memory in zip(pieces, memories, strict=True):
+            memory.update(piece)
+        return list(self._forecasts(memories))
 
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[dict[str, np.ndarray]]:
-        # One after the other: the bits of a matrix product would depend on who is beside.
-        return [self._forecast(memory) for memory in memories]
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
 
-    def _forecast(self, memory: Arrays) -> dict[str, np.ndarray]:
-        table = self._predictor.table(self._sequences(memory))
+    def table_of(self, answer: dict[str, np.ndarray]) -> Table:
+        return {**answer}
+
+    def _forecasts(self, memories: Sequence[Arrays]) -> Iterator[dict[str, np.ndarray]]:
+        table = self._predictor.table(self._sequences(memories))
         cut, forecast = self._predictor.continuation(table, table.data.offsets[1:], self._kept, ())
         found = self._predictor.values(cut, forecast)
         if self._time is not None:
             found[self._time] = np.array([time.isoformat() for time in found[self._time].tolist()], object)
-        return found
+        H = self._predictor.horizon
+        for first in range(0, len(memories) * H, H):
+            yield {name: values[first : first + H] for name, values in found.items()}
 
-    def _sequences(self, memory: Arrays) -> Sequences:
+    def _sequences(self, memories: Sequence[Arrays]) -> Sequences:
         steps = {}
         for name in self._columns:
-            values = memory[f"column {name}"]
+            values = np.concatenate([memory[f"column {name}"] for memory in memories])
             if name == self._time:
                 steps[name] = Column(name, "time", values, zone=self._predictor.options.zone)
             elif name in self._levels:
                 steps[name] = Column(name, "category", values, levels=self._levels[name])
             else:
                 steps[name] = Column(name, "number", values)
-        count = len(next(iter(memory.values())))
-        return Sequences(np.array([0, count]), steps, name="the stream")
+        ends = np.cumsum([0, *(len(next(iter(memory.values()))) for memory in memories)])
+        return Sequences(ends, steps, name="the stream")
 
     def _dtype(self, name: str) -> Any:
         return _MICROSECONDS if name == self._time else _CODES if name in self._levels else np.float64

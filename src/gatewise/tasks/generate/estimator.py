@@ -252,16 +252,14 @@ class Generator(Estimator, GenerateOptions):
         self._must_be_fitted()
         if self.numbers_ is not None:
             raise OptionError("this model continues numbers and does not write. Call tracer")
-        document = {"task": self.task, **self._document(), "options": {"only": self.only}}
-        return Writer(document, self._tensors())
+        return Writer(self._predicting_document(), self._tensors())
 
     def tracer(self) -> Tracer:
         """The trained model as a `Tracer`, which continues numbers. OptionError if it learned text."""
         self._must_be_fitted()
         if self.numbers_ is None:
             raise OptionError("this model writes text and does not continue numbers. Call writer")
-        document = {"task": self.task, **self._document(), "options": self.plain_options()}
-        return Tracer(document, self._tensors())
+        return Tracer(self._predicting_document(), self._tensors())
 
     def streams(self) -> Streams:
         """Many texts, or sequences of numbers, that are continued side by side.
@@ -272,7 +270,7 @@ class Generator(Estimator, GenerateOptions):
         return super().streams()
 
     def _live(self) -> Live[Any]:
-        document = {"task": self.task, **self._document(), "options": self.plain_options(), "sha256": self._digest}
+        document = {**self._predicting_document(), "sha256": self._digest}
         if self.numbers_ is None:
             return language_model.LanguageModel.of(document, self._tensors()).live()
         return LiveNumbers(Tracer(document, self._tensors()))

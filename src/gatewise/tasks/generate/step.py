@@ -173,7 +173,7 @@ def _traced(tracer: Tracer, exact: Tracer) -> Examples:
         mixtures.append(tracer.state.output)
         expected.append(tracer.state.expected)
     return Examples(
-        "that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)}
+        "steps that it makes itself", {"step": steps}, {"mixture": np.stack(mixtures), "expected": np.stack(expected)}
     )
 
 
@@ -186,7 +186,7 @@ def _read(model: LanguageModel, start: int, text: Array | None) -> Examples:
     for token in tokens.tolist():
         state = model.advance(state, token)
         scores.append(state.scores)
-    source = "of random tokens" if text is None else "of its training text"
+    source = "steps of random tokens" if text is None else "steps of its training text"
     return Examples(source, {"token": tokens[:, None]}, {"scores": np.stack(scores)})
 
 

@@ -261,12 +261,17 @@ class Tagger(Estimator, TagOptions):
         return float(found["f1" if "f1" in found else "accuracy" if self.classes_ else "r2"])
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """Labels as columns of a table, some thousand steps at a time: the key columns if there are any, "sequence" and
         "step" (both from 0), the time and the tokens by name where there are any, and "predicted", or "predicted_NAME"
-        of each of several targets."""
-        return self._predictor().predictions(data, query=query, encoding=encoding)
+        of each of several targets.
+
+        Args:
+            data, query, encoding: As for `fit`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
+        """
+        return self._predictor().predictions(data, query=query, encoding=encoding, shard=shard)
 
     def stream(self) -> Stream:
         """Predict step by step: takes a row at a time and answers at once, for live control.

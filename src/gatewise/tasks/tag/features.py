@@ -20,7 +20,7 @@ from ...errors import DataError
 
 UNKNOWN = 0  # id of what is not in a vocabulary, and of missing values
 MOST_LEVELS = 100  # a category with more levels than this is read as text, by its spelling
-_MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
+MOST_LETTERS = 24  # of a longer word only the first and the last half of these are read
 _MOST_BINS, _MOST_CUTS = 40, 1024  # bins of one measurement, and edges of all measurements together
 _DIGITS = str.maketrans("123456789", "000000000")
 
@@ -308,18 +308,35 @@ class Features:
         return {**vars(self), "words": words}
 
 
-def joined(parts: Sequence[Encoded]) -> Encoded:
-    """Steps that follow one another, as one sequence: of words only which they are."""
-    words = []
-    for columns in zip(*(part.words for part in parts), strict=True):
-        firsts = np.cumsum([0, *(len(own.distinct) for own in columns)])
-        index = np.concatenate([own.index + first for own, first in zip(columns, firsts, strict=False)])
-        none = np.zeros((0, 0), np.int64)
-        words.append(EncodedWords(index, none, none, none, none, [word for own in columns for word in own.distinct]))
+def joined(parts: Sequence[Encoded], spelled: bool = True) -> Encoded:
+    """Sequences behind one another.
+
+    Args:
+        spelled: Whether words have their parts, letters and pairs; else it is only told which they are.
+    """
+    words = [_joined_words(columns, spelled) for columns in zip(*(part.words for part in parts), strict=True)]
+    ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+    offsets = [part.offsets[:-1] + end for part, end in zip(parts, ends, strict=False)]
     categories, numbers = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("categories", "numbers")
     )
-    return Encoded(np.array([0, len(numbers)]), words, categories, numbers)
+    return Encoded(np.append(np.concatenate(offsets), ends[-1]), words, categories, numbers)
+
+
+def _joined_words(columns: Sequence[EncodedWords], spelled: bool) -> EncodedWords:
+    firsts = np.cumsum([0, *(len(own.distinct) for own in columns)])
+    index = np.concatenate([own.index + first for own, first in zip(columns, firsts, strict=False)])
+    distinct = [word for own in columns for word in own.distinct]
+    if not spelled:
+        none = np.zeros((0, 0), np.int64)
+        return EncodedWords(index, none, none, none, none, distinct)
+    letters = np.zeros((len(distinct), max(own.letters.shape[1] for own in columns)), np.int64)
+    for own, first in zip(columns, firsts, strict=False):
+        letters[first : first + len(own.letters), : own.letters.shape[1]] = own.letters
+    parts, lengths, pairs = (
+        np.concatenate([getattr(own, name) for own in columns]) for name in ("parts", "lengths", "pairs")
+    )
+    return EncodedWords(index, parts, letters, lengths, pairs, distinct)
 
 
 def place_of(data: Sequences, step: int) -> str:
@@ -352,8 +369,8 @@ def _tokens(column: Column) -> list[str]:
 
 
 def _spelling(word: str) -> str:
-    half = _MOST_LETTERS // 2
-    return word if len(word) <= _MOST_LETTERS else word[:half] + word[-half:]
+    half = MOST_LETTERS // 2
+    return word if len(word) <= MOST_LETTERS else word[:half] + word[-half:]
 
 
 def _pairs(tokens: Sequence[str], offsets: np.ndarray, before: str = "") -> tuple[list[str], list[str]]:

@@ -47,19 +47,20 @@ class Linear:
             return "linear regression"
         return "linear CRF" if self.chain is not None else "logistic regression"
 
-    def scores(self, data: Encoded, features: Features) -> np.ndarray:
-        """(n, K) of each label at each step, or standardised numbers.
+    def scores(self, data: Encoded, features: Features, rows: np.ndarray | None = None) -> np.ndarray:
+        """(n, K) of each label at each step, or at these steps, ascending; or standardised numbers.
 
         Sums run over one feature after another, whatever the number of steps, so that a stream gets the same bits.
         """
-        total = np.tile(self.bias.astype(np.float64), (int(data.offsets[-1]), 1))
+        total = np.tile(self.bias.astype(np.float64), (int(data.offsets[-1]) if rows is None else len(rows), 1))
         if len(self.buckets):
             weights = np.concatenate([self.table, np.zeros((1, len(self.bias)), np.float32)])
-            for place in self.numbered(self.windows.hashes(data)).T:
+            hashes = self.windows.hashes(data)
+            for place in self.numbered(hashes if rows is None else hashes[rows]).T:
                 total += weights[place]
         if len(self.rest):
             first = 0
-            for some in self.windows.numbers(data, features):
+            for some in self.windows.numbers(data, features, rows):
                 own = total[first : first + len(some)]
                 for column, weights in zip(some.T, self.rest, strict=True):
                     own += column[:, None] * weights

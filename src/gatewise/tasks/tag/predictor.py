@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ...data.sequences import Sequences
+from ...data.sequences import Sequences, offsets_of
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...decoding.viterbi import Chain
 from ..answers import Answer
+from ..sharding import names_of, predicted
 from .architecture import forward
 from .features import Encoded, Features
 from .linear import Blend, Linear, blended, decided, mixed
@@ -74,23 +75,28 @@ class Predictor:
             yield answer(text, own, labels, self.targets)
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8"
+        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", shard: str | None = None
     ) -> Iterator[dict[str, np.ndarray]]:
         """The same as columns of a table, some thousand steps at a time; see `Tagger.predictions`."""
-        sequences, first = self.read(data, query=query, encoding=encoding), 0
-        while first < len(sequences):
+        sequences = self.read(data, query=query, encoding=encoding)
+        found = names_of(self.options, self.schema, sequences)
+        yield from predicted(shard, found, lambda chosen: self._tables(sequences, chosen))
+
+    def _tables(self, sequences: Sequences, chosen: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        first, offsets = 0, offsets_of(sequences.lengths[chosen])
+        while first < len(chosen):
             # As many sequences as fill a chunk, but at least one.
-            end = sequences.offsets[first] + _ROWS_AT_ONCE
-            last = max(first + 1, int(np.searchsorted(sequences.offsets, end, "right")) - 1)
-            some = sequences.take(range(first, last))
+            end = offsets[first] + _ROWS_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(offsets, end, "right")) - 1)
+            some = sequences.take(chosen[first:last])
             columns = _keys(some)
-            columns.setdefault("sequence", np.repeat(np.arange(first, last), some.lengths))
+            columns.setdefault("sequence", np.repeat(chosen[first:last], some.lengths))
             columns.setdefault("step", np.arange(some.offsets[-1]) - np.repeat(some.offsets[:-1], some.lengths))
             columns |= {column.name: as_written(column) for column in some.steps.values() if column.kind == "time"}
             columns |= {own.column: some.steps[own.column].values for own in self.features.words}
-            predicted = self.labels(self.features.encode(some))
-            several = {f"predicted_{name}": predicted[:, k] for k, name in enumerate(self.targets.columns)}
-            columns |= several or {"predicted": predicted}
+            labels = self.labels(self.features.encode(some))
+            several = {f"predicted_{name}": labels[:, k] for k, name in enumerate(self.targets.columns)}
+            columns |= several or {"predicted": labels}
             for start in range(0, int(some.offsets[-1]), _ROWS_AT_ONCE):
                 yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
             first = last
@@ -102,11 +108,15 @@ class Predictor:
     def decode(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
         """The index of every step's label, or its standardised number, (n,), or numbers, (n, K). Sequences of similar
         length are computed side by side."""
+        scores = self.scores(data, batch_steps)
+        return decided(scores, data.offsets, self.chain(self.share), self.targets, self.outside_bias)
+
+    def scores(self, data: Encoded, batch_steps: int = _BATCH_STEPS) -> np.ndarray:
+        """(n, outputs) of network and regression in their shares."""
         share = self.share
         network = self.network_scores(data, batch_steps) if share else None
         plain = None if self.plain is None or share == 1 else self.plain.scores(data, self.features)
-        scores = blended(network, plain, share)
-        return decided(scores, data.offsets, self.chain(share), self.targets, self.outside_bias)
+        return blended(network, plain, share)
 
     @property
     def share(self) -> float:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...errors import ModelFileError
 from ...runtime.stepping import Beside, live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Run, Table
 from ..pieces import steps_of
 from .architecture import read_out, read_steps
 from .features import Encoded, EncodedWords, joined
@@ -29,13 +30,11 @@ class Memory:
     Attributes:
         tokens: Of these steps, for each column of words.
         categories, numbers: See `Encoded`.
-        piece: Steps that are being read.
     """
 
     tokens: list[list[str]]
     categories: np.ndarray
     numbers: np.ndarray
-    piece: Encoded | None = None
 
     def encoded(self) -> Encoded:
         """The last steps, of words only which they are."""
@@ -43,6 +42,15 @@ class Memory:
             EncodedWords(np.arange(len(own)), _NO_PARTS, _NO_PARTS, _NO_PARTS, _NO_PARTS, own) for own in self.tokens
         ]
         return Encoded(np.array([0, len(self.numbers)]), words, self.categories, self.numbers)
+
+    def read(self, piece: Encoded, kept: int) -> None:
+        """Remember these steps, and forget all but the last `kept`."""
+        last = slice(-kept, None)
+        for place, own in enumerate(piece.words):
+            tokens = [own.distinct[number] for number in own.index[last].tolist()]
+            self.tokens[place] = [*self.tokens[place], *tokens][last]
+        self.categories = np.concatenate([self.categories, piece.categories])[last].copy()
+        self.numbers = np.concatenate([self.numbers, piece.numbers])[last].copy()
 
 
 class LiveTags(Live[Memory]):
@@ -52,7 +60,7 @@ class LiveTags(Live[Memory]):
     several numbers, an array for each name.
     """
 
-    task = "tag"
+    task, each_step = "tag", True
 
     def __init__(self, predictor: Predictor, digest: str):
         self._predictor, self.digest = predictor, digest
@@ -75,36 +83,44 @@ class LiveTags(Live[Memory]):
         last = {own.column: tokens[-1] for own, tokens in zip(features.words, memory.tokens, strict=True) if tokens}
         return features.encode(steps_of(piece, self._columns), last)
 
-    def features(self, piece: Encoded, memory: Memory) -> np.ndarray:
-        memory.piece = piece
-        steps = len(piece.numbers)
-        if not self._share:
-            return np.zeros((steps, 0), np.float32)
-        read = read_steps(self._predictor.net, piece.batch(_START, np.array([steps])))
-        return np.ascontiguousarray(read[:, 0], np.float32)
+    def answers(self, pieces: Sequence[Encoded], memories: Sequence[Memory], run: Run) -> Sequence[Any]:
+        predictor, share = self._predictor, self._share
+        targets, steps = predictor.targets, joined(pieces)
+        network = self._of_network(steps, run) if share else None
+        plain = self._of_regression(pieces, memories) if predictor.plain is not None and share < 1 else None
+        for piece, memory in zip(pieces, memories, strict=True):
+            memory.read(piece, self._kept)
+        found = decided(blended(network, plain, share), steps.offsets, None, targets, predictor.outside_bias)
+        each = np.split(targets.decode(found), steps.offsets[1:-1])
+        if not targets.columns:
+            return each
+        return [dict(zip(targets.columns, labels.T, strict=True)) for labels in each]
 
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> Sequence[Any]:
-        network: Sequence[np.ndarray | None] = [None] * len(outputs)
-        if self._share and outputs:
-            scores = read_out(self._predictor.net, np.concatenate(outputs)[:, None])[:, 0]
-            network = np.split(scores, np.cumsum([len(y) for y in outputs])[:-1])
-        return [self._answer(own, memory) for own, memory in zip(network, memories, strict=True)]
+    def _of_network(self, pieces: Encoded, run: Run) -> np.ndarray:
+        """(n, outputs) scores of all steps."""
+        n, net = int(pieces.offsets[-1]), self._predictor.net
+        read = read_steps(net, pieces.batch(_START, np.array([n])))[:, 0]  # no step is read with another one's
+        outputs = run(np.split(np.ascontiguousarray(read, np.float32), pieces.offsets[1:-1]))
+        found: np.ndarray = read_out(net, np.concatenate(outputs)[:, None])[:, 0]
+        return found
 
-    def _answer(self, network: np.ndarray | None, memory: Memory) -> Any:
-        predictor, piece = self._predictor, memory.piece
-        assert piece is not None
-        steps, both = len(piece.numbers), joined([memory.encoded(), piece])
-        plain = None
-        if predictor.plain is not None and self._share < 1:
-            plain = predictor.plain.scores(both, predictor.features)[-steps:]
-        whole, targets = np.array([0, steps]), predictor.targets
-        found = decided(blended(network, plain, self._share), whole, None, targets, predictor.outside_bias)
-        last = slice(-self._kept, None)
-        memory.tokens = [[own.distinct[place] for place in own.index[last]] for own in both.words]
-        memory.categories, memory.numbers = both.categories[last].copy(), both.numbers[last].copy()
-        memory.piece = None
-        labels = targets.decode(found)
-        return dict(zip(targets.columns, labels.T, strict=True)) if targets.columns else labels
+    def _of_regression(self, pieces: Sequence[Encoded], memories: Sequence[Memory]) -> np.ndarray:
+        """The same of the regression, which reads the steps before, too."""
+        plain = self._predictor.plain
+        assert plain is not None
+        parts = [part for memory, piece in zip(memories, pieces, strict=True) for part in (memory.encoded(), piece)]
+        both = joined(parts, spelled=False)
+        ends = both.offsets[1:]
+        own = np.concatenate([np.arange(*ends[place : place + 2]) for place in range(0, len(ends), 2)])
+        return plain.scores(replace(both, offsets=both.offsets[::2]), self._predictor.features, own)
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        return self._predictor.read(frame)
+
+    def table_of(self, answer: Any) -> Table:
+        if isinstance(answer, dict):
+            return {f"predicted_{name}": values for name, values in answer.items()}
+        return {"predicted": answer}
 
     def arrays(self, memory: Memory) -> Arrays:
         found = {"categories": memory.categories, "numbers": memory.numbers}

@@ -110,8 +110,8 @@ class Windows:
         n = int(data.offsets[-1])
         around = _Around(data.offsets)
         found = []
-        for place, (words, short) in enumerate(zip(data.words, self.short, strict=True)):
-            slots = [slot for slot in (_OF_LETTERS if short else _OF_WORDS) if self._may_read(slot)]
+        for place, words in enumerate(data.words):
+            slots = self.slots(place)
             values = {}
             for name in sorted({name for slot in slots for name, _ in slot}):
                 own = [zlib.crc32(_PARTS[name](word).encode("utf-8", "surrogatepass")) for word in words.distinct]
@@ -123,8 +123,10 @@ class Windows:
             found += [_hashed(value, slot, around, f"category {place}.{k}") for k, slot in enumerate(slots)]
         return np.stack(found, 1) if found else np.zeros((n, 0), np.uint32)
 
-    def _may_read(self, slot: Slot) -> bool:
-        return self.ahead or all(k <= 0 for _, k in slot)
+    def slots(self, place: int) -> list[Slot]:
+        """What is hashed of the tokens of a column."""
+        slots = _OF_LETTERS if self.short[place] else _OF_WORDS
+        return [slot for slot in slots if self.ahead or all(k <= 0 for _, k in slot)]
 
     # Measurements.
 
@@ -132,8 +134,8 @@ class Windows:
         """F."""
         sides = 2 if self.ahead else 1
         scales = len(self._scales) * (2 + sides) + (sides if self.reach else 0)
-        bins = sum(map(len, self._edges(features)))
-        return features.width * (1 + scales) + bins - len(self._edges(features))
+        bins = sum(map(len, self.edges(features)))
+        return features.width * (1 + scales) + bins - len(self.edges(features))
 
     def numbers(self, data: Encoded, features: Features, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """(some steps, F) float32 at a time, of all steps or of these, ascending.
@@ -156,7 +158,7 @@ class Windows:
         low, high = max(0, start - self.reach), min(int(data.offsets[-1]), stop + self.reach)
         offsets = np.clip(data.offsets, low, high) - low  # what windows do not reach need not be there
         x = data.numbers[low:high].astype(np.float64)
-        found = [x, *self._summaries(x, _Around(offsets)), *_binned(x, self._edges(features))]
+        found = [x, *self._summaries(x, _Around(offsets)), *_binned(x, self.edges(features))]
         return np.concatenate(found, 1)[start - low : stop - low].astype(np.float32)
 
     def _summaries(self, x: np.ndarray, around: _Around) -> Iterator[np.ndarray]:
@@ -193,7 +195,7 @@ class Windows:
         """Steps of the windows: 2, 4, 8 and so on."""
         return [2**power for power in range(1, self.reach.bit_length())]
 
-    def _edges(self, features: Features) -> list[np.ndarray]:
+    def edges(self, features: Features) -> list[np.ndarray]:
         """Of the bins of each measurement that has bins."""
         if not self.binned or len(features.edges) > _MOST_BINNED:
             return []

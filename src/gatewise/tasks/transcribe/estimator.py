@@ -225,6 +225,7 @@ class Transcriber(Estimator, TranscribeOptions):
         encoding: str = "utf-8",
         decoding: CTCDecoding | None = None,
         times: bool = False,
+        shard: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Texts as columns of a table, some hundred sequences at a time: the "file", or the number of the "sequence"
         from 0, and the "text".
@@ -233,8 +234,9 @@ class Transcriber(Estimator, TranscribeOptions):
             data, query, encoding: As for `fit`.
             decoding: As for `evaluate`.
             times: One row per "word" instead, with its "start" and "end": for sound in seconds, else in frames.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
         """
-        return self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times)
+        return self._predictor(decoding).predictions(data, query=query, encoding=encoding, times=times, shard=shard)
 
     def stream(self, *, decoding: CTCDecoding | None = None) -> Stream:
         """Transcribe live: takes samples, or steps, as they arrive, and gives the text so far.

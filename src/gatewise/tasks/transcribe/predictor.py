@@ -15,6 +15,7 @@ from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
 from ...decoding.options import CTCDecoding
 from ...errors import OptionError
+from ..sharding import names_of, predicted
 from .architecture import forward
 from .decoder import Decoder
 from .frames import Frames, padded
@@ -85,15 +86,25 @@ class Predictor:
         return self.texts(self.read(data))
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", times: bool = False
+        self,
+        data: Any,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        times: bool = False,
+        shard: str | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """The same as columns of a table, some hundred sequences at a time; see `Transcriber.predictions`."""
         if times and self.net is None:
             raise OptionError("this model has no network, and its plain method knows no times. Leave times out")
         signals = self.read(data, query=query, encoding=encoding)
-        for first in range(0, len(signals), _SEQUENCES_AT_ONCE):
-            some = signals.take(range(first, min(first + _SEQUENCES_AT_ONCE, len(signals))))
-            name, sequence = "sequence", np.arange(first, first + len(some))
+        found = names_of(self.options, None, signals)
+        yield from predicted(shard, found, lambda chosen: self._tables(signals, chosen, times))
+
+    def _tables(self, signals: Sequences, chosen: np.ndarray, times: bool) -> Iterator[dict[str, np.ndarray]]:
+        for first in range(0, len(chosen), _SEQUENCES_AT_ONCE):
+            name, sequence = "sequence", chosen[first : first + _SEQUENCES_AT_ONCE]
+            some = signals.take(sequence)
             if "file" in some.static:
                 name, sequence = "file", np.array(some.static["file"].strings(), object)
             if not times:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...data.sequences import Sequences
 from ...decoding.ctc import log_softmax
-from ...errors import DataError, ModelFileError
+from ...errors import DataError, ModelFileError, OptionError
 from ...runtime.stepping import live_layers
-from ...runtime.streams import Arrays, Live, LiveStream
+from ...runtime.streams import Arrays, Live, LiveStream, Run, Table
 from .frames import Running
 from .predictor import Predictor
 
@@ -89,11 +90,21 @@ class LiveSpeech(Live[Memory]):
             frames, rest = _in_table_precision(values), memory.samples
         return self._frames.standardised(frames), rest
 
-    def features(self, piece: tuple[np.ndarray, np.ndarray], memory: Memory) -> np.ndarray:
-        frames, memory.samples = piece
-        return self._steps(frames, memory)
+    def answers(
+        self, pieces: Sequence[tuple[np.ndarray, np.ndarray]], memories: Sequence[Memory], run: Run
+    ) -> Sequence[str]:
+        steps = []
+        for (frames, samples), memory in zip(pieces, memories, strict=True):
+            memory.samples = samples
+            steps.append(self._steps(frames, memory))
+        return self._texts(run(steps), memories)
 
-    def rest(self, memory: Memory) -> np.ndarray:
+    def finish(self, memory: Memory, run: Run) -> str:
+        [found] = self._texts(run([self._rest(memory)]), [memory])
+        return found
+
+    def _rest(self, memory: Memory) -> np.ndarray:
+        """The steps (T, D) that were held back."""
         steps = [np.zeros((0, self._frames.width), np.float32)]
         if not memory.finished:
             if self._sound and not memory.frames_read and len(memory.samples):  # a clip shorter than a frame
@@ -103,13 +114,25 @@ class LiveSpeech(Live[Memory]):
             memory.finished = True
         return np.concatenate(steps)
 
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> Sequence[str]:
-        if not memories:
-            return []
+    def _texts(self, outputs: Sequence[np.ndarray], memories: Sequence[Memory]) -> list[str]:
         net = self._predictor.net
         scores = net.output(net.dropout(np.concatenate(outputs)[:, None]))[:, 0]
         each = np.split(scores, np.cumsum([len(y) for y in outputs])[:-1])
         return [self._text(own, memory) for own, memory in zip(each, memories, strict=True)]
+
+    def sequences_of(self, frame: Any) -> Sequences:
+        if self._sound is not None:
+            raise OptionError(
+                "this transcriber listens to sound, which is no table of steps. Push samples to streams()"
+            )
+        return self._predictor.read(frame)
+
+    def piece_of(self, sequence: Sequences) -> np.ndarray:
+        columns = [sequence.column(name).values.reshape(len(sequence.steps[name]), -1) for name in self._frames.columns]
+        return np.concatenate(columns, axis=1)
+
+    def table_of(self, answer: str) -> Table:
+        return {"text": [answer]}
 
     def text(self, memory: Memory) -> str:
         """The text so far."""

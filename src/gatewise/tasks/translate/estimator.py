@@ -268,10 +268,16 @@ class Translator(Estimator, TranslateOptions):
         query: str | None = None,
         encoding: str = "utf-8",
         decoding: Decoding | None = None,
+        shard: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table, some hundred texts at a time: "source", "predicted" and "score"; with
-        `n_best` above 1 also "text", from 0, and "rank", from 1."""
-        return self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding)
+        `n_best` above 1 also "text", from 0, and "rank", from 1.
+
+        Args:
+            data, query, encoding, decoding: As for `predict`.
+            shard: "2/8" for the second of eight parts, which no two share; see `tasks.sharding`.
+        """
+        return self._predictor().predictions(data, query=query, encoding=encoding, decoding=decoding, shard=shard)
 
     def plot(
         self,

@@ -15,6 +15,7 @@ from ...decoding.options import Decoding
 from ...errors import DataError, OptionError
 from ..answers import Answer
 from ..attention_decoder import DecoderStep
+from ..sharding import predicted
 from .architecture import encode
 from .baselines import Plain
 from .texts import Texts, padded
@@ -98,21 +99,29 @@ class Predictor:
             yield Answer("\n".join(found), {"text": text, "predicted": found if options.n_best > 1 else found[0]})
 
     def predictions(
-        self, data: Any, *, query: str | None = None, encoding: str = "utf-8", decoding: Decoding | None = None
+        self,
+        data: Any,
+        *,
+        query: str | None = None,
+        encoding: str = "utf-8",
+        decoding: Decoding | None = None,
+        shard: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Translations as columns of a table; see `Translator.predictions`."""
-        sources = self.read(data, query=query, encoding=encoding).sources
-        options = decoding or Decoding()
-        for chunk in _chunks(len(sources)):
-            found = self.translate(sources[chunk], options)
+        sources, options = self.read(data, query=query, encoding=encoding).sources, decoding or Decoding()
+        yield from predicted(shard, sources, lambda chosen: self._tables(sources, chosen, options))
+
+    def _tables(self, sources: Sequence[str], chosen: np.ndarray, options: Decoding) -> Iterator[dict[str, Any]]:
+        for chunk in _chunks(len(chosen)):
+            own = [sources[number] for number in chosen[chunk]]
             rows = [
                 (number, rank, source, one.text, one.hypothesis.score)
-                for number, source, some in zip(range(chunk.start, chunk.stop), sources[chunk], found, strict=True)
+                for number, source, some in zip(chosen[chunk], own, self.translate(own, options), strict=True)
                 for rank, one in enumerate(some, 1)
             ]
-            numbers, ranks, texts, predicted, scores = zip(*rows, strict=True)
+            numbers, ranks, texts, found, scores = zip(*rows, strict=True)
             places = {"text": np.array(numbers), "rank": np.array(ranks)} if options.n_best > 1 else {}
-            yield {**places, "source": list(texts), "predicted": list(predicted), "score": np.array(scores)}
+            yield {**places, "source": list(texts), "predicted": list(found), "score": np.array(scores)}
 
     def attention(
         self, data: Any, *, query: str | None = None, encoding: str = "utf-8"

@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from ....data.sequences import Sequences, starts_of
+from ....runtime.products import by_block, by_row
 from ..inputs import Inputs, changes_of, pieces
 from ..targets import Targets
 from . import ridge
@@ -73,8 +74,13 @@ class Convolutions(Method):
 
     def outputs(self, inputs: Inputs, targets: Targets, data: Sequences, rows: np.ndarray) -> np.ndarray:
         features = _features(inputs, data, rows, self.dilations, self.reads, self.thresholds)
-        scores = (features - self.mean) @ self.weights + self.bias
+        scores = by_row(features - self.mean, self.weights) + self.bias
         return ridge.probabilities(scores.astype(np.float64), float(self.sharpness[0]), targets)
+
+    def said(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+        """What `runtime.recording.Above` has."""
+        kernels = np.array([*combinations(range(TAPS), 3)], np.int32)
+        return self.dilations.astype(np.int32), kernels, self.reads.astype(np.int32), self.thresholds, _LONGEST
 
     def tensors(self) -> dict[str, np.ndarray]:
         return {
@@ -140,9 +146,9 @@ def _blocks(inputs: Inputs, data: Sequences, rows: np.ndarray, size: int) -> Ite
     """Some series at a time: (2, C, N, T) values and changes, zeros beyond the ends, and (N, T) where there are any."""
     for piece in pieces(data, rows, size):
         values, lengths = inputs.series(piece)
-        step = max(1, int(lengths.max()) // _LONGEST)
-        kept = np.arange(len(values)) - starts_of(lengths)[np.repeat(np.arange(len(lengths)), lengths)]
-        values, lengths = values[kept % step == 0], -(-lengths // step)
+        step = np.maximum(1, lengths // _LONGEST)  # of each by itself: what is beside it must not matter
+        kept = np.arange(len(values)) - np.repeat(starts_of(lengths), lengths)
+        values, lengths = values[kept % np.repeat(step, lengths) == 0], -(-lengths // step)
         inside = np.arange(int(lengths.max())) < lengths[:, None]
         x = np.zeros((2, values.shape[1], *inside.shape), np.float32)
         x[0][:, inside] = values.T
@@ -210,5 +216,5 @@ def _convolved(x: np.ndarray, dilations: np.ndarray, reads: np.ndarray) -> Itera
         padded = np.pad(x[v][used], ((0, 0), (0, 0), (reach, reach)))
         taps = np.stack([padded[:, :, k * dilation :][:, :, :T] for k in range(TAPS)], 1)
         kernels = reads[v, d][:, used, None] * _kernels()[:, None]
-        values = kernels.reshape(len(kernels), -1).astype(np.float32) @ taps.reshape(-1, N * T)
+        values = by_block(kernels.reshape(len(kernels), -1).astype(np.float32), taps.reshape(-1, N * T))
         yield (v, d), values.reshape(-1, N, T)

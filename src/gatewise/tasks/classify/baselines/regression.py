@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 
 from ....data.sequences import Sequences
+from ....runtime.products import by_row
 from ..inputs import Inputs, Text, pieces
 from ..targets import Targets
 from .method import Shapes
@@ -52,7 +53,7 @@ class Regression:
         """(B, K), before they are probabilities."""
         parts = []
         for places, counts, rest in features_of(inputs, data, rows):
-            total = rest @ self.rest + self.bias
+            total = by_row(rest, self.rest) + self.bias
             known, kept, weights = renumbered(places, counts, self.buckets)
             row = np.repeat(np.arange(len(kept)), kept)
             np.add.at(total, row, self.words[known] * weights[:, None])

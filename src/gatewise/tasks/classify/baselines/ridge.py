@@ -12,7 +12,7 @@ import numpy as np
 from ..targets import Targets
 
 _PENALTIES = np.logspace(-4, 3, 15)  # times the mean square length of the sequences' features
-_UNSURE = 1e-3  # of a probability, for what no training sequence has shown
+UNSURE = 1e-3  # of a probability, for what no training sequence has shown
 _SHARPNESS = np.logspace(-0.5, 1.75, 19)
 
 
@@ -100,4 +100,4 @@ def probabilities(scores: np.ndarray, sharpness: float, targets: Targets) -> np.
         return scores
     middle = 0.5 if targets.kind == "labels" else 0.0
     found = targets.activated(2 * sharpness * (scores - middle))
-    return _UNSURE / found.shape[1] + (1 - _UNSURE) * found if targets.kind == "category" else found
+    return UNSURE / found.shape[1] + (1 - UNSURE) * found if targets.kind == "category" else found

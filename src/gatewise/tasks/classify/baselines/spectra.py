@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from ....data.sequences import Sequences
+from ....runtime.products import by_row
 from ..inputs import Inputs, pieces
 from ..targets import Targets
 from . import ridge
@@ -70,7 +71,7 @@ class Spectra(Method):
         for start in range(0, len(rows), 1024):
             features = _features(inputs, data, rows[start : start + 1024]) - self.mean
             kernel = np.exp(-float(self.width[0]) * _distances(features, self.known))
-            scores = kernel @ self.weights + self.bias
+            scores = by_row(kernel, self.weights) + self.bias
             found.append(ridge.probabilities(scores.astype(np.float64), float(self.sharpness[0]), targets))
         return np.concatenate(found)
 
@@ -114,5 +115,5 @@ def _cosines(bands: int) -> np.ndarray:
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(M, N): squared, of (M, D) and (N, D)."""
-    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - 2 * a @ b.T
+    squares = np.square(a).sum(1)[:, None] + np.square(b).sum(1) - by_row(2 * a, b.T)
     return np.maximum(squares, 0)

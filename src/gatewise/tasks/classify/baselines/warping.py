@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from ....data.sequences import Sequences, starts_of
+from ....runtime.products import by_row
 from ..inputs import Inputs, pieces
 from ..targets import Targets
 from .method import Examples, Method, Shapes
@@ -110,11 +111,11 @@ def _costs(a: np.ndarray, b: np.ndarray, band: int) -> np.ndarray:
         first, last = max(0, i - band), min(T, i + band + 1)
         row = np.full((2 * band + 3, M, len(b)), np.inf, np.float32) if band else before
         if not band:  # each step with its own
-            cost = squares_a[:, i, None] + squares_b[:, i] - 2 * a[:, i] @ b[:, i].T
+            cost = squares_a[:, i, None] + squares_b[:, i] - by_row(2 * a[:, i], b[:, i].T)
             before[i + 1] = before[i] + np.maximum(cost, 0)
             continue
         for j in range(first, last):
-            cost = squares_a[:, i, None] + squares_b[:, j] - 2 * a[:, i] @ b[:, j].T
+            cost = squares_a[:, i, None] + squares_b[:, j] - by_row(2 * a[:, i], b[:, j].T)
             at = j - first + 1
             least = np.minimum(before[j], before[j + 1])
             row[at] = np.maximum(cost, 0) + np.minimum(least, row[at - 1])

@@ -6,7 +6,7 @@ forecasts, so there is nothing to save with a model, and a forecast does not dep
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,6 +17,7 @@ _SHAPES = 1 << 22  # and of their seasons
 _ALPHAS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.98])
 _LEVELS, _TRENDS, _SEASONS = (0.05, 0.2, 0.5, 0.9), (0.01, 0.1), (0.05, 0.3)
 _DAMPING = 0.95
+_GRID = 32  # steps by which pasts of about one length are told apart
 _FAR = 2.0  # ranges of the past beyond which no forecast goes
 _SEASONAL = 1.645  # of the normal distribution: a season is believed in at 90 %
 
@@ -54,16 +55,24 @@ _Method = Callable[[np.ndarray, int, int], np.ndarray]
 def _in_pieces(method: _Method, past: np.ndarray, horizon: int, season: int, tried: int) -> np.ndarray:
     """Some windows at a time; within reach of their pasts, for a trend of few values may lead anywhere."""
     found = np.full((len(past), horizon), np.nan)
-    known = np.flatnonzero(np.isfinite(past).any(-1))
     size = max(1, min(_AT_ONCE, _SHAPES // season) // tried)
-    for start in range(0, len(known), size):
-        which = known[start : start + size]
-        piece = past[which]
-        piece = piece[:, np.isfinite(piece).any(0).argmax() :]
+    for first, which in _of_one_length(past, size):
+        piece = past[which, first:]
         low, high = np.nanmin(piece, -1, keepdims=True), np.nanmax(piece, -1, keepdims=True)
         reach = _FAR * (high - low)
         found[which] = np.clip(method(piece, horizon, season), low - reach, high + reach)
     return found
+
+
+def _of_one_length(past: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Numbers of some pasts (N, R) that begin at about the same step, and a step before. So what is made of a past does
+    not depend on how long the others are."""
+    finite = np.isfinite(past)
+    begin = finite.argmax(-1) // _GRID * _GRID
+    for first in np.unique(begin):
+        own = np.flatnonzero((begin == first) & finite.any(-1))
+        for start in range(0, len(own), size):
+            yield int(first), own[start : start + size]
 
 
 def _theta(past: np.ndarray, horizon: int, season: int) -> np.ndarray:
@@ -106,17 +115,20 @@ def _seasonal_indices(filled: np.ndarray, seen: np.ndarray, season: int, positiv
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.where(positive[:, None], filled[:, inside] / middle, filled[:, inside] - middle)
     apart = np.where(usable & np.isfinite(apart), apart, 0.0)
-    phase = (np.arange(half, half + middle.shape[1]) - T) % season
-    onto = np.zeros((middle.shape[1], season))
-    onto[np.arange(len(phase)), phase] = 1
-    count = usable @ onto
-    index = apart @ onto / np.maximum(1, count)
+    count = _by_phase(usable.astype(np.float64), (half - T) % season, season)
+    index = _by_phase(apart, (half - T) % season, season) / np.maximum(1, count)
     mean = index.mean(-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         index = np.where(positive[:, None], index / mean, index - mean)
     believed = (count > 0).all(-1) & (seen.sum(-1) > 2 * season) & _is_seasonal(filled, season)
     believed &= ~positive | (index > 0.01).all(-1)
     return np.where(believed[:, None], index, none)
+
+
+def _by_phase(values: np.ndarray, first: int, season: int) -> np.ndarray:
+    """(N, season) sums of steps (N, n) that are a season apart, the first of which is this one of its season."""
+    padded = np.pad(values, ((0, 0), (first, -(first + values.shape[1]) % season)))
+    return padded.reshape(len(values), -1, season).sum(1)
 
 
 def _is_seasonal(filled: np.ndarray, season: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....checks import number
-from ....runtime.streams import Arrays, LiveArrays
+from ....runtime.streams import Arrays, LiveArrays, Run
 from .predictor import State, Tracer
 
 
@@ -62,7 +62,14 @@ class LiveNumbers(LiveArrays):
     def checked(self, piece: Any, memory: Arrays) -> np.ndarray:
         return self._tracer.checked([piece] if np.ndim(piece) == 1 else piece, "a piece")
 
-    def features(self, piece: np.ndarray, memory: Arrays) -> np.ndarray:
+    def answers(self, pieces: Sequence[np.ndarray], memories: Sequence[Arrays], run: Run) -> Sequence[Following]:
+        outputs = run([self._read(piece, memory) for piece, memory in zip(pieces, memories, strict=True)])
+        found = self._tracer.outputs(np.stack([y[-1] for y in outputs]), [int(m["steps"]) for m in memories])
+        for memory, output in zip(memories, found, strict=True):
+            memory["output"] = output
+        return [Following(self._tracer, memory["output"], memory["expected"]) for memory in memories]
+
+    def _read(self, piece: np.ndarray, memory: Arrays) -> np.ndarray:
         state = None
         if memory["steps"]:
             state = State((), memory["position"], memory["expected"], memory["output"], int(memory["steps"]))
@@ -73,14 +80,6 @@ class LiveNumbers(LiveArrays):
         assert state is not None
         memory.update(position=state.position, expected=state.expected, steps=np.array(state.steps))
         return np.array(rows)
-
-    def answers(self, outputs: Sequence[np.ndarray], memories: Sequence[Arrays]) -> Sequence[Following]:
-        if not memories:
-            return []
-        found = self._tracer.outputs(np.stack([y[-1] for y in outputs]), [int(m["steps"]) for m in memories])
-        for memory, output in zip(memories, found, strict=True):
-            memory["output"] = output
-        return [Following(self._tracer, memory["output"], memory["expected"]) for memory in memories]
 
     def fits(self, memory: Arrays) -> bool:
         return super().fits(memory) and int(memory["steps"]) >= 0

@@ -83,7 +83,7 @@ class Writer(Stream[State | None]):
             raise OptionError(f"cannot write the state to '{path}': {error.strerror or error}") from error
 
     def push(self, piece: str, unknown: str = "error") -> None:
-        """Read text that precedes what is to be written.
+        """Read text that precedes what is to be written; before the first of it, what texts begin after: a line end.
 
         Args:
             piece: The text; the line ends of any system are read as those of files are.
@@ -93,8 +93,12 @@ class Writer(Stream[State | None]):
             DataError: It has characters outside the vocabulary; the message says which.
         """
         piece = piece.replace("\r\n", "\n").replace("\r", "\n")
-        for token in self.vocabulary.encode(piece, unknown=unknown).tolist():
-            self.state = self.language_model.advance(self.state, token)
+        tokens, state = self.vocabulary.encode(piece, unknown=unknown).tolist(), self.state
+        if state is None:
+            state = self.language_model.begin()
+        for token in tokens:
+            state = self.language_model.advance(state, token)
+        self.state = state
 
     def write(
         self,
@@ -128,8 +132,7 @@ class Writer(Stream[State | None]):
         return None
 
     def _pieces(self, length: int, sampler: Sampler) -> Iterator[str]:
-        if self.state is None:
-            self.state = self.language_model.begin()
+        assert self.state is not None  # the prompt was read
         decoder = self.vocabulary.decoder()
         for token in self.state.recent:
             decoder.push(token)
