@@ -127,7 +127,7 @@ class Evaluated(Kept):
     def run(self, x: Array, state: State) -> tuple[Array, State]:
         y, after = x[:, None], []
         for before, weights in zip(state, self._layers.weights, strict=True):  # step by step, however they are cut
-            y, end = recurrence(self._layers.cell, y, [value[None] for value in before], weights)
+            [y], end = recurrence(self._layers.cell, y, [value[None] for value in before], weights)
             after.append([value[0] for value in end])
         return y[:, 0], after
 
