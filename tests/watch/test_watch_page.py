@@ -203,7 +203,11 @@ def test_the_verb_makes_a_page_of_a_record(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no record of a training"), ("step,loss\n1,2\n", "holds no line of a training history")],
+    [
+        (None, "there is no record of a training"),
+        ("step,loss\n1,2\n", "holds no line of a training history"),
+        ('{"kind": "look", "step": 1, "layers": {}}\n', "lacks clipped, epoch, learning_rate, losses, spread, updates"),
+    ],
 )
 def test_what_is_no_record_is_refused_in_a_line(tmp_path, capsys, content, message):
     record = tmp_path / "run.metrics.jsonl"

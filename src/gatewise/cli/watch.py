@@ -27,14 +27,13 @@ def watch(
     What the layers did is in the record of a training that was watched: `gatewise fit TASK DATA --watch run.html`.
     """
     from ..bundle import metrics_of, writable
-    from ..training.history import read
     from ..watch.advice import advice
-    from ..watch.page import write_page
+    from ..watch.page import record_of, write_page
 
     history = run if run.suffix == ".jsonl" else metrics_of(run)
     if not history.is_file():
         raise DataError(f"there is no record of a training '{history}'. Name a model with one beside it, or the record")
-    lines = read(history)
+    lines = record_of(history)
     writable(output, force)
     write_page(history, output, run.name)
     told = advice(lines)

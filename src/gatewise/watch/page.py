@@ -9,10 +9,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from ..files import atomic
 from ..training.history import read
 from .advice import advice
 
+LOOK = {"layers", "losses", "spread", "updates", "clipped", "epoch", "learning_rate"}  # what one has
 MOST_LINES = 1000  # of training steps, which are thinned out to so many
 PARTS = ("style.css", "texts.js", "rows.js", "chart.js", "watch.js")
 
@@ -26,12 +28,28 @@ def write_page(history: str | Path, page: str | Path, title: str) -> None:
         title: Of the page.
 
     Raises:
-        DataError: There is no such history.
+        DataError: See `record_of`.
         OSError: The page cannot be written.
     """
-    text = page_of(read(history), title)
+    text = page_of(record_of(history), title)
     with atomic(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def record_of(history: str | Path) -> list[dict[str, Any]]:
+    """The lines of a history.
+
+    Raises:
+        DataError: There is none, or its looks are of another version.
+    """
+    lines = read(history)
+    for line in lines:
+        if line["kind"] == "look" and (lacking := LOOK - line.keys()):
+            raise DataError(
+                f"a look of {history} lacks {', '.join(sorted(lacking))}. Another version of Gatewise made it, and can "
+                "draw it"
+            )
+    return lines
 
 
 def page_of(lines: Sequence[Mapping[str, Any]], title: str) -> str:
