@@ -28,7 +28,7 @@ def drop_output(cell: Cell) -> Cell:
     def rule(node: Node, args: Sequence[Node]) -> Node | None:
         return product("matmul", args[0], dropped) if node.op == "matmul" and args[1] is h_prev else None
 
-    return _rewritten(cell, rule, [mask])
+    return rewritten(cell, rule, [mask])
 
 
 @lru_cache(maxsize=256)
@@ -63,18 +63,19 @@ def _kept(cell: Cell, shares: Mapping[int, Node] | Mapping[int, float]) -> Cell:
     return replace(cell, after=tuple(after), extras=cell.extras + extras)
 
 
-def _rewritten(cell: Cell, rule: Callable[[Node, Sequence[Node]], Node | None], extras: Sequence[Node]) -> Cell:
+def rewritten(cell: Cell, rule: Callable[[Node, Sequence[Node]], Node | None], extras: Sequence[Node]) -> Cell:
     """Each node of the cell is what the rule makes of it and of its arguments, or else what it was."""
     made: dict[Node, Node] = {}
     for node in order([*cell.after, *cell.names]):
         args = [made[arg] for arg in node.args]
         ruled = rule(node, args)
-        made[node] = _again(node, args) if ruled is None else ruled
+        made[node] = again(node, args) if ruled is None else ruled
     names = {made[node]: name for node, name in cell.names.items()}
     return replace(cell, after=tuple(made[a] for a in cell.after), names=names, extras=(*cell.extras, *extras))
 
 
-def _again(node: Node, args: Sequence[Node]) -> Node:
+def again(node: Node, args: Sequence[Node]) -> Node:
+    """The node's operation on other arguments."""
     if node.leaf:
         return node
     if node.op == "matmul":
