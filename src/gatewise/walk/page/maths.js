@@ -145,8 +145,10 @@ function gw_text(v) {
   if (v === null || v === undefined || Number.isNaN(v)) return "–";
   if (!Number.isFinite(v)) return v > 0 ? "∞" : "−∞";
   const size = Math.abs(v);
-  const text = v === 0 ? "0" : size < 1e-4 || size >= 1e5 ? v.toExponential(1).replace("e+", "e")
+  const text = v === 0 ? "0" : size < 1e-4 || size >= 1e5 ? v.toExponential(size < 1e-3 && Number(v.toPrecision(1)) === v ? 0 : 1).replace("e+", "e")
     : v.toFixed(Math.max(0, 2 - Math.floor(Math.log10(size))));
   return (text.includes(".") && !text.includes("e") ? text.replace(/\.?0+$/, "") : text).replace(/-/g, "−");
 }
+// The same in little room.
+const gw_short = (v) => { const size = Math.abs(v); return gw_text(size && size < 0.1 && size >= 1e-3 ? Number(v.toPrecision(2)) : size < 1e-3 && size ? Number(v.toPrecision(1)) : v); };
 const gw_number = (v) => `<mn>${gw_text(v)}</mn>`;

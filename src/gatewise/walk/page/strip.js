@@ -38,7 +38,7 @@ class Strip {
     button.addEventListener("click", () => this.unfold(spot, button));
     this.live.push(() => {
       const v = spot.value();
-      text.textContent = gw_text(v);
+      text.textContent = gw_short(v);
       if (picture) above.innerHTML = picture(v);
       if (below) word.textContent = said(below(v));
       button.setAttribute("aria-label", `${spot.say}: ${gw_text(v)}${below ? `, ${said(below(v))}` : ""}`);
@@ -207,7 +207,7 @@ class Strip {
       name.innerHTML = gw_math(gw_letter(w.name, null));
       this.live.push(() => {
         const length = this.scales.shares[w.name][t];
-        digits.textContent = gw_text(length);
+        digits.textContent = gw_short(length);
         bar.style.setProperty("--share", length / this.scales.share || 0);
       });
       list.append(guess);
