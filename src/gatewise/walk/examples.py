@@ -12,7 +12,6 @@ from .story import Array, Head, Story, zeros
 
 WORD = "hello"
 LETTERS = ("h", "e", "l", "o")  # h = 1000, e = 0100, l = 0010, o = 0001
-UNITS, HEADS = 4, 2
 MOST_STEPS = 600  # of training, for "hello"
 SURE = 0.9  # it ends when every right letter has this probability at least
 
@@ -25,9 +24,9 @@ def hello(cell: Cell) -> Story:
     decimals so that they can be read.
     """
     rng = np.random.default_rng(5)
-    cell = _in_heads(cell)
+    cell = _in_heads(cell, 2)
     places = [LETTERS.index(letter) for letter in WORD]
-    story = _story("hello", cell, np.eye(len(LETTERS))[places], rng, UNITS, LETTERS, 0.8)
+    story = _story("hello", cell, np.eye(len(LETTERS))[places], rng, 4, LETTERS, 0.8)
     head = Head(rng.normal(0, 0.8, (len(LETTERS), story.start[0].size)), np.zeros(len(LETTERS)), LETTERS, ())
     story = replace(story, head=replace(head, targets=(*map(float, places[1:]), None)), steps=tuple(WORD))
     return _rounded(_trained(story), 2)
@@ -39,15 +38,15 @@ def three_numbers(cell: Cell) -> Story:
     Two units (one value projected), weights by chance in tenths.
     """
     rng = np.random.default_rng(4)
-    cell = _in_heads(cell)
+    cell = _in_heads(cell, 1)
     x = np.array([[0.5], [1.0], [-0.8]])
     story = _story("numbers", cell, x, rng, 2, ("x",), 0.7)
     head = Head(rng.uniform(0.5, 1.5, (1, story.start[0].size)), np.array([0.1]), (), (None, None, 1.0))
     return _rounded(replace(story, head=head, steps=("x1", "x2", "x3")), 1)
 
 
-def _in_heads(cell: Cell) -> Cell:
-    return replace(cell, heads=HEADS) if cell.heads > 1 else cell
+def _in_heads(cell: Cell, heads: int) -> Cell:
+    return replace(cell, heads=heads) if cell.heads > 1 else cell
 
 
 def _story(

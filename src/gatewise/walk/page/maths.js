@@ -98,7 +98,7 @@ class Maths {
     const number = (value) => (value < 0 && parent && parent !== "first" ? wrapped(gw_number(value)) : gw_number(value));
     const known = !top && (this.name(i, 0) !== null);
     const [op, , ...args] = this.doc.nodes[i];
-    if (known) { parts.push([i, j]); return number(gw_of(v[i].values ?? v[i])(j)); }
+    if (known) { parts.push([i, j]); return number(gw_of(v[i])(j)); }
     if (op === "constant" || this.held.has(i) || this.free.has(i)) return number(gw_of(v[i])(j));
     const p = this.plain(i);
     if (p !== i) return this.numbers(p, j, v, sizes, parts, top, parent);
