@@ -91,6 +91,10 @@ PYTHON = re.compile(
 )
 
 
+def test_every_verb_and_option_has_a_help():
+    assert [place for place, text in HELP.items() if not text.strip()] == []
+
+
 def test_help_needs_no_python():
     assert len(HELP) > 300
     assert {place: found[0] for place, text in HELP.items() if (found := PYTHON.search(text))} == {}

@@ -11,7 +11,7 @@ import typer
 from ..errors import OptionError, suggest
 from .csv_options import csv_options, with_csv
 from .evaluate import reading
-from .frame import Json, Query, Unknown, refuse_models, result
+from .frame import Captions, Json, Lists, Query, Unknown, refuse_models, result
 
 
 def compress(
@@ -28,10 +28,8 @@ def compress(
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     unknown: Unknown = "error",
-    captions: Annotated[str | None, typer.Option(help="File with captions, if --data is a folder of images.")] = None,
-    lists: Annotated[
-        str | None, typer.Option(help="Comma-separated files with names of images, one per line; measure only these.")
-    ] = None,
+    captions: Captions = None,
+    lists: Lists = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json: Json = False,
     **search: Any,

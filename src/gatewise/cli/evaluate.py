@@ -12,7 +12,7 @@ from ..errors import OptionError
 from ..tasks.options import names
 from .csv_options import csv_options, with_csv
 from .decoding_options import BEAM_OPTIONS, CTC_OPTIONS, decoding, with_search
-from .frame import Json, Query, Unknown, refuse_models, result
+from .frame import Captions, Json, Lists, Query, Unknown, refuse_models, result
 
 
 def evaluate(
@@ -24,10 +24,8 @@ def evaluate(
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     unknown: Unknown = "error",
-    captions: Annotated[str | None, typer.Option(help="File with captions, if DATA is a folder of images.")] = None,
-    lists: Annotated[
-        str | None, typer.Option(help="Comma-separated files with names of images, one per line; evaluate only these.")
-    ] = None,
+    captions: Captions = None,
+    lists: Lists = None,
     stress: Annotated[
         bool,
         typer.Option("--stress", help="Print a robustness card: the figure when the data change in ways that happen."),

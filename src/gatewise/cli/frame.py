@@ -43,6 +43,10 @@ Unknown = Annotated[
 Query = Annotated[
     str | None, typer.Option(help="SQL query whose result is the table; in it, the rows of a file are called `data`.")
 ]
+Captions = Annotated[str | None, typer.Option(help="File with captions, if the data are a folder of images.")]
+Lists = Annotated[
+    str | None, typer.Option(help="Comma-separated files with names of images, one per line; read only these.")
+]
 _REFUSED = re.compile(r"tried to allocate (\d\S* \w+)", re.IGNORECASE)  # torch's message when it is out of memory
 LESS = "Lower sizes such as --hidden-size, or learn from less at once."
 

@@ -5,14 +5,9 @@ import pytest
 
 from gatewise.data.sequences import Column, Sequences
 from gatewise.data.tables import _spill
-from gatewise.data.tables.frequency import (
-    Frequency,
-    calendar_features,
-    frequency_of,
-    infer_frequency,
-    next_timestamps,
-    regular,
-)
+from gatewise.data.tables.frequency import Frequency, calendar_features, next_timestamps
+from gatewise.data.tables.frequency_inference import infer_frequency
+from gatewise.data.tables.regular import frequency_of, regular
 from gatewise.data.tables.sequences import sequences
 from gatewise.data.tables.table import open_table
 from gatewise.document import read

@@ -24,7 +24,7 @@ import numpy as np
 from ...errors import DataError, Notice
 from ..groups import names_a_group
 from ._timestamps import NUMBERS, PARTS, read_time
-from .frequency import frequency_of, regular
+from .regular import frequency_of, regular
 from .schema import ANY_CSV, CSVFormat
 from .sequences import sequences
 from .session import RELATION, identifier

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.tables.frequency import name_of
+from ...data.tables.regular import name_of
 from ...data.tables.timezones import to_local
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import Forecast

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import Sequences
-from ...data.tables.frequency import Frequency, name_of
+from ...data.tables.frequency import Frequency
+from ...data.tables.regular import name_of
 from ...data.tables.schema import Schema
 from ...errors import DataError, OptionError
 from ...metrics.forecasting import INTERVAL_LEVELS, Forecast

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...data.sequences import MISSING, Column, Sequences
 from ...data.sources import Roles, read
-from ...data.tables.frequency import Frequency, calendar_features, next_timestamps, regular
+from ...data.tables.frequency import Frequency, calendar_features, next_timestamps
+from ...data.tables.regular import regular
 from ...data.tables.schema import Schema
 from ...data.tables.timezones import as_written
 from ...errors import DataError
