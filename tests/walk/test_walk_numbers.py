@@ -20,7 +20,9 @@ def agree(story, held):
             found.values[t][drawn.back.gradients[node]], want["gradients"][name, t], err_msg=f"{name} at {t}", **near
         )
     np.testing.assert_allclose([step[drawn.back.x] for step in found.values], want["x"], **near)
-    for got, wanted in zip([*stored(story, found.weights), *found.head], [*want["weights"], *want["head"]], strict=True):
+    for got, wanted in zip(
+        [*stored(story, found.weights), *found.head], [*want["weights"], *want["head"]], strict=True
+    ):
         np.testing.assert_allclose(got, wanted, **near)
 
 

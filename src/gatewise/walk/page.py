@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..algebra.derive import results
 from ..algebra.expression import LEAVES, Node, order
 from ..algebra.listing import lines
 from ..errors import OptionError
+from ..files import atomic
 from ..runtime import equations
 from .panels import Panels, panels
 from .story import Array, Story
@@ -38,6 +40,20 @@ def page(stories: Sequence[Story]) -> str:
     for name, part in parts.items():
         text = text.replace(f"{{{name}}}\n", f"{part}\n")
     return text
+
+
+def write(stories: Sequence[Story], output: Path) -> None:
+    """Write the page of these stories, replacing the file if there is one.
+
+    Raises:
+        OptionError: The file cannot be written, or the stories are of different cells.
+    """
+    if output.is_dir() or not output.resolve().parent.is_dir():
+        wrong = "is a folder" if output.is_dir() else "would lie in a folder that is not there"
+        raise OptionError(f"'{output}' {wrong}. Name a file for the page, such as walk.html")
+    text = page(stories)
+    with atomic(output) as temporary:
+        temporary.write_text(text, "utf-8")
 
 
 def as_document(stories: Sequence[Story]) -> dict[str, Any]:

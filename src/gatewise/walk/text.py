@@ -48,7 +48,9 @@ def _forward(story: Story, found: Numbers) -> Iterator[str]:
         for n, shelf in enumerate(drawn.shelves):
             before, after = cell.before[shelf.carried], cell.after[shelf.carried]
             parts = (_shown(story, node, value, like=after) for node in (before, shelf.keep, shelf.write, after))
-            sums = [f"{_short(had)}*{_short(k)}{_signed(w)}={_short(now)}" for had, k, w, now in zip(*parts, strict=True)]
+            sums = [
+                f"{_short(had)}*{_short(k)}{_signed(w)}={_short(now)}" for had, k, w, now in zip(*parts, strict=True)
+            ]
             yield _line("" if n else "shelf", cell.carry[shelf.carried], sums)
         if not drawn.shelves:
             yield _line("shelf", "", ["none: everything is said anew"])
