@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from walk_reference import IDS, STORIES, by_reference, held_by_chance
+from walk_reference import by_reference, held_by_chance, stories, story_of
 
-from gatewise import cells
 from gatewise.walk.examples import stored
 from gatewise.walk.numbers import numbers
 
@@ -26,8 +25,8 @@ def agree(story, held):
         np.testing.assert_allclose(got, wanted, **near)
 
 
-@pytest.mark.parametrize(("name", "example"), STORIES, ids=IDS)
+@pytest.mark.parametrize(("name", "example"), stories(quick="numbers"))
 def test_values_and_gradients_are_the_reference_s_held_or_not(name, example):
-    story = example(cells.find(name))
+    story = story_of(name, example)
     agree(story, {})
     agree(story, held_by_chance(story))

@@ -1,8 +1,10 @@
 """Stories by the authority: `engine.reference` and autograd, in float64."""
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
+import pytest
 import torch
 
 from gatewise import cells
@@ -10,8 +12,20 @@ from gatewise.algebra.expression import evaluate, order
 from gatewise.engine import reference
 from gatewise.walk.examples import hello, three_numbers
 
-STORIES = [(name, example) for name in cells.NAMES for example in (hello, three_numbers)]
-IDS = [f"{name}-{example.__name__}" for name, example in STORIES]
+
+@lru_cache
+def story_of(name, example):
+    """An example of a cell, trained once."""
+    return {"hello": hello, "numbers": three_numbers}[example](cells.find(name))
+
+
+def stories(quick):
+    """All cells and examples, as parameters; those that the quick tests leave out are slow."""
+    return [
+        pytest.param(name, example, id=f"{name}-{example}", marks=[] if example == quick else [pytest.mark.slow])
+        for name in cells.NAMES
+        for example in ("hello", "numbers")
+    ]
 
 
 def by_reference(story, held=None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def write(stories: Sequence[Story], output: Path) -> None:
 
 def as_document(stories: Sequence[Story]) -> dict[str, Any]:
     """What the page's scripts read: the graph once, and each story."""
-    if len({story.cell.equations.partition('"heads"')[0] for story in stories}) != 1:
+    if len({replace(story.cell, heads=1).equations for story in stories}) != 1:
         raise OptionError("the stories of a page must be of one cell")
     drawn = panels(stories[0].cell)
     cell, back = drawn.cell, drawn.back

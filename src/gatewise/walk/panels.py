@@ -140,7 +140,7 @@ def _door(node: Node) -> bool:
         else:
             rule = RANGES.get(each.op)
             found[each] = rule(*(found[arg] for arg in each.args)) if rule else (-inf, inf)
-    return 0.0 <= found[node][0] and found[node][1] <= 1.0
+    return found[node][0] >= 0.0 and found[node][1] <= 1.0
 
 
 def _shelves(cell: Cell) -> list[Shelf]:
@@ -152,7 +152,10 @@ def _shelves(cell: Cell) -> list[Shelf]:
     return found
 
 
-def _kept(node: Node, before: Node) -> tuple[Node | None, Node | None]:
+Part = tuple[Node | None, Node | None]
+
+
+def _kept(node: Node, before: Node) -> Part:
     """(keep, write) with node = keep * before + write; None stands for 0.
 
     Only sums and products on the way are looked through: a gate that depends on `before` is taken as it is.
@@ -166,21 +169,20 @@ def _kept(node: Node, before: Node) -> tuple[Node | None, Node | None]:
     return (None, node) if found is None else found
 
 
-Part = tuple[Node | None, Node | None]
+def _product(y: Node, a: Part, b: Part) -> Part | None:
+    if a[0] is not None and b[0] is not None:
+        return None
+    (keep, write), other = (a, y.args[1]) if b[0] is None else (b, y.args[0])
+    return _times(keep, other), _times(write, other)
+
 
 # (keep, write) of a value, given its node and those of its arguments; None where it is not linear in what was before.
 LINEAR: dict[str, Callable[..., Part | None]] = {
     "add": lambda y, a, b: (_plus(a[0], b[0]), _plus(a[1], b[1])),
     "sub": lambda y, a, b: (_plus(a[0], _minus(b[0])), _plus(a[1], _minus(b[1]))),
     "neg": lambda y, a: (_minus(a[0]), _minus(a[1])),
-    "mul": lambda y, a, b: (
-        None
-        if a[0] is not None and b[0] is not None
-        else (_times(a[0], y.args[1]), _times(a[1], y.args[1]))
-        if b[0] is None
-        else (_times(b[0], y.args[0]), _times(b[1], y.args[0]))
-    ),
-    "div": lambda y, a, b: None if b[0] is not None else tuple(v if v is None else v / y.args[1] for v in a),
+    "mul": _product,
+    "div": lambda y, a, b: None if b[0] is not None else (_over(a[0], y.args[1]), _over(a[1], y.args[1])),
 }
 
 
@@ -196,12 +198,16 @@ def _times(a: Node | None, b: Node) -> Node | None:
     return a if a is None else _folded("mul", a, b)
 
 
+def _over(a: Node | None, b: Node) -> Node | None:
+    return a if a is None else a / b
+
+
 def _folded(op: str, a: Node, b: Node) -> Node:
     """A sum or product, without that of two numbers, or that with 1."""
-    numbers = [float(v.label) if v.op == "constant" else None for v in (a, b)]
-    if None not in numbers:
-        x, y = numbers
+    if a.op == b.op == "constant":
+        x, y = float(a.label), float(b.label)
         return as_node(x + y if op == "add" else x * y)
-    if op == "mul" and 1.0 in numbers:
-        return b if numbers[0] == 1.0 else a
+    one = as_node(1.0)
+    if op == "mul" and one in (a, b):
+        return b if a is one else a
     return pointwise(op, a, b)

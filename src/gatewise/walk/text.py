@@ -101,8 +101,8 @@ def _backward(story: Story, found: Numbers) -> Iterator[str]:
             yield _line("" if n else "back", f"d{leaf.label}", _units(story, node, value, like=leaf))
     yield ""
     yield "-- weights --"
-    for label, gradient in found.weights.items():
-        rows = gradient if gradient.ndim > 1 else gradient[None]
+    for label, total in found.weights.items():
+        rows = total if total.ndim > 1 else total[None]
         for n, each in enumerate(rows[: 8 if story.units else None]):
             yield _line("" if n else f"d{label}", "", [_short(v) for v in each[: 8 if story.units else None]])
 
@@ -130,6 +130,10 @@ def _folded(line: str, room: int) -> list[str]:
 
 def _word(v: float) -> str:
     return next((word for limit, word in WORDS if v < limit), "open")
+
+
+def _sum(had: float, keep: float, write: float, now: float) -> str:
+    return f"{_short(had)}*{_short(keep)}{_signed(write)}={_short(now)}"
 
 
 def _signed(v: float) -> str:
