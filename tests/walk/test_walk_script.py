@@ -10,12 +10,12 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from walk_reference import IDS, STORIES, by_reference, held_by_chance
+from walk_reference import by_reference, held_by_chance, stories, story_of
 
 from gatewise import cells
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
 from gatewise.runtime import equations
-from gatewise.walk.examples import hello, stored, three_numbers
+from gatewise.walk.examples import stored
 from gatewise.walk.numbers import numbers
 from gatewise.walk.page import as_document, page
 
@@ -30,8 +30,9 @@ for (const [t, j, v] of x) story.x[t][j] = v;
 for (const [name, i, v] of weights) story.weights[name].values[i] = v;
 for (const [name, t, j, value] of held) story.held.push({ name, t, j, value });
 const run = gw_run(doc, story), of = Object.fromEntries(doc.gradients);
-const named = Object.entries(doc.pins).map(([name, [value]]) => [name, run.steps.map((v) => v[value]), run.steps.map((v) => v[of[value]])]);
-console.log(JSON.stringify({ loss: run.loss, named, x: run.steps.map((v) => v[of[doc.x]]), weights: run.weights, head: run.head }));
+const all = (i) => run.steps.map((v) => v[i]);
+const named = Object.entries(doc.pins).map(([name, [value]]) => [name, all(value), all(of[value])]);
+console.log(JSON.stringify({ loss: run.loss, named, x: all(of[doc.x]), weights: run.weights, head: run.head }));
 """
 
 
@@ -82,10 +83,9 @@ def changed(story):
 
 
 @needs_node
-@pytest.mark.parametrize(("name", "example"), STORIES, ids=IDS)
+@pytest.mark.parametrize(("name", "example"), stories(quick="hello"))
 def test_the_page_computes_what_the_reference_does(name, example):
-    story = example(cells.find(name))
-    agree(story, by_node(story), by_reference(story))
+    story = story_of(name, example)
     other, inputs, places = changed(story)
     held = held_by_chance(story)
     agree(other, by_node(story, inputs, places, held), by_reference(other, held))
@@ -100,14 +100,14 @@ def test_every_operation_is_in_the_scripts():
 
 @pytest.mark.parametrize("name", cells.NAMES)
 def test_a_page_is_small_and_asks_for_nothing(name):
-    text = page([hello(cells.find(name)), three_numbers(cells.find(name))])
+    text = page([story_of(name, "hello"), story_of(name, "numbers")])
     assert len(text.encode()) < 200_000
     assert "default-src 'none'" in text
     assert not re.search(r"https?://|@import|url\(|\bfetch\(|XMLHttpRequest", text)
 
 
 def test_a_strangers_words_cannot_leave_their_place():
-    story = replace(hello(cells.find("lstm")), steps=("</script><script>alert(1)</script>",) * 5)
+    story = replace(story_of("lstm", "hello"), steps=("</script><script>alert(1)</script>",) * 5)
     assert page([story]).count("</script>") == 2
 
 
@@ -121,10 +121,8 @@ def test_both_languages_say_everything():
         assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", chinese)), key
     keys = {key for key, *_ in rows}
     scripts = "".join(PAGE.joinpath(name).read_text() for name in ("strip.js", "unfold.js", "page.js", "body.html"))
-    assert set(re.findall(r'said\("(\w+)"|data-text="(\w+)"', scripts)) <= {
-        *((k, "") for k in keys),
-        *(("", k) for k in keys),
-    }
+    for key in re.findall(r'said\("(\w+)"', scripts) + re.findall(r'data-text="(\w+)"', scripts):
+        assert key in keys
 
 
 def luminance(color):
@@ -150,14 +148,14 @@ def test_words_stand_out_in_light_and_dark():
 
 def test_every_gate_of_the_three_numbers_has_a_gradient():
     for name in cells.NAMES:
-        found = numbers(three_numbers(cells.find(name)))
-        for gate in found.panels.gradients:
+        found = numbers(story_of(name, "numbers"))
+        for gate in set(found.panels.gradients) - {"m"}:  # which keeps exponential gates in range, and cancels
             gradient = found.panels.back.gradients[found.panels.pins[gate].value]
             assert any(np.abs(step[gradient]).max() > 1e-6 for step in found.values), f"{name}: {gate}"
 
 
 def test_hello_is_guessed_right_by_every_cell():
     for name in cells.NAMES:
-        story = hello(cells.find(name))
+        story = story_of(name, "hello")
         found = numbers(story)
         assert [found.chances[t].argmax() for t in range(4)] == list(story.head.targets[:4]), name
