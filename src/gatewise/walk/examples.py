@@ -1,4 +1,4 @@
-"""Two stories that every cell can tell: "hello", letter by letter, and three numbers with the gradients of all gates."""
+"""Two stories that every cell can tell: "hello" letter by letter, and three numbers with the gradients of all gates."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Maths {
         const weight = m.values[r * m.columns + c];
         return row(weight < 0 && !first ? wrapped(gw_number(weight)) : gw_number(weight), mo("·"), this.numbers(args[1], k, v, sizes, parts, false, "mul"));
       });
-      return parent && parent !== "add" ? wrapped(text) : text;
+      return ["", "add", "first"].includes(parent) ? text : wrapped(text);
     }
     if (["mean", "spread", "head_sum", "rows", "row_sum", "columns", "column_sum"].includes(op)) {
       const from = gw_read(op, sizes, j);
