@@ -13,7 +13,7 @@ from gatewise.algebra import cell, sigmoid
 from gatewise.algebra.pinning import pinnable
 from gatewise.cli import main
 from gatewise.errors import OptionError, ShapeError
-from gatewise.walk import Story, page, strip, zeros
+from gatewise.walk import Story, page, strip, window, zeros
 from gatewise.walk.numbers import numbers
 from gatewise.walk.panels import panels
 
@@ -160,6 +160,33 @@ def test_a_story_of_wrong_shapes_is_refused():
         Story("x", lstm, story.x, zeros(lstm, 4, 400), weights, story.steps)
     with pytest.raises(OptionError, match="one cell"):
         page([story, story_of("gru", "hello")])
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "lstmp", "slstm"])
+def test_a_window_goes_on_from_the_row_before_it(name):
+    """Values and gradients within it are those of the whole row."""
+    cell = cells.find(name)
+    rng = np.random.default_rng(7)
+    D, H, T, at = 3, 12, 14, 11
+    sizes = cell.sizes(D, H, 6)
+    weights = [rng.normal(0, 0.4, p.shape(sizes)) for p in cell.parameters]
+    x, start = rng.normal(size=(T, D)), zeros(cell, D, H, 6 if cell.projected else 0)
+    arriving = [np.zeros((T, sizes[letter])) for letter in cell.carry_sizes]
+    arriving[0][at] = rng.normal(size=arriving[0].shape[1])
+    part = window("mine", cell, x, start, weights, [str(t) for t in range(T)], at, arriving)
+    assert part.steps == tuple(str(t) for t in range(4, 12))
+    assert len(part.units) == (0 if cell.projected else 8)
+    whole = Story("all", cell, x, start, tuple(weights), tuple(map(str, range(T))), arriving=tuple(arriving))
+    want, got = numbers(whole).values[4:12], numbers(part).values
+    for gate, pin in panels(cell).pins.items():
+        for here, there in zip(got, want, strict=True):
+            np.testing.assert_allclose(here[pin.value], there[pin.value], rtol=1e-12, err_msg=gate)
+            gradient = panels(cell).back.gradients[pin.value]
+            np.testing.assert_allclose(here[gradient], there[gradient], rtol=1e-12, atol=1e-15, err_msg=gate)
+    with pytest.raises(OptionError, match="no step 15"):
+        window("mine", cell, x, start, weights, [""] * T, 14)
+    alone = window("mine", cell, x, start, weights, [""] * T, 0)
+    assert alone.arriving[0].tolist() == [[1.0] * len(start[0])]
 
 
 def test_walking_needs_no_torch():

@@ -46,7 +46,6 @@ function again() {
 // Tables of weights, each with its gradient below.
 function drawTables() {
   const { story } = now, list = [];
-  strip.live.length = strip.live.length;
   const kept = strip.live; strip.live = [];
   for (const w of gw_doc.weights) {
     const rows = strip.shown(w.rows), columns = w.columns ? strip.shown(w.columns) : [0];
@@ -111,7 +110,7 @@ function showPane() {
     list.firstChild.textContent = said("made_of");
     for (const part of parts.slice(0, 40)) {
       const b = strip.number(part), name = make("span", "word");
-      name.innerHTML = gw_math(part.name);
+      name.innerHTML = `${gw_math(part.name)}${part.place ? ` [${part.place}]` : ""}`;
       b.prepend(name);
       list.append(b);
     }

@@ -1,5 +1,5 @@
 // Spots: every number of the page by its place, with where it comes from and how it is changed.
-// A spot is { key, name (MathML), say (words), value, lines (MathML), parts (spots), set (changes it, if it is given), pin }.
+// A spot is { key, name (MathML), place (unit, or row and column), say (words), value, lines (MathML), parts (spots), set (changes it, if it is given), pin }.
 
 class Spots {
   constructor(doc, maths, now) { this.doc = doc; this.maths = maths; this.now = now; } // now() -> { story, run }
@@ -14,7 +14,7 @@ class Spots {
     if (seed >= 0) return this.seed(seed, t, j);
     const label = this.maths.name(i, t + 1) ?? "", named = Object.entries(this.doc.pins).find(([, pin]) => pin[0] === i || pin[1] === i);
     return {
-      key: `${i} ${t} ${j}`, name: label, say: `${this.words(i)}, ${said("of_step", { t: t + 1 })}, ${said("unit", { j: j + 1 })}`,
+      key: `${i} ${t} ${j}`, place: `${j + 1}`, name: label, say: `${this.words(i)}, ${said("of_step", { t: t + 1 })}, ${said("unit", { j: j + 1 })}`,
       value: () => gw_of(this.now().run.steps[t][i])(j),
       lines: () => this.lines(i, t, j),
       parts: () => this.parts(i, t, j),
@@ -53,20 +53,20 @@ class Spots {
 
   // A number that nothing was computed for: an input, a weight, a start.
   given(key, name, words, j, array, at) {
-    return { key, name, say: `${words}, ${said("unit", { j: j + 1 })}`, value: () => array()[at], lines: () => [], parts: () => [], set: (v) => { array()[at] = v; } };
+    return { key, place: `${j + 1}`, name, say: `${words}, ${said("unit", { j: j + 1 })}`, value: () => array()[at], lines: () => [], parts: () => [], set: (v) => { array()[at] = v; } };
   }
 
   weight(w, r, c) {
     const place = w.columns ? said("place", { r: r + 1, c: c + 1 }) : said("unit", { j: r + 1 });
     const spot = this.given(`weight ${w.name} ${r} ${c}`, gw_letter(w.name, null), w.name, 0, () => this.now().story.weights[w.name].values,
       r * this.now().story.weights[w.name].columns + c);
-    return { ...spot, say: `${w.name}, ${place}` };
+    return { ...spot, place: w.columns ? `${r + 1},${c + 1}` : `${r + 1}`, say: `${w.name}, ${place}` };
   }
 
   headed(part, r, c) {
     const of = () => (part === "V" ? this.now().story.head.weight.values : this.now().story.head.bias);
     const spot = this.given(`${part} ${r} ${c}`, mi(part), said("head"), 0, of, part === "V" ? r * this.now().story.head.weight.columns + c : r);
-    return { ...spot, say: `${part}, ${part === "V" ? said("place", { r: r + 1, c: c + 1 }) : said("unit", { j: r + 1 })}` };
+    return { ...spot, place: part === "V" ? `${r + 1},${c + 1}` : `${r + 1}`, say: `${part}, ${part === "V" ? said("place", { r: r + 1, c: c + 1 }) : said("unit", { j: r + 1 })}` };
   }
 
   // The gradient of a weight: the sum of what each step adds.
@@ -141,7 +141,7 @@ class Spots {
     const terms = () => (k === 0 && story.head ? this.now().run.blame[t].map((g, r) => [g, story.head.weight.values[r * story.head.weight.columns + j]]) : []);
     const one = (v) => (v < 0 ? wrapped(gw_number(v)) : gw_number(v));
     return {
-      key: `seed ${k} ${t} ${j}`, name: this.maths.name(node, t + 1), say: `${said("gradient", { name: this.doc.cell.carry[k] })}, ${said("of_step", { t: t + 1 })}, ${said("unit", { j: j + 1 })}`,
+      key: `seed ${k} ${t} ${j}`, place: `${j + 1}`, name: this.maths.name(node, t + 1), say: `${said("gradient", { name: this.doc.cell.carry[k] })}, ${said("of_step", { t: t + 1 })}, ${said("unit", { j: j + 1 })}`,
       value: () => this.now().run.steps[t][node][j],
       lines: () => [row(mo("="), ...(terms().length ? [wrapped(this.maths.sum(terms(), ([g, w]) => g * w, ([g, w]) => row(one(g), mo("·"), one(w)))), `<mtext> ${said("from_answer")}</mtext>`, mo("+")] : []),
         ...(story.arriving ? [one(story.arriving[k][t][j]), `<mtext> ${said("from_outside")}</mtext>`, mo("+")] : []), one(after()), `<mtext> ${said("from_after")}</mtext>`)],
