@@ -30,6 +30,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "watch": {"algebra", "engine", "nn", "training", "torch"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
     "export": {"algebra", "compression", "runtime", "numpy"},
+    "walk": {"algebra", "runtime", "numpy"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(

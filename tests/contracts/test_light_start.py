@@ -43,7 +43,7 @@ def test_importing_needs_no_torch(code):
     assert loaded(code) == []
 
 
-@pytest.mark.parametrize("folder", ["decoding", "metrics", "runtime"])
+@pytest.mark.parametrize("folder", ["decoding", "metrics", "runtime", "walk"])
 def test_what_serves_needs_neither_torch_nor_tasks(folder):
     """In an interpreter that has no torch at all."""
     names = [path.stem for path in (ROOT / folder).glob("[!_]*.py")]

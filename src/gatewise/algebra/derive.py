@@ -50,6 +50,7 @@ class Backward:
         matrices: per weight matrix M the pairs (g, v) whose outer products g v^T, summed, are dL/dM.
         saves: Forward values that the forward pass must keep. Carried values are kept anyway.
         names: What to call the gradients: "dc" for the gradient of c, "dzi" for that of what gate i is taken of.
+        gradients: dL/d(value) of every value of the step that has one, leaves included.
     """
 
     seeds: tuple[Node, ...]
@@ -59,6 +60,7 @@ class Backward:
     matrices: dict[Node, list[tuple[Node, Node]]]
     saves: tuple[Node, ...]
     names: dict[Node, str]
+    gradients: dict[Node, Node]
 
 
 @lru_cache(maxsize=256)
@@ -98,6 +100,7 @@ def backward(cell: Cell) -> Backward:
         matrices=matrices,
         saves=(),
         names=_names(cell, nodes, gradient),
+        gradients=gradient,
     )
     return replace(found, saves=_saves(cell, nodes, found))
 

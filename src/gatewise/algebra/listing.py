@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 from .cell import Cell
@@ -47,7 +47,7 @@ def _program(program: Program) -> Iterator[str]:
 
 def equations(cell: Cell) -> list[str]:
     """The equations, one line per named value, as Python would read them."""
-    names = _lines(cell)
+    names = lines([*cell.names, *cell.after], cell.names)
     return [f"{name} = {expression(node, {**names, node: ''})}" for node, name in names.items()]
 
 
@@ -75,17 +75,22 @@ def expression(node: Node, names: Mapping[Node, str], level: int = 0) -> str:
     return f"({written})" if level > strength else written
 
 
-def _lines(cell: Cell) -> dict[Node, str]:
+def lines(roots: Sequence[Node], known: Mapping[Node, str], letter: str = "t") -> dict[Node, str]:
     """What gets a line of its own: all that has a name, what several lines would repeat, and what would make another
-    line too long to read."""
+    line too long to read.
+
+    Args:
+        roots: What the lines compute in the end.
+        known: The names that there are; others are `letter` and a number.
+    """
     names: dict[Node, str] = {}
     length: dict[Node, int] = {}
-    uses = Counter(arg for node in order([*cell.names, *cell.after]) for arg in node.args)
-    spare = (name for name in (f"t{i}" for i in count(1)) if name not in cell.names.values())
-    for node in order([*cell.names, *cell.after]):
+    uses = Counter(arg for node in order(roots) for arg in node.args)
+    spare = (name for name in (f"{letter}{i}" for i in count(1)) if name not in known.values())
+    for node in order(roots):
         length[node] = 1 + sum(1 if arg in names else length[arg] for arg in node.args)
-        if node in cell.names:
-            names[node] = cell.names[node]
+        if node in known:
+            names[node] = known[node]
         elif length[node] > 40 or (uses[node] > 1 and length[node] > 4):
             names[node] = next(spare)
     return names
@@ -124,7 +129,7 @@ _TIGHT = ("matmul", "mul", "neg", "sub")  # operations whose arguments need brac
 
 def latex(cell: Cell) -> list[str]:
     """The equations, one LaTeX line per named value."""
-    letters = {node: _letter(name) for node, name in _lines(cell).items()}
+    letters = {node: _letter(name) for node, name in lines([*cell.names, *cell.after], cell.names).items()}
 
     def inside(node: Node, parent: str) -> str:
         text = letters.get(node) or typeset(node)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError
-from .frame import Json, result
+from .frame import Json, result, width
 
 if TYPE_CHECKING:
     from ..algebra import Cell
@@ -21,6 +22,14 @@ def cells(
         bool, typer.Option("--program", help="Show the forward and backward programs derived from the equations.")
     ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Show the equations as LaTeX.")] = False,
+    walk: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE",
+            help="Write a page to click through: two examples step by step, forward and backward, which recompute.",
+        ),
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Print the same walk here, in the terminal.")] = False,
     input_size: Annotated[int, typer.Option(min=1, help="Input size for which parameters are counted.")] = 128,
     hidden_size: Annotated[int, typer.Option(min=1, help="Hidden size for which parameters are counted.")] = 128,
     json: Json = False,
@@ -36,24 +45,27 @@ def cells(
         return cell.count(input_size, hidden_size, proj_size if cell.projected else 0)
 
     if name is None:
-        if program or latex:
-            raise OptionError("--program and --latex show one cell. Name it: gatewise cells lstm --program")
+        if program or latex or walk or text:
+            raise OptionError("this option shows one cell. Name it: gatewise cells lstm --program")
         rows = [
             {"name": c.name, "summary": c.summary, "source": c.source, "parameters": count(c)} for c in map(find, NAMES)
         ]
         wide = max(map(len, NAMES))
-        text = [f"{row['name']:<{wide}}  {row['parameters']:>7,}  {row['summary']}" for row in rows]
+        listed = [f"{row['name']:<{wide}}  {row['parameters']:>7,}  {row['summary']}" for row in rows]
         foot = f"\nParameters at input size {input_size}, hidden size {hidden_size}. Equations: `gatewise cells NAME`."
-        result("\n".join([*text, foot]), rows, json)
+        result("\n".join([*listed, foot]), rows, json)
         return
     cell = load(name)
+    if walk or text:
+        _walk(cell, walk, text, json)
+        return
     projected = f", proj size {proj_size}" if cell.projected else ""
     if program:
-        text = [listing(cell).rstrip()]
+        shown = [listing(cell).rstrip()]
     elif latex:
-        text = typeset(cell)
+        shown = typeset(cell)
     else:
-        text = [
+        shown = [
             f"{cell.name}: {cell.summary}".rstrip(": "),
             "",
             *(f"    {line}" for line in equations(cell)),
@@ -64,4 +76,22 @@ def cells(
             f"source      {cell.source or '(not given)'}",
         ]
     document = {**cell.to_json(), "parameter_count": count(cell), "equations": equations(cell), "latex": typeset(cell)}
-    result("\n".join(text), {**document, **({"program": listing(cell)} if program else {})}, json)
+    result("\n".join(shown), {**document, **({"program": listing(cell)} if program else {})}, json)
+
+
+def _walk(cell: Cell, output: Path | None, text: bool, json: bool) -> None:
+    from ..files import size_text
+    from ..walk.examples import hello, three_numbers
+    from ..walk.page import as_document, write
+    from ..walk.text import strip
+
+    stories = [hello(cell), three_numbers(cell)]
+    if output is not None:
+        write(stories, output)
+        if not text:
+            size = output.stat().st_size
+            result(
+                f"wrote {output} ({size_text(size)}). Open it in a browser", {"file": str(output), "bytes": size}, json
+            )
+    if text:
+        result("\n\n\n".join(strip(story, width()) for story in stories), as_document(stories), json)
