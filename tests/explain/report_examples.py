@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gatewise.explain.inside import Connectivity, Flip, GateAblation, Interaction, Memory, NamedUnit, Place, Stream
+from gatewise.explain.inside import Connectivity, Flip, GateAblation, Interaction, LayerMemory, FoundUnit, Place, Stream
 from gatewise.explain.packed import Packed
 from gatewise.explain.report import (
     Added,
@@ -87,7 +87,7 @@ def inside(T, H, draw, layers=("layer 1",)):
             )
         written = np.exp(-0.1 * np.arange(T)[::-1])
         memory.append(
-            Memory(
+            LayerMemory(
                 layer=layer,
                 name="c",
                 half_lives=[None, *(0.7 / rate[1:]).tolist()],
@@ -168,7 +168,7 @@ def text_report(seed=0, T=None, H=48, layers=("layer 1", "layer 2, backward"), l
             input="text", outputs=shown.tolist(), inputs=shown.tolist(), strength=Packed.of(strength), skipped=""
         ),
         units=[
-            NamedUnit(
+            FoundUnit(
                 layer="layer 1",
                 unit=17,
                 feature="inside quotation marks",
@@ -178,7 +178,7 @@ def text_report(seed=0, T=None, H=48, layers=("layer 1", "layer 2, backward"), l
                 silenced={"closing quote": 1.58, "other": 0.06},
                 confirmed=True,
             ),
-            NamedUnit(
+            FoundUnit(
                 layer="layer 2, backward",
                 unit=3,
                 feature="depth of brackets",

@@ -49,7 +49,7 @@ def explain(
         bool, typer.Option("--units", help="Name units of a text model by what they follow; takes longer.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write: .json, .csv or .parquet.")
+        Path | None, typer.Option("--output", "-o", help="File to write: .html, .json, .csv or .parquet.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
