@@ -105,6 +105,7 @@ def test_numbers_unfold_into_expressions(walk):
           for (let k = 0; k < 2; k++) {
             at("story").selectedIndex = k; at("story").dispatchEvent(new Event("change"));
             const numbers = strip.panels.flatMap(({ element }) => [...element.querySelectorAll(".n")]);
+            numbers.push(...at("tables").querySelectorAll(".n"));
             for (const n of numbers.filter((_, i) => i % 3 === k)) {
               n.click();
               const spot = pane.trail[pane.trail.length - 1];

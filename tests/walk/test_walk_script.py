@@ -120,7 +120,9 @@ def test_both_languages_say_everything():
         assert chinese
         assert sorted(re.findall(r"\{\w+\}", english)) == sorted(re.findall(r"\{\w+\}", chinese)), key
     keys = {key for key, *_ in rows}
-    scripts = "".join(PAGE.joinpath(name).read_text() for name in ("strip.js", "unfold.js", "page.js", "body.html"))
+    scripts = "".join(
+        PAGE.joinpath(name).read_text() for name in ("drawing.js", "strip.js", "unfold.js", "page.js", "body.html")
+    )
     for key in re.findall(r'said\("(\w+)"', scripts) + re.findall(r'data-text="(\w+)"', scripts):
         assert key in keys
 

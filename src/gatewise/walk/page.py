@@ -21,7 +21,7 @@ from ..runtime import equations
 from .panels import Panels, panels
 from .story import Array, Story
 
-SCRIPTS = ("texts.js", "evaluate.js", "maths.js", "pictures.js", "strip.js", "unfold.js", "page.js")
+SCRIPTS = ("texts.js", "evaluate.js", "maths.js", "pictures.js", "drawing.js", "strip.js", "unfold.js", "page.js")
 
 
 def page(stories: Sequence[Story]) -> str:

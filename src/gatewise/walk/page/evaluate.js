@@ -3,8 +3,15 @@
 
 const gw_of = (v) => (typeof v === "number" ? () => v : (i) => v[i]);
 const gw_many = (size, rule) => Array.from({ length: size }, (_, i) => rule(i));
-const gw_one = (f) => (s, n, a) => { const A = gw_of(a); return gw_many(n, (i) => f(A(i))); };
-const gw_two = (f) => (s, n, a, b) => { const A = gw_of(a), B = gw_of(b); return gw_many(n, (i) => f(A(i), B(i))); };
+const gw_one = (f) => (s, n, a) => {
+  const A = gw_of(a);
+  return gw_many(n, (i) => f(A(i)));
+};
+const gw_two = (f) => (s, n, a, b) => {
+  const A = gw_of(a),
+    B = gw_of(b);
+  return gw_many(n, (i) => f(A(i), B(i)));
+};
 
 // (sizes, length of the result, arguments...) -> the result. A matrix of a weight is { values, rows, columns }.
 const GW_OPERATIONS = {
@@ -23,17 +30,39 @@ const GW_OPERATIONS = {
   softplus: gw_one((a) => Math.max(a, 0) + Math.log1p(Math.exp(-Math.abs(a)))),
   maximum: gw_two(Math.max),
   minimum: gw_two(Math.min),
-  matmul: (s, n, m, a) => { const A = gw_of(a); return gw_many(n, (r) => gw_sum(m.columns, (c) => m.values[r * m.columns + c] * A(c))); },
-  matmul_t: (s, n, m, a) => { const A = gw_of(a); return gw_many(n, (c) => gw_sum(m.rows, (r) => m.values[r * m.columns + c] * A(r))); },
-  ...Object.fromEntries(["mean", "spread", "head_sum", "rows", "row_sum", "columns", "column_sum"].map((map) => [map,
-    (s, n, a) => { const A = gw_of(a); return gw_many(n, (i) => { const from = gw_read(map, s, i); return gw_sum(from.length, (k) => A(from[k])) / (map === "mean" ? n : 1); }); }])),
+  matmul: (s, n, m, a) => {
+    const A = gw_of(a);
+    return gw_many(n, (r) => gw_sum(m.columns, (c) => m.values[r * m.columns + c] * A(c)));
+  },
+  matmul_t: (s, n, m, a) => {
+    const A = gw_of(a);
+    return gw_many(n, (c) => gw_sum(m.rows, (r) => m.values[r * m.columns + c] * A(r)));
+  },
+  ...Object.fromEntries(
+    ["mean", "spread", "head_sum", "rows", "row_sum", "columns", "column_sum"].map((map) => [
+      map,
+      (s, n, a) => {
+        const A = gw_of(a);
+        return gw_many(n, (i) => {
+          const from = gw_read(map, s, i);
+          return gw_sum(from.length, (k) => A(from[k])) / (map === "mean" ? n : 1);
+        });
+      },
+    ]),
+  ),
 };
 
-function gw_sum(count, rule) { let total = 0; for (let i = 0; i < count; i++) total += rule(i); return total; }
+function gw_sum(count, rule) {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += rule(i);
+  return total;
+}
 
 // Which entries of its argument entry i of a map is the sum of (of `mean`, the mean).
 function gw_read(map, { K, H }, i) {
-  const head = Math.floor(i / (K * K)), row = Math.floor(i / K) % K, column = i % K;
+  const head = Math.floor(i / (K * K)),
+    row = Math.floor(i / K) % K,
+    column = i % K;
   return {
     mean: () => gw_many(H, (k) => k),
     spread: () => [Math.floor(i / K)],
@@ -54,23 +83,37 @@ const gw_cut = (flat, width) => gw_many(flat.length / width, (r) => flat.slice(r
 
 // A story of the document as numbers that may be changed.
 function gw_open(doc, story) {
-  const sizes = story.sizes, width = (k) => sizes[doc.nodes[doc.before[k]][1]];
+  const sizes = story.sizes,
+    width = (k) => sizes[doc.nodes[doc.before[k]][1]];
   const weights = {};
   for (const w of doc.weights) {
     const columns = w.columns ? sizes[w.columns] : 1;
     weights[w.name] = { values: gw_decode(story.weights[w.name]), rows: sizes[w.rows], columns, vector: !w.columns };
   }
-  const head = story.head && { ...story.head, targets: [...story.head.targets], bias: gw_decode(story.head.bias),
-    weight: { values: gw_decode(story.head.weight), rows: gw_decode(story.head.bias).length, columns: width(0) } };
+  const head = story.head && {
+    ...story.head,
+    targets: [...story.head.targets],
+    bias: gw_decode(story.head.bias),
+    weight: { values: gw_decode(story.head.weight), rows: gw_decode(story.head.bias).length, columns: width(0) },
+  };
   const arriving = story.arriving && story.arriving.map((a, k) => gw_cut(gw_decode(a), width(k)));
-  return { ...story, x: gw_cut(gw_decode(story.x), sizes.D), start: story.start.map(gw_decode), weights, head, arriving, held: [] };
+  return {
+    ...story,
+    x: gw_cut(gw_decode(story.x), sizes.D),
+    start: story.start.map(gw_decode),
+    weights,
+    head,
+    arriving,
+    held: [],
+  };
 }
 
 const gw_inside = (w, s, r, c) => !w.diagonal || Math.floor(r / s.K) === Math.floor(c / s.K);
 
 // Everything that follows from a story as it is now.
 function gw_run(doc, story) {
-  const sizes = { ...story.sizes, heads: story.heads }, steps = [];
+  const sizes = { ...story.sizes, heads: story.heads },
+    steps = [];
   const length = (i) => sizes[doc.nodes[i][1]];
   const evaluate = (v, from, to) => {
     for (let i = from; i < to; i++) {
@@ -83,25 +126,43 @@ function gw_run(doc, story) {
   for (let t = 0; t < story.x.length; t++) {
     const v = [];
     v[doc.x] = story.x[t];
-    doc.before.forEach((i, k) => { v[i] = now[k]; });
+    doc.before.forEach((i, k) => {
+      v[i] = now[k];
+    });
     for (const w of doc.weights) v[w.node] = w.columns ? story.weights[w.name] : story.weights[w.name].values;
-    for (const [, , free, held] of Object.values(doc.pins)) { v[free] = gw_many(length(free), () => 1); v[held] = gw_many(length(held), () => 0); }
-    for (const { name, t: at, j, value } of story.held) if (at === t) { v[doc.pins[name][2]][j] = 0; v[doc.pins[name][3]][j] = value; }
+    for (const [, , free, held] of Object.values(doc.pins)) {
+      v[free] = gw_many(length(free), () => 1);
+      v[held] = gw_many(length(held), () => 0);
+    }
+    for (const { name, t: at, j, value } of story.held)
+      if (at === t) {
+        v[doc.pins[name][2]][j] = 0;
+        v[doc.pins[name][3]][j] = value;
+      }
     evaluate(v, 0, doc.forward);
     now = doc.after.map((i) => v[i]);
     steps.push(v);
   }
   const judged = gw_judge(doc, story, steps);
-  const total = Object.fromEntries(doc.weights.map((w) => [w.name, new Array(story.weights[w.name].values.length).fill(0)]));
+  const total = Object.fromEntries(
+    doc.weights.map((w) => [w.name, new Array(story.weights[w.name].values.length).fill(0)]),
+  );
   let after = doc.before.map((i) => new Array(length(i)).fill(0));
   for (let t = steps.length - 1; t >= 0; t--) {
     const v = steps[t];
-    doc.seeds.forEach((i, k) => { v[i] = after[k].map((g, j) => judged.arriving[t][k][j] + g); });
+    doc.seeds.forEach((i, k) => {
+      v[i] = after[k].map((g, j) => judged.arriving[t][k][j] + g);
+    });
     evaluate(v, doc.forward, doc.nodes.length);
-    after = doc.handed.map((i, k) => { const g = gw_of(v[i]); return gw_many(after[k].length, g); });
+    after = doc.handed.map((i, k) => {
+      const g = gw_of(v[i]);
+      return gw_many(after[k].length, g);
+    });
     for (const w of doc.weights) {
-      const { rows, columns } = story.weights[w.name], sum = total[w.name];
-      for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) if (gw_inside(w, sizes, r, c)) sum[r * columns + c] += gw_share(w, v, r, c);
+      const { rows, columns } = story.weights[w.name],
+        sum = total[w.name];
+      for (let r = 0; r < rows; r++)
+        for (let c = 0; c < columns; c++) if (gw_inside(w, sizes, r, c)) sum[r * columns + c] += gw_share(w, v, r, c);
     }
   }
   return { steps, ...judged, weights: total };
@@ -115,25 +176,47 @@ function gw_share(w, v, r, c) {
 
 // Scores, chances, loss, and the gradient that arrives at each step's carried values from outside.
 function gw_judge(doc, story, steps) {
-  const { head } = story, output = steps.map((v) => v[doc.after[0]]);
-  const arriving = steps.map((v, t) => doc.after.map((i, k) => (story.arriving ? [...story.arriving[k][t]] : gw_many(story.start[k].length, () => 0))));
+  const { head } = story,
+    output = steps.map((v) => v[doc.after[0]]);
+  const arriving = steps.map((v, t) =>
+    doc.after.map((i, k) => (story.arriving ? [...story.arriving[k][t]] : gw_many(story.start[k].length, () => 0))),
+  );
   if (!head) return { arriving, loss: null, head: null };
-  const { weight: m, bias } = head, judged = { scores: [], chances: [], blame: [], loss: 0, losses: [] };
+  const { weight: m, bias } = head,
+    judged = { scores: [], chances: [], blame: [], loss: 0, losses: [] };
   const gradient = { weight: m.values.map(() => 0), bias: bias.map(() => 0) };
   output.forEach((h, t) => {
     const scores = bias.map((b, r) => b + gw_sum(m.columns, (c) => m.values[r * m.columns + c] * h[c]));
-    const asked = head.targets[t] !== null, target = head.targets[t];
-    let chances = null, blame = bias.map(() => 0), loss = 0;
+    const asked = head.targets[t] !== null,
+      target = head.targets[t];
+    let chances = null,
+      blame = bias.map(() => 0),
+      loss = 0;
     if (head.symbols.length) {
-      const most = Math.max(...scores), raised = scores.map((s) => Math.exp(s - most)), all = raised.reduce((a, b) => a + b, 0);
+      const most = Math.max(...scores),
+        raised = scores.map((s) => Math.exp(s - most)),
+        all = raised.reduce((a, b) => a + b, 0);
       chances = raised.map((r) => r / all);
-      if (asked) { blame = chances.map((p, r) => p - (r === target ? 1 : 0)); loss = Math.log(all) - (scores[target] - most); }
-    } else if (asked) { blame = [scores[0] - target]; loss = 0.5 * blame[0] ** 2; }
+      if (asked) {
+        blame = chances.map((p, r) => p - (r === target ? 1 : 0));
+        loss = Math.log(all) - (scores[target] - most);
+      }
+    } else if (asked) {
+      blame = [scores[0] - target];
+      loss = 0.5 * blame[0] ** 2;
+    }
     blame.forEach((g, r) => {
       gradient.bias[r] += g;
-      h.forEach((v, c) => { gradient.weight[r * m.columns + c] += g * v; arriving[t][0][c] += g * m.values[r * m.columns + c]; });
+      h.forEach((v, c) => {
+        gradient.weight[r * m.columns + c] += g * v;
+        arriving[t][0][c] += g * m.values[r * m.columns + c];
+      });
     });
-    judged.scores.push(scores); judged.chances.push(chances); judged.blame.push(blame); judged.losses.push(loss); judged.loss += loss;
+    judged.scores.push(scores);
+    judged.chances.push(chances);
+    judged.blame.push(blame);
+    judged.losses.push(loss);
+    judged.loss += loss;
   });
   return { ...judged, arriving, head: gradient };
 }

@@ -45,28 +45,39 @@ function again() {
 
 // Tables of weights, each with its gradient below.
 function drawTables() {
-  const { story } = now, list = [];
-  const kept = strip.live; strip.live = [];
+  const { story } = now,
+    list = [];
+  const kept = strip.live;
+  strip.live = [];
   for (const w of gw_doc.weights) {
-    const rows = strip.shown(w.rows), columns = w.columns ? strip.shown(w.columns) : [0];
-    list.push(table(gw_letter(w.name, null), rows, columns, (r, c) => (gw_inside(w, story.sizes, r, c) ? [spots.weight(w, r, c), spots.total(w, r, c)] : null)));
+    const rows = strip.shown(w.rows),
+      columns = w.columns ? strip.shown(w.columns) : [0];
+    list.push(
+      table(gw_letter(w.name, null), rows, columns, (r, c) =>
+        gw_inside(w, story.sizes, r, c) ? [spots.weight(w, r, c), spots.total(w, r, c)] : null,
+      ),
+    );
   }
   if (story.head) {
-    const rows = story.head.bias.map((_, r) => r), columns = gw_many(story.head.weight.columns, (c) => c);
+    const rows = story.head.bias.map((_, r) => r),
+      columns = gw_many(story.head.weight.columns, (c) => c);
     list.push(table(mi("V"), rows, columns, (r, c) => [spots.headed("V", r, c), spots.headTotal("V", r, c)]));
     list.push(table(mi("a"), rows, [0], (r, c) => [spots.headed("a", r, c), spots.headTotal("a", r, c)]));
   }
-  tables = strip.live; strip.live = kept;
+  tables = strip.live;
+  strip.live = kept;
   at("tables").replaceChildren(...list);
 }
 
 function table(name, rows, columns, at_) {
   const caption = make("figcaption");
   caption.innerHTML = gw_math(name);
-  const cells = rows.flatMap((r) => columns.map((c) => {
-    const pair = at_(r, c);
-    return pair ? make("div", "pair", strip.number(pair[0]), strip.number(pair[1])) : make("div", "pair none", "·");
-  }));
+  const cells = rows.flatMap((r) =>
+    columns.map((c) => {
+      const pair = at_(r, c);
+      return pair ? make("div", "pair", strip.number(pair[0]), strip.number(pair[1])) : make("div", "pair none", "·");
+    }),
+  );
   const grid = make("div", "matrix", ...cells);
   grid.style.setProperty("--columns", columns.length);
   return make("figure", "", caption, grid);
@@ -76,7 +87,10 @@ function table(name, rows, columns, at_) {
 const pane = { trail: [], from: null };
 
 function unfold(spot, button) {
-  if (!at("unfold").contains(button)) { pane.trail = []; pane.from = button; }
+  if (!at("unfold").contains(button)) {
+    pane.trail = [];
+    pane.from = button;
+  }
   pane.trail.push(spot);
   showPane();
   at("unfold").focus({ preventScroll: true });
@@ -92,24 +106,57 @@ function close() {
 }
 
 function showPane() {
-  const spot = pane.trail[pane.trail.length - 1], kept = strip.live, inside = [];
+  const spot = pane.trail[pane.trail.length - 1],
+    kept = strip.live,
+    inside = [];
   const editing = at("unfold").contains(document.activeElement) ? document.activeElement.id : "";
   strip.live = [];
-  const button = (key, act) => { const b = make("button"); b.type = "button"; b.textContent = said(key); b.addEventListener("click", act); return b; };
-  const title = make("h2"), equation = make("div", "lines");
+  const button = (key, act) => {
+    const b = make("button");
+    b.type = "button";
+    b.textContent = said(key);
+    b.addEventListener("click", act);
+    return b;
+  };
+  const title = make("h2"),
+    equation = make("div", "lines");
   title.innerHTML = `${gw_math(row(spot.name || mi("·"), mo("="), gw_number(spot.value())))} <small>${gw_safe(spot.say)}</small>`;
-  for (const line of spot.lines()) { const p = make("p"); p.innerHTML = gw_math(line); equation.append(p); }
-  const buttons = make("div", "row", ...(pane.trail.length > 1 ? [button("return", () => { pane.trail.pop(); showPane(); })] : []), button("close", close));
+  for (const line of spot.lines()) {
+    const p = make("p");
+    p.innerHTML = gw_math(line);
+    equation.append(p);
+  }
+  const buttons = make(
+    "div",
+    "row",
+    ...(pane.trail.length > 1
+      ? [
+          button("return", () => {
+            pane.trail.pop();
+            showPane();
+          }),
+        ]
+      : []),
+    button("close", close),
+  );
   buttons.lastChild.id = "close";
   inside.push(make("div", "head", title, buttons), equation);
-  if (spot.set) inside.push(field("given", spot.value(), (v) => { spot.set(v); now.changed.add(spot.key); again(); }));
+  if (spot.set)
+    inside.push(
+      field("given", spot.value(), (v) => {
+        spot.set(v);
+        now.changed.add(spot.key);
+        again();
+      }),
+    );
   if (spot.pin) inside.push(...pinning(spot, button));
   const parts = spot.parts();
   if (parts.length) {
     const list = make("div", "parts", make("span", "name"));
     list.firstChild.textContent = said("made_of");
     for (const part of parts.slice(0, 40)) {
-      const b = strip.number(part), name = make("span", "word");
+      const b = strip.number(part),
+        name = make("span", "word");
       name.innerHTML = `${gw_math(part.name)}${part.place ? ` [${part.place}]` : ""}`;
       b.prepend(name);
       list.append(b);
@@ -126,28 +173,48 @@ function showPane() {
 }
 
 function field(key, value, act) {
-  const input = make("input"), label = make("label", "row", said(key), input);
-  input.type = "number"; input.step = "any"; input.id = `field_${key}`;
+  const input = make("input"),
+    label = make("label", "row", said(key), input);
+  input.type = "number";
+  input.step = "any";
+  input.id = `field_${key}`;
   input.value = String(Math.round(value * 1e6) / 1e6);
-  input.addEventListener("change", () => { if (input.value !== "" && Number.isFinite(Number(input.value))) act(Number(input.value)); });
+  input.addEventListener("change", () => {
+    if (input.value !== "" && Number.isFinite(Number(input.value))) act(Number(input.value));
+  });
   return label;
 }
 
 // "What if": a value is held at a number, here or at every step.
 function pinning(spot, button) {
-  const { name, t, j } = spot.pin, mine = (h) => h.name === name && h.j === j, held = now.story.held.filter((h) => mine(h) && h.t === t);
-  const every = make("input"), label = make("label", "row", every, said("hold_all"));
-  every.type = "checkbox"; every.id = "field_every"; every.checked = held.length > 0 && now.story.held.filter(mine).length === now.story.steps.length;
+  const { name, t, j } = spot.pin,
+    mine = (h) => h.name === name && h.j === j,
+    held = now.story.held.filter((h) => mine(h) && h.t === t);
+  const every = make("input"),
+    label = make("label", "row", every, said("hold_all"));
+  every.type = "checkbox";
+  every.id = "field_every";
+  every.checked = held.length > 0 && now.story.held.filter(mine).length === now.story.steps.length;
   const hold = (value) => {
     const all = every.checked;
-    now.story.held = [...now.story.held.filter((h) => !(mine(h) && (all || h.t === t))), ...now.story.steps.map((_, s) => ({ name, t: s, j, value })).filter((h) => all || h.t === t)];
+    now.story.held = [
+      ...now.story.held.filter((h) => !(mine(h) && (all || h.t === t))),
+      ...now.story.steps.map((_, s) => ({ name, t: s, j, value })).filter((h) => all || h.t === t),
+    ];
     again();
   };
   const inside = [make("div", "row", field("hold", spot.value(), hold), label)];
-  every.addEventListener("change", () => { if (held.length) hold(held[0].value); });
+  every.addEventListener("change", () => {
+    if (held.length) hold(held[0].value);
+  });
   if (held.length) {
-    const note = make("p", "said"), free = button("let_go", () => { now.story.held = now.story.held.filter((h) => !(mine(h) && (every.checked || h.t === t))); again(); });
-    note.textContent = said("is_held"); free.id = "let_go";
+    const note = make("p", "said"),
+      free = button("let_go", () => {
+        now.story.held = now.story.held.filter((h) => !(mine(h) && (every.checked || h.t === t)));
+        again();
+      });
+    note.textContent = said("is_held");
+    free.id = "let_go";
     inside.push(note, free);
   }
   return inside;
@@ -169,26 +236,43 @@ function go(n, move = true) {
   tell(`${element.getAttribute("aria-label")}. ${numbers.join("; ")}`);
 }
 
-function beside(steps, rows) { // from this panel to the one so far away in the drawing
-  const { t, row: from } = strip.panels[here], all = [...new Set(strip.panels.map((p) => p.row))].sort((a, b) => a - b);
+function beside(steps, rows) {
+  // from this panel to the one so far away in the drawing
+  const { t, row: from } = strip.panels[here],
+    all = [...new Set(strip.panels.map((p) => p.row))].sort((a, b) => a - b);
   const want = { t: t + steps, row: all[all.indexOf(from) + rows] };
   const n = strip.panels.findIndex((p) => p.t === want.t && p.row === want.row);
   if (n >= 0) go(n);
 }
 
-function stop() { clearInterval(playing); playing = null; at("play").setAttribute("aria-pressed", "false"); words(); }
+function stop() {
+  clearInterval(playing);
+  playing = null;
+  at("play").setAttribute("aria-pressed", "false");
+  words();
+}
 function play() {
-  if (playing) { stop(); return; }
+  if (playing) {
+    stop();
+    return;
+  }
   if (here === strip.panels.length - 1) go(0);
   playing = setInterval(() => (here === strip.panels.length - 1 ? stop() : go(here + 1)), 1600);
   at("play").setAttribute("aria-pressed", "true");
   words();
 }
 
-function tell(text) { at("live").textContent = text; }
+function tell(text) {
+  at("live").textContent = text;
+}
 
 function learn() {
-  const { story, run } = now, rate = 0.3, down = (values, gradient) => gradient.forEach((g, i) => { values[i] -= rate * g; });
+  const { story, run } = now,
+    rate = 0.3,
+    down = (values, gradient) =>
+      gradient.forEach((g, i) => {
+        values[i] -= rate * g;
+      });
   for (const w of gw_doc.weights) down(story.weights[w.name].values, run.weights[w.name]);
   down(story.head.weight.values, run.head.weight);
   down(story.head.bias, run.head.bias);
@@ -207,28 +291,53 @@ function words() {
   at("title").textContent = document.title = said("title", { cell: gw_doc.cell.name });
   at("summary").textContent = gw_doc.cell.summary;
   const target = story.head?.targets.findLast((v) => v !== null);
-  at("told").textContent = said(TEXTS[`told_${story.name}`] ? `told_${story.name}` : "told_own", { last: gw_below(story.steps.length), target: gw_text(target) });
+  at("told").textContent = said(TEXTS[`told_${story.name}`] ? `told_${story.name}` : "told_own", {
+    last: gw_below(story.steps.length),
+    target: gw_text(target),
+  });
   at("about").textContent = said("about", { source: gw_doc.cell.source.replace(/\.$/, "") });
-  for (const [id, key] of [["back", "back"], ["next", "next"]]) at(id).setAttribute("aria-label", said(key));
+  for (const [id, key] of [
+    ["back", "back"],
+    ["next", "next"],
+  ])
+    at(id).setAttribute("aria-label", said(key));
   at("play").textContent = said(playing ? "pause" : "play");
   at("learn").textContent = said("learn");
   at("reset").textContent = said("reset");
   at("comic").setAttribute("aria-label", said("comic"));
   at("theme").textContent = said(dark() ? "light" : "dark");
-  [...at("story").options].forEach((option, k) => { const { name } = gw_doc.stories[k]; option.textContent = TEXTS[name] ? said(name) : name; });
-  at("legend").replaceChildren(...["arrives", "doors", "shelf", "speaks", "answer", "through", "handed", "share"].flatMap((key) => {
-    const [term, meaning] = [make("dt"), make("dd")];
-    term.textContent = said(key); meaning.textContent = said(`${key}_said`);
-    return [term, meaning];
-  }));
+  [...at("story").options].forEach((option, k) => {
+    const { name } = gw_doc.stories[k];
+    option.textContent = TEXTS[name] ? said(name) : name;
+  });
+  at("legend").replaceChildren(
+    ...["arrives", "doors", "shelf", "speaks", "answer", "through", "handed", "share"].flatMap((key) => {
+      const [term, meaning] = [make("dt"), make("dd")];
+      term.textContent = said(key);
+      meaning.textContent = said(`${key}_said`);
+      return [term, meaning];
+    }),
+  );
 }
 
-const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+const dark = () =>
+  (document.documentElement.dataset.theme ??
+    (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
 at("story").append(...gw_doc.stories.map(() => new Option()));
-at("story").addEventListener("change", () => { open(gw_doc.stories[at("story").selectedIndex]); words(); });
-at("language").addEventListener("click", () => { chinese = !chinese; words(); again(); });
-at("theme").addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; words(); });
+at("story").addEventListener("change", () => {
+  open(gw_doc.stories[at("story").selectedIndex]);
+  words();
+});
+at("language").addEventListener("click", () => {
+  chinese = !chinese;
+  words();
+  again();
+});
+at("theme").addEventListener("click", () => {
+  document.documentElement.dataset.theme = dark() ? "light" : "dark";
+  words();
+});
 at("back").addEventListener("click", () => beside(-1, 0));
 at("next").addEventListener("click", () => beside(1, 0));
 at("play").addEventListener("click", play);
@@ -239,8 +348,13 @@ at("comic").addEventListener("focusin", (event) => {
   if (n >= 0 && n !== here) go(n, false);
 });
 document.addEventListener("keydown", (event) => {
-  const editing = event.target.closest("input, select, textarea, summary"), inPane = at("unfold").contains(event.target);
-  if (event.key === "Escape") { if (pane.trail.length) close(); else stop(); return; }
+  const editing = event.target.closest("input, select, textarea, summary"),
+    inPane = at("unfold").contains(event.target);
+  if (event.key === "Escape") {
+    if (pane.trail.length) close();
+    else stop();
+    return;
+  }
   if (editing || inPane || event.ctrlKey || event.metaKey || event.altKey) return;
   const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (move) beside(...move);

@@ -1,88 +1,20 @@
 // The comic: a column for each step, panels below one another, forward and then backward.
 
-const make = (tag, kind = "", ...children) => { const e = document.createElement(tag); if (kind) e.className = kind; e.append(...children); return e; };
-
-class Strip {
-  constructor(doc, spots, maths, unfold) {
-    this.doc = doc; this.spots = spots; this.maths = maths; this.unfold = unfold;
-    this.live = []; // what is drawn anew after each change
-    this.panels = []; // [{ t, row, element }], in the order in which they are read
-  }
-
-  get now() { return this.spots.now(); }
-
-  shown(letter) {
-    const { sizes, units, heads } = this.now.story, all = gw_many(sizes[letter], (i) => i);
-    if (letter === "H" && units) return [...units];
-    if (letter === "M") {
-      const of = new Set(this.shown("H")), K = sizes.K;
-      const some = all.filter((i) => of.has(Math.floor(i / (K * K)) * K + (Math.floor(i / K) % K)) && of.has(Math.floor(i / (K * K)) * K + (i % K)));
-      return some.slice(0, 64);
-    }
-    return letter === "N" ? all.slice(0, heads) : this.most(letter, all);
-  }
-
-  most(letter, all) { // of inputs and projected outputs that are many, the largest
-    if (all.length <= 12) return all;
-    const size = (i) => (letter === "D" ? this.now.story.x.reduce((sum, x) => sum + Math.abs(x[i]), 0) : -i);
-    return [...all].sort((a, b) => size(b) - size(a)).slice(0, 8).sort((a, b) => a - b);
-  }
-
-  // A number that unfolds; `picture` is drawn above it from its value.
-  number(spot, picture = null, below = null) {
-    const button = make("button", "n"), text = make("span", "digits"), above = make("span", "picture"), word = make("span", "word");
-    button.type = "button"; button.dataset.spot = spot.key;
-    if (picture) button.append(above);
-    button.append(text);
-    if (below) button.append(word);
-    button.addEventListener("click", () => this.unfold(spot, button));
-    this.live.push(() => {
-      const v = spot.value();
-      text.textContent = gw_short(v);
-      if (picture) above.innerHTML = picture(v);
-      if (below) word.textContent = said(below(v));
-      button.setAttribute("aria-label", `${spot.say}: ${gw_text(v)}${below ? `, ${said(below(v))}` : ""}`);
-      button.classList.toggle("held", Boolean(spot.pin) && this.now.story.held.some((h) => h.name === spot.pin.name && h.t === spot.pin.t && h.j === spot.pin.j));
-      button.classList.toggle("changed", this.now.changed.has(spot.key));
-    });
-    return button;
-  }
-
-  // One line of a panel: a name, and a number for each unit that is shown.
-  line(name, i, t, picture = null, below = null) {
-    const letter = this.doc.nodes[i][1], places = this.shown(letter), hidden = this.now.story.sizes[letter] - places.length;
-    const numbers = make("div", letter === "M" ? "numbers matrix" : "numbers", ...places.map((j) => this.number(this.spots.value(i, t, j), picture, below)));
-    if (letter === "M") numbers.style.setProperty("--columns", Math.min(this.now.story.sizes.K, 8));
-    return this.labelled(name, numbers, hidden, letter === "D" ? "more_features" : "more");
-  }
-
-  labelled(name, numbers, hidden = 0, more = "more") {
-    const line = make("div", "line");
-    const label = make("span", "name");
-    label.innerHTML = name.startsWith("<") ? gw_math(name) : "";
-    if (!name.startsWith("<")) this.live.push(() => { label.textContent = TEXTS[name] ? said(name) : name; });
-    line.append(label, numbers);
-    if (hidden > 0) { const rest = make("span", "rest"); this.live.push(() => { rest.textContent = said(more, { n: hidden }); }); line.append(rest); }
-    return line;
-  }
-
-  text(kind, key, values = () => ({})) { const e = make("p", kind); this.live.push(() => { e.textContent = said(key, values()); }); return e; }
-
-  // A panel of a step, with its caption; `row` is its place from the top.
-  panel(row, t, kind, ...inside) {
-    const element = make("section", `panel ${kind}`), caption = make("h3");
-    this.live.push(() => { caption.textContent = said(kind); element.setAttribute("aria-label", `${said("step", { t: t + 1 })} ${this.now.story.steps[t]}: ${said(kind)}`); });
-    element.append(caption, ...inside);
-    element.style.gridRow = row; element.style.gridColumn = t + 1;
-    element.tabIndex = -1;
-    this.panels.push({ t, row, element });
-    return element;
-  }
-
+class Strip extends Drawing {
   draw(into) {
-    this.live = []; this.panels = [];
-    const T = this.now.story.steps.length, grid = make("div", "grid");
-    const heading = (row, key) => { const h = make("h2"); this.live.push(() => { h.textContent = said(key); }); h.style.gridRow = row; h.style.gridColumn = "1 / -1"; return h; };
+    this.live = [];
+    this.panels = [];
+    const T = this.now.story.steps.length,
+      grid = make("div", "grid");
+    const heading = (row, key) => {
+      const h = make("h2");
+      this.live.push(() => {
+        h.textContent = said(key);
+      });
+      h.style.gridRow = row;
+      h.style.gridColumn = "1 / -1";
+      return h;
+    };
     grid.append(heading(1, "forward"));
     for (let t = 0; t < T; t++) grid.append(this.top(t), this.arrives(t), this.doors(t), this.shelf(t), this.speaks(t));
     grid.append(heading(7, "backward"));
@@ -91,82 +23,182 @@ class Strip {
   }
 
   top(t) {
-    const e = make("div", "top"), word = make("strong"), step = make("span");
+    const e = make("div", "top"),
+      word = make("strong"),
+      step = make("span");
     word.textContent = this.now.story.steps[t];
-    this.live.push(() => { step.textContent = said("step", { t: t + 1 }); });
+    this.live.push(() => {
+      step.textContent = said("step", { t: t + 1 });
+    });
     e.append(step, word);
-    e.style.gridRow = 2; e.style.gridColumn = t + 1;
+    e.style.gridRow = 2;
+    e.style.gridColumn = t + 1;
     return e;
   }
 
   arrives(t) {
-    const { features } = this.now.story, places = this.shown("D");
-    const numbers = make("div", "numbers", ...places.map((j) => { const n = this.number(this.spots.value(this.doc.x, t, j)); const name = make("span", "word"); name.textContent = features[j]; n.append(name); return n; }));
+    const { features } = this.now.story,
+      places = this.shown("D");
+    const numbers = make(
+      "div",
+      "numbers",
+      ...places.map((j) => {
+        const n = this.number(this.spots.value(this.doc.x, t, j));
+        const name = make("span", "word");
+        name.textContent = features[j];
+        n.append(name);
+        return n;
+      }),
+    );
     const lines = this.doc.before.map((i) => this.line(this.maths.name(i, t + 1), i, t));
-    return this.panel(3, t, "arrives", this.labelled(gw_letter("x", t + 1), numbers, features.length - places.length, "more_features"), ...lines.slice(0, 1));
+    return this.panel(
+      3,
+      t,
+      "arrives",
+      this.labelled(gw_letter("x", t + 1), numbers, features.length - places.length, "more_features"),
+      ...lines.slice(0, 1),
+    );
   }
 
   doors(t) {
-    const lines = this.doc.doors.map((name) => this.line(gw_letter(name, t + 1), this.doc.pins[name][0], t, gw_door, gw_word));
+    const lines = this.doc.doors.map((name) =>
+      this.line(gw_letter(name, t + 1), this.doc.pins[name][0], t, gw_door, gw_word),
+    );
     const notes = this.doc.notes.map((name) => this.line(gw_letter(name, t + 1), this.doc.pins[name][0], t));
-    return this.panel(4, t, "doors", ...(lines.length ? lines : [this.text("said", "no_doors")]), ...(notes.length ? [this.text("said", "notes"), ...notes] : []));
+    return this.panel(
+      4,
+      t,
+      "doors",
+      ...(lines.length ? lines : [this.text("said", "no_doors")]),
+      ...(notes.length ? [this.text("said", "notes"), ...notes] : []),
+    );
   }
 
   shelf(t) {
     const inside = this.doc.shelves.map(([k, keep, write]) => {
-      const after = this.doc.after[k], letter = this.doc.nodes[after][1], places = this.shown(letter);
-      const jars = make("div", letter === "M" ? "numbers matrix" : "numbers", ...places.map((j) => {
-        const jar = make("span", "picture");
-        this.live.push(() => {
-          const v = this.now.run.steps[t], had = gw_of(v[this.doc.before[k]])(j);
-          jar.innerHTML = gw_jar(gw_of(v[keep])(j) * had, gw_of(v[write])(j), this.scales.carried[k]);
-        });
-        const number = (i) => this.number(this.spots.value(i, t, j));
-        return make("div", "column", jar, number(this.doc.before[k]), number(keep), number(write), number(after));
-      }));
+      const after = this.doc.after[k],
+        letter = this.doc.nodes[after][1],
+        places = this.shown(letter);
+      const jars = make(
+        "div",
+        letter === "M" ? "numbers matrix" : "numbers",
+        ...places.map((j) => {
+          const jar = make("span", "picture");
+          this.live.push(() => {
+            const v = this.now.run.steps[t],
+              had = gw_of(v[this.doc.before[k]])(j);
+            jar.innerHTML = gw_jar(gw_of(v[keep])(j) * had, gw_of(v[write])(j), this.scales.carried[k]);
+          });
+          const number = (i) => this.number(this.spots.value(i, t, j));
+          return make("div", "column", jar, number(this.doc.before[k]), number(keep), number(write), number(after));
+        }),
+      );
       if (letter === "M") jars.style.setProperty("--columns", Math.min(this.now.story.sizes.K, 4));
-      const names = make("div", "column names", make("span", "picture"), ...["had", "keep", "write", "now"].map((key) => this.text("name", key)));
+      const names = make(
+        "div",
+        "column names",
+        make("span", "picture"),
+        ...["had", "keep", "write", "now"].map((key) => this.text("name", key)),
+      );
       names.firstChild.innerHTML = gw_math(gw_letter(this.doc.cell.carry[k], t + 1));
       return make("div", "jars", names, jars);
     });
-    const kept = new Set(this.doc.shelves.map(([k]) => k)), others = this.doc.cell.carry.flatMap((name, k) => (k && !kept.has(k) && !this.doc.doors.includes(name) ? [k] : []));
+    const kept = new Set(this.doc.shelves.map(([k]) => k)),
+      others = this.doc.cell.carry.flatMap((name, k) =>
+        k && !kept.has(k) && !this.doc.doors.includes(name) ? [k] : [],
+      );
     const rest = others.map((k) => this.line(gw_letter(this.doc.cell.carry[k], t + 1), this.doc.after[k], t));
-    return this.panel(5, t, "shelf", ...(inside.length ? inside : [this.text("said", "no_shelf")]), ...(rest.length ? [this.text("said", "carried"), ...rest] : []));
+    return this.panel(
+      5,
+      t,
+      "shelf",
+      ...(inside.length ? inside : [this.text("said", "no_shelf")]),
+      ...(rest.length ? [this.text("said", "carried"), ...rest] : []),
+    );
   }
 
   speaks(t) {
-    const { story } = this.now, line = this.line(gw_letter(this.doc.cell.carry[0], t + 1), this.doc.after[0], t);
+    const { story } = this.now,
+      line = this.line(gw_letter(this.doc.cell.carry[0], t + 1), this.doc.after[0], t);
     if (!story.head) return this.panel(6, t, "speaks", line);
-    const { symbols } = story.head, inside = [line];
+    const { symbols } = story.head,
+      inside = [line];
     if (symbols.length) {
-      inside.push(make("div", "bars", ...symbols.map((s, r) => {
-        const bar = make("span", "bar"), name = make("span", "name"), number = this.number(this.spots.chance(t, r));
-        name.textContent = s;
-        this.live.push(() => { bar.style.setProperty("--share", this.now.run.chances[t][r]); });
-        return make("div", "guess", name, bar, number);
-      })));
-    } else inside.push(this.labelled(this.spots.score(t, 0).name, make("div", "numbers", this.number(this.spots.score(t, 0)))));
+      inside.push(
+        make(
+          "div",
+          "bars",
+          ...symbols.map((s, r) => {
+            const bar = make("span", "bar"),
+              name = make("span", "name"),
+              number = this.number(this.spots.chance(t, r));
+            name.textContent = s;
+            this.live.push(() => {
+              bar.style.setProperty("--share", this.now.run.chances[t][r]);
+            });
+            return make("div", "guess", name, bar, number);
+          }),
+        ),
+      );
+    } else
+      inside.push(
+        this.labelled(this.spots.score(t, 0).name, make("div", "numbers", this.number(this.spots.score(t, 0)))),
+      );
     inside.push(this.asked(t));
     return this.panel(6, t, "speaks", ...inside);
   }
 
   // What the right answer is, which can be changed, and what it costs to have said another.
   asked(t) {
-    const { story } = this.now, { symbols } = story.head, label = make("label", "asked"), words = make("span"), verdict = make("strong");
+    const { story } = this.now,
+      { symbols } = story.head,
+      label = make("label", "asked"),
+      words = make("span"),
+      verdict = make("strong");
     const field = make(symbols.length ? "select" : "input");
     if (symbols.length) field.append(new Option("–", ""), ...symbols.map((s, r) => new Option(s, r)));
-    else { field.type = "number"; field.step = "any"; field.placeholder = "–"; }
+    else {
+      field.type = "number";
+      field.step = "any";
+      field.placeholder = "–";
+    }
     this.live.push(() => {
-      const target = this.now.story.head.targets[t], chances = this.now.run.chances[t];
-      words.textContent = "→"; field.value = target ?? "";
+      const target = this.now.story.head.targets[t],
+        chances = this.now.run.chances[t];
+      words.textContent = "→";
+      field.value = target ?? "";
       field.setAttribute("aria-label", said("target", { t: t + 1 }));
-      verdict.textContent = target === null ? said("nothing") : chances ? (chances.indexOf(Math.max(...chances)) === target ? `✓ ${said("right")}` : `✗ ${said("wrong")}`) : "";
+      verdict.textContent =
+        target === null
+          ? said("nothing")
+          : chances
+            ? chances.indexOf(Math.max(...chances)) === target
+              ? `✓ ${said("right")}`
+              : `✗ ${said("wrong")}`
+            : "";
     });
-    field.addEventListener("change", () => { story.head.targets[t] = field.value === "" ? null : Number(field.value); this.now.changed.add(`target ${t}`); this.now.again(); });
+    field.addEventListener("change", () => {
+      story.head.targets[t] = field.value === "" ? null : Number(field.value);
+      this.now.changed.add(`target ${t}`);
+      this.now.again();
+    });
     label.append(words, field, verdict);
     const loss = this.labelled(this.spots.loss(t).name, make("div", "numbers", this.number(this.spots.loss(t))));
     const last = t === story.steps.length - 1 && story.name === "hello";
-    return make("div", "", label, loss, ...(last ? [this.text("said", "word_itself", () => ({ last: gw_below(t + 1), n: story.sizes[this.doc.nodes[this.doc.after[0]][1]] }))] : []));
+    return make(
+      "div",
+      "",
+      label,
+      loss,
+      ...(last
+        ? [
+            this.text("said", "word_itself", () => ({
+              last: gw_below(t + 1),
+              n: story.sizes[this.doc.nodes[this.doc.after[0]][1]],
+            })),
+          ]
+        : []),
+    );
   }
 
   // Backward.
@@ -176,34 +208,64 @@ class Strip {
   }
 
   answer(t) {
-    const { story } = this.now, inside = [];
-    if (story.head) inside.push(this.labelled(gw_blame(this.spots.score(t, 0).name.replace(/\([^)]*\)/, "")), make("div", "numbers", ...story.head.bias.map((_, r) => {
-      const n = this.number(this.spots.blame(t, r)); const name = make("span", "word"); name.textContent = story.head.symbols[r] ?? ""; n.append(name); return n;
-    }))));
+    const { story } = this.now,
+      inside = [];
+    if (story.head)
+      inside.push(
+        this.labelled(
+          gw_blame(this.spots.score(t, 0).name.replace(/\([^)]*\)/, "")),
+          make(
+            "div",
+            "numbers",
+            ...story.head.bias.map((_, r) => {
+              const n = this.number(this.spots.blame(t, r));
+              const name = make("span", "word");
+              name.textContent = story.head.symbols[r] ?? "";
+              n.append(name);
+              return n;
+            }),
+          ),
+        ),
+      );
     this.doc.seeds.forEach((i, k) => inside.push(this.blame(this.maths.name(i, t + 1), i, t)));
     return this.panel(8, t, "answer", ...inside);
   }
 
   through(t) {
-    const of = Object.fromEntries(this.doc.gradients), lines = [];
+    const of = Object.fromEntries(this.doc.gradients),
+      lines = [];
     for (const name of this.doc.order) {
-      const gradient = of[this.doc.pins[name][0]], sum = this.doc.sums[name];
-      if (gradient !== undefined && !this.doc.seeds.includes(gradient)) lines.push(this.blame(this.maths.name(gradient, t + 1), gradient, t));
-      if (sum !== undefined && of[sum] !== undefined) lines.push(this.blame(this.maths.name(of[sum], t + 1), of[sum], t));
+      const gradient = of[this.doc.pins[name][0]],
+        sum = this.doc.sums[name];
+      if (gradient !== undefined && !this.doc.seeds.includes(gradient))
+        lines.push(this.blame(this.maths.name(gradient, t + 1), gradient, t));
+      if (sum !== undefined && of[sum] !== undefined)
+        lines.push(this.blame(this.maths.name(of[sum], t + 1), of[sum], t));
     }
     return this.panel(9, t, "through", ...lines);
   }
 
   handed(t) {
-    const lines = this.doc.handed.map((i, k) => [i, `${this.doc.cell.carry[k]}_prev`]), of = Object.fromEntries(this.doc.gradients);
+    const lines = this.doc.handed.map((i, k) => [i, `${this.doc.cell.carry[k]}_prev`]),
+      of = Object.fromEntries(this.doc.gradients);
     if (of[this.doc.x] !== undefined) lines.push([of[this.doc.x], "x"]);
-    return this.panel(10, t, "handed", ...lines.filter(([i]) => this.doc.nodes[i][0] !== "constant").map(([i, name]) => this.blame(gw_blame(gw_letter(name, t + 1)), i, t)));
+    return this.panel(
+      10,
+      t,
+      "handed",
+      ...lines
+        .filter(([i]) => this.doc.nodes[i][0] !== "constant")
+        .map(([i, name]) => this.blame(gw_blame(gw_letter(name, t + 1)), i, t)),
+    );
   }
 
   share(t) {
     const list = make("div", "bars");
     for (const w of this.doc.weights) {
-      const name = make("span", "name"), bar = make("span", "bar"), digits = make("span", "digits"), guess = make("div", "guess", name, bar, digits);
+      const name = make("span", "name"),
+        bar = make("span", "bar"),
+        digits = make("span", "digits"),
+        guess = make("div", "guess", name, bar, digits);
       name.innerHTML = gw_math(gw_letter(w.name, null));
       this.live.push(() => {
         const length = this.scales.shares[w.name][t];
@@ -215,22 +277,27 @@ class Strip {
     return this.panel(11, t, "share", list);
   }
 
-  shareOf(w, t) { // the length of what step t adds to a weight's gradient
-    const { story, run } = this.now, { rows, columns } = story.weights[w.name];
-    return Math.sqrt(gw_sum(rows, (r) => gw_sum(columns, (c) => (gw_inside(w, story.sizes, r, c) ? gw_share(w, run.steps[t], r, c) ** 2 : 0))));
+  shareOf(w, t) {
+    // the length of what step t adds to a weight's gradient
+    const { story, run } = this.now,
+      { rows, columns } = story.weights[w.name];
+    return Math.sqrt(
+      gw_sum(rows, (r) =>
+        gw_sum(columns, (c) => (gw_inside(w, story.sizes, r, c) ? gw_share(w, run.steps[t], r, c) ** 2 : 0)),
+      ),
+    );
   }
 
   refresh() {
-    const { steps } = this.now.run, largest = (i) => Math.max(0, ...steps.flatMap((v) => (Array.isArray(v[i]) ? v[i].map(Math.abs) : [])));
+    const { steps } = this.now.run,
+      largest = (i) => Math.max(0, ...steps.flatMap((v) => (Array.isArray(v[i]) ? v[i].map(Math.abs) : [])));
     const shares = Object.fromEntries(this.doc.weights.map((w) => [w.name, steps.map((_, t) => this.shareOf(w, t))]));
     this.scales = {
       gradient: Math.max(...this.doc.gradients.map(([, i]) => largest(i))),
       carried: this.doc.after.map(largest),
-      shares, share: Math.max(...Object.values(shares).flat()),
+      shares,
+      share: Math.max(...Object.values(shares).flat()),
     };
     for (const draw of this.live) draw();
   }
 }
-
-const gw_math = (inside) => `<math>${inside}</math>`;
-const gw_below = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
