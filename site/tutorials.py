@@ -44,14 +44,18 @@ def chapter(name: str, folder: Path, quick: bool) -> None:
         elif kind == "python":
             _run([sys.executable, "-c", block], folder)
         elif kind == "":
-            ran = [_run([sys.executable, "-m", "gatewise", *_briefly(given, quick)], folder) for given in commands(block)]
+            ran = [
+                _run([sys.executable, "-m", "gatewise", *_briefly(given, quick)], folder) for given in commands(block)
+            ]
             printed = "\n".join(filter(None, (text.strip() for text in ran)))
     if not quick:
         for path in (page, page.with_suffix(".zh.md")):
-            outputs = iter(filled)
-            text = path.read_text(encoding="utf-8")
-            fill = lambda match, outputs=outputs: f"```output\n{next(outputs)}\n```" if match[1] == "output" else match[0]
-            path.write_text(BLOCK.sub(fill, text), encoding="utf-8")
+            path.write_text(_filled(path.read_text(encoding="utf-8"), filled), encoding="utf-8")
+
+
+def _filled(text: str, outputs: list[str]) -> str:
+    left = iter(outputs)
+    return BLOCK.sub(lambda match: f"```output\n{next(left)}\n```" if match[1] == "output" else match[0], text)
 
 
 def _briefly(given: list[str], quick: bool) -> list[str]:

@@ -20,7 +20,15 @@ import numpy as np
 
 from gatewise.data.datasets.builtin import docstring_summaries, python_documentation, written_dates
 
-AREAS = {"asyncio": "asyncio", "email": "mail", "tkinter": "windows", "unittest": "testing", "xml": "xml", "http": "web", "urllib": "web"}
+AREAS = {
+    "asyncio": "asyncio",
+    "email": "mail",
+    "tkinter": "windows",
+    "unittest": "testing",
+    "xml": "xml",
+    "http": "web",
+    "urllib": "web",
+}
 NOISE = ("rain", "wind", "dog", "car", "steps", "bell")
 
 
@@ -68,14 +76,17 @@ def doors() -> None:
 def pairs() -> None:
     """dates.txt, dates.iso: dates as people write them, and as ISO 8601 does. long.txt, short.txt: docstrings and their
     summaries."""
-    for found, source, target in ((written_dates(4000, seed=1), "dates.txt", "dates.iso"), (docstring_summaries(), "long.txt", "short.txt")):
+    for found, source, target in (
+        (written_dates(4000, seed=1), "dates.txt", "dates.iso"),
+        (docstring_summaries(), "long.txt", "short.txt"),
+    ):
         Path(source).write_text("\n".join(found.sources) + "\n", encoding="utf-8")
         Path(target).write_text("\n".join(found.targets) + "\n", encoding="utf-8")
 
 
 def sales() -> None:
-    """sales.csv: three shops, two years of days, with weeks, seasons, promotions and chance. coming.csv: the same and the
-    promotions of the next two weeks."""
+    """sales.csv: three shops, two years of days, with weeks, seasons, promotions and chance. coming.csv: the same, and
+    the promotions of the next two weeks."""
     draw, known, coming = np.random.default_rng(2), [], []
     for shop, level in (("Harbour", 180), ("Market", 90), ("Station", 240)):
         for step in range(744):
@@ -91,7 +102,7 @@ def sales() -> None:
 
 
 def machine() -> None:
-    """machine.csv: heat and vibration of a machine by the minute; at the end a bearing fails. normal.csv: before that."""
+    """machine.csv: heat and vibration of a machine by the minute; in the end a bearing fails. normal.csv: until then."""
     draw, T = np.random.default_rng(3), 6000
     minute = np.arange(T)
     load = np.sin(2 * np.pi * minute / 240) + 0.5 * np.sin(2 * np.pi * minute / 37)
@@ -99,7 +110,10 @@ def machine() -> None:
     shake = 2 + 0.3 * load + draw.gamma(2, 0.05, T)
     shake[5200:5260] += np.linspace(0, 2.5, 60)
     heat[5230:5260] += 4
-    rows = [(datetime(2026, 3, 1) + timedelta(minutes=int(m)), round(h, 2), round(s, 3)) for m, h, s in zip(minute, heat, shake, strict=True)]
+    rows = [
+        (datetime(2026, 3, 1) + timedelta(minutes=int(m)), round(h, 2), round(s, 3))
+        for m, h, s in zip(minute, heat, shake, strict=True)
+    ]
     _table("machine.csv", ("minute", "heat", "vibration"), rows)
     _table("normal.csv", ("minute", "heat", "vibration"), rows[:4800])
 
