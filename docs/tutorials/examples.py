@@ -102,7 +102,7 @@ def sales() -> None:
 
 
 def machine() -> None:
-    """machine.csv: heat and vibration of a machine by the minute; in the end a bearing fails. normal.csv: until then."""
+    """machine.csv: heat and vibration of a machine by the minute; its bearing fails late. normal.csv: until then."""
     draw, T = np.random.default_rng(3), 6000
     minute = np.arange(T)
     load = np.sin(2 * np.pi * minute / 240) + 0.5 * np.sin(2 * np.pi * minute / 37)
