@@ -15,7 +15,7 @@ CONFIGURE   = $(BIN)/cmake --log-level=WARNING -S . -B $(1) -G Ninja -DCMAKE_MAK
               -DPython_EXECUTABLE=$(abspath $(BIN))/python
 BUILD       = $(if $(FLOCK),flock $(1)) $(BIN)/cmake --build $(1) --parallel $(JOBS) -- --quiet
 
-.PHONY: demo test test-slow lint format native sanitize clean
+.PHONY: demo test test-slow lint format native sanitize site clean
 
 demo: $(READY)  ## train a language model on Python's own documentation, then let it write
 	$(BIN)/gatewise demo --force
@@ -26,6 +26,10 @@ test: $(READY)  ## every test that is quick enough to run each time
 
 test-slow: $(READY)  ## the ones that are not
 	$(BIN)/python -m pytest -m slow
+
+site: $(READY)  ## the documentation as a site, in two languages, in build/site/html; a link that leads nowhere is an error
+	$(BIN)/python site/gather.py build/site/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file site/mkdocs.yml
 
 lint: $(READY)
 	$(BIN)/ruff check .
