@@ -9,7 +9,6 @@ import torch
 from generate_examples import REGULARISED, TINY, fit, network, same, sizes, weights
 
 from gatewise import bundle, cells
-from gatewise.bundle import read_header
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.tasks.generate.architecture import Regularisation
 from gatewise.tasks.generate.estimator import Generator
@@ -97,7 +96,7 @@ def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhym
     assert loaded.evaluate(io.StringIO(text)) == generator.evaluate(io.StringIO(text))
     writer = Writer.load("model")
     writer.push("Peter")
-    start = read_header("model").document["start"]  # a prompt is read after it
+    start = bundle.read_header("model").document["start"]  # a prompt is read after it
     ids = torch.tensor([start, *generator.vocabulary_.encode("Peter")])[:, None]
     with torch.no_grad():
         scores, _ = loaded.model_(ids)
