@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import wave
 
 import numpy as np
 import pytest
@@ -183,3 +184,36 @@ def test_options_that_a_task_lacks_are_refused(client):
     answer = client.post("/v1/models/tag_entity/predict", json={"texts": ["a"]})
     assert answer.status_code == 404
     assert "no model named 'tag_entity'. Did you mean 'tag_entities'?" in answer.json()["error"]["message"]
+
+
+def tone(path, pitch):
+    """Half a second, which begins as low or as high as its pitch says."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((9000 * np.sin(np.arange(4000) * pitch)).astype("<i2").tobytes())
+
+
+def test_a_sound_becomes_a_text_and_a_class(tmp_path):
+    heard, sorted_by = tmp_path / "heard", tmp_path / "sorted"
+    for number in range(12):
+        word, pitch = (("low", 0.1), ("high", 0.3))[number % 2]
+        for folder in (heard, sorted_by / word):
+            folder.mkdir(parents=True, exist_ok=True)
+            tone(folder / f"{number}.wav", pitch)
+        (heard / f"{number}.txt").write_text(word)
+    brief = {"epochs": 1, "hidden_size": 8, "seed": 1}
+    gatewise.Transcriber(**brief).fit(heard, output=tmp_path / "ears")
+    gatewise.Classifier(**brief).fit(sorted_by, output=tmp_path / "pitch")
+    sound = heard / "0.wav"
+    with client_of([tmp_path / "ears", tmp_path / "pitch"]) as client:
+        for name in ("ears", "pitch"):
+            kind = {"content-type": "audio/wav"}
+            answer = client.post(f"/v1/models/{name}/predict", content=sound.read_bytes(), headers=kind)
+            [found], [wanted] = (
+                answer.json()["predictions"],
+                rows_of(gatewise.load(tmp_path / name).predictions(str(sound))),
+            )
+            close([found], [wanted | {"file": "data.wav"}])  # as the server calls what it was sent
+        broken = client.post("/v1/models/ears/predict", content=b"RIFF", headers={"content-type": "audio/wav"})
+        assert broken.status_code == 400
+        assert "data.wav" in broken.json()["error"]["message"]
