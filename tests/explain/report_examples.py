@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gatewise.explain.inside import Connectivity, Flip, GateAblation, Interaction, LayerMemory, FoundUnit, Place, Stream
+from gatewise.explain.inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Place, Stream
 from gatewise.explain.packed import Packed
 from gatewise.explain.report import (
     Added,
