@@ -81,7 +81,7 @@ def _folded(op: str, args: Sequence[Node]) -> Node:
     return pointwise(op, *args)
 
 
-_OF_NUMBERS = {"add": add, "sub": sub, "mul": mul, "div": truediv, "neg": neg}
+_OF_NUMBERS: dict[str, Callable[..., float]] = {"add": add, "sub": sub, "mul": mul, "div": truediv, "neg": neg}
 
 
 def _plus(p: Part, q: Part) -> Part:
