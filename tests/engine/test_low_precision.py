@@ -403,7 +403,7 @@ def test_rounding_is_to_the_nearest_even_on_every_set(name):
 
 @pytest.mark.skipif(SETS == ["plain"], reason="this machine has one set only")
 def test_packed_weights_of_another_precision_are_refused():
-    program = calls._forward_program(LSTM, False, False)
+    program = calls.forward_program(LSTM, False, False)
     inputs = draw(LSTM, ODD, torch.float32)
     sizes = calls.Call(native.Layer(LSTM, inputs.x, inputs.state, inputs.weights), native.TENSORS).sizes
     with instruction_set("plain"), pytest.raises(ValueError, match="precision"):

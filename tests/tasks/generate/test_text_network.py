@@ -96,7 +96,8 @@ def test_what_zoneout_leaves_outside_training_is_in_the_model_file(options, rhym
     assert loaded.evaluate(io.StringIO(text)) == generator.evaluate(io.StringIO(text))
     writer = Writer.load("model")
     writer.push("Peter")
-    ids = torch.from_numpy(np.asarray(generator.vocabulary_.encode("Peter"))).long()[:, None]
+    start = bundle.read_header("model").document["start"]  # a prompt is read after it
+    ids = torch.tensor([start, *generator.vocabulary_.encode("Peter")])[:, None]
     with torch.no_grad():
         scores, _ = loaded.model_(ids)
     torch.testing.assert_close(torch.from_numpy(writer.state.scores), scores[-1, 0], rtol=1e-4, atol=1e-5)

@@ -13,18 +13,25 @@ function mapSection() {
   return section("map", w.map, w.mapNote, figure("", h("div", {}, picture, line), [w.output, w.inputStep, w.value], () => Array.from(values, (value, i) => [found.outputs[Math.floor(i / width)], found.inputs[i % width], value])), found.skipped ? h("p", { class: "quiet" }, found.skipped) : null);
 }
 
+let memoryAt = 0;
+
 function memorySection() {
-  const w = words();
-  if (!report.memory?.length) return null;
-  const parts = report.memory.map((one) => {
-    const name = `${layerName(one.layer)}: ${one.name}`, lives = one.half_lives.map((life) => life ?? Infinity).sort((a, b) => b - a), finite = lives.filter(Number.isFinite), never = lives.length - finite.length;
-    const logs = lives.map((life) => (Number.isFinite(life) ? Math.log10(1 + life) : NaN)), middle = lives[Math.floor(lives.length / 2)];
-    return h("div", {}, h("h3", {}, name), one.rewrites ? h("p", { class: "warning" }, w.rewrites) : null, h("p", {}, w.half(plain(middle), never, lives.length)), h("p", { class: "quiet" }, w.kept(percent(one.kept), plain(one.age), percent(one.initial))),
-      figure(w.halfLives, columns(logs, w.halfLives, (value) => plain(10 ** value - 1), w.unit), [w.unit, w.steps], () => one.half_lives.map((life, unit) => [unit, life === null ? w.halfEver : life])),
-      figure(w.written, columns(one.written, w.written, percent, w.step), [w.step, w.written, w.stays], () => one.written.map((part, step) => [step, part, one.life_lines[step] === null ? w.halfEver : one.life_lines[step]])),
-      figure(w.stays, columns(one.life_lines.map((life) => life ?? NaN), w.stays, plain, w.step), [w.step, w.stays], () => one.life_lines.map((life, step) => [step, life === null ? w.halfEver : life])));
-  });
-  return section("memory", w.memory, w.memoryNote, ...parts);
+  const w = words(), all = report.memory;
+  if (!all?.length) return null;
+  const place = h("div", {}), fill = () => place.replaceChildren(...memoryOf(all[memoryAt]));
+  const choice = h("select", { id: "memory-layer", onchange: (event) => { memoryAt = Number(event.target.value); fill(); } },
+    ...all.map((one, i) => h("option", { value: i, selected: i === memoryAt }, `${layerName(one.layer)}: ${one.name}`)));
+  fill();
+  return section("memory", w.memory, w.memoryNote, h("p", { class: "row" }, h("label", {}, w.layer, choice)), place);
+}
+
+function memoryOf(one) {
+  const w = words(), lives = one.half_lives.map((life) => life ?? Infinity).sort((a, b) => b - a), never = lives.filter((life) => life === Infinity).length;
+  const logs = lives.map((life) => (Number.isFinite(life) ? Math.log10(1 + life) : NaN)), middle = lives[Math.floor(lives.length / 2)];
+  return [...(one.rewrites ? [h("p", { class: "warning" }, w.rewrites)] : []), h("p", {}, w.half(plain(middle), never, lives.length)), h("p", { class: "quiet" }, w.kept(percent(one.kept), plain(one.age), percent(one.initial))),
+    figure(w.halfLives, columns(logs, w.halfLives, (value) => plain(10 ** value - 1), w.unit), [w.unit, w.steps], () => one.half_lives.map((life, unit) => [unit, life === null ? w.halfEver : life])),
+    figure(w.written, columns(one.written, w.written, percent, w.step), [w.step, w.written, w.stays], () => one.written.map((part, step) => [step, part, one.life_lines[step] === null ? w.halfEver : one.life_lines[step]])),
+    figure(w.stays, columns(one.life_lines.map((life) => life ?? NaN), w.stays, plain, w.step), [w.step, w.stays], () => one.life_lines.map((life, step) => [step, life === null ? w.halfEver : life]))];
 }
 
 // Streams come in few shades of each unit's own range, unit by unit, deflated.

@@ -140,8 +140,8 @@ function walked(canvas, rows, width, label, height, start, moved) {
 // Parts of sentences that come from the model: "encoder, layer 2, backward".
 function layerName(text) {
   return text.split(", ").map((part) => {
-    const layer = part.match(/^layer (\d+)$/);
-    return layer ? words().layerName(layer[1]) : part === "backward" ? words().backwards : words().parts[part] ?? part;
+    const [, kind, number] = part.match(/^(layer|members) (\d+)$/) ?? [];
+    return kind === "layer" ? words().layerName(number) : kind ? words().member(Number(number) + 1) : part === "backward" ? words().backwards : words().parts[part] ?? part;
   }).join(chinese ? "" : ", ");
 }
 

@@ -46,7 +46,7 @@ const WORDS = {
     together: "Phrases that act together", act: (a, b, x, y, z, d) => `“${a}” alone adds ${x}, “${b}” alone ${y}, both ${z}: ${d} beyond their sum.`,
     walk: "One step, number by number", walkNote: "gatewise explain --walk writes a page in which every number of a step unfolds into its equation.",
     made: "How this was made", missing: "Not in this report", data: "Data", rowOf: "row", cell: "Cell", fingerprint: "Model", command: "Command", method: "Method",
-    seed: "Seed", versions: "Versions", seconds: "Seconds", equations: "Equations of the cell", backwards: "backward", layerName: (n) => `layer ${n}`,
+    seed: "Seed", versions: "Versions", seconds: "Seconds", equations: "Equations of the cell", backwards: "backward", layerName: (n) => `layer ${n}`, member: (n) => `network ${n}`,
     parts: { encoder: "encoder", decoder: "decoder" },
   },
   zh: {
@@ -94,7 +94,7 @@ const WORDS = {
     together: "共同起作用的短语", act: (a, b, x, y, z, d) => `“${a}”单独贡献 ${x}，“${b}”单独 ${y}，两者一起 ${z}：比相加多 ${d}。`,
     walk: "逐个数字看一步", walkNote: "gatewise explain --walk 会写出一个页面，其中每个数字都能展开成它的方程。",
     made: "如何得出", missing: "本报告中没有的部分", data: "数据", rowOf: "行", cell: "单元结构", fingerprint: "模型", command: "命令", method: "方法",
-    seed: "随机种子", versions: "版本", seconds: "秒数", equations: "单元的方程", backwards: "反向", layerName: (n) => `第 ${n} 层`,
+    seed: "随机种子", versions: "版本", seconds: "秒数", equations: "单元的方程", backwards: "反向", layerName: (n) => `第 ${n} 层`, member: (n) => `第 ${n} 个网络`,
     parts: { encoder: "编码器", decoder: "解码器" },
   },
 };

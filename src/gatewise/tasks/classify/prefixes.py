@@ -73,32 +73,25 @@ class LivePrefixes(Live[Memory]):
     def answers(self, pieces: Sequence[Memory], memories: Sequence[Memory], run: Run) -> Sequence[Any]:
         for piece, memory in zip(pieces, memories, strict=True):
             memory.update(piece)
-        known = [memory for memory in memories if self._count(memory)]
-        answered = iter(self._answers(known) if known else [])
-        return [next(answered) if self._count(memory) else None for memory in memories]
+        # One after the other: the bits of a network's head depend on how many sequences there are.
+        return [self._answer(memory) if self._count(memory) else None for memory in memories]
 
-    def _answers(self, memories: Sequence[Memory]) -> list[dict[str, Any]]:
+    def _answer(self, memory: Memory) -> dict[str, Any]:
         predictor = self._predictor
-        found = predictor.outputs(self._data(memories), np.arange(len(memories)))
-        decided = predictor.targets.decide(found)
-        return [answer_of(predictor.targets, *each) for each in zip(found, decided, strict=True)]
+        found = predictor.outputs(self._data(memory), np.arange(1))
+        return answer_of(predictor.targets, found[0], predictor.targets.decide(found)[0])
 
-    def _data(self, memories: Sequence[Memory]) -> Sequences:
-        """A sequence for each stream."""
+    def _data(self, memory: Memory) -> Sequences:
+        """One sequence."""
         if not self._columns:
             assert self._inputs.text is not None
             [name] = self._inputs.text.names
-            texts = text_column(name, [memory[_TEXT] for memory in memories])
-            return Sequences(np.zeros(len(memories) + 1, np.int64), {}, {name: texts}, "the texts")
+            return Sequences(np.zeros(2, np.int64), {}, {name: text_column(name, [memory[_TEXT]])}, "the text")
         steps = {}
-        for name, width in self._columns.items():
-            read = [memory[name] for memory in memories]
-            if width is None:
-                steps[name] = text_column(name, [text for texts in read for text in texts])
-            else:
-                steps[name] = Column(name, "number", np.concatenate(read))
-        offsets = np.cumsum([0, *map(self._count, memories)])
-        return Sequences(offsets, steps, name="the streams")
+        for name, values in memory.items():
+            textual = self._columns[name] is None
+            steps[name] = text_column(name, values) if textual else Column(name, "number", values)
+        return Sequences(np.array([0, self._count(memory)]), steps, name="the stream")
 
     def sequences_of(self, frame: Any) -> Sequences:
         return self._predictor.read(frame)
