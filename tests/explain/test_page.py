@@ -54,7 +54,7 @@ def test_equations_are_mathematics_where_the_cell_is_known():
     cell = cells.find("mlstm")
     made = replace(report.provenance, cell_program=json.loads(json.dumps(cell.to_json())))
     text = page(replace(report, provenance=made))
-    [found] = re.findall('<template id="equations">(.*?)</template>', text)
+    [found] = re.findall('<template id="equations"><div [^>]*>(.*?)</div></template>', text)
     assert found == "".join(mathml(cell))
     assert "cell_program" not in document(text)["provenance"]
 

@@ -68,7 +68,7 @@ def _equations(report: Report) -> str:
     """What the page shows in place of the equations as Python reads them."""
     program = report.provenance.cell_program
     lines = "".join(mathml(Cell.from_json(program))) if program else ""
-    return lines and f'<template id="equations">{lines}</template>'
+    return lines and f'<template id="equations"><div class="scroll equations" tabindex="0">{lines}</div></template>'
 
 
 def _file(name: str) -> str:
