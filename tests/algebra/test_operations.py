@@ -1,16 +1,19 @@
 """Every operation has a row in every table."""
 
+from xml.etree.ElementTree import fromstring
+
 import pytest
 import torch
 
 from gatewise.algebra.derive import DERIVATIVE
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS, TRANSPOSE, Node, as_node, pointwise
 from gatewise.algebra.listing import LATEX
+from gatewise.algebra.mathml import MATHML
 from gatewise.engine import reference
 from gatewise.errors import CellError
 from gatewise.runtime import equations as stream
 
-TABLES = {"DERIVATIVE": DERIVATIVE, "reference.OPERATIONS": reference.OPERATIONS, "LATEX": LATEX}
+TABLES = {"DERIVATIVE": DERIVATIVE, "reference.OPERATIONS": reference.OPERATIONS, "LATEX": LATEX, "MATHML": MATHML}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -21,6 +24,7 @@ def test_every_operation_has_a_row(table):
 def test_no_table_has_a_row_for_nothing():
     assert set(DERIVATIVE) == {*OPERATIONS, *MAPS}
     assert set(reference.operations(2, 3)) == {*OPERATIONS, *MAPS, *PRODUCTS, "constant"}
+    assert set(MATHML) == set(LATEX)
     assert set(LATEX) == {*OPERATIONS, *MAPS, "matmul"}  # a transpose is in no cell's equations
 
 
@@ -29,6 +33,7 @@ def test_rows_take_as_many_arguments_as_the_operation_has(op, arity):
     values = [torch.tensor([0.5, 2.0]), torch.tensor([1.5, 0.25])][:arity]
     assert reference.OPERATIONS[op](*values).shape == (2,)
     assert LATEX[op].format(*"ab"[:arity])
+    assert fromstring(MATHML[op].format(*("<mi>a</mi>", "<mi>b</mi>")[:arity])).tag
     assert len(DERIVATIVE[op](pointwise(op, *leaves()[:arity]), leaves()[0])) == arity
 
 

@@ -105,3 +105,22 @@ def test_units_of_a_text_model_are_named_where_that_is_asked_for(tmp_path, capsy
     assert main([*words, "--units"]) == 0
     report = Report.from_json(json.loads(capsys.readouterr().out))
     assert report.units or report.missing["units"] == "no unit follows anything nameable beyond chance"
+
+
+def test_a_walk_is_a_page_of_its_own(tmp_path, capsys, monkeypatch):
+    page = tmp_path / "walk.html"
+    words = ["explain", str(MODELS / "forecast_quantiles.model"), str(written("forecast_quantiles", tmp_path))]
+    assert main([*words, "--walk", str(page)]) == 0
+    assert "walk.html is written" in capsys.readouterr().err
+    assert page.read_text().startswith("<!doctype html>")
+    assert "forecast_quantiles.model, layer 1: the" in page.read_text()
+    assert main([*words, "--walk", str(page)]) == 2
+    assert "exists" in capsys.readouterr().err
+    monkeypatch.setattr("gatewise.explain.walking.MOST_WALKED", 100)
+    page.unlink()
+    assert main([*words, "--walk", str(page), "-o", str(tmp_path / "why.json")]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "weights of layer 1 are too many to walk through, 100 at most" in err
+    assert err.count("\n") == 1
+    assert not [*tmp_path.glob("w*.*")]

@@ -51,7 +51,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         *("data", "decoding", "bundle", "runtime", "tasks", "numpy", "safetensors"),
         *("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"),
     },
-    "explain": {"algebra", "native", "nn", "data", "decoding", "bundle", "runtime", "tasks", "numpy", "torch"},
+    "explain": {"algebra", "native", "nn", "data", "decoding", "bundle", "runtime", "tasks", "walk", "numpy", "torch"},
     "cli": None,  # anything, inside functions; see test_light_start.py
     "__main__": None,
     "__init__": None,

@@ -5,11 +5,14 @@ import hashlib
 import json
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_examples import media_report, series_report, text_report
 
+from gatewise import cells
+from gatewise.algebra.mathml import mathml
 from gatewise.errors import OptionError
 from gatewise.explain import page as pages
 from gatewise.explain.page import LIMIT, page, write
@@ -43,6 +46,17 @@ def test_the_words_of_a_user_do_not_end_the_element_they_are_in():
     text = page(text_report(labels=["</script><script>alert(1)</script>", "<!--", "b"]))
     assert text.count("</script>") == 2
     assert document(text)["inputs"][0]["labels"][0] == "</script><script>alert(1)</script>"
+
+
+def test_equations_are_mathematics_where_the_cell_is_known():
+    report = text_report()
+    assert "<template" not in page(report)
+    cell = cells.find("mlstm")
+    made = replace(report.provenance, cell_program=json.loads(json.dumps(cell.to_json())))
+    text = page(replace(report, provenance=made))
+    [found] = re.findall('<template id="equations"><div [^>]*>(.*?)</div></template>', text)
+    assert found == "".join(mathml(cell))
+    assert "cell_program" not in document(text)["provenance"]
 
 
 def unfolded(stream):

@@ -10,6 +10,7 @@ from walk_reference import story_of
 
 from gatewise import cells
 from gatewise.algebra import cell, sigmoid
+from gatewise.algebra.expression import order
 from gatewise.algebra.pinning import pinnable
 from gatewise.cli import main
 from gatewise.errors import OptionError, ShapeError
@@ -50,6 +51,21 @@ def test_what_is_kept_and_written_adds_up(name):
         for shelf in found.panels.shelves:
             before, after = found.panels.cell.before[shelf.carried], found.panels.cell.after[shelf.carried]
             np.testing.assert_allclose(step[shelf.keep] * step[before] + step[shelf.write], step[after], atol=1e-14)
+
+
+def test_numbers_in_what_is_kept_and_written_are_worked_out():
+    @cell(carry="h", pack="n")
+    def halved(x, h_prev, W):
+        h = 2 - (1 - h_prev) / 2 + W.n @ x
+        return h
+
+    drawn = panels(halved)
+    [shelf] = drawn.shelves
+    assert all(node.op != "one" for node in order([shelf.keep, shelf.write]))
+    story = Story("x", halved, np.array([[3.0]]), (np.array([5.0]),), (np.array([[0.25]]),), ("a",))
+    [step] = numbers(story).values
+    assert step[shelf.keep] == 0.5
+    assert step[shelf.write] == 2 - 0.5 + 0.75
 
 
 def test_gradients_come_in_the_order_of_textbooks():

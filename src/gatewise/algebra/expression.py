@@ -2,7 +2,7 @@
 
 An expression is a graph of `Node`s. Equal expressions are one object, so a gate that is written twice is computed once.
 `OPERATIONS` lists every pointwise operation; each has one row in the derivative table (`derive.py`), one in every
-engine and one in the LaTeX printer, and a test complains of any table that lacks a row.
+engine and one for LaTeX and for MathML, and a test complains of any table that lacks a row.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ from the step before, and what is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import add, mul, neg, sub, truediv
 
-from .expression import MAPS, PRODUCTS, Node, order
+from .expression import MAPS, PRODUCTS, Node, as_node, order, pointwise
 
 Part = Node | None  # None is zero
 Form = tuple[Part, Part]  # slope and offset
@@ -60,6 +61,27 @@ def line_of(
         else:
             return None
     return Line(place, *forms[after], one)
+
+
+def in_numbers(line: Line) -> tuple[Node, Node]:
+    """The slope and the offset with the numbers 1 and 0 for what stands for them, so that whatever evaluates a cell can
+    evaluate them."""
+    made: dict[Node, Node] = {line.one: as_node(1.0)}
+    parts = [as_node(0.0) if part is None else part for part in (line.slope, line.offset)]
+    for node in order(parts, known=[line.one]):
+        args = [made[arg] for arg in node.args]
+        made[node] = node if all(a is b for a, b in zip(args, node.args, strict=True)) else _folded(node.op, args)
+    return made[parts[0]], made[parts[1]]
+
+
+def _folded(op: str, args: Sequence[Node]) -> Node:
+    """An operation of forms; of numbers alone its result."""
+    if all(arg.op == "constant" for arg in args):
+        return as_node(float(_OF_NUMBERS[op](*(float(arg.label) for arg in args))))
+    return pointwise(op, *args)
+
+
+_OF_NUMBERS: dict[str, Callable[..., float]] = {"add": add, "sub": sub, "mul": mul, "div": truediv, "neg": neg}
 
 
 def _plus(p: Part, q: Part) -> Part:

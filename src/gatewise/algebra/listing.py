@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
 from .cell import Cell
@@ -129,20 +129,33 @@ _TIGHT = ("matmul", "mul", "neg", "sub")  # operations whose arguments need brac
 
 def latex(cell: Cell) -> list[str]:
     """The equations, one LaTeX line per named value."""
-    letters = {node: _letter(name) for node, name in lines([*cell.names, *cell.after], cell.names).items()}
+    return [f"{left} = {right}" for left, right in typeset(cell, LATEX, lambda _, name: _letter(name), "({})")]
+
+
+def typeset(
+    cell: Cell, table: Mapping[str, str], letter: Callable[[Node, str], str], brackets: str
+) -> Iterator[tuple[str, str]]:
+    """Both sides of each equation, by a table such as `LATEX`.
+
+    Args:
+        letter: What stands for a leaf, or for a value that has a line of its own, of a name.
+        brackets: Around a sum inside a product.
+    """
+    letters = {node: letter(node, name) for node, name in lines([*cell.names, *cell.after], cell.names).items()}
 
     def inside(node: Node, parent: str) -> str:
-        text = letters.get(node) or typeset(node)
+        text = letters.get(node) or written(node)
         loose = ("add", "sub", "neg", "mul") if parent == "matmul" else ("add", "sub", "neg")
-        return f"({text})" if node not in letters and node.op in loose and parent in _TIGHT else text
+        bare = node in letters or node.op not in loose or parent not in _TIGHT
+        return text if bare else brackets.format(text)
 
-    def typeset(node: Node) -> str:
+    def written(node: Node) -> str:
         if node.leaf:
-            return _letter(node.label)
+            return letter(node, node.label)
         scaled = node.op == "mul" and node.args[0].op == "constant"  # 2 v, where two vectors are u \odot v
-        return (LATEX["matmul"] if scaled else LATEX[node.op]).format(*(inside(arg, node.op) for arg in node.args))
+        return (table["matmul"] if scaled else table[node.op]).format(*(inside(arg, node.op) for arg in node.args))
 
-    return [f"{letter} = {typeset(node)}" for node, letter in letters.items()]
+    return ((text, written(node)) for node, text in letters.items())
 
 
 def _letter(name: str) -> str:

@@ -51,7 +51,16 @@ def explain(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write: .html, .json, .csv or .parquet.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    walk: Annotated[
+        Path | None,
+        typer.Option(
+            "--walk",
+            metavar="PAGE",
+            help="Write a page to click through the last steps of the first layer, forward and backward.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files.")] = False,
     encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8",
     query: Query = None,
     json: Json = False,
@@ -65,9 +74,11 @@ def explain(
     from ..explain.explaining import report_of
     from ..explain.question import Ask
     from ..explain.questions import of_text
+    from ..explain.walking import story_of
     from ..explain.writing import check_suffix, write
     from ..explain.writing import text as shown
     from ..tasks import find
+    from ..walk import write as write_walk
 
     if (data is None) == (text is None):
         raise OptionError("`gatewise explain` needs either DATA or a text: --text. `gatewise explain --help` says how")
@@ -76,6 +87,8 @@ def explain(
     if output is not None:  # report mistakes before the work is done
         check_suffix(output)
         writable(output, force)
+    if walk is not None:
+        writable(walk, force)
     estimator = find(str(read_header(model).document.get("task"))).load(model).set_params(**csv_options(csv))
     reading = {"encoding": encoding} if query is None else {"encoding": encoding, "query": query}
     report = report_of(
@@ -89,9 +102,13 @@ def explain(
         named=model.name,
         command=shlex.join(["gatewise", *words_given]),
     )
+    story = None if walk is None else story_of(report)
     if output is not None:
         write(report, output)
         print(f"{output} is written", file=sys.stderr)
+    if walk is not None and story is not None:
+        write_walk([story], walk)
+        print(f"{walk} is written", file=sys.stderr)
     result(shown(report), report.to_json(), json)
 
 

@@ -121,6 +121,7 @@ def report_of(
                 "torch": version("torch"),
             },
             seconds=time.perf_counter() - began,
+            cell_program=model.find_cell().to_json(),
         ),
         missing=missing,
         **{name: part for name, part in parts.items() if name not in missing},

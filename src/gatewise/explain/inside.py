@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..document import Share
@@ -167,7 +167,10 @@ class Walk:
         weights: By name, as in a model file without the layer's number.
         inputs: (T, D) what the layer reads.
         state: By carried name (H,), before the first of these steps.
-        first: Number of the first of these steps.
+        steps: (T,) their names.
+        at: The step at which the target is read off.
+        arriving: By carried name (T, H), the gradient of the score that each step's state gets from what reads it, not
+            by way of later steps. Names that are missing get none; empty if it is not known.
     """
 
     layer: str
@@ -175,4 +178,6 @@ class Walk:
     weights: Mapping[str, Packed]
     inputs: Packed
     state: Mapping[str, Packed]
-    first: Size = 0
+    steps: Sequence[str]
+    at: Size
+    arriving: Mapping[str, Packed] = field(default_factory=dict)

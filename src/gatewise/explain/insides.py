@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from .effects import by_layer, inner_names, mean_of
-from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream, Walk
+from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
 from .question import Question
 from .relevance import gates_of
 from .traces import Held, Trace, trace
 from .units import NamedUnit
+from .walking import walk_of
 
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
-MOST_WALKED = 1 << 16  # numbers of the weights of a layer that is walked through
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
@@ -39,7 +39,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
         "streams": _streams(layers),
         "memory": memory or kept,
         "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
-        "walk": _walk(traces[0]),
+        "walk": walk_of(question, traces[0], layer_name(traces[0])),
         "connectivity": connectivity(question, seed),
     }
 
@@ -149,21 +149,6 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
             )
             found.append(effect)
     return sorted(found, key=lambda one: -abs(one.effect))
-
-
-def _walk(one: Trace) -> Walk | str:
-    """The first layer that ran; why not, if it is too large."""
-    size = sum(array.size for array in one.stored)
-    if size > MOST_WALKED:
-        return f"the {size:,} weights of {layer_name(one)} are too many to walk through, {MOST_WALKED:,} at most"
-    names = [own[0] for own in one.cell.stored()]
-    return Walk(
-        layer=layer_name(one),
-        cell=one.cell.to_json(),
-        weights={name: Packed.of(array) for name, array in zip(names, one.stored, strict=True)},
-        inputs=Packed.of(one.x[:, 0]),
-        state={name: Packed.of(start[0]) for name, start in zip(one.cell.carry, one.start, strict=True)},
-    )
 
 
 def connectivity(question: Question, seed: int) -> Connectivity | str:

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..algebra import Cell
+from ..algebra.mathml import mathml
 from ..errors import OptionError
 from ..files import atomic, size_text
 from .inside import Stream
@@ -49,6 +51,7 @@ def page(report: Report) -> str:
         "policy": f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:",
         "style": style,
         "script": script,
+        "equations": _equations(report),
         "report": document.replace("<", "\\u003c"),  # so that no text of a user ends the element that it is in
     }
     text = _file("page.html")
@@ -59,6 +62,13 @@ def page(report: Report) -> str:
             f"the page would be {size_text(size)}, more than {size_text(LIMIT)}: explain fewer steps, or write --json"
         )
     return text
+
+
+def _equations(report: Report) -> str:
+    """What the page shows in place of the equations as Python reads them."""
+    program = report.provenance.cell_program
+    lines = "".join(mathml(Cell.from_json(program))) if program else ""
+    return lines and f'<template id="equations"><div class="scroll equations" tabindex="0">{lines}</div></template>'
 
 
 def _file(name: str) -> str:
@@ -73,6 +83,7 @@ def _document(report: Report) -> dict[str, Any]:
     """What the page reads: the report, its large arrays in fewer bytes."""
     document = report.to_json()
     walk, streams = document.pop("walk"), report.streams
+    del document["provenance"]["cell_program"]
     found: dict[str, Any] = _lighter(document)
     return found | {"walk": walk is not None, "streams": None if streams is None else list(_streams(streams))}
 

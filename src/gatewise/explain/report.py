@@ -287,6 +287,7 @@ class Provenance:
         seed: Of what is drawn at random: deletions, weights, noise.
         versions: Of Gatewise, Python, numpy, and torch where it was needed.
         seconds: That it took.
+        cell_program: The cell, as a model file has it; empty where it is not known.
     """
 
     model: str
@@ -302,6 +303,7 @@ class Provenance:
     seed: Size
     versions: Mapping[str, str]
     seconds: float
+    cell_program: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

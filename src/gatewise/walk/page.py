@@ -132,6 +132,7 @@ def _story(story: Story) -> dict[str, Any]:
         "heads": story.cell.heads,
         "features": story.features or [f"x{j + 1}" for j in range(story.x.shape[1])],
         "units": story.units or None,
+        "assumed": story.assumed,
         "x": _numbers(story.x),
         "start": [_numbers(s) for s in story.start],
         "weights": {node.label: _numbers(block) for node, block in blocks.items()},

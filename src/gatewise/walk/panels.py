@@ -9,7 +9,8 @@ from math import exp, inf
 
 from ..algebra import Cell
 from ..algebra.derive import Backward, backward
-from ..algebra.expression import OPERATIONS, Node, as_node, order, pointwise
+from ..algebra.expression import OPERATIONS, Node, order
+from ..algebra.forms import in_numbers, line_of
 from ..algebra.pinning import Pin, pinnable
 
 Range = tuple[float, float]
@@ -144,70 +145,10 @@ def _door(node: Node) -> bool:
 
 
 def _shelves(cell: Cell) -> list[Shelf]:
+    """The carried values that keep some of themselves, with what is not linear in them taken as it is."""
     found = []
     for k, (before, after) in enumerate(zip(cell.before, cell.after, strict=True)):
-        keep, write = _kept(after, before)
-        if keep is not None:
-            found.append(Shelf(k, keep, as_node(0.0) if write is None else write))
+        line = line_of(after, k, before, frozen=True)
+        if line is not None and line.slope is not None:
+            found.append(Shelf(k, *in_numbers(line)))
     return found
-
-
-Part = tuple[Node | None, Node | None]
-
-
-def _kept(node: Node, before: Node) -> Part:
-    """(keep, write) with node = keep * before + write; None stands for 0.
-
-    Only sums and products on the way are looked through: a gate that depends on `before` is taken as it is.
-    """
-    if node is before:
-        return as_node(1.0), None
-    parts = [_kept(arg, before) for arg in node.args] if node.op in LINEAR else []
-    if all(keep is None for keep, _ in parts):
-        return None, node
-    found = LINEAR[node.op](node, *parts)
-    return (None, node) if found is None else found
-
-
-def _product(y: Node, a: Part, b: Part) -> Part | None:
-    if a[0] is not None and b[0] is not None:
-        return None
-    (keep, write), other = (a, y.args[1]) if b[0] is None else (b, y.args[0])
-    return _times(keep, other), _times(write, other)
-
-
-# (keep, write) of a value, given its node and those of its arguments; None where it is not linear in what was before.
-LINEAR: dict[str, Callable[..., Part | None]] = {
-    "add": lambda y, a, b: (_plus(a[0], b[0]), _plus(a[1], b[1])),
-    "sub": lambda y, a, b: (_plus(a[0], _minus(b[0])), _plus(a[1], _minus(b[1]))),
-    "neg": lambda y, a: (_minus(a[0]), _minus(a[1])),
-    "mul": _product,
-    "div": lambda y, a, b: None if b[0] is not None else (_over(a[0], y.args[1]), _over(a[1], y.args[1])),
-}
-
-
-def _plus(a: Node | None, b: Node | None) -> Node | None:
-    return b if a is None else a if b is None else _folded("add", a, b)
-
-
-def _minus(a: Node | None) -> Node | None:
-    return a if a is None else _folded("mul", a, as_node(-1.0))
-
-
-def _times(a: Node | None, b: Node) -> Node | None:
-    return a if a is None else _folded("mul", a, b)
-
-
-def _over(a: Node | None, b: Node) -> Node | None:
-    return a if a is None else a / b
-
-
-def _folded(op: str, a: Node, b: Node) -> Node:
-    """A sum or product, without that of two numbers, or that with 1."""
-    if a.op == b.op == "constant":
-        x, y = float(a.label), float(b.label)
-        return as_node(x + y if op == "add" else x * y)
-    one = as_node(1.0)
-    if op == "mul" and one in (a, b):
-        return b if a is one else a
-    return pointwise(op, a, b)

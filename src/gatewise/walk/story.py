@@ -47,6 +47,7 @@ class Story:
         head: What the answers are; None where the story is a part of a larger network.
         arriving: Gradient of the loss that each step's carried values get from outside, (T, size) per name, from
             what reads the layer and, at the last step, from steps after it; None: no other than the head's.
+        assumed: Whether what arrives is not known, and each output of the last step counts 1 instead.
         features: D names of the inputs; x1, x2, ... if empty.
         units: Which units to show, if not all: a layer of hundreds is computed whole and shown in part.
 
@@ -62,6 +63,7 @@ class Story:
     steps: tuple[str, ...]
     head: Head | None = None
     arriving: tuple[Array, ...] | None = None
+    assumed: bool = False
     features: tuple[str, ...] = ()
     units: tuple[int, ...] = ()
     sizes: Mapping[str, int] = field(init=False)

@@ -57,7 +57,8 @@ def window(
     shown = tuple(most) if output.shape[1] > MOST_UNITS and not cell.projected else ()
     part = slice(first, at + 1)
     before, names = tuple(states[first]), tuple(steps[part])
-    return Story(name, cell, x[part], before, given, names, arriving=tuple(taken), units=shown)
+    known = arriving is not None
+    return Story(name, cell, x[part], before, given, names, arriving=tuple(taken), assumed=not known, units=shown)
 
 
 def _states(cell: Cell, x: Array, start: list[Array], weights: Sequence[Array]) -> list[list[Array]]:

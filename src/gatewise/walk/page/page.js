@@ -291,7 +291,7 @@ function words() {
   at("title").textContent = document.title = said("title", { cell: gw_doc.cell.name });
   at("summary").textContent = gw_doc.cell.summary;
   const target = story.head?.targets.findLast((v) => v !== null);
-  at("told").textContent = said(TEXTS[`told_${story.name}`] ? `told_${story.name}` : "told_own", {
+  at("told").textContent = said(TEXTS[`told_${story.name}`] ? `told_${story.name}` : story.assumed ? "told_assumed" : "told_own", {
     last: gw_below(story.steps.length),
     target: gw_text(target),
   });

@@ -12,6 +12,7 @@ const TEXTS = {
   told_numbers: ["Three numbers go in; from the last state comes a number y, which should be {target}. Backward: how much each gate of each step has to do with the error.",
     "依次输入三个数，由最后的状态得出 y，目标为 {target}。反向部分给出每一步每个门对误差的影响。"],
   told_own: ["A step of your own model, in float64. What arrives from the rest of the model is held as it was.", "您自己的模型中的若干步，按 float64 计算。模型其余部分传来的梯度保持不变。"],
+  told_assumed: ["A step of your own model, in float64. What arrives from the rest of the model is not known here: each output of the last step counts 1.", "您自己的模型中的若干步，按 float64 计算。这里不知道模型其余部分传来的梯度：最后一步的每个输出都按 1 计。"],
   back: ["Step back", "上一步"],
   next: ["Next step", "下一步"],
   play: ["Play", "播放"],
