@@ -160,12 +160,13 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
     import torch
 
     from ..nn import Recurrent
+    from ..nn.linear import Linear
 
     net, ran = question.trainable(), []  # what the layers gave, in their order
     hooks = [
         one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
         for one in net.modules()
-        if isinstance(one, Recurrent)
+        if isinstance(one, Recurrent) and not isinstance(one, Linear)  # which carries nothing
     ]
     try:
         # Once to learn how many steps there are, then with a row for each direction of each step.
