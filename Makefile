@@ -28,8 +28,8 @@ test-slow: $(READY)  ## the ones that are not
 	$(BIN)/python -m pytest -m slow
 
 site: $(READY)  ## the documentation as a site, in two languages, in build/site/html; a link that leads nowhere is an error
-	$(BIN)/python site/gather.py build/site/pages
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file site/mkdocs.yml
+	$(BIN)/python website/gather.py build/site/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file website/mkdocs.yml
 
 lint: $(READY)
 	$(BIN)/ruff check .

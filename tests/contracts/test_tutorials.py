@@ -28,6 +28,6 @@ def test_both_languages_show_the_same_blocks_and_sections(chapter):
 @pytest.mark.slow
 @pytest.mark.parametrize("chapter", [chapter for chapter in CHAPTERS if chapter != "index"])
 def test_a_chapter_runs(chapter):
-    program = [sys.executable, str(ROOT / "site" / "tutorials.py"), "--quick", chapter]
+    program = [sys.executable, str(ROOT / "website" / "tutorials.py"), "--quick", chapter]
     done = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]

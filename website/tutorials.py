@@ -1,6 +1,6 @@
 """Runs the tutorials as they stand, and writes into them what their commands print, with their pictures.
 
-    python site/tutorials.py [--quick] [CHAPTER ...]
+    python website/tutorials.py [--quick] [CHAPTER ...]
 
 A block ```output after a block of commands is filled with the end of what they printed. `--quick` only runs everything,
 briefly, and writes nothing: that is what the tests do.

@@ -1,7 +1,7 @@
 """Puts together what the site is built from: the pages of docs/, the READMEs as first pages, and what they link to
 elsewhere in the repository, so that every link leads somewhere and a build finds one that does not.
 
-    python site/gather.py build/site/pages
+    python website/gather.py build/site/pages
 """
 
 from __future__ import annotations
