@@ -57,7 +57,7 @@ def doors() -> None:
     draw, rows, lines = random.Random(1), [], []
     for _ in range(3000):
         badge, state, words, states = False, "locked", [], []
-        for _ in range(draw.randint(8, 40)):
+        for _ in range(draw.randint(1, 40)):
             word = draw.choice(NOISE) if draw.random() < 0.6 else draw.choice(("badge", "unlock", "lock"))
             if word == "badge":
                 badge = True

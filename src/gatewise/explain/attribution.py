@@ -25,8 +25,8 @@ METHODS = {  # as a report tells them
     ORDERS: "Shapley values of steps beside the usual one, by random orders, as integrated gradients did not add up",
 }
 LEAST_POINTS, MOST_POINTS = 16, 256
-LEAST_ORDERS, MOST_ORDERS = 4, 64
-MOST_READ = 1 << 21  # steps that are read for the orders
+LEAST_ORDERS, MOST_ORDERS = 2, 64
+MOST_READ = 1 << 19  # steps that are read for the orders
 GAP = 0.01  # of the score's change, see `Integrated.gap`; the points are doubled until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold

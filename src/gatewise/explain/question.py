@@ -18,7 +18,7 @@ from .units import NamedUnit
 USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where the model does not know that of its training
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
 KNOWN_WORDS = 2000  # the most frequent ones, of which that is the mean
-LONGEST = 400  # steps that are explained at most; of longer inputs the last ones, as their cost grows with the square
+LONGEST = 200  # steps that are explained at most; of longer inputs the last ones, as their cost grows with the square
 
 Scores = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts, (T, N, D) each -> (N,)
 
