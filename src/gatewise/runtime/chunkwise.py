@@ -32,6 +32,7 @@ def recurrence(
     inside = np.arange(T)[:, None] < counts
     # Beyond a row's end its steps stay where they are.
     places = np.where(inside, counts - 1 - np.arange(T)[:, None], np.arange(T)[:, None])[..., None]
+    x = np.where(inside[..., None], x, np.float32(0))  # of what is beyond, not even a NaN may be read
     y, last = _run(cell, np.take_along_axis(x, places, 0) if reverse else x, state, weights, inside)
     y = np.where(inside[..., None], y, np.float32(0))
     h = np.where((counts > 0)[:, None], y[np.maximum(counts - 1, 0), np.arange(B)], state[0])

@@ -160,7 +160,7 @@ def read_steps(net: Any, batch: Mapping[str, Any]) -> Any:
     """(T, B, D) what the layers read; see `forward`."""
     words = [read_words(own, _of(batch, f"words.{place}.")) for place, own in enumerate(net.words)]
     categories = [own(batch["categories"][..., place]) for place, own in enumerate(net.categories)]
-    return joined(net, [*words, *categories], batch["numbers"])
+    return joined(net, [*words, *categories], batch.get("numbers"))
 
 
 def joined(net: Any, tokens: Sequence[Any], numbers: Any) -> Any:
