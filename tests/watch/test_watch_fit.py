@@ -35,7 +35,9 @@ FITS = {
 NOTHING_TO_COMPARE = {"generate numbers", "detect", "transcribe"}
 
 
-@pytest.mark.parametrize("task", FITS)
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=pytest.mark.slow) if task == "caption" else task for task in FITS]
+)
 def test_every_task_is_looked_at(task, tmp_path, monkeypatch):
     monkeypatch.setattr(look.Look.__init__, "__defaults__", (1e9,))
     output, page = tmp_path / "model.gatewise", tmp_path / "run.html"

@@ -39,6 +39,7 @@ def test_a_limit_of_a_hundredth_decides_the_steps(tmp_path):
     assert cured.outcome.best_loss < ill.outcome.best_loss - 0.03
 
 
+@pytest.mark.slow
 def test_shut_forget_gates_do_not_reach_the_first_symbol(tmp_path):
     def run(name, forget_bias):
         net = Net("lstm", 8, 32, 8, forget_bias=forget_bias)
@@ -61,6 +62,7 @@ def test_too_short_a_training_says_the_mean(tmp_path):
     assert cured.outcome.best_loss < ill.outcome.best_loss / 10
 
 
+@pytest.mark.slow
 def test_noise_says_the_mean_and_nothing_helps(tmp_path):
     """As the advice says: the best that there is, the variance of the noise, is what the plain mean has too."""
     for steps in (100, 400):
