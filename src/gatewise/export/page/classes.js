@@ -22,13 +22,8 @@ function read(rows) {
 function shown(row) { return row.map((v, i) => (levels[i] ? levels[i][v - 1] ?? "" : Number.isNaN(v) ? "" : v)); }
 
 function go() {
-  let rows;
-  try {
-    rows = numbersOf(at("numbers").value, columns.length, columns, levels);
-  } catch (error) {
-    at("said").textContent = error.message;
-    return;
-  }
+  const rows = pasted(() => numbersOf(at("numbers").value, columns.length, columns, levels));
+  if (!rows) return;
   const found = read(rows), { said, rows: chances } = answer(gw_model.page, found[found.length - 1]);
   at("csv").hidden = way !== "row";
   at("course").hidden = way !== "steps" || rows.length < 2;

@@ -31,3 +31,13 @@ function running(work, done) {
   setTimeout(turn);
   return () => { stopped = true; };
 }
+
+// What `read` makes of what was pasted; null after a mistake in it was said.
+function pasted(read) {
+  try {
+    return read();
+  } catch (error) {
+    at("said").textContent = error.message;
+    return null;
+  }
+}

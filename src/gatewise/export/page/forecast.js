@@ -13,14 +13,9 @@ function filled(values) {
 }
 
 function go() {
-  let rows, columns;
-  try {
-    rows = numbersOf(at("numbers").value, names.length, names);
-    columns = names.map((_, c) => filled(rows.map((row) => row[c])));
-  } catch (error) {
-    at("said").textContent = error.message;
-    return;
-  }
+  const rows = pasted(() => numbersOf(at("numbers").value, names.length, names));
+  const columns = rows && pasted(() => names.map((_, c) => filled(rows.map((row) => row[c]))));
+  if (!columns) return;
   const found = gw_step(gw_state(), Float32Array.from(columns.flat()));
   const point = (c, h) => found.forecast[c * horizon + h];
   const level = (c, h, k) => found.quantiles[(c * horizon + h) * levels.length + k];

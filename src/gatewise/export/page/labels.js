@@ -10,13 +10,8 @@ function scores(rows) {
 }
 
 function go() {
-  let rows;
-  try {
-    rows = numbersOf(at("numbers").value, names.length, names);
-  } catch (error) {
-    at("said").textContent = error.message;
-    return;
-  }
+  const rows = pasted(() => numbersOf(at("numbers").value, names.length, names));
+  if (!rows) return;
   const width = classes.length || targets.length || 1, counts = new Map();
   const scored = scores(rows), each = rows.map((_, t) => scored.slice(t * width, (t + 1) * width));
   const chosen = chained ? gw_viterbi(scored, width) : each.map((own) => own.indexOf(Math.max(...own)));

@@ -3,15 +3,13 @@
 const names = gw_model.page.names;
 
 function go() {
-  let rows;
-  try {
-    rows = at("numbers").value.trim() ? numbersOf(at("numbers").value, names.length, names)
+  const rows = pasted(() => {
+    const found = at("numbers").value.trim() ? numbersOf(at("numbers").value, names.length, names)
       : [gw_model.page.beginnings[Math.floor(Math.random() * gw_model.page.beginnings.length)]];
-    if (rows.some((row) => row.some((v) => !Number.isFinite(v)))) throw new Error(both("A number is missing.", "缺少数字。"));
-  } catch (error) {
-    at("said").textContent = error.message;
-    return;
-  }
+    if (found.some((row) => row.some((v) => !Number.isFinite(v)))) throw new Error(both("A number is missing.", "缺少数字。"));
+    return found;
+  });
+  if (!rows) return;
   const state = gw_state(), made = [];
   let found = null;
   for (const row of rows) found = gw_step(state, Float32Array.from(row));

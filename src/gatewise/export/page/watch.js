@@ -3,13 +3,8 @@
 const names = gw_model.page.names, MOST = 200; // rows of the table
 
 function go() {
-  let rows;
-  try {
-    rows = numbersOf(at("numbers").value, names.length, names);
-  } catch (error) {
-    at("said").textContent = error.message;
-    return;
-  }
+  const rows = pasted(() => numbersOf(at("numbers").value, names.length, names));
+  if (!rows) return;
   const state = gw_state(), least = Number(at("least").value) || 5;
   let before = null;
   const steps = rows.map((row) => {
