@@ -51,7 +51,7 @@ class _Absent:
 def _without_trainers() -> None:
     """For a process that has not begun to predict."""
     assert not sys.modules.keys() & {*TRAINERS}
-    sys.meta_path.insert(0, _Absent())  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Absent())  # type: ignore[arg-type]  # a finder needs no more than find_spec
 
 
 def _answered(path: Path, asked: Asked) -> Said:

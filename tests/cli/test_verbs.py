@@ -501,7 +501,7 @@ BAD = {  # what is wrong -> (words, what is said)
     "no cell in it": ("fit generate rhyme.txt --cell rhyme.txt:a", "'rhyme.txt' is no Python file"),
     "a file alone": ("fit generate rhyme.txt --cell mine.py", "'mine.py' is a file. Name the cell in it, too"),
     "unknown cell shown": ("cells gur", "no cell named 'gur'. Did you mean 'gru'?"),
-    "program of all": ("cells --program", "shows one cell. Name it"),
+    "program of all": ("cells --program", "--program, --latex, --walk and --text show one cell. Name it"),
     "unknown demo": ("demo generat", "no demo named 'generat'. Did you mean 'generate'?"),
     "demo exists": ("demo -o model", "'model' exists. Pass --force"),
 }

@@ -46,7 +46,9 @@ def cells(
 
     if name is None:
         if program or latex or walk or text:
-            raise OptionError("this option shows one cell. Name it: gatewise cells lstm --program")
+            raise OptionError(
+                "--program, --latex, --walk and --text show one cell. Name it: gatewise cells lstm --program"
+            )
         rows = [
             {"name": c.name, "summary": c.summary, "source": c.source, "parameters": count(c)} for c in map(find, NAMES)
         ]

@@ -127,7 +127,7 @@ def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any]]]]:
         found.append((between[0] if between else output, last if isinstance(last, tuple) else (last,)))
 
     hook = stack.register_forward_hook(ended)
-    stack.between_layers = keeping  # type: ignore[assignment, method-assign]
+    stack.between_layers = keeping  # type: ignore[assignment, method-assign]  # for this run, as a hook would
     try:
         yield found
     finally:

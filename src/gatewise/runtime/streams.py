@@ -143,7 +143,10 @@ class Live(ABC, Generic[Memory]):
         return {name: _values(sequence.column(name), steps) for name in self.channels}
 
     def table_of(self, answer: Any) -> Table:
-        """An answer as columns of a table: a row for each step where `each_step`, else what is known so far."""
+        """An answer as columns of a table: a row for each step where `each_step`, else what is known so far.
+
+        Asked only where `sequences_of` reads tables, so a task that has the one has the other.
+        """
         raise NotImplementedError
 
     # Snapshots.

@@ -188,7 +188,7 @@ def plain_of(
             parts.append((share, _neighbours_of(count.recorder, method, source, targets.outputs)))
         else:
             scores = regression_of(count, baselines.regression, numbers, categories, classifier.inputs_.categories)
-            parts.append((share, lambda scores=scores: activated(ops, scores(), targets.kind)))  # type: ignore[misc]
+            parts.append((share, lambda scores=scores: activated(ops, scores(), targets.kind)))  # type: ignore[misc]  # of a default
     weights = baselines.class_weights
 
     def together() -> Symbol:
