@@ -23,12 +23,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from gatewise.explain import ledger, memories, trace
-from gatewise.explain.attribution import METHODS, attributed, gradients, occluded
-from gatewise.explain.explaining import explain
-from gatewise.explain.question import Ask, Question
-from gatewise.explain.questions import question
-from gatewise.explain.reliability import reliability
+from gatewise.explanation import ledger, memories, trace
+from gatewise.explanation.attribution import METHODS, attributed, gradients, occluded
+from gatewise.explanation.explaining import explain
+from gatewise.explanation.question import Ask, Question
+from gatewise.explanation.questions import question
+from gatewise.explanation.reliability import reliability
 from gatewise.tasks import Classifier, Forecaster, Tagger
 
 from .record import measured_anew, write_table

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .algebra import sigmoid as sigmoid
     from .algebra import softplus as softplus
     from .algebra import tanh as tanh
-    from .explain.explaining import explain as explain
+    from .explanation import explain as explain
     from .nn import GRU as GRU
     from .nn import LSTM as LSTM
     from .tasks import Captioner as Captioner
@@ -49,7 +49,7 @@ _HOME = {
     "Translator": "tasks",
     "Writer": "tasks",
     "compress": "tasks",
-    "explain": "explain.explaining",
+    "explain": "explanation",
     "load": "tasks",
     "score": "tasks",
     **dict.fromkeys(("cell", "exp", "log", "maximum", "minimum", "relu", "sigmoid", "softplus", "tanh"), "algebra"),

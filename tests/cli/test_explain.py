@@ -7,7 +7,7 @@ from old_models import written
 from tasks.test_old_models import MODELS, opened
 
 from gatewise.cli import main
-from gatewise.explain.report import Report
+from gatewise.explanation.report import Report
 
 ASKED = {
     "classify_number": (),
@@ -116,7 +116,7 @@ def test_a_walk_is_a_page_of_its_own(tmp_path, capsys, monkeypatch):
     assert "forecast_quantiles.model, layer 1: the" in page.read_text()
     assert main([*words, "--walk", str(page)]) == 2
     assert "exists" in capsys.readouterr().err
-    monkeypatch.setattr("gatewise.explain.walking.MOST_WALKED", 100)
+    monkeypatch.setattr("gatewise.explanation.walking.MOST_WALKED", 100)
     page.unlink()
     assert main([*words, "--walk", str(page), "-o", str(tmp_path / "why.json")]) == 2
     out, err = capsys.readouterr()

@@ -15,7 +15,7 @@ PACKAGES = [
     "gatewise.algebra",
     "gatewise.bench",
     "gatewise.decoding",
-    "gatewise.explain",
+    "gatewise.explanation",
     "gatewise.metrics",
     "gatewise.nn",
     "gatewise.training",
@@ -36,7 +36,7 @@ def test_editors_see_the_names_that_users_get():
     tree = ast.parse((ROOT / "__init__.py").read_text())
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name: node.module.split(".")[0] for node in block.body for alias in node.names}
-    assert seen == {name: home.split(".")[0] for name, home in gatewise._HOME.items()}
+    assert seen == gatewise._HOME
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -19,7 +19,7 @@ from PIL import Image
 
 import gatewise
 from gatewise import Writer
-from gatewise.explain import trace
+from gatewise.explanation import trace
 from gatewise.runtime import layers
 
 MODELS = Path(__file__).parent / "models"

@@ -71,12 +71,12 @@ def explain(
     Each report measures its own reliability. `--json` prints all of it; `--output` writes it to a file.
     """
     from ..bundle import read_header, writable
-    from ..explain.explaining import report_of
-    from ..explain.question import Ask
-    from ..explain.questions import of_text
-    from ..explain.walking import story_of
-    from ..explain.writing import check_suffix, write
-    from ..explain.writing import text as shown
+    from ..explanation.explaining import report_of
+    from ..explanation.question import Ask
+    from ..explanation.questions import of_text
+    from ..explanation.walking import story_of
+    from ..explanation.writing import check_suffix, write
+    from ..explanation.writing import text as shown
     from ..tasks import find
     from ..walk import write as write_walk
 

@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from gatewise.explain.attribution import occluded
-from gatewise.explain.changes import flip, interactions
-from gatewise.explain.insides import connectivity
-from gatewise.explain.question import Part, Question
-from gatewise.explain.reliability import agreement_of, judge
-from gatewise.explain.report import Answer, Input, Target
+from gatewise.explanation.attribution import occluded
+from gatewise.explanation.changes import flip, interactions
+from gatewise.explanation.insides import connectivity
+from gatewise.explanation.question import Part, Question
+from gatewise.explanation.reliability import agreement_of, judge
+from gatewise.explanation.report import Answer, Input, Target
 
 
 def of(function, values, words):
@@ -119,7 +119,7 @@ def test_connectivity_is_the_norm_of_the_jacobian():
 
 
 def test_many_steps_are_hidden_a_few_at_a_time(monkeypatch):
-    monkeypatch.setattr("gatewise.explain.attribution.MOST_HIDDEN", 4)
+    monkeypatch.setattr("gatewise.explanation.attribution.MOST_HIDDEN", 4)
     values = np.arange(1.0, 11.0)
     asked = of(lambda x: x.sum(1), values, list("abcdefghij"))
     np.testing.assert_allclose(occluded(asked), [2, 2, 2, 5, 5, 5, 8, 8, 8, 10])

@@ -8,11 +8,11 @@ import torch
 from old_models import written
 from tasks.test_old_models import MODELS
 
-from gatewise.explain.explaining import explain
-from gatewise.explain.question import Ask
-from gatewise.explain.questions import question
-from gatewise.explain.report import Report
-from gatewise.explain.walking import story_of
+from gatewise.explanation.explaining import explain
+from gatewise.explanation.question import Ask
+from gatewise.explanation.questions import question
+from gatewise.explanation.report import Report
+from gatewise.explanation.walking import story_of
 from gatewise.tasks import load
 from gatewise.walk.numbers import numbers
 

@@ -47,7 +47,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
 def named_units(question: Question, seed: int) -> list[FoundUnit] | str:
     """The units that were named, or why there are none."""
     if question.units is None:
-        return "nothing is known here that units could follow. `gatewise.explain.name_units` takes features of your own"
+        return "nothing is known here that units could follow; `explanation.name_units` takes your own features"
     found = [
         FoundUnit(
             layer=layer_name(one),

@@ -7,8 +7,8 @@ from table import CELLS, FAMILY, Size, draw, ragged
 
 from gatewise import cells
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
-from gatewise.explain import linear_relevance, relevance, trace, trace_layer
-from gatewise.explain.relevance import RELEVANCE, gates_of
+from gatewise.explanation import linear_relevance, relevance, trace, trace_layer
+from gatewise.explanation.relevance import RELEVANCE, gates_of
 from gatewise.nn import Recurrent
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of

@@ -1,15 +1,12 @@
 """Why a model answers as it does, how far that can be relied on, and what its network does meanwhile: every gate of
-every step, its memory, and what its parts are for. The package itself is what users call for the former:
+every step, its memory, and what its parts are for. `gatewise.explain` is what users call for the former:
 
     report = gatewise.explain("model.gatewise", "rows.csv", row=3)
 """
 
-import sys
-from types import ModuleType
-from typing import Any
-
 from .decomposition import Decomposition, decompose, interaction
 from .effects import Effect, gate_effects
+from .explaining import explain
 from .features import number_features, tag_features, text_features
 from .memory import Ledger, Memory, Rewriting, ages, half_lives, keep_and_write, ledger, life_lines, memories, rewriting
 from .relevance import Relevance, linear_relevance, relevance
@@ -30,6 +27,7 @@ __all__ = [
     "Trace",
     "ages",
     "decompose",
+    "explain",
     "gate_effects",
     "half_lives",
     "interaction",
@@ -48,17 +46,3 @@ __all__ = [
     "trace",
     "trace_layer",
 ]
-
-
-class _Explain(ModuleType):
-    """Python makes the package an attribute of `gatewise` as soon as a module of it is imported. So it has to be
-    callable, as the function of its name is."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        """See `gatewise.explain.explaining.explain`."""
-        from .explaining import explain
-
-        return explain(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Explain

@@ -5,8 +5,8 @@ import pytest
 
 from gatewise import cells
 from gatewise.errors import DataError
-from gatewise.explain import name_units, propose
-from gatewise.explain.features import number_features, tag_features, text_features
+from gatewise.explanation import name_units, propose
+from gatewise.explanation.features import number_features, tag_features, text_features
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of
 

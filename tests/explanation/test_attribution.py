@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gatewise import Classifier, Generator
-from gatewise.explain.attribution import attributed, attribution_of, drawn, gradients, occluded
-from gatewise.explain.explaining import explain
-from gatewise.explain.question import Ask
-from gatewise.explain.questions import question
+from gatewise.explanation.attribution import attributed, attribution_of, drawn, gradients, occluded
+from gatewise.explanation.explaining import explain
+from gatewise.explanation.question import Ask
+from gatewise.explanation.questions import question
 
 TEXT = "A peck of pickled peppers Peter Piper picked.\n"
 
@@ -155,7 +155,7 @@ def test_drawn_orders_take_the_place_of_gradients_that_do_not_add_up(sensors, mo
     model, rows = sensors
     asked, _ = question(model, rows, 2, Ask())
     assert attributed(asked).method == "integrated gradients"
-    monkeypatch.setattr("gatewise.explain.attribution.GAP", -1.0)
+    monkeypatch.setattr("gatewise.explanation.attribution.GAP", -1.0)
     report = explain(model, rows, row=2)
     assert report.provenance.method.startswith("Shapley values")
     assert report.attribution.added[0].channels is None

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gatewise.errors import ModelFileError
-from gatewise.explain.packed import Packed
-from gatewise.explain.report import Added, Answer, Attribution, Input, Provenance, Report, Target
+from gatewise.explanation.packed import Packed
+from gatewise.explanation.report import Added, Answer, Attribution, Input, Provenance, Report, Target
 
 OPTIONAL = (
     *("attribution", "because", "contrasts", "connectivity", "memory", "streams", "gate_ablation", "units", "flip"),

@@ -9,7 +9,7 @@ from gatewise import cells
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
 from gatewise.algebra.forms import LINEAR
 from gatewise.errors import OptionError
-from gatewise.explain import memory, trace_layer
+from gatewise.explanation import memory, trace_layer
 
 SIZE = Size(T=9, B=5, D=3, H=8, P=4)
 WITH_MEMORY = [cell for cell in CELLS if memory.memories(cell)]

@@ -8,8 +8,8 @@ from table import CELLS, Size, draw, ragged
 from gatewise import cells
 from gatewise.algebra.expression import MAPS, OPERATIONS, PRODUCTS
 from gatewise.errors import ShapeError
-from gatewise.explain import decompose, interaction, trace, trace_layer
-from gatewise.explain.decomposition import CONTEXTUAL
+from gatewise.explanation import decompose, interaction, trace, trace_layer
+from gatewise.explanation.decomposition import CONTEXTUAL
 from gatewise.nn import Recurrent
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of

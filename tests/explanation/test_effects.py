@@ -7,7 +7,7 @@ from table import FAMILY
 
 from gatewise import cells
 from gatewise.errors import OptionError
-from gatewise.explain import Held, gate_effects, trace
+from gatewise.explanation import Held, gate_effects, trace
 from gatewise.nn import Recurrent
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of

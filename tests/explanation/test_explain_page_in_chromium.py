@@ -7,11 +7,11 @@ import pytest
 from browser import CHROMIUM, Browser
 from report_examples import media_report, series_report, text_report
 
-import gatewise.explain
-from gatewise.explain.page import write
+import gatewise.explanation
+from gatewise.explanation.page import write
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-PAGE = files(gatewise.explain) / "page"
+PAGE = files(gatewise.explanation) / "page"
 
 
 @pytest.fixture(scope="module", params=["text", "series", "media"])

@@ -14,8 +14,8 @@ from report_examples import media_report, series_report, text_report
 from gatewise import cells
 from gatewise.algebra.mathml import mathml
 from gatewise.errors import OptionError
-from gatewise.explain import page as pages
-from gatewise.explain.page import LIMIT, page, write
+from gatewise.explanation import page as pages
+from gatewise.explanation.page import LIMIT, page, write
 
 
 def document(text):

@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from gatewise.explain.inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Place, Stream
-from gatewise.explain.packed import Packed
-from gatewise.explain.report import (
+from gatewise.explanation.inside import (
+    Connectivity,
+    Flip,
+    FoundUnit,
+    GateAblation,
+    Interaction,
+    LayerMemory,
+    Place,
+    Stream,
+)
+from gatewise.explanation.packed import Packed
+from gatewise.explanation.report import (
     Added,
     Answer,
     Attribution,

@@ -11,10 +11,10 @@ from tasks.test_old_models import MODELS, opened, read
 
 import gatewise
 from gatewise.decoding.options import Decoding
-from gatewise.explain.attribution import attributed, ends, steps_of, variants
-from gatewise.explain.question import Ask
-from gatewise.explain.questions import question
-from gatewise.explain.questions.classify import Reader
+from gatewise.explanation.attribution import attributed, ends, steps_of, variants
+from gatewise.explanation.question import Ask
+from gatewise.explanation.questions import question
+from gatewise.explanation.questions.classify import Reader
 from gatewise.tasks.classify.architecture import read_steps
 
 ASKED = {  # a model -> what is asked of it, beside the answer itself
@@ -209,7 +209,7 @@ def test_the_next_step_of_a_drawing_is_the_mean_of_its_mixture(channel, tmp_path
 def test_a_step_far_into_a_drawing_has_the_same_score_as_from_its_beginning(tmp_path, monkeypatch):
     model, data = opened_with("generate_numbers", tmp_path, "evaluate")
     whole = score_of(question(model, data, 0, Ask(step=6))[0])
-    monkeypatch.setattr("gatewise.explain.questions.continued.LONGEST", 3)
+    monkeypatch.setattr("gatewise.explanation.questions.continued.LONGEST", 3)
     late = question(model, data, 0, Ask(step=6))[0]
     assert len(late.parts[0].values) == 3
     assert score_of(late) == pytest.approx(whole, abs=1e-5)

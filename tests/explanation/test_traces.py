@@ -9,7 +9,7 @@ from gatewise import cells
 from gatewise.algebra.expression import evaluate
 from gatewise.engine import reference
 from gatewise.errors import OptionError
-from gatewise.explain import trace, trace_layer
+from gatewise.explanation import trace, trace_layer
 from gatewise.nn import Recurrent
 from gatewise.runtime import network
 from gatewise.runtime.layers import network_of
