@@ -1,5 +1,7 @@
 """Pages in a real browser: what their buttons do, in both languages, and that nothing is asked for outside."""
 
+import base64
+import hashlib
 import io
 import re
 import shutil
@@ -23,7 +25,9 @@ OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget
 def shown(page, script, folder):
     """The text of the page after a script has used it, and what the browser complained of."""
     used = folder / "used.html"
-    used.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.read_text().replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    used.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
     command = [CHROMIUM, *OPTIONS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", used.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Refused" in line]

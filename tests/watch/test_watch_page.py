@@ -13,7 +13,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not in
 
 LOOKS = 6
 GAP = "Training and validation, without dropout"
-ROWS = "[...document.querySelectorAll('.row')].map(row => row.id.slice(4))"
+ROWS = "[...document.querySelectorAll('.chart')].map(row => row.id.slice(4))"
 
 
 def layer(place, **figures):
@@ -69,7 +69,7 @@ def test_the_page_is_one_file_that_may_ask_for_nothing(page):
 
 
 def test_the_record_in_the_page_is_the_history(page):
-    record = json.loads(re.search(r'<script id="record"[^>]*>(.*?)</script>', page.read_text())[1])
+    record = json.loads(re.search(r'<script [^>]*id="record">(.*?)</script>', page.read_text())[1])
     lines = history()
     assert record["look"] == [line for line in lines if line["kind"] == "look"]
     assert [own["sign"] for own in record["advice"]] == ["flat"]
@@ -196,7 +196,7 @@ def test_the_verb_makes_a_page_of_a_record(tmp_path, capsys):
     assert main(["watch", str(tmp_path / "model.gatewise"), "-o", str(page), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["lines"], found["looks"], [own["sign"] for own in found["advice"]]) == (18, 6, ["flat"])
-    assert "<title>Gatewise" in page.read_text()
+    assert "<title>model.gatewise</title>" in page.read_text()
     assert main(["watch", str(record), "-o", str(page)]) == 2
     assert "exists. Pass --force" in capsys.readouterr().err
 

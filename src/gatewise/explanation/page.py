@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import json
 import zlib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from ..algebra import Cell
 from ..algebra.mathml import mathml
 from ..errors import OptionError
 from ..files import atomic, size_text
+from ..pages import assembled, parts
 from .inside import Stream
 from .packed import Packed
 from .report import Report
@@ -44,19 +41,13 @@ def write(report: Report, path: str | Path) -> None:
 
 def page(report: Report) -> str:
     """The page, as HTML."""
-    style, script = _file(_STYLE), "".join(map(_file, _SCRIPTS))
-    document = json.dumps(_document(report), ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "title": html.escape(report.answer.text),
-        "policy": f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:",
-        "style": style,
-        "script": script,
-        "equations": _equations(report),
-        "report": document.replace("<", "\\u003c"),  # so that no text of a user ends the element that it is in
-    }
-    text = _file("page.html")
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}", part)
+    text = assembled(
+        parts(__package__, "body.html") + _equations(report),
+        style=parts(__package__, _STYLE),
+        script=parts(__package__, *_SCRIPTS),
+        title=report.answer.text,
+        data={"report": _document(report)},
+    )
     if (size := len(text.encode())) > LIMIT:
         raise OptionError(
             f"the page would be {size_text(size)}, more than {size_text(LIMIT)}: explain fewer steps, or write --json"
@@ -69,14 +60,6 @@ def _equations(report: Report) -> str:
     program = report.provenance.cell_program
     lines = "".join(mathml(Cell.from_json(program))) if program else ""
     return lines and f'<template id="equations"><div class="scroll equations" tabindex="0">{lines}</div></template>'
-
-
-def _file(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _document(report: Report) -> dict[str, Any]:

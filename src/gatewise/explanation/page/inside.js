@@ -1,4 +1,3 @@
-
 // What went on inside: which step reaches which, memory, gates over time, what gates and units are for.
 
 function mapSection() {

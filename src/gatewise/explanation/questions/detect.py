@@ -42,7 +42,7 @@ class _Step:
         reader = predictor.errors
         before = reader.start()
         if first:
-            _, before = reader.read(values[:first], before)
+            reader.read(values[:first], before)
         self.z = reader.scale.apply(self.values)
         self.filled, self.observed = filled_forward(self.z, before.last)
         self.window, self.distribution = reader.window, reader.distribution
