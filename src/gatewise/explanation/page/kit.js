@@ -25,9 +25,9 @@ function section(id, title, note, ...children) {
   return h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), note ? h("p", { class: "quiet" }, note) : null, ...children);
 }
 
-// A picture with its numbers. `rows()`: an array of arrays.
-function figure(caption, picture, head, rows) {
-  return h("figure", {}, caption ? h("figcaption", {}, caption) : null, picture, numbersBehind(caption, () => [head, rows()]));
+// A picture with its numbers. `rows()`: an array of arrays. Without a caption it needs a name.
+function figure(caption, picture, head, rows, name = caption) {
+  return h("figure", {}, caption ? h("figcaption", {}, caption) : null, picture, numbersBehind(name, () => [head, rows()]));
 }
 
 // Rows with a label, a bar from one number to another, and a number: [{ text, from, to, shown, kind }].

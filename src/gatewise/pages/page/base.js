@@ -55,7 +55,7 @@ function table(head, rows) {
 // The numbers of a picture, which are written when somebody asks for them: `tabled()` is [head, rows] of a table.
 function numbersBehind(name, tabled) {
   const numbers = both("Numbers", "数值");
-  const place = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": name ? `${name}: ${numbers}` : numbers });
+  const place = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${name}: ${numbers}` });
   const details = h("details", {}, h("summary", {}, numbers), place);
   details.addEventListener("toggle", () => {
     if (!place.firstChild) place.append(table(...tabled()));

@@ -44,11 +44,13 @@ class Drawing {
   // A number that unfolds; `picture` is drawn above it from its value.
   number(spot, picture = null, below = null) {
     const button = h("button", { class: "n" }),
+      name = h("span", { class: "unseen" }),
       text = h("span", { class: "digits" }),
       above = h("span", { class: "picture" }),
       word = h("span", { class: "word" });
     button.type = "button";
     button.dataset.spot = spot.key;
+    button.append(name);
     if (picture) button.append(above);
     button.append(text);
     if (below) button.append(word);
@@ -58,7 +60,7 @@ class Drawing {
       text.textContent = gw_short(v);
       if (picture) above.innerHTML = picture(v);
       if (below) word.textContent = said(below(v));
-      button.setAttribute("aria-label", `${spot.say}: ${gw_text(v)}${below ? `, ${said(below(v))}` : ""}`);
+      name.textContent = `${spot.say}:`;
       button.classList.toggle(
         "held",
         Boolean(spot.pin) &&

@@ -111,7 +111,7 @@ function showPane() {
   strip.live = [];
   const button = (key, act) => h("button", { type: "button", onclick: act }, said(key));
   const title = h("h2"),
-    equation = h("div", { class: "lines" });
+    equation = h("div", { class: "lines", tabindex: 0, role: "group", "aria-label": said("made_of") });
   title.innerHTML = `${gw_math(row(spot.name || mi("·"), mo("="), gw_number(spot.value())))} <small>${gw_safe(spot.say)}</small>`;
   for (const line of spot.lines()) {
     const p = h("p");
@@ -224,7 +224,7 @@ function go(n, move = true) {
   const { element, t } = strip.panels[here];
   element.focus({ preventScroll: true });
   element.scrollIntoView({ block: "nearest", inline: "center", behavior: calm() ? "auto" : "smooth" });
-  const numbers = [...element.querySelectorAll(".n")].map((b) => b.getAttribute("aria-label")).slice(0, 12);
+  const numbers = [...element.querySelectorAll(".n")].slice(0, 12).map((b) => [...b.children].map((e) => e.textContent).filter(Boolean).join(" "));
   tell(`${element.getAttribute("aria-label")}. ${numbers.join("; ")}`);
 }
 
