@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 from serving import Server, old_model
 
@@ -145,6 +146,20 @@ def test_a_mistake_is_told_in_the_words_of_the_server(browser):
     browser.type("日")
     browser.tap("go-write")
     assert "'日'" in browser.until("document.querySelector('#said.wrong')?.textContent")
+
+
+@needs_axe
+@pytest.mark.slow
+def test_everybody_can_use_it(browser):
+    """With all that it can show at once."""
+    browser.run(
+        "rows = [{ step: 0, score: 1, alarm: false }, { step: 1, score: 2, alarm: true }]; model.task = 'detect'"
+    )
+    browser.run("at('chart').replaceChildren(...chart(rows)); at('rows').replaceChildren(tableOf(rows))")
+    browser.run("at('answers').append(shown({ tokens: ['Bob'], labels: ['B-PER'] }))")
+    browser.run("at('answers').append(shown({ predicted: 'good', text: 'fine' }))")
+    browser.run("show = () => {}; document.querySelectorAll('[hidden]').forEach((one) => { one.hidden = false; })")
+    assert audit(browser) == []
 
 
 @in_a_browser

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 
 from gatewise.cli import main
@@ -87,29 +88,6 @@ def test_every_text_is_there_in_both_languages(page):
     assert used <= {name for name, _ in texts}
 
 
-def test_colours_are_told_from_the_page_by_contrast(page):
-    """Of all text and marks at least 4.5 to 1, in the light and in the dark (WCAG 2.1, 1.4.3)."""
-    text = page.read_text()
-    schemes = re.findall(r"color-scheme: (?:light|dark); ([^}]*)}", text)
-    assert len(schemes) == 3  # light; dark by the system's wish; dark by the button
-    for scheme in schemes:
-        colours = dict(re.findall(r"--(\w+): (#\w{6});", scheme))
-        for name in ("ink", "quiet", "accent", *(f"s{n}" for n in range(6))):
-            assert contrast(colours[name], colours["page"]) >= 4.5, (name, colours[name])
-        assert contrast(colours["ink"], colours["mark"]) >= 4.5
-
-
-def contrast(one, other):
-    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
-def luminance(colour):
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 @needs_chromium
 def test_the_page_in_a_browser(page):
     with Browser(page.as_uri()) as browser:
@@ -172,6 +150,14 @@ def test_the_page_in_a_browser(page):
         assert small == []
         assert browser.errors == []
         assert browser.asked == [page.as_uri()]
+
+
+@needs_axe
+@pytest.mark.slow
+def test_everybody_can_use_it(page):
+    with Browser(page.as_uri()) as browser:
+        browser.until("document.documentElement.dataset.ready === 'yes'")
+        assert audit(browser) == []
 
 
 @needs_chromium
