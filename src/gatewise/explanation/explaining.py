@@ -16,7 +16,7 @@ from ..checks import whole
 from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import METHODS, Found, against_others, attributed, attribution_of, occluded
+from .attribution import METHODS, Found, attributed_together, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
 from .insides import insides, named_units
@@ -130,9 +130,13 @@ def report_of(
 
 def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Found]:
     """Each part of the report, or why it is missing; and how the attribution was found."""
-    found, hidden = attributed(asked, seed), occluded(asked)
+    others = [*asked.contrasts()]
+    (found, *against), hidden = attributed_together([asked, *others], seed), occluded(asked)
     attribution, steps = attribution_of(asked, found, hidden), found.steps
-    contrasts = [Contrast(target=one.target, attribution=own) for one, own in against_others(asked, found, seed)]
+    contrasts = [
+        Contrast(target=one.target, attribution=attribution_of(one, own, None))
+        for one, own in zip(others, against, strict=True)
+    ]
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),

@@ -133,8 +133,8 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
 
     def run(net: Any) -> tuple[float, str]:
         with np.errstate(all="ignore"):
-            score = float(question.scores(net, arrays)[0])
-            return score, "" if question.answers is None else question.answers(net, arrays)[0]
+            outputs = question.outputs(net, arrays)
+            return float(question.score(outputs)[0]), "" if question.answers is None else question.answers(outputs)[0]
 
     score, answer = run(question.network)
     found = []
@@ -162,7 +162,7 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
     from ..nn import Recurrent
     from ..nn.linear import Linear
 
-    net, ran = question.trainable(), []  # what the layers gave, in their order
+    net, ran = question.differentiable, []  # what the layers gave, in their order
     hooks = [
         one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
         for one in net.modules()

@@ -85,7 +85,7 @@ def _arriving(question: Question, one: Trace) -> dict[str, np.ndarray]:
     """
     import torch
 
-    net = question.trainable()
+    net = question.differentiable
     layer = dict(net.named_modules()).get(one.place)
     arrays = [torch.from_numpy(np.ascontiguousarray(part.values[:, None])).requires_grad_() for part in question.parts]
     with _kept(layer) as ran:
