@@ -20,7 +20,7 @@ from .question import Part, Question
 from .report import Added, Attribution
 
 GRADIENTS, ORDERS = "integrated gradients", "Shapley values by random orders"
-METHODS = {  # as a report tells them
+METHODS = {  # as a report tells them, where there is torch
     GRADIENTS: "integrated gradients from the usual step, by Gauss and Legendre's points",
     ORDERS: "Shapley values of steps beside the usual one, by random orders, as integrated gradients did not add up",
 }
@@ -74,13 +74,13 @@ def attributed(question: Question, seed: int = 0) -> Found:
 
 def attributed_together(asked: Sequence[Question], seed: int = 0) -> list[Found]:
     """What the steps add to the score of each question about a row: by integrated gradients with as many points as it
-    takes for the parts to add up, or where that takes too many, by orders drawn at random.
+    takes for the parts to add up, or where that takes too many, or torch is not installed, by orders drawn at random.
 
     A network that latches, as one does that keeps what came first, may jump on the way from the usual steps to the row:
     then nearly all points say that nothing matters. If it does for the first question, orders are drawn for all.
     """
     net = asked[0].differentiable
-    first = _adding_up(asked[0], net)
+    first = None if net is None else _adding_up(asked[0], net)
     found = [first] + [None if first is None else _adding_up(one, net) for one in asked[1:]]
     missing = [one for one, own in zip(asked, found, strict=True) if own is None]
     rest = iter(drawn_together(missing, asked[0].network, seed) if missing else ())

@@ -20,7 +20,7 @@ from .attribution import METHODS, Found, attributed_together, attribution_of, oc
 from .because import because
 from .changes import flip, interactions
 from .insides import insides, named_units
-from .question import Ask, Question
+from .question import WITHOUT_TORCH, Ask, Question
 from .questions import question
 from .reliability import reliability
 from .report import Contrast, Provenance, Report
@@ -97,6 +97,7 @@ def report_of(
     model._must_be_fitted()
     asked, name = question(model, data, row, ask, **reading)
     parts, found = _parts(asked, seed, units)
+    with_torch = asked.differentiable is not None
     missing = {name: why for name, why in parts.items() if isinstance(why, str)}
     return Report(
         answer=asked.answer,
@@ -111,14 +112,14 @@ def report_of(
             data=name,
             row=row,
             command=command,
-            method=METHODS[found.method],
+            method=METHODS[found.method] if with_torch else f"{found.method}; integrating gradients {WITHOUT_TORCH}",
             points=found.points,
             seed=seed,
             versions={
                 "gatewise": version("gatewise"),
                 "python": platform.python_version(),
                 "numpy": np.__version__,
-                "torch": version("torch"),
+                **({"torch": version("torch")} if with_torch else {}),
             },
             seconds=time.perf_counter() - began,
             cell_program=model.find_cell().to_json(),

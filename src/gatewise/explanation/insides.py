@@ -11,7 +11,7 @@ from .effects import by_layer, inner_names, mean_of
 from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
-from .question import Question
+from .question import WITHOUT_TORCH, Question
 from .relevance import gates_of
 from .traces import Held, Trace, trace
 from .units import NamedUnit
@@ -157,12 +157,14 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
     The norm of a matrix of derivatives, by `DIRECTIONS` random signs of the output's units: as a mean it is right, and
     exact where there are no more units than that.
     """
+    net, ran = question.differentiable, []  # what the layers gave, in their order
+    if net is None:
+        return f"taking derivatives {WITHOUT_TORCH}"
     import torch
 
     from ..nn import Recurrent
     from ..nn.linear import Linear
 
-    net, ran = question.differentiable, []  # what the layers gave, in their order
     hooks = [
         one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
         for one in net.modules()

@@ -20,6 +20,7 @@ from .units import NamedUnit
 USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where the model does not know that of its training
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
 KNOWN_WORDS = 2000  # the most frequent ones, of which that is the mean
+WITHOUT_TORCH = "takes torch, which is not installed: pip install 'gatewise[train]'"  # what a part of a report lacks
 LONGEST = 200  # steps that are explained at most; of longer inputs the last ones, as their cost grows with the square
 
 Outputs = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts, (T, N, D) each
@@ -105,7 +106,14 @@ class Question:
 
     @cached_property
     def differentiable(self) -> Any:
-        """The network in torch, a copy whose weights get no gradients: they would take a third of the time."""
+        """The network in torch, a copy whose weights get no gradients: they would take a third of the time. None where
+        torch is not installed."""
+        try:
+            import torch  # noqa: F401 - only whether it is there
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            return None
         return copy.deepcopy(self.trainable()).requires_grad_(False)
 
     def scores(self, net: Any, arrays: Sequence[Any]) -> Any:

@@ -27,7 +27,7 @@ from .attribution import (
     runs_of,
     steps_of,
 )
-from .question import Part, Question
+from .question import WITHOUT_TORCH, Part, Question
 from .report import Reliability, Verdict
 
 RANDOM = 16  # orders in which steps are deleted at random
@@ -58,9 +58,13 @@ def reliability(question: Question, found: Found, occlusion: np.ndarray, seed: i
     few = len(steps) < FEWEST
     runs = runs_of(question)
     agreement = None if few else agreement_of(*(np.bincount(runs, own) for own in (steps, occlusion)))
-    randomised = None if few else _randomised(question, found, seed)
+    without_torch = question.differentiable is None
+    randomised = None if few or without_torch else _randomised(question, found, seed)
     noise = None if few else _under_noise(question, found, seed)
     verdict, reasons = judge(found.gap, ratio, agreement, randomised, noise)
+    if without_torch:
+        verdict = _worse(verdict, "rough")
+        reasons.append(f"trying shuffled weights {WITHOUT_TORCH}")
     share = question.answer.network_share
     if share < LEAST_SHARE:
         verdict = "do not rely on this" if share == 0 else _worse(verdict, "rough")
