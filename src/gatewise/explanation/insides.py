@@ -20,6 +20,7 @@ from .walking import walk_of
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
+_TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
@@ -180,21 +181,23 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
         shown = np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(int))
         signs = np.random.default_rng([seed, 3]).choice([-1.0, 1.0], (count, units))
         ways = torch.from_numpy(np.eye(units) if units <= DIRECTIONS else signs).float()
-        ran.clear()
-        rows = len(shown) * count
-        arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
-        outputs = _last_layer(ran)
+        found = []
+        for some in np.array_split(shown, min(len(shown), -(-len(shown) * steps * units * count // _TOGETHER))):
+            ran.clear()
+            rows = len(some) * count
+            arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
+            places = torch.from_numpy(np.repeat(some, count))
+            chosen = _last_layer(ran)[places, torch.arange(rows)]  # (rows, units)
+            own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
+            slopes = torch.autograd.grad((chosen * ways.repeat(len(some), 1)).sum(), own, allow_unused=True)
+            squares = [slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None]
+            if not squares:
+                return "the last layer does not depend on the first input"
+            found.append(np.sum(squares, 0).reshape(-1, len(some), count).sum(-1))
     finally:
         for hook in hooks:
             hook.remove()
-    places = torch.from_numpy(np.repeat(shown, count))
-    chosen = outputs[places, torch.arange(rows)]  # (rows, units)
-    own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
-    slopes = torch.autograd.grad((chosen * ways.repeat(len(shown), 1)).sum(), own, allow_unused=True)
-    squares = sum(slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None)
-    if isinstance(squares, int):
-        return "the last layer does not depend on the first input"
-    norms = np.sqrt(squares.reshape(len(squares), len(shown), count).sum(-1) / (1 if units <= DIRECTIONS else count))
+    norms = np.sqrt(np.concatenate(found, 1) / (1 if units <= DIRECTIONS else count))
     return Connectivity(
         input=question.inputs[0].name,
         outputs=shown.tolist(),
