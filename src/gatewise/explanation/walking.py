@@ -83,9 +83,11 @@ def _arriving(question: Question, one: Trace) -> dict[str, np.ndarray]:
     Args:
         one: The first layer that ran, in its forward direction.
     """
+    net = question.differentiable
+    if net is None:
+        return {}
     import torch
 
-    net = question.trainable()
     layer = dict(net.named_modules()).get(one.place)
     arrays = [torch.from_numpy(np.ascontiguousarray(part.values[:, None])).requires_grad_() for part in question.parts]
     with _kept(layer) as ran:

@@ -127,21 +127,17 @@ class _Row:
             lambda found: found[:, 0] * scale + mean,
         )
 
-    def _asked(self, target: Target, answer: Answer, score: Any, answers: Any = None, **more: Any) -> Question:
+    def _asked(self, target: Target, answer: Answer, score: Any, **more: Any) -> Question:
         """A question whose score is made of what `_logits` gives."""
         reader = self.reader
-
-        def scores(net: Any, arrays: Sequence[Any]) -> Any:
-            return score(self._logits(net, arrays))
-
         return Question(
             answer=answer,
             target=target,
             inputs=reader.inputs,
             parts=reader.parts,
             usual=reader.usual,
-            scores=scores,
-            answers=None if answers is None else lambda net, arrays: answers(self._logits(net, arrays)),
+            outputs=self._logits,
+            score=score,
             network=self.predictor.net,
             trainable=lambda: self.model.model_,
             **more,

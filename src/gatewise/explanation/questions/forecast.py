@@ -112,7 +112,7 @@ class _Series:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual="the mean of the series' own window",
-            scores=lambda net, arrays: self._values(net, arrays, column, horizon, place),
+            outputs=lambda net, arrays: self._values(net, arrays, column, horizon, place),
             network=self.net,
             trainable=lambda: self.model.model_,
         )

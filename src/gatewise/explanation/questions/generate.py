@@ -98,8 +98,9 @@ class _Text:
             inputs=[Input(name="text", kind="tokens", labels=self.tokens, separator=separator)],
             parts=self.parts,
             usual=self.usual,
-            scores=lambda net, arrays: self._margin(net, arrays, best, other),
-            answers=lambda net, arrays: [self.names[one] for one in self._logits(net, arrays).argmax(1)],
+            outputs=self._logits,
+            score=lambda logits: logits[:, best] - logits[:, other],
+            answers=lambda logits: [self.names[one] for one in logits.argmax(1)],
             contrasts=lambda: (self._between(best, one) for one in others),
             units=self._units,
             network=self.net,
@@ -123,10 +124,6 @@ class _Text:
         x, *states = arrays
         y, _ = net.layers(x, tuple(states) if len(states) > 1 else states[0])
         return net.output(net.dropout(y[-1]))
-
-    def _margin(self, net: Any, arrays: Sequence[Any], best: int, other: int) -> Any:
-        logits = self._logits(net, arrays)
-        return logits[:, best] - logits[:, other]
 
     def _choice(self, token: int) -> Choice:
         chance = float(np.clip(np.exp(self.chances[token]), 0, 1))

@@ -137,8 +137,7 @@ class _Row:
         if outside is not None and bias:
             constant -= bias * float((paths[0] == outside).sum() - (paths[1] == outside).sum())
 
-        def scores(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)
+        def score(found: Any) -> Any:
             return sum(found[at, :, paths[0][at]] - found[at, :, paths[1][at]] for at in map(int, differ))
 
         order = np.argsort(-chances, kind="stable")
@@ -160,9 +159,9 @@ class _Row:
                 base_rate_of=self.counted,
                 **self._shares(),
             ),
-            scores,
+            score,
             others=(Other(text="the tags beside it", value=constant),) if constant else (),
-            answers=lambda net, arrays: self._tags(net, arrays, step),
+            answers=lambda found: self._tags(found, step),
             contrasts=lambda: (self._of_tag(step, best, one, chances) for one in others),
         )
 
@@ -173,17 +172,18 @@ class _Row:
         return self._asked(
             Target(kind="number", text=f"{columns[place]} at step {step}", unit="", name=columns[place], step=step),
             Answer(text=number_text(float(np.atleast_1d(self.labels[step])[place])), **self._shares()),
-            lambda net, arrays: self._scores(net, arrays)[step, :, place] * scale + center,
+            lambda found: found[step, :, place] * scale + center,
         )
 
-    def _asked(self, target: Target, answer: Answer, scores: Any, **more: Any) -> Question:
+    def _asked(self, target: Target, answer: Answer, score: Any, **more: Any) -> Question:
         return Question(
             answer=answer,
             target=target,
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=scores,
+            outputs=self._scores,
+            score=score,
             network=self.net,
             trainable=lambda: self.model.model_,
             **more,
@@ -196,9 +196,9 @@ class _Row:
         y, _ = net.layers(x, None, lengths=None)
         return read_out(net, y)
 
-    def _tags(self, net: Any, arrays: Sequence[Any], step: int) -> list[str]:
-        """The network's tag of the step, of each variant."""
-        found = np.array(self._scores(net, arrays)).swapaxes(0, 1)  # (N, T, outputs)
+    def _tags(self, scores: np.ndarray, step: int) -> list[str]:
+        """The network's tag of the step, of each variant, by what `_scores` gave."""
+        found = np.array(scores).swapaxes(0, 1)  # (N, T, outputs)
         bias = float(getattr(self.net, "outside_bias", 0.0))
         if self.targets.outside is not None:
             found[..., self.targets.outside] -= bias

@@ -83,10 +83,6 @@ class Written:
         name, against = self.names[best], self.names[other]
         probability = float(np.exp(self.chances[order[0] if self.chosen is None else self.chosen]))
 
-        def margin(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)
-            return found[:, best] - found[:, other]
-
         return Question(
             answer=Answer(
                 text=self.text,
@@ -107,8 +103,9 @@ class Written:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=margin,
-            answers=lambda net, arrays: [self.names[one] for one in self._scores(net, arrays).argmax(1)],
+            outputs=self._scores,
+            score=lambda found: found[:, best] - found[:, other],
+            answers=lambda found: [self.names[one] for one in found.argmax(1)],
             contrasts=lambda: (self._between(best, one) for one in others),
             network=self.net,
             trainable=lambda: self.model.model_,
