@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, suggest
+from .composition import Composition
 from .report import Answer, Input, Other, Target
 from .units import NamedUnit
 
@@ -79,6 +80,7 @@ class Question:
         others: Parts of the score that depend on no step, beside what `scores` gives.
         answers: The network's answer to N variants, on numpy's arrays; None where nothing can flip.
         contrasts: The same question against other answers.
+        composition: How the answer that is printed is put together; None where it is the network's own.
         units: Names units by what they follow over the whole of the data, given a seed; None where nothing is known
             that they could follow.
         network: The parts of the network, on numpy's arrays, that `scores` takes.
@@ -96,6 +98,7 @@ class Question:
     others: Sequence[Other] = ()
     answers: Callable[[Any, Sequence[Any]], list[str]] | None = None
     contrasts: Callable[[], Iterable[Question]] = field(default=lambda: ())
+    composition: Callable[[], Composition] | None = None
     units: Callable[[int], list[NamedUnit]] | None = None
 
     def read(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
