@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gatewise.explanation.composition import Composition, Piece
 from gatewise.explanation.inside import (
     Connectivity,
     Flip,
@@ -210,8 +211,28 @@ def text_report(seed=0, T=None, H=48, layers=("layer 1", "layer 2, backward"), l
             )
         ],
         reliability=reliability(),
-        missing={"walk": "not asked for"},
+        missing={"walk": "not asked for", "composition": "not of texts"},
         **inside(T, H, draw, layers),
+    )
+
+
+def composition(T, draw):
+    steps = draw.normal(0, 0.1, T)
+    linear = Piece(
+        text="the linear part of the network",
+        value=400 + steps.sum(),
+        input="series",
+        usual=400.0,
+        steps=steps.tolist(),
+    )
+    rest = Piece(text="plain methods", value=30.0)
+    return Composition(
+        text="the forecast of co2, 7 steps ahead",
+        value=linear.value + rest.value,
+        pieces=[linear, rest],
+        rivals=[Piece(text="what it might have been", value=3.0)],
+        input="series",
+        occluded=(steps * 2).tolist(),
     )
 
 
@@ -235,6 +256,7 @@ def series_report(seed=1, T=96, channels=("co2", "temperature", "wind")):
         inputs=inputs,
         provenance=provenance("forecast"),
         attribution=attribution(inputs, draw),
+        composition=composition(T, draw),
         reliability=reliability("reliable"),
         missing=dict.fromkeys(missing, "not asked for"),
         **inside(T, 32, draw),
@@ -259,6 +281,7 @@ def media_report(seed=2):
     ]
     missing = (
         "because",
+        "composition",
         "contrasts",
         "connectivity",
         "units",

@@ -188,7 +188,8 @@ def test_a_window_goes_on_from_the_row_before_it(name):
     weights = [rng.normal(0, 0.4, p.shape(sizes)) for p in cell.parameters]
     x, start = rng.normal(size=(T, D)), zeros(cell, D, H, 6 if cell.projected else 0)
     arriving = [np.zeros((T, sizes[letter])) for letter in cell.carry_sizes]
-    arriving[0][at] = rng.normal(size=arriving[0].shape[1])
+    for own in arriving:  # among them what steps after it read
+        own[at - 3 :] = rng.normal(size=own[at - 3 :].shape)
     part = window("mine", cell, x, start, weights, [str(t) for t in range(T)], at, arriving)
     assert part.steps == tuple(str(t) for t in range(4, 12))
     assert len(part.units) == (0 if cell.projected else 8)

@@ -141,6 +141,9 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
+        "composition": "only forecasts and anomaly scores are put together from pieces that add up"
+        if asked.composition is None
+        else asked.composition(),
         "contrasts": contrasts or "there is no other answer to compare with",
         **insides(asked, seed),
         "units": named_units(asked, seed)

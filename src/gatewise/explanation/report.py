@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
+from .composition import Composition
 from .inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
 
@@ -320,6 +321,7 @@ class Report:
     provenance: Provenance
     attribution: Attribution | None = None
     because: Because | None = None
+    composition: Composition | None = None
     contrasts: Sequence[Contrast] | None = None
     connectivity: Connectivity | None = None
     memory: Sequence[LayerMemory] | None = None

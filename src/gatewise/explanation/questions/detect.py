@@ -1,7 +1,7 @@
 """Why a step surprises the network: how unlikely it is, given the steps before it.
 
 An anomaly score also knows rules that are no network, such as how far a value lies from the last ones. What is
-explained is the network's share of it, in nats.
+attributed is what the network finds unlikely, in nats; how the score itself is put together is the composition.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from ...tasks.detect.architecture import FREEDOM, LEAST_SCALE, features, reconstruct_newest
+from ...tasks.detect.predictor import CHUNK
 from ...tasks.detect.series import filled_forward
+from ..composition import Composition
 from ..packed import Packed
 from ..question import LONGEST, Ask, Part, Question, Reading, chosen_name, chosen_row, chosen_step, must_have_network
 from ..report import Answer, Input, Target
+from .detect_pieces import Scored
 from .shown import number_text
 
 
@@ -34,15 +37,15 @@ class _Step:
 
     def __init__(self, model: Any, predictor: Any, series: Any, row: int, ask: Ask):
         self.model, self.predictor, self.net, self.channels = model, predictor, model._net, series.channels
-        values = series.values[row]
+        self.row = values = series.values[row]
         self.found = predictor.surprises(values)
         self.step = chosen_step(ask.step, len(values), int(np.argmax(self.found.scores)))
         first = max(0, self.step + 1 - LONGEST)
         self.values = np.asarray(values[first : self.step + 1], np.float64)
         reader = predictor.errors
         before = reader.start()
-        if first:
-            reader.read(values[:first], before)
+        for start in range(0, first, CHUNK):
+            reader.read(values[start : min(start + CHUNK, first)], before)
         self.z = reader.scale.apply(self.values)
         self.filled, self.observed = filled_forward(self.z, before.last)
         self.window, self.distribution = reader.window, reader.distribution
@@ -91,7 +94,14 @@ class _Step:
             outputs=lambda net, arrays: self._nats(net, arrays, own),
             network=self.net,
             trainable=lambda: self.model.model_,
+            composition=lambda: self._composition(None if whole else own[0], name),
         )
+
+    def _composition(self, channel: int | None, name: str) -> Composition:
+        series = self.row[: self.step + 1]
+        scored = Scored(self.predictor, series, len(series) - len(self.values), channel)
+        what = "the anomaly score" if channel is None else f"the anomaly score of {name} by itself"
+        return scored.composition(f"{what} at step {self.step}", "series")
 
     def _nats(self, net: Any, arrays: Sequence[Any], own: Sequence[int]) -> Any:
         """(N,) mean negative log-likelihood of the values of some channels at the last step."""
