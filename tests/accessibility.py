@@ -32,7 +32,7 @@ def audit(browser):
         browser._send("Emulation.setDeviceMetricsOverride", **size, mobile=width < 500)
         browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         found += complaints(browser)
-        if (over := browser.run("document.documentElement.scrollWidth - innerWidth")) > 0:
+        if (over := browser.run("document.documentElement.scrollWidth") - width) > 0:
             found.append(("too wide", f"{over} pixels", f"at {width}"))
         browser.run(f"document.getElementById('{switch}').click()")
     return found

@@ -46,7 +46,7 @@ def gather(folder: Path) -> None:
             names += sorted(place for place in places.difference(names) if _exists(place))
             target.write_text(LINK.sub(lambda match, name=name: _moved(name, match), text), encoding="utf-8")
         elif name.startswith(DRAWN):
-            target.write_text(_drawn(path), encoding="utf-8")
+            target.write_text(drawn(path), encoding="utf-8")
         elif name in inside:
             shutil.copyfile(path, target)
         else:
@@ -56,7 +56,7 @@ def gather(folder: Path) -> None:
     (folder / "pages" / "hello.html").write_text(page_of_walk([hello(lstm), three_numbers(lstm)]), encoding="utf-8")
 
 
-def _drawn(path: Path) -> str:
+def drawn(path: Path) -> str:
     """The page of a report, or of the record of a training."""
     if path.suffix == ".jsonl":
         return page_of(record_of(path), path.stem)

@@ -78,6 +78,14 @@ def test_a_page_has_two_languages_and_two_themes(language, words, tmp_path):
         assert browser.errors == []
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_an_address_may_ask_for_a_language(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(assembled("", style="", script="document.title = both('red', '红');"))
+    with Browser(f"{path.as_uri()}#zh") as browser:
+        assert browser.run("document.title") == "红"
+
+
 def colours(folder, theme):
     """Those of a page, by name."""
     style = parts("gatewise.pages", "base.css") + parts(f"gatewise.{folder}", "style.css")

@@ -24,7 +24,7 @@ function go() {
     `${far.length} values lie ${least} spreads or more from what the network expected of them. The detector's own alarms also weigh what is usual in a series.`,
     `有 ${far.length} 个值与网络的预期相差 ${least} 个尺度以上。检测器本身的警报还会考虑序列中的常态。`);
   at("found").hidden = !far.length;
-  at("found").tBodies[0].replaceChildren(...far.slice(0, MOST).map(({ t, c, s, step }) =>
+  at("found").querySelector("tbody").replaceChildren(...far.slice(0, MOST).map(({ t, c, s, step }) =>
     h("tr", {}, ...[t, names[c], step.row[c], step.before.expected[c].toPrecision(4), s.toFixed(1)].map((text) => h("td", {}, text)))));
 }
 

@@ -2,7 +2,8 @@
 // What all pages share: elements, two languages, light and dark, numbers as text, and the numbers behind a picture.
 
 const at = (id) => document.getElementById(id);
-let chinese = (navigator.language || "").startsWith("zh");
+// The language that the address asks for, as a site does in whose page this one stands, or else the reader's.
+let chinese = (["#en", "#zh"].includes(location.hash) ? location.hash.slice(1) : navigator.language || "").startsWith("zh");
 const both = (english, other) => (chinese ? other : english);
 
 function made(space, name, attributes, children) {

@@ -51,7 +51,7 @@ function show() {
   at("medium").hidden = !medium;
   at("table").hidden = !model.predicts || medium || model.task === "translate";
   at("about").textContent = `${model.id}: ${words().task[model.task] ?? model.task}`;
-  say([...document.querySelectorAll("main section")].every(section => section.hidden) ? words().none : "");
+  if ([...document.querySelectorAll("main section")].every(section => section.hidden)) say(words().none);
 }
 
 async function list() {
@@ -59,8 +59,8 @@ async function list() {
   at("model").replaceChildren(...models.map(one => new Option(one.id, one.id)));
   model = models[0];
   at("key-row").hidden = true;
-  show();
   say("");
+  show();
 }
 
 // Text: each token as it is written.
@@ -157,7 +157,7 @@ when("go-draw", "click", complete);
 when("use-key", "click", list);
 at("stop").addEventListener("click", () => stopping?.abort());
 at("clear").addEventListener("click", () => { strokes = []; added = 0; paint(); });
-at("model").addEventListener("change", () => { model = models.find(one => one.id === at("model").value); show(); });
+at("model").addEventListener("change", () => { model = models.find(one => one.id === at("model").value); say(""); show(); });
 
 switches(speak);
 list().catch(error => say(error.message, true));
