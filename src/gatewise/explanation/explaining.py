@@ -41,7 +41,8 @@ def explain(
     query: str | None = None,
     encoding: str = "utf-8",
 ) -> Report:
-    """Why a model answers as it does for one row, and how far that can be relied on.
+    """Why a model answers as it does for one row, and how far that can be relied on. A notebook shows the report as its
+    page.
 
     Args:
         model: A fitted estimator, or a model file.

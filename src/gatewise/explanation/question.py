@@ -18,7 +18,8 @@ from .composition import Composition
 from .report import Answer, Input, Other, Target
 from .units import NamedUnit
 
-USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where the model does not know that of its training
+OF_TRAINING = "the mean step of the training data"
+USUAL_ROWS = 256  # rows of the data whose mean is the usual step, where an older file does not know that of training
 FEW_ROWS = 8  # with fewer, the mean of the words that the model knows is the usual one
 KNOWN_WORDS = 2000  # the most frequent ones, of which that is the mean
 WITHOUT_TORCH = "takes torch, which is not installed: pip install 'gatewise[train]'"  # what a part of a report lacks
@@ -212,7 +213,13 @@ class Parts:
         return self._replaced[name] if name in self._replaced else getattr(self._net, name)
 
 
-def mean_of(rows: Sequence[np.ndarray], steps: int) -> np.ndarray:
-    """(steps, D) the mean step of all these (n, D), in every step."""
-    mean = np.concatenate(rows).mean(0, dtype=np.float64).astype(np.float32)
+def mean_of(rows: Sequence[np.ndarray], steps: int, counts: Sequence[float] | np.ndarray | None = None) -> np.ndarray:
+    """(steps, D) the mean step of all these (n, D), in every step.
+
+    Args:
+        counts: How often each is meant; once if omitted.
+    """
+    every = np.concatenate(rows)
+    mean = every.mean(0, dtype=np.float64) if counts is None else np.asarray(counts) @ every / (np.sum(counts) or 1)
+    mean = mean.astype(np.float32)
     return np.broadcast_to(mean, (steps, len(mean)))

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...data.sequences import Sequences
+from ...data.sequences import Sequences, text_column
 from ...decoding.viterbi import FORBIDDEN, Chain, viterbi
 from ...tasks.tag.architecture import joined, read_out, read_words
+from ...tasks.tag.features import Words
 from ...tasks.tag.linear import blended
 from ...tasks.tag.sentences import sequences_of
 from ..question import (
     FEW_ROWS,
     KNOWN_WORDS,
+    OF_TRAINING,
     USUAL_ROWS,
     Ask,
     Part,
@@ -67,7 +69,9 @@ class _Row:
         encoded, others = self.features.encode(own), self.features.encode(some)
         self._steps = int(own.lengths[0])
         self.usual, usual = f"the mean step of {len(some):,} rows of {some.name}", others
-        if len(some) < FEW_ROWS and len(self.features.columns) == len(self.features.words) == 1:
+        if self.features.counted:
+            self.usual = OF_TRAINING
+        elif len(some) < FEW_ROWS and len(self.features.columns) == len(self.features.words) == 1:
             known = self.features.words[0].parts["word"][:KNOWN_WORDS]
             usual = self.features.encode(sequences_of([" ".join(known)], self.features)[0])
             self.usual = f"the mean of {len(known):,} words that the model knows"
@@ -92,8 +96,11 @@ class _Row:
         self._tokens: list[int] = []
 
         def add(name: str, labels: list[str], values: np.ndarray, usual: np.ndarray) -> None:
-            part = Part(None, values[:, 0], mean_of([usual.swapaxes(0, 1)[inside]], self._steps))
+            part = Part(None, values[:, 0], usual)
             self._tokens += self.reading.add(Input(name=name, kind="tokens", labels=labels, separator=" "), [part])
+
+        def mean(values: np.ndarray) -> np.ndarray:
+            return mean_of([values.swapaxes(0, 1)[inside]], self._steps)
 
         for place, words in enumerate(self.features.words):
             prefix = f"words.{place}."
@@ -102,18 +109,32 @@ class _Row:
                 for batch in (whole, every)
             )
             labels = [str(one or "") for one in own.steps[words.column].strings()]
-            add(words.column, labels, read_words(self.net.words[place], here), read_words(self.net.words[place], there))
+            part = self.net.words[place]
+            usual = self._of_known(words, part) if self.features.counted else mean(read_words(part, there))
+            add(words.column, labels, read_words(part, here), usual)
         for place, name in enumerate(self.features.categories):
             embed, labels = self.net.categories[place], [str(one) for one in own.steps[name].strings()]
-            add(name, labels, embed(whole["categories"][..., place]), embed(every["categories"][..., place]))
+            if self.features.counted:
+                shares = np.array(self.features.shares[name])
+                usual = mean_of([embed(1 + np.arange(len(shares)))], self._steps, shares)
+            else:
+                usual = mean(embed(every["categories"][..., place]))
+            add(name, labels, embed(whole["categories"][..., place]), usual)
         self._numbers: int | None = None
         if self.features.width:
             columns = [own.steps[name] for name in self.features.means]
             values, C = encoded.numbers, sum(map(len, self.features.means.values()))
             usual = np.zeros_like(values)  # of scaled numbers the mean of training
-            usual[:, C:] = others.numbers[:, C:].mean(0)
+            if self.features.gaps:
+                usual[:, C:] = self.features.absent if self.features.counted else others.numbers[:, C:].mean(0)
             part = Part(None, values, usual, np.arange(values.shape[1]) % C)
             [self._numbers] = self.reading.add(series("series", columns, labels_of(own)), [part])
+
+    def _of_known(self, words: Words, part: Any) -> np.ndarray:
+        """(steps, D) the mean of the most frequent words, as often as training had them."""
+        known, counts = words.parts["word"][:KNOWN_WORDS], words.counts[:KNOWN_WORDS]
+        encoded = words.encode(text_column(words.column, known), np.arange(len(known) + 1))
+        return mean_of([read_words(part, encoded.at(np.arange(len(known))[None]))[0]], self._steps, counts)
 
     def question(self, ask: Ask) -> Question:
         if not self.targets.classes:
