@@ -28,7 +28,7 @@ _FINE, _COARSE = 255, 16  # shades of a value
 _FEW = 1_500_000  # values that are shown in fine shades
 _EXACT = 20_000  # values of another array that are written as they are
 _STYLE = "style.css"
-_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "draw.js")
+_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "grids.js", "draw.js")
 
 
 def write(report: Report, path: str | Path) -> None:

@@ -13,7 +13,7 @@ function draw(focus) {
   theme.textContent = root.dataset.theme === "dark" ? w.light : w.dark;
   followers = [], pending = [];
   const walkNote = report.walk ? section("walk", w.walk, w.walkNote) : null;
-  main.replaceChildren(...[answerSection(), compositionSection(), trustSection(), inputSection(), becauseSection(), flipSection(), togetherSection(), mapSection(), memorySection(), gatesSection(), gateForSection(), unitsSection(), walkNote, madeSection()].filter(Boolean));
+  main.replaceChildren(...[answerSection(), compositionSection(), trustSection(), inputSection(), becauseSection(), flipSection(), togetherSection(), mapSection(), memorySection(), gatesSection(), gridsSection(), gateForSection(), unitsSection(), walkNote, madeSection()].filter(Boolean));
   moveTo(cursor.input, cursor.step);
   if (focus) document.getElementById(focus)?.focus();
   return Promise.all(pending);
