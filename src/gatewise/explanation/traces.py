@@ -15,7 +15,7 @@ import numpy as np
 
 from ..algebra import Cell
 from ..algebra.expression import Node, evaluate
-from ..algebra.holding import hold
+from ..algebra.pinning import pinned
 from ..errors import OptionError
 from ..native import arrays
 from ..native.calls import Precision
@@ -225,8 +225,8 @@ class _Traced:
         cell, weights = layers.cell, [*layers.weights[layer * (2 if layers.bidirectional else 1) + reverse]]
         for one in self._held:
             if (one.layer, one.reverse) == (layer, reverse):
-                cell = hold(cell, one.name)
-                weights += [np.asarray(values, np.float32) for values in (one.units, one.level)]
+                cell, _ = pinned(cell, (one.name,), "weight")
+                weights += [np.asarray(values, np.float32) for values in (1 - one.units, one.units * one.level)]
         return cell, weights
 
 
