@@ -8,6 +8,7 @@ from gatewise.explanation.inside import (
     Flip,
     FoundUnit,
     GateAblation,
+    GridStream,
     Interaction,
     LayerMemory,
     Place,
@@ -211,7 +212,7 @@ def text_report(seed=0, T=None, H=48, layers=("layer 1", "layer 2, backward"), l
             )
         ],
         reliability=reliability(),
-        missing={"walk": "not asked for", "composition": "not of texts"},
+        missing={"walk": "not asked for", "composition": "not of texts", "grids": "no image"},
         **inside(T, H, draw, layers),
     )
 
@@ -243,7 +244,7 @@ def series_report(seed=1, T=96, channels=("co2", "temperature", "wind")):
     values[10:13, 1] = np.nan
     labels = [f"2026-03-{1 + step // 24:02} {step % 24:02}:00" for step in range(T)]
     inputs = [Input(name="series", kind="numbers", labels=labels, channels=channels, values=Packed.of(values))]
-    missing = ("because", "contrasts", "connectivity", "units", "flip", "interactions", "walk")
+    missing = ("grids", "because", "contrasts", "connectivity", "units", "flip", "interactions", "walk")
     return Report(
         answer=Answer(
             text="co2 431 ppm at 2026-03-05 06:00",
@@ -298,6 +299,18 @@ def media_report(seed=2):
         inputs=inputs,
         provenance=provenance("caption"),
         attribution=attribution(inputs, draw),
+        grids=[
+            GridStream(
+                layer=f"reader, from the {corner}",
+                name=name,
+                gate=name == "f_up",
+                grid=(3, 5),
+                units=[0, 1],
+                values=Packed.of(draw.random((15, 2)) - (name == "c")),
+            )
+            for corner in ("top left", "bottom right")
+            for name in ("f_up", "c")
+        ],
         reliability=reliability("do not rely on this"),
         missing=dict.fromkeys(missing, "only of text"),
     )

@@ -11,7 +11,7 @@ from gatewise.explanation.report import Added, Answer, Attribution, Input, Prove
 
 OPTIONAL = (
     *("attribution", "because", "contrasts", "connectivity", "memory", "streams", "gate_ablation", "units", "flip"),
-    *("interactions", "walk", "reliability", "composition"),
+    *("interactions", "walk", "reliability", "composition", "grids"),
 )
 
 

@@ -11,7 +11,7 @@ from walk_reference import story_of
 from gatewise import cells
 from gatewise.algebra import cell, sigmoid
 from gatewise.algebra.expression import order
-from gatewise.algebra.pinning import pinnable
+from gatewise.algebra.pinning import pinned
 from gatewise.cli import main
 from gatewise.errors import OptionError, ShapeError
 from gatewise.walk import Story, page, strip, window, zeros
@@ -93,7 +93,7 @@ def test_what_is_not_linear_is_no_shelf():
 
 def test_a_cell_that_can_be_held_is_the_cell_to_the_last_bit():
     lstm = cells.find("lstm")
-    _, pins = pinnable(lstm)
+    _, pins = pinned(lstm)
     assert set(pins) == set(lstm.names.values())
     story = story_of("lstm", "hello")
     found = numbers(story)

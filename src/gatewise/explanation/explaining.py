@@ -55,8 +55,8 @@ def explain(
         horizon: Steps ahead of a forecast, from 1.
         quantile: Of a forecast, instead of its point.
         seed: Of what is drawn at random to measure the reliability.
-        units: Whether to look for units of a text model that follow quotes, brackets and the like over the whole text,
-            which takes longer.
+        units: Whether to look for units that follow something nameable in the data, which takes longer: quotes and
+            brackets of a text, the level of a channel, tags, the time of day.
         query, encoding: As `predict` takes them.
 
     Raises:

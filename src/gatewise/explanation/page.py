@@ -26,7 +26,7 @@ _FEW = 1_500_000  # values that are shown in fine shades
 _EXACT = 20_000  # values of another array that are written as they are
 _FRAME = "width: 100%; height: 80vh; border: 0"
 _STYLE = "style.css"
-_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "draw.js")
+_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "grids.js", "draw.js")
 
 
 class Shown(Protocol):

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
 from .composition import Composition
-from .inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Stream, Walk
+from .inside import Connectivity, Flip, FoundUnit, GateAblation, GridStream, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
 from .page import framed
 
@@ -327,6 +327,7 @@ class Report:
     connectivity: Connectivity | None = None
     memory: Sequence[LayerMemory] | None = None
     streams: Sequence[Stream] | None = None
+    grids: Sequence[GridStream] | None = None
     gate_ablation: Sequence[GateAblation] | None = None
     units: Sequence[FoundUnit] | None = None
     flip: Flip | None = None

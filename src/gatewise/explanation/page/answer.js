@@ -85,7 +85,7 @@ function togetherSection() {
 function madeSection() {
   const w = words(), p = report.provenance, entries = [[w.data, `${p.data}, ${w.rowOf} ${p.row}`], [w.cell, p.cell], [w.fingerprint, p.fingerprint.slice(0, 16)], [w.command, p.command], [w.method, p.method], [w.seed, String(p.seed)],
     [w.seconds, plain(p.seconds)], [w.versions, Object.entries(p.versions).map(([name, version]) => `${name} ${version}`).join(", ")]];
-  const titles = { attribution: w.read, because: w.because, composition: w.composition, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
+  const titles = { attribution: w.read, because: w.because, composition: w.composition, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, grids: w.grids, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
   const missing = Object.entries(report.missing).map(([name, why]) => `${titles[name]}: ${why}`);
   const equations = at("equations");
   return section("made", w.made, "", h("dl", {}, ...entries.filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])), h("h3", {}, w.equations),

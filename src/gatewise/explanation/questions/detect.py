@@ -18,7 +18,9 @@ from ..composition import Composition
 from ..packed import Packed
 from ..question import LONGEST, Ask, Part, Question, Reading, chosen_name, chosen_row, chosen_step, must_have_network
 from ..report import Answer, Input, Target
+from ..units import NamedUnit
 from .detect_pieces import Scored
+from .naming import MOST_STEPS, of_detector
 from .shown import number_text
 
 
@@ -52,6 +54,8 @@ class _Step:
         self.constant = reader.scale.constant
         time = series.time(model.time)
         named = {} if time is None else series.named(row, slice(first, self.step + 1), time)
+        times = None if time is None else np.asarray(series.named(row, slice(0, MOST_STEPS), time)[time])
+        self.times = None if times is None or times.dtype.kind != "M" else times
         labels = [str(one).removesuffix(".000000") for one in named[time]] if time is not None else None
         self.reading = Reading()
         shown = Input(
@@ -95,6 +99,7 @@ class _Step:
             network=self.net,
             trainable=lambda: self.model.model_,
             composition=lambda: self._composition(None if whole else own[0], name),
+            units=None if self.net.predictor is None else self._units,
         )
 
     def _composition(self, channel: int | None, name: str) -> Composition:
@@ -102,6 +107,20 @@ class _Step:
         scored = Scored(self.predictor, series, len(series) - len(self.values), channel)
         what = "the anomaly score" if channel is None else f"the anomaly score of {name} by itself"
         return scored.composition(f"{what} at step {self.step}", "series")
+
+    def _units(self, seed: int) -> list[NamedUnit]:
+        """Units of the step predictor, by what they follow in the first steps of the series."""
+        z = self.predictor.errors.scale.apply(np.asarray(self.row[:MOST_STEPS], np.float64))[:, None]
+        filled, observed = filled_forward(z)
+
+        def nats(net: Any) -> np.ndarray:
+            y, _ = net.predictor.layers(features(net, {"values": filled, "observed": observed}), None)
+            change, scale = _read_out(net, net.predictor.head, y[:-1])
+            lost = self._energy(net, filled[1:], filled[:-1] + change, scale)[:, 0]
+            seen = observed[1:, 0]
+            return np.append((lost * seen).sum(-1) / np.maximum(seen.sum(-1), 1), 0.0)  # behind the last one is none
+
+        return of_detector(self.net, filled[:, 0].astype(np.float64), self.channels, self.times, nats, seed)
 
     def _nats(self, net: Any, arrays: Sequence[Any], own: Sequence[int]) -> Any:
         """(N,) mean negative log-likelihood of the values of some channels at the last step."""

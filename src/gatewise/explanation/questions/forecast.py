@@ -21,7 +21,9 @@ from ..composition import Composition, Piece
 from ..packed import Packed
 from ..question import Ask, Part, Question, Reading, chosen_name, chosen_row, must_have_network
 from ..report import Answer, Choice, Input, Target
+from ..units import NamedUnit
 from .forecast_pieces import composed, of_forecast, of_network, of_plain
+from .naming import of_forecaster
 from .shown import number_text
 
 
@@ -40,6 +42,7 @@ class _Series:
 
     def __init__(self, model: Any, predictor: Any, table: Any):
         self.model, self.predictor, self.net = model, predictor, predictor.net
+        self.table = table
         self.targets, self.window = predictor.targets, predictor.window
         [(_, cut, self.forecast)] = predictor.continuations(table)
         origin = int(cut.data.offsets[1]) - predictor.horizon
@@ -125,6 +128,7 @@ class _Series:
             network=self.net,
             trainable=lambda: self.model.model_,
             composition=lambda: self._composition(column, horizon, place, ask.quantile),
+            units=self._units,
         )
 
     def _composition(self, column: int, horizon: int, place: int, quantile: float | None) -> Composition:
@@ -172,6 +176,16 @@ class _Series:
     def _values(self, net: Any, arrays: Sequence[Any], column: int, horizon: int, place: int) -> Any:
         """(N,) of what is forecast, in the units of the data."""
         return self._linked(net, self._outputs(net, arrays, column, horizon)[:, place], column)
+
+    def _units(self, seed: int) -> list[NamedUnit]:
+        place = list(self.model.quantiles).index(0.5) if isinstance(self.predictor.head, Quantiles) else 0
+
+        def locations(net: Any, batch: Mapping[str, Any]) -> Any:
+            if net.shape.direct:
+                return forward_direct(net, batch)[..., place]
+            return self._walked(net, batch, 1)[:, :, None, place]
+
+        return of_forecaster(self.predictor, self.table, 0, self.model.calendar, locations, seed)
 
     def _outputs(self, net: Any, arrays: Sequence[Any], column: int, horizon: int) -> Any:
         """(N, P) outputs of the head."""
