@@ -32,6 +32,10 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
     "export": {"algebra", "compression", "runtime", "pages", "numpy"},
     "walk": {"algebra", "runtime", "pages", "numpy"},
+    "interop": {
+        *("algebra", "cells", "data", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("torch", "h5py", "keras", "onnx", "onnxruntime"),
+    },
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(
@@ -81,7 +85,7 @@ NEEDS_TORCH = {
     "training",
     "watch",
     "bench",
-}  # folders of which some files import it at the top
+}  # folders of which some files import it at the top; so does a file that users of torch copy, interop/torch_chain.py
 
 TORCH = {"torch", "lightning"}
 
@@ -201,7 +205,7 @@ def serves(name):
     parts = name.split(".")[1:]
     if parts[:1] == ["tasks"]:
         return parts[-1] not in LEARNS
-    return not parts or parts[0] not in NEEDS_TORCH
+    return not parts or (parts[0] not in NEEDS_TORCH and parts != ["interop", "torch_chain"])
 
 
 SERVING = sorted(filter(serves, MODULES))
