@@ -118,9 +118,7 @@ class Graph:
 
     def shape(self, *dims: str | int) -> str:
         """(n,) of known lengths, and of those that `dim` gives."""
-        parts = [
-            self.whole(dim) if isinstance(dim, int) else self.op("Unsqueeze", dim, self.whole(0)) for dim in dims
-        ]
+        parts = [self.whole(dim) if isinstance(dim, int) else self.op("Unsqueeze", dim, self.whole(0)) for dim in dims]
         return self.op("Concat", *parts, axis=0)
 
     def inside(self, x: str, lengths: str) -> str:
