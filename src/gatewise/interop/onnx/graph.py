@@ -73,14 +73,14 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(found, kind, dims))
         return found
 
-    def yields(self, values: Sequence[str], kind: int = FLOAT) -> None:
-        """Declare what a body gives, in its order; a value that it was given, or gives twice, is copied."""
+    def yields(self, values: Sequence[str], sizes: Sequence[int]) -> None:
+        """Declare what a body gives, (B, size) each, in its order; what it was given, or gives twice, is copied."""
         taken = {value.name for value in (*self.inputs, *self.outputs)}
-        for value in values:
+        for value, size in zip(values, sizes, strict=True):
             inside = {name for node in self.nodes for name in node.output}
             own = value if value in inside - taken else self.op("Identity", value)
             taken.add(own)
-            self.outputs.append(helper.make_tensor_value_info(own, kind, None))
+            self.outputs.append(helper.make_tensor_value_info(own, FLOAT, [None, size]))
 
     def constant(self, values: Any, kind: Any = np.float32) -> str:
         """The name of numbers that never change; equal ones are stored once."""

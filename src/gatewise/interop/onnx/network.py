@@ -66,7 +66,7 @@ class Printer:
         self.stepwise = recording.whole or bool(self.states)
         self._lengths: str | None = None
         self._inside: str | None = None
-        self._first = ""  # an input that has all axes
+        self.first = ""  # an input that has all axes
 
     # What goes in.
 
@@ -75,7 +75,8 @@ class Printer:
         recording = self._recording
         for vector in recording.numbers:
             level = self._level(vector)
-            self.given(vector, Value(self.graph.input(vector.name, FLOAT, [*self._axes(level), vector.size]), level))
+            axes = [*self._axes(level), vector.size]
+            self.given(vector, Value(self.graph.input(vector.name, FLOAT, axes), level))
         for vector, _ in recording.tokens:
             level = self._level(vector)
             self.given(vector, Value(self.graph.input(vector.name, INT64, self._axes(level)), level))
@@ -88,12 +89,12 @@ class Printer:
     def given(self, vector: Vector, value: Value) -> None:
         """What an input is."""
         self._values[vector] = value
-        if value.level == self._highest or not self._first:
-            self._first = value.name
+        if value.level == self._highest or not self.first:
+            self.first = value.name
 
     def bounded(self, lengths: str) -> None:
         """How many steps each row has, (B,)."""
-        self._lengths, self._inside = lengths, self.graph.inside(self._first, lengths)
+        self._lengths, self._inside = lengths, self.graph.inside(self.first, lengths)
 
     @property
     def _highest(self) -> int:
@@ -107,8 +108,18 @@ class Printer:
 
     def _sizes(self, level: int) -> str:
         """(level,): B, or T and B."""
-        graph, shape = self.graph, self.graph.op("Shape", self._first)
+        graph, shape = self.graph, self.graph.op("Shape", self.first)
         return graph.op("Slice", shape, graph.whole(self._highest - level), graph.whole(self._highest))
+
+    def nothing(self) -> str:
+        """(T, B, 1) zeros; of an input, from which all engines know how many axes it has."""
+        graph, kind = self.graph, np.int64
+        first = self.first
+        if first in {vector.name for vector in self._recording.numbers}:
+            first, kind = graph.op("Slice", first, graph.whole(0), graph.whole(1), graph.whole(-1)), np.float32
+        else:
+            first = graph.op("Unsqueeze", first, graph.whole(-1))
+        return graph.op("Cast", graph.op("Less", graph.op("Abs", first), graph.constant(0, kind)), to=FLOAT)
 
     # What comes out.
 
@@ -249,7 +260,7 @@ class _PassPrinter:
             whole._values[op.out] = Value(y, 2)
 
     def _window(self, steps: Sequence[Step]) -> None:
-        """Steps of a layer that begins anew, which are all there before any of them is made: a sequence inside a step."""
+        """Steps of a layer that begins anew, which are all there before any of them is made: a sequence in a step."""
         self._done.update(steps)
         graph, whole, layer = self._graph, self._all, steps[0].layer
         x, level = self._laid_out([step.x for step in steps])
@@ -320,7 +331,7 @@ class _PassPrinter:
             whole._ends[state] = whole.at_end(vector, now, self._backward).name
 
     def _circle(self, op: Operation) -> list[Operation]:
-        """The operations that need one another's results of the step before, in order; none if it stands on no circle."""
+        """The operations that need one another's results of the step before; none if it stands on no circle."""
         if not self._kept:
             return []
         if op not in self._circles:
@@ -379,8 +390,12 @@ class _PassPrinter:
             scans.append(whole._inside)
             before = [values[state].name for state in states]
             after = [body.op("Where", mask, new, old) for new, old in zip(after, before, strict=True)]
+        if not scans:  # nothing else says how many steps there are
+            scans.append(whole.nothing())
+            after[0] = body.op("Add", after[0], body.input("nothing", FLOAT, None))
         shown = [vector for vector in [*states, *made] if self._is_read(vector, besides=circle)]
-        body.yields([*after, *(values[vector].name for vector in shown)])
+        sizes = [vector.size for vector in [*states, *shown]]
+        body.yields([*after, *(values[vector].name for vector in shown)], sizes)
         found = graph.ops(
             "Scan",
             *(whole.start(state) for state in states),

@@ -1,8 +1,8 @@
 """Recurrent layers as ONNX's own LSTM, GRU and RNN, where these say what the cell does.
 
-With the default activations, without peepholes and without lengths, every engine that was tried computes them right.
-Peepholes are left out by OpenVINO without a word, lengths by OpenVINO and by onnx's reference evaluator, activations of
-one's own by tract: what has those is a `Scan` (`scan`), unless it is for onnxruntime alone.
+Forward, with the default activations, without peepholes and without lengths, every engine that was tried computes them
+right. Without a word, OpenVINO leaves out peepholes, OpenVINO and onnx's reference evaluator lengths, and tract
+activations and the direction: what has those is a `Scan` (`scan`), unless it is for onnxruntime alone.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def recurrence(
             f"ONNX has no operator for the cell '{layer.cell.name}', only for {', '.join(_GATES)}. Use "
             "--operator auto or scan"
         )
-    if named is None or operator == "scan" or (operator == "auto" and (named not in _EVERYWHERE or lengths)):
+    if named is None or operator == "scan" or (operator == "auto" and (named not in _EVERYWHERE or lengths or reverse)):
         return scan(graph, layer, x, states, inside, reverse)
     return _operator(graph, layer, named, x, states, lengths, reverse)
 

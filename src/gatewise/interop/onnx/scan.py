@@ -1,8 +1,8 @@
 """A recurrent layer of any cell as one `Scan`, from the graph of its equations.
 
-Products of the input are taken for all steps at once, before the loop, with the biases in them. In the loop there is one
-product for each operand, and one sigmoid over all gates. All engines that were tried agree on it, which cannot be said of
-the recurrent operators; see `operators`.
+Products of the input are taken for all steps at once, before the loop, with the biases in them. In the loop there is
+one product for each operand, and one sigmoid over all gates. All engines that were tried agree on it, which cannot be
+said of the recurrent operators; see `operators`.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def scan(
         raise OptionError(f"its cell '{layer.cell.name}' draws random numbers at each step")
     cell, body = layer.cell, _Body(graph, layer, x)
     reached = set(order(cell.after))
-    # An engine refuses states that no step reads. Such a value, unlike others, is known after the loop.
-    looped = [inside is not None or node in reached for node in cell.before]
-    before = [body.given(f"{name}_prev", node) for name, node, own in zip(cell.carry, cell.before, looped) if own]
+    # An engine refuses states that no step reads. The output may be one: its last one is known after the loop.
+    looped = [place > 0 or inside is not None or node in reached for place, node in enumerate(cell.before)]
+    named = zip(cell.carry, cell.before, looped, strict=True)
+    before = [body.given(f"{name}_prev", node) for name, node, kept in named if kept]
     after, scans = body.run()
     y = after[0]
     if inside is not None:
@@ -71,24 +72,22 @@ def scan(
         y = body.graph.op("Where", mask, y, graph.constant(0.0))
         after = [body.graph.op("Where", mask, new, old) for new, old in zip(after, before, strict=True)]
     own = [value for value, kept in zip(after, looped, strict=True) if kept]
-    others = [value for value, kept in zip(after, looped, strict=True) if not kept]
-    body.graph.yields([*own, y, *others])
+    sizes = [state.size for state, kept in zip(layer.states, looped, strict=True) if kept]
+    body.graph.yields([*own, y], [*sizes, layer.states[0].size])
     found = graph.ops(
         "Scan",
         *(state for state, kept in zip(states, looped, strict=True) if kept),
         *scans,
-        outputs=len(own) + 1 + len(others),
+        outputs=len(own) + 1,
         body=body.graph.graph("step"),
         num_scan_inputs=len(scans),
         scan_input_directions=[int(reverse)] * len(scans),
-        scan_output_directions=[int(reverse)] * (1 + len(others)),
+        scan_output_directions=[int(reverse)],
     )
-    ends, seen = iter(found[: len(own)]), iter(found[len(own) + 1 :])
-    last = [
-        next(ends) if kept else _last(graph, state, next(seen), reverse)
-        for state, kept in zip(states, looped, strict=True)
-    ]
-    return found[len(own)], last
+    *ends, values = found
+    if not looped[0]:
+        ends.insert(0, _last(graph, states[0], values, reverse))
+    return values, ends
 
 
 def _last(graph: Graph, before: str, values: str, reverse: bool) -> str:

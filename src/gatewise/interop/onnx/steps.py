@@ -81,6 +81,10 @@ def _pointwise(graph: Graph, kind: str, args: Sequence[str]) -> str:
     match kind:
         case "step":
             return above_zero(graph, args[0])
+        case "maximum":  # of NaN an engine's own may be the other number; and in one NaN is greater than any
+            return graph.op("Where", graph.op("Less", *args), args[1], args[0])
+        case "minimum":
+            return graph.op("Where", graph.op("Less", args[1], args[0]), args[1], args[0])
         case "arcsinh":
             return graph.op("Asinh", args[0])
         case "known":
