@@ -1,23 +1,28 @@
 """A recording as a graph over whole sequences: what of a step waits for no step before it is computed for all at once.
 
 A step of a recurrent layer becomes that layer over time. What else a model remembers is either what a vector was at the
-step before, which is the same array a step later; or it depends on itself, and then a small `Scan` has what lies on that
-circle and nothing else.
+step before, which is the same array a step later; or it depends on itself, and then a small `Scan` has what lies on
+that circle and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from ...errors import OptionError
 from ...runtime.recording import (
+    Above,
+    Around,
     Clear,
+    Frame,
     Gather,
     Keep,
     Operation,
     Pass,
+    Pointwise,
     Recording,
     Step,
     Vector,
@@ -26,6 +31,7 @@ from ...runtime.recording import (
 from .graph import BOOL, FLOAT, INT64, Graph
 from .operators import recurrence
 from .steps import Value, joined, operation, places, raised
+from .windows import Times, Windows, above, around, frame
 
 
 def build(recording: Recording, operator: str = "auto") -> Graph:
@@ -64,9 +70,7 @@ class Printer:
         self._raised: dict[tuple[Vector, int], str] = {}
         self.states = remembered(recording)
         self.stepwise = recording.whole or bool(self.states)
-        self._lengths: str | None = None
-        self._inside: str | None = None
-        self.first = ""  # an input that has all axes
+        self.times: dict[int, Times] = {}  # by stride of passes
 
     # What goes in.
 
@@ -89,12 +93,13 @@ class Printer:
     def given(self, vector: Vector, value: Value) -> None:
         """What an input is."""
         self._values[vector] = value
-        if value.level == self._highest or not self.first:
-            self.first = value.name
+        if value.level == self._highest:
+            self.times[1] = Times(value.name)
 
     def bounded(self, lengths: str) -> None:
         """How many steps each row has, (B,)."""
-        self._lengths, self._inside = lengths, self.graph.inside(self.first, lengths)
+        example = self.times[1].example
+        self.times[1] = Times(example, lengths, self.graph.inside(example, lengths))
 
     @property
     def _highest(self) -> int:
@@ -106,15 +111,15 @@ class Printer:
     def _axes(self, level: int) -> list[str]:
         return ["T", "B"][-level:]
 
-    def _sizes(self, level: int) -> str:
+    def sizes(self, level: int, stride: int = 1) -> str:
         """(level,): B, or T and B."""
-        graph, shape = self.graph, self.graph.op("Shape", self.first)
+        graph, shape = self.graph, self.graph.op("Shape", self.times[stride].example)
         return graph.op("Slice", shape, graph.whole(self._highest - level), graph.whole(self._highest))
 
     def nothing(self) -> str:
         """(T, B, 1) zeros; of an input, from which all engines know how many axes it has."""
         graph, kind = self.graph, np.int64
-        first = self.first
+        first = self.times[1].example
         if first in {vector.name for vector in self._recording.numbers}:
             first, kind = graph.op("Slice", first, graph.whole(0), graph.whole(1), graph.whole(-1)), np.float32
         else:
@@ -134,11 +139,13 @@ class Printer:
 
     def output(self, vector: Vector) -> tuple[str, int]:
         """An output, zero beyond a row's length; and its level."""
-        value = self._values[vector]
-        level = 1 if self._recording.whole and self._recording.is_once(vector) else self._highest
-        found = raised(self.graph, value, level, self._sizes)
-        if self._inside is not None and level == 2:
-            found = self.graph.op("Where", self._inside, found, self.graph.constant(0.0))
+        value, whole = self._values[vector], self._recording.whole
+        level = 1 if whole and self._recording.is_once(vector) else self._highest
+        stride = self._recording.homes[vector].stride if whole else 1
+        found = raised(self.graph, value, level, partial(self.sizes, stride=stride))
+        inside = self.times[stride].inside
+        if inside is not None and level == 2:
+            found = self.graph.op("Where", inside, found, self.graph.constant(0.0))
         return found, level
 
     # Passes.
@@ -146,31 +153,26 @@ class Printer:
     def run(self) -> None:
         """All passes over the sequence."""
         for own, operations in self._recording.passes:
-            if own.stride != 1:
-                raise OptionError("its network reads several steps at a time (--stride), which is not exported")
             _PassPrinter(self, own, operations).run()
 
     def start(self, state: Vector) -> str:
         """(B, n) what a state is before the first step."""
         if state not in self._before:
-            shape = self.graph.op("Concat", self._sizes(1), self.graph.whole(state.size), axis=0)
+            shape = self.graph.op("Concat", self.sizes(1), self.graph.whole(state.size), axis=0)
             self._before[state] = self.graph.op("Expand", self.graph.constant(0.0), shape)
         return self._before[state]
 
-    def at_end(self, vector: Vector, values: str, backward: bool) -> Value:
+    def at_end(self, vector: Vector, values: str, backward: bool, stride: int) -> Value:
         """What of its values (T, B, n) a vector was made last, (B, n)."""
         if (vector, backward) not in self._picked:
-            graph, rows = self.graph, self._sizes(1)
+            graph = self.graph
             if backward:
                 found = graph.op("Gather", values, graph.constant(0, np.int64), axis=0)
             else:
-                assert self._lengths is not None
-                last = graph.op("Max", graph.op("Sub", self._lengths, graph.whole(1)), graph.whole(0))
-                count = graph.op("Squeeze", rows, graph.whole(0))
-                each = graph.op("Range", graph.constant(0, np.int64), count, graph.constant(1, np.int64))
-                index = graph.op("Add", graph.op("Mul", last, rows), each)
-                flat = graph.op("Reshape", values, graph.whole(-1, vector.size))
-                found = graph.op("Gather", flat, index, axis=0)
+                lengths = self.times[stride].lengths
+                assert lengths is not None
+                windows = Windows(graph, values, vector.size, lengths)
+                found = windows.at(graph.op("Sub", lengths, graph.whole(1)))
             self._picked[vector, backward] = Value(found, 1)
         return self._picked[vector, backward]
 
@@ -189,6 +191,7 @@ class _PassPrinter:
         self._done: set[Operation] = set()
         self._earlier: dict[Vector, Value] = {}  # states of this pass, at the step before
         self._windows = _windows(operations)
+        self._sizes = partial(printer.sizes, stride=own.stride)
         self._sequences: dict[tuple[Vector | None, ...], tuple[str, int]] = {}  # (n, ..., size) of n vectors
         self._circles: dict[Operation, list[Operation]] = {}
         self._reached: dict[Operation, dict[Operation, None]] = {}
@@ -214,7 +217,9 @@ class _PassPrinter:
         value = whole._values[vector]
         home = self._homes.get(vector)
         if self._own.way == "once" and home is not self._own and value.level == 2:
-            return whole.at_end(vector, value.name, home is not None and home.way == "backward")
+            return whole.at_end(
+                vector, value.name, home is not None and home.way == "backward", 1 if home is None else home.stride
+            )
         return value
 
     def _make(self, op: Operation) -> None:
@@ -228,8 +233,29 @@ class _PassPrinter:
             self._loop(circle)
             return
         self._done.add(op)
+        if isinstance(op, Frame | Around | Above):
+            self._all._values[op.out] = self._of_whole(op)
+            return
         assert not isinstance(op, Clear | Keep | Pass)
-        self._all._values[op.out] = operation(self._graph, op, self._value, self._all._sizes)
+        self._all._values[op.out] = operation(self._graph, op, self._value, self._sizes)
+
+    def _of_whole(self, op: Frame | Around | Above) -> Value:
+        """What reads a sequence of a pass before at several of its steps."""
+        whole, source = self._all, op.source
+        stride = self._homes[source].stride if source in self._homes else 1
+        lengths = whole.times[stride].lengths
+        assert lengths is not None
+        windows = Windows(self._graph, raised(self._graph, whole._values[source], 2, whole.sizes), source.size, lengths)
+        if isinstance(op, Frame):
+            framed, whole.times[op.stride] = frame(windows, op)
+            return Value(framed, 2)
+        if isinstance(op, Around):
+            return Value(around(windows, op), 2)
+        return Value(above(windows, op), 1)
+
+    @property
+    def _times(self) -> Times:
+        return self._all.times[self._own.stride]
 
     # Layers.
 
@@ -242,7 +268,7 @@ class _PassPrinter:
         layer, whole = op.layer, self._all
         if self._circle(op):
             raise OptionError("its layers read what they gave at the step before, which is not exported")
-        x = raised(self._graph, self._value(op.x), 2, whole._sizes)
+        x = raised(self._graph, self._value(op.x), 2, self._sizes)
         # What a layer makes of padding is no matter where it comes last and only steps inside a row are read.
         bounded = self._backward
         y, ends = recurrence(
@@ -251,8 +277,8 @@ class _PassPrinter:
             x,
             [whole.start(state) for state in layer.states],
             operator=whole._operator,
-            inside=whole._inside if bounded else None,
-            lengths=whole._lengths if bounded else None,
+            inside=self._times.inside if bounded else None,
+            lengths=self._times.lengths if bounded else None,
             reverse=self._backward,
         )
         whole._ends.update(zip(layer.states, ends, strict=True))
@@ -271,7 +297,7 @@ class _PassPrinter:
         y, _ = recurrence(graph, layer, flat, states, operator=whole._operator)
         if level == 2:
             y = graph.op(
-                "Reshape", y, graph.op("Concat", graph.whole(len(steps)), whole._sizes(2), graph.whole(width), axis=0)
+                "Reshape", y, graph.op("Concat", graph.whole(len(steps)), self._sizes(2), graph.whole(width), axis=0)
             )
         for place, step in enumerate(steps):
             if step.out is not None and self._is_read(step.out):
@@ -291,9 +317,9 @@ class _PassPrinter:
         values = [self._value(vector) for vector in sources]
         level = max(1, *(value.level for value in values))
         whole = (
-            joined(graph, values, level, self._all._sizes)
+            joined(graph, values, level, self._sizes)
             if len(values) > 1
-            else raised(graph, values[0], level, self._all._sizes)
+            else raised(graph, values[0], level, self._sizes)
         )
         index = np.stack([places(sources, each) for each in runs])
         picked = graph.op("Gather", whole, graph.constant(index, np.int64), axis=-1)  # (..., n, size)
@@ -314,7 +340,7 @@ class _PassPrinter:
     def _shift(self, state: Vector, vector: Vector) -> None:
         """A state that is what a vector was a step ago."""
         graph, whole = self._graph, self._all
-        now = raised(graph, self._value(vector), 2, whole._sizes)
+        now = raised(graph, self._value(vector), 2, self._sizes)
         start = graph.op("Unsqueeze", whole.start(state), graph.whole(0))
         most = np.iinfo(np.int64).max
         if self._backward:
@@ -325,10 +351,10 @@ class _PassPrinter:
             cut, end = (0, -1), -1
         earlier = graph.op("Slice", line, graph.whole(cut[0]), graph.whole(cut[1]), graph.whole(0))
         self._earlier[state] = Value(earlier, 2)
-        if whole._inside is None:
+        if self._times.inside is None:
             whole._ends[state] = graph.op("Gather", line, graph.constant(end, np.int64), axis=0)
         else:
-            whole._ends[state] = whole.at_end(vector, now, self._backward).name
+            whole._ends[state] = whole.at_end(vector, now, self._backward, self._own.stride).name
 
     def _circle(self, op: Operation) -> list[Operation]:
         """The operations that need one another's results of the step before; none if it stands on no circle."""
@@ -357,6 +383,8 @@ class _PassPrinter:
     def _loop(self, circle: Sequence[Operation]) -> None:
         """A `Scan` over what lies on a circle."""
         self._done.update(circle)
+        if self._counted(circle):
+            return
         graph, whole, body = self._graph, self._all, self._graph.body()
         ordered = [op for op in self._operations if op in set(circle)]
         made = {op.out for op in ordered if not isinstance(op, Clear | Keep | Pass)}
@@ -375,7 +403,7 @@ class _PassPrinter:
             if value.level == 0:
                 values[vector] = value
             else:
-                scans.append(raised(graph, value, 2, whole._sizes))
+                scans.append(raised(graph, value, 2, self._sizes))
                 values[vector] = Value(body.input(f"{vector.name}_now", FLOAT, None), 1)
 
         def rows(level: int) -> str:
@@ -385,14 +413,14 @@ class _PassPrinter:
             assert not isinstance(op, Clear | Keep | Pass)
             values[op.out] = operation(body, op, values.__getitem__, rows)
         after = [values[self._kept[state]].name for state in states]
-        if whole._inside is not None:
+        if self._times.inside is not None:
             mask = body.input("inside", BOOL, None)
-            scans.append(whole._inside)
+            scans.append(self._times.inside)
             before = [values[state].name for state in states]
             after = [body.op("Where", mask, new, old) for new, old in zip(after, before, strict=True)]
         if not scans:  # nothing else says how many steps there are
             scans.append(whole.nothing())
-            after[0] = body.op("Add", after[0], body.input("nothing", FLOAT, None))
+            after[0] = body.op("Add", after[0], body.input("nothing", FLOAT, [None, 1]))
         shown = [vector for vector in [*states, *made] if self._is_read(vector, besides=circle)]
         sizes = [vector.size for vector in [*states, *shown]]
         body.yields([*after, *(values[vector].name for vector in shown)], sizes)
@@ -409,6 +437,32 @@ class _PassPrinter:
         whole._ends.update(zip(states, found, strict=False))
         for vector, name in zip(shown, found[len(states) :], strict=True):
             (self._earlier if vector in states else whole._values)[vector] = Value(name, 2)
+
+    def _counted(self, circle: Sequence[Operation]) -> bool:
+        """A circle that adds the same number at each step needs no loop; whether it is one."""
+        match circle:
+            case [Pointwise(out=out, op="add", args=(Vector() as state, float(number)))] if self._kept[state] is out:
+                pass
+            case _:
+                return False
+        graph, whole = self._graph, self._all
+        start, T = whole.start(state), graph.dim(self._times.example, 0)
+        each = graph.constant(number)
+
+        def times(counts: str) -> str:
+            return graph.op("Mul", graph.op("Cast", counts, to=FLOAT), each)
+
+        steps = graph.op("Range", graph.constant(0, np.int64), T, graph.constant(1, np.int64))
+        steps = graph.op("Reshape", steps, graph.whole(-1, 1, 1))
+        if self._backward:
+            steps = graph.op("Sub", graph.op("Sub", T, graph.constant(1, np.int64)), steps)
+        earlier = graph.op("Add", start, times(steps))
+        lengths = self._times.lengths
+        count = T if lengths is None else graph.op("Unsqueeze", lengths, graph.whole(1))
+        self._earlier[state] = Value(earlier, 2)
+        whole._values[out] = Value(graph.op("Add", earlier, each), 2)
+        whole._ends[state] = graph.op("Add", start, times(count))
+        return True
 
     def _is_read(self, vector: Vector, besides: Sequence[Operation] = ()) -> bool:
         """Whether an operation, or who asks for the outputs, reads it."""
