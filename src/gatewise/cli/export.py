@@ -11,25 +11,39 @@ import typer
 from ..errors import OptionError, suggest
 from .frame import Json, note, result
 
+ONNX = "onnx"
+
 
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    to: Annotated[str, typer.Option(help="c: a folder of C99; html: a page that runs it in a browser.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file (html) to write.")],
+    to: Annotated[str, typer.Option(help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],
     weights: Annotated[
         str | None,
         typer.Option(help="c: float32 or int8; html: float16 or int8. float32 and float16, if omitted."),
     ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx: how recurrent layers are written. lstm: ONNX's own operators, for onnxruntime; scan: loops; "
+            "auto: an operator where every engine computes it right."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a model as C, or as a page, run it on data of the model, and say how far off it is."""
+    """Write a model as C, a page or ONNX, run it on data of the model, and say how far off it is."""
     from .. import export as exporters
     from ..files import size_text
     from ..tasks import step_model
 
-    if to not in exporters.TARGETS:
-        raise OptionError(suggest("target", to, exporters.TARGETS))
+    if to not in (*exporters.TARGETS, ONNX):
+        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX)))
+    if operator is not None and to != ONNX:
+        raise OptionError(f"--operator is of {ONNX}, not of {to}. Leave it out")
+    if to == ONNX:
+        _export_onnx(model, output, weights, operator, force, json)
+        return
     target = exporters.target(to)
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
@@ -58,3 +72,31 @@ def export(
         "changed_by_weights": changed,
     }
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)
+
+
+def _export_onnx(model: Path, output: Path, weights: str | None, operator: str | None, force: bool, json: bool) -> None:
+    from .. import export as exporters
+    from ..bundle import read_header
+    from ..files import size_text
+    from ..interop.onnx import write
+    from ..tasks import step_model
+
+    rounded = exporters.rounding(weights or "float32", ONNX, ("float32",))
+    exporters.check(output, folder=False, force=force)
+    said = step_model(model, rounded, ONNX)
+    note(f"{said.title} {said.recording.weights:,} weights")
+    done = write(said, read_header(model).document, output, operator or "auto")
+    proof = (
+        f"run here by onnxruntime on {len(said.examples)} {said.examples.source}: largest difference "
+        f"{done.difference:.2g}"
+        if done.difference is not None
+        else "not proved: install onnxruntime"
+    )
+    document = {
+        "files": [str(output)],
+        "bytes": done.size,
+        "weights": said.recording.weights,
+        "steps": len(said.examples),
+        "difference": done.difference,
+    }
+    result(f"wrote {output.name} ({size_text(done.size)}); {proof}", document, json)
