@@ -146,30 +146,30 @@ class _Body:
         """The accumulators of a stage; and what follows from many of them alike, such as gates, which is then done."""
         groups: dict[tuple[Node, ...], list[Accumulator]] = {}
         for accumulator in stage.accumulators:
-            operands = sorted({p.vector for p in accumulator.products}, key=id)
-            groups.setdefault(tuple(operands), []).append(accumulator)
+            key = tuple(dict.fromkeys(p.vector for p in accumulator.products))
+            groups.setdefault(key, []).append(accumulator)
         for group in groups.values():
             group.sort(key=self._follower)
         x, done = self._layer.cell.x, set[Node]()
-        parts: dict[tuple[Node, ...], list[str]] = {operands: [] for operands in groups}
-        for vector in dict.fromkeys(v for operands in groups for v in operands if v is not x):
-            own = [operands for operands in groups if vector in operands]
-            matrices = [self._matrix(a, vector) for operands in own for a in groups[operands]]
+        parts: dict[tuple[Node, ...], list[str]] = {key: [] for key in groups}
+        for vector in dict.fromkeys(v for key in groups for v in key if v is not x):
+            own = [key for key in groups if vector in key]
+            matrices = [self._matrix(a, vector) for key in own for a in groups[key]]
             product = self.graph.op("MatMul", self._value(vector), self.graph.constant(np.concatenate(matrices).T))
-            sizes = [sum(map(self._size, groups[operands])) for operands in own]
-            for operands, part in zip(own, self.graph.split(product, sizes), strict=True):
-                parts[operands].append(part)
-        for operands, group in groups.items():
+            sizes = [sum(map(self._size, groups[key])) for key in own]
+            for key, part in zip(own, self.graph.split(product, sizes), strict=True):
+                parts[key].append(part)
+        for key, group in groups.items():
             bias = self._bias(group)
-            if x in operands:
+            if x in key:
                 matrix = np.concatenate([self._matrix(a, x) for a in group]).T
                 product = self._outer.op("MatMul", self._x, self._outer.constant(matrix))
                 hoisted = product if bias is None else self._outer.op("Add", product, self._outer.constant(bias))
-                parts[operands].insert(0, self._read(hoisted))
+                parts[key].insert(0, self._read(hoisted))
             elif bias is not None:
-                parts[operands].append(self.graph.constant(bias))
-            total = parts[operands][0]
-            for part in parts[operands][1:]:
+                parts[key].append(self.graph.constant(bias))
+            total = parts[key][0]
+            for part in parts[key][1:]:
                 total = self.graph.op("Add", total, part)
             done |= self._followed(group, total)
         return done
