@@ -37,9 +37,7 @@ def file_of(layer, *, operator="scan", lengths=False, reverse=False):
     if lengths:
         count = graph.input("lengths", INT64, ["B"])
         inside = graph.inside(x, count)
-    y, ends = recurrence(
-        graph, layer, x, states, operator=operator, inside=inside, lengths=count, reverse=reverse
-    )
+    y, ends = recurrence(graph, layer, x, states, operator=operator, inside=inside, lengths=count, reverse=reverse)
     graph.output("y", y, FLOAT, ["T", "B", layer.states[0].size])
     for end, state in zip(ends, layer.states, strict=True):
         graph.output(f"{state.name}N", end, FLOAT, ["B", state.size])

@@ -63,6 +63,8 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
 
 # Task whose models are exported, by the file `step` of its folder.
 _STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
+# Those whose models of words are exported, by the file `words`, to what looks no words up.
+_OF_WORDS = ("classify", "tag")
 
 
 def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "StepModel":
@@ -89,10 +91,13 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
         step = import_module(f".{task}.step", __name__)
         model = estimator.load(path)
         model.compressed_ = None  # what is exported multiplies floats, whatever the file holds; so do its examples
-        found: StepModel = step.step_model(model, str(document.get("sha256", "")), rounded)
+        digest, found = str(document.get("sha256", "")), None
+        if target == "onnx" and task in _OF_WORDS:
+            found = import_module(f".{task}.words", __name__).word_model(model, digest, rounded)
+        said: StepModel = found or step.step_model(model, digest, rounded)
     except OptionError as error:
         raise OptionError(f"this model cannot be said in {target}: {error}") from error
-    return found
+    return said
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ Array = np.ndarray
 OPSET, IR = 17, 9
 FLOAT, INT64, INT32, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL
 
-Dims = Sequence[int | str]
+Dims = Sequence[int | str | None]
 
 
 @dataclass

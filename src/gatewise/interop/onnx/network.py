@@ -7,11 +7,14 @@ that circle and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from ...runtime.recording import (
+    LETTER_COUNTS,
+    LETTERS,
     Clear,
     Recording,
     Vector,
@@ -22,7 +25,7 @@ from .steps import Value, raised
 from .windows import Times, Windows
 
 
-def build(recording: Recording, operator: str = "auto") -> Graph:
+def build(recording: Recording, operator: str = "auto", spelling: Recording | None = None) -> Graph:
     """The graph of a model.
 
     A model that is run step by step has inputs (T, B, n), and its states as inputs (B, n) and outputs, which are named
@@ -30,13 +33,32 @@ def build(recording: Recording, operator: str = "auto") -> Graph:
 
     Args:
         operator: Of recurrent layers; see `operators.recurrence`.
+        spelling: What is made of the letters of each word; they are then inputs, "letters" (T, B, L) and
+            "letter_counts" (T, B), instead of what is made of them.
     """
     graph = Graph()
     printer = Printer(graph, recording, operator)
-    printer.declare()
+    printer.declare({} if spelling is None else _spelled(graph, spelling, operator))
     printer.run()
     printer.give()
     return graph
+
+
+def _spelled(graph: Graph, spelling: Recording, operator: str) -> dict[str, str]:
+    """(T, B, n) of what is made of the letters of words, by name."""
+    letters, counts = graph.input(LETTERS, INT64, ["T", "B", "L"]), graph.input(LETTER_COUNTS, INT64, ["T", "B"])
+    each = graph.op("Transpose", letters, perm=[2, 0, 1])
+    flat = graph.op("Reshape", each, graph.op("Concat", graph.shape(graph.dim(letters, 2)), graph.whole(-1), axis=0))
+    printer = Printer(graph, spelling, operator)
+    [(vector, _)] = spelling.tokens
+    printer.given(vector, Value(flat, 2))
+    printer.bounded(graph.op("Reshape", counts, graph.whole(-1)))
+    printer.run()
+    shape = graph.op("Shape", counts)
+    return {
+        name: graph.op("Reshape", printer.output(own)[0], graph.op("Concat", shape, graph.whole(own.size), axis=0))
+        for name, own in spelling.outputs.items()
+    }
 
 
 def remembered(recording: Recording) -> list[Vector]:
@@ -62,10 +84,13 @@ class Printer:
 
     # What goes in.
 
-    def declare(self) -> None:
-        """Inputs of the model."""
+    def declare(self, made: Mapping[str, str]) -> None:
+        """Inputs of the model, but for those that were made already."""
         recording = self.recording
         for vector in recording.numbers:
+            if vector.name in made:
+                self.given(vector, Value(made[vector.name], 2))
+                continue
             level = self._level(vector)
             axes = [*self._axes(level), vector.size]
             self.given(vector, Value(self.graph.input(vector.name, FLOAT, axes), level))
@@ -96,7 +121,7 @@ class Printer:
     def _level(self, vector: Vector) -> int:
         return 1 if vector in self.recording.single else self._highest
 
-    def _axes(self, level: int) -> list[int | str]:
+    def _axes(self, level: int) -> Sequence[int | str]:
         return ["T", "B"][-level:]
 
     def sizes(self, level: int, stride: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""One pass of a recording: layers over time, what is remembered from step to step, and all else for all steps at once."""
+"""One pass of a recording: layers over time, what is remembered from step to step, all else for all steps at once."""
 
 from __future__ import annotations
 

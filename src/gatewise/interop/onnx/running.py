@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...data.sequences import offsets_of
-from ...runtime.recording import Examples, StepModel
+from ...runtime.recording import LETTER_COUNTS, Examples, StepModel
 from .network import remembered
 
 Array = np.ndarray
@@ -31,8 +31,8 @@ def runner(model: bytes) -> Run | None:
 def difference(said: StepModel, run: Run) -> float:
     """The largest one between what an engine computes and the examples; as of `Examples.difference`."""
     recording, examples = said.recording, said.examples
-    tokens = {vector.name for vector, _ in recording.tokens}
-    inputs = {name: own[:, 0] if name in tokens else own.astype(np.float32) for name, own in examples.inputs.items()}
+    tokens = {LETTER_COUNTS, *(vector.name for vector, _ in recording.tokens)}
+    inputs = {name: own[:, 0] if name in tokens else own for name, own in examples.inputs.items()}
     if recording.whole:
         return _found(examples, _of_sequences(said, inputs, run))
     if not remembered(recording):

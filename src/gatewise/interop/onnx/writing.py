@@ -41,7 +41,7 @@ def write(said: StepModel, document: Mapping[str, Any], output: Path, operator: 
     Raises:
         OptionError: The model cannot be said so, or what was written differs from it. Nothing is left behind then.
     """
-    graph = build(said.recording, checked(operator))
+    graph = build(said.recording, checked(operator), said.spelling)
     metadata = {
         "gatewise": __version__,
         "title": said.title,
