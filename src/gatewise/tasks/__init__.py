@@ -43,6 +43,7 @@ _HOME = {
     "score": "scoring",
 }  # public name -> module it lives in
 TASKS = tuple(_TASKS)
+ONNX = "onnx"  # a target of `step_model`
 __all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
 
 
@@ -63,6 +64,8 @@ def load(path: str | os.PathLike[str]) -> "Estimator":
 
 # Task whose models are exported, by the file `step` of its folder.
 _STEPWISE = ("generate", "classify", "tag", "forecast", "detect")
+# Those that only ONNX says.
+_IN_ONNX = ("transcribe", "translate", "caption")
 # Those whose models of words are exported, by the file `words`, to what looks no words up.
 _OF_WORDS = ("classify", "tag")
 
@@ -84,15 +87,16 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
     document = read_header(path).document
     task = str(document.get("task"))
     estimator = find(task)
-    if task not in _STEPWISE:
-        able = f"{', '.join(_STEPWISE[:-1])} and {_STEPWISE[-1]}"
+    said_of = (*_STEPWISE, *_IN_ONNX) if target == ONNX else _STEPWISE
+    if task not in said_of:
+        able = f"{', '.join(said_of[:-1])} and {said_of[-1]}"
         raise OptionError(f"a model of the task '{task}' cannot be said in {target}, only those of {able}")
     try:
         step = import_module(f".{task}.step", __name__)
         model = estimator.load(path)
         model.compressed_ = None  # what is exported multiplies floats, whatever the file holds; so do its examples
         digest, found = str(document.get("sha256", "")), None
-        if target == "onnx" and task in _OF_WORDS:
+        if target == ONNX and task in _OF_WORDS:
             found = import_module(f".{task}.words", __name__).word_model(model, digest, rounded)
         said: StepModel = found or step.step_model(model, digest, rounded)
     except OptionError as error:

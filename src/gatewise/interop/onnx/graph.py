@@ -5,7 +5,7 @@ Opset 17 and IR 9 are what engines have understood since 2022.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -27,6 +27,7 @@ class _Shared:
     """What a graph and the bodies inside it have together."""
 
     names: set[str] = field(default_factory=set)
+    reserved: set[str] = field(default_factory=set)
     numbers: count[int] = field(default_factory=count)
     initializers: list[Any] = field(default_factory=list)
     known: dict[Any, str] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Graph:
     """
 
     def __init__(self, shared: _Shared | None = None):
-        self._shared = shared or _Shared()
+        self._shared, self._is_body = shared or _Shared(), shared is not None
         self.nodes: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
@@ -60,15 +61,26 @@ class Graph:
         self._shared.names.add(found)
         return found
 
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names for inputs and outputs."""
+        self._shared.names.update(names)
+        self._shared.reserved.update(names)
+
+    def _reserved(self, name: str) -> str:
+        if self._is_body or name not in self._shared.reserved:
+            return self.name(name)
+        self._shared.reserved.discard(name)
+        return name
+
     def input(self, name: str, kind: int, dims: Dims | None) -> str:
         """Declare an input; dims may be left out inside bodies."""
-        found = self.name(name)
+        found = self._reserved(name)
         self.inputs.append(helper.make_tensor_value_info(found, kind, dims))
         return found
 
     def output(self, name: str, value: str, kind: int, dims: Dims | None) -> str:
         """Declare that a value comes out under this name."""
-        found = self.name(name)
+        found = self._reserved(name)
         self.nodes.append(helper.make_node("Identity", [value], [found]))
         self.outputs.append(helper.make_tensor_value_info(found, kind, dims))
         return found

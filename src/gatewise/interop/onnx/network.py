@@ -38,6 +38,8 @@ def build(recording: Recording, operator: str = "auto", spelling: Recording | No
     """
     graph = Graph()
     printer = Printer(graph, recording, operator)
+    given = [vector.name for vector in recording.numbers] + [vector.name for vector, _ in recording.tokens]
+    graph.reserve([*given, *recording.outputs, *printer.state_names])
     printer.declare({} if spelling is None else _spelled(graph, spelling, operator))
     printer.run()
     printer.give()
@@ -81,6 +83,12 @@ class Printer:
         self.states = remembered(recording)
         self.stepwise = recording.whole or bool(self.states)
         self.times: dict[int, Times] = {}  # by stride of passes
+
+    @property
+    def state_names(self) -> list[str]:
+        """Of the states before and after; none where sequences are read whole."""
+        own = [] if self.recording.whole else self.states
+        return [f"{state.name}{end}" for state in own for end in ("", "_next")]
 
     # What goes in.
 
