@@ -78,25 +78,23 @@ def _export_onnx(model: Path, output: Path, weights: str | None, operator: str |
     from .. import export as exporters
     from ..bundle import read_header
     from ..files import size_text
-    from ..interop.onnx import write
-    from ..tasks import step_model
+    from ..interop.onnx import NOT_PROVED, write
+    from ..runtime.functions import FunctionModel
+    from ..tasks import onnx_model
 
     rounded = exporters.rounding(weights or "float32", ONNX, ("float32",))
-    exporters.check(output, folder=False, force=force)
-    said = step_model(model, rounded, ONNX)
-    note(f"{said.title} {said.recording.weights:,} weights")
+    said = onnx_model(model, rounded)
+    exporters.check(output, folder=isinstance(said, FunctionModel), force=force)
+    count = said.weights if isinstance(said, FunctionModel) else said.recording.weights
+    note(f"{said.title} {count:,} weights")
     done = write(said, read_header(model).document, output, operator or "auto")
-    proof = (
-        f"run here by onnxruntime on {len(said.examples)} {said.examples.source}: largest difference "
-        f"{done.difference:.2g}"
-        if done.difference is not None
-        else "not proved: install onnxruntime"
-    )
+    proof = NOT_PROVED
+    if done.difference is not None:
+        proof = f"run here by onnxruntime on {done.proved}: largest difference {done.difference:.2g}"
     document = {
-        "files": [str(output)],
+        "files": [str(file) for file in done.files],
         "bytes": done.size,
-        "weights": said.recording.weights,
-        "steps": len(said.examples),
+        "weights": count,
         "difference": done.difference,
     }
-    result(f"wrote {output.name} ({size_text(done.size)}); {proof}", document, json)
+    result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(done.size)}); {proof}", document, json)

@@ -95,12 +95,12 @@ class PassPrinter:
     def _make(self, op: Operation) -> None:
         if op in self._done:
             return
-        if isinstance(op, Step):
-            self._steps(op)
-            return
         circle = self._circles.of(op)
         if circle:
             self._loop(circle)
+            return
+        if isinstance(op, Step):
+            self._steps(op)
             return
         self._done.add(op)
         if isinstance(op, Frame | Around | Above):
@@ -136,8 +136,6 @@ class PassPrinter:
             return
         self._done.add(op)
         layer, whole = op.layer, self._all
-        if self._circles.of(op):
-            raise OptionError("its layers read what they gave at the step before, which is not exported")
         x = raised(self._graph, self._value(op.x), 2, self._sizes)
         # What a layer makes of padding is no matter where it comes last and only steps inside a row are read.
         bounded = self._backward
@@ -229,6 +227,8 @@ class PassPrinter:
 
     def _loop(self, circle: Sequence[Operation]) -> None:
         """A `Scan` over what lies on a circle."""
+        if any(isinstance(op, Step) for op in circle):
+            raise OptionError("its layers read what they gave at the step before, which is not exported")
         self._done.update(circle)
         if self._counted(circle):
             return

@@ -11,6 +11,8 @@ from ...data.sequences import offsets_of
 from ...runtime.recording import LETTER_COUNTS, Examples, StepModel
 from .network import remembered
 
+NOT_PROVED = "not proved: install onnxruntime"
+
 Array = np.ndarray
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 

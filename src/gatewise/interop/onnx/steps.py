@@ -74,7 +74,10 @@ def operation(graph: Graph, op: Operation, value: Callable[[Vector], Value], siz
             return Value(_pointwise(graph, kind, [each.name for each in found]), max(each.level for each in found))
         case Gather(runs=runs):
             return gathered(graph, runs, value, sizes)
-    raise OptionError(f"its plain methods read a sequence in a way ({type(op).__name__.lower()}) that is not exported")
+    raise OptionError(
+        "one of its plain methods compares a sequence with those of the training data (dynamic time warping), which is "
+        "not exported. Train it with --share 1, so that its network predicts alone"
+    )
 
 
 def _pointwise(graph: Graph, kind: str, args: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ def step_model(captioner: Captioner, digest: str, rounded: Rounding) -> Function
         raise OptionError("it watches clips, whose frames are sorted by their number")
     parts, rng = captioner._architecture(), np.random.default_rng(0)
     tensors = with_rounded(captioner._read_weights, rounded)
-    batches = [
+    batches: list[dict[str, np.ndarray]] = [
         {
             "frames": (np.array(own.mean) + np.array(own.std) * rng.normal(size=(rows, *own.shape))).astype(np.float32),
             "lengths": np.ones(rows, np.int64),

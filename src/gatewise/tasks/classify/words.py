@@ -10,13 +10,14 @@ from ...errors import OptionError
 from ...runtime.recording import LETTER_COUNTS, LETTERS, Examples, StepModel
 from ..stepwise import Rounding, share_line
 from .page import networks, texts_of
+from .step import step_model
 
 if TYPE_CHECKING:
     from .estimator import Classifier
 
 
-def word_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepModel | None:
-    """The model as what its networks make of a text whose words have numbers; None if it reads no text.
+def numbered_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepModel:
+    """The model as what its networks make of a text whose words have numbers; without words, as `step_model`.
 
     Args:
         classifier: As read from a file. It predicts with rounded weights from then on.
@@ -28,7 +29,7 @@ def word_model(classifier: Classifier, digest: str, rounded: Rounding) -> StepMo
     """
     inputs, targets, text = classifier.inputs_, classifier.targets_, classifier.inputs_.text
     if text is None:
-        return None
+        return step_model(classifier, digest, rounded)
     others = ", ".join([*(column.name for column in inputs.numbers), *(column.name for column in inputs.categories)])
     if others:
         raise OptionError(f"it reads {others} beside texts")

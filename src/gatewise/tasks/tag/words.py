@@ -13,13 +13,14 @@ from .features import Words
 from .linear import Blend
 from .page import network_of_words, sentences_for
 from .sentences import sequences_of
+from .step import step_model
 
 if TYPE_CHECKING:
     from .estimator import Tagger
 
 
-def word_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel | None:
-    """The model as what its network makes of a sentence whose words have numbers; None if it reads no words.
+def numbered_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel:
+    """The model as what its network makes of a sentence whose words have numbers; without words, as `step_model`.
 
     Args:
         tagger: As read from a file. It predicts with rounded weights, and by its network alone, from then on.
@@ -31,7 +32,7 @@ def word_model(tagger: Tagger, digest: str, rounded: Rounding) -> StepModel | No
     """
     features, targets = tagger.features_, tagger.targets_
     if not features.words:
-        return None
+        return step_model(tagger, digest, rounded)
     words = features.words[0]
     if len(features.columns) > 1:
         raise OptionError(
