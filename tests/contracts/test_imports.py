@@ -31,6 +31,10 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
     "export": {"algebra", "compression", "runtime", "numpy"},
     "walk": {"algebra", "runtime", "numpy"},
+    "interop": {
+        *("algebra", "cells", "data", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("torch", "h5py", "keras", "onnx", "onnxruntime"),
+    },
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(
