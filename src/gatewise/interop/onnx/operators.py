@@ -15,18 +15,19 @@ import numpy as np
 from ... import cells
 from ...errors import OptionError, suggest
 from ...runtime.recording import Layer
+from ..layouts import layout
 from .graph import INT32, Graph
 from .scan import scan
 
 CHOICES = ("auto", "lstm", "scan")
-_GATES = {  # cell -> the operator, and our gates in its order
-    "lstm": ("LSTM", "iofg"),
-    "peephole": ("LSTM", "iofg"),
-    "coupled": ("LSTM", "iofg"),
-    "gru": ("GRU", "zrn"),
-    "gru_2014": ("GRU", "zrn"),
-    "rnn_tanh": ("RNN", ""),
-    "rnn_relu": ("RNN", ""),
+_KINDS = {  # cell -> its kind in `layouts`
+    "lstm": "lstm",
+    "peephole": "lstm",
+    "coupled": "lstm",
+    "gru": "gru",
+    "gru_2014": "gru_2014",
+    "rnn_tanh": "rnn",
+    "rnn_relu": "rnn",
 }
 _EVERYWHERE = ("lstm", "gru", "gru_2014", "rnn_tanh")  # which every engine computes
 
@@ -64,10 +65,10 @@ def recurrence(
     Raises:
         OptionError: The operator is "lstm", and ONNX has none for the cell.
     """
-    named = next((name for name in _GATES if cells.is_one(layer.cell, name)), None)
+    named = next((name for name in _KINDS if cells.is_one(layer.cell, name)), None)
     if operator == "lstm" and named is None:
         raise OptionError(
-            f"ONNX has no operator for the cell '{layer.cell.name}', only for {', '.join(_GATES)}. Use "
+            f"ONNX has no operator for the cell '{layer.cell.name}', only for {', '.join(_KINDS)}. Use "
             "--operator auto or scan"
         )
     if named is None or operator == "scan" or (operator == "auto" and (named not in _EVERYWHERE or lengths or reverse)):
@@ -78,12 +79,13 @@ def recurrence(
 def _operator(
     graph: Graph, layer: Layer, name: str, x: str, states: Sequence[str], lengths: str | None, reverse: bool
 ) -> tuple[str, list[str]]:
-    kind, gates = _GATES[name]
+    kind, row = _KINDS[name], layout("onnx")
+    gates, peeping = row.gates[kind], row.peephole[1]
     weights, H = layer.weights, layer.sizes["H"]
 
     def stacked(parameter: str) -> Any:
         """(gates * H, ...) of one parameter of the cell."""
-        if not gates:
+        if kind == "rnn":
             return weights[parameter]
         # Of the coupled cell 1 - sigmoid(z) is sigmoid(-z), so its forget gate is an LSTM's with the opposite weights.
         return np.concatenate(
@@ -96,8 +98,7 @@ def _operator(
     bias = stacked("b")
     rest = stacked("b_h") if name == "gru" else np.zeros_like(bias)
     attributes: dict[str, Any] = {"hidden_size": H, "direction": "reverse" if reverse else "forward"}
-    if name == "gru":
-        attributes["linear_before_reset"] = 1
+    attributes |= row.flags.get(kind, {})
     if name == "rnn_relu":
         attributes["activations"] = ["Relu"]
     # Weights have an axis of directions, and so have states and outputs.
@@ -106,11 +107,11 @@ def _operator(
     inputs += [graph.op("Unsqueeze", state, graph.whole(0)) for state in states]
     if any(weight.startswith("p.") for weight in weights):
         zero = np.zeros(H, np.float32)
-        peep = {gate: weights.get(f"p.{gate}", zero) for gate in "iof"}
+        peep = {gate: weights.get(f"p.{gate}", zero) for gate in peeping}
         if "p.f" not in weights:
             peep["f"] = -peep["i"]
         inputs.append(graph.constant(np.concatenate([*peep.values()])[None]))
-    y, *ends = graph.ops(kind, *inputs, outputs=1 + len(states), **attributes)
+    y, *ends = graph.ops(row.called[kind], *inputs, outputs=1 + len(states), **attributes)
     last = [graph.op("Squeeze", end, graph.whole(0)) for end in ends]
     if lengths:  # onnxruntime gives zeros for a row without steps
         begun = graph.op("Unsqueeze", graph.op("Greater", lengths, graph.constant(0, np.int64)), graph.whole(1))
