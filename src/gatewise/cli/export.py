@@ -84,7 +84,7 @@ def _export_onnx(model: Path, output: Path, weights: str | None, operator: str |
 
     rounded = exporters.rounding(weights or "float32", ONNX, ("float32",))
     said = onnx_model(model, rounded)
-    exporters.check(output, folder=isinstance(said, FunctionModel), force=force)
+    exporters.check(output, folder=isinstance(said, FunctionModel) and len(said.functions) > 1, force=force)
     count = said.weights if isinstance(said, FunctionModel) else said.recording.weights
     note(f"{said.title} {count:,} weights")
     done = write(said, read_header(model).document, output, operator or "auto")

@@ -91,7 +91,7 @@ def step_model(path: str | os.PathLike[str], rounded: Any, target: str) -> "Step
 
 def onnx_model(path: str | os.PathLike[str], rounded: Any) -> "StepModel | FunctionModel":
     """A model of any task as ONNX has it: a step, or an encoder and a step of a decoder. As of `step_model`."""
-    ways = dict.fromkeys(_TASKS, ("step", "step_model")) | dict.fromkeys(_OF_WORDS, ("words", "numbered_model"))
+    ways = dict.fromkeys(KNOWN, ("step", "step_model")) | dict.fromkeys(_OF_WORDS, ("words", "numbered_model"))
     return _said(path, rounded, "onnx", ways)
 
 

@@ -141,6 +141,15 @@ class Graph:
         column = self.op("Unsqueeze", lengths, self.whole(1))
         return self.op("Less", self.op("Reshape", steps, self.whole(-1, 1, 1)), column)
 
+    def _needed(self) -> list[Any]:
+        """The nodes that outputs follow from."""
+        read, found = {value.name for value in self.outputs}, []
+        for node in reversed(self.nodes):
+            if not read.isdisjoint(node.output):
+                read.update(node.input)
+                found.append(node)
+        return found[::-1]
+
     def graph(self, name: str) -> Any:
         """As a body has it."""
         return helper.make_graph(self.nodes, name, self.inputs, self.outputs)
@@ -148,7 +157,7 @@ class Graph:
     def model(self, name: str, metadata: Mapping[str, str] | None = None, doc: str = "") -> Any:
         """The checked model. Its metadata are texts by name."""
         graph = helper.make_graph(
-            self.nodes, name, self.inputs, self.outputs, self._shared.initializers, doc_string=doc
+            self._needed(), name, self.inputs, self.outputs, self._shared.initializers, doc_string=doc
         )
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="gatewise"

@@ -18,6 +18,7 @@ from ...runtime.layers import Kit
 from ...runtime.recording import Layer, Vector
 from .graph import BOOL, FLOAT, INT64, Graph
 from .operators import recurrence
+from .scan import POINTWISE, above_zero
 
 Array = np.ndarray
 
@@ -57,6 +58,14 @@ class Tensor:
 
     def sum(self, axis: int) -> Tensor:
         return self.page.reduced(self, axis)
+
+    def mean(self, axis: int) -> Tensor:
+        shape = [size for place, size in enumerate(self.shape) if place != axis]
+        return self.page.op("ReduceMean", shape, self, axes=[axis], keepdims=0)
+
+    def max(self, axis: int) -> Tensor:
+        shape = [size for place, size in enumerate(self.shape) if place != axis]
+        return self.page.op("ReduceMax", shape, self, axes=[axis], keepdims=0)
 
     def __add__(self, other: Any) -> Tensor:
         return self.page.pointwise("Add", self, other)
@@ -162,7 +171,11 @@ class Page:
                 name = self.graph.op("Gather", name, self.graph.constant(each, np.int64), axis=axis)
                 del shape[axis]
             else:
-                if each != slice(None):
+                if each == slice(None, None, -1):
+                    least = int(np.iinfo(np.int64).min) + 1
+                    bounds = [self.graph.whole(value) for value in (-1, least, axis, -1)]
+                    name = self.graph.op("Slice", name, *bounds)
+                elif each != slice(None):
                     start, stop, step = each.indices(shape[axis])
                     assert step == 1, each
                     assert shape[axis] not in UNKNOWN.values(), each
@@ -346,6 +359,18 @@ class Ops:
 
     def log_sigmoid(self, x: Tensor) -> Tensor:
         return -self._page.op("Softplus", x.shape, -x)
+
+    def pointwise(self, op: str, *args: Any) -> Tensor:
+        """One of the operations of cells."""
+        if op == "step":
+            return Tensor(self._page, above_zero(self._page.graph, args[0].name), args[0].shape)
+        return self._page.pointwise(POINTWISE[op], *args)
+
+    def softmax(self, x: Tensor, axis: int) -> Tensor:
+        return self._page.op("Softmax", x.shape, x, axis=axis)
+
+    def broadcast_to(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        return self._page.op("Expand", shape, x, self._page.sizes(shape))
 
     def log_softmax(self, x: Tensor, axis: int) -> Tensor:
         return self._page.op("LogSoftmax", x.shape, x, axis=axis)

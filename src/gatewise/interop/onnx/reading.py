@@ -48,7 +48,7 @@ def read_whole(path: str) -> Read:
     try:
         return _chain(_loaded(path))
     except (ModelFileError, OptionError) as error:
-        raise ModelFileError(f"'{path}': {error}") from error
+        raise ModelFileError(f"'{path}': {str(error):.300}") from error
     except Exception as error:  # the file may be a stranger's: whatever is wrong in it is one kind of error
         reason = f"{type(error).__name__}: {error}".split("\n", 1)[0]
         raise ModelFileError(f"'{path}' cannot be read as an ONNX model ({reason:.200})") from error

@@ -80,6 +80,16 @@ def _squeeze(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     return [replace(data, axes="".join(left))]
 
 
+@_reads("Unsqueeze")
+def _unsqueeze(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
+    """A last state gets an axis of directions, or of layers."""
+    data = reader.loose(node.input[0], node)
+    places = attributes.get("axes") or reader.known(node.input[1], node).ravel().tolist()
+    if not data.end or places != [0] or data.axes != "Bd":
+        raise ModelFileError(f"Unsqueeze ('{node.name}') adds an axis that no layer has")
+    return [replace(data, axes="RBd")]
+
+
 @_reads("Reshape", "Flatten")
 def _reshape(reader: Tracker, node: Any, attributes: Attributes) -> list[Any]:
     """Directions become features: (T, B, R, d) to (T, B, R d)."""

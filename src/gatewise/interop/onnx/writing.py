@@ -45,7 +45,7 @@ def write(
     Args:
         document: Of the model file; it travels with the network, for nothing can be predicted without vocabulary and
             scales.
-        output: A file; a folder for a model of several functions, each of which is a file in it.
+        output: A file; a folder for a model of several functions, each a file in it.
         operator: Of recurrent layers; see `operators.recurrence`.
 
     Raises:
@@ -67,8 +67,9 @@ def write(
         texts = {output: _Text(graph, partial(running.difference, said))}
     else:
         proved = f"{sum(len(own.examples) for own in said.functions.values())} examples"
+        alone = len(said.functions) == 1
         texts = {
-            output / f"{name}.onnx": _Text(
+            output if alone else output / f"{name}.onnx": _Text(
                 functions.build(said, own, operator), partial(functions.difference, said, own)
             )
             for name, own in said.functions.items()
