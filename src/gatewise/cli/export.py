@@ -1,4 +1,4 @@
-"""`gatewise export`: a model in another language. Needs no torch."""
+"""`gatewise export`: a model in another language, or for another library. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ ONNX = "onnx"
 
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.", show_default=False)],
-    to: Annotated[str, typer.Option(help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file for any engine; torch: "
+            "weights of PyTorch (.safetensors or .pt)."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],
     weights: Annotated[
         str | None,
@@ -32,18 +38,24 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a model as C, a page or ONNX, run it on data of the model, and say how far off it is."""
+    """Write a model as C, as a page, or for another library, run it there, and say how far off it is."""
     from .. import export as exporters
     from ..files import size_text
+    from ..interop.exporting import TARGETS
     from ..tasks import step_model
 
-    if to not in (*exporters.TARGETS, ONNX):
-        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX)))
     if operator is not None and to != ONNX:
         raise OptionError(f"--operator is of {ONNX}, not of {to}. Leave it out")
     if to == ONNX:
-        _export_onnx(model, output, weights, operator, force, json)
+        _for_engines(model, output, weights, operator, force, json)
         return
+    if to in TARGETS:
+        if weights not in (None, "float32"):
+            raise OptionError(f"--weights {weights} is for c and html; {to} gets float32. Leave it out")
+        _for_library(model, to, output, force, json)
+        return
+    if to not in exporters.TARGETS:
+        raise OptionError(suggest("target", to, (*exporters.TARGETS, ONNX, *TARGETS)))
     target = exporters.target(to)
     kind = weights or target.KINDS[0]
     exporters.check(output, folder=to == "c", force=force)
@@ -74,7 +86,22 @@ def export(
     result(f"wrote {', '.join(file.name for file in done.files)} ({size_text(size)}); {proof}", document, json)
 
 
-def _export_onnx(model: Path, output: Path, weights: str | None, operator: str | None, force: bool, json: bool) -> None:
+def _for_library(model: Path, to: str, output: Path, force: bool, json: bool) -> None:
+    """For one of `interop.exporting.TARGETS`."""
+    from dataclasses import asdict
+
+    from ..export import check
+    from ..files import size_text
+    from ..interop.exporting import export_chain
+
+    check(output, folder=False, force=force)
+    done = export_chain(model, to, output)
+    size = os.path.getsize(output)
+    document = {"files": [str(output)], "bytes": size, "weights": done.weights, "proof": asdict(done.proof)}
+    result(f"wrote {output.name} ({size_text(size)}), {done.weights:,} weights; {done.proof}", document, json)
+
+
+def _for_engines(model: Path, output: Path, weights: str | None, operator: str | None, force: bool, json: bool) -> None:
     from .. import export as exporters
     from ..bundle import read_header
     from ..files import size_text
