@@ -179,7 +179,7 @@ class Page:
                     start, stop, step = each.indices(shape[axis])
                     assert step == 1, each
                     assert shape[axis] not in UNKNOWN.values(), each
-                    bounds = (self.graph.whole(value) for value in (start, stop, axis))
+                    bounds = [self.graph.whole(value) for value in (start, stop, axis)]
                     name = self.graph.op("Slice", name, *bounds)
                     shape[axis] = stop - start
                 axis += 1

@@ -48,7 +48,7 @@ def read_whole(path: str) -> Read:
     try:
         return _chain(_loaded(path))
     except (ModelFileError, OptionError) as error:
-        raise ModelFileError(f"'{path}': {str(error):.300}") from error
+        raise ModelFileError(f"'{path}': {error!s:.300}") from error
     except Exception as error:  # the file may be a stranger's: whatever is wrong in it is one kind of error
         reason = f"{type(error).__name__}: {error}".split("\n", 1)[0]
         raise ModelFileError(f"'{path}' cannot be read as an ONNX model ({reason:.200})") from error
@@ -81,9 +81,7 @@ def _load_beside(tensor: Any, folder: str) -> None:
     if not location or os.path.commonpath([found, folder]) != folder:
         raise ModelFileError(f"its weights '{tensor.name}' lie in '{location}', outside its folder, and are not read")
     if not os.path.isfile(found):
-        raise ModelFileError(
-            f"its weights '{tensor.name}' lie in '{location}', which is not there. Put it beside the file"
-        )
+        raise ModelFileError(f"its weights '{tensor.name}' lie in '{location}', which is not beside it")
     offset, length = int(where.get("offset", 0)), int(where.get("length", -1))
     size = os.path.getsize(found)
     if offset < 0 or offset > size or length > size - offset:

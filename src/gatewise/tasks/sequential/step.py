@@ -38,7 +38,8 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
         raise OptionError("it leaves out steps that are masked")
     names = _states(layers)
     width = sequential.first_width(layers)
-    length = next((layer.length for layer in layers if isinstance(layer, Flatten)), "T")
+    fixed = next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    length: int | str = fixed or "T"
     x = Input((length, "B"), whole=True) if width is None else Input((length, "B", width))
 
     def call(net: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def step_model(model: Sequential, digest: str, rounded: Rounding) -> FunctionMod
     examples = []
     rng = np.random.default_rng(0)
     for T, B in _SIZES:
-        shape = (T if length == "T" else length, B)
+        shape = (fixed or T, B)
         first = rng.integers(0, layers[0].count, shape) if width is None else rng.normal(size=(*shape, width))  # type: ignore[attr-defined]
         given = {name: rng.normal(0, 0.3, (1, B, size)).astype(np.float32) for name, size in sizes.items()}
         examples.append({"x": first if width is None else first.astype(np.float32), **given})
