@@ -18,7 +18,7 @@ from gatewise.runtime.layers import network_of
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, which gatewise[exchange] installs")
 
-from gatewise.interop import keras  # noqa: E402 - where h5py is missing, so is this
+from gatewise.interop import read_keras  # noqa: E402 - where h5py is missing, so is this
 
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
 FILES = sorted(name.removesuffix(".npz") for name in zipfile.ZipFile(FIXTURES).namelist() if name.endswith(".npz"))
@@ -38,14 +38,14 @@ def batch_first(y):
 
 @pytest.mark.parametrize("name", FILES)
 def test_answers_as_keras_does(folder, name):
-    chain, said = keras.read(folder / name), np.load(folder / f"{name}.npz")
+    chain, said = read_keras.read(folder / name), np.load(folder / f"{name}.npz")
     y = batch_first(run(chain, said["x"].swapaxes(0, 1)))
     np.testing.assert_allclose(y, said["y"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["characters.keras", "characters.h5"])
 def test_a_state_passes_on_as_in_keras(folder, name):
-    chain, said = keras.read(folder / name), np.load(folder / f"{name}.npz")
+    chain, said = read_keras.read(folder / name), np.load(folder / f"{name}.npz")
     assert not np.allclose(said["y"], said["y_next"], atol=1e-3)
     [layer] = sequential.recurrent(chain.kinds)
     assert layer.stateful
@@ -57,10 +57,10 @@ def test_a_state_passes_on_as_in_keras(folder, name):
 
 
 def test_says_where_it_is_from(folder):
-    chain = keras.read(folder / "lstm_model.h5")
+    chain = read_keras.read(folder / "lstm_model.h5")
     assert (chain.source, chain.name) == ("keras", "lstm_model")
     assert [placed.layer.kind for placed in chain.layers] == ["embedding", "recurrent", "dense", "dense"]
-    assert keras.read(folder / "keras_1.h5").version == "1.2.2"
+    assert read_keras.read(folder / "keras_1.h5").version == "1.2.2"
 
 
 def test_the_hard_sigmoid_is_that_of_the_version(folder):
@@ -69,8 +69,8 @@ def test_the_hard_sigmoid_is_that_of_the_version(folder):
     new.write_bytes(old.read_bytes())
     with h5py.File(new, "r+") as file:
         file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = b"3.0.0"
-    assert keras.read(old).layers[-1].layer.activation == "hard_sigmoid"
-    assert keras.read(new).layers[-1].layer.activation == "hard_sigmoid_6"
+    assert read_keras.read(old).layers[-1].layer.activation == "hard_sigmoid"
+    assert read_keras.read(new).layers[-1].layer.activation == "hard_sigmoid_6"
 
 
 # What is refused
@@ -120,16 +120,16 @@ LSTM = ("LSTM", {"units": 3, "activation": "tanh", "recurrent_activation": "sigm
 def test_layers_that_cannot_be_said(tmp_path, layer, reason):
     path = zipped(tmp_path / "m.keras", model_of(layer))
     with pytest.raises(ModelFileError, match=reason):
-        keras.read(path)
+        read_keras.read(path)
 
 
 def test_a_custom_class_is_named(tmp_path):
     model = model_of(LSTM)
     model["config"]["layers"][0] |= {"registered_name": "mine>MyLSTM"}
     with pytest.raises(ModelFileError, match="'mine>MyLSTM', whose code is its author's own"):
-        keras.read(zipped(tmp_path / "m.keras", model))
+        read_keras.read(zipped(tmp_path / "m.keras", model))
     with pytest.raises(ModelFileError, match="of the class 'Mine', whose code is its author's own"):
-        keras.read(zipped(tmp_path / "m.keras", {"class_name": "Mine", "config": {"layers": []}}))
+        read_keras.read(zipped(tmp_path / "m.keras", {"class_name": "Mine", "config": {"layers": []}}))
 
 
 def test_models_that_are_no_chains(tmp_path, folder):
@@ -138,7 +138,7 @@ def test_models_that_are_no_chains(tmp_path, folder):
 
     def refused(reason):
         with pytest.raises(ModelFileError, match=reason):
-            keras.read(zipped(tmp_path / "m.keras", config, weights=weights))
+            read_keras.read(zipped(tmp_path / "m.keras", config, weights=weights))
 
     config["config"]["output_layers"] = [["old gru", 0, 0], ["time_distributed", 0, 0]]
     refused("it has the outputs .* Gatewise reads models with one")
@@ -165,7 +165,7 @@ def spoilt(path, change, reason):
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(ModelFileError, match=reason) as found:
-        keras.read(path)
+        read_keras.read(path)
     assert "\n" not in str(found.value)
 
 
@@ -214,10 +214,10 @@ def test_bombs(legacy, tmp_path, folder):
 
     spoilt(legacy, never_written, "nothing was written at 'lstm_1/kernel:0'")
     spoilt(legacy, large, "claims more than .* bytes of content")
-    config = json.dumps(model_of(LSTM)) + " " * 300_000_000
+    config = json.dumps(model_of(LSTM)) + " " * 30_000_000
     path = zipped(tmp_path / "m.keras", config, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(ModelFileError, match=r"claims more than [\d,]+ bytes of content .config.json."):
-        keras.read(path)
+        read_keras.read(path)
 
 
 def test_wrong_arrays(legacy):
@@ -238,7 +238,7 @@ def test_wrong_arrays(legacy):
 def test_files_that_are_none(tmp_path, folder):
     def refused(path, reason):
         with pytest.raises(ModelFileError, match=reason) as found:
-            keras.read(path)
+            read_keras.read(path)
         assert "\n" not in str(found.value)
 
     saved_model = tmp_path / "saved"

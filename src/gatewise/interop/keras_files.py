@@ -293,7 +293,7 @@ class _Store:
     def layers(self, model: Any) -> dict[str, list[Array]]:
         """Of `model.weights.h5`: the same, in the order of Keras's `layer.weights`."""
         _, config = _model(model)
-        [*own] = _numbered(sublayers(config, "layers"))
+        own = numbered(sublayers(config, "layers"))
         return {
             str(options.get("name", "")): list(self._walk(["layers", place], kind, options))
             for place, kind, options in own
@@ -307,7 +307,7 @@ class _Store:
             inner_kind, inner = described(said) if isinstance(said, dict) else ("", {})
             yield from self._walk([*path, part], inner_kind, {**inner, "name": ""})
         if kind in _LISTS:
-            for place, inner_kind, inner in _numbered(sublayers(config, _LISTS[kind])):
+            for place, inner_kind, inner in numbered(sublayers(config, _LISTS[kind])):
                 yield from self._walk([*path, _LISTS[kind], place], inner_kind, inner)
 
     def _own(self, path: Sequence[str], name: str) -> Iterator[Array]:
@@ -333,7 +333,7 @@ class _Store:
         return None
 
 
-def _numbered(layers: Sequence[Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def numbered(layers: Sequence[Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Of each layer in a list its group's name, its class and its options. A class that comes again has a number."""
     seen: dict[str, int] = {}
     for layer in layers:

@@ -1,0 +1,223 @@
+"""Chains as `.keras` files of Keras 3, written without Keras."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import h5py
+import numpy as np
+
+from ..errors import OptionError
+from ..files import atomic
+from ..runtime import sequential
+from . import layouts
+from .cells import recognised
+from .chain import Chain, Placed, of_direction
+from .keras_files import Array, numbered
+
+VERSION = "3.15.1"  # of Keras, whose files these are like
+_OTHERWISE = "Export it with --to onnx, which has every cell"
+_DATE = (1980, 1, 1, 0, 0, 0)  # of the members of a zip: equal models make equal files
+_CELLS = {"lstm": "LSTM", "gru": "GRU", "gru_2014": "GRU", "rnn": "SimpleRNN"}
+_ACTIVATIONS = {  # ours -> Keras's
+    **{name: name for name in ("linear", "sigmoid", "tanh", "relu", "relu6", "hard_tanh", "softsign", "softplus")},
+    **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax")},
+    layouts.LAYOUTS["keras"].hard_sigmoid: "hard_sigmoid",
+}
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A layer as Keras has it.
+
+    Attributes:
+        kind: Its class.
+        options: Of its constructor.
+        weights: Its arrays in Keras's order, by where they lie in its group: "", "cell", "forward_layer/cell".
+    """
+
+    kind: str
+    options: Mapping[str, Any]
+    weights: Mapping[str, Sequence[Array]]
+
+
+def write(chain: Chain, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None) -> None:
+    """Write a `.keras` file, whole or not at all.
+
+    Args:
+        about: What `metadata.json` says of it under "gatewise", such as a vocabulary. Keras does not read that.
+
+    Raises:
+        OptionError: Keras has no such layers; the message says which.
+    """
+    layers = [*_layers(chain)]
+    model = {
+        **_serialised("Sequential", {"name": chain.name or "model", "layers": layers_said(layers)}, module="keras"),
+        "compile_config": None,
+    }
+    metadata = {"keras_version": VERSION, "gatewise": dict(about or {})}
+    with atomic(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in (
+            ("metadata.json", json.dumps(metadata).encode()),
+            ("config.json", json.dumps(model).encode()),
+            ("model.weights.h5", _hdf5(layers)),
+        ):
+            archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+
+
+def layers_said(layers: Sequence[_Written]) -> list[dict[str, Any]]:
+    """The layers as a configuration has them."""
+    return [_serialised(layer.kind, layer.options) for layer in layers]
+
+
+def _serialised(kind: str, options: Mapping[str, Any], module: str = "keras.layers") -> dict[str, Any]:
+    return {"module": module, "class_name": kind, "config": dict(options), "registered_name": None}
+
+
+def _hdf5(layers: Sequence[_Written]) -> bytes:
+    held = io.BytesIO()
+    with h5py.File(held, "w") as file:
+        for (place, _, options), layer in zip(numbered(layers_said(layers)), layers, strict=True):
+            file.create_group(f"layers/{place}/vars").attrs["name"] = str(options["name"])
+            for inside, arrays in layer.weights.items():
+                group = file.require_group(f"layers/{place}/{inside}/vars" if inside else f"layers/{place}/vars")
+                for number, array in enumerate(arrays):
+                    group[str(number)] = np.asarray(array, np.float32)
+    return held.getvalue()
+
+
+def _layers(chain: Chain) -> Iterator[_Written]:
+    """The input, and what the layers are in Keras."""
+    width = sequential.first_width(chain.kinds)
+    length = next((layer.length for layer in chain.kinds if isinstance(layer, sequential.Flatten)), None)
+    made = any(isinstance(layer, sequential.Repeat) for layer in chain.kinds)
+    batch = 1 if any(layer.stateful for layer in sequential.recurrent(chain.kinds)) else None
+    yield _Written(
+        "InputLayer",
+        {
+            "batch_shape": [batch, None if made else length, *([] if width is None else [width])],
+            "dtype": "int32" if width is None else "float32",
+            "name": (chain.inputs or ("input",))[0],
+        },
+        {},
+    )
+    masked, names = False, set()
+    for number, placed in enumerate(chain.layers):
+        kind = type(placed.layer)
+        name = placed.name.replace("/", "_") if placed.name else f"{placed.layer.kind}_{number}"
+        name = f"{name}_{number}" if name in names else name  # of several layers that Keras had as one
+        names.add(name)
+        masked = masked or kind is sequential.Masking or getattr(placed.layer, "mask_zero", False)
+        yield _WRITERS[kind](placed, name, masked)
+
+
+def _refuse(placed: Placed, what: str) -> NoReturn:
+    raise OptionError(f"its layer {placed.name or placed.layer.kind} {what}. {_OTHERWISE}")
+
+
+def _activation(name: str, placed: Placed) -> str:
+    if name not in _ACTIVATIONS:
+        _refuse(placed, f"has the activation {name}, which Keras 3 does not have")
+    return _ACTIVATIONS[name]
+
+
+def _recurrent(placed: Placed, name: str, masked: bool) -> _Written:
+    layer = placed.layer
+    assert isinstance(layer, sequential.Recurrent)
+    both, backward, steps = layer.direction == "both", layer.direction == "backward", layer.outputs == "steps"
+    if backward and steps and not layer.as_run:
+        _refuse(placed, "reads from the end and answers from the start, which Keras does in no layer")
+    if both and steps and masked and not layer.zero_masked:
+        _refuse(placed, "repeats answers at steps that do not count, where Keras has zeros")
+    kind, options = _cell(placed, layer)
+    options |= {"return_sequences": steps, "stateful": layer.stateful, "zero_output_for_mask": layer.zero_masked}
+    ways = [_arrays(placed, layer, way) for way in range(2 if both else 1)]
+    if not both:
+        return _Written(kind, {"name": name, "go_backwards": backward, **options}, {"cell": ways[0]})
+    forward, back = (
+        _serialised(kind, {"name": f"{way}_{name}", "go_backwards": way == "backward", **options})
+        for way in ("forward", "backward")
+    )
+    return _Written(
+        "Bidirectional",
+        {"name": name, "layer": forward, "backward_layer": back, "merge_mode": layer.merge},
+        {"forward_layer/cell": ways[0], "backward_layer/cell": ways[1]},
+    )
+
+
+def _cell(placed: Placed, layer: sequential.Recurrent) -> tuple[str, dict[str, Any]]:
+    """Class and options of a layer of this cell. OptionError if Keras has none."""
+    found = recognised(layer.cell)
+    if found is None or found.peephole or found.projected:
+        _refuse(placed, f"has the cell {layer.cell.name}, and Keras has LSTM, GRU and SimpleRNN alone")
+    options: dict[str, Any] = {"units": layer.hidden_size, "activation": _activation(found.candidate, placed)}
+    if found.kind != "rnn":
+        options["recurrent_activation"] = _activation(found.gate, placed)
+    return _CELLS[found.kind], {**options, "use_bias": True, **layouts.layout("keras").flags.get(found.kind, {})}
+
+
+def _arrays(placed: Placed, layer: sequential.Recurrent, way: int) -> list[Array]:
+    found = recognised(layer.cell)
+    assert found is not None
+    return [*layouts.from_ours("keras", found.kind, of_direction(placed.weights, way)).values()]
+
+
+def _embedding(placed: Placed, name: str, masked: bool) -> _Written:
+    layer = placed.layer
+    assert isinstance(layer, sequential.Embedding)
+    options = {"name": name, "input_dim": layer.count, "output_dim": layer.size, "mask_zero": layer.mask_zero}
+    return _Written("Embedding", options, {"": [placed.weights["weight"]]})
+
+
+def _dense(placed: Placed, name: str, masked: bool) -> _Written:
+    layer = placed.layer
+    assert isinstance(layer, sequential.Dense)
+    options = {"units": layer.outputs, "activation": _activation(layer.activation, placed), "use_bias": layer.bias}
+    arrays = [placed.weights["weight"].T, *([placed.weights["bias"]] if layer.bias else [])]
+    return _Written("Dense", {"name": name, **options}, {"": arrays})
+
+
+def _scaling(placed: Placed, name: str, masked: bool) -> _Written:
+    """A normalisation whose mean is 0, and whose variance and epsilon are 1 together."""
+    weight, bias = placed.weights["weight"], placed.weights["bias"]
+    epsilon = 2.0**-10
+    arrays = [weight, bias, np.zeros_like(bias), np.full_like(bias, 1 - epsilon)]
+    return _Written("BatchNormalization", {"name": name, "axis": -1, "epsilon": epsilon}, {"": arrays})
+
+
+def _pooling(placed: Placed, name: str, masked: bool) -> _Written:
+    layer = placed.layer
+    assert isinstance(layer, sequential.Pooling)
+    kinds = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
+    if layer.of not in kinds:
+        _refuse(placed, f"takes the {layer.of} step, for which Keras has no layer")
+    return _Written(kinds[layer.of], {"name": name}, {})
+
+
+def _plain(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[Placed, str, bool], _Written]:
+    """A layer without weights."""
+
+    def made(placed: Placed, name: str, masked: bool) -> _Written:
+        return _Written(kind, {"name": name, **options(placed)}, {})
+
+    return made
+
+
+_WRITERS: dict[type[sequential.Layer], Callable[[Placed, str, bool], _Written]] = {
+    sequential.Embedding: _embedding,
+    sequential.Masking: _plain("Masking", lambda placed: {"mask_value": placed.layer.value}),
+    sequential.Recurrent: _recurrent,
+    sequential.Dense: _dense,
+    sequential.Activation: _plain("Activation", lambda placed: {"activation": _activation(placed.layer.name, placed)}),
+    sequential.Scaling: _scaling,
+    sequential.Pooling: _pooling,
+    sequential.Flatten: _plain("Flatten", lambda placed: {}),
+    sequential.Repeat: _plain("RepeatVector", lambda placed: {"n": placed.layer.length}),
+}
