@@ -78,9 +78,7 @@ FORMATS = {
     "keras": Format(
         "a model of Keras 3", "read_keras", ("keras", "jax", "tensorflow", "torch"), "pip install keras jax"
     ),
-    "h5": Format(
-        "an HDF5 file of Keras", "read_keras", ("keras", "jax", "tensorflow", "torch"), "pip install keras jax"
-    ),
+    "h5": Format("an HDF5 file of Keras", "read_h5", ("keras", "jax", "tensorflow", "torch"), "pip install keras jax"),
     "onnx": Format("an ONNX model", "read_onnx", ("onnxruntime",), "pip install onnxruntime"),
 }
 

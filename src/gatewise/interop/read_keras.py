@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import numpy as np
@@ -111,28 +110,6 @@ def read(path: str | os.PathLike[str], asked: Any = None) -> Chain:
         return chain_of(saved)
     except (ModelFileError, OptionError) as error:
         raise ModelFileError(f"'{os.fspath(path)}': {error}") from error.__cause__
-
-
-def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tuple[Callable[[Any], Array], str]:
-    """The file in Keras itself, as `chain.run` computes it: a function of x, and Keras with its version.
-
-    Raises:
-        ModuleNotFoundError: It is not installed.
-    """
-    if find_spec("tensorflow") is None:
-        os.environ.setdefault("KERAS_BACKEND", "jax" if find_spec("jax") else "torch")
-    import keras
-
-    model = keras.saving.load_model(path, compile=False)  # with its safe mode; and `read` has taken no code of a file
-
-    def answer(x: Any) -> Array:
-        for layer in model.layers:
-            if getattr(layer, "stateful", False):
-                layer.reset_state()
-        y = keras.ops.convert_to_numpy(model(np.asarray(x).swapaxes(0, 1)))
-        return y if y.ndim == 2 else y.swapaxes(0, 1)
-
-    return answer, f"keras {keras.__version__}"
 
 
 def chain_of(saved: Saved) -> Chain:

@@ -31,6 +31,9 @@ _ACTIVATIONS = {  # ours -> Keras's
     **{name: name for name in ("exponential", "elu", "selu", "silu", "softmax", "log_softmax")},
     layouts.LAYOUTS["keras"].hard_sigmoid: "hard_sigmoid",
 }
+# Before Keras 3 a hard sigmoid was 0.2 x + 0.5, now it is x / 6 + 0.5: the same function of weights 1.2 times as large.
+_OLDER = layouts.LAYOUTS["keras 2"].hard_sigmoid
+_STEEPER = 1.2
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ def _refuse(placed: Placed, what: str) -> NoReturn:
 
 
 def _activation(name: str, placed: Placed) -> str:
+    """Of what has weights, which are made larger for the older hard sigmoid."""
+    if name == _OLDER and placed.weights:
+        return "hard_sigmoid"
     if name not in _ACTIVATIONS:
         _refuse(placed, f"has the activation {name}, which Keras 3 does not have")
     return _ACTIVATIONS[name]
@@ -166,7 +172,12 @@ def _cell(placed: Placed, layer: sequential.Recurrent) -> tuple[str, dict[str, A
 def _arrays(placed: Placed, layer: sequential.Recurrent, way: int) -> list[Array]:
     found = recognised(layer.cell)
     assert found is not None
-    return [*layouts.from_ours("keras", found.kind, of_direction(placed.weights, way)).values()]
+    weights = of_direction(placed.weights, way)
+    if found.gate == _OLDER:
+        gates = np.array([_STEEPER if gate in "iforz" else 1 for gate in layouts.OURS[found.kind]], np.float32)
+        factors = np.repeat(gates, layer.hidden_size)
+        weights = {name: (array.T * factors).T for name, array in weights.items()}
+    return [*layouts.from_ours("keras", found.kind, weights).values()]
 
 
 def _embedding(placed: Placed, name: str, masked: bool) -> _Written:
@@ -180,7 +191,8 @@ def _dense(placed: Placed, name: str, masked: bool) -> _Written:
     layer = placed.layer
     assert isinstance(layer, sequential.Dense)
     options = {"units": layer.outputs, "activation": _activation(layer.activation, placed), "use_bias": layer.bias}
-    arrays = [placed.weights["weight"].T, *([placed.weights["bias"]] if layer.bias else [])]
+    steeper = np.float32(_STEEPER if layer.activation == _OLDER else 1)
+    arrays = [placed.weights["weight"].T * steeper, *([placed.weights["bias"] * steeper] if layer.bias else [])]
     return _Written("Dense", {"name": name, **options}, {"": arrays})
 
 
