@@ -41,45 +41,59 @@ class Format:
 
     Attributes:
         called: What it is, for people.
-        module: Of `interop`, which has `read(path, asked) -> Chain`, and `answers(path, chain, asked)`: a function of
-            x that computes with the library itself, as `chain.run` does with ours, and that library with its version.
+        reader: The module of `interop` that has `read(path, asked) -> Chain`.
+        runner: The one that has `answers(path, chain, asked)`: a function of x that computes with the library itself,
+            as `chain.run` does with ours, and that library with its version.
         packages, install: What `answers` needs, and how to get it.
     """
 
     called: str
-    module: str
+    reader: str
+    runner: str
     packages: tuple[str, ...]
     install: str
 
     def read(self, path: str, asked: Asked) -> Chain:
         """The chain that the file is. ModelFileError or OptionError, on one line, if it is none."""
         with extras_named():
-            found: Chain = self._home.read(path, asked)
+            found: Chain = _module(self.reader).read(path, asked)
         return found
 
     def answers(self, path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str] | None:
         """The file in its own library; None where that is not installed."""
         try:
-            found: tuple[Callable[[Any], Any], str] = self._home.answers(path, chain, asked)
+            found: tuple[Callable[[Any], Any], str] = _module(self.runner).answers(path, chain, asked)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in self.packages:
                 raise
             return None
         return found
 
-    @property
-    def _home(self) -> Any:
-        return import_module(f".{self.module}", __package__)
+
+def _module(name: str) -> Any:
+    return import_module(f".{name}", __package__)
 
 
 FORMATS = {
-    "torch": Format("weights of PyTorch", "read_torch", ("torch",), "pip install 'gatewise[train]'"),
-    "safetensors": Format("weights in safetensors", "read_torch", ("torch",), "pip install 'gatewise[train]'"),
-    "keras": Format(
-        "a model of Keras 3", "read_keras", ("keras", "jax", "tensorflow", "torch"), "pip install keras jax"
+    "torch": Format("weights of PyTorch", "read_torch", "run_torch", ("torch",), "pip install 'gatewise[train]'"),
+    "safetensors": Format(
+        "weights in safetensors", "read_torch", "run_torch", ("torch",), "pip install 'gatewise[train]'"
     ),
-    "h5": Format("an HDF5 file of Keras", "read_h5", ("keras", "jax", "tensorflow", "torch"), "pip install keras jax"),
-    "onnx": Format("an ONNX model", "read_onnx", ("onnxruntime",), "pip install onnxruntime"),
+    "keras": Format(
+        "a model of Keras 3",
+        "read_keras",
+        "run_keras",
+        ("keras", "jax", "tensorflow", "torch"),
+        "pip install keras jax",
+    ),
+    "h5": Format(
+        "an HDF5 file of Keras",
+        "read_h5",
+        "run_keras",
+        ("keras", "jax", "tensorflow", "torch"),
+        "pip install keras jax",
+    ),
+    "onnx": Format("an ONNX model", "read_onnx", "run_onnx", ("onnxruntime",), "pip install onnxruntime"),
 }
 
 

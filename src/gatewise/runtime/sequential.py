@@ -436,3 +436,24 @@ def continued(net: Any, layers: Sequence[Layer], x: Array, states: Sequence[Stat
 def recurrent(layers: Sequence[Layer]) -> Iterator[Recurrent]:
     """The layers that carry a state."""
     return (layer for layer in layers if isinstance(layer, Recurrent))
+
+
+def described(layers: Sequence[Layer]) -> str:
+    """Layers in words, such as "embedding 10 x 4, lstm 6 both ways, dense 3 softmax"."""
+    return ", ".join(map(_in_words, layers))
+
+
+def _in_words(layer: Layer) -> str:
+    match layer:
+        case Embedding():
+            return f"embedding {layer.count} x {layer.size}"
+        case Recurrent():
+            way = {"forward": "", "backward": " backward", "both": " both ways"}[layer.direction]
+            return f"{layer.cell.name} {layer.hidden_size}{way}{' to its end' * (layer.outputs == 'end')}"
+        case Dense():
+            return f"dense {layer.outputs}{'' if layer.activation == 'linear' else f' {layer.activation}'}"
+        case Activation():
+            return layer.name
+        case Pooling():
+            return f"{layer.of} of steps"
+    return layer.kind

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .generate.numbers.predictor import Tracer as Tracer
     from .generate.text.predictor import Writer as Writer
     from .scoring import score as score
+    from .sequential.estimator import Sequential as Sequential
     from .tag.estimator import Tagger as Tagger
     from .transcribe.estimator import Transcriber as Transcriber
     from .translate.estimator import Translator as Translator
@@ -35,22 +36,24 @@ _TASKS = {
     "transcribe": "Transcriber",
     "caption": "Captioner",
 }  # task, which is also the name of its folder -> its estimator
+_OTHERS = {"sequential": "Sequential"}  # the same of models that were trained elsewhere, which no `fit` makes
 _HOME = {
-    **{estimator: f"{task}.estimator" for task, estimator in _TASKS.items()},
+    **{estimator: f"{task}.estimator" for task, estimator in (_TASKS | _OTHERS).items()},
     "Tracer": "generate.numbers.predictor",
     "Writer": "generate.text.predictor",
     "compress": "compressing",
     "score": "scoring",
 }  # public name -> module it lives in
-TASKS = tuple(_TASKS)
-__all__ = ["TASKS", "find", "load", "step_model", *sorted(_HOME)]
+TASKS = tuple(_TASKS)  # that `fit` learns
+KNOWN = (*_TASKS, *_OTHERS)
+__all__ = ["KNOWN", "TASKS", "find", "load", "step_model", *sorted(_HOME)]
 
 
 def find(task: str) -> "type[Estimator]":
     """The estimator of a task. ModelFileError if there is no such task, for only a file could have named it."""
-    if task not in _TASKS:
-        raise ModelFileError(suggest("task", task, TASKS))
-    estimator: type[Estimator] = __getattr__(_TASKS[task])
+    if task not in KNOWN:
+        raise ModelFileError(suggest("task", task, KNOWN))
+    estimator: type[Estimator] = __getattr__((_TASKS | _OTHERS)[task])
     return estimator
 
 

@@ -1,0 +1,204 @@
+"""A file of another library as a model of ours, proved before it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bundle
+from ..errors import OptionError
+from ..runtime import ops, sequential
+from ..runtime.sequence_model import forward as of_generator
+from ..tasks.sequential.estimator import Sequential
+from ..tasks.sequential.predictor import last_activation
+from ..tasks.sequential.texts import Tokens, kind_of
+from .as_generator import Sorted, generator
+from .chain import Chain
+from .formats import Asked, Format, chosen, format_of
+from .proof import Answers, Proof, examples, prove
+
+TASKS = ("sequential", "classify", "generate")
+_MOST_NAMES = 64 << 20  # bytes of a file of names
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `import_model` did.
+
+    Attributes:
+        model: The estimator.
+        format: What the file is, in words.
+        layers: What the model is made of, in words.
+        proof: Whether it computes what its own library does.
+        notes: What was chosen or left out.
+    """
+
+    model: Any
+    format: str
+    layers: str
+    proof: Proof
+    notes: tuple[str, ...]
+
+
+def import_model(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    task: str | None = None,
+    vocabulary: str | os.PathLike[str] | Sequence[str] | Mapping[str, int] | None = None,
+    classes: str | Sequence[str] | None = None,
+    nonlinearity: str | None = None,
+    reads: str | None = None,
+    activation: str | None = None,
+    layers: Sequence[str] = (),
+    force: bool = False,
+    **columns: Any,
+) -> Imported:
+    """Read a model of PyTorch, Keras or ONNX, and write it as a model file.
+
+    Where its own library is installed, the same inputs go through both before the file is written.
+
+    Args:
+        path: The file. What it is shows in its content.
+        output: The model file to write.
+        task: "generate" for a model that continues text, "classify" for one whose answers are classes; else numbers in,
+            numbers out.
+        vocabulary: Tokens in the order of their numbers, or a mapping of tokens to numbers; or a file of these: a token
+            a line, or JSON.
+        classes: Names of the classes, in order; with commas between them, or a file with one a line.
+        nonlinearity, reads, activation, layers: See `formats.Asked`.
+        force: Replace `output`.
+        columns: Of tables: `columns`, `key`, `time` and `target`, as `Sequential` has them.
+
+    Raises:
+        ModelFileError: The file cannot be read, `output` not be written, or the proof failed.
+        OptionError: The file does not say enough, or an option does not go with it.
+
+    Example:
+        >>> gatewise.import_model("weights.pt", "model.gatewise", reads="last").proof
+    """
+    path, kind = os.fspath(path), task or ("sequential" if classes is None else "classify")
+    if kind not in TASKS:
+        raise OptionError(f"task={kind!r:.40} is none that a model can be imported for: {', '.join(TASKS)}")
+    bundle.check_name(output)
+    bundle.writable(output, force)
+    tokens = None if vocabulary is None else read_vocabulary(vocabulary)
+    names = None if classes is None else read_classes(classes)
+    if kind == "classify" and names is None:
+        raise OptionError("task='classify' needs the names of the classes. Add --classes")
+    if kind == "generate" and (tokens is None or names is not None):
+        raise OptionError("task='generate' needs the tokens of the text, and no classes. Add --vocabulary")
+    if kind == "generate" and reads is None:
+        reads = "steps"
+    name = format_of(path)
+    form, asked = chosen(name), Asked(nonlinearity, reads, activation, tuple(layers))
+    chain = form.read(path, asked)
+    training = _training(path, name, chain)
+    notes = list(chain.notes)
+    if kind == "generate":
+        assert tokens is not None
+        model: Any
+        model, ordered = generator(chain, tokens, training)
+        ours: Answers = lambda x: _scores(model, ordered, x)  # noqa: E731 - two of a kind
+        if ordered.left_out:
+            notes.append(f"tokens left out, which no text holds: {', '.join(map(repr, ordered.left_out))}")
+    else:
+        model, ordered = (
+            Sequential.of(chain.kinds, chain.tensors(), vocabulary=tokens, classes=names, training=training, **columns),
+            None,
+        )
+        ours = lambda x: sequential.forward(model._net, chain.kinds, x)  # noqa: E731
+    proof = _proof(form, path, chain, asked, ours, ordered)
+    model.provenance_["imported"] |= {"notes": notes, "proof": asdict(proof)}
+    model.save(output)
+    return Imported(model, form.called, sequential.described(chain.kinds), proof, tuple(notes))
+
+
+def _proof(form: Format, path: str, chain: Chain, asked: Asked, ours: Answers, ordered: Sorted | None) -> Proof:
+    found = form.answers(path, chain, asked)
+    if found is None:
+        return Proof(form.packages[0], install=form.install)
+    theirs, peer = found
+    if ordered is None:
+        return prove(ours, theirs, peer, examples(chain.kinds))
+    known = ordered.rows[ordered.rows >= 0]
+
+    def chosen_scores(x: Any) -> Any:
+        y = np.asarray(theirs(known[x % len(known)]))[..., known]
+        name = last_activation(chain.kinds)
+        y = np.log(np.maximum(y, 1e-30)) if name == "softmax" else y
+        return ops.log_softmax(y.astype(np.float32), -1)
+
+    return prove(ours, chosen_scores, peer, examples(chain.kinds))
+
+
+def _scores(model: Any, ordered: Sorted, x: Any) -> Any:
+    """Logarithms of the chances of the tokens that the file has, of a generator that reads the x-th of these."""
+    places = np.flatnonzero(ordered.rows >= 0)
+    y, _ = of_generator(model._net, places[x % len(places)])
+    return ops.log_softmax(y[..., places], -1)
+
+
+def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:
+    """What the model file says of where it comes from."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    source = {"file": Path(path).name, "format": name, "version": chain.version, "name": chain.name}
+    imported = {**{key: value for key, value in source.items() if value}, "sha256": digest.hexdigest()}
+    return {"data": {"fingerprint": ""}, "metrics": {}, "imported": imported}
+
+
+def read_vocabulary(source: str | os.PathLike[str] | Sequence[str] | Mapping[str, int]) -> Tokens:
+    """Tokens and their numbers; see `import_model`. OptionError if these are none."""
+    found: Any = source
+    if isinstance(source, str | os.PathLike):
+        text = _text(source, "vocabulary")
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                found = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise OptionError(f"'{os.fspath(source)}' is no vocabulary in JSON ({error})") from error
+        else:
+            found = text.removesuffix("\n").split("\n")
+    if isinstance(found, Mapping):
+        tokens, ids = list(found), list(found.values())
+    else:
+        tokens, ids = list(found), list(range(len(found)))
+    if not all(isinstance(token, str) for token in tokens) or not all(type(number) is int for number in ids):
+        raise OptionError("a vocabulary is a list of tokens, or has a whole number for each token")
+    if len({*tokens}) < len(tokens) or len({*ids}) < len(ids):
+        raise OptionError("a vocabulary has each token, and each number, once")
+    return Tokens(tokens, ids, kind_of(tokens))
+
+
+def read_classes(source: str | Sequence[str]) -> list[str]:
+    """Names of classes; see `import_model`. OptionError if there are less than two, or one is there twice."""
+    if isinstance(source, str):
+        text = _text(source, "classes").strip().split("\n") if os.path.isfile(source) else source.split(",")
+        found = [name.strip() for name in text]
+    else:
+        found = list(source)
+    if len(found) < 2 or len({*found}) < len(found) or not all(found):
+        raise OptionError(f"classes={','.join(found)[:60]!r} are not two or more different names")
+    return found
+
+
+def _text(path: str | os.PathLike[str], what: str) -> str:
+    try:
+        if os.path.getsize(path) > _MOST_NAMES:
+            raise OptionError(f"'{os.fspath(path)}' is too large for a {what}: {os.path.getsize(path):,} bytes")
+        return Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        if isinstance(error, OptionError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"'{os.fspath(path)}' cannot be read as a {what}: {reason}") from error
