@@ -18,7 +18,8 @@ from gatewise.runtime.layers import network_of
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, which gatewise[exchange] installs")
 
-from gatewise.interop import read_keras  # noqa: E402 - where h5py is missing, so is this
+from gatewise.interop import keras_process, read_keras  # noqa: E402 - where h5py is missing, so are these
+from gatewise.interop.keras_files import read_here  # noqa: E402
 
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
 FILES = sorted(name.removesuffix(".npz") for name in zipfile.ZipFile(FIXTURES).namelist() if name.endswith(".npz"))
@@ -32,20 +33,25 @@ def folder(tmp_path_factory):
     return place
 
 
+def read(path):
+    """What `read_keras.read` gives, which starts a process for each file, without one."""
+    return read_keras.chain_of(read_here(path))
+
+
 def batch_first(y):
     return y if y.ndim == 2 else y.swapaxes(0, 1)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_answers_as_keras_does(folder, name):
-    chain, said = read_keras.read(folder / name), np.load(folder / f"{name}.npz")
+    chain, said = read(folder / name), np.load(folder / f"{name}.npz")
     y = batch_first(run(chain, said["x"].swapaxes(0, 1)))
     np.testing.assert_allclose(y, said["y"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["characters.keras", "characters.h5"])
 def test_a_state_passes_on_as_in_keras(folder, name):
-    chain, said = read_keras.read(folder / name), np.load(folder / f"{name}.npz")
+    chain, said = read(folder / name), np.load(folder / f"{name}.npz")
     assert not np.allclose(said["y"], said["y_next"], atol=1e-3)
     [layer] = sequential.recurrent(chain.kinds)
     assert layer.stateful
@@ -57,10 +63,10 @@ def test_a_state_passes_on_as_in_keras(folder, name):
 
 
 def test_says_where_it_is_from(folder):
-    chain = read_keras.read(folder / "lstm_model.h5")
+    chain = read(folder / "lstm_model.h5")
     assert (chain.source, chain.name) == ("keras", "lstm_model")
     assert [placed.layer.kind for placed in chain.layers] == ["embedding", "recurrent", "dense", "dense"]
-    assert read_keras.read(folder / "keras_1.h5").version == "1.2.2"
+    assert read(folder / "keras_1.h5").version == "1.2.2"
 
 
 def test_the_hard_sigmoid_is_that_of_the_version(folder):
@@ -69,8 +75,8 @@ def test_the_hard_sigmoid_is_that_of_the_version(folder):
     new.write_bytes(old.read_bytes())
     with h5py.File(new, "r+") as file:
         file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = b"3.0.0"
-    assert read_keras.read(old).layers[-1].layer.activation == "hard_sigmoid"
-    assert read_keras.read(new).layers[-1].layer.activation == "hard_sigmoid_6"
+    assert read(old).layers[-1].layer.activation == "hard_sigmoid"
+    assert read(new).layers[-1].layer.activation == "hard_sigmoid_6"
 
 
 # What is refused
@@ -120,16 +126,16 @@ LSTM = ("LSTM", {"units": 3, "activation": "tanh", "recurrent_activation": "sigm
 def test_layers_that_cannot_be_said(tmp_path, layer, reason):
     path = zipped(tmp_path / "m.keras", model_of(layer))
     with pytest.raises(ModelFileError, match=reason):
-        read_keras.read(path)
+        read(path)
 
 
 def test_a_custom_class_is_named(tmp_path):
     model = model_of(LSTM)
     model["config"]["layers"][0] |= {"registered_name": "mine>MyLSTM"}
     with pytest.raises(ModelFileError, match="'mine>MyLSTM', whose code is its author's own"):
-        read_keras.read(zipped(tmp_path / "m.keras", model))
+        read(zipped(tmp_path / "m.keras", model))
     with pytest.raises(ModelFileError, match="of the class 'Mine', whose code is its author's own"):
-        read_keras.read(zipped(tmp_path / "m.keras", {"class_name": "Mine", "config": {"layers": []}}))
+        read(zipped(tmp_path / "m.keras", {"class_name": "Mine", "config": {"layers": []}}))
 
 
 def test_models_that_are_no_chains(tmp_path, folder):
@@ -138,7 +144,7 @@ def test_models_that_are_no_chains(tmp_path, folder):
 
     def refused(reason):
         with pytest.raises(ModelFileError, match=reason):
-            read_keras.read(zipped(tmp_path / "m.keras", config, weights=weights))
+            read(zipped(tmp_path / "m.keras", config, weights=weights))
 
     config["config"]["output_layers"] = [["old gru", 0, 0], ["time_distributed", 0, 0]]
     refused("it has the outputs .* Gatewise reads models with one")
@@ -164,9 +170,8 @@ KERNEL = "model_weights/lstm_1/lstm_1/kernel:0"
 def spoilt(path, change, reason):
     with h5py.File(path, "r+") as file:
         change(file)
-    with pytest.raises(ModelFileError, match=reason) as found:
-        read_keras.read(path)
-    assert "\n" not in str(found.value)
+    with pytest.raises(ModelFileError, match=reason):
+        read(path)
 
 
 def test_links_are_not_followed(legacy):
@@ -217,7 +222,7 @@ def test_bombs(legacy, tmp_path, folder):
     config = json.dumps(model_of(LSTM)) + " " * 30_000_000
     path = zipped(tmp_path / "m.keras", config, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(ModelFileError, match=r"claims more than [\d,]+ bytes of content .config.json."):
-        read_keras.read(path)
+        read(path)
 
 
 def test_wrong_arrays(legacy):
@@ -236,21 +241,21 @@ def test_wrong_arrays(legacy):
 
 
 def test_files_that_are_none(tmp_path, folder):
-    def refused(path, reason):
-        with pytest.raises(ModelFileError, match=reason) as found:
-            read_keras.read(path)
-        assert "\n" not in str(found.value)
+    def refused(path, reason, read=read):
+        with pytest.raises(ModelFileError, match=reason):
+            read(path)
 
     saved_model = tmp_path / "saved"
     saved_model.mkdir()
-    refused(saved_model, "is a folder. Load it with Keras and save it as .keras first")
+    refused(saved_model, "is a folder. Load it with Keras and save it as .keras first", read_keras.read)
     (saved_model / "saved_model.pb").touch()
-    refused(saved_model, "is a SavedModel of TensorFlow. Load it with Keras and save it as .keras first")
-    refused(tmp_path / "none.keras", "there is no file")
+    how = "is a SavedModel of TensorFlow. Load it with Keras and save it as .keras first"
+    refused(saved_model, how, read_keras.read)
+    refused(tmp_path / "none.keras", "there is no file", read_keras.read)
     weights = tmp_path / "m.weights.h5"
     with h5py.File(weights, "w") as file:
         file["layers/lstm/cell/vars/0"] = np.zeros(3)
-    refused(weights, "holds weights without the model")
+    refused(weights, "holds weights without the model", read_keras.read)
     whole = (folder / "lstm_model.keras").read_bytes()
     (tmp_path / "cut.keras").write_bytes(whole[: len(whole) // 2])
     refused(tmp_path / "cut.keras", "is damaged, or no file of Keras")
@@ -259,3 +264,60 @@ def test_files_that_are_none(tmp_path, folder):
     refused(zipped(tmp_path / "m.keras", "[" * 100_000), "config.json is no valid JSON")
     refused(zipped(tmp_path / "m.keras", '{"class_name": "Sequential", "config": {"layers": 3}}'), "its layers are 3")
     refused(zipped(tmp_path / "m.keras", model_of(), version="x"), "its version of Keras is 'x'")
+
+
+def mutated(data, seed):
+    """A file with some of its bytes changed, cut off, or repeated."""
+    rng, size = np.random.default_rng(seed), len(data)
+    start, length = rng.integers(size), rng.integers(1, 200)
+    match seed % 4:
+        case 0:
+            changed = bytearray(data)
+            for place in rng.integers(size, size=8):
+                changed[place] = rng.integers(256)
+            return bytes(changed)
+        case 1:
+            return data[:start]
+        case 2:
+            return data[:start] + bytes([255 * (seed % 8 > 3)]) * length + data[start + length :]
+    return data[:start] + data[start : start + length] + data[start:]
+
+
+def message_of(path):
+    """What is said of a file that cannot be read; "" if it can."""
+    try:
+        read_keras.read(path)
+    except ModelFileError as error:  # anything else is a failure
+        return str(error)
+    return ""
+
+
+def stays_calm(tmp_path, data, seeds):
+    """One line, or a model; nothing else, and no file takes for ever."""
+    for seed in seeds:
+        path = tmp_path / "mutated"
+        path.write_bytes(mutated(data, seed))
+        assert "\n" not in message_of(path), seed
+
+
+def test_a_few_mutated_files(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(keras_process, "PATIENCE", 2)
+    stays_calm(tmp_path, (folder / "everything.h5").read_bytes(), range(4))
+    stays_calm(tmp_path, (folder / "windows.keras").read_bytes(), range(2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["everything.h5", "keras_1.h5", "lstm_model.keras", "windows.keras"])
+def test_mutated_files(tmp_path, folder, monkeypatch, name):
+    monkeypatch.setattr(keras_process, "PATIENCE", 2)
+    stays_calm(tmp_path, (folder / name).read_bytes(), range(200))
+
+
+def test_the_process_hands_over_all_of_it(folder):
+    """Names, options and arrays, as they were read there."""
+    ours, theirs = read_here(folder / "everything.h5"), keras_process.load(folder / "everything.h5")
+    assert (ours.version, ours.kind, ours.config) == (theirs.version, theirs.kind, theirs.config)
+    for one, other in zip(ours.layers, theirs.layers, strict=True):
+        assert (one.kind, one.name, one.config, one.inbound) == (other.kind, other.name, other.config, other.inbound)
+        assert all(map(np.array_equal, one.weights, other.weights))
+        assert len(one.weights) == len(other.weights)

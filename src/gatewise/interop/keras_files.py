@@ -84,16 +84,12 @@ class Saved:
     layers: tuple[SavedLayer, ...]
 
 
-def load(path: str | os.PathLike[str]) -> Saved:
-    """Read a `.keras` or `.h5` file.
+def read_here(path: str | os.PathLike[str]) -> Saved:
+    """Read a `.keras` or `.h5` file in this process; `keras_process.load` does it in another one.
 
     Raises:
         ModelFileError: It is damaged, no model of Keras, or wants what is refused.
     """
-    if os.path.isdir(path):
-        inside = set(os.listdir(path))
-        what = "a SavedModel of TensorFlow" if "saved_model.pb" in inside else "a folder"
-        _fail(f"is {what}. Load it with Keras and save it as .keras first: model.save('model.keras')", path)
     with _readable(path):
         with open(path, "rb") as file:
             hdf5 = file.read(len(SIGNATURE)) == SIGNATURE
@@ -376,8 +372,6 @@ def _readable(path: str | os.PathLike[str]) -> Iterator[None]:
     """Inside the block every mistake of the file is a ModelFileError that begins with its path."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise ModelFileError(f"there is no file '{os.fspath(path)}'. Check the path.") from error
     except ModelFileError as error:
         raise ModelFileError(f"'{os.fspath(path)}' {error}") from error.__cause__
     except GatewiseError:
@@ -389,6 +383,6 @@ def _readable(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def _fail(what: str, path: str | os.PathLike[str] | None = None, cause: BaseException | None = None) -> NoReturn:
-    """ModelFileError; without a path `_readable` adds it."""
-    raise ModelFileError(what if path is None else f"'{os.fspath(path)}' {what}") from cause
+def _fail(what: str, cause: BaseException | None = None) -> NoReturn:
+    """ModelFileError, which `_readable` begins with the path."""
+    raise ModelFileError(what) from cause

@@ -17,7 +17,8 @@ from ..runtime import sequential
 from . import layouts
 from .cells import cell_of
 from .chain import Chain, Placed, directed
-from .keras_files import Array, Saved, SavedLayer, described, load, sublayers
+from .keras_files import Array, Saved, SavedLayer, described, sublayers
+from .keras_process import load
 
 _TRAINING_ALONE = frozenset(
     {
