@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,7 +49,8 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
         return y.numpy()
 
     def without_gradients(x: Any) -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # which of torch's own kernels a projection runs on
             return run(x)
 
     return without_gradients, f"torch {torch.__version__.partition('+')[0]}"
