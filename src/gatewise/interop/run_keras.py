@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import OptionError
 from .chain import Chain
+from .proof import CannotRunError
 from .write_keras import write
 
 Array = np.ndarray
@@ -26,13 +27,16 @@ def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tu
 
     Raises:
         ModuleNotFoundError: Keras, or what it computes with, is not installed.
-        OptionError: Keras cannot run it.
+        CannotRunError: Keras cannot run it.
     """
     if int(chain.version.partition(".")[0]) >= 3:
         return loaded(path)
     with TemporaryDirectory() as folder:
         again = Path(folder) / "model.keras"
-        write(chain, again)
+        try:
+            write(chain, again)
+        except OptionError as error:
+            raise CannotRunError(f"no Keras of today reads files of {chain.version}; {error}") from error
         answer, peer = loaded(again)
     return answer, f"{peer}, in a file written anew, for it does not read those of {chain.version}"
 
@@ -48,7 +52,7 @@ def loaded(path: str | os.PathLike[str]) -> tuple[Callable[[Any], Array], str]:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
-        raise OptionError(f"Keras {keras.__version__} does not load '{os.fspath(path)}': {reason:.200}") from error
+        raise CannotRunError(f"Keras {keras.__version__} does not load '{os.fspath(path)}': {reason:.200}") from error
     rows = model.inputs[0].shape[0]
 
     def together(x: Array) -> Array:
