@@ -34,7 +34,7 @@ def answers(path: str | os.PathLike[str], chain: Chain, asked: Any = None) -> tu
     with TemporaryDirectory() as folder:
         again = Path(folder) / "model.keras"
         try:
-            write(chain, again)
+            write(chain, None, again)
         except OptionError as error:
             raise CannotRunError(f"no Keras of today reads files of {chain.version}; {error}") from error
         answer, peer = loaded(again)

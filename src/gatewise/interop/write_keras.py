@@ -9,19 +9,22 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import h5py
 import numpy as np
 
+from ..bundle import plain
 from ..errors import OptionError
-from ..files import atomic
 from ..runtime import sequential
 from . import layouts
 from .cells import recognised
 from .chain import Chain, Placed, of_direction
 from .keras_files import Array, numbered
+from .proof import Answers, CannotRunError
 
+SUFFIXES = (".keras",)
 VERSION = "3.15.1"  # of Keras, whose files these are like
 _OTHERWISE = "Export it with --to onnx, which has every cell"
 _DATE = (1980, 1, 1, 0, 0, 0)  # of the members of a zip: equal models make equal files
@@ -51,28 +54,42 @@ class _Written:
     weights: Mapping[str, Sequence[Array]]
 
 
-def write(chain: Chain, path: str | os.PathLike[str], about: Mapping[str, Any] | None = None) -> None:
-    """Write a `.keras` file, whole or not at all.
+def write(chain: Chain, model: Any, path: str | os.PathLike[str], suffix: str = ".keras") -> None:
+    """Write a file of Keras.
 
     Args:
-        about: What `metadata.json` says of it under "gatewise", such as a vocabulary. Keras does not read that.
+        model: Of the chain, whose document stands in `metadata.json` under "gatewise", where Keras does not look: its
+            vocabulary, its classes. None if there is none.
 
     Raises:
         OptionError: Keras has no such layers; the message says which.
     """
     layers = [*_layers(chain)]
-    model = {
+    said = {
         **_serialised("Sequential", {"name": chain.name or "model", "layers": layers_said(layers)}, module="keras"),
         "compile_config": None,
     }
-    metadata = {"keras_version": VERSION, "gatewise": dict(about or {})}
-    with atomic(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    metadata = {"keras_version": VERSION, "gatewise": {} if model is None else plain(model._whole_document())}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in (
             ("metadata.json", json.dumps(metadata).encode()),
-            ("config.json", json.dumps(model).encode()),
+            ("config.json", json.dumps(said).encode()),
             ("model.weights.h5", _hdf5(layers)),
         ):
             archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+
+
+def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
+    """What was written, run by Keras; and Keras with its version. OptionError if Keras does not take it."""
+    from .run_keras import loaded
+
+    with TemporaryDirectory() as folder:
+        named = Path(folder) / "model.keras"  # Keras goes by the ending
+        named.symlink_to(path.resolve())
+        try:
+            return loaded(named)
+        except CannotRunError as error:
+            raise OptionError(f"what was written was not kept: {error}") from error
 
 
 def layers_said(layers: Sequence[_Written]) -> list[dict[str, Any]]:
@@ -213,7 +230,7 @@ def _pooling(placed: Placed, name: str, masked: bool) -> _Written:
     return _Written(kinds[layer.of], {"name": name}, {})
 
 
-def _plain(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[Placed, str, bool], _Written]:
+def _weightless(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[Placed, str, bool], _Written]:
     """A layer without weights."""
 
     def made(placed: Placed, name: str, masked: bool) -> _Written:
@@ -224,12 +241,14 @@ def _plain(kind: str, options: Callable[[Any], Mapping[str, Any]]) -> Callable[[
 
 _WRITERS: dict[type[sequential.Layer], Callable[[Placed, str, bool], _Written]] = {
     sequential.Embedding: _embedding,
-    sequential.Masking: _plain("Masking", lambda placed: {"mask_value": placed.layer.value}),
+    sequential.Masking: _weightless("Masking", lambda placed: {"mask_value": placed.layer.value}),
     sequential.Recurrent: _recurrent,
     sequential.Dense: _dense,
-    sequential.Activation: _plain("Activation", lambda placed: {"activation": _activation(placed.layer.name, placed)}),
+    sequential.Activation: _weightless(
+        "Activation", lambda placed: {"activation": _activation(placed.layer.name, placed)}
+    ),
     sequential.Scaling: _scaling,
     sequential.Pooling: _pooling,
-    sequential.Flatten: _plain("Flatten", lambda placed: {}),
-    sequential.Repeat: _plain("RepeatVector", lambda placed: {"n": placed.layer.length}),
+    sequential.Flatten: _weightless("Flatten", lambda placed: {}),
+    sequential.Repeat: _weightless("RepeatVector", lambda placed: {"n": placed.layer.length}),
 }
