@@ -30,6 +30,8 @@ def mutated(data: bytes, seed: int) -> bytes:
     """The same with a few bytes changed, left out or repeated, or without its end."""
     chance, found = random.Random(seed), bytearray(data)
     for _ in range(chance.choice((1, 2, 8, 40))):
+        if len(found) < 2:
+            break
         place = chance.randrange(len(found))
         end = place + chance.choice((1, 2, 4, 30))
         match chance.randrange(5):

@@ -5,6 +5,8 @@ What they do not say, such as whether a layer reads every step or the last one, 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 
 from ..errors import ModelFileError, OptionError
 from ..runtime.network import place_of
-from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, Scaling
+from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, Scaling, layer_of
 from . import layouts
 from .cells import cell_of
 from .chain import Chain, Placed, directed
@@ -22,6 +24,7 @@ from .pickles import state_dict
 
 Array = np.ndarray
 
+LAYERS = "layers"  # key of the metadata of files that `write_torch` writes
 READS = ("steps", "last", "end", "mean", "max")  # what layers may read of the recurrent ones below them
 GATES = {4: "lstm", 3: "gru", 1: "rnn"}  # rows for each unit -> kind
 _IGNORED = ("num_batches_tracked",)
@@ -55,6 +58,10 @@ def read(path: str, asked: Asked) -> Chain:
         OptionError: It does not say enough; the message names the option.
     """
     tensors, library = _tensors(path)
+    if (said := said_of(path)) is not None:
+        return _of_ours(path, said, tensors)
+    if format_of(path) == "safetensors" and not asked.layers:
+        _refuse_unordered(modules_of(tensors))
     modules = _in_order(modules_of(tensors), asked.layers)
     for module in modules:
         _refuse_other(module)
@@ -84,6 +91,51 @@ def read(path: str, asked: Asked) -> Chain:
             f"the weights of '{path}' make no chain in the order of the file ({error}). If they run in another one, "
             f"say it: --layers {order}"
         ) from error
+
+
+def said_of(path: str) -> list[dict[str, Any]] | None:
+    """What a file of `write_torch` says of its layers; None of any other file. ModelFileError if that is damaged."""
+    if format_of(path) != "safetensors":
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get(LAYERS)
+        found = None if text is None else json.loads(text)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"'{path}' is damaged ({error}). Copy or download it again") from error
+    if found is not None and (not isinstance(found, list) or not all(isinstance(one, dict) for one in found)):
+        raise ModelFileError(f"'{path}' says of its layers what is no list of them")
+    return found
+
+
+def _of_ours(path: str, said: Sequence[Mapping[str, Any]], tensors: Mapping[str, Array]) -> Chain:
+    """The chain that `write_torch` wrote."""
+    placed = []
+    kinds = {called: kind for kind, called in layouts.layout("torch").called.items()}
+    for number, own in enumerate(said):
+        document = {name: value for name, value in own.items() if name not in ("torch", "nonlinearity")}
+        if own.get("kind") == Recurrent.kind:
+            kind, candidate = kinds.get(str(own.get("torch"))), own.get("nonlinearity")
+            if kind is None or candidate not in ("tanh", "relu"):
+                raise ModelFileError(f"'{path}' has a layer {str(own.get('torch'))[:40]!r}, which torch has not")
+            document["program"] = cell_of(kind, candidate=candidate, projected=bool(own.get("proj_size"))).to_json()
+        prefix = f"layers.{number}."
+        weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+        placed.append(Placed(layer_of(document, f"layers[{number}]"), weights, f"layer {number}"))
+    return Chain(tuple(placed), source="torch")
+
+
+def _refuse_unordered(modules: Sequence[Module]) -> None:
+    """OptionError if only the order of definition could tell which of several layers runs first: safetensors sorts
+    names."""
+    for group in ([one for one in modules if one.recurrent], [one for one in modules if _is_dense(one)]):
+        if len({re.sub("[0-9]+", "", module.name) for module in group}) > 1:
+            names = ",".join(module.name for module in modules)
+            raise OptionError(
+                f"the file does not say in which order its layers run. Add --layers, from the first: {names}"
+            )
 
 
 def _tensors(path: str) -> tuple[dict[str, Array], str]:
@@ -130,7 +182,7 @@ def modules_of(tensors: Mapping[str, Any]) -> list[Module]:
 def _in_order(modules: Sequence[Module], names: Sequence[str]) -> list[Module]:
     """As asked; or those that fit at the beginning, then recurrent ones, then the rest, as the file has them."""
     if not names:
-        return sorted(modules, key=lambda module: 0 if _is_embedding(module, modules) else 1 if module.recurrent else 2)
+        return sorted(modules, key=lambda one: 0 if _is_embedding(one, modules) else 1 if one.recurrent else 2)
     by_name = {module.name: module for module in modules}
     if {*names} != {*by_name} or len(names) != len(by_name):
         raise OptionError(f"layers={','.join(names)!r} has to name each of {', '.join(by_name)} once, in their order")

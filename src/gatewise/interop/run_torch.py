@@ -11,7 +11,7 @@ import numpy as np
 from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, Scaling
 from .chain import Chain
 from .formats import Asked, format_of
-from .read_torch import GATES, modules_of
+from .read_torch import GATES, modules_of, said_of
 
 
 def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str]:
@@ -19,12 +19,17 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
     import torch
     from torch import nn
 
+    version = f"torch {torch.__version__.partition('+')[0]}"
+    if said_of(path) is not None:
+        from .torch_chain import Chain as InTorch
+
+        return _without_gradients(InTorch(path)), version
     modules = {module.name: module.weights for module in modules_of(_tensors(path))}
     layers = {name: _layer(nn, own, asked) for name, own in modules.items() if "weight_ih_l0" in own}
     functions = {"linear": lambda v: v, "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
-    def run(x: Any) -> Any:
-        y, ends, done = torch.from_numpy(np.ascontiguousarray(x)), None, set()
+    def run(y: Any) -> Any:
+        ends, done = None, set()
         for placed in chain.layers:
             name = placed.name.rpartition(" ")[0] if isinstance(placed.layer, Recurrent) else placed.name
             own: Mapping[str, Any] = modules.get(name, {})
@@ -46,14 +51,21 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
                 case Scaling():
                     y = (y - own["running_mean"]) / torch.sqrt(own["running_var"] + 1e-5)
                     y = y * own.get("weight", 1.0) + own.get("bias", 0.0)
-        return y.numpy()
+        return y
 
-    def without_gradients(x: Any) -> Any:
+    return _without_gradients(run), version
+
+
+def _without_gradients(module: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A module of torch on numpy's arrays."""
+    import torch
+
+    def run(x: Any) -> Any:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # which of torch's own kernels a projection runs on
-            return run(x)
+            return module(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
-    return without_gradients, f"torch {torch.__version__.partition('+')[0]}"
+    return run
 
 
 def _tensors(path: str) -> dict[str, Any]:

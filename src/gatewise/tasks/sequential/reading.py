@@ -18,6 +18,8 @@ from .texts import Tokens
 
 Array = np.ndarray
 
+CHANNELS = "channels"  # what readers call the numbers of arrays
+
 
 def read_sequences(
     data: Any,
@@ -63,7 +65,8 @@ def inputs_of(data: Sequences, options: SequentialOptions, width: int | None, vo
     if vocabulary is not None and (found := _texts(data, options)) is not None:
         return [vocabulary.encode(text) for text in found]
     ignored = {*names(options.target), "label", *names(options.key), *names(options.time)}
-    chosen = list(names(options.columns)) or [name for name in data.steps if name not in ignored]
+    named = () if CHANNELS in data.steps else names(options.columns)  # arrays have no names of columns
+    chosen = list(named) or [name for name in data.steps if name not in ignored]
     columns = [data.column(name) for name in chosen]
     for column in columns:
         if column.kind != "number" or len(column) != int(data.offsets[-1]):
@@ -71,8 +74,8 @@ def inputs_of(data: Sequences, options: SequentialOptions, width: int | None, vo
     values = [np.asarray(column.values).reshape(len(column), -1) for column in columns]
     have, wanted = sum(own.shape[1] for own in values), 1 if width is None else width
     if have != wanted:
-        named = f" ({', '.join(chosen[:8])})" if chosen else ""
-        raise DataError(f"{data.name} has {have} numbers at each step{named}, where the model reads {wanted}")
+        which = f" ({', '.join(chosen[:8])})" if chosen else ""
+        raise DataError(f"{data.name} has {have} numbers at each step{which}, where the model reads {wanted}")
     rows = np.concatenate(values, 1) if values else np.zeros((0, wanted))
     lengths = data.lengths
     if len(lengths) and not lengths.min():
