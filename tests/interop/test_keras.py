@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.errors import ModelFileError
-from gatewise.interop.chain import run
+from gatewise import cells
+from gatewise.errors import ModelFileError, OptionError
+from gatewise.interop.chain import Chain, Placed, run
+from gatewise.interop.exporting import export_chain
+from gatewise.interop.importing import import_model
 from gatewise.runtime import sequential
 from gatewise.runtime.layers import network_of
 
 h5py = pytest.importorskip("h5py", reason="needs h5py, which gatewise[exchange] installs")
 
-from gatewise.interop import keras_process, read_keras  # noqa: E402 - where h5py is missing, so are these
+from gatewise.interop import keras_process, read_keras, write_keras  # noqa: E402 - where h5py is missing, so are these
 from gatewise.interop.keras_files import read_here  # noqa: E402
 
 FIXTURES = Path(__file__).with_name("keras_fixtures.zip")
@@ -264,6 +267,58 @@ def test_files_that_are_none(tmp_path, folder):
     refused(zipped(tmp_path / "m.keras", "[" * 100_000), "config.json is no valid JSON")
     refused(zipped(tmp_path / "m.keras", '{"class_name": "Sequential", "config": {"layers": 3}}'), "its layers are 3")
     refused(zipped(tmp_path / "m.keras", model_of(), version="x"), "its version of Keras is 'x'")
+
+
+# What is written
+
+
+@pytest.mark.parametrize("name", ["lstm_model.h5", "merges.keras", "cudnn.h5", "pooled.keras", "tensorflow_2.h5"])
+def test_what_is_written_comes_back_to_the_bit(tmp_path, folder, name):
+    chain = read(folder / name)
+    write_keras.write(chain, None, tmp_path / "again.keras")
+    again = read(tmp_path / "again.keras")
+    x = np.load(folder / f"{name}.npz")["x"].swapaxes(0, 1)
+    np.testing.assert_array_equal(run(again, x), run(chain, x))
+
+
+@pytest.mark.parametrize("name", ["keras_1.h5", "keras_2.h5"])
+def test_older_hard_sigmoids_are_said_by_larger_weights(tmp_path, folder, name):
+    chain = read(folder / name)
+    write_keras.write(chain, None, tmp_path / "again.keras")
+    again, said = read(tmp_path / "again.keras"), np.load(folder / f"{name}.npz")
+    assert "hard_sigmoid_6" in str(again.kinds)
+    y = batch_first(run(again, said["x"].swapaxes(0, 1)))
+    np.testing.assert_allclose(y, said["y"], rtol=0, atol=1e-6)
+
+
+def test_a_generator_goes_out_and_comes_back(tmp_path, folder):
+    """Its vocabulary goes along; equal models make equal files."""
+    model, written = tmp_path / "model.gatewise", tmp_path / "model.keras"
+    letters = ["\n", *"abcdefghi"]
+    import_model(folder / "characters.keras", model, task="generate", vocabulary=letters)
+    for path in (written, tmp_path / "again.keras"):
+        export_chain(model, "keras", path)
+    assert written.read_bytes() == (tmp_path / "again.keras").read_bytes()
+    with zipfile.ZipFile(written) as archive:
+        assert json.loads(archive.read("metadata.json"))["gatewise"]["vocabulary"]["characters"] == "".join(letters)
+    ours, again = read(folder / "characters.keras"), read(written)
+    assert [layer.stateful for layer in sequential.recurrent(again.kinds)] == [True]
+    x = np.arange(10)[:, None]
+    np.testing.assert_array_equal(run(again, x), run(ours, x))
+
+
+def test_what_keras_does_not_have(tmp_path, folder):
+    with pytest.raises(OptionError, match=r"reads from the end and answers from the start.*--to onnx"):
+        write_keras.write(read(folder / "everything.keras"), None, tmp_path / "m.keras")
+    cell = cells.find("layer_norm_lstm")
+    layer = sequential.Recurrent(program=cell.to_json(), input_size=2, hidden_size=3)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in layer.part.weights()}
+    with pytest.raises(OptionError, match=r"has the cell layer_norm_lstm, and Keras has LSTM, GRU and SimpleRNN alone"):
+        write_keras.write(Chain((Placed(layer, weights),), "gatewise"), None, tmp_path / "m.keras")
+    assert not (tmp_path / "m.keras").exists()
+
+
+# Damaged files
 
 
 def mutated(data, seed):

@@ -45,7 +45,7 @@ class Proof:
         if self.reason:
             return f"not proved: {self.reason}"
         if self.difference is None:
-            return f"not proved: {self.peer} is not installed. Install it and read the file again: {self.install}"
+            return f"not proved: {self.peer} is not installed. Install it and do this again: {self.install}"
         return f"proved by {self.peer}: largest difference {self.difference:.2g} in {self.examples:,} values"
 
 

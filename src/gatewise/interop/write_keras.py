@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,7 +132,8 @@ def _layers(chain: Chain) -> Iterator[_Written]:
     masked, names = False, set()
     for number, placed in enumerate(chain.layers):
         kind = type(placed.layer)
-        name = placed.name.replace("/", "_") if placed.name else f"{placed.layer.kind}_{number}"
+        named = placed.name and not placed.name.isdecimal()
+        name = re.sub(r"\W", "_", placed.name) if named else f"{placed.layer.kind}_{number}"
         name = f"{name}_{number}" if name in names else name  # of several layers that Keras had as one
         names.add(name)
         masked = masked or kind is sequential.Masking or getattr(placed.layer, "mask_zero", False)
