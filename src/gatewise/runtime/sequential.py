@@ -11,13 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
 from ..algebra import Cell
 from ..algebra.activations import ACTIVATIONS, activation
 from ..algebra.expression import Node, Size, evaluate
+from ..checks import whole
 from ..document import Count, read
 from ..errors import DataError, ModelFileError, suggest
 from . import network, ops
@@ -25,6 +26,7 @@ from .equations import OPERATIONS
 
 Array = np.ndarray
 Mask = Array | None
+Repeats = Annotated[int, lambda name, value: whole(name, value, 1, 100_000)]  # a file may be a stranger's
 State = Any  # of a layer: as `runtime.layers.Recurrent` has it; None of a layer without one
 
 
@@ -331,7 +333,7 @@ class Repeat(Layer):
 
     kind: ClassVar[str] = "repeat"
     steps: ClassVar[str] = "makes"
-    length: Count
+    length: Repeats
 
     def run(self, net: Any, x: Array, mask: Mask) -> tuple[Array, Mask]:
         return np.repeat(x[None], self.length, 0), None

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import torch
 from torch import nn
 
 import gatewise
-from gatewise import Sequential
+from gatewise import Sequential, bundle
 from gatewise.cli import main
-from gatewise.errors import DataError, ModelFileError, OptionError
+from gatewise.errors import DataError, GatewiseError, ModelFileError, OptionError
 from gatewise.interop import import_model
 from gatewise.interop.cells import cell_of
 from gatewise.runtime import sequential
@@ -225,8 +226,6 @@ def test_masked_steps_do_not_count():
     ],
 )
 def test_files_that_contradict_themselves_are_refused(change, says, tmp_path):
-    from gatewise import bundle
-
     numbers().save("m.gatewise")
     found = bundle.load("m.gatewise")
     document = json.loads(json.dumps(found.document))
@@ -246,3 +245,35 @@ def test_it_serves_and_scores_as_other_models_do():
     answers, _ = gatewise.score(gatewise.load("m.gatewise"), frame)
     found = np.stack([np.asarray(answers[f"predicted_{k}"]) for k in range(3)], 1)
     np.testing.assert_allclose(found, layer(torch.from_numpy(x)[:, None])[0][:, 0].numpy(), atol=1e-6)
+
+
+NASTY = [None, -1, 0, 7, 10**12, 3.7, -0.5, 1e308, "", "x", "zz" * 5000, [], {}, True, [[[[1]]]]]
+
+
+def places(value, way=()):
+    """The ways to all values of a document."""
+    yield way
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield from places(item, (*way, key))
+
+
+@pytest.mark.parametrize("make", [numbers, at_each_step, texts])
+def test_whatever_a_file_says_it_is_read_or_refused(make):
+    make().save("m.gatewise")
+    found = bundle.load("m.gatewise")
+    random = np.random.default_rng(0)
+    ways = [
+        way for way in places({key: found.document[key] for key in ("layers", "sizes", "vocabulary", "classes")}) if way
+    ]
+    for _ in range(60):
+        document = json.loads(json.dumps(found.document))
+        way, inside = ways[random.integers(len(ways))], document
+        for key in way[:-1]:
+            inside = inside[key]
+        inside[way[-1]] = NASTY[random.integers(len(NASTY))]
+        bundle.save("bad.gatewise", document, found.tensors)
+        with suppress(GatewiseError):
+            model = gatewise.load("bad.gatewise")
+            model.predict(["very good"] if make is texts else np.zeros((1, 2, 2), np.float32))
+            model.streams()

@@ -47,8 +47,8 @@ class Sequential(Estimator, SequentialOptions):
     proj_size: ClassVar[int] = 0  # layers have their own
 
     layers_: Sequence[Layer]
-    vocabulary_: Tokens | None = None
-    classes_: Sequence[str] | None = None
+    vocabulary_: Tokens | None
+    classes_: Sequence[str] | None
 
     @classmethod
     def of(
