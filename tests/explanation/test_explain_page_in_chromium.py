@@ -35,6 +35,17 @@ def test_it_asks_nobody_and_nothing_fails(opened):
     assert browser.errors == []
 
 
+def test_a_notebook_s_frame_shows_it(opened, tmp_path):
+    report, _ = opened
+    path = tmp_path / "notebook.html"
+    path.write_text(f'<!doctype html><meta charset="utf-8"><body>{report._repr_html_()}</body>', encoding="utf-8")
+    with Browser(path.as_uri()) as browser:
+        browser.until("document.querySelector('iframe').contentDocument.body.dataset.ready")
+        found = browser.run("document.querySelector('iframe').contentDocument.querySelector('h1').innerText")
+        assert found == report.answer.text
+        assert browser.errors == []
+
+
 def test_it_says_the_answer_and_how_far_to_rely_on_it(opened):
     report, browser = opened
     assert shown(browser, "h1") == report.answer.text

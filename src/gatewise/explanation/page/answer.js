@@ -52,6 +52,20 @@ function becauseSection() {
     h("p", { class: "quiet" }, `${w.usual}: ${now.attribution.usual}`));
 }
 
+// How the answer that is printed is put together; of a largest one, what else it could have been.
+function compositionSection() {
+  const w = words(), found = report.composition;
+  if (!found) return null;
+  let sum = 0;
+  const rows = found.pieces.map(({ text, value }) => { const row = { text, from: sum, to: sum + value, shown: signed(value) }; sum += value; return row; });
+  rows.push({ text: w.score, from: 0, to: found.value, shown: signed(found.value), kind: "total" });
+  const rivals = found.rivals.length ? h("p", { class: "quiet" }, `${w.rivals}: ${found.rivals.map(({ text, value }) => `${text} ${plain(value)}`).join("; ")}`) : null;
+  const most = found.occluded.map((value, step) => ({ value, step })).sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 5).filter(({ value }) => value);
+  const own = report.inputs.find((one) => one.name === found.input);
+  const hidden = most.length ? h("p", {}, `${w.fallsBy}: ${most.map(({ value, step }) => `${stepTitle(own, step)} ${signed(value)}`).join("; ")}`) : null;
+  return section("composition", w.composition, w.compositionNote, figure(found.text, bars(rows, w.composition), [w.label, w.added], () => [...found.pieces.map((one) => [one.text, one.value]), [w.score, found.value]]), rivals, hidden);
+}
+
 function flipSection() {
   const w = words(), found = report.flip;
   if (!found) return null;
@@ -71,7 +85,7 @@ function togetherSection() {
 function madeSection() {
   const w = words(), p = report.provenance, entries = [[w.data, `${p.data}, ${w.rowOf} ${p.row}`], [w.cell, p.cell], [w.fingerprint, p.fingerprint.slice(0, 16)], [w.command, p.command], [w.method, p.method], [w.seed, String(p.seed)],
     [w.seconds, plain(p.seconds)], [w.versions, Object.entries(p.versions).map(([name, version]) => `${name} ${version}`).join(", ")]];
-  const titles = { attribution: w.read, because: w.because, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
+  const titles = { attribution: w.read, because: w.because, composition: w.composition, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, grids: w.grids, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
   const missing = Object.entries(report.missing).map(([name, why]) => `${titles[name]}: ${why}`);
   const equations = at("equations");
   return section("made", w.made, "", h("dl", {}, ...entries.filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])), h("h3", {}, w.equations),

@@ -7,7 +7,7 @@ function draw(focus) {
   document.title = `${report.answer.text} · Gatewise`;
   followers = [], pending = [];
   const walkNote = report.walk ? section("walk", w.walk, w.walkNote) : null;
-  at("main").replaceChildren(...[answerSection(), trustSection(), inputSection(), becauseSection(), flipSection(), togetherSection(), mapSection(), memorySection(), gatesSection(), gateForSection(), unitsSection(), walkNote, madeSection()].filter(Boolean));
+  at("main").replaceChildren(...[answerSection(), compositionSection(), trustSection(), inputSection(), becauseSection(), flipSection(), togetherSection(), mapSection(), memorySection(), gatesSection(), gridsSection(), gateForSection(), unitsSection(), walkNote, madeSection()].filter(Boolean));
   moveTo(cursor.input, cursor.step);
   if (focus) at(focus)?.focus();
   return Promise.all(pending);
