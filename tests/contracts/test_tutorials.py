@@ -40,6 +40,7 @@ def test_a_report_of_each_task_is_shown_and_so_is_a_training():
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_the_site_draws_what_it_shows(path):
+    """`python website/reports.py` makes the reports anew, after a change of their format."""
     page = gather.drawn(path)
     assert page.startswith("<!doctype html>")
     assert "default-src 'none'" in page
