@@ -27,9 +27,9 @@ METHODS = {  # as a report tells them, where there is torch
 LEAST_POINTS, MOST_POINTS = 16, 256
 ENOUGH_POINTS, HOPELESS = 64, 0.1  # from so many points on, this gap is a jump that more of them do not find
 LEAST_ORDERS, MOST_ORDERS = 2, 64
-FEWEST_PAIRS, SURE = 4, 0.03  # orders are drawn until no step may be wrong by more than this, of the score's change
+FEWEST_PAIRS = 4  # of orders, before they can be known to be enough
 MOST_READ = 1 << 19  # steps that are read for the orders
-GAP = 0.01  # of the score's change, see `Integrated.gap`; the points are doubled until no more is missing
+GAP = 0.01  # of the score's change, see `Found.gap`; points are doubled, and orders drawn, until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
@@ -166,7 +166,7 @@ def _sure(changes: Sequence[np.ndarray]) -> bool:
     if len(changes) < FEWEST_PAIRS:
         return False
     means = np.mean(changes, 0)
-    return _error(np.array(changes)) <= SURE * max(abs(means.sum()), np.abs(means).max())
+    return _error(np.array(changes)) <= GAP * max(abs(means.sum()), np.abs(means).max())
 
 
 def _error(changes: np.ndarray) -> float:
