@@ -94,8 +94,8 @@ def _arriving(question: Question, one: Trace) -> dict[str, np.ndarray]:
         score = question.scores(net, arrays).sum()
     own = one.after[0][:, 0]
     size = own.shape[1]
-    if len(ran) != 1:
-        return {}  # step by step
+    if len(ran) != 1 or not ran[0][0].requires_grad:
+        return {}  # step by step, or of nothing that was read
     output, last = ran[0]
     if output.shape[:2] != (len(own), 1) or not np.allclose(output.detach()[:, 0, :size].numpy(), own, 1e-3, 1e-4):
         return {}  # in torch the network runs otherwise
