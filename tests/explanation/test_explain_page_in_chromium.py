@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 
 import pytest
+from accessibility import audit, needs_axe
 from browser import CHROMIUM, Browser
 from report_examples import media_report, series_report, text_report
 
@@ -174,21 +175,10 @@ def test_pictures_are_not_blank(opened):
     assert all(count > 3 for count in colours)
 
 
-def luminance(colour):
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-@pytest.mark.parametrize("theme", [r":root \{", r':root\[data-theme="dark"\] \{'])
-def test_text_can_be_read_in_both_themes(theme):
-    """Contrast of WCAG 2.2, AA: 4.5 for text."""
-    [block] = re.findall(theme + r"(.*?)\}", (PAGE / "style.css").read_text(), re.DOTALL)
-    colours = dict(re.findall(r"--(\w+): (#\w{6})", block))
-    for ground in ("paper", "raised"):
-        for ink in ("ink", "quiet", "accent", "good", "fair", "bad", "plus", "minus"):
-            light, dark = sorted([luminance(colours[ink]), luminance(colours[ground])], reverse=True)
-            assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+@needs_axe
+@pytest.mark.slow
+def test_everybody_can_use_it(opened):
+    assert audit(opened[1]) == []
 
 
 def test_both_languages_have_the_same_sentences():

@@ -55,8 +55,8 @@ def explain(
         horizon: Steps ahead of a forecast, from 1.
         quantile: Of a forecast, instead of its point.
         seed: Of what is drawn at random to measure the reliability.
-        units: Whether to look for units of a text model that follow quotes, brackets and the like over the whole text,
-            which takes longer.
+        units: Whether to look for units that follow something nameable in the data, which takes longer: quotes and
+            brackets of a text, the level of a channel, tags, the time of day.
         query, encoding: As `predict` takes them.
 
     Raises:
@@ -142,6 +142,9 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
+        "composition": "only forecasts and anomaly scores are put together from pieces that add up"
+        if asked.composition is None
+        else asked.composition(),
         "contrasts": contrasts or "there is no other answer to compare with",
         **insides(asked, seed),
         "units": named_units(asked, seed)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .effects import by_layer, inner_names, mean_of
-from .inside import Connectivity, FoundUnit, GateAblation, LayerMemory, Stream
+from .grids import GridTrace, trace_grids
+from .inside import Connectivity, FoundUnit, GateAblation, GridStream, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
 from .question import WITHOUT_TORCH, Question
@@ -18,6 +19,7 @@ from .units import NamedUnit
 from .walking import walk_of
 
 MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
+MOST_ON_GRIDS = 1 << 18  # numbers of the streams over images: a byte each in a page
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
 _TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
@@ -25,19 +27,22 @@ DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it
 
 
 def insides(question: Question, seed: int) -> dict[str, Any]:
-    """By name "streams", "memory", "gate_ablation", "walk" and "connectivity" of a report, or why one is missing."""
+    """By name "streams", "grids", "memory", "gate_ablation", "walk" and "connectivity" of a report, or why one is
+    missing."""
     arrays = [part.values[:, None] for part in question.parts]
     with np.errstate(all="ignore"):  # damaged weights show in what comes out
         _, traces = trace(question.network, lambda net: question.scores(net, arrays))
+        grids = _grids(question, arrays)
     if not traces:
         why = "no recurrent layer ran"
-        return dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
+        return {"grids": grids} | dict.fromkeys(("streams", "memory", "gate_ablation", "walk", "connectivity"), why)
     layers = by_layer(traces)
     whole = [one[0] for one in layers if len(one) == 1 and len(one[0].x) > 1]  # others ran step by step
     memory = [_memory(one, name) for one in whole for name in _vectors(one)]
     kept = "its cell has no memory of one number for each unit" if whole else "its layers run step by step"
     return {
         "streams": _streams(layers),
+        "grids": grids,
         "memory": memory or kept,
         "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
         "walk": walk_of(question, traces[0], layer_name(traces[0])),
@@ -118,6 +123,34 @@ def _streams(layers: Sequence[Sequence[Trace]]) -> list[Stream]:
             )
         )
     return found
+
+
+def _grids(question: Question, arrays: Sequence[Any]) -> list[GridStream] | str:
+    """Every named value of layers over images, of as many units as there is room for."""
+    _, found = trace_grids(question.network, lambda net: question.scores(net, arrays))
+    if not found:
+        return "no layer of two dimensions ran"
+    positions = sum(one.values["h"][0].size for one in found) * len(found[0].values)
+    share = min(1.0, MOST_ON_GRIDS / max(1, positions))
+    return [stream for one in found for stream in _on_grid(one, share)]
+
+
+def _on_grid(one: GridTrace, share: float) -> list[GridStream]:
+    gates = {called for node, called in one.cell.names.items() if node in gates_of(one.cell)}
+    place = one.place.replace(".", " ")
+    _, rows, columns, H = one.values["h"].shape
+    units = [*range(max(1, int(share * H)))]
+    return [
+        GridStream(
+            layer=f"{place}, from the {one.corner}",
+            name=name,
+            gate=name in gates,
+            grid=(rows, columns),
+            units=units,
+            values=Packed.of(values[0].reshape(rows * columns, H)[:, units]),
+        )
+        for name, values in one.values.items()
+    ]
 
 
 def _slowest_first(own: Sequence[Trace], size: int) -> np.ndarray:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +15,7 @@ from ..algebra import Cell
 from ..algebra.mathml import mathml
 from ..errors import OptionError
 from ..files import atomic, size_text
+from ..pages import assembled, parts
 from .inside import Stream
 from .packed import Packed
 
@@ -28,7 +26,7 @@ _FEW = 1_500_000  # values that are shown in fine shades
 _EXACT = 20_000  # values of another array that are written as they are
 _FRAME = "width: 100%; height: 80vh; border: 0"
 _STYLE = "style.css"
-_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "draw.js")
+_SCRIPTS = ("kit.js", "words.js", "input.js", "answer.js", "inside.js", "grids.js", "draw.js")
 
 
 class Shown(Protocol):
@@ -62,21 +60,15 @@ def framed(report: Shown) -> str:
 
 def page(report: Shown) -> str:
     """The page, as HTML."""
-    style, script = _file(_STYLE), "".join(map(_file, _SCRIPTS))
     found = report.to_json()
     title, program = found["answer"]["text"], found["provenance"].pop("cell_program")
-    document = json.dumps(_document(found, report.streams), ensure_ascii=False, separators=(",", ":"))
-    parts = {
-        "title": html.escape(title),
-        "policy": f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:",
-        "style": style,
-        "script": script,
-        "equations": _equations(program),
-        "report": document.replace("<", "\\u003c"),  # so that no text of a user ends the element that it is in
-    }
-    text = _file("page.html")
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}", part)
+    text = assembled(
+        parts(__package__, "body.html") + _equations(program),
+        style=parts(__package__, _STYLE),
+        script=parts(__package__, *_SCRIPTS),
+        title=title,
+        data={"report": _document(found, report.streams)},
+    )
     if (size := len(text.encode())) > LIMIT:
         raise OptionError(
             f"the page would be {size_text(size)}, more than {size_text(LIMIT)}: explain fewer steps, or write --json"
@@ -88,14 +80,6 @@ def _equations(program: Any) -> str:
     """What the page shows in place of the equations as Python reads them."""
     lines = "".join(mathml(Cell.from_json(program))) if program else ""
     return lines and f'<template id="equations"><div class="scroll equations" tabindex="0">{lines}</div></template>'
-
-
-def _file(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _document(document: dict[str, Any], streams: Sequence[Stream] | None) -> dict[str, Any]:

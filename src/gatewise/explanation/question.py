@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, suggest
+from .composition import Composition
 from .report import Answer, Input, Other, Target
 from .units import NamedUnit
 
@@ -85,6 +86,7 @@ class Question:
         others: Parts of the score that depend on no step, beside what `scores` gives.
         answers: The network's answer to each variant, by outputs in numpy's arrays; None where nothing can flip.
         contrasts: The same question against other answers.
+        composition: How the answer that is printed is put together; None where it is the network's own.
         units: Names units by what they follow over the whole of the data, given a seed; None where nothing is known
             that they could follow.
         network: The parts of the network, on numpy's arrays, that `outputs` takes.
@@ -103,6 +105,7 @@ class Question:
     score: Callable[[Any], Any] = field(default=lambda outputs: outputs)
     answers: Callable[[Any], list[str]] | None = None
     contrasts: Callable[[], Iterable[Question]] = field(default=lambda: ())
+    composition: Callable[[], Composition] | None = None
     units: Callable[[int], list[NamedUnit]] | None = None
 
     @cached_property

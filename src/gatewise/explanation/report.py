@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from ..document import Count, Share, read
-from .inside import Connectivity, Flip, FoundUnit, GateAblation, Interaction, LayerMemory, Stream, Walk
+from .composition import Composition
+from .inside import Connectivity, Flip, FoundUnit, GateAblation, GridStream, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
 from .page import framed
 
@@ -321,10 +322,12 @@ class Report:
     provenance: Provenance
     attribution: Attribution | None = None
     because: Because | None = None
+    composition: Composition | None = None
     contrasts: Sequence[Contrast] | None = None
     connectivity: Connectivity | None = None
     memory: Sequence[LayerMemory] | None = None
     streams: Sequence[Stream] | None = None
+    grids: Sequence[GridStream] | None = None
     gate_ablation: Sequence[GateAblation] | None = None
     units: Sequence[FoundUnit] | None = None
     flip: Flip | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,16 +28,17 @@ def walk_of(question: Question, one: Trace, layer: str) -> Walk | str:
     if size > MOST_WALKED:
         return f"the {size:,} weights of {layer} are too many to walk through, {MOST_WALKED:,} at most"
     names = [own[0] for own in one.cell.stored()]
-    arriving = _arriving(question, one)
+    exact = _in_float64(question, one)
+    run = exact or _Run(one.x[:, 0], [start[0] for start in one.start], one.stored, {})
     return Walk(
         layer=layer,
         cell=one.cell.to_json(),
-        weights={name: Packed.of(array) for name, array in zip(names, one.stored, strict=True)},
-        inputs=Packed.of(one.x[:, 0]),
-        state={name: Packed.of(start[0]) for name, start in zip(one.cell.carry, one.start, strict=True)},
-        steps=_steps(question, len(one.x)),
-        at=_step_of_target(question, len(one.x), arriving.get(one.cell.carry[0])),
-        arriving={name: Packed.of(slope) for name, slope in arriving.items()},
+        weights={name: Packed.exactly(array) for name, array in zip(names, run.weights, strict=True)},
+        inputs=Packed.exactly(run.x),
+        state={name: Packed.exactly(start) for name, start in zip(one.cell.carry, run.start, strict=True)},
+        steps=_steps(question, len(run.x)),
+        at=_step_of_target(question, len(run.x), run.arriving.get(one.cell.carry[0])),
+        arriving={name: Packed.exactly(slope) for name, slope in run.arriving.items()},
     )
 
 
@@ -76,44 +79,65 @@ def _step_of_target(question: Question, steps: int, slopes: np.ndarray | None) -
     return steps - 1
 
 
-def _arriving(question: Question, one: Trace) -> dict[str, np.ndarray]:
-    """(T, size) per carried name the gradient of the score by a layer's state after each step, by what reads that
-    state and not by way of later steps. Without those that get none; nothing at all where it cannot be known.
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What a layer in its forward direction ran on.
 
-    Args:
-        one: The first layer that ran, in its forward direction.
+    Attributes:
+        x: (T, D).
+        start: (H,) per carried name.
+        weights: One array per parameter of the cell.
+        arriving: (T, H) per carried name the gradient of the score by the state after each step, by what reads that
+            state and not by way of later steps. Without names that get none; empty if it is not known.
     """
-    net = question.differentiable
-    if net is None:
-        return {}
+
+    x: np.ndarray
+    start: Sequence[np.ndarray]
+    weights: Sequence[np.ndarray]
+    arriving: Mapping[str, np.ndarray]
+
+
+def _in_float64(question: Question, one: Trace) -> _Run | None:
+    """The first layer that ran, in a network of float64, so that a page can be compared with the network to the last
+    digits. None where that network runs it otherwise, as step by step, and without torch."""
+    if question.differentiable is None:
+        return None
     import torch
 
-    layer = dict(net.named_modules()).get(one.place)
-    arrays = [torch.from_numpy(np.ascontiguousarray(part.values[:, None])).requires_grad_() for part in question.parts]
+    net = deepcopy(question.differentiable).double()
+    layer: Any = dict(net.named_modules()).get(one.place)
+    arrays = [torch.from_numpy(part.values[:, None].astype(np.float64)).requires_grad_() for part in question.parts]
     with _kept(layer) as ran:
         score = question.scores(net, arrays).sum()
     own = one.after[0][:, 0]
     size = own.shape[1]
-    if len(ran) != 1 or not ran[0][0].requires_grad:
-        return {}  # step by step, or of nothing that was read
-    output, last = ran[0]
+    if len(ran) != 1:
+        return None
+    x, start, output, last = ran[0]
+    if not output.requires_grad:  # of nothing that was read
+        return None
     if output.shape[:2] != (len(own), 1) or not np.allclose(output.detach()[:, 0, :size].numpy(), own, 1e-3, 1e-4):
-        return {}  # in torch the network runs otherwise
+        return None
     slopes = torch.autograd.grad(score, [output, *last], allow_unused=True)
-    found = {} if slopes[0] is None else {one.cell.carry[0]: slopes[0][:, 0, :size].double().numpy()}
-    for name, slope, start in zip(one.cell.carry, slopes[1:], one.start, strict=True):
+    found = {} if slopes[0] is None else {one.cell.carry[0]: slopes[0][:, 0, :size].numpy()}
+    for name, slope, began in zip(one.cell.carry, slopes[1:], start, strict=True):
         if slope is not None and slope[0, 0].any():
-            every = found.setdefault(name, np.zeros((len(own), start.shape[1])))
-            every[-1] += slope[0, 0].double().numpy()
-    return found
+            every = found.setdefault(name, np.zeros((len(own), began.shape[1])))
+            every[-1] += slope[0, 0].numpy()
+    weights = layer.equations()[0][1]
+    return _Run(
+        *(x.detach()[:, 0].numpy(), [s.detach()[0].numpy() for s in start], [w.detach().numpy() for w in weights]),
+        arriving=found,
+    )
 
 
 @contextmanager
-def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any]]]]:
-    """What the first of stacked layers gives, for each call: its output at each step, and all layers' last states."""
+def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any], Any, Sequence[Any]]]]:
+    """Of the first of stacked layers, for each call: what it reads and starts from, its output at each step, and all
+    layers' last states."""
     from ..nn import Recurrent
 
-    found: list[tuple[Any, Sequence[Any]]] = []
+    found: list[tuple[Any, Sequence[Any], Any, Sequence[Any]]] = []
     if not isinstance(stack, Recurrent):  # in torch the network is built otherwise
         yield found
         return
@@ -124,11 +148,13 @@ def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any]]]]:
         between.append(output)
         return handed(output)
 
-    def ended(_: Any, __: Any, given: Any) -> None:
+    def ended(_: Any, read: Any, named: Any, given: Any) -> None:
+        x, *hx = read
         output, last = given[:2]
-        found.append((between[0] if between else output, last if isinstance(last, tuple) else (last,)))
+        start = stack.starts(x, hx[0] if hx else named.get("hx"))[0]
+        found.append((x, start, between[0] if between else output, last if isinstance(last, tuple) else (last,)))
 
-    hook = stack.register_forward_hook(ended)
+    hook = stack.register_forward_hook(ended, with_kwargs=True)
     stack.between_layers = keeping  # type: ignore[assignment, method-assign]  # for this run, as a hook would
     try:
         yield found

@@ -31,6 +31,7 @@ from ..question import (
     pair,
 )
 from ..report import Answer, Choice, Input, Target
+from .naming import of_classifier
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
@@ -61,7 +62,7 @@ class _Row:
     """
 
     def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences):
-        self.model, self.predictor, self.targets = model, predictor, predictor.targets
+        self.model, self.predictor, self.targets, self.some = model, predictor, predictor.targets, some
         self.reader = Reader(predictor, own, some)
         self.classes = [str(name) for name in self.targets.classes]
         self.predicted = predictor.outputs(own, np.arange(1))[0]
@@ -141,6 +142,7 @@ class _Row:
             score=score,
             network=self.predictor.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_classifier(self.predictor, self.some, seed),
             **more,
         )
 

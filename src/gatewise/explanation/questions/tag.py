@@ -34,6 +34,7 @@ from ..question import (
     pair,
 )
 from ..report import Answer, Choice, Input, Other, Target
+from .naming import of_tagger
 from .shown import labels_of, number_text, series
 
 _CHOICES = 5
@@ -64,6 +65,7 @@ class _Row:
 
     def __init__(self, model: Any, own: Sequences, some: Sequences):
         self.model, self.predictor = model, model._predictor()
+        self.some = some
         self.net, self.targets, self.features = self.predictor.net, self.predictor.targets, self.predictor.features
         self.reading = Reading()
         encoded, others = self.features.encode(own), self.features.encode(some)
@@ -207,6 +209,7 @@ class _Row:
             score=score,
             network=self.net,
             trainable=lambda: self.model.model_,
+            units=lambda seed: of_tagger(self.predictor, self.some, seed),
             **more,
         )
 

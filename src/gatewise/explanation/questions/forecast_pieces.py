@@ -1,0 +1,103 @@
+"""How a forecast is put together: the network's linear part, what its recurrent layers change, and plain methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...tasks.forecast.baselines.plain import Plain
+from ..composition import GAP, Composition, Piece
+from ..question import Part, Parts
+
+Outputs = Callable[[Any, Sequence[Any]], Any]  # of a network and the arrays of the parts -> (N,)
+
+
+def composed(
+    text: str,
+    forecast: float,
+    network: Sequence[Piece],
+    own: float | None,
+    step: str,
+    share: float,
+    plain: Sequence[Piece],
+) -> Composition:
+    """The pieces of a forecast by their shares, without those that add nothing.
+
+    Args:
+        forecast: What is printed.
+        network: The pieces of the network's forecast as it is explained; none without a share.
+        own: The network's forecast, paths drawn and quantiles sorted; None without a share.
+        step: What makes that of what is explained.
+        share: Of the network.
+        plain: Of the plain methods, pieces of their mean.
+    """
+    pieces = [_shared(piece, share) for piece in network]
+    if own is not None:
+        drawn = own - sum(piece.value for piece in network)
+        pieces.append(Piece(text=step, value=share * drawn))
+    pieces += [_shared(piece, 1 - share) for piece in plain]
+    rest = forecast - sum(piece.value for piece in pieces)
+    pieces.append(Piece(text="calibration and limits", value=rest))
+    least = GAP / 10 * max(abs(forecast), *(abs(piece.value) for piece in pieces))
+    return Composition(text=text, value=forecast, pieces=[piece for piece in pieces if abs(piece.value) > least])
+
+
+def of_network(net: Any, parts: Sequence[Part], past: int, read: Outputs, linked: Callable[[Any], Any]) -> list[Piece]:
+    """The linear part, by itself, and what the recurrent layers change.
+
+    On the way from the usual steps to these, what is linear moves in proportion; so what each step adds is exact, also
+    where the forecast is a function of what is linear, such as its exponential.
+
+    Args:
+        net: In torch.
+        past: Which of the parts the linear part reads.
+        read: What the network puts out, before `linked` makes a forecast of it.
+    """
+    import torch
+
+    exact = deepcopy(net).double().eval()
+    alone = Parts(exact, {name: _silent(getattr(exact, name)) for name in ("output", "joined") if hasattr(exact, name)})
+    arrays = [torch.from_numpy(np.stack([part.values, part.usual], 1).astype(np.float64)) for part in parts]
+    arrays[past].requires_grad_()
+    out = read(alone, arrays)
+    [slope] = torch.autograd.grad(out[0], [arrays[past]])
+    with torch.no_grad():
+        value, usual = map(float, linked(out))
+        both = float(linked(read(exact, arrays))[0])
+    moved = (slope[:, 0].numpy() * (parts[past].values.astype(np.float64) - parts[past].usual)).sum(1)
+    way = float((out[0] - out[1]).detach())
+    steps = moved * ((value - usual) / way) if way else moved
+    linear = Piece(
+        text="the linear part of the network", value=value, input="series", usual=usual, steps=steps.tolist()
+    )
+    return [linear, Piece(text="the recurrent layers of the network", value=both - value)]
+
+
+def of_plain(plain: Plain, each: Mapping[str, np.ndarray], column: int, horizon: int) -> list[Piece]:
+    """The plain methods, each by its share of their mean."""
+    shares = dict(zip(plain.methods, plain.shares[column], strict=True))
+    return [
+        Piece(text=f"plain method '{name}'", value=float(shares[name] * points[0, column, horizon - 1]))
+        for name, points in each.items()
+        if shares[name]
+    ]
+
+
+def of_forecast(forecast: Any, column: int, horizon: int, level: int | None) -> float:
+    """A point, or a quantile, of the only window."""
+    place = 0, column, horizon - 1
+    return float(forecast.point[place] if level is None else forecast.quantiles[(*place, level)])
+
+
+def _silent(layer: Any) -> Callable[[Any], Any]:
+    return lambda values: layer(values) * 0
+
+
+def _shared(piece: Piece, share: float) -> Piece:
+    return replace(
+        piece, value=share * piece.value, usual=share * piece.usual, steps=[share * step for step in piece.steps]
+    )
