@@ -27,9 +27,8 @@ METHODS = {  # as a report tells them, where there is torch
 LEAST_POINTS, MOST_POINTS = 16, 256
 ENOUGH_POINTS, HOPELESS = 64, 0.1  # from so many points on, this gap is a jump that more of them do not find
 LEAST_ORDERS, MOST_ORDERS = 2, 64
-FEWEST_PAIRS, SURE = 4, 0.03  # orders are drawn until no step may be wrong by more than this, of the score's change
 MOST_READ = 1 << 19  # steps that are read for the orders
-GAP = 0.01  # of the score's change, see `Integrated.gap`; the points are doubled until no more is missing
+GAP = 0.01  # of the score's change, see `Found.gap`; the points are doubled until no more is missing
 MOST_HIDDEN = 512  # steps, beyond which neighbours are hidden together
 _NUMBERS = 1 << 22  # that a batch of variants may hold
 
@@ -145,7 +144,7 @@ def drawn_together(asked: Sequence[Question], net: Any, seed: int, most: int = M
     pairs = int(np.clip(MOST_READ // (2 * players * len(input)), 1, most // 2))
     rng, taken = np.random.default_rng([seed, 4]), np.arange(players + 1)[:, None]
     each: list[np.ndarray] = []  # (Q, players) of a pair
-    while len(each) < pairs and not _sure([own[0] for own in each]):
+    for _ in range(pairs):
         place = np.argsort(rng.permutation(players))
         both = []
         for own in (place, players - 1 - place):
@@ -157,16 +156,8 @@ def drawn_together(asked: Sequence[Question], net: Any, seed: int, most: int = M
     for one, changes in zip(asked, np.array(each).swapaxes(0, 1), strict=True):
         means = changes.mean(0)
         steps, state = (means[: len(counts)] / counts)[runs], float(means[-1]) if has_state else None
-        found.append(Found(steps, state, None, ORDERS, 2 * len(each), *ends(one), _error(changes)))
+        found.append(Found(steps, state, None, ORDERS, 2 * pairs, *ends(one), _error(changes)))
     return found
-
-
-def _sure(changes: Sequence[np.ndarray]) -> bool:
-    """Whether what the players add, (players,) by each pair of orders, is known well enough."""
-    if len(changes) < FEWEST_PAIRS:
-        return False
-    means = np.mean(changes, 0)
-    return _error(np.array(changes)) <= SURE * max(abs(means.sum()), np.abs(means).max())
 
 
 def _error(changes: np.ndarray) -> float:

@@ -13,12 +13,13 @@ import numpy as np
 
 from ..algebra.listing import equations
 from ..checks import whole
-from ..errors import extras_named
+from ..errors import MissingExtra, extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
 from .attribution import METHODS, Found, attributed_together, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
+from .composition import Composition
 from .insides import insides, named_units
 from .question import WITHOUT_TORCH, Ask, Question
 from .questions import question
@@ -142,9 +143,7 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),
-        "composition": "only forecasts and anomaly scores are put together from pieces that add up"
-        if asked.composition is None
-        else asked.composition(),
+        "composition": _composition(asked),
         "contrasts": contrasts or "there is no other answer to compare with",
         **insides(asked, seed),
         "units": named_units(asked, seed)
@@ -156,3 +155,12 @@ def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Fou
         "interactions": interactions(asked, steps) or "there are no two phrases that add to the score",
         "reliability": reliability(asked, found, hidden, seed),
     }, found
+
+
+def _composition(asked: Question) -> Composition | str:
+    if asked.composition is None:
+        return "only forecasts and anomaly scores are put together from pieces that add up"
+    try:
+        return asked.composition()
+    except MissingExtra:
+        return f"taking the network apart {WITHOUT_TORCH}"

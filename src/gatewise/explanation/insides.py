@@ -222,7 +222,8 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
             places = torch.from_numpy(np.repeat(some, count))
             chosen = _last_layer(ran)[places, torch.arange(rows)]  # (rows, units)
             own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
-            slopes = torch.autograd.grad((chosen * ways.repeat(len(some), 1)).sum(), own, allow_unused=True)
+            total = (chosen * ways.repeat(len(some), 1)).sum()
+            slopes = torch.autograd.grad(total, own, allow_unused=True) if total.requires_grad else ()
             squares = [slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None]
             if not squares:
                 return "the last layer does not depend on the first input"
