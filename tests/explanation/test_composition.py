@@ -10,7 +10,7 @@ from explanation.test_questions import asked, opened_with
 import gatewise
 from gatewise.document import read
 from gatewise.explanation.composition import Composition, Piece
-from gatewise.explanation.questions.detect_pieces import Scored
+from gatewise.explanation.questions.detect_pieces import Scored, together
 from gatewise.explanation.questions.forecast_pieces import composed
 
 
@@ -117,14 +117,20 @@ def test_of_one_channel_its_own_score_is_put_together(detector):
     assert names[1] not in "".join(piece.text for piece in made.pieces)
 
 
-def test_neighbours_are_hidden_together_where_states_are_large(detector, monkeypatch):
-    monkeypatch.setattr("gatewise.explanation.questions.detect_pieces.MOST_COPIED", 1)
+def test_neighbours_are_hidden_together_where_there_is_much_to_compute(detector, monkeypatch):
     model, odd = detector
     scored = Scored(model._predictor(), odd[:701], 601, None)
+    exact = scored.occluded()
+    monkeypatch.setattr("gatewise.explanation.questions.detect_pieces.MOST_COMPARED", 1)
     occluded = scored.occluded()
-    assert len(occluded) == 100
+    np.testing.assert_allclose(occluded[-4:], exact[-4:], atol=1e-9)  # the last ones each by itself
     hidden = odd[601:701].copy()
-    hidden[-13:] = model._predictor().errors.scale.location  # an eighth of the steps
+    hidden[72:96] = model._predictor().errors.scale.location  # the last quarter of those before
     [fall] = scored.scores(odd[601:701][:, None]) - scored.scores(hidden[:, None])
-    np.testing.assert_allclose(occluded[-13:], fall / 13)
-    assert occluded[-14] != occluded[-13]
+    np.testing.assert_allclose(occluded[72:96], fall / 24, atol=1e-9)
+
+
+def test_which_steps_are_hidden_together():
+    assert together(5, 5).tolist() == [0, 1, 2, 3, 4]
+    assert together(10, 4).tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 3]
+    assert together(1, 1).tolist() == [0]
