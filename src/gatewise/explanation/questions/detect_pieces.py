@@ -12,6 +12,7 @@ import numpy as np
 from ...tasks.detect.architecture import predict_steps
 from ...tasks.detect.predictor import CHUNK, ErrorReader, Predictor, ReadState, SeriesState
 from ...tasks.detect.surprise import Errors, SurpriseScorer
+from ..attribution import together
 from ..composition import Composition, Piece
 
 MOST_COPIED = 1 << 29  # bytes of the states that variants begin with
@@ -135,16 +136,6 @@ class Scored:
             if place != cause
         ]
         return pieces, sorted(rivals, key=lambda one: -one.value)
-
-
-def together(steps: int, groups: int) -> Array:
-    """(T,) which steps are hidden together: if there are not enough groups, half of them are the last steps, each by
-    itself, and the others are neighbours before these."""
-    alone = groups // 2 if groups < steps else steps
-    before = steps - alone
-    return np.concatenate(
-        [np.arange(before) * (groups - alone) // max(before, 1), groups - alone + np.arange(alone)]
-    ).astype(np.int64)
 
 
 def errors_of(reader: ErrorReader, values: Array, states: Sequence[ReadState]) -> Errors:
