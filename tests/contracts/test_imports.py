@@ -22,15 +22,16 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     "data": {"numpy", "tokenizers", "duckdb", "soundfile", "PIL", "adbc_driver_postgresql"},
     "decoding": {"data", "numpy"},
     "metrics": {"data", "numpy", "sacrebleu"},
+    "pages": set(),
     "compression": {"numpy"},
     "bundle": {"compression", "numpy", "safetensors"},
     "randomness": {"torch"},
     "training": {"randomness", "torch", "lightning", "numpy", "safetensors", "rich"},
     "plots": {"training", "numpy", "matplotlib"},
-    "watch": {"algebra", "engine", "nn", "training", "torch"},
+    "watch": {"algebra", "engine", "nn", "training", "pages", "torch"},
     "runtime": {"algebra", "cells", "native", "data", "decoding", "compression", "bundle", "numpy", "safetensors"},
-    "export": {"algebra", "compression", "runtime", "numpy"},
-    "walk": {"algebra", "runtime", "numpy"},
+    "export": {"algebra", "compression", "runtime", "pages", "numpy"},
+    "walk": {"algebra", "runtime", "pages", "numpy"},
     "tasks": {
         *("algebra", "cells", "native", "engine", "nn", "data", "decoding", "metrics", "bundle", "training", "plots"),
         *(
@@ -48,7 +49,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
     },
     "bench": {"algebra", "cells", "engine", "nn", "torch", "numpy", "onnx", "onnxruntime", "jax", "keras"},
     "serve": {
-        *("data", "decoding", "bundle", "runtime", "tasks", "numpy", "safetensors"),
+        *("data", "decoding", "bundle", "runtime", "tasks", "pages", "numpy", "safetensors"),
         *("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"),
     },
     "explanation": {
@@ -61,6 +62,7 @@ MAY_IMPORT = {  # folder -> what its files may import, wherever in them, besides
         "runtime",
         "tasks",
         "walk",
+        "pages",
         "numpy",
         "torch",
     },

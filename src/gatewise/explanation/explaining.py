@@ -16,11 +16,11 @@ from ..checks import whole
 from ..errors import extras_named
 from ..tasks import load
 from ..tasks.estimator import Estimator
-from .attribution import METHODS, Found, against_others, attributed, attribution_of, occluded
+from .attribution import METHODS, Found, attributed_together, attribution_of, occluded
 from .because import because
 from .changes import flip, interactions
 from .insides import insides, named_units
-from .question import Ask, Question
+from .question import WITHOUT_TORCH, Ask, Question
 from .questions import question
 from .reliability import reliability
 from .report import Contrast, Provenance, Report
@@ -41,7 +41,8 @@ def explain(
     query: str | None = None,
     encoding: str = "utf-8",
 ) -> Report:
-    """Why a model answers as it does for one row, and how far that can be relied on.
+    """Why a model answers as it does for one row, and how far that can be relied on. A notebook shows the report as its
+    page.
 
     Args:
         model: A fitted estimator, or a model file.
@@ -97,6 +98,7 @@ def report_of(
     model._must_be_fitted()
     asked, name = question(model, data, row, ask, **reading)
     parts, found = _parts(asked, seed, units)
+    with_torch = asked.differentiable is not None
     missing = {name: why for name, why in parts.items() if isinstance(why, str)}
     return Report(
         answer=asked.answer,
@@ -111,14 +113,14 @@ def report_of(
             data=name,
             row=row,
             command=command,
-            method=METHODS[found.method],
+            method=METHODS[found.method] if with_torch else f"{found.method}; integrating gradients {WITHOUT_TORCH}",
             points=found.points,
             seed=seed,
             versions={
                 "gatewise": version("gatewise"),
                 "python": platform.python_version(),
                 "numpy": np.__version__,
-                "torch": version("torch"),
+                **({"torch": version("torch")} if with_torch else {}),
             },
             seconds=time.perf_counter() - began,
             cell_program=model.find_cell().to_json(),
@@ -130,9 +132,13 @@ def report_of(
 
 def _parts(asked: Question, seed: int, units: bool) -> tuple[dict[str, Any], Found]:
     """Each part of the report, or why it is missing; and how the attribution was found."""
-    found, hidden = attributed(asked, seed), occluded(asked)
+    others = [*asked.contrasts()]
+    (found, *against), hidden = attributed_together([asked, *others], seed), occluded(asked)
     attribution, steps = attribution_of(asked, found, hidden), found.steps
-    contrasts = [Contrast(target=one.target, attribution=own) for one, own in against_others(asked, found, seed)]
+    contrasts = [
+        Contrast(target=one.target, attribution=attribution_of(one, own, None))
+        for one, own in zip(others, against, strict=True)
+    ]
     return {
         "attribution": attribution,
         "because": because(asked.target, asked.inputs, attribution),

@@ -12,7 +12,7 @@ from .grids import GridTrace, trace_grids
 from .inside import Connectivity, FoundUnit, GateAblation, GridStream, LayerMemory, Stream
 from .memory import ages, half_lives, ledger, life_lines, memories, rewriting
 from .packed import Packed
-from .question import Question
+from .question import WITHOUT_TORCH, Question
 from .relevance import gates_of
 from .traces import Held, Trace, trace
 from .units import NamedUnit
@@ -22,6 +22,7 @@ MOST_SHOWN = 1 << 20  # numbers of all streams: what a page can hold
 MOST_ON_GRIDS = 1 << 18  # numbers of the streams over images: a byte each in a page
 MOST_OUTPUTS = 32  # steps of the output whose dependence on each step of the input is shown
 MOST_KEPT = 1 << 25  # numbers of a layer's output that are kept for their derivatives
+_TOGETHER = 1 << 21  # numbers of that output that are kept at once: more do not fit the caches
 DIRECTIONS = 8  # in which a step of the output is differentiated; as many as it has units, if that is fewer
 
 
@@ -166,8 +167,8 @@ def _ablation(question: Question, arrays: Sequence[Any], layers: Sequence[Sequen
 
     def run(net: Any) -> tuple[float, str]:
         with np.errstate(all="ignore"):
-            score = float(question.scores(net, arrays)[0])
-            return score, "" if question.answers is None else question.answers(net, arrays)[0]
+            outputs = question.outputs(net, arrays)
+            return float(question.score(outputs)[0]), "" if question.answers is None else question.answers(outputs)[0]
 
     score, answer = run(question.network)
     found = []
@@ -190,12 +191,14 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
     The norm of a matrix of derivatives, by `DIRECTIONS` random signs of the output's units: as a mean it is right, and
     exact where there are no more units than that.
     """
+    net, ran = question.differentiable, []  # what the layers gave, in their order
+    if net is None:
+        return f"taking derivatives {WITHOUT_TORCH}"
     import torch
 
     from ..nn import Recurrent
     from ..nn.linear import Linear
 
-    net, ran = question.trainable(), []  # what the layers gave, in their order
     hooks = [
         one.register_forward_hook(lambda layer, _, output: ran.append((layer, output[0])))
         for one in net.modules()
@@ -211,21 +214,23 @@ def connectivity(question: Question, seed: int) -> Connectivity | str:
         shown = np.unique(np.linspace(0, steps - 1, min(steps, most)).round().astype(int))
         signs = np.random.default_rng([seed, 3]).choice([-1.0, 1.0], (count, units))
         ways = torch.from_numpy(np.eye(units) if units <= DIRECTIONS else signs).float()
-        ran.clear()
-        rows = len(shown) * count
-        arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
-        outputs = _last_layer(ran)
+        found = []
+        for some in np.array_split(shown, min(len(shown), -(-len(shown) * steps * units * count // _TOGETHER))):
+            ran.clear()
+            rows = len(some) * count
+            arrays = _run(question, net, [np.repeat(part.values[:, None], rows, 1) for part in question.parts])
+            places = torch.from_numpy(np.repeat(some, count))
+            chosen = _last_layer(ran)[places, torch.arange(rows)]  # (rows, units)
+            own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
+            slopes = torch.autograd.grad((chosen * ways.repeat(len(some), 1)).sum(), own, allow_unused=True)
+            squares = [slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None]
+            if not squares:
+                return "the last layer does not depend on the first input"
+            found.append(np.sum(squares, 0).reshape(-1, len(some), count).sum(-1))
     finally:
         for hook in hooks:
             hook.remove()
-    places = torch.from_numpy(np.repeat(shown, count))
-    chosen = outputs[places, torch.arange(rows)]  # (rows, units)
-    own = [array for array, part in zip(arrays, question.parts, strict=True) if part.input == 0]
-    slopes = torch.autograd.grad((chosen * ways.repeat(len(shown), 1)).sum(), own, allow_unused=True)
-    squares = sum(slope.double().square().sum(-1).numpy() for slope in slopes if slope is not None)
-    if isinstance(squares, int):
-        return "the last layer does not depend on the first input"
-    norms = np.sqrt(squares.reshape(len(squares), len(shown), count).sum(-1) / (1 if units <= DIRECTIONS else count))
+    norms = np.sqrt(np.concatenate(found, 1) / (1 if units <= DIRECTIONS else count))
     return Connectivity(
         input=question.inputs[0].name,
         outputs=shown.tolist(),

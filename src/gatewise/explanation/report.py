@@ -20,6 +20,7 @@ from ..document import Count, Share, read
 from .composition import Composition
 from .inside import Connectivity, Flip, FoundUnit, GateAblation, GridStream, Interaction, LayerMemory, Stream, Walk
 from .packed import Packed, Size
+from .page import framed
 
 FORMAT = 1
 GAP = 1e-6  # what a sum may differ from its parts, relative to the largest of them: their rounding
@@ -370,6 +371,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """Its page, as a notebook shows it."""
+        return framed(self)
 
     def rows(self) -> dict[str, list[Any]]:
         """The attribution as a table by column, one row for each channel of each step: "input", "step", "label",

@@ -100,15 +100,18 @@ class _Run:
 
 def _in_float64(question: Question, calls: Sequence[Trace]) -> _Run | None:
     """The first layer that ran, in a network of float64, so that a page can be compared with the network to the last
-    digits. None where that network runs it otherwise, or where its calls do not go on from one another."""
+    digits. None where that network runs it otherwise, where its calls do not go on from one another, and without
+    torch."""
+    if question.differentiable is None:
+        return None
     import torch
 
-    net, cell = deepcopy(question.trainable()).double(), calls[0].cell
+    net, cell = deepcopy(question.differentiable).double(), calls[0].cell
     layer: Any = dict(net.named_modules()).get(calls[0].place)
     arrays = [torch.from_numpy(part.values[:, None].astype(np.float64)).requires_grad_() for part in question.parts]
     with _kept(layer) as ran:
         score = question.scores(net, arrays).sum()
-    if len(ran) != len(calls):
+    if len(ran) != len(calls) or any(one.x.shape[1] != 1 or not one.output.requires_grad for one in ran):
         return None
     x = np.concatenate([one.x.detach()[:, 0].numpy() for one in ran])
     start = [begin.detach()[0].numpy() for begin in ran[0].start]

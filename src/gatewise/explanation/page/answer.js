@@ -1,4 +1,3 @@
-
 // The answer, how far to rely on its explanation, the parts that add up, and what would change it.
 
 function answerSection() {
@@ -20,11 +19,9 @@ function trustSection() {
   const kind = { reliable: "reliable", rough: "rough", "do not rely on this": "distrust" }[found.verdict];
   const rows = [[w.gap, `${percent(found.gap)}, ${found.points} ${w.points}`, w.wanted.gap], [w.ratio, found.ratio === null ? w.notMeasured : plain(found.ratio), w.wanted.ratio],
     ...["agreement", "randomised", "noise"].map((name) => [w[name], found[name] === null ? w.notMeasured : plain(found[name]), w.wanted[name]])];
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ...[w.measure, w.found, w.reliableFrom].map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map((text) => h("td", {}, text))))));
   const reasons = found.reasons.length ? h("ul", {}, ...found.reasons.map((text) => h("li", {}, text))) : null;
   return section("trust", w.how, "", h("p", { class: `verdict ${kind}` }, { reliable: "✓", rough: "≈", distrust: "✕" }[kind], " ", w[kind]), reasons,
-    h("p", { class: "quiet" }, w.verdictNote), h("details", {}, h("summary", {}, w.numbers), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": w.how }, table)));
+    h("p", { class: "quiet" }, w.verdictNote), numbersBehind(w.how, () => [[w.measure, w.found, w.reliableFrom], rows]));
 }
 
 // What a step is called where it stands alone.
@@ -90,7 +87,7 @@ function madeSection() {
     [w.seconds, plain(p.seconds)], [w.versions, Object.entries(p.versions).map(([name, version]) => `${name} ${version}`).join(", ")]];
   const titles = { attribution: w.read, because: w.because, composition: w.composition, contrasts: w.contrast, connectivity: w.map, memory: w.memory, streams: w.gates, grids: w.grids, gate_ablation: w.gateFor, units: w.units, flip: w.flip, interactions: w.together, walk: w.walk, reliability: w.how };
   const missing = Object.entries(report.missing).map(([name, why]) => `${titles[name]}: ${why}`);
-  const equations = document.getElementById("equations");
+  const equations = at("equations");
   return section("made", w.made, "", h("dl", {}, ...entries.filter(([, text]) => text).flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])), h("h3", {}, w.equations),
     equations ? equations.content.cloneNode(true) : h("pre", { tabindex: 0 }, p.equations.join("\n")), missing.length ? h("h3", {}, w.missing) : null, missing.length ? h("ul", {}, ...missing.map((text) => h("li", {}, text))) : null);
 }

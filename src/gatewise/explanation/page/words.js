@@ -1,8 +1,7 @@
-
 // Every sentence of the page, in its languages. `tests` compare their keys.
 const WORDS = {
   en: {
-    switch: "中文", dark: "Dark", light: "Light", numbers: "Numbers", step: "step", layer: "Layer", value: "Value", unit: "unit",
+    step: "step", layer: "Layer", value: "Value", unit: "unit",
     explained: (model, task) => `What ${model || "the model"} (${task}) answered, and why`,
     sure: (p) => `It gives this answer a probability of ${p}.`,
     between: (low, high, share) => `With ${share} certainty between ${low} and ${high}.`,
@@ -53,7 +52,7 @@ const WORDS = {
     parts: { encoder: "encoder", decoder: "decoder" },
   },
   zh: {
-    switch: "English", dark: "深色", light: "浅色", numbers: "数值", step: "步", layer: "层", value: "量", unit: "单元",
+    step: "步", layer: "层", value: "量", unit: "单元",
     explained: (model, task) => `${model || "模型"}（${task}）的回答及其原因`,
     sure: (p) => `模型给这个回答的概率是 ${p}。`,
     between: (low, high, share) => `有 ${share} 的把握在 ${low} 与 ${high} 之间。`,

@@ -90,15 +90,12 @@ class _Steps:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=lambda net, arrays: self._scores(net, arrays, channel),
-            answers=None if real else lambda net, arrays: self._bits(net, arrays, channel),
+            outputs=lambda net, arrays: self._scores(net, arrays, channel),
+            answers=None if real else lambda odds: [str(int(one > 0)) for one in odds],
             network=self.net,
             trainable=lambda: self.model.model_,
             units=lambda seed: of_generator(self.net, self.learned, self.data, seed),
         )
-
-    def _bits(self, net: Any, arrays: Sequence[Any], channel: int) -> list[str]:
-        return [str(int(one > 0)) for one in self._scores(net, arrays, channel)]
 
     def _scores(self, net: Any, arrays: Sequence[Any], channel: int) -> Any:
         """(N,)"""

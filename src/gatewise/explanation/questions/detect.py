@@ -95,7 +95,7 @@ class _Step:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual="the mean of the training data; before the first step shown, a state of zeros",
-            scores=lambda net, arrays: self._nats(net, arrays, own),
+            outputs=lambda net, arrays: self._nats(net, arrays, own),
             network=self.net,
             trainable=lambda: self.model.model_,
             composition=lambda: self._composition(None if whole else own[0], name),

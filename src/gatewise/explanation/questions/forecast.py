@@ -125,7 +125,7 @@ class _Series:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual="the mean of the series' own window",
-            scores=lambda net, arrays: self._values(net, arrays, column, horizon, place),
+            outputs=lambda net, arrays: self._values(net, arrays, column, horizon, place),
             network=self.net,
             trainable=lambda: self.model.model_,
             composition=lambda: self._composition(column, horizon, place, ask.quantile),
@@ -138,11 +138,11 @@ class _Series:
         network, methods = [], []
         if own is not None:
             network = of_network(
-                self.model.model_,
+                self.net,
                 self.reading.parts,
                 self._places["past"],
                 lambda net, arrays: self._outputs(net, arrays, column, horizon)[:, place],
-                lambda out: self._linked(self.model.model_, out, column),
+                lambda out: self._linked(self.net, out, column),
             )
         if plain is not None and level is None:
             methods = of_plain(self.predictor.plain, each, column, horizon)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -63,31 +62,28 @@ def composed(
 def of_network(net: Any, parts: Sequence[Part], past: int, read: Outputs, linked: Callable[[Any], Any]) -> list[Piece]:
     """The linear part, by itself, and what the recurrent layers change.
 
-    On the way from the usual steps to these, what is linear moves in proportion; so what each step adds is exact, also
-    where the forecast is a function of what is linear, such as its exponential.
+    Something linear is that of the usual steps and what each step changes by itself; so what a step adds is exact, also
+    where the forecast is a function of what is linear, such as its exponential: on the way from the usual steps to
+    these, what is linear moves in proportion.
 
     Args:
-        net: In torch.
         past: Which of the parts the linear part reads.
         read: What the network puts out, before `linked` makes a forecast of it.
     """
-    import torch
-
-    exact = deepcopy(net).double().eval()
-    alone = Parts(exact, {name: _silent(getattr(exact, name)) for name in ("output", "joined") if hasattr(exact, name)})
-    arrays = [torch.from_numpy(np.stack([part.values, part.usual], 1).astype(np.float64)) for part in parts]
-    arrays[past].requires_grad_()
-    out = read(alone, arrays)
-    [slope] = torch.autograd.grad(out[0], [arrays[past]])
-    with torch.no_grad():
-        value, usual = map(float, linked(out))
-        both = float(linked(read(exact, arrays))[0])
-    moved = (slope[:, 0].numpy() * (parts[past].values.astype(np.float64) - parts[past].usual)).sum(1)
-    way = float((out[0] - out[1]).detach())
-    steps = moved * ((value - usual) / way) if way else moved
-    linear = Piece(
-        text="the linear part of the network", value=value, input="series", usual=usual, steps=steps.tolist()
-    )
+    names = [name for name in ("output", "joined") if getattr(net, name, None) is not None]
+    alone = Parts(net, {name: _silent(getattr(net, name)) for name in names})
+    own, usual = parts[past].values, parts[past].usual
+    T = len(own)
+    only = np.where(np.eye(T, dtype=bool)[..., None], own[:, None], usual[:, None])  # (T, T, C): of each step alone
+    arrays = [np.repeat(part.values[:, None], T + 2, 1) for part in parts]
+    arrays[past] = np.concatenate([own[:, None], usual[:, None], only], 1)
+    out = np.asarray(read(alone, arrays), np.float64)
+    value, baseline = (float(one) for one in linked(out[:2]))
+    both = float(linked(np.asarray(read(net, [part.values[:, None] for part in parts]), np.float64))[0])
+    moved = out[2:] - out[1]
+    way = float(moved.sum())
+    steps = (moved * ((value - baseline) / way) if way else moved).tolist()
+    linear = Piece(text="the linear part of the network", value=value, input="series", usual=baseline, steps=steps)
     return [linear, Piece(text="the recurrent layers of the network", value=both - value)]
 
 

@@ -81,10 +81,6 @@ class _Signal:
         order = np.argsort(-chances, kind="stable")
         others = [int(one) for one in order if one not in (best, other)][:_CONTRASTS]
 
-        def margin(net: Any, arrays: Sequence[Any]) -> Any:
-            found = self._scores(net, arrays)[frame]
-            return found[:, best] - found[:, other]
-
         return Question(
             answer=Answer(
                 text=self.predictor.decoder.text(self.labels),
@@ -105,8 +101,9 @@ class _Signal:
             inputs=self.reading.inputs,
             parts=self.reading.parts,
             usual=self.usual,
-            scores=margin,
-            answers=lambda net, arrays: [self.names[one] for one in self._scores(net, arrays)[frame].argmax(1)],
+            outputs=self._scores,
+            score=lambda found: found[frame, :, best] - found[frame, :, other],
+            answers=lambda found: [self.names[one] for one in found[frame].argmax(1)],
             contrasts=lambda: (self._between(step, frame, best, one) for one in others),
             network=self.net,
             trainable=lambda: self.model.model_,

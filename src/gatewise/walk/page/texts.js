@@ -1,9 +1,6 @@
 // All that the page says: [English, Chinese]. {name} is put in.
 const TEXTS = {
   title: ["{cell}, step by step", "逐步看懂 {cell}"],
-  language: ["中文", "English"],
-  dark: ["dark", "深色"],
-  light: ["light", "浅色"],
   example: ["Example", "例子"],
   hello: ["“hello”: guess the next letter", "“hello”：猜下一个字母"],
   numbers: ["x₁, x₂, x₃: gradients of every gate", "x₁、x₂、x₃：每个门的梯度"],
