@@ -1,7 +1,7 @@
 """How forecasts and anomaly scores are put together: pieces that add up to what `predict` prints."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from explanation.test_questions import asked, opened_with
 
 import gatewise
 from gatewise.document import read
+from gatewise.explanation.attribution import together
 from gatewise.explanation.composition import Composition, Piece
 from gatewise.explanation.questions.detect_pieces import Scored
 from gatewise.explanation.questions.forecast_pieces import composed
@@ -43,6 +44,26 @@ def test_the_linear_part_is_its_weights_times_what_is_read(horizon, quantile, tm
         linear.steps, weights[horizon - 1] * (past - past.mean()) * scale, rtol=1e-5, atol=1e-6 * np.ptp(shown)
     )
     assert linear.usual + sum(linear.steps) == pytest.approx(linear.value, abs=1e-9)
+
+
+def test_what_a_step_takes_off_a_forecast_is_measured_by_forecasting_again(tmp_path):
+    model, data = opened_with("forecast_quantiles", tmp_path, "predict")
+    read = model._predictor().read(data)
+    made = asked("forecast_quantiles", tmp_path, horizon=2).composition()
+    window = asked("forecast_quantiles", tmp_path).inputs[0].values.array[:, 0]
+    known, sold = np.flatnonzero(np.isfinite(window)), read.steps["sold"].values[: read.offsets[1]]
+    last = int(np.flatnonzero(np.isfinite(sold))[-1]) + 1  # what comes after it is known ahead
+    assert len(made.occluded) == len(window)
+    for step in known[-3:]:
+        values = np.array(read.steps["sold"].values)
+        at = last - len(window) + step
+        assert values[at] == pytest.approx(window[step])
+        past = asked("forecast_quantiles", tmp_path).parts[0].values[:, 0]
+        scale = np.polyfit(past[known], window[known], 1)
+        values[at] = np.polyval(scale, past.mean())
+        changed = replace(read, steps={**read.steps, "sold": replace(read.steps["sold"], values=values)})
+        fall = model.predict(read)[0][1] - model.predict(changed)[0][1]
+        assert made.occluded[step] == pytest.approx(fall, abs=1e-4)
 
 
 def test_steps_of_a_linear_part_behind_a_curve_add_up(tmp_path):
@@ -117,14 +138,20 @@ def test_of_one_channel_its_own_score_is_put_together(detector):
     assert names[1] not in "".join(piece.text for piece in made.pieces)
 
 
-def test_neighbours_are_hidden_together_where_states_are_large(detector, monkeypatch):
-    monkeypatch.setattr("gatewise.explanation.questions.detect_pieces.MOST_COPIED", 1)
+def test_neighbours_are_hidden_together_where_there_is_much_to_compute(detector, monkeypatch):
     model, odd = detector
     scored = Scored(model._predictor(), odd[:701], 601, None)
+    exact = scored.occluded()
+    monkeypatch.setattr("gatewise.explanation.questions.detect_pieces.MOST_COMPARED", 1)
     occluded = scored.occluded()
-    assert len(occluded) == 100
+    np.testing.assert_allclose(occluded[-4:], exact[-4:], atol=1e-9)  # the last ones each by itself
     hidden = odd[601:701].copy()
-    hidden[-13:] = model._predictor().errors.scale.location  # an eighth of the steps
+    hidden[72:96] = model._predictor().errors.scale.location  # the last quarter of those before
     [fall] = scored.scores(odd[601:701][:, None]) - scored.scores(hidden[:, None])
-    np.testing.assert_allclose(occluded[-13:], fall / 13)
-    assert occluded[-14] != occluded[-13]
+    np.testing.assert_allclose(occluded[72:96], fall / 24, atol=1e-9)
+
+
+def test_which_steps_are_hidden_together():
+    assert together(5, 5).tolist() == [0, 1, 2, 3, 4]
+    assert together(10, 4).tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 3]
+    assert together(1, 1).tolist() == [0]

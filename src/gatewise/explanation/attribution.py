@@ -262,6 +262,16 @@ def occluded(question: Question) -> np.ndarray:
     return ((scores[0] - scores[1:]) / together.sum(1))[runs]
 
 
+def together(steps: int, groups: int) -> np.ndarray:
+    """(T,) which steps are hidden together: if there are not enough groups, half of them are the last steps, each by
+    itself, and the others are neighbours before these."""
+    alone = groups // 2 if groups < steps else steps
+    before = steps - alone
+    return np.concatenate(
+        [np.arange(before) * (groups - alone) // max(before, 1), groups - alone + np.arange(alone)]
+    ).astype(np.int64)
+
+
 def runs_of(question: Question) -> np.ndarray:
     """(S,) which steps are hidden together: each by itself, or if there are more than `MOST_HIDDEN`, as many neighbours
     as it takes. The cost grows with the steps and with how often they are read."""

@@ -45,7 +45,7 @@ def insides(question: Question, seed: int) -> dict[str, Any]:
         "grids": grids,
         "memory": memory or kept,
         "gate_ablation": _ablation(question, arrays, layers) or "its cell has no gates",
-        "walk": walk_of(question, traces[0], layer_name(traces[0])),
+        "walk": walk_of(question, layers[0], layer_name(traces[0])),
         "connectivity": connectivity(question, seed),
     }
 

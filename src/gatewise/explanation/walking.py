@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..algebra import Cell
 from ..errors import OptionError
 from ..walk import Story, window
+from ..walk.window import handed_back, states_of
 from .inside import Walk
 from .packed import Packed
 from .question import Question
@@ -22,14 +23,14 @@ from .traces import Trace
 MOST_WALKED = 1 << 16  # numbers of the weights of a layer that is walked through
 
 
-def walk_of(question: Question, one: Trace, layer: str) -> Walk | str:
-    """What a page needs of a layer that ran; why not, if it is too large."""
+def walk_of(question: Question, calls: Sequence[Trace], layer: str) -> Walk | str:
+    """What a page needs of a layer that ran, in one call or step by step; why not, if it is too large."""
+    one = calls[0]
     size = sum(array.size for array in one.stored)
     if size > MOST_WALKED:
         return f"the {size:,} weights of {layer} are too many to walk through, {MOST_WALKED:,} at most"
     names = [own[0] for own in one.cell.stored()]
-    exact = _in_float64(question, one)
-    run = exact or _Run(one.x[:, 0], [start[0] for start in one.start], one.stored, {})
+    run = _in_float64(question, calls) or _Run(one.x[:, 0], [start[0] for start in one.start], one.stored, {})
     return Walk(
         layer=layer,
         cell=one.cell.to_json(),
@@ -97,47 +98,63 @@ class _Run:
     arriving: Mapping[str, np.ndarray]
 
 
-def _in_float64(question: Question, one: Trace) -> _Run | None:
+def _in_float64(question: Question, calls: Sequence[Trace]) -> _Run | None:
     """The first layer that ran, in a network of float64, so that a page can be compared with the network to the last
-    digits. None where that network runs it otherwise, as step by step, and without torch."""
+    digits. None where that network runs it otherwise, where its calls do not go on from one another, and without
+    torch."""
     if question.differentiable is None:
         return None
     import torch
 
-    net = deepcopy(question.differentiable).double()
-    layer: Any = dict(net.named_modules()).get(one.place)
+    net, cell = deepcopy(question.differentiable).double(), calls[0].cell
+    layer: Any = dict(net.named_modules()).get(calls[0].place)
     arrays = [torch.from_numpy(part.values[:, None].astype(np.float64)).requires_grad_() for part in question.parts]
     with _kept(layer) as ran:
         score = question.scores(net, arrays).sum()
-    own = one.after[0][:, 0]
-    size = own.shape[1]
-    if len(ran) != 1:
+    if len(ran) != len(calls) or any(one.x.shape[1] != 1 or not one.output.requires_grad for one in ran):
         return None
-    x, start, output, last = ran[0]
-    if not output.requires_grad:  # of nothing that was read
+    x = np.concatenate([one.x.detach()[:, 0].numpy() for one in ran])
+    start = [begin.detach()[0].numpy() for begin in ran[0].start]
+    weights = [weight.detach().numpy() for weight in layer.equations()[0][1]]
+    own = np.concatenate([one.after[0][:, 0] for one in calls])
+    states = states_of(cell, x, start, weights)
+    if x.shape[0] != len(own) or not np.allclose([state[0] for state in states[1:]], own, 1e-3, 1e-4):
         return None
-    if output.shape[:2] != (len(own), 1) or not np.allclose(output.detach()[:, 0, :size].numpy(), own, 1e-3, 1e-4):
-        return None
-    slopes = torch.autograd.grad(score, [output, *last], allow_unused=True)
-    found = {} if slopes[0] is None else {one.cell.carry[0]: slopes[0][:, 0, :size].numpy()}
-    for name, slope, began in zip(one.cell.carry, slopes[1:], start, strict=True):
-        if slope is not None and slope[0, 0].any():
-            every = found.setdefault(name, np.zeros((len(own), began.shape[1])))
-            every[-1] += slope[0, 0].numpy()
-    weights = layer.equations()[0][1]
-    return _Run(
-        *(x.detach()[:, 0].numpy(), [s.detach()[0].numpy() for s in start], [w.detach().numpy() for w in weights]),
-        arriving=found,
-    )
+    slopes = torch.autograd.grad(score, [value for one in ran for value in (one.output, *one.last)], allow_unused=True)
+    arriving, size = [np.zeros((len(x), value.size)) for value in start], own.shape[1]
+    ends, each = np.cumsum([len(one.output) for one in ran]), len(cell.carry) + 1
+    for number, (end, one) in enumerate(zip(ends, ran, strict=True)):
+        slope, *last = slopes[number * each : (number + 1) * each]
+        if slope is not None:
+            arriving[0][end - len(one.output) : end] += slope[:, 0, :size].numpy()
+        for every, of_last in zip(arriving, last, strict=True):
+            if of_last is not None:
+                every[end - 1] += of_last[0, 0].numpy()
+    if len(ran) > 1:  # the last state of a call was read by the next one, whose steps hand that back
+        for step, handed in handed_back(cell, x, states, arriving, weights, 0):
+            if step + 1 in ends[:-1]:
+                for every, later in zip(arriving, handed, strict=True):
+                    every[step] -= later
+    known = {name: every for name, every in zip(cell.carry, arriving, strict=True) if every.any()}
+    return _Run(x, start, weights, known)
+
+
+class _Call(NamedTuple):
+    """What the first of stacked layers reads and starts from in a call, its output at each step, and all layers' last
+    states."""
+
+    x: Any
+    start: Sequence[Any]
+    output: Any
+    last: Sequence[Any]
 
 
 @contextmanager
-def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any], Any, Sequence[Any]]]]:
-    """Of the first of stacked layers, for each call: what it reads and starts from, its output at each step, and all
-    layers' last states."""
+def _kept(stack: Any) -> Iterator[list[_Call]]:
+    """The calls of stacked layers."""
     from ..nn import Recurrent
 
-    found: list[tuple[Any, Sequence[Any], Any, Sequence[Any]]] = []
+    found: list[_Call] = []
     if not isinstance(stack, Recurrent):  # in torch the network is built otherwise
         yield found
         return
@@ -152,7 +169,9 @@ def _kept(stack: Any) -> Iterator[list[tuple[Any, Sequence[Any], Any, Sequence[A
         x, *hx = read
         output, last = given[:2]
         start = stack.starts(x, hx[0] if hx else named.get("hx"))[0]
-        found.append((x, start, between[0] if between else output, last if isinstance(last, tuple) else (last,)))
+        own = between[0] if between else output
+        found.append(_Call(x, start, own, last if isinstance(last, tuple) else (last,)))
+        between.clear()
 
     hook = stack.register_forward_hook(ended, with_kwargs=True)
     stack.between_layers = keeping  # type: ignore[assignment, method-assign]  # for this run, as a hook would

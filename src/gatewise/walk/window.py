@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,14 @@ def window(
     x, given = np.asarray(x, float), tuple(np.asarray(w, float) for w in weights)
     began, every = [np.asarray(s, float) for s in start], [np.asarray(a, float) for a in arriving or ()]
     until = at + 1 if arriving is None else _last_read(every, at) + 1
-    states = _states(cell, x[:until], began, given)
+    states = states_of(cell, x[:until], began, given)
     if arriving is None:
         taken = [np.zeros((at + 1 - first, s.size)) for s in began]
         taken[0][-1] = 1.0
     else:
         taken = [a[first : at + 1].copy() for a in every]
-        for own, later in zip(taken, _handed_back(cell, x, states, every, given, at), strict=True):
+        *_, (_, handed) = handed_back(cell, x, states, every, given, at)
+        for own, later in zip(taken, handed, strict=True):
             own[-1] += later
     output = np.stack([state[0] for state in states[first : at + 2]])
     effect = np.abs(np.diff(output, axis=0)).sum(0) * np.maximum(np.abs(taken[0]).sum(0), 1e-12)
@@ -73,18 +74,24 @@ def _last_read(arriving: Sequence[Array], at: int) -> int:
     return max([at, *(int(step) for a in arriving for step in np.flatnonzero(a.any(-1)))])
 
 
-def _handed_back(
-    cell: Cell, x: Array, states: list[list[Array]], arriving: Sequence[Array], weights: Sequence[Array], at: int
-) -> list[Array]:
-    """(H,) per carried name the gradient that the state after the step `at` gets from all steps after it."""
+def handed_back(
+    cell: Cell, x: Array, states: list[list[Array]], arriving: Sequence[Array], weights: Sequence[Array], first: int
+) -> Iterator[tuple[int, list[Array]]]:
+    """From the last step back to `first`: the step, and (H,) per carried name the gradient that the state after it gets
+    from all steps after it.
+
+    Args:
+        x, arriving, weights: As of `window`. What arrives at a step is read after the step was given.
+        states: As `states_of` gives them.
+    """
     back, table, blocks = backward(cell), _operations(cell, states[0]), equations.blocks(cell, weights)
     handed = [np.zeros(s.size) for s in states[0]]
-    for t in reversed(range(at + 1, len(states) - 1)):
+    for t in reversed(range(first, len(states) - 1)):
+        yield t, handed
         known = {cell.x: x[t], **dict(zip(cell.before, states[t], strict=True)), **blocks}
         known |= {seed: a[t] + h for seed, a, h in zip(back.seeds, arriving, handed, strict=True)}
         found = evaluate(back.before, known, table)
         handed = [np.broadcast_to(slope, h.shape) for slope, h in zip(found, handed, strict=True)]
-    return handed
 
 
 def _operations(cell: Cell, start: Sequence[Array]) -> dict[str, Callable[..., Any]]:
@@ -94,7 +101,7 @@ def _operations(cell: Cell, start: Sequence[Array]) -> dict[str, Callable[..., A
     return table | {"constant": np.float64}
 
 
-def _states(cell: Cell, x: Array, start: list[Array], weights: Sequence[Array]) -> list[list[Array]]:
+def states_of(cell: Cell, x: Array, start: list[Array], weights: Sequence[Array]) -> list[list[Array]]:
     """The carried values before the first step, and after each."""
     table, blocks, states = _operations(cell, start), equations.blocks(cell, weights), [start]
     for now in x:

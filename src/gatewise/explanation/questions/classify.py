@@ -45,7 +45,8 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     must_have_network(predictor.net)
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
-    return _Row(model, predictor, own, found.take(range(min(USUAL_ROWS, len(found))))).question(ask), found.name
+    some = found.take(range(min(USUAL_ROWS, len(found))))
+    return _Row(model, predictor, own, some, found).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -59,10 +60,11 @@ class _Row:
 
     Args:
         some: Sequences that the usual step and the base rates are those of, if they are not too few.
+        data: All sequences, that units are named by.
     """
 
-    def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences):
-        self.model, self.predictor, self.targets, self.some = model, predictor, predictor.targets, some
+    def __init__(self, model: Any, predictor: Predictor, own: Sequences, some: Sequences, data: Sequences):
+        self.model, self.predictor, self.targets, self.data = model, predictor, predictor.targets, data
         self.reader = Reader(predictor, own, some)
         self.classes = [str(name) for name in self.targets.classes]
         self.predicted = predictor.outputs(own, np.arange(1))[0]
@@ -142,7 +144,7 @@ class _Row:
             score=score,
             network=self.predictor.net,
             trainable=lambda: self.model.model_,
-            units=lambda seed: of_classifier(self.predictor, self.some, seed),
+            units=lambda seed: of_classifier(self.predictor, self.data, seed),
             **more,
         )
 

@@ -12,11 +12,14 @@ import numpy as np
 from ...tasks.detect.architecture import predict_steps
 from ...tasks.detect.predictor import CHUNK, ErrorReader, Predictor, ReadState, SeriesState
 from ...tasks.detect.surprise import Errors, SurpriseScorer
+from ..attribution import together
 from ..composition import Composition, Piece
 
-MOST_COPIED = 1 << 30  # bytes of the states that variants begin with: of long histories, neighbours are hidden together
-_AT_ONCE = 1 << 27  # of these
-_STEPS = 1 << 16  # of all variants that are read at once
+MOST_COPIED = 1 << 29  # bytes of the states that variants begin with
+MOST_COMPARED = 3e8  # numbers, in all steps of all variants: about two seconds
+_AT_ONCE = 1 << 27  # bytes of states
+_BATCHES = 8  # of variants, each of which begins where its first step is hidden
+_PER_COLUMN = 40  # numbers that take as long as what is reckoned of one
 
 _OF = {  # a cause -> what it is called as a piece
     "value": "how far {} is from its last values",
@@ -63,9 +66,13 @@ class Scored:
             pieces = [Piece(text="the mean of the network's last errors, and the values", value=score)]
         return Composition(text=text, value=score, pieces=pieces, rivals=rivals, input=input, occluded=occluded)
 
-    def scores(self, variants: Array) -> Array:
-        """(B,) of the last step, for values (T, B, D), as the model prints them."""
-        states = [deepcopy(self.before) for _ in range(variants.shape[1])]
+    def scores(self, variants: Array, before: SeriesState | None = None) -> Array:
+        """(B,) of the last step, for values (T, B, D), as the model prints them.
+
+        Args:
+            before: The state before them; that before the first step that may be replaced, if omitted.
+        """
+        states = [deepcopy(before or self.before) for _ in range(variants.shape[1])]
         found = self.predictor.scored(self._errors(variants, states), variants, states)
         if self.channel is None or found.by_channel is None:
             return np.asarray(found.scores[-1], np.float64)
@@ -74,16 +81,27 @@ class Scored:
     def occluded(self) -> Array:
         """(T,) by how much the score falls when a step's values are the means of the training data, all else being
         computed anew; of steps that are hidden together, the share of each."""
-        T, size = len(self.values), sum(array.nbytes for array in _arrays(self.before))
-        groups = int(np.clip(MOST_COPIED // max(size, 1), min(T, 8), T))
-        group = np.arange(T)[::-1] * groups // T
-        at_once = max(1, min(_AT_ONCE // max(size, 1), _STEPS // T))
-        usual = np.where(np.isnan(self.values), np.nan, self.reader.scale.location)  # what is missing stays so
-        whole, falls = self.scores(self.values[:, None]), []
-        for start in range(0, groups, at_once):
-            hidden = group[:, None] == np.arange(start, min(start + at_once, groups))
-            falls.append(whole - self.scores(np.where(hidden[..., None], usual[:, None], self.values[:, None])))
+        size, (T, _) = sum(array.nbytes for array in _arrays(self.before)), self.values.shape
+        group = together(T, self._variants(T, size))
+        count, usual = int(group[-1]) + 1, np.where(np.isnan(self.values), np.nan, self.reader.scale.location)
+        at_once = int(np.clip(-(-count // _BATCHES), 1, max(1, _AT_ONCE // max(size, 1))))
+        whole, running, done, falls = self.scores(self.values[:, None]), deepcopy(self.before), 0, []
+        for start in range(0, count, at_once):
+            first = int(np.searchsorted(group, start))  # until there nothing is hidden
+            if first > done:
+                self.predictor.read(self.values[done:first], running)
+                done = first
+            hidden = group[first:, None] == np.arange(start, min(start + at_once, count))
+            variants = np.where(hidden[..., None], usual[first:, None], self.values[first:, None])
+            falls.append(whole - self.scores(variants, running))
         return np.asarray((np.concatenate(falls) / np.bincount(group))[group])
+
+    def _variants(self, T: int, size: int) -> int:
+        """How many there is time and memory for, of T steps and states of so many bytes."""
+        scorer, D = self.predictor.scorer, self.values.shape[1]
+        compared = scorer.compared if isinstance(scorer, SurpriseScorer) else 0
+        by_time = MOST_COMPARED / (T * (compared + _PER_COLUMN * D))
+        return int(np.clip(min(by_time, MOST_COPIED / max(size, 1)), min(T, 8), T))
 
     def _errors(self, variants: Array, states: Sequence[SeriesState]) -> Errors:
         own = [state.errors for state in states if state.errors is not None]

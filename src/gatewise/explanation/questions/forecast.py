@@ -22,7 +22,7 @@ from ..packed import Packed
 from ..question import Ask, Part, Question, Reading, chosen_name, chosen_row, must_have_network
 from ..report import Answer, Choice, Input, Target
 from ..units import NamedUnit
-from .forecast_pieces import composed, of_forecast, of_network, of_plain
+from .forecast_pieces import composed, occluded, of_forecast, of_network, of_plain
 from .naming import of_forecaster
 from .shown import number_text
 
@@ -46,6 +46,7 @@ class _Series:
         self.targets, self.window = predictor.targets, predictor.window
         [(_, cut, self.forecast)] = predictor.continuations(table)
         origin = int(cut.data.offsets[1]) - predictor.horizon
+        self.cut, self.origin = cut, origin
         series = cut.series(model.calendar)
         [(_, own, plain, each)] = predictor.both(series, Windows(np.array([origin]), np.ones(1, np.int64)))
         self.found = own, plain, each
@@ -137,25 +138,33 @@ class _Series:
         network, methods = [], []
         if own is not None:
             network = of_network(
-                self.model.model_,
+                self.net,
                 self.reading.parts,
                 self._places["past"],
                 lambda net, arrays: self._outputs(net, arrays, column, horizon)[:, place],
-                lambda out: self._linked(self.model.model_, out, column),
+                lambda out: self._linked(self.net, out, column),
             )
         if plain is not None and level is None:
             methods = of_plain(self.predictor.plain, each, column, horizon)
         elif plain is not None:
-            methods = [Piece(text="plain methods", value=of_forecast(plain, column, horizon, level))]
+            methods = [Piece(text="plain methods", value=of_forecast(plain, 0, column, horizon, level))]
+        hidden = None
+        if self.net.shape.direct and (level is None or isinstance(self.predictor.head, Quantiles)):  # nothing is drawn
+            hidden = occluded(
+                *(self.predictor, self.cut, self.model.calendar, self.origin - self.window.context_length),
+                self._in_units(self.batch["past"][0].mean(1)),
+                lambda found, row: of_forecast(found, row, column, horizon, level),
+            )
         return composed(
             f"the {'' if quantile is None else f'quantile {quantile:g} of the '}forecast of {self.targets[column]}, "
             f"{horizon} step{'s' if horizon > 1 else ''} ahead",
-            of_forecast(self.forecast, column, horizon, level),
+            of_forecast(self.forecast, 0, column, horizon, level),
             network,
-            None if own is None else of_forecast(own, column, horizon, level),
+            None if own is None else of_forecast(own, 0, column, horizon, level),
             "putting quantiles in order" if self.net.shape.direct else "drawing paths instead of their middle",
             self.share,
             methods,
+            hidden,
         )
 
     def _interval(self, column: int, horizon: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ Array = np.ndarray
 def of_tagger(predictor: Any, data: Sequences, seed: int) -> list[NamedUnit]:
     """By tags, words and numbers of the steps; silencing costs nats of the network's own tags, or squared errors of its
     own numbers, standardised."""
-    some = _first_steps(data)
+    some = _drawn(data, seed)
     encoded, targets = predictor.features.encode(some), predictor.targets
     batch = encoded.batch(some.offsets[:-1], some.lengths)
     tags = predictor.labels(encoded) if targets.classes else None
@@ -61,7 +61,7 @@ def of_tagger(predictor: Any, data: Sequences, seed: int) -> list[NamedUnit]:
 def of_classifier(predictor: Any, data: Sequences, seed: int) -> list[NamedUnit]:
     """By words and numbers of the steps; silencing costs nats of the networks' own answer to a row, or squared errors
     of its own number, standardised."""
-    some, inputs = _first_steps(data), predictor.inputs
+    some, inputs = _drawn(data, seed), predictor.inputs
     batch, kind = inputs.encode(some), predictor.targets.kind
     rows = []
     for row, count in enumerate(batch["lengths"]):
@@ -108,7 +108,7 @@ def of_detector(
 
 def of_generator(net: Any, learned: Any, data: Sequences, seed: int) -> list[NamedUnit]:
     """By the numbers of the steps; silencing costs nats of what follows."""
-    some = _first_steps(data)
+    some = _drawn(data, seed)
     steps, channels = Steps.of(some, learned.channels), learned.channels
     batch = learned.examples(steps).batch(np.arange(len(some)), np.zeros(len(some), np.int64), some.lengths)
     rows = [
@@ -132,7 +132,7 @@ def of_transcriber(predictor: Any, data: Sequences, names: Sequence[str], seed: 
     Args:
         names: Of all symbols, the first of which is none.
     """
-    some, frames = _first_steps(data), predictor.frames
+    some, frames = _drawn(data, seed), predictor.frames
     each = [frames.read(frames.scaled(some.take([row]))) for row in range(len(some))]
     lengths = np.array([len(one) for one in each])
     x = np.zeros((lengths.max(), len(each), each[0].shape[1]), np.float32)
@@ -192,10 +192,12 @@ def _of_window(past: Array, names: Sequence[str], net: Any, window: Window) -> d
     return {name: values[::-1][:: net.shape.patch][::-1] for name, values in features.items()}
 
 
-def _first_steps(data: Sequences) -> Sequences:
-    """The first rows, which have no more steps than there is time for, but at least one."""
-    ends = np.cumsum(np.maximum(data.lengths, 1))
-    return data.take(range(max(1, int(np.searchsorted(ends, MOST_STEPS, "right")))))
+def _drawn(data: Sequences, seed: int) -> Sequences:
+    """As many rows as there is time for, at least one, in an order of chance: often they are sorted by their class, and
+    halves of them would be halves of the classes."""
+    order = np.random.default_rng([seed, 5]).permutation(len(data))
+    ends = np.cumsum(np.maximum(data.lengths[order], 1))
+    return data.take(order[: max(1, int(np.searchsorted(ends, MOST_STEPS, "right")))])
 
 
 def _of_numbers(columns: Sequence[Column], own: Sequences) -> dict[str, Array]:

@@ -48,7 +48,7 @@ def question(model: Any, data: Any, row: int, ask: Ask, **reading: Any) -> tuple
     found = predictor.read(data, **reading)
     own = found.take([chosen_row(row, len(found), found.name)])
     some = found.take(range(min(USUAL_ROWS, len(found))))
-    return _Row(model, own, some).question(ask), found.name
+    return _Row(model, own, some, found).question(ask), found.name
 
 
 def of_text(model: Any, text: str) -> Sequences:
@@ -61,11 +61,12 @@ class _Row:
 
     Args:
         some: Sequences that the usual step and the base rates are those of.
+        data: All sequences, that units are named by.
     """
 
-    def __init__(self, model: Any, own: Sequences, some: Sequences):
+    def __init__(self, model: Any, own: Sequences, some: Sequences, data: Sequences):
         self.model, self.predictor = model, model._predictor()
-        self.some = some
+        self.data = data
         self.net, self.targets, self.features = self.predictor.net, self.predictor.targets, self.predictor.features
         self.reading = Reading()
         encoded, others = self.features.encode(own), self.features.encode(some)
@@ -209,7 +210,7 @@ class _Row:
             score=score,
             network=self.net,
             trainable=lambda: self.model.model_,
-            units=lambda seed: of_tagger(self.predictor, self.some, seed),
+            units=lambda seed: of_tagger(self.predictor, self.data, seed),
             **more,
         )
 

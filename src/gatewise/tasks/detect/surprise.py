@@ -269,6 +269,11 @@ class SurpriseScorer:
         """(causes,) what a standard deviation of each counts."""
         return self._weights[:, 0]
 
+    @property
+    def compared(self) -> int:
+        """Numbers of all shapes, which each step is compared with."""
+        return 0 if self._shapes is None else self._shapes.size
+
     def candidates(
         self, errors: Errors | None, values: np.ndarray, states: Sequence[SurpriseState]
     ) -> tuple[np.ndarray, np.ndarray]:
