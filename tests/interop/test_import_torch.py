@@ -236,7 +236,7 @@ sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "not proved: torch is not installed. Install it and read the file again: pip install" in done.stdout
+    assert "not proved: torch is not installed. Install it and do this again: pip install" in done.stdout
 
 
 def test_the_verb(capsys):
