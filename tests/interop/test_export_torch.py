@@ -88,8 +88,7 @@ def test_torch_computes_the_same_and_weights_come_back(name, suffix, folder):
 
 def test_a_projected_layer_is_one(folder):
     saved(recurrent("lstm", 3, 6, proj_size=2))
-    with pytest.warns(UserWarning, match="oneDNN"):
-        assert export_chain("m.gatewise", "torch", folder / "out.pt").proof.difference < 2e-6
+    assert export_chain("m.gatewise", "torch", folder / "out.pt").proof.difference < 2e-6
 
 
 def test_a_model_that_writes_text(capsys):

@@ -114,6 +114,18 @@ def test_steps_are_pooled(how):
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-6)
 
 
+@torch.no_grad()
+def test_a_linear_layer_without_a_bias_is_no_embedding():
+    model = nn.Sequential(nn.LSTM(3, 4), nn.Linear(4, 3, bias=False))
+    torch.save(model.state_dict(), "weights.pt")
+    found = import_model("weights.pt", "m.gatewise", reads="steps")
+    assert found.layers == "lstm 4, dense 3"
+    x = torch.randn(5, 2, 3)
+    wanted = model[1](model[0](x)[0])
+    found = gatewise.load("m.gatewise").predict(x.transpose(0, 1).numpy())
+    np.testing.assert_allclose(np.stack(found, 1), wanted.numpy(), atol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @torch.no_grad()
 def test_projected_layers_alone():
@@ -224,7 +236,7 @@ sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "not proved: torch is not installed. Install it and read the file again: pip install" in done.stdout
+    assert "not proved: torch is not installed. Install it and do this again: pip install" in done.stdout
 
 
 def test_the_verb(capsys):

@@ -20,7 +20,7 @@ def export(
         str,
         typer.Option(
             help="c: a folder of C99; html: a page that runs it in a browser; onnx: a file for any engine; torch: "
-            "weights of PyTorch (.safetensors or .pt)."
+            "weights of PyTorch (.safetensors or .pt); keras: a .keras file."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder (c) or file to write.")],

@@ -189,7 +189,8 @@ def _imported(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "imported from", " · ".join(map(_brief, where.values()))
     match found.get("proof"):
         case {"peer": peer, "difference": None}:
-            yield "proof", f"none: {_brief(peer)} was not installed"
+            reason = found["proof"].get("reason")
+            yield "proof", f"none: {_brief(reason) if reason else f'{_brief(peer)} was not installed'}"
         case {"peer": peer, "difference": difference}:
             yield "proof", f"beside {_brief(peer)}: largest difference {_brief(difference)}"
     if isinstance(notes := found.get("notes"), list) and notes:

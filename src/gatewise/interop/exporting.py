@@ -15,6 +15,7 @@ from ..tasks import load
 from . import chain as chains
 from .as_chain import chain_of
 from .chain import Chain
+from .formats import FORMATS
 from .proof import Proof, examples, prove
 
 
@@ -35,6 +36,7 @@ class Target:
 
 TARGETS: Mapping[str, Target] = {
     "torch": Target("write_torch", ("torch",), "pip install 'gatewise[train]'"),
+    "keras": Target("write_keras", FORMATS["keras"].packages, FORMATS["keras"].install),
 }
 
 
@@ -61,7 +63,8 @@ def export_chain(model: str | os.PathLike[str], to: str, output: Path) -> Export
         MissingExtra: What writes it is not installed.
     """
     target = TARGETS[to]
-    writer = import_module(f".{target.writer}", __package__)
+    with extras_named():
+        writer = import_module(f".{target.writer}", __package__)
     suffix = output.suffix.lower()
     if suffix not in writer.SUFFIXES:
         raise OptionError(f"'{output}' does not end in {' or '.join(writer.SUFFIXES)}, as files of {to} do")

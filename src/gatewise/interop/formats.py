@@ -60,7 +60,7 @@ class Format:
         return found
 
     def answers(self, path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any], str] | None:
-        """The file in its own library; None where that is not installed."""
+        """The file in its own library; None where that is not installed. CannotRunError if it does not take it."""
         try:
             found: tuple[Callable[[Any], Any], str] = _module(self.runner).answers(path, chain, asked)
         except ModuleNotFoundError as error:
@@ -88,7 +88,7 @@ FORMATS = {
     ),
     "h5": Format(
         "an HDF5 file of Keras",
-        "read_h5",
+        "read_keras",
         "run_keras",
         ("keras", "jax", "tensorflow", "torch"),
         "pip install keras jax",

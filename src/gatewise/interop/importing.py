@@ -22,7 +22,7 @@ from ..tasks.sequential.texts import Tokens, kind_of
 from .as_generator import Sorted, generator
 from .chain import Chain
 from .formats import Asked, Format, chosen, format_of
-from .proof import Answers, Proof, examples, prove
+from .proof import Answers, CannotRunError, Proof, examples, prove
 
 TASKS = ("sequential", "classify", "generate")
 _MOST_NAMES = 64 << 20  # bytes of a file of names
@@ -122,7 +122,10 @@ def import_model(
 
 
 def _proof(form: Format, path: str, chain: Chain, asked: Asked, ours: Answers, ordered: Sorted | None) -> Proof:
-    found = form.answers(path, chain, asked)
+    try:
+        found = form.answers(path, chain, asked)
+    except CannotRunError as error:
+        return Proof(form.packages[0], reason=str(error))
     if found is None:
         return Proof(form.packages[0], install=form.install)
     theirs, peer = found

@@ -19,6 +19,10 @@ TOLERANCE = 1e-5  # of the value, or of 1
 _SIZES = ((1, 1), (7, 3), (23, 2))  # steps and sequences of the examples
 
 
+class CannotRunError(Exception):
+    """The library is installed and cannot run the file; the message says why."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """What came of one.
@@ -28,16 +32,20 @@ class Proof:
         difference: The largest one, as a share of the value or of 1; None if nothing was run.
         examples: How many values were compared.
         install: How to get the library, where it is not installed.
+        reason: Why the library could not run the file, where it is installed.
     """
 
     peer: str
     difference: float | None = None
     examples: int = 0
     install: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
+        if self.reason:
+            return f"not proved: {self.reason}"
         if self.difference is None:
-            return f"not proved: {self.peer} is not installed. Install it and read the file again: {self.install}"
+            return f"not proved: {self.peer} is not installed. Install it and do this again: {self.install}"
         return f"proved by {self.peer}: largest difference {self.difference:.2g} in {self.examples:,} values"
 
 

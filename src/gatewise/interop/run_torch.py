@@ -23,7 +23,7 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
     if said_of(path) is not None:
         from .torch_chain import Chain as InTorch
 
-        return _without_gradients(InTorch(path)), version
+        return on_arrays(InTorch(path)), version
     modules = {module.name: module.weights for module in modules_of(_tensors(path))}
     layers = {name: _layer(nn, own, asked) for name, own in modules.items() if "weight_ih_l0" in own}
     functions = {"linear": lambda v: v, "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
@@ -53,10 +53,10 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
                     y = y * own.get("weight", 1.0) + own.get("bias", 0.0)
         return y
 
-    return _without_gradients(run), version
+    return on_arrays(run), version
 
 
-def _without_gradients(module: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def on_arrays(module: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A module of torch on numpy's arrays."""
     import torch
 
