@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -209,3 +211,16 @@ def test_refusals(text_model, tmp_path, capsys):
     assert "--only plain" in refused(plain, "--to", "onnx", "-o", tmp_path / "a.onnx")
     left = {path.name for path in tmp_path.iterdir()}
     assert left <= {"there.onnx", "plain.gatewise", "plain.gatewise.metrics.jsonl"}
+
+
+def test_the_program_of_the_page_runs(text_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exported(text_model, tmp_path / "demo.onnx", capsys)
+    page = (Path(__file__).parents[2] / "docs" / "exchange.md").read_text()
+    [program] = [own for own in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "onnxruntime" in own]
+    names = {}
+    exec(program, names)
+    assert names["scores"].shape[:2] == (1, 1)
+    assert {name: own.shape for name, own in names["states"].items()} == dict.fromkeys(
+        ["layer0_h", "layer0_c", "layer1_h", "layer1_c"], (1, 6)
+    )

@@ -14,7 +14,7 @@ keras = pytest.importorskip("keras", reason="needs Keras, which gatewise[dev-ker
 
 import make_keras_fixtures as fixtures  # noqa: E402
 
-from gatewise.interop import proof, read_keras, run_keras, write_keras  # noqa: E402 - where Keras is missing, skipped
+from gatewise.interop import keras_loaded, proof, read_keras, run_keras, write_keras  # noqa: E402 - where Keras is missing, skipped
 from gatewise.interop.chain import run  # noqa: E402
 from gatewise.interop.exporting import export_chain  # noqa: E402
 from gatewise.interop.importing import import_model  # noqa: E402
@@ -62,7 +62,7 @@ def test_what_is_written_answers_alike_in_keras(tmp_path, name):
     again, said = read_keras.read(path), np.load(tmp_path / f"{name}.npz")
     assert largest_difference(path, again) <= 1e-6
     x = said["x"].swapaxes(0, 1)
-    theirs, _ = run_keras.loaded(path)
+    theirs, _ = keras_loaded.loaded(path)
     y = theirs(x)
     np.testing.assert_allclose(y if y.ndim == 2 else y.swapaxes(0, 1), said["y"], rtol=0, atol=1e-6)
 

@@ -58,6 +58,7 @@ def read(path: str, asked: Asked) -> Chain:
         OptionError: It does not say enough; the message names the option.
     """
     tensors, library = _tensors(path)
+    _refuse_empty(tensors)
     if (said := said_of(path)) is not None:
         return _of_ours(path, said, tensors)
     if format_of(path) == "safetensors" and not asked.layers:
@@ -69,14 +70,14 @@ def read(path: str, asked: Asked) -> Chain:
     if last is None:
         raise ModelFileError(f"'{path}' has no recurrent layer: no weight's name ends in weight_ih_l0")
     placed: list[Placed] = []
-    dense = [place for place, module in enumerate(modules) if _is_dense(module) and place > last]
+    dense = [place for place, module in enumerate(modules) if _is_dense(module, modules) and place > last]
     for place, module in enumerate(modules):
         if module.recurrent:
             layers = list(_recurrent(module, asked))
             if place == last and modules[last + 1 :]:
                 layers = _reading(layers, _asked_reads(modules, last, asked))
             placed += layers
-        elif _is_dense(module):
+        elif _is_dense(module, modules):
             between = place in dense[:-1]
             placed.append(_dense(module, _asked_activation(modules, dense, asked) if between else "linear"))
         elif "running_mean" in module.weights:
@@ -130,7 +131,7 @@ def _of_ours(path: str, said: Sequence[Mapping[str, Any]], tensors: Mapping[str,
 def _refuse_unordered(modules: Sequence[Module]) -> None:
     """OptionError if only the order of definition could tell which of several layers runs first: safetensors sorts
     names."""
-    for group in ([one for one in modules if one.recurrent], [one for one in modules if _is_dense(one)]):
+    for group in ([one for one in modules if one.recurrent], [one for one in modules if _is_dense(one, modules)]):
         if len({re.sub("[0-9]+", "", module.name) for module in group}) > 1:
             names = ",".join(module.name for module in modules)
             raise OptionError(
@@ -142,6 +143,12 @@ def _tensors(path: str) -> tuple[dict[str, Array], str]:
     if format_of(path) == "torch":
         return state_dict(path)
     return _of_safetensors(path), ""
+
+
+def _refuse_empty(tensors: Mapping[str, Array]) -> None:
+    for name, array in tensors.items():
+        if not name.endswith(_IGNORED) and (not array.shape or not array.size):
+            raise ModelFileError(f"'{name[:60]}' has the shape {array.shape}, as no weight of a layer has")
 
 
 def _of_safetensors(path: str) -> dict[str, Array]:
@@ -189,14 +196,18 @@ def _in_order(modules: Sequence[Module], names: Sequence[str]) -> list[Module]:
     return [by_name[name] for name in names]
 
 
-def _is_dense(module: Module) -> bool:
-    return {*module.weights} == {"weight", "bias"} and module.weights["weight"].ndim == 2
+def _is_matrix(module: Module) -> bool:
+    return {*module.weights} in ({"weight"}, {"weight", "bias"}) and module.weights["weight"].ndim == 2
+
+
+def _is_dense(module: Module, modules: Sequence[Module]) -> bool:
+    return _is_matrix(module) and not _is_embedding(module, modules)
 
 
 def _is_embedding(module: Module, modules: Sequence[Module]) -> bool:
     """A table without a bias as wide as what the first recurrent layer reads, before that layer."""
     first = next((place for place, one in enumerate(modules) if one.recurrent), None)
-    if {*module.weights} != {"weight"} or module.weights["weight"].ndim != 2 or first is None:
+    if not _is_matrix(module) or "bias" in module.weights or first is None:
         return False
     fits = module.weights["weight"].shape[1] == modules[first].weights["weight_ih_l0"].shape[-1]
     return fits and (modules.index(module) < first or "emb" in module.name.lower())
@@ -205,10 +216,8 @@ def _is_embedding(module: Module, modules: Sequence[Module]) -> bool:
 def _refuse_other(module: Module) -> None:
     """ModelFileError for what is no layer of ours."""
     names, weight = {*module.weights}, module.weights.get("weight", np.zeros(()))
-    known = (
-        module.recurrent or _is_dense(module) or "running_mean" in names or (names == {"weight"} and weight.ndim == 2)
-    )
-    if known:
+    normalises = {"running_mean", "running_var"} <= names and len({own.shape for own in module.weights.values()}) == 1
+    if module.recurrent or _is_matrix(module) or (normalises and module.weights["running_mean"].ndim == 1):
         return
     what = {1: "a normalisation of layers", 3: "a convolution", 4: "a convolution"}.get(weight.ndim, "no layer of ours")
     if "weight_ih" in names:
@@ -254,7 +263,7 @@ def _recurrent(module: Module, asked: Asked) -> Iterator[Placed]:
 
 def _kind(module: Module, own: Mapping[str, Array]) -> str:
     weight, hidden = own.get("weight_hh"), own.get("weight_hr")
-    if weight is None or weight.ndim != 2 or 0 in weight.shape:
+    if weight is None or weight.ndim != 2 or (hidden is not None and hidden.ndim != 2):
         raise ModelFileError(f"'{module}' has no recurrent weights of two axes")
     units = weight.shape[1] if hidden is None else hidden.shape[-1]
     gates = len(weight) / units
@@ -309,14 +318,12 @@ def _asked_activation(modules: Sequence[Module], dense: Sequence[int], asked: As
 
 def _dense(module: Module, activation: str) -> Placed:
     outputs, inputs = module.weights["weight"].shape
-    layer = Dense(inputs=inputs, outputs=outputs, activation=activation)
+    layer = Dense(inputs=inputs, outputs=outputs, bias="bias" in module.weights, activation=activation)
     return Placed(layer, dict(module.weights), module.name)
 
 
 def _embedding(module: Module) -> Placed:
     count, size = module.weights["weight"].shape
-    if "emb" not in module.name.lower() and module.name.lower().startswith(("fc", "linear", "out", "head", "dec")):
-        return Placed(Dense(inputs=size, outputs=count, bias=False), dict(module.weights), module.name)
     return Placed(Embedding(count=count, size=size), dict(module.weights), module.name)
 
 

@@ -23,6 +23,7 @@ from . import layouts
 from .cells import recognised
 from .chain import Chain, Placed, of_direction
 from .keras_files import Array, numbered
+from .keras_loaded import loaded
 from .proof import Answers, CannotRunError
 
 SUFFIXES = (".keras",)
@@ -82,8 +83,6 @@ def write(chain: Chain, model: Any, path: str | os.PathLike[str], suffix: str = 
 
 def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
     """What was written, run by Keras; and Keras with its version. OptionError if Keras does not take it."""
-    from .run_keras import loaded
-
     with TemporaryDirectory() as folder:
         named = Path(folder) / "model.keras"  # Keras goes by the ending
         named.symlink_to(path.resolve())

@@ -17,6 +17,7 @@ from .chain import Chain
 from .layouts import layout
 from .proof import Answers
 from .read_torch import LAYERS
+from .run_torch import on_arrays
 
 SUFFIXES = (".safetensors", ".pt")
 
@@ -75,11 +76,7 @@ def answers(path: Path, chain: Chain, suffix: str) -> tuple[Answers, str]:
 
     module = _of_pt(path, chain) if suffix == ".pt" else InTorch(str(path))
 
-    def run(x: Any) -> Any:
-        with torch.no_grad():
-            return module(torch.from_numpy(np.ascontiguousarray(x))).numpy()
-
-    return run, f"torch {torch.__version__.partition('+')[0]}"
+    return on_arrays(module), f"torch {torch.__version__.partition('+')[0]}"
 
 
 def _of_pt(path: Path, chain: Chain) -> Any:

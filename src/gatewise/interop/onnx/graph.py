@@ -131,7 +131,7 @@ class Graph:
     def shape(self, *dims: str | int) -> str:
         """(n,) of known lengths, and of those that `dim` gives."""
         parts = [self.whole(dim) if isinstance(dim, int) else self.op("Unsqueeze", dim, self.whole(0)) for dim in dims]
-        return self.op("Concat", *parts, axis=0)
+        return parts[0] if len(parts) == 1 else self.op("Concat", *parts, axis=0)
 
     def inside(self, x: str, lengths: str) -> str:
         """(T, B, 1) whether a step of x (T, B, ...) is one of its row's first `lengths` (B,)."""
@@ -139,7 +139,7 @@ class Graph:
             "Range", self.constant(0, np.int64), self.dim(x, 0), self.constant(1, np.int64)
         )  # of numbers without axes, as some engines want them
         column = self.op("Unsqueeze", lengths, self.whole(1))
-        return self.op("Less", self.op("Reshape", steps, self.whole(-1, 1, 1)), column)
+        return self.op("Less", self.op("Unsqueeze", steps, self.whole(1, 2)), column)
 
     def _needed(self) -> list[Any]:
         """The nodes that outputs follow from."""

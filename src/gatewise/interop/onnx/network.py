@@ -134,8 +134,8 @@ class Printer:
 
     def sizes(self, level: int, stride: int = 1) -> str:
         """(level,): B, or T and B."""
-        graph, shape = self.graph, self.graph.op("Shape", self.times[stride].example)
-        return graph.op("Slice", shape, graph.whole(self._highest - level), graph.whole(self._highest))
+        graph, example = self.graph, self.times[stride].example
+        return graph.shape(*(graph.dim(example, axis) for axis in range(self._highest - level, self._highest)))
 
     def nothing(self) -> str:
         """(T, B, 1) zeros; of an input, from which all engines know how many axes it has."""

@@ -299,7 +299,7 @@ class PassPrinter:
             return graph.op("Mul", graph.op("Cast", counts, to=FLOAT), each)
 
         steps = graph.op("Range", graph.constant(0, np.int64), T, graph.constant(1, np.int64))
-        steps = graph.op("Reshape", steps, graph.whole(-1, 1, 1))
+        steps = graph.op("Unsqueeze", steps, graph.whole(1, 2))
         if self._backward:
             steps = graph.op("Sub", graph.op("Sub", T, graph.constant(1, np.int64)), steps)
         earlier = graph.op("Add", start, times(steps))

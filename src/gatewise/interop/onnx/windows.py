@@ -54,7 +54,7 @@ class Windows:
         steps = _range(graph, count or graph.dim(self.values, 0))
         if stride > 1:
             steps = graph.op("Mul", steps, graph.constant(stride, np.int64))
-        column = graph.op("Reshape", steps, graph.whole(-1, 1, 1))
+        column = graph.op("Unsqueeze", steps, graph.whole(1, 2))
         places = graph.op("Add", column, graph.constant(np.array(offsets)[:, None], np.int64))
         below = graph.op("Less", places, self.lengths)
         inside = graph.op("And", below, graph.op("Less", graph.whole(-1), places))
@@ -107,7 +107,7 @@ def above(windows: Windows, op: Above) -> str:
     step = graph.op("Max", graph.op("Div", windows.lengths, graph.constant(op.longest, np.int64)), one)
     count = graph.op("Div", graph.op("Sub", graph.op("Add", windows.lengths, step), one), step)
     inside = graph.inside(windows.values, count)
-    steps = graph.op("Reshape", _range(graph, graph.dim(windows.values, 0)), graph.whole(-1, 1))
+    steps = graph.op("Unsqueeze", _range(graph, graph.dim(windows.values, 0)), graph.whole(1))
     now = windows.at(graph.op("Mul", steps, step))
     before = windows.at(graph.op("Mul", graph.op("Sub", steps, one), step))
     views = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,37 @@ class ChainLayers(Kept):
         each = (part.start(1) for part, layer in parts if isinstance(layer, Recurrent))
         return [[value[0, 0] for value in own] for own in each]
 
-    @np.errstate(all="ignore")  # damaged weights show in the output
     def run(self, x: np.ndarray, state: State) -> tuple[np.ndarray, State]:
-        before = [as_carried(tuple(value[None, None] for value in own)) for own in state]
+        [(y, after)] = self._together(x[:, None], [state])
+        return y, after
+
+    def push(self, streams: Any, x: np.ndarray, *, lengths: Any = None) -> np.ndarray:
+        """As `Kept.push`; streams whose pieces have as many steps run side by side."""
+        ends = accumulate([len(x)] if lengths is None else map(int, lengths), initial=0)
+        pieces = [x[first:last] for first, last in pairwise(ends)]
+        ids, groups = np.atleast_1d(streams).tolist(), dict[int, list[int]]()
+        for place, piece in enumerate(pieces):
+            groups.setdefault(len(piece), []).append(place)
+        outputs: list[Any] = [None] * len(pieces)
+        for own in groups.values():
+            states = [self.state(ids[place]) for place in own]
+            found = self._together(np.stack([pieces[place] for place in own], 1), states)
+            for place, (outputs[place], after) in zip(own, found, strict=True):
+                self.restore(ids[place], after)
+        return np.concatenate(outputs)
+
+    @np.errstate(all="ignore")  # damaged weights show in the output
+    def _together(self, x: np.ndarray, states: Sequence[State]) -> list[tuple[np.ndarray, State]]:
+        """Steps (T, B, ...) of B streams from their states: of each the outputs, and the state after them."""
         if not len(x):
-            return np.zeros((0, sequential.last_width(self._layers)), np.float32), state
-        y, after = sequential.continued(self._net, self._layers, x[:, None], before)
-        return y[:, 0], [[value[0, 0] for value in as_tuple(own)] for own in after]
+            return [(np.zeros((0, sequential.last_width(self._layers)), np.float32), state) for state in states]
+        before = [
+            as_carried(tuple(np.stack(values)[None] for values in zip(*own, strict=True)))
+            for own in zip(*states, strict=True)
+        ]
+        y, after = sequential.continued(self._net, self._layers, x, before)
+        rows = range(len(states))
+        return [(y[:, row], [[value[0, row] for value in as_tuple(own)] for own in after]) for row in rows]
 
 
 class LiveRows(LiveArrays):
