@@ -34,6 +34,7 @@ from gatewise.runtime.network import Block, Recurrent
 from gatewise.runtime.recorder import CARRIED, Recorder
 from gatewise.runtime.sequential import Dense
 from gatewise.runtime.sequential import Recurrent as Layer
+from gatewise.runtime.stepping import live_layers
 from gatewise.tasks import onnx_model
 
 from .record import measured_anew, write_table
@@ -112,7 +113,7 @@ def _timed(name: str, size: int) -> dict[str, Any]:
     net, recorder = network_of(block, weights), Recorder()
     y, _ = recorder.net(block, weights).layers(recorder.number("x", 1, 1, size), CARRIED)
     recording = recorder.recording(y=y)
-    ways: dict[str, Any] = {"runtime": net}
+    ways: dict[str, Any] = {"runtime": net, "streams": live_layers(net.layers)}
     for operator in ("auto", "scan"):
         model = build(recording, operator).model("layer")
         if operator == "scan" and "onnx, auto" in ways and model.SerializeToString() == ways["onnx, auto"][1]:
@@ -138,6 +139,10 @@ def _session(model: Any) -> Any:
 
 def _call(way: str, own: Any, x: np.ndarray, recording: Any) -> Callable[[], np.ndarray]:
     states = [np.zeros((1, x.shape[1], state.size), np.float32) for state in recording.states]
+    if way == "streams":
+        T, B, D = x.shape
+        ids, flat = [own.open() for _ in range(B)], x.swapaxes(0, 1).reshape(-1, D)
+        return lambda: own.push(ids, flat, lengths=[T] * B).reshape(B, T, -1).swapaxes(0, 1)
     if way == "runtime":
         given = tuple(states) if len(states) > 1 else states[0]
         return lambda: own.layers(x, given)[0]
