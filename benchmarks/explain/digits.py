@@ -16,7 +16,7 @@ from gatewise.tasks import Transcriber
 
 from ..quality.transcribe import RATE, TAKES, Recordings, pieces, takes
 from ..record import ROOT
-from .planted import ROWS, Planted
+from .planted import COSTLY, ROWS, Planted
 
 FSDD = ROOT.parent / "shared" / "data" / "fsdd"
 UTTERANCES = {"train": 1500, "validation": 100}
@@ -95,4 +95,5 @@ def spoken(epochs: int) -> Planted:
         read,
         lambda model: [(row, Ask(step=asked[row])) for row in right(model)[:ROWS]],
         known,
+        COSTLY,
     )

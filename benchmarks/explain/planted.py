@@ -16,7 +16,8 @@ import numpy as np
 from gatewise.explanation.question import Ask, Question
 from gatewise.tasks import Classifier, Forecaster, Tagger
 
-ROWS = 500  # explained
+ROWS = 500  # that no model has seen
+COSTLY = 100  # of these that each net explains, where one of them takes long
 TEST = 0  # seed of these; the others are those of the nets, and of what each learns from
 PLAIN = {"bidirectional": False, "share": 1.0, "hidden_size": 32}
 ONE = PLAIN | {"pooling": "last", "ensemble": 1, "learning_rate": 0.01, "dropout": 0.0}
@@ -34,6 +35,7 @@ class Planted:
         read: Of a model, the rows, which no model learned from.
         asked: Of a model, which rows are explained, and what is asked of each.
         known: Of a row and its question, which steps are responsible: (T,) or, of steps and channels, (T, C) bool.
+        rows: How many of these are explained.
         added: Of a row, its question, its score and that of usual steps, what each step truly adds, (T,); None where
             the task does not say.
     """
@@ -43,6 +45,7 @@ class Planted:
     read: Callable[[Any], Any]
     asked: Callable[[Any], Sequence[tuple[int, Ask]]]
     known: Callable[[int, Question], np.ndarray]
+    rows: int = ROWS
     added: Callable[[int, Question, float, float], np.ndarray] | None = None
 
 
@@ -82,11 +85,11 @@ def adding(steps: int, epochs: int) -> Planted:
         lambda _: rows,
         every_row,
         lambda row, _: marked[row],
-        lambda row, _, score, usual: marked[row] * (rows[row, :, 0] - usual / 2),
+        added=lambda row, _, score, usual: marked[row] * (rows[row, :, 0] - usual / 2),
     )
 
 
-def copy(steps: int, epochs: int) -> Planted:
+def copy(steps: int, epochs: int, explained: int = ROWS) -> Planted:
     """The first of some symbols. Most sequences to learn from are short: from these it learns what to keep."""
 
     def drawn(count: int, seed: int, least: int) -> tuple[list[str], np.ndarray]:
@@ -102,6 +105,7 @@ def copy(steps: int, epochs: int) -> Planted:
         lambda _: rows,
         every_row,
         lambda row, _: only(steps, 0),
+        explained,
     )
 
 
@@ -164,6 +168,7 @@ def boxes(steps: int, channels: int, epochs: int) -> Planted:
         lambda _: rows,
         every_row,
         lambda row, _: known[row],
+        COSTLY,
     )
 
 
@@ -200,7 +205,7 @@ def negation(steps: int, epochs: int) -> Planted:
         lambda _: rows,
         every_row,
         lambda row, _: only(steps, places[row]),
-        added,
+        added=added,
     )
 
 
@@ -244,7 +249,9 @@ def lagged(steps: int, epochs: int) -> Planted:
         lambda _: rows,
         every_row,
         lambda row, _: only(steps, steps - lag),
-        lambda row, asked, *_: only(steps, steps - lag) * weight * (asked.parts[0].values - asked.parts[0].usual)[:, 0],
+        added=lambda row, asked, *_: (
+            only(steps, steps - lag) * weight * (asked.parts[0].values - asked.parts[0].usual)[:, 0]
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from gatewise.explanation.reliability import reliability
 from gatewise.tasks import load
 
 from .digits import spoken
-from .planted import Planted, adding, boxes, brackets, copy, lagged, negation, previous
+from .planted import COSTLY, Planted, adding, boxes, brackets, copy, lagged, negation, previous
 
 SEEDS = (1, 2, 3, 4, 5)
 JUDGED = 8  # rows of each net whose reliability is measured, too
@@ -25,7 +25,7 @@ TASKS: dict[str, Callable[[], Planted]] = {
     "adding, 40 steps": lambda: adding(40, 8),
     "adding, 200 steps": lambda: adding(200, 16),
     "first symbol of 30": lambda: copy(30, 16),
-    "first symbol of 100": lambda: copy(100, 16),
+    "first symbol of 100": lambda: copy(100, 16, COSTLY),
     "bracket to close, 40 words": lambda: brackets(40, 16),
     "boxes, 40 steps of 10 channels": lambda: boxes(40, 10, 8),
     "negation, 12 words": lambda: negation(12, 8),
@@ -99,7 +99,7 @@ def of_net(name: str, task: Planted, seed: int, models: Path | None) -> dict[str
     data, every = task.read(model), dict[str, Figures]()
     gaps, points, shares, verdicts = [], [], [], list[str]()
     by_method = dict.fromkeys(METHODS, 0)
-    asked_of = task.asked(model)
+    asked_of = task.asked(model)[: task.rows]
     for number, (row, ask) in enumerate(asked_of):
         asked, _ = question(model, data, row, ask)
         found, hidden = attributed(asked, row), occluded(asked)

@@ -27,7 +27,7 @@ METHODS = {  # as a report tells them
 }
 LEAST_POINTS, MOST_POINTS = 16, 496
 PIECES, PIECE_POINTS = 8, 2  # that a piece of the way is cut into, and points on each
-SHORT = 1e-5  # pieces that are cut further in double precision
+SHORT, MOST_EXACT = 1e-5, 600  # pieces that are cut in double precision, and steps that are read so: that is slow
 LEAST_ORDERS, MOST_ORDERS = 2, 64
 MOST_READ = 1 << 19  # steps that are read for the orders
 GAP = 0.01  # of the score's change, see `Found.gap`; points are added until no more is missing
@@ -103,18 +103,20 @@ def integrated(question: Question, net: Any, points: int) -> Found:
         points: On the way from the usual steps to the row, at most.
     """
     score, baseline = ends(question)
-    pieces, used, exact = _pieces(question, net, np.array([0.0, 1.0]), LEAST_POINTS), LEAST_POINTS, None
+    pieces, used = _pieces(question, net, np.array([0.0, 1.0]), LEAST_POINTS), LEAST_POINTS
+    exact, read, steps = None, 0, max(len(part.values) for part in question.parts)
     while True:
         found = _added_up(question, pieces, used, score, baseline)
-        if found.gap <= GAP or used + PIECES * PIECE_POINTS > points:
-            return found
         worst = max(pieces, key=lambda piece: abs(piece.missed))
         short = worst.stop - worst.start < SHORT
+        read += steps * short
+        if found.gap <= GAP or used + PIECES * PIECE_POINTS > points or read > MOST_EXACT:
+            return found
         if short and exact is None:
             exact = copy.deepcopy(net).double()
         edges = np.linspace(worst.start, worst.stop, PIECES + 1)
-        cut = _pieces(question, exact if short else net, edges, PIECE_POINTS)
-        pieces = [one for one in pieces if one is not worst] + cut
+        pieces.remove(worst)
+        pieces += _pieces(question, exact if short else net, edges, PIECE_POINTS)
         used += PIECES * PIECE_POINTS
 
 
