@@ -22,9 +22,9 @@ SEEDS = (1, 2, 3, 4, 5)
 JUDGED = 8  # rows of each net whose reliability is measured, too
 
 TASKS: dict[str, Callable[[], Planted]] = {
-    "adding, 40 steps": lambda: adding(40, 8),
-    "adding, 200 steps": lambda: adding(200, 16),
-    "first symbol of 30": lambda: copy(30, 16),
+    "adding, 40 steps": lambda: adding(40, 24),
+    "adding, 200 steps": lambda: adding(200, 32),
+    "first symbol of 30": lambda: copy(30, 16, COSTLY),
     "first symbol of 100": lambda: copy(100, 16, COSTLY),
     "bracket to close, 40 words": lambda: brackets(40, 16),
     "boxes, 40 steps of 10 channels": lambda: boxes(40, 10, 8),
