@@ -3,9 +3,10 @@
     python -m benchmarks.explain planted|peers|real|units [NAME ...] [--models FOLDER]
 
 planted: tasks that are drawn so that the responsible steps of every row are known. Five nets learn each, and 500 rows
-    that none has seen are explained. "hit": share of the known steps that are among as many steps that add most;
-    "mass": their share of all that is added, by size; "correlation" with what all steps truly add, where the task says
-    it. The same of occlusion, and of the ledger of the memory, which says when it was written and not why.
+    that none has seen are explained, or 100 by each net where that takes long. "hit": share of the known steps that are
+    among as many steps that add most; "mass": their share of all that is added, by size; "correlation" with what all
+    steps truly add, where the task says it. The same of occlusion, and of the ledger of the memory, which says when it
+    was written and not why.
 peers: captum's integrated gradients of the same network and points; and what SHAP and TimeSHAP find there, and how long
     they take. All three must be installed.
 real: "deletion": what replacing the main tenth of the steps one by one does, as a multiple of what random steps do;
@@ -44,17 +45,17 @@ def spread(figures: list[float]) -> str:
 
 def of_planted(rows: Mapping[str, Any]) -> list[str]:
     lines = [
-        "| task | solved | steps known | method | hit | mass | correlation |",
-        "| --- | --- | ---: | --- | ---: | ---: | ---: |",
+        "| task | solved | nets x rows | steps known | method | hit | mass | correlation |",
+        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
     ]
     for task, row in rows.items():
         nets = row["nets"]
         solved = statistics.median(net["solved"] for net in nets)
-        begin = [task, f"{row['measure']} {solved:.3f}", f"{nets[0]['known']:.1%}"]
+        begin = [task, f"{row['measure']} {solved:.3f}", f"{len(nets)} x {nets[0]['rows']}", f"{nets[0]['known']:.1%}"]
         for method, figures in nets[0]["methods"].items():
             shown = [spread([net["methods"][method][one] for net in nets]) if one in figures else "" for one in FIGURES]
             lines.append(f"| {' | '.join([*begin, method, *shown])} |")
-            begin = ["", "", ""]
+            begin = [""] * 4
     return lines
 
 
