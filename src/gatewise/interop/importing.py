@@ -162,7 +162,7 @@ def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Ma
 
     def ours(x: Any) -> Any:
         y, _ = of_generator(model._net, places[x % len(places)])
-        return ops.softmax(y[..., places], -1)
+        return _logarithms(ops.softmax(y[..., places], -1))
 
     def theirs(answers: Answers) -> Answers:
         return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)]))[..., known])
@@ -178,9 +178,12 @@ def _classifier(
     places = np.flatnonzero(rows >= 0)
     known = rows[places]
 
+    single = sequential.last_width(chain.kinds) == 1  # the chance of the second of two classes
+
     def ours(x: Any) -> Any:
         words = places[x % len(places)]
-        return of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
+        y = of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
+        return y[:, 1:] if single else _logarithms(y)
 
     def theirs(answers: Answers) -> Answers:
         return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)])))
@@ -189,14 +192,18 @@ def _classifier(
 
 
 def _chances(chain: Chain, y: Array) -> Array:
-    """Probabilities (..., K) of what a chain answered: of two classes, of one number, too."""
+    """What a chain answered: logarithms of probabilities (..., K), or the one probability that there is."""
     name = last_activation(chain.kinds)
     if y.shape[-1] == 1:
-        chance = ops.sigmoid(y) if name == "linear" else y
-        return np.concatenate([1 - chance, chance], -1)
+        return ops.sigmoid(y) if name == "linear" else y
     if name == "softmax":
-        return y / y.sum(-1, keepdims=True)  # of some tokens, where others were left out
-    return ops.softmax(y, -1)
+        return _logarithms(y / y.sum(-1, keepdims=True))  # of some tokens, where others were left out
+    return _logarithms(ops.softmax(y, -1))
+
+
+def _logarithms(chances: Array) -> Array:
+    """Where there are thousands of tokens, a probability is so small that nothing shows in a difference."""
+    return np.log(np.maximum(chances, np.float32(1e-20)))
 
 
 def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> Proof:
