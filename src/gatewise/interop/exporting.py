@@ -16,7 +16,7 @@ from . import chain as chains
 from .as_chain import chain_of
 from .chain import Chain
 from .formats import FORMATS
-from .proof import Proof, examples, prove
+from .proof import Proof, compared, examples, prove
 
 
 @dataclass(frozen=True)
@@ -84,4 +84,5 @@ def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -
         if (error.name or "").partition(".")[0] not in target.packages:
             raise
         return Proof(target.packages[0], install=target.install)
-    return prove(lambda x: chains.run(chain, x), theirs, peer, examples(chain.kinds))
+    ours, theirs = (compared(chain.kinds, answers) for answers in (lambda x: chains.run(chain, x), theirs))
+    return prove(ours, theirs, peer, examples(chain.kinds))
