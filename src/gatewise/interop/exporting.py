@@ -84,4 +84,4 @@ def _proof(target: Target, writer: Any, chain: Chain, path: Path, suffix: str) -
         if (error.name or "").partition(".")[0] not in target.packages:
             raise
         return Proof(target.packages[0], install=target.install)
-    return prove(lambda x: chains.run(chain, x), theirs, peer, examples(chain.kinds))
+    return prove(lambda x: chains.run(chain, x), theirs, peer, examples(chain.kinds, chain.steps))

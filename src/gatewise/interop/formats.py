@@ -93,7 +93,7 @@ FORMATS = {
         ("keras", "jax", "tensorflow", "torch"),
         "pip install keras jax",
     ),
-    "onnx": Format("an ONNX model", "read_onnx", "run_onnx", ("onnxruntime",), "pip install onnxruntime"),
+    "onnx": Format("an ONNX model", "onnx.reading", "onnx.answering", ("onnxruntime",), "pip install onnxruntime"),
 }
 
 
