@@ -261,6 +261,38 @@ def test_other_modules_are_refused_by_name(name):
         import_model("weights.pt", "m.gatewise", reads="last")
 
 
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"lstm.weight_ih_l0": torch.tensor(1.0)},
+        {"lstm.weight_ih_l0": torch.zeros(8, 3), "lstm.weight_hh_l0": torch.zeros(8)},
+        {
+            "lstm.weight_ih_l0": torch.zeros(8, 3),
+            "lstm.weight_hh_l0": torch.zeros(8, 2),
+            "lstm.weight_hr_l0": torch.ones(2),
+        },
+        {"lstm.weight_ih_l0": torch.zeros(7, 3), "lstm.weight_hh_l0": torch.zeros(7, 2)},
+        {"lstm.weight_ih_l0": torch.zeros(0, 3), "lstm.weight_hh_l0": torch.zeros(0, 2)},
+        {**nn.LSTM(3, 2).state_dict(), "lstm.weight_ih_l0": torch.zeros(8, 3)},
+        {**{f"a.{n}": v for n, v in nn.LSTM(3, 2).state_dict().items()}, "n.running_mean": torch.zeros(2)},
+        {**{f"a.{n}": v for n, v in nn.LSTM(3, 2).state_dict().items()}, "a.weight_other": torch.zeros(2)},
+    ],
+)
+def test_weights_that_make_no_layer_are_refused(weights):
+    torch.save(weights, "weights.pt")
+    with pytest.raises(ModelFileError):
+        import_model("weights.pt", "m.gatewise", reads="last")
+
+
+def test_any_activation_may_lie_between_linear_layers():
+    torch.save(nn.Sequential(nn.GRU(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)).state_dict(), "weights.pt")
+    found = import_model("weights.pt", "m.gatewise", reads="mean", activation="silu")
+    assert found.layers == "gru 4, mean of steps, dense 4 silu, dense 2"
+    assert found.proof.difference < 1e-6
+    with pytest.raises(ModelFileError, match="no activation named 'silo'"):
+        import_model("weights.pt", "m.gatewise", reads="mean", activation="silo", force=True)
+
+
 def test_a_difference_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):
     saved(Classifier())
     monkeypatch.setattr(proof, "TOLERANCE", 0.0)

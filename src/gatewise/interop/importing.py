@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..tasks.sequential.texts import Tokens, kind_of
 from .as_classifier import classifier
 from .as_generator import generator
 from .chain import Chain
-from .formats import Asked, Format, chosen, format_of
+from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
 from .proof import Answers, CannotRunError, Proof, examples, prove
 
 Array = np.ndarray
@@ -99,10 +99,14 @@ def import_model(
         raise OptionError("task='classify' needs the names of the classes. Add --classes")
     if kind == "generate" and (tokens is None or names is not None):
         raise OptionError("task='generate' needs the tokens of the text, and no classes. Add --vocabulary")
-    if kind == "generate" and reads is None:
-        reads = "steps"
     name = format_of(path)
-    form, asked = chosen(name), Asked(nonlinearity, reads, activation, tuple(layers))
+    asked = Asked(nonlinearity, reads, activation, tuple(layers))
+    if asked != Asked() and name not in OF_WEIGHTS:
+        given = next(option for option, value in vars(asked).items() if value)
+        raise OptionError(f"'{path}' says itself what its layers are, so that {given} is not asked for. Leave it out")
+    if kind == "generate" and reads is None:
+        asked = replace(asked, reads="steps")
+    form = chosen(name)
     chain = form.read(path, asked)
     made = _made(chain, task, tokens, names, _training(path, name, chain), columns)
     proof = _proof(form, path, chain, asked, made)
