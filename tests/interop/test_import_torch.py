@@ -14,6 +14,7 @@ from gatewise.cli import main
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.interop import import_model, proof
 from gatewise.interop.importing import read_classes, read_vocabulary
+from gatewise.interop.torch_chain import Chain as InTorch
 
 
 class Classifier(nn.Module):
@@ -198,6 +199,9 @@ def test_a_classifier_of_texts_is_one_of_ours(outputs, pooled, capsys):
     np.testing.assert_allclose(list(answer.document["probabilities"].values()), wanted.numpy(), atol=1e-6)
     with torch.enable_grad():
         assert main(["explain", "m.gatewise", "--text", "a very bad film"]) == 0
+    assert main(["export", "m.gatewise", "--to", "torch", "-o", "out.safetensors"]) == 0
+    exported = InTorch("out.safetensors")(torch.tensor([[6], [2], [3], [1]]))[0]
+    np.testing.assert_allclose(exported.numpy(), wanted.numpy(), atol=1e-6)
     assert main(["info", "m.gatewise"]) == 0
     said = capsys.readouterr().out
     assert "imported from   weights.pt · torch" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, said
 from ..tasks.options import names
 from .chain import Chain, Placed
 
-TASKS = ("generate", "classify", "sequential")  # of which models are chains
 
-
-def chain_of(model: Any) -> Chain:
+def chain_of(model: Any, masks: bool = False) -> Chain:
     """A trained estimator as layers that read one another's output.
+
+    Args:
+        masks: Whether the embedding of a classifier says that its first token, with which short texts are filled up, is
+            no step. (A maximum over steps counts these in any library, so it is never said there.)
 
     Raises:
         OptionError: It is something else.
@@ -30,11 +33,12 @@ def chain_of(model: Any) -> Chain:
         return Chain(tuple(placed), source="gatewise")
     if model.task == "generate" and model.numbers_ is None and model._net is not None:
         return _of_generator(model)
-    if model.task == "classify":
-        return _of_classifier(model)
+    if model.task == "classify" and (found := _of_classifier(model, masks)) is not None:
+        return found
     raise OptionError(
-        f"this model of the task '{model.task}' is no chain of layers, as are those that write text and those that "
-        "were imported. Export it to onnx, c or html instead"
+        f"this model of the task '{model.task}' is no chain of layers, as are those that write text, those that were "
+        "imported, and classifiers of words with one network, one pooling and no plain method. Export it to onnx, c or "
+        "html instead"
     )
 
 
@@ -42,74 +46,63 @@ def _of_generator(model: Any) -> Chain:
     """Embedding, recurrent layers, and a score for each token of the vocabulary."""
     weights: Mapping[str, np.ndarray] = {**model._weights()}
     weights = {**weights, **{name: weights[same] for name, same in model._tied.items() if name not in weights}}
-    sizes, program = model.sizing_, model._cells()["cell"]
-    count, size = weights["embedding.weight"].shape
-    placed = [Placed(Embedding(count=count, size=size), {"weight": weights["embedding.weight"]}, "embedding")]
-    width = size
-    for number in range(sizes.num_layers):
-        layer = Recurrent(
-            program=program, input_size=width, hidden_size=sizes.hidden_size, proj_size=sizes.proj_size, stateful=True
-        )
-        own = {f"{name}_l0": weights[f"layers.{name}_l{number}"] for name in _names(layer)}
-        placed.append(Placed(layer, own, f"layers {number}"))
-        width = sizes.proj_size or sizes.hidden_size
-    output = {name: weights[f"output.{name}"] for name in ("weight", "bias")}
-    placed.append(Placed(Dense(inputs=width, outputs=count), output, "output"))
-    return Chain(tuple(placed), source="gatewise", outputs=("scores",))
+    sizes = model.sizing_
+    first = _embedding(weights["embedding.weight"])
+    how = {"hidden_size": sizes.hidden_size, "proj_size": sizes.proj_size, "stateful": True}
+    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    return Chain((first, *stack, _output(weights)), source="gatewise", outputs=("scores",))
 
 
-def _of_classifier(model: Any) -> Chain:
-    """Embedding of words, recurrent layers, their mean, maximum or last state, and probabilities.
+def _of_classifier(model: Any, masks: bool) -> Chain | None:
+    """Embedding, recurrent layers, a pool and the probabilities of classes; None where there is more to it."""
+    inputs, sizes, pooling = model.inputs_, model.sizing_, names(model.pooling)
+    alone = model._net is not None and (model.baselines_ is None or model.blend_weight_ == 1) and sizes.ensemble == 1
+    text = inputs.text is not None and inputs.text.tokens != "both" and not inputs.numbers and not inputs.categories
+    if not alone or not text or model.targets_.kind != "category" or pooling not in (("last",), ("mean",), ("max",)):
+        return None
+    weights = {name.removeprefix("members.0."): array for name, array in model._weights().items()}
+    for name in ("output.weight", "output.bias"):
+        weights[name] = weights[name] / np.float32(model.temperature_)
+    direction, masked = "both" if model.bidirectional else "forward", masks and pooling != ("max",)
+    how = {"hidden_size": sizes.hidden_size, "direction": direction, "zero_masked": masked}
+    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    if pooling == ("last",):
+        layer: Any = stack[-1].layer
+        stack[-1] = replace(stack[-1], layer=replace(layer, outputs="end", zero_masked=False))
+        pool = []
+    else:
+        pool = [Placed(Pooling(of=pooling[0]))]
+    found = (_embedding(weights["words.weight"], masked), *stack, *pool, _output(weights, "softmax"))
+    return Chain(found, source="gatewise", outputs=("probabilities",))
 
-    Raises:
-        OptionError: It is more than that.
+
+def _embedding(table: np.ndarray, mask_zero: bool = False) -> Placed:
+    count, size = table.shape
+    return Placed(Embedding(count=count, size=size, mask_zero=mask_zero), {"weight": table}, "embedding")
+
+
+def _stack(
+    weights: Mapping[str, np.ndarray], program: Mapping[str, Any], width: int, count: int, how: Mapping[str, Any]
+) -> list[Placed]:
+    """Recurrent layers above one another.
+
+    Args:
+        width: Features that the first one reads.
+        how: Options of each.
     """
-    inputs, targets, sizes, pooling = model.inputs_, model.targets_, model.sizing_, tuple(names(model.pooling))
-    alone = not (inputs.numbers or inputs.categories) and inputs.text is not None and inputs.text.tokens != "both"
-    for fits, what in (
-        (model.baselines_ is None or model.blend_weight_ == 1, "plain methods have a share in its answers (--share 1)"),
-        (alone, "it reads something else than words, or letters (--tokens words)"),
-        (sizes is not None and sizes.ensemble == 1, "it is several networks (--ensemble 1)"),
-        (len(pooling) == 1 and pooling[0] in ("mean", "max", "last"), "it pools in several ways (--pooling mean)"),
-        (targets.kind in ("category", "labels"), "it answers with numbers"),
-    ):
-        if not fits:
-            raise OptionError(f"this classifier is no chain of layers: {what}. Export it to onnx, c or html instead")
-    start = "members.0."
-    weights = {name.removeprefix(start): array for name, array in model._weights().items() if name.startswith(start)}
-    program, both = model._cells()["cell"], bool(model.bidirectional)
-    pool: Any = pooling[0]
-    count, width = weights["words.weight"].shape
-    # The first token is what short texts are filled up with. The largest of all steps would count it in any library.
-    embedding = Embedding(count=count, size=width, mask_zero=pool != "max")
-    placed = [Placed(embedding, {"weight": weights["words.weight"]}, "words")]
-    for number in range(sizes.num_layers):
-        ends = pool == "last" and number == sizes.num_layers - 1
-        layer = Recurrent(
-            program=program,
-            input_size=width,
-            hidden_size=sizes.hidden_size,
-            direction="both" if both else "forward",
-            outputs="end" if ends else "steps",
-            zero_masked=not ends,
-        )
-        own = {
-            f"{name}_l0{way}": weights[f"layers.{name}_l{number}{way}"]
-            for name in _names(layer)
-            for way in ("", "_reverse")[: 1 + both]
-        }
-        placed.append(Placed(layer, own, f"layers {number}"))
-        width = sizes.hidden_size * (1 + both)
-    if pool != "last":
-        placed.append(Placed(Pooling(of=pool), {}, "pooling"))
-    scores = {name: weights[f"output.{name}"] / np.float32(model.temperature_) for name in ("weight", "bias")}
-    activation = "softmax" if targets.kind == "category" else "sigmoid"
-    placed.append(Placed(Dense(inputs=width, outputs=targets.outputs, activation=activation), scores, "output"))
-    return Chain(tuple(placed), source="gatewise", outputs=("probabilities",))
+    found = []
+    for number in range(count):
+        layer = Recurrent(program=program, input_size=width, **how)
+        own = {name: weights[f"layers.{name.replace('_l0', f'_l{number}')}"] for name, _ in layer.part.weights()}
+        found.append(Placed(layer, own, f"layers {number}"))
+        width = layer.width(width)
+    return found
 
 
-def _names(layer: Recurrent) -> list[str]:
-    return [name for names in layer.cell.stored() for name in names]
+def _output(weights: Mapping[str, np.ndarray], activation: str = "linear") -> Placed:
+    own = {name: weights[f"output.{name}"] for name in ("weight", "bias")}
+    outputs, inputs = own["weight"].shape
+    return Placed(Dense(inputs=inputs, outputs=outputs, activation=activation), own, "output")
 
 
 def documents_of(chain: Chain) -> list[dict[str, Any]]:
