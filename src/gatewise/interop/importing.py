@@ -210,7 +210,7 @@ def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> 
     if found is None:
         return Proof(form.packages[0], install=form.install)
     answers, peer = found
-    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds))
+    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds, chain.steps))
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:

@@ -50,16 +50,16 @@ class Proof:
         return f"proved by {self.peer}: largest difference {self.difference:.2g} in {self.examples:,} values"
 
 
-def examples(layers: Sequence[Layer], seed: int = 0) -> Iterator[Array]:
-    """Inputs for a chain, as `chain.run` takes them: random, of several lengths."""
+def examples(layers: Sequence[Layer], steps: int | None = None, seed: int = 0) -> Iterator[Array]:
+    """Inputs for a chain, as `chain.run` takes them: random, of several lengths, or all of so many steps."""
     random, width = np.random.default_rng(seed), first_width(layers)
-    fixed = next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
+    fixed = steps or next((layer.length for layer in layers if isinstance(layer, Flatten)), None)
     for T, B in _SIZES:
-        steps = fixed or T
+        T = fixed or T
         if width is None:
-            yield random.integers(0, layers[0].count, (steps, B))  # type: ignore[attr-defined]  # an embedding
+            yield random.integers(0, layers[0].count, (T, B))  # type: ignore[attr-defined]  # an embedding
         else:
-            yield random.normal(size=(steps, B, width)).astype(np.float32)
+            yield random.normal(size=(T, B, width)).astype(np.float32)
 
 
 def difference(ours: Any, theirs: Any) -> float:
