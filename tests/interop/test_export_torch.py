@@ -153,3 +153,19 @@ def test_a_difference_leaves_nothing(folder, monkeypatch):
     with pytest.raises(gatewise.errors.ModelFileError, match="differs from torch"):
         export_chain("m.gatewise", "torch", folder / "out.pt")
     assert [path.name for path in folder.iterdir()] == ["m.gatewise"]
+
+
+@pytest.mark.slow
+def test_a_classifier_that_learned_here(folder):
+    moods = {"warm and kind": "good", "a joy to see": "good", "cold and dull": "bad", "an hour of nothing": "bad"}
+    texts = [f"{number} times {mood}" for number in range(30) for mood in moods]
+    options = {"tokens": "words", "ensemble": 1, "pooling": "mean", "share": 1.0, "hidden_size": 6, "epochs": 3}
+    model = gatewise.Classifier(seed=1, **options).fit(texts, [mood for _ in range(30) for mood in moods.values()])
+    model.temperature_ = 1.7  # as calibration may find it
+    model.save("m.gatewise")
+    assert export_chain("m.gatewise", "torch", folder / "out.safetensors").proof.difference < 1e-6
+    words = model.inputs_.text.words
+    tokens = torch.tensor([[2 + words.index(word)] for word in ("cold", "and", "dull")])
+    with torch.no_grad():
+        found = InTorch("out.safetensors")(tokens)[0]
+    np.testing.assert_allclose(found.numpy(), model.predict_proba(["cold and dull"])[0], atol=1e-6)

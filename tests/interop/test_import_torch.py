@@ -14,6 +14,7 @@ from gatewise.cli import main
 from gatewise.errors import ModelFileError, OptionError
 from gatewise.interop import import_model, proof
 from gatewise.interop.importing import read_classes, read_vocabulary
+from gatewise.interop.torch_chain import Chain as InTorch
 
 
 class Classifier(nn.Module):
@@ -168,6 +169,57 @@ def test_a_language_model_of_words(capsys):
     assert written == words[int(scores.argmax())]
 
 
+class Texts(nn.Module):
+    """Words, both directions, the largest values of all steps, and one number for two classes, or three scores."""
+
+    def __init__(self, outputs, pooled):
+        super().__init__()
+        self.pooled = pooled
+        self.emb, self.rnn, self.out = nn.Embedding(7, 4), nn.GRU(4, 5, bidirectional=True), nn.Linear(10, outputs)
+        with torch.no_grad():
+            self.out.weight *= 30  # as sure of itself as trained networks are
+
+    def forward(self, x):
+        y, h = self.rnn(self.emb(x))
+        pooled = {"max": lambda: y.amax(0), "mean": lambda: y.mean(0), "end": lambda: torch.cat([*h], -1)}
+        return self.out(pooled[self.pooled]())
+
+
+WORDS = ["<pad>", "<unk>", "very", "good", "bad", "film", "a"]
+
+
+@pytest.mark.parametrize(("outputs", "pooled"), [(1, "max"), (3, "mean"), (3, "end")])
+@torch.no_grad()
+def test_a_classifier_of_texts_is_one_of_ours(outputs, pooled, capsys):
+    model, classes = saved(Texts(outputs, pooled)), ["no", "yes", "so so"][: max(2, outputs)]
+    found = import_model("weights.pt", "m.gatewise", task="classify", reads=pooled, vocabulary=WORDS, classes=classes)
+    assert found.model.task == "classify"
+    assert found.proof.difference < 1e-6
+    scores = model(torch.tensor([[6], [2], [3], [1]]))[0]
+    wanted = scores.softmax(-1) if outputs > 1 else torch.cat([1 - scores.sigmoid(), scores.sigmoid()])
+    [answer] = gatewise.load("m.gatewise").answers(["A very good strange"])
+    np.testing.assert_allclose(list(answer.document["probabilities"].values()), wanted.numpy(), atol=1e-6)
+    with torch.enable_grad():
+        assert main(["explain", "m.gatewise", "--text", "a very bad film"]) == 0
+    assert main(["export", "m.gatewise", "--to", "torch", "-o", "out.safetensors"]) == 0
+    exported = InTorch("out.safetensors")(torch.tensor([[6], [2], [3], [1]]))[0]
+    np.testing.assert_allclose(exported.numpy(), wanted.numpy(), atol=1e-6)
+    assert main(["info", "m.gatewise"]) == 0
+    said = capsys.readouterr().out
+    assert "imported from   weights.pt · torch" in said
+
+
+def test_other_classifiers_stay_chains():
+    saved(Texts(3, "end"))
+    asked = {"task": "classify", "classes": ["a", "b", "c"], "reads": "end"}
+    for vocabulary, says in ([*WORDS[:-1], "Large"], "in small letters"), (WORDS[:3], "names 3 of them"):
+        found = import_model("weights.pt", "m.gatewise", vocabulary=vocabulary, force=True, **asked)
+        assert found.model.task == "sequential"
+        assert says in found.notes[-1]
+    found = import_model("weights.pt", "m.gatewise", vocabulary=WORDS, force=True, **{**asked, "reads": "last"})
+    assert "has an embedding, recurrent layers of one size and a pool, not" in found.notes[-1]
+
+
 def test_other_networks_are_no_generators():
     saved(Classifier())
     with pytest.raises(OptionError, match="reads 11 tokens and scores 3"):
@@ -213,6 +265,38 @@ def test_other_modules_are_refused_by_name(name):
     saved(model)
     with pytest.raises(ModelFileError, match=says):
         import_model("weights.pt", "m.gatewise", reads="last")
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"lstm.weight_ih_l0": torch.tensor(1.0)},
+        {"lstm.weight_ih_l0": torch.zeros(8, 3), "lstm.weight_hh_l0": torch.zeros(8)},
+        {
+            "lstm.weight_ih_l0": torch.zeros(8, 3),
+            "lstm.weight_hh_l0": torch.zeros(8, 2),
+            "lstm.weight_hr_l0": torch.ones(2),
+        },
+        {"lstm.weight_ih_l0": torch.zeros(7, 3), "lstm.weight_hh_l0": torch.zeros(7, 2)},
+        {"lstm.weight_ih_l0": torch.zeros(0, 3), "lstm.weight_hh_l0": torch.zeros(0, 2)},
+        {**nn.LSTM(3, 2).state_dict(), "lstm.weight_ih_l0": torch.zeros(8, 3)},
+        {**{f"a.{n}": v for n, v in nn.LSTM(3, 2).state_dict().items()}, "n.running_mean": torch.zeros(2)},
+        {**{f"a.{n}": v for n, v in nn.LSTM(3, 2).state_dict().items()}, "a.weight_other": torch.zeros(2)},
+    ],
+)
+def test_weights_that_make_no_layer_are_refused(weights):
+    torch.save(weights, "weights.pt")
+    with pytest.raises(ModelFileError):
+        import_model("weights.pt", "m.gatewise", reads="last")
+
+
+def test_any_activation_may_lie_between_linear_layers():
+    torch.save(nn.Sequential(nn.GRU(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)).state_dict(), "weights.pt")
+    found = import_model("weights.pt", "m.gatewise", reads="mean", activation="silu")
+    assert found.layers == "gru 4, mean of steps, dense 4 silu, dense 2"
+    assert found.proof.difference < 1e-6
+    with pytest.raises(ModelFileError, match="no activation named 'silo'"):
+        import_model("weights.pt", "m.gatewise", reads="mean", activation="silo", force=True)
 
 
 def test_a_difference_is_an_error_that_leaves_nothing(tmp_path, monkeypatch):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError
-from ..runtime.sequential import Dense, Embedding, Recurrent, said
+from ..runtime.sequential import Dense, Embedding, Pooling, Recurrent, said
+from ..tasks.options import names
 from .chain import Chain, Placed
-
-TASKS = ("generate", "sequential")  # of which models are chains
 
 
 def chain_of(model: Any) -> Chain:
@@ -29,9 +29,12 @@ def chain_of(model: Any) -> Chain:
         return Chain(tuple(placed), source="gatewise")
     if model.task == "generate" and model.numbers_ is None and model._net is not None:
         return _of_generator(model)
+    if model.task == "classify" and (found := _of_classifier(model)) is not None:
+        return found
     raise OptionError(
-        f"this model of the task '{model.task}' is no chain of layers, as are those that write text and those that "
-        "were imported. Export it to onnx, c or html instead"
+        f"this model of the task '{model.task}' is no chain of layers, as are those that write text, those that were "
+        "imported, and classifiers of words with one network, one pooling and no plain method. Export it to onnx, c or "
+        "html instead"
     )
 
 
@@ -39,24 +42,62 @@ def _of_generator(model: Any) -> Chain:
     """Embedding, recurrent layers, and a score for each token of the vocabulary."""
     weights: Mapping[str, np.ndarray] = {**model._weights()}
     weights = {**weights, **{name: weights[same] for name, same in model._tied.items() if name not in weights}}
-    sizes, program = model.sizing_, model._cells()["cell"]
-    count, size = weights["embedding.weight"].shape
-    placed = [Placed(Embedding(count=count, size=size), {"weight": weights["embedding.weight"]}, "embedding")]
-    width = size
-    for number in range(sizes.num_layers):
-        layer = Recurrent(
-            program=program, input_size=width, hidden_size=sizes.hidden_size, proj_size=sizes.proj_size, stateful=True
-        )
-        own = {f"{name}_l0": weights[f"layers.{name}_l{number}"] for name in _names(layer)}
-        placed.append(Placed(layer, own, f"layers {number}"))
-        width = sizes.proj_size or sizes.hidden_size
-    output = {name: weights[f"output.{name}"] for name in ("weight", "bias")}
-    placed.append(Placed(Dense(inputs=width, outputs=count), output, "output"))
-    return Chain(tuple(placed), source="gatewise", outputs=("scores",))
+    sizes = model.sizing_
+    first = _embedding(weights["embedding.weight"])
+    how = {"hidden_size": sizes.hidden_size, "proj_size": sizes.proj_size, "stateful": True}
+    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    return Chain((first, *stack, _output(weights)), source="gatewise", outputs=("scores",))
 
 
-def _names(layer: Recurrent) -> list[str]:
-    return [name for names in layer.cell.stored() for name in names]
+def _of_classifier(model: Any) -> Chain | None:
+    """Embedding, recurrent layers, a pool and the probabilities of classes; None where there is more to it."""
+    inputs, sizes, pooling = model.inputs_, model.sizing_, names(model.pooling)
+    alone = model._net is not None and (model.baselines_ is None or model.blend_weight_ == 1) and sizes.ensemble == 1
+    text = inputs.text is not None and inputs.text.tokens != "both" and not inputs.numbers and not inputs.categories
+    if not alone or not text or model.targets_.kind != "category" or pooling not in (("last",), ("mean",), ("max",)):
+        return None
+    weights = {name.removeprefix("members.0."): array for name, array in model._weights().items()}
+    for name in ("output.weight", "output.bias"):
+        weights[name] = weights[name] / np.float32(model.temperature_)
+    how = {"hidden_size": sizes.hidden_size, "direction": "both" if model.bidirectional else "forward"}
+    stack = _stack(weights, model._cells()["cell"], sizes.embedding_size, sizes.num_layers, how)
+    if pooling == ("last",):
+        layer: Any = stack[-1].layer
+        stack[-1] = replace(stack[-1], layer=replace(layer, outputs="end"))
+        pool = []
+    else:
+        pool = [Placed(Pooling(of=pooling[0]))]
+    found = (_embedding(weights["words.weight"]), *stack, *pool, _output(weights, "softmax"))
+    return Chain(found, source="gatewise", outputs=("probabilities",))
+
+
+def _embedding(table: np.ndarray) -> Placed:
+    count, size = table.shape
+    return Placed(Embedding(count=count, size=size), {"weight": table}, "embedding")
+
+
+def _stack(
+    weights: Mapping[str, np.ndarray], program: Mapping[str, Any], width: int, count: int, how: Mapping[str, Any]
+) -> list[Placed]:
+    """Recurrent layers above one another.
+
+    Args:
+        width: Features that the first one reads.
+        how: Options of each.
+    """
+    found = []
+    for number in range(count):
+        layer = Recurrent(program=program, input_size=width, **how)
+        own = {name: weights[f"layers.{name.replace('_l0', f'_l{number}')}"] for name, _ in layer.part.weights()}
+        found.append(Placed(layer, own, f"layers {number}"))
+        width = layer.width(width)
+    return found
+
+
+def _output(weights: Mapping[str, np.ndarray], activation: str = "linear") -> Placed:
+    own = {name: weights[f"output.{name}"] for name in ("weight", "bias")}
+    outputs, inputs = own["weight"].shape
+    return Placed(Dense(inputs=inputs, outputs=outputs, activation=activation), own, "output")
 
 
 def documents_of(chain: Chain) -> list[dict[str, Any]]:

@@ -15,12 +15,11 @@ from ..runtime.sequential import Activation, Dense, Embedding, Layer, Recurrent
 from ..tasks.estimator import cell_from
 from ..tasks.generate.estimator import Generator
 from ..tasks.generate.text.sizing import Sizing
-from ..tasks.sequential.texts import UNKNOWN, Tokens
+from ..tasks.sequential.texts import PADDING, UNKNOWN, Tokens
 from .chain import Chain, Placed
 
 Array = np.ndarray
 
-_PADDING = ("<pad>", "[PAD]", "<PAD>", "")  # what other libraries call no token at all
 _NEVER = np.float32(-1e4)  # the score of a token that the file does not have
 
 
@@ -121,7 +120,7 @@ def sorted_tokens(tokens: Tokens, count: int) -> Sorted:
         known = Characters(token for token in place if len(token) == 1)
         return Sorted(known, np.array([place[character] for character in known.characters]), left_out)
     unknown = next((place.pop(name) for name in UNKNOWN if name in place), -1)
-    padding = next((place.pop(name) for name in _PADDING if name in place), -1)
+    padding = next((place.pop(name) for name in PADDING if name in place), -1)
     words = [word for word in place if word]
     return Sorted(Words(words), np.array([padding, unknown, *(place[word] for word in words)]))
 

@@ -97,6 +97,9 @@ FORMATS = {
 }
 
 
+OF_WEIGHTS = ("torch", "safetensors")  # those that do not say how their layers are connected
+
+
 def format_of(path: str) -> str:
     """A key of `FORMATS`.
 

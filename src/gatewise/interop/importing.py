@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ from .. import bundle
 from ..errors import OptionError
 from ..runtime import ops, sequential
 from ..runtime.sequence_model import forward as of_generator
+from ..tasks.classify.architecture import forward as of_classifier
 from ..tasks.sequential.estimator import Sequential
 from ..tasks.sequential.predictor import last_activation
 from ..tasks.sequential.texts import Tokens, kind_of
-from .as_generator import Sorted, generator
+from .as_classifier import classifier
+from .as_generator import generator
 from .chain import Chain
-from .formats import Asked, Format, chosen, format_of
+from .formats import OF_WEIGHTS, Asked, Format, chosen, format_of
 from .proof import Answers, CannotRunError, Proof, examples, prove
+
+Array = np.ndarray
 
 TASKS = ("sequential", "classify", "generate")
 _MOST_NAMES = 64 << 20  # bytes of a file of names
@@ -68,8 +72,8 @@ def import_model(
     Args:
         path: The file. What it is shows in its content.
         output: The model file to write.
-        task: "generate" for a model that continues text, "classify" for one whose answers are classes; else numbers in,
-            numbers out.
+        task: "generate" for a model that continues text; "classify" for one of texts, as a `Classifier` where one of
+            ours can be that network; else numbers in, numbers out.
         vocabulary: Tokens in the order of their numbers, or a mapping of tokens to numbers; or a file of these: a token
             a line, or JSON.
         classes: Names of the classes, in order; with commas between them, or a file with one a line.
@@ -95,58 +99,122 @@ def import_model(
         raise OptionError("task='classify' needs the names of the classes. Add --classes")
     if kind == "generate" and (tokens is None or names is not None):
         raise OptionError("task='generate' needs the tokens of the text, and no classes. Add --vocabulary")
-    if kind == "generate" and reads is None:
-        reads = "steps"
     name = format_of(path)
-    form, asked = chosen(name), Asked(nonlinearity, reads, activation, tuple(layers))
+    asked = Asked(nonlinearity, reads, activation, tuple(layers))
+    if asked != Asked() and name not in OF_WEIGHTS:
+        given = next(option for option, value in vars(asked).items() if value)
+        raise OptionError(f"'{path}' says itself what its layers are, so that {given} is not asked for. Leave it out")
+    if kind == "generate" and reads is None:
+        asked = replace(asked, reads="steps")
+    form = chosen(name)
     chain = form.read(path, asked)
-    training = _training(path, name, chain)
-    notes = list(chain.notes)
-    if kind == "generate":
-        assert tokens is not None
-        model: Any
-        model, ordered = generator(chain, tokens, training)
-        ours: Answers = lambda x: _scores(model, ordered, x)  # noqa: E731 - two of a kind
-        if ordered.left_out:
-            notes.append(f"tokens left out, which no text holds: {', '.join(map(repr, ordered.left_out))}")
-    else:
-        model, ordered = (
-            Sequential.of(chain.kinds, chain.tensors(), vocabulary=tokens, classes=names, training=training, **columns),
-            None,
-        )
-        ours = lambda x: sequential.forward(model._net, chain.kinds, x)  # noqa: E731
-    proof = _proof(form, path, chain, asked, ours, ordered)
-    model.provenance_["imported"] |= {"notes": notes, "proof": asdict(proof)}
-    model.save(output)
-    return Imported(model, form.called, sequential.described(chain.kinds), proof, tuple(notes))
+    made = _made(chain, task, tokens, names, _training(path, name, chain), columns)
+    proof = _proof(form, path, chain, asked, made)
+    notes = (*chain.notes, *made.notes)
+    made.model.provenance_["imported"] |= {"notes": list(notes), "proof": asdict(proof)}
+    made.model.save(output)
+    return Imported(made.model, form.called, sequential.described(chain.kinds), proof, notes)
 
 
-def _proof(form: Format, path: str, chain: Chain, asked: Asked, ours: Answers, ordered: Sorted | None) -> Proof:
+@dataclass(frozen=True)
+class _Made:
+    """A model of a chain.
+
+    Attributes:
+        ours: From tokens of the file, or numbers, to what is compared.
+        theirs: The same of answers of the file's own library.
+        notes: What was left out, or why it is no other model.
+    """
+
+    model: Any
+    ours: Answers
+    theirs: Callable[[Answers], Answers] = lambda answers: answers
+    notes: tuple[str, ...] = ()
+
+
+def _made(
+    chain: Chain,
+    task: str | None,
+    tokens: Tokens | None,
+    names: Sequence[str] | None,
+    training: Mapping[str, Any],
+    columns: Mapping[str, Any],
+) -> _Made:
+    """A generator or a classifier, where that is asked for and the chain can be one; else the chain itself."""
+    notes: tuple[str, ...] = ()
+    if task == "generate" and tokens is not None:
+        return _generator(chain, tokens, training)
+    if task == "classify" and tokens is not None and names is not None:
+        try:
+            return _classifier(chain, tokens, names, training, columns)
+        except OptionError as error:
+            notes = (f"kept as a model of the task 'sequential': {error}",)
+    options = {"vocabulary": tokens, "classes": names, "training": training, **columns}
+    model = Sequential.of(chain.kinds, chain.tensors(), **options)
+    return _Made(model, lambda x: sequential.forward(model._net, chain.kinds, x), notes=notes)
+
+
+def _generator(chain: Chain, tokens: Tokens, training: Mapping[str, Any]) -> _Made:
+    model, ordered = generator(chain, tokens, training)
+    places = np.flatnonzero(ordered.rows >= 0)
+    known = ordered.rows[places]
+    left_out = ", ".join(map(repr, ordered.left_out))
+
+    def ours(x: Any) -> Any:
+        y, _ = of_generator(model._net, places[x % len(places)])
+        return _logarithms(ops.softmax(y[..., places], -1))
+
+    def theirs(answers: Answers) -> Answers:
+        return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)]))[..., known])
+
+    notes = (f"tokens left out, which no text holds: {left_out}",) if left_out else ()
+    return _Made(model, ours, theirs, notes)
+
+
+def _classifier(
+    chain: Chain, tokens: Tokens, names: Sequence[str], training: Mapping[str, Any], columns: Mapping[str, Any]
+) -> _Made:
+    model, rows = classifier(chain, tokens, names, training, **columns)
+    places = np.flatnonzero(rows >= 0)
+    known = rows[places]
+
+    single = sequential.last_width(chain.kinds) == 1  # the chance of the second of two classes
+
+    def ours(x: Any) -> Any:
+        words = places[x % len(places)]
+        y = of_classifier(model._net, {"words": words, "lengths": np.full(words.shape[1], len(words))})
+        return y[:, 1:] if single else _logarithms(y)
+
+    def theirs(answers: Answers) -> Answers:
+        return lambda x: _chances(chain, np.asarray(answers(known[x % len(known)])))
+
+    return _Made(model, ours, theirs)
+
+
+def _chances(chain: Chain, y: Array) -> Array:
+    """What a chain answered: logarithms of probabilities (..., K), or the one probability that there is."""
+    name = last_activation(chain.kinds)
+    if y.shape[-1] == 1:
+        return ops.sigmoid(y) if name == "linear" else y
+    if name == "softmax":
+        return _logarithms(y / y.sum(-1, keepdims=True))  # of some tokens, where others were left out
+    return _logarithms(ops.softmax(y, -1))
+
+
+def _logarithms(chances: Array) -> Array:
+    """Where there are thousands of tokens, a probability is so small that nothing shows in a difference."""
+    return np.log(np.maximum(chances, np.float32(1e-20)))
+
+
+def _proof(form: Format, path: str, chain: Chain, asked: Asked, made: _Made) -> Proof:
     try:
         found = form.answers(path, chain, asked)
     except CannotRunError as error:
         return Proof(form.packages[0], reason=str(error))
     if found is None:
         return Proof(form.packages[0], install=form.install)
-    theirs, peer = found
-    if ordered is None:
-        return prove(ours, theirs, peer, examples(chain.kinds))
-    known = ordered.rows[ordered.rows >= 0]
-
-    def chosen_scores(x: Any) -> Any:
-        y = np.asarray(theirs(known[x % len(known)]))[..., known]
-        name = last_activation(chain.kinds)
-        y = np.log(np.maximum(y, 1e-30)) if name == "softmax" else y
-        return ops.log_softmax(y.astype(np.float32), -1)
-
-    return prove(ours, chosen_scores, peer, examples(chain.kinds))
-
-
-def _scores(model: Any, ordered: Sorted, x: Any) -> Any:
-    """Logarithms of the chances of the tokens that the file has, of a generator that reads the x-th of these."""
-    places = np.flatnonzero(ordered.rows >= 0)
-    y, _ = of_generator(model._net, places[x % len(places)])
-    return ops.log_softmax(y[..., places], -1)
+    answers, peer = found
+    return prove(made.ours, made.theirs(answers), peer, examples(chain.kinds))
 
 
 def _training(path: str, name: str, chain: Chain) -> dict[str, Any]:

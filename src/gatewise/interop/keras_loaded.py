@@ -36,7 +36,9 @@ def loaded(path: str | os.PathLike[str]) -> tuple[Answers, str]:
         for layer in model.layers:
             if getattr(layer, "stateful", False):
                 layer.reset_state()
-        return np.asarray(keras.ops.convert_to_numpy(model(x)))
+        y = model(x)
+        outputs = y if isinstance(y, list | tuple) else [y]  # of two directions, which we give beside one another
+        return np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs], -1)
 
     def answer(x: Any) -> Array:
         given = np.asarray(x).swapaxes(0, 1)

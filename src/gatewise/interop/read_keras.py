@@ -400,25 +400,50 @@ _READERS: dict[str, Callable[[_Said], Placed | list[Placed]]] = {
 # Functional models
 
 
+_MERGERS = {"Concatenate": "concat", "Add": "sum", "Multiply": "mul", "Average": "ave"}
+
+
 def _row(kind: str, config: Mapping[str, Any], layers: Sequence[SavedLayer]) -> Sequence[SavedLayer]:
     """The layers of a model, of a functional one without those that find masks. ModelFileError if they are no chain."""
     if kind == "Sequential":
         return layers
-    row = [layer for layer in layers if layer.kind not in _OF_MASKS]
     masks = {layer.name for layer in layers if layer.kind in _OF_MASKS}
-    for number, layer in enumerate(row):
+    row: list[SavedLayer] = []
+    last = ""  # what the next layer has to read
+    for layer in layers:
+        if layer.kind in _OF_MASKS:
+            continue
         reads = _read_by(layer, masks)
-        wanted = [row[number - 1].name] if number else []
-        if reads != wanted:
+        if row and _merges(layer) and reads == [last, f"{last}, output 1"] and _has_two_outputs(row[-1]):
+            row[-1] = replace(row[-1], config={**row[-1].config, "merge_mode": _MERGERS[layer.kind]})
+            last = layer.name
+            continue
+        if row and reads == [f"{last}, output 1"] and row[-1].kind in ("LSTM", "GRU", "SimpleRNN"):
+            # Of an encoder that returns its state, the first part of it: what it answers at the end.
+            options = {"return_sequences": False, "zero_output_for_mask": False}
+            row[-1] = replace(row[-1], config={**row[-1].config, **options})
+        elif reads != ([last] if row else []):
             much = "several inputs or states" if len(reads) > 1 else "something else than the layer before it"
             raise ModelFileError(
                 f"its layer '{layer.name:.60}' ({layer.kind:.60}) reads {much}. Gatewise reads chains, in which each "
                 f"layer reads the one before it"
             )
+        row.append(layer)
+        last = layer.name
     outputs = config.get("output_layers")
-    if row and outputs not in ([row[-1].name, 0, 0], [[row[-1].name, 0, 0]]):
+    both = [[last, 0, 0], [last, 0, 1]] if row and _has_two_outputs(row[-1]) else None
+    if row and outputs not in ([last, 0, 0], [[last, 0, 0]], both):
         raise ModelFileError(f"it has the outputs {outputs!r:.80}. Gatewise reads models with one, of the last layer")
     return row
+
+
+def _merges(layer: SavedLayer) -> bool:
+    return layer.kind in _MERGERS and layer.config.get("axis", -1) in (-1, 2)
+
+
+def _has_two_outputs(layer: SavedLayer) -> bool:
+    """Whether it has one for each direction."""
+    return layer.kind == "Bidirectional" and layer.config.get("merge_mode", "concat") is None
 
 
 def _read_by(layer: SavedLayer, masks: set[str]) -> list[str]:
@@ -437,18 +462,15 @@ def _read_by(layer: SavedLayer, masks: set[str]) -> list[str]:
 
 
 def _tensors(value: Any) -> Iterator[str]:
-    """Names of the layers whose outputs stand in arguments."""
-    level = [value]
-    while level:
-        item = level.pop()
-        if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
-            match item.get("config"):
-                case {"keras_history": [str(name), _, output]}:
-                    yield name if output == 0 else f"{name}, output {output}"
-                case _:
-                    raise ModelFileError("it has a tensor of which it does not say where it comes from")
-        elif isinstance(item, dict | list):
-            level += item.values() if isinstance(item, dict) else item
+    """Names of the layers whose outputs stand in arguments, in order."""
+    match value:
+        case {"class_name": "__keras_tensor__", "config": {"keras_history": [str(name), _, output]}}:
+            yield name if output == 0 else f"{name}, output {output}"
+        case {"class_name": "__keras_tensor__"}:
+            raise ModelFileError("it has a tensor of which it does not say where it comes from")
+        case dict() | list():
+            for inside in value.values() if isinstance(value, dict) else value:
+                yield from _tensors(inside)
 
 
 def _before_3(entry: Any, layer: SavedLayer) -> Iterator[str]:

@@ -58,6 +58,7 @@ def read(path: str, asked: Asked) -> Chain:
         OptionError: It does not say enough; the message names the option.
     """
     tensors, library = _tensors(path)
+    _refuse_empty(tensors)
     if (said := said_of(path)) is not None:
         return _of_ours(path, said, tensors)
     if format_of(path) == "safetensors" and not asked.layers:
@@ -144,6 +145,12 @@ def _tensors(path: str) -> tuple[dict[str, Array], str]:
     return _of_safetensors(path), ""
 
 
+def _refuse_empty(tensors: Mapping[str, Array]) -> None:
+    for name, array in tensors.items():
+        if not name.endswith(_IGNORED) and (not array.shape or not array.size):
+            raise ModelFileError(f"'{name[:60]}' has the shape {array.shape}, as no weight of a layer has")
+
+
 def _of_safetensors(path: str) -> dict[str, Array]:
     from safetensors import SafetensorError, deserialize
 
@@ -209,7 +216,8 @@ def _is_embedding(module: Module, modules: Sequence[Module]) -> bool:
 def _refuse_other(module: Module) -> None:
     """ModelFileError for what is no layer of ours."""
     names, weight = {*module.weights}, module.weights.get("weight", np.zeros(()))
-    if module.recurrent or _is_matrix(module) or "running_mean" in names:
+    normalises = {"running_mean", "running_var"} <= names and len({own.shape for own in module.weights.values()}) == 1
+    if module.recurrent or _is_matrix(module) or (normalises and module.weights["running_mean"].ndim == 1):
         return
     what = {1: "a normalisation of layers", 3: "a convolution", 4: "a convolution"}.get(weight.ndim, "no layer of ours")
     if "weight_ih" in names:
@@ -255,7 +263,7 @@ def _recurrent(module: Module, asked: Asked) -> Iterator[Placed]:
 
 def _kind(module: Module, own: Mapping[str, Array]) -> str:
     weight, hidden = own.get("weight_hh"), own.get("weight_hr")
-    if weight is None or weight.ndim != 2 or 0 in weight.shape:
+    if weight is None or weight.ndim != 2 or (hidden is not None and hidden.ndim != 2):
         raise ModelFileError(f"'{module}' has no recurrent weights of two axes")
     units = weight.shape[1] if hidden is None else hidden.shape[-1]
     gates = len(weight) / units

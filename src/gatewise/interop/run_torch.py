@@ -19,14 +19,14 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
     import torch
     from torch import nn
 
+    from .torch_chain import Chain as InTorch
+    from .torch_chain import activated
+
     version = f"torch {torch.__version__.partition('+')[0]}"
     if said_of(path) is not None:
-        from .torch_chain import Chain as InTorch
-
         return on_arrays(InTorch(path)), version
     modules = {module.name: module.weights for module in modules_of(_tensors(path))}
     layers = {name: _layer(nn, own, asked) for name, own in modules.items() if "weight_ih_l0" in own}
-    functions = {"linear": lambda v: v, "tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
     def run(y: Any) -> Any:
         ends, done = None, set()
@@ -47,7 +47,7 @@ def answers(path: str, chain: Chain, asked: Asked) -> tuple[Callable[[Any], Any]
                 case Pooling(of=how):
                     y = {"last": y[-1], "first": y[0], "mean": y.mean(0), "max": y.amax(0)}[how]
                 case Dense() as layer:
-                    y = functions[layer.activation](nn.functional.linear(y, own["weight"], own.get("bias")))
+                    y = activated(layer.activation, nn.functional.linear(y, own["weight"], own.get("bias")))
                 case Scaling():
                     y = (y - own["running_mean"]) / torch.sqrt(own["running_var"] + 1e-5)
                     y = y * own.get("weight", 1.0) + own.get("bias", 0.0)

@@ -38,7 +38,7 @@ class Chain(nn.Module):
                     x = x * layer.weight + layer.bias
                 case _:
                     x = layer(x)
-            x = _activated(said.get("activation") or said.get("name") or "linear", x)
+            x = activated(said.get("activation") or said.get("name") or "linear", x)
         return x
 
 
@@ -63,7 +63,7 @@ def _module(said: dict[str, Any]) -> nn.Module:
     return nn.Identity()
 
 
-def _activated(name: str, x: Tensor) -> Tensor:
+def activated(name: str, x: Tensor) -> Tensor:
     if name == "linear":
         return x
     if name in ("softmax", "log_softmax"):

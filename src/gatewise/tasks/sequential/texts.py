@@ -13,6 +13,7 @@ import numpy as np
 from ...document import MOST
 from ...errors import DataError, OptionError
 
+PADDING = ("<pad>", "[PAD]", "<PAD>", "")  # what other libraries call no token at all
 UNKNOWN = ("<unk>", "[UNK]", "<UNK>", "<OOV>", "<oov>", "UNK", "unk")  # what other libraries call an unknown token
 _MARKS = re.compile(r"^\W+|\W+$")  # around a word
 
