@@ -197,6 +197,18 @@ def test_weights_outside_the_folder_are_not_read(tmp_path):
     assert not read(str(path), Asked()).layers[0].weights["weight"].any()
 
 
+def test_what_onnxruntime_refuses_is_one_line(tmp_path, capsys):
+    path = changed(
+        classifier(tmp_path / "model.onnx"),
+        lambda model: model.graph.output[0].type.tensor_type.__setattr__("elem_type", onnx.TensorProto.INT64),
+    )
+    assert main(["import", str(path), "-o", str(tmp_path / "out.gatewise")]) == 2
+    error = capsys.readouterr().err
+    assert "onnxruntime refuses it" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.gatewise").exists()
+
+
 def damaged(path, count):
     """What reading says of a file with bytes changed, cut off or put in."""
     data, rng, found = path.read_bytes(), random.Random(0), Counter()
