@@ -116,7 +116,7 @@ def read(path: str | os.PathLike[str], asked: Any = None) -> Chain:
 def chain_of(saved: Saved) -> Chain:
     """What Keras saved as a chain of ours. ModelFileError if it is none."""
     layers = _row(saved.kind, saved.config, saved.layers)
-    length = _steps(layers)
+    length = steps = _steps(layers)
     placed: list[Placed] = []
     for layer in layers:
         said = _Said(layer.kind, layer.name, layer.config, iter(layer.weights), saved.version, length)
@@ -132,6 +132,7 @@ def chain_of(saved: Saved) -> Chain:
         name=str(saved.config.get("name", "")),
         inputs=tuple(layer.name for layer in layers if layer.kind == "InputLayer"),
         outputs=(layers[-1].name,) if layers else (),
+        steps=steps,
     )
 
 
