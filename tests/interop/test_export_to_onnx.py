@@ -216,6 +216,18 @@ def test_a_wrong_file_is_not_kept(text_model, tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_onnxruntime_does_not_run_is_one_line(text_model, tmp_path, capsys, monkeypatch):
+    import onnxruntime
+
+    def fails(*_, **__):
+        raise ValueError("no such\nkernel")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fails)
+    assert main(["export", str(text_model), "--to", "onnx", "-o", str(tmp_path / "text.onnx")]) == 2
+    assert "does not run what was exported, so it was not kept: no such kernel" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_refusals(text_model, tmp_path, capsys):
     def refused(*arguments):
         assert main(["export", *map(str, arguments)]) == 2
